@@ -1,0 +1,25 @@
+/** Where golden files are: MOSARA_FIXTURES, or the copy in test/golden. Tests enumerate what they find there. */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const GOLDEN = join(dirname(fileURLToPath(import.meta.url)), "..", "golden");
+
+/** The folder of one kind of fixture: "models", "text" or "training". */
+export function fixturesDir(kind: "models" | "text" | "training"): string {
+  return join(process.env.MOSARA_FIXTURES ?? GOLDEN, kind);
+}
+
+/** Names of the folders below `dir` that hold a file called `marker`. @throws when there are none. */
+export function casesIn(dir: string, marker: string): string[] {
+  const names = existsSync(dir)
+    ? readdirSync(dir).filter((name) => statSync(join(dir, name)).isDirectory() && existsSync(join(dir, name, marker)))
+    : [];
+  if (names.length === 0) throw new Error(`no case with a ${marker} in ${dir}`);
+  return names.sort();
+}
+
+/** A JSON file's value; the caller says its type. */
+export function readJson<T>(...path: string[]): T {
+  return JSON.parse(readFileSync(join(...path), "utf8")) as T;
+}
