@@ -1,0 +1,75 @@
+/**
+ * The errors a caller can act on, and how they cross the process boundary.
+ * One class, one closed list of codes (interface.md §2): clients and tests compare the code, never the message.
+ * A failure that nobody can act on is a bug: throw a plain `Error` whose message starts with "internal:".
+ */
+
+/** Every stable error code. `http/error-response.ts` maps each one to a status. */
+export const ERROR_CODES = [
+  "adapter_not_found",
+  "model_not_found",
+  "adapter_invalid",
+  "adapter_incompatible",
+  "adapter_too_large",
+  "precondition_failed",
+  "not_mergeable",
+  "not_live",
+  "insufficient_memory",
+  "context_length_exceeded",
+  "invalid_request",
+  "unsupported_parameter",
+  "invalid_api_key",
+  "rate_limit_exceeded",
+  "deadline_exceeded",
+  "request_too_large",
+  "not_found",
+  "method_not_allowed",
+  "internal_error",
+  "overloaded",
+  "engine_unavailable",
+  // Codes of the command line alone; over HTTP they are internal errors.
+  "usage",
+  "checkpoint_invalid",
+  "checkpoint_unsupported",
+  "base_invalid",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** Extra facts of an error that travel with it; plain data only. `param` names the offending request field. */
+export interface ErrorDetails {
+  readonly param?: string;
+  readonly retryAfterSeconds?: number;
+}
+
+/** An error as data, for messages between processes. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails;
+}
+
+/** A failure someone can act on. The message says what was wanted, what was found, and what to do. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions & ErrorDetails = {}) {
+    const { cause, ...details } = options;
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "AppError";
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** An error as plain data. Anything but an `AppError` becomes `internal_error`; its message is kept for the log. */
+export function toWire(error: unknown): WireError {
+  if (error instanceof AppError) return { code: error.code, message: error.message, details: error.details };
+  return { code: "internal_error", message: error instanceof Error ? error.message : String(error), details: {} };
+}
+
+/** Rebuilds the error that `toWire` took apart in the other process. */
+export function fromWire(wire: WireError): AppError {
+  return new AppError(wire.code, wire.message, wire.details);
+}
