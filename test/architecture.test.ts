@@ -1,0 +1,115 @@
+/** The layout as data: which folder may import which. Change a row here together with ARCHITECTURE.md, and say why in the commit. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { findBreaches, type ImportTable } from "./helpers/import-rules.ts";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** Every file may also import errors.ts, node:*, packages, and its own folder; nothing may import main.ts, scripts or test. */
+const TABLE: ImportTable = {
+  "errors.ts": [],
+  "config.ts": [],
+  "metrics.ts": [],
+  tensor: [],
+  formats: ["tensor"],
+  runtime: ["tensor", "formats"],
+  linalg: ["tensor", "runtime", "formats"],
+  graph: ["tensor", "formats"],
+  autodiff: ["graph", "tensor"],
+  adapter: ["formats", "graph", "tensor"],
+  model: ["adapter", "graph", "formats", "tensor"],
+  base: ["model", "linalg", "runtime", "formats", "tensor", "adapter", "graph"],
+  store: ["adapter", "formats"],
+  tokenizer: [],
+  engine: ["runtime", "base", "adapter", "store", "model/ports.ts", "tensor", "formats", "graph"],
+  train: ["autodiff", "base", "model", "graph", "runtime", "adapter", "tokenizer", "tensor"],
+  http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics.ts", "type config.ts"],
+  web: [],
+  cli: ["*"],
+  "main.ts": ["*"],
+  scripts: ["*", "-http"],
+  "load-tests": ["engine/engine.ts", "adapter", "formats", "tensor"],
+};
+
+function sourcesOf(...folders: string[]): Map<string, string> {
+  const present = folders.filter((folder) => existsSync(join(ROOT, folder)));
+  const paths = present.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map((path) => `${folder}/${path}`),
+  );
+  const files = paths.map((path) => path.replaceAll("\\", "/")).filter((path) => path.endsWith(".ts"));
+  return new Map(files.map((path) => [path, readFileSync(join(ROOT, path), "utf8")]));
+}
+
+/** What the checker finds in a single file. */
+function breachesOf(path: string, text: string): string[] {
+  return findBreaches(new Map([[path, text]]), TABLE);
+}
+
+describe("the layout", () => {
+  it("holds in every source file", () => {
+    expect(findBreaches(sourcesOf("src", "scripts", "load-tests"), TABLE)).toEqual([]);
+  });
+});
+
+describe("the checker", () => {
+  it("accepts what the table allows", () => {
+    const allowed: Record<string, string> = {
+      "src/formats/a.ts": 'import { x } from "../tensor/dtype.ts"; import "node:fs"; import "zod"; import "./b.ts";',
+      "src/tensor/a.ts": 'import { AppError } from "../errors.ts";',
+      "src/engine/a.ts": 'import { PORTS } from "../model/ports.ts";',
+      "src/http/routes/a.ts": 'import type { Config } from "../../config.ts"; import { x } from "../sse.ts";',
+      "src/http/b.ts": 'import { type Config } from "../config.ts";',
+      "src/runtime/ort.ts": 'import * as ort from "onnxruntime-node";',
+      "src/main.ts": 'import { serve } from "./cli/serve.ts"; import { x } from "./http/app.ts";',
+      "scripts/a.ts": 'import { train } from "../src/train/trainer.ts";',
+    };
+    for (const [path, text] of Object.entries(allowed)) expect(breachesOf(path, text)).toEqual([]);
+  });
+
+  it("refuses every form of a forbidden import", () => {
+    const target = '"../store/lmdb.ts"';
+    const forms = [
+      `import { x } from ${target};`,
+      `import ${target};`,
+      `import type { X } from ${target};`,
+      `import { type X } from ${target};`,
+      `export { x } from ${target}; export const y = 1;`,
+      `export * from ${target}; export const y = 1;`,
+      `export type { X } from ${target}; export const y = 1;`,
+      `export async function f() { return await import(${target}); }`,
+      `export type X = import(${target}).X;`,
+    ];
+    for (const form of forms)
+      expect(breachesOf("src/tensor/a.ts", form), form).toEqual([
+        expect.stringMatching(/^src\/tensor\/a\.ts: tensor may not import (a type of )?src\/store\/lmdb\.ts$/),
+      ]);
+  });
+
+  it.each([
+    ["the engine importing the trainer", "src/engine/a.ts", 'import "../train/loss.ts";'],
+    ["the trainer importing the engine", "src/train/a.ts", 'import type { X } from "../engine/engine.ts";'],
+    ["a file of a folder of which only another is open", "src/engine/a.ts", 'import "../model/decoder.ts";'],
+    ["a value where only types are open", "src/http/a.ts", 'import { parse } from "../config.ts";'],
+    ["the HTTP server's import by a script", "scripts/a.ts", 'import "../src/http/app.ts";'],
+    ["main imported by a command", "src/cli/a.ts", 'import "../main.ts";'],
+    ["a script imported by the sources", "src/cli/a.ts", 'import "../../scripts/train.ts";'],
+    ["a test helper imported by the sources", "src/main.ts", 'import "../test/helpers/allclose.ts";'],
+    ["a root file importing its neighbour", "src/errors.ts", 'import "./config.ts";'],
+    ["a second file that imports the runtime package", "src/runtime/b.ts", 'import "onnxruntime-node";'],
+    ["a subpath of the runtime package", "src/engine/a.ts", 'import "onnxruntime-node/dist/backend.js";'],
+    ["a computed import", "src/engine/a.ts", "await import(name);"],
+    ["a folder without a row", "src/misc/a.ts", "export const x = 1;"],
+    ["a folder named utils", "src/engine/utils/a.ts", "export const x = 1;"],
+    ["an index.ts", "src/engine/index.ts", "export const x = 1;"],
+    ["a file of re-exports alone", "src/engine/all.ts", 'export * from "./a.ts"; export { b } from "./b.ts";'],
+  ])("refuses %s", (_, path, text) => {
+    expect(breachesOf(path, text)).toHaveLength(1);
+  });
+
+  it("is not deceived by comments and strings", () => {
+    const text = '// import "../store/lmdb.ts";\nexport const x = \'import "../store/lmdb.ts"\';';
+    expect(breachesOf("src/tensor/a.ts", text)).toEqual([]);
+  });
+});
