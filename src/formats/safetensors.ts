@@ -1,0 +1,217 @@
+/**
+ * Reading .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole.
+ * Knows nothing of models: names, element types, shapes and byte ranges only. Every number of the header is checked before it is used.
+ * Source: the "Format" section of the safetensors README: 8 bytes little-endian header length, a JSON object, then the data without holes.
+ */
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { AppError } from "../errors.ts";
+import { DTYPES, type DType, bytesPerElement } from "../tensor/dtype.ts";
+import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
+
+/** The format's names of the element types we know. */
+export const SAFETENSORS_DTYPES: Readonly<Record<string, DType>> = {
+  F32: "float32",
+  F16: "float16",
+  BF16: "bfloat16",
+  F64: "float64",
+  I64: "int64",
+  I32: "int32",
+  I8: "int8",
+  U8: "uint8",
+  BOOL: "bool",
+};
+
+/** Longest header the format allows. */
+export const MAX_HEADER_BYTES = 100_000_000;
+// One read call takes at most 2 GiB minus a page on Linux.
+const MAX_READ_BYTES = 2 ** 30;
+
+/** Where a tensor lies; `byteOffset` counts from the start of the file. */
+export interface TensorEntry {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+/** An open file whose header has been checked. The opener disposes of it. */
+export interface SafetensorsFile extends AsyncDisposable {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** One whole tensor in memory of its own. @throws AppError checkpoint_invalid for an unknown name or a file that shrank. */
+  read(name: string): Promise<HostTensor>;
+  /** `length` bytes of a tensor from its byte `start` on. @throws as `read`; a range outside the tensor is a bug of the caller. */
+  readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** A name from a file, quoted and cut to a length fit for a message. */
+function quote(name: unknown): string {
+  const text = JSON.stringify(name) ?? String(name);
+  return text.length <= 120 ? text : `${text.slice(0, 120)}…`;
+}
+
+function refuse(path: string, problem: string, cause?: unknown): never {
+  const message = `${path} is not a usable safetensors file: ${problem}. Copy or download it again.`;
+  throw new AppError("checkpoint_invalid", message, cause === undefined ? {} : { cause });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+async function readRange(file: FileHandle, path: string, start: number, length: number, what: string) {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = new Uint8Array(length);
+  } catch (cause) {
+    return refuse(path, `${what} has ${length} bytes, more than this process can hold at once`, cause);
+  }
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, MAX_READ_BYTES), start + done);
+    if (bytesRead === 0) refuse(path, `the file ends inside ${what}`);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+async function readHeader(file: FileHandle, path: string, fileBytes: number) {
+  if (fileBytes < 8) refuse(path, `it has ${fileBytes} bytes, at least 8 are needed`);
+  const prefix = await readRange(file, path, 0, 8, "the header length");
+  const length = new DataView(prefix.buffer).getBigUint64(0, true);
+  if (length > BigInt(fileBytes - 8)) refuse(path, `its header claims ${length} bytes, the file has ${fileBytes}`);
+  if (length > BigInt(MAX_HEADER_BYTES)) refuse(path, `its header claims ${length} bytes, allowed ${MAX_HEADER_BYTES}`);
+  const bytes = await readRange(file, path, 8, Number(length), "the header");
+  if (bytes[0] !== 0x7b) refuse(path, 'its header does not begin with "{"');
+  return bytes;
+}
+
+function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (cause) {
+    return refuse(path, "its header is not valid JSON", cause);
+  }
+  return isObject(value) ? value : refuse(path, "its header is not a JSON object");
+}
+
+function parseEntry(path: string, name: string, value: unknown, dataStart: number, dataBytes: number): TensorEntry {
+  const tensor = `tensor ${quote(name)}`;
+  if (!isObject(value)) return refuse(path, `${tensor} is not described by an object`);
+  const { dtype: foreign, shape, data_offsets: offsets } = value;
+  const dtype =
+    typeof foreign === "string" && Object.hasOwn(SAFETENSORS_DTYPES, foreign) && SAFETENSORS_DTYPES[foreign];
+  if (!dtype) {
+    const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
+    return refuse(path, `${tensor} has dtype ${quote(foreign)}, known are ${known}`);
+  }
+  if (!Array.isArray(shape) || !shape.every(isSize))
+    return refuse(path, `${tensor} has shape ${quote(shape)}, wanted a list of sizes`);
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
+    return refuse(path, `${tensor} has data_offsets ${quote(offsets)}, wanted [begin, end]`);
+  const [begin, end] = offsets as [number, number];
+  if (begin > end || end > dataBytes)
+    return refuse(path, `${tensor} lies at ${quote(offsets)}, outside the ${dataBytes} bytes of data`);
+  let byteLength = bytesPerElement(dtype);
+  for (const size of shape) {
+    byteLength *= size;
+    if (!Number.isSafeInteger(byteLength)) return refuse(path, `${tensor} has the impossible shape ${quote(shape)}`);
+  }
+  if (byteLength !== end - begin)
+    return refuse(
+      path,
+      `${tensor} of ${foreign} ${quote(shape)} needs ${byteLength} bytes, its range has ${end - begin}`,
+    );
+  return { dtype, shape, byteOffset: dataStart + begin, byteLength };
+}
+
+function parseMetadata(path: string, value: unknown): Readonly<Record<string, string>> {
+  if (value === undefined) return {};
+  if (!isObject(value) || !Object.values(value).every((text) => typeof text === "string"))
+    return refuse(path, "its __metadata__ is not a map of strings");
+  return value as Record<string, string>;
+}
+
+/** The format wants the data covered exactly: no overlap, no hole, nothing after the last tensor. */
+function checkCoverage(path: string, tensors: ReadonlyMap<string, TensorEntry>, dataStart: number, fileBytes: number) {
+  const byPosition = [...tensors].sort(([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
+  let end = dataStart;
+  for (const [name, entry] of byPosition) {
+    if (entry.byteOffset < end) refuse(path, `tensor ${quote(name)} overlaps the tensor before it`);
+    if (entry.byteOffset > end)
+      refuse(path, `${entry.byteOffset - end} bytes before tensor ${quote(name)} belong to none`);
+    end += entry.byteLength;
+  }
+  if (end < fileBytes) refuse(path, `${fileBytes - end} bytes after the last tensor belong to none`);
+}
+
+/**
+ * Opens a file and checks its whole header; no tensor is read.
+ * @throws AppError checkpoint_invalid, naming file and tensor, for everything the format forbids and for unknown element types.
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  // A named pipe would block in open, so its kind is asked for first.
+  const kind = await stat(path).catch((cause: unknown) => refuse(path, "it cannot be found", cause));
+  if (!kind.isFile()) refuse(path, "it is not a regular file");
+  const file = await open(path).catch((cause: unknown) => refuse(path, "it cannot be opened", cause));
+  try {
+    const { size: fileBytes } = await file.stat();
+    const bytes = await readHeader(file, path, fileBytes);
+    const { __metadata__: foreignMetadata, ...header } = parseObject(path, bytes);
+    const dataStart = 8 + bytes.byteLength;
+    const entries = Object.entries(header);
+    const tensors = new Map(
+      entries.map(([name, value]) => [name, parseEntry(path, name, value, dataStart, fileBytes - dataStart)]),
+    );
+    checkCoverage(path, tensors, dataStart, fileBytes);
+    return new OpenFile(path, parseMetadata(path, foreignMetadata), tensors, file);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+class OpenFile implements SafetensorsFile {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly #file: FileHandle;
+
+  constructor(
+    path: string,
+    metadata: Readonly<Record<string, string>>,
+    tensors: ReadonlyMap<string, TensorEntry>,
+    file: FileHandle,
+  ) {
+    this.path = path;
+    this.metadata = metadata;
+    this.tensors = tensors;
+    this.#file = file;
+  }
+
+  async read(name: string): Promise<HostTensor> {
+    const { dtype, shape, byteLength } = this.#entry(name);
+    const bytes = await this.readBytes(name, 0, byteLength);
+    return hostTensor(dtype, shape, new DTYPES[dtype].array(bytes.buffer));
+  }
+
+  async readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { byteOffset, byteLength } = this.#entry(name);
+    if (!isSize(start) || !isSize(length) || start + length > byteLength)
+      throw new Error(`internal: bytes ${start}+${length} of tensor ${quote(name)}, which has ${byteLength}`);
+    return readRange(this.#file, this.path, byteOffset + start, length, `tensor ${quote(name)}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+
+  #entry(name: string): TensorEntry {
+    return this.tensors.get(name) ?? refuse(this.path, `it has no tensor ${quote(name)}`);
+  }
+}
