@@ -1,0 +1,142 @@
+/**
+ * MessagePack from untrusted bytes, and back to bytes that are always the same for the same value.
+ * A scanner of our own walks the bytes first, so the library below never sees a length, a depth or a type that was not checked.
+ * Knows nothing of what the values mean. Source: the MessagePack specification, "Formats".
+ */
+import { isUtf8 } from "node:buffer";
+import { Packr, Unpackr } from "msgpackr";
+import { AppError } from "../errors.ts";
+
+/** Bounds on one message. `maxItems` counts every value and every key; depth 1 is a map of scalars. */
+export interface MsgpackLimits {
+  readonly maxBytes: number;
+  readonly maxDepth: number;
+  readonly maxItems: number;
+}
+
+function refuse(problem: string): never {
+  throw new AppError(
+    "adapter_invalid",
+    `The file is not valid MessagePack: ${problem}. Upload it again, or repack it.`,
+  );
+}
+
+type Kind = "scalar" | "string" | "binary" | "array" | "map";
+
+interface Token {
+  readonly kind: Kind;
+  /** Bytes of the length field after the first byte (0: the length is in the first byte itself). */
+  readonly lengthBytes: 0 | 1 | 2 | 4;
+  /** Bytes of a scalar's value, or the length held in the first byte. */
+  readonly length: number;
+}
+
+const token = (kind: Kind, lengthBytes: 0 | 1 | 2 | 4, length = 0): Token => ({ kind, lengthBytes, length });
+
+/** The first bytes from 0xc0 to 0xdf; those absent are extensions and the unused 0xc1, which are refused. */
+const TOKENS: ReadonlyMap<number, Token> = new Map([
+  ...[0xc0, 0xc2, 0xc3].map((first) => [first, token("scalar", 0)] as const), // nil, false, true
+  [0xc4, token("binary", 1)],
+  [0xc5, token("binary", 2)],
+  [0xc6, token("binary", 4)],
+  [0xca, token("scalar", 0, 4)], // float32
+  [0xcb, token("scalar", 0, 8)], // float64
+  ...[1, 2, 4, 8].flatMap((size, i) => [
+    [0xcc + i, token("scalar", 0, size)] as const, // unsigned
+    [0xd0 + i, token("scalar", 0, size)] as const, // signed
+  ]),
+  [0xd9, token("string", 1)],
+  [0xda, token("string", 2)],
+  [0xdb, token("string", 4)],
+  [0xdc, token("array", 2)],
+  [0xdd, token("array", 4)],
+  [0xde, token("map", 2)],
+  [0xdf, token("map", 4)],
+]);
+
+function tokenOf(first: number): Token {
+  if (first < 0x80 || first >= 0xe0) return token("scalar", 0);
+  if (first < 0x90) return token("map", 0, first & 0x0f);
+  if (first < 0xa0) return token("array", 0, first & 0x0f);
+  if (first < 0xc0) return token("string", 0, first & 0x1f);
+  return TOKENS.get(first) ?? refuse(`type 0x${first.toString(16)} is not allowed`);
+}
+
+/** An open array or map: values still to come, and for a map the keys seen, the next value being a key when `remaining` is even. */
+interface Frame {
+  remaining: number;
+  readonly keys: Set<string> | undefined;
+}
+
+function checkKey(keys: Set<string>, kind: Kind, content: Buffer): void {
+  if (kind !== "string") refuse("a map key is not a string");
+  const key = content.toString("latin1");
+  if (key === "__proto__") refuse('"__proto__" is not allowed as a key');
+  if (keys.has(key)) refuse(`the key ${JSON.stringify(content.toString().slice(0, 100))} occurs twice in one map`);
+  keys.add(key);
+}
+
+/** Walks one message without building anything. @throws AppError adapter_invalid at the first thing out of bounds. */
+function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): void {
+  if (bytes.length > maxBytes) refuse(`it has ${bytes.length} bytes, allowed are ${maxBytes}`);
+  const open: Frame[] = [{ remaining: 1, keys: undefined }];
+  let position = 0;
+  for (let numItems = 1; open.length > 0; numItems++) {
+    if (numItems > maxItems) refuse(`it has more than ${maxItems} values`);
+    if (position >= bytes.length) refuse("it ends too early");
+    const { kind, lengthBytes, length: fixedLength } = tokenOf(bytes.readUInt8(position++));
+    if (lengthBytes > bytes.length - position) refuse("it ends too early");
+    const length = lengthBytes === 0 ? fixedLength : bytes.readUIntBE(position, lengthBytes);
+    position += lengthBytes;
+    const isNested = kind === "array" || kind === "map";
+    const numNested = kind === "map" ? 2 * length : length;
+    // Every nested value takes at least one byte.
+    if ((isNested ? numNested : length) > bytes.length - position)
+      refuse(`a ${kind} of length ${length} is longer than the rest of the file`);
+    const content = bytes.subarray(position, isNested ? position : position + length);
+    position += content.length;
+    if (kind === "string" && !isUtf8(content)) refuse("a string is not UTF-8");
+    const frame = open.at(-1) as Frame; // the loop's condition
+    if (frame.keys && frame.remaining % 2 === 0) checkKey(frame.keys, kind, content);
+    frame.remaining--;
+    if (isNested) open.push({ remaining: numNested, keys: kind === "map" ? new Set() : undefined });
+    if (open.length - 1 > maxDepth) refuse(`it nests deeper than ${maxDepth}`);
+    while (open.at(-1)?.remaining === 0) open.pop();
+  }
+  if (position < bytes.length) refuse(`${bytes.length - position} bytes follow its end`);
+}
+
+/**
+ * The value of exactly one message: maps as plain objects, binary as views of `bytes`, 64-bit integers as numbers where exact, else bigint.
+ * Extension types, keys that are no strings or occur twice, "__proto__" and text that is not UTF-8 are refused.
+ * @throws AppError adapter_invalid, before anything is allocated by a length from the file.
+ */
+export function decodeBounded(bytes: Uint8Array, limits: MsgpackLimits): unknown {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  scan(buffer, limits);
+  // "auto" is documented, but absent from the library's types.
+  const options = { useRecords: false, mapsAsObjects: true, int64AsType: "auto" as "number" };
+  return new Unpackr(options).unpack(buffer);
+}
+
+/** The library would write typed arrays as garbage and undefined, dates and classes as extensions: all bugs of the caller. */
+function assertPlain(value: unknown, path: string): void {
+  if (value === null || ["string", "number", "bigint", "boolean"].includes(typeof value)) return;
+  if (value instanceof Uint8Array) return;
+  if (Array.isArray(value)) return value.forEach((item, i) => assertPlain(item, `${path}[${i}]`));
+  const prototype: unknown = typeof value === "object" ? Object.getPrototypeOf(value) : undefined;
+  if (prototype !== Object.prototype) throw new Error(`internal: ${path} cannot be written as MessagePack`);
+  for (const [key, item] of Object.entries(value as object)) {
+    if (key === "__proto__") throw new Error(`internal: ${path} has a key "__proto__"`);
+    assertPlain(item, `${path}.${key}`);
+  }
+}
+
+/**
+ * One message: keys in the object's own order, lengths and integers up to 32 bits in their smallest form, every other number
+ * as float64, bigint as 64-bit integer, Uint8Array as binary. The same value gives the same bytes.
+ */
+export function encode(value: unknown): Uint8Array {
+  assertPlain(value, "value");
+  return new Uint8Array(new Packr({ useRecords: false, variableMapSize: true }).pack(value));
+}
