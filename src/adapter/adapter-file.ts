@@ -1,0 +1,152 @@
+/**
+ * The `.mosara` file: an adapter as bytes and back, and the generation that names those bytes.
+ * Reading trusts nothing: sizes are checked before memory is taken, then types, then (adapter-check.ts) sense.
+ * Knows nothing of where files come from or go to. Source: interface.md §3, ".mosara".
+ */
+import { createHash } from "node:crypto";
+import { AppError } from "../errors.ts";
+import { decodeBounded, encode } from "../formats/msgpack.ts";
+import { bytesPerElement } from "../tensor/dtype.ts";
+import { type HostTensor, bytesOf, numElements, tensorFromBytes } from "../tensor/host-tensor.ts";
+import { MAX_CARD_DEPTH, assertAdapter, isPlainMap, quote, refuse } from "./adapter-check.ts";
+import {
+  type Adapter,
+  type AdapterTarget,
+  type Card,
+  type Method,
+  type RouterKind,
+  expectedTensors,
+} from "./adapter.ts";
+
+const MAGIC = "mosara";
+const VERSION = 1;
+
+/** Largest `.mosara` file read unless told otherwise. */
+export const DEFAULT_MAX_ADAPTER_BYTES = 64 * 2 ** 20;
+// A target takes about 60 values, so this is some 16,000 targets.
+const MAX_ITEMS = 1_000_000;
+// File, targets, target, tensors, tensor, shape; or file, card and what nests in it.
+const MAX_DEPTH = Math.max(6, MAX_CARD_DEPTH + 3);
+
+/** Bounds on a file to read. */
+export interface AdapterFileLimits {
+  /** Default `DEFAULT_MAX_ADAPTER_BYTES`. */
+  readonly maxBytes?: number;
+}
+
+/** The adapter's generation: SHA-256 of the file's bytes, 64 hex digits. */
+export function generationOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/**
+ * The adapter as the bytes of a `.mosara` file; equal adapters give equal bytes.
+ * @throws AppError adapter_invalid for what `decodeAdapter` would refuse, so that no file is written that cannot be read.
+ */
+export function encodeAdapter(adapter: Adapter): Uint8Array {
+  assertAdapter(adapter);
+  const { method, baseId, heads, router, targets, card } = adapter;
+  return encode({
+    magic: MAGIC,
+    version: VERSION,
+    method,
+    baseId,
+    heads,
+    router,
+    targets: targets.map((target) => plainTarget(adapter, target)),
+    card,
+  });
+}
+
+function plainTarget({ method, router, heads }: Adapter, target: AdapterTarget) {
+  const { name, dIn, dOut, k, basisId, scale } = target;
+  const tensors = Object.keys(expectedTensors(method, router, heads, target)).map((key) => {
+    const tensor = target.tensors[key] as HostTensor; // assertAdapter has found it
+    return [key, { dtype: tensor.dtype, shape: tensor.shape, data: bytesOf(tensor) }] as const;
+  });
+  const onlyOf = method === "mo-sara" ? { basisId } : method === "lora" ? { scale } : {};
+  return { name, dIn, dOut, k, ...onlyOf, tensors: Object.fromEntries(tensors) };
+}
+
+/**
+ * The adapter in the bytes of a `.mosara` file, in memory of its own.
+ * @throws AppError adapter_too_large above `maxBytes`; adapter_invalid for everything else, naming what is wrong and where.
+ */
+export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {}): Adapter {
+  const { maxBytes = DEFAULT_MAX_ADAPTER_BYTES } = limits;
+  if (bytes.byteLength > maxBytes)
+    throw new AppError(
+      "adapter_too_large",
+      `The adapter file has ${bytes.byteLength} bytes, allowed are ${maxBytes}. Train it with fewer targets or a smaller k.`,
+    );
+  const file = decodeBounded(bytes, { maxBytes, maxDepth: MAX_DEPTH, maxItems: MAX_ITEMS });
+  if (!isPlainMap(file) || file.magic !== MAGIC) return refuse('it is no .mosara file (its "magic" is not "mosara")');
+  if (file.version !== VERSION)
+    return refuse(`it has version ${quote(file.version)}, this program reads version ${VERSION}`);
+  const known = ["magic", "version", "method", "baseId", "heads", "router", "targets", "card"];
+  const fields = mapOf(file, "the file", known);
+  const { targets, card } = fields;
+  if (!Array.isArray(targets)) return refuse("targets is not a list");
+  if (!isPlainMap(card)) return refuse("card is not a map");
+  const adapter: Adapter = {
+    // assertAdapter checks these against the known names.
+    method: textOf(fields.method, "method") as Method,
+    baseId: textOf(fields.baseId, "baseId"),
+    heads: numberOf(fields.heads, "heads"),
+    router: textOf(fields.router, "router") as RouterKind,
+    targets: targets.map(parseTarget),
+    card: card as Card,
+  };
+  assertAdapter(adapter);
+  return adapter;
+}
+
+function parseTarget(value: unknown, index: number): AdapterTarget {
+  const known = ["name", "dIn", "dOut", "k", "basisId", "scale", "tensors"];
+  const target = mapOf(value, `target ${index}`, known);
+  const name = textOf(target.name, `name of target ${index}`);
+  const where = `target ${quote(name)}`;
+  if (!isPlainMap(target.tensors)) return refuse(`tensors of ${where} is not a map`);
+  const tensors = Object.entries(target.tensors).map(
+    ([key, tensor]) => [key, parseTensor(tensor, `tensor ${quote(key)} of ${where}`)] as const,
+  );
+  return {
+    name,
+    dIn: numberOf(target.dIn, `dIn of ${where}`),
+    dOut: numberOf(target.dOut, `dOut of ${where}`),
+    k: numberOf(target.k, `k of ${where}`),
+    ...(target.basisId === undefined ? {} : { basisId: textOf(target.basisId, `basisId of ${where}`) }),
+    ...(target.scale === undefined ? {} : { scale: numberOf(target.scale, `scale of ${where}`) }),
+    tensors: Object.fromEntries(tensors),
+  };
+}
+
+function parseTensor(value: unknown, where: string): HostTensor {
+  const { dtype, shape, data } = mapOf(value, where, ["dtype", "shape", "data"]);
+  if (dtype !== "float32" && dtype !== "float16" && dtype !== "bfloat16")
+    return refuse(`${where} has dtype ${quote(dtype)}, known are "float32", "float16" and "bfloat16"`);
+  // Ranks above 2 do not occur; the bound keeps numElements from rounding its way to a wrong size.
+  if (!Array.isArray(shape) || shape.length > 2 || !shape.every((size) => Number.isSafeInteger(size) && size > 0))
+    return refuse(`${where} has shape ${quote(shape)}, wanted a list of one or two sizes`);
+  if (!(data instanceof Uint8Array)) return refuse(`data of ${where} is not binary`);
+  const wanted = numElements(shape as number[]) * bytesPerElement(dtype);
+  if (data.byteLength !== wanted)
+    return refuse(`data of ${where} has ${data.byteLength} bytes, ${dtype} ${quote(shape)} needs ${wanted}`);
+  return tensorFromBytes(dtype, shape as number[], data);
+}
+
+/** A map with no key but the known ones: a key we would not heed could change what the adapter means. */
+function mapOf(value: unknown, where: string, known: readonly string[]): Readonly<Record<string, unknown>> {
+  if (!isPlainMap(value)) return refuse(`${where} is not a map`);
+  const unknown = Object.keys(value).find((key) => !known.includes(key));
+  if (unknown !== undefined) refuse(`${where} has the unknown key ${quote(unknown)}, known are ${known.join(", ")}`);
+  return value;
+}
+
+function textOf(value: unknown, where: string): string {
+  return typeof value === "string" ? value : refuse(`${where} is ${quote(value)}, wanted a string`);
+}
+
+function numberOf(value: unknown, where: string): number {
+  return typeof value === "number" ? value : refuse(`${where} is ${quote(value)}, wanted a number`);
+}

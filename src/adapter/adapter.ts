@@ -1,0 +1,106 @@
+/**
+ * What an adapter is: a method, the base it was made for, and for each target linear layer a few tensors.
+ * Knows nothing of files (adapter-file.ts), graphs (mo-sara.ts) or where it is served.
+ * Source: arXiv 2408.03290; exact forms in design.md §2.
+ */
+import { AppError } from "../errors.ts";
+import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
+
+export type Method = "mo-sara" | "sara" | "lora";
+export type RouterKind = "none" | "rank1" | "full";
+
+/** Strings, numbers and lists about how it was made; no wall-clock time, no path. */
+export type Card = { readonly [key: string]: CardValue };
+export type CardValue = string | number | boolean | null | readonly CardValue[] | Card;
+
+/** One linear layer's share of an adapter. `tensors` are named as in the `.mosara` file. */
+export interface AdapterTarget {
+  /** `layers.<L>.<module>`, e.g. `layers.0.self_attn.q_proj`. */
+  readonly name: string;
+  readonly dIn: number;
+  readonly dOut: number;
+  /** Directions used (mo-sara: leading ones of the base's basis), or the rank. */
+  readonly k: number;
+  /** mo-sara: hash of the basis it was trained on. */
+  readonly basisId?: string;
+  /** lora: alpha / r. */
+  readonly scale?: number;
+  readonly tensors: Readonly<Record<string, HostTensor>>;
+}
+
+export interface Adapter {
+  readonly method: Method;
+  readonly baseId: string;
+  /** Adapter heads; 1 unless mo-sara. */
+  readonly heads: number;
+  readonly router: RouterKind;
+  readonly targets: readonly AdapterTarget[];
+  readonly card: Card;
+}
+
+/** A linear layer an adapter may bind to, as the base describes it. `k` and `basisId` only where a basis exists. */
+export interface LinearSignature {
+  readonly name: string;
+  readonly dIn: number;
+  readonly dOut: number;
+  readonly k?: number;
+  readonly basisId?: string;
+}
+
+/** What must match for an adapter to fit a base. `linears` holds every linear layer by name. */
+export interface BaseSignature {
+  readonly baseId: string;
+  readonly linears: ReadonlyMap<string, LinearSignature>;
+}
+
+/** Names and shapes of the tensors a target of this method must have. */
+export function expectedTensors(
+  method: Method,
+  router: RouterKind,
+  heads: number,
+  target: Pick<AdapterTarget, "dIn" | "dOut" | "k">,
+): Record<string, readonly number[]> {
+  const { dIn, dOut, k } = target;
+  if (method === "lora") return { lora_A: [k, dIn], lora_B: [dOut, k] };
+  if (method === "sara") return { A: [dOut, k], Lambda: [k], B: [k, dIn] };
+  const common = { lambda: [heads, k], v: [dOut] };
+  if (router === "rank1") return { ...common, router_w1: [k], router_w2: [heads] };
+  return router === "full" ? { ...common, router_full: [heads, k] } : common;
+}
+
+/** Trained numbers in the adapter. */
+export function numParams(adapter: Adapter): number {
+  return adapter.targets.reduce(
+    (sum, target) => sum + Object.values(target.tensors).reduce((n, tensor) => n + numElements(tensor.shape), 0),
+    0,
+  );
+}
+
+/**
+ * Checks that `adapter` fits the base: equal base id, known layers, equal widths, and for mo-sara an equal basis and k.
+ * @throws {AppError} `adapter_incompatible`, naming both sides.
+ */
+export function assertFits(adapter: Adapter, base: BaseSignature): void {
+  const incompatible = (message: string): AppError => new AppError("adapter_incompatible", message);
+  if (adapter.baseId !== base.baseId)
+    throw incompatible(
+      `The adapter was made for base ${adapter.baseId}, this server runs base ${base.baseId}. Train or convert it for this base.`,
+    );
+  for (const target of adapter.targets) {
+    const linear = base.linears.get(target.name);
+    if (!linear) throw incompatible(`The adapter binds to ${target.name}, which the base does not have.`);
+    if (linear.dIn !== target.dIn || linear.dOut !== target.dOut)
+      throw incompatible(
+        `The adapter's ${target.name} is ${target.dOut}×${target.dIn}, the base's is ${linear.dOut}×${linear.dIn}.`,
+      );
+    if (adapter.method !== "mo-sara") continue;
+    if (linear.basisId === undefined || linear.k === undefined)
+      throw incompatible(`The base has no basis for ${target.name}. Build it with --targets that include it.`);
+    if (linear.basisId !== target.basisId)
+      throw incompatible(
+        `The adapter's basis of ${target.name} is ${target.basisId}, the base's is ${linear.basisId}. Build the base with --basis-from.`,
+      );
+    if (target.k > linear.k)
+      throw incompatible(`The adapter uses ${target.k} directions of ${target.name}, the base keeps ${linear.k}.`);
+  }
+}
