@@ -1,0 +1,120 @@
+/**
+ * Truncated SVDs on worker threads, as many at once as the pool has threads; more wait in order.
+ * Knows nothing of the mathematics. The pool owns its threads: dispose it, or the process stays alive.
+ */
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import { fromWire } from "../errors.ts";
+import type { SvdAnswer, SvdJob } from "./svd-worker.ts";
+import type { TruncatedSvd, TruncatedSvdOptions } from "./truncated-svd.ts";
+
+/** Threads that compute truncated SVDs. */
+export interface SvdPool {
+  /**
+   * `truncatedSvd` on a thread. The weight is copied when its turn comes: it stays the caller's, who leaves it unchanged until then.
+   * @throws what `truncatedSvd` throws, as an `AppError`; an `Error` when the thread died or the pool was closed.
+   */
+  svd(weight: Float32Array, dOut: number, dIn: number, options: TruncatedSvdOptions): Promise<TruncatedSvd>;
+  /** Ends the threads; what is unfinished is rejected. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+interface Pending {
+  readonly start: () => SvdJob;
+  readonly resolve: (result: TruncatedSvd) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The worker beside this file, in the form this file runs in (.js when built). */
+const WORKER_URL = new URL(`./svd-worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+
+/** A pool of `numThreads` threads, each started when first needed. @param workerUrl the worker's script, when it is not beside this file */
+export function createSvdPool(numThreads: number, workerUrl: URL = WORKER_URL): SvdPool {
+  if (!(Number.isInteger(numThreads) && numThreads >= 1))
+    throw new Error(`internal: an SVD pool of ${numThreads} threads`);
+  return new ThreadPool(numThreads, workerUrl);
+}
+
+class ThreadPool implements SvdPool {
+  readonly #numThreads: number;
+  readonly #workerUrl: URL;
+  readonly #waiting: Pending[] = [];
+  readonly #idle: Worker[] = [];
+  readonly #busy = new Map<Worker, Pending>();
+  #isClosed = false;
+
+  constructor(numThreads: number, workerUrl: URL) {
+    this.#numThreads = numThreads;
+    this.#workerUrl = workerUrl;
+  }
+
+  svd(weight: Float32Array, dOut: number, dIn: number, options: TruncatedSvdOptions): Promise<TruncatedSvd> {
+    if (this.#isClosed) return Promise.reject(new Error("internal: the SVD pool is closed"));
+    return new Promise((resolve, reject) => {
+      // Copied only when a thread is free: waiting jobs cost no memory.
+      const start = () => ({ weight: weight.slice(), dOut, dIn, options });
+      this.#waiting.push({ start, resolve, reject });
+      this.#startWaiting();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    const workers = [...this.#idle, ...this.#busy.keys()];
+    const unfinished = [...this.#busy.values(), ...this.#waiting];
+    this.#busy.clear();
+    this.#idle.length = 0;
+    this.#waiting.length = 0;
+    for (const { reject } of unfinished) reject(new Error("internal: the SVD pool was closed before it was done"));
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+
+  #startWaiting(): void {
+    while (this.#waiting.length > 0) {
+      const hasRoom = this.#idle.length + this.#busy.size < this.#numThreads;
+      const worker = this.#idle.pop() ?? (hasRoom ? this.#startThread() : undefined);
+      const pending = worker && this.#waiting.shift();
+      if (!worker || !pending) return;
+      this.#send(worker, pending);
+    }
+  }
+
+  #send(worker: Worker, pending: Pending): void {
+    try {
+      const job = pending.start();
+      worker.postMessage(job, [job.weight.buffer]);
+      this.#busy.set(worker, pending);
+    } catch (cause) {
+      // No memory for the copy: that job's failure, the thread is as good as before.
+      this.#idle.push(worker);
+      pending.reject(new Error("internal: a weight could not be handed to an SVD thread", { cause }));
+    }
+  }
+
+  #startThread(): Worker {
+    const worker = new Worker(this.#workerUrl);
+    worker.on("message", (answer: SvdAnswer) => {
+      const pending = this.#busy.get(worker);
+      this.#busy.delete(worker);
+      if (this.#isClosed) return;
+      this.#idle.push(worker);
+      if ("result" in answer) pending?.resolve(answer.result);
+      else pending?.reject(fromWire(answer.error));
+      this.#startWaiting();
+    });
+    worker.on("error", (cause) => this.#lose(worker, cause));
+    worker.on("exit", () => this.#lose(worker, undefined));
+    return worker;
+  }
+
+  /** A dead thread fails its job alone; the next job gets a new thread. */
+  #lose(worker: Worker, cause: unknown): void {
+    const pending = this.#busy.get(worker);
+    this.#busy.delete(worker);
+    const at = this.#idle.indexOf(worker);
+    if (at >= 0) this.#idle.splice(at, 1);
+    const reason = cause instanceof Error ? cause.message : "it ended by itself";
+    pending?.reject(new Error(`internal: an SVD thread died: ${reason}`, { cause }));
+    if (!this.#isClosed) this.#startWaiting();
+  }
+}

@@ -1,0 +1,31 @@
+/** One worker thread of the SVD pool: takes a weight, answers with its truncated SVD or an error as data. Knows nothing of the pool. */
+import { parentPort } from "node:worker_threads";
+import { type WireError, toWire } from "../errors.ts";
+import { type TruncatedSvd, type TruncatedSvdOptions, truncatedSvd } from "./truncated-svd.ts";
+
+/** A job; the weight's buffer is transferred. */
+export interface SvdJob {
+  readonly weight: Float32Array<ArrayBuffer>;
+  readonly dOut: number;
+  readonly dIn: number;
+  readonly options: TruncatedSvdOptions;
+}
+
+/** The answer to one job; one is sent for each, in order. */
+export type SvdAnswer = { readonly result: TruncatedSvd } | { readonly error: WireError };
+
+parentPort?.on("message", (job: SvdJob) => void answer(job));
+
+async function answer({ weight, dOut, dIn, options }: SvdJob): Promise<void> {
+  try {
+    const result = await truncatedSvd(weight, dOut, dIn, options);
+    const { U, V, sigma, singularValues } = result;
+    send({ result }, [U.buffer, V.buffer, sigma.buffer, singularValues.buffer]);
+  } catch (error) {
+    send({ error: toWire(error) }, []);
+  }
+}
+
+function send(message: SvdAnswer, transferred: ArrayBuffer[]): void {
+  parentPort?.postMessage(message, transferred);
+}
