@@ -70,7 +70,7 @@ async function fixtureAdapter(dir: string, info: MethodCase, method: Method): Pr
   const targets = names.map(async (name) => {
     const keys = split.filter(([full, dot]) => full.slice(0, dot) === name);
     const tensors = keys.map(async ([full, dot]) => [full.slice(dot + 1), await point.read(full)] as const);
-    const [dOut, dIn] = base.tensors.get(`model.${name}.weight`)?.shape as [number, number];
+    const [dOut, dIn] = base.tensors.get(`model.${name}.weight`)!.shape as [number, number]; // a target of this base
     const k = info.rank_of_target?.[name] ?? (info.rank as number);
     const onlyOf =
       method === "mo-sara" ? { basisId: idOf(name) } : method === "lora" ? { scale: (info.alpha as number) / k } : {};

@@ -1,0 +1,65 @@
+/**
+ * What the store keeps about a name beside the adapter's bytes, so that listing decodes no adapter; and the rule for names.
+ * Knows nothing of LMDB. Source: interface.md §2, "Adapters" and "Names".
+ */
+import type { Adapter, Card, Method } from "../adapter/adapter.ts";
+import { numParams } from "../adapter/adapter.ts";
+import { AppError } from "../errors.ts";
+
+/** A linear layer an adapter binds to, without its tensors. */
+export interface RecordTarget {
+  readonly name: string;
+  readonly k: number;
+  readonly dIn: number;
+  readonly dOut: number;
+  /** mo-sara only. */
+  readonly basisId?: string;
+}
+
+/** A name and the adapter it points to, as plain data. */
+export interface AdapterRecord {
+  readonly name: string;
+  /** SHA-256 of the file, hex. */
+  readonly generation: string;
+  readonly method: Method;
+  readonly heads: number;
+  readonly numParams: number;
+  /** Size of the file. */
+  readonly bytes: number;
+  readonly baseId: string;
+  readonly targets: readonly RecordTarget[];
+  readonly card: Card;
+  /** When the name began to point to this generation, in unix seconds. */
+  readonly created: number;
+}
+
+/** The record of a name that is made to point to `adapter` now. */
+export function recordOf(name: string, generation: string, bytes: number, adapter: Adapter): AdapterRecord {
+  const { method, heads, baseId, card } = adapter;
+  const targets = adapter.targets.map(({ name: target, k, dIn, dOut, basisId }) => ({
+    name: target,
+    k,
+    dIn,
+    dOut,
+    ...(basisId === undefined ? {} : { basisId }),
+  }));
+  const created = Math.floor(Date.now() / 1000);
+  return { name, generation, method, heads, numParams: numParams(adapter), bytes, baseId, targets, card, created };
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Whether an adapter may have this name. */
+export function isAdapterName(name: string): boolean {
+  return NAME.test(name) && !name.includes("..");
+}
+
+/** Checks a name from outside. @throws AppError invalid_request. */
+export function assertAdapterName(name: string): void {
+  if (isAdapterName(name)) return;
+  const found = name.length <= 140 ? name : `${name.slice(0, 140)}…`;
+  throw new AppError(
+    "invalid_request",
+    `${JSON.stringify(found)} cannot name an adapter. A name begins with a letter or digit, has at most 128 letters, digits, ".", "_" and "-", and no "..".`,
+  );
+}
