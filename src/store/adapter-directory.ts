@@ -1,0 +1,261 @@
+/**
+ * The watched directory: `<name>.mosara` files become adapters at start and whenever they change.
+ * A change made through the store (PUT, DELETE) holds until the file changes; a file that cannot be used changes nothing.
+ * Knows nothing of HTTP. Source: interface.md §3, "Where adapters come from, and who wins".
+ */
+import { type FSWatcher, type Stats, watch } from "node:fs";
+import { readdir, realpath, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { DEFAULT_MAX_ADAPTER_BYTES, type AdapterFileLimits, generationOf } from "../adapter/adapter-file.ts";
+import { AppError } from "../errors.ts";
+import { assertAdapterName } from "./adapter-record.ts";
+import type { AdapterStore, Precondition, PutOutcome, PutResult } from "./adapter-store.ts";
+import { ADAPTER_EXTENSION, isPeftDirectory, nameOfFile, readAdapterFile, resolveInside } from "./directory-files.ts";
+
+/** What happened to a file; nothing is told of files that have not changed. */
+export interface DirectoryEvent {
+  readonly path: string;
+  /** removed: the name went with the file; kept: the file went, the name points to something newer; failed: see `error`. */
+  readonly outcome: PutOutcome | "removed" | "kept" | "failed";
+  readonly error?: Error;
+}
+
+export interface AdapterDirectoryOptions extends AdapterFileLimits {
+  readonly onEvent: (event: DirectoryEvent) => void;
+  /** Names no file may take, such as the served model's. */
+  readonly reservedNames?: ReadonlySet<string>;
+  /** A file is read when it has been quiet for this long (default 100): editors write in several steps. */
+  readonly debounceMs?: number;
+  /** Pause between looks at the whole directory (default 10,000), for file systems that tell of no changes. */
+  readonly rescanMs?: number;
+}
+
+export interface AdapterDirectory extends AsyncDisposable {
+  /**
+   * Imports one file now, whatever was imported from it before, under `name` (default: the file's own).
+   * @param path absolute or relative to the directory; has to lie inside it, links followed.
+   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large, precondition_failed.
+   */
+  importFile(
+    path: string,
+    options?: { readonly name?: string; readonly precondition?: Precondition },
+  ): Promise<PutResult>;
+  /** Looks at every file once; resolves when all that has changed is in the store. */
+  scan(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Imports everything in `dir`, then watches it until it is closed.
+ * @throws AppError usage when `dir` is no directory.
+ */
+export async function openAdapterDirectory(
+  dir: string,
+  store: AdapterStore,
+  options: AdapterDirectoryOptions,
+): Promise<AdapterDirectory> {
+  const root = await realpath(dir).catch(() => undefined);
+  if (root === undefined || !(await stat(root)).isDirectory())
+    throw new AppError("usage", `The adapters directory ${dir} is not a directory. Make it, or name another one.`);
+  const directory = new WatchedDirectory(root, store, options);
+  directory.watch(); // before the first scan, so that no change falls between the two
+  await directory.scan();
+  directory.scheduleRescan();
+  return directory;
+}
+
+/** Most bytes and files that one step of a scan has in memory; together they share one write to disk. */
+const MAX_CHUNK_BYTES = 64 * 2 ** 20;
+const MAX_CHUNK_FILES = 256;
+
+class WatchedDirectory implements AdapterDirectory {
+  readonly #root: string;
+  readonly #store: AdapterStore;
+  readonly #options: AdapterDirectoryOptions;
+  readonly #debounceMs: number;
+  readonly #maxBytes: number;
+  #watcher: FSWatcher | undefined;
+  #rescanTimer: NodeJS.Timeout | undefined;
+  /** Files that changed a moment ago, by file name. */
+  readonly #quietTimers = new Map<string, NodeJS.Timeout>();
+  /** What is known of files already looked at, so that a scan reads only what has changed. */
+  readonly #seen = new Map<string, string>();
+  /** The last work on each path; work on one path never overlaps. */
+  readonly #work = new Map<string, Promise<unknown>>();
+  #isClosed = false;
+
+  constructor(root: string, store: AdapterStore, options: AdapterDirectoryOptions) {
+    this.#root = root;
+    this.#store = store;
+    this.#options = options;
+    this.#debounceMs = options.debounceMs ?? 100;
+    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_ADAPTER_BYTES;
+  }
+
+  watch(): void {
+    const report = (error: unknown): void => this.#report(this.#root, "failed", error);
+    try {
+      this.#watcher = watch(this.#root, (_, fileName) => this.#whenQuiet(fileName ?? ""));
+      this.#watcher.on("error", report);
+    } catch (error) {
+      report(error); // rescans still find what changes
+    }
+  }
+
+  scheduleRescan(): void {
+    if (this.#isClosed) return;
+    const rescan = () => void this.scan().then(() => this.scheduleRescan());
+    this.#rescanTimer = setTimeout(rescan, this.#options.rescanMs ?? 10_000).unref();
+  }
+
+  scan(): Promise<void> {
+    return this.#inTurn(this.#root, () => this.#scan());
+  }
+
+  async #scan(): Promise<void> {
+    let fileNames: string[];
+    try {
+      fileNames = (await readdir(this.#root)).filter((fileName) => !fileName.startsWith(".")).sort();
+    } catch (error) {
+      // The whole directory is out of reach: no reason to think that every file was removed.
+      return this.#report(this.#root, "failed", error);
+    }
+    const present = new Set(fileNames);
+    const lost = this.#store.importedPaths().filter((path) => dirname(path) === this.#root);
+    // A file that is replaced may be away for a moment, hence the pause before its name goes.
+    const missing = lost.map((path) => path.slice(this.#root.length + 1)).filter((fileName) => !present.has(fileName));
+    if (missing.length > 0) await new Promise((resolve) => setTimeout(resolve, this.#debounceMs));
+    let chunk: Promise<void>[] = [];
+    let chunkBytes = 0;
+    for (const fileName of [...missing, ...fileNames]) {
+      if (this.#isClosed) break;
+      const path = join(this.#root, fileName);
+      const found = await stat(path).catch(() => undefined);
+      if (found && this.#seen.get(path) === fingerprint(found)) continue;
+      chunk.push(this.#look(path));
+      chunkBytes += Math.min(found?.size ?? 0, this.#maxBytes);
+      if (chunk.length < MAX_CHUNK_FILES && chunkBytes < MAX_CHUNK_BYTES) continue;
+      await Promise.all(chunk);
+      [chunk, chunkBytes] = [[], 0];
+    }
+    await Promise.all(chunk);
+  }
+
+  async importFile(
+    path: string,
+    options: { readonly name?: string; readonly precondition?: Precondition } = {},
+  ): Promise<PutResult> {
+    const inside = await resolveInside(this.#root, path);
+    const ownName = dirname(inside.path) === this.#root ? nameOfFile(inside.path) : undefined;
+    const name = options.name ?? nameOfFile(inside.path) ?? "";
+    this.#assertFreeName(name);
+    return this.#inTurn(inside.path, async () => {
+      const bytes = await readAdapterFile(inside.realPath, this.#maxBytes);
+      // Under another name it is like a PUT: the file still owns its own name alone.
+      return this.#store.put(name, bytes, options.precondition, name === ownName ? inside.path : undefined);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#watcher?.close();
+    clearTimeout(this.#rescanTimer);
+    for (const timer of this.#quietTimers.values()) clearTimeout(timer);
+    while (this.#work.size > 0) await Promise.allSettled(this.#work.values());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Looks at a file, or at all when its name is unknown or may stand for several, once nothing has happened to it for a while. */
+  #whenQuiet(fileName: string): void {
+    clearTimeout(this.#quietTimers.get(fileName));
+    const look = (): void => {
+      this.#quietTimers.delete(fileName);
+      const path = join(this.#root, fileName);
+      this.#seen.delete(path); // times may be too coarse to tell two writes apart
+      void (nameOfFile(path) === undefined || fileName.startsWith(".") ? this.scan() : this.#look(path));
+    };
+    this.#quietTimers.set(fileName, setTimeout(look, this.#debounceMs));
+  }
+
+  /** Brings the store in line with one path; whatever goes wrong is reported, never thrown. */
+  async #look(path: string): Promise<void> {
+    try {
+      const outcome = await this.#inTurn(path, () => this.#bringInLine(path));
+      if (outcome) this.#report(path, outcome);
+    } catch (error) {
+      // What is wrong with the file stays wrong until it changes; anything else is tried again.
+      if (!(error instanceof AppError)) this.#seen.delete(path);
+      this.#report(path, "failed", error);
+    }
+  }
+
+  async #bringInLine(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
+    const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
+    if (!found) return this.#forget(path);
+    this.#seen.set(path, fingerprint(found)); // before reading: a write after this line is seen by the next scan
+    if (found.isDirectory()) {
+      if (!(await isPeftDirectory(path))) return undefined;
+      throw new AppError(
+        "adapter_invalid",
+        `${path} is a PEFT adapter directory, which is not supported yet. Put a ${ADAPTER_EXTENSION} file there.`,
+      );
+    }
+    const name = nameOfFile(path);
+    if (name === undefined) return undefined;
+    this.#assertFreeName(name);
+    const { realPath } = await resolveInside(this.#root, path);
+    const bytes = await readAdapterFile(realPath, this.#maxBytes);
+    if (this.#store.importRecord(path)?.generation === generationOf(bytes)) return undefined;
+    return (await this.#store.put(name, bytes, {}, path)).outcome;
+  }
+
+  async #forget(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
+    this.#seen.delete(path);
+    const record = this.#store.importRecord(path);
+    if (!record) return undefined;
+    let outcome: "removed" | "kept" = "removed";
+    try {
+      await this.#store.delete(record.name, { ifMatch: record.generation });
+    } catch (error) {
+      const isOvertaken = error instanceof AppError && /^(precondition_failed|adapter_not_found)$/.test(error.code);
+      if (!isOvertaken) throw error;
+      outcome = "kept";
+    }
+    await this.#store.removeImportRecord(path);
+    return outcome;
+  }
+
+  #assertFreeName(name: string): void {
+    assertAdapterName(name);
+    if (this.#options.reservedNames?.has(name))
+      throw new AppError("invalid_request", `"${name}" is the served model's own name. Give the adapter another one.`);
+  }
+
+  async #inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#work.get(path);
+    const mine = (async () => {
+      await before?.catch(() => undefined); // its own caller hears of that
+      return work();
+    })();
+    this.#work.set(path, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#work.get(path) === mine) this.#work.delete(path);
+    }
+  }
+
+  #report(path: string, outcome: DirectoryEvent["outcome"], error?: unknown): void {
+    this.#options.onEvent({ path, outcome, ...(error === undefined ? {} : { error: error as Error }) });
+  }
+}
+
+/** Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock tells. */
+function fingerprint({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [dev, ino, size, mtimeMs, ctimeMs].join(":");
+}

@@ -1,0 +1,75 @@
+/**
+ * Files below a directory, read with care: never outside it, never a pipe, never more than allowed.
+ * Knows nothing of the store. Source: interface.md §2 (`load_lora_adapter`: "looked up under the `--adapters` directory only").
+ */
+import { constants } from "node:fs";
+import { access, open, realpath } from "node:fs/promises";
+import { basename, join, relative, resolve, sep } from "node:path";
+import { AppError } from "../errors.ts";
+
+export const ADAPTER_EXTENSION = ".mosara";
+
+/** The adapter's name in a file's name; undefined for files that are no `.mosara`. */
+export function nameOfFile(path: string): string | undefined {
+  return path.endsWith(ADAPTER_EXTENSION) ? basename(path, ADAPTER_EXTENSION) : undefined;
+}
+
+/** Whether a directory holds a PEFT adapter. */
+export async function isPeftDirectory(path: string): Promise<boolean> {
+  return access(join(path, "adapter_config.json")).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * A path from outside made safe: `path` without links followed, `realPath` with; both inside `root`, which is a real path.
+ * @throws AppError invalid_request when it leads outside, adapter_not_found when nothing is there.
+ */
+export async function resolveInside(root: string, path: string): Promise<{ path: string; realPath: string }> {
+  const outside = (): AppError =>
+    new AppError("invalid_request", `${JSON.stringify(path.slice(0, 300))} is not inside the adapters directory.`);
+  if (path.includes("\0")) throw outside();
+  const wanted = resolve(root, path);
+  // Checked before anything is looked up, so that nobody learns what exists elsewhere.
+  if (!isInside(root, wanted)) throw outside();
+  const realPath = await realpath(wanted).catch((cause: unknown) => {
+    const message = `There is no file ${JSON.stringify(relative(root, wanted))} in the adapters directory.`;
+    throw new AppError("adapter_not_found", message, { cause });
+  });
+  if (!isInside(root, realPath)) throw outside();
+  return { path: wanted, realPath };
+}
+
+function isInside(root: string, path: string): boolean {
+  return path.startsWith(root.endsWith(sep) ? root : root + sep);
+}
+
+/**
+ * The bytes of a regular file whose path has no links left.
+ * @throws AppError adapter_too_large, or invalid_request when it is no regular file or became a link meanwhile.
+ */
+export async function readAdapterFile(realPath: string, maxBytes: number): Promise<Uint8Array> {
+  // A pipe would block without O_NONBLOCK; a link put in the file's place must not be followed.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+  const file = await open(realPath, flags).catch((cause: unknown) => {
+    throw new AppError("invalid_request", `${realPath} cannot be opened. Check that it is a readable file.`, { cause });
+  });
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) throw new AppError("invalid_request", `${realPath} is not a regular file.`);
+    if (found.size > maxBytes)
+      throw new AppError("adapter_too_large", `${realPath} has ${found.size} bytes, allowed are ${maxBytes}.`);
+    // What is appended while reading is left out; the watch comes back to it.
+    const bytes = new Uint8Array(found.size);
+    let length = 0;
+    while (length < bytes.length) {
+      const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,281 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { AppError } from "../../src/errors.ts";
+import {
+  type AdapterDirectory,
+  type AdapterDirectoryOptions,
+  type DirectoryEvent,
+  openAdapterDirectory,
+} from "../../src/store/adapter-directory.ts";
+import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
+import { madeUpAdapter } from "../helpers/adapters.ts";
+
+const file = (seed: number): Uint8Array => encodeAdapter(madeUpAdapter({ seed }));
+const generation = (seed: number): string => generationOf(file(seed));
+
+let base: string;
+let dir: string;
+let store: AdapterStore;
+let directory: AdapterDirectory | undefined;
+let events: DirectoryEvent[];
+
+beforeEach(async () => {
+  base = realpathSync(mkdtempSync(join(tmpdir(), "mosara-directory-")));
+  dir = join(base, "adapters");
+  mkdirSync(dir);
+  store = await openAdapterStore(join(base, "data"));
+  events = [];
+});
+afterEach(async () => {
+  await directory?.close();
+  directory = undefined;
+  await store.close();
+  rmSync(base, { recursive: true, force: true });
+});
+
+async function start(options: Partial<AdapterDirectoryOptions> = {}): Promise<void> {
+  await directory?.close();
+  const onEvent = (event: DirectoryEvent) => events.push(event);
+  directory = await openAdapterDirectory(dir, store, { onEvent, debounceMs: 30, ...options });
+}
+
+const write = (fileName: string, bytes: Uint8Array): void => writeFileSync(join(dir, fileName), bytes);
+const told = (): string[] => events.map(({ path, outcome }) => `${outcome} ${path.slice(dir.length + 1)}`);
+/** A shared machine may take its time. */
+const eventually = <T>(value: () => T) => expect.poll(value, { timeout: 20_000 });
+const serves = (name: string, seed: number) => eventually(() => store.get(name)?.generation).toBe(generation(seed));
+
+describe("at start", () => {
+  it("imports every .mosara file and nothing else", async () => {
+    for (let i = 0; i < 300; i++) write(`n${i}.mosara`, file(i % 7));
+    write("notes.txt", file(1));
+    write(".hidden.mosara", file(1));
+    mkdirSync(join(dir, "folder.mosara"));
+    await start();
+    expect(store.count()).toBe(300);
+    expect(events).toHaveLength(300);
+    expect(store.get("n8")?.generation).toBe(generation(1));
+  });
+
+  it("imports nothing twice", async () => {
+    write("a.mosara", file(1));
+    await start();
+    await start();
+    expect(told()).toEqual(["created a.mosara"]);
+  });
+
+  it("removes names whose files went while nobody watched, unless they point to something newer", async () => {
+    for (const name of ["a", "b", "c"]) write(`${name}.mosara`, file(1));
+    await start();
+    await directory?.close();
+    await store.put("b", file(2));
+    await store.delete("c");
+    for (const name of ["a", "b", "c"]) rmSync(join(dir, `${name}.mosara`));
+    events = [];
+    await start();
+    expect(told().toSorted()).toEqual(["kept b.mosara", "kept c.mosara", "removed a.mosara"]);
+    expect([store.get("a"), store.get("b")?.generation, store.get("c")]).toEqual([undefined, generation(2), undefined]);
+    expect(store.importedPaths()).toEqual([]);
+  });
+
+  it("leaves alone what came from another directory", async () => {
+    write("a.mosara", file(1));
+    await start();
+    dir = join(base, "elsewhere");
+    mkdirSync(dir);
+    await start();
+    expect(store.get("a")).toBeDefined();
+  });
+
+  it("lets a PUT and a DELETE hold until the file changes", async () => {
+    write("a.mosara", file(1));
+    write("b.mosara", file(1));
+    await start();
+    await store.put("a", file(2));
+    await store.delete("b");
+    await start();
+    await directory?.scan();
+    expect([store.get("a")?.generation, store.get("b")]).toEqual([generation(2), undefined]);
+    write("a.mosara", file(3));
+    write("b.mosara", file(3));
+    await serves("a", 3);
+    await serves("b", 3);
+  });
+
+  it("reports what it cannot use and goes on", async () => {
+    write("broken.mosara", file(1).subarray(9));
+    write("empty.mosara", new Uint8Array());
+    write("bad name.mosara", file(1));
+    write("demo.mosara", file(1));
+    write("large.mosara", new Uint8Array(10_000));
+    write("outside.txt", file(1));
+    write("z.mosara", file(1));
+    writeFileSync(join(base, "secret.mosara"), file(1));
+    symlinkSync(join(base, "secret.mosara"), join(dir, "link.mosara"));
+    symlinkSync(join(dir, "nowhere"), join(dir, "dangling.mosara"));
+    mkdirSync(join(dir, "peft"));
+    writeFileSync(join(dir, "peft", "adapter_config.json"), "{}");
+    execFileSync("mkfifo", [join(dir, "pipe.mosara")]);
+    await start({ reservedNames: new Set(["demo"]), maxBytes: 9999 });
+    const codes = events.map(({ path, error }) => [path.slice(dir.length + 1), (error as AppError | undefined)?.code]);
+    expect(Object.fromEntries(codes)).toEqual({
+      "broken.mosara": "adapter_invalid",
+      "empty.mosara": "adapter_invalid",
+      "bad name.mosara": "invalid_request",
+      "demo.mosara": "invalid_request",
+      "large.mosara": "adapter_too_large",
+      "link.mosara": "invalid_request",
+      peft: "adapter_invalid",
+      "pipe.mosara": "invalid_request",
+      "z.mosara": undefined,
+    });
+    expect(events.find(({ path }) => path.endsWith("peft"))?.error?.message).toMatch(/not supported yet/);
+    const before = events.length;
+    await directory?.scan();
+    expect(events).toHaveLength(before); // told once, not at every look
+  });
+
+  it("follows links that stay inside, and sees when they point elsewhere", async () => {
+    // How Kubernetes mounts a ConfigMap: files are links through a directory link that is swapped.
+    for (const seed of [1, 2]) {
+      mkdirSync(join(dir, `..v${seed}`));
+      write(`..v${seed}/a.mosara`, file(seed));
+    }
+    symlinkSync("..v1", join(dir, "..data"));
+    symlinkSync(join("..data", "a.mosara"), join(dir, "a.mosara"));
+    await start();
+    expect(store.get("a")?.generation).toBe(generation(1));
+    symlinkSync("..v2", join(dir, "..new"));
+    renameSync(join(dir, "..new"), join(dir, "..data"));
+    await serves("a", 2);
+  });
+
+  it("refuses a directory that is none", async () => {
+    const missing = openAdapterDirectory(join(base, "none"), store, { onEvent: () => {} });
+    await expect(missing).rejects.toMatchObject({ code: "usage" });
+  });
+});
+
+describe("while watching", () => {
+  it("imports new files, replaces changed ones and removes names of removed ones", async () => {
+    await start();
+    write("a.mosara", file(1));
+    await serves("a", 1);
+    write("a.mosara", file(2));
+    await serves("a", 2);
+    rmSync(join(dir, "a.mosara"));
+    await eventually(() => store.get("a")).toBeUndefined();
+    write("a.mosara", file(2));
+    await serves("a", 2);
+    expect(told()).toEqual(["created a.mosara", "replaced a.mosara", "removed a.mosara", "created a.mosara"]);
+  });
+
+  it("keeps a name whose file went when it points to something newer", async () => {
+    write("a.mosara", file(1));
+    await start();
+    await store.put("a", file(2));
+    rmSync(join(dir, "a.mosara"));
+    await eventually(told).toContain("kept a.mosara");
+    expect(store.get("a")?.generation).toBe(generation(2));
+  });
+
+  it("never lets a half-written file replace a good one", async () => {
+    write("a.mosara", file(1));
+    await start();
+    const whole = file(2);
+    for (let length = 0; length < whole.length; length += Math.ceil(whole.length / 5)) {
+      write("a.mosara", whole.subarray(0, length));
+      await sleep(60);
+      expect(store.get("a")?.generation).toBe(generation(1));
+    }
+    expect(events.some(({ outcome, error }) => outcome === "failed" && error instanceof AppError)).toBe(true);
+    write("a.mosara", whole);
+    await serves("a", 2);
+  });
+
+  it("does not drop a name while its file is being replaced by removing and renaming", async () => {
+    write("a.mosara", file(1));
+    await start();
+    write("a.tmp", file(2));
+    rmSync(join(dir, "a.mosara"));
+    const scanning = directory?.scan();
+    await sleep(5);
+    renameSync(join(dir, "a.tmp"), join(dir, "a.mosara"));
+    await scanning;
+    await serves("a", 2);
+    expect(told()).toEqual(["created a.mosara", "replaced a.mosara"]);
+  });
+
+  it("sees a change of the same length in the same moment", async () => {
+    await start();
+    for (let i = 1; i <= 20; i++) {
+      write("a.mosara", file(i));
+      await sleep(i % 3);
+    }
+    await serves("a", 20);
+  });
+
+  it("keeps every name when the directory itself goes away, and finds it again", async () => {
+    write("a.mosara", file(1));
+    await start({ rescanMs: 40 });
+    renameSync(dir, `${dir}.moved`);
+    await eventually(() => events.some(({ outcome }) => outcome === "failed")).toBe(true);
+    expect(store.get("a")?.generation).toBe(generation(1));
+    renameSync(`${dir}.moved`, dir);
+    write("b.mosara", file(2));
+    await serves("b", 2);
+  });
+});
+
+describe("importFile", () => {
+  it("imports under the file's own name or another, whatever was imported before", async () => {
+    write("a.mosara", file(1));
+    await start();
+    await store.delete("a");
+    expect((await directory?.importFile("a.mosara"))?.outcome).toBe("created");
+    expect((await directory?.importFile(join(dir, "a.mosara"), { name: "b" }))?.record.name).toBe("b");
+    const precondition = { ifNoneMatch: "*" } as const;
+    const again = directory?.importFile("a.mosara", { name: "b", precondition });
+    await expect(again).rejects.toMatchObject({ code: "precondition_failed" });
+    mkdirSync(join(dir, "sub"));
+    write("sub/c.mosara", file(3));
+    expect((await directory?.importFile("sub/c.mosara"))?.record.generation).toBe(generation(3));
+    rmSync(join(dir, "a.mosara"));
+    await eventually(() => store.get("a")).toBeUndefined();
+    expect([store.get("b")?.generation, store.get("c")?.generation]).toEqual([generation(1), generation(3)]);
+  });
+
+  it("never leaves the directory", async () => {
+    writeFileSync(join(base, "secret.mosara"), file(1));
+    mkdirSync(`${dir}-sibling`);
+    writeFileSync(join(`${dir}-sibling`, "x.mosara"), file(1));
+    symlinkSync(base, join(dir, "up"));
+    symlinkSync(join(base, "secret.mosara"), join(dir, "link.mosara"));
+    await start();
+    const outside = [
+      "../secret.mosara",
+      "sub/../../secret.mosara",
+      join(base, "secret.mosara"),
+      "/etc/passwd",
+      "..",
+      ".",
+      "",
+    ];
+    const links = ["up/secret.mosara", "link.mosara", "../adapters-sibling/x.mosara", "up/../../secret.mosara"];
+    for (const path of [...outside, ...links, "a\0.mosara", "../not-there"])
+      await expect(directory?.importFile(path, { name: "x" }), path).rejects.toMatchObject({ code: "invalid_request" });
+    await expect(directory?.importFile("none.mosara")).rejects.toMatchObject({ code: "adapter_not_found" });
+    mkdirSync(join(dir, "folder"));
+    for (const [path, name] of [
+      ["folder", "x"],
+      ["folder", "../x"],
+    ] as const)
+      await expect(directory?.importFile(path, { name })).rejects.toMatchObject({ code: "invalid_request" });
+    expect(store.count()).toBe(0);
+  });
+});
