@@ -1,0 +1,83 @@
+/** The Jinja engine against transformers' own renders: six chat templates and 213 one-line snippets. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { renderJinja } from "../../../src/tokenizer/jinja/render.ts";
+import { JinjaError } from "../../../src/tokenizer/jinja/values.ts";
+import { casesIn, fixturesDir, readJson } from "../../helpers/fixtures.ts";
+
+interface Expectation {
+  readonly expected?: string;
+  readonly error?: { readonly type: string; readonly message: string };
+}
+interface ChatCases {
+  readonly template: string;
+  readonly clock: string;
+  readonly cases: readonly (Expectation & { name: string; messages: unknown[]; kwargs: Record<string, unknown> })[];
+}
+interface Snippets {
+  readonly clock: string;
+  readonly values: Record<string, unknown>;
+  readonly cases: readonly (Expectation & { template: string })[];
+}
+
+/** Cases that differ, each with its reason. An unlisted difference fails, and so does a listed case that agrees. */
+const NUMBERS = "JSON.parse has lost 1.0, 1e20 and integers above 2^53 before the template sees them";
+const KNOWN_LIMITS: Readonly<Record<string, string>> = {
+  "everything/whole-floats": NUMBERS,
+  "everything/whole-floats+prompt": NUMBERS,
+};
+
+const TEMPLATES = join(fixturesDir("text"), "chat-templates");
+
+/** The pinned clock, as local time: what `strftime_now` prints is what the fixture's machine saw in UTC. */
+function pinned(clock: string): () => Date {
+  return () => new Date(clock);
+}
+
+function run(render: () => string): Expectation {
+  try {
+    return { expected: render() };
+  } catch (error) {
+    if (!(error instanceof JinjaError)) throw error;
+    return { error: { type: error.raised ? "TemplateError" : "other", message: error.message } };
+  }
+}
+
+/** Renders must be equal; of failures only a template's own message is for the user and must be equal. */
+function agrees(actual: Expectation, expected: Expectation): boolean {
+  if (expected.error === undefined) return actual.expected === expected.expected;
+  if (expected.error.type !== "TemplateError") return actual.error !== undefined;
+  return actual.error?.type === "TemplateError" && actual.error.message === expected.error.message;
+}
+
+function check(id: string, actual: Expectation, expected: Expectation): void {
+  if (id in KNOWN_LIMITS) expect(agrees(actual, expected), `${id} is listed as a limit but agrees`).toBe(false);
+  else if (!agrees(actual, expected))
+    expect(actual, id).toEqual({ expected: expected.expected, error: expected.error });
+}
+
+describe.each(casesIn(TEMPLATES, "cases.json"))("chat template %s", (name) => {
+  const { template, clock, cases } = readJson<ChatCases>(TEMPLATES, name, "cases.json");
+  const source = readFileSync(join(TEMPLATES, name, template), "utf8");
+  it.each(cases.map((row) => [row.name, row] as const))("renders %s as transformers does", (_, row) => {
+    const variables = { tools: null, documents: null, messages: row.messages, ...row.kwargs };
+    check(
+      `${name}/${row.name}`,
+      run(() => renderJinja(source, variables, pinned(clock))),
+      row,
+    );
+  });
+});
+
+describe("snippets", () => {
+  const { clock, values, cases } = readJson<Snippets>(TEMPLATES, "snippets.json");
+  const variables = { tools: null, documents: null, messages: [], add_generation_prompt: false, ...values };
+  it.each(cases.map((row) => [row.template, row] as const))("%s", (template, row) => {
+    check(
+      template,
+      run(() => renderJinja(template, variables, pinned(clock))),
+      row,
+    );
+  });
+});
