@@ -1,0 +1,172 @@
+/**
+ * A model's chat template: where it comes from, what it may be given, and messages → prompt text.
+ * Renders in the calling thread within the engine's budget; a server renders in the text worker, which can be killed.
+ * Source: transformers 5 `apply_chat_template`; the engine is src/tokenizer/jinja.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AppError } from "../errors.ts";
+import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
+import type { Statement } from "./jinja/ast.ts";
+import { parseTemplate } from "./jinja/parser.ts";
+import { renderParsed } from "./jinja/render.ts";
+import { JinjaError } from "./jinja/values.ts";
+import { readJson, tokenText } from "./tokenizer-files.ts";
+
+/** What a request adds to its messages. */
+export interface RenderOptions {
+  readonly tools?: readonly unknown[] | undefined;
+  /** The request's `chat_template_kwargs`: more variables for the template. */
+  readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
+  /** Whether the prompt ends where the assistant begins to speak (default true). */
+  readonly addGenerationPrompt?: boolean | undefined;
+}
+
+/** A model's template, or its set of named ones. */
+export interface ChatTemplate {
+  /** The prompt of a conversation. @throws {AppError} invalid_request with the template's own message or the failure. */
+  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
+}
+
+interface Compiled {
+  readonly body: readonly Statement[];
+  readonly abilities: TemplateAbilities;
+}
+
+/** The chat template of a base directory or checkpoint, or undefined when the model has none. @throws {AppError} checkpoint_invalid. */
+export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
+  const config = await readJson(dir, "tokenizer_config.json");
+  const file = await readOptional(join(dir, "chat_template.jinja"));
+  const sources = file === undefined ? namedTemplates(config.chat_template) : new Map([["default", file]]);
+  return sources.size === 0 ? undefined : makeChatTemplate(sources, specialVariables(config));
+}
+
+async function readOptional(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new AppError("checkpoint_invalid", `${path} cannot be read: ${String(cause)}`, { cause });
+  }
+}
+
+function namedTemplates(value: unknown): Map<string, string> {
+  if (typeof value === "string") return new Map([["default", value]]);
+  const entries = Array.isArray(value) ? (value as { name?: unknown; template?: unknown }[]) : [];
+  return new Map(
+    entries.flatMap(({ name, template }) =>
+      typeof name === "string" && typeof template === "string" ? [[name, template] as const] : [],
+    ),
+  );
+}
+
+/** The special tokens of tokenizer_config.json, under the names templates know them by. */
+export function specialVariables(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const variables: Record<string, unknown> = {};
+  const extra = config.extra_special_tokens;
+  const named =
+    typeof extra === "object" && extra !== null && !Array.isArray(extra) ? (extra as Record<string, unknown>) : {};
+  for (const [name, value] of [...Object.entries(config), ...Object.entries(named)]) {
+    const text = name.endsWith("_token") ? tokenText(value) : undefined;
+    if (text !== undefined) variables[name] = text;
+  }
+  return variables;
+}
+
+/** A template from its sources by name ("default", "tool_use", …) and the special tokens it is given. */
+export function makeChatTemplate(
+  sources: ReadonlyMap<string, string>,
+  special: Readonly<Record<string, unknown>>,
+): ChatTemplate {
+  const compiled = new Map<string, Compiled>();
+  const compile = (name: string): Compiled => {
+    const ready = compiled.get(name);
+    if (ready !== undefined) return ready;
+    const body = parseTemplate(sources.get(name) ?? "");
+    const fresh = { body, abilities: findAbilities(body) };
+    compiled.set(name, fresh);
+    return fresh;
+  };
+  return {
+    render: (messages, options = {}) =>
+      asInvalidRequest(() => {
+        const { body, abilities } = compile(
+          chooseTemplate(sources, options.tools !== undefined && options.tools.length > 0),
+        );
+        return renderParsed(body, variablesOf(prepareMessages(messages, abilities), options, special));
+      }),
+  };
+}
+
+function chooseTemplate(sources: ReadonlyMap<string, string>, hasTools: boolean): string {
+  const name = hasTools && sources.has("tool_use") ? "tool_use" : "default";
+  if (sources.has(name)) return name;
+  throw new AppError(
+    "invalid_request",
+    `The model has no default chat template, only ${[...sources.keys()].join(", ")}. Send a prompt to /v1/completions.`,
+  );
+}
+
+function variablesOf(
+  messages: readonly ChatMessage[],
+  options: RenderOptions,
+  special: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const { kwargs = {} } = options;
+  const taken = ["messages", "tools"].find((name) => name in kwargs);
+  if (taken !== undefined)
+    throw new AppError("invalid_request", `chat_template_kwargs cannot set "${taken}"; it is a field of the request.`, {
+      param: "chat_template_kwargs",
+    });
+  return {
+    ...special,
+    documents: null,
+    add_generation_prompt: options.addGenerationPrompt ?? true,
+    ...kwargs,
+    messages,
+    tools: options.tools !== undefined && options.tools.length > 0 ? options.tools : null,
+  };
+}
+
+/** A template's failure is the request's: its own message as it is, any other with what happened. */
+function asInvalidRequest(render: () => string): string {
+  try {
+    return render();
+  } catch (cause) {
+    if (!(cause instanceof JinjaError)) throw cause;
+    const message = cause.raised
+      ? cause.message
+      : `The model's chat template cannot render this conversation: ${cause.message}`;
+    throw new AppError("invalid_request", message, { cause, param: "messages" });
+  }
+}
+
+const TYPE_TESTS = ["string", "iterable", "sequence", "mapping"];
+
+/** Looks through a template for questions about the type of a content or of a call's arguments, and for loops over contents. */
+export function findAbilities(body: readonly Statement[]): TemplateAbilities {
+  let takesParts = false;
+  let takesStringArguments = false;
+  const visit = (node: unknown): void => {
+    if (typeof node !== "object" || node === null) return;
+    if (Array.isArray(node)) return node.forEach(visit);
+    const { kind, object, name, iterable } = node as Record<string, unknown>;
+    if (kind === "test" && TYPE_TESTS.includes(String(name))) {
+      takesParts ||= endsIn(object, "content");
+      takesStringArguments ||= endsIn(object, "arguments");
+    }
+    if (kind === "for" || kind === "filter")
+      takesParts ||= endsIn(kind === "for" ? iterable : name === "selectattr" ? object : undefined, "content");
+    Object.values(node).forEach(visit);
+  };
+  visit(body);
+  return { takesParts, takesStringArguments };
+}
+
+/** Whether an expression is `content`, `x.content` or `x["content"]`. */
+function endsIn(node: unknown, name: string): boolean {
+  if (typeof node !== "object" || node === null) return false;
+  const expression = node as { kind?: string; name?: string; key?: { value?: unknown } };
+  if (expression.kind === "name" || expression.kind === "attribute") return expression.name === name;
+  return expression.kind === "item" && expression.key?.value === name;
+}

@@ -1,0 +1,138 @@
+/**
+ * Token strings → text, one delta a token, never half a character. The rule is fixed by the text fixtures' README:
+ * deltas joined are the answer, so an unstreamed answer is made of them too. Knows no ids and no special tokens.
+ */
+import { Utf8Run } from "./utf8-run.ts";
+
+/** How a tokenizer turns tokens into text; read from the decoder of tokenizer.json. */
+export type DecoderRule =
+  | { readonly kind: "byte-level" }
+  | {
+      readonly kind: "pieces";
+      /** What stands for a space inside tokens, or undefined. */
+      readonly space: string | undefined;
+      readonly hasByteTokens: boolean;
+      /** Spaces dropped from the start of the whole output. */
+      readonly stripSpaces: number;
+      /** Metaspace: the first token loses every `space`, and characters made of byte tokens are replaced too. */
+      readonly isMetaspace: boolean;
+      readonly dropsFirstSpaces: boolean;
+    }
+  | { readonly kind: "words"; readonly prefix: string | undefined; readonly hasCleanup: boolean };
+
+/** Decodes tokens one by one. */
+export interface TokenDecoder {
+  /** The text that this token completes. */
+  push(token: string): string;
+  /** What is left at the end: U+FFFD for unfinished bytes, else nothing. */
+  flush(): string;
+}
+
+/** A fresh decoder after a rule. */
+export function createTokenDecoder(rule: DecoderRule): TokenDecoder {
+  if (rule.kind === "byte-level") return createByteLevelDecoder();
+  return rule.kind === "words" ? createWordDecoder(rule.prefix, rule.hasCleanup) : createPieceDecoder(rule);
+}
+
+/** GPT-2's table: printable bytes stand for themselves, the others for the characters from U+0100 on. */
+const BYTE_OF: ReadonlyMap<string, number> = makeByteTable();
+
+function makeByteTable(): Map<string, number> {
+  const table = new Map<string, number>();
+  let next = 0x100;
+  for (let byte = 0; byte < 256; byte++) {
+    const isPrintable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    table.set(String.fromCodePoint(isPrintable ? byte : next++), byte);
+  }
+  return table;
+}
+
+/** The bytes of a byte-level token. A token with a character outside the table is its own UTF-8. */
+export function byteLevelBytes(token: string): Uint8Array {
+  const bytes: number[] = [];
+  for (const char of token) {
+    const byte = BYTE_OF.get(char);
+    if (byte === undefined) return new TextEncoder().encode(token);
+    bytes.push(byte);
+  }
+  return Uint8Array.from(bytes);
+}
+
+function createByteLevelDecoder(): TokenDecoder {
+  const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+  return {
+    push: (token) => utf8.decode(byteLevelBytes(token), { stream: true }),
+    flush: () => utf8.decode(),
+  };
+}
+
+const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
+
+function createPieceDecoder(rule: Extract<DecoderRule, { kind: "pieces" }>): TokenDecoder {
+  const run = new Utf8Run();
+  let isFirst = true;
+  let stripLeft = rule.stripSpaces;
+
+  const strip = (text: string): string => {
+    let from = 0;
+    while (stripLeft > 0 && from < text.length) {
+      if (text[from] !== " ") stripLeft = 0;
+      else {
+        stripLeft--;
+        from++;
+      }
+    }
+    return text.slice(from);
+  };
+  const spaced = (text: string): string => {
+    if (rule.space === undefined) return text;
+    return text.replaceAll(rule.space, rule.isMetaspace && rule.dropsFirstSpaces && isFirst ? "" : " ");
+  };
+  /** Text that bytes made: only Metaspace, which runs last, still looks for its space in it. */
+  const emitBytes = (text: string): string => {
+    if (text === "") return "";
+    const out = strip(rule.isMetaspace ? spaced(text) : text);
+    isFirst = false;
+    return out;
+  };
+  return {
+    push(token) {
+      const byte = rule.hasByteTokens ? BYTE_TOKEN.exec(token)?.[1] : undefined;
+      if (byte !== undefined) return emitBytes(run.push(Number.parseInt(byte, 16)));
+      const head = emitBytes(run.flush());
+      const tail = strip(spaced(token));
+      isFirst = false;
+      return head + tail;
+    },
+    flush: () => emitBytes(run.flush()),
+  };
+}
+
+/** The clean-up of the WordPiece decoder, in its own order, inside one token. */
+const CLEANUP: readonly (readonly [string, string])[] = [
+  [" .", "."],
+  [" ?", "?"],
+  [" !", "!"],
+  [" ,", ","],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+  [" do not", " don't"],
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+];
+
+function createWordDecoder(prefix: string | undefined, hasCleanup: boolean): TokenDecoder {
+  let isFirst = true;
+  return {
+    push(token) {
+      const continues = prefix !== undefined && prefix !== "" && token.startsWith(prefix);
+      let text = isFirst ? token : continues ? token.slice(prefix.length) : ` ${token}`;
+      isFirst = false;
+      if (hasCleanup) for (const [from, to] of CLEANUP) text = text.replaceAll(from, to);
+      return text;
+    },
+    flush: () => "",
+  };
+}

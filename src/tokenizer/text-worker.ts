@@ -1,0 +1,38 @@
+/**
+ * The worker thread's entry: owns one tokenizer and one chat template and does the jobs it is sent, one after another.
+ * It may be killed at any moment; it keeps nothing that is not in the model's directory.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { toWire } from "../errors.ts";
+import { encodeChat } from "./chat.ts";
+import { type ChatTemplate, loadChatTemplate } from "./chat-template.ts";
+import type { TextReply, TextRequest } from "./text-protocol.ts";
+import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+const port = parentPort;
+if (port === null) throw new Error("internal: text-worker runs only as a worker thread");
+
+const send = (reply: TextReply, transfer: ArrayBuffer[] = []): void => port.postMessage(reply, transfer);
+
+function run(request: TextRequest, tokenizer: Tokenizer, template: ChatTemplate | undefined): number[] {
+  if (request.kind === "encode") return tokenizer.encode(request.text, { addSpecialTokens: request.addSpecialTokens });
+  const onRendered = (): void => send({ kind: "prompt-rendered", id: request.id });
+  return encodeChat(tokenizer, template, request.messages, request.options, onRendered);
+}
+
+try {
+  const { dir } = workerData as { dir: string };
+  const tokenizer = await loadTokenizer(dir);
+  const template = await loadChatTemplate(dir);
+  port.on("message", (request: TextRequest) => {
+    try {
+      const ids = Uint32Array.from(run(request, tokenizer, template));
+      send({ kind: "text-encoded", id: request.id, ids }, [ids.buffer]);
+    } catch (error) {
+      send({ kind: "job-failed", id: request.id, error: toWire(error) });
+    }
+  });
+  send({ kind: "worker-ready" });
+} catch (error) {
+  send({ kind: "worker-failed", error: toWire(error) });
+}

@@ -1,0 +1,171 @@
+/**
+ * Text ↔ token ids of one model: @huggingface/tokenizers for encoding, mended where it differs from the Python original
+ * (the list is in the text fixtures' README), and our own stream decoder for decoding. Knows no chat and no HTTP.
+ */
+import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import { AppError } from "../errors.ts";
+import { aliasSpecials, type AliasedTokenizer, type LiteralMarks, makeLiteralMarks } from "./literal-encoder.ts";
+import { createTokenDecoder } from "./stream-decoder.ts";
+import { type AddedToken, byteToken, readTokenizerFiles, type TokenizerFiles, tokenText } from "./tokenizer-files.ts";
+
+/** Decodes the ids of one sequence, one delta an id. */
+export interface StreamDecoder {
+  /** The text this id completes; never half a character. An id outside the vocabulary gives nothing. */
+  push(id: number): string;
+  /** What is left when the sequence ends. */
+  flush(): string;
+}
+
+/** Options of decoding. */
+export interface DecodeOptions {
+  /** Leaves special tokens out (default true). Added tokens that are not special stay. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+/** One model's tokenizer. Immutable; safe to share. */
+export interface Tokenizer {
+  /** Largest id + 1. The model's own vocabulary may be larger (padding), never smaller. */
+  readonly vocabSize: number;
+  readonly bosToken: string | undefined;
+  readonly eosToken: string | undefined;
+  /** Special tokens, text and id, in the order of their ids. */
+  readonly specialTokens: readonly { readonly id: number; readonly content: string }[];
+  /** Ids of a text; `addSpecialTokens` (default true) adds what the post-processor adds (bos, eos). */
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  idToToken(id: number): string | undefined;
+  tokenToId(token: string): number | undefined;
+  isSpecial(id: number): boolean;
+  /** Text of ids: the deltas of a stream decoder, joined. */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  createStreamDecoder(options?: DecodeOptions): StreamDecoder;
+  /** Finds and hides spellings of special tokens in text. */
+  readonly literals: LiteralMarks;
+  /**
+   * Ids of a text in which `literals.hide` has hidden the spellings that are meant as text; special tokens that are
+   * still spelt are special. Adds none. Builds a second encoder on first use. @throws {AppError} invalid_request.
+   */
+  encodeHidden(text: string): number[];
+}
+
+/** The tokenizer of a base directory or checkpoint. @throws {AppError} checkpoint_invalid, checkpoint_unsupported. */
+export async function loadTokenizer(dir: string): Promise<Tokenizer> {
+  return makeTokenizer(await readTokenizerFiles(dir), dir);
+}
+
+/** A tokenizer from files already read and checked. `dir` only names them in messages. @throws {AppError} */
+export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
+  const hub = buildHub(files, dir);
+  const tokens = idTable(files);
+  const ids = new Map([...tokens].map(([id, token]) => [token, id]));
+  const special = files.json.added_tokens.filter((token) => token.special === true).sort((a, b) => a.id - b.id);
+  const specialIds = new Set(special.map((token) => token.id));
+
+  const literals = makeLiteralMarks(files);
+  let aliased: { readonly tokens: AliasedTokenizer; readonly hub: HubTokenizer } | undefined;
+
+  const createStreamDecoder = ({ skipSpecialTokens = true }: DecodeOptions = {}): StreamDecoder => {
+    const decoder = createTokenDecoder(files.rule);
+    return {
+      push(id) {
+        const token = tokens.get(id);
+        return token === undefined || (skipSpecialTokens && specialIds.has(id)) ? "" : decoder.push(token);
+      },
+      flush: () => decoder.flush(),
+    };
+  };
+  return {
+    vocabSize: [...tokens.keys()].reduce((max, id) => Math.max(max, id), -1) + 1,
+    bosToken: tokenText(files.config.bos_token),
+    eosToken: tokenText(files.config.eos_token),
+    specialTokens: special.map(({ id, content }) => ({ id, content })),
+    encode: (text, { addSpecialTokens = true } = {}) => encode(hub, text, addSpecialTokens),
+    idToToken: (id) => tokens.get(id),
+    tokenToId: (token) => ids.get(token),
+    isSpecial: (id) => specialIds.has(id),
+    decode(sequence, options) {
+      const decoder = createStreamDecoder(options);
+      let text = "";
+      for (const id of sequence) text += decoder.push(id);
+      return text + decoder.flush();
+    },
+    createStreamDecoder,
+    literals,
+    encodeHidden(text) {
+      if (aliased === undefined) {
+        const second = aliasSpecials(files);
+        aliased = { tokens: second, hub: buildHub(second.files, dir) };
+      }
+      return encode(aliased.hub, literals.restore(aliased.tokens.alias(text)), false);
+    },
+  };
+}
+
+/** What the library's encoder gives; an id is absent where it found no token and the model has no unknown token. */
+interface HubEncoding {
+  readonly ids: readonly (number | undefined)[];
+  readonly tokens: readonly string[];
+}
+
+function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): number[] {
+  // A lone surrogate is no character; Python's encoders see U+FFFD in its place.
+  const wellFormed = text.replace(/\p{Surrogate}/gu, "\ufffd");
+  const { ids: encoded, tokens } = hub.encode(wellFormed, { add_special_tokens: addSpecialTokens }) as HubEncoding;
+  return encoded.map((id, i) => {
+    if (id !== undefined) return id;
+    throw new AppError(
+      "invalid_request",
+      `The tokenizer has no token for ${JSON.stringify(tokens[i] ?? "")} and no unknown token. Leave that text out.`,
+    );
+  });
+}
+
+function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
+  let hub: HubTokenizer;
+  try {
+    // Decoding is ours, so of the config only what the library's encoder reads is passed.
+    hub = new HubTokenizer(files.json, {
+      clean_up_tokenization_spaces: false,
+      eos_token: tokenText(files.config.eos_token),
+    });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError("checkpoint_unsupported", `The tokenizer in ${dir} cannot be used: ${reason}`, { cause });
+  }
+  mendUnknowns(hub, files);
+  return hub;
+}
+
+/**
+ * Unigram: the library never falls back to bytes and joins unknown characters across words; the original does both
+ * word by word. Its `encode` is replaced by one that settles every word into tokens of the vocabulary.
+ */
+function mendUnknowns(hub: HubTokenizer, files: TokenizerFiles): void {
+  const { model } = hub;
+  if (model === null || files.json.model.type !== "Unigram") return;
+  const hasBytes = files.json.model.byte_fallback === true;
+  const unknown = model.unk_token;
+  const encodeWords = model.encode.bind(model);
+  const settle = (word: string): string[] => {
+    const out: string[] = [];
+    let isInRun = false;
+    for (const piece of encodeWords([word])) {
+      const isKnown = model.tokens_to_ids.has(piece) && piece !== unknown;
+      if (isKnown) out.push(piece);
+      else if (hasBytes) out.push(...Array.from(new TextEncoder().encode(piece), byteToken));
+      else if (!isInRun) out.push(unknown ?? piece);
+      isInRun = !isKnown;
+    }
+    return out;
+  };
+  model.fuse_unk = false;
+  model.encode = (words: string[]) => words.flatMap(settle);
+}
+
+function idTable(files: TokenizerFiles): Map<number, string> {
+  const { vocab } = files.json.model;
+  const table = new Map<number, string>();
+  if (Array.isArray(vocab)) vocab.forEach((entry: [string, number], id) => table.set(id, entry[0]));
+  else for (const [token, id] of Object.entries(vocab as Record<string, number>)) table.set(id, token);
+  for (const token of files.json.added_tokens as readonly AddedToken[]) table.set(token.id, token.content);
+  return table;
+}

@@ -1,0 +1,46 @@
+/** Which of the two files counts, and what is refused. */
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { loadGenerationDefaults, readGenerationDefaults } from "../../src/tokenizer/generation-config.ts";
+import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
+
+const MODELS = fixturesDir("models");
+
+describe("generation defaults", () => {
+  it.each(casesIn(MODELS, "generation_config.json"))("reads the end tokens of %s", async (name) => {
+    const { eos_token_id: ends } = readJson<{ eos_token_id?: number | number[] }>(
+      MODELS,
+      name,
+      "generation_config.json",
+    );
+    const defaults = await loadGenerationDefaults(join(MODELS, name));
+    expect(defaults.eosTokenIds).toEqual([ends ?? []].flat());
+  });
+
+  it("lets generation_config.json outrank config.json field by field", () => {
+    const model = { eos_token_id: 2, bos_token_id: 1, temperature: 0.1 };
+    expect(readGenerationDefaults({ eos_token_id: [5, 6], top_k: 20, temperature: 0.7 }, model)).toMatchObject({
+      eosTokenIds: [5, 6],
+      bosTokenId: 1,
+      topK: 20,
+      temperature: 0.7,
+    });
+    expect(readGenerationDefaults({}, model)).toMatchObject({ eosTokenIds: [2], temperature: undefined });
+  });
+
+  it("finds the ids of a nested text configuration", () => {
+    expect(readGenerationDefaults({}, { text_config: { eos_token_id: [1, 106] } }).eosTokenIds).toEqual([1, 106]);
+  });
+
+  it.each([
+    { eos_token_id: "2" },
+    { eos_token_id: [1, -7] },
+    { temperature: -1 },
+    { top_p: 2 },
+    { repetition_penalty: "x" },
+  ])("refuses %j", (generation) => {
+    expect(() => readGenerationDefaults(generation, {})).toThrow(
+      expect.objectContaining({ code: "checkpoint_invalid" }),
+    );
+  });
+});
