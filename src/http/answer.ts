@@ -1,0 +1,63 @@
+/** How an answer leaves: as one JSON object, or as a stream whose failures before the first chunk are ordinary errors. */
+import type { AppContext, RequestContext } from "./context.ts";
+import { errorResponse, logFailure, toErrorBody } from "./error-response.ts";
+import { type ChoiceEvent, ClientGone, type Generation } from "./generation.ts";
+import { openEventStream } from "./sse.ts";
+
+/** Runs the generation and answers with what `toJson` makes of it afterwards. @throws what the generation throws. */
+export async function answerWhole(
+  c: RequestContext,
+  generation: Generation,
+  onEvent: (index: number, event: ChoiceEvent) => void,
+  toJson: () => object,
+): Promise<Response> {
+  await generation.run(onEvent);
+  return c.json(toJson());
+}
+
+/**
+ * Streams what `toChunks` makes of every event, then `trailer`, then `[DONE]`. Resolves with the first chunk.
+ * @throws what the generation throws before it.
+ */
+export async function answerStream(
+  context: AppContext,
+  c: RequestContext,
+  generation: Generation,
+  toChunks: (index: number, event: ChoiceEvent) => readonly object[],
+  trailer: () => readonly object[],
+): Promise<Response> {
+  const stream = openEventStream(() => generation.cancel());
+  let hasStarted = false;
+  const run = generation.run(async (index, event) => {
+    for (const chunk of toChunks(index, event)) {
+      hasStarted = true;
+      await stream.send(chunk);
+    }
+  });
+  const ended = run.then(
+    async () => {
+      for (const chunk of trailer()) await stream.send(chunk);
+      await stream.send("[DONE]");
+      stream.close();
+    },
+    async (error: unknown) => {
+      if (!hasStarted) throw error;
+      await sendFailure(error);
+      stream.close();
+    },
+  );
+  const sendFailure = async (error: unknown) => {
+    if (error instanceof ClientGone) return;
+    const body = toErrorBody(error);
+    if (body.error.code === "internal_error") logFailure(context, c, error);
+    await stream.send(body);
+  };
+  await Promise.race([stream.started, ended]);
+  ended.catch((error: unknown) => logFailure(context, c, error)); // from here on nobody else hears of it
+  return stream.response;
+}
+
+/** The response when nobody is there to read it; its status only shows in logs. */
+export function goneResponse(context: AppContext, c: RequestContext, error: unknown): Response {
+  return error instanceof ClientGone ? c.body(null, 400) : errorResponse(context, c, error);
+}

@@ -1,0 +1,110 @@
+/** One choice of a completion, built event by event: the same parts make a stream's chunks and, joined, the whole answer. */
+import type { Text } from "./context.ts";
+import type { ChoiceEvent, TokenLogprob } from "./generation.ts";
+import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";
+import type { Prompt } from "./prompts.ts";
+
+export interface CompletionChoiceOptions {
+  readonly text: Text;
+  readonly prompt: Prompt;
+  readonly echoes: boolean;
+  readonly hasLogprobs: boolean;
+  readonly hasTokenIds: boolean;
+  readonly skipsSpecial: boolean;
+}
+
+/** What one event adds to a choice. */
+export interface CompletionPart {
+  text: string;
+  logprobs: CompletionLogprobs | null;
+  finish_reason: "stop" | "length" | null;
+  token_ids?: number[];
+  prompt_token_ids?: readonly number[];
+}
+
+export class CompletionChoice {
+  readonly #options: CompletionChoiceOptions;
+  readonly #whole: CompletionPart;
+  #numTokens = 0;
+  /** Characters of text so far. */
+  #offset = 0;
+  #hasBegun = false;
+
+  constructor(options: CompletionChoiceOptions) {
+    this.#options = options;
+    this.#whole = this.#emptyPart();
+  }
+
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  /** The part this event adds; null when it adds nothing that is to be sent. */
+  add(event: ChoiceEvent): CompletionPart | null {
+    const part = this.#emptyPart();
+    if (!this.#hasBegun) this.#begin(part, event.type === "scored" ? event.logprobs : null);
+    if (event.type === "token") {
+      const { id, logprob, text } = event.token;
+      this.#numTokens += 1;
+      if (part.logprobs && logprob) appendLogprob(part.logprobs, this.#options.text, id, logprob, this.#offset);
+      part.token_ids?.push(id);
+      this.#append(part, text);
+    }
+    if (event.type === "finished") {
+      this.#append(part, event.text);
+      part.finish_reason = event.reason;
+    }
+    this.#join(part);
+    const isEmpty = part.text === "" && part.finish_reason === null && !part.prompt_token_ids;
+    return isEmpty && !part.logprobs?.tokens.length && !part.token_ids?.length ? null : part;
+  }
+
+  /** All parts together. */
+  whole(): CompletionPart {
+    return this.#whole;
+  }
+
+  #emptyPart(): CompletionPart {
+    const { hasLogprobs, hasTokenIds } = this.#options;
+    return {
+      text: "",
+      logprobs: hasLogprobs ? emptyCompletionLogprobs() : null,
+      finish_reason: null,
+      ...(hasTokenIds ? { token_ids: [] } : {}),
+    };
+  }
+
+  /** What stands before the first token: the prompt, if it is to be echoed. */
+  #begin(part: CompletionPart, scores: readonly TokenLogprob[] | null): void {
+    this.#hasBegun = true;
+    const { prompt, echoes, hasTokenIds, skipsSpecial, text } = this.#options;
+    if (hasTokenIds) part.prompt_token_ids = [...prompt.ids];
+    if (!echoes) return;
+    const decoder = text.stream({ stop: [], skipsSpecial });
+    let decoded = "";
+    prompt.ids.forEach((id, i) => {
+      const logprob = i === 0 ? null : (scores?.[i - 1] ?? null);
+      if (part.logprobs) appendLogprob(part.logprobs, text, id, logprob, this.#offset + countCharacters(decoded));
+      decoded += decoder.push(id).text;
+    });
+    this.#append(part, prompt.text ?? decoded + decoder.flush().text);
+  }
+
+  #append(part: CompletionPart, text: string): void {
+    part.text += text;
+    this.#offset += countCharacters(text);
+  }
+
+  #join(part: CompletionPart): void {
+    const whole = this.#whole;
+    whole.text += part.text;
+    whole.finish_reason ??= part.finish_reason;
+    if (part.token_ids) whole.token_ids?.push(...part.token_ids);
+    if (part.prompt_token_ids) whole.prompt_token_ids = part.prompt_token_ids;
+    if (!whole.logprobs || !part.logprobs) return;
+    whole.logprobs.tokens.push(...part.logprobs.tokens);
+    whole.logprobs.token_logprobs.push(...part.logprobs.token_logprobs);
+    whole.logprobs.top_logprobs.push(...part.logprobs.top_logprobs);
+    whole.logprobs.text_offset.push(...part.logprobs.text_offset);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * What the routes work with: the engine, the store, text and facts of the base, handed in by the composition root.
+ * The ports say the little that HTTP needs of a neighbour, so that a test can hand in a small real one.
+ */
+import type { Context } from "hono";
+import type { Logger } from "pino";
+import type { BaseSignature } from "../adapter/adapter.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Metrics } from "../metrics.ts";
+import type { AdapterDirectory } from "../store/adapter-directory.ts";
+import type { AdapterStore } from "../store/adapter-store.ts";
+import type { GenerationNames } from "./generation-names.ts";
+import type { InFlight } from "./in-flight.ts";
+import type { Placements } from "./placements.ts";
+
+/** A part of text that goes out, and whether a stop string has been met (then nothing follows). */
+export interface TextDelta {
+  readonly text: string;
+  readonly isStopped: boolean;
+}
+
+/** Token ids of one sequence to text, in order, without ever splitting a character; cut at the stop strings. */
+export interface TextStream {
+  push(tokenId: number): TextDelta;
+  /** What was held back. */
+  flush(): TextDelta;
+}
+
+/** A conversation for the chat template. */
+export interface ChatPrompt {
+  readonly messages: readonly unknown[];
+  readonly tools: readonly unknown[] | null;
+  readonly kwargs: Readonly<Record<string, unknown>>;
+}
+
+/** Text to ids and back. Long texts are encoded beside the event loop. */
+export interface Text {
+  /** Ids with the special tokens that the tokenizer adds. */
+  encode(text: string): Promise<Int32Array>;
+  /** Ids of the rendered chat template. @throws {AppError} invalid_request when there is none, or it refuses. */
+  encodeChat(prompt: ChatPrompt): Promise<Int32Array>;
+  stream(options: { readonly stop: readonly string[]; readonly skipsSpecial: boolean }): TextStream;
+  /** The bytes that one token alone stands for. */
+  bytesOf(tokenId: number): Uint8Array;
+}
+
+/** A model's own sampling defaults. */
+export interface SamplingDefaults {
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly minP?: number | undefined;
+  readonly repetitionPenalty?: number | undefined;
+}
+
+/** Facts of the base that is served. */
+export interface ServedBase {
+  readonly name: string;
+  readonly signature: BaseSignature;
+  readonly weights: string;
+  readonly device: string;
+  /** Token ids that end an answer. */
+  readonly endIds: readonly number[];
+  /** Sampling where a request is silent, from generation_config.json; OpenAI's defaults where that is silent too. */
+  readonly samplingDefaults: SamplingDefaults;
+  /** Unix time in seconds at which it was loaded. */
+  readonly created: number;
+}
+
+/** Bounds on what a caller may send. */
+export interface HttpLimits {
+  readonly maxJsonBytes: number;
+  readonly maxAdapterBytes: number;
+}
+
+/** A key as it is kept: never the key itself. */
+export interface HashedKey {
+  readonly tenant: string;
+  readonly sha256: Buffer;
+}
+
+export interface AppContext {
+  readonly version: string;
+  readonly base: ServedBase;
+  readonly engine: Engine;
+  readonly store: AdapterStore;
+  readonly placements: Placements;
+  readonly text: Text;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly keys: readonly HashedKey[];
+  readonly limits: HttpLimits;
+  readonly inFlight: InFlight;
+  readonly names: GenerationNames;
+  /** The --adapters directory and its real path; null: none. */
+  readonly adapters: { readonly root: string; readonly directory: AdapterDirectory } | null;
+}
+
+/** Variables of one request, set by the middleware. */
+export interface AppEnv {
+  Variables: { requestId: string; tenant: string };
+}
+
+export type RequestContext = Context<AppEnv>;

@@ -1,0 +1,224 @@
+/**
+ * One request's sequences, run together: submits them, turns their events into text deltas, cuts at stop strings, keeps the
+ * metrics, and lets go of everything on every way out. Knows no JSON shapes.
+ */
+import { AppError } from "../errors.ts";
+import type { SequenceEvent, SequenceRequest, SequenceStream } from "../engine/engine.ts";
+import type { FinishedReason } from "../metrics.ts";
+import type { AppContext, TextStream } from "./context.ts";
+import type { Target } from "./resolve-model.ts";
+import { type SequenceOptions, seedOf } from "./sampling.ts";
+
+/** Log-probability of one token and of the likeliest alternatives. */
+export type TokenLogprob = NonNullable<Extract<SequenceEvent, { type: "token" }>["logprob"]>;
+
+/** A generated token, and the text known after it. */
+export interface TokenOut {
+  readonly id: number;
+  readonly logprob: TokenLogprob | null;
+  /** Text that this token lets out; less than the token's own where something is held back. */
+  readonly text: string;
+}
+
+/** What a sequence yields, in order: scores (if asked for), tokens, then how it ended, with the text held back till then. */
+export type ChoiceEvent =
+  | { readonly type: "scored"; readonly logprobs: readonly TokenLogprob[] }
+  | { readonly type: "token"; readonly token: TokenOut }
+  | { readonly type: "finished"; readonly reason: "stop" | "length"; readonly text: string };
+
+export interface GenerationRequest {
+  readonly target: Target;
+  readonly tenant: string;
+  /** One prompt a list of ids; each gets `n` sequences. */
+  readonly prompts: readonly Int32Array[];
+  readonly n: number;
+  readonly options: SequenceOptions;
+  readonly stop: readonly string[];
+  readonly skipsSpecial: boolean;
+  readonly deadlineMs: number | null;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+  /** `performance.now()` of the request's arrival. */
+  readonly arrivedAt: number;
+}
+
+/** Called for every event of every sequence; the sequence waits for it. `index` is prompt · n + number of the sequence. */
+export type Listener = (index: number, event: ChoiceEvent) => void | Promise<void>;
+
+/** The client has left, so nobody is told. */
+export class ClientGone extends Error {
+  constructor() {
+    super("the client has gone");
+    this.name = "ClientGone";
+  }
+}
+
+export interface Generation {
+  /** Runs to the end. Releases the target and cancels what still runs, however it ends. @throws {AppError | ClientGone} */
+  run(listener: Listener): Promise<void>;
+  cancel(): void;
+}
+
+/** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError} */
+export function startGeneration(context: AppContext, request: GenerationRequest): Generation {
+  if (request.signal.aborted) throw new ClientGone();
+  if (request.deadlineMs !== null && Date.now() >= request.deadlineMs)
+    throw new AppError(
+      "deadline_exceeded",
+      "The deadline in x-request-timeout-ms passed before the request could start.",
+    );
+  const streams: SequenceStream[] = [];
+  const cancel = () => {
+    for (const stream of streams) stream.cancel();
+  };
+  try {
+    for (const promptIds of request.prompts)
+      for (let i = 0; i < request.n; i++) streams.push(context.engine.submit(sequenceRequest(request, promptIds, i)));
+  } catch (error) {
+    cancel();
+    throw error;
+  }
+  const leave = context.inFlight.enter();
+  const { adapter, adapterName } = request.target;
+  const forgetName = adapter && adapterName !== null ? context.names.hold(adapter.generation, adapterName) : () => {};
+  request.signal.addEventListener("abort", cancel, { once: true });
+  const run = async (listener: Listener) => {
+    const runs = streams.map(async (stream, index) => {
+      try {
+        await runSequence(context, request, stream, index, listener);
+      } catch (error) {
+        cancel(); // the others of this request answer nobody any more
+        throw error;
+      }
+    });
+    try {
+      const results = await Promise.allSettled(runs);
+      const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+      // The first cause, not the cancellations that followed from it.
+      const cause = failures.find((failure) => !(failure instanceof ClientGone)) ?? failures[0];
+      if (cause !== undefined) throw cause;
+    } finally {
+      request.signal.removeEventListener("abort", cancel);
+      request.target.release();
+      forgetName();
+      leave();
+    }
+  };
+  return { run, cancel };
+}
+
+function sequenceRequest(request: GenerationRequest, promptIds: Int32Array, i: number): SequenceRequest {
+  const { sampling, ...options } = request.options;
+  const { tenant, target, deadlineMs } = request;
+  return {
+    ...options,
+    tenant,
+    promptIds,
+    adapter: target.adapter,
+    deadlineMs,
+    sampling: { ...sampling, seed: seedOf(sampling.seed, i) },
+  };
+}
+
+/** One sequence from its first event to its end, counted in the metrics whatever that end is. */
+async function runSequence(
+  context: AppContext,
+  request: GenerationRequest,
+  stream: SequenceStream,
+  index: number,
+  listener: Listener,
+): Promise<void> {
+  const meter = new Meter(context, request, index);
+  try {
+    const reason = await forward(context, request, stream, meter, (event) => listener(index, event));
+    meter.end(reason);
+  } catch (error) {
+    meter.end(error instanceof ClientGone ? "abort" : "error");
+    throw error;
+  } finally {
+    stream.cancel();
+  }
+}
+
+async function forward(
+  context: AppContext,
+  request: GenerationRequest,
+  stream: SequenceStream,
+  meter: Meter,
+  emit: (event: ChoiceEvent) => void | Promise<void>,
+): Promise<"stop" | "length"> {
+  const { stop, skipsSpecial, options } = request;
+  const text = context.text.stream({ stop, skipsSpecial });
+  let numTokens = 0;
+  for await (const event of stream) {
+    if (event.type === "prompt-scored") {
+      await emit({ type: "scored", logprobs: event.logprobs });
+      continue;
+    }
+    if (event.type === "finished") {
+      meter.times = event;
+      return await finish(event.reason, text, emit);
+    }
+    numTokens += 1;
+    meter.token();
+    // The token that ends the answer is counted and reported, but is no part of the text.
+    const isEnd = numTokens >= options.minTokens && options.stopIds.includes(event.tokenId);
+    const delta = isEnd ? { text: "", isStopped: false } : text.push(event.tokenId);
+    const token: TokenOut = { id: event.tokenId, logprob: event.logprob, text: delta.text };
+    await emit({ type: "token", token });
+    if (!delta.isStopped) continue;
+    await emit({ type: "finished", reason: "stop", text: "" });
+    return "stop"; // leaving the loop cancels the sequence
+  }
+  throw new ClientGone(); // only a cancelled sequence ends without saying how
+}
+
+async function finish(
+  reason: "stop" | "length",
+  text: TextStream,
+  emit: (event: ChoiceEvent) => void | Promise<void>,
+): Promise<"stop" | "length"> {
+  const rest = text.flush();
+  const ended = rest.isStopped ? "stop" : reason;
+  await emit({ type: "finished", reason: ended, text: rest.text });
+  return ended;
+}
+
+/** Counts and times of one sequence. */
+class Meter {
+  times: Omit<Extract<SequenceEvent, { type: "finished" }>, "type" | "reason"> | null = null;
+  readonly #context: AppContext;
+  readonly #request: GenerationRequest;
+  readonly #promptTokens: number;
+  #numTokens = 0;
+  #lastAt = 0;
+
+  constructor(context: AppContext, request: GenerationRequest, index: number) {
+    this.#context = context;
+    this.#request = request;
+    this.#promptTokens = request.prompts[Math.floor(index / request.n)]?.length ?? 0;
+  }
+
+  token(): void {
+    const { metrics } = this.#context;
+    const now = performance.now();
+    if (this.#numTokens === 0) metrics.recordFirstToken((now - this.#request.arrivedAt) / 1000);
+    else metrics.recordTokenGap((now - this.#lastAt) / 1000);
+    metrics.recordGeneratedToken();
+    this.#numTokens += 1;
+    this.#lastAt = now;
+  }
+
+  end(finishedReason: FinishedReason): void {
+    this.#context.metrics.recordRequest({
+      adapter: this.#request.target.adapterName,
+      finishedReason,
+      promptTokens: this.#promptTokens,
+      generationTokens: this.#numTokens,
+      totalSeconds: (performance.now() - this.#request.arrivedAt) / 1000,
+      queueSeconds: this.times?.queueSeconds ?? null,
+      prefillSeconds: this.times?.prefillSeconds ?? null,
+      decodeSeconds: this.times?.decodeSeconds ?? null,
+    });
+  }
+}

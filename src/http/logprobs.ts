@@ -1,0 +1,89 @@
+/** Log-probabilities in OpenAI's two formats. A token that is no whole text is shown by its bytes. */
+import type { Text } from "./context.ts";
+import type { TokenLogprob } from "./generation.ts";
+
+/** What JSON cannot say (−∞ of a masked token) is said as vLLM says it. */
+const LOWEST = -9999;
+
+/** `logprobs` of a completion: parallel lists, one entry a token. */
+export interface CompletionLogprobs {
+  text_offset: number[];
+  token_logprobs: (number | null)[];
+  tokens: string[];
+  top_logprobs: (Record<string, number> | null)[];
+}
+
+interface ChatToken {
+  readonly token: string;
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+}
+
+/** One entry of `logprobs.content` of a chat choice. */
+export interface ChatLogprob extends ChatToken {
+  readonly top_logprobs: readonly ChatToken[];
+}
+
+/** Empty lists, to be appended to. */
+export function emptyCompletionLogprobs(): CompletionLogprobs {
+  return { text_offset: [], token_logprobs: [], tokens: [], top_logprobs: [] };
+}
+
+/** Appends a token. `logprob` null: the first token of a prompt. `offset`: characters of text before it. */
+export function appendLogprob(
+  lists: CompletionLogprobs,
+  text: Text,
+  id: number,
+  logprob: TokenLogprob | null,
+  offset: number,
+): void {
+  const token = completionToken(text.bytesOf(id));
+  lists.text_offset.push(offset);
+  lists.tokens.push(token);
+  lists.token_logprobs.push(logprob === null ? null : finite(logprob.logprob));
+  if (logprob === null) return void lists.top_logprobs.push(null);
+  const top = new Map<string, number>();
+  logprob.topIds.forEach((topId, i) => {
+    const name = completionToken(text.bytesOf(topId));
+    if (!top.has(name)) top.set(name, finite(logprob.topLogprobs[i] ?? LOWEST)); // of equal names, the likelier
+  });
+  if (!top.has(token)) top.set(token, finite(logprob.logprob));
+  lists.top_logprobs.push(Object.fromEntries(top));
+}
+
+/** The entry of a chat token. */
+export function chatLogprob(text: Text, id: number, logprob: TokenLogprob): ChatLogprob {
+  const entry = (tokenId: number, value: number): ChatToken => {
+    const bytes = text.bytesOf(tokenId);
+    return { token: wholeText(bytes) ?? escaped(bytes), logprob: finite(value), bytes: [...bytes] };
+  };
+  const top = logprob.topIds.map((topId, i) => entry(topId, logprob.topLogprobs[i] ?? LOWEST));
+  return { ...entry(id, logprob.logprob), top_logprobs: top };
+}
+
+/** Characters as Python counts them, which OpenAI's offsets are in. */
+export function countCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+function completionToken(bytes: Uint8Array): string {
+  return wholeText(bytes) ?? `bytes:${escaped(bytes)}`;
+}
+
+function wholeText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined; // a part of a character
+  }
+}
+
+function escaped(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+function finite(logprob: number): number {
+  return Math.max(logprob, LOWEST);
+}

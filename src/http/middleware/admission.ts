@@ -1,0 +1,24 @@
+/** Counts requests, and refuses new ones while the server stops. Health checks and metrics are answered to the end. */
+import type { MiddlewareHandler } from "hono";
+import { AppError } from "../../errors.ts";
+import type { AppEnv } from "../context.ts";
+import type { InFlight } from "../in-flight.ts";
+
+const ALWAYS_ANSWERED: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics", "/version"]);
+
+/** @throws {AppError} overloaded, with Retry-After, once draining. */
+export function admission(inFlight: InFlight): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    if (ALWAYS_ANSWERED.has(c.req.path)) return next();
+    if (inFlight.isDraining)
+      throw new AppError("overloaded", "The server is shutting down. Send the request to another one.", {
+        retryAfterSeconds: 5,
+      });
+    const leave = inFlight.enter();
+    try {
+      await next();
+    } finally {
+      leave();
+    }
+  };
+}

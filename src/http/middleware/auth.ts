@@ -1,0 +1,57 @@
+/**
+ * Keys. Once there are any, every path but the two health checks needs one, whether it is a route or not, so that no
+ * spelling of a path and no new route can slip by. Keys are kept and compared as SHA-256, in constant time.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { MiddlewareHandler } from "hono";
+import { AppError } from "../../errors.ts";
+import type { AppEnv, HashedKey } from "../context.ts";
+
+/** Compared with the path that routes are matched by, so that both always mean the same. */
+const PUBLIC_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+
+/** A key as it is kept. */
+export function hashKey({ tenant, key }: { readonly tenant: string; readonly key: string }): HashedKey {
+  return { tenant, sha256: createHash("sha256").update(key).digest() };
+}
+
+/** Sets the variable `tenant`: the name of the key, or `default` where no keys are set. @throws {AppError} invalid_api_key. */
+export function auth(keys: readonly HashedKey[]): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    c.set("tenant", "default");
+    if (keys.length > 0 && !PUBLIC_PATHS.has(c.req.path)) {
+      const tenant = tenantOf(keys, presentedKey(c.req.header("authorization"), c.req.method));
+      if (tenant === undefined) {
+        // A browser asks its user for a key (as the password) when it is sent here by hand.
+        const wantsPage = c.req.method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
+        c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
+        throw new AppError(
+          "invalid_api_key",
+          "This server wants a valid API key. Send it as Authorization: Bearer <key>.",
+        );
+      }
+      c.set("tenant", tenant);
+    }
+    await next();
+  };
+}
+
+/** Basic credentials only read: a browser would send them along with another site's form. */
+function presentedKey(header: string | undefined, method: string): string | undefined {
+  const bearer = /^Bearer +(\S+)\s*$/i.exec(header ?? "")?.[1];
+  if (bearer !== undefined || method !== "GET") return bearer;
+  const basic = /^Basic +([A-Za-z0-9+/=]+)\s*$/i.exec(header ?? "")?.[1];
+  if (basic === undefined) return undefined;
+  const credentials = Buffer.from(basic, "base64").toString("utf8");
+  return credentials.slice(credentials.indexOf(":") + 1);
+}
+
+/** Looks at every key, so that the time says nothing about which one came close. */
+function tenantOf(keys: readonly HashedKey[], key: string | undefined): string | undefined {
+  const hash = createHash("sha256")
+    .update(key ?? "")
+    .digest();
+  let tenant: string | undefined;
+  for (const candidate of keys) if (timingSafeEqual(candidate.sha256, hash)) tenant ??= candidate.tenant;
+  return key === undefined ? undefined : tenant;
+}

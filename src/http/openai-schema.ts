@@ -1,0 +1,118 @@
+/**
+ * The bodies of completions and chat completions: OpenAI's fields, and vLLM's under vLLM's names. The same schemas check
+ * requests and make the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: interface.md §2.
+ */
+import { z } from "@hono/zod-openapi";
+
+const MAX_SEQUENCES = 128;
+const MAX_STOPS = 32;
+
+const integer = (min: number, max: number) => z.int().min(min).max(max);
+const name = z.string().min(1).max(512);
+
+/** Most alternatives that a token's log-probabilities list. */
+export const MAX_LOGPROBS = 20;
+
+const stop = z
+  .union([z.string().min(1).max(1024), z.array(z.string().min(1).max(1024)).max(MAX_STOPS)])
+  .nullish()
+  .openapi({ description: "Strings that end the answer; they are not part of it." });
+
+const logitBias = z
+  .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
+  .refine((map) => Object.keys(map).length <= 4096, "has more than 4096 entries")
+  .nullish();
+
+const adapter = z
+  .union([name, z.object({ data: z.string().openapi({ description: "Base64 of a .mosara file." }) })])
+  .nullish()
+  .openapi({ description: "An adapter's name, or one brought along for this request alone." });
+
+const seed = z
+  .number()
+  .refine(Number.isInteger, "must be a whole number")
+  .nullish()
+  .openapi({ type: ["integer", "null"] });
+
+const shared = {
+  model: name.openapi({ description: "The base's name, an adapter's name, or base:adapter." }),
+  adapter,
+  max_tokens: integer(0, 2 ** 31 - 1).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_k: integer(-1, 2 ** 31 - 1).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  n: integer(1, MAX_SEQUENCES).nullish(),
+  stop,
+  stop_token_ids: z
+    .array(integer(0, 2 ** 31 - 1))
+    .max(1024)
+    .nullish(),
+  seed,
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  repetition_penalty: z.number().gt(0).max(100).nullish(),
+  logit_bias: logitBias,
+  ignore_eos: z.boolean().nullish(),
+  min_tokens: integer(0, 2 ** 31 - 1).nullish(),
+  skip_special_tokens: z.boolean().nullish(),
+  return_token_ids: z.boolean().nullish(),
+  user: z.string().max(1024).nullish(),
+};
+
+/** Fields that both endpoints have. */
+export type SharedFields = z.output<z.ZodObject<typeof shared>>;
+
+/** What a prompt may be; `prompts.ts` checks it, faster than a schema could check a million ids. */
+const prompt = z
+  .unknown()
+  .refine((value) => value !== undefined && value !== null, "is missing")
+  .openapi({
+    description: "A string, a list of strings, a list of token ids, or a list of lists of token ids.",
+    oneOf: [
+      { type: "string" },
+      { type: "array", items: { type: "string" } },
+      { type: "array", items: { type: "integer" } },
+      { type: "array", items: { type: "array", items: { type: "integer" } } },
+    ],
+  });
+
+/** Body of POST /v1/completions. */
+export const completionRequest = z
+  .looseObject({
+    ...shared,
+    prompt,
+    logprobs: integer(0, MAX_LOGPROBS).nullish(),
+    echo: z.boolean().nullish(),
+  })
+  .openapi("CompletionRequest");
+
+const textPart = z.looseObject({ type: z.string(), text: z.string().optional() });
+const message = z.looseObject({
+  role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
+  content: z.union([z.string(), z.array(textPart).max(4096)]).nullish(),
+  name: z.string().max(256).nullish(),
+});
+
+/** Body of POST /v1/chat/completions. */
+export const chatRequest = z
+  .looseObject({
+    ...shared,
+    messages: z.array(message).min(1).max(65_536),
+    max_completion_tokens: integer(0, 2 ** 31 - 1).nullish(),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: integer(0, MAX_LOGPROBS).nullish(),
+    tools: z
+      .array(z.looseObject({ type: z.string() }))
+      .max(1024)
+      .nullish(),
+    tool_choice: z.union([z.string(), z.looseObject({})]).nullish(),
+    chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  })
+  .openapi("ChatCompletionRequest");
+
+export type CompletionRequest = z.output<typeof completionRequest>;
+export type ChatRequest = z.output<typeof chatRequest>;
+export type ChatMessage = z.output<typeof message>;

@@ -1,0 +1,104 @@
+/**
+ * Which names are to be served merged, and the engine calls that make it so. A name that moves to another generation is served
+ * live until the new one's engine is ready. Knows the engine and the store, nothing of requests.
+ */
+import type { MergeReport } from "../adapter/merge-report.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { AdapterStore } from "../store/adapter-store.ts";
+
+export interface PlacementsOptions {
+  readonly engine: Engine;
+  readonly store: AdapterStore;
+  readonly onMerged: (report: MergeReport) => void;
+  /** A merge in the background has failed; the name goes on live. */
+  readonly onFailed: (name: string, error: unknown) => void;
+}
+
+export class Placements {
+  readonly #options: PlacementsOptions;
+  /** Name → the generation whose merged engine it has or waits for. */
+  readonly #merged = new Map<string, string>();
+  /** Changes happen one after another: a new merge may need the place of the old one. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: PlacementsOptions) {
+    this.#options = options;
+    options.store.onDropped((generation) => options.engine.dropAdapter(generation));
+  }
+
+  /** Names placed merged. */
+  get numMerged(): number {
+    return this.#merged.size;
+  }
+
+  /** Where the name is served: merged only while its current generation has an engine. */
+  of(name: string, generation: string): "live" | "merged" {
+    return this.#merged.get(name) === generation && this.#options.engine.mergedGenerations().has(generation)
+      ? "merged"
+      : "live";
+  }
+
+  /** Serves a name merged. @throws {AppError} not_mergeable, insufficient_memory, adapter_not_found. */
+  async merge(name: string, generation: string): Promise<MergeReport> {
+    return await this.#inOrder(async () => {
+      const report = await this.#start(generation);
+      this.#merged.set(name, generation);
+      return report;
+    });
+  }
+
+  /** Serves a name live. */
+  async unmerge(name: string): Promise<void> {
+    await this.#inOrder(() => this.#stop(name));
+  }
+
+  /** To be called when a name may have moved: follows in the background. `generation` undefined: the name is gone. */
+  follow(name: string, generation: string | undefined): void {
+    const before = this.#merged.get(name);
+    if (before === undefined || before === generation) return;
+    if (generation === undefined) {
+      void this.unmerge(name).catch((error: unknown) => this.#options.onFailed(name, error));
+      return;
+    }
+    this.#merged.set(name, generation);
+    void this.#inOrder(async () => {
+      if (this.#merged.get(name) !== generation) return; // has moved on
+      await this.#stopUnlessUsed(before);
+      await this.#start(generation);
+    }).catch((error: unknown) => {
+      if (this.#merged.get(name) === generation) this.#merged.delete(name);
+      this.#options.onFailed(name, error);
+    });
+  }
+
+  /** The content must stay while it is read and the old engine goes. */
+  async #start(generation: string): Promise<MergeReport> {
+    const { engine, store, onMerged } = this.#options;
+    store.acquire(generation);
+    try {
+      const report = await engine.merge(generation);
+      onMerged(report);
+      return report;
+    } finally {
+      store.release(generation);
+    }
+  }
+
+  async #stop(name: string): Promise<void> {
+    const generation = this.#merged.get(name);
+    if (generation === undefined) return;
+    this.#merged.delete(name);
+    await this.#stopUnlessUsed(generation);
+  }
+
+  async #stopUnlessUsed(generation: string): Promise<void> {
+    const isUsed = [...this.#merged.values()].includes(generation);
+    if (!isUsed) await this.#options.engine.unmerge(generation);
+  }
+
+  #inOrder<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(change);
+    this.#queue = result.catch(() => undefined); // its caller hears of the failure, the next change does not
+    return result;
+  }
+}

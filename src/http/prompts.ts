@@ -1,0 +1,86 @@
+/** The `prompt` field as a list of prompts in token ids. Checks sizes before anything is encoded. */
+import { AppError } from "../errors.ts";
+import type { AppContext } from "./context.ts";
+import { invalid } from "./error-response.ts";
+
+/** One prompt; `text` where it was given as text. */
+export interface Prompt {
+  readonly ids: Int32Array;
+  readonly text: string | null;
+}
+
+/** Most sequences of one request: prompts times n. */
+export const MAX_REQUEST_SEQUENCES = 512;
+
+/** No token of a real vocabulary stands for more characters; longer texts cannot fit and are refused without encoding. */
+const MAX_CHARS_PER_TOKEN = 128;
+
+/** @throws {AppError} invalid_request, context_length_exceeded. */
+export async function readPrompts(context: AppContext, prompt: unknown, n: number): Promise<Prompt[]> {
+  const { maxModelLen, vocabSize } = engineLimits(context);
+  const given = listPrompts(prompt);
+  if (given.length * n > MAX_REQUEST_SEQUENCES)
+    throw invalid(
+      `${given.length} prompts with n ${n} are more than ${MAX_REQUEST_SEQUENCES} sequences. Send them in several requests.`,
+      "prompt",
+    );
+  const prompts: Prompt[] = [];
+  for (const one of given) {
+    if (typeof one === "string") {
+      assertCouldFit(one.length, maxModelLen, "prompt");
+      prompts.push({ ids: await context.text.encode(one), text: one });
+      continue;
+    }
+    const bad = one.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (bad !== undefined)
+      throw invalid(`"prompt" holds the token id ${bad}; ids of this model go from 0 to ${vocabSize - 1}.`, "prompt");
+    prompts.push({ ids: Int32Array.from(one), text: null });
+  }
+  if (prompts.some(({ ids }) => ids.length === 0))
+    throw invalid('"prompt" has no tokens. Give at least one.', "prompt");
+  return prompts;
+}
+
+/** What the engine can do. @throws {AppError} engine_unavailable while it starts. */
+export function engineLimits({ engine }: AppContext) {
+  const limits = engine.limits();
+  if (limits) return limits;
+  throw new AppError("engine_unavailable", "The engine is starting. Try again in a moment.", { retryAfterSeconds: 2 });
+}
+
+/** @throws {AppError} context_length_exceeded for a text that is too long whatever its tokens are. */
+export function assertCouldFit(chars: number, maxModelLen: number, part: "prompt" | "messages"): void {
+  if (chars <= maxModelLen * MAX_CHARS_PER_TOKEN) return;
+  throw new AppError(
+    "context_length_exceeded",
+    `This model's maximum context length is ${maxModelLen} tokens. However, you sent ${chars} characters in the ${part}, which is more than they can hold. Please reduce the length of the ${part}.`,
+    { param: part },
+  );
+}
+
+/** @throws {AppError} context_length_exceeded, in OpenAI's words. */
+export function assertFitsContext(
+  promptTokens: number,
+  maxTokens: number,
+  maxModelLen: number,
+  part: "prompt" | "messages",
+): void {
+  if (promptTokens + maxTokens <= maxModelLen) return;
+  throw new AppError(
+    "context_length_exceeded",
+    `This model's maximum context length is ${maxModelLen} tokens. However, you requested ${promptTokens + maxTokens} tokens (${promptTokens} in the ${part}, ${maxTokens} in the completion). Please reduce the length of the ${part} or completion.`,
+    { param: part },
+  );
+}
+
+function listPrompts(prompt: unknown): (string | readonly number[])[] {
+  if (typeof prompt === "string") return [prompt];
+  if (!Array.isArray(prompt) || prompt.length === 0)
+    throw invalid('"prompt" must be a string, strings, token ids, or lists of token ids.', "prompt");
+  const items = prompt as readonly unknown[];
+  if (items.every((item) => typeof item === "string")) return [...items];
+  if (items.every((item) => typeof item === "number")) return [items];
+  if (items.every((item) => Array.isArray(item) && item.every((id) => typeof id === "number")))
+    return items as number[][];
+  throw invalid('"prompt" mixes kinds. Give a string, strings, token ids, or lists of token ids.', "prompt");
+}

@@ -1,0 +1,41 @@
+/** Request bodies, read with a bound that holds whatever Content-Length says, and JSON made of them. */
+import { AppError } from "../errors.ts";
+import type { RequestContext } from "./context.ts";
+import { invalid } from "./error-response.ts";
+
+/** The whole body. @throws what `tooLarge` makes as soon as the body is longer than `maxBytes`. */
+export async function readBody(c: RequestContext, maxBytes: number, tooLarge: () => AppError): Promise<Uint8Array> {
+  const encoding = c.req.header("content-encoding");
+  if (encoding !== undefined && encoding !== "identity")
+    throw invalid(`The body has Content-Encoding "${encoding}"; send it as it is.`);
+  if (Number(c.req.header("content-length") ?? 0) > maxBytes) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const reader = c.req.raw.body?.getReader();
+  while (reader) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    size += value.byteLength;
+    if (size > maxBytes) {
+      await reader.cancel();
+      throw tooLarge();
+    }
+    chunks.push(value);
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+}
+
+/** The body as JSON. @throws {AppError} request_too_large, invalid_request. */
+export async function readJson(c: RequestContext, maxBytes: number): Promise<unknown> {
+  const bytes = await readBody(
+    c,
+    maxBytes,
+    () => new AppError("request_too_large", `The body is longer than ${maxBytes} bytes. Send less in one request.`),
+  );
+  if (bytes.byteLength === 0) throw invalid("The body is empty; a JSON object is wanted.");
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+  } catch (error) {
+    throw invalid(`The body is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

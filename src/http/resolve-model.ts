@@ -1,0 +1,140 @@
+/**
+ * Who answers a request: the base, a stored adapter or one brought along. Whatever names an adapter that is not there or does
+ * not fit is an error; nothing falls back to the base. Source: interface.md §2, "model".
+ */
+import { decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
+import { type Adapter, assertFits } from "../adapter/adapter.ts";
+import { AppError } from "../errors.ts";
+import type { SequenceRequest } from "../engine/engine.ts";
+import { type AdapterRecord, assertAdapterName } from "../store/adapter-record.ts";
+import type { AppContext } from "./context.ts";
+import { invalid } from "./error-response.ts";
+
+/** What a request's `adapter` field may hold. */
+export type AdapterField = string | { readonly data: string } | null | undefined;
+
+/** The answering model, held until `release`, which may be called more than once. */
+export interface Target {
+  /** As the caller named it. */
+  readonly model: string;
+  /** For the metrics; null: the base. */
+  readonly adapterName: string | null;
+  readonly adapter: SequenceRequest["adapter"];
+  readonly fingerprint: string;
+  release(): void;
+}
+
+/** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, invalid_request. */
+export function resolveModel(context: AppContext, model: string, field: AdapterField): Target {
+  const named = adapterNamedBy(context, model);
+  if (typeof field === "object" && field !== null) {
+    if (named !== null)
+      throw invalid(
+        `"model" names the adapter "${named}" and "adapter" brings another one. Give one of them.`,
+        "adapter",
+      );
+    return inlineTarget(context, model, field.data);
+  }
+  if (typeof field === "string" && named !== null && named !== field)
+    throw invalid(`"model" names the adapter "${named}", "adapter" names "${field}". Give one of them.`, "adapter");
+  const name = named ?? field ?? null;
+  if (name === null)
+    return { model, adapterName: null, adapter: null, fingerprint: fingerprint(context), release: () => {} };
+  return storedTarget(context, model, name, named === null ? "adapter" : "model");
+}
+
+/** Whether the record's adapter fits the served base. */
+export function isCompatible(context: AppContext, record: AdapterRecord): boolean {
+  try {
+    assertFits(asAdapter(record), context.base.signature);
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && error.code === "adapter_incompatible") return false;
+    throw error;
+  }
+}
+
+/** The record of a name; undefined also for what cannot be a name. */
+export function findAdapter(context: AppContext, name: string): AdapterRecord | undefined {
+  try {
+    assertAdapterName(name);
+  } catch {
+    return undefined; // no adapter can have such a name
+  }
+  return context.store.get(name);
+}
+
+/** The adapter that `model` stands for; null: the base. @throws {AppError} model_not_found. */
+function adapterNamedBy(context: AppContext, model: string): string | null {
+  const { name } = context.base;
+  if (model === name) return null;
+  if (model.startsWith(`${name}:`)) return model.slice(name.length + 1);
+  if (findAdapter(context, model) !== undefined) return model;
+  throw new AppError("model_not_found", `There is no model ${quote(model)} here. List them with GET /v1/models.`, {
+    param: "model",
+  });
+}
+
+function storedTarget(context: AppContext, model: string, name: string, param: string): Target {
+  const record = findAdapter(context, name);
+  if (!record)
+    throw new AppError("adapter_not_found", `There is no adapter ${quote(name)}. List them with GET /v1/adapters.`, {
+      param,
+    });
+  assertFits(asAdapter(record), context.base.signature);
+  const { generation } = record;
+  context.placements.follow(name, generation);
+  context.store.acquire(generation);
+  let isHeld = true;
+  const release = () => {
+    if (isHeld) context.store.release(generation);
+    isHeld = false;
+  };
+  return { model, adapterName: name, adapter: { generation }, fingerprint: fingerprint(context, generation), release };
+}
+
+function inlineTarget(context: AppContext, model: string, data: string): Target {
+  const { maxAdapterBytes } = context.limits;
+  try {
+    const inlineBytes = decodeBase64(data, maxAdapterBytes);
+    assertFits(decodeAdapter(inlineBytes, { maxBytes: maxAdapterBytes }), context.base.signature);
+    const generation = generationOf(inlineBytes);
+    context.metrics.recordAdapterLoad("inline", "ok");
+    // One label for all of them: nobody chose a name.
+    return {
+      model,
+      adapterName: "_inline",
+      adapter: { generation, inlineBytes },
+      fingerprint: fingerprint(context, generation),
+      release: () => {},
+    };
+  } catch (error) {
+    context.metrics.recordAdapterLoad("inline", "error");
+    throw error;
+  }
+}
+
+function decodeBase64(data: string, maxBytes: number): Uint8Array {
+  if (data.length > Math.ceil(maxBytes / 3) * 4)
+    throw new AppError("adapter_too_large", `The adapter in "adapter.data" is larger than ${maxBytes} bytes.`, {
+      param: "adapter",
+    });
+  if (data === "" || data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data))
+    throw new AppError("adapter_invalid", '"adapter.data" is no base64 of a .mosara file.', { param: "adapter" });
+  return new Uint8Array(Buffer.from(data, "base64"));
+}
+
+/** `assertFits` reads no tensors. */
+function asAdapter(record: AdapterRecord): Adapter {
+  return { ...record, router: "none", targets: record.targets.map((target) => ({ ...target, tensors: {} })) };
+}
+
+function fingerprint({ base }: AppContext, generation?: string): string {
+  return ["fp", base.signature.baseId.slice(0, 8), generation?.slice(0, 8)]
+    .filter((part) => part !== undefined)
+    .join("_");
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name.length <= 140 ? name : `${name.slice(0, 140)}…`);
+}

@@ -1,0 +1,32 @@
+/** What a route file hands to app.ts: where it answers, what the OpenAPI document says of it, and the handler. */
+import { type RouteConfig, z } from "@hono/zod-openapi";
+import type { AppContext, RequestContext } from "./context.ts";
+
+export type Method = "get" | "post" | "put" | "delete";
+
+export interface Route {
+  readonly method: Method;
+  /** In Hono's spelling, e.g. `/v1/adapters/:name`. */
+  readonly path: string;
+  readonly document: Pick<RouteConfig, "summary" | "tags" | "request" | "responses">;
+  readonly handle: (context: AppContext, c: RequestContext) => Response | Promise<Response>;
+}
+
+export const errorSchema = z
+  .object({
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string(),
+    }),
+  })
+  .openapi("Error");
+
+/** A JSON answer in the document, with the error object for everything else. */
+export function jsonResponses(description: string, schema: z.ZodType, status = 200): RouteConfig["responses"] {
+  return {
+    [status]: { description, content: { "application/json": { schema } } },
+    default: { description: "An error.", content: { "application/json": { schema: errorSchema } } },
+  };
+}

@@ -1,0 +1,160 @@
+/** The adapters a server has: list, one, its bytes, put, delete. */
+import { z } from "@hono/zod-openapi";
+import { decodeAdapter } from "../../adapter/adapter-file.ts";
+import { assertFits } from "../../adapter/adapter.ts";
+import { AppError } from "../../errors.ts";
+import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
+import {
+  adapterJson,
+  adapterSchema,
+  etagOf,
+  isNotModified,
+  listQuery,
+  nameParameter,
+  preconditionOf,
+} from "../adapter-json.ts";
+import type { AppContext, RequestContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import { parseRequest } from "../parse-request.ts";
+import { readBody } from "../read-body.ts";
+import { jsonResponses, type Route } from "../route.ts";
+
+const tags = ["Adapters"];
+const listSchema = z
+  .object({ object: z.literal("list"), data: z.array(adapterSchema), has_more: z.boolean() })
+  .openapi("AdapterList");
+const deletedSchema = z
+  .object({ id: z.string(), object: z.literal("adapter"), deleted: z.literal(true) })
+  .openapi("AdapterDeleted");
+const bytesContent = { "application/octet-stream": { schema: z.string().openapi({ format: "binary" }) } };
+
+export const listAdaptersRoute: Route = {
+  method: "get",
+  path: "/v1/adapters",
+  document: {
+    summary: "All adapters",
+    tags,
+    request: { query: listQuery },
+    responses: jsonResponses("In the order of their names.", listSchema),
+  },
+  handle: (context, c) => {
+    const { limit, after } = parseRequest(listQuery, c.req.query());
+    const { records, hasMore } = context.store.list({ limit, ...(after === undefined ? {} : { after }) });
+    return c.json({ object: "list", data: records.map((record) => adapterJson(context, record)), has_more: hasMore });
+  },
+};
+
+export const getAdapterRoute: Route = {
+  method: "get",
+  path: "/v1/adapters/:name",
+  document: {
+    summary: "One adapter",
+    tags,
+    request: { params: nameParameter },
+    responses: jsonResponses("The adapter.", adapterSchema),
+  },
+  handle: (context, c) => {
+    const record = recordOf(context, c);
+    c.header("etag", etagOf(record.generation));
+    return isNotModified(c, record.generation) ? c.body(null, 304) : c.json(adapterJson(context, record));
+  },
+};
+
+export const adapterContentRoute: Route = {
+  method: "get",
+  path: "/v1/adapters/:name/content",
+  document: {
+    summary: "The bytes of a .mosara file",
+    tags,
+    request: { params: nameParameter },
+    responses: { 200: { description: "The file.", content: bytesContent } },
+  },
+  handle: (context, c) => {
+    const record = recordOf(context, c);
+    c.header("etag", etagOf(record.generation));
+    if (isNotModified(c, record.generation)) return c.body(null, 304);
+    const bytes = context.store.content(record.generation);
+    if (!bytes) throw notFound(record.name); // deleted in this moment
+    c.header("content-disposition", `attachment; filename="${record.name}.mosara"`);
+    return c.body(new Uint8Array(bytes), 200, { "content-type": "application/octet-stream" });
+  },
+};
+
+export const putAdapterRoute: Route = {
+  method: "put",
+  path: "/v1/adapters/:name",
+  document: {
+    summary: "Add or replace an adapter",
+    tags,
+    request: { params: nameParameter, body: { required: true, content: bytesContent } },
+    responses: {
+      ...jsonResponses("Replaced, or unchanged.", adapterSchema),
+      201: { description: "New.", content: { "application/json": { schema: adapterSchema } } },
+    },
+  },
+  handle: async (context, c) => {
+    const name = nameOf(c);
+    if (name === context.base.name)
+      throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
+    try {
+      const { maxAdapterBytes } = context.limits;
+      const bytes = await readBody(
+        c,
+        maxAdapterBytes,
+        () =>
+          new AppError(
+            "adapter_too_large",
+            `The adapter is larger than the ${maxAdapterBytes} bytes this server takes.`,
+          ),
+      );
+      assertFits(decodeAdapter(bytes, { maxBytes: maxAdapterBytes }), context.base.signature);
+      const { record, outcome } = await context.store.put(
+        name,
+        bytes,
+        preconditionOf(c, context.store.get(name)?.generation),
+      );
+      context.placements.follow(name, record.generation);
+      context.metrics.recordAdapterLoad("upload", "ok");
+      c.header("etag", etagOf(record.generation));
+      return c.json(adapterJson(context, record), outcome === "created" ? 201 : 200);
+    } catch (error) {
+      context.metrics.recordAdapterLoad("upload", "error");
+      throw error;
+    }
+  },
+};
+
+export const deleteAdapterRoute: Route = {
+  method: "delete",
+  path: "/v1/adapters/:name",
+  document: {
+    summary: "Delete an adapter",
+    tags,
+    request: { params: nameParameter },
+    responses: jsonResponses("Running requests finish on it.", deletedSchema),
+  },
+  handle: async (context, c) => {
+    const { name, generation } = recordOf(context, c);
+    await context.store.delete(name, preconditionOf(c, generation));
+    context.placements.follow(name, undefined);
+    return c.json({ id: name, object: "adapter", deleted: true });
+  },
+};
+
+/** The record that the path names. @throws {AppError} adapter_not_found, invalid_request. */
+export function recordOf(context: AppContext, c: RequestContext): AdapterRecord {
+  const name = nameOf(c);
+  const record = context.store.get(name);
+  if (!record) throw notFound(name);
+  return record;
+}
+
+function nameOf(c: RequestContext): string {
+  const name = c.req.param("name") ?? "";
+  assertAdapterName(name);
+  return name;
+}
+
+function notFound(name: string): AppError {
+  return new AppError("adapter_not_found", `There is no adapter "${name}". List them with GET /v1/adapters.`);
+}

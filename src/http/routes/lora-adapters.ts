@@ -1,0 +1,92 @@
+/** vLLM's routes to load an adapter from a file on the server, and to unload one. Only the --adapters directory is open to them. */
+import { z } from "@hono/zod-openapi";
+import { decodeAdapter } from "../../adapter/adapter-file.ts";
+import { assertFits } from "../../adapter/adapter.ts";
+import { AppError } from "../../errors.ts";
+import { assertAdapterName } from "../../store/adapter-record.ts";
+import { ADAPTER_EXTENSION, readAdapterFile, resolveInside } from "../../store/directory-files.ts";
+import type { AppContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import { parseRequest } from "../parse-request.ts";
+import { readJson } from "../read-body.ts";
+import { findAdapter } from "../resolve-model.ts";
+import type { Route } from "../route.ts";
+
+const MAX_BODY_BYTES = 65_536;
+const loadRequest = z
+  .looseObject({
+    lora_name: z.string().min(1).max(512),
+    lora_path: z.string().min(1).max(4096),
+    load_inplace: z.boolean().nullish(),
+  })
+  .openapi("LoadLoraAdapter");
+const unloadRequest = z.looseObject({ lora_name: z.string().min(1).max(512) }).openapi("UnloadLoraAdapter");
+const responses = { 200: { description: "Success, in words.", content: { "text/plain": { schema: z.string() } } } };
+
+export const loadLoraRoute: Route = {
+  method: "post",
+  path: "/v1/load_lora_adapter",
+  document: {
+    summary: "Load an adapter from the --adapters directory (as vLLM)",
+    tags: ["Adapters"],
+    request: { body: { required: true, content: { "application/json": { schema: loadRequest } } } },
+    responses,
+  },
+  handle: async (context, c) => {
+    const fields = parseRequest(loadRequest, await readJson(c, MAX_BODY_BYTES));
+    const name = fields.lora_name;
+    assertAdapterName(name);
+    if (name === context.base.name)
+      throw invalid(`"${name}" is the name of the served model. Choose another name.`, "lora_name");
+    if (fields.load_inplace !== true && context.store.get(name))
+      throw invalid(
+        `The lora adapter '${name}' has already been loaded. Set "load_inplace" to true to replace it.`,
+        "lora_name",
+      );
+    const { directory, path } = await findFile(context, fields.lora_path);
+    const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
+    const { record } = await directory.importFile(path, { name, precondition });
+    context.placements.follow(name, record.generation);
+    context.metrics.recordAdapterLoad("directory", "ok");
+    return c.text(`Success: LoRA adapter '${name}' added successfully.`);
+  },
+};
+
+export const unloadLoraRoute: Route = {
+  method: "post",
+  path: "/v1/unload_lora_adapter",
+  document: {
+    summary: "Remove an adapter (as vLLM)",
+    tags: ["Adapters"],
+    request: { body: { required: true, content: { "application/json": { schema: unloadRequest } } } },
+    responses,
+  },
+  handle: async (context, c) => {
+    const { lora_name: name } = parseRequest(unloadRequest, await readJson(c, MAX_BODY_BYTES));
+    if (!findAdapter(context, name))
+      throw new AppError("adapter_not_found", `The lora adapter '${name.slice(0, 140)}' cannot be found.`, {
+        param: "lora_name",
+      });
+    await context.store.delete(name);
+    context.placements.follow(name, undefined);
+    return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
+  },
+};
+
+/** The file that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be left out. */
+async function findFile({ adapters, base, limits }: AppContext, path: string) {
+  if (adapters === null)
+    throw invalid(
+      "This server has no --adapters directory to load from. Upload with PUT /v1/adapters/{name}.",
+      "lora_path",
+    );
+  const { root, directory } = adapters;
+  const found = await resolveInside(root, path).catch((error: unknown) => {
+    const isMissing = error instanceof AppError && error.code === "adapter_not_found";
+    if (!isMissing || path.endsWith(ADAPTER_EXTENSION)) throw error;
+    return resolveInside(root, `${path}${ADAPTER_EXTENSION}`);
+  });
+  const bytes = await readAdapterFile(found.realPath, limits.maxAdapterBytes);
+  assertFits(decodeAdapter(bytes, { maxBytes: limits.maxAdapterBytes }), base.signature);
+  return { directory, path: found.path };
+}

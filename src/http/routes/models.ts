@@ -1,0 +1,97 @@
+/** GET /v1/models and /v1/models/{id}: the base and every adapter that fits it. */
+import { z } from "@hono/zod-openapi";
+import { AppError } from "../../errors.ts";
+import { listQuery } from "../adapter-json.ts";
+import type { AppContext } from "../context.ts";
+import { parseRequest } from "../parse-request.ts";
+import { findAdapter, isCompatible } from "../resolve-model.ts";
+import { jsonResponses, type Route } from "../route.ts";
+
+const modelSchema = z
+  .object({
+    id: z.string(),
+    object: z.literal("model"),
+    created: z.int(),
+    owned_by: z.string(),
+    root: z.string(),
+    parent: z.string().nullable(),
+    max_model_len: z.int().nullable(),
+  })
+  .openapi("Model");
+const listSchema = z
+  .object({ object: z.literal("list"), data: z.array(modelSchema), has_more: z.boolean() })
+  .openapi("ModelList");
+
+export const listModelsRoute: Route = {
+  method: "get",
+  path: "/v1/models",
+  document: {
+    summary: "The base and all compatible adapters",
+    tags: ["OpenAI"],
+    request: { query: listQuery },
+    responses: jsonResponses("The base first.", listSchema),
+  },
+  handle: (context, c) => {
+    const { limit, after } = parseRequest(listQuery, c.req.query());
+    const isFirstPage = after === undefined;
+    const data = isFirstPage ? [modelJson(context, context.base.name, context.base.created)] : [];
+    const { found, hasMore } = compatibleAfter(
+      context,
+      after === context.base.name ? undefined : after,
+      limit - data.length,
+    );
+    data.push(...found.map(({ name, created }) => modelJson(context, name, created)));
+    return c.json({ object: "list", data, has_more: hasMore });
+  },
+};
+
+export const getModelRoute: Route = {
+  method: "get",
+  path: "/v1/models/:id{.+}", // names of bases may contain slashes
+  document: {
+    summary: "One model",
+    tags: ["OpenAI"],
+    request: { params: z.object({ id: z.string().openapi({ param: { name: "id", in: "path" } }) }) },
+    responses: jsonResponses("The model.", modelSchema),
+  },
+  handle: (context, c) => {
+    const id = c.req.param("id") ?? "";
+    const { base } = context;
+    if (id === base.name) return c.json(modelJson(context, id, base.created));
+    const record = findAdapter(context, id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id);
+    if (record && isCompatible(context, record)) return c.json(modelJson(context, id, record.created));
+    throw new AppError(
+      "model_not_found",
+      `There is no model ${JSON.stringify(id.slice(0, 140))} here. List them with GET /v1/models.`,
+      { param: "model" },
+    );
+  },
+};
+
+/** Up to `limit` fitting adapters behind `after`, and whether there are more. */
+function compatibleAfter(context: AppContext, after: string | undefined, limit: number) {
+  const found: { name: string; created: number }[] = [];
+  let cursor = after;
+  for (;;) {
+    const page = context.store.list({ limit: 1000, ...(cursor === undefined ? {} : { after: cursor }) });
+    for (const record of page.records) {
+      if (!isCompatible(context, record)) continue;
+      if (found.length === limit) return { found, hasMore: true };
+      found.push(record);
+    }
+    cursor = page.records.at(-1)?.name;
+    if (!page.hasMore) return { found, hasMore: false };
+  }
+}
+
+function modelJson({ base, engine }: AppContext, id: string, created: number): z.output<typeof modelSchema> {
+  return {
+    id,
+    object: "model",
+    created,
+    owned_by: "mosara",
+    root: base.name,
+    parent: id === base.name ? null : base.name,
+    max_model_len: engine.limits()?.maxModelLen ?? null,
+  };
+}

@@ -1,0 +1,68 @@
+/** What operators ask: alive, ready, metrics, version. */
+import { z } from "@hono/zod-openapi";
+import { jsonResponses, type Route } from "../route.ts";
+
+const tags = ["Operations"];
+const versionSchema = z
+  .object({
+    version: z.string(),
+    baseId: z.string(),
+    device: z.string(),
+    batchInvariant: z.boolean().nullable().openapi({ description: "null until the engine was ready once." }),
+    weights: z.string(),
+  })
+  .openapi("Version");
+const statusSchema = z.object({ status: z.string(), reason: z.string().optional() }).openapi("Status");
+
+export const healthzRoute: Route = {
+  method: "get",
+  path: "/healthz",
+  document: { summary: "200 while the process lives", tags, responses: jsonResponses("Alive.", statusSchema) },
+  handle: (_, c) => c.json({ status: "ok" }),
+};
+
+export const readyzRoute: Route = {
+  method: "get",
+  path: "/readyz",
+  document: {
+    summary: "200 when it can answer, else 503 with the reason",
+    tags,
+    responses: {
+      ...jsonResponses("Ready.", statusSchema),
+      503: { description: "Not ready.", content: { "application/json": { schema: statusSchema } } },
+    },
+  },
+  handle: ({ engine, inFlight }, c) => {
+    const readiness = inFlight.isDraining
+      ? { isReady: false as const, reason: "the server is shutting down" }
+      : engine.readiness();
+    if (readiness.isReady) return c.json({ status: "ready" });
+    c.header("retry-after", "1");
+    return c.json({ status: "unavailable", reason: readiness.reason }, 503);
+  },
+};
+
+export const metricsRoute: Route = {
+  method: "get",
+  path: "/metrics",
+  document: {
+    summary: "Metrics in Prometheus' text format",
+    tags,
+    responses: { 200: { description: "The metrics.", content: { "text/plain": { schema: z.string() } } } },
+  },
+  handle: async ({ metrics }, c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }),
+};
+
+export const versionRoute: Route = {
+  method: "get",
+  path: "/version",
+  document: { summary: "What runs here", tags, responses: jsonResponses("The version.", versionSchema) },
+  handle: ({ version, base, engine }, c) =>
+    c.json({
+      version,
+      baseId: base.signature.baseId,
+      device: base.device,
+      batchInvariant: engine.limits()?.isBatchInvariant ?? null,
+      weights: base.weights,
+    }),
+};

@@ -1,0 +1,31 @@
+/** POST /v1/adapters/{name}/placement: serve an adapter live, or merged by an engine whose weights contain it. */
+import { z } from "@hono/zod-openapi";
+import { adapterJson, adapterSchema, nameParameter } from "../adapter-json.ts";
+import { parseRequest } from "../parse-request.ts";
+import { readJson } from "../read-body.ts";
+import { jsonResponses, type Route } from "../route.ts";
+import { recordOf } from "./adapters.ts";
+
+const MAX_BODY_BYTES = 4096;
+const request = z.strictObject({ placement: z.enum(["live", "merged"]) }).openapi("Placement");
+
+export const placementRoute: Route = {
+  method: "post",
+  path: "/v1/adapters/:name/placement",
+  document: {
+    summary: "Serve an adapter live or merged",
+    tags: ["Adapters"],
+    request: { params: nameParameter, body: { required: true, content: { "application/json": { schema: request } } } },
+    responses: jsonResponses("The adapter; merged, with what was measured against live.", adapterSchema),
+  },
+  handle: async (context, c) => {
+    const record = recordOf(context, c);
+    const { placement } = parseRequest(request, await readJson(c, MAX_BODY_BYTES));
+    if (placement === "live") {
+      await context.placements.unmerge(record.name);
+      return c.json(adapterJson(context, record));
+    }
+    const report = await context.placements.merge(record.name, record.generation);
+    return c.json(adapterJson(context, record, report));
+  },
+};

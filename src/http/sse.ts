@@ -1,0 +1,70 @@
+/**
+ * Server-sent events with back-pressure: a send waits while the client has no room. Not Hono's stream helper, which swallows
+ * write errors. Knows nothing of what is sent.
+ */
+
+/** An event stream under way. */
+export interface EventStream {
+  readonly response: Response;
+  /** Resolves with the first `send`. */
+  readonly started: Promise<void>;
+  /** Sends one object, or the closing `[DONE]`; resolves when there is room for more. Does nothing once the client has gone. */
+  send(data: object | "[DONE]"): Promise<void>;
+  close(): void;
+}
+
+/** Bytes that wait for the client before `send` does. */
+const BUFFERED_BYTES = 65_536;
+
+/** A new stream; `onGone` is called once if the client leaves before `close`. */
+export function openEventStream(onGone: () => void): EventStream {
+  const encoder = new TextEncoder();
+  const waiting: (() => void)[] = [];
+  const wakeAll = () => {
+    for (const wake of waiting.splice(0)) wake();
+  };
+  let isOver = false;
+  let markStarted = () => {};
+  const started = new Promise<void>((resolve) => (markStarted = resolve));
+  const { readable, controller } = readableWith({
+    pull: wakeAll,
+    cancel: () => {
+      if (isOver) return;
+      isOver = true;
+      wakeAll();
+      onGone();
+    },
+  });
+  return {
+    response: new Response(readable, {
+      headers: {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
+        "x-accel-buffering": "no",
+      },
+    }),
+    started,
+    send: async (data) => {
+      if (isOver) return;
+      controller.enqueue(encoder.encode(`data: ${data === "[DONE]" ? data : JSON.stringify(data)}\n\n`));
+      markStarted();
+      if ((controller.desiredSize ?? 0) <= 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+    close: () => {
+      if (isOver) return;
+      isOver = true;
+      controller.close();
+    },
+  };
+}
+
+/** A stream of bytes and the controller that feeds it. */
+function readableWith(source: { pull: () => void; cancel: () => void }) {
+  const held: { controller?: ReadableStreamDefaultController<Uint8Array> } = {};
+  const readable = new ReadableStream<Uint8Array>(
+    { ...source, start: (controller) => void (held.controller = controller) },
+    new ByteLengthQueuingStrategy({ highWaterMark: BUFFERED_BYTES }),
+  );
+  if (!held.controller) throw new Error("internal: a stream has not started");
+  return { readable, controller: held.controller };
+}

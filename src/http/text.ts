@@ -1,0 +1,67 @@
+/** The text side of the routes over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of tokens. */
+import type { ChatMessage } from "../tokenizer/chat-message.ts";
+import { StopStrings } from "../tokenizer/stop-strings.ts";
+import { byteLevelBytes } from "../tokenizer/stream-decoder.ts";
+import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TextWorker } from "../tokenizer/tokenizer-pool.ts";
+import type { Text, TextDelta, TextStream } from "./context.ts";
+
+const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
+
+/** The worker as the routes see it. */
+export function textOf(worker: TextWorker): Text {
+  const { tokenizer } = worker;
+  const bytes = new Map<number, Uint8Array>();
+  const anchor = findAnchor(tokenizer);
+  return {
+    encode: async (text) => Int32Array.from(await worker.encode(text)),
+    encodeChat: async ({ messages, tools, kwargs }) =>
+      Int32Array.from(
+        await worker.encodeChat(messages as readonly ChatMessage[], { tools: tools ?? undefined, kwargs }),
+      ),
+    stream: ({ stop, skipsSpecial }) =>
+      createTextStream(tokenizer.createStreamDecoder({ skipSpecialTokens: skipsSpecial }), stop),
+    bytesOf: (id) => {
+      const known = bytes.get(id) ?? bytesOfToken(tokenizer, anchor, id);
+      bytes.set(id, known); // bounded by the vocabulary
+      return known;
+    },
+  };
+}
+
+/** A decoder whose text is watched for stop strings. */
+export function createTextStream(decoder: StreamDecoder, stop: readonly string[]): TextStream {
+  const stops = new StopStrings(stop);
+  const watch = (text: string): TextDelta => {
+    const result = stops.push(text);
+    return { text: result.text, isStopped: result.stop !== undefined };
+  };
+  return {
+    push: (id) => watch(decoder.push(id)),
+    flush: () => {
+      const last = watch(decoder.flush());
+      return last.isStopped ? last : { text: last.text + stops.flush(), isStopped: false };
+    },
+  };
+}
+
+/** A token of whole text: behind it the next one is not the first, which some decoders treat specially. */
+function findAnchor(tokenizer: Tokenizer): number | undefined {
+  for (let id = 0; id < tokenizer.vocabSize; id++) {
+    if (tokenizer.isSpecial(id) || BYTE_TOKEN.test(tokenizer.idToToken(id) ?? "")) continue;
+    const text = tokenizer.decode([id]);
+    if (text.trim() !== "" && !text.includes("\ufffd")) return id;
+  }
+  return undefined;
+}
+
+function bytesOfToken(tokenizer: Tokenizer, anchor: number | undefined, id: number): Uint8Array {
+  const token = tokenizer.idToToken(id);
+  if (token === undefined) return new Uint8Array();
+  const decoder = tokenizer.createStreamDecoder({ skipSpecialTokens: false });
+  if (anchor !== undefined) decoder.push(anchor);
+  const text = decoder.push(id) + decoder.flush();
+  if (!text.includes("\ufffd")) return new TextEncoder().encode(text);
+  const hex = BYTE_TOKEN.exec(token)?.[1];
+  return hex === undefined ? byteLevelBytes(token) : Uint8Array.of(Number.parseInt(hex, 16));
+}

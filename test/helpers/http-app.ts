@@ -1,0 +1,164 @@
+/** The whole application over the arithmetic engine, a real store in a temporary directory and a byte tokenizer. */
+import { mkdtempSync, rmSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import { pino } from "pino";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
+import type { BaseSignature } from "../../src/adapter/adapter.ts";
+import { AppError } from "../../src/errors.ts";
+import { type App, createApp } from "../../src/http/app.ts";
+import type { AppContext, Text } from "../../src/http/context.ts";
+import { GenerationNames } from "../../src/http/generation-names.ts";
+import { InFlight } from "../../src/http/in-flight.ts";
+import { hashKey } from "../../src/http/middleware/auth.ts";
+import { Placements } from "../../src/http/placements.ts";
+import { createTextStream } from "../../src/http/text.ts";
+import { createMetrics, type Metrics } from "../../src/metrics.ts";
+import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";
+import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
+import { madeUpAdapter } from "./adapters.ts";
+import {
+  type ArithmeticEngine,
+  type ArithmeticEngineOptions,
+  createArithmeticEngine,
+  END_ID,
+} from "./arithmetic-engine.ts";
+
+export interface TestApp extends AsyncDisposable {
+  readonly app: App;
+  readonly context: AppContext;
+  readonly engine: ArithmeticEngine;
+  readonly store: AdapterStore;
+  readonly metrics: Metrics;
+  /** What was logged, one JSON object a line. */
+  readonly log: string[];
+  post(path: string, body: unknown, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>;
+  put(name: string, bytes: Uint8Array, headers?: Record<string, string>): Promise<Response>;
+  /** Listens on a free port. */
+  listen(): Promise<string>;
+}
+
+export interface TestAppOptions extends ArithmeticEngineOptions {
+  readonly keys?: readonly { tenant: string; key: string }[];
+  readonly maxJsonBytes?: number;
+  readonly maxAdapterBytes?: number;
+  readonly adaptersDir?: string;
+}
+
+/** Bytes of an adapter that fits the test base. */
+export function fittingAdapter(seed: number): Uint8Array {
+  return encodeAdapter(madeUpAdapter({ seed }));
+}
+
+/** The base that `madeUpAdapter` is made for. */
+export function fittingSignature(): BaseSignature {
+  const adapter = madeUpAdapter({ seed: 1 });
+  return { baseId: adapter.baseId, linears: new Map(adapter.targets.map((target) => [target.name, target])) };
+}
+
+/** Bytes are ids; the chat template is `<role>content` lines. */
+function byteText(): Text {
+  const bytesOf = (id: number) => (id === END_ID ? new TextEncoder().encode("</s>") : Uint8Array.of(id));
+  return {
+    encode: async (text) => Int32Array.from(new TextEncoder().encode(text)),
+    encodeChat: async ({ messages, tools }) => {
+      const lines = (messages as { role: string; content: string }[]).map(({ role, content }) => `<${role}>${content}`);
+      if (lines.some((line) => line.includes("refuse"))) throw new AppError("invalid_request", "The template refuses.");
+      return Int32Array.from(new TextEncoder().encode(`${tools ? "[tools]" : ""}${lines.join("\n")}\n<assistant>`));
+    },
+    stream: ({ stop, skipsSpecial }) => {
+      const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+      const push = (id: number) => (id === END_ID && skipsSpecial ? "" : utf8.decode(bytesOf(id), { stream: true }));
+      return createTextStream({ push, flush: () => utf8.decode() }, stop);
+    },
+    bytesOf,
+  };
+}
+
+export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const dir = mkdtempSync(join(tmpdir(), "mosara-http-"));
+  const store = await openAdapterStore(join(dir, "store"));
+  const engine = createArithmeticEngine(options);
+  const log: string[] = [];
+  const names = new GenerationNames();
+  const placements = new Placements({
+    engine,
+    store,
+    onMerged: ({ seconds }) => metrics.recordMerge(seconds),
+    onFailed: () => {},
+  });
+  const metrics = createMetrics({
+    modelName: "base",
+    maxAdaptersPerBatch: 16,
+    nameOfGeneration: (generation) => names.nameOf(generation),
+    facts: () => ({
+      live: store.count() - placements.numMerged,
+      merged: placements.numMerged,
+      storeBytes: store.totalBytes(),
+    }),
+  });
+  engine.onStats((stats) => metrics.recordStep(stats));
+  engine.onRestart(() => metrics.recordRestart());
+  const directory =
+    options.adaptersDir === undefined
+      ? null
+      : await openAdapterDirectory(options.adaptersDir, store, { onEvent: () => {} });
+  const context: AppContext = {
+    version: "1.2.3",
+    base: {
+      name: "base",
+      signature: fittingSignature(),
+      weights: "float32",
+      device: "cpu",
+      endIds: [END_ID],
+      samplingDefaults: {},
+      created: 1_700_000_000,
+    },
+    engine,
+    store,
+    placements,
+    text: byteText(),
+    metrics,
+    log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
+    keys: (options.keys ?? []).map(hashKey),
+    limits: { maxJsonBytes: options.maxJsonBytes ?? 2 ** 24, maxAdapterBytes: options.maxAdapterBytes ?? 2 ** 20 },
+    inFlight: new InFlight(),
+    names,
+    adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,
+  };
+  const app = createApp(context);
+  let server: ServerType | undefined;
+  return {
+    app,
+    context,
+    engine,
+    store,
+    metrics,
+    log,
+    post: async (path, body, headers = {}, signal) =>
+      await app.request(path, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+        ...(signal ? { signal } : {}),
+      }),
+    put: async (name, bytes, headers = {}) =>
+      await app.request(`/v1/adapters/${name}`, { method: "PUT", headers, body: Buffer.from(bytes) }),
+    listen: async () => {
+      const started = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false });
+      server = started;
+      await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
+      return `http://127.0.0.1:${(started.address() as AddressInfo).port}`;
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (server && "closeAllConnections" in server) server.closeAllConnections();
+      await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+      metrics.close();
+      await directory?.close();
+      await store.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
