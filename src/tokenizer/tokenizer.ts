@@ -135,20 +135,29 @@ function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
   return hub;
 }
 
+/** The library's Unigram model, which its type declarations do not export. */
+interface HubUnigram {
+  encode: (words: string[]) => string[];
+  readonly tokenize: (word: string) => string[];
+  readonly tokens_to_ids: ReadonlyMap<string, number>;
+  readonly unk_token: string | undefined;
+  fuse_unk: boolean;
+}
+
 /**
  * Unigram: the library never falls back to bytes and joins unknown characters across words; the original does both
- * word by word. Its `encode` is replaced by one that settles every word into tokens of the vocabulary.
+ * word by word, and does not overflow the stack on a long word. Its `encode` is replaced by one that does the same.
  */
 function mendUnknowns(hub: HubTokenizer, files: TokenizerFiles): void {
-  const { model } = hub;
-  if (model === null || files.json.model.type !== "Unigram") return;
+  if (files.json.model.type !== "Unigram") return;
+  const model = hub.model as unknown as HubUnigram;
   const hasBytes = files.json.model.byte_fallback === true;
   const unknown = model.unk_token;
-  const encodeWords = model.encode.bind(model);
+  const mark = splitMark(files.json.pre_tokenizer);
   const settle = (word: string): string[] => {
     const out: string[] = [];
     let isInRun = false;
-    for (const piece of encodeWords([word])) {
+    for (const piece of model.tokenize(word)) {
       const isKnown = model.tokens_to_ids.has(piece) && piece !== unknown;
       if (isKnown) out.push(piece);
       else if (hasBytes) out.push(...Array.from(new TextEncoder().encode(piece), byteToken));
@@ -158,7 +167,26 @@ function mendUnknowns(hub: HubTokenizer, files: TokenizerFiles): void {
     return out;
   };
   model.fuse_unk = false;
-  model.encode = (words: string[]) => words.flatMap(settle);
+  model.encode = (words: string[]) => words.flatMap((word) => splitBefore(word, mark)).flatMap(settle);
+}
+
+/** The mark at which Metaspace begins a new word, when it splits; the library's Metaspace never does. */
+function splitMark(preTokenizer: unknown): string | undefined {
+  const step = (preTokenizer ?? {}) as {
+    type?: string;
+    split?: boolean;
+    replacement?: string;
+    pretokenizers?: unknown[];
+  };
+  if (step.type === "Sequence") return step.pretokenizers?.map(splitMark).find((mark) => mark !== undefined);
+  return step.type === "Metaspace" && step.split !== false ? (step.replacement ?? "\u2581") : undefined;
+}
+
+function splitBefore(word: string, mark: string | undefined): string[] {
+  if (mark === undefined || mark === "") return [word];
+  const [head = "", ...rest] = word.split(mark);
+  const words = rest.map((piece) => mark + piece);
+  return head === "" ? words : [head, ...words];
 }
 
 function idTable(files: TokenizerFiles): Map<number, string> {

@@ -82,6 +82,11 @@ describe.each(casesIn(ROOT, "cases.json"))("tokenizer %s", (name) => {
     );
   });
 
+  it("encodes a long text without a break as it encodes a short one", () => {
+    const ids = tokenizer.encode("ab\u{1f600}".repeat(50_000), { addSpecialTokens: false });
+    expect(ids.length).toBeGreaterThan(0);
+  });
+
   it("encodes any string without losing its place", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {

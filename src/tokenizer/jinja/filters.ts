@@ -84,18 +84,26 @@ function round(value: Value, args: Arguments): Value {
   const [precision, method = "common"] = bind(args, "precision", "method");
   const number = asNumber(value);
   if (number === undefined) throw new JinjaError(`type ${typeName(value)} doesn't define __round__ method`);
-  const digits = asInteger(precision, 0);
+  const digits = Math.max(-300, Math.min(asInteger(precision, 0), 70));
   const scale = 10 ** digits;
   const x = Number(number);
   if (method === "ceil") return Math.ceil(x * scale) / scale;
   if (method === "floor") return Math.floor(x * scale) / scale;
   if (method !== "common") throw new JinjaError("method must be common, ceil or floor");
-  const floor = Math.floor(x * scale);
-  const rounded =
-    digits <= 0 || (x * scale) % 1 === 0.5
-      ? (x * scale - floor === 0.5 ? floor + (floor % 2 === 0 ? 0 : 1) : Math.round(x * scale)) / scale
-      : Number(x.toFixed(Math.min(digits, 100)));
+  const rounded = digits > 0 ? roundDecimals(x, digits) : roundHalfEven(x * scale) / scale;
   return typeof number === "bigint" ? BigInt(rounded) : rounded;
+}
+
+function roundHalfEven(x: number): number {
+  const floor = Math.floor(x);
+  return x - floor === 0.5 ? floor + (floor % 2 === 0 ? 0 : 1) : Math.round(x);
+}
+
+/** `toFixed` knows the exact value but rounds halves up; a half shows as 5 and zeros in thirty more digits. */
+function roundDecimals(x: number, digits: number): number {
+  const exact = x.toFixed(digits + 30);
+  const isHalf = /^50*$/.test(exact.slice(-30));
+  return isHalf && "02468".includes(exact.at(-31) ?? "") ? Number(exact.slice(0, -30)) : Number(x.toFixed(digits));
 }
 
 function absolute(value: Value): Value {
@@ -147,7 +155,7 @@ function urlEncode(value: Value): Value {
       /[!'()*]/g,
       (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
     );
-    return isPath ? encoded.replaceAll("%2F", "/") : encoded;
+    return isPath ? encoded.replaceAll("%2F", "/") : encoded.replaceAll("%20", "+");
   };
   if (typeof value === "string" || asNumber(value) !== undefined) return quote(toText(value), true);
   const pairs = value instanceof Map ? [...value] : iterate(value).map((pair) => iterate(pair));

@@ -5,6 +5,7 @@
 import type { CallArguments, Expression, Parameter, Statement, Target } from "./ast.ts";
 import { Budget } from "./budget.ts";
 import { runFilter } from "./filters.ts";
+import { type LoopRun, makeLoop } from "./loop-object.ts";
 import { attribute, binary, compares, item, signed, slice } from "./operators.ts";
 import { toText } from "./printing.ts";
 import { Scope } from "./scope.ts";
@@ -153,10 +154,16 @@ export class Interpreter {
     const items = iterate(iterable).filter((value) => this.passes(statement, value, scope));
     this.budget.step(items.length);
     const { target } = statement;
+    const recurse = (next: Value): string => {
+      const inner: Output = { text: "" };
+      this.budget.nested(() => this.loop(statement, next, scope, inner, depth + 1));
+      return inner.text;
+    };
+    const run: LoopRun = { items, depth, recurse: statement.isRecursive ? recurse : undefined, last: undefined };
     for (let i = 0; i < items.length; i++) {
       this.budget.step(LOOP_STEPS);
       const inner = new Scope(scope);
-      inner.set("loop", this.makeLoop(statement, items, i, scope, depth));
+      inner.set("loop", makeLoop(run, i));
       this.assign(target, items[i] as Value, inner);
       if (this.run(statement.body, inner, output) === "break") break;
     }
@@ -168,42 +175,6 @@ export class Interpreter {
     const inner = new Scope(scope);
     this.assign(statement.target, value, inner);
     return isTrue(this.evaluate(statement.test, inner));
-  }
-
-  private makeLoop(
-    statement: Extract<Statement, { kind: "for" }>,
-    items: readonly Value[],
-    at: number,
-    scope: Scope,
-    depth: number,
-  ): PyObject {
-    const size = items.length;
-    const recurse = (args: Arguments): Value => {
-      if (!statement.isRecursive)
-        throw new JinjaError("The loop must have the 'recursive' marker to be called recursively.");
-      const output: Output = { text: "" };
-      this.budget.nested(() => this.loop(statement, args.positional[0] ?? null, scope, output, depth + 1));
-      return output.text;
-    };
-    const cycle = (args: Arguments): Value => {
-      if (args.positional.length === 0) throw new JinjaError("no items for cycling given");
-      return args.positional[at % args.positional.length] as Value;
-    };
-    const attributes = new Map<string, Value>([
-      ["index", BigInt(at + 1)],
-      ["index0", BigInt(at)],
-      ["revindex", BigInt(size - at)],
-      ["revindex0", BigInt(size - at - 1)],
-      ["first", at === 0],
-      ["last", at === size - 1],
-      ["length", BigInt(size)],
-      ["depth", BigInt(depth + 1)],
-      ["depth0", BigInt(depth)],
-      ["previtem", items[at - 1] === undefined ? new Undefined("there is no previous item") : (items[at - 1] as Value)],
-      ["nextitem", items[at + 1] === undefined ? new Undefined("there is no next item") : (items[at + 1] as Value)],
-      ["cycle", new PyObject("method", { call: cycle })],
-    ]);
-    return new PyObject("LoopContext", { attributes, call: recurse, printed: `<LoopContext ${at + 1}/${size}>` });
   }
 
   private makeMacro(

@@ -1,7 +1,7 @@
 /** The filters over sequences and dicts, as a table. Source: Jinja 3.1, "List of Builtin Filters". */
 import { asFlag, asInteger, asString, attributePath, bind } from "./arguments.ts";
 import type { Filter } from "./filters.ts";
-import { binary, item } from "./operators.ts";
+import { attribute as readAttribute, binary, item } from "./operators.ts";
 import { toText } from "./printing.ts";
 import { runTest } from "./tests.ts";
 import { compare, isEqual, isTrue, Iter, iterate, JinjaError, Tuple, Undefined, type Value } from "./values.ts";
@@ -165,7 +165,11 @@ const items: Filter = (value) => {
   return generator([...value].map((pair) => new Tuple(pair)));
 };
 
-const attr: Filter = (value, args) => item(value, toText(bind(args, "name")[0] ?? null));
+/** An attribute only, never a key. */
+const attr: Filter = (value, args) => {
+  const name = toText(bind(args, "name")[0] ?? null);
+  return readAttribute(value instanceof Map ? new Map() : value, name);
+};
 
 /** Filters by name; `filters.ts` joins them to the rest. */
 export const SEQUENCE_FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
