@@ -174,7 +174,6 @@ class WatchedDirectory implements AdapterDirectory {
     const look = (): void => {
       this.#quietTimers.delete(fileName);
       const path = join(this.#root, fileName);
-      this.#seen.delete(path); // times may be too coarse to tell two writes apart
       void (nameOfFile(path) === undefined || fileName.startsWith(".") ? this.scan() : this.#look(path));
     };
     this.#quietTimers.set(fileName, setTimeout(look, this.#debounceMs));
@@ -255,7 +254,7 @@ class WatchedDirectory implements AdapterDirectory {
   }
 }
 
-/** Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock tells. */
+/** Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock tells; told of a change, we read. */
 function fingerprint({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {
   return [dev, ino, size, mtimeMs, ctimeMs].join(":");
 }
