@@ -1,0 +1,285 @@
+/**
+ * The engine's loop: drain commands → admit → plan → run → sample → one report. Owns the sequences and nothing native.
+ * Between two steps it yields to the event loop, so a cancellation takes effect within one step; without work it sleeps.
+ * A bad sequence never fails its batch, a failed step ends its own sequences and the engine goes on. No text, no HTTP.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { AppError } from "../errors.ts";
+import { tokenLogprob } from "./logprobs.ts";
+import type { EngineCommand, EngineEvent, FinishReason, SequenceSpec } from "./protocol.ts";
+import type { ModelRunner, ReadyAdapter } from "./runner.ts";
+import { chooseToken, createSamplerScratch, type SamplerScratch } from "./sampler.ts";
+import { type Plan, Scheduler, type SchedulerLimits } from "./scheduler.ts";
+import { type Chunk, checkSpec, Sequence } from "./sequence.ts";
+import { IDLE_FACTS, type StepFacts, StepReport } from "./step-report.ts";
+
+type PrefillPlan = Extract<Plan, { phase: "prefill" }>;
+type DecodePlan = Extract<Plan, { phase: "decode" }>;
+
+export class EngineLoop {
+  readonly #runner: ModelRunner;
+  readonly #scheduler: Scheduler;
+  readonly #send: (event: EngineEvent) => void;
+  readonly #scratch: SamplerScratch;
+  #commands: EngineCommand[] = [];
+  #wake: (() => void) | null = null;
+  #report = new StepReport();
+  /** Something changed since the last report. */
+  #isDirty = false;
+  #isStopped = false;
+  #areTurnsNeeded = false;
+  #isTurnRequested = false;
+  #hasTurn = false;
+
+  constructor(runner: ModelRunner, limits: SchedulerLimits, send: (event: EngineEvent) => void) {
+    this.#runner = runner;
+    this.#scheduler = new Scheduler(limits, runner.kv);
+    this.#send = send;
+    this.#scratch = createSamplerScratch(runner.vocabSize);
+  }
+
+  /** Queues a command; it takes effect before the next step. */
+  handle(command: EngineCommand): void {
+    this.#commands.push(command);
+    this.#wake?.();
+  }
+
+  /** Runs until `engine-stopped`; sequences that are still here then end with engine_unavailable. */
+  async run(): Promise<void> {
+    for (;;) {
+      this.#drainCommands();
+      if (this.#isStopped) break;
+      this.#dropOverdue();
+      const plan = this.#scheduler.plan();
+      if (plan === null) {
+        this.#endTurn();
+        this.#reportIfDirty();
+        await this.#nextCommand();
+      } else if (this.#areTurnsNeeded && !this.#hasTurn) {
+        this.#requestTurn();
+        await this.#nextCommand();
+      } else {
+        this.#sendReport(await this.#step(plan));
+        this.#endTurn();
+        await nextTurn();
+      }
+    }
+    for (const sequence of this.#scheduler.sequences())
+      this.#fail(sequence, new AppError("engine_unavailable", "The server is stopping; try again later."));
+    this.#reportIfDirty();
+  }
+
+  #nextCommand(): Promise<void> {
+    if (this.#commands.length > 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = null;
+        resolve();
+      };
+    });
+  }
+
+  #drainCommands(): void {
+    const commands = this.#commands;
+    this.#commands = [];
+    for (const command of commands) this.#obey(command);
+    this.#admit(); // rows may have become free in the last step
+  }
+
+  #obey(command: EngineCommand): void {
+    switch (command.type) {
+      case "engine-started":
+        throw new Error("internal: the engine has started already");
+      case "sequence-added":
+        return this.#add(command.sequence);
+      case "sequence-cancelled": {
+        const sequence = this.#scheduler.get(command.id); // null: it has ended meanwhile
+        if (sequence !== null) this.#remove(sequence);
+        return;
+      }
+      case "adapter-dropped":
+        return this.#runner.adapters?.drop(command.generation);
+      case "turns-changed":
+        this.#areTurnsNeeded = command.areTurnsNeeded;
+        this.#isTurnRequested = false;
+        this.#hasTurn = false;
+        // Says that no step is running now: from here on each one waits for its turn.
+        if (command.areTurnsNeeded) this.#send({ type: "turn-ended" });
+        return;
+      case "turn-granted":
+        this.#hasTurn = true;
+        this.#isTurnRequested = false;
+        return;
+      case "engine-stopped":
+        this.#isStopped = true;
+    }
+  }
+
+  #add(spec: SequenceSpec): void {
+    this.#isDirty = true;
+    try {
+      checkSpec(spec, this.#runner);
+      this.#scheduler.add(new Sequence(spec, performance.now()));
+    } catch (error) {
+      this.#report.fail(spec.id, error);
+    }
+    this.#admit();
+  }
+
+  #admit(): void {
+    for (let next = this.#scheduler.takeAdmissible(); next !== null; next = this.#scheduler.takeAdmissible()) {
+      this.#isDirty = true;
+      try {
+        next.adapter = this.#adapterOf(next);
+        this.#scheduler.start(next);
+        next.markAdmitted(performance.now());
+      } catch (error) {
+        this.#fail(next, error);
+      }
+    }
+  }
+
+  #adapterOf({ spec }: Sequence): ReadyAdapter | null {
+    if (spec.adapter === null) return null;
+    const { adapters } = this.#runner;
+    if (adapters === null) throw new Error("internal: a merged engine was asked for an adapter");
+    return adapters.get(spec.adapter);
+  }
+
+  #dropOverdue(): void {
+    const overdue = this.#scheduler.overdue(Date.now());
+    for (const sequence of overdue)
+      this.#fail(sequence, new AppError("deadline_exceeded", "The deadline passed before the answer was complete."));
+    if (overdue.length > 0) this.#admit();
+  }
+
+  /** Runs one step. What goes wrong in it ends its own sequences. */
+  async #step(plan: Plan): Promise<StepFacts> {
+    const startedAt = performance.now();
+    const sequences = plan.phase === "prefill" ? [plan.sequence] : plan.sequences;
+    try {
+      if (plan.phase === "prefill") await this.#prefill(plan);
+      else await this.#decode(plan);
+    } catch (error) {
+      for (const sequence of sequences) this.#fail(sequence, error);
+    }
+    return {
+      phase: plan.phase,
+      seconds: (performance.now() - startedAt) / 1000,
+      rows: sequences.length,
+      distinctAdapters: new Set(sequences.flatMap(({ adapter }) => adapter?.generation ?? [])).size,
+      promptTokens: plan.phase === "prefill" ? plan.chunk.length : 0,
+    };
+  }
+
+  async #prefill({ sequence, chunk }: PrefillPlan): Promise<void> {
+    const { spec } = sequence;
+    const positions = wantedPositions(spec, chunk);
+    const logits = await this.#runner.prefill({
+      id: sequence.id,
+      past: chunk.past,
+      tokenIds: spec.promptIds.subarray(chunk.past, chunk.past + chunk.length),
+      adapter: sequence.adapter,
+      logitPositions: positions,
+    });
+    this.#scheduler.notePrefilled(sequence, chunk);
+    if (spec.numPromptLogprobs !== null) this.#scorePrompt(sequence, chunk, logits, spec.numPromptLogprobs);
+    if (!chunk.isLast) return;
+    sequence.markPrefilled(performance.now());
+    if (spec.maxTokens === 0) return this.#finish(sequence, "length");
+    this.#scheduler.startDecoding(sequence);
+    this.#sample(sequence, this.#row(logits, positions.length - 1));
+  }
+
+  /** Row j of the logits is position past + j, which predicts the token after it. */
+  #scorePrompt(sequence: Sequence, chunk: Chunk, logits: Float32Array, numTop: number): void {
+    const { promptIds } = sequence.spec;
+    for (let j = 0; j < chunk.length; j++) {
+      const target = promptIds[chunk.past + j + 1];
+      if (target === undefined) break; // behind the last prompt token
+      sequence.promptLogprobs.push(tokenLogprob(this.#row(logits, j), target, numTop, this.#scratch));
+    }
+    if (chunk.isLast) this.#report.scored.push({ id: sequence.id, logprobs: sequence.promptLogprobs });
+  }
+
+  async #decode({ sequences }: DecodePlan): Promise<void> {
+    const rows = sequences.map((sequence) => ({
+      id: sequence.id,
+      tokenId: sequence.lastTokenId,
+      past: sequence.numCachedTokens,
+      adapter: sequence.adapter,
+    }));
+    // Noted before, so that a step that keeps failing does not hold up the prompts either.
+    this.#scheduler.noteDecoded();
+    const logits = await this.#runner.decode(rows);
+    for (const [row, sequence] of sequences.entries()) this.#sample(sequence, this.#row(logits, row));
+  }
+
+  #row(logits: Float32Array, row: number): Float32Array {
+    const { vocabSize } = this.#runner;
+    return logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+  }
+
+  /** Chooses a sequence's next token from its row [V]. */
+  #sample(sequence: Sequence, logits: Float32Array): void {
+    const { id, spec } = sequence;
+    try {
+      const tokenId = chooseToken(logits, sequence.sampling, sequence.maskedIds(), this.#scratch);
+      const { numLogprobs } = spec;
+      const logprob = numLogprobs === null ? null : tokenLogprob(logits, tokenId, numLogprobs, this.#scratch);
+      this.#report.sampled.push({ id, tokenId, logprob });
+      const reason = sequence.append(tokenId);
+      if (reason !== null) this.#finish(sequence, reason);
+    } catch (error) {
+      this.#fail(sequence, error);
+    }
+  }
+
+  #finish(sequence: Sequence, reason: FinishReason): void {
+    this.#report.finished.push(sequence.finished(reason, performance.now()));
+    this.#remove(sequence);
+  }
+
+  #fail(sequence: Sequence, error: unknown): void {
+    if (this.#scheduler.get(sequence.id) === null) return; // it ended within this step, before something else went wrong
+    this.#report.fail(sequence.id, error);
+    this.#remove(sequence);
+  }
+
+  #remove(sequence: Sequence): void {
+    this.#isDirty = true;
+    this.#scheduler.remove(sequence);
+  }
+
+  #requestTurn(): void {
+    if (this.#isTurnRequested) return;
+    this.#isTurnRequested = true;
+    this.#send({ type: "turn-requested" });
+  }
+
+  #endTurn(): void {
+    if (!this.#hasTurn) return;
+    this.#hasTurn = false;
+    this.#send({ type: "turn-ended" });
+  }
+
+  #reportIfDirty(): void {
+    if (this.#isDirty) this.#sendReport(IDLE_FACTS);
+  }
+
+  #sendReport(facts: StepFacts): void {
+    const report = this.#report;
+    this.#report = new StepReport();
+    this.#isDirty = false;
+    this.#send(report.toEvent(facts, this.#scheduler, this.#runner.kv, this.#runner.adapters));
+  }
+}
+
+/** Only positions whose logits are used are projected to the vocabulary: all of a scored chunk, else the last of the prompt. */
+function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {
+  if (spec.numPromptLogprobs !== null) {
+    const isLastUsed = !chunk.isLast || spec.maxTokens > 0;
+    return Array.from({ length: isLastUsed ? chunk.length : chunk.length - 1 }, (_, position) => position);
+  }
+  return chunk.isLast && spec.maxTokens > 0 ? [chunk.length - 1] : [];
+}

@@ -1,0 +1,69 @@
+/**
+ * What the engine loop needs of a model: prefill one chunk, decode one step, rows of a bounded KV cache, adapters made ready.
+ * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `adapter-cache.ts` implement them.
+ */
+import type { AdapterRef } from "./protocol.ts";
+
+/** An adapter prepared for the rows of a batch; opaque to the loop. */
+export interface ReadyAdapter {
+  readonly generation: string;
+}
+
+/** A byte-bounded LRU of ready adapters over the store's contents. */
+export interface AdapterCache {
+  /** @throws {AppError} adapter_not_found, adapter_invalid, adapter_incompatible, not_live. */
+  get(ref: AdapterRef): ReadyAdapter;
+  drop(generation: string): void;
+  /** Hits and misses are counted since the last call. */
+  takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };
+}
+
+/** Rows of the batch cache: decoding rows first (0…numDecoding-1), prefilling rows behind them. */
+export interface KvSlots {
+  canEverFit(numTokens: number): boolean;
+  /** Would fit beside what is admitted now. */
+  canAdmit(numTokens: number): boolean;
+  /** Reserves for prompt + maxTokens, as a prefilling row. */
+  admit(id: number, numTokens: number): void;
+  /** Moves a row among the decoding ones, behind the last of them. */
+  startDecoding(id: number): void;
+  /** Frees a row, decoding or not; another row may move into the hole. */
+  release(id: number): void;
+  /** Sequence ids in row order. */
+  decodingIds(): readonly number[];
+  /** Share of --kv-cache-bytes in use, 0…1. */
+  usage(): number;
+}
+
+/** One chunk of one prompt. */
+export interface PrefillStep {
+  readonly id: number;
+  /** Tokens of this sequence already in the cache. */
+  readonly past: number;
+  readonly tokenIds: Int32Array;
+  readonly adapter: ReadyAdapter | null;
+  /** Positions within the chunk, ascending, whose logits are wanted; none for most chunks. */
+  readonly logitPositions: readonly number[];
+}
+
+/** The next token of one decoding row. */
+export interface DecodeRow {
+  readonly id: number;
+  readonly tokenId: number;
+  readonly past: number;
+  readonly adapter: ReadyAdapter | null;
+}
+
+/** Sequences → tensors → session → logits. */
+export interface ModelRunner {
+  readonly maxModelLen: number;
+  readonly vocabSize: number;
+  readonly kv: KvSlots;
+  /** null: a merged engine, whose weights already contain its adapter. */
+  readonly adapters: AdapterCache | null;
+  /** @returns float32 [logitPositions.length, V], valid until the next call. */
+  prefill(step: PrefillStep): Promise<Float32Array>;
+  /** @param rows every decoding row, in row order. @returns float32 [B, V], valid until the next call. */
+  decode(rows: readonly DecodeRow[]): Promise<Float32Array>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,164 @@
+/**
+ * Which sequence runs next: admission, the rhythm of prefill and decode, deadlines, the bounds of the queue.
+ * Pure: no tensors, no clock of its own, no I/O; the KV rows answer through their interface. Idea: nano-vllm's scheduler.
+ */
+import { AppError } from "../errors.ts";
+import type { KvSlots } from "./runner.ts";
+import { type Chunk, CHUNK_TOKENS, type Sequence } from "./sequence.ts";
+import { WaitingQueue } from "./waiting-queue.ts";
+
+export interface SchedulerLimits {
+  readonly maxNumSeqs: number;
+  /** Most sequences that wait for a row. */
+  readonly maxQueue: number;
+  /** Most prompt tokens of those that wait. */
+  readonly maxQueueTokens: number;
+}
+
+/** What to run next; a decode step takes every decoding row. */
+export type Plan =
+  | { readonly phase: "prefill"; readonly sequence: Sequence; readonly chunk: Chunk }
+  | { readonly phase: "decode"; readonly sequences: readonly Sequence[] };
+
+export class Scheduler {
+  readonly #limits: SchedulerLimits;
+  readonly #kv: KvSlots;
+  readonly #all = new Map<number, Sequence>();
+  readonly #waiting = new WaitingQueue();
+  /** Ids of admitted sequences. */
+  readonly #running = new Set<number>();
+  /** Those with prompt left to prefill, in the order of their turns. */
+  #prefilling: Sequence[] = [];
+  #numPromptTokensSinceDecode = 0;
+
+  constructor(limits: SchedulerLimits, kv: KvSlots) {
+    this.#limits = limits;
+    this.#kv = kv;
+  }
+
+  get numRunning(): number {
+    return this.#running.size;
+  }
+
+  get numWaiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Every sequence here, in the order of arrival. */
+  sequences(): Iterable<Sequence> {
+    return this.#all.values();
+  }
+
+  get(id: number): Sequence | null {
+    return this.#all.get(id) ?? null;
+  }
+
+  isRunning(sequence: Sequence): boolean {
+    return this.#running.has(sequence.id);
+  }
+
+  /**
+   * Queues a sequence; call `takeAdmissible` next, since only what cannot start at once counts as waiting.
+   * @throws {AppError} insufficient_memory where it could never fit, overloaded where the queue is full.
+   */
+  add(sequence: Sequence): void {
+    if (this.#all.has(sequence.id)) throw new Error(`internal: sequence ${sequence.id} was added twice`);
+    if (!this.#kv.canEverFit(sequence.numReservedTokens))
+      throw new AppError(
+        "insufficient_memory",
+        `${sequence.numReservedTokens} tokens of prompt and answer do not fit into the KV cache even alone. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
+      );
+    const canStartNow = this.#waiting.size === 0 && this.#hasRoomFor(sequence);
+    if (!canStartNow) this.#refuseBeyondBounds(sequence);
+    this.#all.set(sequence.id, sequence);
+    this.#waiting.add(sequence);
+  }
+
+  #refuseBeyondBounds(sequence: Sequence): void {
+    const { maxQueue, maxQueueTokens } = this.#limits;
+    const numTokens = this.#waiting.numTokens + sequence.spec.promptIds.length;
+    if (this.#waiting.size < maxQueue && numTokens <= maxQueueTokens) return;
+    throw new AppError(
+      "overloaded",
+      `The server is full: ${this.#waiting.size} requests with ${this.#waiting.numTokens} prompt tokens are waiting (limits: ${maxQueue} and ${maxQueueTokens}). Try again later.`,
+      { retryAfterSeconds: 1 },
+    );
+  }
+
+  #hasRoomFor(sequence: Sequence): boolean {
+    return this.#running.size < this.#limits.maxNumSeqs && this.#kv.canAdmit(sequence.numReservedTokens);
+  }
+
+  /**
+   * Takes the next waiting sequence out of the queue if it fits now; the caller then starts or removes it.
+   * One that does not fit yet keeps its turn and nobody overtakes it, so a large request cannot starve behind small ones.
+   */
+  takeAdmissible(): Sequence | null {
+    const next = this.#waiting.peek();
+    if (next === null) return null;
+    // With no row in use no room will ever be freed: rather let the attempt fail with the rows' own error than wait for ever.
+    return this.#hasRoomFor(next) || this.#running.size === 0 ? this.#waiting.take() : null;
+  }
+
+  /** Gives a sequence its row. */
+  start(sequence: Sequence): void {
+    this.#kv.admit(sequence.id, sequence.numReservedTokens);
+    this.#running.add(sequence.id);
+    this.#prefilling.push(sequence);
+  }
+
+  /**
+   * What to run next, or null when nothing can run.
+   * While rows decode, one chunk's worth of prompt tokens at most goes between two of their steps: a long prompt costs them one
+   * chunk of delay a token, several short prompts still join together, and after every decode step a prompt gets its turn.
+   */
+  plan(): Plan | null {
+    const decodingIds = this.#kv.decodingIds();
+    const next = this.#prefilling[0];
+    if (next !== undefined) {
+      const chunk = next.nextChunk();
+      const numTokens = this.#numPromptTokensSinceDecode;
+      const isDue = decodingIds.length === 0 || numTokens === 0 || numTokens + chunk.length <= CHUNK_TOKENS;
+      if (isDue) return { phase: "prefill", sequence: next, chunk };
+    }
+    if (decodingIds.length === 0) return null;
+    return { phase: "decode", sequences: decodingIds.map((id) => this.#require(id)) };
+  }
+
+  /** Notes that a chunk was prefilled. Prompts take turns chunk by chunk, so a long one does not hold up a short one. */
+  notePrefilled(sequence: Sequence, chunk: Chunk): void {
+    sequence.numPrefilled += chunk.length;
+    this.#numPromptTokensSinceDecode += chunk.length;
+    this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+    if (!chunk.isLast) this.#prefilling.push(sequence);
+  }
+
+  noteDecoded(): void {
+    this.#numPromptTokensSinceDecode = 0;
+  }
+
+  /** Moves a sequence whose prompt is done among the decoding rows. */
+  startDecoding(sequence: Sequence): void {
+    this.#kv.startDecoding(sequence.id);
+  }
+
+  /** Forgets a sequence, waiting or running, and frees its row. */
+  remove(sequence: Sequence): void {
+    this.#all.delete(sequence.id);
+    this.#waiting.remove(sequence);
+    if (!this.#running.delete(sequence.id)) return;
+    this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+    this.#kv.release(sequence.id);
+  }
+
+  /** Sequences whose deadline has passed, waiting or running. @param nowMs Unix time in ms. */
+  overdue(nowMs: number): Sequence[] {
+    return [...this.#all.values()].filter(({ spec }) => spec.deadlineMs !== null && spec.deadlineMs <= nowMs);
+  }
+
+  #require(id: number): Sequence {
+    const sequence = this.#all.get(id);
+    if (sequence === undefined) throw new Error(`internal: row of unknown sequence ${id}`);
+    return sequence;
+  }
+}

@@ -1,0 +1,56 @@
+/** Collects what one step did, to be sent as one message. Knows nothing of how steps are run. */
+import { toWire } from "../errors.ts";
+import type { EngineEvent, PromptScored, SequenceFinished, StepStats, TokenSampled } from "./protocol.ts";
+import type { AdapterCache, KvSlots } from "./runner.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Most generations named in a report: a queue of thousands must not make every step's message long. */
+const MAX_NAMED_ADAPTERS = 64;
+
+type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
+
+/** The part of the statistics that only the step itself knows. */
+export type StepFacts = Pick<StepStats, "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens">;
+
+export const IDLE_FACTS: StepFacts = { phase: "idle", seconds: 0, rows: 0, distinctAdapters: 0, promptTokens: 0 };
+
+export class StepReport {
+  readonly sampled: TokenSampled[] = [];
+  readonly scored: PromptScored[] = [];
+  readonly finished: SequenceFinished[] = [];
+  readonly #failed: StepFinished["failed"][number][] = [];
+
+  fail(id: number, error: unknown): void {
+    this.#failed.push({ id, error: toWire(error) });
+  }
+
+  toEvent(facts: StepFacts, scheduler: Scheduler, kv: KvSlots, adapters: AdapterCache | null): StepFinished {
+    const { sampled, scored, finished } = this;
+    const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
+    const stats: StepStats = {
+      ...facts,
+      numRunning: scheduler.numRunning,
+      numWaiting: scheduler.numWaiting,
+      ...namedAdapters(scheduler),
+      kvUsage: kv.usage(),
+      adapterCacheBytes: cache.bytes,
+      adapterCacheHits: cache.hits,
+      adapterCacheMisses: cache.misses,
+      prefixQueries: 0,
+      prefixHits: 0,
+    };
+    return { type: "step-finished", sampled, scored, finished, failed: this.#failed, stats };
+  }
+}
+
+function namedAdapters(scheduler: Scheduler): Pick<StepStats, "runningAdapters" | "waitingAdapters"> {
+  const running = new Set<string>();
+  const waiting = new Set<string>();
+  for (const sequence of scheduler.sequences()) {
+    const generation = sequence.spec.adapter?.generation;
+    if (generation === undefined) continue;
+    const names = scheduler.isRunning(sequence) ? running : waiting;
+    if (names.size < MAX_NAMED_ADAPTERS) names.add(generation);
+  }
+  return { runningAdapters: [...running], waitingAdapters: [...waiting] };
+}

@@ -1,0 +1,40 @@
+import type { AdapterRef } from "../../src/engine/protocol.ts";
+import type { DecodeRow, KvSlots, ModelRunner, PrefillStep, ReadyAdapter } from "../../src/engine/runner.ts";
+
+export declare const TOY_VOCAB: number;
+export declare const BAD_PREFILL: number;
+export declare const BAD_STEP: number;
+export declare const BAD_ROW: number;
+
+export interface ToyOptions {
+  readonly numRows?: number;
+  /** Tokens the KV cache holds in all. */
+  readonly maxTokens?: number;
+  readonly maxModelLen?: number;
+  /** How long each step takes. */
+  readonly stepMs?: number;
+  /** Of a merged engine, which takes no adapters. */
+  readonly generation?: string | null;
+  /** Gets a line `pid begin end` (ns) for every step. */
+  readonly logPath?: string | null;
+  readonly notFound?: (generation: string) => Error;
+}
+
+export declare function toyLogits(tokens: Iterable<number>, generation: string | null): Float32Array;
+export declare function toyGreedy(prompt: readonly number[], generation: string | null, numTokens: number): number[];
+
+export declare class ToyRunner implements ModelRunner {
+  constructor(options?: ToyOptions);
+  readonly maxModelLen: number;
+  readonly vocabSize: number;
+  readonly isBatchInvariant: boolean;
+  readonly kv: KvSlots & { readonly rows: readonly { readonly id: number }[] };
+  readonly adapters:
+    | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter })
+    | null;
+  readonly steps: readonly string[];
+  readonly isClosed: boolean;
+  prefill(step: PrefillStep): Promise<Float32Array>;
+  decode(rows: readonly DecodeRow[]): Promise<Float32Array>;
+  close(): Promise<void>;
+}
