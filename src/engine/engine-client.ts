@@ -1,0 +1,150 @@
+/**
+ * The parent's side of one engine process: forks it, sends commands, deals its reports out to the streams.
+ * When the process ends, for whatever reason, every open stream fails with engine_unavailable. Restarting is `engine-unit.ts`'s business.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { extname } from "node:path";
+import { AppError, fromWire } from "../errors.ts";
+import type { SequenceRequest, SequenceStream } from "./engine.ts";
+import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
+import { BufferedSequenceStream } from "./sequence-stream.ts";
+
+/** The child's entry: beside this file, compiled or not as this file is. */
+const ENTRY = new URL(`./engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+
+/** What the owner of a process wants to know. `exited` comes once, and nothing after it. */
+export interface EngineListener {
+  ready(limits: EngineLimits): void;
+  stats(stats: StepStats): void;
+  turn(type: "turn-requested" | "turn-ended"): void;
+  /** The process has its first sequence, or none any more. */
+  busyChanged(isBusy: boolean): void;
+  /** @param error why, as far as known. */
+  exited(error: AppError): void;
+}
+
+export class EngineClient {
+  readonly #child: ChildProcess;
+  readonly #listener: EngineListener;
+  readonly #streams = new Map<number, BufferedSequenceStream>();
+  readonly #exit: Promise<void>;
+  #error: AppError | null = null;
+  #hasExited = false;
+
+  /** Forks at once; `ready` or `exited` follow. @param entry another child entry, for tests. */
+  constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY) {
+    this.#listener = listener;
+    // The child's stdout goes to our stderr: stdout carries results alone.
+    this.#child = fork(entry, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
+    const { promise, resolve } = withResolvers();
+    this.#exit = promise;
+    this.#child.on("message", (event: EngineEvent) => this.#receive(event));
+    this.#child.on("error", (error) => {
+      this.#error ??= new AppError("engine_unavailable", `The engine process: ${error.message}`, { cause: error });
+      // A process that could not be started has no other event; one whose channel is broken is of no use.
+      if (this.#child.pid === undefined) this.#end(null, null, resolve);
+      else this.kill();
+    });
+    // "close", not "exit": it comes after the last message, which may say why.
+    this.#child.on("close", (code, signal) => this.#end(code, signal, resolve));
+    this.send({ type: "engine-started", options });
+  }
+
+  get numInFlight(): number {
+    return this.#streams.size;
+  }
+
+  /** The process's id; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** @param id unique among all sequences of this process. */
+  submit(id: number, request: SequenceRequest): SequenceStream {
+    const stream = new BufferedSequenceStream(() => {
+      this.send({ type: "sequence-cancelled", id });
+      this.#forget(id);
+    });
+    this.#streams.set(id, stream);
+    if (this.#streams.size === 1) this.#listener.busyChanged(true); // before the work arrives there
+    this.send({ type: "sequence-added", sequence: { ...request, id } });
+    return stream;
+  }
+
+  send(command: EngineCommand): void {
+    if (!this.#child.connected) return; // its exit is on the way and fails the streams
+    this.#child.send(command, (error) => {
+      if (error !== null) this.kill();
+    });
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /** Ends the process: politely, then, after `graceMs`, by force. Resolves when it is gone. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#hasExited) return;
+    this.send({ type: "engine-stopped" });
+    const timer = setTimeout(() => this.kill(), graceMs);
+    await this.#exit;
+    clearTimeout(timer);
+  }
+
+  #receive(event: EngineEvent): void {
+    switch (event.type) {
+      case "engine-ready":
+        return this.#listener.ready(event.limits);
+      case "engine-failed":
+        this.#error = fromWire(event.error);
+        return;
+      case "turn-requested":
+      case "turn-ended":
+        return this.#listener.turn(event.type);
+      case "step-finished":
+        this.#deal(event);
+        this.#listener.stats(event.stats);
+    }
+  }
+
+  /** A stream that was cancelled meanwhile is not there any more. */
+  #deal({ scored, sampled, finished, failed }: Extract<EngineEvent, { type: "step-finished" }>): void {
+    for (const { id, logprobs } of scored) this.#streams.get(id)?.push({ type: "prompt-scored", logprobs });
+    for (const { id, tokenId, logprob } of sampled) this.#streams.get(id)?.push({ type: "token", tokenId, logprob });
+    for (const { id, ...rest } of finished) {
+      this.#streams.get(id)?.push({ type: "finished", ...rest });
+      this.#forget(id);
+    }
+    for (const { id, error } of failed) {
+      this.#streams.get(id)?.fail(fromWire(error));
+      this.#forget(id);
+    }
+  }
+
+  #forget(id: number): void {
+    if (this.#streams.delete(id) && this.#streams.size === 0) this.#listener.busyChanged(false);
+  }
+
+  #end(code: number | null, signal: NodeJS.Signals | null, resolve: () => void): void {
+    if (this.#hasExited) return;
+    this.#hasExited = true;
+    const reason = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
+    const error = this.#error ?? new AppError("engine_unavailable", `The engine process ${reason}.`);
+    for (const [id, stream] of this.#streams) {
+      stream.fail(
+        new AppError("engine_unavailable", `${error.message} Try again.`, { cause: error, retryAfterSeconds: 1 }),
+      );
+      this.#forget(id);
+    }
+    this.#listener.exited(error);
+    resolve();
+  }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
