@@ -187,8 +187,9 @@ export class EngineLoop {
     if (!chunk.isLast) return;
     sequence.markPrefilled(performance.now());
     if (spec.maxTokens === 0) return this.#finish(sequence, "length");
-    this.#scheduler.startDecoding(sequence);
     this.#sample(sequence, this.#row(logits, positions.length - 1));
+    // One that ended with its first token need not have its row moved.
+    if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
   }
 
   /** Row j of the logits is position past + j, which predicts the token after it. */

@@ -16,6 +16,11 @@ export interface RestartPolicy {
 
 export const RESTART_POLICY: RestartPolicy = { minMs: 200, maxMs: 10_000, healthyMs: 30_000 };
 
+/** Pause before the next start. @param numFailures how many processes ended in a row before this one. */
+export function restartDelayMs({ minMs, maxMs }: RestartPolicy, numFailures: number): number {
+  return Math.min(maxMs, minMs * 2 ** numFailures);
+}
+
 /** Time an engine gets to close its sessions before it is killed. */
 const CLOSE_MS = 2000;
 
@@ -150,17 +155,19 @@ export class EngineUnit {
   }
 
   #recover(error: AppError): void {
-    const { minMs, maxMs, healthyMs } = this.#policy;
-    if (this.#readyAt !== null && performance.now() - this.#readyAt >= healthyMs) this.#numFailures = 0;
+    const wasHealthy = this.#readyAt !== null && performance.now() - this.#readyAt >= this.#policy.healthyMs;
+    if (wasHealthy) this.#numFailures = 0;
     this.#readyAt = null;
     this.#lastError = error;
     this.#settleFirst(error);
     this.#listener.exited(this);
     if (this.#isStopped) return;
-    const delayMs = Math.min(maxMs, minMs * 2 ** this.#numFailures++);
-    this.#restartTimer = setTimeout(() => {
-      this.#client = this.#start();
-      this.#listener.restarted(this);
-    }, delayMs);
+    this.#restartTimer = setTimeout(
+      () => {
+        this.#client = this.#start();
+        this.#listener.restarted(this);
+      },
+      restartDelayMs(this.#policy, this.#numFailures++),
+    );
   }
 }
