@@ -5,7 +5,7 @@
 import type { Context } from "hono";
 import type { Logger } from "pino";
 import type { BaseSignature } from "../adapter/adapter.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, Readiness } from "../engine/engine.ts";
 import type { Metrics } from "../metrics.ts";
 import type { AdapterDirectory } from "../store/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
@@ -83,6 +83,8 @@ export interface AppContext {
   readonly version: string;
   readonly base: ServedBase;
   readonly engine: Engine;
+  /** Whether requests can be answered now; the composition root knows what else must be up. */
+  readonly readiness: () => Readiness;
   readonly store: AdapterStore;
   readonly placements: Placements;
   readonly text: Text;

@@ -117,6 +117,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       created: 1_700_000_000,
     },
     engine,
+    readiness: () => engine.readiness(),
     store,
     placements,
     text: byteText(),

@@ -32,10 +32,10 @@ export const readyzRoute: Route = {
       503: { description: "Not ready.", content: { "application/json": { schema: statusSchema } } },
     },
   },
-  handle: ({ engine, inFlight }, c) => {
-    const readiness = inFlight.isDraining
+  handle: (context, c) => {
+    const readiness = context.inFlight.isDraining
       ? { isReady: false as const, reason: "the server is shutting down" }
-      : engine.readiness();
+      : context.readiness();
     if (readiness.isReady) return c.json({ status: "ready" });
     c.header("retry-after", "1");
     return c.json({ status: "unavailable", reason: readiness.reason }, 503);

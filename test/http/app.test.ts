@@ -1,0 +1,411 @@
+import { request as httpRequest } from "node:http";
+import { afterEach, describe, expect, it } from "vitest";
+import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
+
+let test: TestApp;
+afterEach(() => test[Symbol.asyncDispose]());
+
+interface ErrorAnswer {
+  error: { code: string; message: string; type: string; param: string | null };
+}
+const codeOf = async (response: Response) => ((await response.json()) as ErrorAnswer).error.code;
+
+interface OpenApi {
+  openapi: string;
+  paths: Record<string, Record<string, { requestBody?: unknown }>>;
+  components: { schemas: Record<string, { properties: object }> };
+}
+/** Every path and method there is, as the application itself tells. */
+const routesOf = async (): Promise<[string, string][]> => {
+  const routes = test.app.routes.filter(({ method, path }) => method !== "ALL" && path !== "/*");
+  return routes.map(({ method, path }) => [method, path.replace(/:\w+(\{[^}]*\})?/, "acme")]);
+};
+
+describe("keys", () => {
+  const keys = [
+    { tenant: "acme", key: "secret-1" },
+    { tenant: "other", key: "secret-2" },
+  ];
+  const spellings = (path: string): string[] => [
+    path,
+    `${path}/`,
+    `/${path}`,
+    `${path}?x=/healthz`,
+    `${path}#/healthz`,
+    path.toUpperCase(),
+    path.replace("/", "//"),
+    path.replace(/[a-z]/, (letter) => `%${letter.charCodeAt(0).toString(16)}`),
+    `/healthz/..${path}`,
+    `/healthz%2f..${path}`,
+    `${path}%00`,
+    `${path};/healthz`,
+    `/%2e${path}`,
+  ];
+
+  it("are wanted by every route, method and spelling but the two health checks", async () => {
+    test = await createTestApp({ keys });
+    const routes = await routesOf();
+    expect(routes.length).toBeGreaterThan(15);
+    const methods = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "QUERY"];
+    let numAsked = 0;
+    for (const path of [...new Set(routes.map(([, path]) => path)), "/nowhere", "/v1"]) {
+      for (const spelling of spellings(path)) {
+        const url = new URL(`http://localhost${spelling}`);
+        if (/^\/(healthz|readyz)$/.test(decodeURI(url.pathname))) continue; // another spelling of a health check
+        for (const method of methods) {
+          const response = await test.app.request(url, { method });
+          expect([method, spelling, response.status]).toEqual([method, spelling, 401]);
+          numAsked += 1;
+        }
+      }
+    }
+    expect(numAsked).toBeGreaterThan(1000);
+  });
+
+  it("are wanted by paths as they come over the wire, too", async () => {
+    test = await createTestApp({ keys });
+    const url = new URL(await test.listen());
+    const ask = (path: string) =>
+      new Promise<number>((resolve, reject) => {
+        httpRequest({ host: url.hostname, port: url.port, path, method: "GET" }, (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        })
+          .on("error", reject)
+          .end();
+      });
+    for (const path of [
+      "//v1/models",
+      "/v1/../v1/models",
+      "/healthz/../v1/models",
+      "/healthz/%2e%2e/v1/models",
+      "/healthz//..//v1/models",
+      "/./metrics",
+      "/%6detrics",
+      "http://elsewhere/v1/models",
+    ])
+      expect([path, await ask(path)]).toEqual([path, 401]);
+    expect(await ask("/healthz")).toBe(200);
+  });
+
+  it("open with any of them, their name being the tenant", async () => {
+    test = await createTestApp({ keys });
+    const body = { model: "base", prompt: "x", max_tokens: 1 };
+    for (const { tenant, key } of keys) {
+      const response = await test.post("/v1/completions", body, { authorization: `Bearer ${key}` });
+      expect(response.status).toBe(200);
+      expect(test.engine.requests.at(-1)?.tenant).toBe(tenant);
+    }
+    expect((await test.app.request("/healthz")).status).toBe(200);
+    expect((await test.app.request("/readyz")).status).toBe(200);
+  });
+
+  it("are not opened by anything else", async () => {
+    test = await createTestApp({ keys });
+    for (const authorization of [
+      "",
+      "Bearer",
+      "Bearer ",
+      "Bearer secret",
+      "Bearer secret-1x",
+      "Bearer SECRET-1",
+      "secret-1",
+      "Basic secret-1",
+      "Bearer secret-1, Bearer x",
+      "Bearer undefined",
+    ]) {
+      const response = await test.app.request("/v1/models", { headers: { authorization } });
+      expect([authorization, response.status]).toEqual([authorization, 401]);
+      expect(response.headers.get("www-authenticate")).toMatch(/^Bearer/);
+      expect(await codeOf(response)).toBe("invalid_api_key");
+    }
+    expect((await test.app.request("/v1/models?api_key=secret-1")).status).toBe(401);
+  });
+
+  it("may be a browser's password, for reading alone", async () => {
+    test = await createTestApp({ keys });
+    const headers = { authorization: `Basic ${Buffer.from("anyone:secret-1").toString("base64")}` };
+    const asked = await test.app.request("/", { headers: { accept: "text/html" } });
+    expect([asked.status, asked.headers.get("www-authenticate")]).toEqual([
+      401,
+      'Basic realm="mosara", charset="UTF-8"',
+    ]);
+    expect((await test.app.request("/", { headers })).status).toBe(200);
+    expect((await test.post("/v1/completions", { model: "base", prompt: "x" }, headers)).status).toBe(401);
+  });
+
+  it("are in no log and no answer", async () => {
+    test = await createTestApp({ keys });
+    const response = await test.app.request("/v1/models", { headers: { authorization: "Bearer guess-1234" } });
+    expect(await response.text()).not.toContain("guess-1234");
+    expect(JSON.stringify(test.context.keys)).not.toContain("secret");
+    expect(test.log.join("")).not.toContain("guess");
+  });
+});
+
+describe("what is no route", () => {
+  it("answers 404 not_found, also for other spellings of a route", async () => {
+    test = await createTestApp();
+    for (const path of [
+      "/nowhere",
+      "/v1",
+      "/V1/models",
+      "/v1/models/",
+      "//v1/models",
+      "/v1//models",
+      "/healthz/",
+      "/v1/completions/x",
+    ]) {
+      const response = await test.app.request(`http://localhost${path}`);
+      expect([path, response.status, await codeOf(response)]).toEqual([path, 404, "not_found"]);
+    }
+  });
+
+  it("answers 405 with Allow for another method of a route", async () => {
+    test = await createTestApp();
+    const cases: [string, string, string][] = [
+      ["GET", "/v1/completions", "POST"],
+      ["DELETE", "/v1/models", "GET, HEAD"],
+      ["OPTIONS", "/v1/chat/completions", "POST"],
+      ["PATCH", "/v1/adapters/acme", "GET, PUT, DELETE, HEAD"],
+      ["POST", "/healthz", "GET, HEAD"],
+    ];
+    for (const [method, path, allow] of cases) {
+      const response = await test.app.request(path, { method });
+      expect([method, path, response.status, response.headers.get("allow")]).toEqual([method, path, 405, allow]);
+      expect(await codeOf(response)).toBe("method_not_allowed");
+    }
+    const head = await test.app.request("/v1/models", { method: "HEAD" });
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+  });
+});
+
+describe("x-request-id", () => {
+  it("is on every response: the caller's if it is sane, else a new one", async () => {
+    test = await createTestApp();
+    const idFor = async (given: string | undefined, path = "/healthz") => {
+      const response = await test.app.request(path, given === undefined ? {} : { headers: { "x-request-id": given } });
+      await response.text();
+      return response.headers.get("x-request-id") ?? "";
+    };
+    expect(await idFor("my-id.1:2")).toBe("my-id.1:2");
+    for (const path of ["/v1/models", "/nowhere", "/metrics", "/openapi.json", "/", "/v1/completions"])
+      expect(await idFor("abc", path)).toBe("abc");
+    for (const insane of ["", "a b", "x".repeat(200), "<script>", undefined])
+      expect(await idFor(insane)).toMatch(/^[0-9a-f-]{36}$/);
+    const stream = await test.post(
+      "/v1/completions",
+      { model: "base", prompt: "x", stream: true },
+      { "x-request-id": "s" },
+    );
+    await stream.text();
+    expect(stream.headers.get("x-request-id")).toBe("s");
+  });
+});
+
+describe("bodies", () => {
+  it("that are no JSON object are told what is wrong", async () => {
+    test = await createTestApp();
+    for (const body of ["", "{", "[]", "null", '"x"', "1", '{"model":}', "\ufeff\ufeff{}"]) {
+      const response = await test.post("/v1/completions", body);
+      expect([body, response.status, await codeOf(response)]).toEqual([body, 400, "invalid_request"]);
+    }
+    const invalidUtf8 = await test.app.request("/v1/completions", {
+      method: "POST",
+      body: Uint8Array.of(0x22, 0xff, 0x22),
+    });
+    expect(invalidUtf8.status).toBe(400);
+    const zipped = await test.post("/v1/completions", "{}", { "content-encoding": "gzip" });
+    expect(zipped.status).toBe(400);
+  });
+
+  it("need no content type", async () => {
+    test = await createTestApp();
+    const response = await test.app.request("/v1/completions", {
+      method: "POST",
+      body: '{"model":"base","prompt":"x"}',
+    });
+    expect(response.status).toBe(200);
+  });
+
+  it("longer than the limit are refused, whatever Content-Length says", async () => {
+    test = await createTestApp({ maxJsonBytes: 1000 });
+    const body = JSON.stringify({ model: "base", prompt: "x".repeat(1000) });
+    for (const path of ["/v1/completions", "/v1/chat/completions"]) {
+      const response = await test.post(path, body);
+      expect([response.status, await codeOf(response)]).toEqual([413, "request_too_large"]);
+    }
+    const chunked = new ReadableStream({ pull: (controller) => controller.enqueue(new TextEncoder().encode("[")) });
+    const response = await test.app.request("/v1/completions", {
+      method: "POST",
+      body: chunked,
+      duplex: "half",
+    } as RequestInit);
+    expect(response.status).toBe(413);
+  });
+
+  it("nested a hundred thousand deep or full of odd keys do no harm", async () => {
+    test = await createTestApp();
+    const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+    for (const body of [
+      deep,
+      `{"model":"base","prompt":${deep}}`,
+      `{"model":"base","prompt":"x","__proto__":{"stream":true}}`,
+      '{"model":"base","prompt":"x","constructor":1,"toString":2}',
+    ]) {
+      const response = await test.post("/v1/completions", body);
+      expect(response.status).toBeLessThan(500);
+      await response.text();
+    }
+  });
+});
+
+describe("failures that nobody can act on", () => {
+  it("tell no detail, and the log has it under the request's id", async () => {
+    test = await createTestApp();
+    Object.assign(test.engine, {
+      submit: () => {
+        throw new Error("internal: secret detail at /some/path");
+      },
+    });
+    const response = await test.post("/v1/completions", { model: "base", prompt: "x" }, { "x-request-id": "find-me" });
+    const text = await response.text();
+    expect(response.status).toBe(500);
+    expect(text).not.toContain("secret detail");
+    expect(JSON.parse(text)).toMatchObject({ error: { code: "internal_error", type: "server_error", param: null } });
+    const line = test.log.find((entry) => entry.includes("find-me"));
+    expect(line).toContain("secret detail");
+  });
+});
+
+describe("operations", () => {
+  it("are alive, ready or not, and say what runs", async () => {
+    test = await createTestApp();
+    expect((await test.app.request("/healthz")).status).toBe(200);
+    expect((await test.app.request("/readyz")).status).toBe(200);
+    test.engine.kill();
+    const response = await test.app.request("/readyz");
+    expect([response.status, await response.json()]).toEqual([
+      503,
+      { status: "unavailable", reason: "the engine is being restarted" },
+    ]);
+    expect((await test.app.request("/healthz")).status).toBe(200);
+    const asked = await test.post("/v1/completions", { model: "base", prompt: "x" });
+    expect([asked.status, asked.headers.get("retry-after"), await codeOf(asked)]).toEqual([
+      503,
+      "2",
+      "engine_unavailable",
+    ]);
+    const version = await (await test.app.request("/version")).json();
+    expect(version).toEqual({
+      version: "1.2.3",
+      baseId: test.context.base.signature.baseId,
+      device: "cpu",
+      batchInvariant: true,
+      weights: "float32",
+    });
+  });
+
+  it("refuse new work while stopping, and finish what runs", async () => {
+    test = await createTestApp({ stepMs: 5 });
+    const running = await test.post("/v1/completions", { model: "base", prompt: "x", max_tokens: 30, stream: true });
+    const drained = test.context.inFlight.drain(10_000);
+    const refused = await test.post("/v1/completions", { model: "base", prompt: "x" });
+    expect([refused.status, await codeOf(refused)]).toEqual([503, "overloaded"]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await test.app.request("/readyz")).status).toBe(503);
+    expect((await test.app.request("/healthz")).status).toBe(200);
+    expect((await test.app.request("/metrics")).status).toBe(200);
+    expect(await running.text()).toMatch(/\[DONE\]\n\n$/);
+    expect(await drained).toBe(true);
+  });
+
+  it("give up waiting at the timeout", async () => {
+    test = await createTestApp({ stepMs: 50 });
+    const running = await test.post("/v1/completions", { model: "base", prompt: "x", max_tokens: 30, stream: true });
+    expect(await test.context.inFlight.drain(60)).toBe(false);
+    test.engine.kill();
+    expect(await running.text()).toContain("engine_unavailable");
+  });
+});
+
+describe("the OpenAPI document", () => {
+  it("has every route the application has, and no other", async () => {
+    test = await createTestApp();
+    const document = (await (await test.app.request("/openapi.json")).json()) as OpenApi;
+    expect(document.openapi).toBe("3.1.0");
+    const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{\w+\}/, "acme")}`),
+    );
+    expect(documented.sort()).toEqual((await routesOf()).map(([method, path]) => `${method} ${path}`).sort());
+  });
+
+  it("describes the fields that the schemas check", async () => {
+    test = await createTestApp();
+    const { components } = (await (await test.app.request("/openapi.json")).json()) as OpenApi;
+    const completion = [
+      "model",
+      "prompt",
+      "adapter",
+      "max_tokens",
+      "temperature",
+      "top_p",
+      "top_k",
+      "min_p",
+      "n",
+      "stop",
+      "stop_token_ids",
+      "seed",
+      "stream",
+      "stream_options",
+      "presence_penalty",
+      "frequency_penalty",
+      "repetition_penalty",
+      "logit_bias",
+      "logprobs",
+      "echo",
+      "user",
+      "ignore_eos",
+      "min_tokens",
+      "skip_special_tokens",
+      "return_token_ids",
+    ];
+    expect(Object.keys(components.schemas.CompletionRequest?.properties ?? {}).sort()).toEqual(completion.sort());
+    const chat = Object.keys(components.schemas.ChatCompletionRequest?.properties ?? {});
+    for (const field of [
+      "messages",
+      "max_completion_tokens",
+      "top_logprobs",
+      "tools",
+      "tool_choice",
+      "chat_template_kwargs",
+    ])
+      expect(chat).toContain(field);
+  });
+});
+
+describe("the pages", () => {
+  it("are HTML that loads nothing from elsewhere", async () => {
+    test = await createTestApp();
+    for (const path of ["/", "/docs"]) {
+      const response = await test.app.request(path);
+      const html = await response.text();
+      expect(response.headers.get("content-type")).toMatch(/^text\/html/);
+      expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
+      expect(html).not.toMatch(/(src|href)=["']?(https?:)?\/\//);
+      expect(html).not.toContain("innerHTML");
+    }
+  });
+});
+
+describe("a long prompt", () => {
+  it("of an adapter and the base side by side changes neither", async () => {
+    test = await createTestApp();
+    await test.put("acme", fittingAdapter(1));
+    const ask = async (model: string) =>
+      await (await test.post("/v1/completions", { model, prompt: "x".repeat(400), temperature: 0 })).json();
+    const alone = [await ask("base"), await ask("acme")] as { choices: object }[];
+    const together = (await Promise.all([ask("base"), ask("acme"), ask("base")])) as { choices: object }[];
+    expect(together.map(({ choices }) => choices)).toEqual([alone[0]?.choices, alone[1]?.choices, alone[0]?.choices]);
+  });
+});
