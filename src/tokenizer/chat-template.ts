@@ -61,7 +61,7 @@ function namedTemplates(value: unknown): Map<string, string> {
 }
 
 /** The special tokens of tokenizer_config.json, under the names templates know them by. */
-export function specialVariables(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function specialVariables(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const variables: Record<string, unknown> = {};
   const extra = config.extra_special_tokens;
   const named =

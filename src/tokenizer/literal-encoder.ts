@@ -26,7 +26,7 @@ export interface LiteralMarks {
 }
 
 /** The special tokens of a tokenizer whose spelling can occur in text. */
-export function specialsOf(files: TokenizerFiles): AddedToken[] {
+function specialsOf(files: TokenizerFiles): AddedToken[] {
   return files.json.added_tokens.filter((token) => token.special === true && token.content !== "").slice(0, MAX_TOKENS);
 }
 

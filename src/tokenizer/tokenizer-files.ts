@@ -199,7 +199,7 @@ function checkAddedToken(token: AddedToken, dir: string): void {
 }
 
 /** The rule of the stream decoder for a decoder of tokenizer.json. @throws {AppError} for one that is not known. */
-export function decoderRule(decoder: unknown, dir: string): DecoderRule {
+function decoderRule(decoder: unknown, dir: string): DecoderRule {
   if (decoder === null) return { kind: "words", prefix: undefined, hasCleanup: false };
   if (!isObject(decoder)) return refuse(dir, `the decoder ${JSON.stringify(decoder)}`);
   const steps =

@@ -123,7 +123,6 @@ class WorkerOwner {
     });
     this.worker = worker;
     this.isReady = false;
-    worker.unref();
     const failed = (error: Error): void => {
       if (this.worker === worker) void this.stop();
       onFailed(error);
@@ -137,6 +136,7 @@ class WorkerOwner {
       if (reply.kind !== "worker-ready") return this.receive(reply);
       clearTimeout(this.timer);
       this.isReady = true;
+      worker.unref(); // an idle worker keeps no process alive; one at work does
       onReady();
       this.next();
     });
@@ -172,6 +172,7 @@ class WorkerOwner {
     this.current = { ...job, id };
     const isChat = job.job.kind === "encode-chat";
     this.arm(isChat ? this.limits.templateTimeoutMs : this.limits.encodeTimeoutMs, () => this.expire(isChat));
+    this.worker.ref();
     this.worker.postMessage({ ...job.job, id });
   }
 
@@ -188,6 +189,7 @@ class WorkerOwner {
   private settle(answer: (job: WaitingJob) => void): void {
     const job = this.current;
     this.current = undefined;
+    if (this.isReady) this.worker?.unref();
     if (job !== undefined) answer(job);
   }
 

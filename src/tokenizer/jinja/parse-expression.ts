@@ -238,7 +238,7 @@ function parseDottedName(tokens: TokenStream): string {
 }
 
 /** The filter whose name comes next, applied to `object`. */
-export function parseFilter(tokens: TokenStream, object: Expression | undefined): Expression {
+function parseFilter(tokens: TokenStream, object: Expression | undefined): Expression {
   const name = parseDottedName(tokens);
   return { kind: "filter", object, name, args: tokens.isOperator("(") ? parseArguments(tokens) : NO_ARGUMENTS };
 }
