@@ -1,0 +1,35 @@
+/** Choice between two branches at run time. Source: ONNX If-21. */
+import { Graph, type Var, expectDtype, expectShape, fail, graphOf } from "../graph.ts";
+import { sameShape } from "../shape.ts";
+
+/**
+ * Runs one of two branches and gives its value. Each branch gets the `captured` values as it sees them and builds on those.
+ * Both results need one dtype; where their shapes differ the first branch's is taken, which the other must broadcast like.
+ * @param condition bool scalar
+ */
+export function ifElse(
+  condition: Var,
+  captured: readonly Var[],
+  thenBranch: (...values: Var[]) => Var,
+  elseBranch: (...values: Var[]) => Var,
+): Var {
+  expectDtype("ifElse", "the condition", condition, "bool");
+  expectShape("ifElse", "the condition", condition, []);
+  const graph = graphOf(condition, ...captured);
+  const build = (name: string, body: (...values: Var[]) => Var): { branch: Graph; result: Var } => {
+    const branch = new Graph(name, graph);
+    let result = body(...captured.map((value) => branch.capture(value)));
+    // A branch has to make its result itself: a captured value is passed on by an Identity.
+    if (!result.producer)
+      result = branch.node("Identity", [result], [{ dtype: result.dtype, shape: result.shape }])[0]!;
+    branch.output(result);
+    return { branch, result };
+  };
+  const yes = build("then", thenBranch);
+  const no = build("else", elseBranch);
+  if (yes.result.dtype !== no.result.dtype || yes.result.shape.length !== no.result.shape.length)
+    fail("ifElse", `the branches give ${yes.result.dtype} and ${no.result.dtype} of different rank or type`);
+  const shape = sameShape(yes.result.shape, no.result.shape) ? no.result.shape : yes.result.shape;
+  const attributes = { then_branch: { graph: yes.branch }, else_branch: { graph: no.branch } };
+  return graph.node("If", [condition], [{ dtype: yes.result.dtype, shape }], attributes)[0]!;
+}
