@@ -1,0 +1,113 @@
+/**
+ * The only file that knows onnxruntime-node: sessions are opened, run and released here, and host tensors become its tensors.
+ * `run` blocks the calling thread until the graph is done (measured; the binding schedules and then computes).
+ */
+import * as ort from "onnxruntime-node";
+import { AppError } from "../errors.ts";
+import type { DType, TypedArray } from "../tensor/dtype.ts";
+import type { HostTensor } from "../tensor/host-tensor.ts";
+
+/** A tensor as a session takes and gives it. Made once and fed many times, it is read in place at every run. */
+export type RuntimeTensor = ort.Tensor;
+
+export interface SessionOptions {
+  readonly device: "cpu" | "webgpu" | "cuda";
+  readonly numThreads: number;
+  /** Busy-waiting worker threads: faster alone, harmful where cores are shared. Default false. */
+  readonly allowsSpinning?: boolean;
+  /** Reuse of activation memory planned by shape; off where shapes vary or memory counts. Default false. */
+  readonly usesMemoryPattern?: boolean;
+  /** Prefix of a profile file, for measurements. */
+  readonly profilePrefix?: string;
+}
+
+const ORT_TYPES: Partial<Record<DType, ort.Tensor.Type>> = {
+  float32: "float32",
+  float16: "float16",
+  float64: "float64",
+  int64: "int64",
+  int32: "int32",
+  int8: "int8",
+  uint8: "uint8",
+  bool: "bool",
+};
+
+/** A tensor over `data`, without a copy: later changes of `data` are seen by later runs. */
+export function runtimeTensor(dtype: DType, data: TypedArray, shape: readonly number[]): RuntimeTensor {
+  const type = ORT_TYPES[dtype];
+  if (!type) throw new Error(`internal: ${dtype} tensors cannot be fed to a session`);
+  return new ort.Tensor(type, data as ort.Tensor.DataType, shape as number[]);
+}
+
+/** A session's result as a host tensor (the same memory). */
+export function hostTensorOf(tensor: RuntimeTensor): HostTensor {
+  return { dtype: tensor.type as DType, shape: tensor.dims, data: tensor.data as TypedArray };
+}
+
+export class Session implements AsyncDisposable {
+  readonly #session: ort.InferenceSession;
+
+  constructor(session: ort.InferenceSession) {
+    this.#session = session;
+  }
+
+  get inputNames(): readonly string[] {
+    return this.#session.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
+  /**
+   * Runs the graph once. `fetches` names the wanted outputs; one that comes with a tensor is written into its memory.
+   * @throws {Error} with ONNX Runtime's message when a node fails.
+   */
+  async run(
+    feeds: Record<string, RuntimeTensor>,
+    fetches: readonly string[] | Record<string, RuntimeTensor | null>,
+  ): Promise<Record<string, RuntimeTensor>> {
+    return (await this.#session.run(feeds, fetches as ort.InferenceSession.FetchesType)) as Record<
+      string,
+      RuntimeTensor
+    >;
+  }
+
+  endProfiling(): void {
+    this.#session.endProfiling();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/**
+ * Opens a model: a path (external weights are found beside it) or bytes.
+ * @throws {AppError} base_invalid with ONNX Runtime's reason.
+ */
+export async function openSession(model: string | Uint8Array, options: SessionOptions): Promise<Session> {
+  const native: ort.InferenceSession.SessionOptions = {
+    executionProviders: [options.device],
+    intraOpNumThreads: options.numThreads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    graphOptimizationLevel: "all",
+    enableMemPattern: options.usesMemoryPattern ?? false,
+    logSeverityLevel: 4, // failures come back as exceptions; the native logger would write them to stderr as well
+    extra: { session: { intra_op: { allow_spinning: options.allowsSpinning ? "1" : "0" } } },
+    ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
+  };
+  try {
+    // Two overloads of one function: the compiler wants to know which.
+    const session = await (typeof model === "string"
+      ? ort.InferenceSession.create(model, native)
+      : ort.InferenceSession.create(model, native));
+    return new Session(session);
+  } catch (cause) {
+    const name = typeof model === "string" ? model : "the model";
+    throw new AppError("base_invalid", `${name} cannot be opened on ${options.device}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
