@@ -1,0 +1,9 @@
+/** What merging an adapter changed, measured against the same adapter served live. Plain data that crosses processes. */
+
+export interface MergeReport {
+  /** Largest absolute logit difference over the probe prompts. */
+  readonly maxAbsLogitDifference: number;
+  /** Mean KL divergence, live against merged, in nats per position. */
+  readonly kl: number;
+  readonly seconds: number;
+}

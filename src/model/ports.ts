@@ -1,0 +1,88 @@
+/**
+ * Every input and output of the serving graph, by name, dtype and shape: the contract between the builder and the engine.
+ * A step is either B sequences with one token each, or one sequence with T tokens; so a row of adapter numbers is given
+ * once (prefill) or once a token row (decode): "1|B*T".
+ */
+import type { DType } from "../tensor/dtype.ts";
+import type { Shape } from "../graph/shape.ts";
+import type { GroupLayout } from "./adapter-layout.ts";
+import type { ModelConfig } from "./model-config.ts";
+
+export interface Port {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** Token rows of a step, flattened. */
+export const ROWS = "B*T";
+/** Rows of an adapter port. */
+export const ADAPTER_ROWS = `1|${ROWS}`;
+
+/** Token ids of the step. */
+export const INPUT_IDS: Port = { name: "input_ids", dtype: "int64", shape: ["B", "T"] };
+/** Position of every token; only in graphs that apply rotary positions outside of attention. */
+export const POSITION_IDS: Port = { name: "position_ids", dtype: "int64", shape: ["B", "T"] };
+/** Index of each row's last token after the step: its length − 1. */
+export const LAST_POSITIONS: Port = { name: "seqlens_k", dtype: "int32", shape: ["B"] };
+/** The greatest length in the batch after the step. */
+export const TOTAL_LENGTH: Port = { name: "total_sequence_length", dtype: "int32", shape: [] };
+/** Which token rows are projected to the vocabulary. */
+export const LOGIT_ROWS: Port = { name: "logit_rows", dtype: "int64", shape: ["N"] };
+/** Scores of the next token after each of `LOGIT_ROWS`. */
+export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype: "float32", shape: ["N", vocabSize] });
+
+// ONNX Runtime 1.30 on CPU, measured: attention wants head sizes of a multiple of 8; others are padded with zeros.
+const HEAD_MULTIPLE = 8;
+
+/** Size of a head in the KV cache. */
+export function cacheHeadSize({ headSize }: Pick<ModelConfig, "headSize">): number {
+  return Math.ceil(headSize / HEAD_MULTIPLE) * HEAD_MULTIPLE;
+}
+
+export interface CachePorts {
+  readonly pastKey: Port;
+  readonly pastValue: Port;
+  readonly presentKey: Port;
+  readonly presentValue: Port;
+}
+
+/** The KV cache of one layer: what is fed as past is fetched as present, in the same memory. */
+export function cachePorts(layer: number, config: Pick<ModelConfig, "headSize" | "numKvHeads">): CachePorts {
+  const shape = ["B", config.numKvHeads, "S", cacheHeadSize(config)];
+  const port = (name: string): Port => ({ name, dtype: "float32", shape });
+  return {
+    pastKey: port(`past_key_values.${layer}.key`),
+    pastValue: port(`past_key_values.${layer}.value`),
+    presentKey: port(`present.${layer}.key`),
+    presentValue: port(`present.${layer}.value`),
+  };
+}
+
+/** Whether any row of the step has an adapter; if not, the adapters' part of the graph is skipped. */
+export const HAS_ADAPTERS: Port = { name: "adapter.has_adapters", dtype: "bool", shape: [] };
+/** Whether any row of the step has a routed adapter (n > 1). */
+export const HAS_ROUTERS: Port = { name: "adapter.has_routers", dtype: "bool", shape: [] };
+/** λ of routed rows, all groups side by side; zero for the others. */
+export const headsPort = (totalK: number): Port => ({
+  name: "adapter.heads",
+  dtype: "float32",
+  shape: [ADAPTER_ROWS, "n", totalK],
+});
+/** W_gᵀ of routed rows, all groups below each other. */
+export const routersPort = (totalK: number): Port => ({
+  name: "adapter.routers",
+  dtype: "float32",
+  shape: [ADAPTER_ROWS, totalK, "n"],
+});
+/** 0 for a head, −∞ for padding up to the batch's greatest n. */
+export const HEAD_MASK: Port = { name: "adapter.head_mask", dtype: "float32", shape: [ADAPTER_ROWS, 1, "n"] };
+
+/** λ (of rows with one head; zero for routed rows) and v of one group. */
+export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonly scale: Port } {
+  const { group, k } = layout;
+  return {
+    gains: { name: `adapter.${group.name}.gains`, dtype: "float32", shape: [ADAPTER_ROWS, k] },
+    scale: { name: `adapter.${group.name}.scale`, dtype: "float32", shape: [ADAPTER_ROWS, group.dOut] },
+  };
+}

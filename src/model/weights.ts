@@ -1,0 +1,168 @@
+/**
+ * How a checkpoint's tensors become values of a graph. Tensors stay in the file they lie in, in its dtype; casts, joins and
+ * transpositions are nodes over constants, which the runtime folds once when the session opens. Quantised weights are made
+ * when the graph is written, one at a time.
+ */
+import type { Graph, Var, WeightData } from "../graph/graph.ts";
+import { add, cast } from "../graph/ops/elementwise.ts";
+import { type QuantizedFormat, linear, quantizedLinear } from "../graph/ops/linear.ts";
+import { concat } from "../graph/ops/shaping.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
+import type { LinearGroup } from "./linears.ts";
+import { quantizeBlocks, quantizedShapes } from "./quantize.ts";
+import { linearBias, linearWeight } from "./weight-names.ts";
+
+/** A tensor that lies in a file beside the graph. */
+export interface StoredTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly location: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The checkpoint's tensors, as the graph may refer to them and as values. */
+export interface TensorSource {
+  has(name: string): boolean;
+  /** @throws when there is none of that name */
+  stored(name: string): StoredTensor;
+  read(name: string): Promise<HostTensor>;
+}
+
+/** How the linear layers of a graph hold their weights. "stored" is the checkpoint's own dtype, computed in float32. */
+export type WeightFormat = { readonly kind: "stored" } | ({ readonly kind: "quantized" } & QuantizedFormat);
+
+/** The quantised parts of a group that some file holds already. */
+export type KnownWeights = (name: string) => StoredTensor | undefined;
+
+export class GraphWeights {
+  readonly #graph: Graph;
+  readonly #source: TensorSource;
+  readonly #known: KnownWeights;
+  readonly #stored = new Map<string, Var>();
+
+  constructor(graph: Graph, source: TensorSource, known: KnownWeights = () => undefined) {
+    this.#graph = graph;
+    this.#source = source;
+    this.#known = known;
+  }
+
+  has(name: string): boolean {
+    return this.#source.has(name);
+  }
+
+  /** A tensor as stored, in its own dtype. */
+  stored(name: string): Var {
+    let value = this.#stored.get(name);
+    if (!value) {
+      value = fromFile(this.#graph, name, this.#source.stored(name));
+      this.#stored.set(name, value);
+    }
+    return value;
+  }
+
+  /** A tensor as float32. */
+  float32(name: string): Var {
+    return cast(this.stored(name), "float32");
+  }
+
+  /** The product of a group: x float32 [M,dIn] → [M,dOut], biases included. */
+  linearGroup(x: Var, group: LinearGroup, format: WeightFormat): Var {
+    const bias = this.#groupBias(group);
+    const names = group.members.map((member) => linearWeight(member.name));
+    return this.product(x, group.name, names, bias, format);
+  }
+
+  /** x @ [W₁; W₂; …]ᵀ + bias for tensors [nᵢ,dIn] of the checkpoint. `name` is the prefix of what is made for it. */
+  product(x: Var, name: string, tensors: readonly string[], bias: Var | null, format: WeightFormat): Var {
+    if (format.kind === "stored") {
+      return linear(
+        x,
+        concat(
+          tensors.map((tensor) => this.float32(tensor)),
+          0,
+        ),
+        bias,
+      );
+    }
+    const dIn = this.#source.stored(tensors[0] ?? "").shape[1] ?? 0;
+    const dOut = tensors.reduce((sum, tensor) => sum + (this.#source.stored(tensor).shape[0] ?? 0), 0);
+    const { packed, scales } = this.#quantized(name, tensors, dOut, dIn, format);
+    const y = quantizedLinear(x, packed, scales, format);
+    return bias ? add(y, bias) : y;
+  }
+
+  #groupBias(group: LinearGroup): Var | null {
+    if (!group.members.some((member) => member.hasBias)) return null;
+    return concat(
+      group.members.map((member) => this.float32(linearBias(member.name))),
+      0,
+    );
+  }
+
+  #quantized(
+    name: string,
+    tensors: readonly string[],
+    dOut: number,
+    dIn: number,
+    format: QuantizedFormat,
+  ): { packed: Var; scales: Var } {
+    const suffix = `int${format.bits}.${format.blockSize}`;
+    const shapes = quantizedShapes(dOut, dIn, format);
+    // Packed values and scales come from one pass over the weight; the writer asks for the two one after the other.
+    let pending: Promise<{ packed: HostTensor; scales: HostTensor }> | null = null;
+    const make = (): Promise<{ packed: HostTensor; scales: HostTensor }> =>
+      (pending ??= this.#quantize(tensors, dOut, dIn, format));
+    const data = (part: string, made: () => Promise<HostTensor>): WeightData => {
+      const known = this.#known(`${name}.${suffix}.${part}`);
+      return known ? { kind: "file", ...known } : { kind: "made", make: made };
+    };
+    const packed = this.#graph.weight(
+      `${name}.${suffix}.packed`,
+      "uint8",
+      shapes.packed,
+      data("packed", async () => (await make()).packed),
+    );
+    const scales = this.#graph.weight(
+      `${name}.${suffix}.scales`,
+      "float32",
+      shapes.scales,
+      data("scales", async () => {
+        const made = (await make()).scales;
+        pending = null;
+        return made;
+      }),
+    );
+    return { packed, scales };
+  }
+
+  async #quantize(
+    tensors: readonly string[],
+    dOut: number,
+    dIn: number,
+    format: QuantizedFormat,
+  ): Promise<{ packed: HostTensor; scales: HostTensor }> {
+    const target = {
+      packed: new Uint8Array(quantizedShapes(dOut, dIn, format).packed.reduce((a, b) => a * b, 1)),
+      scales: new Float32Array(quantizedShapes(dOut, dIn, format).scales.reduce((a, b) => a * b, 1)),
+    };
+    let row = 0;
+    for (const tensor of tensors) {
+      const weight = await this.#source.read(tensor);
+      quantizeBlocks(toFloat32(weight), dIn, format, target, row);
+      row += weight.shape[0] ?? 0;
+    }
+    const shapes = quantizedShapes(dOut, dIn, format);
+    return {
+      packed: { dtype: "uint8", shape: shapes.packed, data: target.packed },
+      scales: { dtype: "float32", shape: shapes.scales, data: target.scales },
+    };
+  }
+}
+
+/** A weight of the graph that lies in a file. */
+export function fromFile(graph: Graph, name: string, tensor: StoredTensor): Var {
+  const { dtype, shape, location, offset, length } = tensor;
+  return graph.weight(name, dtype, shape, { kind: "file", location, offset, length });
+}

@@ -1,0 +1,118 @@
+/** An engine's model runner on a base, without a process, for tests of the graph and the laws. */
+import { openBase } from "../../src/base/base.ts";
+import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
+import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-cache.ts";
+import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
+import { BatchSlots } from "../../src/engine/kv-slots.ts";
+import { SessionRunner } from "../../src/engine/model-runner.ts";
+import { rowMultipleOf } from "../../src/engine/open-runner.ts";
+import type { Adapter } from "../../src/adapter/adapter.ts";
+import type { Manifest } from "../../src/base/manifest.ts";
+import type { AdapterLayout } from "../../src/model/adapter-layout.ts";
+import { openSession } from "../../src/runtime/ort.ts";
+import { join } from "node:path";
+
+export interface TestRunner extends AsyncDisposable {
+  readonly runner: SessionRunner;
+  readonly manifest: Manifest;
+  readonly layout: AdapterLayout;
+  /** The adapter as a row of this base. */
+  ready(adapter: Adapter, generation?: string): AdapterRow;
+  /** Logits [positions, V] of a prompt, prefilled in chunks of `chunk`, of all positions from `from` on. */
+  score(
+    ids: readonly number[],
+    options?: { adapter?: AdapterRow | null; chunk?: number; from?: number },
+  ): Promise<Float32Array>;
+  /** Greedy continuation. */
+  greedy(ids: readonly number[], count: number, adapter?: AdapterRow | null): Promise<number[]>;
+}
+
+let nextId = 1;
+/** An id no other sequence of this process has. */
+export const freshId = (): number => nextId++;
+
+export async function openTestRunner(baseDir: string): Promise<TestRunner> {
+  const base = await openBase(baseDir);
+  const { manifest, layout } = base;
+  await base[Symbol.asyncDispose]();
+  const { config } = manifest;
+  const session = await openSession(join(baseDir, SERVE_GRAPH_FILE), { device: "cpu", numThreads: 2 });
+  const kv = new BatchSlots(config, {
+    maxBytes: 2 ** 30,
+    rowMultiple: rowMultipleOf(manifest),
+  });
+  const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
+  const runner = new SessionRunner({
+    session,
+    kv,
+    adapters: null,
+    feeds,
+    vocabSize: config.vocabSize,
+    maxModelLen: config.maxPositions,
+  });
+
+  const score: TestRunner["score"] = async (ids, { adapter = null, chunk = 64, from = 0 } = {}) => {
+    const id = freshId();
+    kv.admit(id, ids.length);
+    const rows: Float32Array[] = [];
+    for (let past = 0; past < ids.length; past += chunk) {
+      const tokenIds = Int32Array.from(ids.slice(past, past + chunk));
+      const logitPositions = Array.from(tokenIds.keys()).filter((i) => past + i >= from);
+      rows.push((await runner.prefill({ id, past, tokenIds, adapter, logitPositions })).slice());
+    }
+    kv.release(id);
+    const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
+    let at = 0;
+    for (const row of rows) {
+      all.set(row, at);
+      at += row.length;
+    }
+    return all;
+  };
+  const greedy: TestRunner["greedy"] = async (ids, count, adapter = null) => {
+    const id = freshId();
+    kv.admit(id, ids.length + count);
+    const out: number[] = [];
+    let logits = await runner.prefill({
+      id,
+      past: 0,
+      tokenIds: Int32Array.from(ids),
+      adapter,
+      logitPositions: [ids.length - 1],
+    });
+    kv.startDecoding(id);
+    for (;;) {
+      out.push(argmax(logits));
+      if (out.length === count) break;
+      logits = await runner.decode([{ id, tokenId: out.at(-1)!, past: ids.length + out.length - 1, adapter }]);
+    }
+    kv.release(id);
+    return out;
+  };
+  return {
+    runner,
+    manifest,
+    layout,
+    ready: (adapter, generation = "test") => layOutAdapter(generation, adapter, layout),
+    score,
+    greedy,
+    [Symbol.asyncDispose]: () => runner.close(),
+  };
+}
+
+/** Index of the greatest value, the first of equals. */
+export function argmax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if ((values[i] ?? 0) > (values[best] ?? 0)) best = i;
+  return best;
+}
+
+/** Log-probabilities of `ids[t+1]` from logits [T, V]. */
+export function logprobsOf(logits: Float32Array, ids: readonly number[], vocabSize: number): number[] {
+  return ids.slice(1).map((id, t) => {
+    const row = logits.subarray(t * vocabSize, (t + 1) * vocabSize);
+    const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
+    const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
+    return (row[id] ?? NaN) - top - Math.log(sum);
+  });
+}
