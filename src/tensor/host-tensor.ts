@@ -50,3 +50,10 @@ export function fromFloat32(values: Float32Array, dtype: "float32" | "float16" |
   if (dtype === "float32") return values;
   return dtype === "float16" ? float32ToFloat16(values) : float32ToBfloat16(values);
 }
+
+/** Index of the first NaN or infinity in a float tensor, −1 when all values are finite. */
+export function indexOfNonFinite({ dtype, data }: HostTensor): number {
+  if (dtype === "float32" || dtype === "float64") return (data as Float32Array).findIndex((value) => !Number.isFinite(value));
+  const exponent = dtype === "float16" ? 0x7c00 : dtype === "bfloat16" ? 0x7f80 : 0;
+  return exponent === 0 ? -1 : (data as Uint16Array).findIndex((bits) => (bits & exponent) === exponent);
+}

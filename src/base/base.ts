@@ -1,0 +1,111 @@
+/** An existing base directory, opened: manifest, tensors where they lie, bases, and what an adapter must match. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { BaseSignature, LinearSignature } from "../adapter/adapter.ts";
+import { AppError } from "../errors.ts";
+import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
+import { type AdapterLayout, adapterLayout } from "../model/adapter-layout.ts";
+import { allGroups, allLinears } from "../model/linears.ts";
+import type { StoredBasis } from "../model/serve-graph.ts";
+import type { StoredTensor, TensorSource } from "../model/weights.ts";
+import type { HostTensor } from "../tensor/host-tensor.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
+
+/** Tensors of the checkpoint: all of them, or (slim) those that the graph refers to. */
+export const WEIGHTS_FILE = "weights.safetensors";
+/** U, σ, V and all singular values of every target. */
+export const BASES_FILE = "bases.safetensors";
+export const SERVE_GRAPH_FILE = "serve.onnx";
+/** Weights that were made for the graph: quantised ones, rotary tables. */
+export const SERVE_WEIGHTS_FILE = "serve.weights";
+
+/** A safetensors file of the base as the graph builder sees it. */
+export function tensorSource(file: SafetensorsFile, location: string): TensorSource {
+  return {
+    has: (name) => file.tensors.has(name),
+    stored: (name) => storedTensor(file, location, name),
+    read: (name) => file.read(name),
+  };
+}
+
+function storedTensor(file: SafetensorsFile, location: string, name: string): StoredTensor {
+  const entry = file.tensors.get(name);
+  if (!entry) throw new AppError("base_invalid", `${file.path} lacks the tensor ${name}. Build the base again.`);
+  return { dtype: entry.dtype, shape: entry.shape, location, offset: entry.byteOffset, length: entry.byteLength };
+}
+
+/** A target's basis in memory: U float32 [dOut,k], σ [k], V [dIn,k], and all singular values [min(dOut,dIn)]. */
+export interface Basis {
+  readonly left: HostTensor;
+  readonly sigma: HostTensor;
+  readonly right: HostTensor;
+  readonly singularValues: HostTensor;
+}
+
+export interface Base extends AsyncDisposable {
+  readonly dir: string;
+  readonly manifest: Manifest;
+  readonly source: TensorSource;
+  /** Where each target's basis lies, in the manifest's order. */
+  readonly bases: readonly StoredBasis[];
+  readBasis(target: string): Promise<Basis>;
+  /** What an adapter must match. */
+  readonly signature: BaseSignature;
+  /** Where an adapter's numbers go in the serving graph. */
+  readonly layout: AdapterLayout;
+}
+
+/** Opens a base directory. @throws {AppError} base_invalid */
+export async function openBase(dir: string): Promise<Base> {
+  const manifest = await readManifest(dir);
+  const weights = await openPart(dir, WEIGHTS_FILE);
+  const bases = manifest.targets.length > 0 ? await openPart(dir, BASES_FILE) : null;
+  const close = async (): Promise<void> => {
+    await weights[Symbol.asyncDispose]();
+    await bases?.[Symbol.asyncDispose]();
+  };
+  return {
+    dir,
+    manifest,
+    source: tensorSource(weights, WEIGHTS_FILE),
+    bases: bases ? storedBases(bases, manifest.targets) : [],
+    readBasis: async (target) => {
+      if (!bases) throw new Error(`internal: ${dir} has no bases`);
+      const [left, sigma, right, singularValues] = await Promise.all(
+        ["U", "sigma", "V", "singular_values"].map((part) => bases.read(`${target}.${part}`)),
+      );
+      return { left: left!, sigma: sigma!, right: right!, singularValues: singularValues! }; // four names, four tensors
+    },
+    signature: signatureOf(manifest),
+    layout: adapterLayout(allGroups(manifest.config), manifest.targets),
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function openPart(dir: string, name: string): Promise<SafetensorsFile> {
+  const path = join(dir, name);
+  if (!existsSync(path)) throw new AppError("base_invalid", `${dir} lacks ${name}. Build the base again.`);
+  return openSafetensors(path);
+}
+
+/** The bases of `targets` as they lie in a bases file. */
+export function storedBases(
+  file: SafetensorsFile,
+  targets: readonly { readonly name: string; readonly k: number }[],
+): readonly StoredBasis[] {
+  return targets.map(({ name, k }) => ({
+    name,
+    k,
+    left: storedTensor(file, BASES_FILE, `${name}.U`),
+    right: storedTensor(file, BASES_FILE, `${name}.V`),
+  }));
+}
+
+/** What an adapter must match to fit a base. */
+export function signatureOf(manifest: Manifest): BaseSignature {
+  const linears = new Map<string, LinearSignature>(
+    allLinears(manifest.config).map(({ name, dIn, dOut }) => [name, { name, dIn, dOut }]),
+  );
+  for (const { name, dIn, dOut, k, basisId } of manifest.targets) linears.set(name, { name, dIn, dOut, k, basisId });
+  return { baseId: manifest.baseId, linears };
+}

@@ -1,0 +1,47 @@
+/**
+ * Identity by content. `baseId` covers the checkpoint's mathematics: what of the config changes results, and every tensor's
+ * name, shape, dtype and bytes; not quantisation, targets or threshold. `basisId` covers one target's stored U, σ, V.
+ */
+import { createHash } from "node:crypto";
+import type { ModelConfig } from "../model/model-config.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { type HostTensor, bytesOf } from "../tensor/host-tensor.ts";
+
+export interface TensorDigest {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** SHA-256 of the bytes, hex. */
+  readonly sha256: string;
+}
+
+/** SHA-256 of a tensor's bytes, hex. */
+export function tensorDigest(name: string, tensor: HostTensor): TensorDigest {
+  const sha256 = createHash("sha256").update(bytesOf(tensor)).digest("hex");
+  return { name, dtype: tensor.dtype, shape: tensor.shape, sha256 };
+}
+
+/** JSON with keys in alphabetical order, so that equal values have equal text. */
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(",")}}`;
+}
+
+/** SHA-256, hex. Whether the head is tied shows in the tensors, so the declaration in the config is left out. */
+export function baseIdOf(config: ModelConfig, digests: readonly TensorDigest[]): string {
+  const { tiesEmbeddings: _, ...mathematics } = config;
+  const tensors = [...digests].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return createHash("sha256")
+    .update(canonicalJson({ config: mathematics, tensors }))
+    .digest("hex");
+}
+
+/** SHA-256, hex, over shapes and float32 bytes. @param left U [dOut,k] @param sigma [k] @param right V [dIn,k] */
+export function basisIdOf(left: HostTensor, sigma: HostTensor, right: HostTensor): string {
+  const hash = createHash("sha256");
+  for (const tensor of [left, sigma, right])
+    hash.update(`${tensor.dtype}[${tensor.shape.join(",")}]`).update(bytesOf(tensor));
+  return hash.digest("hex");
+}

@@ -1,0 +1,77 @@
+/** `mosara.json`: what a base directory is. Written by the builder, checked when read; no absolute paths, so directories can move. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { AppError } from "../errors.ts";
+import type { ModelConfig } from "../model/model-config.ts";
+
+export const MANIFEST_FILE = "mosara.json";
+export const FORMAT_VERSION = 1;
+
+export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
+export type WeightKind = (typeof WEIGHT_KINDS)[number];
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+const count = z.number().int().positive();
+
+const targetSchema = z.object({
+  name: z.string(),
+  k: count,
+  dIn: count,
+  dOut: count,
+  basisId: hash,
+  /** Sum of all singular values. */
+  nuclearNorm: z.number().nonnegative(),
+});
+
+const manifestSchema = z.object({
+  formatVersion: z.literal(FORMAT_VERSION),
+  baseId: hash,
+  architecture: z.string(),
+  config: z.custom<ModelConfig>((value) => typeof value === "object" && value !== null),
+  weights: z.enum(WEIGHT_KINDS),
+  /** null where weights are not quantised. */
+  blockSize: count.nullable(),
+  accuracyLevel: count.nullable(),
+  /** null when there are no targets. */
+  threshold: z.number().nullable(),
+  maxRank: count.nullable(),
+  parameters: count,
+  /** Whether the original weights are here, for merging and training. */
+  hasOriginals: z.boolean(),
+  /** Generation that is folded into the weights; null in an ordinary base. */
+  merged: hash.nullable(),
+  endTokenIds: z.array(z.number().int().nonnegative()),
+  targets: z.array(targetSchema),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+export type ManifestTarget = z.infer<typeof targetSchema>;
+
+/** The manifest of a base directory. @throws {AppError} base_invalid */
+export async function readManifest(dir: string): Promise<Manifest> {
+  const path = join(dir, MANIFEST_FILE);
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(path, "utf8"));
+  } catch (cause) {
+    throw new AppError(
+      "base_invalid",
+      `${path} cannot be read: ${(cause as Error).message}. Build the base with mosara build.`,
+      { cause },
+    );
+  }
+  const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
+  if (version !== FORMAT_VERSION)
+    throw new AppError(
+      "base_invalid",
+      `${path} has format version ${JSON.stringify(version)}, this mosara reads ${FORMAT_VERSION}. Build the base again.`,
+    );
+  const result = manifestSchema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new AppError(
+    "base_invalid",
+    `${path} is damaged at ${issue?.path.join(".") ?? "the top"}: ${issue?.message}. Build the base again.`,
+  );
+}

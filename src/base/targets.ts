@@ -1,0 +1,23 @@
+/** Which linear layers get a basis: names given by the user, matched by their last part, or a default. Pure. */
+import { AppError } from "../errors.ts";
+import { DEFAULT_TARGETS, type Linear, allLinears } from "../model/linears.ts";
+import type { ModelConfig } from "../model/model-config.ts";
+
+/** null: the family's default; "none"; "all-linear"; or names such as "q_proj" and "layers.0.self_attn.q_proj". */
+export type TargetChoice = null | "none" | "all-linear" | readonly string[];
+
+/** The chosen layers in the model's order. @throws {AppError} usage when a given name matches nothing */
+export function chooseTargets(config: ModelConfig, choice: TargetChoice): readonly Linear[] {
+  const linears = allLinears(config);
+  if (choice === "none") return [];
+  if (choice === "all-linear") return linears;
+  const matches = (linear: Linear, name: string): boolean => linear.name === name || linear.name.endsWith(`.${name}`);
+  const names = choice ?? DEFAULT_TARGETS;
+  if (choice)
+    for (const name of names)
+      if (!linears.some((linear) => matches(linear, name))) {
+        const known = [...new Set(linears.map((linear) => linear.name.split(".").at(-1)))].join(", ");
+        throw new AppError("usage", `--targets: ${name} matches no linear layer. Known: ${known}, all-linear, none.`);
+      }
+  return linears.filter((linear) => names.some((name) => matches(linear, name)));
+}
