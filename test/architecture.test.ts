@@ -23,7 +23,7 @@ const TABLE: ImportTable = {
   base: ["model", "linalg", "runtime", "formats", "tensor", "adapter", "graph"],
   store: ["adapter", "formats"],
   tokenizer: [],
-  engine: ["runtime", "base", "adapter", "store", "model/ports.ts", "tensor", "formats", "graph"],
+  engine: ["runtime", "base", "adapter", "store", "model/ports.ts", "model/adapter-layout.ts", "tensor"],
   train: ["autodiff", "base", "model", "graph", "runtime", "adapter", "tokenizer", "tensor"],
   http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics.ts", "type config.ts"],
   web: [],

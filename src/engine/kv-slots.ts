@@ -1,0 +1,141 @@
+/**
+ * Which sequence has which row of the KV cache, and whether another one fits. Decoding rows lie first and without a gap, so a
+ * decode step is one batch; prefilling rows lie behind them. Memory is bounded before it is used: a sequence is admitted only
+ * when prompt and longest answer of every row fit into the bytes allowed.
+ */
+import { AppError } from "../errors.ts";
+import { type CacheShape, KvCache, bytesPerPosition, positionBucket, rowBucket } from "./kv-cache.ts";
+import type { KvSlots } from "./runner.ts";
+
+interface Row {
+  readonly id: number;
+  readonly reserved: number;
+  /** Positions written. */
+  length: number;
+}
+
+export interface SlotLimits {
+  readonly maxBytes: number;
+  /** Batches are padded to a multiple of this many rows. */
+  readonly rowMultiple: number;
+}
+
+export class BatchSlots implements KvSlots {
+  readonly cache: KvCache;
+  readonly #limits: SlotLimits;
+  readonly #bytesPerPosition: number;
+  /** In row order: decoding ones, then prefilling ones. */
+  readonly #rows: Row[] = [];
+  #numDecoding = 0;
+
+  constructor(shape: CacheShape, limits: SlotLimits) {
+    this.cache = new KvCache(shape);
+    this.#limits = limits;
+    this.#bytesPerPosition = bytesPerPosition(shape);
+  }
+
+  /** Bytes that `numRows` rows take when the longest has `length` positions. */
+  #bytesFor(numRows: number, length: number): number {
+    return this.paddedRows(rowBucket(numRows)) * positionBucket(length) * this.#bytesPerPosition;
+  }
+
+  /** Rows of a batch of `count` sequences. */
+  paddedRows(count: number): number {
+    const { rowMultiple } = this.#limits;
+    return Math.ceil(count / rowMultiple) * rowMultiple;
+  }
+
+  /** The longest sequence that fits alone. */
+  maxLength(): number {
+    const positions = this.#limits.maxBytes / this.#bytesPerPosition / this.paddedRows(1);
+    // The greatest bucket within `positions`.
+    if (positions >= 1024) return Math.floor(positions / 512) * 512;
+    return positions < 128 ? 0 : 2 ** Math.floor(Math.log2(positions));
+  }
+
+  canEverFit(numTokens: number): boolean {
+    return this.#bytesFor(1, numTokens) <= this.#limits.maxBytes;
+  }
+
+  canAdmit(numTokens: number): boolean {
+    const longest = this.#rows.reduce((most, row) => Math.max(most, row.reserved), numTokens);
+    return this.#bytesFor(this.#rows.length + 1, longest) <= this.#limits.maxBytes;
+  }
+
+  admit(id: number, numTokens: number): void {
+    if (!this.canAdmit(numTokens))
+      throw new AppError(
+        "insufficient_memory",
+        `${numTokens} positions do not fit into the KV cache beside ${this.#rows.length} sequences. Raise --kv-cache-bytes.`,
+      );
+    this.#rows.push({ id, reserved: numTokens, length: 0 });
+  }
+
+  /** The row of a sequence. */
+  rowOf(id: number): number {
+    const at = this.#rows.findIndex((row) => row.id === id);
+    if (at < 0) throw new Error(`internal: sequence ${id} has no row`);
+    return at;
+  }
+
+  /** Notes that a row will have `length` positions; call `allocate` before the step. */
+  extend(row: number, length: number): void {
+    const entry = this.#rows[row];
+    if (!entry || length > entry.reserved) throw new Error(`internal: row ${row} cannot take ${length} positions`);
+    entry.length = length;
+  }
+
+  /** Makes room for all rows, and for padding rows up to `numRows`. @param length a position that has to exist, whatever the rows say */
+  allocate(numRows: number, length: number): void {
+    const longest = this.#rows.reduce((most, row) => Math.max(most, row.length), length);
+    this.cache.ensure(Math.max(numRows, this.paddedRows(this.#rows.length)), longest);
+  }
+
+  /** Positions written in a row; 0 beyond the used ones. */
+  lengthOf(row: number): number {
+    return this.#rows[row]?.length ?? 0;
+  }
+
+  startDecoding(id: number): void {
+    const row = this.rowOf(id);
+    const to = this.#numDecoding;
+    if (row < to) throw new Error(`internal: sequence ${id} is decoding already`);
+    this.#swap(row, to);
+    this.#numDecoding++;
+  }
+
+  release(id: number): void {
+    let hole = this.rowOf(id);
+    if (hole < this.#numDecoding) {
+      this.#numDecoding--;
+      this.#move(this.#numDecoding, hole);
+      hole = this.#numDecoding;
+    }
+    this.#move(this.#rows.length - 1, hole);
+    this.#rows.pop();
+    if (this.#rows.length === 0) this.cache.clear();
+  }
+
+  decodingIds(): readonly number[] {
+    return this.#rows.slice(0, this.#numDecoding).map((row) => row.id);
+  }
+
+  usage(): number {
+    return this.#limits.maxBytes > 0 ? this.cache.bytes / this.#limits.maxBytes : 0;
+  }
+
+  #move(from: number, to: number): void {
+    const row = this.#rows[from];
+    if (!row || from === to) return;
+    this.cache.copyRow(from, to, row.length);
+    this.#rows[to] = row;
+  }
+
+  #swap(a: number, b: number): void {
+    const [rowA, rowB] = [this.#rows[a], this.#rows[b]];
+    if (!rowA || !rowB || a === b) return;
+    this.cache.swapRows(a, b, Math.max(rowA.length, rowB.length));
+    this.#rows[a] = rowB;
+    this.#rows[b] = rowA;
+  }
+}

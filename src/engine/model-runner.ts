@@ -1,0 +1,133 @@
+/**
+ * Sequences → tensors → session → logits. A prefill step runs one chunk of one sequence on that row's own cache; a decode step
+ * runs one token of every decoding row. Knows neither sampling nor scheduling.
+ */
+import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH, logitsPort } from "../model/ports.ts";
+import { type RuntimeTensor, type Session, runtimeTensor } from "../runtime/ort.ts";
+import type { AdapterRow, ReadyAdapters } from "./adapter-cache.ts";
+import type { AdapterFeeds } from "./adapter-feeds.ts";
+import type { BatchSlots } from "./kv-slots.ts";
+import type { DecodeRow, ModelRunner, PrefillStep, ReadyAdapter } from "./runner.ts";
+
+export interface RunnerParts {
+  readonly session: Session;
+  readonly kv: BatchSlots;
+  /** null: a merged engine. */
+  readonly adapters: ReadyAdapters | null;
+  /** null: the graph has no adapter inputs. */
+  readonly feeds: AdapterFeeds | null;
+  readonly vocabSize: number;
+  readonly maxModelLen: number;
+}
+
+const int64 = (values: readonly number[], shape: readonly number[]): RuntimeTensor =>
+  runtimeTensor("int64", BigInt64Array.from(values, BigInt), shape);
+const int32 = (values: readonly number[], shape: readonly number[]): RuntimeTensor =>
+  runtimeTensor("int32", Int32Array.from(values), shape);
+
+export class SessionRunner implements ModelRunner {
+  readonly maxModelLen: number;
+  readonly vocabSize: number;
+  readonly kv: BatchSlots;
+  readonly adapters: ReadyAdapters | null;
+  readonly #session: Session;
+  readonly #feeds: AdapterFeeds | null;
+  readonly #takesPositions: boolean;
+  /** Fetched logits land here; grows to the largest step seen. */
+  #logits = new Float32Array(0);
+
+  constructor(parts: RunnerParts) {
+    this.#session = parts.session;
+    this.kv = parts.kv;
+    this.adapters = parts.adapters;
+    this.#feeds = parts.feeds;
+    this.vocabSize = parts.vocabSize;
+    this.maxModelLen = parts.maxModelLen;
+    this.#takesPositions = parts.session.inputNames.includes(POSITION_IDS.name);
+  }
+
+  async prefill(step: PrefillStep): Promise<Float32Array> {
+    const { id, past, tokenIds, logitPositions } = step;
+    const row = this.kv.rowOf(id);
+    const length = past + tokenIds.length;
+    this.kv.extend(row, length);
+    this.kv.allocate(0, length);
+    const numTokens = tokenIds.length;
+    // The vocabulary projection of an odd number of rows takes another kernel for the last of them; the padding repeats it.
+    const wanted = padded(logitPositions, this.kv.paddedRows(logitPositions.length));
+    const positions = Array.from({ length: numTokens }, (_, i) => past + i);
+    return this.#run(
+      {
+        [INPUT_IDS.name]: int64([...tokenIds], [1, numTokens]),
+        [LAST_POSITIONS.name]: int32([length - 1], [1]),
+        [TOTAL_LENGTH.name]: int32([length], []),
+        [LOGIT_ROWS.name]: int64(wanted, [wanted.length]),
+        ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
+        ...this.#feeds?.single(asRow(step.adapter)),
+      },
+      this.kv.cache.view(row, 1),
+      wanted.length,
+      logitPositions.length,
+    );
+  }
+
+  async decode(rows: readonly DecodeRow[]): Promise<Float32Array> {
+    const numRows = this.kv.paddedRows(rows.length);
+    rows.forEach(({ past }, row) => this.kv.extend(row, past + 1));
+    const ids = padded(
+      rows.map((row) => row.tokenId),
+      numRows,
+    );
+    // A row that only pads the batch writes one position behind what is there, where nothing is read before it is written again.
+    const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.lengthOf(row));
+    this.kv.allocate(numRows, Math.max(...lastPositions) + 1);
+    return this.#run(
+      {
+        [INPUT_IDS.name]: int64(ids, [numRows, 1]),
+        [LAST_POSITIONS.name]: int32(lastPositions, [numRows]),
+        [TOTAL_LENGTH.name]: int32([Math.max(...lastPositions) + 1], []),
+        [LOGIT_ROWS.name]: int64(
+          Array.from({ length: numRows }, (_, row) => row),
+          [numRows],
+        ),
+        ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
+        ...this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null))),
+      },
+      this.kv.cache.view(0, numRows),
+      numRows,
+      rows.length,
+    );
+  }
+
+  /** Runs the graph; gives the first `numWanted` of `numLogitRows` rows of logits. */
+  async #run(
+    feeds: Record<string, RuntimeTensor>,
+    cache: { readonly feeds: Record<string, RuntimeTensor>; readonly fetches: Record<string, RuntimeTensor> },
+    numLogitRows: number,
+    numWanted: number,
+  ): Promise<Float32Array> {
+    const size = numLogitRows * this.vocabSize;
+    if (this.#logits.length < size) this.#logits = new Float32Array(size);
+    const logits = runtimeTensor("float32", this.#logits.subarray(0, size), [numLogitRows, this.vocabSize]);
+    await this.#session.run(
+      { ...feeds, ...cache.feeds },
+      { ...cache.fetches, [logitsPort(this.vocabSize).name]: logits },
+    );
+    return this.#logits.subarray(0, numWanted * this.vocabSize);
+  }
+
+  async close(): Promise<void> {
+    await this.#session[Symbol.asyncDispose]();
+  }
+}
+
+/** The runner's own adapters are the only ones that reach it. */
+function asRow(adapter: ReadyAdapter | null): AdapterRow | null {
+  return adapter as AdapterRow | null;
+}
+
+/** `values` with the last one repeated up to `length`; empty stays empty. */
+function padded(values: readonly number[], length: number): readonly number[] {
+  const last = values.at(-1);
+  return last === undefined ? [] : [...values, ...Array.from({ length: length - values.length }, () => last)];
+}

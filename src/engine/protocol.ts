@@ -1,0 +1,156 @@
+/**
+ * Every message between the server and an engine process, as two closed unions of plain data.
+ * The engine knows token ids: no text, no HTTP, no adapter names. Sent over Node's IPC channel with `serialization: "advanced"`,
+ * so typed arrays arrive as typed arrays.
+ */
+import type { WireError } from "../errors.ts";
+
+/** How tokens are chosen from logits. Neutral values switch a processor off. */
+export interface SamplingParams {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  readonly topP: number; // 1: off
+  readonly topK: number; // 0: off
+  readonly minP: number; // 0: off
+  readonly repetitionPenalty: number; // 1: off; over prompt and output, as in vLLM
+  readonly presencePenalty: number; // 0: off; over output
+  readonly frequencyPenalty: number; // 0: off; over output
+  /** Token id and what is added to its logit. */
+  readonly logitBias: readonly (readonly [number, number])[];
+  /** Unsigned 32-bit seed of the sequence's own random stream. */
+  readonly seed: number;
+}
+
+/** Which adapter a sequence runs with. The content is in the store under its generation, or comes along (inline). */
+export interface AdapterRef {
+  /** SHA-256 of the file, hex. */
+  readonly generation: string;
+  readonly inlineBytes?: Uint8Array;
+}
+
+/** One sequence to generate: prompt in, ids out. */
+export interface SequenceSpec {
+  /** Unique among all sequences this engine ever got. */
+  readonly id: number;
+  readonly tenant: string;
+  readonly promptIds: Int32Array;
+  /** null: the base itself. */
+  readonly adapter: AdapterRef | null;
+  readonly sampling: SamplingParams;
+  /** Most tokens to generate; 0 only scores the prompt. */
+  readonly maxTokens: number;
+  /** End and stop token ids are not chosen before this many tokens. */
+  readonly minTokens: number;
+  /** Generating one of these ends the sequence (it is reported, as its last token). */
+  readonly stopIds: readonly number[];
+  /** Alternatives to report for each generated token; 0: the chosen one alone; null: no log-probabilities. */
+  readonly numLogprobs: number | null;
+  /** The same for every prompt token but the first; null: the prompt is not scored. */
+  readonly numPromptLogprobs: number | null;
+  /** Unix time in ms after which it is dropped; null: none. */
+  readonly deadlineMs: number | null;
+}
+
+/** Log-probability of one token and of the likeliest alternatives, best first. */
+export interface TokenLogprob {
+  readonly logprob: number;
+  readonly topIds: readonly number[];
+  readonly topLogprobs: readonly number[];
+}
+
+export interface TokenSampled {
+  readonly id: number;
+  readonly tokenId: number;
+  readonly logprob: TokenLogprob | null;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface SequenceFinished {
+  readonly id: number;
+  readonly reason: FinishReason;
+  /** Times of this sequence in seconds, for the metrics. */
+  readonly queueSeconds: number;
+  readonly prefillSeconds: number;
+  readonly decodeSeconds: number;
+}
+
+/** Log-probabilities of prompt tokens 1… of a scored prompt (token t given the tokens before it). */
+export interface PromptScored {
+  readonly id: number;
+  readonly logprobs: readonly TokenLogprob[];
+}
+
+/** What one step did and what the engine looks like after it. Counters are increments since the last report. */
+export interface StepStats {
+  readonly phase: "prefill" | "decode" | "idle";
+  readonly seconds: number;
+  readonly rows: number;
+  readonly distinctAdapters: number;
+  readonly promptTokens: number;
+  readonly numRunning: number;
+  readonly numWaiting: number;
+  /** Generations of running and of waiting sequences (without the base). */
+  readonly runningAdapters: readonly string[];
+  readonly waitingAdapters: readonly string[];
+  /** Share of --kv-cache-bytes in use, 0…1. */
+  readonly kvUsage: number;
+  readonly adapterCacheBytes: number;
+  readonly adapterCacheHits: number;
+  readonly adapterCacheMisses: number;
+  readonly prefixQueries: number;
+  readonly prefixHits: number;
+}
+
+/** How an engine process is set up; its first message. */
+export interface EngineOptions {
+  readonly baseDir: string;
+  /** LMDB directory with adapter contents, opened read-only. */
+  readonly storeDir: string;
+  readonly device: "cpu" | "webgpu" | "cuda";
+  readonly numThreads: number;
+  readonly maxNumSeqs: number;
+  readonly maxModelLen: number | null;
+  readonly kvCacheBytes: number;
+  readonly adapterCacheBytes: number;
+  readonly maxQueue: number;
+  readonly maxQueueTokens: number;
+  readonly usesPrefixCache: boolean;
+  readonly requiresBatchInvariance: boolean;
+  /** false: a merged engine, whose graph has no adapter inputs. */
+  readonly takesAdapters: boolean;
+}
+
+/** What an engine that is ready can do. */
+export interface EngineLimits {
+  readonly maxModelLen: number;
+  readonly vocabSize: number;
+  readonly maxNumSeqs: number;
+  /** Result of the self-test on the real graph. */
+  readonly isBatchInvariant: boolean;
+}
+
+/** Server → engine. */
+export type EngineCommand =
+  | { readonly type: "engine-started"; readonly options: EngineOptions }
+  | { readonly type: "sequence-added"; readonly sequence: SequenceSpec }
+  | { readonly type: "sequence-cancelled"; readonly id: number }
+  | { readonly type: "adapter-dropped"; readonly generation: string }
+  | { readonly type: "turn-granted" }
+  | { readonly type: "turns-changed"; readonly areTurnsNeeded: boolean }
+  | { readonly type: "engine-stopped" };
+
+/** Engine → server. */
+export type EngineEvent =
+  | { readonly type: "engine-ready"; readonly limits: EngineLimits }
+  | {
+      readonly type: "step-finished";
+      readonly sampled: readonly TokenSampled[];
+      readonly scored: readonly PromptScored[];
+      readonly finished: readonly SequenceFinished[];
+      readonly failed: readonly { readonly id: number; readonly error: WireError }[];
+      readonly stats: StepStats;
+    }
+  | { readonly type: "engine-failed"; readonly error: WireError }
+  | { readonly type: "turn-requested" }
+  | { readonly type: "turn-ended" };
