@@ -70,9 +70,6 @@ const apiKey = z
 const optional = <T>(schema: z.ZodType<T>) => schema.nullable().default(null);
 const toggle = z.boolean().default(false);
 
-/** A key and the tenant it stands for. */
-export type ApiKey = z.output<typeof apiKey>;
-
 const COMMON = {
   json: { help: "Print the result as one JSON object on stdout and nothing else there.", schema: toggle },
   debug: { help: "Print the stack trace of a failure.", schema: toggle },
@@ -243,23 +240,6 @@ export const COMMANDS = {
     summary: "Turn a Hugging Face checkpoint into a base directory.",
     positionals: ["checkpoint"],
     flags: { out: OUT, ...BUILD, ...COMMON },
-  },
-  merge: {
-    summary: "Write a Hugging Face checkpoint with an adapter folded in.",
-    positionals: [],
-    flags: {
-      model: { value: "<dir>", help: "Base directory or checkpoint.", schema: text },
-      adapter: { value: "<file>", help: "The .mosara file.", schema: text },
-      out: OUT,
-      dtype: {
-        value: "<dtype>",
-        help: "float32, float16 or bfloat16.",
-        defaultText: "the source's",
-        schema: optional(z.enum(["float32", "float16", "bfloat16"])),
-      },
-      ...CACHE,
-      ...COMMON,
-    },
   },
   inspect: {
     summary: "Say what a .mosara file, a base directory or a checkpoint is.",

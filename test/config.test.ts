@@ -1,0 +1,132 @@
+import { describe, expect, it } from "vitest";
+import { COMMANDS, type CommandName, environmentName, flagName, parseCommand } from "../src/config.ts";
+import { AppError } from "../src/errors.ts";
+
+const serve = (args: string[], env: Record<string, string> = {}) => parseCommand("serve", args, env);
+const usageOf = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(AppError);
+    expect((error as AppError).code).toBe("usage");
+    return (error as AppError).message;
+  }
+  throw new Error("nothing was refused");
+};
+
+describe("values", () => {
+  it("come from the flag, else the environment, else the default", () => {
+    expect(serve([]).port).toBe(8080);
+    expect(serve([], { MOSARA_PORT: "9" }).port).toBe(9);
+    expect(serve(["--port", "0"], { MOSARA_PORT: "9" }).port).toBe(0);
+    expect(serve([], { MOSARA_PORT: "" }).port).toBe(8080);
+  });
+
+  it("have the documented defaults", () => {
+    expect(serve([])).toMatchObject({
+      host: "127.0.0.1",
+      data: "./data",
+      maxNumSeqs: 16,
+      maxMerged: 1,
+      maxLiveRank: 64,
+      shutdownTimeout: 30,
+      device: "cpu",
+      weights: "auto",
+      apiKey: [],
+      merge: [],
+    });
+  });
+
+  it("of every flag can be set by its variable", () => {
+    const samples: Record<string, string> = {
+      device: "cuda",
+      weights: "int4",
+      blockSize: "64",
+      threshold: "0.5",
+      logLevel: "info",
+      maxLiveRank: "8",
+      dtype: "float16",
+    };
+    for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
+      const required = Object.fromEntries(
+        ["out", "model", "adapter"].filter((key) => key in flags).map((key) => [environmentName(key), "x"]),
+      );
+      for (const [key, flag] of Object.entries(flags)) {
+        if (key === "help") continue;
+        const text = "value" in flag ? (samples[key] ?? "3") : "1";
+        const fromEnv = parseCommand(command as CommandName, [...positionals], {
+          ...required,
+          [environmentName(key)]: text,
+        });
+        const args = "value" in flag ? [`--${flagName(key)}`, text] : [`--${flagName(key)}`];
+        const fromFlag = parseCommand(command as CommandName, [...positionals, ...args], required);
+        expect([key, (fromEnv as Record<string, unknown>)[key]]).toEqual([
+          key,
+          (fromFlag as Record<string, unknown>)[key],
+        ]);
+      }
+    }
+  });
+
+  it("of sizes may be in K, M and G", () => {
+    expect(serve(["--kv-cache-bytes", "2G"]).kvCacheBytes).toBe(2 ** 31);
+    expect(serve(["--kv-cache-bytes=100"]).kvCacheBytes).toBe(100);
+  });
+
+  it("of keys carry a tenant or are the default one's, and may hold =", () => {
+    expect(serve(["--api-key", "acme=k1", "--api-key", "k2"]).apiKey).toEqual([
+      { tenant: "acme", key: "k1" },
+      { tenant: "default", key: "k2" },
+    ]);
+    expect(serve([], { MOSARA_API_KEY: "acme=k1, k2" }).apiKey).toHaveLength(2);
+    expect(serve(["--api-key", "a=b=c"]).apiKey).toEqual([{ tenant: "a", key: "b=c" }]);
+    expect(serve(["--api-key", "c2VjcmV0="]).apiKey).toEqual([{ tenant: "default", key: "c2VjcmV0=" }]);
+  });
+
+  it("are frozen", () => {
+    expect(Object.isFrozen(serve([]))).toBe(true);
+  });
+});
+
+describe("wrong usage", () => {
+  it.each([
+    [["--prot", "1"], /--prot/],
+    [["--port"], /--port/],
+    [["--port", "x"], /--port must be a whole number, found "x"/],
+    [["--port", "70000"], /--port must be 0 to 65535/],
+    [["--port", "-1"], /--port/],
+    [["--max-num-seqs", "0"], /--max-num-seqs/],
+    [["--device", "gpu"], /one of cpu, webgpu, cuda, found "gpu"/],
+    [["--kv-cache-bytes", "2T"], /--kv-cache-bytes/],
+    [["--threshold", "0"], /--threshold/],
+    [["--threshold", "1.5"], /--threshold/],
+    [["--block-size", "33"], /--block-size must be one of 32, 64, 128/],
+    [["--slim=yes"], /--slim/],
+    [["--no-slim"], /--no-slim/],
+    [["model"], /takes no arguments besides flags, found "model"/],
+    [["--host", ""], /--host/],
+  ])("%j is named", (args, message) => {
+    expect(usageOf(() => serve(args))).toMatch(message);
+  });
+
+  it("of the environment names the variable", () => {
+    expect(usageOf(() => serve([], { MOSARA_PORT: "x" }))).toMatch(/MOSARA_PORT/);
+    expect(usageOf(() => serve([], { MOSARA_SLIM: "maybe" }))).toMatch(/MOSARA_SLIM/);
+  });
+
+  it("never prints a key", () => {
+    expect(usageOf(() => serve(["--api-key", "my secret key"]))).not.toContain("my secret");
+  });
+
+  it("names arguments and flags that are missing", () => {
+    expect(usageOf(() => parseCommand("build", [], {}))).toMatch(/--out/);
+    expect(usageOf(() => parseCommand("build", ["--out", "x"], {}))).toMatch(/<checkpoint>/);
+  });
+});
+
+describe("--help", () => {
+  it("needs nothing else to be right", () => {
+    expect(parseCommand("build", ["--help"], {}).help).toBe(true);
+    expect(parseCommand("serve", ["--help", "--port", "x"], {}).help).toBe(true);
+  });
+});
