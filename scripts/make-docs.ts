@@ -1,0 +1,21 @@
+/** Writes docs/commands.md and docs/metrics.md from the tables of flags and metrics. `--check` only says whether they differ. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { commandsDocument } from "../src/cli/help.ts";
+import { packageRoot } from "../src/cli/package-root.ts";
+import { metricsDocument } from "../src/metrics.ts";
+
+const docs = join(packageRoot(), "docs");
+const documents = { "commands.md": commandsDocument(), "metrics.md": metricsDocument() };
+
+mkdirSync(docs, { recursive: true });
+for (const [name, text] of Object.entries(documents)) {
+  const path = join(docs, name);
+  if (!process.argv.includes("--check")) writeFileSync(path, text);
+  else if (readFileSync(path, "utf8") !== text) {
+    process.stderr.write(
+      `docs/${name} differs from the tables. Run npm run build && node dist/scripts/make-docs.js.\n`,
+    );
+    process.exitCode = 1;
+  }
+}

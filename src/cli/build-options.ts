@@ -1,0 +1,38 @@
+/** Build flags → what the builder takes, for every command that may build. */
+import { availableParallelism } from "node:os";
+import { type BuildOptions, DEFAULT_THRESHOLD } from "../base/build.ts";
+import type { BuildFlags } from "../config.ts";
+import { AppError } from "../errors.ts";
+
+/** @throws {AppError} usage where flags contradict each other. */
+export function buildOptions(flags: BuildFlags): BuildOptions {
+  const { weights, blockSize, basisFrom, threshold, maxRank, slim } = flags;
+  if (blockSize !== null && (weights === "float32" || weights === "float16"))
+    throw new AppError(
+      "usage",
+      `--block-size is for quantised weights; --weights is ${weights}. Leave one of them out.`,
+    );
+  if (basisFrom !== null && (threshold !== null || maxRank !== null))
+    throw new AppError(
+      "usage",
+      "--basis-from takes the ranks over with the bases. Leave --threshold and --max-rank out.",
+    );
+  return {
+    weights,
+    blockSize,
+    basisFrom,
+    targets: targetsOf(flags.targets),
+    threshold: threshold ?? DEFAULT_THRESHOLD,
+    maxRank,
+    isSlim: slim,
+    numThreads: availableParallelism(),
+  };
+}
+
+function targetsOf(names: readonly string[] | null): BuildOptions["targets"] {
+  if (names === null) return null;
+  const word = names.find((name) => name === "none" || name === "all-linear");
+  if (word === undefined) return names;
+  if (names.length > 1) throw new AppError("usage", `--targets ${word} stands alone; found ${names.join(",")}.`);
+  return word as "none" | "all-linear";
+}

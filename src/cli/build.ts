@@ -1,0 +1,31 @@
+/** `mosara build`: a checkpoint becomes a base directory. */
+import { buildBase } from "../base/build.ts";
+import type { ConfigOf } from "../config.ts";
+import { buildOptions } from "./build-options.ts";
+import { Progress } from "./progress.ts";
+
+/** @returns the exit code. @throws {AppError} */
+export async function build(config: ConfigOf<"build">): Promise<number> {
+  const [checkpoint = ""] = config.positionals; // the table asks for one
+  const options = buildOptions(config);
+  const progress = new Progress();
+  const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
+  const { manifest, bytes, seconds } = await buildBase(checkpoint, config.out, options, onProgress).finally(() =>
+    progress.end(),
+  );
+  const { baseId, architecture, parameters, weights } = manifest;
+  const targets = manifest.targets.map(({ name, k, dIn, dOut }) => ({ name, k, dIn, dOut }));
+  if (config.json) {
+    process.stdout.write(`${JSON.stringify({ baseId, architecture, parameters, weights, bytes, targets, seconds })}\n`);
+    return 0;
+  }
+  const ranks = targets.map(({ k }) => k);
+  const bases =
+    targets.length === 0
+      ? "no bases"
+      : `${targets.length} bases of rank ${Math.min(...ranks)} to ${Math.max(...ranks)}`;
+  process.stdout.write(
+    `${config.out}: ${architecture}, ${parameters} parameters, ${weights}, ${bases}, ${bytes} bytes, ${seconds.toFixed(1)} s\nbase ${baseId}\n`,
+  );
+  return 0;
+}

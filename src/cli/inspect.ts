@@ -1,0 +1,86 @@
+/** `mosara inspect`: what a .mosara file, a base directory or a checkpoint is. */
+import { existsSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { decodeAdapter, DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../adapter/adapter-file.ts";
+import { numParams } from "../adapter/adapter.ts";
+import { openCheckpoint } from "../base/checkpoint.ts";
+import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
+import type { ConfigOf } from "../config.ts";
+import { AppError } from "../errors.ts";
+
+/** @returns the exit code. @throws {AppError} */
+export async function inspect(config: ConfigOf<"inspect">): Promise<number> {
+  const [path = ""] = config.positionals; // the table asks for one
+  const facts = await describe(path);
+  process.stdout.write(config.json ? `${JSON.stringify(facts)}\n` : asLines(facts));
+  return 0;
+}
+
+type Facts = Readonly<Record<string, unknown>>;
+
+async function describe(path: string): Promise<Facts> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found)
+    throw new AppError("usage", `There is no ${path}. Name a .mosara file, a base directory or a checkpoint.`);
+  if (!found.isDirectory()) return await describeAdapter(path, found.size);
+  return existsSync(join(path, MANIFEST_FILE)) ? await describeBase(path) : await describeCheckpoint(path);
+}
+
+async function describeAdapter(path: string, size: number): Promise<Facts> {
+  if (size > DEFAULT_MAX_ADAPTER_BYTES)
+    throw new AppError(
+      "adapter_too_large",
+      `${path} has ${size} bytes; adapters have at most ${DEFAULT_MAX_ADAPTER_BYTES}.`,
+    );
+  const bytes = await readFile(path);
+  const adapter = decodeAdapter(bytes);
+  return {
+    kind: "adapter",
+    method: adapter.method,
+    heads: adapter.heads,
+    router: adapter.router,
+    numParams: numParams(adapter),
+    bytes: size,
+    generation: generationOf(bytes),
+    baseId: adapter.baseId,
+    targets: adapter.targets.map(({ name, k, dIn, dOut, basisId, scale }) => ({ name, k, dIn, dOut, basisId, scale })),
+    card: adapter.card,
+  };
+}
+
+async function describeBase(path: string): Promise<Facts> {
+  const { config: _, ...manifest } = await readManifest(path);
+  return { kind: "base", ...manifest };
+}
+
+async function describeCheckpoint(path: string): Promise<Facts> {
+  await using checkpoint = await openCheckpoint(path);
+  const sizes = checkpoint.tensors.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  return {
+    kind: "checkpoint",
+    architecture: (checkpoint.rawConfig.architectures as readonly string[] | undefined)?.[0] ?? null,
+    parameters: sizes.reduce((a, b) => a + b, 0),
+    tensors: checkpoint.tensors.length,
+    dtypes: [...new Set(checkpoint.tensors.map(({ dtype }) => dtype))],
+  };
+}
+
+/** One fact a line; a list of layers as a table below. */
+function asLines(facts: Facts): string {
+  const lines = Object.entries(facts).flatMap(([key, value]) => {
+    if (value === undefined) return [];
+    if (!Array.isArray(value) || typeof value[0] !== "object") return [`${key.padEnd(14)}${show(value)}`];
+    return [
+      key,
+      ...value.map(
+        (row: Facts) => `  ${show(row.name).padEnd(34)}${show(row.dOut)}×${show(row.dIn)}  k ${show(row.k)}`,
+      ),
+    ];
+  });
+  return `${lines.join("\n")}\n`;
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

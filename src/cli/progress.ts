@@ -1,0 +1,51 @@
+/** Progress on stderr: a bar that is redrawn on a terminal, a plain line every few seconds elsewhere. */
+
+const BAR_WIDTH = 30;
+const LINE_INTERVAL_MS = 5000;
+const REDRAW_INTERVAL_MS = 100;
+
+/** What progress is written to: process.stderr, or a test's. */
+export interface ProgressOutput {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+/** A report of how far something has come. */
+export class Progress {
+  readonly #output: ProgressOutput;
+  readonly #now: () => number;
+  #stage = "";
+  #lastAt = -Infinity;
+  #hasBar = false;
+
+  constructor(output: ProgressOutput = process.stderr, now: () => number = () => performance.now()) {
+    this.#output = output;
+    this.#now = now;
+  }
+
+  /** `done` is 0…1 within the stage. */
+  update(stage: string, done: number): void {
+    const now = this.#now();
+    const isTerminal = this.#output.isTTY === true;
+    const isNewStage = stage !== this.#stage;
+    const interval = isTerminal ? REDRAW_INTERVAL_MS : LINE_INTERVAL_MS;
+    const isDone = isTerminal && done >= 1;
+    if (!isNewStage && !isDone && now - this.#lastAt < interval) return;
+    if (isNewStage) this.end();
+    this.#stage = stage;
+    this.#lastAt = now;
+    const percent = Math.floor(Math.min(1, Math.max(0, done)) * 100);
+    if (!isTerminal) return void this.#output.write(`${stage}: ${percent} %\n`);
+    const filled = Math.round((percent / 100) * BAR_WIDTH);
+    this.#output.write(`\r${stage} [${"=".repeat(filled)}${" ".repeat(BAR_WIDTH - filled)}] ${percent} %`);
+    this.#hasBar = true;
+  }
+
+  /** Leaves a bar on its line. */
+  end(): void {
+    if (this.#hasBar) this.#output.write("\n");
+    this.#hasBar = false;
+    this.#stage = "";
+    this.#lastAt = -Infinity;
+  }
+}

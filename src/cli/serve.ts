@@ -1,0 +1,214 @@
+/**
+ * `mosara serve`, the composition root: base → store → adapters → text → engine → application → port, and back in reverse on
+ * a signal. Wires and waits; the work is elsewhere.
+ */
+import { availableParallelism, freemem } from "node:os";
+import { realpath } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { type Logger, pino } from "pino";
+import { type Base, openBase } from "../base/base.ts";
+import type { ConfigOf } from "../config.ts";
+import { createEngine, type SupervisedEngine } from "../engine/supervisor.ts";
+import type { EngineOptions } from "../engine/protocol.ts";
+import { AppError } from "../errors.ts";
+import { createApp } from "../http/app.ts";
+import type { AppContext, ServedBase } from "../http/context.ts";
+import { GenerationNames } from "../http/generation-names.ts";
+import { InFlight } from "../http/in-flight.ts";
+import { hashKey } from "../http/middleware/auth.ts";
+import { Placements } from "../http/placements.ts";
+import { findAdapter, isCompatible } from "../http/resolve-model.ts";
+import { textOf } from "../http/text.ts";
+import { createMetrics } from "../metrics.ts";
+import { type DirectoryEvent, openAdapterDirectory } from "../store/adapter-directory.ts";
+import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
+import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
+import { createTextWorker } from "../tokenizer/tokenizer-pool.ts";
+import { Cleanup } from "./cleanup.ts";
+import { demoLine } from "./demo-line.ts";
+import { listen } from "./listen.ts";
+import { mergePorts } from "./merge-ports.ts";
+import { readVersion } from "./package-root.ts";
+import { nameOfModel, resolveBase, shippedDemo } from "./resolve-base.ts";
+import { waitForSignal } from "./shutdown.ts";
+
+type ServeConfig = ConfigOf<"serve">;
+
+/** Bodies of requests; room for an adapter brought along, and for any prompt that a model can take. */
+const MAX_JSON_BYTES = 16 * 2 ** 20;
+
+/** Serves until a signal. @returns the exit code. @throws {AppError} when it cannot start. */
+export async function serve(config: ServeConfig): Promise<number> {
+  const isDemo = config.model === null;
+  const model = config.model ?? shippedDemo().model;
+  const adaptersDir = config.adapters ?? (isDemo ? shippedDemo().adapters : null);
+  const baseDir = await resolveBase(model, config);
+  await using cleanup = new Cleanup();
+  const { context, engine } = await assemble(
+    config,
+    { baseDir, name: config.servedModelName ?? nameOfModel(model), adaptersDir },
+    cleanup,
+  );
+  const listener = await listen(createApp(context), config.host, config.port);
+  cleanup.defer(() => listener.close());
+  const signal = waitForSignal();
+  const isReady = await Promise.race([start(config, context, engine).then(() => true), signal.then(() => false)]);
+  if (isReady) {
+    process.stdout.write(`mosara listening on ${listener.url}\n`);
+    if (isDemo) process.stderr.write(demoLine(listener.url, compatibleNames(context), config.apiKey.length > 0));
+  }
+  context.log.info({ signal: await signal }, "stopping");
+  const isIdle = await context.inFlight.drain(config.shutdownTimeout * 1000);
+  if (isIdle) return 0;
+  context.log.warn({ inFlight: context.inFlight.count }, "requests still run after --shutdown-timeout and are ended");
+  await engine.stop(0); // their callers hear of it before the connections go
+  return 0;
+}
+
+interface Sources {
+  readonly baseDir: string;
+  readonly name: string;
+  readonly adaptersDir: string | null;
+}
+
+/** Everything behind the port. The engine starts while adapters are imported and the tokenizer loads. */
+async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sources, cleanup: Cleanup) {
+  const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const base = cleanup.use(await openBase(baseDir));
+  const storeDir = resolve(config.data);
+  const store = cleanup.use(await openAdapterStore(storeDir, { maxBytes: config.maxAdapterBytes }));
+  const { vocabSize, maxPositions } = base.manifest.config;
+  const maxLen = Math.min(maxPositions, config.maxModelLen ?? maxPositions);
+  const ports = mergePorts({ vocabSize, maxLen });
+  const engine = createEngine({
+    engine: engineOptions(config, baseDir, storeDir),
+    maxMerged: config.maxMerged,
+    ...ports,
+  });
+  cleanup.defer(() => engine.stop(0));
+  const text = cleanup.use(await createTextWorker(baseDir));
+  const parts = connect(config, { engine, store, log, name });
+  cleanup.defer(() => parts.metrics.close());
+  const adapters = adaptersDir === null ? null : await watchAdapters(adaptersDir, config, { ...parts, name });
+  if (adapters) cleanup.use(adapters.directory);
+  const context: AppContext = {
+    ...parts,
+    version: await readVersion(),
+    base: await servedBase(config, base, name),
+    text: textOf(text),
+    keys: config.apiKey.map(hashKey),
+    limits: { maxJsonBytes: MAX_JSON_BYTES, maxAdapterBytes: config.maxAdapterBytes },
+    adapters,
+  };
+  return { context, engine };
+}
+
+/** The parts that listen to each other. */
+function connect(
+  config: ServeConfig,
+  { engine, store, log, name }: { engine: SupervisedEngine; store: AdapterStore; log: Logger; name: string },
+) {
+  const names = new GenerationNames();
+  const placements = new Placements({
+    engine,
+    store,
+    onMerged: ({ seconds }) => metrics.recordMerge(seconds),
+    onFailed: (adapter, error) =>
+      log.error({ err: error, adapter }, "a merged adapter could not follow its name; it is served live"),
+  });
+  const metrics = createMetrics({
+    modelName: name,
+    maxAdaptersPerBatch: config.maxNumSeqs,
+    nameOfGeneration: (generation) => names.nameOf(generation),
+    facts: () => ({
+      live: store.count() - placements.numMerged,
+      merged: placements.numMerged,
+      storeBytes: store.totalBytes(),
+    }),
+  });
+  engine.onStats((stats) => metrics.recordStep(stats));
+  engine.onRestart(() => {
+    metrics.recordRestart();
+    log.error("an engine process died and is started again");
+  });
+  const readiness = () => engine.readiness();
+  return { engine, store, log, names, placements, metrics, readiness, inFlight: new InFlight() };
+}
+
+/** Imports the directory and follows it. */
+async function watchAdapters(
+  dir: string,
+  config: ServeConfig,
+  {
+    store,
+    log,
+    metrics,
+    placements,
+    name,
+  }: Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { name: string },
+) {
+  const onEvent = ({ path, outcome, error }: DirectoryEvent) => {
+    if (outcome === "failed") log.warn({ path, reason: error?.message }, "an adapter file was not imported");
+    metrics.recordAdapterLoad("directory", outcome === "failed" ? "error" : "ok");
+    const adapter = basename(path, ".mosara");
+    if (outcome === "replaced" || outcome === "removed") placements.follow(adapter, store.get(adapter)?.generation);
+  };
+  const root = await realpath(dir).catch(() => dir); // what is no directory is told by the next line
+  const directory = await openAdapterDirectory(dir, store, {
+    onEvent,
+    reservedNames: new Set([name]),
+    maxBytes: config.maxAdapterBytes,
+  });
+  return { root, directory };
+}
+
+/** Waits for the engine, then for what --merge names. @throws {AppError} */
+async function start(config: ServeConfig, context: AppContext, engine: SupervisedEngine): Promise<void> {
+  await engine.whenReady();
+  for (const name of config.merge) {
+    const record = findAdapter(context, name);
+    if (!record)
+      throw new AppError(
+        "usage",
+        `--merge names "${name}", which is no adapter here. There are ${compatibleNames(context).slice(0, 20).join(", ") || "none"}.`,
+      );
+    await context.placements.merge(name, record.generation);
+  }
+}
+
+function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): EngineOptions {
+  return {
+    baseDir,
+    storeDir,
+    device: config.device,
+    numThreads: config.threads ?? availableParallelism(),
+    maxNumSeqs: config.maxNumSeqs,
+    maxModelLen: config.maxModelLen,
+    kvCacheBytes: config.kvCacheBytes ?? Math.floor(freemem() / 4),
+    adapterCacheBytes: config.adapterCacheBytes,
+    maxQueue: config.maxQueue,
+    maxQueueTokens: config.maxQueueTokens,
+    usesPrefixCache: !config.noPrefixCache,
+    requiresBatchInvariance: !config.noBatchInvariance,
+    takesAdapters: true,
+  };
+}
+
+async function servedBase(config: ServeConfig, base: Base, name: string): Promise<ServedBase> {
+  const defaults = await loadGenerationDefaults(base.dir);
+  return {
+    name,
+    signature: base.signature,
+    weights: base.manifest.weights,
+    device: config.device,
+    endIds: [...new Set([...base.manifest.endTokenIds, ...defaults.eosTokenIds])],
+    samplingDefaults: defaults,
+    created: Math.floor(Date.now() / 1000),
+  };
+}
+
+/** Names of the first adapters that fit, for messages. */
+function compatibleNames(context: AppContext): string[] {
+  const { records } = context.store.list({ limit: 1000 });
+  return records.filter((record) => isCompatible(context, record)).map(({ name }) => name);
+}

@@ -1,0 +1,18 @@
+/** Signals. The first asks for a graceful stop, a second ends the program at once; engine processes end with it. */
+
+/** A second signal this soon is the first one again: npm passes on what the terminal has sent to the whole group already. */
+const SAME_SIGNAL_MS = 500;
+
+/** Resolves with the first SIGTERM or SIGINT. */
+export async function waitForSignal(): Promise<NodeJS.Signals> {
+  return await new Promise((resolve) => {
+    let firstAt: number | undefined;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (firstAt !== undefined && performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(1);
+      firstAt ??= performance.now();
+      resolve(signal);
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}
