@@ -7,7 +7,7 @@ import type { AppContext, RequestContext } from "./context.ts";
 import { isCompatible } from "./resolve-model.ts";
 
 /** Longest list that a list route answers with, and its default. */
-export const MAX_LIST = 10_000;
+const MAX_LIST = 10_000;
 
 export const adapterSchema = z
   .object({

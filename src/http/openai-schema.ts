@@ -11,7 +11,7 @@ const integer = (min: number, max: number) => z.int().min(min).max(max);
 const name = z.string().min(1).max(512);
 
 /** Most alternatives that a token's log-probabilities list. */
-export const MAX_LOGPROBS = 20;
+const MAX_LOGPROBS = 20;
 
 const stop = z
   .union([z.string().min(1).max(1024), z.array(z.string().min(1).max(1024)).max(MAX_STOPS)])

@@ -10,7 +10,7 @@ export interface Prompt {
 }
 
 /** Most sequences of one request: prompts times n. */
-export const MAX_REQUEST_SEQUENCES = 512;
+const MAX_REQUEST_SEQUENCES = 512;
 
 /** No token of a real vocabulary stands for more characters; longer texts cannot fit and are refused without encoding. */
 const MAX_CHARS_PER_TOKEN = 128;

@@ -12,7 +12,7 @@ export interface Route {
   readonly handle: (context: AppContext, c: RequestContext) => Response | Promise<Response>;
 }
 
-export const errorSchema = z
+const errorSchema = z
   .object({
     error: z.object({
       message: z.string(),

@@ -53,7 +53,7 @@ export function fittingAdapter(seed: number): Uint8Array {
 }
 
 /** The base that `madeUpAdapter` is made for. */
-export function fittingSignature(): BaseSignature {
+function fittingSignature(): BaseSignature {
   const adapter = madeUpAdapter({ seed: 1 });
   return { baseId: adapter.baseId, linears: new Map(adapter.targets.map((target) => [target.name, target])) };
 }
