@@ -20,6 +20,7 @@ import type { WeightFormat } from "../model/weights.ts";
 import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, storedBases, tensorSource } from "./base.ts";
 import { computedBases, copiedBases, writeBases } from "./build-bases.ts";
+import { isCheckpointText } from "./checkpoint-files.ts";
 import { type Checkpoint, type CheckpointTensor, openCheckpoint } from "./checkpoint.ts";
 import { type TensorDigest, baseIdOf, tensorDigest } from "./identity.ts";
 import { FORMAT_VERSION, MANIFEST_FILE, type Manifest, type ManifestTarget, type WeightKind } from "./manifest.ts";
@@ -56,8 +57,6 @@ export interface BuildResult {
 
 // Above this "auto" quantises: smaller models are fast in float32 and lose more to rounding.
 const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
-const TOKENIZER_FILES =
-  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\..*|config\.json|generation_config\.json)$/;
 
 /** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; nothing is left behind then */
 export async function buildBase(
@@ -267,8 +266,7 @@ async function endTokenIds(checkpoint: Checkpoint): Promise<readonly number[]> {
 }
 
 async function copyTokenizerFiles(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from))
-    if (TOKENIZER_FILES.test(name)) await copyFile(join(from, name), join(to, name));
+  for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
 }
 
 async function directoryBytes(dir: string): Promise<number> {

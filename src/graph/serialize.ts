@@ -13,10 +13,11 @@ import {
   type OnnxNode,
   type OnnxTensor,
   type OnnxValueInfo,
+  dtypeOfOnnxType,
   encodeModel,
   onnxTypeOf,
 } from "../formats/onnx-proto.ts";
-import { bytesPerElement } from "../tensor/dtype.ts";
+import { type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { bytesOf, numElements } from "../tensor/host-tensor.ts";
 import type { Attribute, Graph, Node, Var, Weight } from "./graph.ts";
 
@@ -93,6 +94,20 @@ export function toOnnxModel(graph: Graph, places: Places = new Map()): OnnxModel
       { domain: "com.microsoft", version: 1 },
     ],
   };
+}
+
+/** The weights of a model that lie in files, by name. */
+export function externalTensors(
+  model: OnnxModel,
+): ReadonlyMap<string, ExternalPlace & { readonly dtype: DType; readonly shape: readonly number[] }> {
+  const tensors = model.graph.initializer.filter((tensor) => tensor.dataLocation === EXTERNAL_DATA_LOCATION);
+  return new Map(
+    tensors.map((tensor) => {
+      const of = (key: string): string => tensor.externalData?.find((entry) => entry.key === key)?.value ?? "";
+      const place = { location: of("location"), offset: Number(of("offset")), length: Number(of("length")) };
+      return [tensor.name, { ...place, dtype: dtypeOfOnnxType(tensor.dataType), shape: tensor.dims }];
+    }),
+  );
 }
 
 /** A graph whose weights are all inline, as the bytes of a model. */

@@ -1,0 +1,78 @@
+/**
+ * Folding an adapter into a weight: every method's delta is a product L·R of rank k, so merging is W + L·R, exactly.
+ * n > 1 heads depend on the token and have no such product; a mean gate stands in only where it is given. Pure.
+ * Source: design.md §2.
+ */
+// Indices are bounded by their loops, hence `!`.
+import { AppError } from "../errors.ts";
+import { toFloat32 } from "../tensor/host-tensor.ts";
+import type { Adapter, AdapterTarget } from "./adapter.ts";
+
+/** The frozen directions of a target: U float32 [dOut,K], V float32 [dIn,K], K ≥ the adapter's k. */
+export interface MergeBasis {
+  readonly left: Float32Array;
+  readonly right: Float32Array;
+  readonly k: number;
+}
+
+/** delta = left · right. */
+export interface DeltaFactors {
+  /** float64 [dOut,k] */
+  readonly left: Float64Array;
+  /** float64 [k,dIn] */
+  readonly right: Float64Array;
+  readonly k: number;
+}
+
+/** Whether the adapter can be folded into the weights exactly. */
+export function canMerge(adapter: Adapter): boolean {
+  return adapter.heads === 1;
+}
+
+/** @throws {AppError} not_mergeable for n > 1 heads */
+export function assertMergeable(adapter: Adapter): void {
+  if (canMerge(adapter)) return;
+  throw new AppError(
+    "not_mergeable",
+    `The adapter has ${adapter.heads} heads: their gate depends on the token, so no fixed weights give the same answers. Serve it live.`,
+  );
+}
+
+/**
+ * The factors of a target's delta.
+ * @param basis of the base; needed for mo-sara alone
+ * @throws {AppError} not_mergeable for n > 1 heads
+ */
+export function deltaFactors(adapter: Adapter, target: AdapterTarget, basis: MergeBasis | null): DeltaFactors {
+  assertMergeable(adapter);
+  if (adapter.method === "mo-sara") {
+    if (!basis) throw new Error(`internal: no basis for ${target.name}`);
+    return moSaraFactors(target, basis);
+  }
+  if (adapter.method === "lora") {
+    const left = Float64Array.from(values(target, "lora_B"), (value) => value * (target.scale ?? 1));
+    return { left, right: Float64Array.from(values(target, "lora_A")), k: target.k };
+  }
+  const lambda = values(target, "Lambda");
+  const left = Float64Array.from(values(target, "A"), (value, i) => value * lambda[i % target.k]!);
+  return { left, right: Float64Array.from(values(target, "B")), k: target.k };
+}
+
+/** diag(v) U_k diag(λ) · V_kᵀ, over the leading k of the basis's directions. */
+function moSaraFactors({ k, dIn, dOut, ...target }: AdapterTarget, basis: MergeBasis): DeltaFactors {
+  const lambda = values(target, "lambda");
+  const scale = values(target, "v");
+  const left = new Float64Array(dOut * k);
+  for (let row = 0; row < dOut; row++)
+    for (let i = 0; i < k; i++) left[row * k + i] = scale[row]! * basis.left[row * basis.k + i]! * lambda[i]!;
+  const right = new Float64Array(k * dIn);
+  for (let column = 0; column < dIn; column++)
+    for (let i = 0; i < k; i++) right[i * dIn + column] = basis.right[column * basis.k + i]!;
+  return { left, right, k };
+}
+
+function values(target: Pick<AdapterTarget, "name" | "tensors">, name: string): Float32Array {
+  const tensor = target.tensors[name];
+  if (!tensor) throw new Error(`internal: ${target.name} has no ${name}`);
+  return toFloat32(tensor);
+}
