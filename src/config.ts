@@ -241,6 +241,23 @@ export const COMMANDS = {
     positionals: ["checkpoint"],
     flags: { out: OUT, ...BUILD, ...COMMON },
   },
+  merge: {
+    summary: "Write a Hugging Face checkpoint with an adapter folded in.",
+    positionals: [],
+    flags: {
+      model: { value: "<dir>", help: "Base directory or checkpoint.", schema: text },
+      adapter: { value: "<file>", help: "The .mosara file.", schema: text },
+      out: OUT,
+      dtype: {
+        value: "<dtype>",
+        help: "float32, float16 or bfloat16.",
+        defaultText: "the source's",
+        schema: optional(z.enum(["float32", "float16", "bfloat16"])),
+      },
+      ...CACHE,
+      ...COMMON,
+    },
+  },
   inspect: {
     summary: "Say what a .mosara file, a base directory or a checkpoint is.",
     positionals: ["path"],

@@ -121,6 +121,7 @@ describe("wrong usage", () => {
   it("names arguments and flags that are missing", () => {
     expect(usageOf(() => parseCommand("build", [], {}))).toMatch(/--out/);
     expect(usageOf(() => parseCommand("build", ["--out", "x"], {}))).toMatch(/<checkpoint>/);
+    expect(usageOf(() => parseCommand("merge", ["--out", "x"], {}))).toMatch(/--model/);
   });
 });
 

@@ -1,13 +1,13 @@
 /** `mosara inspect`: what a .mosara file, a base directory or a checkpoint is. */
 import { existsSync } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { decodeAdapter, DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../adapter/adapter-file.ts";
 import { numParams } from "../adapter/adapter.ts";
 import { openCheckpoint } from "../base/checkpoint.ts";
 import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
 import type { ConfigOf } from "../config.ts";
 import { AppError } from "../errors.ts";
+import { readAdapter } from "./read-adapter.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function inspect(config: ConfigOf<"inspect">): Promise<number> {
@@ -23,26 +23,20 @@ async function describe(path: string): Promise<Facts> {
   const found = await stat(path).catch(() => undefined);
   if (!found)
     throw new AppError("usage", `There is no ${path}. Name a .mosara file, a base directory or a checkpoint.`);
-  if (!found.isDirectory()) return await describeAdapter(path, found.size);
+  if (!found.isDirectory()) return await describeAdapter(path);
   return existsSync(join(path, MANIFEST_FILE)) ? await describeBase(path) : await describeCheckpoint(path);
 }
 
-async function describeAdapter(path: string, size: number): Promise<Facts> {
-  if (size > DEFAULT_MAX_ADAPTER_BYTES)
-    throw new AppError(
-      "adapter_too_large",
-      `${path} has ${size} bytes; adapters have at most ${DEFAULT_MAX_ADAPTER_BYTES}.`,
-    );
-  const bytes = await readFile(path);
-  const adapter = decodeAdapter(bytes);
+async function describeAdapter(path: string): Promise<Facts> {
+  const { adapter, generation, bytes } = await readAdapter(path);
   return {
     kind: "adapter",
     method: adapter.method,
     heads: adapter.heads,
     router: adapter.router,
     numParams: numParams(adapter),
-    bytes: size,
-    generation: generationOf(bytes),
+    bytes,
+    generation,
     baseId: adapter.baseId,
     targets: adapter.targets.map(({ name, k, dIn, dOut, basisId, scale }) => ({ name, k, dIn, dOut, basisId, scale })),
     card: adapter.card,

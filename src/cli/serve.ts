@@ -3,8 +3,8 @@
  * a signal. Wires and waits; the work is elsewhere.
  */
 import { availableParallelism, freemem } from "node:os";
-import { realpath } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { realpath, rm } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Base, openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config.ts";
@@ -77,14 +77,23 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const base = cleanup.use(await openBase(baseDir));
   const storeDir = resolve(config.data);
   const store = cleanup.use(await openAdapterStore(storeDir, { maxBytes: config.maxAdapterBytes }));
-  const { vocabSize, maxPositions } = base.manifest.config;
-  const maxLen = Math.min(maxPositions, config.maxModelLen ?? maxPositions);
-  const ports = mergePorts({ vocabSize, maxLen });
-  const engine = createEngine({
-    engine: engineOptions(config, baseDir, storeDir),
+  const options = engineOptions(config, baseDir, storeDir);
+  const { maxPositions } = base.manifest.config;
+  const mergedDir = join(storeDir, "merged");
+  const engine: SupervisedEngine = createEngine({
+    engine: options,
     maxMerged: config.maxMerged,
-    ...ports,
+    ...mergePorts({
+      base,
+      store,
+      mergedDir,
+      maxAdapterBytes: config.maxAdapterBytes,
+      maxLen: Math.min(maxPositions, config.maxModelLen ?? maxPositions),
+      numThreads: options.numThreads,
+      isServed: (generation) => engine.mergedGenerations().has(generation),
+    }),
   });
+  cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
   cleanup.defer(() => engine.stop(0));
   const text = cleanup.use(await createTextWorker(baseDir));
   const parts = connect(config, { engine, store, log, name });

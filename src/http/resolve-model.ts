@@ -124,8 +124,8 @@ function decodeBase64(data: string, maxBytes: number): Uint8Array {
   return new Uint8Array(Buffer.from(data, "base64"));
 }
 
-/** `assertFits` reads no tensors. */
-function asAdapter(record: AdapterRecord): Adapter {
+/** The record as an adapter without tensors, which checks of fit and placement do not read. */
+export function asAdapter(record: AdapterRecord): Adapter {
   return { ...record, router: "none", targets: record.targets.map((target) => ({ ...target, tensors: {} })) };
 }
 

@@ -1,12 +1,16 @@
 /** The built program as a process: ready line, answers, signals, wrong usage. Needs dist/ (npm test builds it). */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { readManifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/package-root.ts";
+import { hostTensor } from "../../src/tensor/host-tensor.ts";
+import { expectAllclose, maxAbsDifference } from "../helpers/allclose.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");
@@ -71,6 +75,39 @@ const complete = (url: string, body: object = {}) =>
     }),
   });
 
+/** Log-probabilities of a prompt's tokens. */
+async function scoresOf(url: string, model: string): Promise<number[]> {
+  const response = await complete(url, { model, max_tokens: 0, echo: true, logprobs: 0, prompt: [5, 6, 7, 8, 9, 10] });
+  const { choices } = (await response.json()) as { choices: { logprobs: { token_logprobs: number[] } }[] };
+  return choices[0]?.logprobs.token_logprobs.slice(1) ?? [];
+}
+
+/** A Mo-SARA adapter over all targets of a base, large enough to be seen. */
+async function adapterFor(baseDir: string, seed: number): Promise<Uint8Array> {
+  const { baseId, targets } = await readManifest(baseDir);
+  const numbers = (shape: readonly number[], offset: number) => {
+    const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) =>
+      Math.sin(seed * 17 + offset + i),
+    );
+    return hostTensor("float32", shape, data);
+  };
+  return encodeAdapter({
+    method: "mo-sara",
+    baseId,
+    heads: 1,
+    router: "none",
+    card: {},
+    targets: targets.map(({ name, k, dIn, dOut, basisId }, t) => ({
+      name,
+      k,
+      dIn,
+      dOut,
+      basisId,
+      tensors: { lambda: numbers([1, k], t), v: numbers([dOut], t + 0.5) },
+    })),
+  });
+}
+
 function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -134,6 +171,26 @@ describe("mosara serve", () => {
     expect(await models.json()).toMatchObject({ data: [{ id: "other/name" }] });
   });
 
+  it("imports adapters before it is ready, and answers merged as it does live", async () => {
+    const adapters = join(dir, "adapters");
+    mkdirSync(adapters, { recursive: true });
+    for (const seed of [1, 2]) writeFileSync(join(adapters, `a${seed}.mosara`), await adapterFor(base, seed));
+    const { url } = await serve(["--adapters", adapters, "--merge", "a1"]);
+    const placement = async (name: string) =>
+      ((await (await fetch(`${url}/v1/adapters/${name}`)).json()) as { placement: string }).placement;
+    const score = (model: string) => scoresOf(url, model);
+    expect([await placement("a1"), await placement("a2")]).toEqual(["merged", "live"]);
+    const merged = await score("a1");
+    const move = await fetch(`${url}/v1/adapters/a1/placement`, { method: "POST", body: '{"placement":"live"}' });
+    expect(move.status).toBe(200);
+    expectAllclose(merged, await score("a1"), { atol: 1e-4 });
+    for (const other of ["a2", "tiny"]) expect(maxAbsDifference(await score(other), merged)).toBeGreaterThan(1e-3);
+    const again = await fetch(`${url}/v1/adapters/a1/placement`, { method: "POST", body: '{"placement":"merged"}' });
+    const { merge } = (await again.json()) as { merge: { maxAbsLogitDifference: number; kl: number } };
+    expect(merge.maxAbsLogitDifference).toBeLessThan(1e-3);
+    expect(merge.kl).toBeLessThan(1e-6);
+  });
+
   it("builds a checkpoint into the cache once", async () => {
     const cache = join(dir, "cache");
     const args = ["serve", "--model", checkpoint, "--port", "0", "--weights", "int8", "--cache", cache];
@@ -166,5 +223,59 @@ describe("mosara serve", () => {
       expect(printed.stdout).toBe("");
     }
     taken.close();
+  });
+});
+
+describe("mosara merge", () => {
+  it("writes a checkpoint that answers as the adapter does", async () => {
+    const file = join(dir, "one.mosara");
+    writeFileSync(file, await adapterFor(base, 3));
+    const out = join(dir, "merged");
+    const printed = execFileSync(
+      process.execPath,
+      [MAIN, "merge", "--model", base, "--adapter", file, "--out", out, "--json"],
+      { stdio: "pipe" },
+    );
+    expect(JSON.parse(printed.toString())).toMatchObject({
+      generation: generationOf(readFileSync(file)),
+      baseId: (await readManifest(base)).baseId,
+    });
+    const live = await serve();
+    await fetch(`${live.url}/v1/adapters/one`, { method: "PUT", body: readFileSync(file) });
+    const merged = run([
+      "serve",
+      "--model",
+      out,
+      "--port",
+      "0",
+      "--weights",
+      "float32",
+      "--cache",
+      join(dir, "cache"),
+      "--data",
+      mkdtempSync(join(dir, "data-")),
+    ]);
+    await expect.poll(() => merged.printed.stdout, { timeout: 30_000 }).toContain("listening");
+    const url = /http:\S+/.exec(merged.printed.stdout)?.[0] ?? "";
+    expectAllclose(await scoresOf(url, "merged"), await scoresOf(live.url, "one"), { atol: 1e-4 });
+    expect(maxAbsDifference(await scoresOf(live.url, "tiny"), await scoresOf(live.url, "one"))).toBeGreaterThan(1e-3);
+  });
+});
+
+describe("mosara inspect", () => {
+  it("says what each of the three is", async () => {
+    const file = join(dir, "one.mosara");
+    writeFileSync(file, await adapterFor(base, 3));
+    const inspect = (path: string) =>
+      JSON.parse(execFileSync(process.execPath, [MAIN, "inspect", path, "--json"]).toString()) as object;
+    const { baseId, parameters } = await readManifest(base);
+    expect(inspect(file)).toMatchObject({
+      kind: "adapter",
+      method: "mo-sara",
+      baseId,
+      generation: generationOf(readFileSync(file)),
+    });
+    expect(inspect(base)).toMatchObject({ kind: "base", baseId, weights: "float32" });
+    expect(inspect(checkpoint)).toMatchObject({ kind: "checkpoint", parameters });
   });
 });

@@ -272,6 +272,15 @@ describe("placement", () => {
     );
   });
 
+  it("refuses several heads, whose gate depends on the token, and adapters of another base", async () => {
+    await put("many", encodeAdapter(madeUpAdapter({ heads: 3 })));
+    await test.store.put("foreign", encodeAdapter({ ...madeUpAdapter(), baseId: "f".repeat(64) }));
+    const many = await place("many", "merged");
+    expect([many.status, many.json.error.code]).toEqual([409, "not_mergeable"]);
+    expect((await place("foreign", "merged")).json.error.code).toBe("adapter_incompatible");
+    expect(test.engine.mergedGenerations().size).toBe(0);
+  });
+
   it("follows a name that is replaced, serving live until the new engine is there, and ends with its deletion", async () => {
     await put("acme", one);
     await place("acme", "merged");

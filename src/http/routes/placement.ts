@@ -1,8 +1,11 @@
 /** POST /v1/adapters/{name}/placement: serve an adapter live, or merged by an engine whose weights contain it. */
 import { z } from "@hono/zod-openapi";
+import { assertFits } from "../../adapter/adapter.ts";
+import { assertMergeable } from "../../adapter/merge.ts";
 import { adapterJson, adapterSchema, nameParameter } from "../adapter-json.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
+import { asAdapter } from "../resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { recordOf } from "./adapters.ts";
 
@@ -25,6 +28,9 @@ export const placementRoute: Route = {
       await context.placements.unmerge(record.name);
       return c.json(adapterJson(context, record));
     }
+    const adapter = asAdapter(record);
+    assertFits(adapter, context.base.signature);
+    assertMergeable(adapter); // before the cap: more memory would not help it
     const report = await context.placements.merge(record.name, record.generation);
     return c.json(adapterJson(context, record, report));
   },
