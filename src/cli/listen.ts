@@ -1,9 +1,11 @@
 /** The port: an HTTP server for the application, and how it is closed without cutting answers off. */
-import type { Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createAdaptorServer } from "@hono/node-server";
+import { randomUUID } from "node:crypto";
+import { getRequestListener, RequestError } from "@hono/node-server";
 import { AppError } from "../errors.ts";
 import type { App } from "../http/app.ts";
+import { invalid, toErrorBody } from "../http/error-response.ts";
 
 /** How long the last bytes of answers may take to leave. */
 const FLUSH_TIMEOUT_MS = 2000;
@@ -21,7 +23,8 @@ export interface Listener {
 
 /** @throws {AppError} usage when the address cannot be used. */
 export async function listen(app: App, host: string, port: number): Promise<Listener> {
-  const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server; // no HTTP/2 is asked for
+  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: refuse });
+  const server = createServer((request, response) => void answer(request, response));
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
   await new Promise<void>((resolve, reject) => {
@@ -39,6 +42,14 @@ export async function listen(app: App, host: string, port: number): Promise<List
   const address = server.address() as AddressInfo; // it listens on a port, not on a pipe
   const shownHost = host.includes(":") ? `[${host}]` : host;
   return { url: `http://${shownHost}:${address.port}`, close: () => closeServer(server) };
+}
+
+/** What never reaches the application: a request line or Host header that makes no URL. */
+function refuse(error: unknown): Response {
+  const isCallers = error instanceof RequestError;
+  const body = toErrorBody(isCallers ? invalid("The request's path or Host header makes no valid URL.") : error);
+  const headers = { "content-type": "application/json", "x-request-id": randomUUID() };
+  return new Response(JSON.stringify(body), { status: isCallers ? 400 : 500, headers });
 }
 
 async function closeServer(server: Server): Promise<void> {
