@@ -58,17 +58,28 @@ export interface Base extends AsyncDisposable {
 /** Opens a base directory. @throws {AppError} base_invalid */
 export async function openBase(dir: string): Promise<Base> {
   const manifest = await readManifest(dir);
-  const weights = await openPart(dir, WEIGHTS_FILE);
   const bases = manifest.targets.length > 0 ? await openPart(dir, BASES_FILE) : null;
-  const close = async (): Promise<void> => {
-    await weights[Symbol.asyncDispose]();
+  try {
+    const stored = bases ? storedBases(bases, manifest.targets) : [];
+    return openedBase(dir, manifest, await openPart(dir, WEIGHTS_FILE), bases, stored);
+  } catch (error) {
     await bases?.[Symbol.asyncDispose]();
-  };
+    throw error;
+  }
+}
+
+function openedBase(
+  dir: string,
+  manifest: Manifest,
+  weights: SafetensorsFile,
+  bases: SafetensorsFile | null,
+  stored: readonly StoredBasis[],
+): Base {
   return {
     dir,
     manifest,
     source: tensorSource(weights, WEIGHTS_FILE),
-    bases: bases ? storedBases(bases, manifest.targets) : [],
+    bases: stored,
     readBasis: async (target) => {
       if (!bases) throw new Error(`internal: ${dir} has no bases`);
       const [left, sigma, right, singularValues] = await Promise.all(
@@ -78,14 +89,23 @@ export async function openBase(dir: string): Promise<Base> {
     },
     signature: signatureOf(manifest),
     layout: adapterLayout(allGroups(manifest.config), manifest.targets),
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: async () => {
+      await weights[Symbol.asyncDispose]();
+      await bases?.[Symbol.asyncDispose]();
+    },
   };
 }
 
 async function openPart(dir: string, name: string): Promise<SafetensorsFile> {
   const path = join(dir, name);
   if (!existsSync(path)) throw new AppError("base_invalid", `${dir} lacks ${name}. Build the base again.`);
-  return openSafetensors(path);
+  try {
+    return await openSafetensors(path);
+  } catch (cause) {
+    throw new AppError("base_invalid", `${dir} is damaged: ${(cause as Error).message} Build the base again.`, {
+      cause,
+    });
+  }
 }
 
 /** The bases of `targets` as they lie in a bases file. */

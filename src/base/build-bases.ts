@@ -5,8 +5,8 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
-import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
-import { writeSafetensors } from "../formats/safetensors-writer.ts";
+import { openSafetensors } from "../formats/safetensors.ts";
+import { type TensorSpec, writeSafetensors } from "../formats/safetensors-writer.ts";
 import { createSvdPool } from "../linalg/svd-pool.ts";
 import type { TruncatedSvdOptions } from "../linalg/truncated-svd.ts";
 import type { Linear } from "../model/linears.ts";
@@ -22,6 +22,7 @@ const PARTS = { U: "left", sigma: "sigma", V: "right", singular_values: "singula
 interface SpilledBasis {
   readonly target: ManifestTarget;
   readonly path: string;
+  readonly specs: readonly TensorSpec[];
 }
 
 /** Writes `BASES_FILE` into `dir`. @param onDone called after each target with the number done */
@@ -45,7 +46,13 @@ export async function writeBases(
       onDone(++numDone);
     }
   };
-  await Promise.all(Array.from({ length: numAtOnce }, work));
+  const stopAtFailure = (error: unknown): never => {
+    next = linears.length;
+    throw error;
+  };
+  // All have ended before a failure is reported: nobody writes into a directory that is being removed.
+  const ends = await Promise.allSettled(Array.from({ length: numAtOnce }, () => work().catch(stopAtFailure)));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
   await assemble(join(dir, BASES_FILE), spilled);
   await rm(spillDir, { recursive: true });
   return spilled.map((one) => one.target);
@@ -69,30 +76,34 @@ async function spill(linear: Linear, basis: Basis, path: string): Promise<Spille
     basisId: basisIdOf(left, sigma, right),
     nuclearNorm,
   };
-  return { target, path };
+  return { target, path, specs };
 }
 
-/** All spilled bases as one file, one tensor in memory at a time. */
+/** All spilled bases as one file, one tensor in memory and one spilled file open at a time. */
 async function assemble(path: string, spilled: readonly SpilledBasis[]): Promise<void> {
-  const homes = new Map<string, { file: SafetensorsFile; part: string }>();
-  const files: SafetensorsFile[] = [];
-  try {
-    for (const { target, path: spillPath } of spilled) {
-      const file = await openSafetensors(spillPath);
-      files.push(file);
-      for (const part of file.tensors.keys()) homes.set(`${target.name}.${part}`, { file, part });
-    }
-    const specs = [...homes].map(([name, { file, part }]) => {
-      const entry = file.tensors.get(part)!; // `part` is one of the file's keys
-      return { name, dtype: entry.dtype, shape: entry.shape };
-    });
-    await writeSafetensors(path, specs, async (name) => {
-      const home = homes.get(name)!; // the specs are the homes
-      return home.file.read(home.part);
-    });
-  } finally {
-    for (const file of files) await file[Symbol.asyncDispose]();
-  }
+  const homes = new Map<string, { path: string; part: string }>();
+  const all = spilled.flatMap(({ target, path: spillPath, specs }) =>
+    specs.map((spec) => {
+      const name = `${target.name}.${spec.name}`;
+      homes.set(name, { path: spillPath, part: spec.name });
+      return { ...spec, name };
+    }),
+  );
+  await writeSafetensors(path, all, async (name) => {
+    const home = homes.get(name)!; // the specs and the homes have the same names
+    await using file = await openSafetensors(home.path);
+    return await file.read(home.part);
+  });
+}
+
+/**
+ * How many SVDs may run at once within `budgetBytes`. One holds its weight as stored, as float32, a copy for the thread and one
+ * lying on its long side, and the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`).
+ */
+export function numSvdsAtOnce(linears: readonly Linear[], numThreads: number, budgetBytes: number): number {
+  const bytesOfSvd = ({ dIn, dOut }: Linear): number => 16 * dIn * dOut + 8 * Math.min(dIn, dOut) ** 2;
+  const greatest = linears.reduce((most, linear) => Math.max(most, bytesOfSvd(linear)), 1);
+  return Math.max(1, Math.min(numThreads, linears.length, Math.floor(budgetBytes / greatest)));
 }
 
 /** Computes bases from the checkpoint's weights on `numThreads` threads. */
@@ -120,14 +131,13 @@ export function computedBases(
 
 /**
  * Bases taken over from another base directory of the same checkpoint: bits differ between CPUs, so a basis is copied.
- * @throws {AppError} base_invalid when it is another checkpoint's or lacks a target
+ * @throws {AppError} base_invalid when it is another checkpoint's, or damaged
  */
 export async function copiedBases(
   from: string,
   baseId: string,
-): Promise<AsyncDisposable & { targetNames: readonly string[]; basisOf(linear: Linear): Promise<Basis> }> {
+): Promise<AsyncDisposable & { basisOf(linear: Linear): Promise<Basis> }> {
   const base = await openBase(from);
-  const targetNames = base.manifest.targets.map((target) => target.name);
   if (base.manifest.baseId !== baseId) {
     await base[Symbol.asyncDispose]();
     throw new AppError(
@@ -135,13 +145,14 @@ export async function copiedBases(
       `--basis-from ${from} is base ${base.manifest.baseId}, the checkpoint is ${baseId}. Take the bases of the same checkpoint.`,
     );
   }
+  const basisIds = new Map(base.manifest.targets.map((target) => [target.name, target.basisId]));
   return {
-    targetNames,
     basisOf: async ({ name }) => {
-      if (targetNames.includes(name)) return base.readBasis(name);
+      const basis = await base.readBasis(name);
+      if (basisIdOf(basis.left, basis.sigma, basis.right) === basisIds.get(name)) return basis;
       throw new AppError(
         "base_invalid",
-        `--basis-from ${from} has no basis for ${name}. It has: ${targetNames.join(", ")}.`,
+        `--basis-from ${from}: the basis of ${name} is not the one its manifest names. Build that base again.`,
       );
     },
     [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),

@@ -2,28 +2,31 @@
  * `mosara build`: a checkpoint becomes a base directory. Everything is written beside the destination and renamed at the end,
  * so a directory is whole or not there. Tensors stream through one at a time.
  */
-import { createHash } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "../errors.ts";
-import { openSafetensors } from "../formats/safetensors.ts";
-import { writeSafetensors } from "../formats/safetensors-writer.ts";
-import { writeGraph } from "../graph/serialize.ts";
-import type { RawConfig } from "../model/config-reader.ts";
-import { readTokenIds } from "../model/config-reader.ts";
-import { allLinears } from "../model/linears.ts";
-import { type StoredBasis, buildServeGraph } from "../model/serve-graph.ts";
-import { linearWeight } from "../model/weight-names.ts";
-import { LM_HEAD } from "../model/weight-names.ts";
+import { type RawConfig, readTokenIds } from "../model/config-reader.ts";
+import { type Linear, allLinears } from "../model/linears.ts";
+import type { ModelConfig } from "../model/model-config.ts";
 import type { WeightFormat } from "../model/weights.ts";
-import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../tensor/host-tensor.ts";
-import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, storedBases, tensorSource } from "./base.ts";
-import { computedBases, copiedBases, writeBases } from "./build-bases.ts";
+import { bytesPerElement } from "../tensor/dtype.ts";
+import { numElements } from "../tensor/host-tensor.ts";
+import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-bases.ts";
+import { writeServeGraph } from "./build-graph.ts";
+import { writeWeights } from "./build-weights.ts";
 import { isCheckpointText } from "./checkpoint-files.ts";
-import { type Checkpoint, type CheckpointTensor, openCheckpoint } from "./checkpoint.ts";
-import { type TensorDigest, baseIdOf, tensorDigest } from "./identity.ts";
-import { FORMAT_VERSION, MANIFEST_FILE, type Manifest, type ManifestTarget, type WeightKind } from "./manifest.ts";
+import { type Checkpoint, openCheckpoint, readJsonObject } from "./checkpoint.ts";
+import { baseIdOf } from "./identity.ts";
+import {
+  FORMAT_VERSION,
+  MANIFEST_FILE,
+  type Manifest,
+  type ManifestTarget,
+  type WeightKind,
+  readManifest,
+} from "./manifest.ts";
 import { type TargetChoice, chooseTargets } from "./targets.ts";
 
 export interface BuildOptions {
@@ -69,13 +72,11 @@ export async function buildBase(
   const destination = resolve(outDir);
   await assertReplaceable(destination);
   await using checkpoint = await openCheckpoint(checkpointDir);
-  const temporary = `${destination}.building-${process.pid}`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
+  const temporary = `${destination}.building-${randomUUID()}`;
+  await mkdir(temporary);
   try {
     const manifest = await writeParts(temporary, checkpoint, options, onProgress);
-    await rm(destination, { recursive: true, force: true });
-    await rename(temporary, destination);
+    await replaceDirectory(destination, temporary);
     return { manifest, bytes: await directoryBytes(destination), seconds: (performance.now() - start) / 1000 };
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
@@ -97,6 +98,20 @@ async function assertReplaceable(destination: string): Promise<void> {
     );
 }
 
+/** Puts `replacement` in the place of `destination`; what was there goes only when the new one is in place. */
+async function replaceDirectory(destination: string, replacement: string): Promise<void> {
+  if (!existsSync(destination)) return await rename(replacement, destination);
+  const older = `${replacement}.older`;
+  await rename(destination, older);
+  try {
+    await rename(replacement, destination);
+  } catch (error) {
+    await rename(older, destination);
+    throw error;
+  }
+  await rm(older, { recursive: true, force: true });
+}
+
 async function writeParts(
   dir: string,
   checkpoint: Checkpoint,
@@ -104,16 +119,19 @@ async function writeParts(
   onProgress: (progress: BuildProgress) => void,
 ): Promise<Manifest> {
   const { config } = checkpoint;
-  const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = resolveKind(options.weights, parameters);
   const format = weightFormat(weights, options.blockSize);
-  // Before the long work: a wrong name is an error at once.
-  chooseTargets(config, options.targets);
+  // Before the long work: what is wrong in names and small files is an error at once.
+  const plan = await planBases(config, options);
+  const endTokenIds = await readEndTokenIds(checkpoint);
   const digests = await writeWeights(dir, checkpoint, weights, options.isSlim, (done) =>
     onProgress({ stage: "weights", done }),
   );
   const baseId = baseIdOf(config, digests);
-  const targets = await writeTargets(dir, checkpoint, options, baseId, (done) => onProgress({ stage: "bases", done }));
+  const targets = await writeTargets(dir, checkpoint, plan, { ...options, baseId }, (done) =>
+    onProgress({ stage: "bases", done }),
+  );
   await writeServeGraph(dir, checkpoint, format, targets, (done) => onProgress({ stage: "graph", done }));
   const quantized = format.kind === "quantized" ? format : null;
   const manifest: Manifest = {
@@ -124,12 +142,12 @@ async function writeParts(
     weights,
     blockSize: quantized?.blockSize ?? null,
     accuracyLevel: quantized?.accuracyLevel ?? null,
-    threshold: targets.length > 0 ? options.threshold : null,
-    maxRank: options.maxRank,
+    threshold: plan.threshold,
+    maxRank: plan.maxRank,
     parameters,
     hasOriginals: !options.isSlim,
     merged: null,
-    endTokenIds: [...(await endTokenIds(checkpoint))],
+    endTokenIds: [...endTokenIds],
     targets: [...targets],
   };
   await copyTokenizerFiles(checkpoint.dir, dir);
@@ -149,105 +167,55 @@ export function weightFormat(weights: WeightKind, blockSize: number | null): Wei
   return { kind: "quantized", bits, blockSize: blockSize ?? (bits === 8 ? 128 : 32), accuracyLevel: 4 };
 }
 
-/** Copies the tensors into the base, checks that every value is finite, and gives the digests of what the checkpoint holds. */
-async function writeWeights(
-  dir: string,
-  checkpoint: Checkpoint,
-  weights: WeightKind,
-  isSlim: boolean,
-  onDone: (done: number) => void,
-): Promise<readonly TensorDigest[]> {
-  const digests: TensorDigest[] = [];
-  const readChecked = async (name: string): Promise<HostTensor> => {
-    const tensor = await checkpoint.read(name);
-    if (indexOfNonFinite(tensor) >= 0)
-      throw new AppError("checkpoint_invalid", `The tensor ${name} holds NaN or infinite values.`);
-    digests.push(tensorDigest(name, tensor));
-    onDone(digests.length / checkpoint.tensors.length);
-    return weights === "float16" ? toFloat16(name, tensor) : tensor;
-  };
-  const isStoredInGraph = weights === "float32" || weights === "float16";
-  const quantized = new Set([...allLinears(checkpoint.config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
-  const isKept = ({ name }: CheckpointTensor): boolean => !isSlim || isStoredInGraph || !quantized.has(name);
-  const kept = checkpoint.tensors.filter(isKept);
-  const specs = kept.map(({ name, shape, dtype }) => ({
-    name,
-    shape,
-    dtype: weights === "float16" ? ("float16" as const) : dtype,
-  }));
-  await writeSafetensors(join(dir, WEIGHTS_FILE), specs, readChecked, { format: "pt" });
-  for (const tensor of checkpoint.tensors) if (!isKept(tensor)) await readChecked(tensor.name);
-  return digests;
+/** Which layers get a basis, and by what rule its k was chosen; null where there are none. */
+interface BasisPlan {
+  readonly linears: readonly Linear[];
+  readonly threshold: number | null;
+  readonly maxRank: number | null;
 }
 
-function toFloat16(name: string, tensor: HostTensor): HostTensor {
-  if (tensor.dtype === "float16") return tensor;
-  const half: HostTensor = { dtype: "float16", shape: tensor.shape, data: fromFloat32(toFloat32(tensor), "float16") };
-  if (indexOfNonFinite(half) >= 0)
+/** @throws {AppError} usage for a name that matches nothing, base_invalid when `basisFrom` lacks a wanted basis */
+async function planBases(config: ModelConfig, options: BuildOptions): Promise<BasisPlan> {
+  const { basisFrom, targets, threshold, maxRank } = options;
+  if (targets === "none") return { linears: [], threshold: null, maxRank: null };
+  if (basisFrom === null) return { linears: chooseTargets(config, targets), threshold, maxRank };
+  const from = await readManifest(basisFrom);
+  const names = new Set(from.targets.map((target) => target.name));
+  const all = allLinears(config).filter((linear) => names.has(linear.name));
+  const linears = targets === null ? all : chooseTargets(config, targets);
+  const missing = linears.find((linear) => !names.has(linear.name));
+  if (linears.length === 0 || missing) {
+    const kinds = [...new Set([...names].map((name) => name.split(".").at(-1)))].join(", ");
     throw new AppError(
-      "checkpoint_invalid",
-      `The tensor ${name} has values beyond float16's 65504. Build it with --weights float32.`,
+      "base_invalid",
+      `--basis-from ${basisFrom} has no basis for ${missing?.name ?? "any layer of this model"}; it has ${names.size} (${kinds}). Choose other --targets or another base.`,
     );
-  return half;
+  }
+  return { linears, threshold: from.threshold, maxRank: from.maxRank };
 }
+
+// Of the gigabyte that a build may take beside four times its largest tensor; the rest is the process itself.
+const SVD_BYTES = 512 * 2 ** 20;
 
 async function writeTargets(
   dir: string,
   checkpoint: Checkpoint,
-  options: BuildOptions,
-  baseId: string,
+  { linears, threshold, maxRank }: BasisPlan,
+  { basisFrom, baseId, numThreads }: Pick<BuildOptions, "basisFrom" | "numThreads"> & { readonly baseId: string },
   onDone: (done: number) => void,
 ): Promise<readonly ManifestTarget[]> {
-  if (options.targets === "none") return [];
-  const { threshold, maxRank, numThreads } = options;
-  if (options.basisFrom === null) {
-    const linears = chooseTargets(checkpoint.config, options.targets);
-    await using bases = computedBases(checkpoint, { threshold, maxRank: maxRank ?? undefined }, numThreads);
-    return await writeBases(
-      dir,
-      linears,
-      (one) => bases.basisOf(one),
-      numThreads,
-      (n) => onDone(n / linears.length),
-    );
+  if (linears.length === 0) return [];
+  const onTarget = (numDone: number): void => onDone(numDone / linears.length);
+  if (basisFrom !== null) {
+    await using bases = await copiedBases(basisFrom, baseId);
+    return await writeBases(dir, linears, (one) => bases.basisOf(one), 1, onTarget);
   }
-  await using bases = await copiedBases(options.basisFrom, baseId);
-  const linears = chooseTargets(checkpoint.config, options.targets ?? bases.targetNames);
-  return await writeBases(
-    dir,
-    linears,
-    (one) => bases.basisOf(one),
-    1,
-    (n) => onDone(n / linears.length),
-  );
-}
-
-async function writeServeGraph(
-  dir: string,
-  checkpoint: Checkpoint,
-  format: WeightFormat,
-  targets: readonly ManifestTarget[],
-  onDone: (done: number) => void,
-): Promise<void> {
-  await using weights = await openSafetensors(join(dir, WEIGHTS_FILE));
-  let bases: readonly StoredBasis[] = [];
-  if (targets.length > 0) {
-    await using file = await openSafetensors(join(dir, BASES_FILE));
-    bases = storedBases(file, targets);
-  }
-  const stored = tensorSource(weights, WEIGHTS_FILE);
-  const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
-  // A slim base holds only what the graph refers to; what is quantised into it comes from the checkpoint.
-  const source = {
-    has: (name: string): boolean => shapes.has(name),
-    stored: (name: string) =>
-      stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 }, // has(name)
-    read: (name: string): Promise<HostTensor> => checkpoint.read(name),
-  };
-  const graph = buildServeGraph({ config: checkpoint.config, source, formatOf: () => format, bases });
-  const numMade = graph.weights.filter((weight) => weight.data.kind === "made").length;
-  let numWritten = 0;
-  await writeGraph(graph, join(dir, SERVE_GRAPH_FILE), SERVE_WEIGHTS_FILE, () => onDone(++numWritten / numMade));
+  if (threshold === null) throw new Error("internal: bases to compute without a threshold");
+  const sizes = checkpoint.tensors.map(({ shape, dtype }) => numElements(shape) * bytesPerElement(dtype));
+  const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
+  const numAtOnce = numSvdsAtOnce(linears, numThreads, 4 * largest + SVD_BYTES);
+  await using bases = computedBases(checkpoint, { threshold, maxRank: maxRank ?? undefined }, numAtOnce);
+  return await writeBases(dir, linears, (one) => bases.basisOf(one), numAtOnce, onTarget);
 }
 
 function architectureOf(raw: RawConfig): string {
@@ -256,32 +224,21 @@ function architectureOf(raw: RawConfig): string {
 }
 
 /** End tokens: `generation_config.json` outranks `config.json`. */
-async function endTokenIds(checkpoint: Checkpoint): Promise<readonly number[]> {
+async function readEndTokenIds(checkpoint: Checkpoint): Promise<readonly number[]> {
   const path = join(checkpoint.dir, "generation_config.json");
-  if (existsSync(path)) {
-    const ids = readTokenIds(JSON.parse(await readFile(path, "utf8")) as RawConfig, "eos_token_id");
-    if (ids.length > 0) return ids;
-  }
-  return readTokenIds(checkpoint.rawConfig, "eos_token_id");
+  const generation: RawConfig = existsSync(path) ? await readJsonObject(path) : {};
+  const ids = readTokenIds(generation, "eos_token_id");
+  return ids.length > 0 ? ids : readTokenIds(checkpoint.rawConfig, "eos_token_id");
 }
 
 async function copyTokenizerFiles(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
+  for (const name of await readdir(from))
+    if (isCheckpointText(name) && (await stat(join(from, name))).isFile())
+      await copyFile(join(from, name), join(to, name));
 }
 
 async function directoryBytes(dir: string): Promise<number> {
   let bytes = 0;
   for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).size;
   return bytes;
-}
-
-/** Key of a build in the cache: the checkpoint's files (name, size, time of change) and the flags. */
-export async function buildCacheKey(checkpointDir: string, options: BuildOptions): Promise<string> {
-  const hash = createHash("sha256");
-  for (const name of (await readdir(checkpointDir)).sort()) {
-    const { size, mtimeMs } = await stat(join(checkpointDir, name));
-    hash.update(JSON.stringify([name, size, mtimeMs]));
-  }
-  const { numThreads: _, ...flags } = options;
-  return hash.update(JSON.stringify(flags)).digest("hex").slice(0, 32);
 }

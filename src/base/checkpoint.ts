@@ -37,8 +37,8 @@ function invalid(message: string, cause?: unknown): AppError {
   return new AppError("checkpoint_invalid", message, cause === undefined ? {} : { cause });
 }
 
-/** A JSON object from a file of the checkpoint. */
-async function readJsonObject(path: string): Promise<RawConfig> {
+/** A JSON object from a file of the checkpoint. @throws {AppError} checkpoint_invalid */
+export async function readJsonObject(path: string): Promise<RawConfig> {
   let value: unknown;
   try {
     value = JSON.parse(await readFile(path, "utf8"));
@@ -52,12 +52,12 @@ async function readJsonObject(path: string): Promise<RawConfig> {
 
 /** File names of the shards; each has to lie in the directory itself. */
 async function shardNames(dir: string): Promise<readonly string[]> {
-  if (!existsSync(join(dir, INDEX_FILE))) {
-    if (existsSync(join(dir, SINGLE_FILE))) return [SINGLE_FILE];
+  // As transformers decides where both are there.
+  if (existsSync(join(dir, SINGLE_FILE))) return [SINGLE_FILE];
+  if (!existsSync(join(dir, INDEX_FILE)))
     throw invalid(
       `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. Other formats (.bin, .pt) are never read: convert them to safetensors.`,
     );
-  }
   const index = await readJsonObject(join(dir, INDEX_FILE));
   const map = index.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map))
