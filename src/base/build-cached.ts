@@ -2,9 +2,9 @@
  * Bases built from checkpoints, kept in a cache directory under what they were made from: the bytes of the checkpoint and the
  * build's options. The same checkpoint elsewhere, or touched but not changed, is found again. Knows no user's directories.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
@@ -14,7 +14,8 @@ import { FORMAT_VERSION, MANIFEST_FILE, readManifest } from "./manifest.ts";
 const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
 
 /**
- * The base directory of a checkpoint in `cacheDir`, built there first if it is not there yet.
+ * The base directory of a checkpoint in `cacheDir`, built there first if it is not there yet. Others may build the same at the
+ * same time: each builds for itself, the first to end gives the directory its name, and nobody ever sees half of one.
  * @returns its path. @throws {AppError} what `buildBase` throws.
  */
 export async function buildCached(
@@ -24,7 +25,16 @@ export async function buildCached(
   onProgress: (progress: BuildProgress) => void = () => {},
 ): Promise<string> {
   const dir = join(cacheDir, await cacheKey(checkpointDir, options));
-  if (!existsSync(join(dir, MANIFEST_FILE))) await buildBase(checkpointDir, dir, options, onProgress);
+  const isBuilt = (): boolean => existsSync(join(dir, MANIFEST_FILE));
+  if (isBuilt()) return dir;
+  const own = `${dir}.${randomUUID()}`;
+  await buildBase(checkpointDir, own, options, onProgress);
+  try {
+    await rename(own, dir);
+  } catch (error) {
+    await rm(own, { recursive: true, force: true });
+    if (!isBuilt()) throw error;
+  }
   return dir;
 }
 
