@@ -31,12 +31,18 @@ export interface GroupLayout {
 }
 
 export interface AdapterLayout {
+  /** Groups with Mo-SARA targets. */
   readonly groups: readonly GroupLayout[];
+  /** Groups that take low-rank rows: all of them, in a base that takes adapters at all. */
+  readonly lowRank: readonly LinearGroup[];
   /** Sum of all k. */
   readonly totalK: number;
 }
 
-/** Lays out the targets group by group; groups without a target have no ports. */
+/**
+ * Lays out the targets group by group. Groups without a target have no Mo-SARA ports but take low-rank rows all the same; a base
+ * without any target is the bare one and takes neither.
+ */
 export function adapterLayout(groups: readonly LinearGroup[], targets: readonly Target[]): AdapterLayout {
   const ranks = new Map(targets.map((target) => [target.name, target.k]));
   const laidOut: GroupLayout[] = [];
@@ -57,5 +63,5 @@ export function adapterLayout(groups: readonly LinearGroup[], targets: readonly 
     laidOut.push({ group, targets: places, k, headsAt: totalK });
     totalK += k;
   }
-  return { groups: laidOut, totalK };
+  return { groups: laidOut, lowRank: laidOut.length > 0 ? groups : [], totalK };
 }

@@ -15,11 +15,25 @@ export function unsupported(key: string, value: unknown, supported: string): App
   );
 }
 
+/** No size of a model is greater; positions are bounded since their rotary tables are made before anything can contradict them. */
+const MAX_COUNT = 2 ** 24;
+
 /** A positive integer. */
-export function readCount(raw: RawConfig, key: string, fallback: number): number {
+export function readCount(raw: RawConfig, key: string, fallback: number, max = MAX_COUNT): number {
   const value = raw[key] ?? fallback;
-  if (!Number.isSafeInteger(value) || (value as number) < 1) throw wrong(key, "a positive integer", value);
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > max)
+    throw wrong(key, `a positive integer up to ${max}`, value);
   return value as number;
+}
+
+/**
+ * `raw` with a class's own defaults for what is absent or null. Null key/value heads stay null: everywhere that means as many as
+ * attention heads, whatever the class's default.
+ */
+export function withDefaults(raw: RawConfig, defaults: RawConfig): RawConfig {
+  const isGiven = ([key, value]: [string, unknown]): boolean =>
+    value !== null || key === "num_key_value_heads" || !(key in defaults);
+  return { ...defaults, ...Object.fromEntries(Object.entries(raw).filter(isGiven)) };
 }
 
 /** A positive number. */

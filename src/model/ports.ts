@@ -6,6 +6,7 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../graph/shape.ts";
 import type { GroupLayout } from "./adapter-layout.ts";
+import type { LinearGroup } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
 
 export interface Port {
@@ -84,5 +85,21 @@ export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonl
   return {
     gains: { name: `adapter.${group.name}.gains`, dtype: "float32", shape: [ADAPTER_ROWS, k] },
     scale: { name: `adapter.${group.name}.scale`, dtype: "float32", shape: [ADAPTER_ROWS, group.dOut] },
+  };
+}
+
+/** Whether any sequence of the step has a SARA or LoRA adapter. */
+export const HAS_LOW_RANK: Port = { name: "adapter.has_low_rank", dtype: "bool", shape: [] };
+
+/** The two matrices of every sequence's low-rank adapter on one group, padded to a common rank; rank 0 where no row uses the group. */
+export function lowRankPorts(group: Pick<LinearGroup, "name" | "dIn" | "dOut">): {
+  readonly down: Port;
+  readonly up: Port;
+} {
+  const { name, dIn, dOut } = group;
+  const rank = `r.${name}`;
+  return {
+    down: { name: `adapter.${name}.down`, dtype: "float32", shape: ["B", dIn, rank] },
+    up: { name: `adapter.${name}.up`, dtype: "float32", shape: ["B", rank, dOut] },
   };
 }

@@ -50,7 +50,9 @@ function quantizeInt8(weight: Float32Array, start: number, end: number, bytes: U
   const scale = Math.fround(greatest / 127);
   const inverse = scale === 0 ? 0 : 1 / scale;
   bytes.fill(128);
-  for (let i = start; i < end; i++) bytes[i - start] = Math.round(weight[i]! * inverse) + 128;
+  // A scale that float32 rounds down (the tiniest numbers) would carry the greatest value over the end.
+  for (let i = start; i < end; i++)
+    bytes[i - start] = Math.min(255, Math.max(0, Math.round(weight[i]! * inverse) + 128));
   return scale;
 }
 

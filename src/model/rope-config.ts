@@ -7,6 +7,12 @@ export function readRope(raw: RawConfig, defaultTheta: number): RopeConfig {
   const parameters = readObject(raw, "rope_parameters");
   const scaling = parameters ?? readObject(raw, "rope_scaling") ?? {};
   const theta = readNumber(parameters?.rope_theta === undefined ? raw : parameters, "rope_theta", defaultTheta);
+  const partial = readNumber(
+    parameters?.partial_rotary_factor === undefined ? raw : parameters,
+    "partial_rotary_factor",
+    1,
+  );
+  if (partial !== 1) throw unsupported("partial_rotary_factor", partial, "1");
   return { theta, scaling: readScaling(scaling, raw) };
 }
 

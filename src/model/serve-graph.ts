@@ -5,15 +5,17 @@
 import { Graph, type Var } from "../graph/graph.ts";
 import { add, cast } from "../graph/ops/elementwise.ts";
 import { ifElse } from "../graph/ops/control.ts";
-import { concat, gatherRows, pad, reshape, slice, transpose } from "../graph/ops/shaping.ts";
+import { concat, gatherRows, pad, reshape, reshapeLike, slice, transpose } from "../graph/ops/shaping.ts";
+import { lowRankDelta } from "../adapter/low-rank.ts";
 import { type BasisVars, gates, mixHeads, moSaraDelta } from "../adapter/mo-sara.ts";
 import { type AdapterLayout, type GroupLayout, adapterLayout } from "./adapter-layout.ts";
 import { cachedAttention } from "./attention.ts";
 import { decoderLayers, finalNorm } from "./decoder.ts";
-import { allGroups } from "./linears.ts";
+import { type LinearGroup, allGroups } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
 import {
   HAS_ADAPTERS,
+  HAS_LOW_RANK,
   HAS_ROUTERS,
   HEAD_MASK,
   INPUT_IDS,
@@ -23,6 +25,7 @@ import {
   groupPorts,
   headsPort,
   logitsPort,
+  lowRankPorts,
   routersPort,
 } from "./ports.ts";
 import { EMBEDDING, LM_HEAD } from "./weight-names.ts";
@@ -65,13 +68,13 @@ export function buildServeGraph({ config, source, formatOf, bases, known }: Serv
   const logitRows = input(LOGIT_ROWS);
   const attend = cachedAttention(graph, config, inputIds);
   const layout = adapterLayout(allGroups(config), bases);
-  const adapt = layout.groups.length > 0 ? adapterPart(graph, layout, bases) : null;
+  const adapt = layout.groups.length > 0 ? adapterPart(graph, layout, bases, inputIds) : null;
 
   const parts = {
     tensor: (name: string): Var => weights.float32(name),
-    linear: (x: Var, group: Parameters<typeof weights.linearGroup>[1]): Var => {
+    linear: (x: Var, group: LinearGroup): Var => {
       const y = weights.linearGroup(x, group, formatOf(group.name));
-      return adapt ? adapt(x, y, group.name) : y;
+      return adapt ? adapt(x, y, group) : y;
     },
     attend,
   };
@@ -89,47 +92,84 @@ export function buildServeGraph({ config, source, formatOf, bases, known }: Serv
   return graph;
 }
 
-/** Adds a group's adapter delta to its output, where the group has targets and the step has adapters. */
+/** Adds the deltas of the step's adapters to a group's output; skipped where no row has one. */
 function adapterPart(
   graph: Graph,
   layout: AdapterLayout,
   bases: readonly StoredBasis[],
-): (x: Var, y: Var, group: string) => Var {
+  inputIds: Var,
+): (x: Var, y: Var, group: LinearGroup) => Var {
+  const addMoSara = moSaraPart(graph, layout, bases);
+  const addLowRank = lowRankPart(graph, inputIds);
+  const hasAdapters = graph.input(HAS_ADAPTERS.name, HAS_ADAPTERS.dtype, HAS_ADAPTERS.shape);
+  return (x, y, group) => {
+    const lowRank = addLowRank(group);
+    const moSara = addMoSara(group);
+    if (!moSara) return ifElse(lowRank.condition, [x, y, ...lowRank.captured], lowRank.apply, (_, plain) => plain!);
+    const numOwn = moSara.captured.length;
+    const captured = [x, y, lowRank.condition, ...moSara.captured, ...lowRank.captured];
+    const adapted = (...[x2, y2, hasLowRank, ...rest]: Var[]): Var => {
+      const adaptedOnce = moSara.apply(x2!, y2!, ...rest.slice(0, numOwn));
+      const operands = [x2!, adaptedOnce, ...rest.slice(numOwn)];
+      return ifElse(hasLowRank!, operands, lowRank.apply, (_, plain) => plain!);
+    };
+    return ifElse(hasAdapters, captured, adapted, (_, plain) => plain!);
+  };
+}
+
+/** A part of the graph that is built inside a branch: what it needs from outside, and what it makes of x and y. */
+interface BranchPart {
+  readonly captured: readonly Var[];
+  readonly apply: (x: Var, y: Var, ...captured: Var[]) => Var;
+}
+
+/** y + Mo-SARA's delta on the groups that have targets. */
+function moSaraPart(
+  graph: Graph,
+  layout: AdapterLayout,
+  bases: readonly StoredBasis[],
+): (group: LinearGroup) => BranchPart | null {
   const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
-  const hasAdapters = input(HAS_ADAPTERS);
   const hasRouters = input(HAS_ROUTERS);
   const heads = input(headsPort(layout.totalK));
   const routers = input(routersPort(layout.totalK));
   const mask = input(HEAD_MASK);
   const byGroup = new Map(layout.groups.map((one) => [one.group.name, one]));
-  return (x, y, name) => {
+  return ({ name }) => {
     const at = byGroup.get(name);
-    if (!at) return y;
+    if (!at) return null;
     const ports = groupPorts(at);
     const basis = groupBasis(graph, at, bases);
-    const captured = [
-      x,
-      y,
-      input(ports.gains),
-      input(ports.scale),
-      basis.left,
-      basis.right,
-      hasRouters,
-      heads,
-      routers,
-      mask,
-    ];
-    const adapted = (...[x2, y2, gains, scale, left, right, routed, allHeads, allRouters, headMask]: Var[]): Var => {
-      const gainsOf = (z: Var): Var =>
-        ifElse(
-          routed!,
-          [z, gains!, allHeads!, allRouters!, headMask!],
-          (...values) => routedGains(at, ...(values as [Var, Var, Var, Var, Var])),
-          (_, plain) => plain!,
-        );
-      return add(y2!, moSaraDelta(x2!, { left: left!, right: right! }, gainsOf, scale!));
+    return {
+      captured: [input(ports.gains), input(ports.scale), basis.left, basis.right, hasRouters, heads, routers, mask],
+      apply: (x, y, ...[gains, scale, left, right, routed, allHeads, allRouters, headMask]) => {
+        const gainsOf = (z: Var): Var =>
+          ifElse(
+            routed!,
+            [z, gains!, allHeads!, allRouters!, headMask!],
+            (...values) => routedGains(at, ...(values as [Var, Var, Var, Var, Var])),
+            (_, plain) => plain!,
+          );
+        return add(y, moSaraDelta(x, { left: left!, right: right! }, gainsOf, scale!));
+      },
     };
-    return ifElse(hasAdapters, captured, adapted, (_, plain) => plain!);
+  };
+}
+
+/** y + the low-rank delta, on any group. */
+function lowRankPart(graph: Graph, inputIds: Var): (group: LinearGroup) => BranchPart & { readonly condition: Var } {
+  const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
+  const condition = input(HAS_LOW_RANK);
+  return (group) => {
+    const ports = lowRankPorts(group);
+    return {
+      condition,
+      captured: [inputIds, input(ports.down), input(ports.up)],
+      apply: (x, y, ...[ids, down, up]) => {
+        const delta = lowRankDelta(reshapeLike(x, ids!, [group.dIn]), down!, up!);
+        return add(y, reshape(delta, [ROWS, group.dOut]));
+      },
+    };
   };
 }
 

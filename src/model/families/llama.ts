@@ -3,11 +3,14 @@ import { type RawConfig, readChoice, readCount, readFlag, readNumber } from "../
 import type { ModelConfig } from "../model-config.ts";
 import { readRope } from "../rope-config.ts";
 
+// Far beyond any model: lists of this length are made before the tensors are looked at.
+const MAX_LAYERS = 4096;
+
 export function readLlama(raw: RawConfig): ModelConfig {
   readChoice(raw, "hidden_act", "silu", ["silu"]);
   const hiddenSize = readCount(raw, "hidden_size", 4096);
   const numHeads = readCount(raw, "num_attention_heads", 32);
-  const numLayers = readCount(raw, "num_hidden_layers", 32);
+  const numLayers = readCount(raw, "num_hidden_layers", 32, MAX_LAYERS);
   const hasAttentionBias = readFlag(raw, "attention_bias", false);
   return {
     family: "llama",

@@ -1,14 +1,11 @@
 /** Mistral: Llama without biases, every layer behind a sliding window unless it is null. Defaults of transformers' MistralConfig. */
-import { type RawConfig, readCount } from "../config-reader.ts";
+import { type RawConfig, readCount, withDefaults } from "../config-reader.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readLlama } from "./llama.ts";
 
 export function readMistral(raw: RawConfig): ModelConfig {
   const defaults = { intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072 };
-  const present = Object.fromEntries(
-    Object.entries(raw).filter(([key, value]) => value !== null || !(key in defaults)),
-  );
-  const config = readLlama({ ...defaults, ...present, attention_bias: false, mlp_bias: false });
+  const config = readLlama({ ...withDefaults(raw, defaults), attention_bias: false, mlp_bias: false });
   // Absent means the class's default of 4096; null means no window.
   const window = raw.sliding_window === null ? null : readCount(raw, "sliding_window", 4096);
   return { ...config, family: "mistral", windows: config.windows.map(() => window) };

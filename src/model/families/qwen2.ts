@@ -1,5 +1,5 @@
 /** Qwen2: Llama with biases on q, k and v, windows from some layer on when switched on. Defaults of transformers' Qwen2Config. */
-import { type RawConfig, readCount, readFlag } from "../config-reader.ts";
+import { type RawConfig, readCount, readFlag, withDefaults } from "../config-reader.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readLlama } from "./llama.ts";
 
@@ -10,10 +10,7 @@ export function readQwen2(raw: RawConfig): ModelConfig {
     num_key_value_heads: 32,
     max_position_embeddings: 32768,
   };
-  const present = Object.fromEntries(
-    Object.entries(raw).filter(([key, value]) => value !== null || !(key in defaults)),
-  );
-  const config = readLlama({ ...defaults, ...present, attention_bias: false, mlp_bias: false });
+  const config = readLlama({ ...withDefaults(raw, defaults), attention_bias: false, mlp_bias: false });
   return { ...config, family: "qwen2", hasQkvBias: true, windows: readWindows(raw, config.numLayers) };
 }
 
