@@ -5,7 +5,8 @@
 import type { AdapterLayout } from "../model/adapter-layout.ts";
 import { HAS_ADAPTERS, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
-import type { AdapterRow } from "./adapter-cache.ts";
+import { type AdapterRow, zeroRow } from "./adapter-row.ts";
+import { LowRankFeeds } from "./low-rank-feeds.ts";
 
 type Feeds = Record<string, RuntimeTensor>;
 
@@ -23,6 +24,9 @@ export class AdapterFeeds {
   #lastRows: readonly (AdapterRow | null)[] | null = null;
   #lastFeeds: Feeds = {};
   readonly #zeroRow: AdapterRow;
+  /** Each keeps what it wrote, so a prefill between two decode steps disturbs nothing. */
+  readonly #singleLowRank: LowRankFeeds;
+  readonly #batchLowRank: LowRankFeeds;
 
   constructor(layout: AdapterLayout) {
     this.#layout = layout;
@@ -30,20 +34,15 @@ export class AdapterFeeds {
       const ports = groupPorts(one);
       return { gainsPort: ports.gains.name, scalePort: ports.scale.name, k: one.k, dOut: one.group.dOut };
     });
-    const zeros = (sizes: readonly number[]): Float32Array[] => sizes.map((size) => new Float32Array(size));
-    this.#zeroRow = {
-      generation: "",
-      gains: zeros(this.#groups.map((group) => group.k)),
-      scales: zeros(this.#groups.map((group) => group.dOut)),
-      routed: null,
-      bytes: 0,
-    };
+    this.#zeroRow = zeroRow(layout);
+    this.#singleLowRank = new LowRankFeeds(layout.lowRank);
+    this.#batchLowRank = new LowRankFeeds(layout.lowRank);
   }
 
   /** Feeds of a step of one sequence. */
   single(adapter: AdapterRow | null): Feeds {
     const row = adapter ?? this.#zeroRow;
-    const feeds = this.#common([adapter]);
+    const feeds = { ...this.#common([adapter]), ...this.#singleLowRank.batch([adapter]) };
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = runtimeTensor("float32", row.gains[i]!, [1, k]); // one array a group
       feeds[scalePort] = runtimeTensor("float32", row.scales[i]!, [1, dOut]);
@@ -59,7 +58,7 @@ export class AdapterFeeds {
     rows.forEach((row, at) => {
       if (this.#held[at] !== row) this.#write(at, row);
     });
-    const feeds = this.#common(rows);
+    const feeds = { ...this.#common(rows), ...this.#batchLowRank.batch(rows) };
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = runtimeTensor("float32", this.#gains[i]!.subarray(0, rows.length * k), [rows.length, k]);
       feeds[scalePort] = runtimeTensor("float32", this.#scales[i]!.subarray(0, rows.length * dOut), [
@@ -102,8 +101,8 @@ export class AdapterFeeds {
       if (!row?.routed) return;
       const own = row.routed.numHeads;
       heads.set(row.routed.heads, at * n * totalK);
-      for (let i = 0; i < totalK; i++)
-        routers.set(row.routed.routers.subarray(i * own, (i + 1) * own), (at * totalK + i) * n);
+      if (own === n) routers.set(row.routed.routers, at * totalK * n);
+      else spread(row.routed.routers, own, routers, at * totalK * n, n);
       mask.fill(-Infinity, at * n + own, (at + 1) * n);
     });
     return {
@@ -114,4 +113,10 @@ export class AdapterFeeds {
       [HEAD_MASK.name]: runtimeTensor("float32", mask, [numRows, 1, n]),
     };
   }
+}
+
+/** Writes rows of `width` values from `at` on as rows of `targetWidth`. */
+function spread(rows: Float32Array, width: number, target: Float32Array, at: number, targetWidth: number): void {
+  for (let row = 0; row * width < rows.length; row++)
+    for (let i = 0; i < width; i++) target[at + row * targetWidth + i] = rows[row * width + i]!; // bounded by the loops
 }

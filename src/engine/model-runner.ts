@@ -4,8 +4,10 @@
  */
 import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH, logitsPort } from "../model/ports.ts";
 import { type RuntimeTensor, type Session, runtimeTensor } from "../runtime/ort.ts";
-import type { AdapterRow, ReadyAdapters } from "./adapter-cache.ts";
+import type { AdapterContents } from "../store/adapter-contents.ts";
+import type { ReadyAdapters } from "./adapter-cache.ts";
 import type { AdapterFeeds } from "./adapter-feeds.ts";
+import type { AdapterRow } from "./adapter-row.ts";
 import type { BatchSlots } from "./kv-slots.ts";
 import type { DecodeRow, ModelRunner, PrefillStep, ReadyAdapter } from "./runner.ts";
 
@@ -14,6 +16,8 @@ export interface RunnerParts {
   readonly kv: BatchSlots;
   /** null: a merged engine. */
   readonly adapters: ReadyAdapters | null;
+  /** Where `adapters` reads from; closed with the runner. */
+  readonly contents?: Pick<AdapterContents, "close"> | null;
   /** null: the graph has no adapter inputs. */
   readonly feeds: AdapterFeeds | null;
   readonly vocabSize: number;
@@ -32,6 +36,7 @@ export class SessionRunner implements ModelRunner {
   readonly adapters: ReadyAdapters | null;
   readonly #session: Session;
   readonly #feeds: AdapterFeeds | null;
+  readonly #contents: Pick<AdapterContents, "close"> | null;
   readonly #takesPositions: boolean;
   /** Fetched logits land here; grows to the largest step seen. */
   #logits = new Float32Array(0);
@@ -41,6 +46,7 @@ export class SessionRunner implements ModelRunner {
     this.kv = parts.kv;
     this.adapters = parts.adapters;
     this.#feeds = parts.feeds;
+    this.#contents = parts.contents ?? null;
     this.vocabSize = parts.vocabSize;
     this.maxModelLen = parts.maxModelLen;
     this.#takesPositions = parts.session.inputNames.includes(POSITION_IDS.name);
@@ -118,6 +124,7 @@ export class SessionRunner implements ModelRunner {
 
   async close(): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
+    await this.#contents?.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Opens the model of an engine process: base directory → session, KV rows, adapters. */
 import { join } from "node:path";
-import { type Base, SERVE_GRAPH_FILE, openBase } from "../base/base.ts";
+import { SERVE_GRAPH_FILE, openBase } from "../base/base.ts";
 import type { Manifest } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
 import { openSession } from "../runtime/ort.ts";
@@ -19,24 +19,22 @@ export async function openRunner(
 ): Promise<ModelRunner & { readonly isBatchInvariant: boolean }> {
   if (options.device !== "cpu")
     throw new AppError("usage", `--device ${options.device} is not supported yet; this version runs on cpu.`);
-  const base = await openBase(options.baseDir);
+  await using base = await openBase(options.baseDir);
   const { config } = base.manifest;
   const rowMultiple = options.requiresBatchInvariance ? rowMultipleOf(base.manifest) : 1;
   const kv = new BatchSlots(config, { maxBytes: options.kvCacheBytes, rowMultiple });
-  const maxModelLen = Math.min(options.maxModelLen ?? config.maxPositions, config.maxPositions, kv.maxLength());
-  if (maxModelLen < 1)
-    throw new AppError(
-      "insufficient_memory",
-      `--kv-cache-bytes ${options.kvCacheBytes} holds not even one short sequence of this model. Raise it.`,
-    );
+  const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
   const session = await openSession(join(options.baseDir, SERVE_GRAPH_FILE), {
     device: options.device,
     numThreads: options.numThreads,
   });
-  const adapters = options.takesAdapters ? openAdapters(base, options) : null;
-  const feeds = base.layout.groups.length > 0 ? new AdapterFeeds(base.layout) : null;
-  const runner = new SessionRunner({ session, kv, adapters, feeds, vocabSize: config.vocabSize, maxModelLen });
-  await base[Symbol.asyncDispose]();
+  const contents = options.takesAdapters ? openAdapterContents(options.storeDir) : null;
+  const { layout, signature } = base;
+  const limits = { maxBytes: options.adapterCacheBytes, maxLiveRank: options.maxLiveRank };
+  const adapters = contents && new ReadyAdapters(layout, signature, contents, limits);
+  const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
+  const { vocabSize } = config;
+  const runner = new SessionRunner({ session, kv, adapters, contents, feeds, vocabSize, maxModelLen });
   return Object.assign(runner, { isBatchInvariant: await isBatchInvariant(runner, options.maxNumSeqs) });
 }
 
@@ -48,11 +46,22 @@ export function rowMultipleOf(manifest: Manifest): number {
   return manifest.blockSize === null ? 1 : 2;
 }
 
-function openAdapters(base: Base, options: EngineOptions): ReadyAdapters {
-  return new ReadyAdapters(
-    base.layout,
-    base.signature,
-    openAdapterContents(options.storeDir),
-    options.adapterCacheBytes,
+/**
+ * Most tokens of a sequence: what was asked for, or the model's length as far as one row of it fits into the cache.
+ * @throws {AppError} usage, insufficient_memory: what was asked for is never shortened in silence
+ */
+export function modelLengthOf(
+  options: Pick<EngineOptions, "maxModelLen" | "kvCacheBytes">,
+  maxPositions: number,
+  maxRowLength: number,
+): number {
+  const { maxModelLen: wanted, kvCacheBytes } = options;
+  if (wanted !== null && wanted > maxPositions)
+    throw new AppError("usage", `--max-model-len ${wanted}: the model has ${maxPositions} positions. Ask for no more.`);
+  const length = Math.min(wanted ?? maxPositions, maxRowLength);
+  if (length >= (wanted ?? 1)) return length;
+  throw new AppError(
+    "insufficient_memory",
+    `--kv-cache-bytes ${kvCacheBytes} holds ${maxRowLength} tokens of one sequence of this model, wanted ${wanted ?? "at least a short one"}. Raise it${wanted === null ? "" : " or lower --max-model-len"}.`,
   );
 }
