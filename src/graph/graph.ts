@@ -50,14 +50,19 @@ export class GraphError extends Error {
   }
 }
 
+const PLACE = /([\w.-]+\.[jt]s:\d+)/;
+
 /** The innermost stack frame outside `ops/` and this file: where the model's code called an operation. */
 function callSite(): string {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 20;
   const lines = (new Error().stack ?? "").split("\n").slice(1);
   Error.stackTraceLimit = stackTraceLimit;
-  const outside = lines.find((line) => !/\/graph\/(ops\/[\w-]+|graph)\.[jt]s/.test(line));
-  return /([\w.-]+\.[jt]s:\d+)/.exec(outside ?? "")?.[1] ?? "unknown";
+  // Frames without a file are the language's own, such as `Array.map`.
+  const places = lines
+    .filter((line) => !/\/graph\/(ops\/[\w-]+|graph)\.[jt]s/.test(line))
+    .map((line) => PLACE.exec(line)?.[1]);
+  return places.find((place) => place !== undefined) ?? "unknown";
 }
 
 export class Graph {
@@ -92,9 +97,10 @@ export class Graph {
     return value;
   }
 
-  /** A small tensor written into the model itself; equal int64 and float32 constants are shared. */
-  constant(dtype: "float32" | "int64" | "bool", shape: readonly number[], values: readonly number[]): Var {
-    const key = `${dtype}[${shape.join(",")}]${values.join(",")}`;
+  /** A small tensor written into the model itself; equal constants are shared. */
+  constant(dtype: "float32" | "float64" | "int64" | "bool", shape: readonly number[], values: readonly number[]): Var {
+    const texts = values.map((value) => (Object.is(value, -0) ? "-0" : String(value)));
+    const key = `${dtype}[${shape.join(",")}]${texts.join(",")}`;
     const known = this.#scalars.get(key) ?? this.parent?.constantNamed(key);
     if (known) return known;
     const data =
@@ -102,7 +108,9 @@ export class Graph {
         ? BigInt64Array.from(values, BigInt)
         : dtype === "bool"
           ? Uint8Array.from(values)
-          : Float32Array.from(values);
+          : dtype === "float64"
+            ? Float64Array.from(values)
+            : Float32Array.from(values);
     const value = this.weight(this.#fresh("const"), dtype, shape, {
       kind: "inline",
       tensor: hostTensor(dtype, shape, data),
@@ -119,7 +127,16 @@ export class Graph {
   /** A value of a surrounding graph as this branch sees it: operations on it land in the branch. */
   capture(value: Var): Var {
     if (!isInside(this, value.graph)) throw new GraphError(`graph ${this.name} does not see ${value.name}`);
-    return { ...value, graph: this, producer: null };
+    // The name is looked up: the value may still get its public one.
+    return {
+      graph: this,
+      get name() {
+        return value.name;
+      },
+      dtype: value.dtype,
+      shape: value.shape,
+      producer: null,
+    };
   }
 
   /** Marks a value as a result, under the name it is fetched by. A value gets its name here unless it has one already. */
@@ -159,6 +176,13 @@ export class Graph {
     node.outputs = results.map(({ dtype, shape, name }) => this.#value(name ?? this.#fresh(op), dtype, shape, node));
     this.nodes.push(node);
     return node.outputs;
+  }
+
+  /** One more result of a node of this graph: an optional output that nobody wanted when the node was built. */
+  addOutput(node: Node, dtype: DType, shape: Shape): Var {
+    const value = this.#value(this.#fresh(node.op), dtype, shape, node);
+    (node as { outputs: readonly Var[] }).outputs = [...node.outputs, value];
+    return value;
   }
 
   #value(name: string, dtype: DType, shape: Shape, producer: Node | null): Var {
