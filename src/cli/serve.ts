@@ -195,6 +195,7 @@ function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): 
     maxModelLen: config.maxModelLen,
     kvCacheBytes: config.kvCacheBytes ?? Math.floor(freemem() / 4),
     adapterCacheBytes: config.adapterCacheBytes,
+    maxLiveRank: config.maxLiveRank,
     maxQueue: config.maxQueue,
     maxQueueTokens: config.maxQueueTokens,
     usesPrefixCache: !config.noPrefixCache,

@@ -38,7 +38,7 @@ export class ReadyAdapters implements AdapterCache {
     this.#contents = contents;
     this.#limits = limits;
     // The LRU knows no size of 0, which here means that nothing is kept.
-    this.#ready = new LRUCache({ maxSize: Math.max(1, maxBytes), sizeCalculation: (row) => row.bytes });
+    this.#ready = new LRUCache({ maxSize: Math.max(1, limits.maxBytes), sizeCalculation: (row) => row.bytes });
   }
 
   get(ref: AdapterRef): AdapterRow {

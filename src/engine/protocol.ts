@@ -113,6 +113,8 @@ export interface EngineOptions {
   readonly maxModelLen: number | null;
   readonly kvCacheBytes: number;
   readonly adapterCacheBytes: number;
+  /** Highest rank of SARA and LoRA targets that is served live. */
+  readonly maxLiveRank: number;
   readonly maxQueue: number;
   readonly maxQueueTokens: number;
   readonly usesPrefixCache: boolean;

@@ -1,4 +1,4 @@
-/** Mo-SARA rows of the serving graph against PyTorch, on every training fixture that the engine serves. */
+/** Rows of the serving graph against PyTorch, for every method, on every training fixture that makes an adapter. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";
@@ -28,7 +28,7 @@ async function atPoint(adapter: Adapter, file: string): Promise<Adapter> {
   return { ...adapter, targets };
 }
 
-const adapters = [...(await fixtureAdapters())].filter(([, adapter]) => adapter.method === "mo-sara");
+const adapters = [...(await fixtureAdapters())];
 
 describe.each(adapters)("%s", (slug, adapter) => {
   it.each(["init", "point"])("gives PyTorch's logits at its %s", async (point) => {

@@ -1,36 +1,24 @@
 /** The laws of the engine on real graphs: isolation to the bit, cached = full, chunked = whole, zero adapter = bare base. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { expectedTensors, type Adapter, type RouterKind } from "../../src/adapter/adapter.ts";
 import type { WeightKind } from "../../src/base/manifest.ts";
-import type { AdapterRow } from "../../src/engine/adapter-cache.ts";
-import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
-import { parseModelConfig } from "../../src/model/families.ts";
-import { requiredTensors } from "../../src/model/required-tensors.ts";
+import { allLinears } from "../../src/model/linears.ts";
+import type { AdapterRow } from "../../src/engine/adapter-row.ts";
 import { type HostTensor, numElements } from "../../src/tensor/host-tensor.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { builtBase } from "../helpers/bases.ts";
+import { noise, writeCheckpoint } from "../helpers/checkpoints.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
 import { freshId, openTestRunner, type TestRunner } from "../helpers/runner.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-laws-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** A repeatable stream of numbers in [−1, 1). */
-function noise(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  };
-}
-
 /** A random checkpoint of a real model's width (896, 14/2 heads of 64, MLP 4864), two layers. */
-async function wideCheckpoint(): Promise<string> {
-  const dir = join(scratch, "wide");
-  mkdirSync(dir);
+function wideCheckpoint(): Promise<string> {
   const raw = {
     model_type: "qwen2",
     architectures: ["Qwen2ForCausalLM"],
@@ -44,20 +32,29 @@ async function wideCheckpoint(): Promise<string> {
     tie_word_embeddings: true,
     eos_token_id: 0,
   };
-  writeFileSync(join(dir, "config.json"), JSON.stringify(raw));
-  const next = noise(11);
-  const tensors = requiredTensors(parseModelConfig(raw), false);
-  await writeSafetensors(
-    join(dir, "model.safetensors"),
-    tensors.map(({ name, shape }) => ({ name, shape, dtype: "float32" as const })),
-    async (name) => {
-      const shape = tensors.find((tensor) => tensor.name === name)!.shape; // asked for by its own name
-      const scale = name.includes("norm") ? 0 : 0.05;
-      const data = Float32Array.from({ length: numElements(shape) }, () => next() * scale + (scale === 0 ? 1 : 0));
-      return { dtype: "float32", shape, data };
-    },
-  );
-  return dir;
+  return writeCheckpoint(join(scratch, "wide"), raw, { scale: 0.05 });
+}
+
+/**
+ * A random checkpoint whose sizes no kernel likes: heads of 20 (padded to 24), 3 heads on 1, no width a multiple of a block, and a
+ * context that is no multiple of the cache's steps.
+ */
+function oddCheckpoint(): Promise<string> {
+  const raw = {
+    model_type: "llama",
+    architectures: ["LlamaForCausalLM"],
+    hidden_size: 60,
+    intermediate_size: 100,
+    num_hidden_layers: 2,
+    num_attention_heads: 3,
+    num_key_value_heads: 1,
+    head_dim: 20,
+    vocab_size: 97,
+    max_position_embeddings: 100,
+    tie_word_embeddings: false,
+    eos_token_id: 0,
+  };
+  return writeCheckpoint(join(scratch, "odd"), raw);
 }
 
 /** An adapter with random numbers on all targets of the runner's base. */
@@ -130,12 +127,38 @@ function promptOf(index: number, vocabSize: number): number[] {
   return Array.from({ length }, (_, i) => (3 + i * 31 + index * 17) % vocabSize);
 }
 
-/** Adapters of sixteen neighbours: none, one head, and both routers with different numbers of heads. */
+/** A SARA or LoRA adapter with random numbers on the first `count` linear layers, so that groups are touched in part. */
+function randomLowRank(
+  test: TestRunner,
+  seed: number,
+  method: "sara" | "lora",
+  rank: number,
+  count: number,
+): AdapterRow {
+  const next = noise(seed);
+  const targets = allLinears(test.manifest.config)
+    .slice(0, count)
+    .map(({ name, dIn, dOut }) => {
+      const shapes = Object.entries(expectedTensors(method, "none", 1, { dIn, dOut, k: rank }));
+      const tensors = shapes.map(([key, shape]): [string, HostTensor] => {
+        const data = Float32Array.from({ length: numElements(shape) }, () => next() * 0.3);
+        return [key, { dtype: "float32", shape, data }];
+      });
+      const scale = method === "lora" ? { scale: 0.5 } : {};
+      return { name, dIn, dOut, k: rank, ...scale, tensors: Object.fromEntries(tensors) };
+    });
+  const adapter: Adapter = { method, baseId: test.manifest.baseId, heads: 1, router: "none", targets, card: {} };
+  return test.ready(adapter, `${method}-${seed}`);
+}
+
+/** Adapters of seventeen neighbours: none, one head, both routers with different numbers of heads, low rank of several ranks. */
 function neighbours(test: TestRunner): (AdapterRow | null)[] {
   return Array.from({ length: 17 }, (_, i) => {
-    if (i % 4 === 3) return null;
-    if (i % 4 === 1) return randomAdapter(test, 100 + i, 2 + (i % 5), "rank1");
-    return i % 4 === 2 ? randomAdapter(test, 100 + i, 3 + (i % 7), "full") : randomAdapter(test, 100 + i);
+    if (i % 6 === 3) return null;
+    if (i % 6 === 1) return randomAdapter(test, 100 + i, 2 + (i % 5), "rank1");
+    if (i % 6 === 2) return randomAdapter(test, 100 + i, 3 + (i % 7), "full");
+    if (i % 6 === 4) return randomLowRank(test, 100 + i, "sara", 3 + i, 5);
+    return i % 6 === 5 ? randomLowRank(test, 100 + i, "lora", i === 5 ? 4 : 20, 9) : randomAdapter(test, 100 + i);
   });
 }
 
@@ -144,6 +167,7 @@ const checkpoints = new Map<string, Promise<string>>([
     .filter((name) => ["llama", "qwen2"].includes(modelType(join(fixturesDir("models"), name))))
     .map((name) => [name, Promise.resolve(join(fixturesDir("models"), name))] as const),
   ["896 wide", wideCheckpoint()],
+  ["heads of 20, widths 60 and 100", oddCheckpoint()],
 ]);
 
 function modelType(dir: string): string {
@@ -219,7 +243,12 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
     await using test = await openTestRunner(await base(format));
     const V = test.runner.vocabSize;
     const ids = Array.from({ length: 100 }, (_, i) => (7 + i * 13) % V);
-    for (const adapter of [null, randomAdapter(test, 8), randomAdapter(test, 9, 4, "full")]) {
+    for (const adapter of [
+      null,
+      randomAdapter(test, 8),
+      randomAdapter(test, 9, 4, "full"),
+      randomLowRank(test, 10, "lora", 8, 7),
+    ]) {
       const whole = await test.score(ids, { adapter, chunk: 100 });
       expectSame(await test.score(ids, { adapter }), whole, format.weights, "chunked");
       const decoded = await teacherForced(test, ids, 60, adapter);

@@ -30,6 +30,7 @@ function engineOptions(base: ToyBase): EngineOptions {
     maxModelLen: null,
     kvCacheBytes: 0,
     adapterCacheBytes: 0,
+    maxLiveRank: 64,
     maxQueue: 100,
     maxQueueTokens: 100_000,
     usesPrefixCache: false,

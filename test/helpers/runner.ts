@@ -1,7 +1,7 @@
 /** An engine's model runner on a base, without a process, for tests of the graph and the laws. */
 import { openBase } from "../../src/base/base.ts";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
-import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-cache.ts";
+import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-row.ts";
 import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
 import { SessionRunner } from "../../src/engine/model-runner.ts";
