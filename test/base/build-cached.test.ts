@@ -52,6 +52,13 @@ describe("a cached build", () => {
       expect(again).toEqual({ path: first.path, hasBuilt: false });
   });
 
+  it("is one directory, whoever builds it at the same time", async () => {
+    const all = await Promise.all(Array.from({ length: 4 }, () => build(checkpoint)));
+    expect(new Set(all.map((one) => one.path)).size).toBe(1);
+    expect(readdirSync(join(dir, "cache"))).toHaveLength(1);
+    expect((await readManifest(all[0]!.path)).weights).toBe("float32"); // four of them
+  });
+
   it("is another one for other flags or another content", async () => {
     const paths = new Set([
       (await build(checkpoint)).path,
