@@ -94,7 +94,7 @@ class Traffic {
 
   /** One step as the model runner makes it, its padding row's write included. */
   decode(): void {
-    for (const one of [...this.sequences]) if (one.isDecoding && one.length === one.reserved) this.release(one);
+    for (const one of this.sequences.slice()) if (one.isDecoding && one.length === one.reserved) this.release(one);
     const ids = this.kv.decodingIds();
     if (ids.length === 0) return;
     const numRows = this.kv.paddedRows(ids.length);
@@ -173,7 +173,7 @@ describe("random traffic", () => {
             }
             traffic.check();
           }
-          for (const one of [...traffic.sequences]) traffic.release(one);
+          for (const one of traffic.sequences.slice()) traffic.release(one);
           traffic.check();
         },
       ),

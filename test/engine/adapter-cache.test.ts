@@ -1,0 +1,135 @@
+/** Ready adapters: kept within bytes, the longest unused go first, and nothing but a fitting adapter gets in. */
+import { describe, expect, it } from "vitest";
+import type { Adapter, BaseSignature } from "../../src/adapter/adapter.ts";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
+import { openBase } from "../../src/base/base.ts";
+import { ReadyAdapters } from "../../src/engine/adapter-cache.ts";
+import type { AdapterLayout } from "../../src/model/adapter-layout.ts";
+import { idOf, madeUpAdapter } from "../helpers/adapters.ts";
+import { builtBase } from "../helpers/bases.ts";
+import { fixturesDir } from "../helpers/fixtures.ts";
+import { join } from "node:path";
+
+const baseDir = await builtBase(join(fixturesDir("training"), "base"));
+
+async function opened(): Promise<{ signature: BaseSignature; layout: AdapterLayout }> {
+  await using base = await openBase(baseDir);
+  return { signature: base.signature, layout: base.layout };
+}
+const { signature, layout } = await opened();
+
+/** An adapter that fits the base, on its first target. */
+function fitting(seed: number, changes: Partial<Adapter> = {}): Adapter {
+  const [name, linear] = [...signature.linears].find(([, one]) => one.basisId !== undefined)!; // a base with targets
+  const { dIn, dOut, k, basisId } = linear;
+  const made = madeUpAdapter({ targetNames: [name], dIn, dOut, k: k!, seed }); // a target has a k
+  return {
+    ...made,
+    baseId: signature.baseId,
+    targets: made.targets.map((target) => ({ ...target, basisId: basisId! })), // and an id
+    ...changes,
+  };
+}
+
+class Contents {
+  readonly #files = new Map<string, Uint8Array>();
+  numReads = 0;
+
+  put(adapter: Adapter): string {
+    const bytes = encodeAdapter(adapter);
+    const generation = idOf(Buffer.from(bytes).toString("base64"));
+    this.#files.set(generation, bytes);
+    return generation;
+  }
+
+  read(generation: string): Uint8Array | undefined {
+    this.numReads++;
+    return this.#files.get(generation);
+  }
+}
+
+const cacheOf = (contents: Contents, maxBytes: number): ReadyAdapters =>
+  new ReadyAdapters(layout, signature, contents, { maxBytes, maxLiveRank: 64 });
+
+describe("the cache of ready adapters", () => {
+  it("reads a generation once, and counts hits and misses since it was asked", () => {
+    const contents = new Contents();
+    const generation = contents.put(fitting(1));
+    const cache = cacheOf(contents, 2 ** 30);
+    const row = cache.get({ generation });
+    expect(cache.get({ generation })).toBe(row);
+    expect(row.generation).toBe(generation);
+    expect(contents.numReads).toBe(1);
+    expect(cache.takeStats()).toEqual({ bytes: row.bytes, hits: 1, misses: 1 });
+    expect(cache.takeStats()).toMatchObject({ hits: 0, misses: 0 });
+  });
+
+  it("holds no more than its bytes, and drops what was not used for longest", () => {
+    const contents = new Contents();
+    const generations = [1, 2, 3, 4].map((seed) => contents.put(fitting(seed)));
+    const size = cacheOf(contents, 2 ** 30).get({ generation: generations[0]! }).bytes; // four of them
+    const cache = cacheOf(contents, 3 * size + size / 2);
+    const get = (i: number) => cache.get({ generation: generations[i]! }); // as above
+    const kept = [get(0), get(1), get(2)];
+    get(0);
+    get(3);
+    expect(cache.takeStats().bytes).toBe(3 * size);
+    expect(get(0)).toBe(kept[0]);
+    expect(get(2)).toBe(kept[2]);
+    expect(get(1)).not.toBe(kept[1]);
+    expect(get(1)).toEqual(kept[1]);
+    expect(cache.takeStats().bytes).toBeLessThanOrEqual(3.5 * size);
+  });
+
+  it.each([0, 1, 100])("serves what does not fit into %i bytes without keeping it", (maxBytes) => {
+    const contents = new Contents();
+    const generation = contents.put(fitting(1));
+    const cache = cacheOf(contents, maxBytes);
+    expect(cache.get({ generation })).toEqual(cache.get({ generation }));
+    expect(contents.numReads).toBe(2);
+    expect(cache.takeStats()).toEqual({ bytes: 0, hits: 0, misses: 2 });
+  });
+
+  it("forgets a dropped generation and its bytes", () => {
+    const contents = new Contents();
+    const generation = contents.put(fitting(1));
+    const cache = cacheOf(contents, 2 ** 30);
+    cache.get({ generation });
+    cache.drop(generation);
+    expect(cache.takeStats().bytes).toBe(0);
+    cache.get({ generation });
+    expect(contents.numReads).toBe(2);
+  });
+
+  it("takes an inline adapter's bytes from the request, not from the store", () => {
+    const contents = new Contents();
+    const adapter = fitting(9);
+    const row = cacheOf(contents, 2 ** 30).get({ generation: "inline", inlineBytes: encodeAdapter(adapter) });
+    expect(contents.numReads).toBe(0);
+    expect(row.gains.some((values) => values.some((value) => value !== 0))).toBe(true);
+  });
+
+  it("refuses what is gone, what is no adapter, and what does not fit, and keeps none of it", () => {
+    const contents = new Contents();
+    const cache = cacheOf(contents, 2 ** 30);
+    const code = (run: () => unknown): unknown => {
+      try {
+        run();
+      } catch (error) {
+        return (error as { code?: string }).code;
+      }
+      return "none";
+    };
+    const [target] = fitting(1).targets;
+    expect(code(() => cache.get({ generation: "gone" }))).toBe("adapter_not_found");
+    expect(code(() => cache.get({ generation: "bad", inlineBytes: Uint8Array.of(1, 2, 3) }))).toBe("adapter_invalid");
+    const unfit: Partial<Adapter>[] = [
+      { baseId: idOf("another base") },
+      { targets: [{ ...target!, basisId: idOf("another basis") }] }, // it has one
+      { targets: [{ ...target!, name: "layers.99.self_attn.q_proj" }] }, // it has one
+    ];
+    for (const changes of unfit)
+      expect(code(() => cache.get({ generation: contents.put(fitting(1, changes)) }))).toBe("adapter_incompatible");
+    expect(cache.takeStats().bytes).toBe(0);
+  });
+});
