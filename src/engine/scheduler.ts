@@ -15,6 +15,9 @@ export interface SchedulerLimits {
   readonly maxQueueTokens: number;
 }
 
+/** Most prompt tokens between two decode steps, however many prompts there are: bounds what a running row may have to wait. */
+const MAX_TOKENS_BETWEEN_DECODES = 16 * CHUNK_TOKENS;
+
 /** What to run next; a decode step takes every decoding row. */
 export type Plan =
   | { readonly phase: "prefill"; readonly sequence: Sequence; readonly chunk: Chunk }
@@ -30,6 +33,8 @@ export class Scheduler {
   /** Those with prompt left to prefill, in the order of their turns. */
   #prefilling: Sequence[] = [];
   #numPromptTokensSinceDecode = 0;
+  /** Ids whose prompt was completed since the last decode step. */
+  readonly #joinedSinceDecode = new Set<number>();
 
   constructor(limits: SchedulerLimits, kv: KvSlots) {
     this.#limits = limits;
@@ -109,8 +114,9 @@ export class Scheduler {
 
   /**
    * What to run next, or null when nothing can run.
-   * While rows decode, one chunk's worth of prompt tokens at most goes between two of their steps: a long prompt costs them one
-   * chunk of delay a token, several short prompts still join together, and after every decode step a prompt gets its turn.
+   * After every decode step a prompt gets its turn, and a decode step comes after one chunk's worth of prompt tokens; where more
+   * prompts than rows are waiting, after that many times more. So a long prompt costs running rows one chunk of delay a token,
+   * while sixteen requests that come together soon decode together instead of one by one, which would nearly double their steps.
    */
   plan(): Plan | null {
     const decodingIds = this.#kv.decodingIds();
@@ -118,11 +124,19 @@ export class Scheduler {
     if (next !== undefined) {
       const chunk = next.nextChunk();
       const numTokens = this.#numPromptTokensSinceDecode;
-      const isDue = decodingIds.length === 0 || numTokens === 0 || numTokens + chunk.length <= CHUNK_TOKENS;
+      const isDue = decodingIds.length === 0 || numTokens === 0 || numTokens + chunk.length <= this.#maxTokensNow();
       if (isDue) return { phase: "prefill", sequence: next, chunk };
     }
     if (decodingIds.length === 0) return null;
     return { phase: "decode", sequences: decodingIds.map((id) => this.#require(id)) };
+  }
+
+  /** A chunk for each prompt there was after the last decode step, shared among the rows that wait for the next one. */
+  #maxTokensNow(): number {
+    const joined = this.#joinedSinceDecode; // these have just had a token
+    const numDelayed = Math.max(1, this.#kv.decodingIds().length - joined.size);
+    const numChunks = Math.max(1, Math.floor((this.#prefilling.length + joined.size) / numDelayed));
+    return Math.min(numChunks * CHUNK_TOKENS, MAX_TOKENS_BETWEEN_DECODES);
   }
 
   /** Notes that a chunk was prefilled. Prompts take turns chunk by chunk, so a long one does not hold up a short one. */
@@ -135,11 +149,13 @@ export class Scheduler {
 
   noteDecoded(): void {
     this.#numPromptTokensSinceDecode = 0;
+    this.#joinedSinceDecode.clear();
   }
 
   /** Moves a sequence whose prompt is done among the decoding rows. */
   startDecoding(sequence: Sequence): void {
     this.#kv.startDecoding(sequence.id);
+    this.#joinedSinceDecode.add(sequence.id);
   }
 
   /** Forgets a sequence, waiting or running, and frees its row. */
@@ -147,6 +163,7 @@ export class Scheduler {
     this.#all.delete(sequence.id);
     this.#waiting.remove(sequence);
     if (!this.#running.delete(sequence.id)) return;
+    this.#joinedSinceDecode.delete(sequence.id);
     this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
     this.#kv.release(sequence.id);
   }

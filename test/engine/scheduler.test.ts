@@ -187,19 +187,72 @@ describe("the rhythm of steps", () => {
     ]);
   });
 
-  it("joins short prompts that together make no more than one chunk", () => {
-    const scheduler = makeScheduler();
+  it("joins short prompts that together make no more than one chunk, whoever decodes", () => {
+    const scheduler = makeScheduler({ maxNumSeqs: 8 });
     for (const id of [1, 2, 3, 4]) scheduler.add(makeSequence(id, 20));
     admitAll(scheduler);
-    const steps = Array.from({ length: 6 }, () => runStep(scheduler));
+    const steps = Array.from({ length: 5 }, () => runStep(scheduler));
+    for (const id of [5, 6, 7, 8]) scheduler.add(makeSequence(id, 20));
+    admitAll(scheduler);
+    for (let i = 0; i < 6; i++) steps.push(runStep(scheduler));
     expect(steps).toEqual([
       "prefill 1 0+20",
       "prefill 2 0+20",
       "prefill 3 0+20",
-      "decode 1,2,3",
       "prefill 4 0+20",
       "decode 1,2,3,4",
+      "prefill 5 0+20",
+      "prefill 6 0+20",
+      "prefill 7 0+20",
+      "decode 1,2,3,4,5,6,7",
+      "prefill 8 0+20",
+      "decode 1,2,3,4,5,6,7,8",
     ]);
+  });
+
+  // Sixteen prompts of 40 tokens used to join one by one, each after a decode step of those before it.
+  it.each([1, 40, 64, 65, 128, 300])(
+    "needs few more decode steps for sixteen prompts of %i tokens than for one",
+    (numPrompt) => {
+      const numTokens = 64;
+      for (const numEarly of [1, 16]) {
+        const scheduler = makeScheduler({ maxNumSeqs: 16 }, 8192);
+        const left = new Map<number, number>();
+        const add = (id: number): void => {
+          scheduler.add(makeSequence(id, numPrompt));
+          left.set(id, numTokens - 1); // the first one comes of the prefill
+        };
+        for (let id = 0; id < numEarly; id++) add(id);
+        let numDecodeSteps = 0;
+        while (left.size < 16 || [...left.values()].some((count) => count > 0)) {
+          admitAll(scheduler);
+          const plan = scheduler.plan();
+          runStep(scheduler);
+          if (plan?.phase !== "decode") continue;
+          if (++numDecodeSteps === 2) for (let id = numEarly; id < 16; id++) add(id);
+          for (const sequence of plan.sequences) {
+            left.set(sequence.id, left.get(sequence.id)! - 1); // set on arrival
+            if (left.get(sequence.id) === 0) scheduler.remove(sequence);
+          }
+        }
+        expect(numDecodeSteps, `${numEarly} of them first`).toBeLessThanOrEqual(1.2 * (numTokens - 1));
+      }
+    },
+  );
+
+  it("never puts more than 1024 prompt tokens between two decode steps", () => {
+    const scheduler = makeScheduler({ maxNumSeqs: 64 }, 2 ** 20);
+    scheduler.add(makeSequence(0, 1));
+    admitAll(scheduler);
+    runStep(scheduler);
+    for (let id = 1; id < 64; id++) scheduler.add(makeSequence(id, 1000));
+    admitAll(scheduler);
+    let numTokens = 0;
+    for (let plan = scheduler.plan(); plan?.phase === "prefill"; plan = scheduler.plan()) {
+      numTokens += plan.chunk.length;
+      runStep(scheduler);
+    }
+    expect(numTokens).toBe(1024 - 64); // the prompt of one token has taken a part of the first chunk
   });
 
   it("does not hold up a short prompt behind a long one", () => {
@@ -239,7 +292,7 @@ describe("the rhythm of steps", () => {
             const name = runStep(scheduler);
             if (plan?.phase === "prefill") {
               if (isAnyDecoding && numTokensSinceDecode > 0)
-                expect(numTokensSinceDecode + plan.chunk.length).toBeLessThanOrEqual(64);
+                expect(numTokensSinceDecode + plan.chunk.length).toBeLessThanOrEqual(64 * 3); // a chunk for each row
               numTokensSinceDecode += plan.chunk.length;
             } else if (plan?.phase === "decode") {
               numTokensSinceDecode = 0;
