@@ -32,6 +32,7 @@ export const ERROR_CODES = [
   "checkpoint_invalid",
   "checkpoint_unsupported",
   "base_invalid",
+  "data_invalid",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -19,18 +19,20 @@ const TABLE: ImportTable = {
   graph: ["tensor", "formats"],
   autodiff: ["graph", "tensor"],
   adapter: ["formats", "graph", "tensor"],
-  model: ["adapter", "graph", "formats", "tensor"],
+  model: ["adapter", "autodiff", "graph", "formats", "tensor"],
   base: ["model", "linalg", "runtime", "formats", "tensor", "adapter", "graph"],
   store: ["adapter", "formats"],
   tokenizer: [],
+  data: ["tokenizer"],
+  eval: ["engine/engine.ts", "data", "tokenizer", "tensor"],
   engine: ["runtime", "base", "adapter", "store", "model/ports.ts", "model/adapter-layout.ts", "tensor"],
-  train: ["autodiff", "base", "model", "graph", "runtime", "adapter", "tokenizer", "tensor"],
+  train: ["autodiff", "base", "model", "graph", "runtime", "adapter", "tokenizer", "data", "tensor"],
   http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics.ts", "type config.ts"],
   web: [],
   cli: ["*"],
   "main.ts": ["*"],
   scripts: ["*", "-http"],
-  "load-tests": ["engine/engine.ts", "adapter", "formats", "tensor"],
+  "load-tests": ["engine", "base", "model", "store", "adapter", "formats", "tensor"],
 };
 
 function sourcesOf(...folders: string[]): Map<string, string> {

@@ -32,6 +32,7 @@ const STATUS = {
   checkpoint_invalid: 500,
   checkpoint_unsupported: 500,
   base_invalid: 500,
+  data_invalid: 500,
 } as const satisfies Record<ErrorCode, number>;
 
 /** The body of an error response, and of the last event of a stream that failed. */

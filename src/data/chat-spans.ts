@@ -1,0 +1,126 @@
+/**
+ * Which tokens of a conversation are the assistant's own: its turns with their end-of-turn tokens, without the headers that the
+ * template writes before them. Found by rendering, since no template says it: the conversation up to a turn gives where the turn
+ * begins, the conversation with that one message changed gives where it ends. Source: interface.md §1, "Ids of an example".
+ */
+import type { ChatMessage } from "../tokenizer/chat-message.ts";
+import type { ChatTemplate } from "../tokenizer/chat-template.ts";
+import { type RenderedChat, renderChat } from "../tokenizer/chat.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** Ids of a whole conversation, and which of them are the assistant's (1) or not (0). */
+export interface ChatIds {
+  readonly ids: readonly number[];
+  readonly isAssistant: Uint8Array;
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** @param endIds tokens that end a generation. @throws {AppError} invalid_request where the template refuses the conversation. */
+export function encodeChatSpans(
+  tokenizer: Tokenizer,
+  template: ChatTemplate | undefined,
+  messages: readonly ChatMessage[],
+  endIds: ReadonlySet<number>,
+): ChatIds {
+  const render: Render = (part, addGenerationPrompt) => renderChat(tokenizer, template, part, { addGenerationPrompt });
+  const whole = render(messages, false);
+  const ids = whole.encode(whole.text);
+  const isAssistant = new Uint8Array(ids.length);
+  messages.forEach(({ role }, i) => {
+    if (role !== "assistant") return;
+    const span = turnSpan(whole.text, messages, i, render);
+    const from = tokensBefore(whole, ids, span.start).stable;
+    const { stable, straddles } = tokensBefore(whole, ids, span.end);
+    const to = endOfTurn(tokenizer, ids, straddles ? stable + 1 : stable, endIds);
+    isAssistant.fill(1, from, Math.max(from, to));
+  });
+  return { ids, isAssistant };
+}
+
+type Render = (part: readonly ChatMessage[], addGenerationPrompt: boolean) => RenderedChat;
+
+/** Where the turn of message `index` stands in the whole text; what follows it there is the template's. */
+function turnSpan(text: string, messages: readonly ChatMessage[], index: number, render: Render): Span {
+  const changed = changedSpan(text, messages, index, render);
+  // What the server would send before this turn is the best witness of where it begins; some templates cannot render it.
+  const header = index === 0 ? undefined : tryRender(() => render(messages.slice(0, index), true).text);
+  const start = header !== undefined && text.startsWith(header) ? header.length : changed.start;
+  return { start, end: Math.max(start, changed.end) };
+}
+
+/** What of the text changes with the message. */
+function changedSpan(text: string, messages: readonly ChatMessage[], index: number, render: Render): Span {
+  const mark = unusedCharacter(text);
+  const changed = messages.map((message, i) => (i === index ? { role: message.role, content: mark } : message));
+  const other = tryRender(() => render(changed, false).text);
+  if (other === undefined) {
+    // The template needs this very message, say for the tool result that follows it: then where it ends, rendered up to it.
+    const upTo = render(messages.slice(0, index + 1), false).text;
+    const before = render(messages.slice(0, index), false).text;
+    return { start: commonPrefix(text, before), end: commonPrefix(text, upTo.trimEnd()) };
+  }
+  const start = commonPrefix(text, other);
+  return { start, end: text.length - commonSuffix(text, other, Math.min(text.length, other.length) - start) };
+}
+
+/** A template may refuse a conversation that ends where this one does not, or that misses a call. */
+function tryRender(render: () => string): string | undefined {
+  try {
+    return render();
+  } catch {
+    return undefined;
+  }
+}
+
+/** A private-use character that the text does not hold, so that it differs from whatever stands in its place. */
+function unusedCharacter(text: string): string {
+  for (let code = 0xe000; code <= 0xf8ff; code++) {
+    const character = String.fromCharCode(code);
+    if (!text.includes(character)) return character;
+  }
+  throw new Error("internal: a conversation with every private-use character");
+}
+
+function commonPrefix(a: string, b: string): number {
+  const most = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < most && a.charCodeAt(length) === b.charCodeAt(length)) length++;
+  return length;
+}
+
+function commonSuffix(a: string, b: string, most: number): number {
+  let length = 0;
+  while (length < most && a.charCodeAt(a.length - 1 - length) === b.charCodeAt(b.length - 1 - length)) length++;
+  return length;
+}
+
+/** How many of the ids lie wholly before `position`, and whether the next one lies across it. */
+function tokensBefore(
+  whole: RenderedChat,
+  ids: readonly number[],
+  position: number,
+): { readonly stable: number; readonly straddles: boolean } {
+  const before = whole.encode(whole.text.slice(0, position));
+  let stable = 0;
+  while (stable < before.length && before[stable] === ids[stable]) stable++;
+  return { stable, straddles: stable < before.length };
+}
+
+/** Behind the token that ends the turn, where one follows its text at once, or behind white space if it ends a generation. */
+function endOfTurn(
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  position: number,
+  endIds: ReadonlySet<number>,
+): number {
+  for (let at = position; at < ids.length; at++) {
+    const id = ids[at] ?? -1;
+    if (endIds.has(id) || (at === position && tokenizer.isSpecial(id))) return at + 1;
+    if (tokenizer.isSpecial(id) || tokenizer.decode([id]).trim() !== "") return position;
+  }
+  return position;
+}

@@ -1,0 +1,125 @@
+/**
+ * Examples → token ids and loss mask, exactly as interface.md §1 says: encode(prompt, with special tokens) ++
+ * encode(completion, without) ++ end token, loss on completion and end token; in a conversation on every assistant turn.
+ * Knows no batches, no lengths and no policy: an over-long example is the caller's to judge.
+ */
+import { AppError } from "../errors.ts";
+import { encodeChat } from "../tokenizer/chat.ts";
+import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.ts";
+import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
+import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
+import { encodeChatSpans } from "./chat-spans.ts";
+import { beforeLastTurn, type Example, type ExamplePlace } from "./examples.ts";
+import { lineError } from "./lines.ts";
+
+/** One sequence of tokens to learn or to score. */
+export interface EncodedExample extends ExamplePlace {
+  readonly ids: Int32Array;
+  /** By position: 1 where the loss counts how well this token is predicted from those before it. Position 0 is always 0. */
+  readonly lossMask: Uint8Array;
+  /** Ones in `lossMask`. */
+  readonly numLossTokens: number;
+}
+
+/** Encodes examples for one model. */
+export interface ExampleEncoder {
+  readonly tokenizer: Tokenizer;
+  /** Put behind every completion. */
+  readonly endTokenId: number;
+  /** Any of these ends a generation. */
+  readonly endTokenIds: readonly number[];
+  /** One sequence; one a reference where there is no completion. @throws {AppError} data_invalid, naming file and line. */
+  encode(example: Example): readonly EncodedExample[];
+  /** Ids of what is given to the model to go on from. @throws {AppError} data_invalid, naming file and line. */
+  encodePrompt(example: Example): Int32Array;
+}
+
+/** The encoder of a base directory or checkpoint. @throws {AppError} checkpoint_invalid, checkpoint_unsupported. */
+export async function loadExampleEncoder(dir: string): Promise<ExampleEncoder> {
+  const [tokenizer, template, { eosTokenIds }] = await Promise.all([
+    loadTokenizer(dir),
+    loadChatTemplate(dir),
+    loadGenerationDefaults(dir),
+  ]);
+  return makeExampleEncoder(tokenizer, template, eosTokenIds, dir);
+}
+
+/**
+ * @param eosTokenIds what the model's configuration says ends a generation; may be empty.
+ * @param dir only named in messages. @throws {AppError} checkpoint_invalid where there is no end token.
+ */
+export function makeExampleEncoder(
+  tokenizer: Tokenizer,
+  template: ChatTemplate | undefined,
+  eosTokenIds: readonly number[],
+  dir: string,
+): ExampleEncoder {
+  const endTokenId = chooseEnd(tokenizer, eosTokenIds, dir);
+  const endTokenIds = [...new Set([...eosTokenIds, endTokenId])];
+  const endIds: ReadonlySet<number> = new Set(endTokenIds);
+
+  const encodeText = (prompt: string, completion: string, { file, line }: ExamplePlace): EncodedExample => {
+    const before = tokenizer.encode(prompt);
+    const ids = [...before, ...tokenizer.encode(completion, { addSpecialTokens: false }), endTokenId];
+    return encoded(ids, new Uint8Array(ids.length).fill(1, before.length), { file, line });
+  };
+  return {
+    tokenizer,
+    endTokenId,
+    endTokenIds,
+    encode: (example) =>
+      atPlace(example, () => {
+        if (example.form === "messages") {
+          const { ids, isAssistant } = encodeChatSpans(tokenizer, template, example.messages, endIds);
+          return [encoded(ids, isAssistant, example)];
+        }
+        const { prompt, completion, references } = example;
+        const completions = completion === null ? references : [completion];
+        if (completions === null)
+          throw lineError(
+            example.file,
+            example.line,
+            '"completion" is missing; an answer alone has no text to learn or to score.',
+          );
+        return completions.map((text) => encodeText(prompt, text, example));
+      }),
+    encodePrompt: (example) =>
+      atPlace(example, () => {
+        if (example.form === "prompt") return Int32Array.from(tokenizer.encode(example.prompt));
+        return Int32Array.from(encodeChat(tokenizer, template, beforeLastTurn(example.messages)));
+      }),
+  };
+}
+
+/** The tokenizer's end token, unless the configuration names others alone. */
+function chooseEnd(tokenizer: Tokenizer, eosTokenIds: readonly number[], dir: string): number {
+  const own = tokenizer.eosToken === undefined ? undefined : tokenizer.tokenToId(tokenizer.eosToken);
+  const end = own !== undefined && (eosTokenIds.length === 0 || eosTokenIds.includes(own)) ? own : eosTokenIds[0];
+  if (end === undefined)
+    throw new AppError(
+      "checkpoint_invalid",
+      `${dir} names no end token, which has to follow every completion. Give eos_token in tokenizer_config.json or eos_token_id in generation_config.json.`,
+    );
+  if (tokenizer.idToToken(end) === undefined)
+    throw new AppError(
+      "checkpoint_invalid",
+      `${dir}: eos_token_id ${end} is no token of the tokenizer. Correct generation_config.json or config.json.`,
+    );
+  return end;
+}
+
+function encoded(ids: readonly number[], lossMask: Uint8Array, { file, line }: ExamplePlace): EncodedExample {
+  if (lossMask.length > 0) lossMask[0] = 0; // nothing stands before it that could predict it
+  const numLossTokens = lossMask.reduce((sum, bit) => sum + bit, 0);
+  return { ids: Int32Array.from(ids), lossMask, numLossTokens, file, line };
+}
+
+/** A text that cannot be encoded, or a conversation that the template refuses, is that line's fault. */
+function atPlace<T>({ file, line }: ExamplePlace, encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "invalid_request") throw error;
+    throw lineError(file, line, error.message, error);
+  }
+}

@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { parseExample, readExamples, streamExamples } from "../../src/data/examples.ts";
+import { readLines } from "../../src/data/lines.ts";
+import { AppError } from "../../src/errors.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "mosara-data-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function write(name: string, content: string | Uint8Array): string {
+  const path = join(dir, name);
+  writeFileSync(path, content);
+  return path;
+}
+const failure = (code: string, message: RegExp) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) });
+
+describe("a line of data", () => {
+  const parse = (value: unknown) => parseExample(JSON.stringify(value), "a.jsonl", 7);
+
+  it("is a prompt with a completion, references or an answer, or a conversation", () => {
+    expect(parse({ prompt: "p", completion: "c", extra: 1 })).toEqual({
+      form: "prompt",
+      prompt: "p",
+      completion: "c",
+      references: null,
+      answer: null,
+      answerKind: null,
+      file: "a.jsonl",
+      line: 7,
+    });
+    expect(parse({ prompt: "p", references: ["a", "b"] })).toMatchObject({ references: ["a", "b"], completion: null });
+    expect(parse({ prompt: "p", answer: "4", kind: "number" })).toMatchObject({ answer: "4", answerKind: "number" });
+    expect(parse({ prompt: "p", answer: 4 })).toMatchObject({ answer: "4", answerKind: null });
+    const messages = [
+      { role: "user", content: "q" },
+      { role: "assistant", content: null, tool_calls: [] },
+    ];
+    expect(parse({ messages })).toEqual({ form: "messages", messages, file: "a.jsonl", line: 7 });
+  });
+
+  it("takes an empty prompt and an empty completion", () => {
+    expect(parse({ prompt: "", completion: "" })).toMatchObject({ prompt: "", completion: "" });
+  });
+
+  it.each([
+    ["no JSON", "{prompt", /is no JSON/],
+    ["a list", "[1]", /an object was expected, found \[1\]/],
+    ["null", "null", /an object was expected, found null/],
+    ["no prompt", '{"completion":"c"}', /"prompt" or "messages" is missing/],
+    ["no completion", '{"prompt":"p"}', /"completion" is missing/],
+    ["a null completion", '{"prompt":"p","completion":null}', /"completion" is missing/],
+    ["a prompt that is no string", '{"prompt":3,"completion":"c"}', /"prompt" should be a string, found 3/],
+    ["a completion that is no string", '{"prompt":"p","completion":["c"]}', /"completion" should be a string/],
+    ["no references", '{"prompt":"p","references":[]}', /"references" should be a list/],
+    ["a reference that is no string", '{"prompt":"p","references":["a",1]}', /"references" should be a list/],
+    ["an answer that is no string", '{"prompt":"p","answer":true}', /"answer" should be a string, found true/],
+    ["an unknown kind", '{"prompt":"p","answer":"a","kind":"x"}', /"kind" should be one of number, letter/],
+    ["prompt and messages", '{"prompt":"p","messages":[]}', /both "prompt" and "messages"/],
+    ["no messages", '{"messages":[]}', /"messages" should be a list/],
+    ["a message that is none", '{"messages":[3]}', /messages\[0\] should be an object/],
+    ["a message without a role", '{"messages":[{"content":"a"}]}', /messages\[0\] should be an object/],
+    ["a message without content", '{"messages":[{"role":"assistant"}]}', /messages\[0\].content should be a string/],
+    ["a null content", '{"messages":[{"role":"assistant","content":null}]}', /content should be a string, found null/],
+    ["no assistant", '{"messages":[{"role":"user","content":"a"}]}', /nothing to learn/],
+  ])("with %s is refused with file, line and reason", (_, text, reason) => {
+    expect(() => parseExample(text, "some/a.jsonl", 12)).toThrow(failure("data_invalid", /^some\/a\.jsonl, line 12: /));
+    expect(() => parseExample(text, "some/a.jsonl", 12)).toThrow(failure("data_invalid", reason));
+  });
+
+  it("never fails in any other way, whatever it holds", () => {
+    const key = fc.constantFrom("prompt", "completion", "references", "answer", "kind", "messages", "role", "content");
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { maxDepth: 4 },
+        fc.constantFrom("assistant", "user", "number", 1, null, true),
+        fc.array(tie("any"), { maxLength: 3 }),
+        fc.dictionary(key, tie("any"), { maxKeys: 4 }),
+      ),
+    })).any;
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          value.map((v) => JSON.stringify(v)),
+          fc.string(),
+        ),
+        (text) => {
+          try {
+            parseExample(text, "f", 1);
+          } catch (error) {
+            expect(error).toBeInstanceOf(AppError);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("files of data", () => {
+  const line = (prompt: string) => JSON.stringify({ prompt, completion: "c" });
+
+  it("are read in order, blank lines and a byte order mark passed over, up to a limit", async () => {
+    const a = write("a.jsonl", `\ufeff${line("1")}\r\n\n  \n${line("2")}\n`);
+    const b = write("b.jsonl", line("\ufeff3"));
+    const examples = await readExamples([a, b]);
+    expect(examples.map((e) => [e.form === "prompt" && e.prompt, e.file, e.line])).toEqual([
+      ["1", a, 1],
+      ["2", a, 4],
+      ["\ufeff3", b, 1],
+    ]);
+    expect(await readExamples([a, b], { limit: 2 })).toEqual(examples.slice(0, 2));
+  });
+
+  it("name the line that is wrong", async () => {
+    const path = write("bad.jsonl", `${line("1")}\n\n{"prompt":\n`);
+    await expect(readExamples([path])).rejects.toThrow(
+      failure("data_invalid", /bad\.jsonl, line 3: the line is no JSON/),
+    );
+  });
+
+  it.each(["", "\n\n", "  "])("are refused where they hold no example: %j", async (content) => {
+    await expect(readExamples([write("empty.jsonl", content)])).rejects.toThrow(failure("data_invalid", /is empty/));
+  });
+
+  it("are refused where they are none", async () => {
+    await expect(readExamples([join(dir, "none.jsonl")])).rejects.toThrow(failure("usage", /There is no file/));
+    await expect(readExamples([dir])).rejects.toThrow(failure("usage", /is a directory/));
+  });
+
+  it("are refused where a line is no UTF-8", async () => {
+    const path = write("latin.jsonl", Buffer.concat([Buffer.from(`${line("1")}\n`), Buffer.from([0xe9, 0x0a])]));
+    await expect(readExamples([path])).rejects.toThrow(failure("data_invalid", /line 2: the line is no UTF-8/));
+  });
+
+  it("are cut at the same lines however long they are", async () => {
+    const texts = Array.from({ length: 3000 }, (_, i) => "é😀".repeat(i % 700) + i);
+    const path = write("long.txt", texts.join("\n"));
+    const read: string[] = [];
+    for await (const { line: number, text } of readLines(path)) expect(read.push(text)).toBe(number);
+    expect(read).toEqual(texts);
+  });
+
+  it("can be left early", async () => {
+    const path = write("many.jsonl", `${line("1")}\nno JSON\n`);
+    for await (const example of streamExamples([path])) {
+      expect(example.line).toBe(1);
+      break;
+    }
+  });
+});
