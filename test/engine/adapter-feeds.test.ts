@@ -34,7 +34,7 @@ function rowOf(seed: number, numHeads = 1): AdapterRow {
 const ROWS: readonly (AdapterRow | null)[] = [null, rowOf(1), rowOf(2), rowOf(3, 2), rowOf(4, 4), rowOf(5, 4)];
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
-const flagOf = (tensor: RuntimeTensor | undefined): number => (tensor?.data as Uint8Array)[0] ?? NaN;
+const flagOf = (tensor: RuntimeTensor | undefined): number => Number((tensor?.data as Uint8Array | undefined)?.[0]);
 
 /** Checks the feeds of a step against the rows themselves, number by number. */
 function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
@@ -89,7 +89,7 @@ describe("the feeds of a batch", () => {
     const rows = [ROWS[1]!, null, ROWS[4]!]; // six of them
     const first = feeds.batch(rows);
     const { gains } = groupPorts(layout.groups[0]!); // a layout with groups
-    (first[gains.name]?.data as Float32Array)[0] = 42; // a write would put it right
+    (first[gains.name]!.data as Float32Array)[0] = 42; // a port of this layout; a write would put it right
     expect(feeds.batch([...rows])).toBe(first);
     expect(numbers(first[gains.name])[0]).toBe(42);
   });

@@ -3,13 +3,13 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BuildOptions } from "../../src/base/build.ts";
+import type * as Build from "../../src/base/build.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mosara-bases-"));
 process.on("exit", () => rmSync(root, { recursive: true, force: true }));
 const built = new Map<string, Promise<string>>();
 
-const DEFAULTS: BuildOptions = {
+const DEFAULTS: Build.BuildOptions = {
   weights: "float32",
   blockSize: null,
   targets: null,
@@ -21,7 +21,7 @@ const DEFAULTS: BuildOptions = {
 };
 
 /** The base directory of a checkpoint, built with these options. */
-export function builtBase(checkpointDir: string, options: Partial<BuildOptions> = {}): Promise<string> {
+export function builtBase(checkpointDir: string, options: Partial<Build.BuildOptions> = {}): Promise<string> {
   const all = { ...DEFAULTS, ...options };
   const key = createHash("sha256")
     .update(JSON.stringify([checkpointDir, all]))
@@ -35,9 +35,9 @@ export function builtBase(checkpointDir: string, options: Partial<BuildOptions> 
   return dir;
 }
 
-async function build(checkpointDir: string, out: string, options: BuildOptions): Promise<string> {
+async function build(checkpointDir: string, out: string, options: Build.BuildOptions): Promise<string> {
   const module = new URL("../../dist/src/base/build.js", import.meta.url).href;
-  const { buildBase } = (await import(module)) as typeof import("../../src/base/build.ts");
+  const { buildBase } = (await import(module)) as typeof Build;
   await buildBase(checkpointDir, out, options);
   return out;
 }

@@ -15,6 +15,7 @@ function wavelengths(theta: number, dim: number): number[] {
 function stretched(wavelength: number, scaling: RopeScaling): number {
   if (scaling.type === "default") return wavelength;
   if (scaling.type === "linear") return wavelength * scaling.factor;
+  if (scaling.type !== "llama3") throw new Error("no other way to say this one here");
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions: original } = scaling;
   const share = Math.min(1, Math.max(0, (original / wavelength - low) / (high - low)));
   return 1 / (share / wavelength + (1 - share) / (wavelength * factor));
