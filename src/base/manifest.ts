@@ -24,11 +24,26 @@ const targetSchema = z.object({
   nuclearNorm: z.number().nonnegative(),
 });
 
+/** The sizes that everything is laid out by; the rest was checked when it was written. */
+const configSchema = z
+  .looseObject({
+    family: z.string(),
+    hiddenSize: count,
+    intermediateSize: count,
+    numLayers: count,
+    numHeads: count,
+    numKvHeads: count,
+    headSize: count,
+    vocabSize: count,
+    maxPositions: count,
+  })
+  .transform((value) => value as unknown as ModelConfig);
+
 const manifestSchema = z.object({
   formatVersion: z.literal(FORMAT_VERSION),
   baseId: hash,
   architecture: z.string(),
-  config: z.custom<ModelConfig>((value) => typeof value === "object" && value !== null),
+  config: configSchema,
   weights: z.enum(WEIGHT_KINDS),
   /** null where weights are not quantised. */
   blockSize: count.nullable(),

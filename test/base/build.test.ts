@@ -368,6 +368,16 @@ describe("opening a base", () => {
       /damaged at baseId/,
     ],
     ["no weights", () => rmSync(join(out(), WEIGHTS_FILE)), /lacks weights\.safetensors/],
+    [
+      "a config without a size",
+      () => {
+        const path = join(out(), MANIFEST_FILE);
+        const manifest = JSON.parse(readFileSync(path, "utf8")) as { config: Record<string, unknown> };
+        delete manifest.config.headSize;
+        writeFileSync(path, JSON.stringify(manifest));
+      },
+      /damaged at config\.headSize/,
+    ],
     ["cut-off weights", () => truncateSync(join(out(), WEIGHTS_FILE), 100), /is damaged: .*weights\.safetensors/],
   ])("with %s is refused as base_invalid", async (_, damage, message) => {
     await build();

@@ -1,0 +1,81 @@
+/** Sessions: memory that is used in place, and failures that come back as errors of ours. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { Graph } from "../../src/graph/graph.ts";
+import { mul } from "../../src/graph/ops/elementwise.ts";
+import { gatherRows } from "../../src/graph/ops/shaping.ts";
+import { serializeGraph } from "../../src/graph/serialize.ts";
+import { hostTensorOf, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
+
+const CPU = { device: "cpu", numThreads: 1 } as const;
+const floats = (...values: number[]): Float32Array => Float32Array.from(values);
+
+/** y = x · x, z = rows of x. */
+function model(): Uint8Array {
+  const graph = new Graph("squares");
+  const x = graph.input("x", "float32", ["M", 2]);
+  graph.output(mul(x, x), "y");
+  graph.output(gatherRows(x, graph.input("rows", "int64", ["N"])), "z");
+  return serializeGraph(graph);
+}
+const rows = (...indices: bigint[]) => runtimeTensor("int64", BigInt64Array.from(indices), [indices.length]);
+
+describe("a session", () => {
+  it("names its inputs and outputs, and gives results as host tensors", async () => {
+    await using session = await openSession(model(), CPU);
+    expect([session.inputNames, session.outputNames]).toEqual([
+      ["x", "rows"],
+      ["y", "z"],
+    ]);
+    const { y, z } = await session.run({ x: runtimeTensor("float32", floats(1, 2, 3, 4), [2, 2]), rows: rows(1n) }, [
+      "y",
+      "z",
+    ]);
+    expect(hostTensorOf(y!)).toEqual({ dtype: "float32", shape: [2, 2], data: floats(1, 4, 9, 16) }); // fetched by name
+    expect(hostTensorOf(z!)).toEqual({ dtype: "float32", shape: [1, 2], data: floats(3, 4) }); // fetched by name
+  });
+
+  it("reads a fed array where it is and writes a fetched one where it is", async () => {
+    await using session = await openSession(model(), CPU);
+    const data = floats(1, 2);
+    const x = runtimeTensor("float32", data, [1, 2]);
+    const out = new Float32Array(8);
+    const y = runtimeTensor("float32", out.subarray(2, 4), [1, 2]);
+    await session.run({ x, rows: rows(0n) }, { y });
+    data[0] = 5;
+    await session.run({ x, rows: rows(0n) }, { y });
+    expect(out).toEqual(floats(0, 0, 25, 4, 0, 0, 0, 0));
+  });
+
+  it("reports a failing node as an error and works on", async () => {
+    await using session = await openSession(model(), CPU);
+    const x = runtimeTensor("float32", floats(1, 2), [1, 2]);
+    await expect(session.run({ x, rows: rows(7n) }, ["z"])).rejects.toThrow(/out of.*bounds/i);
+    expect((await session.run({ x, rows: rows(0n) }, ["z"])).z?.data).toEqual(floats(1, 2));
+  });
+
+  it("takes no type that the runtime has not", () => {
+    expect(() => runtimeTensor("bfloat16", new Uint16Array(1), [1])).toThrow(/internal: bfloat16/);
+  });
+});
+
+describe("a model that cannot be opened is base_invalid", () => {
+  it("when its bytes are no model", async () => {
+    await expect(openSession(Uint8Array.of(1, 2, 3), CPU)).rejects.toMatchObject({ code: "base_invalid" });
+  });
+
+  it("when its file is missing or damaged, named with the reason", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "mosara-ort-"));
+    try {
+      const path = join(dir, "serve.onnx");
+      const refused = { code: "base_invalid", message: expect.stringContaining(path) };
+      await expect(openSession(path, CPU)).rejects.toMatchObject(refused);
+      writeFileSync(path, model().subarray(0, 40));
+      await expect(openSession(path, CPU)).rejects.toMatchObject(refused);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
