@@ -1,19 +1,70 @@
-/** Matrix products. Source: ONNX MatMul-13, Gemm-13; com.microsoft MatMulNBits (ONNX Runtime contrib operators). */
-import { type Var, expectDtype, expectRank, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
-import { type Dim, broadcast, formatShape, sameDim } from "../shape.ts";
+/** Matrix products. Source: ONNX MatMul-13, Gemm-13; com.microsoft FusedMatMul, MatMulNBits (ONNX Runtime contrib operators). */
+import { type Attribute, type Var, expectDtype, expectRank, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
+import { type Dim, type Shape, broadcast, formatShape, sameDim, sameShape } from "../shape.ts";
 
-/** a @ b over the last two dimensions, the leading ones broadcast: [...,M,K] × [...,K,N] → [...,M,N]. */
+/**
+ * a @ b over the last two dimensions, the leading ones broadcast: [...,M,K] × [...,K,N] → [...,M,N].
+ * A vector is a row on the left and a column on the right, and leaves no dimension behind.
+ */
 export function matMul(a: Var, b: Var): Var {
-  expectDtype("matMul", "b", b, a.dtype);
-  if (a.shape.length < 2 || b.shape.length < 2)
-    fail("matMul", `both operands need two dimensions or more: ${formatShape(a.shape)} × ${formatShape(b.shape)}`);
-  const [m, k] = a.shape.slice(-2) as [Dim, Dim];
-  const [k2, n] = b.shape.slice(-2) as [Dim, Dim];
+  const shape = productShape("matMul", a, b, {});
+  return graphOf(a, b).node("MatMul", [a, b], [{ dtype: a.dtype, shape }])[0]!;
+}
+
+/** How a product takes its operands. */
+export interface ProductOptions {
+  /** Whether the last two dimensions of a are swapped first. */
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  /** Factor of the product; default 1. */
+  readonly alpha?: number;
+}
+
+/** The attributes as nodes have them, those at their defaults left out. */
+function productAttributes({ transA, transB, alpha = 1 }: ProductOptions): Record<string, Attribute> {
+  return {
+    ...(transA ? { transA: 1 } : {}),
+    ...(transB ? { transB: 1 } : {}),
+    ...(alpha === 1 ? {} : { alpha: { float: alpha } }),
+  };
+}
+
+/** alpha · a' @ b' with operands transposed on the fly, the leading dimensions broadcast. Source: com.microsoft FusedMatMul. */
+export function fusedMatMul(a: Var, b: Var, options: ProductOptions): Var {
+  for (const operand of [a, b])
+    if (operand.shape.length < 2)
+      fail("fusedMatMul", `${operand.name} is ${formatShape(operand.shape)}, wanted 2 dimensions or more`);
+  const shape = productShape("fusedMatMul", a, b, options);
+  const results = [{ dtype: a.dtype, shape }];
+  return graphOf(a, b).node("FusedMatMul", [a, b], results, productAttributes(options), "com.microsoft")[0]!;
+}
+
+/** alpha · a' @ b' of matrices (+ c, which broadcasts to the result). Source: ONNX Gemm-13. */
+export function gemm(a: Var, b: Var, options: ProductOptions, c: Var | null = null): Var {
+  expectRank("gemm", "a", a, 2);
+  expectRank("gemm", "b", b, 2);
+  const shape = productShape("gemm", a, b, options);
+  if (c && !sameShape(broadcast(c.shape, shape) ?? [], shape))
+    fail("gemm", `c ${formatShape(c.shape)} does not broadcast to ${formatShape(shape)}`);
+  const inputs = c ? [a, b, c] : [a, b];
+  return graphOf(...inputs).node("Gemm", inputs, [{ dtype: a.dtype, shape }], productAttributes(options))[0]!;
+}
+
+function productShape(op: string, a: Var, b: Var, { transA = false, transB = false }: ProductOptions): Shape {
+  expectDtype(op, "b", b, a.dtype);
+  if (a.shape.length === 0 || b.shape.length === 0)
+    fail(op, `a scalar is no operand of a product: ${formatShape(a.shape)} × ${formatShape(b.shape)}`);
+  const row = a.shape.length === 1 ? [1, ...a.shape] : a.shape;
+  const column = b.shape.length === 1 ? [...b.shape, 1] : b.shape;
+  const left = row.slice(-2) as [Dim, Dim]; // two dimensions or more
+  const right = column.slice(-2) as [Dim, Dim];
+  const [m, k] = transA ? [left[1], left[0]] : left;
+  const [k2, n] = transB ? [right[1], right[0]] : right;
   if (!sameDim(k, k2))
-    fail("matMul", `inner sizes of ${a.name} and ${b.name} differ, ${formatShape(a.shape)} × ${formatShape(b.shape)}`);
-  const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
-  if (!batch) fail("matMul", `batch sizes do not broadcast, ${formatShape(a.shape)} × ${formatShape(b.shape)}`);
-  return graphOf(a, b).node("MatMul", [a, b], [{ dtype: a.dtype, shape: [...batch, m, n] }])[0]!;
+    fail(op, `inner sizes of ${a.name} and ${b.name} differ, ${formatShape(a.shape)} × ${formatShape(b.shape)}`);
+  const batch = broadcast(row.slice(0, -2), column.slice(0, -2));
+  if (!batch) fail(op, `batch sizes do not broadcast, ${formatShape(a.shape)} × ${formatShape(b.shape)}`);
+  return [...batch, ...(a.shape.length === 1 ? [] : [m]), ...(b.shape.length === 1 ? [] : [n])];
 }
 
 /** x @ Wᵀ (+ bias): x [M,K], weight [N,K] as checkpoints store it, bias [N] → [M,N]. */

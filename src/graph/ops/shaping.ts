@@ -1,6 +1,6 @@
 /** Operations that move values without changing them. Source: ONNX operators, opset 21. */
 import { type Var, expectDtype, expectRank, fail, fixedDim, graphOf } from "../graph.ts";
-import { type Dim, type Shape, formatShape, product, quotient, sameDim } from "../shape.ts";
+import { type Dim, type Shape, broadcast, formatShape, product, quotient, sameDim, sameShape } from "../shape.ts";
 
 function normalAxis(op: string, x: Var, axis: number): number {
   const normal = axis < 0 ? axis + x.shape.length : axis;
@@ -8,19 +8,41 @@ function normalAxis(op: string, x: Var, axis: number): number {
   return normal;
 }
 
+/** The sizes of a value, known when the graph runs: int64 [rank]. */
+export function shapeOf(x: Var): Var {
+  return graphOf(x).node("Shape", [x], [{ dtype: "int64", shape: [x.shape.length] }])[0]!;
+}
+
 const int64s = (like: Var, values: readonly number[]): Var => graphOf(like).constant("int64", [values.length], values);
 
-/** The same values in another shape of as many elements; at most one dimension may be a name (more: `reshapeLike`). */
+/** The sizes that Reshape is given for a shape, or null when they cannot be constants: 0 copies a size, −1 is what is left. */
+function reshapeSizes(x: Var, shape: Shape): readonly number[] | null {
+  const isCopied = (dim: Dim, i: number): boolean => x.shape[i] !== undefined && sameDim(dim, x.shape[i]);
+  const isAlone = shape.filter((dim) => typeof dim === "string").length === 1;
+  const sizes = shape.map((dim, i) => (typeof dim === "number" ? dim : !isAlone && isCopied(dim, i) ? 0 : -1));
+  return sizes.filter((size) => size === -1).length > 1 ? null : sizes;
+}
+
+/** The same values in another shape of as many elements; at most one named dimension may change its place (more: `reshapeLike`). */
 export function reshape(x: Var, shape: Shape): Var {
   if (!sameDim(product(x.shape), product(shape)))
     fail("reshape", `${formatShape(x.shape)} does not hold as many values as ${formatShape(shape)}`);
-  if (shape.filter((dim) => typeof dim === "string").length > 1)
-    fail("reshape", `only one dimension of ${formatShape(shape)} may be a name; use reshapeLike`);
-  const wanted = int64s(
-    x,
-    shape.map((dim) => (typeof dim === "string" ? -1 : dim)),
-  );
-  return graphOf(x).node("Reshape", [x, wanted], [{ dtype: x.dtype, shape }])[0]!;
+  const sizes = reshapeSizes(x, shape);
+  if (!sizes)
+    fail(
+      "reshape",
+      `only one dimension of ${formatShape(shape)} may be a new name for ${formatShape(x.shape)}; use reshapeLike`,
+    );
+  return graphOf(x).node("Reshape", [x, int64s(x, sizes)], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** The same values in the shape of `like`, whatever its named dimensions. */
+export function reshapeAs(x: Var, like: Var): Var {
+  if (sameShape(x.shape, like.shape)) return x;
+  if (!sameDim(product(x.shape), product(like.shape)))
+    fail("reshapeAs", `${formatShape(x.shape)} does not hold as many values as ${formatShape(like.shape)}`);
+  if (reshapeSizes(x, like.shape)) return reshape(x, like.shape);
+  return graphOf(x, like).node("Reshape", [x, shapeOf(like)], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
 /** The same values with the leading dimensions of `like` (named ones included) before `tail`; what is left over has to fit. */
@@ -29,26 +51,32 @@ export function reshapeLike(x: Var, like: Var, tail: readonly number[]): Var {
   if (quotient(product(x.shape), product(shape)) !== 1)
     fail("reshapeLike", `${formatShape(x.shape)} does not hold as many values as ${formatShape(shape)}`);
   const graph = graphOf(x, like);
-  const leading = graph.node("Shape", [like], [{ dtype: "int64", shape: [like.shape.length] }])[0]!;
-  const wanted = graph.node("Concat", [leading, int64s(x, tail)], [{ dtype: "int64", shape: [shape.length] }], {
+  const wanted = graph.node("Concat", [shapeOf(like), int64s(x, tail)], [{ dtype: "int64", shape: [shape.length] }], {
     axis: 0,
   })[0]!;
   return graph.node("Reshape", [x, wanted], [{ dtype: x.dtype, shape }])[0]!;
 }
 
-/** Adds a dimension of size 1. */
-export function unsqueeze(x: Var, axis: number): Var {
+/** Adds dimensions of size 1, at these axes of the result. */
+export function unsqueeze(x: Var, axis: number | readonly number[]): Var {
+  const axes = typeof axis === "number" ? [axis] : axis;
+  const rank = x.shape.length + axes.length;
+  const places = axes.map((one) => (one < 0 ? one + rank : one)).sort((a, b) => a - b);
+  if (places.some((place, i) => place < 0 || place >= rank || place === places[i - 1]))
+    fail("unsqueeze", `axes [${axes.join(",")}] of a result with ${rank} dimensions`);
   const shape = [...x.shape];
-  shape.splice(axis < 0 ? axis + x.shape.length + 1 : axis, 0, 1);
-  return graphOf(x).node("Unsqueeze", [x, int64s(x, [axis])], [{ dtype: x.dtype, shape }])[0]!;
+  for (const place of places) shape.splice(place, 0, 1);
+  return graphOf(x).node("Unsqueeze", [x, int64s(x, axes)], [{ dtype: x.dtype, shape }])[0]!;
 }
 
-/** Removes a dimension of size 1. */
-export function squeeze(x: Var, axis: number): Var {
-  const at = normalAxis("squeeze", x, axis);
-  if (x.shape[at] !== 1) fail("squeeze", `axis ${axis} of ${formatShape(x.shape)} is not 1`);
-  const shape = x.shape.filter((_, i) => i !== at);
-  return graphOf(x).node("Squeeze", [x, int64s(x, [axis])], [{ dtype: x.dtype, shape }])[0]!;
+/** Removes dimensions of size 1. */
+export function squeeze(x: Var, axis: number | readonly number[]): Var {
+  const axes = typeof axis === "number" ? [axis] : axis;
+  const places = axes.map((one) => normalAxis("squeeze", x, one));
+  for (const place of places)
+    if (x.shape[place] !== 1) fail("squeeze", `axis ${place} of ${formatShape(x.shape)} is not 1`);
+  const shape = x.shape.filter((_, i) => !places.includes(i));
+  return graphOf(x).node("Squeeze", [x, int64s(x, axes)], [{ dtype: x.dtype, shape }])[0]!;
 }
 
 /** Dimensions in another order. */
@@ -79,12 +107,21 @@ export function concat(values: readonly Var[], axis: number): Var {
   return graphOf(...values).node("Concat", values, [{ dtype: first.dtype, shape }], { axis: at })[0]!;
 }
 
-/** The parts of an axis, of the given sizes. */
+/** The values that were joined to x along this axis, when they have these sizes. */
+function joinedParts(x: Var, sizes: readonly number[], at: number): readonly Var[] | null {
+  const join = x.producer;
+  if (join?.op !== "Concat" || join.attributes.axis !== at || join.inputs.length !== sizes.length) return null;
+  return join.inputs.every((part, i) => part?.shape[at] === sizes[i]) ? (join.inputs as readonly Var[]) : null;
+}
+
+/** The parts of an axis, of the given sizes. What was joined of just these parts is not taken apart: the parts are given back. */
 export function split(x: Var, sizes: readonly number[], axis: number): readonly Var[] {
   const at = normalAxis("split", x, axis);
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (x.shape[at] !== total) fail("split", `parts [${sizes.join(",")}] of axis ${axis} of ${formatShape(x.shape)}`);
   if (sizes.length === 1) return [x];
+  const parts = joinedParts(x, sizes, at);
+  if (parts) return parts;
   const results = sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((dim, i) => (i === at ? size : dim)) }));
   return graphOf(x).node("Split", [x, int64s(x, sizes)], results, { axis: at });
 }
@@ -99,6 +136,53 @@ export function slice(x: Var, axis: number, start: number, end: number): Var {
   const shape = x.shape.map((dim, i): Dim => (i === at ? end - start : dim));
   const operands = [int64s(x, [start]), int64s(x, [end]), int64s(x, [at])];
   return graphOf(x).node("Slice", [x, ...operands], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** A part of several axes, as ONNX's Slice takes it: negative bounds count from the end, bounds past it are cut, steps may be negative. */
+export interface SliceBounds {
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+  readonly axes: readonly number[];
+  readonly steps: readonly number[];
+}
+
+/** Every `steps`-th value from `starts` to before `ends` of each of `axes`, whose sizes are numbers. */
+export function sliceAxes(x: Var, { starts, ends, axes, steps }: SliceBounds): Var {
+  const shape: Dim[] = [...x.shape];
+  axes.forEach((axis, i) => {
+    const at = normalAxis("sliceAxes", x, axis);
+    const size = fixedDim("sliceAxes", "a sliced dimension", x.shape[at]);
+    shape[at] = sliceExtent(size, starts[i]!, ends[i]!, steps[i]!).count; // the four lists are of one length
+  });
+  const operands = [starts, ends, axes, steps].map((values) => int64s(x, values));
+  return graphOf(x).node("Slice", [x, ...operands], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** Where a slice of an axis of `size` values begins, and how many it takes. Source: ONNX Slice-13. */
+export function sliceExtent(size: number, start: number, end: number, step: number): { first: number; count: number } {
+  if (step === 0) fail("sliceAxes", "a step of 0");
+  const clamp = (bound: number, low: number, high: number): number =>
+    Math.min(Math.max(bound < 0 ? bound + size : bound, low), high);
+  const first = step > 0 ? clamp(start, 0, size) : clamp(start, 0, size - 1);
+  const last = step > 0 ? clamp(end, 0, size) : clamp(end, -1, size - 1);
+  return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
+}
+
+/** x repeated along dimensions of size 1 and new leading ones, so that it has the shape it broadcasts to with `shape`. */
+export function expand(x: Var, shape: readonly number[]): Var {
+  const wanted = broadcast(x.shape, shape);
+  if (!wanted) fail("expand", `${formatShape(x.shape)} does not broadcast with ${formatShape(shape)}`);
+  return graphOf(x).node("Expand", [x, int64s(x, shape)], [{ dtype: x.dtype, shape: wanted }])[0]!;
+}
+
+/** x repeated to the shape of `like`, whatever its named dimensions. */
+export function expandAs(x: Var, like: Var): Var {
+  if (sameShape(x.shape, like.shape)) return x;
+  const wanted = broadcast(x.shape, like.shape);
+  if (!wanted || !sameShape(wanted, like.shape))
+    fail("expandAs", `${formatShape(x.shape)} does not broadcast to ${formatShape(like.shape)}`);
+  const sizes = like.shape.every((dim) => typeof dim === "number") ? int64s(x, like.shape) : shapeOf(like);
+  return graphOf(x, like).node("Expand", [x, sizes], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
 /** Rows of `table` [V,C] by `indices` (any shape) → [...indices, C]. Out-of-range indices fail at run time. */
