@@ -4,9 +4,9 @@
  * Ties count by lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
  */
 import { AppError } from "../errors.ts";
+import { nextUniform, type RandomState, seedRandom } from "../tensor/random.ts";
 import { expOfNegative } from "./exp.ts";
 import type { SamplingParams } from "./protocol.ts";
-import { nextUniform, type RandomState, seedRandom } from "./random.ts";
 import { selectMass, selectTop } from "./select.ts";
 // Indices are bounded by their loops, hence `!`.
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nextUint32, nextUniform, seedRandom } from "../../src/engine/random.ts";
+import { nextUint32, nextUniform, seedRandom } from "../../src/tensor/random.ts";
 
 describe("the random stream", () => {
   it("is xoshiro128**: the reference implementation's words from the state 1, 2, 3, 4", () => {

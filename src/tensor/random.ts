@@ -1,6 +1,6 @@
 /**
- * The random stream of one sequence: xoshiro128**, its state in the sequence and nowhere else, so that a seed gives the same
- * draws whatever runs beside it. Knows nothing of tokens. Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (2018).
+ * A random stream of its own for everything that draws (a sequence, an adapter's initial values): xoshiro128**, so that a seed
+ * gives the same draws whatever runs beside it. Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (2018).
  */
 // Indices are 0…3 of a four-word state, hence `!`.
 
@@ -41,4 +41,10 @@ export function nextUniform(state: RandomState): number {
   const high = nextUint32(state) >>> 5;
   const low = nextUint32(state) >>> 6;
   return (high * 0x4000000 + low) / 0x20000000000000;
+}
+
+/** Normally distributed, mean 0 and variance 1; takes four words. Source: Box and Muller (1958). */
+export function nextNormal(state: RandomState): number {
+  const radius = Math.sqrt(-2 * Math.log(1 - nextUniform(state))); // 1 − u is never 0
+  return radius * Math.cos(2 * Math.PI * nextUniform(state));
 }
