@@ -7,6 +7,7 @@ import { AppError } from "../errors.ts";
 import { encode } from "../formats/msgpack.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
 import { type Adapter, type AdapterTarget, type Card, type CardValue, expectedTensors } from "./adapter.ts";
+import { METHODS } from "./methods.ts";
 
 /** Nesting of lists and maps allowed in a card. */
 export const MAX_CARD_DEPTH = 6;
@@ -39,8 +40,8 @@ export function refuse(problem: string): never {
 /** Checks everything an adapter says about itself. @throws AppError adapter_invalid, naming the target and tensor. */
 export function assertAdapter(adapter: Adapter): void {
   const { method, baseId, heads, router, targets, card } = adapter;
-  if (!["mo-sara", "sara", "lora"].includes(method))
-    refuse(`method is ${quote(method)}, known are "mo-sara", "sara" and "lora"`);
+  if (!Object.hasOwn(METHODS, method))
+    refuse(`method is ${quote(method)}, known are ${Object.keys(METHODS).map(quote).join(", ")}`);
   if (!["none", "rank1", "full"].includes(router))
     refuse(`router is ${quote(router)}, known are "none", "rank1" and "full"`);
   if (!BASE_ID.test(baseId)) refuse(`baseId is ${quote(baseId)}, wanted a base's id (SHA-256 in hex)`);

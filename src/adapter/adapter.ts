@@ -1,12 +1,13 @@
 /**
  * What an adapter is: a method, the base it was made for, and for each target linear layer a few tensors.
- * Knows nothing of files (adapter-file.ts), graphs (mo-sara.ts) or where it is served.
+ * Knows nothing of files (adapter-file.ts), of what a method computes (methods.ts) or where it is served.
  * Source: arXiv 2408.03290; exact forms in design.md §2.
  */
 import { AppError } from "../errors.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
+import { METHODS } from "./methods.ts";
 
-export type Method = "mo-sara" | "sara" | "lora";
+export type Method = keyof typeof METHODS;
 export type RouterKind = "none" | "rank1" | "full";
 
 /** Strings, numbers and lists about how it was made; no wall-clock time, no path. */
@@ -59,13 +60,8 @@ export function expectedTensors(
   router: RouterKind,
   heads: number,
   target: Pick<AdapterTarget, "dIn" | "dOut" | "k">,
-): Record<string, readonly number[]> {
-  const { dIn, dOut, k } = target;
-  if (method === "lora") return { lora_A: [k, dIn], lora_B: [dOut, k] };
-  if (method === "sara") return { A: [dOut, k], Lambda: [k], B: [k, dIn] };
-  const common = { lambda: [heads, k], v: [dOut] };
-  if (router === "rank1") return { ...common, router_w1: [k], router_w2: [heads] };
-  return router === "full" ? { ...common, router_full: [heads, k] } : common;
+): Readonly<Record<string, readonly number[]>> {
+  return METHODS[method].parameters(target, { heads, router });
 }
 
 /** Trained numbers in the adapter. */

@@ -1,21 +1,18 @@
 /**
  * Mo-SARA's forward pass: delta(x) = v ⊙ U((Σᵢ gᵢ(z) λᵢ) ⊙ z) with z = Vᵀx. U and V are the base's frozen basis, shared by
  * every adapter; λ, v and the router belong to the row. The gated λ are combined first, so that n heads cost one product.
- * Used by the serving graph and the training graph alike. Source: arXiv 2408.03290; the form of design.md §2.
+ * Used by the serving graph (every row's own numbers) and the training graph (one adapter) alike. Source: arXiv 2408.03290; the form of design.md §2.
  */
 import type { Var } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";
 import { matMul } from "../graph/ops/linear.ts";
 import { softmax } from "../graph/ops/norm.ts";
-import { squeeze, unsqueeze } from "../graph/ops/shaping.ts";
+import { squeeze, transpose, unsqueeze } from "../graph/ops/shaping.ts";
+import { toFloat32 } from "../tensor/host-tensor.ts";
+import { nextNormal } from "../tensor/random.ts";
+import { type AdapterMethod, type BasisVars, type MethodSettings, named, needBasis } from "./method.ts";
 
-/** The basis of a linear layer, or of several side by side. */
-export interface BasisVars {
-  /** V, float32 [dIn,k]. */
-  readonly right: Var;
-  /** Uᵀ, float32 [k,dOut]. */
-  readonly left: Var;
-}
+export type { BasisVars };
 
 /**
  * What the adapter adds to the layer's output.
@@ -30,7 +27,7 @@ export function moSaraDelta(x: Var, basis: BasisVars, gainsOf: (z: Var) => Var, 
 }
 
 /**
- * Gates of a full router: softmax over heads of W_g z. A rank-1 router is the full one with W_g = w₂ w₁ᵀ.
+ * Gates of a full router of each row's own: softmax over heads of W_g z. A rank-1 router is the full one with W_g = w₂ w₁ᵀ.
  * @param z float32 [M,k]
  * @param router W_gᵀ, float32 [1|M,k,n]
  * @param mask float32 [1|M,1,n]: 0 for a head, −∞ for padding; null: all are heads
@@ -41,7 +38,44 @@ export function gates(z: Var, router: Var, mask: Var | null): Var {
   return softmax(mask ? add(scores, mask) : scores, -1);
 }
 
-/** Σᵢ gᵢ λᵢ: gates float32 [M,1,n], heads float32 [1|M,n,k] → float32 [M,k]. */
+/** Σᵢ gᵢ λᵢ with heads of each row's own: gates float32 [M,1,n], heads float32 [1|M,n,k] → float32 [M,k]. */
 export function mixHeads(gate: Var, heads: Var): Var {
   return squeeze(matMul(gate, heads), 1);
 }
+
+/** Σᵢ gᵢ λᵢ with one adapter for all rows: two plain products. z float32 [M,k] → float32 [M,k], or λ [1,k] itself for one head. */
+function sharedGains(z: Var, { heads, router }: MethodSettings, parameters: Readonly<Record<string, Var>>): Var {
+  const lambda = named(parameters, "lambda"); // [n,k]
+  if (heads === 1) return lambda;
+  const scores =
+    router === "full"
+      ? matMul(z, transpose(named(parameters, "router_full"), [1, 0]))
+      : mul(matMul(z, unsqueeze(named(parameters, "router_w1"), 1)), named(parameters, "router_w2"));
+  return matMul(softmax(scores, -1), lambda); // scores [M,n]
+}
+
+/** lambda [n,k] starts at σ (1 + 0.1 noise), v [dOut] at 0, the router's w₁ and rows with variance 1/k, w₂ with variance 1. */
+export const moSara: AdapterMethod = {
+  basis: "forward",
+  parameters: ({ dOut, k }, { heads, router }) => ({
+    lambda: [heads, k],
+    v: [dOut],
+    ...(router === "rank1" ? { router_w1: [k], router_w2: [heads] } : {}),
+    ...(router === "full" ? { router_full: [heads, k] } : {}),
+  }),
+  initialValues: ({ dOut, k }, { heads, router }, basis, random) => {
+    const sigma = toFloat32(needBasis(basis).sigma);
+    const normals = (length: number, deviation: number): Float32Array =>
+      Float32Array.from({ length }, () => deviation * nextNormal(random));
+    const lambda = Float32Array.from(
+      { length: heads * k },
+      (_, i) => (sigma[i % k] ?? 0) * (1 + 0.1 * nextNormal(random)),
+    );
+    const common = { lambda, v: new Float32Array(dOut) };
+    const deviation = 1 / Math.sqrt(k);
+    if (router === "rank1") return { ...common, router_w1: normals(k, deviation), router_w2: normals(heads, 1) };
+    return router === "full" ? { ...common, router_full: normals(heads * k, deviation) } : common;
+  },
+  delta: (x, _target, settings, parameters, basis) =>
+    moSaraDelta(x, needBasis(basis), (z) => sharedGains(z, settings, parameters), named(parameters, "v")),
+};

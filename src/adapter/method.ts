@@ -1,0 +1,86 @@
+/**
+ * What a training method is: names and shapes of its parameters, their initial values, and what it adds to a layer's output.
+ * One file a method implements this; `methods.ts` lists them. Knows nothing of losses, optimisers and checkpoints.
+ */
+import type { Var } from "../graph/graph.ts";
+import type { HostTensor } from "../tensor/host-tensor.ts";
+import type { RandomState } from "../tensor/random.ts";
+import type { RouterKind } from "./adapter.ts";
+
+/** A linear layer as a method adapts it. */
+export interface MethodTarget {
+  readonly dIn: number;
+  readonly dOut: number;
+  /** Directions used, or the rank. */
+  readonly k: number;
+  /** lora: alpha / r. */
+  readonly scale?: number;
+}
+
+/** What holds for all layers of an adapter. */
+export interface MethodSettings {
+  /** Adapter heads; 1 unless the method has several. */
+  readonly heads: number;
+  /** "none" with one head. */
+  readonly router: RouterKind;
+}
+
+/** A layer's leading singular triplets: U float32 [dOut,k], sigma float32 [k], V float32 [dIn,k]. */
+export interface BasisValues {
+  readonly left: HostTensor;
+  readonly sigma: HostTensor;
+  readonly right: HostTensor;
+}
+
+/** The frozen directions of a layer in a graph. */
+export interface BasisVars {
+  /** V, float32 [dIn,k]. */
+  readonly right: Var;
+  /** Uᵀ, float32 [k,dOut]. */
+  readonly left: Var;
+}
+
+export interface AdapterMethod {
+  /** Where the singular triplets come in: in every forward pass, in the initial values alone, or nowhere. */
+  readonly basis: "forward" | "initial" | "none";
+  /** Names and shapes of a target's parameters, in the order they are stored and drawn. */
+  parameters(target: MethodTarget, settings: MethodSettings): Readonly<Record<string, readonly number[]>>;
+  /**
+   * Values at which the adapter is the base, bit for bit; draws come from `random` alone, in the order of `parameters`.
+   * @param basis null where `basis` above is "none"
+   * @returns float32 values by name
+   */
+  initialValues(
+    target: MethodTarget,
+    settings: MethodSettings,
+    basis: BasisValues | null,
+    random: RandomState,
+  ): Readonly<Record<string, Float32Array>>;
+  /**
+   * What the adapter adds to the layer's output.
+   * @param x float32 [M,dIn]
+   * @param parameters the target's parameters by name, in the shapes of `parameters`
+   * @param basis null unless `basis` above is "forward"
+   * @returns float32 [M,dOut]
+   */
+  delta(
+    x: Var,
+    target: MethodTarget,
+    settings: MethodSettings,
+    parameters: Readonly<Record<string, Var>>,
+    basis: BasisVars | null,
+  ): Var;
+}
+
+/** One of `values` by name, which the method's own `parameters` promise. */
+export function named<T>(values: Readonly<Record<string, T>>, name: string): T {
+  const value = values[name];
+  if (value === undefined) throw new Error(`internal: no ${name} among ${Object.keys(values).join(", ")}`);
+  return value;
+}
+
+/** The triplets of a method that cannot do without. */
+export function needBasis<T>(basis: T | null): T {
+  if (!basis) throw new Error("internal: this method needs the layer's singular triplets");
+  return basis;
+}
