@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { SERVE_GRAPH_FILE, openBase } from "../base/base.ts";
 import type { Manifest } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
+import type { AdapterLayout } from "../model/adapter-layout.ts";
 import { openSession } from "../runtime/ort.ts";
 import { openAdapterContents } from "../store/adapter-contents.ts";
 import { ReadyAdapters } from "./adapter-cache.ts";
 import { AdapterFeeds } from "./adapter-feeds.ts";
+import { type AdapterRow, zeroRow } from "./adapter-row.ts";
 import { BatchSlots } from "./kv-slots.ts";
 import { SessionRunner } from "./model-runner.ts";
 import type { EngineOptions } from "./protocol.ts";
@@ -35,7 +37,15 @@ export async function openRunner(
   const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
   const { vocabSize } = config;
   const runner = new SessionRunner({ session, kv, adapters, contents, feeds, vocabSize, maxModelLen });
-  return Object.assign(runner, { isBatchInvariant: await isBatchInvariant(runner, options.maxNumSeqs) });
+  const probe = feeds === null ? null : probeRow(layout);
+  return Object.assign(runner, { isBatchInvariant: await isBatchInvariant(runner, options.maxNumSeqs, probe) });
+}
+
+/** An adapter that changes something on every target, for the self-test. */
+function probeRow(layout: AdapterLayout): AdapterRow {
+  const row = zeroRow(layout);
+  for (const array of [...row.gains, ...row.scales]) array.fill(0.125);
+  return row;
 }
 
 /**

@@ -1,49 +1,76 @@
 /**
  * The law of isolation, checked on the real graph of this machine: a sequence gives the same bits alone and beside others.
- * Kernels choose their path by the number of rows, and another CPU may choose otherwise.
+ * Kernels choose their path by the number of rows and the place among them, and another CPU may choose otherwise.
  */
-import type { ModelRunner } from "./runner.ts";
+import type { ModelRunner, ReadyAdapter } from "./runner.ts";
 
 /** Batch sizes that took different kernels somewhere (measured), within the engine's own limit. */
-const BATCH_SIZES = [2, 3, 5, 8, 16, 17];
+const BATCH_SIZES = [1, 2, 3, 5, 8, 16, 17];
 const PROMPT_TOKENS = 5;
 
-/** Whether one decode step gives the first sequence the same logits in batches of every size tried. Leaves no row in use. */
-export async function isBatchInvariant(runner: ModelRunner, maxNumSeqs: number): Promise<boolean> {
-  const sizes = [...new Set([...BATCH_SIZES.filter((size) => size <= maxNumSeqs), maxNumSeqs])];
-  const admitted: number[] = [];
+interface Probe {
+  readonly id: number;
+  /** Whether it is the sequence under test (every other row is) or one of its neighbours, all different. */
+  readonly isSame: boolean;
+}
+
+/**
+ * Whether one sequence gets the same logits alone and at any place in batches of every size tried. Leaves no row in use.
+ * @param adapter what the sequence under test carries; its neighbours carry none
+ */
+export async function isBatchInvariant(
+  runner: ModelRunner,
+  maxNumSeqs: number,
+  adapter: ReadyAdapter | null = null,
+): Promise<boolean> {
+  const probes: Probe[] = [];
   try {
     let alone: Float32Array | null = null;
-    for (const size of [1, ...sizes]) {
-      while (admitted.length < size && runner.kv.canAdmit(PROMPT_TOKENS + 1))
-        admitted.push(await admitOne(runner, admitted.length));
-      if (admitted.length < size) break;
-      const rows = admitted.map((id) => ({
-        id,
-        tokenId: tokenOf(id, PROMPT_TOKENS, runner),
-        past: PROMPT_TOKENS,
-        adapter: null,
-      }));
-      const logits = (await runner.decode(rows)).slice(0, runner.vocabSize);
-      if (alone && !alone.every((value, i) => Object.is(value, logits[i]))) return false;
-      alone ??= logits;
+    for (const size of BATCH_SIZES.filter((one) => one <= maxNumSeqs)) {
+      while (probes.length < size && runner.kv.canAdmit(PROMPT_TOKENS + 1))
+        probes.push(await admitProbe(runner, probes.length, adapter));
+      if (probes.length < size) break;
+      const logits = await decodeProbes(runner, probes, adapter);
+      alone ??= logits[0] ?? null;
+      if (probes.some(({ isSame }, row) => isSame && !hasSameBits(logits[row], alone))) return false;
     }
     return true;
   } finally {
-    for (const id of admitted) runner.kv.release(id);
+    for (const { id } of probes) runner.kv.release(id);
   }
 }
 
-async function admitOne(runner: ModelRunner, index: number): Promise<number> {
+async function admitProbe(runner: ModelRunner, index: number, adapter: ReadyAdapter | null): Promise<Probe> {
   // Negative ids: no sequence of the server has one.
-  const id = -1 - index;
-  runner.kv.admit(id, PROMPT_TOKENS + 1);
-  const tokenIds = Int32Array.from({ length: PROMPT_TOKENS }, (_, i) => tokenOf(id, i, runner));
-  await runner.prefill({ id, past: 0, tokenIds, adapter: null, logitPositions: [] });
-  runner.kv.startDecoding(id);
-  return id;
+  const probe = { id: -1 - index, isSame: index % 2 === 0 };
+  runner.kv.admit(probe.id, PROMPT_TOKENS + 1);
+  const tokenIds = Int32Array.from({ length: PROMPT_TOKENS }, (_, i) => tokenOf(probe, i, runner));
+  const own = probe.isSame ? adapter : null;
+  await runner.prefill({ id: probe.id, past: 0, tokenIds, adapter: own, logitPositions: [] });
+  runner.kv.startDecoding(probe.id);
+  return probe;
 }
 
-function tokenOf(id: number, position: number, runner: ModelRunner): number {
-  return (position * 31 - id * 17) % runner.vocabSize;
+/** One decode step of all of them: their logits, in row order. */
+async function decodeProbes(
+  runner: ModelRunner,
+  probes: readonly Probe[],
+  adapter: ReadyAdapter | null,
+): Promise<readonly Float32Array[]> {
+  const rows = probes.map((probe) => ({
+    id: probe.id,
+    tokenId: tokenOf(probe, PROMPT_TOKENS, runner),
+    past: PROMPT_TOKENS,
+    adapter: probe.isSame ? adapter : null,
+  }));
+  const logits = await runner.decode(rows);
+  return rows.map((_, row) => logits.slice(row * runner.vocabSize, (row + 1) * runner.vocabSize));
+}
+
+function tokenOf({ id, isSame }: Probe, position: number, runner: ModelRunner): number {
+  return (position * 31 + (isSame ? 17 : -id * 17)) % runner.vocabSize;
+}
+
+function hasSameBits(a: Float32Array | undefined, b: Float32Array | null): boolean {
+  return a !== undefined && b !== null && a.every((value, i) => Object.is(value, b[i]));
 }
