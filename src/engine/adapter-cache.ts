@@ -61,8 +61,8 @@ export class ReadyAdapters implements AdapterCache {
     return row;
   }
 
-  drop(generation: string): void {
-    this.#ready.delete(generation);
+  drop(generation: string): boolean {
+    return this.#ready.delete(generation);
   }
 
   takeStats(): { bytes: number; hits: number; misses: number } {

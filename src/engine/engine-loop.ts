@@ -98,7 +98,9 @@ export class EngineLoop {
         return;
       }
       case "adapter-dropped":
-        return this.#runner.adapters?.drop(command.generation);
+        // The cache has become smaller, which the metrics show even when nothing runs.
+        if (this.#runner.adapters?.drop(command.generation) === true) this.#isDirty = true;
+        return;
       case "turns-changed":
         this.#areTurnsNeeded = command.areTurnsNeeded;
         this.#isTurnRequested = false;

@@ -13,7 +13,8 @@ export interface ReadyAdapter {
 export interface AdapterCache {
   /** @throws {AppError} adapter_not_found, adapter_invalid, adapter_incompatible, not_live. */
   get(ref: AdapterRef): ReadyAdapter;
-  drop(generation: string): void;
+  /** Whether it was there. */
+  drop(generation: string): boolean;
   /** Hits and misses are counted since the last call. */
   takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };
 }

@@ -331,6 +331,18 @@ describe("commands", () => {
     await bench.stop();
   });
 
+  // The metrics went on showing the bytes of a dropped adapter until something ran again.
+  it("that drop a cached adapter are followed by a report of the smaller cache", async () => {
+    const bench = new Bench();
+    bench.add(sequenceSpec(1, [1], { maxTokens: 2, adapter: { generation: "g1" } }));
+    await bench.untilEnded(1);
+    await bench.until(() => bench.lastStats.numRunning === 0);
+    expect(bench.lastStats.adapterCacheBytes).toBe(100);
+    bench.loop.handle({ type: "adapter-dropped", generation: "g1" });
+    await bench.until(() => bench.lastStats.adapterCacheBytes === 0);
+    await bench.stop();
+  });
+
   it("stop at once, failing what still runs and waits", async () => {
     const bench = new Bench({ numRows: 1, stepMs: 2 }, { maxNumSeqs: 1 });
     bench.add(sequenceSpec(1, [1], { maxTokens: 1000 }), sequenceSpec(2, [1]));

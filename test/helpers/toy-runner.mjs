@@ -100,7 +100,7 @@ class ToyAdapters {
   }
   drop(generation) {
     this.dropped.push(generation);
-    this.ready.delete(generation);
+    return this.ready.delete(generation);
   }
   takeStats() {
     const { hits, misses } = this;
