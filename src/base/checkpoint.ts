@@ -1,6 +1,6 @@
 /**
  * An ordinary Hugging Face checkpoint directory, checked: config.json, safetensors (one file, or shards with an index).
- * Gives the tensors that the model needs under their usual names; embedding and head that are one matrix are one tensor.
+ * Gives the tensors that the model needs under our names and in our layout; embedding and head that are one matrix are one tensor.
  * Never reads a pickle.
  */
 import { existsSync } from "node:fs";
@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
 import type { RawConfig } from "../model/config-reader.ts";
-import { parseModelConfig } from "../model/families.ts";
+import { foreignNames, parseModelConfig } from "../model/families.ts";
 import type { ModelConfig } from "../model/model-config.ts";
 import { type RequiredTensor, requiredTensors } from "../model/required-tensors.ts";
 import { EMBEDDING, LM_HEAD } from "../model/weight-names.ts";
 import type { DType } from "../tensor/dtype.ts";
-import type { HostTensor } from "../tensor/host-tensor.ts";
+import { type HostTensor, bytesOf, transposed } from "../tensor/host-tensor.ts";
 
 const INDEX_FILE = "model.safetensors.index.json";
 const SINGLE_FILE = "model.safetensors";
@@ -81,9 +81,9 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   };
   try {
     for (const name of await shardNames(dir)) files.push(await openSafetensors(join(dir, name)));
-    const homes = tensorHomes(files);
-    const { sources, tensors } = await resolveTensors(config, homes);
-    const read = async (name: string): Promise<HostTensor> => readTensor(homes, sources.get(name) ?? name);
+    const stored = storedTensors(config, tensorHomes(files));
+    const { sources, tensors } = await resolveTensors(config, stored);
+    const read = (name: string): Promise<HostTensor> => stored.read(sources.get(name) ?? name);
     return { dir, rawConfig, config, tensors, read, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
@@ -104,31 +104,53 @@ function tensorHomes(files: readonly SafetensorsFile[]): Homes {
   return homes;
 }
 
-async function readTensor(homes: Homes, name: string): Promise<HostTensor> {
-  const home = homes.get(name);
-  if (!home) throw new Error(`internal: no tensor ${name} in the checkpoint`);
-  return home.read(name);
+/** What the files hold, under our names and in our layout. */
+interface StoredTensors {
+  has(name: string): boolean;
+  /** Shape as ours; undefined when there is none of that name. */
+  entry(name: string): { readonly dtype: DType; readonly shape: readonly number[] } | undefined;
+  read(name: string): Promise<HostTensor>;
 }
 
-/** The model's tensors and, where it differs, the stored name behind each. */
+function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
+  const { namesOf, isTransposed } = foreignNames(config);
+  const stored = (name: string): string | undefined => namesOf(name).find((one) => homes.has(one));
+  return {
+    has: (name) => stored(name) !== undefined,
+    entry: (name) => {
+      const foreign = stored(name);
+      const entry = foreign === undefined ? undefined : homes.get(foreign)?.tensors.get(foreign);
+      return entry && isTransposed(name) ? { dtype: entry.dtype, shape: entry.shape.toReversed() } : entry;
+    },
+    read: async (name) => {
+      const foreign = stored(name);
+      const home = foreign === undefined ? undefined : homes.get(foreign);
+      if (foreign === undefined || !home) throw new Error(`internal: no tensor ${name} in the checkpoint`);
+      const tensor = await home.read(foreign);
+      return isTransposed(name) ? transposed(tensor) : tensor;
+    },
+  };
+}
+
+/** The model's tensors and, where an embedding is stored as the head, the name behind it. */
 async function resolveTensors(
   config: ModelConfig,
-  homes: Homes,
+  stored: StoredTensors,
 ): Promise<{ sources: Map<string, string>; tensors: CheckpointTensor[] }> {
   const sources = new Map<string, string>();
-  const hasOwnHead = await ownHead(config, homes, sources);
+  const hasOwnHead = await ownHead(config, stored, sources);
   const tensors = requiredTensors(config, hasOwnHead).map((wanted): CheckpointTensor => {
-    const stored = sources.get(wanted.name) ?? wanted.name;
-    const entry = homes.get(stored)?.tensors.get(stored);
-    if (!entry) throw invalid(`The checkpoint lacks the tensor ${wanted.name} [${wanted.shape.join(",")}].`);
+    const entry = stored.entry(sources.get(wanted.name) ?? wanted.name);
+    const [foreign] = foreignNames(config).namesOf(wanted.name);
+    if (!entry) throw invalid(`The checkpoint lacks the tensor ${foreign} [${wanted.shape.join(",")}].`);
     if (entry.shape.join() !== wanted.shape.join())
       throw invalid(
-        `The tensor ${wanted.name} has to be [${wanted.shape.join(",")}] by config.json, is stored as [${entry.shape.join(",")}].`,
+        `The tensor ${foreign} has to be [${wanted.shape.join(",")}] by config.json, is stored as [${entry.shape.join(",")}].`,
       );
     if (!FLOAT_DTYPES.includes(entry.dtype))
       throw new AppError(
         "checkpoint_unsupported",
-        `The tensor ${wanted.name} is ${entry.dtype}; supported: ${FLOAT_DTYPES.join(", ")}.`,
+        `The tensor ${foreign} is ${entry.dtype}; supported: ${FLOAT_DTYPES.join(", ")}.`,
       );
     return { ...wanted, dtype: entry.dtype };
   });
@@ -139,23 +161,21 @@ async function resolveTensors(
  * Whether the LM head is a matrix of its own, as transformers 5 decides: tied means one matrix, whichever of the two is stored;
  * both stored and different are not tied, whatever the config says.
  */
-async function ownHead(config: ModelConfig, homes: Homes, sources: Map<string, string>): Promise<boolean> {
-  const hasHead = homes.has(LM_HEAD);
+async function ownHead(config: ModelConfig, stored: StoredTensors, sources: Map<string, string>): Promise<boolean> {
+  const hasHead = stored.has(LM_HEAD);
   if (!config.tiesEmbeddings) {
     if (!hasHead) throw invalid(`The checkpoint lacks ${LM_HEAD}, and config.json does not tie it to the embedding.`);
     return true;
   }
   if (!hasHead) return false;
-  if (!homes.has(EMBEDDING)) {
+  if (!stored.has(EMBEDDING)) {
     sources.set(EMBEDDING, LM_HEAD);
     return false;
   }
-  const [embedding, head] = [await readTensor(homes, EMBEDDING), await readTensor(homes, LM_HEAD)];
+  const [embedding, head] = [await stored.read(EMBEDDING), await stored.read(LM_HEAD)];
   return embedding.dtype !== head.dtype || !sameBytes(embedding, head);
 }
 
 function sameBytes(a: HostTensor, b: HostTensor): boolean {
-  const bytes = (tensor: HostTensor): Buffer =>
-    Buffer.from(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
-  return bytes(a).equals(bytes(b));
+  return Buffer.from(bytesOf(a)).equals(bytesOf(b));
 }

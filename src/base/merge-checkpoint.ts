@@ -5,9 +5,12 @@ import { dirname, join, resolve } from "node:path";
 import type { Adapter } from "../adapter/adapter.ts";
 import { AppError } from "../errors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
+import { foreignNames } from "../model/families.ts";
+import type { ModelConfig } from "../model/model-config.ts";
 import { requiredTensors } from "../model/required-tensors.ts";
 import { LM_HEAD } from "../model/weight-names.ts";
-import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../tensor/host-tensor.ts";
+import type { DType } from "../tensor/dtype.ts";
+import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32, transposed } from "../tensor/host-tensor.ts";
 import type { Base } from "./base.ts";
 import { isCheckpointText } from "./checkpoint-files.ts";
 import { mergedWeights } from "./merged-weights.ts";
@@ -49,18 +52,21 @@ export async function mergeCheckpoint(
     shape,
     dtype: options.dtype ?? base.source.stored(name).dtype,
   }));
-  const dtypeOf = new Map(specs.map(({ name, dtype }) => [name, dtype]));
+  const file = fileLayout(base.manifest.config, specs);
   const temporary = `${out}.merging-${process.pid}`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
     let numDone = 0;
-    const load = async (name: string): Promise<HostTensor> => {
+    const load = async (foreign: string): Promise<HostTensor> => {
+      const { name, dtype, isTransposed } = file.get(foreign)!; // asked for what the layout names
       const tensor = merged.changed.has(name) ? await merged.read(name) : await base.source.read(name);
       onProgress(++numDone / specs.length);
-      return stored(name, tensor, dtypeOf.get(name) as MergeDType); // the specs' dtypes are float types
+      const rounded = stored(name, tensor, dtype);
+      return isTransposed ? transposed(rounded) : rounded;
     };
-    await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
+    const foreignSpecs = [...file].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+    await writeSafetensors(join(temporary, "model.safetensors"), foreignSpecs, load, { format: "pt" });
     await copyTexts(base.dir, temporary, options.dtype);
     await mkdir(dirname(out), { recursive: true });
     await rm(out, { recursive: true, force: true });
@@ -70,6 +76,34 @@ export async function mergeCheckpoint(
     throw error;
   }
   return { out, changed: [...merged.changed], tensors: specs.length, seconds: (performance.now() - start) / 1000 };
+}
+
+interface FileTensor {
+  readonly name: string;
+  readonly dtype: MergeDType;
+  /** As the file holds it. */
+  readonly shape: readonly number[];
+  readonly isTransposed: boolean;
+}
+
+/** The tensors under the names and in the layout of the family's own files. */
+function fileLayout(
+  config: ModelConfig,
+  specs: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: DType }[],
+): ReadonlyMap<string, FileTensor> {
+  const { namesOf, isTransposed } = foreignNames(config);
+  return new Map(
+    specs.map(({ name, shape, dtype }) => {
+      const isTurned = isTransposed(name);
+      const tensor = {
+        name,
+        dtype: dtype as MergeDType, // a base holds float tensors alone
+        shape: isTurned ? shape.toReversed() : shape,
+        isTransposed: isTurned,
+      };
+      return [namesOf(name)[0] ?? name, tensor];
+    }),
+  );
 }
 
 function stored(name: string, tensor: HostTensor, dtype: MergeDType): HostTensor {

@@ -1,6 +1,6 @@
 /** Which linear layers get a basis: names given by the user, matched by their last part, or a default. Pure. */
 import { AppError } from "../errors.ts";
-import { DEFAULT_TARGETS, type Linear, allLinears } from "../model/linears.ts";
+import { type Linear, allLinears, defaultTargets } from "../model/linears.ts";
 import type { ModelConfig } from "../model/model-config.ts";
 
 /** null: the family's default; "none"; "all-linear"; or names such as "q_proj" and "layers.0.self_attn.q_proj". */
@@ -12,7 +12,7 @@ export function chooseTargets(config: ModelConfig, choice: TargetChoice): readon
   if (choice === "none") return [];
   if (choice === "all-linear") return linears;
   const matches = (linear: Linear, name: string): boolean => linear.name === name || linear.name.endsWith(`.${name}`);
-  const names = choice ?? DEFAULT_TARGETS;
+  const names = choice ?? defaultTargets(config);
   if (choice)
     for (const name of names)
       if (!linears.some((linear) => matches(linear, name))) {

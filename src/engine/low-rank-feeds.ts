@@ -2,11 +2,12 @@
  * The low-rank inputs of a step: for every group of linear layers, down and up matrices of every sequence, padded with zeros to
  * one rank a group. Written when the composition of the batch changes; a step without low-rank rows feeds empty tensors.
  */
-import type { LinearGroup } from "../model/linears.ts";
+import type { AdapterLayout } from "../model/adapter-layout.ts";
 import { HAS_LOW_RANK, lowRankPorts } from "../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import type { AdapterRow, LowRankGroup } from "./adapter-row.ts";
 
+type LinearGroup = AdapterLayout["lowRank"][number];
 type Feeds = Record<string, RuntimeTensor>;
 
 /** Ranks that matrices are padded to: few, so that shapes repeat. */

@@ -4,44 +4,68 @@
  * serving graph and the training graph share this definition. Rows are flat: [B·T, C].
  */
 import type { Var } from "../graph/graph.ts";
-import { add, mul, silu } from "../graph/ops/elementwise.ts";
-import { rmsNorm } from "../graph/ops/norm.ts";
-import { split } from "../graph/ops/shaping.ts";
+import { add, div, geluTanh, mul, silu, tanh } from "../graph/ops/elementwise.ts";
+import { gatherRows, reshape, split } from "../graph/ops/shaping.ts";
+import { product } from "../graph/shape.ts";
 import type { Attend } from "./attention.ts";
 import { type LinearGroup, layerGroups } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
-import { FINAL_NORM, layerNorms } from "./weight-names.ts";
+import { type TensorOf, normalize } from "./norms.ts";
+import { FINAL_NORM, POSITION_EMBEDDING, layerNorms } from "./weight-names.ts";
 
 /** What a decoder is made of. */
 export interface DecoderParts {
-  /** A tensor of the checkpoint as float32. */
-  readonly tensor: (name: string) => Var;
+  readonly tensor: TensorOf;
   /** A group of linear layers: x float32 [B·T, dIn] → [B·T, dOut]. */
   readonly linear: (x: Var, group: LinearGroup) => Var;
   readonly attend: Attend;
 }
 
-/** All layers: embedded tokens float32 [B·T, C] → hidden states before the final norm. */
+/**
+ * What the layers begin with.
+ * @param embedded rows of the embedding, float32 [B·T, C]
+ * @param positionIds int64 [B,T]; read where positions are learned
+ */
+export function scaledEmbedding(config: ModelConfig, embedded: Var, positionIds: Var | null, tensor: TensorOf): Var {
+  const { embeddingScale } = config;
+  const scaled =
+    embeddingScale === 1 ? embedded : mul(embedded, embedded.graph.constant("float32", [], [embeddingScale]));
+  if (!config.hasLearnedPositions) return scaled;
+  if (!positionIds) throw new Error("internal: learned positions need position ids");
+  return add(scaled, gatherRows(tensor(POSITION_EMBEDDING), reshape(positionIds, [product(positionIds.shape)])));
+}
+
+/** All layers: float32 [B·T, C] → hidden states before the final norm. */
 export function decoderLayers(config: ModelConfig, embedded: Var, parts: DecoderParts): Var {
+  const norm = (x: Var, name: string | null): Var => (name === null ? x : normalize(config, x, name, parts.tensor));
   let hidden = embedded;
   for (let layer = 0; layer < config.numLayers; layer++) {
     const groups = layerGroups(config, layer);
-    const norms = layerNorms(layer);
-    const attentionInput = rmsNorm(hidden, parts.tensor(norms.attention), config.normEpsilon);
-    const heads = parts.attend(layer, parts.linear(attentionInput, groups.qkv));
-    hidden = add(hidden, parts.linear(heads, groups.output));
-    const mlpInput = rmsNorm(hidden, parts.tensor(norms.mlp), config.normEpsilon);
-    const [gate, up] = split(
-      parts.linear(mlpInput, groups.gateUp),
-      groups.gateUp.members.map((one) => one.dOut),
-      1,
-    ) as [Var, Var];
-    hidden = add(hidden, parts.linear(mul(silu(gate), up), groups.down));
+    const norms = layerNorms(config, layer);
+    const heads = parts.attend(layer, parts.linear(norm(hidden, norms.beforeAttention), groups.qkv), parts.tensor);
+    hidden = add(hidden, norm(parts.linear(heads, groups.output), norms.afterAttention));
+    const inner = activated(config, parts.linear(norm(hidden, norms.beforeMlp), groups.mlpIn));
+    hidden = add(hidden, norm(parts.linear(inner, groups.down), norms.afterMlp));
   }
   return hidden;
 }
 
+/** The MLP's inner values: float32 [B·T, I], from gate and up side by side [B·T, 2I] where there is a gate. */
+function activated({ activation, hasGate, intermediateSize }: ModelConfig, x: Var): Var {
+  const activate = activation === "silu" ? silu : geluTanh;
+  if (!hasGate) return activate(x);
+  const [gate, up] = split(x, [intermediateSize, intermediateSize], 1) as [Var, Var];
+  return mul(activate(gate), up);
+}
+
 /** The norm before the LM head. */
-export function finalNorm(config: ModelConfig, hidden: Var, parts: Pick<DecoderParts, "tensor">): Var {
-  return rmsNorm(hidden, parts.tensor(FINAL_NORM), config.normEpsilon);
+export function finalNorm(config: ModelConfig, hidden: Var, { tensor }: Pick<DecoderParts, "tensor">): Var {
+  return normalize(config, hidden, FINAL_NORM, tensor);
+}
+
+/** The logits as they are, or capped: cap · tanh(x / cap). */
+export function cappedLogits({ logitSoftCap }: Pick<ModelConfig, "logitSoftCap">, logits: Var): Var {
+  if (logitSoftCap === 0) return logits;
+  const cap = logits.graph.constant("float32", [], [logitSoftCap]);
+  return mul(tanh(div(logits, cap)), cap);
 }

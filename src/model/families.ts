@@ -1,16 +1,44 @@
-/** The decoder families: `model_type` → how its `config.json` is read. A new family is one file and one line here. */
+/**
+ * The decoder families: `model_type` → how its `config.json` is read, and what its files call the tensors. A new family is one file
+ * and one line here.
+ */
 import { AppError } from "../errors.ts";
 import type { RawConfig } from "./config-reader.ts";
+import { readGemma2, readGemma3 } from "./families/gemma.ts";
+import { readGpt2, gpt2Names } from "./families/gpt2.ts";
 import { readLlama } from "./families/llama.ts";
 import { readMistral } from "./families/mistral.ts";
-import { readQwen2 } from "./families/qwen2.ts";
+import { readOlmo2 } from "./families/olmo2.ts";
+import { readPhi3 } from "./families/phi3.ts";
+import { readQwen2, readQwen3 } from "./families/qwen.ts";
+import { readSmolLm3 } from "./families/smollm3.ts";
 import type { ModelConfig } from "./model-config.ts";
+import type { ForeignNames } from "./weight-names.ts";
 
-const FAMILIES: Readonly<Record<string, (raw: RawConfig) => ModelConfig>> = {
-  llama: readLlama,
-  mistral: readMistral,
-  qwen2: readQwen2,
+interface Family {
+  readonly read: (raw: RawConfig) => ModelConfig;
+  readonly names?: ForeignNames;
+}
+
+const FAMILIES: Readonly<Record<string, Family>> = {
+  llama: { read: readLlama },
+  mistral: { read: readMistral },
+  qwen2: { read: readQwen2 },
+  qwen3: { read: readQwen3 },
+  phi3: { read: readPhi3 },
+  gemma2: { read: readGemma2 },
+  gemma3_text: { read: readGemma3 },
+  gpt2: { read: readGpt2, names: gpt2Names },
+  smollm3: { read: readSmolLm3 },
+  olmo2: { read: readOlmo2 },
 };
+
+const OUR_NAMES: ForeignNames = { namesOf: (name) => [name], isTransposed: () => false };
+
+/** What the checkpoints of a model's family call its tensors. */
+export function foreignNames({ family }: Pick<ModelConfig, "family">): ForeignNames {
+  return FAMILIES[family]?.names ?? OUR_NAMES;
+}
 
 /**
  * The model that a `config.json` describes.
@@ -19,8 +47,8 @@ const FAMILIES: Readonly<Record<string, (raw: RawConfig) => ModelConfig>> = {
 export function parseModelConfig(raw: RawConfig): ModelConfig {
   const known = Object.keys(FAMILIES).join(", ");
   const type = raw.model_type;
-  const read = typeof type === "string" && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
-  if (!read)
+  const family = typeof type === "string" && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
+  if (!family)
     throw new AppError(
       "checkpoint_unsupported",
       `config.json: model_type ${JSON.stringify(type)} is not supported; known: ${known}.`,
@@ -30,16 +58,17 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
       "checkpoint_unsupported",
       "config.json: quantization_config: give the unquantised checkpoint; mosara build quantises it.",
     );
-  const config = read(raw);
+  const config = family.read(raw);
   if (config.numHeads % config.numKvHeads !== 0)
     throw new AppError(
       "checkpoint_invalid",
       `config.json: ${config.numHeads} attention heads do not share ${config.numKvHeads} key/value heads evenly.`,
     );
-  if (config.headSize % 2 !== 0)
+  const odd = config.ropes.find(({ rotaryDim }) => rotaryDim < 2 || rotaryDim % 2 !== 0);
+  if (odd)
     throw new AppError(
       "checkpoint_invalid",
-      `config.json: rotary positions need an even head size, it is ${config.headSize}.`,
+      `config.json: rotary positions turn an even number of a head's values, it says ${odd.rotaryDim} of ${config.headSize}.`,
     );
   return config;
 }

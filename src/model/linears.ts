@@ -24,7 +24,8 @@ export interface LinearGroup {
 export interface LayerGroups {
   readonly qkv: LinearGroup;
   readonly output: LinearGroup;
-  readonly gateUp: LinearGroup;
+  /** Gate and up, or the only way into the MLP. */
+  readonly mlpIn: LinearGroup;
   readonly down: LinearGroup;
 }
 
@@ -34,38 +35,31 @@ function group(name: string, members: readonly Linear[]): LinearGroup {
 
 /** The groups of one layer. */
 export function layerGroups(config: ModelConfig, layer: number): LayerGroups {
-  const { hiddenSize, intermediateSize, headSize } = config;
-  const linear = (module: string, dIn: number, dOut: number, hasBias: boolean): Linear => ({
-    name: `layers.${layer}.${module}`,
-    dIn,
-    dOut,
-    hasBias,
-  });
+  const { hiddenSize, intermediateSize, headSize, modules } = config;
   const queries = config.numHeads * headSize;
   const keys = config.numKvHeads * headSize;
-  const projection = (name: string, dOut: number): Linear =>
-    linear(`self_attn.${name}`, hiddenSize, dOut, config.hasQkvBias);
+  const side = (names: readonly string[], dIn: number, widths: readonly number[], hasBias: boolean): Linear[] =>
+    names.map((module, i) => ({
+      name: `layers.${layer}.${module}`,
+      dIn,
+      // One matrix for all of them, or one each.
+      dOut: names.length === 1 ? widths.reduce((sum, width) => sum + width, 0) : (widths[i] ?? 0),
+      hasBias,
+    }));
+  const mlpWidths = config.hasGate ? [intermediateSize, intermediateSize] : [intermediateSize];
+  const name = (part: string): string => `layers.${layer}.${part}`;
   return {
-    qkv: group(`layers.${layer}.self_attn.qkv`, [
-      projection("q_proj", queries),
-      projection("k_proj", keys),
-      projection("v_proj", keys),
-    ]),
-    output: group(`layers.${layer}.self_attn.o`, [
-      linear("self_attn.o_proj", queries, hiddenSize, config.hasOutputBias),
-    ]),
-    gateUp: group(`layers.${layer}.mlp.gate_up`, [
-      linear("mlp.gate_proj", hiddenSize, intermediateSize, config.hasMlpBias),
-      linear("mlp.up_proj", hiddenSize, intermediateSize, config.hasMlpBias),
-    ]),
-    down: group(`layers.${layer}.mlp.down`, [linear("mlp.down_proj", intermediateSize, hiddenSize, config.hasMlpBias)]),
+    qkv: group(name("self_attn.qkv"), side(modules.qkv, hiddenSize, [queries, keys, keys], config.hasQkvBias)),
+    output: group(name("self_attn.o"), side([modules.output], queries, [hiddenSize], config.hasOutputBias)),
+    mlpIn: group(name("mlp.in"), side(modules.mlpIn, hiddenSize, mlpWidths, config.hasMlpBias)),
+    down: group(name("mlp.down"), side([modules.down], intermediateSize, [hiddenSize], config.hasMlpBias)),
   };
 }
 
 /** All groups, layer by layer, in the order they are computed. */
 export function allGroups(config: ModelConfig): readonly LinearGroup[] {
   return Array.from({ length: config.numLayers }, (_, layer) => layerGroups(config, layer)).flatMap(
-    ({ qkv, output, gateUp, down }) => [qkv, output, gateUp, down],
+    ({ qkv, output, mlpIn, down }) => [qkv, output, mlpIn, down],
   );
 }
 
@@ -74,5 +68,11 @@ export function allLinears(config: ModelConfig): readonly Linear[] {
   return allGroups(config).flatMap((one) => one.members);
 }
 
-/** Targets of Mo-SARA where none are named: the best gain per trained number in our measurements. */
-export const DEFAULT_TARGETS = ["q_proj", "v_proj", "o_proj", "down_proj"] as const;
+/**
+ * Targets of Mo-SARA where none are named, by their last part: q, v, o and down, or what the family calls them, which had the best gain
+ * per trained number in our measurements.
+ */
+export function defaultTargets({ modules }: Pick<ModelConfig, "modules">): readonly string[] {
+  const [query, , value] = modules.qkv;
+  return [query, value, modules.output, modules.down].filter((name) => name !== undefined);
+}

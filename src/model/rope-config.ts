@@ -2,35 +2,60 @@
 import { type RawConfig, readCount, readNumber, readObject, unsupported } from "./config-reader.ts";
 import type { RopeConfig, RopeScaling } from "./model-config.ts";
 
-/** @throws checkpoint_unsupported for a kind of scaling that is not known here */
-export function readRope(raw: RawConfig, defaultTheta: number): RopeConfig {
+/** Settings that turn whole heads. @throws checkpoint_unsupported for a kind of scaling that is not known here, or a part of each head */
+export function readRope(raw: RawConfig, defaultTheta: number, headSize: number): RopeConfig {
+  const rope = readPartialRope(raw, defaultTheta, headSize);
+  if (rope.rotaryDim !== headSize)
+    throw unsupported("partial_rotary_factor", rope.rotaryDim / headSize, "1 in this family");
+  return rope;
+}
+
+/** Settings of a family that may turn only the leading part of each head. */
+export function readPartialRope(raw: RawConfig, defaultTheta: number, headSize: number): RopeConfig {
   const parameters = readObject(raw, "rope_parameters");
+  const from = (key: string): RawConfig => (parameters?.[key] === undefined ? raw : parameters);
+  const theta = readNumber(from("rope_theta"), "rope_theta", defaultTheta);
+  const rotaryDim = Math.trunc(headSize * readNumber(from("partial_rotary_factor"), "partial_rotary_factor", 1));
   const scaling = parameters ?? readObject(raw, "rope_scaling") ?? {};
-  const theta = readNumber(parameters?.rope_theta === undefined ? raw : parameters, "rope_theta", defaultTheta);
-  const partial = readNumber(
-    parameters?.partial_rotary_factor === undefined ? raw : parameters,
-    "partial_rotary_factor",
-    1,
-  );
-  if (partial !== 1) throw unsupported("partial_rotary_factor", partial, "1");
-  return { theta, scaling: readScaling(scaling, raw) };
+  return { theta, rotaryDim, scaling: readScaling(scaling, raw) };
 }
 
 function readScaling(scaling: RawConfig, raw: RawConfig): RopeScaling {
   const type = scaling.rope_type ?? scaling.type ?? "default";
   if (type === "default") return { type };
-  if (type === "linear") return { type, factor: readNumber(scaling, "factor", Number.NaN) };
+  const factor = (): number => readNumber(scaling, "factor", Number.NaN);
+  if (type === "linear") return { type, factor: factor() };
+  const originalMaxPositions = readCount(
+    scaling.original_max_position_embeddings === undefined ? raw : scaling,
+    "original_max_position_embeddings",
+    readCount(raw, "max_position_embeddings", 2048),
+  );
   if (type === "llama3")
     return {
       type,
-      factor: readNumber(scaling, "factor", Number.NaN),
+      factor: factor(),
       lowFrequencyFactor: readNumber(scaling, "low_freq_factor", Number.NaN),
       highFrequencyFactor: readNumber(scaling, "high_freq_factor", Number.NaN),
-      originalMaxPositions: readCount(
-        scaling,
-        "original_max_position_embeddings",
-        readCount(raw, "original_max_position_embeddings", readCount(raw, "max_position_embeddings", 2048)),
-      ),
+      originalMaxPositions,
     };
-  throw unsupported("rope_type", type, "default, linear, llama3");
+  if (type === "yarn")
+    return {
+      type,
+      factor: factor(),
+      betaFast: readNumber(scaling, "beta_fast", 32),
+      betaSlow: readNumber(scaling, "beta_slow", 1),
+      originalMaxPositions,
+      attentionFactor: yarnAttentionFactor(scaling, factor()),
+      isTruncated: scaling.truncate !== false,
+    };
+  throw unsupported("rope_type", type, "default, linear, llama3, yarn");
+}
+
+/** As transformers computes it: given, or from the two `mscale` settings, or from the factor alone. */
+function yarnAttentionFactor(scaling: RawConfig, factor: number): number {
+  if (typeof scaling.attention_factor === "number") return readNumber(scaling, "attention_factor", 1);
+  const magnitude = (mscale: number): number => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1);
+  if (scaling.mscale && scaling.mscale_all_dim)
+    return magnitude(readNumber(scaling, "mscale", 1)) / magnitude(readNumber(scaling, "mscale_all_dim", 1));
+  return magnitude(1);
 }

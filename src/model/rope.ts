@@ -1,19 +1,28 @@
-/** Rotary tables: cosine and sine of position × frequency. Source: RoFormer (arXiv 2104.09864); llama3 scaling as transformers computes it. */
-import type { RopeConfig } from "./model-config.ts";
+/**
+ * Rotary tables: cosine and sine of position × frequency. Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071); the scalings
+ * as transformers computes them.
+ */
+import type { RopeConfig, RopeScaling } from "./model-config.ts";
 
 /** Angular frequencies of the `rotaryDim / 2` pairs, after scaling. */
-function frequencies(rope: RopeConfig, rotaryDim: number): Float64Array {
-  const { scaling, theta } = rope;
-  return Float64Array.from({ length: rotaryDim / 2 }, (_, i) => {
-    const frequency = theta ** ((-2 * i) / rotaryDim);
-    if (scaling.type === "default") return frequency;
-    if (scaling.type === "linear") return frequency / scaling.factor;
-    return llama3Frequency(frequency, scaling);
-  });
+function frequencies({ theta, rotaryDim, scaling }: RopeConfig): Float64Array {
+  const plain = Float64Array.from({ length: rotaryDim / 2 }, (_, i) => theta ** ((-2 * i) / rotaryDim));
+  switch (scaling.type) {
+    case "default":
+      return plain;
+    case "linear":
+      return plain.map((frequency) => frequency / scaling.factor);
+    case "llama3":
+      return plain.map((frequency) => llama3Frequency(frequency, scaling));
+    case "yarn":
+      return yarnFrequencies(plain, theta, rotaryDim, scaling);
+  }
 }
 
+type Scaling<T extends RopeScaling["type"]> = RopeScaling & { readonly type: T };
+
 /** Long wavelengths are stretched by the factor, short ones stay, the band between is interpolated. */
-function llama3Frequency(frequency: number, scaling: RopeConfig["scaling"] & { type: "llama3" }): number {
+function llama3Frequency(frequency: number, scaling: Scaling<"llama3">): number {
   const wavelength = (2 * Math.PI) / frequency;
   const { factor, lowFrequencyFactor, highFrequencyFactor, originalMaxPositions } = scaling;
   if (wavelength < originalMaxPositions / highFrequencyFactor) return frequency;
@@ -22,22 +31,39 @@ function llama3Frequency(frequency: number, scaling: RopeConfig["scaling"] & { t
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-/** Tables of `numPositions` rows and `rotaryDim / 2` columns. @returns float32 [numPositions, rotaryDim/2] each */
-export function rotaryTables(
-  rope: RopeConfig,
+/** Dimensions that turn often keep their frequency, those that hardly turn are stretched, a ramp lies between. */
+function yarnFrequencies(
+  plain: Float64Array,
+  theta: number,
   rotaryDim: number,
-  numPositions: number,
-): { cos: Float32Array; sin: Float32Array } {
-  const half = rotaryDim / 2;
+  scaling: Scaling<"yarn">,
+): Float64Array {
+  const { factor, betaFast, betaSlow, originalMaxPositions, isTruncated } = scaling;
+  const dimensionOf = (turns: number): number =>
+    (rotaryDim * Math.log(originalMaxPositions / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const [first, last] = [dimensionOf(betaFast), dimensionOf(betaSlow)];
+  const low = Math.max(isTruncated ? Math.floor(first) : first, 0);
+  const high = Math.min(isTruncated ? Math.ceil(last) : last, rotaryDim - 1);
+  const width = high === low ? 0.001 : high - low;
+  return plain.map((frequency, i) => {
+    const stretched = Math.min(1, Math.max(0, (i - low) / width));
+    return (frequency / factor) * stretched + frequency * (1 - stretched);
+  });
+}
+
+/** Tables of `numPositions` rows and `rotaryDim / 2` columns. @returns float32 [numPositions, rotaryDim/2] each */
+export function rotaryTables(rope: RopeConfig, numPositions: number): { cos: Float32Array; sin: Float32Array } {
+  const half = rope.rotaryDim / 2;
+  const magnitude = rope.scaling.type === "yarn" ? rope.scaling.attentionFactor : 1;
   const cos = new Float32Array(numPositions * half);
   const sin = new Float32Array(numPositions * half);
-  const angularFrequencies = frequencies(rope, rotaryDim);
+  const angularFrequencies = frequencies(rope);
   for (let position = 0; position < numPositions; position++)
     for (let i = 0; i < half; i++) {
       // transformers rounds the frequency to float32 and multiplies in float32: far positions differ visibly otherwise.
       const angle = Math.fround(position * Math.fround(angularFrequencies[i] ?? 0));
-      cos[position * half + i] = Math.cos(angle);
-      sin[position * half + i] = Math.sin(angle);
+      cos[position * half + i] = Math.cos(angle) * magnitude;
+      sin[position * half + i] = Math.sin(angle) * magnitude;
     }
   return { cos, sin };
 }

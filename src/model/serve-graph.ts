@@ -9,8 +9,8 @@ import { concat, gatherRows, pad, reshape, reshapeLike, slice, transpose } from 
 import { lowRankDelta } from "../adapter/low-rank.ts";
 import { type BasisVars, gates, mixHeads, moSaraDelta } from "../adapter/mo-sara.ts";
 import { type AdapterLayout, type GroupLayout, adapterLayout } from "./adapter-layout.ts";
-import { cachedAttention } from "./attention.ts";
-import { decoderLayers, finalNorm } from "./decoder.ts";
+import { cachedAttention, needsPositionIds } from "./attention.ts";
+import { cappedLogits, decoderLayers, finalNorm, scaledEmbedding } from "./decoder.ts";
 import { type LinearGroup, allGroups } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
 import {
@@ -20,6 +20,7 @@ import {
   HEAD_MASK,
   INPUT_IDS,
   LOGIT_ROWS,
+  POSITION_IDS,
   type Port,
   ROWS,
   groupPorts,
@@ -66,7 +67,8 @@ export function buildServeGraph({ config, source, formatOf, bases, known }: Serv
   const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
   const inputIds = input(INPUT_IDS);
   const logitRows = input(LOGIT_ROWS);
-  const attend = cachedAttention(graph, config, inputIds);
+  const positionIds = needsPositionIds(config) ? input(POSITION_IDS) : null;
+  const attend = cachedAttention(graph, config, inputIds, positionIds);
   const layout = adapterLayout(allGroups(config), bases);
   const adapt = layout.groups.length > 0 ? adapterPart(graph, layout, bases, inputIds) : null;
 
@@ -78,7 +80,8 @@ export function buildServeGraph({ config, source, formatOf, bases, known }: Serv
     },
     attend,
   };
-  const embedded = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
+  const rows = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
+  const embedded = scaledEmbedding(config, rows, positionIds, parts.tensor);
   const hidden = gatherRows(decoderLayers(config, embedded, parts), logitRows);
   const head = weights.has(LM_HEAD) ? LM_HEAD : EMBEDDING;
   const logits = weights.product(
@@ -88,7 +91,7 @@ export function buildServeGraph({ config, source, formatOf, bases, known }: Serv
     null,
     formatOf(LM_HEAD_GROUP),
   );
-  graph.output(logits, logitsPort(config.vocabSize).name);
+  graph.output(cappedLogits(config, logits), logitsPort(config.vocabSize).name);
   return graph;
 }
 

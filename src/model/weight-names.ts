@@ -1,8 +1,22 @@
-/** Names of a checkpoint's tensors, as Hugging Face writes them. */
+/**
+ * Names of a decoder's tensors, the same for every family: those that Llama's checkpoints have. Where a family's files call them
+ * otherwise, `families.ts` translates when a checkpoint is read or written.
+ */
+import type { ModelConfig } from "./model-config.ts";
 
 export const EMBEDDING = "model.embed_tokens.weight";
+export const POSITION_EMBEDDING = "model.embed_positions.weight";
 export const LM_HEAD = "lm_head.weight";
-export const FINAL_NORM = "model.norm.weight";
+/** A norm's name without its part, "weight" or "bias". */
+export const FINAL_NORM = "model.norm";
+
+/** How a family's files differ from our names and layouts. */
+export interface ForeignNames {
+  /** What the files call a tensor. Several where files disagree; the first is written. */
+  readonly namesOf: (name: string) => readonly string[];
+  /** Whether the files hold this matrix as [dIn,dOut]. */
+  readonly isTransposed: (name: string) => boolean;
+}
 
 /** The weight of a linear layer named as adapters name it. */
 export function linearWeight(linear: string): string {
@@ -13,10 +27,28 @@ export function linearBias(linear: string): string {
   return `model.${linear}.bias`;
 }
 
-/** The norm before attention, the norm before the MLP. */
-export function layerNorms(layer: number): { readonly attention: string; readonly mlp: string } {
+/** The norms of a layer around attention and MLP; null where the family has none there. */
+export interface LayerNorms {
+  readonly beforeAttention: string | null;
+  readonly afterAttention: string | null;
+  readonly beforeMlp: string | null;
+  readonly afterMlp: string | null;
+}
+
+/** NOTE: "post_attention_layernorm" is the norm before the MLP where norms come before, and the one after attention elsewhere. */
+export function layerNorms({ blockNorms }: Pick<ModelConfig, "blockNorms">, layer: number): LayerNorms {
+  const norm = (name: string): string => `model.layers.${layer}.${name}`;
+  const hasBefore = blockNorms !== "after";
+  const hasAfter = blockNorms !== "before";
   return {
-    attention: `model.layers.${layer}.input_layernorm.weight`,
-    mlp: `model.layers.${layer}.post_attention_layernorm.weight`,
+    beforeAttention: hasBefore ? norm("input_layernorm") : null,
+    afterAttention: hasAfter ? norm("post_attention_layernorm") : null,
+    beforeMlp: hasBefore ? norm(hasAfter ? "pre_feedforward_layernorm" : "post_attention_layernorm") : null,
+    afterMlp: hasAfter ? norm("post_feedforward_layernorm") : null,
   };
+}
+
+/** The norms of queries and keys. */
+export function queryKeyNorms(layer: number): { readonly query: string; readonly key: string } {
+  return { query: `model.layers.${layer}.self_attn.q_norm`, key: `model.layers.${layer}.self_attn.k_norm` };
 }

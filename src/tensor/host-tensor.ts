@@ -53,7 +53,17 @@ export function fromFloat32(values: Float32Array, dtype: "float32" | "float16" |
 
 /** Index of the first NaN or infinity in a float tensor, −1 when all values are finite. */
 export function indexOfNonFinite({ dtype, data }: HostTensor): number {
-  if (dtype === "float32" || dtype === "float64") return (data as Float32Array).findIndex((value) => !Number.isFinite(value));
+  if (dtype === "float32" || dtype === "float64")
+    return (data as Float32Array).findIndex((value) => !Number.isFinite(value));
   const exponent = dtype === "float16" ? 0x7c00 : dtype === "bfloat16" ? 0x7f80 : 0;
   return exponent === 0 ? -1 : (data as Uint16Array).findIndex((bits) => (bits & exponent) === exponent);
+}
+
+/** A matrix [rows,columns] as [columns,rows], in memory of its own. */
+export function transposed({ dtype, shape, data }: HostTensor): HostTensor {
+  const [rows, columns] = shape as [number, number];
+  const turned = new DTYPES[dtype].array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column]!; // within the shape
+  return { dtype, shape: [columns, rows], data: turned };
 }

@@ -61,10 +61,10 @@ describe("an absent key means the class's default", () => {
       numLayers: 32,
       numHeads: 32,
       headSize: 128,
-      normEpsilon: 1e-6,
+      norm: { kind: "rms", epsilon: 1e-6, offset: 0 },
       tiesEmbeddings: false,
       hasOutputBias: false,
-      rope: { theta: 10000, scaling: { type: "default" } },
+      ropes: [{ theta: 10000, rotaryDim: 128, scaling: { type: "default" } }],
     });
     expect(config.windows).toEqual(Array(32).fill(model_type === "mistral" ? 4096 : null));
   });
@@ -111,13 +111,13 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     "unknown rope scaling",
     { rope_scaling: { type: "dynamic", factor: 2 } },
     "checkpoint_unsupported",
-    /rope_type = "dynamic".*default, linear, llama3/,
+    /rope_type = "dynamic".*default, linear, llama3, yarn/,
   ],
   [
-    "yarn in the new spelling",
-    { rope_parameters: { rope_type: "yarn", factor: 2 } },
+    "longrope, which Phi-3's long models have",
+    { model_type: "phi3", rope_scaling: { type: "longrope", short_factor: [], long_factor: [] } },
     "checkpoint_unsupported",
-    /rope_type = "yarn"/,
+    /rope_type = "longrope"/,
   ],
   [
     "linear scaling without a factor",
@@ -132,7 +132,7 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     "checkpoint_invalid",
     /rope_scaling has to be an object/,
   ],
-  ["an odd head size", { head_dim: 15 }, "checkpoint_invalid", /even head size, it is 15/],
+  ["an odd head size", { head_dim: 15 }, "checkpoint_invalid", /an even number of a head's values, it says 15/],
   [
     "heads that do not share evenly",
     { num_attention_heads: 6, num_key_value_heads: 4, head_dim: 8 },

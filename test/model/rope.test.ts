@@ -47,12 +47,12 @@ const llama3: RopeScaling = {
 };
 
 describe.each<[string, RopeConfig]>([
-  ["default", { theta: 10_000, scaling: { type: "default" } }],
-  ["linear", { theta: 10_000, scaling: { type: "linear", factor: 2.5 } }],
-  ["llama3", { theta: 500_000, scaling: llama3 }],
+  ["default", { theta: 10_000, rotaryDim: 0, scaling: { type: "default" } }],
+  ["linear", { theta: 10_000, rotaryDim: 0, scaling: { type: "linear", factor: 2.5 } }],
+  ["llama3", { theta: 500_000, rotaryDim: 0, scaling: llama3 }],
 ])("%s tables", (_, rope) => {
   it.each([8, 20, 64])("of %i values a head are the turning of every pair", (dim) => {
-    const got = rotaryTables(rope, dim, NUM_POSITIONS);
+    const got = rotaryTables({ ...rope, rotaryDim: dim }, NUM_POSITIONS);
     const expected = turned(rope, dim);
     // Angles up to 200 in float32 are off by 1e-5.
     expectAllclose(got.cos, expected.cos, { atol: 3e-5 }, "cos");

@@ -1,0 +1,106 @@
+/**
+ * Gemma 2 and the text part of Gemma 3: scaled embeddings, norms that multiply by 1 + w on both sides of every block, a gate through
+ * GELU, and layers that slide. Defaults of transformers' Gemma2Config and Gemma3TextConfig.
+ */
+import {
+  type RawConfig,
+  readChoice,
+  readCount,
+  readFlag,
+  readNumber,
+  readObject,
+  unsupported,
+  withDefaults,
+} from "../config-reader.ts";
+import { layerTypes } from "../layer-types.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { readRope } from "../rope-config.ts";
+import { readLlama } from "./llama.ts";
+
+const SHARED_DEFAULTS = {
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  tie_word_embeddings: true,
+};
+
+/** What both share. */
+function readGemma(raw: RawConfig, defaults: RawConfig): ModelConfig {
+  readChoice(raw, "hidden_activation", "gelu_pytorch_tanh", ["gelu_pytorch_tanh"]);
+  const config = readLlama({
+    ...withDefaults(raw, { ...SHARED_DEFAULTS, ...defaults }),
+    hidden_act: "silu",
+    mlp_bias: false,
+  });
+  return {
+    ...config,
+    norm: { ...config.norm, offset: 1 },
+    blockNorms: "both",
+    activation: "gelu_tanh",
+    embeddingScale: Math.sqrt(config.hiddenSize),
+    attentionScale: readNumber(raw, "query_pre_attn_scalar", 256) ** -0.5,
+  };
+}
+
+/** A cap, or none where the key is null. */
+function readCap(raw: RawConfig, key: string, fallback: number): number {
+  return raw[key] === null || (raw[key] === undefined && fallback === 0) ? 0 : readNumber(raw, key, fallback);
+}
+
+export function readGemma2(raw: RawConfig): ModelConfig {
+  const config = readGemma(raw, { vocab_size: 256000, max_position_embeddings: 8192 });
+  const slides = layerTypes(raw, config.numLayers, (layer) => layer % 2 === 0);
+  const window = readCount(raw, "sliding_window", 4096);
+  return {
+    ...config,
+    family: "gemma2",
+    scoreSoftCap: readCap(raw, "attn_logit_softcapping", 50),
+    logitSoftCap: readCap(raw, "final_logit_softcapping", 30),
+    windows: slides.map((does) => (does ? window : null)),
+  };
+}
+
+/** NOTE: Gemma 3 never caps scores, whatever `attn_logit_softcapping` says; scaled positions concern its full layers alone. */
+export function readGemma3(raw: RawConfig): ModelConfig {
+  if (readFlag(raw, "use_bidirectional_attention", false))
+    throw unsupported("use_bidirectional_attention", true, "false");
+  const byType = readObject(raw, "rope_parameters");
+  const isNested = byType !== null && ("full_attention" in byType || "sliding_attention" in byType);
+  const plain = isNested ? { ...raw, rope_parameters: null } : raw;
+  const config = readGemma(plain, { vocab_size: 262208, max_position_embeddings: 131072 });
+  const pattern = readCount(raw, "sliding_window_pattern", 6);
+  const slides = layerTypes(raw, config.numLayers, (layer) => (layer + 1) % pattern !== 0);
+  const window = readCount(raw, "sliding_window", 4096);
+  return {
+    ...config,
+    family: "gemma3_text",
+    queryKeyNorm: "head",
+    logitSoftCap: readCap(raw, "final_logit_softcapping", 0),
+    ropes: isNested ? nestedRopes(raw, byType, config.headSize) : separateRopes(raw, config.headSize),
+    layerRopes: slides.map((does) => (does ? 1 : 0)),
+    windows: slides.map((does) => (does ? window : null)),
+  };
+}
+
+const FULL_THETA = 1_000_000;
+const SLIDING_THETA = 10_000;
+
+/** transformers 5: one entry a layer type. */
+function nestedRopes(raw: RawConfig, byType: RawConfig, headSize: number): ModelConfig["ropes"] {
+  const rope = (type: string, theta: number): ModelConfig["ropes"][number] =>
+    readRope({ ...raw, rope_parameters: readObject(byType, type) ?? {} }, theta, headSize);
+  return [rope("full_attention", FULL_THETA), rope("sliding_attention", SLIDING_THETA)];
+}
+
+/** transformers 4: the sliding layers keep their own base, unscaled. */
+function separateRopes(raw: RawConfig, headSize: number): ModelConfig["ropes"] {
+  const sliding = {
+    theta: readNumber(raw, "rope_local_base_freq", SLIDING_THETA),
+    rotaryDim: headSize,
+    scaling: { type: "default" } as const,
+  };
+  return [readRope(raw, FULL_THETA, headSize), sliding];
+}

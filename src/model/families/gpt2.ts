@@ -1,0 +1,62 @@
+/**
+ * GPT-2: learned positions, LayerNorm, one projection for q, k and v, an MLP without a gate. Its files hold matrices as [in, out]
+ * (Conv1D) under names of their own, on the hub without the prefix. Defaults of transformers' GPT2Config.
+ */
+import { type RawConfig, readChoice, readCount, readFlag, readNumber, unsupported } from "../config-reader.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { EMBEDDING, FINAL_NORM, type ForeignNames, LM_HEAD, POSITION_EMBEDDING } from "../weight-names.ts";
+
+export function readGpt2(raw: RawConfig): ModelConfig {
+  readChoice(raw, "activation_function", "gelu_new", ["gelu_new", "gelu_pytorch_tanh"]);
+  for (const key of ["scale_attn_by_inverse_layer_idx", "add_cross_attention"])
+    if (readFlag(raw, key, false)) throw unsupported(key, true, "false");
+  const hiddenSize = readCount(raw, "n_embd", 768);
+  const numHeads = readCount(raw, "n_head", 12);
+  const numLayers = readCount(raw, "n_layer", 12, 4096);
+  const headSize = Math.floor(hiddenSize / numHeads);
+  const each = <T>(value: T): readonly T[] => Array.from({ length: numLayers }, () => value);
+  return {
+    family: "gpt2",
+    hiddenSize,
+    intermediateSize: readCount(raw, "n_inner", 4 * hiddenSize),
+    numLayers,
+    numHeads,
+    numKvHeads: numHeads,
+    headSize,
+    vocabSize: readCount(raw, "vocab_size", 50257),
+    maxPositions: readCount(raw, "n_positions", 1024),
+    modules: { qkv: ["attn.c_attn"], output: "attn.c_proj", mlpIn: ["mlp.c_fc"], down: "mlp.c_proj" },
+    norm: { kind: "layer", epsilon: readNumber(raw, "layer_norm_epsilon", 1e-5), offset: 0 },
+    blockNorms: "before",
+    queryKeyNorm: "none",
+    activation: "gelu_tanh",
+    hasGate: false,
+    embeddingScale: 1,
+    attentionScale: readFlag(raw, "scale_attn_weights", true) ? headSize ** -0.5 : 1,
+    scoreSoftCap: 0,
+    logitSoftCap: 0,
+    hasLearnedPositions: true,
+    ropes: [],
+    layerRopes: each(null),
+    windows: each(null),
+    tiesEmbeddings: readFlag(raw, "tie_word_embeddings", true),
+    hasQkvBias: true,
+    hasOutputBias: true,
+    hasMlpBias: true,
+  };
+}
+
+function nameInFiles(name: string): string {
+  if (name === EMBEDDING) return "wte.weight";
+  if (name === POSITION_EMBEDDING) return "wpe.weight";
+  if (name.startsWith(`${FINAL_NORM}.`)) return name.replace(FINAL_NORM, "ln_f");
+  return name
+    .replace(/^model\.layers\./, "h.")
+    .replace("input_layernorm", "ln_1")
+    .replace("post_attention_layernorm", "ln_2");
+}
+
+export const gpt2Names: ForeignNames = {
+  namesOf: (name) => (name === LM_HEAD ? [name] : [`transformer.${nameInFiles(name)}`, nameInFiles(name)]),
+  isTransposed: (name) => /\.(c_attn|c_proj|c_fc)\.weight$/.test(name),
+};

@@ -1,0 +1,10 @@
+/** OLMo 2: norms on the output of every block alone, and one over all heads of queries and of keys. Defaults of Olmo2Config. */
+import { type RawConfig, withDefaults } from "../config-reader.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { readLlama } from "./llama.ts";
+
+export function readOlmo2(raw: RawConfig): ModelConfig {
+  const defaults = { vocab_size: 50304, rms_norm_eps: 1e-5 };
+  const config = readLlama({ ...withDefaults(raw, defaults), head_dim: null, mlp_bias: false });
+  return { ...config, family: "olmo2", blockNorms: "after", queryKeyNorm: "all" };
+}
