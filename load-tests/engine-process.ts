@@ -1,0 +1,43 @@
+/** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
+import { EngineClient } from "../src/engine/engine-client.ts";
+import { engineOptions, GREEDY } from "./engine-settings.ts";
+import type { BenchOptions } from "./options.ts";
+
+export interface DirectEngine extends AsyncDisposable {
+  /** Runs one greedy sequence without adapter to its end. @returns its number of tokens */
+  complete(promptIds: Int32Array, maxTokens: number): Promise<number>;
+}
+
+/** Starts an engine process and waits until it serves. */
+export async function startEngine(baseDir: string, storeDir: string, options: BenchOptions): Promise<DirectEngine> {
+  let client: EngineClient | null = null;
+  await new Promise<void>((resolve, reject) => {
+    client = new EngineClient(
+      { ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024 },
+      { ready: () => resolve(), exited: reject, stats: () => {}, turn: () => {}, busyChanged: () => {} },
+    );
+  });
+  const engine = client as EngineClient | null;
+  if (!engine) throw new Error("internal: an engine is ready before it was started");
+  let nextId = 0;
+  return {
+    complete: async (promptIds, maxTokens) => {
+      const stream = engine.submit(nextId++, { ...PLAIN, promptIds, maxTokens });
+      let numTokens = 0;
+      for await (const event of stream) if (event.type === "token") numTokens++;
+      return numTokens;
+    },
+    [Symbol.asyncDispose]: () => engine.stop(10_000),
+  };
+}
+
+const PLAIN = {
+  tenant: "bench",
+  adapter: null,
+  sampling: GREEDY,
+  minTokens: 0,
+  stopIds: [],
+  numLogprobs: null,
+  numPromptLogprobs: null,
+  deadlineMs: null,
+};

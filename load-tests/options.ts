@@ -1,0 +1,174 @@
+/** The flags of the load tests in one table; `--help` and the parser both read it. */
+import { availableParallelism, homedir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { AppError } from "../src/errors.ts";
+import { type CheckpointShape, HALF_BILLION, SMOKE } from "./random-checkpoint.ts";
+
+interface Flag {
+  /** Placeholder in the help; absent for a switch. */
+  readonly value?: string;
+  readonly help: string;
+  readonly isNumber?: boolean;
+}
+
+const FLAGS = {
+  help: { help: "Print this help." },
+  smoke: { help: "A tiny model and one short round: shows that everything runs, its times mean nothing." },
+  out: { value: "<file.json>", help: "Write all samples, the machine and the commit there too." },
+  work: {
+    value: "<dir>",
+    help: "Where checkpoints and bases are kept (default: mosara-load-tests in the user's cache).",
+  },
+  fresh: { help: "Build everything in the work folder anew." },
+  weights: {
+    value: "<list>",
+    help: "Formats to measure, each with its block size or not: int8,int4,int4:128 (default: int8,int4).",
+  },
+  threshold: { value: "<m>", help: "Threshold of the bases (default: 0.25)." },
+  threads: { value: "<n>", help: "Threads of a session (default: all cores).", isNumber: true },
+  rounds: { value: "<n>", help: "Samples of every figure (default: 5).", isNumber: true },
+  steps: {
+    value: "<n>",
+    help: "Steps, or tokens of an answer, in a sample (default: 8 steps, 32 tokens).",
+    isNumber: true,
+  },
+  context: { value: "<n>", help: "Tokens in the cache of every row of a decode step (default: 128).", isNumber: true },
+  layers: {
+    value: "<n>",
+    help: "Layers; what is not said of the shape is that of Qwen2 with 0.5 B parameters.",
+    isNumber: true,
+  },
+  hidden: { value: "<n>", help: "Width.", isNumber: true },
+  heads: { value: "<n>", help: "Attention heads.", isNumber: true },
+  "kv-heads": { value: "<n>", help: "Key/value heads.", isNumber: true },
+  ffn: { value: "<n>", help: "Width of the MLP.", isNumber: true },
+  vocab: { value: "<n>", help: "Tokens of the vocabulary, 257 or more.", isNumber: true },
+  dtype: { value: "<type>", help: "bfloat16 (default), float16 or float32." },
+  untied: { help: "A vocabulary projection of its own." },
+  seed: { value: "<n>", help: "Of the random weights (default: 1).", isNumber: true },
+} satisfies Record<string, Flag>;
+
+type FlagName = keyof typeof FLAGS;
+
+/** How the linear layers of a base are held. */
+export interface WeightChoice {
+  readonly kind: "float32" | "int8" | "int4";
+  /** null: the build's own default. */
+  readonly blockSize: number | null;
+}
+
+export interface BenchOptions {
+  readonly scenarios: readonly string[];
+  readonly isHelpWanted: boolean;
+  readonly isSmoke: boolean;
+  readonly outFile: string | null;
+  readonly workDir: string;
+  readonly isFresh: boolean;
+  readonly weights: readonly WeightChoice[];
+  readonly threshold: number;
+  readonly numThreads: number;
+  readonly numRounds: number;
+  /** Decode steps in a sample. */
+  readonly numSteps: number;
+  /** Tokens of an answer over HTTP. */
+  readonly numTokens: number;
+  readonly contextTokens: number;
+  readonly shape: CheckpointShape;
+}
+
+/** @throws {AppError} usage */
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values, positionals } = parsed(args);
+  const number = (name: FlagName, fallback: number): number => numberOf(name, values[name], fallback);
+  const isSmoke = values.smoke === true;
+  const base = isSmoke ? SMOKE : HALF_BILLION;
+  const heads = number("heads", base.heads);
+  return {
+    scenarios: positionals,
+    isHelpWanted: values.help === true,
+    isSmoke,
+    outFile: textOf(values.out),
+    workDir: textOf(values.work) ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "mosara-load-tests"),
+    isFresh: values.fresh === true,
+    weights: (textOf(values.weights) ?? "int8,int4").split(",").map(weightChoice),
+    threshold: thresholdOf(textOf(values.threshold) ?? "0.25"),
+    numThreads: number("threads", availableParallelism()),
+    numRounds: number("rounds", isSmoke ? 1 : 5),
+    numSteps: number("steps", isSmoke ? 1 : 8),
+    numTokens: number("steps", isSmoke ? 4 : 32),
+    contextTokens: number("context", isSmoke ? 16 : 128),
+    shape: {
+      layers: number("layers", base.layers),
+      hidden: number("hidden", base.hidden),
+      heads,
+      kvHeads: number("kv-heads", Math.min(base.kvHeads, heads)),
+      ffn: number("ffn", base.ffn),
+      vocab: vocabOf(number("vocab", base.vocab)),
+      isTied: values.untied !== true,
+      dtype: dtypeOf(textOf(values.dtype) ?? base.dtype),
+      seed: number("seed", base.seed),
+    },
+  };
+}
+
+/** The flags' part of `--help`. */
+export function flagsHelp(): string {
+  const lines = Object.entries<Flag>(FLAGS).map(([name, { value, help }]) =>
+    `  ${`--${name}${value === undefined ? "" : ` ${value}`}`.padEnd(22)}${help}`.trimEnd(),
+  );
+  return lines.join("\n");
+}
+
+type Values = Partial<Record<FlagName, string | boolean>>;
+
+function parsed(args: readonly string[]): { values: Values; positionals: string[] } {
+  const options = Object.fromEntries(
+    Object.entries<Flag>(FLAGS).map(([name, flag]) => [
+      name,
+      { type: flag.value === undefined ? "boolean" : "string" } as const,
+    ]),
+  );
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    return { values: values as Values, positionals }; // the table's names and two types
+  } catch (cause) {
+    throw new AppError("usage", `${(cause as Error).message} See npm run bench -- --help.`, { cause });
+  }
+}
+
+const textOf = (value: string | boolean | undefined): string | null => (typeof value === "string" ? value : null);
+
+function numberOf(name: FlagName, value: string | boolean | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new AppError("usage", `--${name} must be a positive whole number, it is "${String(value)}".`);
+}
+
+function vocabOf(size: number): number {
+  if (size > 256) return size;
+  throw new AppError("usage", `--vocab must be 257 or more (a token a byte and an end token), it is ${size}.`);
+}
+
+function thresholdOf(value: string): number {
+  const threshold = Number(value);
+  if (threshold > 0 && threshold <= 1) return threshold;
+  throw new AppError("usage", `--threshold must be above 0 and at most 1, it is "${value}".`);
+}
+
+function weightChoice(value: string): WeightChoice {
+  const [kind, block] = value.split(":");
+  const isKnownBlock = block === undefined || ["32", "64", "128"].includes(block);
+  if ((kind === "float32" || kind === "int8" || kind === "int4") && isKnownBlock)
+    return { kind, blockSize: block === undefined ? null : Number(block) };
+  throw new AppError(
+    "usage",
+    `--weights takes float32, int8 and int4, with :32, :64 or :128; "${value}" is none of them.`,
+  );
+}
+
+function dtypeOf(value: string): CheckpointShape["dtype"] {
+  if (value === "bfloat16" || value === "float16" || value === "float32") return value;
+  throw new AppError("usage", `--dtype must be bfloat16, float16 or float32, it is "${value}".`);
+}

@@ -1,0 +1,18 @@
+/** What a scenario is: a name, a sentence, and a function from options and bases to figures. */
+import type { BenchOptions } from "./options.ts";
+import type { Figure } from "./report.ts";
+import type { WorkFolder } from "./work-folder.ts";
+
+export interface BenchContext {
+  readonly options: BenchOptions;
+  readonly folder: WorkFolder;
+  /** Says what is under way. */
+  readonly note: (text: string) => void;
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** For `--help`. */
+  readonly summary: string;
+  readonly run: (context: BenchContext) => Promise<readonly Figure[]>;
+}

@@ -1,0 +1,111 @@
+/** `mosara serve` as a process of its own on a free port, and what the load tests ask of it over HTTP. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+/** One streamed completion. */
+export interface CompletionTimes {
+  readonly numTokens: number;
+  /** From the request to the first piece of the answer. */
+  readonly firstTokenMs: number;
+}
+
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  /** @param model the base's name, `bench`, or an adapter's. @throws {Error} for anything but a whole answer */
+  complete(model: string, promptIds: readonly number[], maxTokens: number): Promise<CompletionTimes>;
+  putAdapter(name: string, bytes: Uint8Array): Promise<void>;
+  /** A sample of `/metrics`: the value of a series as it is written there. */
+  metric(series: string): Promise<number>;
+}
+
+const MAIN = fileURLToPath(new URL("../src/main.js", import.meta.url));
+
+/** The name under which the base is served. */
+export const BASE_NAME = "bench";
+
+/** @param folder a directory for the store, this server's own */
+export async function startServer(baseDir: string, folder: string, numThreads: number): Promise<Server> {
+  const flags = ["--model", baseDir, "--served-model-name", BASE_NAME, "--port", "0", "--log-level", "error"];
+  flags.push("--data", join(folder, "data"), "--threads", String(numThreads), "--max-num-seqs", "16");
+  flags.push("--max-model-len", "1024");
+  const environment = Object.entries(process.env).filter(([name]) => !name.startsWith("MOSARA_"));
+  const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: Object.fromEntries(environment),
+  });
+  const url = await listeningUrl(child);
+  return {
+    url,
+    complete: (model, promptIds, maxTokens) => complete(url, model, promptIds, maxTokens),
+    putAdapter: async (name, bytes) => {
+      const response = await fetch(`${url}/v1/adapters/${name}`, { method: "PUT", body: Buffer.from(bytes) });
+      await textOf(response);
+    },
+    metric: async (series) => valueOf(await textOf(await fetch(`${url}/metrics`)), series),
+    [Symbol.asyncDispose]: () => stop(child),
+  };
+}
+
+async function listeningUrl(child: ChildProcess): Promise<string> {
+  if (!child.stdout) throw new Error("internal: the server's stdout is no pipe");
+  for await (const line of createInterface(child.stdout)) {
+    const url = /^mosara listening on (\S+)$/.exec(line)?.[1];
+    if (url !== undefined) return url;
+  }
+  throw new Error("The server ended before it was listening.");
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGTERM");
+  await once(child, "exit");
+}
+
+async function textOf(response: Response): Promise<string> {
+  const text = await response.text();
+  if (response.ok) return text;
+  throw new Error(`${response.url} answered ${response.status}: ${text}`);
+}
+
+async function complete(
+  url: string,
+  model: string,
+  promptIds: readonly number[],
+  maxTokens: number,
+): Promise<CompletionTimes> {
+  const body = {
+    model,
+    prompt: promptIds,
+    max_tokens: maxTokens,
+    temperature: 0,
+    ignore_eos: true,
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+  const startedAt = performance.now();
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok || !response.body) throw new Error(`${model}: ${response.status} ${await response.text()}`);
+  let firstTokenMs = NaN;
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of response.body) {
+    if (Number.isNaN(firstTokenMs)) firstTokenMs = performance.now() - startedAt;
+    rest += decoder.decode(bytes as Uint8Array, { stream: true });
+  }
+  const usage = /"completion_tokens":\s*(\d+)/.exec(rest)?.[1];
+  if (usage === undefined || !rest.includes("data: [DONE]")) throw new Error(`${model}: the stream broke off: ${rest}`);
+  return { numTokens: Number(usage), firstTokenMs };
+}
+
+function valueOf(metrics: string, series: string): number {
+  const line = metrics.split("\n").find((text) => text.startsWith(`${series} `));
+  if (line === undefined) throw new Error(`/metrics has no ${series}`);
+  return Number(line.slice(series.length + 1));
+}

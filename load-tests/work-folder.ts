@@ -1,0 +1,154 @@
+/**
+ * Checkpoints and bases of the load tests, kept outside of the repository between runs. A base is built again when the
+ * compiled code that makes bases has changed; its singular vectors, which take most of the time, are taken over then.
+ */
+import { fork } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { BuildCost, BuildJob } from "./build-worker.ts";
+import type { BenchOptions, WeightChoice } from "./options.ts";
+import { randomCheckpoint } from "./random-checkpoint.ts";
+
+/** Which base is wanted. */
+export interface BaseChoice {
+  readonly weights: WeightChoice;
+  readonly targets: "none" | "default" | readonly string[];
+}
+
+/** Folders of src whose code decides what a base looks like. */
+const BUILDERS = ["adapter", "base", "formats", "graph", "linalg", "model", "tensor"];
+
+export class WorkFolder {
+  readonly #options: BenchOptions;
+  readonly #note: (text: string) => void;
+  readonly #fresh = new Set<string>();
+
+  constructor(options: BenchOptions, note: (text: string) => void) {
+    this.#options = options;
+    this.#note = note;
+  }
+
+  async checkpoint(): Promise<string> {
+    await mkdir(this.#options.workDir, { recursive: true });
+    return await randomCheckpoint(this.#options.workDir, this.#options.shape);
+  }
+
+  /** A base directory, built where it is not there yet or not of today's code. */
+  async base(choice: BaseChoice): Promise<string> {
+    const dir = this.#directoryOf(await this.checkpoint(), choice);
+    const isCurrent = existsSync(dir) && (await codeOf(dir)) === builderCode();
+    if (isCurrent && (!this.#options.isFresh || this.#fresh.has(dir))) return dir;
+    const bases = await this.#knownBases(choice);
+    await this.#build(choice, bases);
+    return dir;
+  }
+
+  /** Builds a base with bases of its own, whatever is there, and tells what it took. */
+  async measuredBuild(choice: BaseChoice): Promise<BuildCost> {
+    return await this.#build(choice, null);
+  }
+
+  /** A base of the same checkpoint and threshold that has all the singular vectors. */
+  async #knownBases({ weights, targets }: BaseChoice): Promise<string | null> {
+    if (targets === "none") return null;
+    const dir = this.#directoryOf(await this.checkpoint(), {
+      weights: { kind: "int8", blockSize: null },
+      targets: "default",
+    });
+    if (existsSync(dir) && (!this.#options.isFresh || this.#fresh.has(dir))) return dir;
+    if (weights.kind === "int8" && weights.blockSize === null && targets === "default") return null;
+    return await this.base({ weights: { kind: "int8", blockSize: null }, targets: "default" });
+  }
+
+  async #build(choice: BaseChoice, basisFrom: string | null): Promise<BuildCost> {
+    const { threshold, numThreads } = this.#options;
+    const { weights, targets } = choice;
+    const checkpointDir = await this.checkpoint();
+    const outDir = this.#directoryOf(checkpointDir, choice);
+    this.#note(`building ${describe(choice)}`);
+    const cost = await runBuild({
+      checkpointDir,
+      outDir,
+      options: {
+        weights: weights.kind,
+        blockSize: weights.blockSize,
+        targets: targets === "default" ? null : targets,
+        threshold,
+        maxRank: null,
+        basisFrom,
+        isSlim: false,
+        numThreads,
+      },
+    });
+    await writeFile(`${outDir}.code`, builderCode());
+    this.#fresh.add(outDir);
+    return cost;
+  }
+
+  #directoryOf(checkpoint: string, { weights, targets }: BaseChoice): string {
+    const { threshold, workDir } = this.#options;
+    const names = typeof targets === "string" ? targets : targets.join("+");
+    const parts = [basename(checkpoint).replace("checkpoint-", ""), weights.kind, weights.blockSize ?? "", names];
+    return join(
+      workDir,
+      ["base", ...parts, targets === "none" ? "" : threshold].filter((part) => part !== "").join("-"),
+    );
+  }
+
+  /** A directory of its own that is gone after `use`. */
+  async withScratch<T>(use: (dir: string) => Promise<T>): Promise<T> {
+    const dir = join(this.#options.workDir, `scratch-${process.pid}`);
+    await mkdir(dir, { recursive: true });
+    try {
+      return await use(dir);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  }
+}
+
+/** A base in words. */
+export function describe({ weights, targets }: BaseChoice): string {
+  const names = targets === "none" ? "bare" : targets === "default" ? "default targets" : targets.join(", ");
+  return `${weightName(weights)}, ${names}`;
+}
+
+/** A format in words. */
+export function weightName({ kind, blockSize }: WeightChoice): string {
+  return blockSize === null ? kind : `${kind} (block ${blockSize})`;
+}
+
+async function codeOf(dir: string): Promise<string> {
+  return await readFile(`${dir}.code`, "utf8").catch(() => "");
+}
+
+let code: string | null = null;
+
+/** A hash of the compiled code that makes bases. */
+function builderCode(): string {
+  if (code !== null) return code;
+  const hash = createHash("sha256");
+  for (const folder of BUILDERS) {
+    const dir = fileURLToPath(new URL(`../src/${folder}`, import.meta.url));
+    for (const name of readdirSync(dir, { recursive: true, encoding: "utf8" }).sort())
+      if (/\.[jt]s$/.test(name)) hash.update(name).update(readFileSync(join(dir, name)));
+  }
+  code = hash.digest("hex");
+  return code;
+}
+
+async function runBuild(job: BuildJob): Promise<BuildCost> {
+  const worker = fileURLToPath(new URL("./build-worker.js", import.meta.url));
+  const child = fork(worker, [JSON.stringify(job)], { execArgv: [] }); // as `mosara build` runs, whatever this process was given
+  return await new Promise<BuildCost>((resolve, reject) => {
+    let cost: BuildCost | null = null;
+    child.on("message", (message) => (cost = message as BuildCost));
+    child.on("error", reject);
+    child.on("close", (status) =>
+      cost ? resolve(cost) : reject(new Error(`The build of ${job.outDir} ended with code ${status}.`)),
+    );
+  });
+}

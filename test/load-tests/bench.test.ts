@@ -1,0 +1,65 @@
+/** The load tests run, on a model so small that their times mean nothing: every scenario gives its figures. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, it } from "vitest";
+
+const RUN = fileURLToPath(new URL("../../dist/load-tests/run.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "mosara-bench-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const bench = (...args: string[]) =>
+  spawnSync(process.execPath, [RUN, ...args], { encoding: "utf8", timeout: 110_000 });
+
+interface Written {
+  readonly commit: string;
+  readonly results: readonly {
+    readonly scenario: string;
+    readonly figures: readonly { readonly what: string; readonly unit: string; readonly samples: readonly number[] }[];
+  }[];
+}
+
+it("prints every scenario's figures as a table and writes them to a file", { timeout: 120_000 }, () => {
+  const out = join(folder, "out.json");
+  const { status, stdout, stderr } = bench("--smoke", "--weights", "int8", "--work", folder, "--out", out);
+  expect(status, stderr).toBe(0);
+  const written = JSON.parse(readFileSync(out, "utf8")) as Written;
+  expect(written.results.map(({ scenario }) => scenario)).toEqual(["build", "engine", "http"]);
+  const figures = written.results.flatMap((result) => result.figures);
+  for (const { what, samples } of figures) {
+    expect(samples.length, what).toBeGreaterThan(0);
+    expect(samples.every(Number.isFinite), what).toBe(true);
+  }
+  const rows = stdout.split("\n").filter((line) => line.startsWith("| "));
+  expect(rows).toHaveLength(figures.length + 2); // a head, and the line under it
+  for (const row of rows) expect(row.split(" | "), row).toHaveLength(7);
+  for (const [what, unit] of [
+    ["int8: build", "s"],
+    ["int8: peak memory", "MB"],
+    ["int8: decode, 16 rows, bare", "tokens/s"],
+    ["int8: decode, 16 rows bare ÷ 1 row bare", "×"],
+    ["int8: decode, 16 rows, 16 adapters on q,v ÷ bare", "×"],
+    ["int8: decode, 16 rows, 16 adapters on default ÷ bare", "×"],
+    ["int8: prefill, 64-token chunks, bare", "tokens/s"],
+    ["int8: 16 clients ÷ engine driven directly", "×"],
+    ["int8: first token, new − resident", "ms"],
+  ])
+    expect(figures.find((figure) => figure.what === what)?.unit, what).toBe(unit);
+});
+
+it("lists its scenarios and flags", () => {
+  const { status, stdout } = bench("--help");
+  expect(status).toBe(0);
+  for (const word of ["build", "engine", "http", "--smoke", "--out", "--layers"]) expect(stdout).toContain(` ${word} `);
+});
+
+it.each([["nothing"], ["--rounds=0"], ["--weights=int5"], ["--threshold=2"], ["--unknown"]])(
+  "refuses %s with one line and exit code 2",
+  (argument) => {
+    const { status, stdout, stderr } = bench(argument, "--work", folder);
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/^bench: .+\n$/);
+  },
+);
