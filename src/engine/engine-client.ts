@@ -12,6 +12,12 @@ import { BufferedSequenceStream } from "./sequence-stream.ts";
 /** The child's entry: beside this file, compiled or not as this file is. */
 const ENTRY = new URL(`./engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
+/**
+ * Every step sets off several collections of a heap of a few MB (each fetched cache counts as external memory of its size). Helper
+ * threads cost such a collection more than they spare it, all the more where the cores are busy: docs/log.md.
+ */
+const ENGINE_NODE_FLAGS = ["--single-threaded-gc"];
+
 /** What the owner of a process wants to know. `exited` comes once, and nothing after it. */
 export interface EngineListener {
   ready(limits: EngineLimits): void;
@@ -35,7 +41,11 @@ export class EngineClient {
   constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY) {
     this.#listener = listener;
     // The child's stdout goes to our stderr: stdout carries results alone.
-    this.#child = fork(entry, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
+    this.#child = fork(entry, {
+      serialization: "advanced",
+      stdio: ["ignore", 2, 2, "ipc"],
+      execArgv: [...process.execArgv, ...ENGINE_NODE_FLAGS],
+    });
     const { promise, resolve } = withResolvers();
     this.#exit = promise;
     this.#child.on("message", (event: EngineEvent) => this.#receive(event));
