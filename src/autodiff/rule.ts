@@ -1,0 +1,99 @@
+/**
+ * What a derivative rule is, and what rules are written with. A rule turns the gradient dy of a node's result into those of
+ * its operands, one function an operand, called only when somebody needs that gradient. dy always has the result's shape.
+ */
+import { type Node, type Var, GraphError } from "../graph/graph.ts";
+import { reduceSum } from "../graph/ops/reduce.ts";
+import { squeeze } from "../graph/ops/shaping.ts";
+import { formatShape, sameDim } from "../graph/shape.ts";
+
+/** Builds the gradient of one operand, in that operand's shape; null: this operand has none. */
+export type Gradient = (() => Var) | null;
+
+/** Gradients of a node's operands from those of its results (null: nobody needs that result), in the operands' order. */
+export type Rule = (node: Node, upstream: readonly (Var | null)[]) => readonly Gradient[];
+
+/** Rules by operator name. Names of ONNX and of ONNX Runtime's own operators do not collide. */
+export type RuleTable = Readonly<Record<string, Rule>>;
+
+/** Rules of operators with one differentiable result, the first. */
+export function ofFirstResult(
+  rules: Readonly<Record<string, (node: Node, dy: Var) => readonly Gradient[]>>,
+): RuleTable {
+  const table: Record<string, Rule> = {};
+  for (const [op, rule] of Object.entries(rules))
+    table[op] = (node, [dy, ...others]) => {
+      if (!dy || others.some((other) => other !== null))
+        throw new GraphError(`gradients: ${op} at ${node.site} has no derivative of its further results`);
+      return rule(node, dy);
+    };
+  return table;
+}
+
+/** A node's operand that its operator cannot do without. */
+export function operand(node: Node, index: number): Var {
+  const value = node.inputs[index];
+  if (!value) throw new Error(`internal: ${node.op} at ${node.site} lacks operand ${index}`);
+  return value;
+}
+
+/** A node's first result. */
+export function result(node: Node): Var {
+  const [value] = node.outputs;
+  if (!value) throw new Error(`internal: ${node.op} at ${node.site} has no result`);
+  return value;
+}
+
+/** A number in the type of `like`. */
+export function scalarLike(like: Var, value: number): Var {
+  return like.graph.constant(like.dtype === "float64" ? "float64" : "float32", [], [value]);
+}
+
+/**
+ * The transpose of broadcasting: `gradient` summed over the dimensions along which `operand` was repeated.
+ * @throws {GraphError} for a dimension of which only the run tells whether it was ("1|M")
+ */
+export function sumTo(gradient: Var, operandValue: Var): Var {
+  const { shape } = operandValue;
+  const extra = gradient.shape.length - shape.length;
+  const leading = Array.from({ length: extra }, (_, i) => i);
+  const repeated: number[] = [];
+  shape.forEach((dim, i) => {
+    const wide = gradient.shape[i + extra] ?? 1; // extra is at least 0: the operand broadcast to the gradient's shape
+    if (sameDim(dim, wide)) return;
+    if (dim !== 1)
+      throw new GraphError(
+        `gradients: whether ${operandValue.name} ${formatShape(shape)} is repeated to ${formatShape(gradient.shape)} is not known before the run`,
+      );
+    repeated.push(i + extra);
+  });
+  if (repeated.length === 0) return extra === 0 ? gradient : reduceSum(gradient, { axes: leading, keepDims: false });
+  const summed = reduceSum(gradient, { axes: [...leading, ...repeated], keepDims: true });
+  return extra === 0 ? summed : squeeze(summed, leading);
+}
+
+/** An attribute that is a whole number. */
+export function intAttribute(node: Node, name: string, fallback: number): number {
+  const value = node.attributes[name] ?? fallback;
+  if (typeof value !== "number") throw new Error(`internal: ${name} of ${node.op} at ${node.site} is no number`);
+  return value;
+}
+
+/** An attribute that is a real number. */
+export function floatAttribute(node: Node, name: string, fallback: number): number {
+  const value = node.attributes[name];
+  if (value === undefined) return fallback;
+  if (typeof value !== "object" || !("float" in value))
+    throw new Error(`internal: ${name} of ${node.op} at ${node.site} is no real number`);
+  return value.float;
+}
+
+/** The whole numbers of a constant operand, as axes and sizes are given; null when the operand was left out. */
+export function constantInts(node: Node, index: number): readonly number[] | null {
+  const value = node.inputs[index];
+  if (!value) return null;
+  const data = value.graph.weights.find((weight) => weight.value === value)?.data;
+  if (data?.kind !== "inline")
+    throw new GraphError(`gradients: operand ${index} of ${node.op} at ${node.site} has to be a constant`);
+  return Array.from(data.tensor.data, Number);
+}
