@@ -156,6 +156,12 @@ export function beforeLastTurn(messages: readonly ChatMessage[]): readonly ChatM
   );
 }
 
+/** The text of the assistant's last turn. */
+export function lastTurnText({ messages }: ChatExample): string {
+  const content = messages.findLast(({ role }) => role === "assistant")?.content ?? "";
+  return typeof content === "string" ? content : content.map(({ text = "" }) => text).join("\n");
+}
+
 /** A value of JSON for a message, cut short. */
 function nameOf(value: unknown): string {
   if (value === undefined) return "nothing";

@@ -1,0 +1,161 @@
+/**
+ * Examples through the engine to a score: the base and, beside it in the same batches, an adapter; intervals by bootstrap; one
+ * prediction an example. What does not fit the context is left out and reported. Knows no files and no command line.
+ */
+import type { EncodedExample, ExampleEncoder } from "../data/encode.ts";
+import type { Example, ExamplePlace } from "../data/examples.ts";
+import { lineError } from "../data/lines.ts";
+import type { Engine, SequenceRequest } from "../engine/engine.ts";
+import { AppError } from "../errors.ts";
+import { addUp, bootstrap, type Interval } from "./bootstrap.ts";
+import { type Judge, type Judgement, lossStatistics, type MetricName, scoreOf, TEXT_METRICS } from "./metrics.ts";
+import { generate, lossOf, type Runner, runAll } from "./run-sequences.ts";
+
+export interface EvaluationOptions {
+  readonly engine: Pick<Engine, "submit">;
+  readonly encoder: ExampleEncoder;
+  readonly metric: MetricName;
+  /** Measured beside the base; null: the base alone. */
+  readonly adapter: SequenceRequest["adapter"];
+  /** Most tokens generated for an example; fewer where the context has less room. */
+  readonly maxTokens: number;
+  readonly maxModelLen: number;
+  /** Any of these ends a generation. */
+  readonly stopIds: readonly number[];
+  /** Examples at work at a time. */
+  readonly numInFlight: number;
+  /** Of the bootstrap. */
+  readonly seed: number;
+  readonly onProgress?: (done: number) => void;
+}
+
+/** A score with its 95 % interval. */
+export interface Score extends Interval {
+  readonly value: number;
+}
+
+export interface Evaluation {
+  readonly metric: MetricName;
+  /** Examples that were scored. */
+  readonly count: number;
+  /** Tokens that the loss counts; null for metrics of text. */
+  readonly numTokens: number | null;
+  /** Examples that do not fit the context, with the tokens that they have. */
+  readonly skipped: readonly (ExamplePlace & { readonly numTokens: number })[];
+  readonly base: Score;
+  readonly adapter: Score | null;
+  /** Adapter less base, resampled in pairs. */
+  readonly difference: Score | null;
+  /** One object an example, for reading. */
+  readonly predictions: readonly Readonly<Record<string, unknown>>[];
+  readonly seconds: number;
+}
+
+/** Work on one example: what it needs of the context, and its result with one system. */
+interface Item {
+  readonly example: Example;
+  readonly numTokens: number;
+  run(runner: Runner): Promise<Judgement>;
+  /** What a reader of the predictions wants to know beside the results. */
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * @throws {AppError} data_invalid (an example lacks what the metric compares with, or nothing fits the context) before anything
+ * is run; what the engine fails with.
+ */
+export async function evaluate(examples: readonly Example[], options: EvaluationOptions): Promise<Evaluation> {
+  const { engine, metric, adapter, maxModelLen } = options;
+  const items = examples.map((example) =>
+    metric === "loss" ? lossItem(example, options) : textItem(example, options),
+  );
+  const fits = ({ numTokens }: Item): boolean => numTokens <= maxModelLen;
+  const skipped = items
+    .filter((item) => !fits(item))
+    .map(({ example: { file, line }, numTokens }) => ({ file, line, numTokens }));
+  const fitting = items.filter(fits);
+  if (fitting.length === 0)
+    throw new AppError(
+      "data_invalid",
+      `None of the ${examples.length} examples fits the context of ${maxModelLen} tokens. Give shorter ones.`,
+    );
+  const runners: Runner[] = [{ engine, adapter: null }, ...(adapter === null ? [] : [{ engine, adapter }])];
+  const startedAt = performance.now();
+  // The adapter's row stands beside the base's, so both see the same batches.
+  const work = (item: Item): Promise<Judgement[]> => Promise.all(runners.map((runner) => item.run(runner)));
+  const onDone = (numDone: number): void => options.onProgress?.(numDone / fitting.length);
+  const judgements = await runAll(fitting, options.numInFlight, work, onDone);
+  return {
+    metric,
+    count: fitting.length,
+    numTokens: metric === "loss" ? judgements.reduce((sum, [first]) => sum + (first?.statistics[1] ?? 0), 0) : null,
+    skipped,
+    ...compare(metric, judgements, options.seed),
+    predictions: fitting.map(({ example: { file, line }, about }, i) => {
+      const [base, other] = judgements[i] ?? [];
+      return { file, line, ...about, base: base?.notes, ...(other === undefined ? {} : { adapter: other.notes }) };
+    }),
+    seconds: (performance.now() - startedAt) / 1000,
+  };
+}
+
+/** @param judgements by example and system, the base first. */
+function compare(metric: MetricName, judgements: readonly (readonly Judgement[])[], seed: number) {
+  const numSystems = judgements[0]?.length ?? 0;
+  const systems = Array.from({ length: numSystems }, (_, s) =>
+    judgements.map((row) => row[s]?.statistics ?? new Float64Array()),
+  );
+  const score = (sum: Float64Array): number => scoreOf(metric, sum);
+  const values = systems.map((system) => score(addUp(system)));
+  const { intervals, differences } = bootstrap(systems, score, { seed });
+  const scoreAt = (s: number): Score => ({ value: at(values, s), ...at(intervals, s) });
+  return {
+    base: scoreAt(0),
+    adapter: numSystems > 1 ? scoreAt(1) : null,
+    difference: numSystems > 1 ? { value: at(values, 1) - at(values, 0), ...at(differences, 1) } : null,
+  };
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new Error("internal: a system without a score");
+  return item;
+}
+
+function lossItem(example: Example, { encoder }: EvaluationOptions): Item {
+  const sequences = encoder.encode(example);
+  const numCounted = sequences.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
+  if (numCounted === 0)
+    throw lineError(example.file, example.line, "no token of it is counted by the loss. Give it a completion.");
+  return {
+    example,
+    numTokens: Math.max(...sequences.map(({ ids }) => ids.length)),
+    about: { tokens: numCounted },
+    run: async (runner) => {
+      const losses = await Promise.all(sequences.map((sequence: EncodedExample) => lossOf(runner, sequence)));
+      const sum = losses.reduce((total, loss) => total + loss, 0);
+      return { statistics: lossStatistics(sum, numCounted), notes: { loss: sum / numCounted } };
+    },
+  };
+}
+
+function textItem(example: Example, options: EvaluationOptions): Item {
+  const { encoder, metric, maxTokens, maxModelLen, stopIds } = options;
+  if (metric === "loss") throw new Error("internal: a loss needs no text");
+  const judge: Judge = TEXT_METRICS[metric].judgeFor(example);
+  const promptIds = encoder.encodePrompt(example);
+  if (promptIds.length === 0)
+    throw lineError(example.file, example.line, "the prompt is empty, and this model's tokenizer begins with no token.");
+  const room = Math.min(maxTokens, maxModelLen - promptIds.length);
+  const about = example.form === "prompt" ? { prompt: example.prompt } : { messages: example.messages };
+  return {
+    example,
+    numTokens: promptIds.length + 1, // room for one token of an answer
+    about: { ...about, expected: judge.expected },
+    run: async (runner) => {
+      const text = await generate(runner, encoder.tokenizer, promptIds, { maxTokens: room, stopIds });
+      const { statistics, notes } = judge.judge(text);
+      return { statistics, notes: { text, ...notes } };
+    },
+  };
+}

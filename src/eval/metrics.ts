@@ -1,0 +1,130 @@
+/**
+ * What `mosara eval` can measure. Each metric turns an item into statistics that add up over items and scores the sum, so that
+ * one bootstrap serves all. A metric of generated text also says what an example must have. Knows no engine.
+ */
+import { type AnswerKind, type Example, lastTurnText } from "../data/examples.ts";
+import { lineError } from "../data/lines.ts";
+import { extractNumber, extractWord, isSameNumber, isWordOf, kindOfLabel, numberLabel } from "./answers.ts";
+import { bleuOfStatistics, bleuStatistics } from "./bleu.ts";
+
+export type TextMetricName = "exact" | "contains" | "number" | "choice" | "bleu";
+export type MetricName = "loss" | TextMetricName;
+
+/** What a generated text is worth: statistics to add up, and what a reader of the predictions wants to know. */
+export interface Judgement {
+  readonly statistics: Float64Array;
+  /** Fields of the prediction's line. */
+  readonly notes: Readonly<Record<string, unknown>>;
+}
+
+/** A text metric made ready for one example. */
+export interface Judge {
+  /** What the text is compared with, for a reader. */
+  readonly expected: readonly string[];
+  judge(text: string): Judgement;
+}
+
+export interface TextMetric {
+  /** @throws {AppError} data_invalid, naming file and line, where the example lacks what the metric compares with. */
+  judgeFor(example: Example): Judge;
+}
+
+/** Score of added-up statistics: BLEU 0…100, a loss in nats a token, everything else a share 0…1. */
+export function scoreOf(metric: MetricName, sum: Float64Array): number {
+  if (metric === "bleu") return bleuOfStatistics(sum).score;
+  const [total = 0, count = 0] = sum;
+  return total / count;
+}
+
+/** Statistics of a loss: summed over tokens, and their number. */
+export function lossStatistics(sum: number, numTokens: number): Float64Array {
+  return Float64Array.of(sum, numTokens);
+}
+
+export const TEXT_METRICS: Readonly<Record<TextMetricName, TextMetric>> = {
+  exact: {
+    judgeFor: (example) => {
+      const expected = expectedTexts(example);
+      return { expected, judge: (text) => judged(expected.some((wanted) => wanted.trim() === text.trim())) };
+    },
+  },
+  contains: {
+    judgeFor: (example) => {
+      const expected = expectedTexts(example);
+      return { expected, judge: (text) => judged(expected.some((wanted) => text.includes(wanted.trim()))) };
+    },
+  },
+  number: {
+    judgeFor: (example) => {
+      const { text: wanted, label } = expectedNumber(example);
+      return {
+        expected: [wanted],
+        judge: (text) => {
+          const extracted = extractNumber(text);
+          return judged(isSameNumber(extracted, label), { extracted });
+        },
+      };
+    },
+  },
+  choice: {
+    judgeFor: (example) => {
+      const { label, kind } = expectedWord(example);
+      return {
+        expected: [label],
+        judge: (text) => {
+          const extracted = extractWord(text, kind);
+          return judged(extracted === label, { extracted });
+        },
+      };
+    },
+  },
+  bleu: {
+    judgeFor: (example) => {
+      const expected = expectedTexts(example);
+      return { expected, judge: (text) => ({ statistics: bleuStatistics(text, expected), notes: {} }) };
+    },
+  },
+};
+
+function judged(isRight: boolean, notes: Readonly<Record<string, unknown>> = {}): Judgement {
+  return { statistics: Float64Array.of(isRight ? 1 : 0, 1), notes: { ...notes, right: isRight } };
+}
+
+/** The texts that would be right: references, else the completion, else the answer. */
+function expectedTexts(example: Example): readonly string[] {
+  if (example.form === "messages") return [lastTurnText(example)];
+  const { references, completion, answer } = example;
+  if (references !== null) return references;
+  return [completion ?? answer ?? ""]; // one of the three is there
+}
+
+function expectedNumber(example: Example): { readonly text: string; readonly label: number } {
+  const answer = example.form === "prompt" ? example.answer : null;
+  if (example.form === "prompt" && example.answerKind !== null && example.answerKind !== "number")
+    throw lineError(
+      example.file,
+      example.line,
+      `the kind of the answer is "${example.answerKind}"; use --metric choice.`,
+    );
+  const [text = ""] = answer === null ? expectedTexts(example) : [answer];
+  const label = answer === null ? extractNumber(text) : numberLabel(answer);
+  if (label === null)
+    throw lineError(example.file, example.line, `a number was expected as the answer, found ${JSON.stringify(text)}.`);
+  return { text, label };
+}
+
+function expectedWord(example: Example): { readonly label: string; readonly kind: Exclude<AnswerKind, "number"> } {
+  const label = example.form === "prompt" ? example.answer : null;
+  if (label === null || example.form !== "prompt")
+    throw lineError(example.file, example.line, '"answer" is missing, which --metric choice compares with.');
+  const kind = example.answerKind ?? kindOfLabel(label);
+  if (kind === "number")
+    throw lineError(example.file, example.line, 'the kind of the answer is "number"; use --metric number.');
+  if (kind === undefined || !isWordOf(kind, label))
+    throw lineError(
+      example.file,
+      example.line,
+      `the answer ${JSON.stringify(label)} is no word of ${kind === undefined ? "any kind" : `the kind "${kind}"`}. Correct "answer" or "kind".`,
+    );
+  return { label, kind };
+}
