@@ -5,7 +5,7 @@
  */
 // Indices are bounded by their loops, hence `!`.
 import { AppError } from "../errors.ts";
-import { toFloat32 } from "../tensor/host-tensor.ts";
+import { hostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import type { Adapter, AdapterTarget } from "./adapter.ts";
 
 /** The frozen directions of a target: U float32 [dOut,K], V float32 [dIn,K], K ≥ the adapter's k. */
@@ -34,8 +34,29 @@ export function assertMergeable(adapter: Adapter): void {
   if (canMerge(adapter)) return;
   throw new AppError(
     "not_mergeable",
-    `The adapter has ${adapter.heads} heads: their gate depends on the token, so no fixed weights give the same answers. Serve it live.`,
+    `The adapter has ${adapter.heads} heads: their gate depends on the token, so no fixed weights give the same answers. Serve it live, or merge it with --mean-gate, which is not exact.`,
   );
+}
+
+/**
+ * The adapter with one head that stands in for one with several: λ̄ = Σᵢ ḡᵢ λᵢ, v as it is. Not exact: the gate depends on the token.
+ * @param meanGates mean gate ḡ [n] of every target, by name
+ */
+export function withMeanGates(adapter: Adapter, meanGates: ReadonlyMap<string, ArrayLike<number>>): Adapter {
+  const targets = adapter.targets.map((target) => {
+    const gate = meanGates.get(target.name);
+    if (!gate) throw new Error(`internal: no mean gate for ${target.name}`);
+    const { k } = target;
+    const heads = values(target, "lambda"); // [n,k]
+    const lambda = Float32Array.from({ length: k }, (_, i) => {
+      let sum = 0;
+      for (let head = 0; head < adapter.heads; head++) sum += gate[head]! * heads[head * k + i]!;
+      return sum;
+    });
+    const v = hostTensor("float32", [target.dOut], values(target, "v"));
+    return { ...target, tensors: { lambda: hostTensor("float32", [1, k], lambda), v } };
+  });
+  return { ...adapter, heads: 1, router: "none", targets };
 }
 
 /**

@@ -10,6 +10,7 @@ import { softmax } from "../graph/ops/norm.ts";
 import { squeeze, transpose, unsqueeze } from "../graph/ops/shaping.ts";
 import { toFloat32 } from "../tensor/host-tensor.ts";
 import { nextNormal } from "../tensor/random.ts";
+import type { RouterKind } from "./adapter.ts";
 import { type AdapterMethod, type BasisVars, type MethodSettings, named, needBasis } from "./method.ts";
 
 export type { BasisVars };
@@ -43,15 +44,19 @@ export function mixHeads(gate: Var, heads: Var): Var {
   return squeeze(matMul(gate, heads), 1);
 }
 
-/** Σᵢ gᵢ λᵢ with one adapter for all rows: two plain products. z float32 [M,k] → float32 [M,k], or λ [1,k] itself for one head. */
-function sharedGains(z: Var, { heads, router }: MethodSettings, parameters: Readonly<Record<string, Var>>): Var {
-  const lambda = named(parameters, "lambda"); // [n,k]
-  if (heads === 1) return lambda;
+/** Gates with one adapter for all rows: z float32 [M,k] → float32 [M,n]. */
+export function sharedGates(z: Var, router: RouterKind, parameters: Readonly<Record<string, Var>>): Var {
   const scores =
     router === "full"
       ? matMul(z, transpose(named(parameters, "router_full"), [1, 0]))
       : mul(matMul(z, unsqueeze(named(parameters, "router_w1"), 1)), named(parameters, "router_w2"));
-  return matMul(softmax(scores, -1), lambda); // scores [M,n]
+  return softmax(scores, -1);
+}
+
+/** Σᵢ gᵢ λᵢ with one adapter for all rows: two plain products. z float32 [M,k] → float32 [M,k], or λ [1,k] itself for one head. */
+function sharedGains(z: Var, { heads, router }: MethodSettings, parameters: Readonly<Record<string, Var>>): Var {
+  const lambda = named(parameters, "lambda"); // [n,k]
+  return heads === 1 ? lambda : matMul(sharedGates(z, router, parameters), lambda);
 }
 
 /** lambda [n,k] starts at σ (1 + 0.1 noise), v [dOut] at 0, the router's w₁ and rows with variance 1/k, w₂ with variance 1. */

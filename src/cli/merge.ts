@@ -1,8 +1,12 @@
 /** `mosara merge`: a Hugging Face checkpoint with an adapter folded in. */
 import { availableParallelism } from "node:os";
-import { openBase } from "../base/base.ts";
+import type { Adapter } from "../adapter/adapter.ts";
+import { type Base, openBase } from "../base/base.ts";
+import { type MeanGateResult, mergeByMeanGate } from "../base/mean-gate.ts";
 import { mergeCheckpoint } from "../base/merge-checkpoint.ts";
 import type { BuildFlags, ConfigOf } from "../config.ts";
+import { loadExampleEncoder } from "../data/encode.ts";
+import { readExamples } from "../data/examples.ts";
 import { Progress } from "./progress.ts";
 import { readAdapter } from "./read-adapter.ts";
 import { resolveBase } from "./resolve-base.ts";
@@ -22,21 +26,41 @@ const BUILD: BuildFlags = {
 export async function merge(config: ConfigOf<"merge">): Promise<number> {
   const { adapter, generation } = await readAdapter(config.adapter); // before a checkpoint is built in vain
   await using base = await openBase(await resolveBase(config.model, { ...BUILD, cache: config.cache }));
+  const meanGate = config.meanGate === null ? null : await byMeanGate(base, adapter, config.meanGate);
   const progress = new Progress();
   const options = { dtype: config.dtype, numThreads: availableParallelism() };
   const onProgress = (done: number) => progress.update("merging", done);
   const { out, changed, tensors, seconds } = await mergeCheckpoint(
     base,
-    adapter,
+    meanGate?.adapter ?? adapter,
     config.out,
     options,
     onProgress,
   ).finally(() => progress.end());
   const { baseId } = base.manifest;
+  const error = meanGate && {
+    tokens: meanGate.tokens,
+    maxAbsLogitDifference: meanGate.maxAbsLogitDifference,
+    meanAbsLogitDifference: meanGate.meanAbsLogitDifference,
+  };
+  const notice = error
+    ? `; the mean gate over ${error.tokens} tokens moves logits by ${error.maxAbsLogitDifference.toPrecision(3)} at most, ${error.meanAbsLogitDifference.toPrecision(3)} on average`
+    : "";
   process.stdout.write(
     config.json
-      ? `${JSON.stringify({ out, baseId, generation, tensors, changed, seconds })}\n`
-      : `${out}: ${changed.length} of ${tensors} tensors changed, ${seconds.toFixed(1)} s\n`,
+      ? `${JSON.stringify({ out, baseId, generation, tensors, changed, seconds, ...(error ? { meanGate: error } : {}) })}\n`
+      : `${out}: ${changed.length} of ${tensors} tensors changed, ${seconds.toFixed(1)} s${notice}\n`,
   );
   return 0;
+}
+
+/** An adapter with one head that stands in for one with several, by its gates over a file of examples. */
+async function byMeanGate(base: Base, adapter: Adapter, path: string): Promise<MeanGateResult> {
+  const encoder = await loadExampleEncoder(base.dir);
+  const examples = await readExamples([path]);
+  const { maxPositions } = base.manifest.config;
+  const sequences = examples.flatMap((example) =>
+    encoder.encode(example).map(({ ids }) => ids.subarray(0, maxPositions)),
+  );
+  return mergeByMeanGate(base, adapter, sequences, availableParallelism());
 }

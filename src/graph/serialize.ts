@@ -110,7 +110,13 @@ export function externalTensors(
   );
 }
 
-/** A graph whose weights are all inline, as the bytes of a model. */
+/** Turns the weights that are made when a graph is written into inline ones: for graphs that never become files. */
+export async function inlineMadeWeights(graph: Graph): Promise<void> {
+  for (const [i, { value, data }] of graph.weights.entries())
+    if (data.kind === "made") graph.weights[i] = { value, data: { kind: "inline", tensor: await data.make() } };
+}
+
+/** A graph whose weights are inline or lie in files, as the bytes of a model. */
 export function serializeGraph(graph: Graph): Uint8Array {
   return encodeModel(toOnnxModel(graph));
 }
