@@ -18,6 +18,9 @@ export interface BaseChoice {
   readonly targets: "none" | "default" | readonly string[];
 }
 
+/** The base whose singular vectors the others take over. */
+const WITH_BASES: BaseChoice = { weights: { kind: "int8", blockSize: null }, targets: "default" };
+
 /** Folders of src whose code decides what a base looks like. */
 const BUILDERS = ["adapter", "base", "formats", "graph", "linalg", "model", "tensor"];
 
@@ -41,8 +44,14 @@ export class WorkFolder {
     const dir = this.#directoryOf(await this.checkpoint(), choice);
     const isCurrent = existsSync(dir) && (await codeOf(dir)) === builderCode();
     if (isCurrent && (!this.#options.isFresh || this.#fresh.has(dir))) return dir;
-    const bases = await this.#knownBases(choice);
-    await this.#build(choice, bases);
+    const basisFrom = await this.#knownBases(choice);
+    try {
+      await this.#build(choice, basisFrom);
+    } catch (error) {
+      if (basisFrom === null) throw error;
+      this.#note(`the bases of ${basisFrom} cannot be taken over (see above), they are computed anew`);
+      await this.#build(choice, null);
+    }
     return dir;
   }
 
@@ -52,15 +61,11 @@ export class WorkFolder {
   }
 
   /** A base of the same checkpoint and threshold that has all the singular vectors. */
-  async #knownBases({ weights, targets }: BaseChoice): Promise<string | null> {
-    if (targets === "none") return null;
-    const dir = this.#directoryOf(await this.checkpoint(), {
-      weights: { kind: "int8", blockSize: null },
-      targets: "default",
-    });
-    if (existsSync(dir) && (!this.#options.isFresh || this.#fresh.has(dir))) return dir;
-    if (weights.kind === "int8" && weights.blockSize === null && targets === "default") return null;
-    return await this.base({ weights: { kind: "int8", blockSize: null }, targets: "default" });
+  async #knownBases(choice: BaseChoice): Promise<string | null> {
+    if (choice.targets === "none") return null;
+    const dir = this.#directoryOf(await this.checkpoint(), WITH_BASES);
+    if (dir !== this.#directoryOf(await this.checkpoint(), choice)) return await this.base(WITH_BASES);
+    return existsSync(dir) && !this.#options.isFresh ? dir : null;
   }
 
   async #build(choice: BaseChoice, basisFrom: string | null): Promise<BuildCost> {
