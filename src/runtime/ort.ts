@@ -2,6 +2,7 @@
  * The only file that knows onnxruntime-node: sessions are opened, run and released here, and host tensors become its tensors.
  * `run` blocks the calling thread until the graph is done (measured; the binding schedules and then computes).
  */
+import "./telemetry-off.ts"; // first: the library reads the environment when it loads
 import * as ort from "onnxruntime-node";
 import { AppError } from "../errors.ts";
 import type { DType, TypedArray } from "../tensor/dtype.ts";
