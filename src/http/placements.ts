@@ -16,8 +16,8 @@ export interface PlacementsOptions {
 
 export class Placements {
   readonly #options: PlacementsOptions;
-  /** Name → the generation whose merged engine it has or waits for. */
-  readonly #merged = new Map<string, string>();
+  /** Name → the generation whose merged engine it has, or waits for while that is not serving yet. */
+  readonly #merged = new Map<string, { readonly generation: string; readonly isServing: boolean }>();
   /** Changes happen one after another: a new merge may need the place of the old one. */
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -26,23 +26,23 @@ export class Placements {
     options.store.onDropped((generation) => options.engine.dropAdapter(generation));
   }
 
-  /** Names placed merged. */
+  /** Names served merged. */
   get numMerged(): number {
-    return this.#merged.size;
+    return [...this.#merged.values()].filter(({ isServing }) => isServing).length;
   }
 
-  /** Where the name is served: merged only while its current generation has an engine. */
+  /** Where the name is served: merged only while its current generation has an engine that serves it. */
   of(name: string, generation: string): "live" | "merged" {
-    return this.#merged.get(name) === generation && this.#options.engine.mergedGenerations().has(generation)
-      ? "merged"
-      : "live";
+    const placed = this.#merged.get(name);
+    if (placed?.generation !== generation || !placed.isServing) return "live";
+    return this.#options.engine.mergedGenerations().has(generation) ? "merged" : "live";
   }
 
   /** Serves a name merged. @throws {AppError} not_mergeable, insufficient_memory, adapter_not_found. */
   async merge(name: string, generation: string): Promise<MergeReport> {
     return await this.#inOrder(async () => {
       const report = await this.#start(generation);
-      this.#merged.set(name, generation);
+      this.#merged.set(name, { generation, isServing: true });
       return report;
     });
   }
@@ -54,19 +54,21 @@ export class Placements {
 
   /** To be called when a name may have moved: follows in the background. `generation` undefined: the name is gone. */
   follow(name: string, generation: string | undefined): void {
-    const before = this.#merged.get(name);
+    const before = this.#merged.get(name)?.generation;
     if (before === undefined || before === generation) return;
     if (generation === undefined) {
       void this.unmerge(name).catch((error: unknown) => this.#options.onFailed(name, error));
       return;
     }
-    this.#merged.set(name, generation);
+    this.#merged.set(name, { generation, isServing: false });
+    const isCurrent = () => this.#merged.get(name)?.generation === generation; // else the name has moved on
     void this.#inOrder(async () => {
-      if (this.#merged.get(name) !== generation) return; // has moved on
+      if (!isCurrent()) return;
       await this.#stopUnlessUsed(before);
       await this.#start(generation);
+      if (isCurrent()) this.#merged.set(name, { generation, isServing: true });
     }).catch((error: unknown) => {
-      if (this.#merged.get(name) === generation) this.#merged.delete(name);
+      if (isCurrent()) this.#merged.delete(name);
       this.#options.onFailed(name, error);
     });
   }
@@ -85,14 +87,14 @@ export class Placements {
   }
 
   async #stop(name: string): Promise<void> {
-    const generation = this.#merged.get(name);
+    const generation = this.#merged.get(name)?.generation;
     if (generation === undefined) return;
     this.#merged.delete(name);
     await this.#stopUnlessUsed(generation);
   }
 
   async #stopUnlessUsed(generation: string): Promise<void> {
-    const isUsed = [...this.#merged.values()].includes(generation);
+    const isUsed = [...this.#merged.values()].some((placed) => placed.generation === generation);
     if (!isUsed) await this.#options.engine.unmerge(generation);
   }
 

@@ -148,8 +148,8 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     merge: async (generation) => {
       if (merged.size >= 1 && !merged.has(generation))
         throw new AppError("insufficient_memory", "There is one merged engine already.");
+      merged.add(generation); // from its start on
       await pause();
-      merged.add(generation);
       return { maxAbsLogitDifference: 0, kl: 0, seconds: 0.1 };
     },
     unmerge: async (generation) => void merged.delete(generation),

@@ -81,6 +81,7 @@ function start(args: readonly string[], { cwd, env = {} }: Pick<ServeOptions, "c
 }
 
 export interface ServeOptions {
+  /** Where it runs; without it, it runs here, with a store of its own. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -93,10 +94,15 @@ export interface TestServer extends Program, AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
-/** Starts `mosara serve` on a free port and waits for its ready line. @throws with what it printed when it ends before. */
+/**
+ * Starts `mosara serve` on a free port and waits for its ready line. With one thread unless told otherwise: the models are tiny,
+ * and threads that wait for each other in a loop take the cores from the tests that run beside.
+ * @throws with what it printed when it ends before.
+ */
 export async function startServer(args: readonly string[], options: ServeOptions = {}): Promise<TestServer> {
-  const data = args.includes("--data") ? [] : ["--data", tempDir()];
-  const program = start(["serve", "--port", "0", ...data, ...args], options);
+  const data = args.includes("--data") || options.cwd !== undefined ? [] : ["--data", tempDir()];
+  const threads = args.includes("--threads") ? [] : ["--threads", "1"];
+  const program = start(["serve", "--port", "0", ...data, ...threads, ...args], options);
   const { child, printed, exited } = program;
   let hasExited = false;
   void exited.then(() => (hasExited = true));
@@ -205,7 +211,9 @@ export function stream(
     isDone: false,
     errorCode: null,
   };
-  return { answer, ended: readStream(url, body, init, answer) };
+  const ended = readStream(url, body, init, answer);
+  ended.catch(() => {}); // whoever waits for it hears of it
+  return { answer, ended };
 }
 
 async function readStream(url: string, body: object, init: RequestInit, answer: StreamedAnswer) {
