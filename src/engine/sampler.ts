@@ -60,9 +60,21 @@ export function recordToken(state: SamplingState, tokenId: number): void {
  * @param logits float32 [V]. @throws {AppError} internal_error where the model gave NaN or infinity.
  */
 export function argmax(logits: Float32Array): number {
+  const numInFours = logits.length - 3;
   let best = -1;
   let max = -Infinity;
   for (let i = 0; i < logits.length; i++) {
+    // Nearly all logits are passed over. By fours this takes half the time, in every greedy row of every step (docs/log.md).
+    if (
+      i < numInFours &&
+      logits[i]! <= max &&
+      logits[i + 1]! <= max &&
+      logits[i + 2]! <= max &&
+      logits[i + 3]! <= max
+    ) {
+      i += 3;
+      continue;
+    }
     const value = logits[i]!;
     if (value <= max) continue; // false for NaN too
     if (!(value < Infinity)) throw new AppError("internal_error", `internal: the model gave a logit of ${value}`);

@@ -109,6 +109,17 @@ describe("greedy choice", () => {
     expect(choose([1, 3, 3, 2], {})).toBe(1);
   });
 
+  it("finds the first largest logit, and NaN, at every place of rows of every length", () => {
+    for (let length = 1; length <= 12; length++)
+      for (let at = 0; at < length; at++) {
+        const row = Float32Array.from({ length }, (_, i) => (i < at ? -1 - i : i % 2));
+        row[at] = 1;
+        expect(argmax(row), `${length} at ${at}`).toBe(at);
+        row[at] = NaN;
+        expect(() => argmax(row), `${length} at ${at}`).toThrow(/NaN/);
+      }
+  });
+
   it("holds for temperatures so small that dividing by them means nothing", () => {
     expect(choose([1, 3, 3.0001, 2], { temperature: 1e-9 })).toBe(2);
   });
