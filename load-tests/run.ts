@@ -57,19 +57,20 @@ async function runAll(options: BenchOptions): Promise<void> {
   const scenarios = chosen(options.scenarios);
   const note = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
   const folder = new WorkFolder(options, note);
+  const where = circumstances();
   const results: ScenarioResult[] = [];
   for (const { name, run } of scenarios) {
     note(`scenario ${name}`);
     results.push({ scenario: name, figures: await run({ options, folder, note }) });
+    // After each, so that a run that is broken off leaves what it has.
+    if (options.outFile !== null)
+      writeFileSync(options.outFile, `${JSON.stringify({ ...where, shape: options.shape, results }, null, 2)}\n`);
   }
-  const where = circumstances();
   const memory = (where.memoryBytes / 2 ** 30).toFixed(0);
   process.stdout.write(
     `${where.cores} cores (${where.cpu}), ${memory} GiB, Node ${where.node}, ${where.platform}; commit ${where.commit}; \`${where.command}\`\n\n`,
   );
   process.stdout.write(markdownTable(results));
-  if (options.outFile !== null)
-    writeFileSync(options.outFile, `${JSON.stringify({ ...where, shape: options.shape, results }, null, 2)}\n`);
 }
 
 try {
