@@ -229,6 +229,56 @@ const OUT = {
   schema: text,
 } satisfies Flag<string>;
 
+const EVAL = {
+  model: { value: "<dir>", help: "Base directory, or a checkpoint, which is built once into the cache.", schema: text },
+  adapter: {
+    value: "<file>",
+    help: "The .mosara file to measure beside the base.",
+    defaultText: "the base alone",
+    schema: optional(text),
+  },
+  data: {
+    value: "<file.jsonl>",
+    help: "Examples, one JSON object a line. Repeatable.",
+    isRepeatable: true,
+    schema: z.array(text).min(1, "must name a file"),
+  },
+  metric: {
+    value: "<metric>",
+    help: "loss (nats a token of the completion), exact, contains, number, choice (shares of right answers) or bleu (0 to 100).",
+    schema: z.enum(["loss", "exact", "contains", "number", "choice", "bleu"]),
+  },
+  limit: { value: "<n>", help: "Most examples, from the start.", defaultText: "all", schema: optional(integer(1)) },
+  maxTokens: { value: "<n>", help: "Most tokens generated for an example.", schema: integer(1).default(256) },
+  predictions: {
+    value: "<out.jsonl>",
+    help: "Writes what was generated, or the losses, one example a line.",
+    schema: optional(text),
+  },
+  placement: {
+    value: "<placement>",
+    help: "How the adapter runs: live, or merged into the weights of an engine of its own.",
+    schema: z.enum(["live", "merged"]).default("live"),
+  },
+  seed: { value: "<n>", help: "Decides the resamples of the intervals.", schema: integer(0, 2 ** 32 - 1).default(0) },
+  maxNumSeqs: SERVE.maxNumSeqs,
+  maxModelLen: SERVE.maxModelLen,
+  kvCacheBytes: SERVE.kvCacheBytes,
+  threads: SERVE.threads,
+  device: SERVE.device,
+} satisfies Flags;
+
+const INIT = {
+  config: {
+    value: "<config.json>",
+    help: "The model's configuration, as Hugging Face writes it; initializer_range (0.02) is the weights' deviation.",
+    schema: text,
+  },
+  tokenizer: { value: "<dir>", help: "Directory whose tokenizer files are copied.", schema: text },
+  out: OUT,
+  seed: { value: "<n>", help: "Decides the weights.", schema: integer(0, 2 ** 32 - 1).default(0) },
+} satisfies Flags;
+
 /** The commands that work, in the order of the help. `positionals` are names of required arguments. */
 export const COMMANDS = {
   serve: {
@@ -240,6 +290,16 @@ export const COMMANDS = {
     summary: "Turn a Hugging Face checkpoint into a base directory.",
     positionals: ["checkpoint"],
     flags: { out: OUT, ...BUILD, ...COMMON },
+  },
+  init: {
+    summary: "Write a checkpoint with random weights, to train from nothing.",
+    positionals: [],
+    flags: { ...INIT, ...COMMON },
+  },
+  eval: {
+    summary: "Measure a base, and an adapter beside it, on examples.",
+    positionals: [],
+    flags: { ...EVAL, ...BUILD, ...CACHE, ...COMMON },
   },
   merge: {
     summary: "Write a Hugging Face checkpoint with an adapter folded in.",
@@ -253,6 +313,11 @@ export const COMMANDS = {
         help: "float32, float16 or bfloat16.",
         defaultText: "the source's",
         schema: optional(z.enum(["float32", "float16", "bfloat16"])),
+      },
+      meanGate: {
+        value: "<file.jsonl>",
+        help: "Merge an adapter with several heads by its mean gate over these examples; not exact, and the error is reported.",
+        schema: optional(text),
       },
       ...CACHE,
       ...COMMON,

@@ -8,20 +8,29 @@ import { lineError } from "../data/lines.ts";
 import type { Engine, SequenceRequest } from "../engine/engine.ts";
 import { AppError } from "../errors.ts";
 import { addUp, bootstrap, type Interval } from "./bootstrap.ts";
-import { type Judge, type Judgement, lossStatistics, type MetricName, scoreOf, TEXT_METRICS } from "./metrics.ts";
+import {
+  type Judge,
+  type Judgement,
+  lossStatistics,
+  type MetricName,
+  scoreOf,
+  TEXT_METRICS,
+  type TextMetricName,
+} from "./metrics.ts";
 import { generate, lossOf, type Runner, runAll } from "./run-sequences.ts";
 
-export interface EvaluationOptions {
-  readonly engine: Pick<Engine, "submit">;
-  readonly encoder: ExampleEncoder;
-  readonly metric: MetricName;
-  /** Measured beside the base; null: the base alone. */
-  readonly adapter: SequenceRequest["adapter"];
+export interface GenerationLimits {
   /** Most tokens generated for an example; fewer where the context has less room. */
   readonly maxTokens: number;
   readonly maxModelLen: number;
   /** Any of these ends a generation. */
   readonly stopIds: readonly number[];
+}
+
+export interface EvaluationOptions extends GenerationLimits {
+  readonly engine: Pick<Engine, "submit">;
+  /** Measured beside the base; null: the base alone. */
+  readonly adapter: SequenceRequest["adapter"];
   /** Examples at work at a time. */
   readonly numInFlight: number;
   /** Of the bootstrap. */
@@ -51,25 +60,29 @@ export interface Evaluation {
   readonly seconds: number;
 }
 
-/** Work on one example: what it needs of the context, and its result with one system. */
-interface Item {
+/** What measuring one example takes; made and checked before any engine runs. */
+export interface EvaluationItem {
   readonly example: Example;
+  /** Least room it needs in the context. */
   readonly numTokens: number;
-  run(runner: Runner): Promise<Judgement>;
   /** What a reader of the predictions wants to know beside the results. */
   readonly about: Readonly<Record<string, unknown>>;
+  run(runner: Runner, limits: GenerationLimits): Promise<Judgement>;
 }
 
-/**
- * @throws {AppError} data_invalid (an example lacks what the metric compares with, or nothing fits the context) before anything
- * is run; what the engine fails with.
- */
-export async function evaluate(examples: readonly Example[], options: EvaluationOptions): Promise<Evaluation> {
-  const { engine, metric, adapter, maxModelLen } = options;
-  const items = examples.map((example) =>
-    metric === "loss" ? lossItem(example, options) : textItem(example, options),
-  );
-  const fits = ({ numTokens }: Item): boolean => numTokens <= maxModelLen;
+/** @throws {AppError} data_invalid, naming file and line, where an example lacks what the metric compares with. */
+export function prepareItem(example: Example, metric: MetricName, encoder: ExampleEncoder): EvaluationItem {
+  return metric === "loss" ? lossItem(example, encoder) : textItem(example, metric, encoder);
+}
+
+/** @throws {AppError} data_invalid where nothing fits the context; what the engine fails with. */
+export async function evaluate(
+  items: readonly EvaluationItem[],
+  metric: MetricName,
+  options: EvaluationOptions,
+): Promise<Evaluation> {
+  const { engine, adapter, maxModelLen } = options;
+  const fits = ({ numTokens }: EvaluationItem): boolean => numTokens <= maxModelLen;
   const skipped = items
     .filter((item) => !fits(item))
     .map(({ example: { file, line }, numTokens }) => ({ file, line, numTokens }));
@@ -77,12 +90,13 @@ export async function evaluate(examples: readonly Example[], options: Evaluation
   if (fitting.length === 0)
     throw new AppError(
       "data_invalid",
-      `None of the ${examples.length} examples fits the context of ${maxModelLen} tokens. Give shorter ones.`,
+      `None of the ${items.length} examples fits the context of ${maxModelLen} tokens. Give shorter ones.`,
     );
   const runners: Runner[] = [{ engine, adapter: null }, ...(adapter === null ? [] : [{ engine, adapter }])];
   const startedAt = performance.now();
   // The adapter's row stands beside the base's, so both see the same batches.
-  const work = (item: Item): Promise<Judgement[]> => Promise.all(runners.map((runner) => item.run(runner)));
+  const work = (item: EvaluationItem): Promise<Judgement[]> =>
+    Promise.all(runners.map((runner) => item.run(runner, options)));
   const onDone = (numDone: number): void => options.onProgress?.(numDone / fitting.length);
   const judgements = await runAll(fitting, options.numInFlight, work, onDone);
   return {
@@ -122,7 +136,7 @@ function at<T>(list: readonly T[], index: number): T {
   return item;
 }
 
-function lossItem(example: Example, { encoder }: EvaluationOptions): Item {
+function lossItem(example: Example, encoder: ExampleEncoder): EvaluationItem {
   const sequences = encoder.encode(example);
   const numCounted = sequences.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
   if (numCounted === 0)
@@ -139,20 +153,22 @@ function lossItem(example: Example, { encoder }: EvaluationOptions): Item {
   };
 }
 
-function textItem(example: Example, options: EvaluationOptions): Item {
-  const { encoder, metric, maxTokens, maxModelLen, stopIds } = options;
-  if (metric === "loss") throw new Error("internal: a loss needs no text");
+function textItem(example: Example, metric: TextMetricName, encoder: ExampleEncoder): EvaluationItem {
   const judge: Judge = TEXT_METRICS[metric].judgeFor(example);
   const promptIds = encoder.encodePrompt(example);
   if (promptIds.length === 0)
-    throw lineError(example.file, example.line, "the prompt is empty, and this model's tokenizer begins with no token.");
-  const room = Math.min(maxTokens, maxModelLen - promptIds.length);
+    throw lineError(
+      example.file,
+      example.line,
+      "the prompt is empty, and this model's tokenizer begins with no token.",
+    );
   const about = example.form === "prompt" ? { prompt: example.prompt } : { messages: example.messages };
   return {
     example,
     numTokens: promptIds.length + 1, // room for one token of an answer
     about: { ...about, expected: judge.expected },
-    run: async (runner) => {
+    run: async (runner, { maxTokens, maxModelLen, stopIds }) => {
+      const room = Math.min(maxTokens, maxModelLen - promptIds.length);
       const text = await generate(runner, encoder.tokenizer, promptIds, { maxTokens: room, stopIds });
       const { statistics, notes } = judge.judge(text);
       return { statistics, notes: { text, ...notes } };
