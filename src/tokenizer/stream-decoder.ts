@@ -47,6 +47,13 @@ function makeByteTable(): Map<string, number> {
   return table;
 }
 
+/** The character that stands for each byte in byte-level tokens. */
+export function byteLevelCharacters(): readonly string[] {
+  const characters: string[] = [];
+  for (const [character, byte] of BYTE_OF) characters[byte] = character;
+  return characters;
+}
+
 /** The bytes of a byte-level token. A token with a character outside the table is its own UTF-8. */
 export function byteLevelBytes(token: string): Uint8Array {
   const bytes: number[] = [];
