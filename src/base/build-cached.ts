@@ -16,6 +16,7 @@ const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
 /**
  * The base directory of a checkpoint in `cacheDir`, built there first if it is not there yet. Others may build the same at the
  * same time: each builds for itself, the first to end gives the directory its name, and nobody ever sees half of one.
+ * @param onBuild called before a build starts, and not when there is none
  * @returns its path. @throws {AppError} what `buildBase` throws.
  */
 export async function buildCached(
@@ -23,10 +24,12 @@ export async function buildCached(
   cacheDir: string,
   options: BuildOptions,
   onProgress: (progress: BuildProgress) => void = () => {},
+  onBuild: () => Promise<void> = async () => {},
 ): Promise<string> {
   const dir = join(cacheDir, await cacheKey(checkpointDir, options));
   const isBuilt = (): boolean => existsSync(join(dir, MANIFEST_FILE));
   if (isBuilt()) return dir;
+  await onBuild();
   const own = `${dir}.${randomUUID()}`;
   await buildBase(checkpointDir, own, options, onProgress);
   try {

@@ -30,18 +30,26 @@ export async function writeWeights(
     onDone(digests.length / checkpoint.tensors.length);
     return weights === "float16" ? toFloat16(name, tensor) : tensor;
   };
-  const isStoredInGraph = weights === "float32" || weights === "float16";
-  const quantized = new Set([...allLinears(checkpoint.config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
-  const isKept = ({ name }: CheckpointTensor): boolean => !isSlim || isStoredInGraph || !quantized.has(name);
-  const kept = checkpoint.tensors.filter(isKept);
+  const kept = keptTensors(checkpoint, weights, isSlim);
   const specs = kept.map(({ name, shape, dtype }) => ({
     name,
     shape,
     dtype: weights === "float16" ? ("float16" as const) : dtype,
   }));
   await writeSafetensors(join(dir, WEIGHTS_FILE), specs, readChecked, { format: "pt" });
-  for (const tensor of checkpoint.tensors) if (!isKept(tensor)) await readChecked(tensor.name);
+  for (const tensor of checkpoint.tensors) if (!kept.includes(tensor)) await readChecked(tensor.name);
   return digests;
+}
+
+/** The tensors that a base holds as they are: all, or (slim) those that the graph does not hold quantised. */
+export function keptTensors(
+  { config, tensors }: Pick<Checkpoint, "config" | "tensors">,
+  weights: WeightKind,
+  isSlim: boolean,
+): readonly CheckpointTensor[] {
+  if (!isSlim || weights === "float32" || weights === "float16") return tensors;
+  const quantized = new Set([...allLinears(config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
+  return tensors.filter(({ name }) => !quantized.has(name));
 }
 
 function toFloat16(name: string, tensor: HostTensor): HostTensor {

@@ -120,7 +120,7 @@ async function writeParts(
 ): Promise<Manifest> {
   const { config } = checkpoint;
   const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
-  const weights = resolveKind(options.weights, parameters);
+  const weights = kindOf(options.weights, parameters);
   const format = weightFormat(weights, options.blockSize);
   // Before the long work: what is wrong in names and small files is an error at once.
   const plan = await planBases(config, options);
@@ -155,7 +155,8 @@ async function writeParts(
   return manifest;
 }
 
-function resolveKind(kind: BuildOptions["weights"], parameters: number): WeightKind {
+/** The weights that "auto" means for a model of this size. */
+export function kindOf(kind: BuildOptions["weights"], parameters: number): WeightKind {
   if (kind !== "auto") return kind;
   return parameters < AUTO_QUANTIZE_PARAMETERS ? "float32" : "int8";
 }

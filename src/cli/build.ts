@@ -1,6 +1,7 @@
 /** `mosara build`: a checkpoint becomes a base directory. */
 import { buildBase } from "../base/build.ts";
 import type { ConfigOf } from "../config.ts";
+import { announceBuild } from "./announce-build.ts";
 import { buildOptions } from "./build-options.ts";
 import { Progress } from "./progress.ts";
 
@@ -8,6 +9,7 @@ import { Progress } from "./progress.ts";
 export async function build(config: ConfigOf<"build">): Promise<number> {
   const [checkpoint = ""] = config.positionals; // the table asks for one
   const options = buildOptions(config);
+  await announceBuild(checkpoint, options);
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
   const { manifest, bytes, seconds } = await buildBase(checkpoint, config.out, options, onProgress).finally(() =>

@@ -6,6 +6,7 @@ import { buildCached } from "../base/build-cached.ts";
 import { MANIFEST_FILE } from "../base/manifest.ts";
 import type { BuildFlags } from "../config.ts";
 import { AppError } from "../errors.ts";
+import { announceBuild } from "./announce-build.ts";
 import { buildOptions } from "./build-options.ts";
 import { packageRoot } from "./package-root.ts";
 import { Progress } from "./progress.ts";
@@ -37,7 +38,9 @@ export async function resolveBase(
     );
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
-  return await buildCached(dir, flags.cache ?? defaultCache(), buildOptions(flags), onProgress).finally(() =>
+  const options = buildOptions(flags);
+  const announce = () => announceBuild(dir, options);
+  return await buildCached(dir, flags.cache ?? defaultCache(), options, onProgress, announce).finally(() =>
     progress.end(),
   );
 }
