@@ -12,12 +12,16 @@ export function readRope(raw: RawConfig, defaultTheta: number, headSize: number)
 
 /** Settings of a family that may turn only the leading part of each head. */
 export function readPartialRope(raw: RawConfig, defaultTheta: number, headSize: number): RopeConfig {
-  const parameters = readObject(raw, "rope_parameters");
-  const from = (key: string): RawConfig => (parameters?.[key] === undefined ? raw : parameters);
+  // Where both spellings are there, transformers takes the older one and forgets the newer.
+  const settings = given(readObject(raw, "rope_scaling")) ?? given(readObject(raw, "rope_parameters")) ?? {};
+  const from = (key: string): RawConfig => (settings[key] === undefined ? raw : settings);
   const theta = readNumber(from("rope_theta"), "rope_theta", defaultTheta);
   const rotaryDim = Math.trunc(headSize * readNumber(from("partial_rotary_factor"), "partial_rotary_factor", 1));
-  const scaling = parameters ?? readObject(raw, "rope_scaling") ?? {};
-  return { theta, rotaryDim, scaling: readScaling(scaling, raw) };
+  return { theta, rotaryDim, scaling: readScaling(settings, raw) };
+}
+
+function given(settings: RawConfig | null): RawConfig | null {
+  return settings && Object.keys(settings).length > 0 ? settings : null;
 }
 
 function readScaling(scaling: RawConfig, raw: RawConfig): RopeScaling {
@@ -25,11 +29,10 @@ function readScaling(scaling: RawConfig, raw: RawConfig): RopeScaling {
   if (type === "default") return { type };
   const factor = (): number => readNumber(scaling, "factor", Number.NaN);
   if (type === "linear") return { type, factor: factor() };
-  const originalMaxPositions = readCount(
-    scaling.original_max_position_embeddings === undefined ? raw : scaling,
-    "original_max_position_embeddings",
-    readCount(raw, "max_position_embeddings", 2048),
-  );
+  // NOTE: the key beside the settings outranks the one among them, as in transformers.
+  const original = "original_max_position_embeddings";
+  const maxPositions = readCount(raw, "max_position_embeddings", 2048);
+  const originalMaxPositions = readCount(raw, original, readCount(scaling, original, maxPositions));
   if (type === "llama3")
     return {
       type,

@@ -96,6 +96,81 @@ describe("sliding windows", () => {
   });
 });
 
+describe("settings beside each other", () => {
+  const llama = (more: RawConfig) => parseModelConfig({ model_type: "llama", ...more });
+  const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 };
+
+  it("of positions: the older spelling outranks the newer one, as a whole", () => {
+    const rope_parameters = { rope_type: "default", rope_theta: 20000 };
+    const rope_scaling = { type: "linear", factor: 2 };
+    expect(llama({ rope_parameters, rope_scaling, rope_theta: 5000 }).ropes).toEqual([
+      { theta: 5000, rotaryDim: 128, scaling: { type: "linear", factor: 2 } },
+    ]);
+    expect(llama({ rope_parameters, rope_scaling: {}, rope_theta: 5000 }).ropes[0]?.theta).toBe(20000);
+  });
+
+  it("of the original length: the key beside the scaling outranks the one in it", () => {
+    const length = (more: RawConfig) => llama({ rope_scaling: yarn, ...more }).ropes[0]?.scaling;
+    expect(length({ original_max_position_embeddings: 20 })).toMatchObject({ originalMaxPositions: 20 });
+    expect(length({})).toMatchObject({ originalMaxPositions: 32 });
+  });
+
+  it("of Gemma 3 by layer type: each has its own theta and scaling", () => {
+    const full_attention = { rope_type: "linear", factor: 3 };
+    const config = parseModelConfig({
+      model_type: "gemma3_text",
+      head_dim: 16,
+      rope_parameters: { full_attention, sliding_attention: null },
+      rope_theta: 7,
+      rope_local_base_freq: 5,
+    });
+    expect(config.ropes).toEqual([
+      { theta: 7, rotaryDim: 16, scaling: { type: "linear", factor: 3 } },
+      { theta: 5, rotaryDim: 16, scaling: { type: "default" } },
+    ]);
+  });
+
+  it("of layers: layer_types decides Mistral's windows too, and SmolLM3's without the switch", () => {
+    const layer_types = ["sliding_attention", "full_attention"];
+    const more = { num_hidden_layers: 2, sliding_window: 8, layer_types, no_rope_layers: [1, 1, 0] };
+    expect(parseModelConfig({ model_type: "mistral", ...more }).windows).toEqual([8, null]);
+    expect(parseModelConfig({ model_type: "smollm3", ...more })).toMatchObject({
+      windows: [8, null],
+      layerRopes: [0, 0],
+    });
+  });
+
+  it("of heads: a head size of its own is heeded in every family", () => {
+    for (const model_type of [
+      "llama",
+      "mistral",
+      "qwen2",
+      "qwen3",
+      "phi3",
+      "smollm3",
+      "olmo2",
+      "gemma2",
+      "gemma3_text",
+    ])
+      expect(parseModelConfig({ model_type, head_dim: 24 }).headSize, model_type).toBe(24);
+  });
+
+  it("of GPT-2: other families' names mean the same", () => {
+    const sizes = { hidden_size: 48, num_hidden_layers: 2, num_attention_heads: 4, max_position_embeddings: 99 };
+    expect(parseModelConfig({ model_type: "gpt2", ...sizes })).toMatchObject({
+      hiddenSize: 48,
+      numLayers: 2,
+      headSize: 12,
+      maxPositions: 99,
+    });
+  });
+
+  it("of SmolLM3's theta: its own default holds in both spellings", () => {
+    for (const more of [{}, { rope_parameters: { rope_type: "default" } }])
+      expect(parseModelConfig({ model_type: "smollm3", ...more }).ropes[0]?.theta).toBe(2_000_000);
+  });
+});
+
 const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
   ["an unknown family", { model_type: "mamba" }, "checkpoint_unsupported", /"mamba".*known:.*llama/],
   [
@@ -124,6 +199,41 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     { rope_scaling: { type: "linear" } },
     "checkpoint_invalid",
     /factor has to be a positive number/,
+  ],
+  [
+    "a scaling that Phi-3 reads as longrope",
+    { model_type: "phi3", rope_scaling: { type: "yarn", factor: 2 } },
+    "checkpoint_unsupported",
+    /rope_type = "yarn"/,
+  ],
+  [
+    "layers that Phi-3 would not tell apart",
+    {
+      model_type: "phi3",
+      num_hidden_layers: 2,
+      sliding_window: 8,
+      layer_types: ["sliding_attention", "full_attention"],
+    },
+    "checkpoint_unsupported",
+    /layer_types/,
+  ],
+  [
+    "positions of Gemma 3 that name no layer type",
+    { model_type: "gemma3_text", rope_parameters: { rope_theta: 5, rope_type: "default" } },
+    "checkpoint_unsupported",
+    /rope_parameters.*full_attention/,
+  ],
+  [
+    "attention of Gemma 3 that looks ahead",
+    { model_type: "gemma3_text", use_bidirectional_attention: true },
+    "checkpoint_unsupported",
+    /use_bidirectional_attention/,
+  ],
+  [
+    "scores of GPT-2 that are scaled by layer",
+    { model_type: "gpt2", scale_attn_by_inverse_layer_idx: true },
+    "checkpoint_unsupported",
+    /scale_attn_by_inverse_layer_idx/,
   ],
   ["partial rotation", { partial_rotary_factor: 0.5 }, "checkpoint_unsupported", /partial_rotary_factor = 0.5/],
   [

@@ -69,6 +69,8 @@ export function readGemma3(raw: RawConfig): ModelConfig {
     throw unsupported("use_bidirectional_attention", true, "false");
   const byType = readObject(raw, "rope_parameters");
   const isNested = byType !== null && ("full_attention" in byType || "sliding_attention" in byType);
+  if (byType !== null && !isNested && Object.keys(byType).length > 0)
+    throw unsupported("rope_parameters", byType, "one entry for full_attention and one for sliding_attention");
   const plain = isNested ? { ...raw, rope_parameters: null } : raw;
   const config = readGemma(plain, { vocab_size: 262208, max_position_embeddings: 131072 });
   const pattern = readCount(raw, "sliding_window_pattern", 6);
@@ -90,9 +92,22 @@ const SLIDING_THETA = 10_000;
 
 /** transformers 5: one entry a layer type. */
 function nestedRopes(raw: RawConfig, byType: RawConfig, headSize: number): ModelConfig["ropes"] {
-  const rope = (type: string, theta: number): ModelConfig["ropes"][number] =>
-    readRope({ ...raw, rope_parameters: readObject(byType, type) ?? {} }, theta, headSize);
-  return [rope("full_attention", FULL_THETA), rope("sliding_attention", SLIDING_THETA)];
+  const rope = (settings: RawConfig, givenTheta: unknown, theta: number): ModelConfig["ropes"][number] =>
+    readRope(
+      // Of the keys beside them, only the thetas mean anything here.
+      {
+        ...raw,
+        rope_scaling: null,
+        original_max_position_embeddings: null,
+        rope_theta: givenTheta,
+        rope_parameters: settings,
+      },
+      theta,
+      headSize,
+    );
+  const full = { ...readObject(byType, "full_attention"), ...readObject(raw, "rope_scaling") };
+  const sliding = { ...readObject(byType, "sliding_attention") };
+  return [rope(full, raw.rope_theta, FULL_THETA), rope(sliding, raw.rope_local_base_freq, SLIDING_THETA)];
 }
 
 /** transformers 4: the sliding layers keep their own base, unscaled. */

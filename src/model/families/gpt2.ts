@@ -6,7 +6,17 @@ import { type RawConfig, readChoice, readCount, readFlag, readNumber, unsupporte
 import type { ModelConfig } from "../model-config.ts";
 import { EMBEDDING, FINAL_NORM, type ForeignNames, LM_HEAD, POSITION_EMBEDDING } from "../weight-names.ts";
 
-export function readGpt2(raw: RawConfig): ModelConfig {
+/** The names that other families have for these; transformers reads both. */
+const OTHER_NAMES = {
+  n_embd: "hidden_size",
+  n_positions: "max_position_embeddings",
+  n_head: "num_attention_heads",
+  n_layer: "num_hidden_layers",
+} as const;
+
+export function readGpt2(config: RawConfig): ModelConfig {
+  const renamed = Object.entries(OTHER_NAMES).map(([name, other]) => [name, config[name] ?? config[other]]);
+  const raw: RawConfig = { ...config, ...Object.fromEntries(renamed) };
   readChoice(raw, "activation_function", "gelu_new", ["gelu_new", "gelu_pytorch_tanh"]);
   for (const key of ["scale_attn_by_inverse_layer_idx", "add_cross_attention"])
     if (readFlag(raw, key, false)) throw unsupported(key, true, "false");

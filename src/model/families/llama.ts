@@ -14,7 +14,7 @@ export const LLAMA_MODULES: LinearModules = {
 };
 
 export function readLlama(raw: RawConfig): ModelConfig {
-  readChoice(raw, "hidden_act", "silu", ["silu"]);
+  readChoice(raw, "hidden_act", "silu", ["silu", "swish"]); // two names of one function
   const hiddenSize = readCount(raw, "hidden_size", 4096);
   const numHeads = readCount(raw, "num_attention_heads", 32);
   const numLayers = readCount(raw, "num_hidden_layers", 32, MAX_LAYERS);

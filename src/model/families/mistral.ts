@@ -1,5 +1,6 @@
 /** Mistral: Llama without biases, every layer behind a sliding window unless it is null. Defaults of transformers' MistralConfig. */
 import { type RawConfig, readCount, withDefaults } from "../config-reader.ts";
+import { layerTypes } from "../layer-types.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readLlama } from "./llama.ts";
 
@@ -8,5 +9,6 @@ export function readMistral(raw: RawConfig): ModelConfig {
   const config = readLlama({ ...withDefaults(raw, defaults), attention_bias: false, mlp_bias: false });
   // Absent means the class's default of 4096; null means no window.
   const window = raw.sliding_window === null ? null : readCount(raw, "sliding_window", 4096);
-  return { ...config, family: "mistral", windows: config.windows.map(() => window) };
+  const slides = layerTypes(raw, config.numLayers, () => true);
+  return { ...config, family: "mistral", windows: slides.map((does) => (does ? window : null)) };
 }

@@ -5,6 +5,6 @@ import { readLlama } from "./llama.ts";
 
 export function readOlmo2(raw: RawConfig): ModelConfig {
   const defaults = { vocab_size: 50304, rms_norm_eps: 1e-5 };
-  const config = readLlama({ ...withDefaults(raw, defaults), head_dim: null, mlp_bias: false });
+  const config = readLlama({ ...withDefaults(raw, defaults), mlp_bias: false });
   return { ...config, family: "olmo2", blockNorms: "after", queryKeyNorm: "all" };
 }

@@ -1,5 +1,6 @@
 /** Phi-3: Llama with q, k, v in one matrix and gate and up in another, perhaps turning only a part of each head. Defaults of Phi3Config. */
-import { type RawConfig, readCount, withDefaults } from "../config-reader.ts";
+import { type RawConfig, readCount, unsupported, withDefaults } from "../config-reader.ts";
+import { layerTypes } from "../layer-types.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readPartialRope } from "../rope-config.ts";
 import { readLlama } from "./llama.ts";
@@ -14,9 +15,13 @@ export function readPhi3(raw: RawConfig): ModelConfig {
   };
   const given = withDefaults(raw, defaults);
   const whole = { partial_rotary_factor: 1, rope_parameters: null, rope_scaling: null };
-  const config = readLlama({ ...given, ...whole, head_dim: null, attention_bias: false, mlp_bias: false });
+  const config = readLlama({ ...given, ...whole, attention_bias: false, mlp_bias: false });
   const rope = readPartialRope(given, 10000, config.headSize);
+  // This family knows one kind of scaling, longrope, and takes what others call yarn for that.
+  if (rope.scaling.type !== "default") throw unsupported("rope_type", rope.scaling.type, "default in this family");
   const window = (raw.sliding_window ?? null) === null ? null : readCount(raw, "sliding_window", 1);
+  if (layerTypes(raw, config.numLayers, () => window !== null).some((slides) => slides !== (window !== null)))
+    throw unsupported("layer_types", raw.layer_types, "all layers alike in this family");
   const modules = {
     qkv: ["self_attn.qkv_proj"],
     output: "self_attn.o_proj",

@@ -15,14 +15,13 @@ export function readSmolLm3(raw: RawConfig): ModelConfig {
     max_position_embeddings: 32768,
     tie_word_embeddings: true,
   };
-  const theta = raw.rope_parameters ? {} : { rope_theta: raw.rope_theta ?? 2_000_000 };
+  const theta = { rope_theta: raw.rope_theta ?? 2_000_000 };
   const config = readLlama({ ...withDefaults(raw, defaults), ...theta });
   const turns = layersThatTurn(raw, config.numLayers);
-  const window =
-    readFlag(raw, "use_sliding_window", false) && (raw.sliding_window ?? null) !== null
-      ? readCount(raw, "sliding_window", 1)
-      : null;
-  const slides = layerTypes(raw, config.numLayers, (layer) => turns[layer] === false);
+  const window = (raw.sliding_window ?? null) === null ? null : readCount(raw, "sliding_window", 1);
+  // NOTE: the switch decides what layer_types are where they are absent; given ones hold without it.
+  const isOn = readFlag(raw, "use_sliding_window", false);
+  const slides = layerTypes(raw, config.numLayers, (layer) => isOn && turns[layer] === false);
   return {
     ...config,
     family: "smollm3",
@@ -36,10 +35,10 @@ function layersThatTurn(raw: RawConfig, numLayers: number): readonly boolean[] {
   const list = raw.no_rope_layers ?? null;
   const interval = readCount(raw, "no_rope_layer_interval", 4);
   if (list === null) return Array.from({ length: numLayers }, (_, layer) => (layer + 1) % interval !== 0);
-  if (!Array.isArray(list) || list.length !== numLayers)
+  if (!Array.isArray(list) || list.length < numLayers)
     throw new AppError(
       "checkpoint_invalid",
       `config.json: no_rope_layers has to name each of the ${numLayers} layers.`,
     );
-  return (list as readonly unknown[]).map((value) => value === 1 || value === true);
+  return (list as readonly unknown[]).slice(0, numLayers).map((value) => value === 1 || value === true);
 }
