@@ -5,6 +5,7 @@
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { type BuildOptions, kindOf, weightFormat } from "./build.ts";
+import { keptTensors } from "./build-weights.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { chooseTargets } from "./targets.ts";
 
@@ -32,8 +33,7 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
     numElements(tensor.shape) * (weights === "float16" ? 2 : bytesPerElement(tensor.dtype));
   const packed = (shape: readonly number[]): number =>
     format.kind === "stored" ? 0 : numElements(shape) * (format.bits / 8 + 4 / format.blockSize);
-  const kept =
-    options.isSlim && format.kind === "quantized" ? tensors.filter(({ shape }) => shape.length === 1) : tensors;
+  const kept = keptTensors(checkpoint, weights, options.isSlim);
   const targets = options.basisFrom === null ? chooseTargets(config, options.targets) : [];
   const bases = targets.map(({ dIn, dOut }) => {
     const [short, long] = [Math.min(dIn, dOut), Math.max(dIn, dOut)];
