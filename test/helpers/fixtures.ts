@@ -4,10 +4,19 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const GOLDEN = join(dirname(fileURLToPath(import.meta.url)), "..", "golden");
+const MORE = join(GOLDEN, "..", "golden-more");
 
 /** The folder of one kind of fixture: "models", "text" or "training". */
 export function fixturesDir(kind: "models" | "text" | "training"): string {
   return join(process.env.MOSARA_FIXTURES ?? GOLDEN, kind);
+}
+
+/** Every model fixture there is: those of `fixturesDir`, and our own beside the copy. @throws when a folder has none. */
+export function modelCases(): { readonly name: string; readonly dir: string }[] {
+  const folders = [fixturesDir("models"), ...(process.env.MOSARA_FIXTURES ? [] : [join(MORE, "models")])];
+  return folders.flatMap((folder) =>
+    casesIn(folder, "expected.json").map((name) => ({ name, dir: join(folder, name) })),
+  );
 }
 
 /** Names of the folders below `dir` that hold a file called `marker`. @throws when there are none. */

@@ -5,19 +5,15 @@ import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 import { builtBase } from "../helpers/bases.ts";
-import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
+import { modelCases, readJson } from "../helpers/fixtures.ts";
 import { logprobsOf, openTestRunner } from "../helpers/runner.ts";
 
-const models = fixturesDir("models");
-const cases = casesIn(models, "expected.json").map((name) => ({ name }));
 
 interface Expected {
   readonly greedy: readonly { readonly prompt_ids: number[]; readonly greedy_ids: number[] }[];
 }
 
-describe.each(cases)("$name", ({ name }) => {
-  const dir = join(models, name);
-
+describe.each(modelCases())("$name", ({ dir }) => {
   it("gives transformers' logits and log-probabilities in float32", async () => {
     await using test = await openTestRunner(await builtBase(dir));
     await using expected = await openSafetensors(join(dir, "expected.safetensors"));
