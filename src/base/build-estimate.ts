@@ -1,6 +1,6 @@
 /**
  * How long a build will take and how large the base will be, before anything is done. Sizes of weights are exact; ranks are not known
- * yet, so bases are guessed; speeds are those of one core of an AMD EPYC (AVX-512), measured.
+ * yet, so bases are guessed; speeds are those of one core of an AMD EPYC (AVX2), measured.
  */
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";

@@ -6,7 +6,7 @@ import { AppError } from "../errors.ts";
 import type { ModelConfig } from "../model/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
 export type WeightKind = (typeof WEIGHT_KINDS)[number];

@@ -49,8 +49,8 @@ function probeRow(layout: AdapterLayout): AdapterRow {
 }
 
 /**
- * Quantised products take another kernel, with other bits, for one row (int4 in blocks of 32) or for the last of an odd number of
- * rows (blocks of 128; measured on AVX-512 VNNI): batches of an even number of rows agree.
+ * Quantised products take another kernel, with other bits, for one row (int4 in blocks of 32, seen with AVX2) or for the last of an odd
+ * number of rows (blocks of 128): batches of an even number of rows agree.
  */
 export function rowMultipleOf(manifest: Manifest): number {
   return manifest.blockSize === null ? 1 : 2;

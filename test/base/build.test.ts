@@ -364,7 +364,7 @@ describe("opening a base", () => {
     ],
     [
       "a manifest without an id",
-      () => writeFileSync(join(out(), MANIFEST_FILE), '{"formatVersion":1}'),
+      () => writeFileSync(join(out(), MANIFEST_FILE), '{"formatVersion":2}'),
       /damaged at baseId/,
     ],
     ["no weights", () => rmSync(join(out(), WEIGHTS_FILE)), /lacks weights\.safetensors/],
