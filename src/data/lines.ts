@@ -22,7 +22,7 @@ export function lineError(file: string, line: number, reason: string, cause?: un
 }
 
 /** Asserts that `file` can be read. @throws {AppError} usage */
-export async function assertFile(file: string): Promise<void> {
+async function assertFile(file: string): Promise<void> {
   const found = await stat(file).catch(() => undefined);
   if (!found) throw new AppError("usage", `There is no file ${file}. Name a file with data.`);
   if (found.isDirectory()) throw new AppError("usage", `${file} is a directory. Name a file with data.`);

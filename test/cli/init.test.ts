@@ -93,9 +93,9 @@ describe("mosara init", () => {
     expect(readdirSync(out("files")).sort()).toEqual(
       ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"].sort(),
     );
-    const { eosToken, tokenToId } = await loadTokenizer(out("files"));
+    const copied = await loadTokenizer(out("files"));
     const { eos_token_id: end } = readJson<{ eos_token_id: number }>(out("files"), "config.json");
-    expect(end).toBe(tokenToId(eosToken ?? ""));
+    expect(end).toBe(copied.tokenToId(copied.eosToken ?? ""));
   });
 
   it("gives the same bytes for the same seed, and others for another", () => {
