@@ -32,8 +32,9 @@ const modelIds = async (): Promise<string[]> => {
 };
 
 describe("the shipped default", () => {
-  it("prints its line, and a command that shows two adapters", () => {
+  it("prints its line, and a command that shows two adapters", async () => {
     expect(server.printed.stdout).toBe(`mosara listening on ${server.url}\n`);
+    await until("the command", () => server.printed.stderr.endsWith("\n"));
     expect(server.printed.stderr).toMatch(/^Try two adapters[^\n]*\n.*curl -s http:\/\/\S+\/v1\/chat\/completions /);
   });
 

@@ -24,7 +24,10 @@ import {
 
 const NUM_CLIENTS = 64;
 const NUM_ADAPTERS = 32;
+/** Requests of each client at least; it goes on until the engine has been killed. */
 const ROUNDS = 3;
+/** A test machine may be busy with other things. */
+const TIMEOUT_MS = 300_000;
 
 let server: TestServer;
 let manifest: Manifest;
@@ -96,83 +99,81 @@ const nameOf = (number: number): string => `tenant-${number % NUM_ADAPTERS}`;
 /** Names that are deleted on the way; asking for them meanwhile may fail. */
 const DELETED = [5, 6, 7].map(nameOf);
 
-it("answers 64 clients over 32 adapters through uploads, replacements, deletions, disconnects and a killed engine", async () => {
-  for (let i = 0; i < NUM_ADAPTERS; i++)
-    expect((await putAdapter(server.url, nameOf(i), makeFile(i))).status).toBe(201);
-  const outcomes: Outcome[] = [];
-  const clients = Array.from({ length: NUM_CLIENTS }, async (_, client) => {
-    for (let round = 0; round < ROUNDS;) {
-      const model = client % 16 === 15 ? "base" : nameOf(client + round * 9);
-      const outcome = await ask(client, round, model);
-      outcomes.push(outcome);
-      // A client whose request was caught by the kill comes again when the server is ready.
-      if (outcome.error?.endsWith("engine_unavailable") !== true) round++;
-      else await until("the server to be ready", async () => (await fetch(`${server.url}/readyz`)).status === 200);
-    }
-  });
-  const everyone = Promise.all(clients);
+it(
+  "answers 64 clients over 32 adapters through uploads, replacements, deletions, disconnects and a killed engine",
+  async () => {
+    for (let i = 0; i < NUM_ADAPTERS; i++)
+      expect((await putAdapter(server.url, nameOf(i), makeFile(i))).status).toBe(201);
+    const outcomes: Outcome[] = [];
+    let isKilled = false;
+    const clients = Array.from({ length: NUM_CLIENTS }, async (_, client) => {
+      for (let round = 0; round < ROUNDS || !isKilled;) {
+        const model = client % 16 === 15 ? "base" : nameOf(client + round * 9);
+        const outcome = await ask(client, round % ROUNDS, model);
+        outcomes.push(outcome);
+        // A client whose request was caught by the kill comes again when the server is ready.
+        if (outcome.error?.endsWith("engine_unavailable") !== true) round++;
+        else await until("the server to be ready", async () => (await fetch(`${server.url}/readyz`)).status === 200);
+      }
+    });
+    const everyone = Promise.all(clients);
 
-  await until("the first answers", () => outcomes.length >= 10);
-  const replaced = [0, 1, 2, 3, 4].map(async (i) => {
-    expect((await putAdapter(server.url, nameOf(i), makeFile(100 + i))).status).toBe(200);
-  });
-  const uploaded = [0, 1, 2].map(async (i) => {
-    expect((await putAdapter(server.url, `new-${i}`, makeFile(200 + i))).status).toBe(201);
-    outcomes.push(await ask(i, 0, `new-${i}`));
-  });
-  const deleted = DELETED.map(async (name, i) => {
-    expect((await send(`${server.url}/v1/adapters/${name}`, "DELETE")).status).toBe(200);
-    expect((await putAdapter(server.url, name, makeFile(300 + i))).status).toBe(201);
-  });
-  const left = [1, 2, 3, 4, 5, 6].map(async (i) => {
-    const abort = new AbortController();
-    const leaving = stream(
-      server.url,
-      { ...bodyOf(i, 0), model: nameOf(8 + i), max_tokens: 400 },
-      { signal: abort.signal },
-    );
-    if (i % 2 === 0) await until("a chunk", () => leaving.answer.numChunks > 0);
-    abort.abort();
-    await expect(leaving.ended).rejects.toThrow();
-  });
-  await Promise.all([...replaced, ...uploaded, ...deleted, ...left]);
+    await until("the first answers", () => outcomes.length >= 10);
+    const replaced = [0, 1, 2, 3, 4].map(async (i) => {
+      expect((await putAdapter(server.url, nameOf(i), makeFile(100 + i))).status).toBe(200);
+    });
+    const uploaded = [0, 1, 2].map(async (i) => {
+      expect((await putAdapter(server.url, `new-${i}`, makeFile(200 + i))).status).toBe(201);
+      outcomes.push(await ask(i, 0, `new-${i}`));
+    });
+    const deleted = DELETED.map(async (name, i) => {
+      expect((await send(`${server.url}/v1/adapters/${name}`, "DELETE")).status).toBe(200);
+      expect((await putAdapter(server.url, name, makeFile(300 + i))).status).toBe(201);
+    });
+    const left = [1, 2, 3, 4, 5, 6].map(async (i) => {
+      const abort = new AbortController();
+      const leaving = stream(
+        server.url,
+        { ...bodyOf(i, 0), model: nameOf(8 + i), max_tokens: 400 },
+        { signal: abort.signal },
+      );
+      if (i % 2 === 0) await until("a chunk", () => leaving.answer.numChunks > 0);
+      abort.abort();
+      await expect(leaving.ended).rejects.toThrow();
+    });
+    await Promise.all([...replaced, ...uploaded, ...deleted, ...left]);
 
-  await until("a third of the answers", () => outcomes.length >= (NUM_CLIENTS * ROUNDS) / 3);
-  const engines = childrenOf(server.pid);
-  expect(engines).toHaveLength(1);
-  const statuses = watchReadiness();
-  process.kill(engines[0] as number, "SIGKILL"); // there is one
-  await everyone;
-  expect(await statuses).toEqual([200, 503, 200]);
-  expect(await metric(server.url, "mosara_engine_restarts_total")).toBe(1);
-  await untilIdle(server.url);
+    await until("a third of the answers", () => outcomes.length >= (NUM_CLIENTS * ROUNDS) / 3);
+    const engines = childrenOf(server.pid);
+    expect(engines).toHaveLength(1);
+    const readiness = async () => (await fetch(`${server.url}/readyz`)).status;
+    expect(await readiness()).toBe(200);
+    process.kill(engines[0] as number, "SIGKILL"); // there is one
+    isKilled = true;
+    await until("the server to be not ready", readiness, (status) => status === 503);
+    await until("the server to be ready again", readiness, (status) => status === 200);
+    await everyone;
+    expect(await metric(server.url, "mosara_engine_restarts_total")).toBe(1);
+    await untilIdle(server.url);
 
-  const caught = outcomes.filter(({ error }) => error?.endsWith("engine_unavailable") === true);
-  expect(caught.length).toBeGreaterThan(0);
-  for (const { error } of caught) expect(["503 engine_unavailable", "stream engine_unavailable"]).toContain(error);
-  const refused = outcomes.filter((outcome) => outcome.error !== null && !caught.includes(outcome));
-  for (const { error, model } of refused)
-    expect([error, DELETED.includes(model)]).toEqual(["404 model_not_found", true]);
-  const answered = outcomes.filter(({ error }) => error === null);
-  expect(answered).toHaveLength(NUM_CLIENTS * ROUNDS + 3 - refused.length);
-  await compareWithAlone(answered);
-  await expectNothingLeft();
-});
-
-/** Readiness as it changes, from ready through not ready to ready. */
-async function watchReadiness(): Promise<number[]> {
-  const seen: number[] = [];
-  await until("readiness to go and come back", async () => {
-    const { status } = await fetch(`${server.url}/readyz`);
-    if (seen.at(-1) !== status) seen.push(status);
-    return seen.length >= 3;
-  });
-  return seen;
-}
+    const caught = outcomes.filter(({ error }) => error?.endsWith("engine_unavailable") === true);
+    expect(caught.length).toBeGreaterThan(0);
+    for (const { error } of caught) expect(["503 engine_unavailable", "stream engine_unavailable"]).toContain(error);
+    const refused = outcomes.filter((outcome) => outcome.error !== null && !caught.includes(outcome));
+    for (const { error, model } of refused)
+      expect([error, DELETED.includes(model)]).toEqual(["404 model_not_found", true]);
+    const answered = outcomes.filter(({ error }) => error === null);
+    expect(answered.length + refused.length).toBeGreaterThanOrEqual(NUM_CLIENTS * ROUNDS + 3);
+    await compareWithAlone(answered);
+    await expectNothingLeft();
+  },
+  TIMEOUT_MS,
+);
 
 /** Asks for each answer again with nothing beside it, on the generation that its fingerprint names. */
 async function compareWithAlone(answered: readonly Outcome[]): Promise<void> {
   const distinct = new Set<string>();
+  const known = new Map<string, number[] | undefined>();
   for (const { client, round, model, ids, fingerprint } of answered) {
     const generation = fingerprint.split("_")[2];
     expect(generation === undefined).toBe(model === "base");
@@ -183,8 +184,9 @@ async function compareWithAlone(answered: readonly Outcome[]): Promise<void> {
       distinct.add(generation);
     }
     const body = { ...bodyOf(client, round), model: generation === undefined ? "base" : `alone-${generation}` };
-    const alone = await complete(server.url, body);
-    expect(alone.json.choices[0]?.token_ids, `client ${client}, round ${round}, ${model}`).toEqual(ids);
+    const key = `${generation} ${client} ${round}`;
+    if (!known.has(key)) known.set(key, (await complete(server.url, body)).json.choices[0]?.token_ids);
+    expect(known.get(key), `client ${client}, round ${round}, ${model}`).toEqual(ids);
   }
   expect(distinct.size).toBeGreaterThanOrEqual(NUM_ADAPTERS);
 }
