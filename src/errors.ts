@@ -33,6 +33,7 @@ export const ERROR_CODES = [
   "checkpoint_unsupported",
   "base_invalid",
   "data_invalid",
+  "training_failed",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

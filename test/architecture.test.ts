@@ -26,7 +26,7 @@ const TABLE: ImportTable = {
   data: ["tokenizer"],
   eval: ["engine/engine.ts", "data", "tokenizer", "tensor"],
   engine: ["runtime", "base", "adapter", "store", "model/ports.ts", "model/adapter-layout.ts", "tensor"],
-  train: ["autodiff", "base", "model", "graph", "runtime", "adapter", "tokenizer", "data", "tensor"],
+  train: ["autodiff", "base", "model", "graph", "formats", "runtime", "adapter", "tokenizer", "data", "tensor"],
   http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics.ts", "type config.ts"],
   web: [],
   cli: ["*"],

@@ -33,6 +33,7 @@ const STATUS = {
   checkpoint_unsupported: 500,
   base_invalid: 500,
   data_invalid: 500,
+  training_failed: 500,
 } as const satisfies Record<ErrorCode, number>;
 
 /** The body of an error response, and of the last event of a stream that failed. */

@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly allowsSpinning?: boolean;
   /** Reuse of activation memory planned by shape; off where shapes vary or memory counts. Default false. */
   readonly usesMemoryPattern?: boolean;
+  /** Where the external weights of a model given as bytes lie. */
+  readonly weightsDir?: string;
   /** Prefix of a profile file, for measurements. */
   readonly profilePrefix?: string;
 }
@@ -84,7 +86,7 @@ export class Session implements AsyncDisposable {
 }
 
 /**
- * Opens a model: a path (external weights are found beside it) or bytes.
+ * Opens a model: a path (external weights are found beside it) or bytes (in `weightsDir`).
  * @throws {AppError} base_invalid with ONNX Runtime's reason.
  */
 export async function openSession(model: string | Uint8Array, options: SessionOptions): Promise<Session> {
@@ -96,7 +98,14 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
     graphOptimizationLevel: "all",
     enableMemPattern: options.usesMemoryPattern ?? false,
     logSeverityLevel: 4, // failures come back as exceptions; the native logger would write them to stderr as well
-    extra: { session: { intra_op: { allow_spinning: options.allowsSpinning ? "1" : "0" } } },
+    extra: {
+      session: {
+        intra_op: { allow_spinning: options.allowsSpinning ? "1" : "0" },
+        ...(options.weightsDir === undefined
+          ? {}
+          : { model_external_initializers_file_folder_path: options.weightsDir }),
+      },
+    },
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {

@@ -1,0 +1,57 @@
+/**
+ * A micro-batch as the training graph is fed: rows padded at the right, which causality keeps from the tokens before, and the
+ * rows that predict something gathered. A row's last token is left out: it predicts nothing. Indices are bounded, hence `!`.
+ */
+import {
+  LOSS_DENOMINATOR,
+  LOSS_LABELS,
+  LOSS_ROWS,
+  LOSS_WEIGHTS,
+  TRAIN_IDS,
+  TRAIN_POSITIONS,
+} from "../model/train-ports.ts";
+import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
+import type { MicroBatch } from "./batches.ts";
+
+/** Row lengths are rounded up to this, so that a run sees few shapes and its memory settles. */
+const LENGTH_MULTIPLE = 8;
+
+/** Tokens of a row for examples of at most `length` tokens. */
+export function rowLength(length: number): number {
+  return Math.max(1, Math.ceil((length - 1) / LENGTH_MULTIPLE)) * LENGTH_MULTIPLE;
+}
+
+/** Predicted tokens of a micro-batch. */
+export function lossTokens(batch: MicroBatch): number {
+  return batch.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
+}
+
+/** @param denominator what the sum of the token losses is divided by: the predicted tokens of the whole step */
+export function batchFeeds(batch: MicroBatch, denominator: number): Record<string, RuntimeTensor> {
+  const numRows = batch.length;
+  const length = rowLength(batch.reduce((most, { ids }) => Math.max(most, ids.length), 0));
+  const ids = new BigInt64Array(numRows * length);
+  const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
+  const numWanted = lossTokens(batch);
+  const rows = new BigInt64Array(numWanted);
+  const labels = new BigInt64Array(numWanted);
+  let found = 0;
+  batch.forEach((example, row) => {
+    const start = row * length;
+    for (let t = 0; t + 1 < example.ids.length; t++) {
+      ids[start + t] = BigInt(example.ids[t]!);
+      if (example.lossMask[t + 1] !== 1) continue;
+      rows[found] = BigInt(start + t);
+      labels[found++] = BigInt(example.ids[t + 1]!);
+    }
+  });
+  if (found !== numWanted) throw new Error(`internal: ${found} tokens to predict, ${numWanted} announced`);
+  return {
+    [TRAIN_IDS.name]: runtimeTensor("int64", ids, [numRows, length]),
+    [TRAIN_POSITIONS.name]: runtimeTensor("int64", positions, [numRows, length]),
+    [LOSS_ROWS.name]: runtimeTensor("int64", rows, [numWanted]),
+    [LOSS_LABELS.name]: runtimeTensor("int64", labels, [numWanted]),
+    [LOSS_WEIGHTS.name]: runtimeTensor("float32", new Float32Array(numWanted).fill(1), [numWanted]),
+    [LOSS_DENOMINATOR.name]: runtimeTensor("float32", Float32Array.of(denominator), []),
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * `<out>.checkpoint`: everything a run goes on from, in one safetensors file that is replaced as a whole or not at all: what is
+ * trained, the optimiser's moments, the best state so far, where the run stands, and the settings it was made with.
+ */
+import { existsSync } from "node:fs";
+import { z } from "zod";
+import { AppError } from "../errors.ts";
+import { openSafetensors } from "../formats/safetensors.ts";
+import { writeSafetensors } from "../formats/safetensors-writer.ts";
+import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
+import type { RunState } from "./run-state.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** What decides the result of a run, by names for messages. Equal settings give equal bytes. */
+export type RunSettings = Readonly<Record<string, string | number | boolean | null>>;
+
+/** What results may depend on in their last bits. */
+export interface Surroundings {
+  readonly cpu: string;
+  readonly device: string;
+  readonly threads: number;
+}
+
+export interface SavedRun {
+  readonly settings: RunSettings;
+  readonly surroundings: Surroundings;
+  readonly state: RunState;
+  readonly values: Float32Array;
+  readonly first: Float32Array;
+  readonly second: Float32Array;
+  readonly bestValues: Float32Array | null;
+}
+
+const FORMAT = "mosara-training-1";
+
+const setting = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const headSchema = z.object({
+  settings: z.record(z.string(), setting),
+  surroundings: z.object({ cpu: z.string(), device: z.string(), threads: z.number() }),
+  state: z.object({
+    step: z.number().int().nonnegative(),
+    isStopped: z.boolean(),
+    baseLoss: z.number().nullable(),
+    best: z.object({ step: z.number(), evalLoss: z.number() }).nullable(),
+    numWorse: z.number(),
+    firstLoss: z.number().nullable(),
+    recentLosses: z.array(z.number()),
+    logBytes: z.number().int().nonnegative(),
+  }),
+});
+
+/** Writes the checkpoint; until it is whole the one before stays. @throws {AppError} training_failed */
+export async function saveCheckpoint(
+  path: string,
+  trainer: Trainer,
+  settings: RunSettings,
+  surroundings: Surroundings,
+): Promise<void> {
+  const { parameters } = trainer.model;
+  const tensors = new Map<string, Float32Array>([
+    ["values", parameters.values],
+    ["first", trainer.optimizer.first],
+    ["second", trainer.optimizer.second],
+  ]);
+  if (trainer.bestValues) tensors.set("best", trainer.bestValues);
+  const shape = [parameters.length];
+  const specs = [...tensors.keys()].map((name) => ({ name, dtype: "float32" as const, shape }));
+  const load = async (name: string): Promise<HostTensor> => hostTensor("float32", shape, tensors.get(name)!); // a spec's name
+  const head = JSON.stringify({ settings, surroundings, state: trainer.state });
+  try {
+    await writeSafetensors(path, specs, load, { format: FORMAT, run: head });
+  } catch (cause) {
+    throw new AppError(
+      "training_failed",
+      `${path} could not be written: ${(cause as Error).message}. The checkpoint before it is whole; make room and go on with --resume.`,
+      { cause },
+    );
+  }
+}
+
+/** The saved run, or null where there is none. @throws {AppError} training_failed for a file that is none */
+export async function readCheckpoint(path: string): Promise<SavedRun | null> {
+  if (!existsSync(path)) return null;
+  try {
+    await using file = await openSafetensors(path);
+    if (file.metadata.format !== FORMAT) throw new Error(`its format is ${file.metadata.format ?? "unknown"}`);
+    const head = headSchema.parse(JSON.parse(file.metadata.run ?? ""));
+    const read = async (name: string) => (await file.read(name)).data as Float32Array;
+    const [values, first, second] = [await read("values"), await read("first"), await read("second")];
+    const bestValues = file.tensors.has("best") ? await read("best") : null;
+    return { ...head, values, first, second, bestValues };
+  } catch (cause) {
+    throw new AppError(
+      "training_failed",
+      `${path} is no checkpoint to go on from: ${(cause as Error).message}. Begin again without --resume.`,
+      { cause },
+    );
+  }
+}
+
+/** @throws {AppError} usage when the saved run was made with other settings, naming them */
+export function assertSameRun(saved: SavedRun, settings: RunSettings, path: string): void {
+  const names = [...new Set([...Object.keys(saved.settings), ...Object.keys(settings)])];
+  const different = names.filter((name) => saved.settings[name] !== settings[name]);
+  if (different.length === 0) return;
+  const list = different.map((name) => `${name} was ${shown(saved.settings[name])}, is ${shown(settings[name])}`);
+  throw new AppError(
+    "usage",
+    `${path} belongs to another run: ${list.join("; ")}. Give the same flags and data, or begin again without --resume.`,
+  );
+}
+
+/** Puts a trainer where the saved run stood. */
+export function restore(trainer: Trainer, saved: SavedRun): void {
+  const { parameters } = trainer.model;
+  parameters.values.set(saved.values);
+  trainer.optimizer.first.set(saved.first);
+  trainer.optimizer.second.set(saved.second);
+  trainer.bestValues = saved.bestValues;
+  trainer.state = saved.state;
+}
+
+/** A setting for a message; hashes are cut. */
+function shown(value: string | number | boolean | null | undefined): string {
+  if (value === undefined) return "not given";
+  return typeof value === "string" && value.length > 40 ? `${value.slice(0, 12)}…` : String(value);
+}

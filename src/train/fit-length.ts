@@ -1,0 +1,52 @@
+/**
+ * What happens to examples that cannot be learned from as they are: too long ones are cut or left out, ones without a token to
+ * predict are left out. Nothing is silent: the counts are handed back.
+ */
+import type { TrainExample } from "./batches.ts";
+
+/** "truncate" keeps the beginning of an over-long example, "skip" leaves it out. */
+export type OverlongPolicy = "truncate" | "skip";
+
+export interface FittedExamples {
+  readonly examples: readonly TrainExample[];
+  readonly numTruncated: number;
+  /** Over-long ones left out. */
+  readonly numSkipped: number;
+  /** Left out because nothing of them is to be predicted, or nothing is left of that after cutting. */
+  readonly numEmpty: number;
+}
+
+/**
+ * Cuts every example behind its last predicted token (what follows changes nothing) and applies the policy.
+ * @param maxLength most tokens of an example
+ */
+export function fitLength(
+  examples: readonly TrainExample[],
+  maxLength: number,
+  policy: OverlongPolicy,
+): FittedExamples {
+  const kept: TrainExample[] = [];
+  const counts = { numTruncated: 0, numSkipped: 0, numEmpty: 0 };
+  for (const example of examples) {
+    const length = example.lossMask.lastIndexOf(1) + 1;
+    const isOverlong = length > maxLength;
+    if (isOverlong && policy === "skip") {
+      counts.numSkipped++;
+      continue;
+    }
+    const cut = cutTo(example, Math.min(length, maxLength));
+    if (cut.numLossTokens === 0) counts.numEmpty++;
+    else {
+      if (isOverlong) counts.numTruncated++;
+      kept.push(cut);
+    }
+  }
+  return { examples: kept, ...counts };
+}
+
+function cutTo({ ids, lossMask }: TrainExample, length: number): TrainExample {
+  const mask = lossMask.subarray(0, length);
+  let numLossTokens = 0;
+  for (let i = 1; i < mask.length; i++) numLossTokens += mask[i] === 1 ? 1 : 0;
+  return { ids: ids.subarray(0, length), lossMask: mask, numLossTokens };
+}

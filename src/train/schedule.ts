@@ -1,0 +1,23 @@
+/** The learning rate of every step: linear warm-up, then a cosine to a floor. Pure. Source: the training fixtures' README §1. */
+
+export interface Schedule {
+  readonly peak: number;
+  /** Steps of the run. */
+  readonly steps: number;
+  /** The last of these is the first at the peak. */
+  readonly warmupSteps: number;
+  /** What the last step's rate is of the peak, 0…1. */
+  readonly floor: number;
+}
+
+/** @param step counts from 0 */
+export function learningRateAt({ peak, steps, warmupSteps, floor }: Schedule, step: number): number {
+  if (step < warmupSteps) return (peak * (step + 1)) / warmupSteps;
+  const progress = (step - warmupSteps + 1) / (steps - warmupSteps);
+  return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
+}
+
+/** `--warmup`: below 1 a share of all steps, else a number of steps; never more than there are. */
+export function warmupSteps(warmup: number, steps: number): number {
+  return Math.min(steps, Math.round(warmup < 1 ? warmup * steps : warmup));
+}

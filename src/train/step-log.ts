@@ -1,0 +1,75 @@
+/**
+ * `<out>.log.jsonl`: one JSON object a step, evaluations between them. Written line by line, so that whoever looks sees where a
+ * run is, and cut back to the saved step when a run goes on. Source: interface.md §1, `train`.
+ */
+import { closeSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
+import { AppError } from "../errors.ts";
+
+/** One training step; `step` counts from 1. */
+export interface StepLine {
+  readonly step: number;
+  readonly loss: number;
+  readonly lr: number;
+  /** Before clipping. */
+  readonly gradNorm: number;
+  /** Tokens that ran through the model in this step, padding left out. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+}
+
+/** An evaluation behind that many steps; 0 is the base. */
+export interface EvaluationLine {
+  readonly step: number;
+  readonly evalLoss: number;
+}
+
+export class StepLog implements Disposable {
+  readonly path: string;
+  readonly #file: number;
+  #bytes: number;
+
+  /** @param keepBytes what to keep of a log that is there already; the rest was never saved @throws {AppError} usage */
+  constructor(path: string, keepBytes: number) {
+    this.path = path;
+    try {
+      this.#file = openSync(path, "a+");
+      const { size } = fstatSync(this.#file);
+      this.#bytes = Math.min(size, keepBytes);
+      ftruncateSync(this.#file, this.#bytes);
+    } catch (cause) {
+      throw new AppError("usage", `${path} cannot be written: ${(cause as Error).message}. Choose another --out.`, {
+        cause,
+      });
+    }
+  }
+
+  /** Length so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws {AppError} training_failed, such as for a full disk */
+  append(line: StepLine | EvaluationLine): void {
+    const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+    try {
+      for (let done = 0; done < bytes.length;) done += writeSync(this.#file, bytes, done);
+    } catch (cause) {
+      throw new AppError(
+        "training_failed",
+        `${this.path} could not be written: ${(cause as Error).message}. What was saved before is whole; make room and go on with --resume.`,
+        { cause },
+      );
+    }
+    this.#bytes += bytes.length;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#file);
+  }
+}
+
+/** The lines of a log, in order; a last line that was cut off is left out. For reports. */
+export function readStepLog(path: string): readonly (StepLine | EvaluationLine)[] {
+  const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as StepLine | EvaluationLine);
+}

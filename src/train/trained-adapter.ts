@@ -1,0 +1,94 @@
+/**
+ * An adapter that is trained: its layers with what they start from, and the adapter that comes out. The methods say what is
+ * trained and where it begins; here the base's bases are cut to each layer's k. Knows nothing of steps and files.
+ */
+import type { Adapter, Card, Method, RouterKind } from "../adapter/adapter.ts";
+import type { BasisValues } from "../adapter/method.ts";
+import { METHODS } from "../adapter/methods.ts";
+import type { TrainTarget, Trained } from "../model/train-graph.ts";
+import type { StoredTensor } from "../model/weights.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../tensor/host-tensor.ts";
+import { seedRandom } from "../tensor/random.ts";
+import type { FlatParameters } from "./flat-parameters.ts";
+
+/** A layer to adapt. */
+export interface AdaptedLayer {
+  readonly name: string;
+  readonly dIn: number;
+  readonly dOut: number;
+  /** Directions used, or the rank. */
+  readonly k: number;
+  /** lora: alpha / r. */
+  readonly scale?: number;
+  /** mo-sara: the basis in the base's files that the graph reads. */
+  readonly stored?: { readonly basisId: string; readonly left: StoredTensor; readonly right: StoredTensor };
+  /** The layer's leading triplets, at least k of them, where the method starts from them. */
+  readonly basis?: () => Promise<BasisValues>;
+}
+
+export interface AdapterPlan {
+  readonly method: Method;
+  readonly heads: number;
+  readonly router: RouterKind;
+  readonly layers: readonly AdaptedLayer[];
+}
+
+/** The plan as the training graph takes it. */
+export function trainedOf({ method, heads, router, layers }: AdapterPlan): Trained & { kind: "adapter" } {
+  const targets = layers.map(({ name, dIn, dOut, k, scale, stored }): TrainTarget => {
+    const basis = stored ? { left: stored.left, right: stored.right } : null;
+    return { name, dIn, dOut, k, basis, ...(scale === undefined ? {} : { scale }) };
+  });
+  return { kind: "adapter", method: METHODS[method], settings: { heads, router }, targets };
+}
+
+/** Fills `parameters` with the values at which the adapter is the base; the seed decides all draws. */
+export async function initializeAdapter(plan: AdapterPlan, parameters: FlatParameters, seed: number): Promise<void> {
+  const { method, settings, targets } = trainedOf(plan);
+  const random = seedRandom(seed);
+  for (const [i, target] of targets.entries()) {
+    const basis = plan.layers[i]?.basis;
+    const values = basis ? leadingBasis(await basis(), target.k) : null;
+    for (const [key, initial] of Object.entries(method.initialValues(target, settings, values, random)))
+      parameters.set(`${target.name}.${key}`, initial);
+  }
+}
+
+/**
+ * The adapter made of trained numbers.
+ * @param flat laid out as `parameters.values`
+ */
+export function adapterOf(
+  plan: AdapterPlan,
+  baseId: string,
+  parameters: FlatParameters,
+  flat: Float32Array,
+  card: Card,
+): Adapter {
+  const { method, settings, targets: trained } = trainedOf(plan);
+  const targets = plan.layers.map(({ name, dIn, dOut, k, scale, stored }, i) => {
+    const keys = Object.keys(method.parameters(trained[i] ?? { dIn, dOut, k }, settings));
+    const tensors = Object.fromEntries(keys.map((key) => [key, parameters.tensor(`${name}.${key}`, flat)]));
+    const onlyOf = { ...(stored ? { basisId: stored.basisId } : {}), ...(scale === undefined ? {} : { scale }) };
+    return { name, dIn, dOut, k, ...onlyOf, tensors };
+  });
+  return { method: plan.method, baseId, heads: plan.heads, router: plan.router, targets, card };
+}
+
+/** The first k of a layer's triplets. */
+function leadingBasis({ left, sigma, right }: BasisValues, k: number): BasisValues {
+  return {
+    left: leadingColumns(left, k),
+    sigma: hostTensor("float32", [k], toFloat32(sigma).slice(0, k)),
+    right: leadingColumns(right, k),
+  };
+}
+
+function leadingColumns(matrix: HostTensor, k: number): HostTensor {
+  const [rows = 0, columns = 0] = matrix.shape;
+  if (columns < k) throw new Error(`internal: ${k} directions of ${columns}`);
+  const values = toFloat32(matrix);
+  const cut = new Float32Array(rows * k);
+  for (let row = 0; row < rows; row++) cut.set(values.subarray(row * columns, row * columns + k), row * k);
+  return hostTensor("float32", [rows, k], cut);
+}

@@ -1,0 +1,75 @@
+/** A whole model that is trained: where it starts from, and the Hugging Face checkpoint that comes out, in float32. */
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isCheckpointText } from "../base/checkpoint-files.ts";
+import { writeSafetensors } from "../formats/safetensors-writer.ts";
+import { foreignNames } from "../model/families.ts";
+import type { ModelConfig } from "../model/model-config.ts";
+import type { TensorSource } from "../model/weights.ts";
+import { type HostTensor, toFloat32, transposed } from "../tensor/host-tensor.ts";
+import type { FlatParameters } from "./flat-parameters.ts";
+
+/** Fills `parameters` with the checkpoint's own tensors. */
+export async function initializeFull(source: TensorSource, parameters: FlatParameters): Promise<void> {
+  for (const name of parameters.names) parameters.set(name, toFloat32(await source.read(name)));
+}
+
+/**
+ * Writes the checkpoint to `out`, beside it first; what is there is replaced when the new one is whole.
+ * @param textsDir where configuration and tokenizer are copied from
+ * @param flat laid out as `parameters.values`
+ * @returns its size in bytes
+ */
+export async function writeTrainedCheckpoint(
+  out: string,
+  config: ModelConfig,
+  textsDir: string,
+  parameters: FlatParameters,
+  flat: Float32Array,
+): Promise<number> {
+  const temporary = `${out}.writing-${process.pid}`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true });
+  try {
+    const tensors = foreignTensors(config, parameters, flat);
+    const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+    const load = async (name: string): Promise<HostTensor> => tensors.get(name)!; // a spec's name
+    await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
+    await copyTexts(textsDir, temporary);
+    await replaceDirectory(out, temporary);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  let bytes = 0;
+  for (const name of await readdir(out)) bytes += (await stat(join(out, name))).size;
+  return bytes;
+}
+
+/** The tensors under the names and in the layout of the family's own files. */
+function foreignTensors(config: ModelConfig, parameters: FlatParameters, flat: Float32Array): Map<string, HostTensor> {
+  const { namesOf, isTransposed } = foreignNames(config);
+  return new Map(
+    parameters.names.map((name) => {
+      const tensor = parameters.tensor(name, flat);
+      return [namesOf(name)[0] ?? name, isTransposed(name) ? transposed(tensor) : tensor];
+    }),
+  );
+}
+
+async function copyTexts(from: string, to: string): Promise<void> {
+  for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
+  const path = join(to, "config.json");
+  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
+  await writeFile(path, `${JSON.stringify({ ...config, [key]: "float32" }, null, 2)}\n`);
+}
+
+async function replaceDirectory(out: string, replacement: string): Promise<void> {
+  await mkdir(dirname(out), { recursive: true });
+  const older = `${replacement}.older`;
+  if (existsSync(out)) await rename(out, older);
+  await rename(replacement, out);
+  await rm(older, { recursive: true, force: true });
+}
