@@ -43,6 +43,14 @@ const proportion = z
   .regex(/^\d*\.?\d+$/, "must be a number")
   .transform(Number)
   .refine((n) => n > 0 && n <= 1, "must be above 0 and at most 1");
+const number = (min: number, hint: string) =>
+  z
+    .string()
+    .regex(/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, "must be a number")
+    .transform(Number)
+    .refine((n) => Number.isFinite(n) && n >= min, hint);
+const positive = number(Number.MIN_VALUE, "must be above 0");
+const notNegative = number(0, "must be at least 0");
 const seconds = z
   .string()
   .regex(/^\d+(\.\d+)?$/, "must be a number of seconds")
@@ -135,7 +143,7 @@ const SERVE = {
   data: { value: "<dir>", help: "The adapter store.", schema: text.default("./data") },
   adapters: {
     value: "<dir>",
-    help: "Directory whose .mosara files are imported and watched; a file's name is the adapter's.",
+    help: "Directory whose .mosara files and PEFT directories are imported and watched; their names are the adapters'.",
     schema: optional(text),
   },
   servedModelName: {
@@ -229,6 +237,120 @@ const OUT = {
   schema: text,
 } satisfies Flag<string>;
 
+const TRAIN = {
+  model: { value: "<dir>", help: "Base directory, or a checkpoint, which is built once into the cache.", schema: text },
+  data: {
+    value: "<file.jsonl>",
+    help: "Training examples, one JSON object a line. Several files may follow, or the flag be repeated.",
+    isRepeatable: true,
+    schema: z.array(text).min(1, "must name a file"),
+  },
+  out: {
+    value: "<name.mosara>",
+    help: "The adapter to write; with --method full a directory. The step log and the checkpoint to go on from lie beside it.",
+    schema: text,
+  },
+  method: {
+    value: "<method>",
+    help: "mo-sara, sara, lora, or full (every weight of the model).",
+    schema: z.enum(["mo-sara", "sara", "lora", "full"]).default("mo-sara"),
+  },
+  heads: { value: "<n>", help: "mo-sara: adapter heads.", defaultText: "1", schema: optional(integer(1, 4096)) },
+  router: {
+    value: "<kind>",
+    help: "mo-sara with several heads: rank1 or full.",
+    defaultText: "rank1",
+    schema: optional(z.enum(["rank1", "full"])),
+  },
+  rank: { value: "<r>", help: "lora: rank.", defaultText: "8", schema: optional(integer(1, 65_536)) },
+  alpha: {
+    value: "<a>",
+    help: "lora: the delta is scaled by alpha / rank.",
+    defaultText: "2 r",
+    schema: optional(positive),
+  },
+  targets: {
+    value: "<names>",
+    help: "Linear layers to adapt: names separated by commas, or all-linear.",
+    defaultText: "those of the base",
+    schema: optional(names),
+  },
+  threshold: {
+    value: "<m>",
+    help: "mo-sara and sara: proportion of the sum of all singular values that decides each layer's k; at most the base's k.",
+    defaultText: "the base's; 0.25 for a checkpoint",
+    schema: optional(proportion),
+  },
+  eval: {
+    value: "<file.jsonl>",
+    help: "Held-out examples: evaluated while training, and the best state is what is written. Repeatable.",
+    isRepeatable: true,
+    schema: z.array(text).default([]),
+  },
+  steps: { value: "<n>", help: "Steps of the optimiser, instead of --epochs.", schema: optional(integer(1)) },
+  epochs: { value: "<n>", help: "Passes through the data.", defaultText: "3", schema: optional(positive) },
+  batchSize: { value: "<n>", help: "Examples of a micro-batch.", schema: integer(1, 65_536).default(8) },
+  accumulate: { value: "<n>", help: "Micro-batches of a step.", schema: integer(1, 65_536).default(1) },
+  maxLength: {
+    value: "<n>",
+    help: "Most tokens of an example.",
+    defaultText: "the model's, at most 1024",
+    schema: optional(integer(2)),
+  },
+  overlong: {
+    value: "<policy>",
+    help: "Examples above --max-length: truncate keeps their beginning, skip leaves them out. Either way they are counted and reported.",
+    schema: z.enum(["truncate", "skip"]).default("truncate"),
+  },
+  lr: {
+    value: "<rate>",
+    help: "Highest learning rate.",
+    defaultText: "0.1 mo-sara, 0.03 sara, 0.01 lora, 0.001 full",
+    schema: optional(positive),
+  },
+  warmup: {
+    value: "<n>",
+    help: "Steps until the highest rate; below 1 a share of all. A cosine to 5 % of the rate follows.",
+    schema: notNegative.default(0.06),
+  },
+  weightDecay: { value: "<n>", help: "Decoupled weight decay.", schema: notNegative.default(0) },
+  clip: {
+    value: "<norm>",
+    help: "Largest norm of all gradients together; 0 does not clip.",
+    schema: notNegative.default(1),
+  },
+  seed: {
+    value: "<n>",
+    help: "Decides initial values and the order of the examples.",
+    schema: integer(0, 2 ** 32 - 1).default(0),
+  },
+  evalEvery: {
+    value: "<n>",
+    help: "Steps between evaluations.",
+    defaultText: "a tenth of all steps",
+    schema: optional(integer(1)),
+  },
+  patience: {
+    value: "<n>",
+    help: "Stop early after this many evaluations without a better one.",
+    defaultText: "never",
+    schema: optional(integer(1)),
+  },
+  saveEvery: { value: "<n>", help: "Steps between checkpoints to go on from.", schema: integer(1).default(100) },
+  resume: { help: "Go on from the checkpoint beside --out; from the start where there is none.", schema: toggle },
+  threads: {
+    value: "<n>",
+    help: "Threads of the training process.",
+    defaultText: "the number of cores",
+    schema: optional(integer(1, 1024)),
+  },
+  device: {
+    value: "<device>",
+    help: "cpu, webgpu or cuda. Never falls back in silence.",
+    schema: z.enum(["cpu", "webgpu", "cuda"]).default("cpu"),
+  },
+} satisfies Flags;
+
 const EVAL = {
   model: { value: "<dir>", help: "Base directory, or a checkpoint, which is built once into the cache.", schema: text },
   adapter: {
@@ -279,7 +401,17 @@ const INIT = {
   seed: { value: "<n>", help: "Decides the weights.", schema: integer(0, 2 ** 32 - 1).default(0) },
 } satisfies Flags;
 
-/** The commands that work, in the order of the help. `positionals` are names of required arguments. */
+interface CommandRow {
+  readonly summary: string;
+  readonly positionals: readonly string[];
+  readonly flags: Flags;
+  readonly rest?: string;
+}
+
+/**
+ * The commands that work, in the order of the help. `positionals` are names of required arguments; `rest` is the repeatable flag
+ * that further arguments belong to, so that a shell's list of files may follow it.
+ */
 export const COMMANDS = {
   serve: {
     summary: "Serve a base model and its adapters over the OpenAI API.",
@@ -290,6 +422,12 @@ export const COMMANDS = {
     summary: "Turn a Hugging Face checkpoint into a base directory.",
     positionals: ["checkpoint"],
     flags: { out: OUT, ...BUILD, ...COMMON },
+  },
+  train: {
+    summary: "Train an adapter (or the whole model) on examples.",
+    positionals: [],
+    flags: { ...TRAIN, ...CACHE, ...COMMON },
+    rest: "data",
   },
   init: {
     summary: "Write a checkpoint with random weights, to train from nothing.",
@@ -323,12 +461,32 @@ export const COMMANDS = {
       ...COMMON,
     },
   },
+  import: {
+    summary: "Turn a PEFT LoRA directory into a .mosara file.",
+    positionals: ["peft dir"],
+    flags: {
+      model: { value: "<dir>", help: "Base directory or checkpoint that it is to be served on.", schema: text },
+      out: { value: "<name.mosara>", help: "The file to write.", schema: text },
+      ...CACHE,
+      ...COMMON,
+    },
+  },
+  export: {
+    summary: "Write an adapter as a PEFT LoRA directory.",
+    positionals: ["name.mosara"],
+    flags: {
+      model: { value: "<dir>", help: "Base directory or checkpoint that it was made for.", schema: text },
+      out: OUT,
+      ...CACHE,
+      ...COMMON,
+    },
+  },
   inspect: {
     summary: "Say what a .mosara file, a base directory or a checkpoint is.",
     positionals: ["path"],
     flags: { ...COMMON },
   },
-} as const satisfies Record<string, { summary: string; positionals: readonly string[]; flags: Flags }>;
+} as const satisfies Record<string, CommandRow>;
 
 export type CommandName = keyof typeof COMMANDS;
 
@@ -363,8 +521,10 @@ export function parseCommand<C extends CommandName>(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): ConfigOf<C> {
-  const { flags, positionals: wanted } = COMMANDS[command] as { flags: Flags; positionals: readonly string[] };
+  const { flags, positionals: wanted, rest }: CommandRow = COMMANDS[command];
   const { values: given, positionals } = readArguments(command, flags, args);
+  if (rest !== undefined && Array.isArray(given[rest]))
+    given[rest] = [...given[rest], ...positionals.splice(0)] as string[];
   const isHelp = given.help === true;
   const values: Record<string, unknown> = {};
   for (const [key, flag] of Object.entries(flags)) {

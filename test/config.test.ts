@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { z } from "zod";
 import { COMMANDS, type CommandName, environmentName, flagName, parseCommand } from "../src/config.ts";
 import { AppError } from "../src/errors.ts";
 
@@ -46,10 +47,18 @@ describe("values", () => {
       logLevel: "info",
       maxLiveRank: "8",
       dtype: "float16",
+      method: "sara",
+      router: "full",
+      overlong: "skip",
+      metric: "loss",
+      placement: "merged",
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
+      const isRequired = ([, flag]: [string, { schema: z.ZodType }]) => !flag.schema.safeParse(undefined).success;
       const required = Object.fromEntries(
-        ["out", "model", "adapter"].filter((key) => key in flags).map((key) => [environmentName(key), "x"]),
+        Object.entries<{ schema: z.ZodType }>(flags)
+          .filter(isRequired)
+          .map(([key]) => [environmentName(key), samples[key] ?? "x"]),
       );
       for (const [key, flag] of Object.entries(flags)) {
         if (key === "help") continue;
@@ -81,6 +90,19 @@ describe("values", () => {
     expect(serve([], { MOSARA_API_KEY: "acme=k1, k2" }).apiKey).toHaveLength(2);
     expect(serve(["--api-key", "a=b=c"]).apiKey).toEqual([{ tenant: "a", key: "b=c" }]);
     expect(serve(["--api-key", "c2VjcmV0="]).apiKey).toEqual([{ tenant: "default", key: "c2VjcmV0=" }]);
+  });
+
+  it("of training data may follow their flag as a shell lists them", () => {
+    const args = ["--model", "m", "--out", "o", "--data", "a", "b", "--seed", "1", "--data", "c"];
+    expect(parseCommand("train", args, {}).data).toEqual(["a", "c", "b"]);
+    expect(usageOf(() => parseCommand("train", ["--model", "m", "--out", "o", "a"], {}))).toMatch(/needs --data/);
+  });
+
+  it("of rates may be written as people write them", () => {
+    const rate = (lr: string) =>
+      parseCommand("train", ["--model", "m", "--out", "o", "--data", "d", "--lr", lr], {}).lr;
+    expect([rate("0.1"), rate(".5"), rate("3e-4"), rate("2.")]).toEqual([0.1, 0.5, 0.0003, 2]);
+    for (const lr of ["0", "-1", "x", "1e999"]) expect(() => rate(lr)).toThrow(/--lr/);
   });
 
   it("are frozen", () => {

@@ -29,7 +29,8 @@ export function buildOptions(flags: BuildFlags): BuildOptions {
   };
 }
 
-function targetsOf(names: readonly string[] | null): BuildOptions["targets"] {
+/** What `--targets` says. @throws {AppError} usage */
+export function targetsOf(names: readonly string[] | null): BuildOptions["targets"] {
   if (names === null) return null;
   const word = names.find((name) => name === "none" || name === "all-linear");
   if (word === undefined) return names;

@@ -38,12 +38,18 @@ async function dispatch(command: CommandName, args: readonly string[], env: Envi
       return await (await import("./serve.ts")).serve(parseCommand(command, args, env));
     case "build":
       return await (await import("./build.ts")).build(parseCommand(command, args, env));
+    case "train":
+      return await (await import("./train.ts")).train(parseCommand(command, args, env));
     case "init":
       return await (await import("./init.ts")).init(parseCommand(command, args, env));
     case "eval":
       return await (await import("./eval.ts")).evaluateCommand(parseCommand(command, args, env));
     case "merge":
       return await (await import("./merge.ts")).merge(parseCommand(command, args, env));
+    case "import":
+      return await (await import("./import.ts")).importPeft(parseCommand(command, args, env));
+    case "export":
+      return await (await import("./export.ts")).exportPeft(parseCommand(command, args, env));
     case "inspect":
       return await (await import("./inspect.ts")).inspect(parseCommand(command, args, env));
   }

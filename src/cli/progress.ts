@@ -17,14 +17,16 @@ export class Progress {
   #stage = "";
   #lastAt = -Infinity;
   #hasBar = false;
+  /** Of the bar that stands there. */
+  #width = 0;
 
   constructor(output: ProgressOutput = process.stderr, now: () => number = () => performance.now()) {
     this.#output = output;
     this.#now = now;
   }
 
-  /** `done` is 0…1 within the stage. */
-  update(stage: string, done: number): void {
+  /** `done` is 0…1 within the stage; `detail` is shown behind it. */
+  update(stage: string, done: number, detail = ""): void {
     const now = this.#now();
     const isTerminal = this.#output.isTTY === true;
     const isNewStage = stage !== this.#stage;
@@ -35,9 +37,12 @@ export class Progress {
     this.#stage = stage;
     this.#lastAt = now;
     const percent = Math.floor(Math.min(1, Math.max(0, done)) * 100);
-    if (!isTerminal) return void this.#output.write(`${stage}: ${percent} %\n`);
+    const tail = detail === "" ? "" : `, ${detail}`;
+    if (!isTerminal) return void this.#output.write(`${stage}: ${percent} %${tail}\n`);
     const filled = Math.round((percent / 100) * BAR_WIDTH);
-    this.#output.write(`\r${stage} [${"=".repeat(filled)}${" ".repeat(BAR_WIDTH - filled)}] ${percent} %`);
+    const line = `${stage} [${"=".repeat(filled)}${" ".repeat(BAR_WIDTH - filled)}] ${percent} %${tail}`;
+    this.#output.write(`\r${line.padEnd(this.#width)}`); // over the line before, which may have been longer
+    this.#width = line.length;
     this.#hasBar = true;
   }
 
@@ -46,6 +51,7 @@ export class Progress {
     if (this.#hasBar) this.#output.write("\n");
     this.#hasBar = false;
     this.#stage = "";
+    this.#width = 0;
     this.#lastAt = -Infinity;
   }
 }

@@ -1,0 +1,148 @@
+/**
+ * `mosara train`: examples in, an adapter (or a checkpoint) out. Everything that can be wrong with flags, data, base and output
+ * is found before the first step.
+ */
+import { existsSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { join } from "node:path";
+import { type Base, openBase } from "../base/base.ts";
+import { MANIFEST_FILE } from "../base/manifest.ts";
+import { AppError } from "../errors.ts";
+import { rowLength } from "../train/batch-feeds.ts";
+import { shuffledBatches } from "../train/batches.ts";
+import {
+  type SavedRun,
+  type Surroundings,
+  assertSameRun,
+  readCheckpoint,
+  restore,
+  saveCheckpoint,
+} from "../train/checkpoint.ts";
+import { INITIAL_STATE } from "../train/run-state.ts";
+import { StepLog } from "../train/step-log.ts";
+import { type TrainModel, openTrainModel } from "../train/train-model.ts";
+import { initializeAdapter, trainedOf } from "../train/trained-adapter.ts";
+import { initializeFull } from "../train/trained-checkpoint.ts";
+import { Trainer } from "../train/trainer.ts";
+import { resolveBase } from "./resolve-base.ts";
+import { waitForSignal } from "./shutdown.ts";
+import { readData } from "./train-data.ts";
+import { type TrainConfig, methodFlags } from "./train-flags.ts";
+import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train-output.ts";
+import { TrainProgress } from "./train-progress.ts";
+import { summary, writeResult } from "./train-result.ts";
+import { type Run, prepareRun } from "./train-run.ts";
+
+/** @returns the exit code. @throws {AppError} */
+export async function train(config: TrainConfig): Promise<number> {
+  const start = performance.now();
+  const flags = methodFlags(config);
+  const paths = outputPaths(config.out);
+  const saved = config.resume ? await readCheckpoint(paths.checkpoint) : null;
+  await assertWritable(paths, flags.method === "full", saved !== null);
+  const data = await readData(config.data, config.eval);
+  await using base = await openTrainingBase(config);
+  const run = await prepareRun(base, config, flags, data, notice);
+  if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
+  await using model = await openModel(base, config, run);
+  const trainer = await makeTrainer(base, config, run, model);
+  const surroundings = surroundingsOf(config);
+  if (saved) goOn(trainer, saved, surroundings);
+  else {
+    if (config.resume) notice(`there is no checkpoint ${paths.checkpoint} to go on from; beginning at step 0.`);
+    await putAside(paths, run.schedule.steps, notice);
+  }
+  await runTrainer(trainer, run, paths, surroundings);
+  if (!trainer.isDone)
+    throw new AppError(
+      "training_failed",
+      `Stopped at step ${trainer.state.step} of ${run.schedule.steps}; everything is saved in ${paths.checkpoint}. Go on with the same command and --resume.`,
+    );
+  const written = await writeResult(base, trainer, run, paths);
+  const result = { ...written, seconds: (performance.now() - start) / 1000 };
+  warnIfWorse(result);
+  process.stdout.write(config.json ? `${JSON.stringify(result)}\n` : summary(result));
+  return 0;
+}
+
+/** Something to know that is no failure; those begin with the program's name. */
+function notice(text: string): void {
+  process.stderr.write(`note: ${text}\n`);
+}
+
+function warnIfWorse({ evalLoss, evalLossBase }: { evalLoss: number | null; evalLossBase: number | null }): void {
+  if (evalLoss !== null && evalLossBase !== null && evalLoss >= evalLossBase)
+    notice("the held-out loss is no better than the base's. Train longer, or try another --lr.");
+}
+
+/** The base to train on. @throws {AppError} base_invalid where its original weights are missing */
+async function openTrainingBase({ method, model, targets, threshold, cache }: TrainConfig): Promise<Base> {
+  const isBase = existsSync(join(model, MANIFEST_FILE));
+  const usesBasis = method === "mo-sara" || method === "sara";
+  const buildFlags = isBase
+    ? { targets: null, threshold: null }
+    : { targets: method === "full" ? ["none"] : usesBasis ? targets : null, threshold };
+  const common = { weights: "auto", blockSize: null, basisFrom: null, maxRank: null, slim: false } as const;
+  const base = await openBase(await resolveBase(model, { ...common, ...buildFlags, cache }));
+  if (base.manifest.hasOriginals) return base;
+  await base[Symbol.asyncDispose]();
+  throw new AppError(
+    "base_invalid",
+    `${model} was built --slim, without the original weights that training needs. Name the checkpoint it was built from as --model, or build it again without --slim.`,
+  );
+}
+
+function openModel(base: Base, { device, threads }: TrainConfig, { plan, maxLength }: Run): Promise<TrainModel> {
+  return openTrainModel({
+    config: base.manifest.config,
+    source: base.source,
+    trained: plan ? trainedOf(plan) : { kind: "full" },
+    maxPositions: rowLength(maxLength),
+    weightsDir: base.dir,
+    device,
+    numThreads: threads ?? availableParallelism(),
+  });
+}
+
+/** A trainer at step 0. */
+async function makeTrainer(base: Base, config: TrainConfig, run: Run, model: TrainModel): Promise<Trainer> {
+  if (run.plan) await initializeAdapter(run.plan, model.parameters, config.seed);
+  else await initializeFull(base.source, model.parameters);
+  const batches = shuffledBatches(run.training.examples, config, config.seed);
+  return new Trainer(model, batches, run.options, INITIAL_STATE);
+}
+
+function surroundingsOf({ device, threads }: TrainConfig): Surroundings {
+  return { cpu: cpus()[0]?.model ?? process.arch, device, threads: threads ?? availableParallelism() };
+}
+
+function goOn(trainer: Trainer, saved: SavedRun, now: Surroundings): void {
+  restore(trainer, saved);
+  const then = saved.surroundings;
+  const changed = (["cpu", "device", "threads"] as const).filter((key) => then[key] !== now[key]);
+  for (const key of changed)
+    notice(`the run began with ${key} ${then[key]}, goes on with ${now[key]}: the last bits of the result may differ.`);
+}
+
+/** Trains to the end or to the first signal; the step log and the bar go along. */
+async function runTrainer(trainer: Trainer, run: Run, paths: OutputPaths, surroundings: Surroundings): Promise<void> {
+  using log = new StepLog(paths.log, trainer.state.logBytes);
+  const progress = new TrainProgress(run.schedule.steps);
+  let isStopping = false;
+  void waitForSignal().then(() => (isStopping = true));
+  try {
+    await trainer.run({
+      log: (line) => {
+        log.append(line);
+        progress.update(line);
+      },
+      save: async () => {
+        trainer.state = { ...trainer.state, logBytes: log.bytes };
+        await saveCheckpoint(paths.checkpoint, trainer, run.settings, surroundings);
+      },
+      shouldStop: () => isStopping,
+    });
+  } finally {
+    progress.end();
+  }
+}

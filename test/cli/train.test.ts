@@ -1,0 +1,231 @@
+/** `mosara train` through the built program: processes that are killed, interrupted, resumed and given bad input. Needs dist/. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { packageRoot } from "../../src/cli/package-root.ts";
+import { openCheckpoint } from "../../src/base/checkpoint.ts";
+import { readStepLog } from "../../src/train/step-log.ts";
+import { METHODS } from "../../src/adapter/methods.ts";
+
+const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const BASE = join(packageRoot(), "models", "demo");
+const dir = mkdtempSync(join(tmpdir(), "mosara-train-test-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function write(name: string, lines: readonly string[]): string {
+  const path = join(dir, name);
+  writeFileSync(path, lines.map((line) => `${line}\n`).join(""));
+  return path;
+}
+const example = (i: number) =>
+  JSON.stringify({ prompt: `Number ${i}`, completion: `${" and one".repeat(1 + (i % 5))} is ${i + 1}.` });
+const data = write(
+  "data.jsonl",
+  Array.from({ length: 24 }, (_, i) => example(i)),
+);
+const held = write(
+  "held.jsonl",
+  Array.from({ length: 6 }, (_, i) => example(100 + i)),
+);
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+/** Runs `mosara train`; `signal` is sent when the step log of `out` has `atLine` lines. */
+function run(args: readonly string[], signal?: { send: NodeJS.Signals; out: string; atLine: number }): Promise<Ended> {
+  const child = spawn(process.execPath, [MAIN, "train", "--model", BASE, "--threads", "1", ...args]);
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (text) => (stdout += text));
+  child.stderr.on("data", (text) => (stderr += text));
+  const numLines = (log: string): number => (existsSync(log) ? readFileSync(log, "utf8").split("\n").length - 1 : 0);
+  const watch =
+    signal &&
+    setInterval(() => {
+      if (numLines(`${signal.out}.log.jsonl`) < signal.atLine) return;
+      child.kill(signal.send);
+      clearInterval(watch); // once: a process that is ending no longer hears a second one
+    }, 5);
+  return new Promise((resolve) =>
+    child.on("close", (code) => {
+      clearInterval(watch);
+      resolve({ code, stdout, stderr });
+    }),
+  );
+}
+const COMMON = [
+  "--data",
+  data,
+  "--eval",
+  held,
+  "--batch-size",
+  "4",
+  "--seed",
+  "3",
+  "--steps",
+  "24",
+  "--eval-every",
+  "5",
+  "--save-every",
+  "4",
+];
+/** Whole runs by their flags, made once. */
+const whole = new Map<string, Promise<Buffer>>();
+function unbroken(flags: readonly string[]): Promise<Buffer> {
+  const key = flags.join(" ");
+  const out = join(dir, `whole-${whole.size}`);
+  const made =
+    whole.get(key) ??
+    run([...COMMON, ...flags, "--out", out]).then(({ code, stderr }) => {
+      expect(code, stderr).toBe(0);
+      return contentOf(out, flags);
+    });
+  whole.set(key, made);
+  return made;
+}
+const contentOf = (out: string, flags: readonly string[]): Buffer =>
+  readFileSync(flags.includes("full") ? join(out, "model.safetensors") : out);
+
+describe.each([
+  ["mo-sara", ["--heads", "2"]],
+  ["full", ["--method", "full", "--accumulate", "2"]],
+])("%s", (name, flags) => {
+  it("killed at any moment and resumed gives the bytes of the unbroken run", async () => {
+    const wanted = await unbroken(flags);
+    const out = join(dir, `killed-${name}`);
+    const args = [...COMMON, ...flags, "--out", out, "--resume"];
+    for (const atLine of [2, 9, 17, 26]) expect((await run(args, { send: "SIGKILL", out, atLine })).code).toBe(null);
+    const last = await run([...args, "--json"]);
+    expect(last.code, last.stderr).toBe(0);
+    expect(contentOf(out, flags).equals(wanted)).toBe(true);
+    expect(readStepLog(`${out}.log.jsonl`).map(({ step }) => step)).toEqual([
+      0,
+      ...Array.from({ length: 24 }, (_, i) => ((i + 1) % 5 === 0 || i === 23 ? [i + 1, i + 1] : [i + 1])).flat(),
+    ]);
+    rmSync(out, { recursive: true });
+    expect((await run(args)).code).toBe(0); // a finished run writes its result again
+    expect(contentOf(out, flags).equals(wanted)).toBe(true);
+  });
+});
+
+it("stops cleanly on a signal, says how to go on, and goes on to the same bytes", async () => {
+  const flags = ["--heads", "2"];
+  const out = join(dir, "interrupted.mosara");
+  const args = [...COMMON, ...flags, "--out", out];
+  const stopped = await run(args, { send: "SIGINT", out, atLine: 6 });
+  expect(stopped.code).toBe(1);
+  expect(stopped.stderr).toMatch(/Stopped at step \d+ of 24; everything is saved .*--resume/);
+  expect(existsSync(out)).toBe(false);
+  const resumed = await run([...args, "--save-every", "7", "--resume"]);
+  expect(resumed.code, resumed.stderr).toBe(0);
+  expect(readFileSync(out).equals(await unbroken(flags))).toBe(true);
+});
+
+it.each(Object.keys(METHODS))(
+  "trains %s to a better held-out loss, with a card that names no place",
+  async (method) => {
+    const out = join(dir, `${method}.mosara`);
+    const { code, stdout, stderr } = await run([...COMMON, "--method", method, "--out", out, "--json"]);
+    expect(code, stderr).toBe(0);
+    const result = JSON.parse(stdout) as Record<string, number | string>;
+    const bytes = readFileSync(out);
+    const adapter = decodeAdapter(bytes);
+    expect(Object.keys(result)).toEqual(
+      "out generation method steps numParams bytes trainLoss evalLossBase evalLoss seconds".split(" "),
+    );
+    expect(result).toMatchObject({ method, steps: 24, bytes: bytes.length, generation: generationOf(bytes) });
+    expect(result.evalLoss).toBeLessThan(result.evalLossBase as number);
+    expect(adapter.method).toBe(method);
+    expect(JSON.stringify(adapter.card)).not.toMatch(/\/|20\d\d-/);
+  },
+);
+
+it("trains the whole model into a checkpoint that opens", async () => {
+  const out = join(dir, "full");
+  const { code, stdout, stderr } = await run([...COMMON, "--method", "full", "--out", out, "--json"]);
+  expect(code, stderr).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ generation: null, method: "full" });
+  await using checkpoint = await openCheckpoint(out);
+  expect(checkpoint.tensors.every(({ dtype }) => dtype === "float32")).toBe(true);
+  const again = await run([...COMMON, "--method", "full", "--out", out]);
+  expect(again.code).toBe(2);
+  expect(again.stderr).toMatch(/is not empty/);
+});
+
+describe("refused before the first step:", () => {
+  const out = join(dir, "refused.mosara");
+  const bad = (name: string, lines: readonly string[]): string[] => ["--data", write(name, lines), "--out", out];
+  it.each([
+    ["an empty file", bad("empty.jsonl", []), 1, /empty\.jsonl.*empty/],
+    ["a line that is no JSON", bad("nojson.jsonl", [example(1), "{"]), 1, /nojson\.jsonl, line 2: .*JSON/],
+    [
+      "a line without its field",
+      bad("field.jsonl", [example(1), '{"prompt":"x"}']),
+      1,
+      /field\.jsonl, line 2: .*completion/,
+    ],
+    [
+      "a prompt that fills the context",
+      bad("long.jsonl", ['{"prompt":"' + "a b ".repeat(3000) + '","completion":"x"}']),
+      1,
+      /none is left to predict within 1024/,
+    ],
+    [
+      "a place that is not there",
+      ["--data", data, "--out", join(dir, "nowhere", "x.mosara")],
+      2,
+      /there is no directory/,
+    ],
+    ["a directory as the file", ["--data", data, "--out", dir], 2, /is a directory/],
+    [
+      "layers that are not there",
+      ["--data", data, "--out", out, "--targets", "x_proj"],
+      2,
+      /x_proj matches no linear layer/,
+    ],
+    [
+      "layers without a basis",
+      ["--data", data, "--out", out, "--targets", "all-linear"],
+      1,
+      /has no basis for .*Build it/,
+    ],
+    ["a flag of another method", ["--data", data, "--out", out, "--rank", "4"], 2, /--rank is for --method lora/],
+    ["too long examples asked for", ["--data", data, "--out", out, "--max-length", "5000"], 2, /1024 positions/],
+  ])("%s", async (_, args, code, message) => {
+    const ended = await run(args);
+    expect(ended.stderr).toMatch(message);
+    expect(ended.code).toBe(code);
+    expect(
+      ended.stderr
+        .trim()
+        .split("\n")
+        .filter((line) => line.startsWith("mosara: ")),
+    ).toHaveLength(1);
+    expect(existsSync(out) || existsSync(`${out}.checkpoint`)).toBe(false);
+  });
+});
+
+it("stops with advice when it diverges, and writes nothing", async () => {
+  const out = join(dir, "diverged.mosara");
+  const { code, stderr } = await run([...COMMON, "--lr", "1e20", "--out", out]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/diverged at step \d+.*lower --lr/);
+  expect(existsSync(out)).toBe(false);
+});
+
+it("goes on only with what it began with, puts an unfinished run aside, and says when there is none", async () => {
+  const out = join(dir, "other.mosara");
+  const first = await run([...COMMON, "--out", out, "--resume"], { send: "SIGINT", out, atLine: 3 });
+  expect(first.stderr).toMatch(/there is no checkpoint .* beginning at step 0/);
+  const other = await run([...COMMON, "--out", out, "--lr", "0.2", "--resume"]);
+  expect(other.code).toBe(2);
+  expect(other.stderr).toMatch(/belongs to another run: lr was 0\.1, is 0\.2/);
+  const anew = await run([...COMMON, "--out", out]);
+  expect(anew.code).toBe(0);
+  expect(anew.stderr).toMatch(/beginning anew; the checkpoint of step \d+/);
+  expect(existsSync(`${out}.checkpoint.previous`)).toBe(true);
+});
