@@ -31,4 +31,5 @@ describe.runIf(names.length > 0).each(names)("%s", (name) => {
   });
 });
 
-it.skipIf(names.length > 0)(`is skipped: no real checkpoints in ${folder}; set MOSARA_CHECKPOINTS`, () => {});
+if (names.length === 0)
+  it.skip(`continues real checkpoints; there are none in ${folder}, set MOSARA_CHECKPOINTS to look elsewhere`, () => {});
