@@ -54,7 +54,8 @@ export async function mergedWeights(base: Base, adapter: Adapter, numThreads: nu
   };
 }
 
-async function mergeBasis(base: Base, target: string): Promise<MergeBasis> {
+/** The directions that a mo-sara target's delta is made of. */
+export async function mergeBasis(base: Base, target: string): Promise<MergeBasis> {
   const { left, sigma, right } = await base.readBasis(target);
   return { left: toFloat32(left), right: toFloat32(right), k: sigma.shape[0] ?? 0 };
 }

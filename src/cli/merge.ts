@@ -4,28 +4,17 @@ import type { Adapter } from "../adapter/adapter.ts";
 import { type Base, openBase } from "../base/base.ts";
 import { type MeanGateResult, mergeByMeanGate } from "../base/mean-gate.ts";
 import { mergeCheckpoint } from "../base/merge-checkpoint.ts";
-import type { BuildFlags, ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config.ts";
 import { loadExampleEncoder } from "../data/encode.ts";
 import { readExamples } from "../data/examples.ts";
 import { Progress } from "./progress.ts";
 import { readAdapter } from "./read-adapter.ts";
-import { resolveBase } from "./resolve-base.ts";
-
-/** How a checkpoint given as --model is built: merging reads its original weights and its bases alone. */
-const BUILD: BuildFlags = {
-  weights: "auto",
-  blockSize: null,
-  basisFrom: null,
-  targets: null,
-  threshold: null,
-  maxRank: null,
-  slim: false,
-};
+import { PLAIN_BUILD, resolveBase } from "./resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function merge(config: ConfigOf<"merge">): Promise<number> {
   const { adapter, generation } = await readAdapter(config.adapter); // before a checkpoint is built in vain
-  await using base = await openBase(await resolveBase(config.model, { ...BUILD, cache: config.cache }));
+  await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const meanGate = config.meanGate === null ? null : await byMeanGate(base, adapter, config.meanGate);
   const progress = new Progress();
   const options = { dtype: config.dtype, numThreads: availableParallelism() };

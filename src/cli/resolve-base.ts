@@ -21,6 +21,17 @@ export function nameOfModel(model: string): string {
   return basename(resolve(model)) || "base";
 }
 
+/** How a checkpoint is built for a command that has no flags for it, such as one that reads the weights and bases alone. */
+export const PLAIN_BUILD: BuildFlags = {
+  weights: "auto",
+  blockSize: null,
+  basisFrom: null,
+  targets: null,
+  threshold: null,
+  maxRank: null,
+  slim: false,
+};
+
 /** A base directory for `model`, built first if it is a checkpoint. @throws {AppError} usage, checkpoint_invalid, … */
 export async function resolveBase(
   model: string,

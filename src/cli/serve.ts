@@ -29,6 +29,7 @@ import { demoLine } from "./demo-line.ts";
 import { listen } from "./listen.ts";
 import { mergePorts } from "./merge-ports.ts";
 import { readVersion } from "./package-root.ts";
+import { peftConverter } from "./peft-converter.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./resolve-base.ts";
 import { waitForSignal } from "./shutdown.ts";
 
@@ -98,7 +99,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const text = cleanup.use(await createTextWorker(baseDir));
   const parts = connect(config, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
-  const adapters = adaptersDir === null ? null : await watchAdapters(adaptersDir, config, { ...parts, name });
+  const adapters = adaptersDir === null ? null : await watchAdapters(adaptersDir, config, { ...parts, base, name });
   if (adapters) cleanup.use(adapters.directory);
   const context: AppContext = {
     ...parts,
@@ -153,8 +154,9 @@ async function watchAdapters(
     log,
     metrics,
     placements,
+    base,
     name,
-  }: Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { name: string },
+  }: Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { base: Base; name: string },
 ) {
   const onEvent = ({ path, outcome, error }: DirectoryEvent) => {
     if (outcome === "failed") log.warn({ path, reason: error?.message }, "an adapter file was not imported");
@@ -167,6 +169,7 @@ async function watchAdapters(
     onEvent,
     reservedNames: new Set([name]),
     maxBytes: config.maxAdapterBytes,
+    convertPeft: peftConverter(base),
   });
   return { root, directory };
 }

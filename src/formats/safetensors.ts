@@ -6,7 +6,7 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { AppError } from "../errors.ts";
 import { DTYPES, type DType, bytesPerElement } from "../tensor/dtype.ts";
-import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
+import { type HostTensor, hostTensor, tensorFromBytes } from "../tensor/host-tensor.ts";
 
 /** The format's names of the element types we know. */
 export const SAFETENSORS_DTYPES: Readonly<Record<string, DType>> = {
@@ -80,14 +80,51 @@ async function readRange(file: FileHandle, path: string, start: number, length: 
 }
 
 async function readHeader(file: FileHandle, path: string, fileBytes: number) {
-  if (fileBytes < 8) refuse(path, `it has ${fileBytes} bytes, at least 8 are needed`);
+  assertPrefix(path, fileBytes);
   const prefix = await readRange(file, path, 0, 8, "the header length");
-  const length = new DataView(prefix.buffer).getBigUint64(0, true);
+  return readRange(file, path, 8, headerLength(path, prefix, fileBytes), "the header");
+}
+
+function assertPrefix(path: string, fileBytes: number): void {
+  if (fileBytes < 8) refuse(path, `it has ${fileBytes} bytes, at least 8 are needed`);
+}
+
+/** @param prefix the file's first 8 bytes */
+function headerLength(path: string, prefix: Uint8Array, fileBytes: number): number {
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
   if (length > BigInt(fileBytes - 8)) refuse(path, `its header claims ${length} bytes, the file has ${fileBytes}`);
   if (length > BigInt(MAX_HEADER_BYTES)) refuse(path, `its header claims ${length} bytes, allowed ${MAX_HEADER_BYTES}`);
-  const bytes = await readRange(file, path, 8, Number(length), "the header");
+  return Number(length);
+}
+
+function parseHeader(path: string, bytes: Uint8Array, fileBytes: number) {
   if (bytes[0] !== 0x7b) refuse(path, 'its header does not begin with "{"');
-  return bytes;
+  const { __metadata__: foreignMetadata, ...header } = parseObject(path, bytes);
+  const dataStart = 8 + bytes.byteLength;
+  const entries = Object.entries(header);
+  const tensors = new Map(
+    entries.map(([name, value]) => [name, parseEntry(path, name, value, dataStart, fileBytes - dataStart)]),
+  );
+  checkCoverage(path, tensors, dataStart, fileBytes);
+  return { metadata: parseMetadata(path, foreignMetadata), tensors };
+}
+
+/**
+ * All tensors of a small file that is in memory already, each in memory of its own.
+ * @param path what messages call it
+ * @throws AppError checkpoint_invalid, as `openSafetensors`
+ */
+export function parseSafetensors(bytes: Uint8Array, path: string): ReadonlyMap<string, HostTensor> {
+  const fileBytes = bytes.byteLength;
+  assertPrefix(path, fileBytes);
+  const header = bytes.subarray(8, 8 + headerLength(path, bytes, fileBytes));
+  const { tensors } = parseHeader(path, header, fileBytes);
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, byteOffset, byteLength }]) => [
+      name,
+      tensorFromBytes(dtype, shape, bytes.subarray(byteOffset, byteOffset + byteLength)),
+    ]),
+  );
 }
 
 function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
@@ -162,14 +199,8 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   try {
     const { size: fileBytes } = await file.stat();
     const bytes = await readHeader(file, path, fileBytes);
-    const { __metadata__: foreignMetadata, ...header } = parseObject(path, bytes);
-    const dataStart = 8 + bytes.byteLength;
-    const entries = Object.entries(header);
-    const tensors = new Map(
-      entries.map(([name, value]) => [name, parseEntry(path, name, value, dataStart, fileBytes - dataStart)]),
-    );
-    checkCoverage(path, tensors, dataStart, fileBytes);
-    return new OpenFile(path, parseMetadata(path, foreignMetadata), tensors, file);
+    const { metadata, tensors } = parseHeader(path, bytes, fileBytes);
+    return new OpenFile(path, metadata, tensors, file);
   } catch (error) {
     await file.close();
     throw error;

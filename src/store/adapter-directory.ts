@@ -1,16 +1,24 @@
 /**
- * The watched directory: `<name>.mosara` files become adapters at start and whenever they change.
+ * The watched directory: `<name>.mosara` files and PEFT directories become adapters at start and whenever they change.
  * A change made through the store (PUT, DELETE) holds until the file changes; a file that cannot be used changes nothing.
  * Knows nothing of HTTP. Source: interface.md §3, "Where adapters come from, and who wins".
  */
 import { type FSWatcher, type Stats, watch } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { DEFAULT_MAX_ADAPTER_BYTES, type AdapterFileLimits, generationOf } from "../adapter/adapter-file.ts";
+import type { PeftFiles } from "../adapter/peft.ts";
 import { AppError } from "../errors.ts";
 import { assertAdapterName } from "./adapter-record.ts";
 import type { AdapterStore, Precondition, PutOutcome, PutResult } from "./adapter-store.ts";
-import { ADAPTER_EXTENSION, isPeftDirectory, nameOfFile, readAdapterFile, resolveInside } from "./directory-files.ts";
+import {
+  isPeftDirectory,
+  nameOfFile,
+  peftStats,
+  readAdapterFile,
+  readPeftFiles,
+  resolveInside,
+} from "./directory-files.ts";
 
 /** What happened to a file; nothing is told of files that have not changed. */
 export interface DirectoryEvent {
@@ -20,7 +28,12 @@ export interface DirectoryEvent {
   readonly error?: Error;
 }
 
+/** The bytes of a `.mosara` file out of a PEFT adapter, for the base that is served. @throws AppError */
+export type ConvertPeft = (files: PeftFiles) => Uint8Array;
+
 export interface AdapterDirectoryOptions extends AdapterFileLimits {
+  /** Without it, PEFT directories are refused. */
+  readonly convertPeft?: ConvertPeft;
   readonly onEvent: (event: DirectoryEvent) => void;
   /** Names no file may take, such as the served model's. */
   readonly reservedNames?: ReadonlySet<string>;
@@ -32,7 +45,13 @@ export interface AdapterDirectoryOptions extends AdapterFileLimits {
 
 export interface AdapterDirectory extends AsyncDisposable {
   /**
-   * Imports one file now, whatever was imported from it before, under `name` (default: the file's own).
+   * The adapter at a path as the bytes of a `.mosara` file.
+   * @param path as for `importFile`
+   * @throws AppError as `importFile`, and what is wrong with a PEFT adapter.
+   */
+  read(path: string): Promise<Uint8Array>;
+  /**
+   * Imports one file or PEFT directory now, whatever was imported from it before, under `name` (default: its own).
    * @param path absolute or relative to the directory; has to lie inside it, links followed.
    * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large, precondition_failed.
    */
@@ -130,10 +149,10 @@ class WatchedDirectory implements AdapterDirectory {
     for (const fileName of [...missing, ...fileNames]) {
       if (this.#isClosed) break;
       const path = join(this.#root, fileName);
-      const found = await stat(path).catch(() => undefined);
+      const found = await statsOf(path).catch(() => undefined);
       if (found && this.#seen.get(path) === fingerprint(found)) continue;
       chunk.push(this.#look(path));
-      chunkBytes += Math.min(found?.size ?? 0, this.#maxBytes);
+      chunkBytes += Math.min(found?.reduce((sum, { size }) => sum + size, 0) ?? 0, this.#maxBytes);
       if (chunk.length < MAX_CHUNK_FILES && chunkBytes < MAX_CHUNK_BYTES) continue;
       await Promise.all(chunk);
       [chunk, chunkBytes] = [[], 0];
@@ -146,14 +165,30 @@ class WatchedDirectory implements AdapterDirectory {
     options: { readonly name?: string; readonly precondition?: Precondition } = {},
   ): Promise<PutResult> {
     const inside = await resolveInside(this.#root, path);
-    const ownName = dirname(inside.path) === this.#root ? nameOfFile(inside.path) : undefined;
-    const name = options.name ?? nameOfFile(inside.path) ?? "";
+    const fileName = (await isDirectory(inside.realPath)) ? basename(inside.path) : nameOfFile(inside.path);
+    const ownName = dirname(inside.path) === this.#root ? fileName : undefined;
+    const name = options.name ?? fileName ?? "";
     this.#assertFreeName(name);
     return this.#inTurn(inside.path, async () => {
-      const bytes = await readAdapterFile(inside.realPath, this.#maxBytes);
+      const bytes = await this.#readBytes(inside.realPath);
       // Under another name it is like a PUT: the file still owns its own name alone.
       return this.#store.put(name, bytes, options.precondition, name === ownName ? inside.path : undefined);
     });
+  }
+
+  async read(path: string): Promise<Uint8Array> {
+    return await this.#readBytes((await resolveInside(this.#root, path)).realPath);
+  }
+
+  async #readBytes(realPath: string): Promise<Uint8Array> {
+    if (!(await isDirectory(realPath))) return await readAdapterFile(realPath, this.#maxBytes);
+    const { convertPeft } = this.#options;
+    if (!convertPeft || !(await isPeftDirectory(realPath)))
+      throw new AppError(
+        "invalid_request",
+        `${realPath} is ${convertPeft ? "no PEFT adapter (it has no adapter_config.json)" : "a directory, and only .mosara files are read here"}.`,
+      );
+    return convertPeft(await readPeftFiles(this.#root, realPath, this.#maxBytes));
   }
 
   async close(): Promise<void> {
@@ -192,23 +227,19 @@ class WatchedDirectory implements AdapterDirectory {
   }
 
   async #bringInLine(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
-    const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    const found = await statsOf(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });
     if (!found) return this.#forget(path);
     this.#seen.set(path, fingerprint(found)); // before reading: a write after this line is seen by the next scan
-    if (found.isDirectory()) {
-      if (!(await isPeftDirectory(path))) return undefined;
-      throw new AppError(
-        "adapter_invalid",
-        `${path} is a PEFT adapter directory, which is not supported yet. Put a ${ADAPTER_EXTENSION} file there.`,
-      );
-    }
-    const name = nameOfFile(path);
+    const isPeft = found[0]?.isDirectory() === true;
+    // A directory that was one before and is half-way through being replaced is told of, not taken for gone.
+    if (isPeft && !(await isPeftDirectory(path)) && !this.#store.importRecord(path)) return undefined;
+    const name = isPeft ? basename(path) : nameOfFile(path);
     if (name === undefined) return undefined;
     this.#assertFreeName(name);
     const { realPath } = await resolveInside(this.#root, path);
-    const bytes = await readAdapterFile(realPath, this.#maxBytes);
+    const bytes = await this.#readBytes(realPath);
     if (this.#store.importRecord(path)?.generation === generationOf(bytes)) return undefined;
     return (await this.#store.put(name, bytes, {}, path)).outcome;
   }
@@ -255,6 +286,16 @@ class WatchedDirectory implements AdapterDirectory {
 }
 
 /** Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock tells; told of a change, we read. */
-function fingerprint({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {
-  return [dev, ino, size, mtimeMs, ctimeMs].join(":");
+function fingerprint(found: readonly Stats[]): string {
+  return found.map(({ dev, ino, size, mtimeMs, ctimeMs }) => [dev, ino, size, mtimeMs, ctimeMs].join(":")).join();
+}
+
+/** A file's state, or a directory's with that of the files that count in it. @throws when there is nothing */
+async function statsOf(path: string): Promise<readonly Stats[]> {
+  const found = await stat(path);
+  return found.isDirectory() ? await peftStats(path) : [found];
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }

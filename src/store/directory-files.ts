@@ -2,9 +2,10 @@
  * Files below a directory, read with care: never outside it, never a pipe, never more than allowed.
  * Knows nothing of the store. Source: interface.md §2 (`load_lora_adapter`: "looked up under the `--adapters` directory only").
  */
-import { constants } from "node:fs";
-import { access, open, realpath } from "node:fs/promises";
+import { type Stats, constants } from "node:fs";
+import { access, open, realpath, stat } from "node:fs/promises";
 import { basename, join, relative, resolve, sep } from "node:path";
+import type { PeftFiles } from "../adapter/peft.ts";
 import { AppError } from "../errors.ts";
 
 export const ADAPTER_EXTENSION = ".mosara";
@@ -14,12 +15,48 @@ export function nameOfFile(path: string): string | undefined {
   return path.endsWith(ADAPTER_EXTENSION) ? basename(path, ADAPTER_EXTENSION) : undefined;
 }
 
-/** Whether a directory holds a PEFT adapter. */
-export async function isPeftDirectory(path: string): Promise<boolean> {
-  return access(join(path, "adapter_config.json")).then(
+const PEFT_CONFIG = "adapter_config.json";
+const PEFT_TENSORS = "adapter_model.safetensors";
+const PEFT_PICKLE = "adapter_model.bin";
+const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
+
+/** Whether there is a file, or whatever else, at the end of the links. */
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
     () => true,
     () => false,
   );
+}
+
+/** Whether a directory holds a PEFT adapter. */
+export async function isPeftDirectory(path: string): Promise<boolean> {
+  return await exists(join(path, PEFT_CONFIG));
+}
+
+/** The directory and what counts in it, as they are now: a file may change in a directory that does not. */
+export async function peftStats(dir: string): Promise<readonly Stats[]> {
+  const found = [dir, join(dir, PEFT_CONFIG), join(dir, PEFT_TENSORS)].map((path) => stat(path).catch(() => undefined));
+  return (await Promise.all(found)).filter((one) => one !== undefined);
+}
+
+/**
+ * The two files of a PEFT directory, links followed as long as they stay inside `root`; never a pickle.
+ * @throws AppError adapter_invalid where one is missing, adapter_too_large, invalid_request.
+ */
+export async function readPeftFiles(root: string, dir: string, maxBytes: number): Promise<PeftFiles> {
+  const missing = async (name: string): Promise<AppError> => {
+    const pickle = (await exists(join(dir, PEFT_PICKLE)))
+      ? ` ${PEFT_PICKLE} is a pickle, which can run code and is never read: save it with safe_serialization.`
+      : "";
+    return new AppError("adapter_invalid", `${dir} has no ${name}.${pickle}`);
+  };
+  const read = async (name: string, max: number): Promise<Uint8Array> => {
+    if (!(await exists(join(dir, name)))) throw await missing(name);
+    const { realPath } = await resolveInside(root, join(dir, name));
+    return await readAdapterFile(realPath, max);
+  };
+  const config = await read(PEFT_CONFIG, MAX_PEFT_CONFIG_BYTES);
+  return { config, tensors: await read(PEFT_TENSORS, maxBytes) };
 }
 
 /**

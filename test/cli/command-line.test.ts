@@ -27,7 +27,6 @@ describe("the command line", () => {
     const { code, stdout } = await run(["--help"]);
     expect([code, stdout]).toEqual([0, overview()]);
     for (const name of Object.keys(COMMANDS)) expect(stdout).toContain(`  ${name} `);
-    for (const name of ["import", "export"]) expect(stdout).not.toMatch(new RegExp(`^ +${name} `, "m"));
   });
 
   it("helps with every flag of every command", async () => {

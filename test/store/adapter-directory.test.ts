@@ -131,11 +131,13 @@ describe("at start", () => {
       "demo.mosara": "invalid_request",
       "large.mosara": "adapter_too_large",
       "link.mosara": "invalid_request",
-      peft: "adapter_invalid",
+      peft: "invalid_request",
       "pipe.mosara": "invalid_request",
       "z.mosara": undefined,
     });
-    expect(events.find(({ path }) => path.endsWith("peft"))?.error?.message).toMatch(/not supported yet/);
+    expect(events.find(({ path }) => path.endsWith("peft"))?.error?.message).toMatch(
+      /only .mosara files are read here/,
+    );
     const before = events.length;
     await directory?.scan();
     expect(events).toHaveLength(before); // told once, not at every look

@@ -4,7 +4,7 @@ import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
-import { ADAPTER_EXTENSION, readAdapterFile, resolveInside } from "../../store/directory-files.ts";
+import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory-files.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -73,7 +73,7 @@ export const unloadLoraRoute: Route = {
   },
 };
 
-/** The file that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be left out. */
+/** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be left out. */
 async function findFile({ adapters, base, limits }: AppContext, path: string) {
   if (adapters === null)
     throw invalid(
@@ -86,7 +86,7 @@ async function findFile({ adapters, base, limits }: AppContext, path: string) {
     if (!isMissing || path.endsWith(ADAPTER_EXTENSION)) throw error;
     return resolveInside(root, `${path}${ADAPTER_EXTENSION}`);
   });
-  const bytes = await readAdapterFile(found.realPath, limits.maxAdapterBytes);
+  const bytes = await directory.read(found.path);
   assertFits(decodeAdapter(bytes, { maxBytes: limits.maxAdapterBytes }), base.signature);
   return { directory, path: found.path };
 }

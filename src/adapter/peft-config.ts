@@ -1,0 +1,204 @@
+/**
+ * PEFT's adapter_config.json: which rank and scale each module has, and whether the file says anything that makes more of the
+ * tensors than a low-rank change. Settings that are not known are refused unless they are off: one of them might change the answers.
+ * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures' README.
+ */
+import vm from "node:vm";
+import { AppError } from "../errors.ts";
+import { isPlainMap, quote } from "./adapter-check.ts";
+
+/** Rank and scale of a module's low-rank change. */
+export interface PeftScale {
+  readonly rank: number;
+  /** alpha / rank, or alpha / √rank. */
+  readonly scale: number;
+}
+
+export interface PeftConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly usesRootRank: boolean;
+  /** Of each module path, without `base_model.model.`, in the order given. @throws AppError adapter_invalid */
+  scalesOf(paths: readonly string[]): readonly PeftScale[];
+}
+
+/** Refuses a PEFT adapter, naming what is wrong. @throws AppError adapter_invalid, always. */
+export function refusePeft(problem: string): never {
+  throw new AppError("adapter_invalid", `The PEFT adapter cannot be used: ${problem}.`);
+}
+
+/** Settings that change nothing about what the stored tensors mean. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  "auto_mapping",
+  "base_model_name_or_path",
+  "corda_config",
+  "ensure_weight_tying",
+  "eva_config",
+  "exclude_modules",
+  "fan_in_fan_out",
+  "inference_mode",
+  "layers_pattern",
+  "layers_to_transform",
+  "loftq_config",
+  "lora_dropout",
+  "lora_ga_config",
+  "megatron_config",
+  "megatron_core",
+  "peft_version",
+  "qalora_group_size",
+  "revision",
+  "runtime_config",
+  "target_modules",
+  "task_type",
+  // Read below.
+  "alpha_pattern",
+  "bias",
+  "init_lora_weights",
+  "lora_alpha",
+  "peft_type",
+  "r",
+  "rank_pattern",
+  "use_rslora",
+]);
+
+/** Settings that make more of an adapter than a low-rank change of the base's weights, and how. */
+const REASONS: Readonly<Record<string, string>> = {
+  use_dora: "magnitude vectors (DoRA) change the formula",
+  modules_to_save: "whole modules replace the base's own",
+  layer_replication: "layers of the base are repeated",
+  trainable_token_indices: "rows of the embedding replace the base's own",
+  target_parameters: "parameters that are no linear layers are adapted",
+  use_qalora: "inputs are pooled in groups before the low-rank change",
+  lora_bias: "the low-rank change has a bias",
+  alora_invocation_tokens: "it is active only behind certain tokens",
+  arrow_config: "several adapters are routed between",
+  use_bdlora: "the halves are block-diagonal",
+};
+
+/** Ways to begin that leave the base's weights as they are. The others subtract from them what the adapter begins with. */
+const HARMLESS_BEGINNINGS: readonly unknown[] = [undefined, null, true, false, "gaussian", "eva", "orthogonal", "mica"];
+
+/** Reads the file's bytes. @throws AppError adapter_invalid for everything it cannot stand for. */
+export function readPeftConfig(bytes: Uint8Array): PeftConfig {
+  const config = parse(bytes);
+  if (config.peft_type !== "LORA") refusePeft(`peft_type is ${quote(config.peft_type)}, only "LORA" is known`);
+  for (const [key, value] of Object.entries(config)) {
+    if (HARMLESS.has(key) || isOff(value)) continue;
+    const reason = REASONS[key] ?? "a setting that is not known here and might change the answers";
+    refusePeft(`${key} is ${quote(value)}: ${reason}, and more than a low-rank change is not taken`);
+  }
+  if (config.bias !== undefined && config.bias !== null && config.bias !== "none")
+    refusePeft(`bias is ${quote(config.bias)}: bias vectors replace the base's own; only "none" is taken`);
+  if (!HARMLESS_BEGINNINGS.includes(config.init_lora_weights))
+    refusePeft(
+      `init_lora_weights is ${quote(config.init_lora_weights)}, which changed the base's own weights before training. Save it converted to a plain LoRA (path_initial_model_for_weight_conversion)`,
+    );
+  const rank = rankOf(config.r ?? 8, "r");
+  const alpha = alphaOf(config.lora_alpha ?? 8, "lora_alpha");
+  const usesRootRank = flagOf(config.use_rslora, "use_rslora");
+  const ranks = patternsOf(config.rank_pattern, "rank_pattern", rankOf);
+  const alphas = patternsOf(config.alpha_pattern, "alpha_pattern", alphaOf);
+  return {
+    rank,
+    alpha,
+    usesRootRank,
+    scalesOf: (paths) => {
+      const rankAt = firstMatches(ranks, "rank_pattern", paths);
+      const alphaAt = firstMatches(alphas, "alpha_pattern", paths);
+      return paths.map((_, i) => {
+        const own = rankAt[i] ?? rank;
+        return { rank: own, scale: (alphaAt[i] ?? alpha) / (usesRootRank ? Math.sqrt(own) : own) };
+      });
+    },
+  };
+}
+
+function parse(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new AppError(
+      "adapter_invalid",
+      `The PEFT adapter cannot be used: adapter_config.json is not valid JSON (${(cause as Error).message}).`,
+      { cause },
+    );
+  }
+  return isPlainMap(value) ? value : refusePeft("adapter_config.json does not hold an object");
+}
+
+/** What Python takes for false. */
+function isOff(value: unknown): boolean {
+  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
+  return !value;
+}
+
+function flagOf(value: unknown, key: string): boolean {
+  if (value === undefined || value === null) return false;
+  return typeof value === "boolean" ? value : refusePeft(`${key} is ${quote(value)}, wanted true or false`);
+}
+
+function rankOf(value: unknown, key: string): number {
+  return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= 65_536
+    ? (value as number)
+    : refusePeft(`${key} is ${quote(value)}, wanted a positive whole number`);
+}
+
+function alphaOf(value: unknown, key: string): number {
+  return typeof value === "number" && Number.isFinite(value)
+    ? value
+    : refusePeft(`${key} is ${quote(value)}, wanted a number`);
+}
+
+interface Pattern {
+  readonly key: string;
+  readonly value: number;
+}
+
+const MAX_PATTERNS = 65_536;
+const MAX_PATTERN_LENGTH = 1024;
+
+function patternsOf(value: unknown, name: string, check: (value: unknown, key: string) => number): readonly Pattern[] {
+  if (value === undefined || value === null) return [];
+  if (!isPlainMap(value)) return refusePeft(`${name} is ${quote(value)}, wanted a map`);
+  const entries = Object.entries(value);
+  if (entries.length > MAX_PATTERNS) refusePeft(`${name} has ${entries.length} entries, allowed are ${MAX_PATTERNS}`);
+  return entries.map(([key, item]) => {
+    if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
+    try {
+      // What Python spells otherwise ("\\Z", "(?P<…>)") is an error in Unicode mode, and never something else in silence.
+      void new RegExp(anchored(key), "u");
+    } catch {
+      refusePeft(`${name} has the pattern ${quote(key)}, which is no regular expression that can be read here`);
+    }
+    return { key, value: check(item, `${name} of ${quote(key)}`) };
+  });
+}
+
+/** peft matches a pattern against the end of a module's path, from a dot on. */
+function anchored(key: string): string {
+  return `^(.*\\.)?(${key})$`;
+}
+
+const MATCH_TIMEOUT_MS = 2000;
+const MATCH = `(() => {
+  const patterns = keys.map((key) => new RegExp(key, "u"));
+  return paths.map((path) => patterns.findIndex((pattern) => pattern.test(path)));
+})()`;
+
+/** The value of the first pattern that matches each path. In a context of its own, so that a pattern that never ends can be stopped. */
+function firstMatches(
+  patterns: readonly Pattern[],
+  name: string,
+  paths: readonly string[],
+): readonly (number | undefined)[] {
+  if (patterns.length === 0) return [];
+  const sandbox = { keys: patterns.map(({ key }) => anchored(key)), paths: [...paths] };
+  let found: ArrayLike<number>;
+  try {
+    found = vm.runInNewContext(MATCH, sandbox, { timeout: MATCH_TIMEOUT_MS }) as ArrayLike<number>;
+  } catch {
+    return refusePeft(`the patterns of ${name} take longer than ${MATCH_TIMEOUT_MS} ms to match`);
+  }
+  return Array.from(found, (index) => patterns[index]?.value);
+}

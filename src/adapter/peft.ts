@@ -1,0 +1,200 @@
+/**
+ * PEFT LoRA in and out: the two files of a PEFT directory ↔ an adapter. What counts is the tensors in the file; the configuration
+ * gives their scale. Out: every method whose delta is one product of rank k, which is a LoRA of scale 1.
+ * Knows nothing of directories, nor how a family calls its modules (`PeftNames`). Source: peft 0.21, facts in the model fixtures' README.
+ */
+import { AppError } from "../errors.ts";
+import { parseSafetensors } from "../formats/safetensors.ts";
+import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
+import { assertAdapter } from "./adapter-check.ts";
+import type { Adapter, AdapterTarget, BaseSignature, LinearSignature } from "./adapter.ts";
+import { type MergeBasis, deltaFactors } from "./merge.ts";
+import { type PeftScale, readPeftConfig, refusePeft } from "./peft-config.ts";
+
+/** How a base's family calls its linear layers in its own files. */
+export interface PeftNames {
+  /** Our name of the layer at a module path, e.g. `model.layers.0.self_attn.q_proj`; undefined where there is no linear layer. */
+  linearAt(path: string): string | undefined;
+  pathOf(linear: string): string;
+  /** Whether the family's files hold these weights as [in,out] (Conv1D). */
+  readonly isTransposed: boolean;
+}
+
+/** The bytes of adapter_config.json and adapter_model.safetensors. */
+export interface PeftFiles {
+  readonly config: Uint8Array;
+  readonly tensors: Uint8Array;
+}
+
+interface Halves {
+  A?: HostTensor;
+  B?: HostTensor;
+}
+
+/**
+ * The adapter in a PEFT directory, made for this base.
+ * @throws AppError adapter_invalid for everything that is not a plain LoRA, adapter_incompatible where it does not fit the base.
+ */
+export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: PeftNames): Adapter {
+  const config = readPeftConfig(files.config); // before the tensors: it says why there are others
+  const found = [...halvesByPath(files.tensors)];
+  const scales = config.scalesOf(found.map(([path]) => path));
+  const targets = new Map<string, AdapterTarget>();
+  for (const [i, [path, halves]] of found.entries()) {
+    const linear = linearAt(path, base, names);
+    if (targets.has(linear.name)) refusePeft(`${path} is adapted twice, under two names`);
+    targets.set(linear.name, targetOf(path, halves, linear, scales[i] as PeftScale)); // one a path
+  }
+  const adapter: Adapter = {
+    method: "lora",
+    baseId: base.baseId,
+    heads: 1,
+    router: "none",
+    targets: [...base.linears.keys()].flatMap((name) => targets.get(name) ?? []),
+    card: { source: "peft", rank: config.rank, alpha: config.alpha, rslora: config.usesRootRank },
+  };
+  assertAdapter(adapter);
+  return adapter;
+}
+
+const HALF = /^base_model\.model\.(.+)\.lora_(A|B)\.weight$/;
+
+function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
+  const halves = new Map<string, Halves>();
+  for (const [name, tensor] of readTensors(bytes)) {
+    const [, path = "", half] = HALF.exec(name) ?? [];
+    if (half !== "A" && half !== "B")
+      return refusePeft(`it holds ${JSON.stringify(name.slice(0, 200))}, ${whatElse(name)}`);
+    const both = halves.get(path) ?? {};
+    both[half] = tensor;
+    halves.set(path, both);
+  }
+  if (halves.size === 0) refusePeft("adapter_model.safetensors holds no tensors");
+  return halves;
+}
+
+/** What a tensor is that is no half of a low-rank change. */
+function whatElse(name: string): string {
+  if (name.includes("lora_magnitude_vector")) return "a magnitude vector: DoRA changes the formula";
+  if (name.includes("lora_embedding_")) return "a change of the embedding; only linear layers can be adapted";
+  if (name.endsWith(".bias")) return "a bias that replaces or joins the base's own";
+  if (!name.includes("lora_")) return "a whole tensor that replaces the base's own";
+  return "which is not named base_model.model.<module>.lora_A.weight or lora_B.weight";
+}
+
+function readTensors(bytes: Uint8Array): ReadonlyMap<string, HostTensor> {
+  try {
+    return parseSafetensors(bytes, "adapter_model.safetensors");
+  } catch (cause) {
+    if (!(cause instanceof AppError)) throw cause;
+    throw new AppError("adapter_invalid", `The PEFT adapter cannot be used: ${cause.message}`, { cause });
+  }
+}
+
+function linearAt(path: string, base: BaseSignature, names: PeftNames): LinearSignature {
+  const name = names.linearAt(path);
+  const linear = name === undefined ? undefined : base.linears.get(name);
+  if (linear) return linear;
+  const known = [...base.linears.keys()].map((one) => names.pathOf(one));
+  throw new AppError(
+    "adapter_incompatible",
+    `The PEFT adapter changes ${JSON.stringify(path.slice(0, 200))}, which is no linear layer of this base: they are ${known[0]} … ${known.at(-1)}, of the modules ${[...new Set(known.map((one) => one.split(".").at(-1)))].join(", ")}.`,
+  );
+}
+
+function targetOf(path: string, { A, B }: Halves, linear: LinearSignature, { rank, scale }: PeftScale): AdapterTarget {
+  if (!A || !B) return refusePeft(`${path} has a lora_${A ? "A" : "B"} and no lora_${A ? "B" : "A"}`);
+  const { name, dIn, dOut } = linear;
+  const [foundRank, foundIn] = A.shape;
+  const [foundOut, otherRank] = B.shape;
+  if (A.shape.length !== 2 || B.shape.length !== 2 || foundRank !== otherRank)
+    return refusePeft(
+      `the halves of ${path} are [${A.shape.join(",")}] and [${B.shape.join(",")}], wanted [r,in] and [out,r]`,
+    );
+  if (foundIn !== dIn || foundOut !== dOut)
+    throw new AppError(
+      "adapter_incompatible",
+      `The PEFT adapter's ${path} is ${foundOut}×${foundIn}, this base's is ${dOut}×${dIn}. It was made for another model.`,
+    );
+  if (foundRank !== rank)
+    refusePeft(
+      `${path} has rank ${foundRank} by its tensors and ${rank} by adapter_config.json, so its scale is not known`,
+    );
+  return { name, dIn, dOut, k: rank, scale, tensors: { lora_A: A, lora_B: B } };
+}
+
+/** Whether the adapter can be written as a PEFT LoRA. @throws AppError not_mergeable for several heads */
+export function assertExportable({ heads }: Adapter): void {
+  if (heads === 1) return;
+  throw new AppError(
+    "not_mergeable",
+    `The adapter has ${heads} heads: their gate depends on the token, and a LoRA has none. Only adapters with one head can be exported.`,
+  );
+}
+
+/** The two tensors of a target under PEFT's names. @param basis needed for mo-sara alone */
+export function peftTensors(
+  adapter: Adapter,
+  target: AdapterTarget,
+  basis: MergeBasis | null,
+  names: PeftNames,
+): ReadonlyMap<string, HostTensor> {
+  assertExportable(adapter);
+  const name = (half: string): string => `base_model.model.${names.pathOf(target.name)}.lora_${half}.weight`;
+  const { lora_A, lora_B } = target.tensors;
+  if (adapter.method === "lora" && lora_A && lora_B)
+    return new Map([
+      [name("A"), lora_A],
+      [name("B"), lora_B],
+    ]);
+  const { left, right, k } = deltaFactors(adapter, target, basis);
+  return new Map([
+    [name("A"), hostTensor("float32", [k, target.dIn], Float32Array.from(right))],
+    [name("B"), hostTensor("float32", [target.dOut, k], Float32Array.from(left))],
+  ]);
+}
+
+/** The adapter_config.json that goes with `peftTensors`. */
+export function peftConfig(adapter: Adapter, names: PeftNames): Readonly<Record<string, unknown>> {
+  const modules = adapter.targets.map((target) => {
+    const scale = adapter.method === "lora" ? (target.scale ?? 1) : 1;
+    return { path: names.pathOf(target.name), rank: target.k, alpha: alphaOf(scale, target.k) };
+  });
+  const [first] = modules;
+  if (!first) throw new Error("internal: an adapter without targets");
+  const { rank, alpha } = first;
+  const others = (key: "rank" | "alpha", usual: number): Record<string, number> =>
+    Object.fromEntries(
+      modules.flatMap((module) => (module[key] === usual ? [] : [[asPattern(module.path), module[key]]])),
+    );
+  return {
+    alpha_pattern: others("alpha", alpha),
+    base_model_name_or_path: null,
+    bias: "none",
+    fan_in_fan_out: names.isTransposed,
+    inference_mode: true,
+    init_lora_weights: true,
+    lora_alpha: alpha,
+    lora_dropout: 0,
+    modules_to_save: null,
+    peft_type: "LORA",
+    r: rank,
+    rank_pattern: others("rank", rank),
+    target_modules: modules.map(({ path }) => path),
+    task_type: "CAUSAL_LM",
+    use_dora: false,
+    use_rslora: false,
+  };
+}
+
+/** The alpha whose alpha / rank is `scale` to the last bit, where there is one. */
+function alphaOf(scale: number, rank: number): number {
+  const alpha = scale * rank;
+  const near = [alpha, alpha * (1 + 2 ** -52), alpha * (1 - 2 ** -52)];
+  return near.find((one) => one / rank === scale) ?? alpha;
+}
+
+/** A path as the regular expression that matches it alone. */
+function asPattern(path: string): string {
+  return path.replaceAll(".", "\\.");
+}

@@ -1,0 +1,64 @@
+/** `mosara export`: an adapter as a PEFT LoRA directory. Mo-SARA with one head and SARA are a LoRA of rank k, exactly. */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { type Adapter, assertFits } from "../adapter/adapter.ts";
+import { assertExportable, peftConfig, peftTensors } from "../adapter/peft.ts";
+import { type Base, openBase } from "../base/base.ts";
+import { mergeBasis } from "../base/merged-weights.ts";
+import type { ConfigOf } from "../config.ts";
+import { AppError } from "../errors.ts";
+import { writeSafetensors } from "../formats/safetensors-writer.ts";
+import { peftNames } from "../model/peft-names.ts";
+import type { HostTensor } from "../tensor/host-tensor.ts";
+import { readAdapter } from "./read-adapter.ts";
+import { PLAIN_BUILD, resolveBase } from "./resolve-base.ts";
+
+/** @returns the exit code. @throws {AppError} */
+export async function exportPeft(config: ConfigOf<"export">): Promise<number> {
+  const [path = ""] = config.positionals; // the table asks for one
+  const { adapter, generation } = await readAdapter(path);
+  assertExportable(adapter);
+  const out = resolve(config.out);
+  if (existsSync(out) && (await readdir(out)).length > 0)
+    throw new AppError("usage", `--out ${config.out} exists and is not empty. Name another directory.`);
+  await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
+  assertFits(adapter, base.signature);
+  await writePeftDirectory(base, adapter, out);
+  const { targets } = adapter;
+  process.stdout.write(
+    config.json
+      ? `${JSON.stringify({ out: config.out, baseId: adapter.baseId, generation, method: adapter.method, targets: targets.length })}\n`
+      : `${config.out}: ${adapter.method} on ${targets.length} layers as a PEFT LoRA\n`,
+  );
+  return 0;
+}
+
+/** The directory appears under its name only when it is complete. */
+async function writePeftDirectory(base: Base, adapter: Adapter, out: string): Promise<void> {
+  const names = peftNames(base.manifest.config);
+  const temporary = `${out}.exporting-${process.pid}`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true });
+  try {
+    const tensors = new Map<string, HostTensor>();
+    for (const target of adapter.targets)
+      for (const [name, tensor] of peftTensors(
+        adapter,
+        target,
+        adapter.method === "mo-sara" ? await mergeBasis(base, target.name) : null,
+        names,
+      ))
+        tensors.set(name, tensor);
+    const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+    const load = async (name: string): Promise<HostTensor> => tensors.get(name) as HostTensor; // asked for what it was told of
+    await writeSafetensors(join(temporary, "adapter_model.safetensors"), specs, load, { format: "pt" });
+    await writeFile(join(temporary, "adapter_config.json"), `${JSON.stringify(peftConfig(adapter, names), null, 2)}\n`);
+    await mkdir(dirname(out), { recursive: true });
+    await rm(out, { recursive: true, force: true }); // empty, as checked
+    await rename(temporary, out);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}

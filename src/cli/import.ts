@@ -1,0 +1,51 @@
+/** `mosara import`: a PEFT LoRA directory as a `.mosara` file. */
+import { mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, parse, resolve } from "node:path";
+import { DEFAULT_MAX_ADAPTER_BYTES, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
+import { numParams } from "../adapter/adapter.ts";
+import { openBase } from "../base/base.ts";
+import type { ConfigOf } from "../config.ts";
+import { AppError } from "../errors.ts";
+import { readPeftFiles } from "../store/directory-files.ts";
+import { peftConverter } from "./peft-converter.ts";
+import { PLAIN_BUILD, resolveBase } from "./resolve-base.ts";
+
+/** @returns the exit code. @throws {AppError} */
+export async function importPeft(config: ConfigOf<"import">): Promise<number> {
+  const [path = ""] = config.positionals; // the table asks for one
+  const dir = await realpath(path).catch(() => undefined);
+  if (dir === undefined) throw new AppError("usage", `There is no ${path}. Name a PEFT adapter's directory.`);
+  const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // before a checkpoint is built in vain
+  await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
+  const bytes = peftConverter(base)(files);
+  await writeWhole(resolve(config.out), bytes);
+  const adapter = decodeAdapter(bytes);
+  const result = {
+    out: config.out,
+    baseId: adapter.baseId,
+    generation: generationOf(bytes),
+    method: adapter.method,
+    targets: adapter.targets.length,
+    numParams: numParams(adapter),
+    bytes: bytes.byteLength,
+  };
+  process.stdout.write(
+    config.json
+      ? `${JSON.stringify(result)}\n`
+      : `${config.out}: LoRA on ${result.targets} layers, ${result.numParams} numbers, ${result.bytes} bytes\n`,
+  );
+  return 0;
+}
+
+/** Under its name only when it is complete. */
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    await writeFile(temporary, bytes);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
