@@ -1,15 +1,19 @@
 /** The data of `mosara train`: files → encoded examples of bounded length, with everything reported that was left out or cut. */
 import { createHash } from "node:crypto";
-import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
+import { type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { AppError } from "../errors.ts";
-import { type TrainExample } from "../train/batches.ts";
+import type { TrainExample } from "../train/batches.ts";
 import { type FittedExamples, type OverlongPolicy, fitLength } from "../train/fit-length.ts";
+import { corpusWindows, isCorpus } from "./train-corpus.ts";
 
-/** Examples as read, before a model is there to encode them for. */
+/** Data before a model is there to encode it for: examples that were read and checked, or files of running text. */
 export interface ReadData {
   readonly training: readonly Example[];
   readonly evaluation: readonly Example[];
+  /** Instead of examples; null: there are examples. */
+  readonly trainingCorpus: readonly string[] | null;
+  readonly evaluationCorpus: readonly string[] | null;
 }
 
 /** Examples of one use, encoded. */
@@ -21,11 +25,23 @@ export interface ExampleSet {
   readonly sha256: string;
 }
 
-/** @throws {AppError} usage, data_invalid naming file, line and reason */
-export async function readData(training: readonly string[], evaluation: readonly string[]): Promise<ReadData> {
+/**
+ * @param takesCorpus whether running text is wanted as well (`full`)
+ * @throws {AppError} usage, data_invalid naming file, line and reason
+ */
+export async function readData(
+  training: readonly string[],
+  evaluation: readonly string[],
+  takesCorpus = false,
+): Promise<ReadData> {
+  const corpusOf = async (files: readonly string[]) => (takesCorpus && (await isCorpus(files)) ? files : null);
+  const trainingCorpus = await corpusOf(training);
+  const evaluationCorpus = await corpusOf(evaluation);
   return {
-    training: await readExamples(training),
-    evaluation: evaluation.length === 0 ? [] : await readExamples(evaluation),
+    training: trainingCorpus ? [] : await readExamples(training),
+    evaluation: evaluationCorpus || evaluation.length === 0 ? [] : await readExamples(evaluation),
+    trainingCorpus,
+    evaluationCorpus,
   };
 }
 
@@ -47,9 +63,13 @@ export async function encodeData(
   options: EncodeOptions,
 ): Promise<{ readonly training: ExampleSet; readonly evaluation: ExampleSet | null }> {
   const encoder = await loadExampleEncoder(dir);
-  const training = encodeSet("training", data.training, encoder, options);
-  const evaluation = data.evaluation.length === 0 ? null : encodeSet("evaluation", data.evaluation, encoder, options);
-  return { training, evaluation };
+  const encodeAs = (use: string, examples: readonly Example[], corpus: readonly string[] | null) =>
+    corpus ? encodeCorpus(use, corpus, encoder, options) : encodeSet(use, examples, encoder, options);
+  const hasEvaluation = data.evaluation.length > 0 || data.evaluationCorpus !== null;
+  return {
+    training: await encodeAs("training", data.training, data.trainingCorpus),
+    evaluation: hasEvaluation ? await encodeAs("evaluation", data.evaluation, data.evaluationCorpus) : null,
+  };
 }
 
 function encodeSet(
@@ -67,23 +87,46 @@ function encodeSet(
       "data_invalid",
       `Of ${encoded.length} ${use} examples none is left to predict within ${maxLength} tokens. Raise --max-length, or give shorter ones.`,
     );
+  return exampleSet(fitted.examples);
+}
+
+async function encodeCorpus(
+  use: string,
+  files: readonly string[],
+  encoder: ExampleEncoder,
+  { vocabSize, maxLength }: EncodeOptions,
+): Promise<ExampleSet> {
+  const examples = await corpusWindows(files, encoder, maxLength);
+  if (examples.length === 0)
+    throw new AppError("data_invalid", `There is no ${use} text in ${files.join(", ")}. Name files that hold some.`);
+  for (const { ids } of examples) assertInVocabulary({ ids, file: files.join(", "), line: null }, vocabSize);
+  return exampleSet(examples);
+}
+
+function exampleSet(examples: readonly TrainExample[]): ExampleSet {
   const hash = createHash("sha256");
   let numTokens = 0;
   let numLossTokens = 0;
-  for (const { ids, lossMask, numLossTokens: count } of fitted.examples) {
+  for (const { ids, lossMask, numLossTokens: count } of examples) {
     numTokens += ids.length;
     numLossTokens += count;
     hash.update(Uint32Array.of(ids.length)).update(ids).update(lossMask);
   }
-  return { examples: fitted.examples, numTokens, numLossTokens, sha256: hash.digest("hex") };
+  return { examples, numTokens, numLossTokens, sha256: hash.digest("hex") };
 }
 
-function assertInVocabulary({ ids, file, line }: EncodedExample, vocabSize: number): void {
+interface Encoded {
+  readonly ids: Int32Array;
+  readonly file: string;
+  readonly line: number | null;
+}
+
+function assertInVocabulary({ ids, file, line }: Encoded, vocabSize: number): void {
   const unknown = ids.find((id) => id >= vocabSize);
   if (unknown !== undefined)
     throw new AppError(
       "checkpoint_invalid",
-      `The tokenizer gives token ${unknown} for ${file}, line ${line}; the model has ${vocabSize}. Use the tokenizer that belongs to the model.`,
+      `The tokenizer gives token ${unknown} for ${file}${line === null ? "" : `, line ${line}`}; the model has ${vocabSize}. Use the tokenizer that belongs to the model.`,
     );
 }
 

@@ -156,6 +156,20 @@ it("trains the whole model into a checkpoint that opens", async () => {
   expect(again.stderr).toMatch(/is not empty/);
 });
 
+it("trains the whole model on running text, held-out text included", async () => {
+  const out = join(dir, "corpus");
+  const text = write(
+    "corpus.txt",
+    Array.from({ length: 300 }, (_, i) => `Line ${i % 7} of a song.`),
+  );
+  const heldText = write("held-text.jsonl", [JSON.stringify({ text: "Line 3 of a song.\nLine 4 of a song." })]);
+  const flags = ["--method", "full", "--max-length", "32", "--steps", "12", "--batch-size", "4"];
+  const { code, stdout, stderr } = await run(["--data", text, "--eval", heldText, ...flags, "--out", out, "--json"]);
+  expect(code, stderr).toBe(0);
+  const { evalLoss, evalLossBase } = JSON.parse(stdout) as { evalLoss: number; evalLossBase: number };
+  expect(evalLoss).toBeLessThan(0.9 * evalLossBase);
+});
+
 describe("refused before the first step:", () => {
   const out = join(dir, "refused.mosara");
   const bad = (name: string, lines: readonly string[]): string[] => ["--data", write(name, lines), "--out", out];
