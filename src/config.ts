@@ -338,6 +338,12 @@ const TRAIN = {
   },
   saveEvery: { value: "<n>", help: "Steps between checkpoints to go on from.", schema: integer(1).default(100) },
   resume: { help: "Go on from the checkpoint beside --out; from the start where there is none.", schema: toggle },
+  report: {
+    value: "<file.html>",
+    help: "Writes one HTML file to look at: curves, layers, samples before and after, and the command.",
+    defaultText: "none",
+    schema: optional(text),
+  },
   threads: {
     value: "<n>",
     help: "Threads of the training process.",

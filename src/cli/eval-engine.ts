@@ -28,10 +28,14 @@ export interface EvalEngine {
 }
 
 type AdapterFile = Awaited<ReturnType<typeof readAdapter>>;
+type EngineFlags = Pick<
+  ConfigOf<"eval">,
+  "adapter" | "placement" | "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes"
+>;
 
 /** Starts the engine and waits for it. `cleanup` stops it and removes its store. @throws {AppError} */
 export async function startEvalEngine(
-  config: ConfigOf<"eval">,
+  config: EngineFlags,
   baseDir: string,
   adapter: AdapterFile | null,
   cleanup: Cleanup,
@@ -72,7 +76,7 @@ export async function startEvalEngine(
   };
 }
 
-function engineOptions(config: ConfigOf<"eval">, baseDir: string, storeDir: string): EngineOptions {
+function engineOptions(config: EngineFlags, baseDir: string, storeDir: string): EngineOptions {
   return {
     baseDir,
     storeDir,

@@ -30,6 +30,7 @@ import { readData } from "./train-data.ts";
 import { type TrainConfig, methodFlags } from "./train-flags.ts";
 import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train-output.ts";
 import { TrainProgress } from "./train-progress.ts";
+import { assertReportWritable, writeReport } from "./train-report.ts";
 import { summary, writeResult } from "./train-result.ts";
 import { type Run, prepareRun } from "./train-run.ts";
 
@@ -40,12 +41,14 @@ export async function train(config: TrainConfig): Promise<number> {
   const paths = outputPaths(config.out);
   const saved = config.resume ? await readCheckpoint(paths.checkpoint) : null;
   await assertWritable(paths, flags.method === "full", saved !== null);
+  if (config.report !== null) await assertReportWritable(config.report);
   const data = await readData(config.data, config.eval);
   await using base = await openTrainingBase(config);
   const run = await prepareRun(base, config, flags, data, notice);
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
   await using model = await openModel(base, config, run);
   const trainer = await makeTrainer(base, config, run, model);
+  const initial = config.report === null ? null : model.parameters.values.slice();
   const surroundings = surroundingsOf(config);
   if (saved) goOn(trainer, saved, surroundings);
   else {
@@ -61,6 +64,8 @@ export async function train(config: TrainConfig): Promise<number> {
   const written = await writeResult(base, trainer, run, paths);
   const result = { ...written, seconds: (performance.now() - start) / 1000 };
   warnIfWorse(result);
+  if (config.report !== null && initial !== null)
+    await writeReport(config.report, { config, base, run, data, trainer, initial, result, paths }, notice);
   process.stdout.write(config.json ? `${JSON.stringify(result)}\n` : summary(result));
   return 0;
 }

@@ -8,7 +8,6 @@ import { builtBase } from "../helpers/bases.ts";
 import { modelCases, readJson } from "../helpers/fixtures.ts";
 import { logprobsOf, openTestRunner } from "../helpers/runner.ts";
 
-
 interface Expected {
   readonly greedy: readonly { readonly prompt_ids: number[]; readonly greedy_ids: number[] }[];
 }

@@ -1,0 +1,142 @@
+/**
+ * What all charts share, as inline SVG: axes, ticks, grid, legend and the element around them, with a title and a description
+ * for those who do not see it. Knows nothing of training; colours are CSS variables of the page (style.ts). Lengths are units
+ * of the view box, about pixels on a wide screen.
+ */
+import { type Markup, markup } from "./markup.ts";
+import { fixed, significant } from "./numbers.ts";
+import type { Scale } from "./scale.ts";
+
+/** Of the view box. */
+export const WIDTH = 480;
+const PLOT_HEIGHT = 190;
+/** Margin. */
+export const RIGHT = 14;
+const LINE = 20;
+/** Mean width of a character at the charts' font size, in a wide font. */
+export const CHARACTER = 7.7;
+/** Colours in style.ts. */
+export const NUM_COLOURS = 7;
+
+/** Classes of a series' colour; the second time around the palette shapes are hollow. */
+export function colourClass(colour: number): string {
+  return `s${colour % NUM_COLOURS}${colour < NUM_COLOURS ? "" : " again"}`;
+}
+
+/** What every chart has. */
+export interface ChartText {
+  /** Unique in the page; letters, digits and hyphens. */
+  readonly id: string;
+  readonly title: string;
+  /** What is to be seen, in a sentence, for those who do not see it. */
+  readonly description: string;
+  readonly xLabel: string;
+  readonly yLabel: string;
+}
+
+/** Where lines, bars and the axes around them lie. */
+export interface Frame {
+  readonly left: number;
+  readonly top: number;
+  readonly height: number;
+  readonly x: (share: number) => number;
+  readonly y: (share: number) => number;
+}
+
+/** A row of a legend. */
+export interface Entry {
+  readonly label: string;
+  /** Drawn from 0 to 22 to the right, −9 to 1 down. */
+  readonly sample: Markup;
+}
+
+/** In rows above the chart. */
+export function placeLegend(entries: readonly Entry[]): { readonly items: readonly Markup[]; readonly height: number } {
+  let [x, row] = [2, 0];
+  const items = entries.map(({ label, sample }) => {
+    const width = 28 + label.length * CHARACTER + 16;
+    if (x > 2 && x + width > WIDTH) [x, row] = [2, row + 1];
+    const item = markup`<g transform="translate(${at(x)} ${LINE * row + 14})">${sample}<text x="28">${label}</text></g>`;
+    x += width;
+    return item;
+  });
+  return { items, height: entries.length === 0 ? 0 : LINE * (row + 1) + 6 };
+}
+
+/** Room for the ticks at the left and the legend above. */
+export function frameOf(yScale: Scale, legendHeight: number): Frame {
+  const left = Math.max(30, most(yScale.ticks.map((tick) => tickLabel(tick, yScale).length)) * CHARACTER + 12);
+  const top = legendHeight + LINE + 10; // the y axis' name stands above it
+  return {
+    left,
+    top,
+    height: top + PLOT_HEIGHT + 44,
+    x: (share) => left + share * (WIDTH - RIGHT - left),
+    y: (share) => top + (1 - share) * PLOT_HEIGHT,
+  };
+}
+
+/** Grid lines with their values, and the axis' name above. */
+export function yAxis({ yLabel }: ChartText, { left, top, y }: Frame, scale: Scale): readonly Markup[] {
+  const ticks = scale.ticks.map((tick) => {
+    const place = y(scale.at(tick));
+    return markup`<path class="grid" d="M${at(left)} ${at(place)}H${WIDTH - RIGHT}"/><text class="tick" x="${at(left - 7)}" y="${at(place + 4)}" text-anchor="end">${tickLabel(tick, scale)}</text>`;
+  });
+  return [
+    markup`<text class="axis" x="2" y="${top - 13}">${yLabel}${scale.isLog ? ", log scale" : ""}</text>`,
+    ...ticks,
+  ];
+}
+
+/** The line below with its ticks, and the axis' name. @param ticks `at` from 0 to 1 */
+export function xAxis(
+  { xLabel }: ChartText,
+  { left, top, x }: Frame,
+  ticks: readonly { readonly at: number; readonly label: string }[],
+): readonly Markup[] {
+  const bottom = top + PLOT_HEIGHT;
+  return [
+    markup`<path class="frame" d="M${at(left)} ${bottom}H${WIDTH - RIGHT}"/>`,
+    ...ticks.map(
+      (tick) =>
+        markup`<text class="tick" x="${at(x(tick.at))}" y="${bottom + 17}" text-anchor="middle">${tick.label}</text>`,
+    ),
+    markup`<text class="axis" x="${WIDTH - RIGHT}" y="${bottom + 36}" text-anchor="end">${xLabel}</text>`,
+  ];
+}
+
+/** As many places as the steps between the ticks need. */
+export function tickLabel(tick: number, { isLog, ticks }: Scale): string {
+  if (isLog || ticks.length < 2) return significant(tick);
+  const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0));
+  if (step < 1e-4 || step >= 1e6) return significant(tick);
+  return fixed(tick, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+}
+
+/** The element around a chart. @param height of the view box */
+export function svg(
+  { id, title, description }: Pick<ChartText, "id" | "title" | "description">,
+  { height }: { readonly height: number },
+  parts: readonly Markup[],
+): Markup {
+  return markup`<svg class="chart" role="img" aria-labelledby="${id}-title ${id}-text" viewBox="0 0 ${WIDTH} ${at(height)}">
+<title id="${id}-title">${title}</title><desc id="${id}-text">${description}</desc>
+${parts}
+</svg>`;
+}
+
+/** A chart without anything that can be drawn. */
+export function emptyChart(chart: ChartText): Markup {
+  return svg(chart, { height: 60 }, [markup`<text class="axis" x="2" y="34">nothing to show</text>`]);
+}
+
+/** A coordinate with one place: finer than any screen. */
+export function at(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
+
+// Lists are too long to be spread into Math.min.
+/** The least of them; Infinity of none. */
+export const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
+/** The greatest of them; −Infinity of none. */
+export const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);
