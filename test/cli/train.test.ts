@@ -144,6 +144,23 @@ it.each(Object.keys(METHODS))(
   },
 );
 
+it("trains sara on layers that the base has no basis for, and mo-sara with fewer directions than it keeps", async () => {
+  const ranks = async (name: string, flags: readonly string[]): Promise<Map<string, number>> => {
+    const out = join(dir, name);
+    const { code, stderr } = await run(["--data", data, "--steps", "2", ...flags, "--out", out]);
+    expect(code, stderr).toBe(0);
+    return new Map(decodeAdapter(readFileSync(out)).targets.map((target) => [target.name, target.k]));
+  };
+  const everywhere = await ranks("everywhere", ["--method", "sara", "--targets", "all-linear"]);
+  const usual = await ranks("usual", []);
+  const fewer = await ranks("fewer", ["--threshold", "0.05"]);
+  expect(everywhere.size).toBe(14);
+  for (const [name, k] of usual) {
+    expect(everywhere.get(name)).toBe(k);
+    expect(fewer.get(name)).toBeLessThan(k);
+  }
+});
+
 it("trains the whole model into a checkpoint that opens", async () => {
   const out = join(dir, "full");
   const { code, stdout, stderr } = await run([...COMMON, "--method", "full", "--out", out, "--json"]);
@@ -242,4 +259,7 @@ it("goes on only with what it began with, puts an unfinished run aside, and says
   expect(anew.code).toBe(0);
   expect(anew.stderr).toMatch(/beginning anew; the checkpoint of step \d+/);
   expect(existsSync(`${out}.checkpoint.previous`)).toBe(true);
+  const elsewhere = await run([...COMMON, "--out", out, "--resume", "--threads", "2"]);
+  expect(elsewhere.code).toBe(0);
+  expect(elsewhere.stderr).toMatch(/began with threads 1, goes on with 2/);
 });
