@@ -60,7 +60,7 @@ figcaption { font-weight: 600; font-size: .95rem; margin-bottom: 4px; }
 .nothing { color: var(--quiet); font-style: italic; margin: 0; }
 details { margin-top: 22px; }
 summary { cursor: pointer; color: var(--accent); }
-.wide { overflow-x: auto; margin-top: 10px; }
+.wide { overflow-x: auto; margin-top: 10px; white-space: nowrap; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 4px 14px 4px 0; border-bottom: 1px solid var(--rule); vertical-align: top; font-weight: normal; }
 thead th, .facts th { color: var(--quiet); }
