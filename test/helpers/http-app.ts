@@ -19,6 +19,7 @@ import { createMetrics, type Metrics } from "../../src/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { madeUpAdapter } from "./adapters.ts";
+import { converterFor } from "./peft.ts";
 import {
   type ArithmeticEngine,
   type ArithmeticEngineOptions,
@@ -104,7 +105,10 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   const directory =
     options.adaptersDir === undefined
       ? null
-      : await openAdapterDirectory(options.adaptersDir, store, { onEvent: () => {} });
+      : await openAdapterDirectory(options.adaptersDir, store, {
+          onEvent: () => {},
+          convertPeft: converterFor(madeUpAdapter({ method: "lora" })),
+        });
   const context: AppContext = {
     version: "1.2.3",
     base: {

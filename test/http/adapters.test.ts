@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { madeUpAdapter } from "../helpers/adapters.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
 
 let test: TestApp;
@@ -312,6 +313,20 @@ describe("vLLM's routes", () => {
     const unload = await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme"}' });
     expect([unload.status, unload.body]).toEqual([200, "Success: LoRA adapter 'acme' removed successfully."]);
     expect((await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme"}' })).status).toBe(404);
+  });
+
+  it("load PEFT directories, and say what is wrong with one", async () => {
+    await writePeftDirectory(join(dir, "adapters", "peft"), madeUpAdapter({ method: "lora" }));
+    expect((await load({ lora_name: "mine", lora_path: "peft" })).status).toBe(200);
+    expect((await get("/v1/adapters/mine")).json).toMatchObject({
+      method: "lora",
+      compatible: true,
+      bytes: expect.any(Number),
+    });
+    writeFileSync(join(dir, "adapters", "peft", "adapter_config.json"), '{"peft_type":"LOHA"}');
+    const answer = await load({ lora_name: "other", lora_path: "peft" });
+    expect([answer.status, answer.json.error.code]).toEqual([400, "adapter_invalid"]);
+    expect(answer.json.error.message).toContain("LOHA");
   });
 
   it("never read beyond the --adapters directory", async () => {

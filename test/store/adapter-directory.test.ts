@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { decodeAdapter, encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { AppError } from "../../src/errors.ts";
 import {
   type AdapterDirectory,
@@ -14,6 +14,7 @@ import {
 } from "../../src/store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { madeUpAdapter } from "../helpers/adapters.ts";
+import { converterFor, writePeftDirectory } from "../helpers/peft.ts";
 
 const file = (seed: number): Uint8Array => encodeAdapter(madeUpAdapter({ seed }));
 const generation = (seed: number): string => generationOf(file(seed));
@@ -280,5 +281,61 @@ describe("importFile", () => {
     ] as const)
       await expect(directory?.importFile(path, { name })).rejects.toMatchObject({ code: "invalid_request" });
     expect(store.count()).toBe(0);
+  });
+});
+
+describe("PEFT directories", () => {
+  const lora = (seed: number) => madeUpAdapter({ method: "lora", seed });
+  const convertPeft = converterFor(lora(1));
+  const numbersOf = (name: string) => {
+    const bytes = store.content(store.get(name)?.generation ?? "");
+    return bytes && decodeAdapter(bytes).targets[0]?.tensors;
+  };
+
+  it("are imported under their own names, once, beside files", async () => {
+    await writePeftDirectory(join(dir, "mine"), lora(1));
+    write("other.mosara", file(1));
+    mkdirSync(join(dir, "empty"));
+    await start({ convertPeft });
+    expect(told().sort()).toEqual(["created mine", "created other.mosara"]);
+    expect(numbersOf("mine")).toEqual(lora(1).targets[0]?.tensors);
+    await start({ convertPeft });
+    expect(events).toHaveLength(2);
+  });
+
+  it("are followed when a file in them changes, and when they go", async () => {
+    await writePeftDirectory(join(dir, "mine"), lora(1));
+    await start({ convertPeft, rescanMs: 50 });
+    await writePeftDirectory(join(dir, "mine"), lora(2));
+    await eventually(() => numbersOf("mine")).toEqual(lora(2).targets[0]?.tensors);
+    rmSync(join(dir, "mine"), { recursive: true });
+    await eventually(() => store.get("mine")).toBeUndefined();
+  });
+
+  it("that are not whole are told of and change nothing", async () => {
+    await writePeftDirectory(join(dir, "mine"), lora(1));
+    await start({ convertPeft, rescanMs: 50 });
+    rmSync(join(dir, "mine", "adapter_model.safetensors"));
+    await eventually(() => events.at(-1)?.error?.message).toMatch(/has no adapter_model.safetensors/);
+    writeFileSync(join(dir, "mine", "adapter_model.bin"), "x");
+    await eventually(() => events.at(-1)?.error?.message).toMatch(/pickle/);
+    expect(numbersOf("mine")).toEqual(lora(1).targets[0]?.tensors);
+  });
+
+  it("are imported by path, never from outside, never beyond the size", async () => {
+    await start({ convertPeft, maxBytes: 4000 });
+    mkdirSync(join(dir, "sub"));
+    await writePeftDirectory(join(dir, "sub", "deep"), lora(1));
+    await directory?.importFile("sub/deep", { name: "x" });
+    expect(numbersOf("x")).toEqual(lora(1).targets[0]?.tensors);
+    await writePeftDirectory(join(base, "secret"), lora(2));
+    mkdirSync(join(dir, "links"));
+    for (const name of ["adapter_config.json", "adapter_model.safetensors"])
+      symlinkSync(join(base, "secret", name), join(dir, "links", name));
+    symlinkSync(join(base, "secret"), join(dir, "link"));
+    for (const path of ["links", "link", "../secret", "sub"])
+      await expect(directory?.importFile(path, { name: "y" }), path).rejects.toMatchObject({ code: "invalid_request" });
+    writeFileSync(join(dir, "sub", "deep", "adapter_model.safetensors"), new Uint8Array(4001));
+    await expect(directory?.importFile("sub/deep", { name: "y" })).rejects.toMatchObject({ code: "adapter_too_large" });
   });
 });
