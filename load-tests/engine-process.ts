@@ -1,6 +1,7 @@
 /** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
 import { EngineClient } from "../src/engine/engine-client.ts";
-import { engineOptions, GREEDY } from "./engine-settings.ts";
+import { GREEDY } from "../src/engine/engine.ts";
+import { engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";
 
 export interface DirectEngine extends AsyncDisposable {

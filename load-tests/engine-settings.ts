@@ -1,19 +1,7 @@
 /** How the load tests open an engine: as `mosara serve` does by default, for 16 rows. */
 import { openAdapterStore } from "../src/store/adapter-store.ts";
-import type { EngineOptions, SamplingParams } from "../src/engine/protocol.ts";
+import type { EngineOptions } from "../src/engine/protocol.ts";
 import type { BenchOptions } from "./options.ts";
-
-export const GREEDY: SamplingParams = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
 
 /** @param storeDir of a store that exists, empty or not */
 export function engineOptions(baseDir: string, storeDir: string, { numThreads }: BenchOptions): EngineOptions {

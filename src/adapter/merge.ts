@@ -24,14 +24,9 @@ export interface DeltaFactors {
   readonly k: number;
 }
 
-/** Whether the adapter can be folded into the weights exactly. */
-export function canMerge(adapter: Adapter): boolean {
-  return adapter.heads === 1;
-}
-
 /** @throws {AppError} not_mergeable for n > 1 heads */
 export function assertMergeable(adapter: Adapter): void {
-  if (canMerge(adapter)) return;
+  if (adapter.heads === 1) return;
   throw new AppError(
     "not_mergeable",
     `The adapter has ${adapter.heads} heads: their gate depends on the token, so no fixed weights give the same answers. Serve it live, or merge it with --mean-gate, which is not exact.`,

@@ -122,7 +122,7 @@ export function storedBases(
 }
 
 /** What an adapter must match to fit a base. */
-export function signatureOf(manifest: Manifest): BaseSignature {
+function signatureOf(manifest: Manifest): BaseSignature {
   const linears = new Map<string, LinearSignature>(
     allLinears(manifest.config).map(({ name, dIn, dOut }) => [name, { name, dIn, dOut }]),
   );

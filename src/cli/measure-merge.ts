@@ -3,7 +3,7 @@
  * so these stand for the logits: equal distributions differ by nothing in either.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
-import type { SequenceRequest, SequenceStream } from "../engine/engine.ts";
+import { GREEDY, type SequenceRequest, type SequenceStream } from "../engine/engine.ts";
 import type { TokenLogprob } from "../engine/protocol.ts";
 
 type Submit = (request: SequenceRequest) => SequenceStream;
@@ -56,17 +56,7 @@ function scoringRequest(promptIds: Int32Array, generation: string): SequenceRequ
     tenant: "default",
     promptIds,
     adapter: { generation },
-    sampling: {
-      temperature: 0,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      logitBias: [],
-      seed: 0,
-    },
+    sampling: GREEDY,
     maxTokens: 0,
     minTokens: 0,
     stopIds: [],

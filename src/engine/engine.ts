@@ -1,11 +1,24 @@
 /**
- * The engine as the server sees it: submit a sequence, read its events, cancel it. Types only; `engine-client.ts` speaks to
+ * The engine as the server sees it: submit a sequence, read its events, cancel it. Types and one constant; `engine-client.ts` speaks to
  * one process, `supervisor.ts` keeps the live engine and the merged ones and restarts what dies.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import type { EngineLimits, FinishReason, SequenceSpec, StepStats, TokenLogprob } from "./protocol.ts";
 
 export type SequenceRequest = Omit<SequenceSpec, "id">;
+
+/** The likeliest token at every step, every processor off. */
+export const GREEDY: SequenceRequest["sampling"] = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  seed: 0,
+};
 
 /** What a running sequence yields. Exactly one `finished` ends it; a failure is thrown by the iterator as an AppError. */
 export type SequenceEvent =

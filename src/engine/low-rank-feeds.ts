@@ -11,7 +11,7 @@ type LinearGroup = AdapterLayout["lowRank"][number];
 type Feeds = Record<string, RuntimeTensor>;
 
 /** Ranks that matrices are padded to: few, so that shapes repeat. */
-export function rankBucket(rank: number): number {
+function rankBucket(rank: number): number {
   if (rank === 0) return 0;
   return rank > 64 ? Math.ceil(rank / 64) * 64 : Math.max(8, 2 ** Math.ceil(Math.log2(rank)));
 }

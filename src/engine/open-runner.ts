@@ -60,7 +60,7 @@ export function rowMultipleOf(manifest: Manifest): number {
  * Most tokens of a sequence: what was asked for, or the model's length as far as one row of it fits into the cache.
  * @throws {AppError} usage, insufficient_memory: what was asked for is never shortened in silence
  */
-export function modelLengthOf(
+function modelLengthOf(
   options: Pick<EngineOptions, "maxModelLen" | "kvCacheBytes">,
   maxPositions: number,
   maxRowLength: number,

@@ -1,6 +1,6 @@
 /** Texts and losses of prompts through the engine: greedy generation, and log-probabilities of given tokens. Knows no metric. */
 import type { EncodedExample } from "../data/encode.ts";
-import type { Engine, SequenceRequest } from "../engine/engine.ts";
+import { type Engine, GREEDY, type SequenceRequest } from "../engine/engine.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** What runs sequences, and with which adapter; null: the base itself. */
@@ -8,18 +8,6 @@ export interface Runner {
   readonly engine: Pick<Engine, "submit">;
   readonly adapter: SequenceRequest["adapter"];
 }
-
-const GREEDY: SequenceRequest["sampling"] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
 
 function request(promptIds: Int32Array, adapter: SequenceRequest["adapter"]): SequenceRequest {
   return {

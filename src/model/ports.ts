@@ -18,7 +18,7 @@ export interface Port {
 /** Token rows of a step, flattened. */
 export const ROWS = "B*T";
 /** Rows of an adapter port. */
-export const ADAPTER_ROWS = `1|${ROWS}`;
+const ADAPTER_ROWS = `1|${ROWS}`;
 
 /** Token ids of the step. */
 export const INPUT_IDS: Port = { name: "input_ids", dtype: "int64", shape: ["B", "T"] };

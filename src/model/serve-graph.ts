@@ -59,7 +59,7 @@ export interface ServeGraphOptions {
 }
 
 /** Name under which `formatOf` is asked for the vocabulary projection. */
-export const LM_HEAD_GROUP = "lm_head";
+const LM_HEAD_GROUP = "lm_head";
 
 export function buildServeGraph({ config, source, formatOf, bases, known }: ServeGraphOptions): Graph {
   const graph = new Graph("serve");

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
 import type { EngineEvent, SequenceSpec, StepStats } from "../../src/engine/protocol.ts";
 import { AppError } from "../../src/errors.ts";
-import { NEUTRAL, sequenceSpec } from "../helpers/sequences.ts";
+import { GREEDY } from "../../src/engine/engine.ts";
+import { sequenceSpec } from "../helpers/sequences.ts";
 import { BAD_PREFILL, BAD_ROW, BAD_STEP, TOY_VOCAB, toyGreedy, toyLogits, ToyRunner } from "../helpers/toy-runner.mjs";
 import type { ToyOptions } from "../helpers/toy-runner.mjs";
 
@@ -96,7 +97,7 @@ describe("generating", () => {
   });
 
   it("samples the same tokens for the same seed, alone and in a batch", async () => {
-    const sampling = { ...NEUTRAL, temperature: 1.5, topP: 0.9, repetitionPenalty: 1.2, seed: 5 };
+    const sampling = { ...GREEDY, temperature: 1.5, topP: 0.9, repetitionPenalty: 1.2, seed: 5 };
     const alone = new Bench();
     alone.add(sequenceSpec(1, [1, 2], { sampling, maxTokens: 12 }));
     await alone.untilEnded(1);
@@ -142,7 +143,7 @@ describe("generating", () => {
 
   it("reports log-probabilities of the raw distribution", async () => {
     const bench = new Bench();
-    const sampling = { ...NEUTRAL, logitBias: [[7, 50]] as const };
+    const sampling = { ...GREEDY, logitBias: [[7, 50]] as const };
     bench.add(sequenceSpec(1, [3], { sampling, numLogprobs: 2, maxTokens: 1 }));
     await bench.untilEnded(1);
     const logits = toyLogits([3], null);

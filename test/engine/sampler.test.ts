@@ -9,7 +9,7 @@ import {
   createSamplingState,
   recordToken,
 } from "../../src/engine/sampler.ts";
-import { NEUTRAL } from "../helpers/sequences.ts";
+import { GREEDY } from "../../src/engine/engine.ts";
 
 const V = 12;
 
@@ -64,7 +64,7 @@ const logitsRow = fc.array(
 const ids = fc.array(fc.integer({ min: 0, max: V - 1 }), { maxLength: 8 });
 
 function choose(logits: readonly number[], overrides: Partial<SamplingParams>, masked: readonly number[] = []): number {
-  const state = createSamplingState({ ...NEUTRAL, ...overrides }, new Int32Array());
+  const state = createSamplingState({ ...GREEDY, ...overrides }, new Int32Array());
   return chooseToken(Float32Array.from(logits), state, masked, createSamplerScratch(logits.length));
 }
 
@@ -91,7 +91,7 @@ describe("greedy choice", () => {
     });
     fc.assert(
       fc.property(logitsRow, penalties, ids, ids, ids, (logits, overrides, prompt, output, masked) => {
-        const params = { ...NEUTRAL, ...overrides };
+        const params = { ...GREEDY, ...overrides };
         const state = createSamplingState(params, Int32Array.from(prompt));
         for (const id of output) recordToken(state, id);
         const row = Float32Array.from(logits);
@@ -154,7 +154,7 @@ describe("drawing", () => {
 
   it.each(cases)("follows the reference distribution with %s", (_, overrides) => {
     const numDraws = 40_000;
-    const params = { ...NEUTRAL, ...overrides, seed: 11 };
+    const params = { ...GREEDY, ...overrides, seed: 11 };
     const expected = referenceDistribution(logits, params);
     const counts = histogram(logits, params, numDraws);
     const possible = expected.filter((p) => p > 0);
@@ -176,7 +176,7 @@ describe("drawing", () => {
     });
     fc.assert(
       fc.property(logitsRow, overrides, (row, some) => {
-        const params = { ...NEUTRAL, ...some };
+        const params = { ...GREEDY, ...some };
         const chosen = choose(row, params);
         // Cuts at the very edge may round either way.
         const loose = { ...params, topP: params.topP + 1e-9, minP: params.minP * (1 - 1e-9) };
@@ -195,7 +195,7 @@ describe("drawing", () => {
 
   it("gives the same tokens for the same seed, and others for another", () => {
     const draws = (seed: number): number[] => {
-      const state = createSamplingState({ ...NEUTRAL, temperature: 1, seed }, new Int32Array());
+      const state = createSamplingState({ ...GREEDY, temperature: 1, seed }, new Int32Array());
       const scratch = createSamplerScratch(logits.length);
       return Array.from({ length: 50 }, () => chooseToken(Float32Array.from(logits), state, [], scratch));
     };
@@ -204,7 +204,7 @@ describe("drawing", () => {
   });
 
   it("keeps streams apart: what a neighbour draws in between changes nothing", () => {
-    const params = { ...NEUTRAL, temperature: 1, topP: 0.9, seed: 3 };
+    const params = { ...GREEDY, temperature: 1, topP: 0.9, seed: 3 };
     const scratch = createSamplerScratch(logits.length);
     const alone = createSamplingState(params, new Int32Array());
     const beside = createSamplingState(params, new Int32Array());

@@ -101,7 +101,7 @@ export async function openTestRunner(baseDir: string): Promise<TestRunner> {
 }
 
 /** Index of the greatest value, the first of equals. */
-export function argmax(values: Float32Array): number {
+function argmax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if ((values[i] ?? 0) > (values[best] ?? 0)) best = i;
   return best;

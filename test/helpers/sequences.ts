@@ -1,19 +1,6 @@
 /** Sequence requests for tests of the engine, with everything neutral that a test does not name. */
-import type { SequenceRequest } from "../../src/engine/engine.ts";
-import type { SamplingParams, SequenceSpec } from "../../src/engine/protocol.ts";
-
-/** Greedy, with every processor off. */
-export const NEUTRAL: SamplingParams = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
+import { GREEDY, type SequenceRequest } from "../../src/engine/engine.ts";
+import type { SequenceSpec } from "../../src/engine/protocol.ts";
 
 /** A greedy request for a few tokens of the base. */
 export function sequenceRequest(
@@ -24,7 +11,7 @@ export function sequenceRequest(
     tenant: "default",
     promptIds: Int32Array.from(promptIds),
     adapter: null,
-    sampling: NEUTRAL,
+    sampling: GREEDY,
     maxTokens: 4,
     minTokens: 0,
     stopIds: [],

@@ -43,7 +43,57 @@ const build = (
 
 describe("the serving graph", () => {
   it("of a bare base has attention and MLP, and no adapter part", () => {
-    expect(printGraph(build([]))).toMatchInlineSnapshot();
+    expect(printGraph(build([]))).toMatchInlineSnapshot(`
+      "graph serve
+        input input_ids: int64[B,T]
+        input logit_rows: int64[N]
+        input seqlens_k: int32[B]
+        input total_sequence_length: int32[]
+        input past_key_values.0.key: float32[B,1,S,16]
+        input past_key_values.0.value: float32[B,1,S,16]
+        weight rotary.0.cos: float32[32,8]
+        weight rotary.0.sin: float32[32,8]
+        weight model.embed_tokens.weight: float32[12,16]
+        weight const_7: int64[1] = [-1]
+        weight model.layers.0.input_layernorm.weight: float32[16]
+        weight model.layers.0.self_attn.q_proj.weight: float32[32,16]
+        weight model.layers.0.self_attn.k_proj.weight: float32[16,16]
+        weight model.layers.0.self_attn.v_proj.weight: float32[16,16]
+        weight const_20: int64[1] = [64]
+        weight const_28: int64[2] = [-1,32]
+        weight model.layers.0.self_attn.o_proj.weight: float32[16,32]
+        weight model.layers.0.post_attention_layernorm.weight: float32[16]
+        weight model.layers.0.mlp.gate_proj.weight: float32[24,16]
+        weight model.layers.0.mlp.up_proj.weight: float32[24,16]
+        weight const_39: int64[2] = [24,24]
+        weight model.layers.0.mlp.down_proj.weight: float32[16,24]
+        weight model.norm.weight: float32[16]
+        weight lm_head.weight: float32[12,16]
+        reshape_8: int64[B*T] = Reshape(input_ids, const_7)
+        gather_9: float32[B*T,16] = Gather(model.embed_tokens.weight, reshape_8) {axis=0}
+        simplifiedlayernormalization_11: float32[B*T,16] = SimplifiedLayerNormalization(gather_9, model.layers.0.input_layernorm.weight) {axis=-1 epsilon=0.000001 stash_type=1}
+        concat_15: float32[64,16] = Concat(model.layers.0.self_attn.q_proj.weight, model.layers.0.self_attn.k_proj.weight, model.layers.0.self_attn.v_proj.weight) {axis=0}
+        gemm_16: float32[B*T,64] = Gemm(simplifiedlayernormalization_11, concat_15) {transB=1}
+        shape_19: int64[2] = Shape(input_ids)
+        concat_21: int64[3] = Concat(shape_19, const_20) {axis=0}
+        reshape_22: float32[B,T,64] = Reshape(gemm_16, concat_21)
+        groupqueryattention_23: float32[B,T,32], present.0.key: float32[B,1,S,16], present.0.value: float32[B,1,S,16] = GroupQueryAttention(reshape_22, _, _, past_key_values.0.key, past_key_values.0.value, seqlens_k, total_sequence_length, rotary.0.cos, rotary.0.sin) {num_heads=2 kv_num_heads=1 scale=0.25 local_window_size=-1 softcap=0 do_rotary=1}
+        reshape_29: float32[B*T,32] = Reshape(groupqueryattention_23, const_28)
+        gemm_31: float32[B*T,16] = Gemm(reshape_29, model.layers.0.self_attn.o_proj.weight) {transB=1}
+        add_32: float32[B*T,16] = Add(gather_9, gemm_31)
+        simplifiedlayernormalization_34: float32[B*T,16] = SimplifiedLayerNormalization(add_32, model.layers.0.post_attention_layernorm.weight) {axis=-1 epsilon=0.000001 stash_type=1}
+        concat_37: float32[48,16] = Concat(model.layers.0.mlp.gate_proj.weight, model.layers.0.mlp.up_proj.weight) {axis=0}
+        gemm_38: float32[B*T,48] = Gemm(simplifiedlayernormalization_34, concat_37) {transB=1}
+        split_40: float32[B*T,24], split_41: float32[B*T,24] = Split(gemm_38, const_39) {axis=1}
+        quickgelu_42: float32[B*T,24] = QuickGelu(split_40) {alpha=1}
+        mul_43: float32[B*T,24] = Mul(quickgelu_42, split_41)
+        gemm_45: float32[B*T,16] = Gemm(mul_43, model.layers.0.mlp.down_proj.weight) {transB=1}
+        add_46: float32[B*T,16] = Add(add_32, gemm_45)
+        gather_47: float32[N,16] = Gather(add_46, logit_rows) {axis=0}
+        simplifiedlayernormalization_49: float32[N,16] = SimplifiedLayerNormalization(gather_47, model.norm.weight) {axis=-1 epsilon=0.000001 stash_type=1}
+        logits: float32[N,12] = Gemm(simplifiedlayernormalization_49, lm_head.weight) {transB=1}
+        return present.0.key, present.0.value, logits"
+    `);
   });
 
   it("of a quantised base has one product a group, and casts for what is stored in halves", () => {

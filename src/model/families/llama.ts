@@ -6,7 +6,7 @@ import { readRope } from "../rope-config.ts";
 // Far beyond any model: lists of this length are made before the tensors are looked at.
 const MAX_LAYERS = 4096;
 
-export const LLAMA_MODULES: LinearModules = {
+const LLAMA_MODULES: LinearModules = {
   qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
   output: "self_attn.o_proj",
   mlpIn: ["mlp.gate_proj", "mlp.up_proj"],
