@@ -241,7 +241,7 @@ const TRAIN = {
   model: { value: "<dir>", help: "Base directory, or a checkpoint, which is built once into the cache.", schema: text },
   data: {
     value: "<file.jsonl>",
-    help: "Training examples, one JSON object a line. Several files may follow, or the flag be repeated.",
+    help: "Training examples, one JSON object a line. Several files may follow, or the flag be repeated. full also takes running text: plain text files, and lines with a text.",
     isRepeatable: true,
     schema: z.array(text).min(1, "must name a file"),
   },

@@ -32,7 +32,7 @@ export interface ExampleSet {
 export async function readData(
   training: readonly string[],
   evaluation: readonly string[],
-  takesCorpus = false,
+  takesCorpus: boolean,
 ): Promise<ReadData> {
   const corpusOf = async (files: readonly string[]) => (takesCorpus && (await isCorpus(files)) ? files : null);
   const trainingCorpus = await corpusOf(training);

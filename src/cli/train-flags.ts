@@ -16,7 +16,7 @@ export interface MethodFlags {
   readonly learningRate: number;
 }
 
-/** Measured on a small base, except full: docs/log.md. */
+/** Measured on small bases: docs/log.md. */
 const LEARNING_RATES = { "mo-sara": 0.1, sara: 0.03, lora: 0.01, full: 0.001 } as const;
 const DEFAULT_RANK = 8;
 export const DEFAULT_EPOCHS = 3;

@@ -42,7 +42,7 @@ export async function train(config: TrainConfig): Promise<number> {
   const saved = config.resume ? await readCheckpoint(paths.checkpoint) : null;
   await assertWritable(paths, flags.method === "full", saved !== null);
   if (config.report !== null) await assertReportWritable(config.report);
-  const data = await readData(config.data, config.eval);
+  const data = await readData(config.data, config.eval, flags.method === "full");
   await using base = await openTrainingBase(config);
   const run = await prepareRun(base, config, flags, data, notice);
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
