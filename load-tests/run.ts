@@ -9,9 +9,10 @@ import type { Scenario } from "./scenario.ts";
 import { buildScenario } from "./scenarios/build.ts";
 import { engineScenario } from "./scenarios/engine.ts";
 import { httpScenario } from "./scenarios/http.ts";
+import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./work-folder.ts";
 
-const SCENARIOS: readonly Scenario[] = [buildScenario, engineScenario, httpScenario];
+const SCENARIOS: readonly Scenario[] = [buildScenario, engineScenario, httpScenario, trainScenario];
 
 function help(): string {
   const scenarios = SCENARIOS.map(({ name, summary }) => `  ${name.padEnd(22)}${summary}`);

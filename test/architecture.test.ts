@@ -32,7 +32,7 @@ const TABLE: ImportTable = {
   cli: ["*"],
   "main.ts": ["*"],
   scripts: ["*", "-http"],
-  "load-tests": ["engine", "base", "model", "store", "adapter", "formats", "tensor"],
+  "load-tests": ["engine", "train", "base", "model", "store", "adapter", "formats", "tensor"],
 };
 
 function sourcesOf(...folders: string[]): Map<string, string> {

@@ -4,14 +4,17 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
+import { hasPython } from "../helpers/python.ts";
 
 const RUN = fileURLToPath(new URL("../../dist/load-tests/run.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "mosara-bench-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const bench = (...args: string[]) =>
-  spawnSync(process.execPath, [RUN, ...args], { encoding: "utf8", timeout: 110_000 });
+const bench = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  spawnSync(process.execPath, [RUN, ...args], { encoding: "utf8", timeout: 110_000, env: { ...process.env, ...env } });
+const readFigures = (path: string) =>
+  (JSON.parse(readFileSync(path, "utf8")) as Written).results.flatMap((result) => result.figures);
 
 interface Written {
   readonly commit: string;
@@ -23,11 +26,14 @@ interface Written {
 
 it("prints every scenario's figures as a table and writes them to a file", { timeout: 120_000 }, () => {
   const out = join(folder, "out.json");
-  const { status, stdout, stderr } = bench("--smoke", "--weights", "int8", "--work", folder, "--out", out);
+  const { status, stdout, stderr } = bench(["--smoke", "--weights", "int8", "--work", folder, "--out", out], {
+    MOSARA_PYTHON: join(folder, "no-python"),
+  });
   expect(status, stderr).toBe(0);
+  expect(stderr).toContain("no comparison");
   const written = JSON.parse(readFileSync(out, "utf8")) as Written;
-  expect(written.results.map(({ scenario }) => scenario)).toEqual(["build", "engine", "http"]);
-  const figures = written.results.flatMap((result) => result.figures);
+  expect(written.results.map(({ scenario }) => scenario)).toEqual(["build", "engine", "http", "train"]);
+  const figures = readFigures(out);
   for (const { what, samples } of figures) {
     expect(samples.length, what).toBeGreaterThan(0);
     expect(samples.every(Number.isFinite), what).toBe(true);
@@ -45,20 +51,37 @@ it("prints every scenario's figures as a table and writes them to a file", { tim
     ["int8: prefill, 64-token chunks, bare", "tokens/s"],
     ["int8: 16 clients ÷ engine driven directly", "×"],
     ["int8: first token, new − resident", "ms"],
+    ["adapter (M): step, ours", "ms"],
+    ["pretraining (S): peak memory, ours", "MB"],
   ])
     expect(figures.find((figure) => figure.what === what)?.unit, what).toBe(unit);
 });
 
+describe.skipIf(!hasPython(["torch"], "training steps beside PyTorch's"))("beside PyTorch", () => {
+  it("has the same losses before and after a step, of an adapter and of a whole model", { timeout: 120_000 }, () => {
+    const out = join(folder, "train.json");
+    const { status, stderr } = bench(["train", "--smoke", "--work", folder, "--out", out]);
+    expect(status, stderr).toBe(0);
+    const distances = readFigures(out).filter(({ what }) => what.includes("distance"));
+    expect(distances).toHaveLength(4);
+    for (const { what, unit, samples } of distances) {
+      expect(unit).toBe("1e-6");
+      expect(samples[0], what).toBeLessThan(20);
+    }
+  });
+});
+
 it("lists its scenarios and flags", () => {
-  const { status, stdout } = bench("--help");
+  const { status, stdout } = bench(["--help"]);
   expect(status).toBe(0);
-  for (const word of ["build", "engine", "http", "--smoke", "--out", "--layers"]) expect(stdout).toContain(` ${word} `);
+  for (const word of ["build", "engine", "http", "train", "--smoke", "--out", "--layers"])
+    expect(stdout).toContain(` ${word} `);
 });
 
 it.each([["nothing"], ["--rounds=0"], ["--weights=int5"], ["--threshold=2"], ["--unknown"]])(
   "refuses %s with one line and exit code 2",
   (argument) => {
-    const { status, stdout, stderr } = bench(argument, "--work", folder);
+    const { status, stdout, stderr } = bench([argument, "--work", folder]);
     expect([status, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/^bench: .+\n$/);
   },
