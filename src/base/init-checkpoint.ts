@@ -15,6 +15,7 @@ import { requiredTensors } from "../model/required-tensors.ts";
 import { type HostTensor, hostTensor, numElements } from "../tensor/host-tensor.ts";
 import { nextNormal, nextUint32, seedRandom } from "../tensor/random.ts";
 import { isCheckpointText } from "./checkpoint-files.ts";
+import { withDtype, withSettings } from "./config-text.ts";
 
 /** What transformers takes where the configuration is silent. */
 const DEFAULT_DEVIATION = 0.02;
@@ -24,6 +25,8 @@ export interface InitOptions {
   readonly tokenizerDir: string;
   /** Unsigned 32-bit. */
   readonly seed: number;
+  /** The config.json that the configuration was read from; what differs from it is written into it. */
+  readonly configText: string;
 }
 
 export interface InitResult {
@@ -40,7 +43,7 @@ export interface InitResult {
 export async function initCheckpoint(
   raw: RawConfig,
   outDir: string,
-  { tokenizerDir, seed }: InitOptions,
+  { tokenizerDir, seed, configText }: InitOptions,
   onProgress: (done: number) => void = () => {},
 ): Promise<InitResult> {
   const out = resolve(outDir);
@@ -58,7 +61,7 @@ export async function initCheckpoint(
     };
     const specs = [...tensors].map(([name, { shape }]) => ({ name, shape, dtype: "float32" as const }));
     await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
-    await writeFile(join(temporary, "config.json"), `${JSON.stringify(withDtype(raw), null, 2)}\n`);
+    await writeFile(join(temporary, "config.json"), configFile(raw, configText));
     await copyTokenizer(tokenizerDir, temporary);
     await mkdir(dirname(out), { recursive: true });
     await rm(out, { recursive: true, force: true });
@@ -109,8 +112,10 @@ function initialValues(
   return Float32Array.from({ length: size }, () => deviation * nextNormal(random));
 }
 
-function withDtype(raw: RawConfig): RawConfig {
-  return { ...raw, ["torch_dtype" in raw ? "torch_dtype" : "dtype"]: "float32" };
+function configFile(raw: RawConfig, text: string): string {
+  const given = JSON.parse(text) as RawConfig;
+  const changed = Object.entries(raw).filter(([key, value]) => JSON.stringify(given[key]) !== JSON.stringify(value));
+  return withDtype(withSettings(text, Object.fromEntries(changed)), "float32");
 }
 
 /** The files of the tokenizer alone: its directory may be a whole model. */

@@ -13,6 +13,7 @@ import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32, transposed } from "../tensor/host-tensor.ts";
 import type { Base } from "./base.ts";
 import { isCheckpointText } from "./checkpoint-files.ts";
+import { withDtype } from "./config-text.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
 export type MergeDType = "float32" | "float16" | "bfloat16";
@@ -119,7 +120,5 @@ async function copyTexts(from: string, to: string, dtype: MergeDType | null): Pr
   for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
   if (dtype === null) return;
   const path = join(to, "config.json");
-  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
-  await writeFile(path, `${JSON.stringify({ ...config, [key]: dtype }, null, 2)}\n`);
+  await writeFile(path, withDtype(await readFile(path, "utf8"), dtype));
 }

@@ -1,4 +1,5 @@
 /** `mosara init`: a checkpoint with random weights, configuration and tokenizer checked against each other. */
+import { readFile } from "node:fs/promises";
 import { readJsonObject } from "../base/checkpoint.ts";
 import { initCheckpoint } from "../base/init-checkpoint.ts";
 import type { ConfigOf } from "../config.ts";
@@ -17,7 +18,8 @@ export async function init(config: ConfigOf<"init">): Promise<number> {
   const tokenizer = await loadTokenizer(config.tokenizer);
   const raw = completeConfig(given, tokenizer, config);
   const progress = new Progress();
-  const options = { tokenizerDir: config.tokenizer, seed: config.seed };
+  const configText = await readFile(config.config, "utf8");
+  const options = { tokenizerDir: config.tokenizer, seed: config.seed, configText };
   const onProgress = (done: number) => progress.update("writing", done);
   const { out, parameters, tensors, bytes } = await initCheckpoint(raw, config.out, options, onProgress).finally(() =>
     progress.end(),

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isCheckpointText } from "../base/checkpoint-files.ts";
+import { withDtype } from "../base/config-text.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { foreignNames } from "../model/families.ts";
 import type { ModelConfig } from "../model/model-config.ts";
@@ -61,9 +62,7 @@ function foreignTensors(config: ModelConfig, parameters: FlatParameters, flat: F
 async function copyTexts(from: string, to: string): Promise<void> {
   for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
   const path = join(to, "config.json");
-  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  const key = "torch_dtype" in config ? "torch_dtype" : "dtype";
-  await writeFile(path, `${JSON.stringify({ ...config, [key]: "float32" }, null, 2)}\n`);
+  await writeFile(path, withDtype(await readFile(path, "utf8"), "float32"));
 }
 
 async function replaceDirectory(out: string, replacement: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** Merging against PyTorch's merged weights, and merged = live on the serving graph. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -92,5 +92,22 @@ describe("a slim base", () => {
     const [, made] = exact[0]!; // adapters are enumerated above; none would have failed
     const merge = mergeCheckpoint(base, fitted(made, base), join(scratch, "slim"), { dtype: null, numThreads: 2 });
     await expect(merge).rejects.toMatchObject({ code: "not_mergeable", message: expect.stringContaining("--slim") });
+  });
+});
+
+describe("a merge into another dtype", () => {
+  // transformers 5 refuses an integer where its class wants a float: 4.0 that came out as 4 made a checkpoint nobody could load.
+  it("leaves every number of config.json as it was written", async () => {
+    const [, made] = exact[0]!; // adapters are enumerated above; none would have failed
+    const dir = mkdtempSync(join(scratch, "floats-"));
+    cpSync(join(training, "base"), dir, { recursive: true });
+    const text = readFileSync(join(dir, "config.json"), "utf8").replace("{", '{"of_another_kind": 4.0,');
+    writeFileSync(join(dir, "config.json"), text);
+    await using base = await openBase(await builtBase(dir, { targets: "all-linear" }));
+    const out = join(scratch, "floats");
+    await mergeCheckpoint(base, fitted(made, base), out, { dtype: "float16", numThreads: 2 });
+    const merged = readFileSync(join(out, "config.json"), "utf8");
+    expect(merged).toContain('"of_another_kind": 4.0,');
+    expect(JSON.parse(merged)).toMatchObject({ dtype: "float16" });
   });
 });
