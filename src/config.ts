@@ -211,7 +211,10 @@ const SERVE = {
     help: "Most prompt tokens that wait; more are refused with 503.",
     schema: integer(1).default(1_048_576),
   },
-  noPrefixCache: { help: "Do not reuse the keys and values of equal prefixes.", schema: toggle },
+  noPrefixCache: {
+    help: "Do not reuse the keys and values of equal prefixes (this version reuses none).",
+    schema: toggle,
+  },
   noBatchInvariance: { help: "Give up equal bits alone and in company where that is faster.", schema: toggle },
   apiKey: {
     value: "<[tenant=]key>",
