@@ -14,6 +14,7 @@ export interface CompletionTimes {
 
 export interface Server extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
   /** @param model the base's name, `bench`, or an adapter's. @throws {Error} for anything but a whole answer */
   complete(model: string, promptIds: readonly number[], maxTokens: number): Promise<CompletionTimes>;
   putAdapter(name: string, bytes: Uint8Array): Promise<void>;
@@ -26,11 +27,16 @@ const MAIN = fileURLToPath(new URL("../src/main.js", import.meta.url));
 /** The name under which the base is served. */
 export const BASE_NAME = "bench";
 
-/** @param folder a directory for the store, this server's own */
-export async function startServer(baseDir: string, folder: string, numThreads: number): Promise<Server> {
+/** @param folder a directory for the store, this server's own. @param more further flags of `mosara serve` */
+export async function startServer(
+  baseDir: string,
+  folder: string,
+  numThreads: number,
+  more: readonly string[] = [],
+): Promise<Server> {
   const flags = ["--model", baseDir, "--served-model-name", BASE_NAME, "--port", "0", "--log-level", "error"];
   flags.push("--data", join(folder, "data"), "--threads", String(numThreads), "--max-num-seqs", "16");
-  flags.push("--max-model-len", "1024");
+  flags.push("--max-model-len", "1024", ...more);
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith("MOSARA_"));
   const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -39,6 +45,7 @@ export async function startServer(baseDir: string, folder: string, numThreads: n
   const url = await listeningUrl(child);
   return {
     url,
+    pid: child.pid as number, // it has told its URL
     complete: (model, promptIds, maxTokens) => complete(url, model, promptIds, maxTokens),
     putAdapter: async (name, bytes) => {
       const response = await fetch(`${url}/v1/adapters/${name}`, { method: "PUT", body: Buffer.from(bytes) });

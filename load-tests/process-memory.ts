@@ -1,0 +1,22 @@
+/** Memory of running processes, as Linux tells it. Knows nothing of what they do. */
+import { readFileSync } from "node:fs";
+
+export interface ProcessMemory {
+  /** Bytes that are the process's own: heap, native memory, stacks. */
+  readonly ownBytes: number;
+  /** All that is resident, pages of mapped files included, which the system can take back at any time. */
+  readonly residentBytes: number;
+}
+
+/** @throws {Error} where there is no /proc, or no such process */
+export function memoryOf(pid: number): ProcessMemory {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const bytesOf = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
+  return { ownBytes: bytesOf("RssAnon") + bytesOf("RssShmem"), residentBytes: bytesOf("VmRSS") };
+}
+
+/** Ids of a process's children, oldest first. */
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.trim().split(/\s+/).filter(Boolean).map(Number);
+}

@@ -1,0 +1,193 @@
+/**
+ * `npm run soak`: a tiny model, thousands of adapters, and requests of every kind that come, break off and are refused while adapters
+ * are replaced; is anything left behind? Prints the memory of both processes as it goes, and at the end what it was after all
+ * requests ÷ after the first thousand. Needs /proc.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { encodeAdapter } from "../src/adapter/adapter-file.ts";
+import { openBase } from "../src/base/base.ts";
+import type { Manifest } from "../src/base/manifest.ts";
+import { AppError } from "../src/errors.ts";
+import { openAdapterStore } from "../src/store/adapter-store.ts";
+import { nextUint32, type RandomState, seedRandom } from "../src/tensor/random.ts";
+import { parseOptions } from "./options.ts";
+import { childrenOf, memoryOf } from "./process-memory.ts";
+import { randomAdapter } from "./random-adapter.ts";
+import { type Figure, markdownTable } from "./report.ts";
+import { type Server, startServer } from "./server-process.ts";
+import { sendSoakRequest, type SoakOutcome } from "./soak-request.ts";
+import { WorkFolder } from "./work-folder.ts";
+
+const HELP = `Usage: npm run soak -- [flags]
+
+  --requests <n>        Requests in all (default: 100000).
+  --adapters <n>        Adapters in the store (default: 10000).
+  --clients <n>         Requests under way at once (default: 24).
+  --work <dir>          Where the tiny base is kept (default: as for npm run bench).
+`;
+
+/** Requests before the memory that all later memory is compared with. */
+const NUM_WARM = 1000;
+const NUM_SAMPLES = 20;
+/** Every so many requests an adapter is replaced. */
+const REPLACE_EVERY = 20;
+/** Much less than all adapters take, and full long before the first comparison. */
+const ADAPTER_CACHE_BYTES = 2 ** 20;
+
+interface SoakOptions {
+  readonly numRequests: number;
+  readonly numAdapters: number;
+  readonly numClients: number;
+  readonly work: readonly string[];
+}
+
+const note = (text: string): void => void process.stderr.write(`soak: ${text}\n`);
+
+function soakOptions(args: readonly string[]): SoakOptions | null {
+  const string = { type: "string" } as const;
+  const options = {
+    requests: string,
+    adapters: string,
+    clients: string,
+    work: string,
+    help: { type: "boolean" },
+  } as const;
+  const { values } = parseArgs({ args: [...args], options });
+  if (values.help === true) return null;
+  const count = (name: "requests" | "adapters" | "clients", fallback: number): number => {
+    const number = Number(values[name] ?? fallback);
+    if (Number.isSafeInteger(number) && number > 0) return number;
+    throw new AppError("usage", `--${name} must be a positive whole number, it is "${values[name]}".`);
+  };
+  return {
+    numRequests: count("requests", 100_000),
+    numAdapters: count("adapters", 10_000),
+    numClients: count("clients", 24),
+    work: values.work === undefined ? [] : ["--work", values.work],
+  };
+}
+
+const adapterName = (i: number): string => `tenant-${String(i).padStart(6, "0")}`;
+const below = (limit: number, random: RandomState): number => nextUint32(random) % limit;
+
+async function fillStore(dir: string, manifest: Manifest, numAdapters: number): Promise<void> {
+  await using store = await openAdapterStore(dir);
+  for (let first = 0; first < numAdapters; first += 256) {
+    const some = Array.from({ length: Math.min(256, numAdapters - first) }, (_, i) => first + i);
+    await Promise.all(some.map((i) => store.put(adapterName(i), encodeAdapter(randomAdapter(manifest, i)))));
+  }
+}
+
+interface Sample {
+  readonly numRequests: number;
+  readonly seconds: number;
+  /** Of the server and of the engine. */
+  readonly own: readonly [number, number];
+  readonly resident: readonly [number, number];
+}
+
+function sampleOf(pid: number, numRequests: number, startedAt: number): Sample {
+  const [engine = 0] = childrenOf(pid);
+  const both = [memoryOf(pid), memoryOf(engine)] as const;
+  return {
+    numRequests,
+    seconds: (performance.now() - startedAt) / 1000,
+    own: [both[0].ownBytes, both[1].ownBytes],
+    resident: [both[0].residentBytes, both[1].residentBytes],
+  };
+}
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
+
+function describe({ numRequests, seconds, own, resident }: Sample): string {
+  return `${numRequests} requests, ${seconds.toFixed(0)} s: own memory ${own.map(megabytes).join(" + ")} MB, resident ${resident.map(megabytes).join(" + ")} MB (server + engine)`;
+}
+
+/** Sends everything; a sample after the first thousand and at even distances behind it. */
+async function sendAll(server: Server, manifest: Manifest, options: SoakOptions) {
+  const { numRequests, numAdapters, numClients } = options;
+  const outcomes = new Map<SoakOutcome, number>();
+  const samples: Sample[] = [];
+  const random = seedRandom(7);
+  const startedAt = performance.now();
+  const distance = Math.max(1, Math.floor((numRequests - NUM_WARM) / NUM_SAMPLES));
+  let numStarted = 0;
+  let numEnded = 0;
+  let numReplaced = 0;
+  const client = async (): Promise<void> => {
+    while (numStarted < numRequests) {
+      const number = numStarted++;
+      const name = adapterName(below(numAdapters, random));
+      if (number % REPLACE_EVERY === 0) {
+        await server.putAdapter(name, encodeAdapter(randomAdapter(manifest, numAdapters + numReplaced++)));
+      }
+      const outcome = await sendSoakRequest(server.url, number, name, manifest.config.vocabSize, random);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      numEnded++;
+      const isDue = numEnded >= NUM_WARM && (numEnded - NUM_WARM) % distance === 0;
+      if (!isDue && numEnded !== numRequests) continue;
+      samples.push(sampleOf(server.pid, numEnded, startedAt));
+      note(describe(samples.at(-1) as Sample)); // pushed in the line above
+    }
+  };
+  await Promise.all(Array.from({ length: numClients }, client));
+  return { outcomes, samples, numReplaced, seconds: (performance.now() - startedAt) / 1000 };
+}
+
+type Result = Awaited<ReturnType<typeof sendAll>>;
+
+function figuresOf({ outcomes, samples, numReplaced, seconds }: Result, options: SoakOptions): Figure[] {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (!first || !last) throw new AppError("usage", `--requests must be ${NUM_WARM} or more to compare anything.`);
+  const sum = ([a, b]: readonly [number, number]): number => a + b;
+  const figure = (what: string, unit: string, value: number): Figure => ({ what, unit, samples: [value] });
+  return [
+    {
+      ...figure("memory of both after all ÷ after 1,000", "×", sum(last.own) / sum(first.own)),
+      goal: { atMost: 1.05 },
+    },
+    figure("the server's", "×", last.own[0] / first.own[0]),
+    figure("the engine's", "×", last.own[1] / first.own[1]),
+    figure(
+      "resident after all ÷ after 1,000, pages of the store included",
+      "×",
+      sum(last.resident) / sum(first.resident),
+    ),
+    figure("memory of both after all", "MB", sum(last.own) / 1e6),
+    figure("requests", "", options.numRequests),
+    ...[...outcomes].sort().map(([outcome, count]) => figure(`… ${outcome}`, "", count)),
+    figure("adapters", "", options.numAdapters),
+    figure("adapters replaced meanwhile", "", numReplaced),
+    figure("requests/s", "", options.numRequests / seconds),
+  ];
+}
+
+async function soak(options: SoakOptions): Promise<Figure[]> {
+  const bench = parseOptions(["--smoke", ...options.work]);
+  const baseDir = await new WorkFolder(bench, note).base({
+    weights: { kind: "float32", blockSize: null },
+    targets: "default",
+  });
+  const scratch = mkdtempSync(join(tmpdir(), "mosara-soak-"));
+  try {
+    await using base = await openBase(baseDir);
+    note(`writing ${options.numAdapters} adapters`);
+    await fillStore(join(scratch, "data"), base.manifest, options.numAdapters);
+    await using server = await startServer(baseDir, scratch, 1, ["--adapter-cache-bytes", String(ADAPTER_CACHE_BYTES)]);
+    return figuresOf(await sendAll(server, base.manifest, options), options);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+try {
+  const options = soakOptions(process.argv.slice(2));
+  if (options === null) process.stdout.write(HELP);
+  else process.stdout.write(markdownTable([{ scenario: "soak", figures: await soak(options) }]));
+} catch (error) {
+  process.stderr.write(`soak: ${error instanceof AppError ? error.message : (error as Error).stack}\n`);
+  process.exitCode = error instanceof AppError && error.code === "usage" ? 2 : 1;
+}
