@@ -1,0 +1,117 @@
+/**
+ * What the methods are worth: trains every setting on every task from one base, measures it through the serving engine, and writes
+ * docs/study.md with its figures. Results are kept as they come (docs/study/results.jsonl) and only what is missing is run: stop it
+ * whenever you like. E2E is among the tasks where MOSARA_DATA names the folder with its files.
+ * usage: npm run study -- [--model models/demo] [--tasks docs/demo/tasks] [--out docs/study.md] [--work study] [--steps 200] [--smoke] [--page]
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { openBase } from "../src/base/base.ts";
+import { thresholdOfSize } from "./study/equal-size.ts";
+import { writeFigures } from "./study/figures.ts";
+import { hasSpeed, renderPage } from "./study/page.ts";
+import { Results } from "./study/results.ts";
+import { type Place, adapterPath, builtBase, runSetting, settingBase, targetList } from "./study/runs.ts";
+import { SETTINGS, SMOKE_SETTINGS, type Setting, layerSetting } from "./study/settings.ts";
+import { servingSpeed } from "./study/speed.ts";
+import { type Task, prepareTasks } from "./study/tasks.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    model: { type: "string", default: join("models", "demo") },
+    tasks: { type: "string", default: join("docs", "demo", "tasks") },
+    out: { type: "string", default: join("docs", "study.md") },
+    work: { type: "string", default: "study" },
+    steps: { type: "string", default: "200" },
+    /** A few settings, 20 steps, eight examples: whether the chain holds. */
+    smoke: { type: "boolean", default: false },
+    /** Runs nothing: the page of what is known. */
+    page: { type: "boolean", default: false },
+  },
+});
+const SMOKE_STEPS = 20;
+const SMOKE_EXAMPLES = 8;
+/** Threshold of the picture of ranks. */
+const SHOWN_THRESHOLD = 0.5;
+
+const steps = flags.smoke ? SMOKE_STEPS : Number(flags.steps);
+const settings = flags.smoke ? SMOKE_SETTINGS : SETTINGS;
+const place: Place = { checkpoint: checkpointOf(flags.model, flags.work), work: flags.work };
+const tasks = prepareTasks(flags.tasks, flags.work, flags.smoke ? SMOKE_EXAMPLES : undefined);
+const figureDir = flags.out.replace(/\.md$/, "");
+const results = new Results(join(figureDir, "results.jsonl"));
+await using base = await openBase(builtBase(place, "all-linear", SHOWN_THRESHOLD));
+const { baseId, parameters, config } = base.manifest;
+
+if (!flags.page) {
+  const layers = flags.smoke ? [] : Array.from({ length: config.numLayers }, (_, layer) => layerSetting(layer));
+  const mostSeeds = Math.max(...settings.map(({ numSeeds }) => numSeeds));
+  for (let seed = 1; seed <= mostSeeds; seed++) {
+    for (const setting of settings.filter(({ numSeeds }) => seed <= numSeeds))
+      for (const task of tasks) await runOnce(setting, task, seed);
+    if (seed > 1) continue;
+    for (const setting of settings.filter(hasSpeed)) await measureSpeed(setting);
+    for (const setting of layers) for (const task of tasks.slice(0, 2)) await runOnce(setting, task, seed);
+  }
+}
+writePage();
+
+/** Runs what is not known yet. */
+async function runOnce(setting: Setting, task: Task, seed: number): Promise<void> {
+  const key = { baseId, steps, task: task.name, setting: setting.name, seed };
+  if (results.find(key)) return;
+  const result = runSetting(place, setting, await thresholdOf(setting), task, key);
+  results.add(result);
+  const { loss, baseLoss, score } = result;
+  process.stderr.write(
+    `study: ${task.name}, ${setting.name}, seed ${seed}: loss ${baseLoss.toFixed(3)} → ${loss.toFixed(3)}, ${task.metric} ${score.toFixed(3)}\n`,
+  );
+}
+
+async function thresholdOf({ threshold, equalTo, targets }: Setting): Promise<number | null> {
+  if (equalTo === null) return threshold;
+  return await thresholdOfSize(builtBase(place, targetList(targets), 1), equalTo);
+}
+
+async function measureSpeed(setting: Setting): Promise<void> {
+  const adapter = adapterPath(place, setting, tasks[0]?.name ?? "", 1);
+  if (results.speeds(baseId, setting.name).length > 0 || !existsSync(adapter)) return;
+  const bare = builtBase(place, "none");
+  const samples = await servingSpeed(bare, settingBase(place, setting), adapter, flags.work);
+  results.add({ baseId, speedOf: setting.name, samples });
+}
+
+function writePage(): void {
+  const runs = results.runs(baseId, steps);
+  const conclusionsFile = join(figureDir, "conclusions.md");
+  mkdirSync(figureDir, { recursive: true });
+  const figures = writeFigures(figureDir, {
+    runs,
+    tasks: tasks.map(({ name }) => name),
+    numLayers: config.numLayers,
+    ranks: { threshold: SHOWN_THRESHOLD, targets: base.manifest.targets },
+  });
+  const page = renderPage({
+    base: { name: basename(flags.model), id: baseId, parameters },
+    steps,
+    tasks,
+    results,
+    runs,
+    figures,
+    conclusions: existsSync(conclusionsFile) ? readFileSync(conclusionsFile, "utf8") : "",
+  });
+  writeFileSync(flags.out, page);
+}
+
+/** A base directory keeps the weights it was built from: as a checkpoint it can be built again with other targets. */
+function checkpointOf(model: string, work: string): string {
+  if (!existsSync(join(model, "mosara.json"))) return model;
+  const dir = join(work, "checkpoint");
+  if (existsSync(dir)) return dir;
+  mkdirSync(dirname(dir), { recursive: true });
+  const left = /^(mosara\.json|serve\..*|bases\.safetensors|.*\.md)$/;
+  cpSync(model, dir, { recursive: true, filter: (path) => !left.test(basename(path)) });
+  cpSync(join(dir, "weights.safetensors"), join(dir, "model.safetensors"));
+  return dir;
+}

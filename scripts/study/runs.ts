@@ -1,0 +1,92 @@
+/** One run of the study: train a setting on a task, then measure it through the serving engine. */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { mosara } from "./commands.ts";
+import type { RunKey, RunResult } from "./results.ts";
+import { type Setting, TARGETS } from "./settings.ts";
+import type { Task } from "./tasks.ts";
+
+/** Where the study works. */
+export interface Place {
+  /** The checkpoint that every setting starts from. */
+  readonly checkpoint: string;
+  /** A folder for bases and adapters. */
+  readonly work: string;
+}
+
+const BATCH_SIZE = 8;
+
+/** Trains and measures. @param threshold the setting's own, or what was found for it */
+export function runSetting(
+  place: Place,
+  setting: Setting,
+  threshold: number | null,
+  task: Task,
+  key: RunKey,
+): RunResult {
+  const out = adapterPath(place, setting, task.name, key.seed);
+  const base = settingBase(place, setting);
+  const { steps, seed } = key;
+  const schedule = { steps, "eval-every": steps, "batch-size": BATCH_SIZE, seed, lr: setting.rate };
+  const files = ["--model", base, "--out", out, "--data", task.trainFile, "--eval", task.lossFile];
+  const scheduleFlags = Object.entries(schedule).flatMap(([flag, value]) => [`--${flag}`, `${value}`]);
+  const trained = mosara(["train", ...files, ...scheduleFlags, ...methodFlags(setting, threshold)]);
+  const isFull = setting.method === "full";
+  const model = isFull
+    ? ["--model", out, "--targets", "none", "--cache", join(place.work, "cache")]
+    : ["--model", base, "--adapter", out];
+  const { metric, metricFile, maxTokens } = task;
+  const measured = mosara(["eval", ...model, "--data", metricFile, "--metric", metric, "--max-tokens", `${maxTokens}`]);
+  return {
+    ...key,
+    numParams: Number(trained.numParams),
+    bytes: isFull ? null : Number(trained.bytes),
+    baseLoss: Number(trained.evalLossBase),
+    loss: Number(trained.evalLoss),
+    baseScore: isFull ? null : (measured.base as { readonly value: number }).value,
+    score: Number(measured.value),
+    seconds: Number(trained.seconds),
+  };
+}
+
+/** Where a run leaves its adapter; the checkpoint of a full one is a folder. */
+export function adapterPath({ work }: Place, { name, method }: Setting, task: string, seed: number): string {
+  const stem = slug(`${task} ${name} ${seed}`);
+  mkdirSync(join(work, "adapters"), { recursive: true });
+  return join(work, "adapters", method === "full" ? stem : `${stem}.mosara`);
+}
+
+/** The base that a setting is trained and served on: what has no basis runs on the default one. */
+export function settingBase(place: Place, { method, targets, threshold }: Setting): string {
+  return method === "mo-sara" && threshold !== null
+    ? builtBase(place, targetList(targets), threshold)
+    : builtBase(place);
+}
+
+/** A base directory of the checkpoint, built once. @param targets as the commands take them; the family's own unless told */
+export function builtBase({ checkpoint, work }: Place, targets?: string, threshold?: number): string {
+  const out = join(work, "bases", slug(`${targets ?? "default"} ${threshold ?? ""}`));
+  const flags = [...(targets ? ["--targets", targets] : []), ...(threshold ? ["--threshold", `${threshold}`] : [])];
+  if (!existsSync(out)) mosara(["build", checkpoint, "--out", out, "--weights", "float32", ...flags]);
+  return out;
+}
+
+/** Names of linear layers as the commands take them. */
+export function targetList(targets: string): string {
+  return targets in TARGETS ? TARGETS[targets as keyof typeof TARGETS] : targets;
+}
+
+const slug = (text: string): string =>
+  text
+    .trim()
+    .replaceAll(/[^A-Za-z0-9.]+/g, "-")
+    .toLowerCase();
+
+function methodFlags({ method, targets, heads, rank }: Setting, threshold: number | null): readonly string[] {
+  const flags = ["--method", method];
+  if (method !== "full") flags.push("--targets", targetList(targets));
+  if (method === "sara" && threshold !== null) flags.push("--threshold", `${threshold}`);
+  if (heads > 1) flags.push("--heads", `${heads}`);
+  if (rank !== null) flags.push("--rank", `${rank}`);
+  return flags;
+}
