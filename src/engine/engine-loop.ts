@@ -49,7 +49,6 @@ export class EngineLoop {
     for (;;) {
       this.#drainCommands();
       if (this.#isStopped) break;
-      this.#dropOverdue();
       const plan = this.#scheduler.plan();
       if (plan === null) {
         this.#endTurn();
@@ -121,7 +120,9 @@ export class EngineLoop {
     this.#isDirty = true;
     try {
       checkSpec(spec, this.#runner);
-      this.#scheduler.add(new Sequence(spec, performance.now()));
+      const now = performance.now();
+      const displaced = this.#scheduler.add(new Sequence(spec, now), now);
+      for (const sequence of displaced) this.#fail(sequence, this.#scheduler.overloaded(now));
     } catch (error) {
       this.#report.fail(spec.id, error);
     }
@@ -129,12 +130,14 @@ export class EngineLoop {
   }
 
   #admit(): void {
+    this.#dropOverdue(); // before they are given a row
     for (let next = this.#scheduler.takeAdmissible(); next !== null; next = this.#scheduler.takeAdmissible()) {
       this.#isDirty = true;
       try {
         next.adapter = this.#adapterOf(next);
-        this.#scheduler.start(next);
-        next.markAdmitted(performance.now());
+        const now = performance.now();
+        this.#scheduler.start(next, now);
+        next.markAdmitted(now);
       } catch (error) {
         this.#fail(next, error);
       }
@@ -149,10 +152,16 @@ export class EngineLoop {
   }
 
   #dropOverdue(): void {
-    const overdue = this.#scheduler.overdue(Date.now());
-    for (const sequence of overdue)
-      this.#fail(sequence, new AppError("deadline_exceeded", "The deadline passed before the answer was complete."));
-    if (overdue.length > 0) this.#admit();
+    for (const sequence of this.#scheduler.overdue(Date.now()))
+      this.#fail(
+        sequence,
+        new AppError(
+          "deadline_exceeded",
+          this.#scheduler.isRunning(sequence)
+            ? "The deadline passed before the answer was complete."
+            : "The deadline would have passed before the answer was complete: the server is busy.",
+        ),
+      );
   }
 
   /** Runs one step. What goes wrong in it ends its own sequences. */
@@ -239,7 +248,9 @@ export class EngineLoop {
   }
 
   #finish(sequence: Sequence, reason: FinishReason): void {
-    this.#report.finished.push(sequence.finished(reason, performance.now()));
+    const finished = sequence.finished(reason, performance.now());
+    this.#report.finished.push(finished);
+    this.#scheduler.noteFinished(sequence, finished);
     this.#remove(sequence);
   }
 

@@ -4,15 +4,13 @@
  */
 import { AppError } from "../errors.ts";
 import type { KvSlots } from "./runner.ts";
+import type { SequenceFinished } from "./protocol.ts";
 import { type Chunk, CHUNK_TOKENS, type Sequence } from "./sequence.ts";
-import { WaitingQueue } from "./waiting-queue.ts";
+import { ServiceTimes } from "./service-times.ts";
+import { type QueueLimits, WaitingQueue } from "./waiting-queue.ts";
 
-export interface SchedulerLimits {
+export interface SchedulerLimits extends QueueLimits {
   readonly maxNumSeqs: number;
-  /** Most sequences that wait for a row. */
-  readonly maxQueue: number;
-  /** Most prompt tokens of those that wait. */
-  readonly maxQueueTokens: number;
 }
 
 /** Most prompt tokens between two decode steps, however many prompts there are: bounds what a running row may have to wait. */
@@ -27,7 +25,10 @@ export class Scheduler {
   readonly #limits: SchedulerLimits;
   readonly #kv: KvSlots;
   readonly #all = new Map<number, Sequence>();
-  readonly #waiting = new WaitingQueue();
+  readonly #waiting: WaitingQueue;
+  /** Has its turn, and a row, but no memory yet; nobody overtakes it. */
+  #heldUp: Sequence | null = null;
+  readonly #times = new ServiceTimes();
   /** Ids of admitted sequences. */
   readonly #running = new Set<number>();
   /** Those with prompt left to prefill, in the order of their turns. */
@@ -39,6 +40,7 @@ export class Scheduler {
   constructor(limits: SchedulerLimits, kv: KvSlots) {
     this.#limits = limits;
     this.#kv = kv;
+    this.#waiting = new WaitingQueue(limits);
   }
 
   get numRunning(): number {
@@ -64,9 +66,10 @@ export class Scheduler {
 
   /**
    * Queues a sequence; call `takeAdmissible` next, since only what cannot start at once counts as waiting.
+   * @param nowMs the clock of `start`. @returns sequences that have to make room for it; the caller ends and removes them.
    * @throws {AppError} insufficient_memory where it could never fit, overloaded where the queue is full.
    */
-  add(sequence: Sequence): void {
+  add(sequence: Sequence, nowMs: number): readonly Sequence[] {
     if (this.#all.has(sequence.id)) throw new Error(`internal: sequence ${sequence.id} was added twice`);
     if (!this.#kv.canEverFit(sequence.numReservedTokens))
       throw new AppError(
@@ -74,19 +77,20 @@ export class Scheduler {
         `${sequence.numReservedTokens} tokens of prompt and answer do not fit into the KV cache even alone. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
       );
     const canStartNow = this.#waiting.size === 0 && this.#hasRoomFor(sequence);
-    if (!canStartNow) this.#refuseBeyondBounds(sequence);
+    const displaced = canStartNow ? [] : this.#waiting.displacedBy(sequence);
+    if (displaced === null) throw this.overloaded(nowMs);
     this.#all.set(sequence.id, sequence);
     this.#waiting.add(sequence);
+    return displaced;
   }
 
-  #refuseBeyondBounds(sequence: Sequence): void {
+  /** What a sequence is told for which there is no place in the queue. */
+  overloaded(nowMs: number): AppError {
     const { maxQueue, maxQueueTokens } = this.#limits;
-    const numTokens = this.#waiting.numTokens + sequence.spec.promptIds.length;
-    if (this.#waiting.size < maxQueue && numTokens <= maxQueueTokens) return;
-    throw new AppError(
+    return new AppError(
       "overloaded",
       `The server is full: ${this.#waiting.size} requests with ${this.#waiting.numTokens} prompt tokens are waiting (limits: ${maxQueue} and ${maxQueueTokens}). Try again later.`,
-      { retryAfterSeconds: 1 },
+      { retryAfterSeconds: this.#times.retryAfterSeconds(this.#waiting.size, nowMs) },
     );
   }
 
@@ -94,22 +98,33 @@ export class Scheduler {
     return this.#running.size < this.#limits.maxNumSeqs && this.#kv.canAdmit(sequence.numReservedTokens);
   }
 
-  /**
-   * Takes the next waiting sequence out of the queue if it fits now; the caller then starts or removes it.
-   * One that does not fit yet keeps its turn and nobody overtakes it, so a large request cannot starve behind small ones.
-   */
-  takeAdmissible(): Sequence | null {
-    const next = this.#waiting.peek();
-    if (next === null) return null;
-    // With no row in use no room will ever be freed: rather let the attempt fail with the rows' own error than wait for ever.
-    return this.#hasRoomFor(next) || this.#running.size === 0 ? this.#waiting.take() : null;
+  /** The sequence whose turn is next; null when none waits. */
+  peekWaiting(): Sequence | null {
+    return this.#heldUp ?? this.#waiting.peek();
   }
 
-  /** Gives a sequence its row. */
-  start(sequence: Sequence): void {
+  /**
+   * Takes the next waiting sequence out of the queue if it fits now; the caller then starts or removes it.
+   * One for which there is a row but no memory yet keeps its turn and nobody overtakes it, so a large request cannot starve
+   * behind small ones.
+   */
+  takeAdmissible(): Sequence | null {
+    const next = this.peekWaiting();
+    if (next === null || this.#running.size >= this.#limits.maxNumSeqs) return null;
+    // With no row in use no room will ever be freed: rather let the attempt fail with the rows' own error than wait for ever.
+    const isAdmissible = this.#hasRoomFor(next) || this.#running.size === 0;
+    this.#heldUp = isAdmissible ? null : next;
+    if (!isAdmissible) return null;
+    this.#waiting.take(next);
+    return next;
+  }
+
+  /** Gives a sequence its row. @param nowMs of a monotonic clock */
+  start(sequence: Sequence, nowMs: number): void {
     this.#kv.admit(sequence.id, sequence.numReservedTokens);
     this.#running.add(sequence.id);
     this.#prefilling.push(sequence);
+    if (this.#waiting.size > 0) this.#times.noteStarted(nowMs);
   }
 
   /**
@@ -147,7 +162,9 @@ export class Scheduler {
     if (!chunk.isLast) this.#prefilling.push(sequence);
   }
 
+  /** Notes a decode step: a token for every decoding row, which its tenant and its adapter pay for. */
   noteDecoded(): void {
+    if (this.#waiting.size > 0) for (const id of this.#kv.decodingIds()) this.#waiting.charge(this.#require(id), 1);
     this.#numPromptTokensSinceDecode = 0;
     this.#joinedSinceDecode.clear();
   }
@@ -158,19 +175,34 @@ export class Scheduler {
     this.#joinedSinceDecode.add(sequence.id);
   }
 
+  /** Notes that a sequence has ended by itself, for the estimates. */
+  noteFinished(sequence: Sequence, times: SequenceFinished): void {
+    this.#times.noteFinished(sequence.spec.promptIds.length, sequence.numOutputTokens, times);
+  }
+
   /** Forgets a sequence, waiting or running, and frees its row. */
   remove(sequence: Sequence): void {
     this.#all.delete(sequence.id);
     this.#waiting.remove(sequence);
+    if (this.#heldUp === sequence) this.#heldUp = null;
     if (!this.#running.delete(sequence.id)) return;
     this.#joinedSinceDecode.delete(sequence.id);
     this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
     this.#kv.release(sequence.id);
   }
 
-  /** Sequences whose deadline has passed, waiting or running. @param nowMs Unix time in ms. */
+  /**
+   * Sequences whose deadline has passed, and, where others wait as well, those that wait and would not end before it even if they
+   * started now: work on them would be lost, and taken from those that can. @param nowMs Unix time in ms.
+   */
   overdue(nowMs: number): Sequence[] {
-    return [...this.#all.values()].filter(({ spec }) => spec.deadlineMs !== null && spec.deadlineMs <= nowMs);
+    const isFull = this.#waiting.size > 1;
+    return [...this.#all.values()].filter(({ id, spec }) => {
+      if (spec.deadlineMs === null) return false;
+      const isHopeless = isFull && !this.#running.has(id);
+      const secondsNeeded = isHopeless ? this.#times.secondsFor(spec.promptIds.length, spec.maxTokens) : 0;
+      return spec.deadlineMs <= nowMs + 1000 * secondsNeeded;
+    });
   }
 
   #require(id: number): Sequence {

@@ -23,7 +23,7 @@ function makeSequence(id: number, numPrompt: number, overrides: Parameters<typeo
 function admitAll(scheduler: Scheduler): number[] {
   const ids: number[] = [];
   for (let next = scheduler.takeAdmissible(); next !== null; next = scheduler.takeAdmissible()) {
-    scheduler.start(next);
+    scheduler.start(next, 0);
     ids.push(next.id);
   }
   return ids;
@@ -82,10 +82,12 @@ describe("refusing at the door", () => {
 
   it("refuses what could never fit into the cache, and lets wait what does not fit now", () => {
     const scheduler = makeScheduler({}, 100);
-    expect(() => scheduler.add(makeSequence(1, 97))).toThrow(expect.objectContaining({ code: "insufficient_memory" }));
-    scheduler.add(makeSequence(2, 60));
+    expect(() => scheduler.add(makeSequence(1, 97), 0)).toThrow(
+      expect.objectContaining({ code: "insufficient_memory" }),
+    );
+    scheduler.add(makeSequence(2, 60), 0);
     expect(admitAll(scheduler)).toEqual([2]);
-    scheduler.add(makeSequence(3, 60));
+    scheduler.add(makeSequence(3, 60), 0);
     expect(admitAll(scheduler)).toEqual([]);
     expect(scheduler.numWaiting).toBe(1);
     scheduler.remove(scheduler.get(2)!); // it was added above
@@ -96,16 +98,16 @@ describe("refusing at the door", () => {
     const overloaded = expect.objectContaining({ code: "overloaded", details: { retryAfterSeconds: 1 } });
     const byCount = makeScheduler({ maxNumSeqs: 1, maxQueue: 2 });
     for (const id of [1, 2, 3]) {
-      byCount.add(makeSequence(id, 5));
+      byCount.add(makeSequence(id, 5), 0);
       admitAll(byCount);
     }
-    expect(() => byCount.add(makeSequence(4, 5))).toThrow(overloaded);
+    expect(() => byCount.add(makeSequence(4, 5), 0)).toThrow(overloaded);
     const byTokens = makeScheduler({ maxNumSeqs: 1, maxQueueTokens: 10 });
-    byTokens.add(makeSequence(1, 50));
+    byTokens.add(makeSequence(1, 50), 0);
     admitAll(byTokens);
-    byTokens.add(makeSequence(2, 6));
-    expect(() => byTokens.add(makeSequence(3, 5))).toThrow(overloaded);
-    byTokens.add(makeSequence(4, 4));
+    byTokens.add(makeSequence(2, 6), 0);
+    expect(() => byTokens.add(makeSequence(3, 5), 0)).toThrow(overloaded);
+    byTokens.add(makeSequence(4, 4), 0);
     expect(byTokens.numWaiting).toBe(2);
   });
 });
@@ -121,7 +123,7 @@ describe("admission", () => {
       [5, "c"],
       [6, "b"],
     ];
-    for (const [id, tenant] of arrivals) scheduler.add(makeSequence(id, 5, { tenant }));
+    for (const [id, tenant] of arrivals) scheduler.add(makeSequence(id, 5, { tenant }), 0);
     const order: number[] = [];
     for (let admitted = admitAll(scheduler); admitted.length > 0; admitted = admitAll(scheduler)) {
       order.push(...admitted);
@@ -132,10 +134,10 @@ describe("admission", () => {
 
   it("lets nobody overtake a large request that waits for its room", () => {
     const scheduler = makeScheduler({}, 100);
-    scheduler.add(makeSequence(1, 50));
+    scheduler.add(makeSequence(1, 50), 0);
     expect(admitAll(scheduler)).toEqual([1]);
-    scheduler.add(makeSequence(2, 90));
-    scheduler.add(makeSequence(3, 5, { tenant: "other" }));
+    scheduler.add(makeSequence(2, 90), 0);
+    scheduler.add(makeSequence(3, 5, { tenant: "other" }), 0);
     expect(admitAll(scheduler)).toEqual([]);
     scheduler.remove(scheduler.get(1)!); // it was added above
     expect(admitAll(scheduler)).toEqual([2]);
@@ -143,7 +145,7 @@ describe("admission", () => {
 
   it("forgets a cancelled sequence in every state", () => {
     const scheduler = makeScheduler({ maxNumSeqs: 2 });
-    for (const id of [1, 2, 3]) scheduler.add(makeSequence(id, 5));
+    for (const id of [1, 2, 3]) scheduler.add(makeSequence(id, 5), 0);
     admitAll(scheduler);
     runStep(scheduler); // 1 decodes, 2 prefills, 3 waits
     for (const id of [1, 2, 3]) scheduler.remove(scheduler.get(id)!); // they were added above
@@ -158,7 +160,7 @@ describe("admission", () => {
       [2, 60],
       [3, null],
     ] as const)
-      scheduler.add(makeSequence(id, 5, { deadlineMs }));
+      scheduler.add(makeSequence(id, 5, { deadlineMs }), 0);
     admitAll(scheduler);
     expect(scheduler.overdue(49).map(({ id }) => id)).toEqual([]);
     expect(scheduler.overdue(60).map(({ id }) => id)).toEqual([1, 2]);
@@ -168,10 +170,10 @@ describe("admission", () => {
 describe("the rhythm of steps", () => {
   it("puts a decode step between any two chunks while rows decode", () => {
     const scheduler = makeScheduler();
-    scheduler.add(makeSequence(1, 70));
+    scheduler.add(makeSequence(1, 70), 0);
     admitAll(scheduler);
     const steps = [runStep(scheduler), runStep(scheduler)];
-    scheduler.add(makeSequence(2, 150));
+    scheduler.add(makeSequence(2, 150), 0);
     admitAll(scheduler);
     for (let i = 0; i < 7; i++) steps.push(runStep(scheduler));
     expect(steps).toEqual([
@@ -189,10 +191,10 @@ describe("the rhythm of steps", () => {
 
   it("joins short prompts that together make no more than one chunk, whoever decodes", () => {
     const scheduler = makeScheduler({ maxNumSeqs: 8 });
-    for (const id of [1, 2, 3, 4]) scheduler.add(makeSequence(id, 20));
+    for (const id of [1, 2, 3, 4]) scheduler.add(makeSequence(id, 20), 0);
     admitAll(scheduler);
     const steps = Array.from({ length: 5 }, () => runStep(scheduler));
-    for (const id of [5, 6, 7, 8]) scheduler.add(makeSequence(id, 20));
+    for (const id of [5, 6, 7, 8]) scheduler.add(makeSequence(id, 20), 0);
     admitAll(scheduler);
     for (let i = 0; i < 6; i++) steps.push(runStep(scheduler));
     expect(steps).toEqual([
@@ -219,7 +221,7 @@ describe("the rhythm of steps", () => {
         const scheduler = makeScheduler({ maxNumSeqs: 16 }, 8192);
         const left = new Map<number, number>();
         const add = (id: number): void => {
-          scheduler.add(makeSequence(id, numPrompt));
+          scheduler.add(makeSequence(id, numPrompt), 0);
           left.set(id, numTokens - 1); // the first one comes of the prefill
         };
         for (let id = 0; id < numEarly; id++) add(id);
@@ -242,10 +244,10 @@ describe("the rhythm of steps", () => {
 
   it("never puts more than 1024 prompt tokens between two decode steps", () => {
     const scheduler = makeScheduler({ maxNumSeqs: 64 }, 2 ** 20);
-    scheduler.add(makeSequence(0, 1));
+    scheduler.add(makeSequence(0, 1), 0);
     admitAll(scheduler);
     runStep(scheduler);
-    for (let id = 1; id < 64; id++) scheduler.add(makeSequence(id, 1000));
+    for (let id = 1; id < 64; id++) scheduler.add(makeSequence(id, 1000), 0);
     admitAll(scheduler);
     let numTokens = 0;
     for (let plan = scheduler.plan(); plan?.phase === "prefill"; plan = scheduler.plan()) {
@@ -257,8 +259,8 @@ describe("the rhythm of steps", () => {
 
   it("does not hold up a short prompt behind a long one", () => {
     const scheduler = makeScheduler();
-    scheduler.add(makeSequence(1, 640));
-    scheduler.add(makeSequence(2, 10));
+    scheduler.add(makeSequence(1, 640), 0);
+    scheduler.add(makeSequence(2, 10), 0);
     admitAll(scheduler);
     expect(Array.from({ length: 3 }, () => runStep(scheduler))).toEqual([
       "prefill 1 0+64",
@@ -282,7 +284,7 @@ describe("the rhythm of steps", () => {
             if (next !== undefined && dice.next().value !== 0) {
               const id = left.size;
               left.set(id, 5);
-              scheduler.add(makeSequence(id, next.numPrompt, { tenant: next.tenant }));
+              scheduler.add(makeSequence(id, next.numPrompt, { tenant: next.tenant }), 0);
             }
             admitAll(scheduler);
             const isAnyDecoding = [...scheduler.sequences()].some(
