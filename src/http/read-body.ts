@@ -25,16 +25,30 @@ export async function readBody(c: RequestContext, maxBytes: number, tooLarge: ()
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
 }
 
-/** The body as JSON. @throws {AppError} request_too_large, invalid_request. */
-export async function readJson(c: RequestContext, maxBytes: number): Promise<unknown> {
+/** The body as text that may be JSON. @throws {AppError} request_too_large, invalid_request. */
+export async function readText(c: RequestContext, maxBytes: number): Promise<string> {
   const bytes = await readBody(
     c,
     maxBytes,
     () => new AppError("request_too_large", `The body is longer than ${maxBytes} bytes. Send less in one request.`),
   );
   if (bytes.byteLength === 0) throw invalid("The body is empty; a JSON object is wanted.");
+  return asJson(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+}
+
+/** The value of a body's text. @throws {AppError} invalid_request. */
+export function parseBody(text: string): unknown {
+  return asJson(() => JSON.parse(text) as unknown);
+}
+
+/** The body as JSON. @throws {AppError} request_too_large, invalid_request. */
+export async function readJson(c: RequestContext, maxBytes: number): Promise<unknown> {
+  return parseBody(await readText(c, maxBytes));
+}
+
+function asJson<T>(read: () => T): T {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+    return read();
   } catch (error) {
     throw invalid(`The body is no JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -3,6 +3,7 @@
  * and none shall be asked for what it cannot take. Knows the shape of messages, no syntax of templates.
  */
 import { AppError } from "../errors.ts";
+import { parseExactJson } from "./exact-json.ts";
 
 /** One part of a message's content. Only text parts can be flattened. */
 export interface ContentPart {
@@ -81,7 +82,7 @@ function parseArguments(call: unknown): unknown {
   const args: unknown = (fn as { arguments?: unknown } | null | undefined)?.arguments;
   if (typeof args !== "string") return call;
   try {
-    const value: unknown = JSON.parse(args);
+    const value = parseExactJson(args);
     if (typeof value !== "object" || value === null) return call;
     return { ...(call as object), function: { ...(fn as object), arguments: value } };
   } catch {

@@ -5,11 +5,9 @@
 import { AppError } from "../errors.ts";
 import type { ChatMessage } from "./chat-message.ts";
 import type { ChatTemplate, RenderOptions } from "./chat-template.ts";
+import { mapJsonStrings } from "./exact-json.ts";
 import { literalError } from "./literal-encoder.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-
-/** Fields that templates compare with words of their own and that hold no text of the conversation. */
-const NAMES: ReadonlySet<string> = new Set(["role", "type"]);
 
 /** A rendered conversation. */
 export interface RenderedChat {
@@ -43,33 +41,58 @@ export function renderChat(
     throw new AppError("invalid_request", "This model has no chat template. Send a prompt to /v1/completions.");
   }
   const prompt = template.render(messages, options);
-  const literal = findLiteral(tokenizer, messages);
-  // The template writes bos itself where the model wants it.
-  if (literal === undefined)
-    return { text: prompt, encode: (text) => tokenizer.encode(text, { addSpecialTokens: false }) };
+  const plain = { text: prompt, encode: (text: string) => tokenizer.encode(text, { addSpecialTokens: false }) };
   const { literals } = tokenizer;
-  if (literals.hasReserved(prompt)) throw literalError(literal);
-  const hidden = template.render(mapStrings(messages, (text) => literals.hide(text)) as ChatMessage[], options);
+  const literal = findIn(messages, options, (text) => literals.find(text));
+  const piece = literal ?? findIn(messages, options, (text) => literals.findPiece(text));
+  // The template writes bos itself where the model wants it.
+  if (piece === undefined) return plain;
+  if (literals.hasReserved(prompt)) throw literalError(piece);
+  const hidden = template.render(...mapTexts(messages, options, (text) => literals.hide(text)));
+  const own = literals.findAll(hidden);
+  // Without a spelling in one text, only pieces that text beside them completed are of interest.
+  if (literal === undefined && isSame(own, literals.findAll(prompt))) return plain;
   // A template that looks at the text (splits at a tag, escapes, cuts) may answer the hidden one differently.
-  if (literals.restore(hidden) !== prompt) throw literalError(literal);
+  if (literals.restore(hidden) !== prompt) throw literalError(piece);
   return { text: hidden, encode: (text) => tokenizer.encodeHidden(text) };
 }
 
-function findLiteral(tokenizer: Tokenizer, messages: readonly ChatMessage[]): string | undefined {
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((token, i) => token === other[i]);
+}
+
+/** The first special token that `find` sees in what the client sent. */
+function findIn(
+  messages: readonly ChatMessage[],
+  options: RenderOptions,
+  find: (text: string) => string | undefined,
+): string | undefined {
   let found: string | undefined;
-  mapStrings(messages, (text) => {
-    found ??= tokenizer.literals.find(text);
+  mapTexts(messages, options, (text) => {
+    found ??= find(text);
     return text;
   });
   return found;
 }
 
-/** A copy of a JSON value with every string but role and type names mapped. */
-function mapStrings(value: unknown, map: (text: string) => string): unknown {
-  if (typeof value === "string") return map(value);
-  if (Array.isArray(value)) return value.map((item) => mapStrings(item, map));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, NAMES.has(key) ? item : mapStrings(item, map)]),
+/**
+ * A conversation, its tools and further variables with every text mapped. Roles and the types of parts stay, for templates compare them
+ * with words of their own or make tags of them; so do variables that replace a special token by name.
+ */
+function mapTexts(
+  messages: readonly ChatMessage[],
+  options: RenderOptions,
+  map: (text: string) => string,
+): [ChatMessage[], RenderOptions] {
+  const mapped = mapJsonStrings({ messages, tools: options.tools, kwargs: options.kwargs }, (text, path) =>
+    isName(path) ? text : map(text),
   );
+  const { messages: mappedMessages, ...rest } = mapped as RenderOptions & { messages: ChatMessage[] };
+  return [mappedMessages, { ...options, ...rest }];
+}
+
+const NAMES = /^(messages\/\d+\/(role|(content|tool_calls)\/\d+\/type)|tools\/\d+\/type|kwargs\/[^/]*_token)$/;
+
+function isName(path: readonly string[]): boolean {
+  return path.length <= 5 && NAMES.test(path.join("/"));
 }

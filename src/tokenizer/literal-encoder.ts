@@ -8,7 +8,7 @@ import type { AddedToken, TokenizerFiles } from "./tokenizer-files.ts";
 
 /** First of the characters that stand for special tokens (Supplementary Private Use Area-B). */
 const ALIAS_START = 0x100000;
-/** First of the characters that stand for literal occurrences. */
+/** First of the characters that stand for the characters of literal occurrences. */
 const PLACEHOLDER_START = 0x108000;
 const MAX_TOKENS = PLACEHOLDER_START - ALIAS_START;
 const RESERVED = /[\u{100000}-\u{10ffff}]/u;
@@ -17,9 +17,13 @@ const RESERVED = /[\u{100000}-\u{10ffff}]/u;
 export interface LiteralMarks {
   /** The first special token spelt in `text`, or undefined. */
   find(text: string): string | undefined;
-  /** `text` with each spelling replaced by placeholders of the same number of characters. */
+  /** All special tokens spelt in `text`, in order. */
+  findAll(text: string): readonly string[];
+  /** A special token of which `text` begins or ends with a piece, so that text beside it may complete it; else undefined. */
+  findPiece(text: string): string | undefined;
+  /** `text` with a placeholder for each character of each spelling, and of pieces at its ends. */
   hide(text: string): string;
-  /** The inverse of `hide`. A placeholder that is no longer whole stays. */
+  /** The inverse of `hide`. */
   restore(text: string): string;
   /** Whether `text` already holds a character that is used as a mark. */
   hasReserved(text: string): boolean;
@@ -32,21 +36,53 @@ function specialsOf(files: TokenizerFiles): AddedToken[] {
 
 /** Marks for the special tokens of a tokenizer. */
 export function makeLiteralMarks(files: TokenizerFiles): LiteralMarks {
-  const specials = specialsOf(files);
-  const spelling = anyOf(specials.map((token) => token.content));
-  const placeholders = new Map(
-    specials.map((token, i) => [
-      token.content,
-      String.fromCodePoint(PLACEHOLDER_START + i).repeat([...token.content].length),
-    ]),
-  );
-  const contents = new Map([...placeholders].map(([content, placeholder]) => [placeholder, content]));
-  const hidden = anyOf([...contents.keys()]);
+  const contents = specialsOf(files).map((token) => token.content);
+  const spelling = anyOf(contents);
+  const chars = [...new Set(contents.join(""))];
+  const placeholders = new Map(chars.map((char, i) => [char, String.fromCodePoint(PLACEHOLDER_START + i)]));
+  const originals = new Map(chars.map((char, i) => [String.fromCodePoint(PLACEHOLDER_START + i), char]));
+  const conceal = (text: string): string => Array.from(text, (char) => placeholders.get(char) ?? char).join("");
+  const pieces = makePieces(contents);
+  const hideEnds = (text: string): string => {
+    const head = pieces.headOf(text)?.length ?? 0;
+    const tail = Math.min(pieces.tailOf(text)?.length ?? 0, text.length - head);
+    const end = text.length - tail;
+    return conceal(text.slice(0, head)) + text.slice(head, end) + conceal(text.slice(end));
+  };
+  /** Many templates trim what they are given, so both ends count: the text's own, and those behind white space. */
+  const hideAllEnds = (text: string): string => {
+    const core = text.trim();
+    const at = text.indexOf(core);
+    return hideEnds(text.slice(0, at) + hideEnds(core) + text.slice(at + core.length));
+  };
   return {
     find: (text) => text.match(spelling)?.[0],
-    hide: (text) => text.replace(spelling, (content) => placeholders.get(content) ?? content),
-    restore: (text) => text.replace(hidden, (placeholder) => contents.get(placeholder) ?? placeholder),
+    findAll: (text) => text.match(spelling) ?? [],
+    findPiece: (text) =>
+      [text, text.trim()].map((one) => pieces.headOf(one)?.token ?? pieces.tailOf(one)?.token).find((token) => token),
+    hide: (text) => hideAllEnds(text.replace(spelling, conceal)),
+    restore: (text) => text.replace(/[\u{108000}-\u{10ffff}]/gu, (char) => originals.get(char) ?? char),
     hasReserved: (text) => RESERVED.test(text),
+  };
+}
+
+interface Piece {
+  readonly token: string;
+  readonly length: number;
+}
+
+/** The longest piece of a token at the ends of a text: the end of one at its start, the start of one at its end. */
+function makePieces(contents: readonly string[]): Record<"headOf" | "tailOf", (text: string) => Piece | undefined> {
+  const longest = (fits: (token: string, length: number) => boolean): Piece | undefined => {
+    let best: Piece | undefined;
+    for (const token of contents)
+      for (let length = token.length - 1; length > (best?.length ?? 0); length--)
+        if (fits(token, length)) best = { token, length };
+    return best;
+  };
+  return {
+    headOf: (text) => longest((token, length) => text.startsWith(token.slice(token.length - length))),
+    tailOf: (text) => longest((token, length) => text.endsWith(token.slice(0, length))),
   };
 }
 

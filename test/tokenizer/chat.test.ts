@@ -73,6 +73,50 @@ describe.each(casesIn(ROOT, "cases.json"))("encodeChat with %s", (name) => {
     expect(specialsIn(encodeChat(tokenizer, make(source), messages))).toEqual([]);
   });
 
+  it("keeps a spelling text that two parts, or a message and the template, make together", () => {
+    const [head, tail] = [mark.slice(0, 2), mark.slice(2)];
+    const joined = make("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}");
+    const content = [
+      { type: "text", text: `a${head}` },
+      { type: "text", text: `${tail}b` },
+    ];
+    const ids = encodeChat(tokenizer, joined, [{ role: "user", content }]);
+    expect(specialsIn(ids)).toEqual([]);
+    const completing = makeChatTemplate(new Map([["default", "{{ messages[0].content | trim }}{{ tail }}"]]), { tail });
+    expect(specialsIn(encodeChat(tokenizer, completing, [{ role: "user", content: `a${head} \n` }]))).toEqual([]);
+  });
+
+  it("gives the prompt's own ids where a text only begins or ends like a special token", () => {
+    const content = `${mark.slice(-1)} a ${mark.slice(0, 1)}`;
+    const own = [tokenizer.encode(`${mark}user\n${content}${mark}`, { addSpecialTokens: false })];
+    expect([encodeChat(tokenizer, plain(), [{ role: "user", content }])]).toEqual(own);
+  });
+
+  it("finds spellings in keys, in tools and in further variables, whatever they are called", () => {
+    const source = "{{ messages[0].tool_calls | tojson }}{{ tools | tojson }}{{ note }}";
+    const messages = [
+      {
+        role: "assistant",
+        content: "",
+        tool_calls: [{ function: { arguments: { [mark]: 1, role: mark, type: mark } } }],
+      },
+    ];
+    const tools = [{ type: "function", function: { name: "f", description: mark, parameters: { type: mark } } }];
+    expect(specialsIn(encodeChat(tokenizer, make(source), messages, { tools, kwargs: { note: mark } }))).toEqual([]);
+  });
+
+  it("lets a variable replace a special token by its name", () => {
+    const ids = encodeChat(
+      tokenizer,
+      make("{{ bos_token }}{{ messages[0].content }}"),
+      [{ role: "user", content: "a" }],
+      {
+        kwargs: { bos_token: mark },
+      },
+    );
+    expect(specialsIn(ids)).toEqual([tokenizer.tokenToId(mark)]);
+  });
+
   it("says that a model has no template", () => {
     expect(() => encodeChat(tokenizer, undefined, [{ role: "user", content: "" }])).toThrow(/no chat template/);
   });

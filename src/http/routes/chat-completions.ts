@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { randomUUID } from "node:crypto";
 import { AppError } from "../../errors.ts";
+import { parseExactJson } from "../../tokenizer/exact-json.ts";
 import { answerStream, answerWhole } from "../answer.ts";
 import { ChatChoice } from "../chat-choice.ts";
 import type { AppContext, RequestContext } from "../context.ts";
@@ -10,7 +11,7 @@ import { startGeneration } from "../generation.ts";
 import { type ChatMessage, type ChatRequest, chatRequest } from "../openai-schema.ts";
 import { parseRequest } from "../parse-request.ts";
 import { assertCouldFit, assertFitsContext, engineLimits } from "../prompts.ts";
-import { readJson } from "../read-body.ts";
+import { parseBody, readText } from "../read-body.ts";
 import { resolveModel, type Target } from "../resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { deadlineOf, sequenceOptions, stopStrings } from "../sampling.ts";
@@ -35,13 +36,14 @@ export const chatCompletionsRoute: Route = {
   },
   handle: async (context, c) => {
     const arrivedAt = performance.now();
-    const body = await readJson(c, context.limits.maxJsonBytes);
+    const text = await readText(c, context.limits.maxJsonBytes);
+    const body = parseBody(text);
     refuseUnsupported(body, "chat");
     const fields = parseRequest(chatRequest, body);
     const deadlineMs = deadlineOf(c);
     const target = resolveModel(context, fields.model, fields.adapter);
     try {
-      const promptIds = await encodeMessages(context, fields);
+      const promptIds = await encodeMessages(context, fields, text);
       return await answer(context, c, { fields, target, promptIds, deadlineMs, arrivedAt });
     } catch (error) {
       target.release();
@@ -148,7 +150,8 @@ function numLogprobs(fields: ChatRequest): number | null {
   return null;
 }
 
-async function encodeMessages(context: AppContext, fields: ChatRequest): Promise<Int32Array> {
+/** @param text the body again, for what the template sees of it: it shows how a number was written. */
+async function encodeMessages(context: AppContext, fields: ChatRequest, text: string): Promise<Int32Array> {
   const { maxModelLen } = engineLimits(context);
   const choice = fields.tool_choice ?? "auto";
   if (choice !== "auto" && choice !== "none")
@@ -157,7 +160,8 @@ async function encodeMessages(context: AppContext, fields: ChatRequest): Promise
       'A "tool_choice" that forces a call is not supported. Use "auto" or "none".',
       { param: "tool_choice" },
     );
-  const messages = fields.messages.map(checkedMessage);
+  const exact = parseExactJson(text) as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs">;
+  const messages = exact.messages.map(checkedMessage);
   assertCouldFit(
     messages.reduce((sum, message) => sum + lengthOf(message), 0),
     maxModelLen,
@@ -165,8 +169,8 @@ async function encodeMessages(context: AppContext, fields: ChatRequest): Promise
   );
   const ids = await context.text.encodeChat({
     messages,
-    tools: choice === "none" ? null : (fields.tools ?? null),
-    kwargs: fields.chat_template_kwargs ?? {},
+    tools: choice === "none" ? null : (exact.tools ?? null),
+    kwargs: exact.chat_template_kwargs ?? {},
   });
   if (ids.length === 0) throw invalid('"messages" have no tokens after the chat template.', "messages");
   return ids;

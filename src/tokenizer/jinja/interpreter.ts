@@ -198,7 +198,8 @@ export class Interpreter {
       keyword.delete(parameter.name);
       const initial = parameter.initial;
       const missing = new Undefined(`parameter '${parameter.name}' was not provided`);
-      scope.set(parameter.name, given ?? (initial === undefined ? missing : this.evaluate(initial, scope)));
+      const fallback = (): Value => (initial === undefined ? missing : this.evaluate(initial, scope));
+      scope.set(parameter.name, given === undefined ? fallback() : given); // None is a value
     });
     const caller = keyword.get("caller");
     if (caller !== undefined) scope.set("caller", caller);

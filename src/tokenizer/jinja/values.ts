@@ -96,7 +96,10 @@ export function toValue(input: unknown): Value {
     return input;
   if (input === undefined) return new Undefined("value is undefined");
   if (typeof input === "number") return Number.isInteger(input) ? BigInt(input) : input;
+  if (input instanceof Number) return input.valueOf(); // a float of whole value (exact-json.ts)
   if (Array.isArray(input)) return input.map(toValue);
+  if (input instanceof Map)
+    return new Map([...(input as Map<string, unknown>)].map(([key, value]) => [key, toValue(value)]));
   if (typeof input === "object") return new Map(Object.entries(input).map(([key, value]) => [key, toValue(value)]));
   throw new JinjaError(`a value of type ${typeof input} cannot be used in a template`);
 }
