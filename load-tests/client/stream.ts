@@ -1,0 +1,202 @@
+/**
+ * One streamed request to any OpenAI server, and when its pieces came. Knows `/v1/completions` (prompts as ids or text) and
+ * `/v1/chat/completions`; what else a server wants in the body, such as how it names an adapter, is the target's to say.
+ * On node:http, since the clients share the machine with the server and fetch costs several times as much a piece.
+ */
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { PlannedRequest } from "./draw.ts";
+
+/** A server and how to talk to it. */
+export interface Target {
+  /** Without `/v1`. */
+  readonly url: string;
+  /** What `model` says where no adapter is asked for, and where `fieldsOf` says nothing else. */
+  readonly model: string;
+  /** Default: completions with token ids. `text`: words instead of ids, for servers that take no ids. */
+  readonly api?: "completions" | "text" | "chat";
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Further fields of the body. Default: an adapter's name stands as the `model`. */
+  readonly fieldsOf?: (adapter: string | null) => Readonly<Record<string, unknown>>;
+}
+
+/** Why a request got no whole answer. */
+export interface RequestError {
+  /** HTTP status; 0 where the connection failed. */
+  readonly status: number;
+  /** The server's `error.code`, or `stream_broken`, `connection_failed`, `aborted`. */
+  readonly code: string;
+  readonly message: string;
+  /** The `Retry-After` header, in seconds. */
+  readonly retryAfter: number | null;
+}
+
+/** What came of one request. Times are milliseconds since it was to be sent (`dueAt`), on `performance.now()`'s clock. */
+export interface RequestOutcome {
+  readonly request: PlannedRequest;
+  /** When it was to be sent. */
+  readonly dueAt: number;
+  /** How much later it was sent: how far behind the clients are. */
+  readonly sendDelayMs: number;
+  /** First piece with text or a token; NaN without any. */
+  readonly firstTokenMs: number;
+  /** When each piece came; the first is `firstTokenMs`. */
+  readonly pieceMs: readonly number[];
+  /** The end of the answer, or of the attempt. */
+  readonly endMs: number;
+  /** As the server counts them (`usage`), or else its pieces. */
+  readonly numTokens: number;
+  /** As the server counts them; null where it does not tell. */
+  readonly numPromptTokens: number | null;
+  readonly error: RequestError | null;
+}
+
+const httpAgent = new HttpAgent({ keepAlive: true, maxSockets: Infinity });
+const httpsAgent = new HttpsAgent({ keepAlive: true, maxSockets: Infinity });
+
+/** Sends a request and reads its answer to the end; failures are part of the outcome, never thrown. */
+export async function streamRequest(
+  target: Target,
+  request: PlannedRequest,
+  { dueAt = performance.now(), signal }: { readonly dueAt?: number; readonly signal?: AbortSignal } = {},
+): Promise<RequestOutcome> {
+  const answer = new Answer(dueAt);
+  const sentAt = performance.now();
+  let error: RequestError | null = null;
+  try {
+    const response = await post(target, bodyOf(target, request), signal);
+    error = await answer.read(response);
+  } catch (cause) {
+    const code = signal?.aborted === true ? "aborted" : "connection_failed";
+    error = { status: 0, code, message: (cause as Error).message, retryAfter: null };
+  }
+  return { request, dueAt, sendDelayMs: sentAt - dueAt, endMs: performance.now() - dueAt, ...answer.result(), error };
+}
+
+function bodyOf({ model, api, fieldsOf }: Target, { promptIds, maxTokens, adapter }: PlannedRequest) {
+  const prompt = api === "chat" || api === "text" ? wordsOf(promptIds) : promptIds;
+  return {
+    model: adapter ?? model,
+    ...(api === "chat" ? { messages: [{ role: "user", content: prompt }] } : { prompt }),
+    max_tokens: maxTokens,
+    temperature: 0,
+    ignore_eos: true,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...fieldsOf?.(adapter),
+  };
+}
+
+/** A made-up word for every id, the same for the same id. */
+function wordsOf(ids: readonly number[]): string {
+  return ids.map((id) => id.toString(26).replace(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? "")).join(" ");
+}
+
+async function post(target: Target, body: unknown, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+  const url = new URL(target.api === "chat" ? "/v1/chat/completions" : "/v1/completions", target.url);
+  const isTls = url.protocol === "https:";
+  const bytes = Buffer.from(JSON.stringify(body));
+  const options = {
+    method: "POST",
+    agent: isTls ? httpsAgent : httpAgent,
+    headers: { "content-type": "application/json", "content-length": bytes.length, ...target.headers },
+    ...(signal ? { signal } : {}),
+  };
+  return await new Promise((resolve, reject) => {
+    const sent = (isTls ? httpsRequest : httpRequest)(url, options, resolve);
+    sent.on("error", reject);
+    sent.setNoDelay(true);
+    sent.end(bytes);
+  });
+}
+
+/** What of a chunk matters here. */
+interface Chunk {
+  readonly choices?: readonly {
+    readonly text?: string;
+    readonly delta?: { readonly content?: string | null; readonly reasoning_content?: string | null };
+    readonly token_ids?: readonly number[] | null;
+  }[];
+  readonly usage?: { readonly completion_tokens?: number; readonly prompt_tokens?: number } | null;
+  readonly error?: { readonly code?: unknown; readonly message?: string };
+}
+
+class Answer {
+  readonly #dueAt: number;
+  readonly #pieceMs: number[] = [];
+  #numTokens: number | null = null;
+  #numPromptTokens: number | null = null;
+  #error: RequestError | null = null;
+  #isDone = false;
+
+  constructor(dueAt: number) {
+    this.#dueAt = dueAt;
+  }
+
+  result() {
+    return {
+      firstTokenMs: this.#pieceMs[0] ?? NaN,
+      pieceMs: this.#pieceMs,
+      numTokens: this.#numTokens ?? this.#pieceMs.length,
+      numPromptTokens: this.#numPromptTokens,
+    };
+  }
+
+  async read(response: IncomingMessage): Promise<RequestError | null> {
+    const status = response.statusCode ?? 0;
+    response.setEncoding("utf8");
+    let rest = "";
+    for await (const text of response as AsyncIterable<string>) {
+      rest += text;
+      if (status !== 200) continue;
+      const at = performance.now() - this.#dueAt;
+      const lines = rest.split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#line(line.trimEnd(), at);
+    }
+    if (status !== 200) return refusal(status, rest, response.headers["retry-after"]);
+    if (this.#error) return this.#error;
+    if (this.#isDone) return null;
+    return { status, code: "stream_broken", message: "The stream ended without [DONE].", retryAfter: null };
+  }
+
+  #line(line: string, at: number): void {
+    if (!line.startsWith("data:")) return;
+    const data = line.slice(5).trim();
+    if (data === "[DONE]") {
+      this.#isDone = true;
+      return;
+    }
+    const chunk = JSON.parse(data) as Chunk; // a line that is no JSON is a broken stream: thrown, and told as such
+    if (chunk.error) this.#error = refusal(200, data, undefined);
+    if (chunk.usage) {
+      this.#numTokens = chunk.usage.completion_tokens ?? null;
+      this.#numPromptTokens = chunk.usage.prompt_tokens ?? null;
+    }
+    if (chunk.choices?.some(hasContent)) this.#pieceMs.push(at);
+  }
+}
+
+function hasContent({ text, delta, token_ids: ids }: NonNullable<Chunk["choices"]>[number]): boolean {
+  return [text, delta?.content, delta?.reasoning_content, ids].some((part) => part != null && part.length > 0);
+}
+
+function refusal(status: number, body: string, retryAfter: string | undefined): RequestError {
+  const error = errorOf(body);
+  const code = typeof error?.code === "string" ? error.code : `status_${status}`;
+  const seconds = Number(retryAfter);
+  return {
+    status,
+    code,
+    message: error?.message ?? body.slice(0, 200),
+    retryAfter: retryAfter === undefined || Number.isNaN(seconds) ? null : seconds,
+  };
+}
+
+function errorOf(body: string): Chunk["error"] {
+  try {
+    return (JSON.parse(body) as Chunk).error;
+  } catch {
+    return undefined; // not JSON: the body itself is the message
+  }
+}
