@@ -1,10 +1,10 @@
 /**
- * The memory of the KV cache: per layer one buffer for keys and one for values, [rows, K, S, D] float32, which the session reads
- * as past and writes as present in place. A row's region is contiguous, so rows first…first+count−1 are a cache of their own.
- * Grows in buckets, layer by layer; knows nothing of sequences.
+ * The KV cache as the engine sees it: rows of keys and values that a session reads as past and writes as present, in memory that
+ * stays where the session computes. Two implementations: the host's (`host-kv-cache.ts`) and a device's (`device-kv-cache.ts`), held to one
+ * contract by test/engine/kv-contract.ts. Knows nothing of sequences.
  */
-import { type CachePorts, cacheHeadSize, cachePorts } from "../model/ports.ts";
-import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
+import { cacheHeadSize } from "../model/ports.ts";
+import type { RuntimeTensor } from "../runtime/ort.ts";
 
 export interface CacheShape {
   readonly numLayers: number;
@@ -13,8 +13,8 @@ export interface CacheShape {
 }
 
 /** Bytes of keys and values of one position of one row. */
-export function bytesPerPosition(shape: CacheShape): number {
-  return shape.numLayers * 2 * shape.numKvHeads * cacheHeadSize(shape) * Float32Array.BYTES_PER_ELEMENT;
+export function bytesPerPosition(shape: CacheShape, bytesPerElement: number = Float32Array.BYTES_PER_ELEMENT): number {
+  return shape.numLayers * 2 * shape.numKvHeads * cacheHeadSize(shape) * bytesPerElement;
 }
 
 /**
@@ -31,126 +31,47 @@ export function rowBucket(count: number): number {
   return count <= 1 ? count : 2 ** Math.ceil(Math.log2(count));
 }
 
-interface Layer {
-  readonly ports: CachePorts;
-  key: Float32Array;
-  value: Float32Array;
+/** Past and present of some rows, as a session's feeds and fetches over the same memory. */
+export interface KvView {
+  readonly feeds: Record<string, RuntimeTensor>;
+  readonly fetches: Record<string, RuntimeTensor>;
 }
 
-export class KvCache {
-  readonly #shape: CacheShape;
-  readonly #layers: readonly Layer[];
-  #numRows = 0;
-  #numPositions = 0;
-  #views = new Map<string, { feeds: Record<string, RuntimeTensor>; fetches: Record<string, RuntimeTensor> }>();
+/** Keys and values of some positions, kept beside the cache in the same kind of memory. */
+export interface KvChunk {
+  readonly numPositions: number;
+  readonly bytes: number;
+  /** Gives the memory back; the chunk is of no use after that. */
+  free(): void;
+}
 
-  constructor(shape: CacheShape) {
-    this.#shape = shape;
-    const empty = new Float32Array(0);
-    this.#layers = Array.from({ length: shape.numLayers }, (_, layer) => ({
-      ports: cachePorts(layer, shape),
-      key: empty,
-      value: empty,
-    }));
-  }
-
-  get bytes(): number {
-    return this.#numRows * this.#numPositions * bytesPerPosition(this.#shape);
-  }
-
+/**
+ * Rows are numbered from 0. What moves them returns at once; it has taken place when a later promise is fulfilled.
+ * A promise that is rejected (`insufficient_memory` where a device has no more) leaves every row as it was.
+ */
+export interface KvCache {
+  readonly shape: CacheShape;
+  /** Of the values held: 4, or 2 for float16. */
+  readonly bytesPerElement: number;
+  /** Allocated now. */
+  readonly bytes: number;
   /**
    * Makes room for `numRows` rows of which the longest has `length` positions; what is there stays. Where it has to allocate it
    * allocates just that, in both directions: rows or positions left over from other times would go beyond what was reserved.
    */
-  ensure(numRows: number, length: number): void {
-    if (numRows <= this.#numRows && length <= this.#numPositions) return;
-    const rows = rowBucket(numRows);
-    const positions = positionBucket(length);
-    this.#views.clear();
-    for (const layer of this.#layers) {
-      layer.key = this.#resized(layer.key, rows, positions);
-      layer.value = this.#resized(layer.value, rows, positions);
-    }
-    this.#numRows = rows;
-    this.#numPositions = positions;
-  }
-
-  /** Gives all memory back. */
-  clear(): void {
-    this.#views.clear();
-    for (const layer of this.#layers) layer.key = layer.value = new Float32Array(0);
-    this.#numRows = 0;
-    this.#numPositions = 0;
-  }
-
-  #resized(old: Float32Array, rows: number, positions: number): Float32Array {
-    const { numKvHeads } = this.#shape;
-    const resized = new Float32Array(rows * numKvHeads * positions * this.#headSize);
-    const oldStride = this.#numPositions * this.#headSize;
-    const stride = positions * this.#headSize;
-    const kept = Math.min(oldStride, stride);
-    for (let head = 0; head < Math.min(rows, this.#numRows) * numKvHeads; head++)
-      resized.set(old.subarray(head * oldStride, head * oldStride + kept), head * stride);
-    return resized;
-  }
-
-  /** Copies the first `length` positions of one row to another. */
-  copyRow(from: number, to: number, length: number): void {
-    if (from === to || length === 0) return;
-    for (const layer of this.#layers)
-      for (const buffer of [layer.key, layer.value])
-        this.#eachHead(from, to, (source, target) =>
-          buffer.copyWithin(target, source, source + length * this.#headSize),
-        );
-  }
-
+  ensure(numRows: number, length: number): void;
+  /** Row `to` becomes what row `from` is, as far as its first `length` positions; `from` holds nothing any more. */
+  moveRow(from: number, to: number, length: number): void;
   /** Exchanges the first positions of two rows, as many as the longer one has. */
-  swapRows(a: number, b: number, length: number): void {
-    if (a === b) return;
-    const scratch = new Float32Array(length * this.#headSize);
-    for (const layer of this.#layers)
-      for (const buffer of [layer.key, layer.value])
-        this.#eachHead(a, b, (atA, atB) => {
-          scratch.set(buffer.subarray(atA, atA + scratch.length));
-          buffer.copyWithin(atA, atB, atB + scratch.length);
-          buffer.set(scratch, atB);
-        });
-  }
-
-  get #headSize(): number {
-    return cacheHeadSize(this.#shape);
-  }
-
-  #eachHead(a: number, b: number, visit: (atA: number, atB: number) => void): void {
-    const stride = this.#numPositions * this.#headSize;
-    const { numKvHeads } = this.#shape;
-    for (let head = 0; head < numKvHeads; head++)
-      visit((a * numKvHeads + head) * stride, (b * numKvHeads + head) * stride);
-  }
-
-  /** Past and present of `count` rows from `first` on, as a session's feeds and fetches over the same memory. */
-  view(
-    first: number,
-    count: number,
-  ): { readonly feeds: Record<string, RuntimeTensor>; readonly fetches: Record<string, RuntimeTensor> } {
-    const key = `${first}+${count}`;
-    const known = this.#views.get(key);
-    if (known) return known;
-    const { numKvHeads } = this.#shape;
-    const rowSize = numKvHeads * this.#numPositions * this.#headSize;
-    const shape = [count, numKvHeads, this.#numPositions, this.#headSize];
-    const view = { feeds: {} as Record<string, RuntimeTensor>, fetches: {} as Record<string, RuntimeTensor> };
-    for (const { ports, ...buffers } of this.#layers)
-      for (const part of ["key", "value"] as const) {
-        const tensor = runtimeTensor(
-          "float32",
-          buffers[part].subarray(first * rowSize, (first + count) * rowSize),
-          shape,
-        );
-        view.feeds[(part === "key" ? ports.pastKey : ports.pastValue).name] = tensor;
-        view.fetches[(part === "key" ? ports.presentKey : ports.presentValue).name] = tensor;
-      }
-    this.#views.set(key, view);
-    return view;
-  }
+  swapRows(a: number, b: number, length: number): void;
+  /** Rows from `count` on hold nothing any more. */
+  keepRows(count: number): void;
+  /** Gives all memory back. */
+  clear(): void;
+  /** Past and present of `count` rows from `first` on. Several rows are always the first ones. */
+  view(first: number, count: number): KvView | Promise<KvView>;
+  /** A copy of the `count` positions of a row from `from` on. */
+  copyOut(row: number, from: number, count: number): KvChunk | Promise<KvChunk>;
+  /** Writes a chunk that `copyOut` gave over the positions of a row from `from` on. */
+  copyIn(row: number, from: number, chunk: KvChunk): void | Promise<void>;
 }

@@ -4,7 +4,7 @@
  * when prompt and longest answer of every row fit into the bytes allowed.
  */
 import { AppError } from "../errors.ts";
-import { type CacheShape, KvCache, bytesPerPosition, positionBucket, rowBucket } from "./kv-cache.ts";
+import { type KvCache, bytesPerPosition, positionBucket, rowBucket } from "./kv-cache.ts";
 import type { KvSlots } from "./runner.ts";
 
 interface Row {
@@ -28,10 +28,10 @@ export class BatchSlots implements KvSlots {
   readonly #rows: Row[] = [];
   #numDecoding = 0;
 
-  constructor(shape: CacheShape, limits: SlotLimits) {
-    this.cache = new KvCache(shape);
+  constructor(cache: KvCache, limits: SlotLimits) {
+    this.cache = cache;
     this.#limits = limits;
-    this.#bytesPerPosition = bytesPerPosition(shape);
+    this.#bytesPerPosition = bytesPerPosition(cache.shape, cache.bytesPerElement);
   }
 
   /** Bytes that `numRows` rows take when the longest has `length` positions. */
@@ -113,6 +113,7 @@ export class BatchSlots implements KvSlots {
     }
     this.#move(this.#rows.length - 1, hole);
     this.#rows.pop();
+    this.cache.keepRows(this.#rows.length);
     if (this.#rows.length === 0) this.cache.clear();
   }
 
@@ -127,7 +128,7 @@ export class BatchSlots implements KvSlots {
   #move(from: number, to: number): void {
     const row = this.#rows[from];
     if (!row || from === to) return;
-    this.cache.copyRow(from, to, row.length);
+    this.cache.moveRow(from, to, row.length);
     this.#rows[to] = row;
   }
 

@@ -8,6 +8,7 @@ import type { AdapterContents } from "../store/adapter-contents.ts";
 import type { ReadyAdapters } from "./adapter-cache.ts";
 import type { AdapterFeeds } from "./adapter-feeds.ts";
 import type { AdapterRow } from "./adapter-row.ts";
+import type { KvView } from "./kv-cache.ts";
 import type { BatchSlots } from "./kv-slots.ts";
 import type { DecodeRow, ModelRunner, PrefillStep, ReadyAdapter } from "./runner.ts";
 
@@ -71,7 +72,7 @@ export class SessionRunner implements ModelRunner {
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
         ...this.#feeds?.single(asRow(step.adapter)),
       },
-      this.kv.cache.view(row, 1),
+      await this.kv.cache.view(row, 1),
       wanted.length,
       logitPositions.length,
     );
@@ -99,7 +100,7 @@ export class SessionRunner implements ModelRunner {
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
         ...this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null))),
       },
-      this.kv.cache.view(0, numRows),
+      await this.kv.cache.view(0, numRows),
       numRows,
       rows.length,
     );
@@ -108,7 +109,7 @@ export class SessionRunner implements ModelRunner {
   /** Runs the graph; gives the first `numWanted` of `numLogitRows` rows of logits. */
   async #run(
     feeds: Record<string, RuntimeTensor>,
-    cache: { readonly feeds: Record<string, RuntimeTensor>; readonly fetches: Record<string, RuntimeTensor> },
+    cache: KvView,
     numLogitRows: number,
     numWanted: number,
   ): Promise<Float32Array> {

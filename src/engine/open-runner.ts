@@ -9,6 +9,7 @@ import { openAdapterContents } from "../store/adapter-contents.ts";
 import { ReadyAdapters } from "./adapter-cache.ts";
 import { AdapterFeeds } from "./adapter-feeds.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
+import { HostKvCache } from "./host-kv-cache.ts";
 import { BatchSlots } from "./kv-slots.ts";
 import { SessionRunner } from "./model-runner.ts";
 import type { EngineOptions } from "./protocol.ts";
@@ -24,7 +25,7 @@ export async function openRunner(
   await using base = await openBase(options.baseDir);
   const { config } = base.manifest;
   const rowMultiple = options.requiresBatchInvariance ? rowMultipleOf(base.manifest) : 1;
-  const kv = new BatchSlots(config, { maxBytes: options.kvCacheBytes, rowMultiple });
+  const kv = new BatchSlots(new HostKvCache(config), { maxBytes: options.kvCacheBytes, rowMultiple });
   const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
   const session = await openSession(join(options.baseDir, SERVE_GRAPH_FILE), {
     device: options.device,

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bytesPerPosition, positionBucket, rowBucket } from "../../src/engine/kv-cache.ts";
+import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
 import { cachePorts } from "../../src/model/ports.ts";
 import { numElements } from "../../src/tensor/host-tensor.ts";
@@ -23,7 +24,7 @@ function visit(
   position: number,
   each: (data: Float32Array, at: number, mark: number) => void,
 ) {
-  const { feeds } = kv.cache.view(row, 1);
+  const { feeds } = (kv.cache as HostKvCache).view(row, 1);
   for (let layer = 0; layer < SHAPE.numLayers; layer++) {
     const { pastKey, pastValue } = cachePorts(layer, SHAPE);
     [pastKey, pastValue].forEach(({ name }, part) => {
@@ -58,7 +59,7 @@ class Traffic {
 
   constructor(maxBytes: number, rowMultiple: number) {
     this.maxBytes = maxBytes;
-    this.kv = new BatchSlots(SHAPE, { maxBytes, rowMultiple });
+    this.kv = new BatchSlots(new HostKvCache(SHAPE), { maxBytes, rowMultiple });
   }
 
   admit(reserved: number): void {
@@ -214,7 +215,7 @@ describe("limits", () => {
   it("say exactly how long a sequence alone may be", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 20_000 }), fc.constantFrom(1, 2), (positions, rowMultiple) => {
-        const kv = new BatchSlots(SHAPE, { maxBytes: positions * POSITION + 3, rowMultiple });
+        const kv = new BatchSlots(new HostKvCache(SHAPE), { maxBytes: positions * POSITION + 3, rowMultiple });
         const longest = kv.maxLength();
         if (longest > 0) expect(kv.canEverFit(longest)).toBe(true);
         expect(kv.canEverFit(longest + 1)).toBe(false);
@@ -234,7 +235,7 @@ describe("limits", () => {
   });
 
   it("refuse what nobody reserved, and rows that are not there, as mistakes of ours", () => {
-    const kv = new BatchSlots(SHAPE, { maxBytes: 1000 * POSITION, rowMultiple: 1 });
+    const kv = new BatchSlots(new HostKvCache(SHAPE), { maxBytes: 1000 * POSITION, rowMultiple: 1 });
     kv.admit(7, 10);
     expect(() => kv.extend(0, 11)).toThrow(/internal: row 0 cannot take 11/);
     expect(() => kv.extend(1, 1)).toThrow(/internal: row 1/);

@@ -1,5 +1,6 @@
 /** The self-test against runners that break the law of isolation in the ways that were measured, and one that keeps it. */
 import { describe, expect, it } from "vitest";
+import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
 import type { ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { isBatchInvariant } from "../../src/engine/self-test.ts";
@@ -9,7 +10,10 @@ const ADAPTER: ReadyAdapter = { generation: "probe" };
 
 /** A runner whose logits are a function of a row's own tokens and adapter, but for what `disturb` does to them. */
 function runnerWith(disturb: (value: number, row: number, numRows: number, sum: number) => number, maxBytes = 2 ** 20) {
-  const kv = new BatchSlots({ numLayers: 1, numKvHeads: 1, headSize: 8 }, { maxBytes, rowMultiple: 1 });
+  const kv = new BatchSlots(new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 }), {
+    maxBytes,
+    rowMultiple: 1,
+  });
   const prompts = new Map<number, number>();
   const sizes: number[] = [];
   const runner: ModelRunner = {

@@ -3,6 +3,7 @@ import { openBase } from "../../src/base/base.ts";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
 import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-row.ts";
 import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
+import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
 import { SessionRunner } from "../../src/engine/model-runner.ts";
 import { rowMultipleOf } from "../../src/engine/open-runner.ts";
@@ -37,7 +38,7 @@ export async function openTestRunner(baseDir: string): Promise<TestRunner> {
   await base[Symbol.asyncDispose]();
   const { config } = manifest;
   const session = await openSession(join(baseDir, SERVE_GRAPH_FILE), { device: "cpu", numThreads: 2 });
-  const kv = new BatchSlots(config, {
+  const kv = new BatchSlots(new HostKvCache(config), {
     maxBytes: 2 ** 30,
     rowMultiple: rowMultipleOf(manifest),
   });
