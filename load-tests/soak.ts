@@ -1,11 +1,12 @@
 /**
  * `npm run soak`: a tiny model, thousands of adapters, and requests of every kind that come, break off and are refused while adapters
- * are replaced; is anything left behind? Prints the memory of both processes as it goes, and at the end what it was after all
+ * are replaced; is anything left behind? Prints the memory of both processes as it goes, under load and at rest, and at the end what it was after all
  * requests ÷ after the first thousand. Needs /proc.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { encodeAdapter } from "../src/adapter/adapter-file.ts";
 import { openBase } from "../src/base/base.ts";
@@ -31,7 +32,10 @@ const HELP = `Usage: npm run soak -- [flags]
 
 /** Requests before the memory that all later memory is compared with. */
 const NUM_WARM = 1000;
-const NUM_SAMPLES = 20;
+/** Parts of the rest, each followed by a pause and a look at the memory. */
+const NUM_PARTS = 5;
+/** After some seconds without work V8 collects what it has let lie under load: what is left then is what is held. */
+const REST_MS = 25_000;
 /** Every so many requests an adapter is replaced. */
 const REPLACE_EVERY = 20;
 /** Much less than all adapters take, and full long before the first comparison. */
@@ -59,8 +63,9 @@ function soakOptions(args: readonly string[]): SoakOptions | null {
   if (values.help === true) return null;
   const count = (name: "requests" | "adapters" | "clients", fallback: number): number => {
     const number = Number(values[name] ?? fallback);
-    if (Number.isSafeInteger(number) && number > 0) return number;
-    throw new AppError("usage", `--${name} must be a positive whole number, it is "${values[name]}".`);
+    const least = name === "requests" ? NUM_WARM : 1;
+    if (Number.isSafeInteger(number) && number >= least) return number;
+    throw new AppError("usage", `--${name} must be a whole number from ${least} on, it is "${values[name]}".`);
   };
   return {
     numRequests: count("requests", 100_000),
@@ -106,42 +111,45 @@ function describe({ numRequests, seconds, own, resident }: Sample): string {
   return `${numRequests} requests, ${seconds.toFixed(0)} s: own memory ${own.map(megabytes).join(" + ")} MB, resident ${resident.map(megabytes).join(" + ")} MB (server + engine)`;
 }
 
-/** Sends everything; a sample after the first thousand and at even distances behind it. */
+/** Sends everything in parts, with a rest and a sample after the first thousand and after each part of what follows. */
 async function sendAll(server: Server, manifest: Manifest, options: SoakOptions) {
   const { numRequests, numAdapters, numClients } = options;
   const outcomes = new Map<SoakOutcome, number>();
-  const samples: Sample[] = [];
   const random = seedRandom(7);
   const startedAt = performance.now();
-  const distance = Math.max(1, Math.floor((numRequests - NUM_WARM) / NUM_SAMPLES));
   let numStarted = 0;
-  let numEnded = 0;
   let numReplaced = 0;
-  const client = async (): Promise<void> => {
-    while (numStarted < numRequests) {
-      const number = numStarted++;
-      const name = adapterName(below(numAdapters, random));
-      if (number % REPLACE_EVERY === 0) {
-        await server.putAdapter(name, encodeAdapter(randomAdapter(manifest, numAdapters + numReplaced++)));
-      }
-      const outcome = await sendSoakRequest(server.url, number, name, manifest.config.vocabSize, random);
-      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-      numEnded++;
-      const isDue = numEnded >= NUM_WARM && (numEnded - NUM_WARM) % distance === 0;
-      if (!isDue && numEnded !== numRequests) continue;
-      samples.push(sampleOf(server.pid, numEnded, startedAt));
-      note(describe(samples.at(-1) as Sample)); // pushed in the line above
-    }
+  const sendOne = async (number: number): Promise<void> => {
+    const name = adapterName(below(numAdapters, random));
+    if (number % REPLACE_EVERY === 0)
+      await server.putAdapter(name, encodeAdapter(randomAdapter(manifest, numAdapters + numReplaced++)));
+    const outcome = await sendSoakRequest(server.url, number, name, manifest.config.vocabSize, random);
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
   };
-  await Promise.all(Array.from({ length: numClients }, client));
-  return { outcomes, samples, numReplaced, seconds: (performance.now() - startedAt) / 1000 };
+  const client = async (end: number): Promise<void> => {
+    while (numStarted < end) await sendOne(numStarted++);
+  };
+  const samples: Sample[] = [];
+  let workMs = 0;
+  for (let part = 0; part <= NUM_PARTS; part++) {
+    const end = Math.round(NUM_WARM + (part / NUM_PARTS) * (numRequests - NUM_WARM));
+    const partStartedAt = performance.now();
+    await Promise.all(Array.from({ length: numClients }, () => client(end)));
+    workMs += performance.now() - partStartedAt;
+    note(`under load: ${describe(sampleOf(server.pid, end, startedAt))}`);
+    await sleep(REST_MS);
+    const sample = sampleOf(server.pid, end, startedAt);
+    samples.push(sample);
+    note(`at rest: ${describe(sample)}`);
+  }
+  return { outcomes, samples, numReplaced, seconds: workMs / 1000 };
 }
 
 type Result = Awaited<ReturnType<typeof sendAll>>;
 
 function figuresOf({ outcomes, samples, numReplaced, seconds }: Result, options: SoakOptions): Figure[] {
   const [first, last] = [samples[0], samples.at(-1)];
-  if (!first || !last) throw new AppError("usage", `--requests must be ${NUM_WARM} or more to compare anything.`);
+  if (!first || !last) throw new Error("internal: a soak without samples");
   const sum = ([a, b]: readonly [number, number]): number => a + b;
   const figure = (what: string, unit: string, value: number): Figure => ({ what, unit, samples: [value] });
   return [
@@ -158,7 +166,9 @@ function figuresOf({ outcomes, samples, numReplaced, seconds }: Result, options:
     ),
     figure("memory of both after all", "MB", sum(last.own) / 1e6),
     figure("requests", "", options.numRequests),
-    ...[...outcomes].sort().map(([outcome, count]) => figure(`… ${outcome}`, "", count)),
+    ...[...outcomes]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([outcome, count]) => figure(`… ${outcome}`, "", count)),
     figure("adapters", "", options.numAdapters),
     figure("adapters replaced meanwhile", "", numReplaced),
     figure("requests/s", "", options.numRequests / seconds),

@@ -251,8 +251,8 @@ function takeEvent(data: string, answer: StreamedAnswer): void {
 }
 
 /** Every sample of /metrics by its name and labels as printed, without the label `model_name`. */
-export async function readMetrics(url: string): Promise<Map<string, number>> {
-  const { text } = await send(`${url}/metrics`, "GET");
+export async function readMetrics(url: string, init: RequestInit = {}): Promise<Map<string, number>> {
+  const { text } = await send(`${url}/metrics`, "GET", undefined, init);
   const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   return new Map(
     samples.map((line) => {
