@@ -15,12 +15,20 @@ interface Flag {
 const FLAGS = {
   help: { help: "Print this help." },
   smoke: { help: "A tiny model and one short round: shows that everything runs, its times mean nothing." },
-  out: { value: "<file.json>", help: "Write all samples, the machine and the commit there too." },
+  out: {
+    value: "<file.json>",
+    help: "Write all samples, the machine and the commit there, a table and a chart beside it (.md, .svg).",
+  },
   work: {
     value: "<dir>",
     help: "Where checkpoints and bases are kept (default: mosara-load-tests in the user's cache).",
   },
   fresh: { help: "Build everything in the work folder anew." },
+  url: { value: "<url>", help: "Measure the OpenAI server there instead of one of ours (scenarios marked *)." },
+  model: { value: "<name>", help: "The model to ask that server for (default: the first that it lists)." },
+  adapters: { value: "<list>", help: "Names of adapters that it has (default: none; what needs them is left out)." },
+  api: { value: "<kind>", help: "How prompts are sent: completions (token ids, default), text or chat." },
+  "api-key": { value: "<key>", help: "Sent to that server." },
   weights: {
     value: "<list>",
     help: "Formats to measure, each with its block size or not: int8,int4,int4:128 (default: int8,int4).",
@@ -75,6 +83,17 @@ export interface BenchOptions {
   readonly numTokens: number;
   readonly contextTokens: number;
   readonly shape: CheckpointShape;
+  /** A server that is there already; null: scenarios start their own. */
+  readonly remote: RemoteServer | null;
+}
+
+/** What `--url` and its companions say. */
+export interface RemoteServer {
+  readonly url: string;
+  readonly model: string | null;
+  readonly adapters: readonly string[];
+  readonly api: "completions" | "text" | "chat";
+  readonly apiKey: string | null;
 }
 
 /** @throws {AppError} usage */
@@ -109,6 +128,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       dtype: dtypeOf(textOf(values.dtype) ?? base.dtype),
       seed: number("seed", base.seed),
     },
+    remote: remoteOf(values),
   };
 }
 
@@ -135,6 +155,22 @@ function parsed(args: readonly string[]): { values: Values; positionals: string[
   } catch (cause) {
     throw new AppError("usage", `${(cause as Error).message} See npm run bench -- --help.`, { cause });
   }
+}
+
+function remoteOf(values: Values): RemoteServer | null {
+  const url = textOf(values.url);
+  if (url === null) {
+    for (const name of ["model", "adapters", "api", "api-key"] as const)
+      if (values[name] !== undefined) throw new AppError("usage", `--${name} is of use with --url alone.`);
+    return null;
+  }
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new AppError("usage", `--url must be an http or https address, it is "${url}".`);
+  const api = textOf(values.api) ?? "completions";
+  if (api !== "completions" && api !== "text" && api !== "chat")
+    throw new AppError("usage", `--api must be completions, text or chat, it is "${api}".`);
+  const adapters = (textOf(values.adapters) ?? "").split(",").filter((name) => name !== "");
+  return { url, model: textOf(values.model), adapters, api, apiKey: textOf(values["api-key"]) };
 }
 
 const textOf = (value: string | boolean | undefined): string | null => (typeof value === "string" ? value : null);

@@ -1,7 +1,8 @@
 /** What a scenario found, and how it is shown: samples → median and range → a markdown table. Pure. */
+import type { RowName } from "./goals.ts";
 
-/** A bound that the project has set itself. */
-export type Goal = { readonly atLeast: number } | { readonly atMost: number };
+/** Bounds that the project has set itself. */
+export type Goal = { readonly atLeast: number; readonly atMost?: number } | { readonly atMost: number };
 
 /** One figure, measured once a round. */
 export interface Figure {
@@ -11,6 +12,8 @@ export interface Figure {
   readonly unit: string;
   readonly samples: readonly number[];
   readonly goal?: Goal;
+  /** Which row of the summary it stands for; it needs a goal then. */
+  readonly row?: RowName;
 }
 
 export interface ScenarioResult {
@@ -32,38 +35,62 @@ export function quantile(values: readonly number[], proportion: number): number 
 }
 
 /** A ÷ B, round by round: noise that lasts longer than a round falls out. */
-export function ratio(what: string, a: readonly number[], b: readonly number[], goal?: Goal): Figure {
+export function ratio(what: string, a: readonly number[], b: readonly number[], goal?: Goal, row?: RowName): Figure {
   const samples = a.map((value, round) => value / (b[round] ?? NaN));
-  return { what, unit: "×", samples, ...(goal ? { goal } : {}) };
+  return { what, unit: "×", samples, ...(goal ? { goal } : {}), ...(row ? { row } : {}) };
 }
 
 /** Whether the median keeps to the goal. */
 export function isMet(figure: Figure): boolean | null {
-  const { goal } = figure;
-  if (!goal) return null;
+  if (!figure.goal) return null;
+  const [least, most] = boundsOf(figure.goal);
   const value = median(figure.samples);
-  return "atLeast" in goal ? value >= goal.atLeast : value <= goal.atMost;
+  return value >= least && value <= most;
+}
+
+/** The least and the most of a goal, infinite where it has none. */
+export function boundsOf(goal: Goal): readonly [number, number] {
+  return ["atLeast" in goal ? goal.atLeast : -Infinity, goal.atMost ?? Infinity];
 }
 
 const HEAD = ["scenario", "what", "median", "min–max", "unit", "goal", "met"];
 
 /** All results as one markdown table. */
 export function markdownTable(results: readonly ScenarioResult[]): string {
-  const rows = results.flatMap(({ scenario, figures }) => figures.map((figure) => rowOf(scenario, figure)));
-  const lines = [HEAD, HEAD.map(() => "---"), ...rows];
-  return `${lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
+  return table([
+    HEAD,
+    ...results.flatMap(({ scenario, figures }) => figures.map((one) => [scenario, ...cellsOf(one)])),
+  ]);
 }
 
-function rowOf(scenario: string, figure: Figure): string[] {
+/** A markdown table; the first row is its head. */
+export function table([head = [], ...rows]: readonly (readonly string[])[]): string {
+  return `${[head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
+}
+
+/** A figure as the cells of a table: what, median, range, unit, goal, whether it is met. */
+export function cellsOf(figure: Figure): readonly string[] {
   const { what, unit, samples, goal } = figure;
   const met = isMet(figure);
   const range = samples.length > 1 ? `${shown(Math.min(...samples))}–${shown(Math.max(...samples))}` : "";
-  const bound = goal ? ("atLeast" in goal ? `≥ ${goal.atLeast}` : `≤ ${goal.atMost}`) : "";
-  return [scenario, what, shown(median(samples)), range, unit, bound, met === null ? "" : met ? "yes" : "no"];
+  return [
+    what,
+    shown(median(samples)),
+    range,
+    unit,
+    goal ? goalText(goal) : "",
+    met === null ? "" : met ? "yes" : "no",
+  ];
+}
+
+function goalText(goal: Goal): string {
+  const [least, most] = boundsOf(goal);
+  if (least === -Infinity) return `≤ ${most}`;
+  return most === Infinity ? `≥ ${least}` : `${least}–${most}`;
 }
 
 /** Three significant digits, without an exponent. */
-function shown(value: number): string {
+export function shown(value: number): string {
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }

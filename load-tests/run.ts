@@ -1,8 +1,14 @@
-/** `npm run bench`: runs scenarios one after the other and prints what they found as a markdown table. */
+/**
+ * `npm run bench`: runs scenarios one after the other and prints what they found, the promised figures first. Leaves it as JSON,
+ * markdown and a chart, after every scenario, so that a run that is broken off leaves what it has.
+ */
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
+import { dirname, join } from "node:path";
 import { AppError } from "../src/errors.ts";
+import { chart } from "./chart.ts";
+import { summaryTable } from "./goals.ts";
 import { type BenchOptions, flagsHelp, parseOptions } from "./options.ts";
 import { type ScenarioResult, markdownTable } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
@@ -15,11 +21,13 @@ import { WorkFolder } from "./work-folder.ts";
 const SCENARIOS: readonly Scenario[] = [buildScenario, engineScenario, httpScenario, trainScenario];
 
 function help(): string {
-  const scenarios = SCENARIOS.map(({ name, summary }) => `  ${name.padEnd(22)}${summary}`);
+  const scenarios = SCENARIOS.map(({ name, summary, takesUrl, isStandard }) =>
+    [`  ${name}${takesUrl ? "*" : ""}`.padEnd(24), isStandard ? "" : "(not in the standard set) ", summary].join(""),
+  );
   return [
     "Usage: npm run bench -- [scenario…] [flags]",
     "",
-    "Scenarios (all of them where none is named):",
+    "Scenarios (the standard set where none is named; * takes --url):",
     ...scenarios,
     "",
     "Flags:",
@@ -28,14 +36,22 @@ function help(): string {
   ].join("\n");
 }
 
-function chosen(names: readonly string[]): readonly Scenario[] {
-  if (names.length === 0) return SCENARIOS;
-  return names.map((name) => {
+function chosen({ scenarios: names, remote }: BenchOptions): readonly Scenario[] {
+  const scenarios = names.map((name) => {
     const found = SCENARIOS.find((scenario) => scenario.name === name);
     if (found) return found;
     const known = SCENARIOS.map((scenario) => scenario.name).join(", ");
     throw new AppError("usage", `There is no scenario "${name}"; there are ${known}.`);
   });
+  if (remote === null) return names.length > 0 ? scenarios : SCENARIOS.filter(({ isStandard }) => isStandard);
+  const foreign = SCENARIOS.filter(({ takesUrl }) => takesUrl);
+  const other = scenarios.find((scenario) => !scenario.takesUrl);
+  if (other || names.length === 0)
+    throw new AppError(
+      "usage",
+      `--url goes with ${foreign.map(({ name }) => name).join(", ")}: ${other ? `${other.name} measures this project's own parts` : "name one of them"}.`,
+    );
+  return scenarios;
 }
 
 /** Where it was measured. */
@@ -54,24 +70,50 @@ function circumstances() {
   };
 }
 
+type Circumstances = ReturnType<typeof circumstances>;
+
 async function runAll(options: BenchOptions): Promise<void> {
-  const scenarios = chosen(options.scenarios);
+  const scenarios = chosen(options);
   const note = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
   const folder = new WorkFolder(options, note);
   const where = circumstances();
-  const results: ScenarioResult[] = [];
+  const outFile = options.outFile ?? join(options.workDir, "results", `${where.date}-${where.commit}.json`);
+  const results: (ScenarioResult & { readonly seconds: number })[] = [];
   for (const { name, run } of scenarios) {
     note(`scenario ${name}`);
-    results.push({ scenario: name, figures: await run({ options, folder, note }) });
-    // After each, so that a run that is broken off leaves what it has.
-    if (options.outFile !== null)
-      writeFileSync(options.outFile, `${JSON.stringify({ ...where, shape: options.shape, results }, null, 2)}\n`);
+    const startedAt = performance.now();
+    const figures = await run({ options, folder, note });
+    const seconds = Math.round((performance.now() - startedAt) / 1000 - folder.takeBuildSeconds());
+    results.push({ scenario: name, figures, seconds });
+    note(`scenario ${name} took ${seconds} s, builds not counted`);
+    write(outFile, where, options, results);
   }
+  process.stdout.write(markdownOf(where, results));
+  note(`written: ${outFile}, and the same as .md and .svg`);
+}
+
+function write(
+  outFile: string,
+  where: Circumstances,
+  { shape }: BenchOptions,
+  results: readonly ScenarioResult[],
+): void {
+  const path = outFile.replace(/\.json$/, "");
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(outFile, `${JSON.stringify({ ...where, shape, results }, null, 2)}\n`);
+  writeFileSync(`${path}.md`, markdownOf(where, results));
+  writeFileSync(`${path}.svg`, chart(results, headline(where)));
+}
+
+function headline(where: Circumstances): string {
   const memory = (where.memoryBytes / 2 ** 30).toFixed(0);
-  process.stdout.write(
-    `${where.cores} cores (${where.cpu}), ${memory} GiB, Node ${where.node}, ${where.platform}; commit ${where.commit}; \`${where.command}\`\n\n`,
-  );
-  process.stdout.write(markdownTable(results));
+  return `${where.cores} cores (${where.cpu}), ${memory} GiB, Node ${where.node}, ${where.platform}; commit ${where.commit}; \`${where.command}\``;
+}
+
+function markdownOf(where: Circumstances, results: readonly ScenarioResult[]): string {
+  const hasRows = results.some(({ figures }) => figures.some(({ row }) => row !== undefined));
+  const summary = hasRows ? `${summaryTable(results)}\n` : "";
+  return `${headline(where)}\n\n${summary}${markdownTable(results)}`;
 }
 
 try {

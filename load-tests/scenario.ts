@@ -14,5 +14,9 @@ export interface Scenario {
   readonly name: string;
   /** For `--help`. */
   readonly summary: string;
+  /** Part of what `npm run bench` runs when nothing is named; all of those together have ten minutes. */
+  readonly isStandard?: boolean;
+  /** Can measure a server that is there already (`options.remote`). */
+  readonly takesUrl?: boolean;
   readonly run: (context: BenchContext) => Promise<readonly Figure[]>;
 }

@@ -28,6 +28,7 @@ export class WorkFolder {
   readonly #options: BenchOptions;
   readonly #note: (text: string) => void;
   readonly #fresh = new Set<string>();
+  #buildSeconds = 0;
 
   constructor(options: BenchOptions, note: (text: string) => void) {
     this.#options = options;
@@ -35,8 +36,18 @@ export class WorkFolder {
   }
 
   async checkpoint(): Promise<string> {
+    const startedAt = performance.now();
     await mkdir(this.#options.workDir, { recursive: true });
-    return await randomCheckpoint(this.#options.workDir, this.#options.shape);
+    const dir = await randomCheckpoint(this.#options.workDir, this.#options.shape);
+    this.#buildSeconds += (performance.now() - startedAt) / 1000;
+    return dir;
+  }
+
+  /** Seconds that making checkpoints and bases has taken since this was asked last: no part of a measurement. */
+  takeBuildSeconds(): number {
+    const seconds = this.#buildSeconds;
+    this.#buildSeconds = 0;
+    return seconds;
   }
 
   /** A base directory, built where it is not there yet or not of today's code. */
@@ -74,6 +85,7 @@ export class WorkFolder {
     const checkpointDir = await this.checkpoint();
     const outDir = this.#directoryOf(checkpointDir, choice);
     this.#note(`building ${describe(choice)}`);
+    const startedAt = performance.now();
     const cost = await runBuild({
       checkpointDir,
       outDir,
@@ -90,6 +102,7 @@ export class WorkFolder {
     });
     await writeFile(`${outDir}.code`, builderCode());
     this.#fresh.add(outDir);
+    this.#buildSeconds += (performance.now() - startedAt) / 1000;
     return cost;
   }
 

@@ -33,6 +33,7 @@ const BASES = [
 
 export const engineScenario: Scenario = {
   name: "engine",
+  isStandard: true,
   summary: "Decode and prefill tokens/s of the engine itself: bare, one adapter, a different one in every row.",
   run: async (context) => {
     const figures: Figure[] = [];

@@ -25,6 +25,7 @@ const LOOP_DELAY_P99 = 'mosara_event_loop_delay_seconds{quantile="0.99"}';
 
 export const httpScenario: Scenario = {
   name: "http",
+  isStandard: true,
   summary:
     "Streaming clients of a real server: tokens/s, first tokens, new adapters, against the engine driven directly.",
   run: async (context) => {

@@ -26,21 +26,24 @@ interface Written {
 
 it("prints every scenario's figures as a table and writes them to a file", { timeout: 120_000 }, () => {
   const out = join(folder, "out.json");
-  const { status, stdout, stderr } = bench(["--smoke", "--weights", "int8", "--work", folder, "--out", out], {
-    MOSARA_PYTHON: join(folder, "no-python"),
-  });
+  const scenarios = ["build", "engine", "http", "train"];
+  const { status, stdout, stderr } = bench(
+    [...scenarios, "--smoke", "--weights", "int8", "--work", folder, "--out", out],
+    { MOSARA_PYTHON: join(folder, "no-python") },
+  );
   expect(status, stderr).toBe(0);
   expect(stderr).toContain("no comparison");
   const written = JSON.parse(readFileSync(out, "utf8")) as Written;
-  expect(written.results.map(({ scenario }) => scenario)).toEqual(["build", "engine", "http", "train"]);
+  expect(written.results.map(({ scenario }) => scenario)).toEqual(scenarios);
   const figures = readFigures(out);
   for (const { what, samples } of figures) {
     expect(samples.length, what).toBeGreaterThan(0);
     expect(samples.every(Number.isFinite), what).toBe(true);
   }
-  const rows = stdout.split("\n").filter((line) => line.startsWith("| "));
+  const rows = (stdout.split("| scenario |")[1] ?? "").split("\n").filter((line) => / \| .* \| /.test(line));
   expect(rows).toHaveLength(figures.length + 2); // a head, and the line under it
-  for (const row of rows) expect(row.split(" | "), row).toHaveLength(7);
+  expect(readFileSync(join(folder, "out.md"), "utf8")).toBe(stdout);
+  expect(readFileSync(join(folder, "out.svg"), "utf8")).toContain("decode, 16 rows, 16 adapters on q,v ÷ bare");
   for (const [what, unit] of [
     ["int8: build", "s"],
     ["int8: peak memory", "MB"],

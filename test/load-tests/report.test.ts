@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { isMet, markdownTable, median, quantile, ratio } from "../../load-tests/report.ts";
+import { chart } from "../../load-tests/chart.ts";
+import { summaryTable } from "../../load-tests/goals.ts";
+import { type Figure, isMet, markdownTable, median, quantile, ratio } from "../../load-tests/report.ts";
 import { measureInTurns } from "../../load-tests/rounds.ts";
 
 describe("samples", () => {
@@ -31,6 +33,41 @@ describe("a table", () => {
     expect(isMet(figure)).toBe(true);
     expect(isMet({ ...figure, goal: { atMost: 2.9 } })).toBe(false);
     expect(isMet({ what: "", unit: "", samples: [1] })).toBeNull();
+  });
+});
+
+describe("a goal with two bounds", () => {
+  const merged = (value: number) => ratio("a ÷ b", [value], [1], { atLeast: 0.98, atMost: 1.02 }, "merged");
+
+  it("is met between them", () => {
+    expect([0.97, 0.98, 1, 1.02, 1.03].map((value) => isMet(merged(value)))).toEqual([false, true, true, true, false]);
+  });
+
+  it("is shown in the summary beside the rows that nothing was measured for", () => {
+    const lines = summaryTable([{ scenario: "s", figures: [merged(0.99)] }]).split("\n");
+    expect(lines).toContain("| merged ÷ bare base | 1.00 ± 0.02 | a ÷ b | 0.990 |  | × | 0.98–1.02 | yes |");
+    expect(lines.filter((line) => line.includes("not measured"))).toHaveLength(15);
+  });
+});
+
+describe("the chart", () => {
+  const svgOf = (figure: Figure): string => chart([{ scenario: "s<", figures: [figure] }], "where & how");
+  const centre = (figure: Figure): number => Number(/<circle cx="(\d+)"/.exec(svgOf(figure))?.[1]);
+  const goal = Number(/<line x1="(\d+)"[^>]*#334155/.exec(svgOf(ratio("x", [1], [1], { atLeast: 1 })))?.[1]);
+
+  it("puts the better side of every goal to the right of it", () => {
+    expect(centre(ratio("x", [2], [1], { atLeast: 1 }))).toBeGreaterThan(goal);
+    expect(centre(ratio("x", [2], [1], { atMost: 3 }))).toBeGreaterThan(goal);
+    expect(centre(ratio("x", [2], [1], { atMost: 1 }))).toBeLessThan(goal);
+    expect(centre(ratio("x", [2], [1], { atLeast: 2 }))).toBe(goal);
+    expect(centre(ratio("x", [NaN], [1], { atLeast: 2 }))).toBeLessThan(goal);
+  });
+
+  it("is whole markup, whatever the names, and leaves out what has no goal", () => {
+    const svg = svgOf({ what: 'a & b "c"', unit: "ms", samples: [1], goal: { atMost: 2 } });
+    expect(svg).not.toMatch(/&(?!#\d+;)/);
+    expect(svg).not.toContain("s<");
+    expect(svgOf({ what: "x", unit: "ms", samples: [1] })).not.toContain("circle");
   });
 });
 
