@@ -1,6 +1,6 @@
 /**
  * `npm run soak`: a tiny model, thousands of adapters, and requests of every kind that come, break off and are refused while adapters
- * are replaced; is anything left behind? Prints the memory of both processes as it goes, under load and at rest, and at the end what it was after all
+ * are replaced; is anything left behind? Prints the memory of both processes as it goes, under load and without garbage, and at the end what was held after all
  * requests ÷ after the first thousand. Needs /proc.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -34,8 +34,8 @@ const HELP = `Usage: npm run soak -- [flags]
 const NUM_WARM = 1000;
 /** Parts of the rest, each followed by a pause and a look at the memory. */
 const NUM_PARTS = 5;
-/** After some seconds without work V8 collects what it has let lie under load: what is left then is what is held. */
-const REST_MS = 25_000;
+/** How long the processes get to end what was under way, and to collect their garbage. */
+const REST_MS = 1500;
 /** Every so many requests an adapter is replaced. */
 const REPLACE_EVERY = 20;
 /** Much less than all adapters take, and full long before the first comparison. */
@@ -138,9 +138,11 @@ async function sendAll(server: Server, manifest: Manifest, options: SoakOptions)
     workMs += performance.now() - partStartedAt;
     note(`under load: ${describe(sampleOf(server.pid, end, startedAt))}`);
     await sleep(REST_MS);
+    for (const pid of [server.pid, ...childrenOf(server.pid)]) process.kill(pid, "SIGUSR2");
+    await sleep(REST_MS);
     const sample = sampleOf(server.pid, end, startedAt);
     samples.push(sample);
-    note(`at rest: ${describe(sample)}`);
+    note(`held: ${describe(sample)}`);
   }
   return { outcomes, samples, numReplaced, seconds: workMs / 1000 };
 }
@@ -186,6 +188,8 @@ async function soak(options: SoakOptions): Promise<Figure[]> {
     await using base = await openBase(baseDir);
     note(`writing ${options.numAdapters} adapters`);
     await fillStore(join(scratch, "data"), base.manifest, options.numAdapters);
+    // Both processes inherit it.
+    process.env.NODE_OPTIONS = `--import ${new URL("./collect-on-signal.js", import.meta.url).href}`;
     await using server = await startServer(baseDir, scratch, 1, ["--adapter-cache-bytes", String(ADAPTER_CACHE_BYTES)]);
     return figuresOf(await sendAll(server, base.manifest, options), options);
   } finally {

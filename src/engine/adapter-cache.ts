@@ -1,68 +1,81 @@
 /**
  * Adapters made ready for the graph's inputs (`adapter-row.ts`), in an LRU bounded by bytes. Running sequences hold theirs, so
- * eviction never disturbs them.
+ * eviction never disturbs them. Making one ready takes time and is done elsewhere (`adapter-loader.ts`): whoever asks too early comes again.
  */
 import { LRUCache } from "lru-cache";
-import { type BaseSignature, assertFits } from "../adapter/adapter.ts";
-import { decodeAdapter } from "../adapter/adapter-file.ts";
-import { AppError } from "../errors.ts";
-import type { AdapterLayout } from "../model/adapter-layout.ts";
-import type { AdapterContents } from "../store/adapter-contents.ts";
 import type { AdapterRef } from "./protocol.ts";
 import type { AdapterCache } from "./runner.ts";
-import { type AdapterRow, layOutAdapter } from "./adapter-row.ts";
+import type { LoadAdapter } from "./adapter-loader.ts";
+import type { AdapterRow } from "./adapter-row.ts";
 
-export interface ReadyLimits {
-  readonly maxBytes: number;
-  /** Highest rank of SARA and LoRA targets that is served live. */
-  readonly maxLiveRank: number;
-}
+/** Most adapters made ready ahead for which nobody has come yet. */
+const MAX_AHEAD = 8;
+
+type Outcome = { readonly row: AdapterRow } | { readonly error: unknown };
 
 export class ReadyAdapters implements AdapterCache {
-  readonly #layout: AdapterLayout;
-  readonly #base: BaseSignature;
-  readonly #contents: Pick<AdapterContents, "read">;
-  readonly #limits: ReadyLimits;
+  readonly #load: LoadAdapter;
   readonly #ready: LRUCache<string, AdapterRow>;
+  readonly #loading = new Set<string>();
+  /** What became of adapters that were asked for, until somebody takes it; the oldest first. */
+  readonly #ahead = new Map<string, Outcome>();
+  #onReady: () => void = () => {};
   #hits = 0;
   #misses = 0;
 
-  constructor(
-    layout: AdapterLayout,
-    base: BaseSignature,
-    contents: Pick<AdapterContents, "read">,
-    limits: ReadyLimits,
-  ) {
-    this.#layout = layout;
-    this.#base = base;
-    this.#contents = contents;
-    this.#limits = limits;
+  constructor(load: LoadAdapter, maxBytes: number) {
+    this.#load = load;
     // The LRU knows no size of 0, which here means that nothing is kept.
-    this.#ready = new LRUCache({ maxSize: Math.max(1, limits.maxBytes), sizeCalculation: (row) => row.bytes });
+    this.#ready = new LRUCache({ maxSize: Math.max(1, maxBytes), sizeCalculation: (row) => row.bytes });
   }
 
-  get(ref: AdapterRef): AdapterRow {
-    const known = this.#ready.get(ref.generation);
+  get(ref: AdapterRef): AdapterRow | null {
+    const { generation } = ref;
+    const known = this.#ready.get(generation);
     if (known) {
       this.#hits++;
       return known;
     }
+    const outcome = this.#ahead.get(generation);
+    if (!outcome) {
+      this.prepare(ref);
+      return null;
+    }
     this.#misses++;
-    const bytes = ref.inlineBytes ?? this.#contents.read(ref.generation);
-    if (!bytes)
-      throw new AppError(
-        "adapter_not_found",
-        `The adapter's content ${ref.generation} is no longer in the store. Upload it again.`,
-      );
-    const adapter = decodeAdapter(bytes);
-    assertFits(adapter, this.#base);
-    const row = layOutAdapter(ref.generation, adapter, this.#layout, this.#limits.maxLiveRank);
-    this.#ready.set(ref.generation, row);
-    return row;
+    this.#ahead.delete(generation);
+    if ("error" in outcome) throw outcome.error;
+    this.#ready.set(generation, outcome.row);
+    return outcome.row;
+  }
+
+  prepare(ref: AdapterRef): void {
+    const { generation } = ref;
+    if (this.#ready.has(generation) || this.#ahead.has(generation) || this.#loading.has(generation)) return;
+    this.#loading.add(generation);
+    void this.#load(ref)
+      .then(
+        (row): Outcome => ({ row }),
+        (error: unknown): Outcome => ({ error }),
+      )
+      .then((outcome) => this.#keepAhead(generation, outcome));
+  }
+
+  #keepAhead(generation: string, outcome: Outcome): void {
+    if (!this.#loading.delete(generation)) return; // dropped meanwhile
+    this.#ahead.set(generation, outcome);
+    const [oldest] = this.#ahead.keys();
+    if (this.#ahead.size > MAX_AHEAD && oldest !== undefined) this.#ahead.delete(oldest);
+    this.#onReady();
   }
 
   drop(generation: string): boolean {
+    this.#loading.delete(generation);
+    this.#ahead.delete(generation);
     return this.#ready.delete(generation);
+  }
+
+  onReady(listener: () => void): void {
+    this.#onReady = listener;
   }
 
   takeStats(): { bytes: number; hits: number; misses: number } {

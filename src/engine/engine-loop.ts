@@ -36,6 +36,7 @@ export class EngineLoop {
     this.#scheduler = new Scheduler(limits, runner.kv);
     this.#send = send;
     this.#scratch = createSamplerScratch(runner.vocabSize);
+    runner.adapters?.onReady(() => this.#wake?.());
   }
 
   /** Queues a command; it takes effect before the next step. */
@@ -96,6 +97,10 @@ export class EngineLoop {
         if (sequence !== null) this.#remove(sequence);
         return;
       }
+      case "adapter-wanted":
+        // Where others wait it would be gone again before its turn; the next one's is made ready ahead anyway.
+        if (this.#scheduler.numWaiting === 0) this.#runner.adapters?.prepare({ generation: command.generation });
+        return;
       case "adapter-dropped":
         // The cache has become smaller, which the metrics show even when nothing runs.
         if (this.#runner.adapters?.drop(command.generation) === true) this.#isDirty = true;
@@ -131,17 +136,30 @@ export class EngineLoop {
 
   #admit(): void {
     this.#dropOverdue(); // before they are given a row
-    for (let next = this.#scheduler.takeAdmissible(); next !== null; next = this.#scheduler.takeAdmissible()) {
+    let failure: unknown = null;
+    const isReady = (sequence: Sequence): boolean => {
+      try {
+        sequence.adapter = this.#adapterOf(sequence);
+        return sequence.adapter !== null || sequence.spec.adapter === null;
+      } catch (error) {
+        failure = error;
+        return true;
+      }
+    };
+    for (let next = this.#scheduler.takeAdmissible(isReady); next; next = this.#scheduler.takeAdmissible(isReady)) {
       this.#isDirty = true;
       try {
-        next.adapter = this.#adapterOf(next);
+        if (failure !== null) throw failure;
         const now = performance.now();
         this.#scheduler.start(next, now);
         next.markAdmitted(now);
       } catch (error) {
         this.#fail(next, error);
       }
+      failure = null;
     }
+    const ahead = this.#scheduler.peekWaiting()?.spec.adapter;
+    if (ahead) this.#runner.adapters?.prepare(ahead);
   }
 
   #adapterOf({ spec }: Sequence): ReadyAdapter | null {

@@ -55,6 +55,8 @@ export interface Engine {
   merge(generation: string): Promise<MergeReport>;
   /** Stops the merged engine of a generation after its sequences have ended; live serves it from now on. */
   unmerge(generation: string): Promise<void>;
+  /** Says that a sequence with this adapter is on its way, so that it is made ready meanwhile. */
+  prepareAdapter(generation: string): void;
   /** Frees what the engines hold of a generation that nothing uses any more. */
   dropAdapter(generation: string): void;
   /** Called for every step report and restart, for the metrics. */

@@ -4,9 +4,9 @@
  */
 import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH, logitsPort } from "../model/ports.ts";
 import { type RuntimeTensor, type Session, runtimeTensor } from "../runtime/ort.ts";
-import type { AdapterContents } from "../store/adapter-contents.ts";
 import type { ReadyAdapters } from "./adapter-cache.ts";
 import type { AdapterFeeds } from "./adapter-feeds.ts";
+import type { AdapterLoader } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import type { KvView } from "./kv-cache.ts";
 import type { BatchSlots } from "./kv-slots.ts";
@@ -17,8 +17,8 @@ export interface RunnerParts {
   readonly kv: BatchSlots;
   /** null: a merged engine. */
   readonly adapters: ReadyAdapters | null;
-  /** Where `adapters` reads from; closed with the runner. */
-  readonly contents?: Pick<AdapterContents, "close"> | null;
+  /** Makes `adapters` ready; closed with the runner. */
+  readonly loader?: AdapterLoader | null;
   /** null: the graph has no adapter inputs. */
   readonly feeds: AdapterFeeds | null;
   readonly vocabSize: number;
@@ -37,7 +37,7 @@ export class SessionRunner implements ModelRunner {
   readonly adapters: ReadyAdapters | null;
   readonly #session: Session;
   readonly #feeds: AdapterFeeds | null;
-  readonly #contents: Pick<AdapterContents, "close"> | null;
+  readonly #loader: AdapterLoader | null;
   readonly #takesPositions: boolean;
   /** Fetched logits land here; grows to the largest step seen. */
   #logits = new Float32Array(0);
@@ -47,7 +47,7 @@ export class SessionRunner implements ModelRunner {
     this.kv = parts.kv;
     this.adapters = parts.adapters;
     this.#feeds = parts.feeds;
-    this.#contents = parts.contents ?? null;
+    this.#loader = parts.loader ?? null;
     this.vocabSize = parts.vocabSize;
     this.maxModelLen = parts.maxModelLen;
     this.#takesPositions = parts.session.inputNames.includes(POSITION_IDS.name);
@@ -72,7 +72,7 @@ export class SessionRunner implements ModelRunner {
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
         ...this.#feeds?.single(asRow(step.adapter)),
       },
-      await this.kv.cache.view(row, 1),
+      await this.kv.cache.view(row, 1, length),
       wanted.length,
       logitPositions.length,
     );
@@ -100,7 +100,7 @@ export class SessionRunner implements ModelRunner {
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
         ...this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null))),
       },
-      await this.kv.cache.view(0, numRows),
+      await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1),
       numRows,
       rows.length,
     );
@@ -125,7 +125,7 @@ export class SessionRunner implements ModelRunner {
 
   async close(): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
-    await this.#contents?.close();
+    await this.#loader?.close();
   }
 }
 

@@ -5,9 +5,9 @@ import type { Manifest } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
 import type { AdapterLayout } from "../model/adapter-layout.ts";
 import { openSession } from "../runtime/ort.ts";
-import { openAdapterContents } from "../store/adapter-contents.ts";
 import { ReadyAdapters } from "./adapter-cache.ts";
 import { AdapterFeeds } from "./adapter-feeds.ts";
+import { AdapterLoader } from "./adapter-loader.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
 import { BatchSlots } from "./kv-slots.ts";
@@ -31,13 +31,13 @@ export async function openRunner(
     device: options.device,
     numThreads: options.numThreads,
   });
-  const contents = options.takesAdapters ? openAdapterContents(options.storeDir) : null;
   const { layout, signature } = base;
-  const limits = { maxBytes: options.adapterCacheBytes, maxLiveRank: options.maxLiveRank };
-  const adapters = contents && new ReadyAdapters(layout, signature, contents, limits);
+  const { takesAdapters, storeDir, maxLiveRank, adapterCacheBytes } = options;
+  const loader = takesAdapters ? new AdapterLoader({ storeDir, layout, signature, maxLiveRank }) : null;
+  const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes);
   const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
   const { vocabSize } = config;
-  const runner = new SessionRunner({ session, kv, adapters, contents, feeds, vocabSize, maxModelLen });
+  const runner = new SessionRunner({ session, kv, adapters, loader, feeds, vocabSize, maxModelLen });
   const probe = feeds === null ? null : probeRow(layout);
   return Object.assign(runner, { isBatchInvariant: await isBatchInvariant(runner, options.maxNumSeqs, probe) });
 }

@@ -137,6 +137,8 @@ export type EngineCommand =
   | { readonly type: "engine-started"; readonly options: EngineOptions }
   | { readonly type: "sequence-added"; readonly sequence: SequenceSpec }
   | { readonly type: "sequence-cancelled"; readonly id: number }
+  /** A sequence with this adapter is on its way. */
+  | { readonly type: "adapter-wanted"; readonly generation: string }
   | { readonly type: "adapter-dropped"; readonly generation: string }
   | { readonly type: "turn-granted" }
   | { readonly type: "turns-changed"; readonly areTurnsNeeded: boolean }

@@ -11,8 +11,15 @@ export interface ReadyAdapter {
 
 /** A byte-bounded LRU of ready adapters over the store's contents. */
 export interface AdapterCache {
-  /** @throws {AppError} adapter_not_found, adapter_invalid, adapter_incompatible, not_live. */
-  get(ref: AdapterRef): ReadyAdapter;
+  /**
+   * The adapter; null while it is being made ready: `onReady` tells when it is worth asking again.
+   * @throws {AppError} adapter_not_found, adapter_invalid, adapter_incompatible, not_live.
+   */
+  get(ref: AdapterRef): ReadyAdapter | null;
+  /** Begins to make an adapter ready that will be asked for. */
+  prepare(ref: AdapterRef): void;
+  /** For one listener. */
+  onReady(listener: () => void): void;
   /** Whether it was there. */
   drop(generation: string): boolean;
   /** Hits and misses are counted since the last call. */

@@ -26,7 +26,7 @@ export class Scheduler {
   readonly #kv: KvSlots;
   readonly #all = new Map<number, Sequence>();
   readonly #waiting: WaitingQueue;
-  /** Has its turn, and a row, but no memory yet; nobody overtakes it. */
+  /** Has its turn, and a row, but not all that it needs; nobody overtakes it. */
   #heldUp: Sequence | null = null;
   readonly #times = new ServiceTimes();
   /** Ids of admitted sequences. */
@@ -76,7 +76,9 @@ export class Scheduler {
         "insufficient_memory",
         `${sequence.numReservedTokens} tokens of prompt and answer do not fit into the KV cache even alone. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
       );
-    const canStartNow = this.#waiting.size === 0 && this.#hasRoomFor(sequence);
+    // Those for whom there is a row wait for nothing but their adapters.
+    const numFree = this.#limits.maxNumSeqs - this.#running.size;
+    const canStartNow = this.#waiting.size < numFree && this.#kv.canAdmit(sequence.numReservedTokens);
     const displaced = canStartNow ? [] : this.#waiting.displacedBy(sequence);
     if (displaced === null) throw this.overloaded(nowMs);
     this.#all.set(sequence.id, sequence);
@@ -105,14 +107,14 @@ export class Scheduler {
 
   /**
    * Takes the next waiting sequence out of the queue if it fits now; the caller then starts or removes it.
-   * One for which there is a row but no memory yet keeps its turn and nobody overtakes it, so a large request cannot starve
-   * behind small ones.
+   * One for which there is a row but no memory yet, or no adapter, keeps its turn and nobody overtakes it, so a large request
+   * cannot starve behind small ones. @param isReady whether what a sequence needs beside a row is there
    */
-  takeAdmissible(): Sequence | null {
+  takeAdmissible(isReady: (sequence: Sequence) => boolean = () => true): Sequence | null {
     const next = this.peekWaiting();
     if (next === null || this.#running.size >= this.#limits.maxNumSeqs) return null;
     // With no row in use no room will ever be freed: rather let the attempt fail with the rows' own error than wait for ever.
-    const isAdmissible = this.#hasRoomFor(next) || this.#running.size === 0;
+    const isAdmissible = (this.#hasRoomFor(next) || this.#running.size === 0) && isReady(next);
     this.#heldUp = isAdmissible ? null : next;
     if (!isAdmissible) return null;
     this.#waiting.take(next);

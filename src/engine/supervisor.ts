@@ -100,6 +100,10 @@ class Supervisor implements SupervisedEngine {
     return this.#merged.unmerge(generation);
   }
 
+  prepareAdapter(generation: string): void {
+    if (this.#merged.servingUnit(generation) === null) this.#live.send({ type: "adapter-wanted", generation });
+  }
+
   dropAdapter(generation: string): void {
     this.#live.send({ type: "adapter-dropped", generation });
   }

@@ -85,6 +85,7 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
   const { generation } = record;
   context.placements.follow(name, generation);
   context.store.acquire(generation);
+  context.engine.prepareAdapter(generation); // while the prompt is encoded
   let isHeld = true;
   const release = () => {
     if (isHeld) context.store.release(generation);

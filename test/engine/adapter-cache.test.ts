@@ -4,6 +4,9 @@ import type { Adapter, BaseSignature } from "../../src/adapter/adapter.ts";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
 import { ReadyAdapters } from "../../src/engine/adapter-cache.ts";
+import type { AdapterRow } from "../../src/engine/adapter-row.ts";
+import { loadAdapter } from "../../src/engine/load-adapter.ts";
+import type { AdapterRef } from "../../src/engine/protocol.ts";
 import type { AdapterLayout } from "../../src/model/adapter-layout.ts";
 import { idOf, madeUpAdapter } from "../helpers/adapters.ts";
 import { builtBase } from "../helpers/bases.ts";
@@ -48,88 +51,113 @@ class Contents {
   }
 }
 
-const cacheOf = (contents: Contents, maxBytes: number): ReadyAdapters =>
-  new ReadyAdapters(layout, signature, contents, { maxBytes, maxLiveRank: 64 });
+interface TestCache {
+  readonly cache: ReadyAdapters;
+  /** Asks until it is there. */
+  readonly get: (ref: AdapterRef) => Promise<AdapterRow>;
+}
+
+function cacheOf(contents: Contents, maxBytes: number): TestCache {
+  const load = async (ref: AdapterRef) => loadAdapter(ref, contents, { layout, signature, maxLiveRank: 64 });
+  const cache = new ReadyAdapters(load, maxBytes);
+  const get = async (ref: AdapterRef): Promise<AdapterRow> => {
+    const ready = new Promise<void>((resolve) => cache.onReady(resolve));
+    const row = cache.get(ref);
+    if (row !== null) return row;
+    await ready;
+    return cache.get(ref)!; // it has just become ready
+  };
+  return { cache, get };
+}
 
 describe("the cache of ready adapters", () => {
-  it("reads a generation once, and counts hits and misses since it was asked", () => {
+  it("reads a generation once, and counts hits and misses since it was asked", async () => {
     const contents = new Contents();
     const generation = contents.put(fitting(1));
-    const cache = cacheOf(contents, 2 ** 30);
-    const row = cache.get({ generation });
-    expect(cache.get({ generation })).toBe(row);
+    const { cache, get } = cacheOf(contents, 2 ** 30);
+    const row = await get({ generation });
+    expect(await get({ generation })).toBe(row);
     expect(row.generation).toBe(generation);
     expect(contents.numReads).toBe(1);
     expect(cache.takeStats()).toEqual({ bytes: row.bytes, hits: 1, misses: 1 });
     expect(cache.takeStats()).toMatchObject({ hits: 0, misses: 0 });
   });
 
-  it("holds no more than its bytes, and drops what was not used for longest", () => {
+  it("holds no more than its bytes, and drops what was not used for longest", async () => {
     const contents = new Contents();
     const generations = [1, 2, 3, 4].map((seed) => contents.put(fitting(seed)));
-    const size = cacheOf(contents, 2 ** 30).get({ generation: generations[0]! }).bytes; // four of them
-    const cache = cacheOf(contents, 3 * size + size / 2);
-    const get = (i: number) => cache.get({ generation: generations[i]! }); // as above
-    const kept = [get(0), get(1), get(2)];
-    get(0);
-    get(3);
+    const size = (await cacheOf(contents, 2 ** 30).get({ generation: generations[0]! })).bytes; // four of them
+    const { cache, get: getRow } = cacheOf(contents, 3 * size + size / 2);
+    const get = (i: number) => getRow({ generation: generations[i]! }); // as above
+    const kept = [await get(0), await get(1), await get(2)];
+    await get(0);
+    await get(3);
     expect(cache.takeStats().bytes).toBe(3 * size);
-    expect(get(0)).toBe(kept[0]);
-    expect(get(2)).toBe(kept[2]);
-    expect(get(1)).not.toBe(kept[1]);
-    expect(get(1)).toEqual(kept[1]);
+    expect(await get(0)).toBe(kept[0]);
+    expect(await get(2)).toBe(kept[2]);
+    expect(await get(1)).not.toBe(kept[1]);
+    expect(await get(1)).toEqual(kept[1]);
     expect(cache.takeStats().bytes).toBeLessThanOrEqual(3.5 * size);
   });
 
-  it.each([0, 1, 100])("serves what does not fit into %i bytes without keeping it", (maxBytes) => {
+  it.each([0, 1, 100])("serves what does not fit into %i bytes without keeping it", async (maxBytes) => {
     const contents = new Contents();
     const generation = contents.put(fitting(1));
-    const cache = cacheOf(contents, maxBytes);
-    expect(cache.get({ generation })).toEqual(cache.get({ generation }));
+    const { cache, get } = cacheOf(contents, maxBytes);
+    expect(await get({ generation })).toEqual(await get({ generation }));
     expect(contents.numReads).toBe(2);
     expect(cache.takeStats()).toEqual({ bytes: 0, hits: 0, misses: 2 });
   });
 
-  it("forgets a dropped generation and its bytes", () => {
+  it("forgets a dropped generation and its bytes", async () => {
     const contents = new Contents();
     const generation = contents.put(fitting(1));
-    const cache = cacheOf(contents, 2 ** 30);
-    cache.get({ generation });
+    const { cache, get } = cacheOf(contents, 2 ** 30);
+    await get({ generation });
     cache.drop(generation);
     expect(cache.takeStats().bytes).toBe(0);
-    cache.get({ generation });
+    await get({ generation });
     expect(contents.numReads).toBe(2);
   });
 
-  it("takes an inline adapter's bytes from the request, not from the store", () => {
+  it("takes an inline adapter's bytes from the request, not from the store", async () => {
     const contents = new Contents();
     const adapter = fitting(9);
-    const row = cacheOf(contents, 2 ** 30).get({ generation: "inline", inlineBytes: encodeAdapter(adapter) });
+    const row = await cacheOf(contents, 2 ** 30).get({ generation: "inline", inlineBytes: encodeAdapter(adapter) });
     expect(contents.numReads).toBe(0);
     expect(row.gains.some((values) => values.some((value) => value !== 0))).toBe(true);
   });
 
-  it("refuses what is gone, what is no adapter, and what does not fit, and keeps none of it", () => {
+  it("refuses what is gone, what is no adapter, and what does not fit, and keeps none of it", async () => {
     const contents = new Contents();
-    const cache = cacheOf(contents, 2 ** 30);
-    const code = (run: () => unknown): unknown => {
-      try {
-        run();
-      } catch (error) {
-        return (error as { code?: string }).code;
-      }
-      return "none";
-    };
+    const { cache, get } = cacheOf(contents, 2 ** 30);
+    const code = (ref: AdapterRef): Promise<unknown> =>
+      get(ref).then(
+        () => "none",
+        (error: { code?: string }) => error.code,
+      );
     const [target] = fitting(1).targets;
-    expect(code(() => cache.get({ generation: "gone" }))).toBe("adapter_not_found");
-    expect(code(() => cache.get({ generation: "bad", inlineBytes: Uint8Array.of(1, 2, 3) }))).toBe("adapter_invalid");
+    expect(await code({ generation: "gone" })).toBe("adapter_not_found");
+    expect(await code({ generation: "bad", inlineBytes: Uint8Array.of(1, 2, 3) })).toBe("adapter_invalid");
     const unfit: Partial<Adapter>[] = [
       { baseId: idOf("another base") },
       { targets: [{ ...target!, basisId: idOf("another basis") }] }, // it has one
       { targets: [{ ...target!, name: "layers.99.self_attn.q_proj" }] }, // it has one
     ];
     for (const changes of unfit)
-      expect(code(() => cache.get({ generation: contents.put(fitting(1, changes)) }))).toBe("adapter_incompatible");
+      expect(await code({ generation: contents.put(fitting(1, changes)) })).toBe("adapter_incompatible");
     expect(cache.takeStats().bytes).toBe(0);
+  });
+
+  it("makes ready ahead what is wanted, a few at a time, and tells whoever came too early", async () => {
+    const contents = new Contents();
+    const generations = Array.from({ length: 12 }, (_, seed) => contents.put(fitting(seed)));
+    const { cache, get } = cacheOf(contents, 2 ** 30);
+    for (const generation of [...generations, ...generations]) cache.prepare({ generation });
+    await get({ generation: generations[11]! }); // there are twelve
+    expect(contents.numReads).toBe(12);
+    for (const generation of generations.slice(4, 11)) expect(cache.get({ generation })).not.toBeNull();
+    expect(contents.numReads).toBe(12);
+    expect(cache.takeStats()).toMatchObject({ hits: 0, misses: 8 });
   });
 });

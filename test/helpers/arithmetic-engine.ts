@@ -153,6 +153,7 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
       return { maxAbsLogitDifference: 0, kl: 0, seconds: 0.1 };
     },
     unmerge: async (generation) => void merged.delete(generation),
+    prepareAdapter: () => {},
     dropAdapter: (generation) => dropped.push(generation),
     onStats: (listener) => onStats.push(listener),
     onRestart: (listener) => onRestart.push(listener),

@@ -30,7 +30,7 @@ export declare class ToyRunner implements ModelRunner {
   readonly isBatchInvariant: boolean;
   readonly kv: KvSlots & { readonly rows: readonly { readonly id: number }[] };
   readonly adapters:
-    | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter })
+    | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter | null })
     | null;
   readonly steps: readonly string[];
   readonly isClosed: boolean;

@@ -98,6 +98,8 @@ class ToyAdapters {
     this.ready.set(generation, { generation });
     return this.ready.get(generation);
   }
+  prepare() {}
+  onReady() {}
   drop(generation) {
     this.dropped.push(generation);
     return this.ready.delete(generation);
