@@ -2,10 +2,12 @@
  * Reads tokenizer.json and tokenizer_config.json and says what they mean here: types that are known, the decoder's rule,
  * added tokens as transformers completes them. Whatever would give wrong ids in silence is refused by name.
  */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { DecoderRule } from "./stream-decoder.ts";
+import { applyTokenizerClass } from "./tokenizer-class.ts";
 
 type Json = Record<string, unknown>;
 
@@ -31,7 +33,9 @@ export interface TokenizerFiles {
 export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
   const json = await readJson(dir, "tokenizer.json");
   const config = await readJson(dir, "tokenizer_config.json");
-  return checkTokenizer(json, config, dir);
+  const model = existsSync(join(dir, "config.json")) ? await readJson(dir, "config.json") : {};
+  const completed = applyTokenizerClass(json, config, model.model_type, dir);
+  return checkTokenizer(completed.json, completed.config, dir);
 }
 
 /** One JSON object of a model's directory. @throws {AppError} checkpoint_invalid, naming the file. */
@@ -71,6 +75,7 @@ function refuse(dir: string, what: string): never {
 
 /** Checks parsed files. `dir` only names them in messages. @throws {AppError} */
 export function checkTokenizer(json: Json, config: Json, dir: string): TokenizerFiles {
+  if (config.split_special_tokens === true) refuse(dir, "split_special_tokens");
   if (!isObject(json.model))
     throw new AppError("checkpoint_invalid", `tokenizer.json in ${dir} has no "model". Copy it again from the model.`);
   const model: Json = { ...json.model, type: modelType(json.model, dir) };

@@ -19,6 +19,18 @@ export function modelCases(): { readonly name: string; readonly dir: string }[] 
   );
 }
 
+/** The folders with renders of templates: that of `fixturesDir`, and our own beside the copy. */
+export function templateFolders(): readonly string[] {
+  const own = process.env.MOSARA_FIXTURES ? [] : [join(MORE, "text", "chat-templates")];
+  return [join(fixturesDir("text"), "chat-templates"), ...own];
+}
+
+/** What `test/golden-more/text/make.py` recorded of tokenizers, and the folder of the files that it made them of. */
+export const TOKENIZER_CLASSES = {
+  cases: join(MORE, "text", "tokenizer-classes.json"),
+  sources: join(GOLDEN, "text", "tokenizers"),
+};
+
 /** Names of the folders below `dir` that hold a file called `marker`. @throws when there are none. */
 export function casesIn(dir: string, marker: string): string[] {
   const names = existsSync(dir)

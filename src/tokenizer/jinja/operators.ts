@@ -126,6 +126,8 @@ export function compares(operator: string, left: Value, right: Value): boolean {
 export function attribute(object: Value, name: string): Value {
   failOnUndefined(object);
   if (object instanceof PyObject) return object.attributes.get(name) ?? missing(object, name);
+  if (object instanceof Tuple && object.names.includes(name))
+    return object.items[object.names.indexOf(name)] ?? missing(object, name);
   const found = method(object, name);
   if (found !== undefined) return found;
   return object instanceof Map ? (object.get(name) ?? keyOrMissing(object, name)) : missing(object, name);

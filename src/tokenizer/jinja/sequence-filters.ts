@@ -80,9 +80,13 @@ const map: Filter = (value, args, context) => {
   );
 };
 
+/** Every step of the path that leads nowhere leads to the fallback. */
 function readOr(entry: Value, path: Value, fallback: Value | undefined): Value {
-  const found = read(entry, path);
-  return found instanceof Undefined && fallback !== undefined ? fallback : found;
+  if (fallback === undefined || fallback === null) return read(entry, path);
+  return attributePath(path).reduce<Value>((object, step) => {
+    const found = item(object, step);
+    return found instanceof Undefined ? fallback : found;
+  }, entry);
 }
 
 const join: Filter = (value, args, { budget }) => {
@@ -106,17 +110,18 @@ const unique: Filter = (value, args) => {
   );
 };
 
+/** Groups are told apart without regard to case, and called what their first member calls them. */
 const groupBy: Filter = (value, args) => {
   const [attribute = null, fallback, isCased] = bind(args, "attribute", "default", "case_sensitive");
-  const key = (entry: Value): Value =>
-    asFlag(isCased) ? readOr(entry, attribute, fallback) : ignoreCase(readOr(entry, attribute, fallback));
+  const shown = (entry: Value): Value => readOr(entry, attribute, fallback);
+  const key = (entry: Value): Value => (asFlag(isCased) ? shown(entry) : ignoreCase(shown(entry)));
   const groups: { key: Value; items: Value[] }[] = [];
   for (const entry of sortBy(iterate(value), key, false)) {
     const last = groups.at(-1);
     if (last !== undefined && isEqual(last.key, key(entry))) last.items.push(entry);
     else groups.push({ key: key(entry), items: [entry] });
   }
-  return groups.map((group) => new Tuple([group.key, group.items]));
+  return groups.map(({ items }) => new Tuple([shown(items[0] ?? null), items], ["grouper", "list"]));
 };
 
 const extreme =

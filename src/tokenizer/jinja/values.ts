@@ -15,12 +15,14 @@ export class JinjaError extends Error {
   }
 }
 
-/** A Python tuple: prints with parentheses and never equals a list. */
+/** A Python tuple: prints with parentheses and never equals a list. Its places may have names. */
 export class Tuple {
   readonly items: readonly Value[];
+  readonly names: readonly string[];
 
-  constructor(items: readonly Value[]) {
+  constructor(items: readonly Value[], names: readonly string[] = []) {
     this.items = items;
+    this.names = names;
   }
 }
 

@@ -1,11 +1,11 @@
-/** The Jinja engine against transformers' own renders: six chat templates and 213 one-line snippets. */
+/** The Jinja engine against transformers' own renders: whole chat templates, and snippets of one feature each. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseExactJson } from "../../../src/tokenizer/exact-json.ts";
 import { renderJinja } from "../../../src/tokenizer/jinja/render.ts";
 import { JinjaError } from "../../../src/tokenizer/jinja/values.ts";
-import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
+import { casesIn, templateFolders } from "../../helpers/fixtures.ts";
 
 interface Expectation {
   readonly expected?: string;
@@ -21,8 +21,6 @@ interface Snippets {
   readonly values: Record<string, unknown>;
   readonly cases: readonly (Expectation & { template: string })[];
 }
-
-const TEMPLATES = join(fixturesDir("text"), "chat-templates");
 
 /** The pinned clock, as local time: what `strftime_now` prints is what the fixture's machine saw in UTC. */
 function pinned(clock: string): () => Date {
@@ -52,9 +50,13 @@ function check(id: string, actual: Expectation, expected: Expectation): void {
 /** Read as a server reads bodies: `1.0` and long integers are as Python has them. */
 const readExact = <T>(...path: string[]): T => parseExactJson(readFileSync(join(...path), "utf8")) as T;
 
-describe.each(casesIn(TEMPLATES, "cases.json"))("chat template %s", (name) => {
-  const { template, clock, cases } = readExact<ChatCases>(TEMPLATES, name, "cases.json");
-  const source = readFileSync(join(TEMPLATES, name, template), "utf8");
+const TEMPLATES = templateFolders().flatMap((folder) =>
+  casesIn(folder, "cases.json").map((name) => [name, join(folder, name)] as const),
+);
+
+describe.each(TEMPLATES)("chat template %s", (name, folder) => {
+  const { template, clock, cases } = readExact<ChatCases>(folder, "cases.json");
+  const source = readFileSync(join(folder, template), "utf8");
   it.each(cases.map((row) => [row.name, row] as const))("renders %s as transformers does", (_, row) => {
     const variables = { tools: null, documents: null, messages: row.messages, ...row.kwargs };
     check(
@@ -65,8 +67,8 @@ describe.each(casesIn(TEMPLATES, "cases.json"))("chat template %s", (name) => {
   });
 });
 
-describe("snippets", () => {
-  const { clock, values, cases } = readExact<Snippets>(TEMPLATES, "snippets.json");
+describe.each(templateFolders())("snippets of %s", (folder) => {
+  const { clock, values, cases } = readExact<Snippets>(folder, "snippets.json");
   const variables = { tools: null, documents: null, messages: [], add_generation_prompt: false, ...values };
   it.each(cases.map((row) => [row.template, row] as const))("%s", (template, row) => {
     check(

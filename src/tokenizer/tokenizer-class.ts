@@ -1,0 +1,137 @@
+/**
+ * What the class that tokenizer_config.json declares makes of tokenizer.json. The general classes of transformers take the file as it
+ * is; some take only vocabulary, merges, added tokens and the post-processor, and bring the rest themselves. `add_bos_token` and
+ * `add_eos_token` change nothing beside a tokenizer.json. Source: transformers 5.23, AutoTokenizer and the classes named here.
+ */
+import { AppError } from "../errors.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+interface TokenizerClass {
+  /** Special tokens where tokenizer_config.json names none. */
+  readonly special: Json;
+  readonly pipeline: (config: Json) => Json & { readonly model: Json };
+}
+
+const SPACE = "\u2581";
+const SPACES_BACK = [
+  { type: "Replace", pattern: { String: SPACE }, content: " " },
+  { type: "ByteFallback" },
+  { type: "Fuse" },
+];
+const BYTE_LEVEL = { type: "ByteLevel", trim_offsets: true, use_regex: true };
+const QWEN2_WORDS =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+function llama(config: Json): Json & { readonly model: Json } {
+  const hasPrefix = (config.add_prefix_space ?? true) !== false;
+  const scheme = hasPrefix ? (config.legacy === true ? "always" : "first") : "never";
+  const strip = hasPrefix ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : [];
+  return {
+    model: { fuse_unk: true, byte_fallback: true, ignore_merges: false, unk_token: null },
+    normalizer: null,
+    pre_tokenizer: { type: "Metaspace", replacement: SPACE, prepend_scheme: scheme, split: false },
+    decoder: { type: "Sequence", decoders: [...SPACES_BACK, ...strip] },
+  };
+}
+
+function gemma(config: Json): Json & { readonly model: Json } {
+  return {
+    model: { fuse_unk: true, byte_fallback: true, ignore_merges: false, unk_token: config.unk_token ?? "<unk>" },
+    normalizer: { type: "Replace", pattern: { String: " " }, content: SPACE },
+    pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
+    decoder: { type: "Sequence", decoders: SPACES_BACK },
+  };
+}
+
+const BYTE_MODEL = { fuse_unk: false, byte_fallback: false, ignore_merges: false, unk_token: null };
+
+function qwen2(config: Json): Json & { readonly model: Json } {
+  const hasPrefix = config.add_prefix_space === true;
+  const split = { type: "Split", pattern: { Regex: QWEN2_WORDS }, behavior: "Isolated", invert: false };
+  const bytes = { ...BYTE_LEVEL, add_prefix_space: hasPrefix, use_regex: false };
+  return {
+    model: BYTE_MODEL,
+    normalizer: { type: "NFC" },
+    pre_tokenizer: { type: "Sequence", pretokenizers: [split, bytes] },
+    decoder: { ...BYTE_LEVEL, add_prefix_space: true },
+  };
+}
+
+function gpt2(config: Json): Json & { readonly model: Json } {
+  return {
+    model: BYTE_MODEL,
+    normalizer: null,
+    pre_tokenizer: { ...BYTE_LEVEL, add_prefix_space: config.add_prefix_space === true },
+    decoder: { ...BYTE_LEVEL, add_prefix_space: true },
+  };
+}
+
+const END = "<|endoftext|>";
+const CLASSES: Readonly<Record<string, TokenizerClass>> = {
+  LlamaTokenizer: { special: { unk_token: "<unk>", bos_token: "<s>", eos_token: "</s>" }, pipeline: llama },
+  GemmaTokenizer: {
+    special: { unk_token: "<unk>", bos_token: "<bos>", eos_token: "<eos>", pad_token: "<pad>", mask_token: "<mask>" },
+    pipeline: gemma,
+  },
+  Qwen2Tokenizer: { special: { unk_token: END, eos_token: END, pad_token: END }, pipeline: qwen2 },
+  GPT2Tokenizer: { special: { unk_token: END, bos_token: END, eos_token: END }, pipeline: gpt2 },
+};
+
+/** The class of a family's tokenizer where it is not a general one. */
+const FAMILY_CLASS: Readonly<Record<string, string>> = {
+  qwen2: "Qwen2Tokenizer",
+  qwen3: "Qwen2Tokenizer",
+  gemma2: "GemmaTokenizer",
+  gemma3_text: "GemmaTokenizer",
+  gpt2: "GPT2Tokenizer",
+};
+const GENERAL_CLASSES: ReadonlySet<string> = new Set(["PreTrainedTokenizer", "TokenizersBackend", "PythonBackend"]);
+/** Families whose checkpoints often declare a wrong class: it does not count. */
+const GENERAL_FAMILIES: ReadonlySet<string> = new Set(["mistral", "phi3", "olmo2"]);
+
+/**
+ * tokenizer.json and tokenizer_config.json as the declared class completes them. `modelType` is that of config.json.
+ * @throws {AppError} checkpoint_unsupported for a class whose file cannot be what it needs.
+ */
+export function applyTokenizerClass(
+  json: Json,
+  config: Json,
+  modelType: unknown,
+  dir: string,
+): { json: Json; config: Json } {
+  const name = className(json, config, String(modelType));
+  if (name === "CodeLlamaTokenizer")
+    throw unsupported(`tokenizer_config.json in ${dir} declares ${name}, whose infilling is not supported here`);
+  const found = Object.hasOwn(CLASSES, name) ? CLASSES[name] : undefined;
+  if (!found) return { json, config };
+  const given = (json.model ?? {}) as Json;
+  if (Array.isArray(given.vocab) || !Array.isArray(given.merges))
+    throw unsupported(
+      `tokenizer_config.json in ${dir} declares ${name}, which needs merges, and tokenizer.json has none`,
+    );
+  const { model, ...pipeline } = found.pipeline(config);
+  return { json: { ...json, ...pipeline, model: { ...given, ...model } }, config: { ...found.special, ...config } };
+}
+
+function unsupported(what: string): AppError {
+  return new AppError(
+    "checkpoint_unsupported",
+    `${what}. If tokenizer.json is right as it is, declare "tokenizer_class": "PreTrainedTokenizerFast".`,
+  );
+}
+
+function className(json: Json, config: Json, modelType: string): string {
+  const own = FAMILY_CLASS[modelType] ?? "";
+  if (typeof config.tokenizer_class !== "string") return own;
+  const declared = config.tokenizer_class.replace(/Fast$/, "");
+  if (GENERAL_FAMILIES.has(modelType) || GENERAL_CLASSES.has(declared)) return "";
+  if (modelType === "qwen2") return own;
+  // Llama 3 and others declare it over a byte-level file, which it could not read.
+  return declared === "LlamaTokenizer" && hasByteLevel(json.pre_tokenizer) ? "" : declared;
+}
+
+function hasByteLevel(preTokenizer: unknown): boolean {
+  const step = (preTokenizer ?? {}) as { type?: unknown; pretokenizers?: unknown };
+  return step.type === "ByteLevel" || (Array.isArray(step.pretokenizers) && step.pretokenizers.some(hasByteLevel));
+}
