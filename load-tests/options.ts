@@ -77,6 +77,8 @@ export interface BenchOptions {
   readonly threshold: number;
   readonly numThreads: number;
   readonly numRounds: number;
+  /** Whether the user said so; a scenario of long samples takes fewer by itself. */
+  readonly areRoundsGiven: boolean;
   /** Decode steps in a sample. */
   readonly numSteps: number;
   /** Tokens of an answer over HTTP. */
@@ -114,6 +116,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     threshold: thresholdOf(textOf(values.threshold) ?? "0.25"),
     numThreads: number("threads", availableParallelism()),
     numRounds: number("rounds", isSmoke ? 1 : 5),
+    areRoundsGiven: values.rounds !== undefined || isSmoke,
     numSteps: number("steps", isSmoke ? 1 : 8),
     numTokens: number("steps", isSmoke ? 4 : 32),
     contextTokens: number("context", isSmoke ? 16 : 128),
@@ -130,6 +133,11 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     },
     remote: remoteOf(values),
   };
+}
+
+/** Samples of every figure where they take long: as many as the user wants, or else `few`. */
+export function fewRounds({ numRounds, areRoundsGiven }: BenchOptions, few: number): number {
+  return areRoundsGiven ? numRounds : few;
 }
 
 /** The flags' part of `--help`. */

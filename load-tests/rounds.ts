@@ -5,6 +5,8 @@ export interface Variant {
   readonly name: string;
   /** One sample, e.g. tokens/s. */
   readonly measure: () => Promise<number>;
+  /** What the first round, which does not count, does instead of measuring: less, where measuring is long. */
+  readonly warmUp?: () => Promise<unknown>;
 }
 
 /** One sample a round for each variant, after one round that does not count. @returns samples by name. */
@@ -14,9 +16,9 @@ export async function measureInTurns(
 ): Promise<(name: string) => readonly number[]> {
   const samples = new Map(variants.map(({ name }) => [name, [] as number[]]));
   for (let round = -1; round < numRounds; round++)
-    for (const { name, measure } of round % 2 === 0 ? variants : [...variants].reverse()) {
-      const sample = await measure();
-      if (round >= 0) samples.get(name)?.push(sample);
+    for (const { name, measure, warmUp } of round % 2 === 0 ? variants : [...variants].reverse()) {
+      if (round < 0) await (warmUp ?? measure)();
+      else samples.get(name)?.push(await measure());
     }
   return (name) => {
     const found = samples.get(name);

@@ -27,6 +27,11 @@ const MAIN = fileURLToPath(new URL("../src/main.js", import.meta.url));
 /** The name under which the base is served. */
 export const BASE_NAME = "bench";
 
+const DEFAULTS = [
+  ["--max-num-seqs", "16"],
+  ["--max-model-len", "1024"],
+] as const;
+
 /** @param folder a directory for the store, this server's own. @param more further flags of `mosara serve` */
 export async function startServer(
   baseDir: string,
@@ -35,8 +40,8 @@ export async function startServer(
   more: readonly string[] = [],
 ): Promise<Server> {
   const flags = ["--model", baseDir, "--served-model-name", BASE_NAME, "--port", "0", "--log-level", "error"];
-  flags.push("--data", join(folder, "data"), "--threads", String(numThreads), "--max-num-seqs", "16");
-  flags.push("--max-model-len", "1024", ...more);
+  flags.push("--data", join(folder, "data"), "--threads", String(numThreads), ...more);
+  for (const [flag, value] of DEFAULTS) if (!more.includes(flag)) flags.push(flag, value);
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith("MOSARA_"));
   const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
     stdio: ["ignore", "pipe", "inherit"],

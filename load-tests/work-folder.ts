@@ -15,11 +15,12 @@ import { randomCheckpoint } from "./random-checkpoint.ts";
 /** Which base is wanted. */
 export interface BaseChoice {
   readonly weights: WeightChoice;
-  readonly targets: "none" | "default" | readonly string[];
+  readonly targets: "none" | "default" | "all-linear" | readonly string[];
 }
 
-/** The base whose singular vectors the others take over. */
+/** The bases whose singular vectors the others take over, by targets. */
 const WITH_BASES: BaseChoice = { weights: { kind: "int8", blockSize: null }, targets: "default" };
+const WITH_ALL_BASES: BaseChoice = { ...WITH_BASES, targets: "all-linear" };
 
 /** Folders of src whose code decides what a base looks like. */
 const BUILDERS = ["adapter", "base", "formats", "graph", "linalg", "model", "tensor"];
@@ -74,8 +75,9 @@ export class WorkFolder {
   /** A base of the same checkpoint and threshold that has all the singular vectors. */
   async #knownBases(choice: BaseChoice): Promise<string | null> {
     if (choice.targets === "none") return null;
-    const dir = this.#directoryOf(await this.checkpoint(), WITH_BASES);
-    if (dir !== this.#directoryOf(await this.checkpoint(), choice)) return await this.base(WITH_BASES);
+    const source = choice.targets === "all-linear" ? WITH_ALL_BASES : WITH_BASES;
+    const dir = this.#directoryOf(await this.checkpoint(), source);
+    if (dir !== this.#directoryOf(await this.checkpoint(), choice)) return await this.base(source);
     return existsSync(dir) && !this.#options.isFresh ? dir : null;
   }
 
@@ -130,8 +132,8 @@ export class WorkFolder {
 
 /** A base in words. */
 export function describe({ weights, targets }: BaseChoice): string {
-  const names = targets === "none" ? "bare" : targets === "default" ? "default targets" : targets.join(", ");
-  return `${weightName(weights)}, ${names}`;
+  const words = { none: "bare", default: "default targets", "all-linear": "all linear layers" };
+  return `${weightName(weights)}, ${typeof targets === "string" ? words[targets] : targets.join(", ")}`;
 }
 
 /** A format in words. */

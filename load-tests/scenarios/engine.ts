@@ -11,7 +11,8 @@ import { openBase } from "../../src/base/base.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { emptyStore, engineOptions } from "../engine-settings.ts";
 import type { BenchOptions, WeightChoice } from "../options.ts";
-import { randomAdapter } from "../random-adapter.ts";
+import type { RowName } from "../goals.ts";
+import { randomAdapter, randomLora } from "../random-adapter.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
 import { randomIds } from "../random-values.ts";
 import { type Figure, ratio } from "../report.ts";
@@ -24,12 +25,35 @@ const ROW_COUNTS = [1, 8, 16];
 /** The engine's own. */
 const CHUNK_TOKENS = 64;
 
-/** The bases that are compared: how they are called here, and their targets. */
-const BASES = [
-  ["bare", "none"],
-  ["q,v", ["q_proj", "v_proj"]],
-  ["default", "default"],
-] as const satisfies readonly (readonly [string, BaseChoice["targets"]])[];
+type Kind = "mo-sara" | "mo-sara with 5 heads" | "lora";
+
+/** What is compared: a name, the base's targets, the adapters on it, and what 16 different ones may cost. */
+const CASES = [
+  { name: "bare", targets: "none", kind: null, goal: null, row: null },
+  { name: "q,v", targets: ["q_proj", "v_proj"], kind: "mo-sara", goal: 0.97, row: "adapters-qv" },
+  { name: "default", targets: "default", kind: "mo-sara", goal: 0.92, row: "adapters-default" },
+  { name: "all-linear", targets: "all-linear", kind: "mo-sara", goal: 0.85, row: "adapters-all-linear" },
+  {
+    name: "q,v with 5 heads",
+    targets: ["q_proj", "v_proj"],
+    kind: "mo-sara with 5 heads",
+    goal: 0.93,
+    row: "heads-qv",
+  },
+  { name: "q,v by LoRA", targets: ["q_proj", "v_proj"], kind: "lora", goal: 0.9, row: "lora-qv" },
+] as const satisfies readonly {
+  readonly name: string;
+  readonly targets: BaseChoice["targets"];
+  readonly kind: Kind | null;
+  readonly goal: number | null;
+  readonly row: RowName | null;
+}[];
+type Case = (typeof CASES)[number];
+
+const LORA_RANK = 8;
+/** With few rows the bases' own bytes weigh most: one row is measured where they are few and where they are many. */
+const SINGLE_ROW_CASES: readonly string[] = ["q,v", "default"];
+const PREFILL_CASES: readonly string[] = ["bare", ...SINGLE_ROW_CASES];
 
 export const engineScenario: Scenario = {
   name: "engine",
@@ -43,18 +67,23 @@ export const engineScenario: Scenario = {
 };
 
 async function measureWeights({ folder, options, note }: BenchContext, weights: WeightChoice): Promise<Figure[]> {
-  const dirs = new Map<string, string>();
-  for (const [name, targets] of BASES) dirs.set(name, await folder.base({ weights, targets }));
+  const dirs = new Map<Case, string>();
+  for (const one of CASES) dirs.set(one, await folder.base({ weights, targets: one.targets }));
   return await folder.withScratch(async (scratch) => {
     const storeDir = await emptyStore(scratch);
-    const models: Model[] = [];
+    const runners = new Map<string, ModelRunner>(); // by directory: some cases share a base
     try {
-      for (const [name, dir] of dirs) models.push(await openModel(name, dir, storeDir, options));
+      const models: Model[] = [];
+      for (const [one, dir] of dirs) {
+        const runner = runners.get(dir) ?? (await openDecoding(dir, storeDir, options));
+        runners.set(dir, runner);
+        models.push({ case: one, runner, adapters: await adaptersOf(one, dir, runner) });
+      }
       note(`measuring steps of ${weightName(weights)}`);
       const figures = await measureModels(models, options);
       return figures.map((figure) => ({ ...figure, what: `${weightName(weights)}: ${figure.what}` }));
     } finally {
-      for (const model of models) await model.runner.close();
+      for (const runner of runners.values()) await runner.close();
     }
   });
 }
@@ -63,7 +92,9 @@ async function measureModels(models: readonly Model[], options: BenchOptions): P
   const { numRounds } = options;
   const decodes = models.flatMap((model) => decodeVariants(model, options));
   const decode = await measureInTurns(decodes, numRounds);
-  const prefills = models.map((model) => prefillVariant(model, options));
+  const prefills = models
+    .filter((model) => PREFILL_CASES.includes(model.case.name))
+    .map((model) => prefillVariant(model, options));
   const prefill = await measureInTurns(prefills, numRounds);
   const sampling = await measureInTurns(models.slice(0, 1).map(samplingVariant), numRounds);
   return [
@@ -74,52 +105,57 @@ async function measureModels(models: readonly Model[], options: BenchOptions): P
 }
 
 interface Model {
-  readonly name: string;
+  readonly case: Case;
   readonly runner: ModelRunner;
   /** A different one for every row; none on the bare base. */
   readonly adapters: readonly ReadyAdapter[];
 }
 
 /** The runner as the engine process opens it, with `MAX_ROWS` decoding rows. */
-async function openModel(name: string, dir: string, storeDir: string, options: BenchOptions): Promise<Model> {
-  await using base = await openBase(dir);
-  const { manifest } = base;
+async function openDecoding(dir: string, storeDir: string, options: BenchOptions): Promise<ModelRunner> {
   const runner = await openRunner(engineOptions(dir, storeDir, options));
   for (let id = 0; id < MAX_ROWS; id++) {
     runner.kv.admit(id, options.contextTokens + CHUNK_TOKENS);
     runner.kv.startDecoding(id);
   }
-  const seeds = manifest.targets.length > 0 ? Array.from({ length: MAX_ROWS }, (_, row) => row + 1) : [];
-  const adapters = seeds.flatMap((seed) => {
-    const inlineBytes = encodeAdapter(randomAdapter(manifest, seed));
-    return runner.adapters?.get({ generation: generationOf(inlineBytes), inlineBytes }) ?? [];
-  });
-  return { name, runner, adapters };
+  return runner;
 }
 
-const variantName = (model: string, numRows: number, adapters: string): string => `${model} ${numRows} ${adapters}`;
+async function adaptersOf({ kind }: Case, dir: string, runner: ModelRunner): Promise<readonly ReadyAdapter[]> {
+  if (kind === null) return [];
+  await using base = await openBase(dir);
+  const { manifest } = base;
+  const make = {
+    "mo-sara": (seed: number) => randomAdapter(manifest, seed),
+    "mo-sara with 5 heads": (seed: number) => randomAdapter(manifest, seed, { heads: 5, router: "rank1" }),
+    lora: (seed: number) => randomLora(manifest, seed, LORA_RANK),
+  }[kind];
+  return Array.from({ length: MAX_ROWS }, (_, row) => encodeAdapter(make(row + 1))).flatMap(
+    (inlineBytes) => runner.adapters?.get({ generation: generationOf(inlineBytes), inlineBytes }) ?? [],
+  );
+}
 
-/** Decode tokens/s of a model at every number of rows: without adapters, with one for all, with one for each. */
+const variantName = (model: string, numRows: number, adapters: "none" | "one" | "each"): string =>
+  `${model} ${numRows} ${adapters}`;
+
+/** Decode tokens/s of a model: by rows on the bare base, with one adapter for one row and a different one in each of 16. */
 function decodeVariants(model: Model, options: BenchOptions): Variant[] {
-  const random = seedRandom(2);
-  return ROW_COUNTS.flatMap((numRows) => {
-    const ids = randomIds(numRows, model.runner.vocabSize, random);
-    const variant = (adapters: string, adapterOf: (row: number) => ReadyAdapter | null): Variant => {
-      const rows = Array.from(ids, (tokenId, id) => ({
-        id,
-        tokenId,
-        past: options.contextTokens,
-        adapter: adapterOf(id),
-      }));
-      return {
-        name: variantName(model.name, numRows, adapters),
-        measure: () => decodeRate(model.runner, rows, options.numSteps),
-      };
+  const { runner, adapters } = model;
+  const variant = (numRows: number, which: "none" | "one" | "each"): Variant => {
+    const rows = Array.from(randomIds(numRows, runner.vocabSize, seedRandom(2)), (tokenId, id) => ({
+      id,
+      tokenId,
+      past: options.contextTokens,
+      adapter: which === "none" ? null : (adapters[which === "one" ? 0 : id] ?? null),
+    }));
+    return {
+      name: variantName(model.case.name, numRows, which),
+      measure: () => decodeRate(runner, rows, options.numSteps),
     };
-    if (model.adapters.length === 0) return [variant("none", () => null)];
-    const one = variant("one", () => model.adapters[0] ?? null);
-    return numRows === 1 ? [one] : [one, variant("each", (row) => model.adapters[row] ?? null)];
-  });
+  };
+  if (model.case.kind === null) return ROW_COUNTS.map((numRows) => variant(numRows, "none"));
+  const single = SINGLE_ROW_CASES.includes(model.case.name) ? [variant(1, "one")] : [];
+  return [...single, variant(MAX_ROWS, "each")];
 }
 
 async function decodeRate(runner: ModelRunner, rows: readonly DecodeRow[], numSteps: number): Promise<number> {
@@ -139,23 +175,20 @@ function decodeFigures(of: (name: string) => readonly number[]): Figure[] {
   }));
   figures.push(ratio("decode, 8 rows bare ÷ 1 row bare", bare(8), bare(1)));
   figures.push(ratio("decode, 16 rows bare ÷ 1 row bare", bare(16), bare(1), { atLeast: 2 }));
-  for (const [model, targets] of BASES) {
-    if (targets === "none") continue;
-    for (const numRows of ROW_COUNTS)
-      for (const adapters of numRows === 1 ? ["one"] : ["one", "each"]) {
-        const words = adapters === "one" ? "one adapter" : `${numRows} adapters`;
-        const goal = model === "q,v" && adapters === "each" && numRows === 16 ? { atLeast: 0.9 } : undefined;
-        const what = `decode, ${rowsText(numRows)}, ${words} on ${model} ÷ bare`;
-        figures.push(ratio(what, of(variantName(model, numRows, adapters)), bare(numRows), goal));
-      }
-  }
+  for (const name of SINGLE_ROW_CASES)
+    figures.push(ratio(`decode, 1 row, one adapter on ${name} ÷ bare`, of(variantName(name, 1, "one")), bare(1)));
+  for (const { name, goal, row } of CASES)
+    if (goal !== null) {
+      const what = `decode, ${rowsText(MAX_ROWS)}, ${MAX_ROWS} adapters on ${name} ÷ bare`;
+      figures.push(ratio(what, of(variantName(name, MAX_ROWS, "each")), bare(MAX_ROWS), { atLeast: goal }, row));
+    }
   return figures;
 }
 
 const rowsText = (numRows: number): string => (numRows === 1 ? "1 row" : `${numRows} rows`);
 
 /** Prefill tokens/s: chunks behind a first one, with an adapter where the model takes any. */
-function prefillVariant({ name, runner, adapters }: Model, options: BenchOptions): Variant {
+function prefillVariant({ case: { name }, runner, adapters }: Model, options: BenchOptions): Variant {
   const tokenIds = randomIds(CHUNK_TOKENS, runner.vocabSize, seedRandom(3));
   const numChunks = Math.max(1, Math.ceil(options.numSteps / 3));
   const past = Math.min(options.contextTokens, CHUNK_TOKENS);
@@ -168,9 +201,7 @@ function prefillVariant({ name, runner, adapters }: Model, options: BenchOptions
 
 function prefillFigures(of: (name: string) => readonly number[]): Figure[] {
   const bare: Figure = { what: `prefill, ${CHUNK_TOKENS}-token chunks, bare`, unit: "tokens/s", samples: of("bare") };
-  const adapted = BASES.filter(([, targets]) => targets !== "none").map(([name]) =>
-    ratio(`prefill, one adapter on ${name} ÷ bare`, of(name), of("bare")),
-  );
+  const adapted = SINGLE_ROW_CASES.map((name) => ratio(`prefill, one adapter on ${name} ÷ bare`, of(name), of("bare")));
   return [bare, ...adapted];
 }
 
