@@ -29,6 +29,7 @@ export const ERROR_CODES = [
   "engine_unavailable",
   // Codes of the command line alone; over HTTP they are internal errors.
   "usage",
+  "device_unavailable",
   "checkpoint_invalid",
   "checkpoint_unsupported",
   "base_invalid",

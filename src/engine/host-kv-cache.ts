@@ -61,6 +61,10 @@ export class HostKvCache implements KvCache {
     return this.#numRows * this.#numPositions * bytesPerPosition(this.shape);
   }
 
+  rowsFor(count: number): number {
+    return rowBucket(count);
+  }
+
   ensure(numRows: number, length: number): void {
     if (numRows <= this.#numRows && length <= this.#numPositions) return;
     const rows = rowBucket(numRows);

@@ -55,6 +55,8 @@ export interface KvCache {
   readonly bytesPerElement: number;
   /** Allocated now. */
   readonly bytes: number;
+  /** Rows that are allocated at most where there are `count`. */
+  rowsFor(count: number): number;
   /**
    * Makes room for `numRows` rows of which the longest has `length` positions; what is there stays. Where it has to allocate it
    * allocates just that, in both directions: rows or positions left over from other times would go beyond what was reserved.
@@ -68,8 +70,8 @@ export interface KvCache {
   keepRows(count: number): void;
   /** Gives all memory back. */
   clear(): void;
-  /** Past and present of `count` rows from `first` on. Several rows are always the first ones. */
-  view(first: number, count: number): KvView | Promise<KvView>;
+  /** Past and present of `count` rows from `first` on, with room for `length` positions. Several rows are always the first ones. */
+  view(first: number, count: number, length: number): KvView | Promise<KvView>;
   /** A copy of the `count` positions of a row from `from` on. */
   copyOut(row: number, from: number, count: number): KvChunk | Promise<KvChunk>;
   /** Writes a chunk that `copyOut` gave over the positions of a row from `from` on. */

@@ -4,7 +4,7 @@
  * when prompt and longest answer of every row fit into the bytes allowed.
  */
 import { AppError } from "../errors.ts";
-import { type KvCache, bytesPerPosition, positionBucket, rowBucket } from "./kv-cache.ts";
+import { type KvCache, bytesPerPosition, positionBucket } from "./kv-cache.ts";
 import type { KvSlots } from "./runner.ts";
 
 interface Row {
@@ -36,7 +36,7 @@ export class BatchSlots implements KvSlots {
 
   /** Bytes that `numRows` rows take when the longest has `length` positions. */
   #bytesFor(numRows: number, length: number): number {
-    return this.paddedRows(rowBucket(numRows)) * positionBucket(length) * this.#bytesPerPosition;
+    return this.paddedRows(this.cache.rowsFor(numRows)) * positionBucket(length) * this.#bytesPerPosition;
   }
 
   /** Rows of a batch of `count` sequences. */

@@ -29,6 +29,7 @@ const STATUS = {
   engine_unavailable: 503,
   // Errors of the command line: over HTTP they are bugs.
   usage: 500,
+  device_unavailable: 500,
   checkpoint_invalid: 500,
   checkpoint_unsupported: 500,
   base_invalid: 500,

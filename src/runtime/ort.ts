@@ -4,15 +4,15 @@
  */
 import "./telemetry-off.ts"; // first: the library reads the environment when it loads
 import * as ort from "onnxruntime-node";
-import { AppError } from "../errors.ts";
-import type { DType, TypedArray } from "../tensor/dtype.ts";
-import type { HostTensor } from "../tensor/host-tensor.ts";
+import { type DType, type TypedArray, bytesPerElement } from "../tensor/dtype.ts";
+import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
+import { type Device, openError, runError } from "./device-errors.ts";
 
 /** A tensor as a session takes and gives it. Made once and fed many times, it is read in place at every run. */
 export type RuntimeTensor = ort.Tensor;
 
 export interface SessionOptions {
-  readonly device: "cpu" | "webgpu" | "cuda";
+  readonly device: Device;
   readonly numThreads: number;
   /** Busy-waiting worker threads: faster alone, harmful where cores are shared. Default false. */
   readonly allowsSpinning?: boolean;
@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly usesMemoryPattern?: boolean;
   /** Where the external weights of a model given as bytes lie. */
   readonly weightsDir?: string;
+  /** Whether what is fetched without a tensor of its own stays on the device. Then no fetch may name one: the binding ignores it. */
+  readonly keepsOutputs?: boolean;
   /** Prefix of a profile file, for measurements. */
   readonly profilePrefix?: string;
 }
@@ -47,11 +49,32 @@ export function hostTensorOf(tensor: RuntimeTensor): HostTensor {
   return { dtype: tensor.type as DType, shape: tensor.dims, data: tensor.data as TypedArray };
 }
 
+/** Whether a tensor lies in a device's memory. */
+export function isOnDevice(tensor: RuntimeTensor): boolean {
+  return tensor.location === "gpu-buffer";
+}
+
+/** The first values of a device's tensor in another shape, without a copy. It must not be used once the tensor is disposed. */
+export function deviceView(tensor: RuntimeTensor, shape: readonly number[]): RuntimeTensor {
+  const dataType = tensor.type as ort.Tensor.GpuBufferDataTypes;
+  return ort.Tensor.fromGpuBuffer(tensor.gpuBuffer, { dataType, dims: [...shape] });
+}
+
+/** Bytes that fed and fetched tensors have brought over the bus. */
+export interface Traffic {
+  toDevice: number;
+  toHost: number;
+}
+
 export class Session implements AsyncDisposable {
   readonly #session: ort.InferenceSession;
+  readonly #device: Device;
+  /** Counted since the session was opened; zero on cpu. */
+  readonly traffic: Traffic = { toDevice: 0, toHost: 0 };
 
-  constructor(session: ort.InferenceSession) {
+  constructor(session: ort.InferenceSession, device: Device) {
     this.#session = session;
+    this.#device = device;
   }
 
   get inputNames(): readonly string[] {
@@ -65,8 +88,24 @@ export class Session implements AsyncDisposable {
   /**
    * Runs the graph once. `fetches` names the wanted outputs; one that comes with a tensor is written into its memory.
    * @throws {Error} with ONNX Runtime's message when a node fails.
+   * @throws {AppError} insufficient_memory, engine_unavailable (the device is lost: nothing on it can be used again)
    */
   async run(
+    feeds: Record<string, RuntimeTensor>,
+    fetches: readonly string[] | Record<string, RuntimeTensor | null>,
+  ): Promise<Record<string, RuntimeTensor>> {
+    if (this.#device === "cpu") return await this.#run(feeds, fetches);
+    try {
+      const results = await this.#run(feeds, fetches);
+      this.traffic.toDevice += hostBytes(feeds);
+      this.traffic.toHost += hostBytes(results);
+      return results;
+    } catch (error) {
+      throw runError(this.#device, error);
+    }
+  }
+
+  async #run(
     feeds: Record<string, RuntimeTensor>,
     fetches: readonly string[] | Record<string, RuntimeTensor | null>,
   ): Promise<Record<string, RuntimeTensor>> {
@@ -85,9 +124,14 @@ export class Session implements AsyncDisposable {
   }
 }
 
+function hostBytes(tensors: Record<string, RuntimeTensor>): number {
+  const onHost = Object.values(tensors).filter((tensor) => !isOnDevice(tensor));
+  return onHost.reduce((sum, { type, dims }) => sum + numElements(dims) * bytesPerElement(type as DType), 0);
+}
+
 /**
  * Opens a model: a path (external weights are found beside it) or bytes (in `weightsDir`).
- * @throws {AppError} base_invalid with ONNX Runtime's reason.
+ * @throws {AppError} base_invalid with ONNX Runtime's reason; device_unavailable, saying what to install.
  */
 export async function openSession(model: string | Uint8Array, options: SessionOptions): Promise<Session> {
   const native: ort.InferenceSession.SessionOptions = {
@@ -106,6 +150,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
           : { model_external_initializers_file_folder_path: options.weightsDir }),
       },
     },
+    ...(options.keepsOutputs ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {
@@ -113,11 +158,8 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
     const session = await (typeof model === "string"
       ? ort.InferenceSession.create(model, native)
       : ort.InferenceSession.create(model, native));
-    return new Session(session);
+    return new Session(session, options.device);
   } catch (cause) {
-    const name = typeof model === "string" ? model : "the model";
-    throw new AppError("base_invalid", `${name} cannot be opened on ${options.device}: ${(cause as Error).message}`, {
-      cause,
-    });
+    throw openError(options.device, typeof model === "string" ? model : "the model", cause);
   }
 }

@@ -1,0 +1,52 @@
+/**
+ * What goes wrong with devices, told apart by ONNX Runtime's messages (1.30, seen on Dawn with Vulkan; there are no codes), and what to
+ * do about it. No device ever stands in for another.
+ */
+import { AppError } from "../errors.ts";
+
+export const DEVICES = ["cpu", "webgpu", "cuda"] as const;
+/** Where sessions run: ONNX Runtime's execution providers. */
+export type Device = (typeof DEVICES)[number];
+
+// "No supported adapters" with a loader but no driver; "Failed to get a WebGPU adapter" without either.
+const NO_WEBGPU = /WebGPU (adapter|device)|supported adapters|wgpu::RequestAdapterStatus|VK_ERROR_INCOMPATIBLE_DRIVER/i;
+const NO_CUDA = /CUDA|cudnn|shared library|providers_shared/i;
+// Dawn reports a failed allocation to its log, and then every command that uses the buffer as invalid.
+const NO_MEMORY =
+  /OUT_OF_(DEVICE|HOST)_MEMORY|out of memory|max buffer size limit|\[Invalid Buffer|Failed to allocate|bad_alloc/i;
+const LOST = /device (is |was )?lost|lost device|DEVICE_LOST|CUDA failure/i;
+
+const WEBGPU_HELP =
+  "It needs the Vulkan loader (Debian: libvulkan1) and the driver of the card, whose ICD file is found by itself or named in VK_DRIVER_FILES.";
+const CUDA_HELP =
+  "It needs ONNX Runtime's CUDA binaries, which are installed by an extra step (ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node), CUDA 12 and cuDNN 9.";
+
+/** Why a session could not be opened. @param model what was to be opened */
+export function openError(device: Device, model: string, cause: unknown): AppError {
+  const { message } = cause as Error;
+  const reason = message.trim().split("\n")[0] ?? "";
+  if (device === "webgpu" && NO_WEBGPU.test(message))
+    return new AppError("device_unavailable", `No device for webgpu was found: ${reason} ${WEBGPU_HELP}`, { cause });
+  if (device === "cuda" && NO_CUDA.test(message))
+    return new AppError("device_unavailable", `cuda cannot be used: ${reason}. ${CUDA_HELP}`, { cause });
+  if (device !== "cpu" && NO_MEMORY.test(message))
+    return new AppError("insufficient_memory", `${model} does not fit into the memory of ${device}: ${reason}`, {
+      cause,
+    });
+  return new AppError("base_invalid", `${model} cannot be opened on ${device}: ${message}`, { cause });
+}
+
+/** Why a run failed, where that is the device's doing; other errors come back as they are. */
+export function runError(device: Device, error: unknown): unknown {
+  const { message } = error as Error;
+  const reason = message.trim().split("\n")[0] ?? "";
+  if (LOST.test(message))
+    return new AppError("engine_unavailable", `The device (${device}) is lost: ${reason}`, { cause: error });
+  if (NO_MEMORY.test(message))
+    return new AppError(
+      "insufficient_memory",
+      `The memory of the device (${device}) is used up: ${reason}. Lower --kv-cache-bytes or --max-num-seqs.`,
+      { cause: error },
+    );
+  return error;
+}
