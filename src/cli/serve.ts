@@ -22,6 +22,7 @@ import { textOf } from "../http/text.ts";
 import { createMetrics } from "../metrics.ts";
 import { type DirectoryEvent, openAdapterDirectory } from "../store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
+import { lockDirectory } from "../store/directory-lock.ts";
 import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
 import { createTextWorker } from "../tokenizer/tokenizer-pool.ts";
 import { Cleanup } from "./cleanup.ts";
@@ -77,6 +78,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
   const base = cleanup.use(await openBase(baseDir));
   const storeDir = resolve(config.data);
+  cleanup.use(await lockDirectory(storeDir));
   const store = cleanup.use(await openAdapterStore(storeDir, { maxBytes: config.maxAdapterBytes }));
   const options = engineOptions(config, baseDir, storeDir);
   const { maxPositions } = base.manifest.config;

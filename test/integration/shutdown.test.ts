@@ -86,6 +86,7 @@ it("what a killed server had stored is there when the next one starts", async ()
   first.child.kill("SIGKILL");
   await first.exited;
   await using second = await startServer([...flags, "--data", data]);
+  await expect(startServer([...flags, "--data", data])).rejects.toThrow(`${data} is in use by another server`);
   const { json } = await send<{ data: { id: string }[] }>(`${second.url}/v1/adapters`, "GET");
   expect(json.data.map(({ id }) => id)).toEqual(["acme", "kept"]);
   expect((await complete(second.url, { model: "kept", prompt: [5], max_tokens: 2 })).status).toBe(200);
