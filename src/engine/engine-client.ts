@@ -7,6 +7,7 @@ import { extname } from "node:path";
 import { AppError, fromWire } from "../errors.ts";
 import type { SequenceRequest, SequenceStream } from "./engine.ts";
 import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
+import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
 
 /** The child's entry: beside this file, compiled or not as this file is. */
@@ -34,12 +35,20 @@ export class EngineClient {
   readonly #listener: EngineListener;
   readonly #streams = new Map<number, BufferedSequenceStream>();
   readonly #exit: Promise<void>;
+  readonly #watch: HangWatch;
   #error: AppError | null = null;
   #hasExited = false;
 
-  /** Forks at once; `ready` or `exited` follow. @param entry another child entry, for tests. */
-  constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY) {
+  /** Forks at once; `ready` or `exited` follow. @param entry another child entry, for tests. @param hang likewise */
+  constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY, hang: HangLimits = HANG_LIMITS) {
     this.#listener = listener;
+    this.#watch = new HangWatch(hang, (seconds) => {
+      this.#error ??= new AppError(
+        "engine_unavailable",
+        `The engine process gave no sign of life for ${seconds} s at work and was ended.`,
+      );
+      this.kill();
+    });
     // The child's stdout goes to our stderr: stdout carries results alone.
     this.#child = fork(entry, {
       serialization: "advanced",
@@ -76,7 +85,7 @@ export class EngineClient {
       this.#forget(id);
     });
     this.#streams.set(id, stream);
-    if (this.#streams.size === 1) this.#listener.busyChanged(true); // before the work arrives there
+    if (this.#streams.size === 1) this.#noteBusy(true); // before the work arrives there
     this.send({ type: "sequence-added", sequence: { ...request, id } });
     return stream;
   }
@@ -102,6 +111,7 @@ export class EngineClient {
   }
 
   #receive(event: EngineEvent): void {
+    this.#watch.noteSign(event.type === "step-finished" ? event.stats.seconds : 0);
     switch (event.type) {
       case "engine-ready":
         return this.#listener.ready(event.limits);
@@ -132,7 +142,12 @@ export class EngineClient {
   }
 
   #forget(id: number): void {
-    if (this.#streams.delete(id) && this.#streams.size === 0) this.#listener.busyChanged(false);
+    if (this.#streams.delete(id) && this.#streams.size === 0) this.#noteBusy(false);
+  }
+
+  #noteBusy(isBusy: boolean): void {
+    this.#watch.setBusy(isBusy);
+    this.#listener.busyChanged(isBusy);
   }
 
   #end(code: number | null, signal: NodeJS.Signals | null, resolve: () => void): void {

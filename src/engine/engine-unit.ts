@@ -5,6 +5,7 @@
 import { AppError } from "../errors.ts";
 import { EngineClient } from "./engine-client.ts";
 import type { Readiness, SequenceRequest, SequenceStream } from "./engine.ts";
+import { HANG_LIMITS, type HangLimits } from "./hang-watch.ts";
 import type { EngineCommand, EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
 
 /** Restart delays double from `minMs` to `maxMs` and start over once a process has served for `healthyMs`. */
@@ -12,12 +13,14 @@ export interface RestartPolicy {
   readonly minMs: number;
   readonly maxMs: number;
   readonly healthyMs: number;
+  /** When a process that has work and is silent is ended. */
+  readonly hang: HangLimits;
 }
 
-export const RESTART_POLICY: RestartPolicy = { minMs: 200, maxMs: 10_000, healthyMs: 30_000 };
+export const RESTART_POLICY: RestartPolicy = { minMs: 200, maxMs: 10_000, healthyMs: 30_000, hang: HANG_LIMITS };
 
 /** Pause before the next start. @param numFailures how many processes ended in a row before this one. */
-export function restartDelayMs({ minMs, maxMs }: RestartPolicy, numFailures: number): number {
+export function restartDelayMs({ minMs, maxMs }: Pick<RestartPolicy, "minMs" | "maxMs">, numFailures: number): number {
   return Math.min(maxMs, minMs * 2 ** numFailures);
 }
 
@@ -138,6 +141,7 @@ export class EngineUnit {
         exited: (error) => this.#recover(error),
       },
       this.#entry,
+      this.#policy.hang,
     );
   }
 

@@ -17,7 +17,7 @@ export interface SupervisorOptions extends MergePorts {
   readonly engine: EngineOptions;
   /** --max-merged. */
   readonly maxMerged: number;
-  readonly restartPolicy?: RestartPolicy;
+  readonly restartPolicy?: Partial<RestartPolicy>;
   /** Another child entry, for tests. */
   readonly entry?: URL;
 }
@@ -136,8 +136,9 @@ class Supervisor implements SupervisedEngine {
   /** @param generation whose adapter the engine's weights contain; null for the live one. */
   #startUnit(engine: EngineOptions, generation: string | null): EngineUnit {
     this.#refuseIfStopping();
-    const { restartPolicy = RESTART_POLICY, entry } = this.#options;
-    const unit = new EngineUnit(engine, this.#listenerFor(generation), restartPolicy, entry);
+    const { restartPolicy, entry } = this.#options;
+    const policy = { ...RESTART_POLICY, ...restartPolicy };
+    const unit = new EngineUnit(engine, this.#listenerFor(generation), policy, entry);
     this.#units.add(unit);
     return unit;
   }

@@ -243,6 +243,26 @@ describe("when the process dies", () => {
     expect(performance.now() - before).toBeLessThan(1000);
   });
 
+  it("ends one that has work and gives no sign of life, and none that only takes its time", async () => {
+    const hang = { minMs: 300, numSteps: 30, checkMs: 20 };
+    const engine = await startReady({ stepMs: 50 }, { restartPolicy: { minMs: 10, maxMs: 10, healthyMs: 0, hang } });
+    // A second in all, each step shorter than the bound.
+    expect(await tokensOf(engine.submit(sequenceRequest([1], { maxTokens: 20 })))).toHaveLength(20);
+    const pid = livePid(engine);
+    process.kill(pid, "SIGSTOP");
+    await sleep(500); // idle, it may be as silent as it likes
+    process.kill(pid, "SIGCONT");
+    const running = engine.submit(sequenceRequest([1], { maxTokens: 900 }));
+    await firstToken(running);
+    process.kill(pid, "SIGSTOP");
+    const before = performance.now();
+    await until(() => !isAlive(pid));
+    expect(performance.now() - before).toBeGreaterThan(1000); // 30 steps of 50 ms are more than 300 ms
+    expect(engine.readiness()).toEqual({ isReady: false, reason: expect.stringContaining("no sign of life") });
+    await until(() => engine.readiness().isReady);
+    expect(await tokensOf(engine.submit(sequenceRequest([1])))).toEqual(toyGreedy([1], null, 4));
+  });
+
   it("reports a process that cannot be started at all", async () => {
     const engine = start({}, { entry: pathToFileURL(join(SCRATCH, "nowhere.mjs")) });
     await expect(engine.whenReady()).rejects.toMatchObject({ code: "engine_unavailable" });
