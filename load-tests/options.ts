@@ -33,6 +33,10 @@ const FLAGS = {
     value: "<list>",
     help: "Formats to measure, each with its block size or not: int8,int4,int4:128 (default: int8,int4).",
   },
+  trained: {
+    value: "<dir>",
+    help: "Checkpoint or base whose quantised forms are compared with float32 (default: the shipped base).",
+  },
   threshold: { value: "<m>", help: "Threshold of the bases (default: 0.25)." },
   threads: { value: "<n>", help: "Threads of a session (default: all cores).", isNumber: true },
   rounds: { value: "<n>", help: "Samples of every figure (default: 5).", isNumber: true },
@@ -85,6 +89,8 @@ export interface BenchOptions {
   readonly numTokens: number;
   readonly contextTokens: number;
   readonly shape: CheckpointShape;
+  /** null: the shipped base. */
+  readonly trainedDir: string | null;
   /** A server that is there already; null: scenarios start their own. */
   readonly remote: RemoteServer | null;
 }
@@ -131,6 +137,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       dtype: dtypeOf(textOf(values.dtype) ?? base.dtype),
       seed: number("seed", base.seed),
     },
+    trainedDir: textOf(values.trained),
     remote: remoteOf(values),
   };
 }

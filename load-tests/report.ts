@@ -90,7 +90,8 @@ function goalText(goal: Goal): string {
 }
 
 /** Three significant digits, without an exponent. */
-export function shown(value: number): string {
+function shown(value: number): string {
   const size = Math.abs(value);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  const numDecimals = size === 0 || !Number.isFinite(size) ? 0 : 2 - Math.floor(Math.log10(size));
+  return value.toFixed(Math.min(6, Math.max(0, numDecimals)));
 }

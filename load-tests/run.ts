@@ -13,12 +13,23 @@ import { type BenchOptions, flagsHelp, parseOptions } from "./options.ts";
 import { type ScenarioResult, markdownTable } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
 import { buildScenario } from "./scenarios/build.ts";
+import { clientsScenario } from "./scenarios/clients.ts";
 import { engineScenario } from "./scenarios/engine.ts";
 import { httpScenario } from "./scenarios/http.ts";
+import { mixedScenario } from "./scenarios/mixed.ts";
+import { peerScenario } from "./scenarios/peer.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./work-folder.ts";
 
-const SCENARIOS: readonly Scenario[] = [buildScenario, engineScenario, httpScenario, trainScenario];
+const SCENARIOS: readonly Scenario[] = [
+  engineScenario,
+  httpScenario,
+  peerScenario,
+  clientsScenario,
+  mixedScenario,
+  buildScenario,
+  trainScenario,
+];
 
 function help(): string {
   const scenarios = SCENARIOS.map(({ name, summary, takesUrl, isStandard }) =>

@@ -1,0 +1,239 @@
+/**
+ * Our server beside llama.cpp's on the same random checkpoint, threads, prompts and lengths, in turns: 1 and 16 clients on the
+ * base, 16 clients on 16 adapters, prefill; and what each quantisation costs in answers. int8 meets Q8_0, int4 meets Q4_0, with
+ * every matrix of a file in that one type. Both servers stay up; the one that is not asked waits without work.
+ */
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { existsSync } from "node:fs";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
+import { openBase } from "../../src/base/base.ts";
+import { buildBase } from "../../src/base/build.ts";
+import { type AdapterDraw, planRequests } from "../client/draw.ts";
+import { type LoadRun, runClosedLoop } from "../client/load.ts";
+import type { Target } from "../client/stream.ts";
+import { requireAnswers, summarize } from "../client/summary.ts";
+import { emptyStore, engineOptions } from "../engine-settings.ts";
+import type { RowName } from "../goals.ts";
+import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
+import { divergenceOfBase, divergenceOfLlama, writeTexts } from "../peers/divergence.ts";
+import { startLlama } from "../peers/llama-server.ts";
+import { type GgufKind, type LlamaTools, ggufLora, ggufModel, llamaTools } from "../peers/llama-tools.ts";
+import { randomAdapter, randomLora } from "../random-adapter.ts";
+import { type Figure, median, ratio } from "../report.ts";
+import { type Variant, measureInTurns } from "../rounds.ts";
+import type { BenchContext, Scenario } from "../scenario.ts";
+import { BASE_NAME, startServer } from "../server-process.ts";
+import { weightName } from "../work-folder.ts";
+
+const NUM_CLIENTS = 16;
+const CONTEXT_TOKENS = 1024;
+const LORA_RANK = 8;
+
+/** What is asked of both servers. */
+const LOADS = [
+  { name: "16 clients on the base", clients: NUM_CLIENTS, prompt: 32, answer: 32, adapters: "none", row: "peer-16" },
+  { name: "16 clients on 16 LoRA", clients: NUM_CLIENTS, prompt: 16, answer: 16, adapters: "lora", row: null },
+  { name: "1 client on the base", clients: 1, prompt: 32, answer: 32, adapters: "none", row: "peer-1" },
+  { name: "prefill", clients: 1, prompt: 512, answer: 1, adapters: "none", row: "peer-prefill" },
+] as const satisfies readonly Load[];
+
+interface Load {
+  readonly name: string;
+  readonly clients: number;
+  readonly prompt: number;
+  readonly answer: number;
+  readonly adapters: "none" | "lora" | "mo-sara";
+  readonly row: RowName | null;
+}
+
+/** Ours alone: the adapters that this project is about, against theirs. */
+const OWN_ADAPTERS = { ...LOADS[1], name: "16 clients on 16 Mo-SARA", adapters: "mo-sara" } as const satisfies Load;
+
+interface Peer {
+  readonly kind: GgufKind;
+  readonly name: string;
+  /** At least ours ÷ theirs. */
+  readonly goals: Readonly<Partial<Record<RowName, number>>>;
+}
+
+const PEERS: Readonly<Record<WeightChoice["kind"], Peer>> = {
+  int8: {
+    kind: "q8_0",
+    name: "Q8_0",
+    goals: { "peer-16": 1.8, "peer-adapters": 5, "peer-1": 1.1, "peer-prefill": 1.3 },
+  },
+  int4: {
+    kind: "q4_0",
+    name: "Q4_0",
+    goals: { "peer-16": 1.3, "peer-adapters": 5, "peer-1": 1, "peer-prefill": 1 },
+  },
+  float32: { kind: "f32", name: "F32", goals: {} },
+};
+
+export const peerScenario: Scenario = {
+  name: "peer",
+  isStandard: true,
+  summary:
+    "Our server ÷ llama.cpp's (built once, where Python and a compiler are), and the divergence of both from float32.",
+  run: async (context) => {
+    const { options, folder, note } = context;
+    const startedAt = performance.now();
+    const tools = await llamaTools(join(options.workDir, "llama"), !options.isSmoke, note);
+    folder.countBuild((performance.now() - startedAt) / 1000);
+    const figures: Figure[] = [];
+    if (tools) for (const weights of options.weights) figures.push(...(await measureWeights(context, tools, weights)));
+    return [...figures, ...(await measureDivergence(context, tools))];
+  },
+};
+
+async function measureWeights(context: BenchContext, tools: LlamaTools, weights: WeightChoice): Promise<Figure[]> {
+  const { folder, options, note } = context;
+  const peer = PEERS[weights.kind];
+  const baseDir = await folder.base({ weights, targets: ["q_proj", "v_proj"] });
+  const startedAt = performance.now();
+  const checkpoint = await folder.checkpoint();
+  const modelPath = await ggufModel(tools, checkpoint, peer.kind, join(options.workDir, "gguf"));
+  folder.countBuild((performance.now() - startedAt) / 1000);
+  return await folder.withScratch(async (scratch) => {
+    await using server = await startServer(baseDir, scratch, options.numThreads);
+    await using base = await openBase(baseDir);
+    const { manifest } = base;
+    const loraPaths: string[] = [];
+    for (let i = 0; i < NUM_CLIENTS; i++) {
+      const lora = randomLora(manifest, i + 1, LORA_RANK);
+      loraPaths.push(join(scratch, `lora-${i}.gguf`));
+      await ggufLora(tools, checkpoint, lora, join(scratch, `lora-${i}.gguf`));
+      await server.putAdapter(`lora-${i}`, encodeAdapter(lora));
+      await server.putAdapter(`mo-sara-${i}`, encodeAdapter(randomAdapter(manifest, i + 1)));
+    }
+    const { numThreads } = options;
+    const settings = { modelPath, loraPaths, numThreads, numSlots: NUM_CLIENTS, contextTokens: CONTEXT_TOKENS };
+    await using llama = await startLlama(tools, settings);
+    note(`measuring ${weightName(weights)} beside llama.cpp's ${peer.name}`);
+    const ours: Target = { url: server.url, model: BASE_NAME };
+    const { vocabSize } = manifest.config;
+    const variants = LOADS.flatMap((load) => [
+      variant("ours", load, ours, vocabSize, options),
+      variant("theirs", load, llama.target, vocabSize, options),
+    ]);
+    variants.push(variant("ours", OWN_ADAPTERS, ours, vocabSize, options));
+    const of = await measureInTurns(variants, fewRounds(options, 2));
+    return figuresOf(of, weights, peer);
+  });
+}
+
+/** Tokens/s, prompts included; for a prefill those of the prompt until the first token. Prompts are new in every round. */
+function variant(
+  side: "ours" | "theirs",
+  load: Load,
+  target: Target,
+  vocabSize: number,
+  options: BenchOptions,
+): Variant {
+  const { clients, prompt, answer, adapters } = load;
+  const names = Array.from({ length: NUM_CLIENTS }, (_, i) => (side === "theirs" ? String(i) : `${adapters}-${i}`));
+  const draw: AdapterDraw = adapters === "none" ? { kind: "none" } : { kind: "each", names };
+  let seed = 0; // the same on both sides, round by round
+  const run = async (maxTokens: number, promptTokens: number): Promise<LoadRun> => {
+    const workload = {
+      promptTokens: { kind: "fixed", tokens: promptTokens },
+      answerTokens: { kind: "fixed", tokens: maxTokens },
+      adapters: draw,
+      vocabSize,
+      seed: seed++,
+    } as const;
+    return requireAnswers(await runClosedLoop(target, planRequests(workload, clients), clients));
+  };
+  const measure = async (): Promise<number> => {
+    const done = await run(options.isSmoke ? Math.min(answer, options.numTokens) : answer, prompt);
+    if (answer > 1) return summarize(done).tokensPerSecond;
+    return (1000 * prompt) / median(done.outcomes.map(({ firstTokenMs }) => firstTokenMs));
+  };
+  return { name: `${side}: ${load.name}`, measure, warmUp: () => run(1, Math.min(prompt, 16)) };
+}
+
+function figuresOf(of: (name: string) => readonly number[], weights: WeightChoice, peer: Peer): Figure[] {
+  const format = weightName(weights);
+  const rates = LOADS.flatMap(({ name }) => [
+    { what: `${format}: ${name}, ours`, unit: "tokens/s", samples: of(`ours: ${name}`) },
+    { what: `${peer.name}: ${name}, llama.cpp`, unit: "tokens/s", samples: of(`theirs: ${name}`) },
+  ]);
+  const compared = (name: string, own: string, theirs: string, row: RowName | null): Figure => {
+    const least = row === null ? undefined : peer.goals[row];
+    const what = `${format} ÷ ${peer.name}: ${name}`;
+    const [a, b] = [of(`ours: ${own}`), of(`theirs: ${theirs}`)];
+    return least === undefined || row === null ? ratio(what, a, b) : ratio(what, a, b, { atLeast: least }, row);
+  };
+  const [, lora] = LOADS;
+  return [
+    ...rates,
+    ...LOADS.map(({ name, row }) => compared(name, name, name, row)),
+    compared(`${OWN_ADAPTERS.name} ÷ 16 LoRA`, OWN_ADAPTERS.name, lora.name, "peer-adapters"),
+  ];
+}
+
+/** The shipped base, whose weights have learned something: random ones have nothing to lose. */
+const DEMO = fileURLToPath(new URL("../../../models/demo", import.meta.url));
+const QUANTISED: readonly WeightChoice[] = [
+  { kind: "int8", blockSize: 128 },
+  { kind: "int8", blockSize: 32 },
+  { kind: "int4", blockSize: 32 },
+  { kind: "int4", blockSize: 128 },
+];
+
+/** Mean divergence from float32 of every format of ours and of theirs, on the shipped base or on `--trained`. */
+async function measureDivergence({ folder, options, note }: BenchContext, tools: LlamaTools | null): Promise<Figure[]> {
+  const trained = options.trainedDir ?? DEMO;
+  note(`measuring what quantisation costs ${trained}`);
+  return await folder.withScratch(async (scratch) => {
+    const checkpoint = await asCheckpoint(trained, join(scratch, "trained"));
+    const storeDir = await emptyStore(join(scratch, "store"));
+    const built = async (weights: WeightChoice) => {
+      const dir = join(scratch, `${weights.kind}-${weights.blockSize ?? 0}`);
+      await buildBase(checkpoint, dir, {
+        weights: weights.kind,
+        blockSize: weights.blockSize,
+        targets: "none",
+        threshold: options.threshold,
+        maxRank: null,
+        basisFrom: null,
+        isSlim: true,
+        numThreads: options.numThreads,
+      });
+      return engineOptions(dir, storeDir, options);
+    };
+    const float32 = await built({ kind: "float32", blockSize: null });
+    const texts = await writeTexts(float32);
+    const figure = (name: string, samples: readonly number[]): Figure => ({
+      what: `divergence from float32 (mean KL): ${name}`,
+      unit: "1e-3 nats",
+      samples: samples.map((value) => 1000 * value),
+    });
+    const figures: Figure[] = [];
+    for (const weights of QUANTISED)
+      figures.push(figure(weightName(weights), await divergenceOfBase(await built(weights), texts)));
+    if (!tools) return figures;
+    await using base = await openBase(float32.baseDir);
+    const { vocabSize } = base.manifest.config;
+    for (const { kind, name } of Object.values(PEERS)) {
+      const modelPath = await ggufModel(tools, checkpoint, kind, scratch);
+      const { numThreads } = options;
+      const settings = { modelPath, loraPaths: [], numThreads, numSlots: 1, contextTokens: 256 };
+      await using llama = await startLlama(tools, settings);
+      figures.push(figure(`llama.cpp's ${name}`, await divergenceOfLlama(llama.target.url, texts, vocabSize)));
+    }
+    return figures;
+  });
+}
+
+/** A base directory's own weights as the checkpoint that they were; a checkpoint as it is. */
+async function asCheckpoint(dir: string, copy: string): Promise<string> {
+  if (!existsSync(join(dir, "weights.safetensors"))) return dir;
+  await mkdir(copy, { recursive: true });
+  for (const name of ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"])
+    if (existsSync(join(dir, name))) await copyFile(join(dir, name), join(copy, name));
+  await copyFile(join(dir, "weights.safetensors"), join(copy, "model.safetensors"));
+  return copy;
+}
