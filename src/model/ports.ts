@@ -33,6 +33,50 @@ export const LOGIT_ROWS: Port = { name: "logit_rows", dtype: "int64", shape: ["N
 /** Scores of the next token after each of `LOGIT_ROWS`. */
 export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype: "float32", shape: ["N", vocabSize] });
 
+/**
+ * The sampling graphs, which read `logitsPort` where the serving graph left it: `scan` on the host, where the row itself costs nothing
+ * to read, and `best`, `top` and `rows` on a device, whose memory only token ids and a few candidates should leave.
+ */
+export type SampleGraph = "scan" | "best" | "top" | "rows";
+
+/** Candidates a row that `top` gives; all of the vocabulary where that is smaller. */
+export const MAX_CANDIDATES = 64;
+
+/** `scan`: the greatest logit of every block of the vocabulary, and the blocks' sums, which show what is not a number. */
+export const blockPorts = (numBlocks: number): { readonly maxima: Port; readonly sums: Port } => ({
+  maxima: { name: "block_maxima", dtype: "float32", shape: ["N", numBlocks] },
+  sums: { name: "block_sums", dtype: "float32", shape: ["N", numBlocks] },
+});
+
+/** `best`: the likeliest token of every row. */
+export const BEST_IDS: Port = { name: "best_ids", dtype: "int64", shape: ["N"] };
+/** `best`: the sum of a row's logits, which shows what is not a number. */
+export const ROW_SUMS: Port = { name: "row_sums", dtype: "float32", shape: ["N"] };
+
+/** `top`: what logits are multiplied with before `WEIGHT_SUMS` is summed. */
+export const INVERSE_TEMPERATURES: Port = { name: "inverse_temperatures", dtype: "float32", shape: ["N", 1] };
+/** `top`: the likeliest tokens, best first. */
+export const candidatePorts = (vocabSize: number): { readonly ids: Port; readonly logits: Port } => {
+  const count = Math.min(MAX_CANDIDATES, vocabSize);
+  return {
+    ids: { name: "top_ids", dtype: "int64", shape: ["N", count] },
+    logits: { name: "top_logits", dtype: "float32", shape: ["N", count] },
+  };
+};
+/** `top`: Σ exp((logit − greatest logit) / temperature) of every row. */
+export const WEIGHT_SUMS: Port = { name: "weight_sums", dtype: "float32", shape: ["N"] };
+/** `top`: the same at temperature 1, for log-probabilities. */
+export const UNIT_WEIGHT_SUMS: Port = { name: "unit_weight_sums", dtype: "float32", shape: ["N"] };
+
+/** `rows`: which rows are wanted whole. */
+export const WANTED_ROWS: Port = { name: "wanted_rows", dtype: "int64", shape: ["F"] };
+/** `rows`: their logits. */
+export const wantedLogitsPort = (vocabSize: number): Port => ({
+  name: "wanted_logits",
+  dtype: "float32",
+  shape: ["F", vocabSize],
+});
+
 // ONNX Runtime 1.30 on CPU, measured: attention wants head sizes of a multiple of 8; others are padded with zeros.
 const HEAD_MULTIPLE = 8;
 
