@@ -3,7 +3,7 @@
  * not fit is an error; nothing falls back to the base. Source: interface.md §2, "model".
  */
 import { decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
-import { type Adapter, assertFits } from "../adapter/adapter.ts";
+import { type Adapter, type BaseSignature, assertFits } from "../adapter/adapter.ts";
 import { AppError } from "../errors.ts";
 import type { SequenceRequest } from "../engine/engine.ts";
 import { type AdapterRecord, assertAdapterName } from "../store/adapter-record.ts";
@@ -45,11 +45,34 @@ export function resolveModel(context: AppContext, model: string, field: AdapterF
 
 /** Whether the record's adapter fits the served base. */
 export function isCompatible(context: AppContext, record: AdapterRecord): boolean {
+  return misfitOf(context, record) === null;
+}
+
+/**
+ * What was found of records with the same targets: thousands share one list, and to compare it takes longer than anything else that
+ * is done with a record.
+ */
+const misfits = new WeakMap<BaseSignature, WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>>();
+
+/** Why the record's adapter does not fit the served base; null where it does. */
+function misfitOf({ base: { signature } }: AppContext, record: AdapterRecord): AppError | null {
+  if (record.baseId !== signature.baseId) return findMisfit(record, signature); // the first thing that is compared
+  const byTargets = misfits.get(signature) ?? new WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>();
+  const found = byTargets.get(record.targets) ?? new Map<string, AppError | null>();
+  misfits.set(signature, byTargets);
+  byTargets.set(record.targets, found);
+  const known = found.get(record.method);
+  const misfit = known === undefined ? findMisfit(record, signature) : known;
+  found.set(record.method, misfit);
+  return misfit;
+}
+
+function findMisfit(record: AdapterRecord, signature: BaseSignature): AppError | null {
   try {
-    assertFits(asAdapter(record), context.base.signature);
-    return true;
+    assertFits(asAdapter(record), signature);
+    return null;
   } catch (error) {
-    if (error instanceof AppError && error.code === "adapter_incompatible") return false;
+    if (error instanceof AppError && error.code === "adapter_incompatible") return error;
     throw error;
   }
 }
@@ -81,7 +104,8 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
     throw new AppError("adapter_not_found", `There is no adapter ${quote(name)}. List them with GET /v1/adapters.`, {
       param,
     });
-  assertFits(asAdapter(record), context.base.signature);
+  const misfit = misfitOf(context, record);
+  if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
   context.placements.follow(name, generation);
   context.store.acquire(generation);

@@ -27,6 +27,7 @@ export interface AdapterRecord {
   /** Size of the file. */
   readonly bytes: number;
   readonly baseId: string;
+  /** The same object for records of the same kind, as a rule. */
   readonly targets: readonly RecordTarget[];
   readonly card: Card;
   /** When the name began to point to this generation, in unix seconds. */

@@ -4,10 +4,19 @@
  * Source: design.md §5; interface.md §2 "Adapters".
  */
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import { type AdapterFileLimits, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
-import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf } from "./adapter-record.ts";
-import { type ImportRecord, LAST, TENANT, type Tables, type Totals, openTables } from "./database.ts";
+import { type AdapterRecord, type RecordTarget, assertAdapterName, isAdapterName, recordOf } from "./adapter-record.ts";
+import {
+  type ImportRecord,
+  LAST,
+  type StoredRecord,
+  TENANT,
+  type Tables,
+  type Totals,
+  openTables,
+} from "./database.ts";
 import { Holds } from "./holds.ts";
 
 /** What must be true of a name before it changes; `ifMatch: "*"` wants it to exist, whatever it points to. */
@@ -79,11 +88,16 @@ export async function openAdapterStore(dir: string, options: AdapterStoreOptions
   return store;
 }
 
+/** Lists of targets in memory. */
+const MAX_KNOWN_TARGETS = 256;
+
 class LmdbAdapterStore implements AdapterStore {
   readonly #tables: Tables;
   readonly #limits: AdapterFileLimits;
   readonly #holds = new Holds();
   readonly #droppedListeners = new Set<(generation: string) => void>();
+  /** Lists of targets by their hash: records of one kind have the same object. */
+  readonly #knownTargets = new LRUCache<string, readonly RecordTarget[]>({ max: MAX_KNOWN_TARGETS });
   /** Transactions under way. */
   readonly #writes = new Set<Promise<unknown>>();
 
@@ -103,14 +117,14 @@ class LmdbAdapterStore implements AdapterStore {
     const adapter = decodeAdapter(content, this.#limits);
     const record = recordOf(name, generationOf(content), content.byteLength, adapter);
     const { result, old } = await this.#write(() => {
-      const before = this.#tables.names.get([TENANT, name]);
+      const before = this.#recordOf(name);
       assertPrecondition(name, before, precondition);
       if (importedFrom !== undefined) this.#noteImport(importedFrom, record);
       if (before?.generation === record.generation)
         return { result: { record: before, outcome: "unchanged" as const }, old: undefined };
       if (before) this.#unreference(before);
       this.#reference(record, content);
-      void this.#tables.names.put([TENANT, name], record);
+      void this.#tables.names.put([TENANT, name], this.#stored(record));
       return { result: { record, outcome: before ? ("replaced" as const) : ("created" as const) }, old: before };
     });
     if (old) await this.#dropIfUnused(old.generation);
@@ -118,7 +132,7 @@ class LmdbAdapterStore implements AdapterStore {
   }
 
   get(name: string): AdapterRecord | undefined {
-    return isAdapterName(name) ? this.#tables.names.get([TENANT, name]) : undefined;
+    return isAdapterName(name) ? this.#recordOf(name) : undefined;
   }
 
   content(generation: string): Uint8Array | undefined {
@@ -128,7 +142,7 @@ class LmdbAdapterStore implements AdapterStore {
   async delete(name: string, precondition: Precondition = {}): Promise<AdapterRecord> {
     assertAdapterName(name);
     const record = await this.#write(() => {
-      const before = this.#tables.names.get([TENANT, name]);
+      const before = this.#recordOf(name);
       // A name that does not exist is told as such, whatever was expected of it.
       if (!before) throw new AppError("adapter_not_found", notFound(`adapter "${name}"`));
       assertPrecondition(name, before, precondition);
@@ -144,7 +158,7 @@ class LmdbAdapterStore implements AdapterStore {
     if (after !== undefined) assertAdapterName(after);
     if (!Number.isSafeInteger(limit) || limit < 1) throw new Error(`internal: a list of ${limit} records`);
     const range = { start: [TENANT, after ?? ""], end: [TENANT, LAST], exclusiveStart: true, limit: limit + 1 };
-    const records = Array.from(this.#tables.names.getRange(range), ({ value }) => value);
+    const records = Array.from(this.#tables.names.getRange(range), ({ value }) => this.#whole(value));
     return { records: records.slice(0, limit), hasMore: records.length > limit };
   }
 
@@ -226,6 +240,27 @@ class LmdbAdapterStore implements AdapterStore {
     const result = await this.#commit(change);
     await this.#tables.root.flushed;
     return result;
+  }
+
+  #recordOf(name: string): AdapterRecord | undefined {
+    const stored = this.#tables.names.get([TENANT, name]);
+    return stored && this.#whole(stored);
+  }
+
+  #whole(stored: StoredRecord): AdapterRecord {
+    if ("targets" in stored) return stored;
+    const { targetsId, ...record } = stored;
+    const targets = this.#knownTargets.get(targetsId) ?? this.#tables.targets.get(targetsId);
+    if (!targets) throw new Error(`internal: the store has lost the targets of ${record.name}`);
+    this.#knownTargets.set(targetsId, targets);
+    return { ...record, targets };
+  }
+
+  /** The record as it is kept; within a transaction, which also keeps its targets. */
+  #stored({ targets, ...record }: AdapterRecord): StoredRecord {
+    const targetsId = createHash("sha256").update(JSON.stringify(targets)).digest("hex");
+    if (!this.#tables.targets.doesExist(targetsId)) void this.#tables.targets.put(targetsId, targets);
+    return { ...record, targetsId };
   }
 
   #totals(): Totals {

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
-import type { AdapterRecord } from "./adapter-record.ts";
+import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 
 /** The one namespace there is for now; every key of a name, an import or a total carries it. */
 export const TENANT = "default";
@@ -14,7 +14,13 @@ export const TENANT = "default";
 /** Greater than every character of a name, so `[tenant, LAST]` ends a tenant's keys. */
 export const LAST = "\x7f";
 
-const FORMAT_VERSION = 1;
+/** 2 keeps the targets of a record apart, where its equals find them; records of 1 have them inside and are read as they are. */
+const FORMAT_VERSION = 2;
+const KNOWN_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
+
+/** A record as it is kept. */
+export type StoredRecord = Omit<AdapterRecord, "targets"> &
+  ({ readonly targetsId: string } | Pick<AdapterRecord, "targets">);
 
 /** What was last imported from a path, under which name. */
 export interface ImportRecord {
@@ -32,7 +38,12 @@ export interface Totals {
 export interface Tables {
   readonly root: RootDatabase;
   /** [tenant, name] → record. */
-  readonly names: Database<AdapterRecord, [string, string]>;
+  readonly names: Database<StoredRecord, [string, string]>;
+  /**
+   * SHA-256 of a list of targets → the list. Adapters of one kind share one, which takes 14 kB on a model of 24 layers: to read it with
+   * every name would take most of the time. Lists are few and stay.
+   */
+  readonly targets: Database<readonly RecordTarget[], string>;
   /** generation → the file's bytes. */
   readonly contents: Database<Buffer, string>;
   /** generation → how many names point to it; absent when none does. */
@@ -56,6 +67,7 @@ export function openTables(dir: string, isReadOnly: boolean): Tables {
   const tables: Tables = {
     root,
     names: table("names", "json"),
+    targets: table("targets", "json"),
     contents: table("contents", "binary"),
     references: table("references", "json"),
     leftovers: table("leftovers", "json"),
@@ -63,8 +75,9 @@ export function openTables(dir: string, isReadOnly: boolean): Tables {
     meta: table("meta", "json"),
   };
   const version = tables.meta.get("formatVersion");
-  if (version === undefined && !isReadOnly) tables.meta.putSync("formatVersion", FORMAT_VERSION);
-  else if (version !== FORMAT_VERSION)
+  const isKnown = version === undefined ? !isReadOnly : KNOWN_VERSIONS.includes(version);
+  if (isKnown && !isReadOnly) tables.meta.putSync("formatVersion", FORMAT_VERSION);
+  if (!isKnown)
     throw new Error(
       `the adapter store in ${dir} has layout ${JSON.stringify(version)}, this program knows ${FORMAT_VERSION}; use another --data directory`,
     );
@@ -80,5 +93,5 @@ export function openContentsTable(dir: string): Pick<Tables, "root" | "contents"
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
   if (isReadOnly && !existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
   // noSubdir is guessed from a dot in the name otherwise. Readers are processes here, of which there are few.
-  return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 8 });
+  return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16 });
 }

@@ -178,6 +178,26 @@ describe("reading adapters", () => {
       expect((await get(`/v1/adapters?${query}`)).status).toBe(400);
   });
 
+  it("lists as many as are asked for, whatever lies between them and their number", async () => {
+    const names = Array.from({ length: 250 }, (_, i) => `n${String(i).padStart(3, "0")}`);
+    await Promise.all(names.map((name) => test.store.put(name, one)));
+    for (const [limit, more] of [
+      [1, true],
+      [99, true],
+      [100, true],
+      [101, true],
+      [249, true],
+      [250, false],
+      [10_000, false],
+    ] as const) {
+      const { json } = await get(`/v1/adapters?limit=${limit}`);
+      expect([json.data.map(({ id }) => id), json.has_more]).toEqual([names.slice(0, limit), more]);
+      const models = await get(`/v1/models?limit=${limit}&after=base`);
+      expect([models.json.data.map(({ id }) => id), models.json.has_more]).toEqual([names.slice(0, limit), more]);
+    }
+    expect((await get("/v1/adapters?after=n249")).json).toEqual({ object: "list", data: [], has_more: false });
+  });
+
   it("lists those of another base as incompatible; as models they are not there, and asked they refuse", async () => {
     await test.store.put("foreign", encodeAdapter({ ...madeUpAdapter(), baseId: "f".repeat(64) }));
     await put("acme", one);

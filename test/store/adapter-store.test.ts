@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { open as openLmdb } from "lmdb";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { openAdapterContents } from "../../src/store/adapter-contents.ts";
@@ -50,6 +51,34 @@ describe("names", () => {
       expect(store.get(name)).toBeUndefined();
     }
     expect(store.count()).toBe(0);
+  });
+});
+
+describe("targets", () => {
+  it("are kept once for all records of a kind", async () => {
+    await store.put("a", file(1));
+    await store.put("b", file(2));
+    await store.put("c", encodeAdapter(madeUpAdapter({ seed: 3, dOut: 77 })));
+    await reopen();
+    const { records } = store.list({ limit: 10 });
+    expect(records.map(({ targets }) => targets[0]?.dOut)).toEqual([expect.any(Number), expect.any(Number), 77]);
+    expect(records[1]?.targets).toBe(records[0]?.targets);
+    expect(store.get("b")?.targets).toBe(records[0]?.targets);
+  });
+
+  it("are read where a store of an earlier layout has them, which goes on as one of this", async () => {
+    const { record } = await store.put("a", file(1));
+    await store.close();
+    const root = openLmdb({ path: dir, noSubdir: false, maxDbs: 16 });
+    await root.openDB({ name: "names", encoding: "json" }).put(["default", "a"], record);
+    await root.openDB({ name: "targets", encoding: "json" }).clearAsync();
+    await root.openDB({ name: "meta", encoding: "json" }).put("formatVersion", 1);
+    await root.close();
+    await open();
+    expect(store.get("a")).toEqual(record);
+    await store.put("b", file(2));
+    await reopen();
+    expect(store.list({ limit: 5 }).records.map(({ targets }) => targets)).toEqual([record.targets, record.targets]);
   });
 });
 

@@ -13,6 +13,7 @@ import {
   nameParameter,
   preconditionOf,
 } from "../adapter-json.ts";
+import { adapterPages } from "../adapter-pages.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -39,8 +40,18 @@ export const listAdaptersRoute: Route = {
   },
   handle: (context, c) => {
     const { limit, after } = parseRequest(listQuery, c.req.query());
-    const { records, hasMore } = context.store.list({ limit, ...(after === undefined ? {} : { after }) });
-    return c.json({ object: "list", data: records.map((record) => adapterJson(context, record)), has_more: hasMore });
+    if (after !== undefined) assertAdapterName(after); // before the answer begins
+    const parts = listParts(context, limit, after);
+    const encoder = new TextEncoder();
+    const body = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        const { done, value } = await parts.next();
+        if (done === true) controller.close();
+        else controller.enqueue(encoder.encode(value));
+      },
+      cancel: async () => void (await parts.return(undefined)),
+    });
+    return c.body(body, 200, { "content-type": "application/json" });
   },
 };
 
@@ -140,6 +151,22 @@ export const deleteAdapterRoute: Route = {
     return c.json({ id: name, object: "adapter", deleted: true });
   },
 };
+
+/** The list as pieces of JSON: ten thousand adapters of a large model are a hundred megabytes, which nobody has to hold. */
+async function* listParts(context: AppContext, limit: number, after: string | undefined): AsyncGenerator<string> {
+  let numLeft = limit;
+  let hasMore = false;
+  yield '{"object":"list","data":[';
+  for await (const records of adapterPages(context.store, after)) {
+    const shown = records.slice(0, numLeft);
+    const text = shown.map((record) => JSON.stringify(adapterJson(context, record))).join(",");
+    if (text !== "") yield numLeft < limit ? `,${text}` : text;
+    numLeft -= shown.length;
+    hasMore = shown.length < records.length;
+    if (hasMore) break;
+  }
+  yield `],"has_more":${hasMore}}`;
+}
 
 /** The record that the path names. @throws {AppError} adapter_not_found, invalid_request. */
 export function recordOf(context: AppContext, c: RequestContext): AdapterRecord {

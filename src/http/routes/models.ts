@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
 import { listQuery } from "../adapter-json.ts";
+import { adapterPages } from "../adapter-pages.ts";
 import type { AppContext } from "../context.ts";
 import { parseRequest } from "../parse-request.ts";
 import { findAdapter, isCompatible } from "../resolve-model.ts";
@@ -31,11 +32,11 @@ export const listModelsRoute: Route = {
     request: { query: listQuery },
     responses: jsonResponses("The base first.", listSchema),
   },
-  handle: (context, c) => {
+  handle: async (context, c) => {
     const { limit, after } = parseRequest(listQuery, c.req.query());
     const isFirstPage = after === undefined;
     const data = isFirstPage ? [modelJson(context, context.base.name, context.base.created)] : [];
-    const { found, hasMore } = compatibleAfter(
+    const { found, hasMore } = await compatibleAfter(
       context,
       after === context.base.name ? undefined : after,
       limit - data.length,
@@ -69,19 +70,15 @@ export const getModelRoute: Route = {
 };
 
 /** Up to `limit` fitting adapters behind `after`, and whether there are more. */
-function compatibleAfter(context: AppContext, after: string | undefined, limit: number) {
+async function compatibleAfter(context: AppContext, after: string | undefined, limit: number) {
   const found: { name: string; created: number }[] = [];
-  let cursor = after;
-  for (;;) {
-    const page = context.store.list({ limit: 1000, ...(cursor === undefined ? {} : { after: cursor }) });
-    for (const record of page.records) {
+  for await (const records of adapterPages(context.store, after))
+    for (const record of records) {
       if (!isCompatible(context, record)) continue;
       if (found.length === limit) return { found, hasMore: true };
-      found.push(record);
+      found.push({ name: record.name, created: record.created });
     }
-    cursor = page.records.at(-1)?.name;
-    if (!page.hasMore) return { found, hasMore: false };
-  }
+  return { found, hasMore: false };
 }
 
 function modelJson({ base, engine }: AppContext, id: string, created: number): z.output<typeof modelSchema> {
