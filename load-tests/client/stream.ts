@@ -177,8 +177,10 @@ class Answer {
   }
 }
 
+/** A piece with a token: the ids say so where they are told, or else any text. */
 function hasContent({ text, delta, token_ids: ids }: NonNullable<Chunk["choices"]>[number]): boolean {
-  return [text, delta?.content, delta?.reasoning_content, ids].some((part) => part != null && part.length > 0);
+  const parts = ids == null ? [text, delta?.content, delta?.reasoning_content] : [ids];
+  return parts.some((part) => part != null && part.length > 0);
 }
 
 function refusal(status: number, body: string, retryAfter: string | undefined): RequestError {

@@ -27,6 +27,8 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
   readonly bodies: readonly ScriptedBody[];
   readonly paths: readonly string[];
+  /** What really passed between the pieces, in milliseconds: timers are late on a busy machine. The first is since the request. */
+  readonly delays: readonly (readonly number[])[];
   /** The most requests that were open at once. */
   readonly mostAtOnce: () => number;
 }
@@ -34,9 +36,12 @@ export interface ScriptedServer extends AsyncDisposable {
 export async function startScripted(script: Script): Promise<ScriptedServer> {
   const bodies: ScriptedBody[] = [];
   const paths: string[] = [];
+  const delays: number[][] = [];
   let open = 0;
   let most = 0;
   const server: Server = createServer((request, response) => {
+    if (request.method !== "POST") return void response.writeHead(404).end();
+    const receivedAt = performance.now();
     void (async () => {
       let text = "";
       for await (const part of request) text += String(part);
@@ -54,9 +59,14 @@ export async function startScripted(script: Script): Promise<ScriptedServer> {
       const isChat = body.messages !== undefined;
       const send = (value: unknown): boolean => response.write(`data: ${JSON.stringify(value)}\n\n`);
       if (isChat) send({ choices: [{ delta: { role: "assistant", content: "" } }] }); // no token yet
+      const passed: number[] = [];
+      delays.push(passed);
+      let last = receivedAt;
       await sleep(script.firstTokenMs);
       for (let i = 0; i < Math.min(body.max_tokens, script.breakAfter ?? Infinity); i++) {
         if (i > 0) await sleep(script.tokenMs);
+        passed.push(performance.now() - last);
+        last = performance.now();
         send({ choices: [isChat ? { delta: { content: `t${i} ` } } : { text: `t${i} ` }] });
       }
       open--;
@@ -70,6 +80,7 @@ export async function startScripted(script: Script): Promise<ScriptedServer> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     bodies,
     paths,
+    delays,
     mostAtOnce: () => most,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();

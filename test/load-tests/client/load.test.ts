@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { type Workload, planRequests } from "../../../load-tests/client/draw.ts";
 import { runClosedLoop, runOpenLoop } from "../../../load-tests/client/load.ts";
 import { requireAnswers, summarize } from "../../../load-tests/client/summary.ts";
+import { median } from "../../../load-tests/report.ts";
 import { startScripted } from "../../helpers/scripted-openai.ts";
 
 const WORKLOAD: Workload = {
@@ -16,18 +17,20 @@ const WORKLOAD: Workload = {
 it("tells the server's delays as first token, inter-token and end-to-end time", async () => {
   await using server = await startScripted({ firstTokenMs: 60, tokenMs: 20 });
   const target = { url: server.url, model: "m" };
+  await runClosedLoop(target, planRequests(WORKLOAD, 4), 4); // opens connections
+  const numWarm = server.delays.length;
   const run = await runClosedLoop(target, planRequests(WORKLOAD, 12), 4);
+  const delays = server.delays.slice(numWarm);
   const summary = summarize(requireAnswers(run));
-  const within = (ms: number, expected: number): void => {
-    expect(ms).toBeGreaterThanOrEqual(expected - 2);
-    expect(ms).toBeLessThan(expected + 40); // timers are late on a busy machine, never early
+  const like = (ms: number, expected: number, leastMs: number): void => {
+    expect(ms).toBeGreaterThanOrEqual(leastMs - 2);
+    expect(Math.abs(ms - expected)).toBeLessThan(25); // the way between two ends of one busy process
   };
-  within(summary.firstTokenMs.p50, 60);
-  within(summary.interTokenMs.p50, 20);
-  within(summary.endToEndMs.p50, 60 + 5 * 20);
+  like(summary.firstTokenMs.p50, median(delays.map(([first = NaN]) => first)), 60);
+  like(summary.interTokenMs.p50, median(delays.flatMap(([, ...gaps]) => gaps)), 20);
+  like(summary.endToEndMs.p50, median(delays.map((all) => all.reduce((sum, ms) => sum + ms, 0))), 160);
   expect(summary.tokensPerSecond).toBeCloseTo((12 * 6) / run.seconds, 6);
   expect(summary.tokensPerSecond).toBeLessThanOrEqual((4 * 6) / 0.16);
-  expect(summary.tokensPerSecond).toBeGreaterThan((4 * 6) / 0.4);
   expect([summary.numRequests, summary.numAnswered, summary.errors]).toEqual([12, 12, {}]);
   expect(server.mostAtOnce()).toBe(4);
 });
