@@ -102,12 +102,17 @@ async function post(target: Target, body: unknown, signal: AbortSignal | undefin
     headers: { "content-type": "application/json", "content-length": bytes.length, ...target.headers },
     ...(signal ? { signal } : {}),
   };
-  return await new Promise((resolve, reject) => {
-    const sent = (isTls ? httpsRequest : httpRequest)(url, options, resolve);
-    sent.on("error", reject);
-    sent.setNoDelay(true);
-    sent.end(bytes);
-  });
+  const send = (): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const sent = (isTls ? httpsRequest : httpRequest)(url, options, resolve);
+      // A server may close a connection that waits just when it is used again: nothing was asked then.
+      sent.on("error", (error: NodeJS.ErrnoException) =>
+        sent.reusedSocket && error.code === "ECONNRESET" ? send().then(resolve, reject) : reject(error),
+      );
+      sent.setNoDelay(true);
+      sent.end(bytes);
+    });
+  return await send();
 }
 
 /** What of a chunk matters here. */

@@ -6,9 +6,7 @@
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { openRunner } from "../../src/engine/open-runner.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
-import { chooseToken, createSamplerScratch, createSamplingState } from "../../src/engine/sampler.ts";
 import { openBase } from "../../src/base/base.ts";
-import { GREEDY } from "../../src/engine/engine.ts";
 import { emptyStore, engineOptions } from "../engine-settings.ts";
 import type { BenchOptions, WeightChoice } from "../options.ts";
 import type { RowName } from "../goals.ts";
@@ -96,12 +94,7 @@ async function measureModels(models: readonly Model[], options: BenchOptions): P
     .filter((model) => PREFILL_CASES.includes(model.case.name))
     .map((model) => prefillVariant(model, options));
   const prefill = await measureInTurns(prefills, numRounds);
-  const sampling = await measureInTurns(models.slice(0, 1).map(samplingVariant), numRounds);
-  return [
-    ...decodeFigures(decode),
-    ...prefillFigures(prefill),
-    { what: "greedy choice of a token", unit: "ms/row", samples: sampling("sampling") },
-  ];
+  return [...decodeFigures(decode), ...prefillFigures(prefill)];
 }
 
 interface Model {
@@ -203,19 +196,4 @@ function prefillFigures(of: (name: string) => readonly number[]): Figure[] {
   const bare: Figure = { what: `prefill, ${CHUNK_TOKENS}-token chunks, bare`, unit: "tokens/s", samples: of("bare") };
   const adapted = SINGLE_ROW_CASES.map((name) => ratio(`prefill, one adapter on ${name} ÷ bare`, of(name), of("bare")));
   return [bare, ...adapted];
-}
-
-/** Milliseconds that the engine's loop adds to a step for every greedy row. */
-function samplingVariant({ runner }: Model): Variant {
-  const { vocabSize } = runner;
-  const logits = Float32Array.from({ length: vocabSize }, (_, i) => Math.sin(i));
-  const state = createSamplingState(GREEDY, new Int32Array(1));
-  const scratch = createSamplerScratch(vocabSize);
-  const measure = async (): Promise<number> => {
-    const seconds = await secondsOf(async () => {
-      for (let row = 0; row < MAX_ROWS; row++) chooseToken(logits, state, [], scratch);
-    });
-    return (1000 * seconds) / MAX_ROWS;
-  };
-  return { name: "sampling", measure };
 }
