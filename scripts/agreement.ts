@@ -46,7 +46,8 @@ async function logitsOf(
   for (const [id, tokenIds] of prompts.entries()) {
     runner.kv.admit(id, tokenIds.length);
     const logitPositions = Array.from({ length: numPositions }, (_, i) => tokenIds.length - numPositions + i);
-    results.push((await runner.prefill({ id, past: 0, tokenIds, adapter: null, logitPositions })).slice());
+    const logits = await runner.prefill({ id, past: 0, tokenIds, adapter: null, logitPositions });
+    results.push((await logits.all()).slice());
     runner.kv.release(id);
   }
   await runner.close();

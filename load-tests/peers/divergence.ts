@@ -28,13 +28,13 @@ export async function writeTexts(options: RunnerOptions): Promise<readonly Score
     for (let id = 0; id < NUM_TEXTS; id++) {
       const ids = [Math.floor(nextUniform(random) * runner.vocabSize)];
       runner.kv.admit(id, TEXT_TOKENS);
-      let logits = await runner.prefill(stepOf(id, ids, [0]));
+      let logits = await (await runner.prefill(stepOf(id, ids, [0]))).all();
       runner.kv.startDecoding(id);
       while (ids.length < TEXT_TOKENS) {
         ids.push(sampled(logSoftmax(logits, runner.vocabSize), nextUniform(random)));
         if (ids.length === TEXT_TOKENS) break;
         const past = ids.length - 1;
-        logits = await runner.decode([{ id, tokenId: ids[past]!, past, adapter: null }]);
+        logits = await (await runner.decode([{ id, tokenId: ids[past]!, past, adapter: null }])).all();
       }
       runner.kv.release(id);
       texts.push({ ids, logProbs: await scored(runner, id, ids) });
@@ -111,7 +111,7 @@ const stepOf = (id: number, ids: readonly number[], logitPositions: readonly num
 
 async function scored(runner: ModelRunner, id: number, ids: readonly number[]): Promise<Float32Array> {
   runner.kv.admit(id, TEXT_TOKENS);
-  const logits = await runner.prefill(stepOf(id, ids, [...ids.keys()]));
+  const logits = await (await runner.prefill(stepOf(id, ids, [...ids.keys()]))).all();
   const logProbs = logSoftmax(logits, runner.vocabSize);
   runner.kv.release(id);
   return logProbs;

@@ -5,10 +5,11 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../errors.ts";
+import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "./logit-rows.ts";
 import { tokenLogprob } from "./logprobs.ts";
 import type { EngineCommand, EngineEvent, FinishReason, SequenceSpec } from "./protocol.ts";
 import type { ModelRunner, ReadyAdapter } from "./runner.ts";
-import { chooseToken, createSamplerScratch, type SamplerScratch } from "./sampler.ts";
+import { chooseToken, needOf, createSamplerScratch, type SamplerScratch } from "./sampler.ts";
 import { type Plan, Scheduler, type SchedulerLimits } from "./scheduler.ts";
 import { type Chunk, checkSpec, Sequence } from "./sequence.ts";
 import { IDLE_FACTS, type StepFacts, StepReport } from "./step-report.ts";
@@ -212,23 +213,26 @@ export class EngineLoop {
       logitPositions: positions,
     });
     this.#scheduler.notePrefilled(sequence, chunk);
-    if (spec.numPromptLogprobs !== null) this.#scorePrompt(sequence, chunk, logits, spec.numPromptLogprobs);
+    if (spec.numPromptLogprobs !== null) await this.#scorePrompt(sequence, chunk, logits, spec.numPromptLogprobs);
     if (!chunk.isLast) return;
     sequence.markPrefilled(performance.now());
     if (spec.maxTokens === 0) return this.#finish(sequence, "length");
-    this.#sample(sequence, this.#row(logits, positions.length - 1));
+    await this.#sample(
+      positions.map((_, row) => (row === positions.length - 1 ? sequence : null)),
+      logits,
+    );
     // One that ended with its first token need not have its row moved.
     if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
   }
 
   /** Row j of the logits is position past + j, which predicts the token after it. */
-  #scorePrompt(sequence: Sequence, chunk: Chunk, logits: Float32Array, numTop: number): void {
+  async #scorePrompt(sequence: Sequence, chunk: Chunk, logits: LogitRows, numTop: number): Promise<void> {
     const { promptIds } = sequence.spec;
-    for (let j = 0; j < chunk.length; j++) {
-      const target = promptIds[chunk.past + j + 1];
-      if (target === undefined) break; // behind the last prompt token
-      sequence.promptLogprobs.push(tokenLogprob(this.#row(logits, j), target, numTop, this.#scratch));
-    }
+    const targets = promptIds.subarray(chunk.past + 1, chunk.past + 1 + chunk.length); // none behind the last prompt token
+    const needs = Array.from({ length: logits.numRows }, (_, j) => (j < targets.length ? WHOLE : null));
+    const rows = await logits.read(needs);
+    for (const [j, target] of targets.entries())
+      sequence.promptLogprobs.push(tokenLogprob(rows[j]!, target, numTop, this.#scratch)!); // a row a target, and whole
     if (chunk.isLast) this.#report.scored.push({ id: sequence.id, logprobs: sequence.promptLogprobs });
   }
 
@@ -241,28 +245,35 @@ export class EngineLoop {
     }));
     // Noted before, so that a step that keeps failing does not hold up the prompts either.
     this.#scheduler.noteDecoded();
-    const logits = await this.#runner.decode(rows);
-    for (const [row, sequence] of sequences.entries()) this.#sample(sequence, this.#row(logits, row));
+    await this.#sample(sequences, await this.#runner.decode(rows));
   }
 
-  #row(logits: Float32Array, row: number): Float32Array {
-    const { vocabSize } = this.#runner;
-    return logits.subarray(row * vocabSize, (row + 1) * vocabSize);
+  /** Chooses the next token of every sequence from its row; null: a row of nobody's. */
+  async #sample(sequences: readonly (Sequence | null)[], logits: LogitRows): Promise<void> {
+    const needOfRow = (one: Sequence | null): RowNeed | null =>
+      one && needOf(one.sampling, one.maskedIds(), one.spec.numLogprobs);
+    const rows = await logits.read(sequences.map(needOfRow));
+    const isShort = rows.map((row, i) => row !== null && !this.#sampleOne(sequences[i]!, row)); // as many
+    if (!isShort.includes(true)) return;
+    const whole = await logits.read(isShort.map((short) => (short ? WHOLE : null)));
+    for (const [i, row] of whole.entries()) if (row !== null) this.#sampleOne(sequences[i]!, row);
   }
 
-  /** Chooses a sequence's next token from its row [V]. */
-  #sample(sequence: Sequence, logits: Float32Array): void {
+  /** Chooses a sequence's next token. @returns false where its row is not enough of it */
+  #sampleOne(sequence: Sequence, row: LogitRow): boolean {
     const { id, spec } = sequence;
     try {
-      const tokenId = chooseToken(logits, sequence.sampling, sequence.maskedIds(), this.#scratch);
+      const tokenId = chooseToken(row, sequence.sampling, sequence.maskedIds(), this.#scratch);
+      if (tokenId === null) return false;
       const { numLogprobs } = spec;
-      const logprob = numLogprobs === null ? null : tokenLogprob(logits, tokenId, numLogprobs, this.#scratch);
+      const logprob = numLogprobs === null ? null : tokenLogprob(row, tokenId, numLogprobs, this.#scratch);
       this.#report.sampled.push({ id, tokenId, logprob });
       const reason = sequence.append(tokenId);
       if (reason !== null) this.#finish(sequence, reason);
     } catch (error) {
       this.#fail(sequence, error);
     }
+    return true;
   }
 
   #finish(sequence: Sequence, reason: FinishReason): void {

@@ -9,6 +9,8 @@ import type { AdapterFeeds } from "./adapter-feeds.ts";
 import type { AdapterLoader } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import type { KvView } from "./kv-cache.ts";
+import type { LogitReader } from "./logit-reader.ts";
+import type { LogitRows } from "./logit-rows.ts";
 import type { BatchSlots } from "./kv-slots.ts";
 import type { DecodeRow, ModelRunner, PrefillStep, ReadyAdapter } from "./runner.ts";
 
@@ -19,6 +21,8 @@ export interface RunnerParts {
   readonly adapters: ReadyAdapters | null;
   /** Makes `adapters` ready; closed with the runner. */
   readonly loader?: AdapterLoader | null;
+  /** Reads what a step leaves; closed with the runner. */
+  readonly reader: LogitReader;
   /** null: the graph has no adapter inputs. */
   readonly feeds: AdapterFeeds | null;
   readonly vocabSize: number;
@@ -38,6 +42,7 @@ export class SessionRunner implements ModelRunner {
   readonly #session: Session;
   readonly #feeds: AdapterFeeds | null;
   readonly #loader: AdapterLoader | null;
+  readonly #reader: LogitReader;
   readonly #takesPositions: boolean;
   /** Fetched logits land here; grows to the largest step seen. */
   #logits = new Float32Array(0);
@@ -48,12 +53,13 @@ export class SessionRunner implements ModelRunner {
     this.adapters = parts.adapters;
     this.#feeds = parts.feeds;
     this.#loader = parts.loader ?? null;
+    this.#reader = parts.reader;
     this.vocabSize = parts.vocabSize;
     this.maxModelLen = parts.maxModelLen;
     this.#takesPositions = parts.session.inputNames.includes(POSITION_IDS.name);
   }
 
-  async prefill(step: PrefillStep): Promise<Float32Array> {
+  async prefill(step: PrefillStep): Promise<LogitRows> {
     const { id, past, tokenIds, logitPositions } = step;
     const row = this.kv.rowOf(id);
     const length = past + tokenIds.length;
@@ -78,7 +84,7 @@ export class SessionRunner implements ModelRunner {
     );
   }
 
-  async decode(rows: readonly DecodeRow[]): Promise<Float32Array> {
+  async decode(rows: readonly DecodeRow[]): Promise<LogitRows> {
     const numRows = this.kv.paddedRows(rows.length);
     rows.forEach(({ past }, row) => this.kv.extend(row, past + 1));
     const ids = padded(
@@ -112,7 +118,7 @@ export class SessionRunner implements ModelRunner {
     cache: KvView,
     numLogitRows: number,
     numWanted: number,
-  ): Promise<Float32Array> {
+  ): Promise<LogitRows> {
     const size = numLogitRows * this.vocabSize;
     if (this.#logits.length < size) this.#logits = new Float32Array(size);
     const logits = runtimeTensor("float32", this.#logits.subarray(0, size), [numLogitRows, this.vocabSize]);
@@ -120,11 +126,12 @@ export class SessionRunner implements ModelRunner {
       { ...feeds, ...cache.feeds },
       { ...cache.fetches, [logitsPort(this.vocabSize).name]: logits },
     );
-    return this.#logits.subarray(0, numWanted * this.vocabSize);
+    return this.#reader.rowsOf(logits, numWanted);
   }
 
   async close(): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
+    await this.#reader[Symbol.asyncDispose]();
     await this.#loader?.close();
   }
 }

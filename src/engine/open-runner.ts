@@ -11,6 +11,7 @@ import { AdapterLoader } from "./adapter-loader.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
 import { BatchSlots } from "./kv-slots.ts";
+import { openHostReader } from "./logit-reader.ts";
 import { SessionRunner } from "./model-runner.ts";
 import type { EngineOptions } from "./protocol.ts";
 import type { ModelRunner } from "./runner.ts";
@@ -37,7 +38,8 @@ export async function openRunner(
   const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes);
   const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
   const { vocabSize } = config;
-  const runner = new SessionRunner({ session, kv, adapters, loader, feeds, vocabSize, maxModelLen });
+  const reader = await openHostReader(vocabSize, options.numThreads);
+  const runner = new SessionRunner({ session, kv, adapters, loader, feeds, reader, vocabSize, maxModelLen });
   const probe = feeds === null ? null : probeRow(layout);
   return Object.assign(runner, { isBatchInvariant: await isBatchInvariant(runner, options.maxNumSeqs, probe) });
 }

@@ -2,6 +2,7 @@
  * What the engine loop needs of a model: prefill one chunk, decode one step, rows of a bounded KV cache, adapters made ready.
  * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `adapter-cache.ts` implement them.
  */
+import type { LogitRows } from "./logit-rows.ts";
 import type { AdapterRef } from "./protocol.ts";
 
 /** An adapter prepared for the rows of a batch; opaque to the loop. */
@@ -69,9 +70,9 @@ export interface ModelRunner {
   readonly kv: KvSlots;
   /** null: a merged engine, whose weights already contain its adapter. */
   readonly adapters: AdapterCache | null;
-  /** @returns float32 [logitPositions.length, V], valid until the next call. */
-  prefill(step: PrefillStep): Promise<Float32Array>;
-  /** @param rows every decoding row, in row order. @returns float32 [B, V], valid until the next call. */
-  decode(rows: readonly DecodeRow[]): Promise<Float32Array>;
+  /** @returns a row a position of `logitPositions`, valid until the next call. */
+  prefill(step: PrefillStep): Promise<LogitRows>;
+  /** @param rows every decoding row, in row order. @returns their logits in this order, valid until the next call. */
+  decode(rows: readonly DecodeRow[]): Promise<LogitRows>;
   close(): Promise<void>;
 }

@@ -1,17 +1,24 @@
 /**
  * One row of logits → one token id, in vLLM's order: min tokens and logit bias, penalties (repetition, frequency, presence),
- * temperature, min_p, top_k, top_p, draw. Pure but for the sequence's own random state; the row itself is never written to.
+ * temperature, min_p, top_k, top_p, draw. A function of the row and the sequence's own random state, whatever else is in the batch.
  * Ties count by lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
  */
-import { AppError } from "../errors.ts";
-import { nextUniform, type RandomState, seedRandom } from "../tensor/random.ts";
-import { expOfNegative } from "./exp.ts";
+import { MAX_CANDIDATES } from "../model/ports.ts";
+import { type RandomState, seedRandom } from "../tensor/random.ts";
+import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
+import { type DrawScratch, createDrawScratch, drawListed, drawToken } from "./draw.ts";
+import { type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-rows.ts";
 import type { SamplingParams } from "./protocol.ts";
-import { selectMass, selectTop } from "./select.ts";
+import { selectMass } from "./select.ts";
+import { isUntouched, withTouched } from "./touched-row.ts";
+import { type Depths, weightOf } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
 /** Below this, dividing by the temperature overflows float32 and the draw is the maximum anyway; vLLM draws the line here too. */
 const GREEDY_TEMPERATURE = 1e-5;
+
+/** e^-708 is the least normal number of float64. */
+const MAX_DEPTH = 708;
 
 /** What sampling remembers of one sequence. */
 export interface SamplingState {
@@ -24,18 +31,20 @@ export interface SamplingState {
 }
 
 /** Work space for one row, shared by all sequences of an engine. */
-export interface SamplerScratch {
-  readonly logits: Float32Array; // [V]
-  readonly ids: Int32Array; // [V]
-  readonly weights: Float64Array; // [V]
+export interface SamplerScratch extends DrawScratch {
+  /** Maxima of blocks that the row came without, and of a row that was touched. */
+  readonly maxima: Float32Array;
+  readonly touchedMaxima: Float32Array;
+  readonly heap: Int32Array; // [V]
 }
 
 /** Work space for rows of `vocabSize` logits. */
 export function createSamplerScratch(vocabSize: number): SamplerScratch {
   return {
-    logits: new Float32Array(vocabSize),
-    ids: new Int32Array(vocabSize),
-    weights: new Float64Array(vocabSize),
+    ...createDrawScratch(vocabSize),
+    maxima: new Float32Array(vocabSize),
+    touchedMaxima: new Float32Array(vocabSize),
+    heap: new Int32Array(vocabSize),
   };
 }
 
@@ -55,139 +64,86 @@ export function recordToken(state: SamplingState, tokenId: number): void {
   state.outputCounts?.set(tokenId, (state.outputCounts.get(tokenId) ?? 0) + 1);
 }
 
-/**
- * Index of the first largest logit, without allocating.
- * @param logits float32 [V]. @throws {AppError} internal_error where the model gave NaN or infinity.
- */
-export function argmax(logits: Float32Array): number {
-  const numInFours = logits.length - 3;
-  let best = -1;
-  let max = -Infinity;
-  for (let i = 0; i < logits.length; i++) {
-    // Nearly all logits are passed over. By fours this takes half the time, in every greedy row of every step (docs/log.md).
-    if (
-      i < numInFours &&
-      logits[i]! <= max &&
-      logits[i + 1]! <= max &&
-      logits[i + 2]! <= max &&
-      logits[i + 3]! <= max
-    ) {
-      i += 3;
-      continue;
-    }
-    const value = logits[i]!;
-    if (value <= max) continue; // false for NaN too
-    if (!(value < Infinity)) throw new AppError("internal_error", `internal: the model gave a logit of ${value}`);
-    max = value;
-    best = i;
-  }
-  if (best < 0) throw new AppError("internal_error", "internal: every token is masked, none can be chosen");
-  return best;
+/** Whether the likeliest token is taken. */
+const isGreedy = ({ temperature, topK }: SamplingParams): boolean => temperature < GREEDY_TEMPERATURE || topK === 1;
+
+/** What choosing a token, and its log-probability beside `numLogprobs` others (null: none), reads of the row. */
+export function needOf(state: SamplingState, maskedIds: readonly number[], numLogprobs: number | null): RowNeed {
+  const { params } = state;
+  if (!isUntouched(state, maskedIds) || (numLogprobs ?? 0) > MAX_CANDIDATES) return WHOLE;
+  if (isGreedy(params)) return { numTop: numLogprobs === null ? 1 : MAX_CANDIDATES, temperature: 1 };
+  const isCut = (params.topK > 0 && params.topK <= MAX_CANDIDATES) || params.topP < 1 || params.minP > 0;
+  return isCut ? { numTop: MAX_CANDIDATES, temperature: params.temperature } : WHOLE;
 }
 
 /**
  * Chooses the next token.
- * @param logits float32 [V]. @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
+ * @param row never changed when this returns @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
+ * @returns null where the candidates of a `TopRow` do not suffice: then nothing was drawn, and the whole row is needed
  * @throws {AppError} internal_error for logits that are not numbers, or when nothing may be chosen.
  */
 export function chooseToken(
-  logits: Float32Array,
+  row: LogitRow,
   state: SamplingState,
   maskedIds: readonly number[],
   scratch: SamplerScratch,
-): number {
-  const row = isUntouched(state, maskedIds) ? logits : processLogits(logits, state, maskedIds, scratch.logits);
-  const best = argmax(row);
-  if (state.params.temperature < GREEDY_TEMPERATURE || state.params.topK === 1) return best;
-  return draw(row, best, state, scratch);
+): number | null {
+  if (row.kind === "top") return isUntouched(state, maskedIds) ? chooseOfTop(row, state, scratch) : null;
+  const blocks = blocksOf(row, scratch.maxima);
+  return withTouched(blocks, state, maskedIds, scratch.touchedMaxima, (touched) => {
+    const best = bestOf(touched);
+    return isGreedy(state.params) ? best : draw(touched, touched.logits[best]!, state, scratch);
+  });
 }
 
-function isUntouched(state: SamplingState, maskedIds: readonly number[]): boolean {
-  const isPenalised = state.seenIds !== null || state.outputCounts !== null;
-  return !isPenalised && maskedIds.length === 0 && state.params.logitBias.length === 0;
+/** How deep a logit may lie below the best, of logits divided by the temperature: min_p bounds the weight, which is e^-depth. */
+const depthLimit = ({ minP }: SamplingParams): number =>
+  minP > 0 ? Math.min(MAX_DEPTH, -Math.log(Math.min(minP, 1))) : MAX_DEPTH;
+
+/** Draws from softmax(row / temperature) cut by min_p, top_k and top_p. */
+function draw(blocks: Blocks, max: number, state: SamplingState, scratch: SamplerScratch): number {
+  const { params, random } = state;
+  const { logits } = blocks;
+  const depths: Depths = { max, scale: 1 / params.temperature, limit: depthLimit(params) };
+  if (params.topK === 0 || params.topK >= logits.length) return drawToken(blocks, depths, params.topP, random, scratch);
+  const size = topOf(blocks, params.topK, scratch.ids, scratch.heap);
+  if (size <= MAX_CANDIDATES) sortByLogit(logits, scratch.ids.subarray(0, size));
+  for (let i = 0; i < size; i++) scratch.weights[i] = weightWithin(logits[scratch.ids[i]!]!, depths);
+  return drawOfTop(size, sumOf(scratch.weights, size), state, scratch);
 }
 
-/** Masks, biases and penalises a copy of the row. */
-function processLogits(
-  logits: Float32Array,
-  state: SamplingState,
-  maskedIds: readonly number[],
-  row: Float32Array,
-): Float32Array {
-  const { params } = state;
-  row.set(logits);
-  for (const id of maskedIds) row[id] = -Infinity;
-  for (const [id, bias] of params.logitBias) row[id] = row[id]! + bias;
-  for (const id of state.seenIds ?? []) {
-    const value = row[id]!;
-    row[id] = value > 0 ? value / params.repetitionPenalty : value * params.repetitionPenalty;
-  }
-  for (const [id, count] of state.outputCounts ?? []) {
-    row[id] = row[id]! - params.frequencyPenalty * count - params.presencePenalty;
-  }
-  return row;
-}
-
-/** Draws from softmax(row / temperature) cut by min_p, top_k and top_p. @param best index of the largest logit, which no cut removes. */
-function draw(row: Float32Array, best: number, state: SamplingState, scratch: SamplerScratch): number {
-  const { topK, topP } = state.params;
+/** Draws from the first `size` ids of the work space and their weights, as far as `topP` of `total` goes. */
+function drawOfTop(size: number, total: number, { params, random }: SamplingState, scratch: SamplerScratch): number {
   const { ids, weights } = scratch;
-  let size = row.length;
-  let isCut = topK > 0 && topK < size; // else the ids are 0…size-1 and not written out
-  if (isCut) size = selectTop(row, topK, ids);
-  let total = weigh(row, best, isCut ? ids : null, size, state.params, weights);
-  if (topP < 1) {
-    // Entries this light cannot be among the first whose mass is topP: all of them together are less than the rest.
-    // 0.99 leaves room for rounding. On a peaked row few remain to be selected from.
-    const floor = (0.99 * (1 - topP) * total) / size;
-    size = selectMass(ids, weights, dropLight(isCut ? ids : null, size, floor, scratch), topP * total);
-    isCut = true;
-    total = 0;
-    for (let i = 0; i < size; i++) total += weights[i]!;
-  }
-  let rest = nextUniform(state.random) * total;
-  let last = best;
-  for (let i = 0; i < size; i++) {
-    if (weights[i]! === 0) continue;
-    last = isCut ? ids[i]! : i;
-    rest -= weights[i]!;
-    if (rest < 0) break;
-  }
-  return last; // the last possible one where rounding left a rest
+  const count = params.topP < 1 ? selectMass(ids, weights, size, params.topP * total) : size;
+  return drawListed(ids, weights, count, random);
 }
 
-/**
- * Weights of the first `size` entries of `chosen` (null: of the row), 1 for the likeliest, so min_p is a bound on them and what
- * is below it weighs 0. @returns their sum.
- */
-function weigh(
-  row: Float32Array,
-  best: number,
-  chosen: Int32Array | null,
-  size: number,
-  { temperature, minP }: SamplingParams,
-  weights: Float64Array,
-): number {
-  const max = row[best]!;
-  const scale = 1 / temperature;
-  const bound = Math.min(minP, 1);
-  let total = 0;
+/** The same from the candidates that a device gave; null where they are too few. */
+function chooseOfTop(row: TopRow, state: SamplingState, scratch: SamplerScratch): number | null {
+  const { params } = state;
+  if (isGreedy(params) || row.ids.length === 0) return row.ids[0] ?? null;
+  const { ids, weights } = scratch;
+  if (row.sums === null) return null;
+  const depths: Depths = { max: row.logits[0]!, scale: 1 / params.temperature, limit: depthLimit(params) };
+  const isTopK = params.topK > 0 && params.topK <= row.ids.length;
+  const size = isTopK ? params.topK : row.ids.length;
   for (let i = 0; i < size; i++) {
-    const weight = expOfNegative((row[chosen === null ? i : chosen[i]!]! - max) * scale);
-    weights[i] = weight < bound ? 0 : weight;
-    if (weight >= bound) total += weight;
+    ids[i] = row.ids[i]!;
+    weights[i] = weightWithin(row.logits[i]!, depths);
   }
-  return total;
+  const known = sumOf(weights, size);
+  // Where min_p cuts within the candidates, they hold all that weighs anything.
+  if (isTopK || weights[size - 1] === 0) return drawOfTop(size, known, state, scratch);
+  const isEnough = params.topK === 0 && params.topP < 1 && params.minP === 0 && known >= params.topP * row.sums.weights;
+  return isEnough ? drawOfTop(size, row.sums.weights, state, scratch) : null;
 }
 
-/** Moves the entries that weigh `floor` or more to the front, ids and weights. @returns how many they are. */
-function dropLight(chosen: Int32Array | null, size: number, floor: number, { ids, weights }: SamplerScratch): number {
-  let numKept = 0;
-  for (let i = 0; i < size; i++) {
-    const weight = weights[i]!;
-    if (weight < floor) continue;
-    ids[numKept] = chosen === null ? i : chosen[i]!;
-    weights[numKept++] = weight;
-  }
-  return numKept;
+const weightWithin = (logit: number, depths: Depths): number =>
+  (depths.max - logit) * depths.scale <= depths.limit ? weightOf(logit, depths) : 0;
+
+function sumOf(weights: Float64Array, size: number): number {
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += weights[i]!;
+  return sum;
 }

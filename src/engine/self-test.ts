@@ -63,7 +63,7 @@ async function decodeProbes(
     past: PROMPT_TOKENS,
     adapter: probe.isSame ? adapter : null,
   }));
-  const logits = await runner.decode(rows);
+  const logits = await (await runner.decode(rows)).all();
   return rows.map((_, row) => logits.slice(row * runner.vocabSize, (row + 1) * runner.vocabSize));
 }
 

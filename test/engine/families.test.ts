@@ -45,7 +45,7 @@ async function mixedStep(test: TestRunner, adapters: readonly (Adapter | null)[]
     await runner.prefill({ id, past: 0, tokenIds: Int32Array.from(PROMPT), adapter, logitPositions: [] });
     runner.kv.startDecoding(id);
   }
-  const logits = await runner.decode(rows);
+  const logits = await (await runner.decode(rows)).all();
   const V = runner.vocabSize;
   const steps = rows.map((_, row) => logits.slice(row * V, (row + 1) * V));
   for (const { id } of rows) runner.kv.release(id);

@@ -113,7 +113,7 @@ async function decodeStep(test: TestRunner, sequences: readonly Running[]): Prom
     const { spec } = byId.get(id)!; // every decoding row is one of ours
     return { id, tokenId: spec.prompt[0] ?? 0, past: spec.prompt.length, adapter: spec.adapter };
   });
-  const logits = await test.runner.decode(rows);
+  const logits = await (await test.runner.decode(rows)).all();
   return new Map(rows.map(({ id }, row) => [id, logits.slice(row * V, (row + 1) * V)]));
 }
 
@@ -303,10 +303,13 @@ async function teacherForced(
   const id = freshId();
   test.runner.kv.admit(id, ids.length);
   const tokenIds = Int32Array.from(ids.slice(0, from));
-  out.set(await test.runner.prefill({ id, past: 0, tokenIds, adapter, logitPositions: [from - 1] }));
+  const prompt = await test.runner.prefill({ id, past: 0, tokenIds, adapter, logitPositions: [from - 1] });
+  out.set(await prompt.all());
   test.runner.kv.startDecoding(id);
-  for (let past = from; past < ids.length; past++)
-    out.set(await test.runner.decode([{ id, tokenId: ids[past] ?? 0, past, adapter }]), (past - from + 1) * V);
+  for (let past = from; past < ids.length; past++) {
+    const logits = await test.runner.decode([{ id, tokenId: ids[past] ?? 0, past, adapter }]);
+    out.set(await logits.all(), (past - from + 1) * V);
+  }
   test.runner.kv.release(id);
   return out;
 }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
+import type { LogitRows } from "../../src/engine/logit-rows.ts";
 import type { ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { isBatchInvariant } from "../../src/engine/self-test.ts";
 
@@ -26,7 +27,7 @@ function runnerWith(disturb: (value: number, row: number, numRows: number, sum: 
         id,
         tokenIds.reduce((hash, token) => (hash * 31 + token) % 1009, 7),
       );
-      return new Float32Array(0);
+      return logitRows(new Float32Array(0));
     },
     decode: async (rows) => {
       expect(rows.map((row) => row.id)).toEqual(kv.decodingIds());
@@ -36,11 +37,20 @@ function runnerWith(disturb: (value: number, row: number, numRows: number, sum: 
         const { id, tokenId, adapter } = rows[row]!; // asked for below, a row at a time
         return disturb(Math.sin((prompts.get(id) ?? 0) + tokenId * token + (adapter ? 1 : 0)), row, rows.length, sum);
       };
-      return Float32Array.from({ length: rows.length * V }, (_, i) => value(Math.floor(i / V), i % V));
+      return logitRows(Float32Array.from({ length: rows.length * V }, (_, i) => value(Math.floor(i / V), i % V)));
     },
     close: async () => {},
   };
   return { runner, kv, sizes };
+}
+
+/** Rows that are only looked at whole. */
+function logitRows(logits: Float32Array): LogitRows {
+  return {
+    numRows: logits.length / V,
+    read: () => Promise.reject(new Error("not asked for")),
+    all: async () => logits,
+  };
 }
 
 const keep = (value: number): number => value;

@@ -5,6 +5,7 @@ import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-row.ts"
 import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
 import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
+import { openHostReader } from "../../src/engine/logit-reader.ts";
 import { SessionRunner } from "../../src/engine/model-runner.ts";
 import { rowMultipleOf } from "../../src/engine/open-runner.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
@@ -48,6 +49,7 @@ export async function openTestRunner(baseDir: string): Promise<TestRunner> {
     kv,
     adapters: null,
     feeds,
+    reader: await openHostReader(config.vocabSize, 2),
     vocabSize: config.vocabSize,
     maxModelLen: config.maxPositions,
   });
@@ -59,7 +61,8 @@ export async function openTestRunner(baseDir: string): Promise<TestRunner> {
     for (let past = 0; past < ids.length; past += chunk) {
       const tokenIds = Int32Array.from(ids.slice(past, past + chunk));
       const logitPositions = Array.from(tokenIds.keys()).filter((i) => past + i >= from);
-      rows.push((await runner.prefill({ id, past, tokenIds, adapter, logitPositions })).slice());
+      const logits = await runner.prefill({ id, past, tokenIds, adapter, logitPositions });
+      rows.push((await logits.all()).slice());
     }
     kv.release(id);
     const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
@@ -83,7 +86,7 @@ export async function openTestRunner(baseDir: string): Promise<TestRunner> {
     });
     kv.startDecoding(id);
     for (;;) {
-      out.push(argmax(logits));
+      out.push(argmax(await logits.all()));
       if (out.length === count) break;
       logits = await runner.decode([{ id, tokenId: out.at(-1)!, past: ids.length + out.length - 1, adapter }]);
     }

@@ -1,4 +1,5 @@
 import type { AdapterRef } from "../../src/engine/protocol.ts";
+import type { LogitRows } from "../../src/engine/logit-rows.ts";
 import type { DecodeRow, KvSlots, ModelRunner, PrefillStep, ReadyAdapter } from "../../src/engine/runner.ts";
 
 export declare const TOY_VOCAB: number;
@@ -34,7 +35,7 @@ export declare class ToyRunner implements ModelRunner {
     | null;
   readonly steps: readonly string[];
   readonly isClosed: boolean;
-  prefill(step: PrefillStep): Promise<Float32Array>;
-  decode(rows: readonly DecodeRow[]): Promise<Float32Array>;
+  prefill(step: PrefillStep): Promise<LogitRows>;
+  decode(rows: readonly DecodeRow[]): Promise<LogitRows>;
   close(): Promise<void>;
 }

@@ -111,6 +111,18 @@ class ToyAdapters {
   }
 }
 
+/** Rows on the host whose maxima nobody has worked out. */
+function logitRows(logits) {
+  const numRows = logits.length / TOY_VOCAB;
+  const rowOf = (row) => logits.subarray(row * TOY_VOCAB, (row + 1) * TOY_VOCAB);
+  return {
+    numRows,
+    read: async (needs) =>
+      needs.map((need, row) => need && { kind: "whole", logits: rowOf(row), maxima: null, blockSize: 16 }),
+    all: async () => logits,
+  };
+}
+
 export class ToyRunner {
   /** @param options see toy-runner.d.mts */
   constructor(options = {}) {
@@ -144,7 +156,7 @@ export class ToyRunner {
     await this.#pass();
     if (tokenIds.includes(BAD_PREFILL)) throw new Error("toy: prefill failed");
     this.tokens.set(id, [...known, ...tokenIds]);
-    return this.#rows(logitPositions.map((at) => [[...known, ...tokenIds.subarray(0, at + 1)], adapter]));
+    return logitRows(this.#rows(logitPositions.map((at) => [[...known, ...tokenIds.subarray(0, at + 1)], adapter])));
   }
 
   async decode(rows) {
@@ -159,7 +171,7 @@ export class ToyRunner {
     const logits = this.#rows(rows.map(({ id, adapter }) => [this.tokens.get(id), adapter]));
     for (const [row, { id }] of rows.entries())
       if (this.tokens.get(id).includes(BAD_ROW)) logits.fill(NaN, row * TOY_VOCAB, (row + 1) * TOY_VOCAB);
-    return logits;
+    return logitRows(logits);
   }
 
   async close() {

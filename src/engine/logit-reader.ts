@@ -1,0 +1,199 @@
+/**
+ * Reads rows of logits where a step left them. On the host the row is there anyway, and one pass over it by a graph gives the maxima of its
+ * blocks; from a device come token ids or a few candidates, and whole rows only when asked for.
+ */
+import { sampleModel } from "../base/sample-models.ts";
+import {
+  BEST_IDS,
+  INVERSE_TEMPERATURES,
+  ROW_SUMS,
+  type SampleGraph,
+  UNIT_WEIGHT_SUMS,
+  WANTED_ROWS,
+  WEIGHT_SUMS,
+  blockPorts,
+  candidatePorts,
+  logitsPort,
+  wantedLogitsPort,
+} from "../model/ports.ts";
+import { type RuntimeTensor, type Session, type SessionOptions, openSession, runtimeTensor } from "../runtime/ort.ts";
+import { BLOCK_SIZE } from "./blocks.ts";
+import type { LogitRow, LogitRows, RowNeed, TopRow, WholeRow } from "./logit-rows.ts";
+// Indices are bounded by their loops, hence `!`.
+
+/** For all steps of one runner. */
+export interface LogitReader extends AsyncDisposable {
+  /** @param logits float32 [at least numRows, V], on the host or the device, unchanged until the next step */
+  rowsOf(logits: RuntimeTensor, numRows: number): LogitRows;
+}
+
+/** Rows in host memory. @param scan null: no graph for a vocabulary of this size; the sampler then works the maxima out */
+export async function openHostReader(vocabSize: number, numThreads: number): Promise<LogitReader> {
+  const model = sampleModel("scan", vocabSize);
+  const scan = model && (await openSession(model, { device: "cpu", numThreads }));
+  return {
+    rowsOf: (logits, numRows) => new HostRows(logits.data as Float32Array, numRows, vocabSize, scan),
+    [Symbol.asyncDispose]: async () => await scan?.[Symbol.asyncDispose](),
+  };
+}
+
+class HostRows implements LogitRows {
+  readonly numRows: number;
+  readonly #logits: Float32Array;
+  readonly #vocabSize: number;
+  readonly #scan: Session | null;
+
+  constructor(logits: Float32Array, numRows: number, vocabSize: number, scan: Session | null) {
+    this.numRows = numRows;
+    this.#logits = logits;
+    this.#vocabSize = vocabSize;
+    this.#scan = scan;
+  }
+
+  async read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
+    if (needs.every((need) => need === null)) return needs.map(() => null);
+    const blocks = await this.#scanned();
+    return needs.map((need, row) => need && wholeRow(this.#row(row), blocks, row));
+  }
+
+  async #scanned(): Promise<ScannedBlocks | null> {
+    if (this.#scan === null || this.numRows === 0) return null;
+    const logits = this.#logits.subarray(0, this.numRows * this.#vocabSize);
+    const port = logitsPort(this.#vocabSize);
+    const feeds = { [port.name]: runtimeTensor("float32", logits, [this.numRows, this.#vocabSize]) };
+    const ports = blockPorts(0); // for their names
+    const results = await this.#scan.run(feeds, [ports.maxima.name, ports.sums.name]);
+    const dataOf = (name: string): Float32Array => results[name]!.data as Float32Array; // both are asked for
+    return {
+      maxima: dataOf(ports.maxima.name),
+      sums: dataOf(ports.sums.name),
+      numBlocks: results[ports.maxima.name]!.dims[1]!,
+    };
+  }
+
+  all(): Promise<Float32Array> {
+    return Promise.resolve(this.#logits.subarray(0, this.numRows * this.#vocabSize));
+  }
+
+  #row(row: number): Float32Array {
+    return this.#logits.subarray(row * this.#vocabSize, (row + 1) * this.#vocabSize);
+  }
+}
+
+interface ScannedBlocks {
+  readonly maxima: Float32Array;
+  readonly sums: Float32Array;
+  readonly numBlocks: number;
+}
+
+/** A row with its maxima, unless a sum shows what is not a number: those are looked for one by one then. */
+function wholeRow(logits: Float32Array, blocks: ScannedBlocks | null, row: number): WholeRow {
+  if (blocks === null) return { kind: "whole", logits, maxima: null, blockSize: BLOCK_SIZE };
+  const { numBlocks } = blocks;
+  let sum = 0;
+  for (let i = row * numBlocks; i < (row + 1) * numBlocks; i++) sum += blocks.sums[i]!;
+  const maxima = Number.isFinite(sum) ? blocks.maxima.subarray(row * numBlocks, (row + 1) * numBlocks) : null;
+  return { kind: "whole", logits, maxima, blockSize: logits.length / numBlocks };
+}
+
+/** Rows in a device's memory; what is read is fetched. */
+export async function openDeviceReader(vocabSize: number, options: SessionOptions): Promise<LogitReader> {
+  const open = async (kind: SampleGraph): Promise<Session> => {
+    const model = sampleModel(kind, vocabSize);
+    if (model === null) throw new Error(`internal: no ${kind} graph for a vocabulary of ${vocabSize}`);
+    return await openSession(model, options);
+  };
+  const sessions: DeviceSessions = { best: await open("best"), top: await open("top"), rows: await open("rows") };
+  return {
+    rowsOf: (logits, numRows) => new DeviceRows(logits, numRows, vocabSize, sessions),
+    [Symbol.asyncDispose]: async () => {
+      for (const session of Object.values(sessions) as Session[]) await session[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Of a row with logits that are not numbers: whoever needs it asks for the whole row, and is told there. */
+const NOTHING: TopRow = { kind: "top", ids: new Int32Array(0), logits: new Float32Array(0), sums: null };
+
+type DeviceSessions = Readonly<Record<"best" | "top" | "rows", Session>>;
+
+class DeviceRows implements LogitRows {
+  readonly numRows: number;
+  readonly #logits: RuntimeTensor;
+  readonly #vocabSize: number;
+  readonly #sessions: DeviceSessions;
+
+  constructor(logits: RuntimeTensor, numRows: number, vocabSize: number, sessions: DeviceSessions) {
+    this.numRows = numRows;
+    this.#logits = logits;
+    this.#vocabSize = vocabSize;
+    this.#sessions = sessions;
+  }
+
+  async read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
+    const mostTop = Math.max(0, ...needs.map((need) => (need && need.numTop < Infinity ? need.numTop : 0)));
+    const tops = mostTop === 0 ? [] : mostTop === 1 ? await this.#best() : await this.#top(needs);
+    const wanted = needs.flatMap((need, row) => (need?.numTop === Infinity ? [row] : []));
+    const whole = await this.#whole(wanted);
+    return needs.map((need, row) => {
+      if (need === null) return null;
+      if (need.numTop < Infinity) return tops[row]!;
+      const at = wanted.indexOf(row) * this.#vocabSize;
+      const logits = whole.subarray(at, at + this.#vocabSize);
+      return { kind: "whole", logits, maxima: null, blockSize: BLOCK_SIZE };
+    });
+  }
+
+  async all(): Promise<Float32Array> {
+    return await this.#whole(Array.from({ length: this.numRows }, (_, row) => row));
+  }
+
+  async #best(): Promise<readonly TopRow[]> {
+    const results = await this.#sessions.best.run(this.#feed(), [BEST_IDS.name, ROW_SUMS.name]);
+    const ids = results[BEST_IDS.name]!.data as BigInt64Array; // asked for
+    const sums = results[ROW_SUMS.name]!.data as Float32Array;
+    return Array.from({ length: this.numRows }, (_, row) =>
+      Number.isFinite(sums[row])
+        ? { kind: "top", ids: Int32Array.of(Number(ids[row])), logits: new Float32Array(1), sums: null }
+        : NOTHING,
+    );
+  }
+
+  async #top(needs: readonly (RowNeed | null)[]): Promise<readonly TopRow[]> {
+    const ports = candidatePorts(this.#vocabSize);
+    const numFed = this.#logits.dims[0]!; // rows that pad the batch come along
+    const inverse = Float32Array.from({ length: numFed }, (_, row) => 1 / (needs[row]?.temperature ?? 1));
+    const feeds = { ...this.#feed(), [INVERSE_TEMPERATURES.name]: runtimeTensor("float32", inverse, [numFed, 1]) };
+    const names = [ports.ids.name, ports.logits.name, WEIGHT_SUMS.name, UNIT_WEIGHT_SUMS.name];
+    const results = await this.#sessions.top.run(feeds, names);
+    const [ids, logits, weights, units] = names.map((name) => results[name]!.data) as [
+      BigInt64Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const count = results[ports.ids.name]!.dims[1]!;
+    return Array.from({ length: this.numRows }, (_, row) =>
+      Number.isFinite(units[row])
+        ? {
+            kind: "top",
+            ids: Int32Array.from(ids.subarray(row * count, (row + 1) * count), Number),
+            logits: logits.subarray(row * count, (row + 1) * count),
+            sums: { unit: units[row]!, weights: weights[row]! },
+          }
+        : NOTHING,
+    );
+  }
+
+  async #whole(rows: readonly number[]): Promise<Float32Array> {
+    if (rows.length === 0) return new Float32Array(0);
+    const wanted = runtimeTensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]);
+    const port = wantedLogitsPort(this.#vocabSize);
+    const results = await this.#sessions.rows.run({ ...this.#feed(), [WANTED_ROWS.name]: wanted }, [port.name]);
+    return results[port.name]!.data as Float32Array; // asked for
+  }
+
+  #feed(): Record<string, RuntimeTensor> {
+    return { [logitsPort(this.#vocabSize).name]: this.#logits };
+  }
+}

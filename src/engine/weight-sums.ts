@@ -1,0 +1,70 @@
+/**
+ * The weights e^-depth of a whole row, summed by how deep they lie below the greatest: one pass that gives the row's total and where a
+ * share of it ends. Within a bucket e^-depth is a polynomial of the place in it, so that a logit costs no exponential; 1e-12 of the sum.
+ */
+import type { Blocks } from "./blocks.ts";
+import { expOfNegative } from "./exp.ts";
+// Indices are bounded by their loops, hence `!`.
+
+const BUCKETS_PER_UNIT = 64;
+/** Deeper ones weigh e^-64 and less: a whole vocabulary of them is below the sum's last digit. */
+const MAX_DEPTH = 64;
+const NUM_BUCKETS = MAX_DEPTH * BUCKETS_PER_UNIT;
+
+const STEP = 1 / BUCKETS_PER_UNIT;
+const C2 = STEP ** 2 / 2;
+const C3 = STEP ** 3 / 6;
+const C4 = STEP ** 4 / 24;
+
+/** e^-depth at the middle of every bucket. */
+const MIDDLES = Float64Array.from({ length: NUM_BUCKETS }, (_, i) => Math.exp(-(i + 0.5) * STEP));
+
+/** Depth of a logit: (max − logit) · scale. */
+export interface Depths {
+  readonly max: number;
+  /** 1 / temperature */
+  readonly scale: number;
+  /** Deeper logits weigh nothing. */
+  readonly limit: number;
+}
+
+/** The bucket that a logit's weight is added to. */
+export const bucketOf = (logit: number, { max, scale }: Depths): number =>
+  ((max - logit) * (scale * BUCKETS_PER_UNIT)) | 0;
+
+/** Sums of weights by bucket, likeliest first. */
+export const createBuckets = (): Float64Array => new Float64Array(NUM_BUCKETS);
+
+/** Fills `buckets` with a row's weights. @returns their sum */
+export function sumWeights(
+  { logits, maxima, blockSize }: Blocks,
+  { max, scale, limit }: Depths,
+  buckets: Float64Array,
+): number {
+  const end = Math.min(limit, MAX_DEPTH - STEP);
+  const unit = scale * BUCKETS_PER_UNIT;
+  const bar = end * BUCKETS_PER_UNIT;
+  buckets.fill(0);
+  for (let block = 0; block < maxima.length; block++) {
+    if (!((max - maxima[block]!) * unit <= bar)) continue; // nothing in it weighs anything
+    const stop = Math.min((block + 1) * blockSize, logits.length);
+    for (let i = block * blockSize; i < stop; i++) {
+      const place = (max - logits[i]!) * unit;
+      if (!(place <= bar)) continue;
+      const bucket = place | 0;
+      const x = bucket + 0.5 - place; // ±1/2, upwards
+      buckets[bucket] = buckets[bucket]! + (1 + x * (STEP + x * (C2 + x * (C3 + x * C4))));
+    }
+  }
+  let total = 0;
+  for (let i = 0; i < NUM_BUCKETS; i++) {
+    const sum = buckets[i]!;
+    if (sum === 0) continue;
+    buckets[i] = sum * MIDDLES[i]!;
+    total += buckets[i]!;
+  }
+  return total;
+}
+
+/** Weight of a logit that is not deeper than the limit. */
+export const weightOf = (logit: number, { max, scale }: Depths): number => expOfNegative((logit - max) * scale);
