@@ -2,6 +2,7 @@
 import { estimateBuild } from "../base/build-estimate.ts";
 import type { BuildOptions } from "../base/build.ts";
 import { openCheckpoint } from "../base/checkpoint.ts";
+import type { ModelConfig } from "../model/model-config.ts";
 
 /** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
 export async function announceBuild(checkpointDir: string, options: BuildOptions): Promise<void> {
@@ -9,8 +10,14 @@ export async function announceBuild(checkpointDir: string, options: BuildOptions
   const { parameters, numTargets, bytes, seconds } = estimateBuild(checkpoint, options);
   const bases = numTargets > 0 ? `${numTargets} bases` : "no new bases";
   process.stderr.write(
-    `building: ${inMillions(parameters)} parameters, ${bases}: about ${inMegabytes(bytes)} in about ${Math.max(1, Math.round(seconds))} s\n`,
+    `${positionsNotice(checkpoint.config)}building: ${inMillions(parameters)} parameters, ${bases}: about ${inMegabytes(bytes)} in about ${Math.max(1, Math.round(seconds))} s\n`,
   );
+}
+
+/** Somebody who knows the model's long context has to learn that it is not served. */
+function positionsNotice({ ropes, maxPositions }: ModelConfig): string {
+  if (!ropes.some(({ scaling }) => scaling.type === "longrope")) return "";
+  return `serving up to ${maxPositions} positions: with more of them longrope turns every position otherwise, which cached ones cannot follow\n`;
 }
 
 const inMillions = (count: number): string => `${(count / 1e6).toPrecision(3)} M`;

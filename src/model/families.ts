@@ -70,5 +70,8 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
       "checkpoint_invalid",
       `config.json: rotary positions turn an even number of a head's values, it says ${odd.rotaryDim} of ${config.headSize}.`,
     );
-  return config;
+  const bounds = config.ropes.map(({ scaling }) =>
+    scaling.type === "longrope" ? scaling.originalMaxPositions : Infinity,
+  );
+  return { ...config, maxPositions: Math.min(config.maxPositions, ...bounds) };
 }

@@ -23,6 +23,15 @@ export type RopeScaling =
       readonly attentionFactor: number;
       /** Whether the bounds of the ramp are whole dimensions. */
       readonly isTruncated: boolean;
+    }
+  | {
+      /** Up to `originalMaxPositions` alone: beyond, every position of a sequence turns otherwise than it did. */
+      readonly type: "longrope";
+      /** Divides the frequency of each pair. */
+      readonly shortFactors: readonly number[];
+      readonly originalMaxPositions: number;
+      /** Multiplies cosine and sine. */
+      readonly attentionFactor: number;
     };
 
 export interface RopeConfig {

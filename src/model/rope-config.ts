@@ -1,4 +1,5 @@
 /** Rotary settings out of `config.json`, in both spellings: `rope_parameters` (transformers 5), `rope_theta` + `rope_scaling` (4). */
+import { AppError } from "../errors.ts";
 import { type RawConfig, readCount, readNumber, readObject, unsupported } from "./config-reader.ts";
 import type { RopeConfig, RopeScaling } from "./model-config.ts";
 
@@ -17,16 +18,17 @@ export function readPartialRope(raw: RawConfig, defaultTheta: number, headSize: 
   const from = (key: string): RawConfig => (settings[key] === undefined ? raw : settings);
   const theta = readNumber(from("rope_theta"), "rope_theta", defaultTheta);
   const rotaryDim = Math.trunc(headSize * readNumber(from("partial_rotary_factor"), "partial_rotary_factor", 1));
-  return { theta, rotaryDim, scaling: readScaling(settings, raw) };
+  return { theta, rotaryDim, scaling: readScaling(settings, raw, rotaryDim / 2) };
 }
 
 function given(settings: RawConfig | null): RawConfig | null {
   return settings && Object.keys(settings).length > 0 ? settings : null;
 }
 
-function readScaling(scaling: RawConfig, raw: RawConfig): RopeScaling {
+function readScaling(scaling: RawConfig, raw: RawConfig, numPairs: number): RopeScaling {
   const type = scaling.rope_type ?? scaling.type ?? "default";
-  if (type === "default") return { type };
+  // `dynamic` begins beyond the model's positions, which nobody gets here.
+  if (type === "default" || type === "dynamic") return { type: "default" };
   const factor = (): number => readNumber(scaling, "factor", Number.NaN);
   if (type === "linear") return { type, factor: factor() };
   // NOTE: the key beside the settings outranks the one among them, as in transformers.
@@ -51,7 +53,30 @@ function readScaling(scaling: RawConfig, raw: RawConfig): RopeScaling {
       attentionFactor: yarnAttentionFactor(scaling, factor()),
       isTruncated: scaling.truncate !== false,
     };
-  throw unsupported("rope_type", type, "default, linear, llama3, yarn");
+  if (type === "longrope" || type === "su")
+    return {
+      type: "longrope",
+      shortFactors: readFactors(scaling, "short_factor", numPairs),
+      originalMaxPositions,
+      attentionFactor: longropeAttentionFactor(scaling, maxPositions, originalMaxPositions),
+    };
+  throw unsupported("rope_type", type, "default, linear, dynamic, llama3, yarn, longrope");
+}
+
+function readFactors(scaling: RawConfig, key: string, count: number): readonly number[] {
+  const list: readonly unknown[] = Array.isArray(scaling[key]) ? scaling[key] : [];
+  if (list.length !== count)
+    throw new AppError(
+      "checkpoint_invalid",
+      `config.json: ${key} has to be a list of ${count} numbers, has ${list.length}.`,
+    );
+  return list.map((_, i) => readNumber({ [key]: list[i] ?? "nothing" }, key, 1));
+}
+
+function longropeAttentionFactor(scaling: RawConfig, maxPositions: number, originalMaxPositions: number): number {
+  if ((scaling.attention_factor ?? null) !== null) return readNumber(scaling, "attention_factor", 1);
+  const factor = readNumber(scaling, "factor", maxPositions / originalMaxPositions);
+  return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
 }
 
 /** As transformers computes it: given, or from the two `mscale` settings, or from the factor alone. */

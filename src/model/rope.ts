@@ -1,5 +1,6 @@
 /**
- * Rotary tables: cosine and sine of position × frequency. Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071); the scalings
+ * Rotary tables: cosine and sine of position × frequency. Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071), LongRoPE (arXiv
+ * 2402.13753); the scalings
  * as transformers computes them.
  */
 import type { RopeConfig, RopeScaling } from "./model-config.ts";
@@ -16,6 +17,8 @@ function frequencies({ theta, rotaryDim, scaling }: RopeConfig): Float64Array {
       return plain.map((frequency) => llama3Frequency(frequency, scaling));
     case "yarn":
       return yarnFrequencies(plain, theta, rotaryDim, scaling);
+    case "longrope":
+      return plain.map((frequency, i) => frequency / (scaling.shortFactors[i] ?? Number.NaN));
   }
 }
 
@@ -54,7 +57,7 @@ function yarnFrequencies(
 /** Tables of `numPositions` rows and `rotaryDim / 2` columns. @returns float32 [numPositions, rotaryDim/2] each */
 export function rotaryTables(rope: RopeConfig, numPositions: number): { cos: Float32Array; sin: Float32Array } {
   const half = rope.rotaryDim / 2;
-  const magnitude = rope.scaling.type === "yarn" ? rope.scaling.attentionFactor : 1;
+  const magnitude = "attentionFactor" in rope.scaling ? rope.scaling.attentionFactor : 1;
   const cos = new Float32Array(numPositions * half);
   const sin = new Float32Array(numPositions * half);
   const angularFrequencies = frequencies(rope);

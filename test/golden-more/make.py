@@ -3,6 +3,7 @@
     python make.py <folder that holds the generator models.py> <out>
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def hub_names(folder):
 YARN = rope(10000.0, "yarn", factor=4.0, original_max_position_embeddings=32)
 LINEAR = rope(100000.0, "linear", factor=3.0)
 PARTIAL = rope(partial_rotary_factor=0.75)
+LONGROPE = rope(5000.0, "longrope", short_factor=[1.0, 1.5, 1.1, 2.0, 3.0, 1.3], long_factor=[9.0] * 6, original_max_position_embeddings=100)
 CASES = [
     {"name": "llama-biased-yarn", "seed": 921, "dtype": BF16, "init": {"emb": 0.15},
      "note": "Llama: biases everywhere, one key/value head, head_dim 12 (not hidden/heads), yarn with attention_factor left out",
@@ -45,6 +47,10 @@ CASES = [
                       query_pre_attn_scalar=20, sliding_window=9, final_logit_softcapping=4.0, attn_logit_softcapping=1.0,
                       layer_types=["full_attention", "sliding_attention"],
                       rope_parameters={"full_attention": LINEAR, "sliding_attention": rope(5000.0)}))},
+    {"name": "phi3-longrope", "seed": 926, "dtype": BF16, "reach": 20,
+     "note": "Phi-3 with longrope, within its original length of 100 of 400 positions; served no further",
+     "config": config("phi3", **small(hidden_size=48, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40, max_position_embeddings=400,
+                      original_max_position_embeddings=100, rope_parameters=LONGROPE))},
     {"name": "gpt2-hub", "seed": 925, "dtype": F16, "bos": False, "post": hub_names, "init": {"emb": 0.2, "lin": 2.0},
      "note": "GPT-2 as on the hub: no transformer. prefix, a causal mask among the tensors; n_inner 50, vocabulary 391",
      "config": config("gpt2", vocab_size=391, n_positions=100, n_embd=40, n_layer=1, n_head=4, n_inner=50, pad_token_id=None)},
@@ -60,6 +66,21 @@ def reference(folder, ids, adapter=None, override=None):
 
 
 generator.reference = reference
+plain_angles = generator.rope_angles
+
+
+def rope_angles(cfg, settings, head_dim, length):
+    """The generator's, and longrope within its original length: frequencies over the short factors, both tables magnified."""
+    if settings.get("rope_type") != "longrope":
+        return plain_angles(cfg, settings, head_dim, length)
+    cos, sin = plain_angles(cfg, {**settings, "rope_type": "default"}, head_dim, length)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] / (
+        settings["rope_theta"] ** (torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim) * torch.tensor(settings["short_factor"], dtype=torch.float64))
+    size = math.sqrt(1 + math.log(cfg["max_position_embeddings"] / 100) / math.log(100))
+    return (angles.cos() * size).to(cos.dtype), (angles.sin() * size).to(sin.dtype)
+
+
+generator.rope_angles = rope_angles
 OUT.mkdir(parents=True, exist_ok=True)
 for case in CASES:
     made = generator.make_case(OUT, {"bos": True, **case})

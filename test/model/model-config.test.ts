@@ -171,6 +171,30 @@ describe("settings beside each other", () => {
   });
 });
 
+describe("scaling that depends on the length of a sequence", () => {
+  const sizes = { model_type: "phi3", hidden_size: 16, num_attention_heads: 2, max_position_embeddings: 64 };
+  const scaling = { type: "longrope", short_factor: [1, 2, 3, 4], long_factor: [5, 6, 7, 8] };
+  it("is served as far as it does not: longrope up to its original length", () => {
+    const config = parseModelConfig({ ...sizes, original_max_position_embeddings: 16, rope_scaling: scaling });
+    expect(config.maxPositions).toBe(16);
+    expect(config.ropes[0]?.scaling).toMatchObject({ type: "longrope", shortFactors: [1, 2, 3, 4] });
+  });
+
+  it("never begins: dynamic up to the model's own length", () => {
+    const raw = { model_type: "llama", hidden_size: 16, num_attention_heads: 2, max_position_embeddings: 64 };
+    const dynamic = { rope_scaling: { type: "dynamic", factor: 4 } };
+    expect(parseModelConfig({ ...raw, ...dynamic })).toEqual(parseModelConfig(raw));
+  });
+});
+
+it.each([
+  ["llama", "hidden_act", "gelu_new", "gelu_tanh"],
+  ["gemma2", "hidden_activation", "silu", "silu"],
+  ["gpt2", "activation_function", "gelu_fast", "gelu_tanh"],
+])("reads the activation of %s in %s = %s", (model_type, key, value, activation) => {
+  expect(parseModelConfig({ model_type, [key]: value }).activation).toBe(activation);
+});
+
 const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
   ["an unknown family", { model_type: "mamba" }, "checkpoint_unsupported", /"mamba".*known:.*llama/],
   [
@@ -181,18 +205,30 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
   ],
   ["no family", {}, "checkpoint_unsupported", /model_type undefined/],
   ["quantised weights", { quantization_config: { bits: 4 } }, "checkpoint_unsupported", /quantization_config/],
+  [
+    "another activation of Gemma",
+    { model_type: "gemma2", hidden_activation: "relu" },
+    "checkpoint_unsupported",
+    /hidden_activation = "relu"/,
+  ],
   ["another activation", { hidden_act: "gelu" }, "checkpoint_unsupported", /hidden_act = "gelu".*silu/],
   [
     "unknown rope scaling",
-    { rope_scaling: { type: "dynamic", factor: 2 } },
+    { rope_scaling: { type: "spiral", factor: 2 } },
     "checkpoint_unsupported",
-    /rope_type = "dynamic".*default, linear, llama3, yarn/,
+    /rope_type = "spiral".*default, linear, dynamic, llama3, yarn, longrope/,
   ],
   [
-    "longrope, which Phi-3's long models have",
-    { model_type: "phi3", rope_scaling: { type: "longrope", short_factor: [], long_factor: [] } },
-    "checkpoint_unsupported",
-    /rope_type = "longrope"/,
+    "longrope with a factor too few",
+    { model_type: "phi3", rope_scaling: { type: "longrope", short_factor: [1], long_factor: [1] } },
+    "checkpoint_invalid",
+    /short_factor has to be a list of 48 numbers, has 1/,
+  ],
+  [
+    "longrope with a factor that is none",
+    { hidden_size: 8, num_attention_heads: 4, rope_scaling: { type: "longrope", short_factor: ["1"] } },
+    "checkpoint_invalid",
+    /short_factor has to be a positive number/,
   ],
   [
     "linear scaling without a factor",

@@ -2,9 +2,9 @@
  * Gemma 2 and the text part of Gemma 3: scaled embeddings, norms that multiply by 1 + w on both sides of every block, a gate through
  * GELU, and layers that slide. Defaults of transformers' Gemma2Config and Gemma3TextConfig.
  */
+import { readActivation } from "../activation.ts";
 import {
   type RawConfig,
-  readChoice,
   readCount,
   readFlag,
   readNumber,
@@ -29,7 +29,6 @@ const SHARED_DEFAULTS = {
 
 /** What both share. */
 function readGemma(raw: RawConfig, defaults: RawConfig): ModelConfig {
-  readChoice(raw, "hidden_activation", "gelu_pytorch_tanh", ["gelu_pytorch_tanh"]);
   const config = readLlama({
     ...withDefaults(raw, { ...SHARED_DEFAULTS, ...defaults }),
     hidden_act: "silu",
@@ -39,7 +38,7 @@ function readGemma(raw: RawConfig, defaults: RawConfig): ModelConfig {
     ...config,
     norm: { ...config.norm, offset: 1 },
     blockNorms: "both",
-    activation: "gelu_tanh",
+    activation: readActivation(raw, "hidden_activation", "gelu_pytorch_tanh"),
     embeddingScale: Math.sqrt(config.hiddenSize),
     attentionScale: readNumber(raw, "query_pre_attn_scalar", 256) ** -0.5,
   };

@@ -2,7 +2,8 @@
  * GPT-2: learned positions, LayerNorm, one projection for q, k and v, an MLP without a gate. Its files hold matrices as [in, out]
  * (Conv1D) under names of their own, on the hub without the prefix. Defaults of transformers' GPT2Config.
  */
-import { type RawConfig, readChoice, readCount, readFlag, readNumber, unsupported } from "../config-reader.ts";
+import { readActivation } from "../activation.ts";
+import { type RawConfig, readCount, readFlag, readNumber, unsupported } from "../config-reader.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { EMBEDDING, FINAL_NORM, type ForeignNames, LM_HEAD, POSITION_EMBEDDING } from "../weight-names.ts";
 
@@ -17,7 +18,6 @@ const OTHER_NAMES = {
 export function readGpt2(config: RawConfig): ModelConfig {
   const renamed = Object.entries(OTHER_NAMES).map(([name, other]) => [name, config[name] ?? config[other]]);
   const raw: RawConfig = { ...config, ...Object.fromEntries(renamed) };
-  readChoice(raw, "activation_function", "gelu_new", ["gelu_new", "gelu_pytorch_tanh"]);
   for (const key of ["scale_attn_by_inverse_layer_idx", "add_cross_attention"])
     if (readFlag(raw, key, false)) throw unsupported(key, true, "false");
   const hiddenSize = readCount(raw, "n_embd", 768);
@@ -39,7 +39,7 @@ export function readGpt2(config: RawConfig): ModelConfig {
     norm: { kind: "layer", epsilon: readNumber(raw, "layer_norm_epsilon", 1e-5), offset: 0 },
     blockNorms: "before",
     queryKeyNorm: "none",
-    activation: "gelu_tanh",
+    activation: readActivation(raw, "activation_function", "gelu_new"),
     hasGate: false,
     embeddingScale: 1,
     attentionScale: readFlag(raw, "scale_attn_weights", true) ? headSize ** -0.5 : 1,

@@ -1,5 +1,6 @@
 /** Llama 2 and 3, and the pattern of most others. Defaults are those of transformers' LlamaConfig. */
-import { type RawConfig, readChoice, readCount, readFlag, readNumber } from "../config-reader.ts";
+import { readActivation } from "../activation.ts";
+import { type RawConfig, readCount, readFlag, readNumber } from "../config-reader.ts";
 import type { LinearModules, ModelConfig } from "../model-config.ts";
 import { readRope } from "../rope-config.ts";
 
@@ -14,7 +15,6 @@ const LLAMA_MODULES: LinearModules = {
 };
 
 export function readLlama(raw: RawConfig): ModelConfig {
-  readChoice(raw, "hidden_act", "silu", ["silu", "swish"]); // two names of one function
   const hiddenSize = readCount(raw, "hidden_size", 4096);
   const numHeads = readCount(raw, "num_attention_heads", 32);
   const numLayers = readCount(raw, "num_hidden_layers", 32, MAX_LAYERS);
@@ -34,7 +34,7 @@ export function readLlama(raw: RawConfig): ModelConfig {
     norm: { kind: "rms", epsilon: readNumber(raw, "rms_norm_eps", 1e-6), offset: 0 },
     blockNorms: "before",
     queryKeyNorm: "none",
-    activation: "silu",
+    activation: readActivation(raw, "hidden_act", "silu"),
     hasGate: true,
     embeddingScale: 1,
     attentionScale: headSize ** -0.5,

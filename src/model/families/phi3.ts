@@ -18,7 +18,8 @@ export function readPhi3(raw: RawConfig): ModelConfig {
   const config = readLlama({ ...given, ...whole, attention_bias: false, mlp_bias: false });
   const rope = readPartialRope(given, 10000, config.headSize);
   // This family knows one kind of scaling, longrope, and takes what others call yarn for that.
-  if (rope.scaling.type !== "default") throw unsupported("rope_type", rope.scaling.type, "default in this family");
+  if (rope.scaling.type !== "default" && rope.scaling.type !== "longrope")
+    throw unsupported("rope_type", rope.scaling.type, "default, longrope in this family");
   const window = (raw.sliding_window ?? null) === null ? null : readCount(raw, "sliding_window", 1);
   if (layerTypes(raw, config.numLayers, () => window !== null).some((slides) => slides !== (window !== null)))
     throw unsupported("layer_types", raw.layer_types, "all layers alike in this family");

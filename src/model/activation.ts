@@ -1,0 +1,18 @@
+/** The activation of an MLP, by the names that transformers has for it: two functions under five names. */
+import { type RawConfig, readChoice } from "./config-reader.ts";
+import type { ModelConfig } from "./model-config.ts";
+
+const FUNCTIONS = {
+  silu: "silu",
+  swish: "silu",
+  gelu_pytorch_tanh: "gelu_tanh",
+  gelu_new: "gelu_tanh",
+  gelu_fast: "gelu_tanh",
+} as const satisfies Readonly<Record<string, ModelConfig["activation"]>>;
+
+type Name = keyof typeof FUNCTIONS;
+
+/** @throws {AppError} checkpoint_unsupported for any other function, naming `key`. */
+export function readActivation(raw: RawConfig, key: string, fallback: Name): ModelConfig["activation"] {
+  return FUNCTIONS[readChoice(raw, key, fallback, Object.keys(FUNCTIONS) as Name[])];
+}
