@@ -16,8 +16,11 @@ import { buildScenario } from "./scenarios/build.ts";
 import { clientsScenario } from "./scenarios/clients.ts";
 import { engineScenario } from "./scenarios/engine.ts";
 import { httpScenario } from "./scenarios/http.ts";
+import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
+import { overloadScenario } from "./scenarios/overload.ts";
 import { peerScenario } from "./scenarios/peer.ts";
+import { residencyScenario } from "./scenarios/residency.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./work-folder.ts";
 
@@ -27,6 +30,9 @@ const SCENARIOS: readonly Scenario[] = [
   peerScenario,
   clientsScenario,
   mixedScenario,
+  overloadScenario,
+  mergedScenario,
+  residencyScenario,
   buildScenario,
   trainScenario,
 ];
