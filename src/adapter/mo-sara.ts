@@ -13,7 +13,18 @@ import { nextNormal } from "../tensor/random.ts";
 import type { RouterKind } from "./adapter.ts";
 import { type AdapterMethod, type BasisVars, type MethodSettings, named, needBasis } from "./method.ts";
 
-export type { BasisVars };
+/** The two products with a layer's frozen basis, however a graph holds it. */
+export interface BasisProducts {
+  /** z = Vᵀx: float32 [M,dIn] → [M,k]. */
+  readonly project: (x: Var) => Var;
+  /** U z: float32 [M,k] → [M,dOut]. */
+  readonly expand: (z: Var) => Var;
+}
+
+/** The products with V and Uᵀ as they are. */
+export function plainBasis({ left, right }: BasisVars): BasisProducts {
+  return { project: (x) => matMul(x, right), expand: (z) => matMul(z, left) };
+}
 
 /**
  * What the adapter adds to the layer's output.
@@ -22,9 +33,9 @@ export type { BasisVars };
  * @param scale v, float32 [1|M,dOut]
  * @returns float32 [M,dOut]
  */
-export function moSaraDelta(x: Var, basis: BasisVars, gainsOf: (z: Var) => Var, scale: Var): Var {
-  const z = matMul(x, basis.right);
-  return mul(matMul(mul(z, gainsOf(z)), basis.left), scale);
+export function moSaraDelta(x: Var, basis: BasisProducts, gainsOf: (z: Var) => Var, scale: Var): Var {
+  const z = basis.project(x);
+  return mul(basis.expand(mul(z, gainsOf(z))), scale);
 }
 
 /**
@@ -82,5 +93,5 @@ export const moSara: AdapterMethod = {
     return router === "full" ? { ...common, router_full: normals(heads * k, deviation) } : common;
   },
   delta: (x, _target, settings, parameters, basis) =>
-    moSaraDelta(x, needBasis(basis), (z) => sharedGains(z, settings, parameters), named(parameters, "v")),
+    moSaraDelta(x, plainBasis(needBasis(basis)), (z) => sharedGains(z, settings, parameters), named(parameters, "v")),
 };

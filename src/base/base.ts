@@ -6,7 +6,7 @@ import { AppError } from "../errors.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
 import { type AdapterLayout, adapterLayout } from "../model/adapter-layout.ts";
 import { allGroups, allLinears } from "../model/linears.ts";
-import type { StoredBasis } from "../model/serve-graph.ts";
+import type { StoredBasis } from "../model/serve-adapters.ts";
 import type { StoredTensor, TensorSource } from "../model/weights.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
@@ -55,9 +55,9 @@ export interface Base extends AsyncDisposable {
   readonly layout: AdapterLayout;
 }
 
-/** Opens a base directory. @throws {AppError} base_invalid */
-export async function openBase(dir: string): Promise<Base> {
-  const manifest = await readManifest(dir);
+/** Opens a base directory. @param oldest as in `readManifest`. @throws {AppError} base_invalid */
+export async function openBase(dir: string, oldest?: number): Promise<Base> {
+  const manifest = await readManifest(dir, oldest);
   const bases = manifest.targets.length > 0 ? await openPart(dir, BASES_FILE) : null;
   try {
     const stored = bases ? storedBases(bases, manifest.targets) : [];
@@ -108,7 +108,7 @@ async function openPart(dir: string, name: string): Promise<SafetensorsFile> {
   }
 }
 
-/** The bases of `targets` as they lie in a bases file. */
+/** The bases of `targets` as they lie in a bases file, which has to stay open while they are read. */
 export function storedBases(
   file: SafetensorsFile,
   targets: readonly { readonly name: string; readonly k: number }[],
@@ -118,6 +118,7 @@ export function storedBases(
     k,
     left: storedTensor(file, BASES_FILE, `${name}.U`),
     right: storedTensor(file, BASES_FILE, `${name}.V`),
+    readRight: () => file.read(`${name}.V`),
   }));
 }
 

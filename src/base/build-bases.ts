@@ -15,7 +15,7 @@ import { type HostTensor, hostTensor, toFloat32 } from "../tensor/host-tensor.ts
 import { BASES_FILE, type Basis, openBase } from "./base.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { basisIdOf } from "./identity.ts";
-import type { ManifestTarget } from "./manifest.ts";
+import { type ManifestTarget, OLDEST_BASES_VERSION } from "./manifest.ts";
 
 const PARTS = { U: "left", sigma: "sigma", V: "right", singular_values: "singularValues" } as const;
 
@@ -137,7 +137,7 @@ export async function copiedBases(
   from: string,
   baseId: string,
 ): Promise<AsyncDisposable & { basisOf(linear: Linear): Promise<Basis> }> {
-  const base = await openBase(from);
+  const base = await openBase(from, OLDEST_BASES_VERSION);
   if (base.manifest.baseId !== baseId) {
     await base[Symbol.asyncDispose]();
     throw new AppError(

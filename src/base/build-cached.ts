@@ -8,7 +8,7 @@ import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
-import { FORMAT_VERSION, MANIFEST_FILE, readManifest } from "./manifest.ts";
+import { FORMAT_VERSION, MANIFEST_FILE, OLDEST_BASES_VERSION, readManifest } from "./manifest.ts";
 
 /** What a build may read; the rest of a checkpoint (pickles, README) changes nothing. */
 const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
@@ -45,7 +45,9 @@ async function cacheKey(checkpointDir: string, options: BuildOptions): Promise<s
   const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // threads change no result
   const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
   const basis =
-    basisFrom === null ? null : (await readManifest(basisFrom)).targets.map(({ name, basisId }) => [name, basisId]);
+    basisFrom === null
+      ? null
+      : (await readManifest(basisFrom, OLDEST_BASES_VERSION)).targets.map((target) => [target.name, target.basisId]);
   const key = createHash("sha256").update(JSON.stringify([FORMAT_VERSION, basis, choices]));
   const names = await readdir(checkpointDir);
   for (const name of names.filter((one) => READ_FILES.test(one)).sort()) {

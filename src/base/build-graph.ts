@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { openSafetensors } from "../formats/safetensors.ts";
 import { writeGraph } from "../graph/serialize.ts";
-import { type StoredBasis, buildServeGraph } from "../model/serve-graph.ts";
+import { buildServeGraph } from "../model/serve-graph.ts";
 import type { WeightFormat } from "../model/weights.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, storedBases, tensorSource } from "./base.ts";
@@ -21,11 +21,8 @@ export async function writeServeGraph(
   onDone: (done: number) => void,
 ): Promise<void> {
   await using weights = await openSafetensors(join(dir, WEIGHTS_FILE));
-  let bases: readonly StoredBasis[] = [];
-  if (targets.length > 0) {
-    await using file = await openSafetensors(join(dir, BASES_FILE));
-    bases = storedBases(file, targets);
-  }
+  await using basesFile = targets.length > 0 ? await openSafetensors(join(dir, BASES_FILE)) : null;
+  const bases = basesFile ? storedBases(basesFile, targets) : [];
   const stored = tensorSource(weights, WEIGHTS_FILE);
   const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
   // A slim base holds only what the graph refers to; what is quantised into it comes from the checkpoint.

@@ -22,6 +22,7 @@ import { baseIdOf } from "./identity.ts";
 import {
   FORMAT_VERSION,
   MANIFEST_FILE,
+  OLDEST_BASES_VERSION,
   type Manifest,
   type ManifestTarget,
   type WeightKind,
@@ -180,7 +181,7 @@ async function planBases(config: ModelConfig, options: BuildOptions): Promise<Ba
   const { basisFrom, targets, threshold, maxRank } = options;
   if (targets === "none") return { linears: [], threshold: null, maxRank: null };
   if (basisFrom === null) return { linears: chooseTargets(config, targets), threshold, maxRank };
-  const from = await readManifest(basisFrom);
+  const from = await readManifest(basisFrom, OLDEST_BASES_VERSION);
   const names = new Set(from.targets.map((target) => target.name));
   const all = allLinears(config).filter((linear) => names.has(linear.name));
   const linears = targets === null ? all : chooseTargets(config, targets);

@@ -6,7 +6,9 @@ import { AppError } from "../errors.ts";
 import type { ModelConfig } from "../model/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
+/** The oldest version whose bases, weights and manifest are as today's; only its serving graph is another. */
+export const OLDEST_BASES_VERSION = 2;
 
 export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
 export type WeightKind = (typeof WEIGHT_KINDS)[number];
@@ -40,7 +42,7 @@ const configSchema = z
   .transform((value) => value as unknown as ModelConfig);
 
 const manifestSchema = z.object({
-  formatVersion: z.literal(FORMAT_VERSION),
+  formatVersion: z.number().int(),
   baseId: hash,
   architecture: z.string(),
   config: configSchema,
@@ -63,8 +65,12 @@ const manifestSchema = z.object({
 export type Manifest = z.infer<typeof manifestSchema>;
 export type ManifestTarget = z.infer<typeof targetSchema>;
 
-/** The manifest of a base directory. @throws {AppError} base_invalid */
-export async function readManifest(dir: string): Promise<Manifest> {
+/**
+ * The manifest of a base directory.
+ * @param oldest version that will do: `OLDEST_BASES_VERSION` where the serving graph is not used
+ * @throws {AppError} base_invalid
+ */
+export async function readManifest(dir: string, oldest: number = FORMAT_VERSION): Promise<Manifest> {
   const path = join(dir, MANIFEST_FILE);
   let value: unknown;
   try {
@@ -77,10 +83,10 @@ export async function readManifest(dir: string): Promise<Manifest> {
     );
   }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
-  if (version !== FORMAT_VERSION)
+  if (typeof version !== "number" || version < oldest || version > FORMAT_VERSION)
     throw new AppError(
       "base_invalid",
-      `${path} has format version ${JSON.stringify(version)}, this mosara reads ${FORMAT_VERSION}. Build the base again.`,
+      `${path} has format version ${JSON.stringify(version)}, this mosara reads ${FORMAT_VERSION}. Build the base again; --basis-from takes over the bases of version ${OLDEST_BASES_VERSION}.`,
     );
   const result = manifestSchema.safeParse(value);
   if (result.success) return result.data;

@@ -3,7 +3,7 @@
  * A prefill has one adapter, whose own arrays are fed as they are; a decode batch has a buffer a port.
  */
 import type { AdapterLayout } from "../model/adapter-layout.ts";
-import { HAS_ADAPTERS, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../model/ports.ts";
+import { HAS_MO_SARA, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
 import { LowRankFeeds } from "./low-rank-feeds.ts";
@@ -106,7 +106,7 @@ export class AdapterFeeds {
       mask.fill(-Infinity, at * n + own, (at + 1) * n);
     });
     return {
-      [HAS_ADAPTERS.name]: flag(rows.some((row) => row !== null)),
+      [HAS_MO_SARA.name]: flag(rows.some((row) => row !== null && row.lowRank === null)),
       [HAS_ROUTERS.name]: flag(numHeads > 0),
       [headsPort(totalK).name]: runtimeTensor("float32", heads, [numRows, n, totalK]),
       [routersPort(totalK).name]: runtimeTensor("float32", routers, [numRows, totalK, n]),

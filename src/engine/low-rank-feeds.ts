@@ -3,7 +3,7 @@
  * one rank a group. Written when the composition of the batch changes; a step without low-rank rows feeds empty tensors.
  */
 import type { AdapterLayout } from "../model/adapter-layout.ts";
-import { HAS_LOW_RANK, lowRankPorts } from "../model/ports.ts";
+import { hasLowRankPort, lowRankPorts } from "../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import type { AdapterRow, LowRankGroup } from "./adapter-row.ts";
 
@@ -38,8 +38,9 @@ export class LowRankFeeds {
       const ports = lowRankPorts(group);
       return { group, downPort: ports.down.name, upPort: ports.up.name, rank: 0, down: none, up: none, held: [] };
     });
-    this.#noRows = { [HAS_LOW_RANK.name]: flag(false) };
+    this.#noRows = {};
     for (const { group, downPort, upPort } of this.#groups) {
+      this.#noRows[hasLowRankPort(group.part).name] = flag(false);
       this.#noRows[downPort] = runtimeTensor("float32", none, [1, group.dIn, 0]);
       this.#noRows[upPort] = runtimeTensor("float32", none, [1, 0, group.dOut]);
     }
@@ -48,16 +49,19 @@ export class LowRankFeeds {
   /** Feeds of a step with these sequences. */
   batch(rows: readonly (AdapterRow | null)[]): Feeds {
     if (!rows.some((row) => row?.lowRank)) return this.#noRows;
-    const feeds: Feeds = { [HAS_LOW_RANK.name]: flag(true) };
+    const feeds: Feeds = {};
+    const usedParts = new Set<string>();
     this.#groups.forEach((buffers, i) => {
       const { group, downPort, upPort } = buffers;
       const parts = rows.map((row) => row?.lowRank?.[i] ?? null);
       const rank = rankBucket(parts.reduce((most, part) => Math.max(most, part?.rank ?? 0), 0));
       writeRows(buffers, parts, rank);
+      if (rank > 0) usedParts.add(group.part);
       const [downSize, upSize] = [rows.length * group.dIn * rank, rows.length * rank * group.dOut];
       feeds[downPort] = runtimeTensor("float32", buffers.down.subarray(0, downSize), [rows.length, group.dIn, rank]);
       feeds[upPort] = runtimeTensor("float32", buffers.up.subarray(0, upSize), [rows.length, rank, group.dOut]);
     });
+    for (const { group } of this.#groups) feeds[hasLowRankPort(group.part).name] ??= flag(usedParts.has(group.part));
     return feeds;
   }
 }

@@ -13,11 +13,19 @@ import type { ModelConfig } from "./model-config.ts";
 import { type TensorOf, normalize } from "./norms.ts";
 import { FINAL_NORM, POSITION_EMBEDDING, layerNorms } from "./weight-names.ts";
 
+/**
+ * Cheap steps behind a group of linear layers. They are given along so that a graph may build them inside of a branch (with
+ * values of outside): a branch that has nothing to do would copy its input.
+ */
+export type Finish = (y: Var) => Var;
+
+const AS_IT_IS: Finish = (y) => y;
+
 /** What a decoder is made of. */
 export interface DecoderParts {
   readonly tensor: TensorOf;
-  /** A group of linear layers: x float32 [B·T, dIn] → [B·T, dOut]. */
-  readonly linear: (x: Var, group: LinearGroup) => Var;
+  /** A group of linear layers and what is made of its output: x float32 [B·T, dIn] → `finish` of y [B·T, dOut]. */
+  readonly linear: (x: Var, group: LinearGroup, finish: Finish) => Var;
   readonly attend: Attend;
 }
 
@@ -42,10 +50,15 @@ export function decoderLayers(config: ModelConfig, embedded: Var, parts: Decoder
   for (let layer = 0; layer < config.numLayers; layer++) {
     const groups = layerGroups(config, layer);
     const norms = layerNorms(config, layer);
-    const heads = parts.attend(layer, parts.linear(norm(hidden, norms.beforeAttention), groups.qkv), parts.tensor);
-    hidden = add(hidden, norm(parts.linear(heads, groups.output), norms.afterAttention));
-    const inner = activated(config, parts.linear(norm(hidden, norms.beforeMlp), groups.mlpIn));
-    hidden = add(hidden, norm(parts.linear(inner, groups.down), norms.afterMlp));
+    const onto =
+      (residual: Var, name: string | null): Finish =>
+      (y) =>
+        add(residual, norm(y, name));
+    const qkv = parts.linear(norm(hidden, norms.beforeAttention), groups.qkv, AS_IT_IS);
+    const heads = parts.attend(layer, qkv, parts.tensor);
+    hidden = parts.linear(heads, groups.output, onto(hidden, norms.afterAttention));
+    const inner = parts.linear(norm(hidden, norms.beforeMlp), groups.mlpIn, (y) => activated(config, y));
+    hidden = parts.linear(inner, groups.down, onto(hidden, norms.afterMlp));
   }
   return hidden;
 }

@@ -15,6 +15,8 @@ export interface Linear {
 export interface LinearGroup {
   /** `layers.0.self_attn.qkv`: also the prefix of its weights and ports in the graph. */
   readonly name: string;
+  /** What every layer calls it: `self_attn.qkv`. */
+  readonly part: string;
   readonly dIn: number;
   /** Sum of the members' dOut. */
   readonly dOut: number;
@@ -29,8 +31,9 @@ export interface LayerGroups {
   readonly down: LinearGroup;
 }
 
-function group(name: string, members: readonly Linear[]): LinearGroup {
-  return { name, dIn: members[0]?.dIn ?? 0, dOut: members.reduce((sum, member) => sum + member.dOut, 0), members };
+function group(layer: number, part: string, members: readonly Linear[]): LinearGroup {
+  const dOut = members.reduce((sum, member) => sum + member.dOut, 0);
+  return { name: `layers.${layer}.${part}`, part, dIn: members[0]?.dIn ?? 0, dOut, members };
 }
 
 /** The groups of one layer. */
@@ -47,12 +50,11 @@ export function layerGroups(config: ModelConfig, layer: number): LayerGroups {
       hasBias,
     }));
   const mlpWidths = config.hasGate ? [intermediateSize, intermediateSize] : [intermediateSize];
-  const name = (part: string): string => `layers.${layer}.${part}`;
   return {
-    qkv: group(name("self_attn.qkv"), side(modules.qkv, hiddenSize, [queries, keys, keys], config.hasQkvBias)),
-    output: group(name("self_attn.o"), side([modules.output], queries, [hiddenSize], config.hasOutputBias)),
-    mlpIn: group(name("mlp.in"), side(modules.mlpIn, hiddenSize, mlpWidths, config.hasMlpBias)),
-    down: group(name("mlp.down"), side([modules.down], intermediateSize, [hiddenSize], config.hasMlpBias)),
+    qkv: group(layer, "self_attn.qkv", side(modules.qkv, hiddenSize, [queries, keys, keys], config.hasQkvBias)),
+    output: group(layer, "self_attn.o", side([modules.output], queries, [hiddenSize], config.hasOutputBias)),
+    mlpIn: group(layer, "mlp.in", side(modules.mlpIn, hiddenSize, mlpWidths, config.hasMlpBias)),
+    down: group(layer, "mlp.down", side([modules.down], intermediateSize, [hiddenSize], config.hasMlpBias)),
   };
 }
 

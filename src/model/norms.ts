@@ -12,6 +12,6 @@ export function normalize({ norm }: Pick<ModelConfig, "norm">, x: Var, name: str
   const stored = tensor(`${name}.weight`);
   if (norm.kind === "layer") return layerNorm(x, stored, tensor(`${name}.bias`), norm.epsilon);
   // Added to a constant, so folded when the session opens; where the weight is trained, a node like any other.
-  const weight = norm.offset === 1 ? add(stored, x.graph.constant("float32", [], [1])) : stored;
+  const weight = norm.offset === 1 ? add(stored, stored.graph.constant("float32", [], [1])) : stored;
   return rmsNorm(x, weight, norm.epsilon);
 }

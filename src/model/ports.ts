@@ -104,9 +104,9 @@ export function cachePorts(layer: number, config: Pick<ModelConfig, "headSize" |
   };
 }
 
-/** Whether any row of the step has an adapter; if not, the adapters' part of the graph is skipped. */
-export const HAS_ADAPTERS: Port = { name: "adapter.has_adapters", dtype: "bool", shape: [] };
-/** Whether any row of the step has a routed adapter (n > 1). */
+/** Whether any row of the step has a Mo-SARA adapter; if not, their part of the graph is skipped. */
+export const HAS_MO_SARA: Port = { name: "adapter.has_mo_sara", dtype: "bool", shape: [] };
+/** Whether any row of the step has a routed Mo-SARA adapter (n > 1). */
 export const HAS_ROUTERS: Port = { name: "adapter.has_routers", dtype: "bool", shape: [] };
 /** λ of routed rows, all groups side by side; zero for the others. */
 export const headsPort = (totalK: number): Port => ({
@@ -132,8 +132,12 @@ export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonl
   };
 }
 
-/** Whether any sequence of the step has a SARA or LoRA adapter. */
-export const HAS_LOW_RANK: Port = { name: "adapter.has_low_rank", dtype: "bool", shape: [] };
+/** Whether any sequence of the step has a SARA or LoRA adapter on a group that layers call `part`, in any layer. */
+export const hasLowRankPort = (part: string): Port => ({
+  name: `adapter.has_low_rank.${part}`,
+  dtype: "bool",
+  shape: [],
+});
 
 /** The two matrices of every sequence's low-rank adapter on one group, padded to a common rank; rank 0 where no row uses the group. */
 export function lowRankPorts(group: Pick<LinearGroup, "name" | "dIn" | "dOut">): {

@@ -3,18 +3,18 @@
  * gates out, in float32 and without a cache. For measuring, not for serving.
  */
 import type { Adapter } from "../adapter/adapter.ts";
-import { moSaraDelta, sharedGates } from "../adapter/mo-sara.ts";
+import { moSaraDelta, plainBasis, sharedGates } from "../adapter/mo-sara.ts";
 import { Graph, type Var } from "../graph/graph.ts";
 import { add, cast } from "../graph/ops/elementwise.ts";
 import { linear, matMul } from "../graph/ops/linear.ts";
 import { reduceSum } from "../graph/ops/reduce.ts";
 import { concat, gatherRows, reshape, slice, transpose } from "../graph/ops/shaping.ts";
 import { toFloat32 } from "../tensor/host-tensor.ts";
-import { cappedLogits, decoderLayers, finalNorm, scaledEmbedding } from "./decoder.ts";
+import { type Finish, cappedLogits, decoderLayers, finalNorm, scaledEmbedding } from "./decoder.ts";
 import type { Linear, LinearGroup } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { ROWS } from "./ports.ts";
-import type { StoredBasis } from "./serve-graph.ts";
+import type { StoredBasis } from "./serve-adapters.ts";
 import { plainAttention } from "./train-attention.ts";
 import { TRAIN_IDS, TRAIN_POSITIONS } from "./train-ports.ts";
 import { EMBEDDING, LM_HEAD, linearBias, linearWeight } from "./weight-names.ts";
@@ -49,11 +49,10 @@ export function buildProbeGraph({ config, source, adapter, bases }: ProbeGraphOp
   };
   const parts = {
     tensor,
-    linear: (x: Var, group: LinearGroup): Var =>
-      concat(
-        group.members.map((layer) => one(x, layer)),
-        1,
-      ),
+    linear: (x: Var, group: LinearGroup, finish: Finish): Var => {
+      const outputs = group.members.map((layer) => one(x, layer));
+      return finish(concat(outputs, 1));
+    },
     attend: plainAttention(graph, config, config.maxPositions, { inputIds, positionIds, segmentIds: null }),
   };
   const table = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
@@ -92,6 +91,6 @@ function adaptedLinear(
       graph.output(reduceSum(gates, { axes: [0], keepDims: false }), gateSum(name));
       return matMul(gates, parameters.lambda!);
     };
-    return add(y, moSaraDelta(x, basis, gainsOf, parameters.v!));
+    return add(y, moSaraDelta(x, plainBasis(basis), gainsOf, parameters.v!));
   };
 }

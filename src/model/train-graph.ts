@@ -105,11 +105,10 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const hidden = decoderLayers(config, embedded, {
     tensor: model.tensor,
     // Joined here and taken apart by the decoder: `split` gives the parts back as they are.
-    linear: (x, group) =>
-      concat(
-        group.members.map((one) => model.linear(x, one)),
-        1,
-      ),
+    linear: (x, group, finish) => {
+      const outputs = group.members.map((one) => model.linear(x, one));
+      return finish(concat(outputs, 1));
+    },
     attend,
   });
   const normed = finalNorm(config, gatherRows(hidden, rows), model);

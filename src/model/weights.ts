@@ -30,6 +30,13 @@ export interface TensorSource {
   read(name: string): Promise<HostTensor>;
 }
 
+/** Some rows of a weight that is quantised when the graph is written, read only then. */
+export interface RowsToQuantize {
+  readonly count: number;
+  /** float32 [count,dIn] */
+  readonly read: () => Promise<Float32Array>;
+}
+
 /** How the linear layers of a graph hold their weights. "stored" is the checkpoint's own dtype, computed in float32. */
 export type WeightFormat = { readonly kind: "stored" } | ({ readonly kind: "quantized" } & QuantizedFormat);
 
@@ -86,11 +93,20 @@ export class GraphWeights {
         bias,
       );
     }
-    const dIn = this.#source.stored(tensors[0] ?? "").shape[1] ?? 0;
-    const dOut = tensors.reduce((sum, tensor) => sum + (this.#source.stored(tensor).shape[0] ?? 0), 0);
-    const { packed, scales } = this.#quantized(name, tensors, dOut, dIn, format);
-    const y = quantizedLinear(x, packed, scales, format);
+    const rows = tensors.map((tensor) => ({
+      count: this.#source.stored(tensor).shape[0] ?? 0,
+      read: async () => toFloat32(await this.#source.read(tensor)),
+    }));
+    const y = this.quantizedProduct(x, name, rows, format);
     return bias ? add(y, bias) : y;
+  }
+
+  /** x @ Wᵀ, W being these rows below each other, quantised: x float32 [M,dIn] → [M, sum of the counts]. `name` as in `product`. */
+  quantizedProduct(x: Var, name: string, rows: readonly RowsToQuantize[], format: QuantizedFormat): Var {
+    const dIn = x.shape.at(-1);
+    if (typeof dIn !== "number") throw new Error(`internal: ${name} is multiplied by a value of unknown width`);
+    const { packed, scales } = this.#quantized(name, rows, dIn, format);
+    return quantizedLinear(x, packed, scales, format);
   }
 
   #groupBias(group: LinearGroup): Var | null {
@@ -103,17 +119,17 @@ export class GraphWeights {
 
   #quantized(
     name: string,
-    tensors: readonly string[],
-    dOut: number,
+    rows: readonly RowsToQuantize[],
     dIn: number,
     format: QuantizedFormat,
   ): { packed: Var; scales: Var } {
     const suffix = `int${format.bits}.${format.blockSize}`;
+    const dOut = rows.reduce((sum, { count }) => sum + count, 0);
     const shapes = quantizedShapes(dOut, dIn, format);
     // Packed values and scales come from one pass over the weight; the writer asks for the two one after the other.
     let pending: Promise<{ packed: HostTensor; scales: HostTensor }> | null = null;
     const make = (): Promise<{ packed: HostTensor; scales: HostTensor }> =>
-      (pending ??= this.#quantize(tensors, dOut, dIn, format));
+      (pending ??= quantize(rows, shapes, dIn, format));
     const data = (part: string, made: () => Promise<HostTensor>): WeightData => {
       const known = this.#known(`${name}.${suffix}.${part}`);
       return known ? { kind: "file", ...known } : { kind: "made", make: made };
@@ -136,29 +152,25 @@ export class GraphWeights {
     );
     return { packed, scales };
   }
+}
 
-  async #quantize(
-    tensors: readonly string[],
-    dOut: number,
-    dIn: number,
-    format: QuantizedFormat,
-  ): Promise<{ packed: HostTensor; scales: HostTensor }> {
-    const target = {
-      packed: new Uint8Array(quantizedShapes(dOut, dIn, format).packed.reduce((a, b) => a * b, 1)),
-      scales: new Float32Array(quantizedShapes(dOut, dIn, format).scales.reduce((a, b) => a * b, 1)),
-    };
-    let row = 0;
-    for (const tensor of tensors) {
-      const weight = await this.#source.read(tensor);
-      quantizeBlocks(toFloat32(weight), dIn, format, target, row);
-      row += weight.shape[0] ?? 0;
-    }
-    const shapes = quantizedShapes(dOut, dIn, format);
-    return {
-      packed: { dtype: "uint8", shape: shapes.packed, data: target.packed },
-      scales: { dtype: "float32", shape: shapes.scales, data: target.scales },
-    };
+async function quantize(
+  rows: readonly RowsToQuantize[],
+  shapes: ReturnType<typeof quantizedShapes>,
+  dIn: number,
+  format: QuantizedFormat,
+): Promise<{ packed: HostTensor; scales: HostTensor }> {
+  const packed = new Uint8Array(shapes.packed.reduce((a, b) => a * b, 1));
+  const scales = new Float32Array(shapes.scales.reduce((a, b) => a * b, 1));
+  let row = 0;
+  for (const { count, read } of rows) {
+    quantizeBlocks(await read(), dIn, format, { packed, scales }, row);
+    row += count;
   }
+  return {
+    packed: { dtype: "uint8", shape: shapes.packed, data: packed },
+    scales: { dtype: "float32", shape: shapes.scales, data: scales },
+  };
 }
 
 /** A weight of the graph that lies in a file. */

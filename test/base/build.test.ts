@@ -364,7 +364,7 @@ describe("opening a base", () => {
     ],
     [
       "a manifest without an id",
-      () => writeFileSync(join(out(), MANIFEST_FILE), '{"formatVersion":2}'),
+      () => writeFileSync(join(out(), MANIFEST_FILE), '{"formatVersion":3}'),
       /damaged at baseId/,
     ],
     ["no weights", () => rmSync(join(out(), WEIGHTS_FILE)), /lacks weights\.safetensors/],

@@ -71,8 +71,9 @@ describe.each(exact.filter(([, adapter]) => adapter.method === "mo-sara"))("%s",
     const ids = [5, 17, 33, 2, 60, 44, 91, 12];
     const expected = await live.score(ids, { adapter: live.ready(adapter) });
     const got = await merged.score(ids);
-    // Quantised: the base's rounding of the changed weights is missing in the merged ones, so they differ by about that much.
-    const bound = { float32: 1e-4, int8: 0.05, int4: 0.5 }[weights];
+    // Quantised: the base's rounding of the changed weights, and of V, is missing in the merged ones, so they differ by about that much
+    // of what the adapter changes, which is more than the largest logit here.
+    const bound = { float32: 1e-4, int8: 0.1, int4: 0.5 }[weights];
     expect(maxAbsDifference(got, expected)).toBeLessThanOrEqual(bound * maxAbs(expected));
     expect(maxAbsDifference(got, await live.score(ids))).toBeGreaterThan(bound * maxAbs(expected));
   });

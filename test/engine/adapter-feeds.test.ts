@@ -6,7 +6,15 @@ import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
 import { type AdapterLayout, adapterLayout } from "../../src/model/adapter-layout.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { allGroups } from "../../src/model/linears.ts";
-import { HAS_ADAPTERS, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../../src/model/ports.ts";
+import {
+  HAS_MO_SARA,
+  HAS_ROUTERS,
+  HEAD_MASK,
+  groupPorts,
+  hasLowRankPort,
+  headsPort,
+  routersPort,
+} from "../../src/model/ports.ts";
 import type { RuntimeTensor } from "../../src/runtime/ort.ts";
 import { TOY_CONFIG, noise } from "../helpers/checkpoints.ts";
 
@@ -31,7 +39,31 @@ function rowOf(seed: number, numHeads = 1): AdapterRow {
   };
 }
 
-const ROWS: readonly (AdapterRow | null)[] = [null, rowOf(1), rowOf(2), rowOf(3, 2), rowOf(4, 4), rowOf(5, 4)];
+/** A row of a low-rank adapter on the groups that layers call `part`. */
+function lowRankRowOf(part: string): AdapterRow {
+  const zero = rowOf(9);
+  const lowRank = layout.lowRank.map(({ part: own, dIn, dOut }) =>
+    own === part ? { rank: 2, down: new Float32Array(2 * dIn), up: new Float32Array(2 * dOut) } : null,
+  );
+  return {
+    ...zero,
+    generation: part,
+    gains: zero.gains.map((one) => one.fill(0)),
+    scales: zero.scales.map((one) => one.fill(0)),
+    lowRank,
+  };
+}
+
+const ROWS: readonly (AdapterRow | null)[] = [
+  null,
+  rowOf(1),
+  rowOf(2),
+  rowOf(3, 2),
+  rowOf(4, 4),
+  rowOf(5, 4),
+  lowRankRowOf("self_attn.qkv"),
+  lowRankRowOf("mlp.in"),
+];
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
 const flagOf = (tensor: RuntimeTensor | undefined): number => Number((tensor?.data as Uint8Array | undefined)?.[0]);
@@ -47,7 +79,11 @@ function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (Adapte
     expect(numbers(gains)).toEqual(rows.flatMap((row) => [...(row?.gains[i] ?? zeros.gains)]));
     expect(numbers(scale)).toEqual(rows.flatMap((row) => [...(row?.scales[i] ?? zeros.scales)]));
   });
-  expect(flagOf(feeds[HAS_ADAPTERS.name])).toBe(rows.some(Boolean) ? 1 : 0);
+  expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(rows.some((row) => row && !row.lowRank) ? 1 : 0);
+  for (const group of layout.lowRank) {
+    const used = layout.lowRank.some((one, i) => one.part === group.part && rows.some((row) => row?.lowRank?.[i]));
+    expect(flagOf(feeds[hasLowRankPort(group.part).name]), group.name).toBe(used ? 1 : 0);
+  }
   expectRouters(feeds, rows);
 }
 
@@ -86,7 +122,7 @@ describe("the feeds of a batch", () => {
 
   it("are the same tensors, untouched, while the rows are the same", () => {
     const feeds = new AdapterFeeds(layout);
-    const rows = [ROWS[1]!, null, ROWS[4]!]; // six of them
+    const rows = [ROWS[1]!, null, ROWS[4]!]; // eight of them
     const first = feeds.batch(rows);
     const { gains } = groupPorts(layout.groups[0]!); // a layout with groups
     (first[gains.name]!.data as Float32Array)[0] = 42; // a port of this layout; a write would put it right
@@ -98,7 +134,7 @@ describe("the feeds of a batch", () => {
     const feeds = new AdapterFeeds(layout);
     const { gains } = groupPorts(layout.groups[0]!); // a layout with groups
     const k = layout.groups[0]!.k; // as above
-    const data = feeds.batch([ROWS[1]!, ROWS[2]!])[gains.name]?.data as Float32Array; // six of them
+    const data = feeds.batch([ROWS[1]!, ROWS[2]!])[gains.name]?.data as Float32Array; // eight of them
     data[0] = 42;
     const next = feeds.batch([ROWS[1]!, null])[gains.name]; // as above
     expect(numbers(next).slice(0, k)[0]).toBe(42);
@@ -109,7 +145,7 @@ describe("the feeds of a batch", () => {
 describe("the feeds of one sequence", () => {
   it("are its adapter's own arrays, and do not disturb the batch", () => {
     const feeds = new AdapterFeeds(layout);
-    const rows = [ROWS[1]!, ROWS[3]!]; // six of them
+    const rows = [ROWS[1]!, ROWS[3]!]; // eight of them
     const batch = feeds.batch(rows);
     for (const row of ROWS) expectRows(feeds.single(row), [row]);
     const { scale } = groupPorts(layout.groups[0]!); // a layout with groups

@@ -4,7 +4,8 @@ import type { Graph } from "../../src/graph/graph.ts";
 import { printGraph } from "../../src/graph/print.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { requiredTensors } from "../../src/model/required-tensors.ts";
-import { type StoredBasis, buildServeGraph } from "../../src/model/serve-graph.ts";
+import type { StoredBasis } from "../../src/model/serve-adapters.ts";
+import { buildServeGraph } from "../../src/model/serve-graph.ts";
 import type { StoredTensor, TensorSource, WeightFormat } from "../../src/model/weights.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
 import { TOY_CONFIG } from "../helpers/checkpoints.ts";
@@ -33,6 +34,7 @@ const basis = (name: string, dOut: number, dIn: number, k: number): StoredBasis 
   k,
   left: at("float32", [dOut, k]),
   right: at("float32", [dIn, k]),
+  readRight: () => Promise.reject(new Error("not needed here")),
 });
 
 const build = (
@@ -109,7 +111,7 @@ describe("the serving graph", () => {
     const inputs = graph.inputs.map(({ name, dtype, shape }) => `${name} ${dtype}[${shape.join(",")}]`);
     expect(inputs).toEqual(
       expect.arrayContaining([
-        "adapter.has_adapters bool[]",
+        "adapter.has_mo_sara bool[]",
         "adapter.has_routers bool[]",
         "adapter.heads float32[1|B*T,n,3]",
         "adapter.routers float32[1|B*T,3,n]",
@@ -119,7 +121,28 @@ describe("the serving graph", () => {
       ]),
     );
     expect(inputs.filter((name) => /\.(gains|scale) /.test(name))).toHaveLength(2);
-    expect(printGraph(graph)).toContain("If(adapter.has_adapters)");
+    expect(printGraph(graph)).toContain("If(adapter.has_mo_sara)");
+  });
+
+  it("of a quantised base holds V in blocks of int8, one for all targets of a group, and U in float32, one product a target", () => {
+    const targets = [basis("layers.0.self_attn.q_proj", 32, 16, 5), basis("layers.0.self_attn.v_proj", 16, 16, 3)];
+    const text = printGraph(build(targets, { kind: "quantized", bits: 4, blockSize: 32, accuracyLevel: 4 }));
+    expect(text).toContain("weight layers.0.self_attn.qkv.V.int8.128.packed: uint8[8,1,128]");
+    expect(text).not.toContain("q_proj.V:");
+    expect(text).toContain("weight layers.0.self_attn.q_proj.U: float32[32,5]");
+    // k_proj lies between them and has no target: v's columns begin where q's end.
+    expect(text).toMatch(/float32\[B\*T,32\] = MatMul\(/);
+    expect(text).toMatch(/float32\[B\*T,32\] = MatMul\([^)]*pad_/);
+  });
+
+  it("has one switch a part of the layers for low-rank rows, in as many layers as there are", () => {
+    const graph = build([basis("layers.0.self_attn.v_proj", 16, 16, 3)]);
+    const switches = graph.inputs
+      .filter(({ name }) => name.startsWith("adapter.has_low_rank."))
+      .map(({ name }) => name);
+    expect(switches).toEqual(
+      ["self_attn.qkv", "self_attn.o", "mlp.in", "mlp.down"].map((part) => `adapter.has_low_rank.${part}`),
+    );
   });
 
   it("is refused, naming operation and line, when a basis does not fit its layer", () => {

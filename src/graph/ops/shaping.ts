@@ -50,11 +50,13 @@ export function reshapeLike(x: Var, like: Var, tail: readonly number[]): Var {
   const shape = [...like.shape, ...tail];
   if (quotient(product(x.shape), product(shape)) !== 1)
     fail("reshapeLike", `${formatShape(x.shape)} does not hold as many values as ${formatShape(shape)}`);
-  const graph = graphOf(x, like);
-  const wanted = graph.node("Concat", [shapeOf(like), int64s(x, tail)], [{ dtype: "int64", shape: [shape.length] }], {
-    axis: 0,
-  })[0]!;
-  return graph.node("Reshape", [x, wanted], [{ dtype: x.dtype, shape }])[0]!;
+  return graphOf(x, like).node("Reshape", [x, sizesLike(like, tail)], [{ dtype: x.dtype, shape }])[0]!;
+}
+
+/** The sizes of `like` and `tail` behind them, known when the graph runs; in the graph of `like`. int64 [rank + tail's] */
+function sizesLike(like: Var, tail: readonly number[]): Var {
+  const results = [{ dtype: "int64" as const, shape: [like.shape.length + tail.length] }];
+  return like.graph.node("Concat", [shapeOf(like), int64s(like, tail)], results, { axis: 0 })[0]!;
 }
 
 /** Adds dimensions of size 1, at these axes of the result. */
