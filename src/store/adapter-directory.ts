@@ -6,6 +6,7 @@
 import { type FSWatcher, type Stats, watch } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { DEFAULT_MAX_ADAPTER_BYTES, type AdapterFileLimits, generationOf } from "../adapter/adapter-file.ts";
 import type { PeftFiles } from "../adapter/peft.ts";
 import { AppError } from "../errors.ts";
@@ -39,7 +40,10 @@ export interface AdapterDirectoryOptions extends AdapterFileLimits {
   readonly reservedNames?: ReadonlySet<string>;
   /** A file is read when it has been quiet for this long (default 100): editors write in several steps. */
   readonly debounceMs?: number;
-  /** Pause between looks at the whole directory (default 10,000), for file systems that tell of no changes. */
+  /**
+   * Pause between looks at the whole directory (default 10,000), for file systems that tell of no changes; where a look takes
+   * long, the pause is many times longer.
+   */
   readonly rescanMs?: number;
 }
 
@@ -86,6 +90,12 @@ export async function openAdapterDirectory(
 /** Most bytes and files that one step of a scan has in memory; together they share one write to disk. */
 const MAX_CHUNK_BYTES = 64 * 2 ** 20;
 const MAX_CHUNK_FILES = 256;
+/** Files whose state is asked for at once. */
+const STATS_AT_ONCE = 64;
+/** The pause between two looks is at least so many times what a look takes. */
+const PAUSE_FACTOR = 20;
+/** A file may be written again within a tick of the file system's clock: only an older state is remembered beyond this process. */
+const SETTLED_MS = 2000;
 
 class WatchedDirectory implements AdapterDirectory {
   readonly #root: string;
@@ -97,11 +107,12 @@ class WatchedDirectory implements AdapterDirectory {
   #rescanTimer: NodeJS.Timeout | undefined;
   /** Files that changed a moment ago, by file name. */
   readonly #quietTimers = new Map<string, NodeJS.Timeout>();
-  /** What is known of files already looked at, so that a scan reads only what has changed. */
+  /** States of files already looked at, so that a scan reads only what has changed; those of imported files are in the store. */
   readonly #seen = new Map<string, string>();
   /** The last work on each path; work on one path never overlaps. */
   readonly #work = new Map<string, Promise<unknown>>();
   #isClosed = false;
+  #lastScanMs = 0;
 
   constructor(root: string, store: AdapterStore, options: AdapterDirectoryOptions) {
     this.#root = root;
@@ -124,11 +135,16 @@ class WatchedDirectory implements AdapterDirectory {
   scheduleRescan(): void {
     if (this.#isClosed) return;
     const rescan = () => void this.scan().then(() => this.scheduleRescan());
-    this.#rescanTimer = setTimeout(rescan, this.#options.rescanMs ?? 10_000).unref();
+    const pauseMs = Math.max(this.#options.rescanMs ?? 10_000, PAUSE_FACTOR * this.#lastScanMs);
+    this.#rescanTimer = setTimeout(rescan, pauseMs).unref();
   }
 
   scan(): Promise<void> {
-    return this.#inTurn(this.#root, () => this.#scan());
+    return this.#inTurn(this.#root, async () => {
+      const startedAt = performance.now();
+      await this.#scan();
+      this.#lastScanMs = performance.now() - startedAt;
+    });
   }
 
   async #scan(): Promise<void> {
@@ -140,17 +156,14 @@ class WatchedDirectory implements AdapterDirectory {
       return this.#report(this.#root, "failed", error);
     }
     const present = new Set(fileNames);
-    const lost = this.#store.importedPaths().filter((path) => dirname(path) === this.#root);
+    const missing = await this.#missing(present);
     // A file that is replaced may be away for a moment, hence the pause before its name goes.
-    const missing = lost.map((path) => path.slice(this.#root.length + 1)).filter((fileName) => !present.has(fileName));
     if (missing.length > 0) await new Promise((resolve) => setTimeout(resolve, this.#debounceMs));
     let chunk: Promise<void>[] = [];
     let chunkBytes = 0;
-    for (const fileName of [...missing, ...fileNames]) {
+    for await (const { path, found } of this.#states([...missing, ...fileNames])) {
       if (this.#isClosed) break;
-      const path = join(this.#root, fileName);
-      const found = await statsOf(path).catch(() => undefined);
-      if (found && this.#seen.get(path) === fingerprint(found)) continue;
+      if (found && this.#isKnown(path, found)) continue;
       chunk.push(this.#look(path));
       chunkBytes += Math.min(found?.reduce((sum, { size }) => sum + size, 0) ?? 0, this.#maxBytes);
       if (chunk.length < MAX_CHUNK_FILES && chunkBytes < MAX_CHUNK_BYTES) continue;
@@ -158,6 +171,35 @@ class WatchedDirectory implements AdapterDirectory {
       [chunk, chunkBytes] = [[], 0];
     }
     await Promise.all(chunk);
+  }
+
+  /** Names of files that were imported and are not there now. */
+  async #missing(present: ReadonlySet<string>): Promise<string[]> {
+    const missing: string[] = [];
+    for (let after: string | null = ""; after !== null; await nextTurn()) {
+      const { paths, next } = this.#store.importedPaths(after);
+      for (const path of paths)
+        if (dirname(path) === this.#root && !present.has(basename(path))) missing.push(basename(path));
+      after = next;
+    }
+    return missing;
+  }
+
+  /** Every file with its state; undefined where there is none. */
+  async *#states(fileNames: readonly string[]) {
+    for (let first = 0; first < fileNames.length; first += STATS_AT_ONCE) {
+      const paths = fileNames.slice(first, first + STATS_AT_ONCE).map((fileName) => join(this.#root, fileName));
+      const states = await Promise.all(paths.map((path) => statsOf(path).catch(() => undefined)));
+      for (const [i, path] of paths.entries()) yield { path, found: states[i] };
+    }
+  }
+
+  /** Whether a file is as it was when it was looked at last, by this process or by one before. */
+  #isKnown(path: string, found: readonly Stats[]): boolean {
+    const state = fingerprint(found);
+    if (this.#seen.get(path) === state) return true;
+    const isReserved = this.#options.reservedNames?.has(nameOfFile(path) ?? "") === true; // since that import, perhaps
+    return !isReserved && this.#store.importRecord(path)?.state === state;
   }
 
   async importFile(
@@ -172,7 +214,7 @@ class WatchedDirectory implements AdapterDirectory {
     return this.#inTurn(inside.path, async () => {
       const bytes = await this.#readBytes(inside.realPath);
       // Under another name it is like a PUT: the file still owns its own name alone.
-      return this.#store.put(name, bytes, options.precondition, name === ownName ? inside.path : undefined);
+      return this.#store.put(name, bytes, options.precondition, name === ownName ? { path: inside.path } : undefined);
     });
   }
 
@@ -231,7 +273,8 @@ class WatchedDirectory implements AdapterDirectory {
       if (error.code !== "ENOENT") throw error;
     });
     if (!found) return this.#forget(path);
-    this.#seen.set(path, fingerprint(found)); // before reading: a write after this line is seen by the next scan
+    const state = fingerprint(found); // before reading: a write after this line is seen by the next scan
+    this.#seen.set(path, state);
     const isPeft = found[0]?.isDirectory() === true;
     // A directory that was one before and is half-way through being replaced is told of, not taken for gone.
     if (isPeft && !(await isPeftDirectory(path)) && !this.#store.importRecord(path)) return undefined;
@@ -240,8 +283,23 @@ class WatchedDirectory implements AdapterDirectory {
     this.#assertFreeName(name);
     const { realPath } = await resolveInside(this.#root, path);
     const bytes = await this.#readBytes(realPath);
-    if (this.#store.importRecord(path)?.generation === generationOf(bytes)) return undefined;
-    return (await this.#store.put(name, bytes, {}, path)).outcome;
+    // What is made of a PEFT adapter depends on the base as well, which may be another one next time.
+    const settled = isSettled(found) && !isPeft ? { state } : {};
+    const before = this.#store.importRecord(path);
+    if (before?.generation !== generationOf(bytes)) {
+      const { outcome } = await this.#store.put(name, bytes, {}, { path, ...settled });
+      this.#forgetIfKept(path, settled);
+      return outcome;
+    }
+    const { generation } = before;
+    if (before.state !== settled.state) await this.#store.setImportRecord(path, { generation, name, ...settled });
+    this.#forgetIfKept(path, settled);
+    return undefined;
+  }
+
+  /** A state that the store has is not kept here as well. */
+  #forgetIfKept(path: string, { state }: { readonly state?: string }): void {
+    if (state !== undefined && this.#seen.get(path) === state) this.#seen.delete(path);
   }
 
   async #forget(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
@@ -288,6 +346,11 @@ class WatchedDirectory implements AdapterDirectory {
 /** Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock tells; told of a change, we read. */
 function fingerprint(found: readonly Stats[]): string {
   return found.map(({ dev, ino, size, mtimeMs, ctimeMs }) => [dev, ino, size, mtimeMs, ctimeMs].join(":")).join();
+}
+
+/** Whether nothing of it was written a moment ago. */
+function isSettled(found: readonly Stats[]): boolean {
+  return found.every(({ mtimeMs, ctimeMs }) => Date.now() - Math.max(mtimeMs, ctimeMs) > SETTLED_MS);
 }
 
 /** A file's state, or a directory's with that of the files that count in it. @throws when there is nothing */

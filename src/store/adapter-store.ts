@@ -32,13 +32,18 @@ export interface PutResult {
   readonly outcome: PutOutcome;
 }
 
+/** Where an adapter's bytes come from. */
+export interface ImportedFrom extends Pick<ImportRecord, "state"> {
+  readonly path: string;
+}
+
 export interface AdapterStore extends AsyncDisposable {
   /**
    * Points `name` to the adapter in `bytes`, in one step that is on disk when the promise resolves; the old one serves until then.
-   * @param importedFrom the file the bytes come from; noted in the same step.
+   * @param importedFrom the file the bytes come from, and its state; noted in the same step.
    * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed.
    */
-  put(name: string, bytes: Uint8Array, precondition?: Precondition, importedFrom?: string): Promise<PutResult>;
+  put(name: string, bytes: Uint8Array, precondition?: Precondition, importedFrom?: ImportedFrom): Promise<PutResult>;
   get(name: string): AdapterRecord | undefined;
   /** The file's bytes, in memory of the caller's own. */
   content(generation: string): Uint8Array | undefined;
@@ -66,8 +71,8 @@ export interface AdapterStore extends AsyncDisposable {
   importRecord(path: string): ImportRecord | undefined;
   setImportRecord(path: string, record: ImportRecord): Promise<void>;
   removeImportRecord(path: string): Promise<void>;
-  /** Every path with an import record. */
-  importedPaths(): string[];
+  /** Paths with an import record, a page of them; `after` is what the page before gave, null at the end. */
+  importedPaths(after?: string): { readonly paths: string[]; readonly next: string | null };
   /** Waits for what is under way and closes the files. */
   close(): Promise<void>;
 }
@@ -88,6 +93,8 @@ export async function openAdapterStore(dir: string, options: AdapterStoreOptions
   return store;
 }
 
+/** About a millisecond's worth. */
+const IMPORTS_PAGE = 200;
 /** Lists of targets in memory. */
 const MAX_KNOWN_TARGETS = 256;
 
@@ -110,7 +117,7 @@ class LmdbAdapterStore implements AdapterStore {
     name: string,
     bytes: Uint8Array,
     precondition: Precondition = {},
-    importedFrom?: string,
+    importedFrom?: ImportedFrom,
   ): Promise<PutResult> {
     assertAdapterName(name);
     const content = Buffer.from(bytes); // the caller may reuse its memory before the transaction runs
@@ -119,7 +126,10 @@ class LmdbAdapterStore implements AdapterStore {
     const { result, old } = await this.#write(() => {
       const before = this.#recordOf(name);
       assertPrecondition(name, before, precondition);
-      if (importedFrom !== undefined) this.#noteImport(importedFrom, record);
+      if (importedFrom) {
+        const { path, state } = importedFrom;
+        this.#noteImport(path, { generation: record.generation, name, ...(state === undefined ? {} : { state }) });
+      }
       if (before?.generation === record.generation)
         return { result: { record: before, outcome: "unchanged" as const }, old: undefined };
       if (before) this.#unreference(before);
@@ -193,7 +203,9 @@ class LmdbAdapterStore implements AdapterStore {
 
   importRecord(path: string): ImportRecord | undefined {
     const found = this.#tables.imports.get(importKey(path));
-    return found && { generation: found.generation, name: found.name };
+    if (!found) return undefined;
+    const { path: _, ...record } = found;
+    return record;
   }
 
   async setImportRecord(path: string, record: ImportRecord): Promise<void> {
@@ -204,9 +216,11 @@ class LmdbAdapterStore implements AdapterStore {
     await this.#write(() => void this.#tables.imports.remove(importKey(path)));
   }
 
-  importedPaths(): string[] {
-    const entries = this.#tables.imports.getRange({ start: [TENANT, ""], end: [TENANT, LAST] });
-    return Array.from(entries, ({ value }) => value.path);
+  importedPaths(after = ""): { paths: string[]; next: string | null } {
+    const range = { start: [TENANT, after], end: [TENANT, LAST], exclusiveStart: true, limit: IMPORTS_PAGE };
+    const entries = Array.from(this.#tables.imports.getRange(range));
+    const next = entries.length < IMPORTS_PAGE ? null : (entries.at(-1)?.key[1] ?? null);
+    return { paths: entries.map(({ value }) => value.path), next };
   }
 
   async close(): Promise<void> {
@@ -272,8 +286,8 @@ class LmdbAdapterStore implements AdapterStore {
     void this.#tables.meta.put("totals", { names: before.names + names, bytes: before.bytes + bytes });
   }
 
-  #noteImport(path: string, { generation, name }: ImportRecord): void {
-    void this.#tables.imports.put(importKey(path), { path, generation, name });
+  #noteImport(path: string, record: ImportRecord): void {
+    void this.#tables.imports.put(importKey(path), { path, ...record });
   }
 
   #reference({ generation }: AdapterRecord, content: Buffer): void {

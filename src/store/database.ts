@@ -26,6 +26,8 @@ export type StoredRecord = Omit<AdapterRecord, "targets"> &
 export interface ImportRecord {
   readonly generation: string;
   readonly name: string;
+  /** What the file looked like from outside when it was read, where that will tell whether it has changed since. */
+  readonly state?: string;
 }
 
 /** Number of names and bytes of contents. */

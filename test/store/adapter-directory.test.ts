@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -70,6 +79,27 @@ describe("at start", () => {
     expect(told()).toEqual(["created a.mosara"]);
   });
 
+  it("reads no file again that has not changed since a process before this one imported it", async () => {
+    for (const name of ["a", "b", "young"]) write(`${name}.mosara`, file(1));
+    await sleep(2100); // what was written a moment ago may be written again without a trace
+    write("young.mosara", file(1));
+    await start();
+    await directory?.close();
+    // Whoever reads a file now finds that it is not what the record says.
+    for (const name of ["a", "b", "young"]) {
+      const path = join(dir, `${name}.mosara`);
+      await store.setImportRecord(path, { ...store.importRecord(path)!, generation: generation(2) }); // it was imported
+    }
+    events = [];
+    utimesSync(join(dir, "b.mosara"), 1, 1);
+    await start();
+    expect(told().toSorted()).toEqual(["unchanged b.mosara", "unchanged young.mosara"]);
+    await directory?.close();
+    events = [];
+    await start({ reservedNames: new Set(["a"]) });
+    expect(told()).toEqual(["failed a.mosara"]);
+  });
+
   it("removes names whose files went while nobody watched, unless they point to something newer", async () => {
     for (const name of ["a", "b", "c"]) write(`${name}.mosara`, file(1));
     await start();
@@ -81,7 +111,7 @@ describe("at start", () => {
     await start();
     expect(told().toSorted()).toEqual(["kept b.mosara", "kept c.mosara", "removed a.mosara"]);
     expect([store.get("a"), store.get("b")?.generation, store.get("c")]).toEqual([undefined, generation(2), undefined]);
-    expect(store.importedPaths()).toEqual([]);
+    expect(store.importedPaths()).toEqual({ paths: [], next: null });
   });
 
   it("leaves alone what came from another directory", async () => {

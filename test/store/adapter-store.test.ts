@@ -302,11 +302,11 @@ describe("import records", () => {
   it("are kept by path, however long, and can be noted with a put", async () => {
     const long = `/${"d/".repeat(2000)}x.mosara`;
     await store.setImportRecord(long, { generation: idOf("1"), name: "x" });
-    const { record } = await store.put("a", file(1), {}, "/in/a.mosara");
+    const { record } = await store.put("a", file(1), {}, { path: "/in/a.mosara" });
     await reopen();
     expect(store.importRecord(long)).toEqual({ generation: idOf("1"), name: "x" });
     expect(store.importRecord("/in/a.mosara")).toEqual({ generation: record.generation, name: "a" });
-    expect(store.importedPaths().toSorted()).toEqual([long, "/in/a.mosara"].toSorted());
+    expect(store.importedPaths().paths.toSorted()).toEqual([long, "/in/a.mosara"].toSorted());
     await store.removeImportRecord(long);
     expect(store.importRecord(long)).toBeUndefined();
   });
