@@ -42,7 +42,7 @@ const FLAGS = {
   rounds: { value: "<n>", help: "Samples of every figure (default: 5).", isNumber: true },
   steps: {
     value: "<n>",
-    help: "Steps, or tokens of an answer, in a sample (default: 8 steps, 32 tokens).",
+    help: "Steps, or tokens of an answer, in a sample (default: 4 steps, 24 tokens).",
     isNumber: true,
   },
   context: { value: "<n>", help: "Tokens in the cache of every row of a decode step (default: 128).", isNumber: true },
@@ -123,8 +123,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     numThreads: number("threads", availableParallelism()),
     numRounds: number("rounds", isSmoke ? 1 : 5),
     areRoundsGiven: values.rounds !== undefined || isSmoke,
-    numSteps: number("steps", isSmoke ? 1 : 8),
-    numTokens: number("steps", isSmoke ? 4 : 32),
+    numSteps: number("steps", isSmoke ? 1 : 4),
+    numTokens: number("steps", isSmoke ? 4 : 24),
     contextTokens: number("context", isSmoke ? 16 : 128),
     shape: {
       layers: number("layers", base.layers),
@@ -142,9 +142,10 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   };
 }
 
-/** Samples of every figure where they take long: as many as the user wants, or else `few`. */
-export function fewRounds({ numRounds, areRoundsGiven }: BenchOptions, few: number): number {
-  return areRoundsGiven ? numRounds : few;
+/** Samples of every figure where they take long: as many as the user wants, or else `few`, half of them in the standard set. */
+export function fewRounds({ numRounds, areRoundsGiven, scenarios }: BenchOptions, few: number): number {
+  if (areRoundsGiven) return numRounds;
+  return scenarios.length === 0 ? Math.max(2, Math.ceil(few / 2)) : few;
 }
 
 /** The flags' part of `--help`. */

@@ -106,9 +106,10 @@ async function post(target: Target, body: unknown, signal: AbortSignal | undefin
     new Promise((resolve, reject) => {
       const sent = (isTls ? httpsRequest : httpRequest)(url, options, resolve);
       // A server may close a connection that waits just when it is used again: nothing was asked then.
-      sent.on("error", (error: NodeJS.ErrnoException) =>
-        sent.reusedSocket && error.code === "ECONNRESET" ? send().then(resolve, reject) : reject(error),
-      );
+      sent.on("error", (error: NodeJS.ErrnoException) => {
+        if (sent.reusedSocket && error.code === "ECONNRESET") resolve(send());
+        else reject(error);
+      });
       sent.setNoDelay(true);
       sent.end(bytes);
     });

@@ -8,7 +8,7 @@ import { openRunner } from "../../src/engine/open-runner.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { openBase } from "../../src/base/base.ts";
 import { emptyStore, engineOptions } from "../engine-settings.ts";
-import type { BenchOptions, WeightChoice } from "../options.ts";
+import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import type { RowName } from "../goals.ts";
 import { randomAdapter, randomLora } from "../random-adapter.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
@@ -87,7 +87,7 @@ async function measureWeights({ folder, options, note }: BenchContext, weights: 
 }
 
 async function measureModels(models: readonly Model[], options: BenchOptions): Promise<Figure[]> {
-  const { numRounds } = options;
+  const numRounds = fewRounds(options, 8);
   const decodes = models.flatMap((model) => decodeVariants(model, options));
   const decode = await measureInTurns(decodes, numRounds);
   const prefills = models
@@ -144,6 +144,7 @@ function decodeVariants(model: Model, options: BenchOptions): Variant[] {
     return {
       name: variantName(model.case.name, numRows, which),
       measure: () => decodeRate(runner, rows, options.numSteps),
+      warmUp: () => runner.decode(rows),
     };
   };
   if (model.case.kind === null) return ROW_COUNTS.map((numRows) => variant(numRows, "none"));
@@ -183,7 +184,7 @@ const rowsText = (numRows: number): string => (numRows === 1 ? "1 row" : `${numR
 /** Prefill tokens/s: chunks behind a first one, with an adapter where the model takes any. */
 function prefillVariant({ case: { name }, runner, adapters }: Model, options: BenchOptions): Variant {
   const tokenIds = randomIds(CHUNK_TOKENS, runner.vocabSize, seedRandom(3));
-  const numChunks = Math.max(1, Math.ceil(options.numSteps / 3));
+  const numChunks = Math.max(1, Math.ceil(options.numSteps / 4));
   const past = Math.min(options.contextTokens, CHUNK_TOKENS);
   const step = { id: 0, past, tokenIds, adapter: adapters[0] ?? null, logitPositions: [] };
   const run = async (): Promise<void> => {

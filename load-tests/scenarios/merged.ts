@@ -22,6 +22,7 @@ const ADAPTER = "merged";
 
 export const mergedScenario: Scenario = {
   name: "merged",
+  isStandard: true,
   summary: "A merged adapter ÷ a base that takes no adapters: tokens/s of 16 clients; its engine's memory and start.",
   run: async ({ folder, options, note }) => {
     const [weights] = options.weights;
@@ -59,13 +60,12 @@ async function merge(server: Server): Promise<number> {
 
 async function measureSpeed(bare: Server, merged: Server, options: BenchOptions): Promise<Figure[]> {
   let seed = 1;
-  const variant = (name: string, { url }: Server, model: string) => ({
-    name,
-    measure: async () => {
+  const variant = (name: string, { url }: Server, model: string) => {
+    const run = async (maxTokens: number): Promise<number> => {
       const requests = planRequests(
         {
           promptTokens: { kind: "fixed", tokens: PROMPT_TOKENS },
-          answerTokens: { kind: "fixed", tokens: options.numTokens },
+          answerTokens: { kind: "fixed", tokens: maxTokens },
           adapters: { kind: "none" },
           vocabSize: options.shape.vocab,
           seed: seed++,
@@ -73,8 +73,9 @@ async function measureSpeed(bare: Server, merged: Server, options: BenchOptions)
         NUM_CLIENTS,
       );
       return summarize(requireAnswers(await runClosedLoop({ url, model }, requests, NUM_CLIENTS))).tokensPerSecond;
-    },
-  });
+    };
+    return { name, measure: () => run(options.numTokens), warmUp: () => run(2) };
+  };
   const of = await measureInTurns(
     [variant("bare", bare, BASE_NAME), variant("merged", merged, ADAPTER)],
     fewRounds(options, 5),

@@ -32,12 +32,29 @@ const CONTEXT_TOKENS = 1024;
 const LORA_RANK = 8;
 
 /** What is asked of both servers. */
-const LOADS = [
-  { name: "16 clients on the base", clients: NUM_CLIENTS, prompt: 32, answer: 32, adapters: "none", row: "peer-16" },
-  { name: "16 clients on 16 LoRA", clients: NUM_CLIENTS, prompt: 16, answer: 16, adapters: "lora", row: null },
-  { name: "1 client on the base", clients: 1, prompt: 32, answer: 32, adapters: "none", row: "peer-1" },
-  { name: "prefill", clients: 1, prompt: 512, answer: 1, adapters: "none", row: "peer-prefill" },
-] as const satisfies readonly Load[];
+const LORA_ADAPTERS: Load = {
+  name: "16 clients on 16 LoRA",
+  clients: NUM_CLIENTS,
+  prompt: 16,
+  answer: 12,
+  adapters: "lora",
+  row: null,
+};
+const ON_BASE = { prompt: 16, answer: 24, adapters: "none" } as const;
+const LOADS: readonly Load[] = [
+  { ...ON_BASE, name: "16 clients on the base", clients: NUM_CLIENTS, row: "peer-16" },
+  LORA_ADAPTERS,
+  { ...ON_BASE, name: "1 client on the base", clients: 1, row: "peer-1" },
+  { ...ON_BASE, name: "prefill", clients: 1, prompt: 256, answer: 1, row: "peer-prefill" },
+];
+
+/** Ours alone: the adapters that this project is about, against their LoRA. */
+const OWN_ADAPTERS: Load = {
+  ...LORA_ADAPTERS,
+  name: "16 clients on 16 Mo-SARA",
+  adapters: "mo-sara",
+  row: "peer-adapters",
+};
 
 interface Load {
   readonly name: string;
@@ -47,9 +64,6 @@ interface Load {
   readonly adapters: "none" | "lora" | "mo-sara";
   readonly row: RowName | null;
 }
-
-/** Ours alone: the adapters that this project is about, against theirs. */
-const OWN_ADAPTERS = { ...LOADS[1], name: "16 clients on 16 Mo-SARA", adapters: "mo-sara" } as const satisfies Load;
 
 interface Peer {
   readonly kind: GgufKind;
@@ -83,12 +97,25 @@ export const peerScenario: Scenario = {
     const tools = await llamaTools(join(options.workDir, "llama"), !options.isSmoke, note);
     folder.countBuild((performance.now() - startedAt) / 1000);
     const figures: Figure[] = [];
-    if (tools) for (const weights of options.weights) figures.push(...(await measureWeights(context, tools, weights)));
+    if (tools)
+      for (const [index, weights] of options.weights.entries())
+        figures.push(...(await measureWeights(context, tools, weights, loadsOf(index, options))));
     return [...figures, ...(await measureDivergence(context, tools))];
   },
 };
 
-async function measureWeights(context: BenchContext, tools: LlamaTools, weights: WeightChoice): Promise<Figure[]> {
+/** In the standard set the adapters, which take theirs longest, are measured on the first format alone. */
+function loadsOf(index: number, { scenarios }: BenchOptions): readonly Load[] {
+  const isShort = scenarios.length === 0 && index > 0;
+  return isShort ? LOADS.filter(({ adapters }) => adapters === "none") : [...LOADS, OWN_ADAPTERS];
+}
+
+async function measureWeights(
+  context: BenchContext,
+  tools: LlamaTools,
+  weights: WeightChoice,
+  loads: readonly Load[],
+): Promise<Figure[]> {
   const { folder, options, note } = context;
   const peer = PEERS[weights.kind];
   const baseDir = await folder.base({ weights, targets: ["q_proj", "v_proj"] });
@@ -114,13 +141,12 @@ async function measureWeights(context: BenchContext, tools: LlamaTools, weights:
     note(`measuring ${weightName(weights)} beside llama.cpp's ${peer.name}`);
     const ours: Target = { url: server.url, model: BASE_NAME };
     const { vocabSize } = manifest.config;
-    const variants = LOADS.flatMap((load) => [
+    const variants = loads.flatMap((load) => [
       variant("ours", load, ours, vocabSize, options),
-      variant("theirs", load, llama.target, vocabSize, options),
+      ...(load === OWN_ADAPTERS ? [] : [variant("theirs", load, llama.target, vocabSize, options)]),
     ]);
-    variants.push(variant("ours", OWN_ADAPTERS, ours, vocabSize, options));
-    const of = await measureInTurns(variants, fewRounds(options, 2));
-    return figuresOf(of, weights, peer);
+    const of = await measureInTurns(variants, fewRounds(options, 4));
+    return figuresOf(of, weights, peer, loads);
   });
 }
 
@@ -155,24 +181,27 @@ function variant(
   return { name: `${side}: ${load.name}`, measure, warmUp: () => run(1, Math.min(prompt, 16)) };
 }
 
-function figuresOf(of: (name: string) => readonly number[], weights: WeightChoice, peer: Peer): Figure[] {
+function figuresOf(
+  of: (name: string) => readonly number[],
+  weights: WeightChoice,
+  peer: Peer,
+  loads: readonly Load[],
+): Figure[] {
   const format = weightName(weights);
-  const rates = LOADS.flatMap(({ name }) => [
-    { what: `${format}: ${name}, ours`, unit: "tokens/s", samples: of(`ours: ${name}`) },
-    { what: `${peer.name}: ${name}, llama.cpp`, unit: "tokens/s", samples: of(`theirs: ${name}`) },
-  ]);
-  const compared = (name: string, own: string, theirs: string, row: RowName | null): Figure => {
+  const unit = "tokens/s";
+  return loads.flatMap((load): readonly Figure[] => {
+    const { name, row } = load;
+    const isOwn = load === OWN_ADAPTERS;
+    const [ours, theirs] = [of(`ours: ${name}`), of(`theirs: ${isOwn ? LORA_ADAPTERS.name : name}`)];
     const least = row === null ? undefined : peer.goals[row];
-    const what = `${format} ÷ ${peer.name}: ${name}`;
-    const [a, b] = [of(`ours: ${own}`), of(`theirs: ${theirs}`)];
-    return least === undefined || row === null ? ratio(what, a, b) : ratio(what, a, b, { atLeast: least }, row);
-  };
-  const [, lora] = LOADS;
-  return [
-    ...rates,
-    ...LOADS.map(({ name, row }) => compared(name, name, name, row)),
-    compared(`${OWN_ADAPTERS.name} ÷ 16 LoRA`, OWN_ADAPTERS.name, lora.name, "peer-adapters"),
-  ];
+    const goal = least === undefined ? undefined : { atLeast: least };
+    const what = `${format} ÷ ${peer.name}: ${name}${isOwn ? " ÷ 16 LoRA" : ""}`;
+    return [
+      { what: `${format}: ${name}, ours`, unit, samples: ours },
+      ...(isOwn ? [] : [{ what: `${peer.name}: ${name}, llama.cpp`, unit, samples: theirs }]),
+      goal && row !== null ? ratio(what, ours, theirs, goal, row) : ratio(what, ours, theirs),
+    ];
+  });
 }
 
 /** The shipped base, whose weights have learned something: random ones have nothing to lose. */

@@ -9,7 +9,7 @@ import { openBase } from "../../src/base/base.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
 import { openAdapterStore } from "../../src/store/adapter-store.ts";
 import { type PlannedRequest, planRequests } from "../client/draw.ts";
-import { runClosedLoop } from "../client/load.ts";
+import { type LoadRun, runClosedLoop } from "../client/load.ts";
 import { readServerLoad } from "../client/server-metrics.ts";
 import { requireAnswers, summarize } from "../client/summary.ts";
 import { type BenchOptions, fewRounds } from "../options.ts";
@@ -32,6 +32,7 @@ const WRITTEN_AT_ONCE = 512;
 
 export const residencyScenario: Scenario = {
   name: "residency",
+  isStandard: true,
   summary: "100,000 adapters in the store, 1,000 ready, drawn at random ÷ one: first tokens, start, memory, lists.",
   run: async (context) => {
     const { folder, options, note } = context;
@@ -124,9 +125,8 @@ async function measureFirstTokens(
     ["one", []],
     ["many", []],
   ]);
-  const variant = (name: "one" | "many", { url }: Server) => ({
-    name,
-    measure: async () => {
+  const variant = (name: "one" | "many", { url }: Server) => {
+    const run = async (count: number): Promise<LoadRun> => {
       const requests: readonly PlannedRequest[] = planRequests(
         {
           promptTokens: { kind: "fixed", tokens: PROMPT_TOKENS },
@@ -135,16 +135,19 @@ async function measureFirstTokens(
           vocabSize: options.shape.vocab,
           seed: seed++,
         },
-        options.isSmoke ? 16 : REQUESTS_A_ROUND,
+        count,
       );
-      const run = requireAnswers(await runClosedLoop({ url, model: BASE_NAME }, requests, NUM_CLIENTS));
-      const { p50, p99 } = summarize(run).firstTokenMs;
+      return requireAnswers(await runClosedLoop({ url, model: BASE_NAME }, requests, NUM_CLIENTS));
+    };
+    const measure = async (): Promise<number> => {
+      const { p50, p99 } = summarize(await run(options.isSmoke ? 16 : REQUESTS_A_ROUND)).firstTokenMs;
       p50s.get(name)?.push(p50);
       return p99;
-    },
-  });
+    };
+    return { name, measure, warmUp: () => run(2 * NUM_CLIENTS) };
+  };
   const of = await measureInTurns([variant("one", one), variant("many", many)], fewRounds(options, 5));
-  const medians = (name: string): readonly number[] => (p50s.get(name) ?? []).slice(1); // the first round does not count
+  const medians = (name: string): readonly number[] => p50s.get(name) ?? [];
   return [
     ratio(`first token p99, ${numAdapters} at random ÷ one`, of("many"), of("one"), { atMost: 1.1 }, "residency"),
     ratio("first token p50, the same", medians("many"), medians("one")),
