@@ -7,6 +7,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { AppError } from "../errors.ts";
 import { DTYPES, type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, hostTensor, tensorFromBytes } from "../tensor/host-tensor.ts";
+import { repeatedKey } from "./repeated-key.ts";
 
 /** The format's names of the element types we know. */
 export const SAFETENSORS_DTYPES: Readonly<Record<string, DType>> = {
@@ -129,12 +130,16 @@ export function parseSafetensors(bytes: Uint8Array, path: string): ReadonlyMap<s
 
 function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
+  let text: string;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    value = JSON.parse(text);
   } catch (cause) {
     return refuse(path, "its header is not valid JSON", cause);
   }
-  return isObject(value) ? value : refuse(path, "its header is not a JSON object");
+  if (!isObject(value)) return refuse(path, "its header is not a JSON object");
+  const repeated = repeatedKey(text);
+  return repeated === undefined ? value : refuse(path, `its header names ${quote(repeated)} twice`);
 }
 
 function parseEntry(path: string, name: string, value: unknown, dataStart: number, dataBytes: number): TensorEntry {

@@ -15,6 +15,8 @@ export function readRope(raw: RawConfig, defaultTheta: number, headSize: number)
 export function readPartialRope(raw: RawConfig, defaultTheta: number, headSize: number): RopeConfig {
   // Where both spellings are there, transformers takes the older one and forgets the newer.
   const settings = given(readObject(raw, "rope_scaling")) ?? given(readObject(raw, "rope_parameters")) ?? {};
+  const byType = ["full_attention", "sliding_attention"].find((type) => type in settings);
+  if (byType !== undefined) throw unsupported("rope_parameters", settings, "one entry for all layers in this family");
   const from = (key: string): RawConfig => (settings[key] === undefined ? raw : settings);
   const theta = readNumber(from("rope_theta"), "rope_theta", defaultTheta);
   const rotaryDim = Math.trunc(headSize * readNumber(from("partial_rotary_factor"), "partial_rotary_factor", 1));

@@ -266,6 +266,18 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     /use_bidirectional_attention/,
   ],
   [
+    "attention of Gemma 2 that looks ahead",
+    { model_type: "gemma2", use_bidirectional_attention: true },
+    "checkpoint_unsupported",
+    /use_bidirectional_attention/,
+  ],
+  [
+    "positions by layer type in a family that has one kind",
+    { rope_parameters: { full_attention: { rope_type: "default", rope_theta: 5 } } },
+    "checkpoint_unsupported",
+    /rope_parameters.*one entry for all layers/,
+  ],
+  [
     "scores of GPT-2 that are scaled by layer",
     { model_type: "gpt2", scale_attn_by_inverse_layer_idx: true },
     "checkpoint_unsupported",

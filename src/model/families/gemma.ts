@@ -29,6 +29,8 @@ const SHARED_DEFAULTS = {
 
 /** What both share. */
 function readGemma(raw: RawConfig, defaults: RawConfig): ModelConfig {
+  if (readFlag(raw, "use_bidirectional_attention", false))
+    throw unsupported("use_bidirectional_attention", true, "false");
   const config = readLlama({
     ...withDefaults(raw, { ...SHARED_DEFAULTS, ...defaults }),
     hidden_act: "silu",
@@ -64,8 +66,6 @@ export function readGemma2(raw: RawConfig): ModelConfig {
 
 /** NOTE: Gemma 3 never caps scores, whatever `attn_logit_softcapping` says; scaled positions concern its full layers alone. */
 export function readGemma3(raw: RawConfig): ModelConfig {
-  if (readFlag(raw, "use_bidirectional_attention", false))
-    throw unsupported("use_bidirectional_attention", true, "false");
   const byType = readObject(raw, "rope_parameters");
   const isNested = byType !== null && ("full_attention" in byType || "sliding_attention" in byType);
   if (byType !== null && !isNested && Object.keys(byType).length > 0)
