@@ -143,6 +143,13 @@ export const METRICS = [
     initial: each("tier", ["store", "cache"]),
   },
   {
+    name: "mosara_device_bytes",
+    type: "gauge",
+    help: "Bytes of the device's memory that the engine holds; 0 on cpu.",
+    labels: ["kind"],
+    initial: each("kind", ["weights", "bases", "kv", "adapters"]),
+  },
+  {
     name: "mosara_adapter_loads_total",
     type: "counter",
     help: "Adapters taken in, by where they came from and how it ended.",
@@ -242,6 +249,7 @@ export interface StepReport {
   readonly adapterCacheMisses: number;
   readonly prefixQueries: number;
   readonly prefixHits: number;
+  readonly deviceBytes: Readonly<Record<"weights" | "bases" | "kv" | "adapters", number>> | null;
 }
 
 /** One sequence that has ended. Times in seconds; null where it never came so far. */
@@ -339,6 +347,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       gauge("vllm:num_requests_waiting").set(model, report.numWaiting);
       gauge("vllm:kv_cache_usage_perc").set(model, report.kvUsage);
       gauge("mosara_adapter_bytes").set({ tier: "cache" }, report.adapterCacheBytes);
+      for (const [kind, count] of Object.entries(report.deviceBytes ?? {}))
+        gauge("mosara_device_bytes").set({ kind }, count);
       counter("mosara_adapter_cache_hits_total").inc(report.adapterCacheHits);
       counter("mosara_adapter_cache_misses_total").inc(report.adapterCacheMisses);
       counter("vllm:prefix_cache_queries_total").inc(model, report.prefixQueries);

@@ -34,6 +34,7 @@ const step: StepReport = {
   adapterCacheMisses: 1,
   prefixQueries: 64,
   prefixHits: 32,
+  deviceBytes: { weights: 1000, bases: 100, kv: 10, adapters: 1 },
 };
 const ended: RequestReport = {
   adapter: null,

@@ -7,12 +7,11 @@ import { HAS_MO_SARA, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
 import { LowRankFeeds } from "./low-rank-feeds.ts";
-
-type Feeds = Record<string, RuntimeTensor>;
+import type { Feeds, StepFeeds } from "./step-feeds.ts";
 
 const flag = (value: boolean): RuntimeTensor => runtimeTensor("bool", Uint8Array.of(value ? 1 : 0), []);
 
-export class AdapterFeeds {
+export class AdapterFeeds implements StepFeeds {
   readonly #layout: AdapterLayout;
   /** For each group: the port names, and the batch's λ and v. */
   readonly #groups: readonly { gainsPort: string; scalePort: string; k: number; dOut: number }[];

@@ -1,5 +1,5 @@
 /** The statistics of several engines as those of one: increments are the reporting engine's, states are summed. Pure. */
-import type { StepStats } from "./protocol.ts";
+import type { DeviceBytes, StepStats } from "./protocol.ts";
 
 /**
  * One engine's report with the states of all engines in it.
@@ -17,7 +17,16 @@ export function combineStats(report: StepStats, states: readonly StepStats[]): S
     // Every engine has a cache of its own; the fullest one is what an operator has to know.
     kvUsage: Math.max(0, ...states.map((stats) => stats.kvUsage)),
     adapterCacheBytes: sum((stats) => stats.adapterCacheBytes),
+    deviceBytes: summedBytes(states),
   };
+}
+
+/** null where no engine runs on a device of its own. */
+function summedBytes(states: readonly StepStats[]): DeviceBytes | null {
+  const known = states.flatMap(({ deviceBytes }) => deviceBytes ?? []);
+  if (known.length === 0) return null;
+  const sum = (kind: keyof DeviceBytes): number => known.reduce((total, bytes) => total + bytes[kind], 0);
+  return { weights: sum("weights"), bases: sum("bases"), kv: sum("kv"), adapters: sum("adapters") };
 }
 
 /** A report of nothing. */
@@ -37,4 +46,5 @@ export const NO_STATS: StepStats = {
   adapterCacheMisses: 0,
   prefixQueries: 0,
   prefixHits: 0,
+  deviceBytes: null,
 };

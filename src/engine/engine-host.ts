@@ -4,11 +4,12 @@
  */
 import { AppError, toWire } from "../errors.ts";
 import { EngineLoop } from "./engine-loop.ts";
-import type { EngineCommand, EngineEvent, EngineOptions } from "./protocol.ts";
+import type { DeviceFacts, EngineCommand, EngineEvent, EngineOptions } from "./protocol.ts";
 import type { ModelRunner } from "./runner.ts";
 
-/** A runner, and what its self-test on the real graph found. */
-export type OpenRunner = (options: EngineOptions) => Promise<ModelRunner & { readonly isBatchInvariant: boolean }>;
+/** A runner, what its self-test on the real graph found, and where it runs. */
+export type OpenedRunner = ModelRunner & { readonly isBatchInvariant: boolean; readonly device: DeviceFacts };
+export type OpenRunner = (options: EngineOptions) => Promise<OpenedRunner>;
 
 /** Most that a dying process waits for its last message to be taken. */
 const LAST_MESSAGE_MS = 1000;
@@ -43,10 +44,10 @@ async function serve(
   const runner = await openRunner(options);
   const loop = new EngineLoop(runner, options, sendEvent);
   onLoop(loop);
-  const { maxModelLen, vocabSize, isBatchInvariant } = runner;
+  const { maxModelLen, vocabSize, isBatchInvariant, device } = runner;
   sendEvent({
     type: "engine-ready",
-    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant },
+    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant, device },
   });
   await loop.run();
   await runner.close();

@@ -183,6 +183,18 @@ export class EngineLoop {
       );
   }
 
+  /**
+   * What ends with a step that failed: its own sequences, or the newest of all where memory ran out, so that the others go on.
+   * @throws the error itself where nothing can run here any more: the process ends, and another takes its place
+   */
+  #endedBy(error: unknown, ofStep: readonly Sequence[]): readonly Sequence[] {
+    const code = error instanceof AppError ? error.code : null;
+    if (code === "engine_unavailable") throw error;
+    if (code !== "insufficient_memory") return ofStep;
+    const running = [...this.#scheduler.sequences()].filter((sequence) => this.#scheduler.isRunning(sequence));
+    return running.sort((a, b) => b.id - a.id).slice(0, 1);
+  }
+
   /** Runs one step. What goes wrong in it ends its own sequences. */
   async #step(plan: Plan): Promise<StepFacts> {
     const startedAt = performance.now();
@@ -191,7 +203,7 @@ export class EngineLoop {
       if (plan.phase === "prefill") await this.#prefill(plan);
       else await this.#decode(plan);
     } catch (error) {
-      for (const sequence of sequences) this.#fail(sequence, error);
+      for (const sequence of this.#endedBy(error, sequences)) this.#fail(sequence, error);
     }
     return {
       phase: plan.phase,
@@ -314,7 +326,15 @@ export class EngineLoop {
     const report = this.#report;
     this.#report = new StepReport();
     this.#isDirty = false;
-    this.#send(report.toEvent(facts, this.#scheduler, this.#runner.kv, this.#runner.adapters));
+    this.#send(
+      report.toEvent(
+        facts,
+        this.#scheduler,
+        this.#runner.kv,
+        this.#runner.adapters,
+        this.#runner.deviceBytes?.() ?? null,
+      ),
+    );
   }
 }
 

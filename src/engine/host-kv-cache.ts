@@ -1,9 +1,10 @@
 /**
- * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D] float32. A row's region is contiguous,
+ * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous,
  * so rows first…first+count−1 are a cache of their own. Grows in buckets, layer by layer.
  */
 import { type CachePorts, cacheHeadSize, cachePorts } from "../model/ports.ts";
 import { runtimeTensor } from "../runtime/ort.ts";
+import { bytesPerElement } from "../tensor/dtype.ts";
 import {
   type CacheShape,
   type KvCache,
@@ -14,18 +15,20 @@ import {
   rowBucket,
 } from "./kv-cache.ts";
 
+type Values = Float32Array | Uint16Array;
+
 interface Layer {
   readonly ports: CachePorts;
-  key: Float32Array;
-  value: Float32Array;
+  key: Values;
+  value: Values;
 }
 
-/** Positions of a row: for every buffer and head, float32 [numPositions, D]. */
+/** Positions of a row: for every buffer and head [numPositions, D]. */
 class HostChunk implements KvChunk {
   readonly numPositions: number;
-  parts: readonly Float32Array[];
+  parts: readonly Values[];
 
-  constructor(numPositions: number, parts: readonly Float32Array[]) {
+  constructor(numPositions: number, parts: readonly Values[]) {
     this.numPositions = numPositions;
     this.parts = parts;
   }
@@ -41,15 +44,18 @@ class HostChunk implements KvChunk {
 
 export class HostKvCache implements KvCache {
   readonly shape: CacheShape;
-  readonly bytesPerElement = Float32Array.BYTES_PER_ELEMENT;
+  readonly bytesPerElement: number;
+  readonly #dtype: "float32" | "float16";
   readonly #layers: readonly Layer[];
   #numRows = 0;
   #numPositions = 0;
   #views = new Map<string, KvView>();
 
-  constructor(shape: CacheShape) {
+  constructor(shape: CacheShape, dtype: "float32" | "float16" = "float32") {
     this.shape = shape;
-    const empty = new Float32Array(0);
+    this.#dtype = dtype;
+    this.bytesPerElement = bytesPerElement(dtype);
+    const empty = this.#zeros(0);
     this.#layers = Array.from({ length: shape.numLayers }, (_, layer) => ({
       ports: cachePorts(layer, shape),
       key: empty,
@@ -57,8 +63,12 @@ export class HostKvCache implements KvCache {
     }));
   }
 
+  #zeros(length: number): Values {
+    return this.#dtype === "float16" ? new Uint16Array(length) : new Float32Array(length);
+  }
+
   get bytes(): number {
-    return this.#numRows * this.#numPositions * bytesPerPosition(this.shape);
+    return this.#numRows * this.#numPositions * bytesPerPosition(this.shape, this.bytesPerElement);
   }
 
   rowsFor(count: number): number {
@@ -80,14 +90,14 @@ export class HostKvCache implements KvCache {
 
   clear(): void {
     this.#views.clear();
-    for (const layer of this.#layers) layer.key = layer.value = new Float32Array(0);
+    for (const layer of this.#layers) layer.key = layer.value = this.#zeros(0);
     this.#numRows = 0;
     this.#numPositions = 0;
   }
 
-  #resized(old: Float32Array, rows: number, positions: number): Float32Array {
+  #resized(old: Values, rows: number, positions: number): Values {
     const { numKvHeads } = this.shape;
-    const resized = new Float32Array(rows * numKvHeads * positions * this.#headSize);
+    const resized = this.#zeros(rows * numKvHeads * positions * this.#headSize);
     const oldStride = this.#numPositions * this.#headSize;
     const stride = positions * this.#headSize;
     const kept = Math.min(oldStride, stride);
@@ -105,7 +115,7 @@ export class HostKvCache implements KvCache {
 
   swapRows(a: number, b: number, length: number): void {
     if (a === b) return;
-    const scratch = new Float32Array(length * this.#headSize);
+    const scratch = this.#zeros(length * this.#headSize);
     this.#eachBuffer((buffer) =>
       this.#eachHead(a, b, (atA, atB) => {
         scratch.set(buffer.subarray(atA, atA + scratch.length));
@@ -119,7 +129,7 @@ export class HostKvCache implements KvCache {
   keepRows(): void {}
 
   copyOut(row: number, from: number, count: number): HostChunk {
-    const parts: Float32Array[] = [];
+    const parts: Values[] = [];
     this.#eachBuffer((buffer) =>
       this.#eachHead(row, row, (start) => {
         const at = start + from * this.#headSize;
@@ -144,7 +154,7 @@ export class HostKvCache implements KvCache {
     return cacheHeadSize(this.shape);
   }
 
-  #eachBuffer(visit: (buffer: Float32Array) => void): void {
+  #eachBuffer(visit: (buffer: Values) => void): void {
     for (const { key, value } of this.#layers) {
       visit(key);
       visit(value);
@@ -169,7 +179,7 @@ export class HostKvCache implements KvCache {
     for (const { ports, ...buffers } of this.#layers)
       for (const part of ["key", "value"] as const) {
         const tensor = runtimeTensor(
-          "float32",
+          this.#dtype,
           buffers[part].subarray(first * rowSize, (first + count) * rowSize),
           shape,
         );

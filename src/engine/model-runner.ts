@@ -5,26 +5,26 @@
 import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH, logitsPort } from "../model/ports.ts";
 import { type RuntimeTensor, type Session, runtimeTensor } from "../runtime/ort.ts";
 import type { ReadyAdapters } from "./adapter-cache.ts";
-import type { AdapterFeeds } from "./adapter-feeds.ts";
 import type { AdapterLoader } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import type { KvView } from "./kv-cache.ts";
-import type { LogitReader } from "./logit-reader.ts";
-import type { LogitRows } from "./logit-rows.ts";
 import type { BatchSlots } from "./kv-slots.ts";
+import type { LogitRows } from "./logit-rows.ts";
+import type { OpenDevice } from "./open-device.ts";
+import type { DeviceBytes } from "./protocol.ts";
+import type { StepFeeds } from "./step-feeds.ts";
 import type { DecodeRow, ModelRunner, PrefillStep, ReadyAdapter } from "./runner.ts";
 
 export interface RunnerParts {
-  readonly session: Session;
+  /** Closed with the runner. */
+  readonly device: Omit<OpenDevice, "cache" | "keepFeeds" | "facts">;
   readonly kv: BatchSlots;
   /** null: a merged engine. */
   readonly adapters: ReadyAdapters | null;
   /** Makes `adapters` ready; closed with the runner. */
   readonly loader?: AdapterLoader | null;
-  /** Reads what a step leaves; closed with the runner. */
-  readonly reader: LogitReader;
   /** null: the graph has no adapter inputs. */
-  readonly feeds: AdapterFeeds | null;
+  readonly feeds: StepFeeds | null;
   readonly vocabSize: number;
   readonly maxModelLen: number;
 }
@@ -40,23 +40,21 @@ export class SessionRunner implements ModelRunner {
   readonly kv: BatchSlots;
   readonly adapters: ReadyAdapters | null;
   readonly #session: Session;
-  readonly #feeds: AdapterFeeds | null;
+  readonly #device: RunnerParts["device"];
+  readonly #feeds: StepFeeds | null;
   readonly #loader: AdapterLoader | null;
-  readonly #reader: LogitReader;
   readonly #takesPositions: boolean;
-  /** Fetched logits land here; grows to the largest step seen. */
-  #logits = new Float32Array(0);
 
   constructor(parts: RunnerParts) {
-    this.#session = parts.session;
+    this.#session = parts.device.session;
+    this.#device = parts.device;
     this.kv = parts.kv;
     this.adapters = parts.adapters;
     this.#feeds = parts.feeds;
     this.#loader = parts.loader ?? null;
-    this.#reader = parts.reader;
     this.vocabSize = parts.vocabSize;
     this.maxModelLen = parts.maxModelLen;
-    this.#takesPositions = parts.session.inputNames.includes(POSITION_IDS.name);
+    this.#takesPositions = this.#session.inputNames.includes(POSITION_IDS.name);
   }
 
   async prefill(step: PrefillStep): Promise<LogitRows> {
@@ -76,7 +74,7 @@ export class SessionRunner implements ModelRunner {
         [TOTAL_LENGTH.name]: int32([length], []),
         [LOGIT_ROWS.name]: int64(wanted, [wanted.length]),
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
-        ...this.#feeds?.single(asRow(step.adapter)),
+        ...(await this.#feeds?.single(asRow(step.adapter))),
       },
       await this.kv.cache.view(row, 1, length),
       wanted.length,
@@ -104,7 +102,7 @@ export class SessionRunner implements ModelRunner {
           [numRows],
         ),
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
-        ...this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null))),
+        ...(await this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null)))),
       },
       await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1),
       numRows,
@@ -119,19 +117,20 @@ export class SessionRunner implements ModelRunner {
     numLogitRows: number,
     numWanted: number,
   ): Promise<LogitRows> {
-    const size = numLogitRows * this.vocabSize;
-    if (this.#logits.length < size) this.#logits = new Float32Array(size);
-    const logits = runtimeTensor("float32", this.#logits.subarray(0, size), [numLogitRows, this.vocabSize]);
+    const logits = await this.#device.logits(numLogitRows);
     await this.#session.run(
       { ...feeds, ...cache.feeds },
       { ...cache.fetches, [logitsPort(this.vocabSize).name]: logits },
     );
-    return this.#reader.rowsOf(logits, numWanted);
+    return this.#device.reader.rowsOf(logits, numWanted);
+  }
+
+  deviceBytes(): DeviceBytes | null {
+    return this.#device.bytes();
   }
 
   async close(): Promise<void> {
-    await this.#session[Symbol.asyncDispose]();
-    await this.#reader[Symbol.asyncDispose]();
+    await this.#device[Symbol.asyncDispose]();
     await this.#loader?.close();
   }
 }

@@ -1,47 +1,37 @@
 /** Opens the model of an engine process: base directory → session, KV rows, adapters. */
-import { join } from "node:path";
-import { SERVE_GRAPH_FILE, openBase } from "../base/base.ts";
+import { openBase } from "../base/base.ts";
 import type { Manifest } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
 import type { AdapterLayout } from "../model/adapter-layout.ts";
-import { openSession } from "../runtime/ort.ts";
 import { ReadyAdapters } from "./adapter-cache.ts";
 import { AdapterFeeds } from "./adapter-feeds.ts";
 import { AdapterLoader } from "./adapter-loader.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
-import { HostKvCache } from "./host-kv-cache.ts";
+import type { OpenedRunner } from "./engine-host.ts";
 import { BatchSlots } from "./kv-slots.ts";
-import { openHostReader } from "./logit-reader.ts";
 import { SessionRunner } from "./model-runner.ts";
+import { openDevice } from "./open-device.ts";
 import type { EngineOptions } from "./protocol.ts";
-import type { ModelRunner } from "./runner.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
-/** @throws {AppError} base_invalid, insufficient_memory, usage (a device this version cannot use) */
-export async function openRunner(
-  options: EngineOptions,
-): Promise<ModelRunner & { readonly isBatchInvariant: boolean }> {
-  if (options.device !== "cpu")
-    throw new AppError("usage", `--device ${options.device} is not supported yet; this version runs on cpu.`);
+/** @throws {AppError} base_invalid, insufficient_memory, usage, device_unavailable */
+export async function openRunner(options: EngineOptions): Promise<OpenedRunner> {
   await using base = await openBase(options.baseDir);
   const { config } = base.manifest;
+  const device = await openDevice(options, base.manifest);
   const rowMultiple = options.requiresBatchInvariance ? rowMultipleOf(base.manifest) : 1;
-  const kv = new BatchSlots(new HostKvCache(config), { maxBytes: options.kvCacheBytes, rowMultiple });
+  const kv = new BatchSlots(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
   const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
-  const session = await openSession(join(options.baseDir, SERVE_GRAPH_FILE), {
-    device: options.device,
-    numThreads: options.numThreads,
-  });
   const { layout, signature } = base;
   const { takesAdapters, storeDir, maxLiveRank, adapterCacheBytes } = options;
   const loader = takesAdapters ? new AdapterLoader({ storeDir, layout, signature, maxLiveRank }) : null;
   const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes);
-  const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
+  const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const { vocabSize } = config;
-  const reader = await openHostReader(vocabSize, options.numThreads);
-  const runner = new SessionRunner({ session, kv, adapters, loader, feeds, reader, vocabSize, maxModelLen });
+  const runner = new SessionRunner({ device, kv, adapters, loader, feeds, vocabSize, maxModelLen });
   const probe = feeds === null ? null : probeRow(layout);
-  return Object.assign(runner, { isBatchInvariant: await isBatchInvariant(runner, options.maxNumSeqs, probe) });
+  const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
+  return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts });
 }
 
 /** An adapter that changes something on every target, for the self-test. */

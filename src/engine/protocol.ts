@@ -100,6 +100,27 @@ export interface StepStats {
   readonly adapterCacheMisses: number;
   readonly prefixQueries: number;
   readonly prefixHits: number;
+  /** Of the device that is not the host; null on cpu. */
+  readonly deviceBytes: DeviceBytes | null;
+}
+
+/** Where an engine runs, and how it computes there. */
+export interface DeviceFacts {
+  readonly name: "cpu" | "webgpu" | "cuda";
+  /** Whether attention goes the kernel's fast way, or step by step because that is wrong on this device. */
+  readonly attention: "fused" | "stepwise";
+  /** Of attention, its cache and products of weights that are not quantised. */
+  readonly precision: "float32" | "float16";
+  /** false: keys and values cross the bus in every step. */
+  readonly isCacheResident: boolean;
+}
+
+/** Bytes of a device's memory, by what they are for. */
+export interface DeviceBytes {
+  readonly weights: number;
+  readonly bases: number;
+  readonly kv: number;
+  readonly adapters: number;
 }
 
 /** How an engine process is set up; its first message. */
@@ -130,6 +151,7 @@ export interface EngineLimits {
   readonly maxNumSeqs: number;
   /** Result of the self-test on the real graph. */
   readonly isBatchInvariant: boolean;
+  readonly device: DeviceFacts;
 }
 
 /** Server → engine. */

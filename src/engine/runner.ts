@@ -3,7 +3,7 @@
  * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `adapter-cache.ts` implement them.
  */
 import type { LogitRows } from "./logit-rows.ts";
-import type { AdapterRef } from "./protocol.ts";
+import type { AdapterRef, DeviceBytes } from "./protocol.ts";
 
 /** An adapter prepared for the rows of a batch; opaque to the loop. */
 export interface ReadyAdapter {
@@ -74,5 +74,7 @@ export interface ModelRunner {
   prefill(step: PrefillStep): Promise<LogitRows>;
   /** @param rows every decoding row, in row order. @returns their logits in this order, valid until the next call. */
   decode(rows: readonly DecodeRow[]): Promise<LogitRows>;
+  /** What is taken of a device's memory; null, or not said, where that is the host's. */
+  deviceBytes?(): DeviceBytes | null;
   close(): Promise<void>;
 }

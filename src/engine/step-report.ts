@@ -1,6 +1,6 @@
 /** Collects what one step did, to be sent as one message. Knows nothing of how steps are run. */
 import { toWire } from "../errors.ts";
-import type { EngineEvent, PromptScored, SequenceFinished, StepStats, TokenSampled } from "./protocol.ts";
+import type { DeviceBytes, EngineEvent, PromptScored, SequenceFinished, StepStats, TokenSampled } from "./protocol.ts";
 import type { AdapterCache, KvSlots } from "./runner.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -24,7 +24,13 @@ export class StepReport {
     this.#failed.push({ id, error: toWire(error) });
   }
 
-  toEvent(facts: StepFacts, scheduler: Scheduler, kv: KvSlots, adapters: AdapterCache | null): StepFinished {
+  toEvent(
+    facts: StepFacts,
+    scheduler: Scheduler,
+    kv: KvSlots,
+    adapters: AdapterCache | null,
+    deviceBytes: DeviceBytes | null = null,
+  ): StepFinished {
     const { sampled, scored, finished } = this;
     const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
     const stats: StepStats = {
@@ -38,6 +44,7 @@ export class StepReport {
       adapterCacheMisses: cache.misses,
       prefixQueries: 0,
       prefixHits: 0,
+      deviceBytes,
     };
     return { type: "step-finished", sampled, scored, finished, failed: this.#failed, stats };
   }

@@ -54,6 +54,16 @@ const viewOf = ({ tensor, numRows, numColumns }: DeviceMatrix): RuntimeTensor =>
 export class DeviceMemory implements AsyncDisposable {
   readonly #sessions = new Map<string, Promise<Session>>();
 
+  /** Whether the device computes with float16. @throws {AppError} device_unavailable */
+  async supportsHalf(): Promise<boolean> {
+    const zeros = await this.zeros("float16", [2, 2]).catch((error: unknown) => {
+      if (/requires f16/.test((error as Error).message)) return null; // ONNX Runtime's words, 1.30
+      throw error;
+    });
+    zeros?.free();
+    return zeros !== null;
+  }
+
   /** Zeros, float32 or float16. */
   async zeros(dtype: "float32" | "float16", shape: readonly number[]): Promise<DeviceTensor> {
     const rank = shape.length;

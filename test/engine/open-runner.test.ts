@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { openRunner } from "../../src/engine/open-runner.ts";
 import type { EngineOptions } from "../../src/engine/protocol.ts";
 import { bytesPerPosition } from "../../src/engine/kv-cache.ts";
@@ -69,7 +69,13 @@ describe("the longest sequence", () => {
   });
 });
 
-it("refuses a device that it cannot use instead of taking another", async () => {
-  for (const device of ["webgpu", "cuda"] as const)
-    await expect(lengthOf({ device })).rejects.toMatchObject({ code: "usage", message: expect.stringMatching(device) });
+it.each([
+  ["webgpu", /Vulkan loader .*VK_DRIVER_FILES/],
+  ["cuda", /ONNXRUNTIME_NODE_INSTALL=cuda12/],
+] as const)("refuses %s where it is not there, says what to install, and takes no other", async (device, message) => {
+  vi.stubEnv("VK_DRIVER_FILES", "/nonexistent.json");
+  vi.stubEnv("VK_ICD_FILENAMES", "/nonexistent.json");
+  const refused = { code: "device_unavailable", message: expect.stringMatching(message) };
+  await expect(lengthOf({ device })).rejects.toMatchObject(refused);
+  vi.unstubAllEnvs();
 });

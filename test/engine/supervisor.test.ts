@@ -106,7 +106,13 @@ describe("an engine process", () => {
   it("answers many sequences with what the model gives", async () => {
     const engine = await startReady();
     expect(engine.readiness()).toEqual({ isReady: true });
-    expect(engine.limits()).toEqual({ maxModelLen: 1024, vocabSize: 40, maxNumSeqs: 4, isBatchInvariant: true });
+    expect(engine.limits()).toEqual({
+      maxModelLen: 1024,
+      vocabSize: 40,
+      maxNumSeqs: 4,
+      isBatchInvariant: true,
+      device: expect.objectContaining({ name: "cpu" }),
+    });
     const generations = [null, "g1", "g2"];
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, i) => {

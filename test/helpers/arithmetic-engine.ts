@@ -67,7 +67,13 @@ function logprobOf(id: number, numTop: number): TokenLogprob {
 
 export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): ArithmeticEngine {
   const { maxModelLen = 512, stepMs = 0, maxWaiting = Infinity } = options;
-  const limits: EngineLimits = { maxModelLen, vocabSize: VOCAB_SIZE, maxNumSeqs: 16, isBatchInvariant: true };
+  const limits: EngineLimits = {
+    maxModelLen,
+    vocabSize: VOCAB_SIZE,
+    maxNumSeqs: 16,
+    isBatchInvariant: true,
+    device: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
+  };
   const running = new Set<BufferedSequenceStream>();
   const merged = new Set<string>();
   const requests: SequenceRequest[] = [];

@@ -1,21 +1,18 @@
 /** An engine's model runner on a base, without a process, for tests of the graph and the laws. */
 import { openBase } from "../../src/base/base.ts";
-import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
 import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-row.ts";
 import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
-import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
-import { openHostReader } from "../../src/engine/logit-reader.ts";
 import { SessionRunner } from "../../src/engine/model-runner.ts";
 import { rowMultipleOf } from "../../src/engine/open-runner.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
 import type { AdapterLayout } from "../../src/model/adapter-layout.ts";
-import { openSession } from "../../src/runtime/ort.ts";
-import { join } from "node:path";
+import { type OpenDevice, openDevice } from "../../src/engine/open-device.ts";
 
 export interface TestRunner extends AsyncDisposable {
   readonly runner: SessionRunner;
+  readonly device: OpenDevice;
   readonly manifest: Manifest;
   readonly layout: AdapterLayout;
   /** The adapter as a row of this base. */
@@ -33,23 +30,22 @@ let nextId = 1;
 /** An id no other sequence of this process has. */
 export const freshId = (): number => nextId++;
 
-export async function openTestRunner(baseDir: string): Promise<TestRunner> {
+export async function openTestRunner(baseDir: string, device: "cpu" | "webgpu" = "cpu"): Promise<TestRunner> {
   const base = await openBase(baseDir);
   const { manifest, layout } = base;
   await base[Symbol.asyncDispose]();
   const { config } = manifest;
-  const session = await openSession(join(baseDir, SERVE_GRAPH_FILE), { device: "cpu", numThreads: 2 });
-  const kv = new BatchSlots(new HostKvCache(config), {
+  const opened = await openDevice({ baseDir, device, numThreads: 2, kvCacheBytes: 2 ** 30 }, manifest);
+  const kv = new BatchSlots(opened.cache, {
     maxBytes: 2 ** 30,
     rowMultiple: rowMultipleOf(manifest),
   });
-  const feeds = layout.groups.length > 0 ? new AdapterFeeds(layout) : null;
+  const feeds = layout.groups.length > 0 ? opened.keepFeeds(new AdapterFeeds(layout)) : null;
   const runner = new SessionRunner({
-    session,
+    device: opened,
     kv,
     adapters: null,
     feeds,
-    reader: await openHostReader(config.vocabSize, 2),
     vocabSize: config.vocabSize,
     maxModelLen: config.maxPositions,
   });
@@ -95,6 +91,7 @@ export async function openTestRunner(baseDir: string): Promise<TestRunner> {
   };
   return {
     runner,
+    device: opened,
     manifest,
     layout,
     ready: (adapter, generation = "test") => layOutAdapter(generation, adapter, layout),

@@ -1,4 +1,4 @@
-import type { AdapterRef } from "../../src/engine/protocol.ts";
+import type { AdapterRef, DeviceFacts } from "../../src/engine/protocol.ts";
 import type { LogitRows } from "../../src/engine/logit-rows.ts";
 import type { DecodeRow, KvSlots, ModelRunner, PrefillStep, ReadyAdapter } from "../../src/engine/runner.ts";
 
@@ -29,6 +29,7 @@ export declare class ToyRunner implements ModelRunner {
   readonly maxModelLen: number;
   readonly vocabSize: number;
   readonly isBatchInvariant: boolean;
+  readonly device: DeviceFacts;
   readonly kv: KvSlots & { readonly rows: readonly { readonly id: number }[] };
   readonly adapters:
     | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter | null })

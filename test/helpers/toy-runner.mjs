@@ -137,6 +137,7 @@ export class ToyRunner {
     this.vocabSize = TOY_VOCAB;
     this.maxModelLen = maxModelLen;
     this.isBatchInvariant = true;
+    this.device = { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true };
     this.kv = new ToyKv(numRows, maxTokens);
     const notFound = options.notFound ?? ((name) => new Error(`toy: no adapter ${name}`));
     this.adapters = generation === null ? new ToyAdapters(notFound) : null;

@@ -287,7 +287,7 @@ describe("operations", () => {
     const response = await test.app.request("/readyz");
     expect([response.status, await response.json()]).toEqual([
       503,
-      { status: "unavailable", reason: "the engine is being restarted" },
+      { status: "unavailable", device: "cpu", reason: "the engine is being restarted" },
     ]);
     expect((await test.app.request("/healthz")).status).toBe(200);
     const asked = await test.post("/v1/completions", { model: "base", prompt: "x" });
@@ -301,6 +301,9 @@ describe("operations", () => {
       version: "1.2.3",
       baseId: test.context.base.signature.baseId,
       device: "cpu",
+      attention: "fused",
+      precision: "float32",
+      cacheResident: true,
       batchInvariant: true,
       weights: "float32",
     });

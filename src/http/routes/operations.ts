@@ -8,11 +8,21 @@ const versionSchema = z
     version: z.string(),
     baseId: z.string(),
     device: z.string(),
+    attention: z.enum(["fused", "stepwise"]).nullable().openapi({
+      description: "Which of the kernel's ways is right on this device; null until the engine was ready once.",
+    }),
+    precision: z.enum(["float32", "float16"]).nullable(),
+    cacheResident: z
+      .boolean()
+      .nullable()
+      .openapi({ description: "false: keys and values cross the bus in every step." }),
     batchInvariant: z.boolean().nullable().openapi({ description: "null until the engine was ready once." }),
     weights: z.string(),
   })
   .openapi("Version");
-const statusSchema = z.object({ status: z.string(), reason: z.string().optional() }).openapi("Status");
+const statusSchema = z
+  .object({ status: z.string(), device: z.string().optional(), reason: z.string().optional() })
+  .openapi("Status");
 
 export const healthzRoute: Route = {
   method: "get",
@@ -36,9 +46,9 @@ export const readyzRoute: Route = {
     const readiness = context.inFlight.isDraining
       ? { isReady: false as const, reason: "the server is shutting down" }
       : context.readiness();
-    if (readiness.isReady) return c.json({ status: "ready" });
+    if (readiness.isReady) return c.json({ status: "ready", device: context.base.device });
     c.header("retry-after", "1");
-    return c.json({ status: "unavailable", reason: readiness.reason }, 503);
+    return c.json({ status: "unavailable", device: context.base.device, reason: readiness.reason }, 503);
   },
 };
 
@@ -62,6 +72,9 @@ export const versionRoute: Route = {
       version,
       baseId: base.signature.baseId,
       device: base.device,
+      attention: engine.limits()?.device.attention ?? null,
+      precision: engine.limits()?.device.precision ?? null,
+      cacheResident: engine.limits()?.device.isCacheResident ?? null,
       batchInvariant: engine.limits()?.isBatchInvariant ?? null,
       weights: base.weights,
     }),

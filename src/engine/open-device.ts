@@ -1,0 +1,141 @@
+/**
+ * What an engine needs of the device it runs on: the model opened there in the form that the device is right in, the KV cache in its
+ * memory, adapter inputs that stay there, and the facts that are told to the outside. The rest of the engine knows no devices.
+ */
+import { join } from "node:path";
+import { SERVE_GRAPH_FILE } from "../base/base.ts";
+import { type DeviceForm, type ModelBytes, deviceModel } from "../base/device-model.ts";
+import type { Manifest } from "../base/manifest.ts";
+import { DeviceMemory, type DeviceTensor } from "../runtime/device-memory.ts";
+import { type RuntimeTensor, type Session, openSession, runtimeTensor } from "../runtime/ort.ts";
+import { rightAttention } from "./attention-check.ts";
+import { DeviceKvCache } from "./device-kv-cache.ts";
+import { HostKvCache } from "./host-kv-cache.ts";
+import type { CacheShape, KvCache } from "./kv-cache.ts";
+import { type LogitReader, openDeviceReader, openHostReader } from "./logit-reader.ts";
+import type { DeviceBytes, DeviceFacts, EngineOptions } from "./protocol.ts";
+import { ResidentFeeds } from "./resident-feeds.ts";
+import type { StepFeeds } from "./step-feeds.ts";
+
+export interface OpenDevice extends AsyncDisposable {
+  readonly facts: DeviceFacts;
+  readonly session: Session;
+  readonly cache: KvCache;
+  /** Reads what a step leaves in `logits`. */
+  readonly reader: LogitReader;
+  /** Where a step leaves the logits of `numRows` rows: float32 [numRows, V], valid until the next call. */
+  logits(numRows: number): RuntimeTensor | Promise<RuntimeTensor>;
+  /** The adapter inputs, kept where the session reads them. */
+  keepFeeds(host: StepFeeds): StepFeeds;
+  /** What is taken of the device's memory now; null where that is the host's. */
+  bytes(): DeviceBytes | null;
+}
+
+type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCacheBytes">;
+
+/** Opens the model of a base directory on a device. @throws {AppError} device_unavailable, insufficient_memory, base_invalid */
+export async function openDevice(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  if (options.device === "webgpu") return await openWebgpu(options, manifest);
+  if (options.device === "cuda") return await openCuda(options, manifest);
+  const { baseDir, numThreads } = options;
+  const session = await openSession(join(baseDir, SERVE_GRAPH_FILE), { device: "cpu", numThreads });
+  return await withHostMemory(session, new HostKvCache(manifest.config), options, manifest, {
+    facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
+    bytes: () => null,
+  });
+}
+
+/** A session whose cache, adapter inputs and logits are in the host's memory. */
+async function withHostMemory(
+  session: Session,
+  cache: KvCache,
+  { numThreads }: Options,
+  { config: { vocabSize } }: Manifest,
+  told: Pick<OpenDevice, "facts" | "bytes">,
+): Promise<OpenDevice> {
+  const reader = await openHostReader(vocabSize, numThreads);
+  let values = new Float32Array(0); // grows to the largest step seen
+  return {
+    ...told,
+    session,
+    cache,
+    reader,
+    logits: (numRows) => {
+      const size = numRows * vocabSize;
+      if (values.length < size) values = new Float32Array(size);
+      return runtimeTensor("float32", values.subarray(0, size), [numRows, vocabSize]);
+    },
+    keepFeeds: (host) => host,
+    [Symbol.asyncDispose]: async () => {
+      await session[Symbol.asyncDispose]();
+      await reader[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  const { config } = manifest;
+  const memory = new DeviceMemory();
+  const knowsHalf = await memory.supportsHalf();
+  const isHalf = manifest.weights === "float16" && knowsHalf;
+  const halves = { hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const precision = isHalf ? "float16" : "float32";
+  const newCache = (shape: CacheShape): DeviceKvCache =>
+    new DeviceKvCache(shape, { memory, dtype: precision, maxBytes: options.kvCacheBytes });
+  const attention = await rightAttention(config, halves, { name: "webgpu", newCache });
+  const { session, bytes } = await openModel(options, { ...halves, attention });
+  const cache = newCache(config);
+  const reader = await openDeviceReader(config.vocabSize, { device: "webgpu", numThreads: 1 });
+  const kept: ResidentFeeds[] = [];
+  let values: DeviceTensor | null = null;
+  return {
+    facts: { name: "webgpu", attention, precision, isCacheResident: true },
+    session,
+    cache,
+    reader,
+    logits: async (numRows) => {
+      if (numRows === 0) return runtimeTensor("float32", new Float32Array(0), [0, config.vocabSize]);
+      if ((values?.shape[0] ?? 0) < numRows) {
+        values?.free();
+        values = null;
+        values = await memory.zeros("float32", [numRows, config.vocabSize]);
+      }
+      return values!.as([numRows, config.vocabSize]); // made above
+    },
+    keepFeeds: (host) => {
+      const feeds = new ResidentFeeds(host, memory);
+      kept.push(feeds);
+      return feeds;
+    },
+    bytes: () => ({ ...bytes, kv: cache.bytes, adapters: kept.reduce((sum, feeds) => sum + feeds.bytes, 0) }),
+    [Symbol.asyncDispose]: async () => {
+      cache.clear();
+      values?.free();
+      await session[Symbol.asyncDispose]();
+      await reader[Symbol.asyncDispose]();
+      await memory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The binding keeps nothing on a CUDA device between two runs: the cache is the host's, and crosses the bus in every step. */
+async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  const { config } = manifest;
+  // CUDA's attention knows float16 alone.
+  const halves = { hasHalfAttention: true, hasHalfProducts: manifest.weights === "float16", knowsHalf: true };
+  const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
+  const attention = await rightAttention(config, halves, { name: "cuda", newCache });
+  const { session, bytes } = await openModel(options, { ...halves, attention });
+  return await withHostMemory(session, newCache(config), options, manifest, {
+    facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
+    bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),
+  });
+}
+
+async function openModel(
+  { baseDir, device, numThreads }: Options,
+  form: DeviceForm,
+): Promise<{ session: Session; bytes: ModelBytes }> {
+  const { model, bytes } = await deviceModel(baseDir, form);
+  return { session: await openSession(model, { device, numThreads, weightsDir: baseDir }), bytes };
+}
