@@ -5,21 +5,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-/** One streamed completion. */
-export interface CompletionTimes {
-  readonly numTokens: number;
-  /** From the request to the first piece of the answer. */
-  readonly firstTokenMs: number;
-}
-
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
-  /** @param model the base's name, `bench`, or an adapter's. @throws {Error} for anything but a whole answer */
-  complete(model: string, promptIds: readonly number[], maxTokens: number): Promise<CompletionTimes>;
   putAdapter(name: string, bytes: Uint8Array): Promise<void>;
-  /** A sample of `/metrics`: the value of a series as it is written there. */
-  metric(series: string): Promise<number>;
 }
 
 const MAIN = fileURLToPath(new URL("../src/main.js", import.meta.url));
@@ -51,12 +40,10 @@ export async function startServer(
   return {
     url,
     pid: child.pid as number, // it has told its URL
-    complete: (model, promptIds, maxTokens) => complete(url, model, promptIds, maxTokens),
     putAdapter: async (name, bytes) => {
       const response = await fetch(`${url}/v1/adapters/${name}`, { method: "PUT", body: Buffer.from(bytes) });
       await textOf(response);
     },
-    metric: async (series) => valueOf(await textOf(await fetch(`${url}/metrics`)), series),
     [Symbol.asyncDispose]: () => stop(child),
   };
 }
@@ -80,44 +67,4 @@ async function textOf(response: Response): Promise<string> {
   const text = await response.text();
   if (response.ok) return text;
   throw new Error(`${response.url} answered ${response.status}: ${text}`);
-}
-
-async function complete(
-  url: string,
-  model: string,
-  promptIds: readonly number[],
-  maxTokens: number,
-): Promise<CompletionTimes> {
-  const body = {
-    model,
-    prompt: promptIds,
-    max_tokens: maxTokens,
-    temperature: 0,
-    ignore_eos: true,
-    stream: true,
-    stream_options: { include_usage: true },
-  };
-  const startedAt = performance.now();
-  const response = await fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  if (!response.ok || !response.body) throw new Error(`${model}: ${response.status} ${await response.text()}`);
-  let firstTokenMs = NaN;
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const bytes of response.body) {
-    if (Number.isNaN(firstTokenMs)) firstTokenMs = performance.now() - startedAt;
-    rest += decoder.decode(bytes as Uint8Array, { stream: true });
-  }
-  const usage = /"completion_tokens":\s*(\d+)/.exec(rest)?.[1];
-  if (usage === undefined || !rest.includes("data: [DONE]")) throw new Error(`${model}: the stream broke off: ${rest}`);
-  return { numTokens: Number(usage), firstTokenMs };
-}
-
-function valueOf(metrics: string, series: string): number {
-  const line = metrics.split("\n").find((text) => text.startsWith(`${series} `));
-  if (line === undefined) throw new Error(`/metrics has no ${series}`);
-  return Number(line.slice(series.length + 1));
 }

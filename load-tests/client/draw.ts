@@ -62,7 +62,7 @@ export function planRequests(workload: Workload, count: number): readonly Planne
 }
 
 /** At least one token. */
-export function drawLength(draw: LengthDraw, random: RandomState): number {
+function drawLength(draw: LengthDraw, random: RandomState): number {
   switch (draw.kind) {
     case "fixed":
       return draw.tokens;

@@ -1,7 +1,7 @@
 /** What a server tells of itself at `/metrics` (Prometheus text): mosara's and vLLM's names. */
 
 /** @returns samples by series as written there (`name{labels}`); null where the server has no `/metrics` */
-export async function readMetrics(url: string): Promise<ReadonlyMap<string, number> | null> {
+async function readMetrics(url: string): Promise<ReadonlyMap<string, number> | null> {
   const response = await fetch(new URL("/metrics", url)).catch(() => null);
   if (!response?.ok) return null;
   const text = await response.text();

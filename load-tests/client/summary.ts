@@ -48,11 +48,11 @@ export function summarize({ seconds, outcomes }: LoadRun): LoadSummary {
 }
 
 /** Milliseconds between the pieces of an answer. */
-export function gapsOf({ pieceMs }: RequestOutcome): readonly number[] {
+function gapsOf({ pieceMs }: RequestOutcome): readonly number[] {
   return pieceMs.slice(1).map((ms, index) => ms - (pieceMs[index] ?? NaN));
 }
 
-export function percentiles(values: readonly number[]): Percentiles {
+function percentiles(values: readonly number[]): Percentiles {
   return { p50: quantile(values, 0.5), p90: quantile(values, 0.9), p99: quantile(values, 0.99) };
 }
 
