@@ -13,6 +13,7 @@ import { type BenchOptions, flagsHelp, parseOptions } from "./options.ts";
 import { type ScenarioResult, markdownTable } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
 import { buildScenario } from "./scenarios/build.ts";
+import { ceilingScenario } from "./scenarios/ceiling.ts";
 import { clientsScenario } from "./scenarios/clients.ts";
 import { engineScenario } from "./scenarios/engine.ts";
 import { httpScenario } from "./scenarios/http.ts";
@@ -26,6 +27,7 @@ import { WorkFolder } from "./work-folder.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   engineScenario,
+  ceilingScenario,
   httpScenario,
   peerScenario,
   clientsScenario,

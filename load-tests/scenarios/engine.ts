@@ -3,11 +3,11 @@
  * The figures are of the steps alone; choosing tokens is measured beside them. Cached keys and values are zeros and every
  * step decodes the same position: neither changes how long a step takes.
  */
+import { join } from "node:path";
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
-import { openRunner } from "../../src/engine/open-runner.ts";
-import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
+import type { ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { openBase } from "../../src/base/base.ts";
-import { emptyStore, engineOptions } from "../engine-settings.ts";
+import { CHUNK_TOKENS, MAX_ROWS, decodeRate, openDecoding } from "../decoding.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import type { RowName } from "../goals.ts";
 import { randomAdapter, randomLora } from "../random-adapter.ts";
@@ -18,10 +18,7 @@ import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
 import { type BaseChoice, weightName } from "../work-folder.ts";
 
-const MAX_ROWS = 16;
 const ROW_COUNTS = [1, 8, 16];
-/** The engine's own. */
-const CHUNK_TOKENS = 64;
 
 type Kind = "mo-sara" | "mo-sara with 5 heads" | "lora";
 
@@ -49,9 +46,7 @@ const CASES = [
 type Case = (typeof CASES)[number];
 
 const LORA_RANK = 8;
-/** With few rows the bases' own bytes weigh most: one row is measured where they are few and where they are many. */
-const SINGLE_ROW_CASES: readonly string[] = ["q,v", "default"];
-const PREFILL_CASES: readonly string[] = ["bare", ...SINGLE_ROW_CASES];
+const PREFILL_CASES: readonly string[] = ["bare", "q,v", "default"];
 
 export const engineScenario: Scenario = {
   name: "engine",
@@ -68,12 +63,11 @@ async function measureWeights({ folder, options, note }: BenchContext, weights: 
   const dirs = new Map<Case, string>();
   for (const one of CASES) dirs.set(one, await folder.base({ weights, targets: one.targets }));
   return await folder.withScratch(async (scratch) => {
-    const storeDir = await emptyStore(scratch);
     const runners = new Map<string, ModelRunner>(); // by directory: some cases share a base
     try {
       const models: Model[] = [];
       for (const [one, dir] of dirs) {
-        const runner = runners.get(dir) ?? (await openDecoding(dir, storeDir, options));
+        const runner = runners.get(dir) ?? (await openDecoding(dir, join(scratch, String(runners.size)), options));
         runners.set(dir, runner);
         models.push({ case: one, runner, adapters: await adaptersOf(one, dir, runner) });
       }
@@ -104,16 +98,6 @@ interface Model {
   readonly adapters: readonly ReadyAdapter[];
 }
 
-/** The runner as the engine process opens it, with `MAX_ROWS` decoding rows. */
-async function openDecoding(dir: string, storeDir: string, options: BenchOptions): Promise<ModelRunner> {
-  const runner = await openRunner(engineOptions(dir, storeDir, options));
-  for (let id = 0; id < MAX_ROWS; id++) {
-    runner.kv.admit(id, options.contextTokens + CHUNK_TOKENS);
-    runner.kv.startDecoding(id);
-  }
-  return runner;
-}
-
 async function adaptersOf({ kind }: Case, dir: string, runner: ModelRunner): Promise<readonly ReadyAdapter[]> {
   if (kind === null) return [];
   await using base = await openBase(dir);
@@ -131,7 +115,7 @@ async function adaptersOf({ kind }: Case, dir: string, runner: ModelRunner): Pro
 const variantName = (model: string, numRows: number, adapters: "none" | "one" | "each"): string =>
   `${model} ${numRows} ${adapters}`;
 
-/** Decode tokens/s of a model: by rows on the bare base, with one adapter for one row and a different one in each of 16. */
+/** Decode tokens/s of a model: by rows on the bare base; with an adapter one row, where the bases' own bytes weigh most, and 16. */
 function decodeVariants(model: Model, options: BenchOptions): Variant[] {
   const { runner, adapters } = model;
   const variant = (numRows: number, which: "none" | "one" | "each"): Variant => {
@@ -148,16 +132,7 @@ function decodeVariants(model: Model, options: BenchOptions): Variant[] {
     };
   };
   if (model.case.kind === null) return ROW_COUNTS.map((numRows) => variant(numRows, "none"));
-  const single = SINGLE_ROW_CASES.includes(model.case.name) ? [variant(1, "one")] : [];
-  return [...single, variant(MAX_ROWS, "each")];
-}
-
-async function decodeRate(runner: ModelRunner, rows: readonly DecodeRow[], numSteps: number): Promise<number> {
-  await runner.decode(rows); // writes the adapters of its rows, as the first step of every new batch does
-  const seconds = await secondsOf(async () => {
-    for (let step = 0; step < numSteps; step++) await runner.decode(rows);
-  });
-  return (rows.length * numSteps) / seconds;
+  return [variant(1, "one"), variant(MAX_ROWS, "each")];
 }
 
 function decodeFigures(of: (name: string) => readonly number[]): Figure[] {
@@ -169,8 +144,9 @@ function decodeFigures(of: (name: string) => readonly number[]): Figure[] {
   }));
   figures.push(ratio("decode, 8 rows bare ÷ 1 row bare", bare(8), bare(1)));
   figures.push(ratio("decode, 16 rows bare ÷ 1 row bare", bare(16), bare(1), { atLeast: 2 }));
-  for (const name of SINGLE_ROW_CASES)
-    figures.push(ratio(`decode, 1 row, one adapter on ${name} ÷ bare`, of(variantName(name, 1, "one")), bare(1)));
+  for (const { name, kind } of CASES)
+    if (kind !== null)
+      figures.push(ratio(`decode, 1 row, one adapter on ${name} ÷ bare`, of(variantName(name, 1, "one")), bare(1)));
   for (const { name, goal, row } of CASES)
     if (goal !== null) {
       const what = `decode, ${rowsText(MAX_ROWS)}, ${MAX_ROWS} adapters on ${name} ÷ bare`;
@@ -195,6 +171,7 @@ function prefillVariant({ case: { name }, runner, adapters }: Model, options: Be
 
 function prefillFigures(of: (name: string) => readonly number[]): Figure[] {
   const bare: Figure = { what: `prefill, ${CHUNK_TOKENS}-token chunks, bare`, unit: "tokens/s", samples: of("bare") };
-  const adapted = SINGLE_ROW_CASES.map((name) => ratio(`prefill, one adapter on ${name} ÷ bare`, of(name), of("bare")));
+  const names = PREFILL_CASES.filter((name) => name !== "bare");
+  const adapted = names.map((name) => ratio(`prefill, one adapter on ${name} ÷ bare`, of(name), of("bare")));
   return [bare, ...adapted];
 }

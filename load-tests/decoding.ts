@@ -1,0 +1,30 @@
+/** Decode steps of an engine's model runner in this process, for scenarios that measure what a step costs. */
+import { openRunner } from "../src/engine/open-runner.ts";
+import type { DecodeRow, ModelRunner } from "../src/engine/runner.ts";
+import { emptyStore, engineOptions } from "./engine-settings.ts";
+import type { BenchOptions } from "./options.ts";
+import { secondsOf } from "./rounds.ts";
+
+/** Decoding rows of an opened runner. */
+export const MAX_ROWS = 16;
+/** Positions behind a row's context that its cache has room for: the engine's own chunk. */
+export const CHUNK_TOKENS = 64;
+
+/** The runner as the engine process opens it, with `MAX_ROWS` decoding rows. @param scratch a directory of the scenario's own */
+export async function openDecoding(dir: string, scratch: string, options: BenchOptions): Promise<ModelRunner> {
+  const runner = await openRunner(engineOptions(dir, await emptyStore(scratch), options));
+  for (let id = 0; id < MAX_ROWS; id++) {
+    runner.kv.admit(id, options.contextTokens + CHUNK_TOKENS);
+    runner.kv.startDecoding(id);
+  }
+  return runner;
+}
+
+/** Tokens/s of `numSteps` steps with these rows. */
+export async function decodeRate(runner: ModelRunner, rows: readonly DecodeRow[], numSteps: number): Promise<number> {
+  await runner.decode(rows); // writes the adapters of its rows, as the first step of every new batch does
+  const seconds = await secondsOf(async () => {
+    for (let step = 0; step < numSteps; step++) await runner.decode(rows);
+  });
+  return (rows.length * numSteps) / seconds;
+}
