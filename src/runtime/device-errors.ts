@@ -4,9 +4,18 @@
  */
 import { AppError } from "../errors.ts";
 
-export const DEVICES = ["cpu", "webgpu", "cuda"] as const;
 /** Where sessions run: ONNX Runtime's execution providers. */
-export type Device = (typeof DEVICES)[number];
+export type Device = "cpu" | "webgpu" | "cuda";
+
+/**
+ * Operators that our graphs use and a device's provider has not: the session would compute them on the host, with every operand over the
+ * bus. ONNX Runtime 1.30, by its log of where nodes were placed.
+ */
+export const MISSING_OPERATORS: Readonly<Record<Device, readonly string[]>> = {
+  cpu: [],
+  webgpu: ["FusedMatMul", "Sum"],
+  cuda: [],
+};
 
 // "No supported adapters" with a loader but no driver; "Failed to get a WebGPU adapter" without either.
 const NO_WEBGPU = /WebGPU (adapter|device)|supported adapters|wgpu::RequestAdapterStatus|VK_ERROR_INCOMPATIBLE_DRIVER/i;

@@ -2,10 +2,12 @@
  * The training graph opened: gradients of a micro-batch into the flat buffer, and the losses of examples without them.
  * Sizes of batches are free at every run. The losses' graph is opened when it is first needed.
  */
+import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { inlineMadeWeights, serializeGraph } from "../graph/serialize.ts";
 import { type TrainGraphOptions, buildTrainGraph } from "../model/train-graph.ts";
 import { LOSS, ROW_LOSSES } from "../model/train-ports.ts";
+import { MISSING_OPERATORS } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, hostTensorOf, openSession } from "../runtime/ort.ts";
 import { batchFeeds } from "./batch-feeds.ts";
 import type { MicroBatch } from "./batches.ts";
@@ -30,8 +32,10 @@ export interface TrainModel extends AsyncDisposable {
   lossSum(batch: MicroBatch): Promise<number>;
 }
 
+/** @throws {AppError} device_unavailable where the device cannot train, naming the operator that it lacks */
 export async function openTrainModel(options: TrainModelOptions): Promise<TrainModel> {
   const { graph, parameters: described } = buildTrainGraph(options);
+  assertTrainable(graph, options.device);
   const parameters = new FlatParameters(described);
   const training = await openGraph(graph, options);
   let evaluation: Promise<Session> | null = null;
@@ -53,6 +57,15 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
       await (await evaluation)?.[Symbol.asyncDispose]();
     },
   };
+}
+
+function assertTrainable(graph: Graph, device: SessionOptions["device"]): void {
+  const missing = new Set(graph.nodes.map(({ op }) => op).filter((op) => MISSING_OPERATORS[device].includes(op)));
+  if (missing.size === 0) return;
+  throw new AppError(
+    "device_unavailable",
+    `Training needs the operators ${[...missing].join(", ")}, which ONNX Runtime has not on ${device}. Train with --device cpu.`,
+  );
 }
 
 async function openGraph(graph: Graph, { weightsDir, device, numThreads }: TrainModelOptions): Promise<Session> {
