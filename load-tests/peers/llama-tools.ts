@@ -88,25 +88,30 @@ export async function ggufModel(
   return path;
 }
 
-/** A LoRA adapter of the checkpoint as a GGUF file. @param path where it is written */
-export async function ggufLora(
+/** LoRA adapters of the checkpoint as GGUF files in `folder`. @returns their paths, in order */
+export async function ggufLoras(
   { python }: LlamaTools,
   checkpointDir: string,
-  adapter: Adapter,
-  path: string,
-): Promise<void> {
+  adapters: readonly Adapter[],
+  folder: string,
+): Promise<readonly string[]> {
+  const plain = adapters.map((_, index) => join(folder, `lora-${index}.safetensors`));
+  for (const [index, path] of plain.entries()) await writePlain(adapters[index]?.targets ?? [], path);
+  await convert(python, ["lora", checkpointDir, ...plain]);
+  for (const path of plain) await rm(path);
+  return plain.map((path) => path.replace(/\.safetensors$/, ".gguf"));
+}
+
+async function writePlain(targets: Adapter["targets"], path: string): Promise<void> {
   const tensors = new Map<string, HostTensor>();
-  for (const target of adapter.targets)
+  for (const target of targets)
     for (const [half, tensor] of Object.entries(target.tensors)) tensors.set(`${target.name}.${half}`, tensor);
   const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-  const plain = `${path}.safetensors`;
-  await writeSafetensors(plain, specs, async (name) => {
+  await writeSafetensors(path, specs, async (name) => {
     const tensor = tensors.get(name);
     if (!tensor) throw new Error(`internal: ${name} was not announced`);
     return tensor;
   });
-  await convert(python, ["lora", checkpointDir, path, plain]);
-  await rm(plain);
 }
 
 async function convert(python: string, args: readonly string[]): Promise<void> {

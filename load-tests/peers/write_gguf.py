@@ -1,7 +1,7 @@
 """Writes a Hugging Face checkpoint (Llama or Qwen2), or LoRA adapters of it, as GGUF files for llama.cpp.
 
 Usage: write_gguf.py model <checkpoint> <out.gguf> f32|q8_0|q4_0
-       write_gguf.py lora <checkpoint> <out.gguf> <adapter.safetensors>
+       write_gguf.py lora <checkpoint> <adapter.safetensors>…   (each beside itself, as .gguf)
 Every matrix, embedding and vocabulary projection included, takes the one type that is asked for ("pure" in llama.cpp's
 words), so that both servers read as many bits; a matrix whose rows are no multiple of 32 long stays float16, as there.
 An adapter's tensors are named `<module path>.lora_A` [r,in] and `.lora_B` [out,r]; alpha / r is 1. Needs numpy and gguf.
@@ -168,13 +168,16 @@ def finish(writer):
 
 
 def main():
-    if len(sys.argv) != 5 or sys.argv[1] not in ("model", "lora"):
-        sys.exit(__doc__)
-    _, what, checkpoint, out, last = sys.argv
-    if what == "model":
-        write_model(pathlib.Path(checkpoint), out, last)
+    what, *rest = sys.argv[1:] or [""]
+    if what == "model" and len(rest) == 3 and rest[2] in TYPES:
+        checkpoint, out, kind = rest
+        write_model(pathlib.Path(checkpoint), out, kind)
+    elif what == "lora" and len(rest) > 1:
+        checkpoint, *adapters = map(pathlib.Path, rest)
+        for adapter in adapters:
+            write_lora(checkpoint, adapter.with_suffix(".gguf"), adapter)
     else:
-        write_lora(pathlib.Path(checkpoint), out, last)
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import type { RowName } from "../goals.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import { divergenceOfBase, divergenceOfLlama, writeTexts } from "../peers/divergence.ts";
 import { startLlama } from "../peers/llama-server.ts";
-import { type GgufKind, type LlamaTools, ggufLora, ggufModel, llamaTools } from "../peers/llama-tools.ts";
+import { type GgufKind, type LlamaTools, ggufLoras, ggufModel, llamaTools } from "../peers/llama-tools.ts";
 import { randomAdapter, randomLora } from "../random-adapter.ts";
 import { type Figure, median, ratio } from "../report.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
@@ -127,11 +127,9 @@ async function measureWeights(
     await using server = await startServer(baseDir, scratch, options.numThreads);
     await using base = await openBase(baseDir);
     const { manifest } = base;
-    const loraPaths: string[] = [];
-    for (let i = 0; i < NUM_CLIENTS; i++) {
-      const lora = randomLora(manifest, i + 1, LORA_RANK);
-      loraPaths.push(join(scratch, `lora-${i}.gguf`));
-      await ggufLora(tools, checkpoint, lora, join(scratch, `lora-${i}.gguf`));
+    const loras = Array.from({ length: NUM_CLIENTS }, (_, i) => randomLora(manifest, i + 1, LORA_RANK));
+    const loraPaths = await ggufLoras(tools, checkpoint, loras, scratch);
+    for (const [i, lora] of loras.entries()) {
       await server.putAdapter(`lora-${i}`, encodeAdapter(lora));
       await server.putAdapter(`mo-sara-${i}`, encodeAdapter(randomAdapter(manifest, i + 1)));
     }
