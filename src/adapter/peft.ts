@@ -57,6 +57,26 @@ export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: Pe
   return adapter;
 }
 
+/**
+ * The adapter in a PEFT directory as its own tensors describe it, for somebody who has no base at hand: every check but the base's. Its
+ * layers are called by number and module, and it belongs to no base. @throws AppError adapter_invalid
+ */
+export function adapterOfPeftAlone(files: PeftFiles): Adapter {
+  readPeftConfig(files.config); // before the tensors, as above
+  const linears = [...halvesByPath(files.tensors)].map(([path, { A, B }]): [string, LinearSignature] => {
+    const name = nameAlone(path);
+    return [name, { name, dIn: A?.shape[1] ?? 0, dOut: B?.shape[0] ?? 0 }];
+  });
+  const own: PeftNames = { linearAt: (path) => nameAlone(path), pathOf: (name) => name, isTransposed: false };
+  return adapterFromPeft(files, { baseId: NO_BASE, linears: new Map(linears) }, own);
+}
+
+/** `layers.<L>.<module>` of a path in any family. */
+function nameAlone(path: string): string {
+  return path.replace(/^(?:.*\.)?(?:layers|h)\.(\d+)\./, "layers.$1.");
+}
+
+const NO_BASE = "0".repeat(64);
 const HALF = /^base_model\.model\.(.+)\.lora_(A|B)\.weight$/;
 
 function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {

@@ -1,12 +1,15 @@
-/** `mosara inspect`: what a .mosara file, a base directory or a checkpoint is. */
+/** `mosara inspect`: what a .mosara file, a PEFT directory, a base directory or a checkpoint is. */
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DEFAULT_MAX_ADAPTER_BYTES } from "../adapter/adapter-file.ts";
 import { numParams } from "../adapter/adapter.ts";
+import { adapterOfPeftAlone } from "../adapter/peft.ts";
 import { openCheckpoint } from "../base/checkpoint.ts";
 import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
 import type { ConfigOf } from "../config.ts";
 import { AppError } from "../errors.ts";
+import { isPeftDirectory, readPeftFiles } from "../store/directory-files.ts";
 import { readAdapter } from "./read-adapter.ts";
 
 /** @returns the exit code. @throws {AppError} */
@@ -22,8 +25,12 @@ type Facts = Readonly<Record<string, unknown>>;
 async function describe(path: string): Promise<Facts> {
   const found = await stat(path).catch(() => undefined);
   if (!found)
-    throw new AppError("usage", `There is no ${path}. Name a .mosara file, a base directory or a checkpoint.`);
+    throw new AppError(
+      "usage",
+      `There is no ${path}. Name a .mosara file, a PEFT directory, a base directory or a checkpoint.`,
+    );
   if (!found.isDirectory()) return await describeAdapter(path);
+  if (await isPeftDirectory(path)) return await describePeft(path);
   return existsSync(join(path, MANIFEST_FILE)) ? await describeBase(path) : await describeCheckpoint(path);
 }
 
@@ -39,6 +46,22 @@ async function describeAdapter(path: string): Promise<Facts> {
     generation,
     baseId: adapter.baseId,
     targets: adapter.targets.map(({ name, k, dIn, dOut, basisId, scale }) => ({ name, k, dIn, dOut, basisId, scale })),
+    card: adapter.card,
+  };
+}
+
+/** What the files say; whether they fit shows only beside a base. */
+async function describePeft(path: string): Promise<Facts> {
+  const root = await realpath(path);
+  const files = await readPeftFiles(root, root, DEFAULT_MAX_ADAPTER_BYTES);
+  const adapter = adapterOfPeftAlone(files);
+  return {
+    kind: "peft",
+    method: adapter.method,
+    numParams: numParams(adapter),
+    bytes: files.tensors.byteLength,
+    dtypes: [...new Set(adapter.targets.flatMap(({ tensors }) => Object.values(tensors).map(({ dtype }) => dtype)))],
+    targets: adapter.targets.map(({ name, k, dIn, dOut, scale }) => ({ name, k, dIn, dOut, scale })),
     card: adapter.card,
   };
 }

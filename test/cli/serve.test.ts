@@ -263,7 +263,7 @@ describe("mosara merge", () => {
 });
 
 describe("mosara inspect", () => {
-  it("says what each of the three is", async () => {
+  it("says what each of the four is", async () => {
     const file = join(dir, "one.mosara");
     writeFileSync(file, await adapterFor(base, 3));
     const inspect = (path: string) =>
@@ -277,5 +277,14 @@ describe("mosara inspect", () => {
     });
     expect(inspect(base)).toMatchObject({ kind: "base", baseId, weights: "float32" });
     expect(inspect(checkpoint)).toMatchObject({ kind: "checkpoint", parameters });
+    const peft = join(dir, "peft");
+    execFileSync(process.execPath, [MAIN, "export", file, "--model", base, "--out", peft]);
+    const { targets } = inspect(file) as { targets: { k: number; dIn: number; dOut: number }[] };
+    expect(inspect(peft)).toMatchObject({
+      kind: "peft",
+      targets: targets.map(({ k, dIn, dOut }) => ({ k, dIn, dOut })),
+    });
+    rmSync(join(peft, "adapter_model.safetensors"));
+    expect(() => inspect(peft)).toThrow(/has no adapter_model.safetensors/);
   });
 });
