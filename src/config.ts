@@ -212,7 +212,7 @@ const SERVE = {
     schema: integer(1).default(1_048_576),
   },
   noPrefixCache: {
-    help: "Do not reuse the keys and values of equal prefixes (this version reuses none).",
+    help: "Compute every prompt from its first token. Without it, prompts of one tenant and adapter that begin alike share what was computed of their beginnings, in up to half of --kv-cache-bytes that no row needs.",
     schema: toggle,
   },
   noBatchInvariance: { help: "Give up equal bits alone and in company where that is faster.", schema: toggle },

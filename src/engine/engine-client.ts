@@ -128,7 +128,11 @@ export class EngineClient {
   }
 
   /** A stream that was cancelled meanwhile is not there any more. */
-  #deal({ scored, sampled, finished, failed }: Extract<EngineEvent, { type: "step-finished" }>): void {
+  #deal({ prefilled, scored, sampled, finished, failed }: Extract<EngineEvent, { type: "step-finished" }>): void {
+    for (const { id, numCached } of prefilled) {
+      const stream = this.#streams.get(id);
+      if (stream) stream.numCached = numCached;
+    }
     for (const { id, logprobs } of scored) this.#streams.get(id)?.push({ type: "prompt-scored", logprobs });
     for (const { id, tokenId, logprob } of sampled) this.#streams.get(id)?.push({ type: "token", tokenId, logprob });
     for (const { id, ...rest } of finished) {

@@ -11,7 +11,7 @@ import type { EngineCommand, EngineEvent, FinishReason, SequenceSpec } from "./p
 import type { ModelRunner, ReadyAdapter } from "./runner.ts";
 import { chooseToken, needOf, createSamplerScratch, type SamplerScratch } from "./sampler.ts";
 import { type Plan, Scheduler, type SchedulerLimits } from "./scheduler.ts";
-import { type Chunk, checkSpec, Sequence } from "./sequence.ts";
+import { type Chunk, CHUNK_TOKENS, checkSpec, Sequence } from "./sequence.ts";
 import { IDLE_FACTS, type StepFacts, StepReport } from "./step-report.ts";
 
 type PrefillPlan = Extract<Plan, { phase: "prefill" }>;
@@ -105,6 +105,7 @@ export class EngineLoop {
       case "adapter-dropped":
         // The cache has become smaller, which the metrics show even when nothing runs.
         if (this.#runner.adapters?.drop(command.generation) === true) this.#isDirty = true;
+        this.#runner.prefixes?.drop(command.generation);
         return;
       case "turns-changed":
         this.#areTurnsNeeded = command.areTurnsNeeded;
@@ -152,6 +153,7 @@ export class EngineLoop {
       try {
         if (failure !== null) throw failure;
         const now = performance.now();
+        next.numKnown = this.#runner.prefixes?.numKnown(next.spec) ?? 0;
         this.#scheduler.start(next, now);
         next.markAdmitted(now);
       } catch (error) {
@@ -198,6 +200,7 @@ export class EngineLoop {
   /** Runs one step. What goes wrong in it ends its own sequences. */
   async #step(plan: Plan): Promise<StepFacts> {
     const startedAt = performance.now();
+    const numComputed = plan.phase === "prefill" ? numComputedOf(plan.sequence) : 0;
     const sequences = plan.phase === "prefill" ? [plan.sequence] : plan.sequences;
     try {
       if (plan.phase === "prefill") await this.#prefill(plan);
@@ -210,12 +213,16 @@ export class EngineLoop {
       seconds: (performance.now() - startedAt) / 1000,
       rows: sequences.length,
       distinctAdapters: new Set(sequences.flatMap(({ adapter }) => adapter?.generation ?? [])).size,
-      promptTokens: plan.phase === "prefill" ? plan.chunk.length : 0,
+      promptTokens: plan.phase === "prefill" ? numComputedOf(plan.sequence) - numComputed : 0,
     };
   }
 
-  async #prefill({ sequence, chunk }: PrefillPlan): Promise<void> {
+  async #prefill({ sequence }: PrefillPlan): Promise<void> {
     const { spec } = sequence;
+    // Looked up before every chunk: prompts that come together take over from each other what one of them has just prefilled.
+    await this.#restorePrefix(sequence);
+    const chunk = sequence.nextChunk();
+    const startedAt = performance.now();
     const positions = wantedPositions(spec, chunk);
     const logits = await this.#runner.prefill({
       id: sequence.id,
@@ -224,10 +231,12 @@ export class EngineLoop {
       adapter: sequence.adapter,
       logitPositions: positions,
     });
-    this.#scheduler.notePrefilled(sequence, chunk);
+    if (chunk.length === CHUNK_TOKENS) await this.#runner.prefixes?.keep(spec, chunk.past);
+    this.#scheduler.notePrefilled(sequence, chunk, (performance.now() - startedAt) / 1000);
     if (spec.numPromptLogprobs !== null) await this.#scorePrompt(sequence, chunk, logits, spec.numPromptLogprobs);
     if (!chunk.isLast) return;
     sequence.markPrefilled(performance.now());
+    this.#report.prefilled.push({ id: sequence.id, numCached: sequence.numCached });
     if (spec.maxTokens === 0) return this.#finish(sequence, "length");
     await this.#sample(
       positions.map((_, row) => (row === positions.length - 1 ? sequence : null)),
@@ -235,6 +244,14 @@ export class EngineLoop {
     );
     // One that ended with its first token need not have its row moved.
     if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
+  }
+
+  async #restorePrefix(sequence: Sequence): Promise<void> {
+    const { prefixes } = this.#runner;
+    if (prefixes === null) return;
+    const length = await prefixes.restore(sequence.spec, sequence.numPrefilled);
+    sequence.numCached += length - sequence.numPrefilled;
+    sequence.numPrefilled = length;
   }
 
   /** Row j of the logits is position past + j, which predicts the token after it. */
@@ -257,7 +274,9 @@ export class EngineLoop {
     }));
     // Noted before, so that a step that keeps failing does not hold up the prompts either.
     this.#scheduler.noteDecoded();
+    const startedAt = performance.now();
     await this.#sample(sequences, await this.#runner.decode(rows));
+    this.#scheduler.noteDecodeTime((performance.now() - startedAt) / 1000);
   }
 
   /** Chooses the next token of every sequence from its row; null: a row of nobody's. */
@@ -326,16 +345,13 @@ export class EngineLoop {
     const report = this.#report;
     this.#report = new StepReport();
     this.#isDirty = false;
-    this.#send(
-      report.toEvent(
-        facts,
-        this.#scheduler,
-        this.#runner.kv,
-        this.#runner.adapters,
-        this.#runner.deviceBytes?.() ?? null,
-      ),
-    );
+    this.#send(report.toEvent(facts, this.#scheduler, this.#runner));
   }
+}
+
+/** Prompt tokens that were prefilled, not taken over. */
+function numComputedOf({ numPrefilled, numCached }: Sequence): number {
+  return numPrefilled - numCached;
 }
 
 /** Only positions whose logits are used are projected to the vocabulary: all of a scored chunk, else the last of the prompt. */

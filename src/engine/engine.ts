@@ -34,6 +34,8 @@ export type SequenceEvent =
 
 /** A sequence in flight. Leaving the iteration early, or `cancel()`, stops the work within one step. */
 export interface SequenceStream extends AsyncIterable<SequenceEvent> {
+  /** Prompt tokens that were taken from the prefix cache; known from the first token on, 0 before. */
+  readonly numCached: number;
   cancel(): void;
 }
 

@@ -1,6 +1,7 @@
 /**
  * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous,
- * so rows first…first+count−1 are a cache of their own. Grows in buckets, layer by layer.
+ * so rows first…first+count−1 are a cache of their own. Grows in buckets, layer by layer: all at once where it has to, a layer a step
+ * where there is time (S may differ between layers). Growing copies what was written and leaves the rest of the new memory untouched.
  */
 import { type CachePorts, cacheHeadSize, cachePorts } from "../model/ports.ts";
 import { runtimeTensor } from "../runtime/ort.ts";
@@ -10,7 +11,7 @@ import {
   type KvCache,
   type KvChunk,
   type KvView,
-  bytesPerPosition,
+  type WrittenPositions,
   positionBucket,
   rowBucket,
 } from "./kv-cache.ts";
@@ -19,26 +20,27 @@ type Values = Float32Array | Uint16Array;
 
 interface Layer {
   readonly ports: CachePorts;
+  numPositions: number;
   key: Values;
   value: Values;
 }
 
-/** Positions of a row: for every buffer and head [numPositions, D]. */
+/** Positions of a row: [layers, 2, K, numPositions, D] in one piece of memory, which goes back to the system as one. */
 class HostChunk implements KvChunk {
   readonly numPositions: number;
-  parts: readonly Values[];
+  data: Values;
 
-  constructor(numPositions: number, parts: readonly Values[]) {
+  constructor(numPositions: number, data: Values) {
     this.numPositions = numPositions;
-    this.parts = parts;
+    this.data = data;
   }
 
   get bytes(): number {
-    return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
+    return this.data.byteLength;
   }
 
   free(): void {
-    this.parts = [];
+    this.data = this.data.slice(0, 0);
   }
 }
 
@@ -48,7 +50,6 @@ export class HostKvCache implements KvCache {
   readonly #dtype: "float32" | "float16";
   readonly #layers: readonly Layer[];
   #numRows = 0;
-  #numPositions = 0;
   #views = new Map<string, KvView>();
 
   constructor(shape: CacheShape, dtype: "float32" | "float16" = "float32") {
@@ -58,6 +59,7 @@ export class HostKvCache implements KvCache {
     const empty = this.#zeros(0);
     this.#layers = Array.from({ length: shape.numLayers }, (_, layer) => ({
       ports: cachePorts(layer, shape),
+      numPositions: 0,
       key: empty,
       value: empty,
     }));
@@ -68,104 +70,112 @@ export class HostKvCache implements KvCache {
   }
 
   get bytes(): number {
-    return this.#numRows * this.#numPositions * bytesPerPosition(this.shape, this.bytesPerElement);
+    return this.#layers.reduce((sum, { key, value }) => sum + key.byteLength + value.byteLength, 0);
   }
 
   rowsFor(count: number): number {
     return rowBucket(count);
   }
 
-  ensure(numRows: number, length: number): void {
-    if (numRows <= this.#numRows && length <= this.#numPositions) return;
+  ensure(numRows: number, length: number, written: WrittenPositions = () => Infinity): void {
+    if (numRows <= this.#numRows && this.#layers.every(({ numPositions }) => length <= numPositions)) return;
     const rows = rowBucket(numRows);
     const positions = positionBucket(length);
-    this.#views.clear();
-    for (const layer of this.#layers) {
-      layer.key = this.#resized(layer.key, rows, positions);
-      layer.value = this.#resized(layer.value, rows, positions);
-    }
+    for (const layer of this.#layers)
+      if (rows !== this.#numRows || layer.numPositions !== positions) this.#resize(layer, rows, positions, written);
     this.#numRows = rows;
-    this.#numPositions = positions;
+  }
+
+  growAhead(length: number, written: WrittenPositions): void {
+    const layer = this.#layers.find(({ numPositions }) => numPositions < length);
+    if (layer) this.#resize(layer, this.#numRows, positionBucket(length), written);
   }
 
   clear(): void {
     this.#views.clear();
-    for (const layer of this.#layers) layer.key = layer.value = this.#zeros(0);
+    for (const layer of this.#layers) {
+      layer.key = layer.value = this.#zeros(0);
+      layer.numPositions = 0;
+    }
     this.#numRows = 0;
-    this.#numPositions = 0;
   }
 
-  #resized(old: Values, rows: number, positions: number): Values {
+  #resize(layer: Layer, rows: number, positions: number, written: WrittenPositions): void {
+    this.#views.clear();
+    layer.key = this.#resized(layer.key, layer.numPositions, rows, positions, written);
+    layer.value = this.#resized(layer.value, layer.numPositions, rows, positions, written);
+    layer.numPositions = positions;
+  }
+
+  #resized(old: Values, oldPositions: number, rows: number, positions: number, written: WrittenPositions): Values {
     const { numKvHeads } = this.shape;
+    // Zeroed by the system when it is first touched, so what is not copied costs nothing yet.
     const resized = this.#zeros(rows * numKvHeads * positions * this.#headSize);
-    const oldStride = this.#numPositions * this.#headSize;
+    const oldStride = oldPositions * this.#headSize;
     const stride = positions * this.#headSize;
-    const kept = Math.min(oldStride, stride);
-    for (let head = 0; head < Math.min(rows, this.#numRows) * numKvHeads; head++)
-      resized.set(old.subarray(head * oldStride, head * oldStride + kept), head * stride);
+    for (let row = 0; row < Math.min(rows, this.#numRows); row++) {
+      const kept = Math.min(written(row), oldPositions, positions) * this.#headSize;
+      for (let head = row * numKvHeads; head < (row + 1) * numKvHeads; head++)
+        resized.set(old.subarray(head * oldStride, head * oldStride + kept), head * stride);
+    }
     return resized;
   }
 
   moveRow(from: number, to: number, length: number): void {
     if (from === to || length === 0) return;
-    this.#eachBuffer((buffer) =>
-      this.#eachHead(from, to, (source, target) => buffer.copyWithin(target, source, source + length * this.#headSize)),
+    this.#eachHead(from, to, (buffer, source, target) =>
+      buffer.copyWithin(target, source, source + length * this.#headSize),
     );
   }
 
   swapRows(a: number, b: number, length: number): void {
     if (a === b) return;
     const scratch = this.#zeros(length * this.#headSize);
-    this.#eachBuffer((buffer) =>
-      this.#eachHead(a, b, (atA, atB) => {
-        scratch.set(buffer.subarray(atA, atA + scratch.length));
-        buffer.copyWithin(atA, atB, atB + scratch.length);
-        buffer.set(scratch, atB);
-      }),
-    );
+    this.#eachHead(a, b, (buffer, atA, atB) => {
+      scratch.set(buffer.subarray(atA, atA + scratch.length));
+      buffer.copyWithin(atA, atB, atB + scratch.length);
+      buffer.set(scratch, atB);
+    });
   }
 
   /** The memory stays: it is as large as the batch was, and is given back when the last row goes. */
   keepRows(): void {}
 
   copyOut(row: number, from: number, count: number): HostChunk {
-    const parts: Values[] = [];
-    this.#eachBuffer((buffer) =>
-      this.#eachHead(row, row, (start) => {
-        const at = start + from * this.#headSize;
-        parts.push(buffer.slice(at, at + count * this.#headSize));
-      }),
-    );
-    return new HostChunk(count, parts);
+    const size = count * this.#headSize;
+    const data = this.#zeros(this.shape.numLayers * 2 * this.shape.numKvHeads * size);
+    let next = 0;
+    this.#eachHead(row, row, (buffer, start) => {
+      const at = start + from * this.#headSize;
+      data.set(buffer.subarray(at, at + size), next);
+      next += size;
+    });
+    return new HostChunk(count, data);
   }
 
   copyIn(row: number, from: number, chunk: KvChunk): void {
     if (!(chunk instanceof HostChunk)) throw new Error("internal: a chunk of another cache");
+    const size = chunk.numPositions * this.#headSize;
     let next = 0;
-    this.#eachBuffer((buffer) =>
-      this.#eachHead(row, row, (start) => {
-        const part = chunk.parts[next++];
-        if (part) buffer.set(part, start + from * this.#headSize);
-      }),
-    );
+    this.#eachHead(row, row, (buffer, start) => {
+      buffer.set(chunk.data.subarray(next, next + size), start + from * this.#headSize);
+      next += size;
+    });
   }
 
   get #headSize(): number {
     return cacheHeadSize(this.shape);
   }
 
-  #eachBuffer(visit: (buffer: Values) => void): void {
-    for (const { key, value } of this.#layers) {
-      visit(key);
-      visit(value);
-    }
-  }
-
-  #eachHead(a: number, b: number, visit: (atA: number, atB: number) => void): void {
-    const stride = this.#numPositions * this.#headSize;
+  /** Where every head of two rows begins, in every buffer. */
+  #eachHead(a: number, b: number, visit: (buffer: Values, atA: number, atB: number) => void): void {
     const { numKvHeads } = this.shape;
-    for (let head = 0; head < numKvHeads; head++)
-      visit((a * numKvHeads + head) * stride, (b * numKvHeads + head) * stride);
+    for (const { key, value, numPositions } of this.#layers) {
+      const stride = numPositions * this.#headSize;
+      for (const buffer of [key, value])
+        for (let head = 0; head < numKvHeads; head++)
+          visit(buffer, (a * numKvHeads + head) * stride, (b * numKvHeads + head) * stride);
+    }
   }
 
   view(first: number, count: number): KvView {
@@ -173,10 +183,10 @@ export class HostKvCache implements KvCache {
     const known = this.#views.get(key);
     if (known) return known;
     const { numKvHeads } = this.shape;
-    const rowSize = numKvHeads * this.#numPositions * this.#headSize;
-    const shape = [count, numKvHeads, this.#numPositions, this.#headSize];
     const view: KvView = { feeds: {}, fetches: {} };
-    for (const { ports, ...buffers } of this.#layers)
+    for (const { ports, numPositions, ...buffers } of this.#layers) {
+      const rowSize = numKvHeads * numPositions * this.#headSize;
+      const shape = [count, numKvHeads, numPositions, this.#headSize];
       for (const part of ["key", "value"] as const) {
         const tensor = runtimeTensor(
           this.#dtype,
@@ -186,6 +196,7 @@ export class HostKvCache implements KvCache {
         view.feeds[(part === "key" ? ports.pastKey : ports.pastValue).name] = tensor;
         view.fetches[(part === "key" ? ports.presentKey : ports.presentValue).name] = tensor;
       }
+    }
     this.#views.set(key, view);
     return view;
   }

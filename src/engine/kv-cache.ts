@@ -45,6 +45,9 @@ export interface KvChunk {
   free(): void;
 }
 
+/** How many positions of a row hold something; 0 beyond the rows in use. */
+export type WrittenPositions = (row: number) => number;
+
 /**
  * Rows are numbered from 0. What moves them returns at once; it has taken place when a later promise is fulfilled.
  * A promise that is rejected (`insufficient_memory` where a device has no more) leaves every row as it was.
@@ -58,10 +61,15 @@ export interface KvCache {
   /** Rows that are allocated at most where there are `count`. */
   rowsFor(count: number): number;
   /**
-   * Makes room for `numRows` rows of which the longest has `length` positions; what is there stays. Where it has to allocate it
+   * Makes room for `numRows` rows of which the longest has `length` positions; what was written stays (unless said, all). Where it has to allocate it
    * allocates just that, in both directions: rows or positions left over from other times would go beyond what was reserved.
    */
-  ensure(numRows: number, length: number): void;
+  ensure(numRows: number, length: number, written?: WrittenPositions): void;
+  /**
+   * Does a part of what `ensure` will have to do for `length`, where growing step by step spares a stall; called before every step
+   * for as many steps as there are layers, and before `length` is reached.
+   */
+  growAhead?(length: number, written: WrittenPositions): void;
   /** Row `to` becomes what row `from` is, as far as its first `length` positions; `from` holds nothing any more. */
   moveRow(from: number, to: number, length: number): void;
   /** Exchanges the first positions of two rows, as many as the longer one has. */

@@ -1,15 +1,18 @@
 /**
  * Which sequence has which row of the KV cache, and whether another one fits. Decoding rows lie first and without a gap, so a
  * decode step is one batch; prefilling rows lie behind them. Memory is bounded before it is used: a sequence is admitted only
- * when prompt and longest answer of every row fit into the bytes allowed.
+ * when prompt and longest answer of every row fit into the bytes allowed. What rows do not use now is lent to whoever gives it back at once.
  */
 import { AppError } from "../errors.ts";
-import { type KvCache, bytesPerPosition, positionBucket } from "./kv-cache.ts";
+import { type KvCache, type KvChunk, bytesPerPosition, positionBucket } from "./kv-cache.ts";
+import type { ChunkRows } from "./prefix-cache.ts";
 import type { KvSlots } from "./runner.ts";
 
 interface Row {
   readonly id: number;
   readonly reserved: number;
+  /** Positions that its prompt will take: allocated at once, since growing copies. */
+  readonly numPrompt: number;
   /** Positions written. */
   length: number;
 }
@@ -20,23 +23,38 @@ export interface SlotLimits {
   readonly rowMultiple: number;
 }
 
-export class BatchSlots implements KvSlots {
+type Borrower = Parameters<ChunkRows["lendTo"]>[0];
+
+export class BatchSlots implements KvSlots, ChunkRows {
   readonly cache: KvCache;
   readonly #limits: SlotLimits;
-  readonly #bytesPerPosition: number;
+  readonly bytesPerPosition: number;
   /** In row order: decoding ones, then prefilling ones. */
   readonly #rows: Row[] = [];
   #numDecoding = 0;
+  #borrower: Borrower | null = null;
 
   constructor(cache: KvCache, limits: SlotLimits) {
     this.cache = cache;
     this.#limits = limits;
-    this.#bytesPerPosition = bytesPerPosition(cache.shape, cache.bytesPerElement);
+    this.bytesPerPosition = bytesPerPosition(cache.shape, cache.bytesPerElement);
+  }
+
+  lendTo(borrower: Borrower): void {
+    this.#borrower = borrower;
+  }
+
+  spareBytes(): number {
+    return Math.max(0, this.#limits.maxBytes - this.cache.bytes);
+  }
+
+  get maxBytes(): number {
+    return this.#limits.maxBytes;
   }
 
   /** Bytes that `numRows` rows take when the longest has `length` positions. */
   #bytesFor(numRows: number, length: number): number {
-    return this.paddedRows(this.cache.rowsFor(numRows)) * positionBucket(length) * this.#bytesPerPosition;
+    return this.paddedRows(this.cache.rowsFor(numRows)) * positionBucket(length) * this.bytesPerPosition;
   }
 
   /** Rows of a batch of `count` sequences. */
@@ -47,7 +65,7 @@ export class BatchSlots implements KvSlots {
 
   /** The longest sequence that fits alone. */
   maxLength(): number {
-    const positions = this.#limits.maxBytes / this.#bytesPerPosition / this.paddedRows(1);
+    const positions = this.#limits.maxBytes / this.bytesPerPosition / this.paddedRows(1);
     // The greatest bucket within `positions`.
     if (positions >= 1024) return Math.floor(positions / 512) * 512;
     return positions < 128 ? 0 : 2 ** Math.floor(Math.log2(positions));
@@ -62,13 +80,13 @@ export class BatchSlots implements KvSlots {
     return this.#bytesFor(this.#rows.length + 1, longest) <= this.#limits.maxBytes;
   }
 
-  admit(id: number, numTokens: number): void {
+  admit(id: number, numTokens: number, numPrompt = 0): void {
     if (!this.canAdmit(numTokens))
       throw new AppError(
         "insufficient_memory",
         `${numTokens} positions do not fit into the KV cache beside ${this.#rows.length} sequences. Raise --kv-cache-bytes.`,
       );
-    this.#rows.push({ id, reserved: numTokens, length: 0 });
+    this.#rows.push({ id, reserved: numTokens, numPrompt: Math.min(numPrompt, numTokens), length: 0 });
   }
 
   /** The row of a sequence. */
@@ -87,8 +105,28 @@ export class BatchSlots implements KvSlots {
 
   /** Makes room for all rows, and for padding rows up to `numRows`. @param length a position that has to exist, whatever the rows say */
   allocate(numRows: number, length: number): void {
-    const longest = this.#rows.reduce((most, row) => Math.max(most, row.length), length);
-    this.cache.ensure(Math.max(numRows, this.paddedRows(this.#rows.length)), longest);
+    const longest = this.#rows.reduce((most, row) => Math.max(most, row.length, row.numPrompt), length);
+    const count = Math.max(numRows, this.paddedRows(this.#rows.length));
+    // Ahead of the next bucket a layer a step, so that no single step has to copy everything; never beyond what was reserved.
+    const reserved = this.#rows.reduce((most, row) => Math.max(most, row.reserved), 0);
+    const ahead = Math.min(longest + this.cache.shape.numLayers, reserved);
+    this.#borrower?.shrinkTo(this.#limits.maxBytes - this.#bytesFor(count, Math.max(longest, ahead)));
+    const written = (row: number): number => this.lengthOf(row);
+    this.cache.ensure(count, longest, written);
+    if (ahead > longest) this.cache.growAhead?.(ahead, written);
+  }
+
+  reach(id: number, length: number): void {
+    this.extend(this.rowOf(id), length);
+    this.allocate(0, length);
+  }
+
+  copyOut(id: number, from: number, count: number): KvChunk | Promise<KvChunk> {
+    return this.cache.copyOut(this.rowOf(id), from, count);
+  }
+
+  copyIn(id: number, from: number, chunk: KvChunk): void | Promise<void> {
+    return this.cache.copyIn(this.rowOf(id), from, chunk);
   }
 
   /** Positions written in a row; 0 beyond the used ones. */

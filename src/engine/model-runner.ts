@@ -13,7 +13,7 @@ import type { LogitRows } from "./logit-rows.ts";
 import type { OpenDevice } from "./open-device.ts";
 import type { DeviceBytes } from "./protocol.ts";
 import type { StepFeeds } from "./step-feeds.ts";
-import type { DecodeRow, ModelRunner, PrefillStep, ReadyAdapter } from "./runner.ts";
+import type { DecodeRow, ModelRunner, PrefillStep, PrefixReuse, ReadyAdapter } from "./runner.ts";
 
 export interface RunnerParts {
   /** Closed with the runner. */
@@ -23,6 +23,7 @@ export interface RunnerParts {
   readonly adapters: ReadyAdapters | null;
   /** Makes `adapters` ready; closed with the runner. */
   readonly loader?: AdapterLoader | null;
+  readonly prefixes?: PrefixReuse | null;
   /** null: the graph has no adapter inputs. */
   readonly feeds: StepFeeds | null;
   readonly vocabSize: number;
@@ -39,6 +40,7 @@ export class SessionRunner implements ModelRunner {
   readonly vocabSize: number;
   readonly kv: BatchSlots;
   readonly adapters: ReadyAdapters | null;
+  readonly prefixes: PrefixReuse | null;
   readonly #session: Session;
   readonly #device: RunnerParts["device"];
   readonly #feeds: StepFeeds | null;
@@ -50,6 +52,7 @@ export class SessionRunner implements ModelRunner {
     this.#device = parts.device;
     this.kv = parts.kv;
     this.adapters = parts.adapters;
+    this.prefixes = parts.prefixes ?? null;
     this.#feeds = parts.feeds;
     this.#loader = parts.loader ?? null;
     this.vocabSize = parts.vocabSize;

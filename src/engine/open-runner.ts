@@ -11,6 +11,7 @@ import type { OpenedRunner } from "./engine-host.ts";
 import { BatchSlots } from "./kv-slots.ts";
 import { SessionRunner } from "./model-runner.ts";
 import { openDevice } from "./open-device.ts";
+import { PrefixCache } from "./prefix-cache.ts";
 import type { EngineOptions } from "./protocol.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
@@ -28,7 +29,8 @@ export async function openRunner(options: EngineOptions): Promise<OpenedRunner> 
   const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes);
   const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const { vocabSize } = config;
-  const runner = new SessionRunner({ device, kv, adapters, loader, feeds, vocabSize, maxModelLen });
+  const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
+  const runner = new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
   const probe = feeds === null ? null : probeRow(layout);
   const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
   return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts });

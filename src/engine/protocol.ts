@@ -81,6 +81,13 @@ export interface PromptScored {
   readonly logprobs: readonly TokenLogprob[];
 }
 
+/** A prompt is done, and how much of it was known already. */
+export interface PromptPrefilled {
+  readonly id: number;
+  /** Prompt tokens whose keys and values were taken from the prefix cache. */
+  readonly numCached: number;
+}
+
 /** What one step did and what the engine looks like after it. Counters are increments since the last report. */
 export interface StepStats {
   readonly phase: "prefill" | "decode" | "idle";
@@ -172,6 +179,7 @@ export type EngineEvent =
   | {
       readonly type: "step-finished";
       readonly sampled: readonly TokenSampled[];
+      readonly prefilled: readonly PromptPrefilled[];
       readonly scored: readonly PromptScored[];
       readonly finished: readonly SequenceFinished[];
       readonly failed: readonly { readonly id: number; readonly error: WireError }[];

@@ -3,7 +3,7 @@
  * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `adapter-cache.ts` implement them.
  */
 import type { LogitRows } from "./logit-rows.ts";
-import type { AdapterRef, DeviceBytes } from "./protocol.ts";
+import type { AdapterRef, DeviceBytes, SequenceSpec } from "./protocol.ts";
 
 /** An adapter prepared for the rows of a batch; opaque to the loop. */
 export interface ReadyAdapter {
@@ -27,13 +27,30 @@ export interface AdapterCache {
   takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };
 }
 
+/** What prefixes are reused by: equal ids, of one tenant, with one adapter generation. */
+export type Prompt = Pick<SequenceSpec, "id" | "tenant" | "adapter" | "promptIds" | "numPromptLogprobs">;
+
+/** Keys and values of prompts' beginnings, kept for other prompts that begin alike. Positions are multiples of a chunk. */
+export interface PrefixReuse {
+  /** How many tokens `restore` would find now. */
+  numKnown(prompt: Prompt): number;
+  /** Fills the row of an admitted sequence, which holds `past` tokens, with what is known of its prompt. @returns how many it holds then */
+  restore(prompt: Prompt, past: number): Promise<number>;
+  /** Keeps the whole chunk that prefill has just written from `past` on. */
+  keep(prompt: Prompt, past: number): Promise<void>;
+  /** Forgets what belongs to an adapter's generation. @returns whether there was anything */
+  drop(generation: string): boolean;
+  /** Tokens since the last call: of prompts that were looked up, and of those the ones found. */
+  takeStats(): { readonly queries: number; readonly hits: number };
+}
+
 /** Rows of the batch cache: decoding rows first (0…numDecoding-1), prefilling rows behind them. */
 export interface KvSlots {
   canEverFit(numTokens: number): boolean;
   /** Would fit beside what is admitted now. */
   canAdmit(numTokens: number): boolean;
-  /** Reserves for prompt + maxTokens, as a prefilling row. */
-  admit(id: number, numTokens: number): void;
+  /** Reserves for prompt + maxTokens, as a prefilling row. @param numPrompt of those the prompt's, which is written soon */
+  admit(id: number, numTokens: number, numPrompt?: number): void;
   /** Moves a row among the decoding ones, behind the last of them. */
   startDecoding(id: number): void;
   /** Frees a row, decoding or not; another row may move into the hole. */
@@ -70,6 +87,8 @@ export interface ModelRunner {
   readonly kv: KvSlots;
   /** null: a merged engine, whose weights already contain its adapter. */
   readonly adapters: AdapterCache | null;
+  /** null: every prompt is prefilled from its first token on. */
+  readonly prefixes: PrefixReuse | null;
   /** @returns a row a position of `logitPositions`, valid until the next call. */
   prefill(step: PrefillStep): Promise<LogitRows>;
   /** @param rows every decoding row, in row order. @returns their logits in this order, valid until the next call. */

@@ -5,16 +5,14 @@
 import { AppError } from "../errors.ts";
 import type { KvSlots } from "./runner.ts";
 import type { SequenceFinished } from "./protocol.ts";
-import { type Chunk, CHUNK_TOKENS, type Sequence } from "./sequence.ts";
+import { Pace } from "./pace.ts";
+import type { Chunk, Sequence } from "./sequence.ts";
 import { ServiceTimes } from "./service-times.ts";
 import { type QueueLimits, WaitingQueue } from "./waiting-queue.ts";
 
 export interface SchedulerLimits extends QueueLimits {
   readonly maxNumSeqs: number;
 }
-
-/** Most prompt tokens between two decode steps, however many prompts there are: bounds what a running row may have to wait. */
-const MAX_TOKENS_BETWEEN_DECODES = 16 * CHUNK_TOKENS;
 
 /** What to run next; a decode step takes every decoding row. */
 export type Plan =
@@ -31,8 +29,10 @@ export class Scheduler {
   readonly #times = new ServiceTimes();
   /** Ids of admitted sequences. */
   readonly #running = new Set<number>();
-  /** Those with prompt left to prefill, in the order of their turns. */
+  /** Those with prompt left to prefill, in the order of their admission. */
   #prefilling: Sequence[] = [];
+  #isTurnOfOldest = false;
+  readonly #pace = new Pace();
   #numPromptTokensSinceDecode = 0;
   /** Ids whose prompt was completed since the last decode step. */
   readonly #joinedSinceDecode = new Set<number>();
@@ -123,45 +123,55 @@ export class Scheduler {
 
   /** Gives a sequence its row. @param nowMs of a monotonic clock */
   start(sequence: Sequence, nowMs: number): void {
-    this.#kv.admit(sequence.id, sequence.numReservedTokens);
+    this.#kv.admit(sequence.id, sequence.numReservedTokens, sequence.spec.promptIds.length);
     this.#running.add(sequence.id);
     this.#prefilling.push(sequence);
     if (this.#waiting.size > 0) this.#times.noteStarted(nowMs);
   }
 
   /**
-   * What to run next, or null when nothing can run.
-   * After every decode step a prompt gets its turn, and a decode step comes after one chunk's worth of prompt tokens; where more
-   * prompts than rows are waiting, after that many times more. So a long prompt costs running rows one chunk of delay a token,
-   * while sixteen requests that come together soon decode together instead of one by one, which would nearly double their steps.
+   * What to run next, or null when nothing can run: after a decode step a chunk of a prompt, then as many more as `pace.ts` allows,
+   * then a decode step of all rows that decode.
    */
   plan(): Plan | null {
     const decodingIds = this.#kv.decodingIds();
-    const next = this.#prefilling[0];
-    if (next !== undefined) {
-      const chunk = next.nextChunk();
-      const numTokens = this.#numPromptTokensSinceDecode;
-      const isDue = decodingIds.length === 0 || numTokens === 0 || numTokens + chunk.length <= this.#maxTokensNow();
-      if (isDue) return { phase: "prefill", sequence: next, chunk };
-    }
+    const sequence = this.#nextPrompt(decodingIds.length);
+    if (sequence !== null) return { phase: "prefill", sequence, chunk: sequence.nextChunk() };
     if (decodingIds.length === 0) return null;
     return { phase: "decode", sequences: decodingIds.map((id) => this.#require(id)) };
   }
 
-  /** A chunk for each prompt there was after the last decode step, shared among the rows that wait for the next one. */
-  #maxTokensNow(): number {
-    const joined = this.#joinedSinceDecode; // these have just had a token
-    const numDelayed = Math.max(1, this.#kv.decodingIds().length - joined.size);
-    const numChunks = Math.max(1, Math.floor((this.#prefilling.length + joined.size) / numDelayed));
-    return Math.min(numChunks * CHUNK_TOKENS, MAX_TOKENS_BETWEEN_DECODES);
+  /**
+   * The prompt whose chunk is due; null when there is none before the next decode step. Every other chunk is for the prompt with
+   * least left, so that a short one does not wait for long ones and equal ones are answered one after the other instead of all at
+   * the end; the others are for the oldest, which so gets half of the time, whatever comes after it.
+   */
+  #nextPrompt(numDecoding: number): Sequence | null {
+    const [oldest] = this.#prefilling;
+    if (oldest === undefined) return null;
+    const shortest = this.#prefilling.reduce((best, one) => (one.numPromptLeft < best.numPromptLeft ? one : best));
+    const next = this.#isTurnOfOldest ? oldest : shortest;
+    const numTokens = this.#numPromptTokensSinceDecode;
+    if (numDecoding === 0 || numTokens === 0) return next;
+    const numJoined = this.#joinedSinceDecode.size;
+    const numPrompts = this.#prefilling.length;
+    const budget = this.#pace.budget({ numDelayed: numDecoding - numJoined, numJoined, numPrompts });
+    if (numTokens + next.nextChunk().length <= budget.numTokens) return next;
+    return numTokens + shortest.numPromptLeft <= budget.numCompleting ? shortest : null;
   }
 
-  /** Notes that a chunk was prefilled. Prompts take turns chunk by chunk, so a long one does not hold up a short one. */
-  notePrefilled(sequence: Sequence, chunk: Chunk): void {
+  /** Notes that a chunk was prefilled. @param seconds what it took */
+  notePrefilled(sequence: Sequence, chunk: Chunk, seconds: number): void {
     sequence.numPrefilled += chunk.length;
     this.#numPromptTokensSinceDecode += chunk.length;
-    this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
-    if (!chunk.isLast) this.#prefilling.push(sequence);
+    this.#isTurnOfOldest = !this.#isTurnOfOldest;
+    this.#pace.noteChunk(chunk.length, seconds);
+    if (chunk.isLast) this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+  }
+
+  /** Notes what a decode step took. */
+  noteDecodeTime(seconds: number): void {
+    this.#pace.noteDecode(seconds);
   }
 
   /** Notes a decode step: a token for every decoding row, which its tenant and its adapter pay for. */

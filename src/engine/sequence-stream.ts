@@ -14,6 +14,7 @@ interface Reader {
 const DONE: Result = { done: true, value: undefined };
 
 export class BufferedSequenceStream implements SequenceStream {
+  numCached = 0;
   readonly #onCancel: () => void;
   readonly #buffer: SequenceEvent[] = [];
   #reader: Reader | null = null;

@@ -32,7 +32,12 @@ export class Sequence {
   readonly promptLogprobs: TokenLogprob[] = [];
   /** Held from admission to the end, so a replaced adapter goes on serving the sequences that began with it. */
   adapter: ReadyAdapter | null = null;
+  /** Prompt tokens whose keys and values are in its row. */
   numPrefilled = 0;
+  /** Those of them that were taken from the prefix cache. */
+  numCached = 0;
+  /** Prompt tokens that the prefix cache had when this one was admitted. */
+  numKnown = 0;
   numOutputTokens = 0;
   lastTokenId = -1;
   readonly #addedAt: number;
@@ -57,6 +62,11 @@ export class Sequence {
   /** Tokens in the KV cache while decoding: all but the last generated one, which the next step feeds. */
   get numCachedTokens(): number {
     return this.spec.promptIds.length + this.numOutputTokens - 1;
+  }
+
+  /** Prompt tokens that are still to be computed, as far as that is known before. */
+  get numPromptLeft(): number {
+    return this.spec.promptIds.length - Math.max(this.numPrefilled, this.numKnown);
   }
 
   nextChunk(): Chunk {

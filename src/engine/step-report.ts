@@ -1,7 +1,14 @@
 /** Collects what one step did, to be sent as one message. Knows nothing of how steps are run. */
 import { toWire } from "../errors.ts";
-import type { DeviceBytes, EngineEvent, PromptScored, SequenceFinished, StepStats, TokenSampled } from "./protocol.ts";
-import type { AdapterCache, KvSlots } from "./runner.ts";
+import type {
+  EngineEvent,
+  PromptPrefilled,
+  PromptScored,
+  SequenceFinished,
+  StepStats,
+  TokenSampled,
+} from "./protocol.ts";
+import type { ModelRunner } from "./runner.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Most generations named in a report: a queue of thousands must not make every step's message long. */
@@ -16,6 +23,7 @@ export const IDLE_FACTS: StepFacts = { phase: "idle", seconds: 0, rows: 0, disti
 
 export class StepReport {
   readonly sampled: TokenSampled[] = [];
+  readonly prefilled: PromptPrefilled[] = [];
   readonly scored: PromptScored[] = [];
   readonly finished: SequenceFinished[] = [];
   readonly #failed: StepFinished["failed"][number][] = [];
@@ -27,11 +35,11 @@ export class StepReport {
   toEvent(
     facts: StepFacts,
     scheduler: Scheduler,
-    kv: KvSlots,
-    adapters: AdapterCache | null,
-    deviceBytes: DeviceBytes | null = null,
+    runner: Pick<ModelRunner, "kv" | "adapters" | "prefixes" | "deviceBytes">,
   ): StepFinished {
-    const { sampled, scored, finished } = this;
+    const { kv, adapters } = runner;
+    const { sampled, prefilled, scored, finished } = this;
+    const prefixes = runner.prefixes?.takeStats() ?? { queries: 0, hits: 0 };
     const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
     const stats: StepStats = {
       ...facts,
@@ -42,11 +50,11 @@ export class StepReport {
       adapterCacheBytes: cache.bytes,
       adapterCacheHits: cache.hits,
       adapterCacheMisses: cache.misses,
-      prefixQueries: 0,
-      prefixHits: 0,
-      deviceBytes,
+      prefixQueries: prefixes.queries,
+      prefixHits: prefixes.hits,
+      deviceBytes: runner.deviceBytes?.() ?? null,
     };
-    return { type: "step-finished", sampled, scored, finished, failed: this.#failed, stats };
+    return { type: "step-finished", sampled, prefilled, scored, finished, failed: this.#failed, stats };
   }
 }
 

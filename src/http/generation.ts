@@ -57,6 +57,11 @@ export interface Generation {
   /** Runs to the end. Releases the target and cancels what still runs, however it ends. @throws {AppError | ClientGone} */
   run(listener: Listener): Promise<void>;
   cancel(): void;
+  /**
+   * Prompt tokens that were taken from the prefix cache, of every prompt once: as many as each of its sequences got, for what they
+   * take over from each other was computed for this request. Known once every sequence has a token.
+   */
+  numCached(): number;
 }
 
 /** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError} */
@@ -104,7 +109,12 @@ export function startGeneration(context: AppContext, request: GenerationRequest)
       leave();
     }
   };
-  return { run, cancel };
+  const numCached = () =>
+    request.prompts.reduce((sum, _, prompt) => {
+      const own = streams.slice(prompt * request.n, (prompt + 1) * request.n);
+      return sum + Math.min(...own.map((stream) => stream.numCached));
+    }, 0);
+  return { run, cancel, numCached };
 }
 
 function sequenceRequest(request: GenerationRequest, promptIds: Int32Array, i: number): SequenceRequest {

@@ -22,6 +22,7 @@ function runnerWith(disturb: (value: number, row: number, numRows: number, sum: 
     vocabSize: V,
     kv,
     adapters: null,
+    prefixes: null,
     prefill: async ({ id, tokenIds }) => {
       prompts.set(
         id,

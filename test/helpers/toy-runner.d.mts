@@ -1,6 +1,14 @@
 import type { AdapterRef, DeviceFacts } from "../../src/engine/protocol.ts";
 import type { LogitRows } from "../../src/engine/logit-rows.ts";
-import type { DecodeRow, KvSlots, ModelRunner, PrefillStep, ReadyAdapter } from "../../src/engine/runner.ts";
+import type { ChunkRows } from "../../src/engine/prefix-cache.ts";
+import type {
+  DecodeRow,
+  KvSlots,
+  ModelRunner,
+  PrefillStep,
+  PrefixReuse,
+  ReadyAdapter,
+} from "../../src/engine/runner.ts";
 
 export declare const TOY_VOCAB: number;
 export declare const BAD_PREFILL: number;
@@ -18,6 +26,8 @@ export interface ToyOptions {
   readonly generation?: string | null;
   /** Gets a line `pid begin end` (ns) for every step. */
   readonly logPath?: string | null;
+  /** Makes its prefix cache; none without it. */
+  readonly prefixes?: (runner: ToyRunner) => PrefixReuse;
   readonly notFound?: (generation: string) => Error;
 }
 
@@ -34,6 +44,8 @@ export declare class ToyRunner implements ModelRunner {
   readonly adapters:
     | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter | null })
     | null;
+  readonly prefixes: PrefixReuse | null;
+  readonly chunkRows: ChunkRows;
   readonly steps: readonly string[];
   readonly isClosed: boolean;
   prefill(step: PrefillStep): Promise<LogitRows>;

@@ -141,6 +141,7 @@ export class ToyRunner {
     this.kv = new ToyKv(numRows, maxTokens);
     const notFound = options.notFound ?? ((name) => new Error(`toy: no adapter ${name}`));
     this.adapters = generation === null ? new ToyAdapters(notFound) : null;
+    this.prefixes = options.prefixes?.(this) ?? null;
     this.generation = generation;
     this.stepMs = stepMs;
     this.logPath = logPath;
@@ -173,6 +174,27 @@ export class ToyRunner {
     for (const [row, { id }] of rows.entries())
       if (this.tokens.get(id).includes(BAD_ROW)) logits.fill(NaN, row * TOY_VOCAB, (row + 1) * TOY_VOCAB);
     return logitRows(logits);
+  }
+
+  /** The rows as a prefix cache sees them; a chunk is its tokens, a byte each. */
+  get chunkRows() {
+    return {
+      maxBytes: Infinity,
+      bytesPerPosition: 1,
+      spareBytes: () => Infinity,
+      lendTo: () => {},
+      reach: () => {},
+      copyOut: (id, from, count) => {
+        const tokens = this.tokens.get(id).slice(from, from + count);
+        return { numPositions: count, bytes: count, tokens, free: () => {} };
+      },
+      copyIn: (id, from, chunk) => {
+        const known = from === 0 ? [] : this.tokens.get(id);
+        if (known?.length !== from) throw new Error(`toy: chunk at ${from} is not behind what was cached`);
+        this.steps.push(`copy ${id} ${from}+${chunk.numPositions}`);
+        this.tokens.set(id, [...known, ...chunk.tokens]);
+      },
+    };
   }
 
   async close() {

@@ -16,6 +16,7 @@ import { resolveModel, type Target } from "../resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { deadlineOf, sequenceOptions, stopStrings } from "../sampling.ts";
 import { refuseUnsupported } from "../unsupported.ts";
+import { usageOf } from "../usage.ts";
 
 const response = z
   .looseObject({
@@ -96,12 +97,7 @@ async function answer(context: AppContext, c: RequestContext, job: Job): Promise
   };
   const usage = () => {
     const completionTokens = choices.reduce((sum, { numTokens }) => sum + numTokens, 0);
-    const promptTokens = promptIds.length;
-    return {
-      prompt_tokens: promptTokens,
-      completion_tokens: completionTokens,
-      total_tokens: promptTokens + completionTokens,
-    };
+    return usageOf(promptIds.length, generation.numCached(), completionTokens);
   };
   if (fields.stream !== true)
     return await answerWhole(

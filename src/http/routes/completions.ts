@@ -14,6 +14,7 @@ import { resolveModel, type Target } from "../resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { deadlineOf, sequenceOptions, stopStrings } from "../sampling.ts";
 import { refuseUnsupported } from "../unsupported.ts";
+import { usageOf } from "../usage.ts";
 
 const DEFAULT_MAX_TOKENS = 16;
 
@@ -90,7 +91,11 @@ async function answer(context: AppContext, c: RequestContext, job: Job): Promise
     model: target.model,
     system_fingerprint: target.fingerprint,
   };
-  const usage = () => usageOf(prompts, choices);
+  const usage = () => {
+    const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const completionTokens = choices.reduce((sum, { numTokens }) => sum + numTokens, 0);
+    return usageOf(promptTokens, generation.numCached(), completionTokens);
+  };
   if (fields.stream !== true)
     return await answerWhole(
       c,
@@ -121,14 +126,4 @@ function newChoice({ text }: AppContext, fields: CompletionRequest, prompt: Prom
     hasTokenIds: fields.return_token_ids === true,
     skipsSpecial: fields.skip_special_tokens ?? true,
   });
-}
-
-function usageOf(prompts: readonly Prompt[], choices: readonly CompletionChoice[]) {
-  const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
-  const completionTokens = choices.reduce((sum, { numTokens }) => sum + numTokens, 0);
-  return {
-    prompt_tokens: promptTokens,
-    completion_tokens: completionTokens,
-    total_tokens: promptTokens + completionTokens,
-  };
 }
