@@ -38,7 +38,7 @@ export async function sendSoakRequest(
     ...(number % 50 === 0 ? { logprobs: 2, echo: true } : {}),
   };
   const abort = new AbortController();
-  const response = await fetch(`${url}/v1/completions`, {
+  const response = await fetchTelling(kind, `${url}/v1/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...(kind === "deadline" ? { "x-request-timeout-ms": "20" } : {}) },
     body: JSON.stringify(body),
@@ -48,6 +48,18 @@ export async function sendSoakRequest(
   const text = await response.text();
   if (response.status === 503) return "refused";
   return judge(kind, response.status, text);
+}
+
+/** As `fetch`, whose own error does not say what has happened. */
+async function fetchTelling(kind: Kind, url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    const reason = (cause as Error).cause;
+    throw new Error(`a ${kind} request got no answer: ${reason instanceof Error ? reason.message : String(cause)}`, {
+      cause,
+    });
+  }
 }
 
 async function leave(response: Response, abort: AbortController): Promise<SoakOutcome> {
