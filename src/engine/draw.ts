@@ -1,12 +1,13 @@
 /**
  * Draws from a whole row's distribution without weighing the row. A block is drawn by the most it could weigh, a place in it evenly, and
  * kept with the share that its weight has of that: exact, and 128 tries at most on average. For top_p what is drawn counts when what is
- * likelier holds less than top_p; that is mostly plain from a few blocks, else the row is summed once. What a rejected draw is not
- * ahead of is not drawn again. Source: von Neumann's rejection (1951); pivots as in FlashInfer's sampling kernels.
+ * likelier holds less than top_p; that is plain from a few blocks or from bounds, or else the row is summed once. What a rejected draw is
+ * not ahead of is not drawn again. Source: von Neumann's rejection (1951); pivots as in FlashInfer's sampling kernels.
  */
 import { type RandomState, nextUniform } from "../tensor/random.ts";
 import type { Blocks } from "./blocks.ts";
 import { expOfNegative } from "./exp.ts";
+import { type MassBounds, boundMasses, createMassBounds, isAheadLess } from "./mass-bounds.ts";
 import { selectMass } from "./select.ts";
 import { type Depths, bucketOf, createBuckets, sumWeights, weightOf } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
@@ -25,6 +26,7 @@ export interface DrawScratch {
   /** Sums of the blocks' greatest possible weights, up to each block. */
   readonly ceilings: Float64Array; // [V], for blocks of any size
   readonly buckets: Float64Array;
+  readonly bounds: MassBounds;
 }
 
 export function createDrawScratch(vocabSize: number): DrawScratch {
@@ -33,6 +35,7 @@ export function createDrawScratch(vocabSize: number): DrawScratch {
     weights: new Float64Array(vocabSize),
     ceilings: new Float64Array(vocabSize),
     buckets: createBuckets(),
+    bounds: createMassBounds(),
   };
 }
 
@@ -55,9 +58,15 @@ export function drawToken(
   if (topP >= 1) return drawOne(blocks, depths, total, random, scratch.ceilings);
   const mostPossible = total;
   let { limit } = depths;
+  let isBounded = false;
   for (let miss = 0; ; miss++) {
     const id = drawOne(blocks, { ...depths, limit }, total, random, scratch.ceilings);
-    const isIn = isWithin(blocks, depths, topP, id, mostPossible);
+    let isIn = isWithin(blocks, depths, topP, id, mostPossible);
+    if (isIn === null) {
+      if (!isBounded) boundMasses(logits, depths, scratch.bounds);
+      isBounded = true;
+      isIn = isAheadLess(scratch.bounds, logits[id]!, topP);
+    }
     if (isIn === true) return id;
     if (isIn === null || miss === MAX_MISSES) {
       const cut = cutOf(blocks, depths, topP, scratch);
