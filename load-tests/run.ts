@@ -22,6 +22,7 @@ import { mixedScenario } from "./scenarios/mixed.ts";
 import { overloadScenario } from "./scenarios/overload.ts";
 import { peerScenario } from "./scenarios/peer.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
+import { samplingScenario } from "./scenarios/sampling.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./work-folder.ts";
 
@@ -37,6 +38,7 @@ const SCENARIOS: readonly Scenario[] = [
   residencyScenario,
   buildScenario,
   trainScenario,
+  samplingScenario,
 ];
 
 function help(): string {
