@@ -247,8 +247,8 @@ async function measureDivergence({ folder, options, note }: BenchContext, tools:
     const { vocabSize } = base.manifest.config;
     for (const { kind, name } of Object.values(PEERS)) {
       const modelPath = await ggufModel(tools, checkpoint, kind, scratch);
-      const { numThreads } = options;
-      const settings = { modelPath, loraPaths: [], numThreads, numSlots: 1, contextTokens: 256 };
+      // One thread: time is no question here, and several of theirs wait for each other busily.
+      const settings = { modelPath, loraPaths: [], numThreads: 1, numSlots: 1, contextTokens: 256 };
       await using llama = await startLlama(tools, settings);
       figures.push(figure(`llama.cpp's ${name}`, await divergenceOfLlama(llama.target.url, texts, vocabSize)));
     }
