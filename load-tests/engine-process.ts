@@ -1,33 +1,43 @@
 /** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
 import { EngineClient } from "../src/engine/engine-client.ts";
 import { GREEDY } from "../src/engine/engine.ts";
+import type { EngineOptions } from "../src/engine/protocol.ts";
 import { engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";
 
 export interface DirectEngine extends AsyncDisposable {
   /** Runs one greedy sequence without adapter to its end. @returns its number of tokens */
   complete(promptIds: Int32Array, maxTokens: number): Promise<number>;
+  /** The same. @returns when each token came, on `performance.now()`'s clock */
+  times(promptIds: Int32Array, maxTokens: number): Promise<readonly number[]>;
 }
 
 /** Starts an engine process and waits until it serves. */
-export async function startEngine(baseDir: string, storeDir: string, options: BenchOptions): Promise<DirectEngine> {
+export async function startEngine(
+  baseDir: string,
+  storeDir: string,
+  options: BenchOptions,
+  more: Partial<EngineOptions> = {},
+): Promise<DirectEngine> {
   let client: EngineClient | null = null;
   await new Promise<void>((resolve, reject) => {
     client = new EngineClient(
-      { ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024 },
+      { ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024, ...more },
       { ready: () => resolve(), exited: reject, stats: () => {}, turn: () => {}, busyChanged: () => {} },
     );
   });
   const engine = client as EngineClient | null;
   if (!engine) throw new Error("internal: an engine is ready before it was started");
   let nextId = 0;
+  const times = async (promptIds: Int32Array, maxTokens: number): Promise<readonly number[]> => {
+    const stream = engine.submit(nextId++, { ...PLAIN, promptIds, maxTokens });
+    const at: number[] = [];
+    for await (const event of stream) if (event.type === "token") at.push(performance.now());
+    return at;
+  };
   return {
-    complete: async (promptIds, maxTokens) => {
-      const stream = engine.submit(nextId++, { ...PLAIN, promptIds, maxTokens });
-      let numTokens = 0;
-      for await (const event of stream) if (event.type === "token") numTokens++;
-      return numTokens;
-    },
+    complete: async (promptIds, maxTokens) => (await times(promptIds, maxTokens)).length,
+    times,
     [Symbol.asyncDispose]: () => engine.stop(10_000),
   };
 }

@@ -20,7 +20,9 @@ import { httpScenario } from "./scenarios/http.ts";
 import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
 import { overloadScenario } from "./scenarios/overload.ts";
+import { pacingScenario } from "./scenarios/pacing.ts";
 import { peerScenario } from "./scenarios/peer.ts";
+import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
 import { trainScenario } from "./scenarios/train.ts";
@@ -33,6 +35,8 @@ const SCENARIOS: readonly Scenario[] = [
   peerScenario,
   clientsScenario,
   mixedScenario,
+  pacingScenario,
+  prefixScenario,
   overloadScenario,
   mergedScenario,
   residencyScenario,
