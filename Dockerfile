@@ -1,4 +1,5 @@
-# Two stages: the first compiles, the second holds what runs. Data (the adapter store) lives in the volume /data.
+# The first stage compiles, the last holds what runs; `--target gpu` is the same with the Vulkan loader, for --device webgpu.
+# Data (the adapter store) lives in the volume /data.
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -9,7 +10,7 @@ COPY src src
 RUN npm run build
 RUN npm prune --omit=dev
 
-FROM node:24-slim
+FROM node:24-slim AS run
 WORKDIR /app
 ENV NODE_ENV=production MOSARA_HOST=0.0.0.0 MOSARA_PORT=8080 MOSARA_DATA=/data
 COPY --from=build /app/package.json ./
@@ -24,3 +25,13 @@ EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MOSARA_PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/src/main.js", "serve"]
+
+# The driver of the card is the host's: NVIDIA's container toolkit brings it in, with its ICD file, where "graphics" is among the capabilities.
+FROM run AS gpu
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends libvulkan1 && rm -rf /var/lib/apt/lists/*
+USER node
+ENV MOSARA_DEVICE=webgpu NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics
+
+# What `docker build` makes where nothing is named.
+FROM run

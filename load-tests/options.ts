@@ -38,6 +38,8 @@ const FLAGS = {
     help: "Checkpoint or base whose quantised forms are compared with float32 (default: the shipped base).",
   },
   threshold: { value: "<m>", help: "Threshold of the bases (default: 0.25)." },
+  device: { value: "<device>", help: "Of the scenario gpu: webgpu (default) or cuda." },
+  bandwidth: { value: "<GB/s>", help: "Of the card's memory, for the bound that gpu compares with.", isNumber: true },
   threads: { value: "<n>", help: "Threads of a session (default: all cores).", isNumber: true },
   rounds: { value: "<n>", help: "Samples of every figure (default: 5).", isNumber: true },
   steps: {
@@ -91,6 +93,10 @@ export interface BenchOptions {
   readonly shape: CheckpointShape;
   /** null: the shipped base. */
   readonly trainedDir: string | null;
+  /** Of the scenario gpu. */
+  readonly device: "cpu" | "webgpu" | "cuda";
+  /** GB/s of the card's memory; null: not said. */
+  readonly bandwidth: number | null;
   /** A server that is there already; null: scenarios start their own. */
   readonly remote: RemoteServer | null;
 }
@@ -138,6 +144,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       seed: number("seed", base.seed),
     },
     trainedDir: textOf(values.trained),
+    device: deviceOf(textOf(values.device) ?? "webgpu"),
+    bandwidth: values.bandwidth === undefined ? null : number("bandwidth", 1),
     remote: remoteOf(values),
   };
 }
@@ -207,6 +215,11 @@ function thresholdOf(value: string): number {
   const threshold = Number(value);
   if (threshold > 0 && threshold <= 1) return threshold;
   throw new AppError("usage", `--threshold must be above 0 and at most 1, it is "${value}".`);
+}
+
+function deviceOf(value: string): "webgpu" | "cuda" {
+  if (value === "webgpu" || value === "cuda") return value;
+  throw new AppError("usage", `--device must be webgpu or cuda, it is "${value}".`);
 }
 
 function weightChoice(value: string): WeightChoice {

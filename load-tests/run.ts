@@ -16,6 +16,7 @@ import { buildScenario } from "./scenarios/build.ts";
 import { ceilingScenario } from "./scenarios/ceiling.ts";
 import { clientsScenario } from "./scenarios/clients.ts";
 import { engineScenario } from "./scenarios/engine.ts";
+import { gpuScenario } from "./scenarios/gpu.ts";
 import { httpScenario } from "./scenarios/http.ts";
 import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
@@ -43,6 +44,7 @@ const SCENARIOS: readonly Scenario[] = [
   buildScenario,
   trainScenario,
   samplingScenario,
+  gpuScenario,
 ];
 
 function help(): string {

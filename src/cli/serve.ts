@@ -176,9 +176,21 @@ async function watchAdapters(
   return { root, directory };
 }
 
+/** Says where the engine runs, and what is not as it should be there; nothing of the host. */
+function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
+  const device = engine.limits()?.device;
+  if (device === undefined || device.name === "cpu") return;
+  log.info({ device }, "the engine runs on a device");
+  if (device.attention === "stepwise")
+    log.warn("the device's fused attention is wrong here, so it is computed step by step, which is slower");
+  if (!device.isCacheResident)
+    log.warn("keys and values cross the bus in every step: this device keeps nothing between two");
+}
+
 /** Waits for the engine, then for what --merge names. @throws {AppError} */
 async function start(config: ServeConfig, context: AppContext, engine: SupervisedEngine): Promise<void> {
   await engine.whenReady();
+  logDevice(context, engine);
   for (const name of config.merge) {
     const record = findAdapter(context, name);
     if (!record)

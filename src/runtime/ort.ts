@@ -50,7 +50,7 @@ export function hostTensorOf(tensor: RuntimeTensor): HostTensor {
 }
 
 /** Whether a tensor lies in a device's memory. */
-export function isOnDevice(tensor: RuntimeTensor): boolean {
+function isOnDevice(tensor: RuntimeTensor): boolean {
   return tensor.location === "gpu-buffer";
 }
 

@@ -233,6 +233,27 @@ describe("failures stay where they are", () => {
     await bench.stop();
   });
 
+  it("ends the newest sequence when memory runs out, and goes on with the others", async () => {
+    const bench = new Bench();
+    const decode = bench.runner.decode.bind(bench.runner);
+    bench.runner.decode = async (rows) => {
+      if (rows.length > 2) throw new AppError("insufficient_memory", "toy: no room for three");
+      return await decode(rows);
+    };
+    bench.add(...[1, 2, 3].map((id) => sequenceSpec(id, [id], { maxTokens: 10 })));
+    await bench.untilEnded(1, 2, 3);
+    expect(bench.error(3)).toBe("insufficient_memory");
+    expect([bench.tokens(1), bench.tokens(2)]).toEqual([toyGreedy([1], null, 10), toyGreedy([2], null, 10)]);
+    await bench.stop();
+  });
+
+  it("ends itself when its device is lost, so that its process is restarted", async () => {
+    const bench = new Bench();
+    bench.runner.decode = () => Promise.reject(new AppError("engine_unavailable", "toy: the device is lost"));
+    bench.add(sequenceSpec(1, [1], { maxTokens: 10 }));
+    await expect(bench.done).rejects.toThrow("the device is lost");
+  });
+
   it("refuses an unknown adapter and goes on to the next in the queue", async () => {
     const bench = new Bench({ numRows: 1 }, { maxNumSeqs: 1 });
     bench.add(sequenceSpec(1, [1], { adapter: { generation: "missing" } }), sequenceSpec(2, [1]));

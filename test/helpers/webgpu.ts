@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { describe } from "vitest";
 
 const SWIFTSHADER = "/usr/lib/chromium/vk_swiftshader_icd.json";
+/** Where Linux distributions put the Vulkan loader. */
 const LOADERS = [
   "/usr/lib/x86_64-linux-gnu/libvulkan.so.1",
   "/usr/lib/aarch64-linux-gnu/libvulkan.so.1",
