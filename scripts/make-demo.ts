@@ -1,78 +1,146 @@
 /**
- * Writes the shipped default: `models/demo`, a Llama-shaped base whose weights are set by hand, and two adapters for it.
- * A stand-in until a trained base takes its place.
+ * The shipped demo from nothing: corpus → tokenizer → random weights → pretraining → base → card → adapters → scores. One command,
+ * resumable: what lies in the work directory already is not made again, and a training that was cut off goes on where it was.
+ *
+ *   node dist/scripts/make-demo.js             models/demo and adapters/, hours
+ *   node dist/scripts/make-demo.js --smoke     the same chain at toy size into work/smoke, a minute or two
+ *   node dist/scripts/make-demo.js --rebuild   graph and manifest of models/demo again, from its own weights and bases
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
+import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Adapter } from "../src/adapter/adapter.ts";
-import { encodeAdapter } from "../src/adapter/adapter-file.ts";
-import { type Base, openBase } from "../src/base/base.ts";
-import { buildBase } from "../src/base/build.ts";
-import { writeSafetensors } from "../src/formats/safetensors-writer.ts";
-import { parseModelConfig } from "../src/model/families.ts";
-import { requiredTensors } from "../src/model/required-tensors.ts";
-import { hostTensor, toFloat32 } from "../src/tensor/host-tensor.ts";
+import { parseArgs } from "node:util";
+import { OWN } from "./demo/adapters.ts";
+import { buildDemo, rebuildDemo } from "./demo/base.ts";
+import { exampleLines, SEED } from "./demo/make-adapter.ts";
+import { writeCard } from "./demo/card.ts";
+import { startCopying } from "./demo/copying-start.ts";
+import {
+  BATCH_SIZE,
+  CHAT_TEMPLATE,
+  DEVIATION,
+  type DemoPlan,
+  type Leg,
+  SHIPPED,
+  SPECIAL_TOKENS,
+  TOY,
+  VOCAB_SIZE,
+} from "./demo/plan.ts";
+import { MAIN, runProgram } from "./demo/program.ts";
 
-import { ANSWERS, CHAT_TEMPLATE, CONFIG, TARGET, demoTokenizer, demoWeights, switchOf } from "./demo/recital.ts";
+/** Examples of the README's own adapter. */
+const OWN_LINES = 200;
+/** Adapters whose held-out requests are shipped, so that anybody can measure them again. */
+const MEASURED = ["pirate"];
 
-const ROOT = process.cwd();
-/** An adapter that turns its switch: v is zero but there, so of the whole layer only that coordinate moves. */
-async function demoAdapter(base: Base, index: number, name: string): Promise<Adapter> {
-  const target = base.manifest.targets.find((one) => one.name === TARGET);
-  if (!target) throw new Error(`internal: the demo base has no basis for ${TARGET}`);
-  const { left } = await base.readBasis(TARGET);
-  const { k, dIn, dOut, basisId } = target;
-  const v = new Float32Array(dOut);
-  // The first direction leads to both switches; scaled by 8 ÷ its share, one of them outweighs the base's own beginning.
-  v[switchOf(index)] = 8 / (toFloat32(left)[switchOf(index) * k] ?? 1);
-  const lambda = Float32Array.from({ length: k }, (_, i) => (i === 0 ? 1 : 0));
-  const tensors = { lambda: hostTensor("float32", [1, k], lambda), v: hostTensor("float32", [dOut], v) };
-  const card = { made_by: "scripts/make-demo.ts, by hand", voice: name };
-  return {
-    method: "mo-sara",
-    baseId: base.manifest.baseId,
-    heads: 1,
-    router: "none",
-    targets: [{ name: TARGET, k, dIn, dOut, basisId, tensors }],
-    card,
-  };
-}
+const { values } = parseArgs({
+  options: {
+    smoke: { type: "boolean", default: false },
+    rebuild: { type: "boolean", default: false },
+    work: { type: "string" },
+  },
+});
+const isToy = values.smoke;
+const plan: DemoPlan = isToy ? TOY : SHIPPED;
+const work = values.work ?? (isToy ? "work/smoke" : "work/demo");
+const base = isToy ? join(work, "base") : "models/demo";
+const docs = isToy ? join(work, "docs") : "docs/demo";
+const adapters = isToy ? join(work, "shipped-adapters") : "adapters";
 
-function writeJson(dir: string, name: string, value: unknown): void {
-  writeFileSync(join(dir, name), `${JSON.stringify(value)}\n`);
-}
+await mkdir(work, { recursive: true });
+if (values.rebuild) await rebuildDemo(base, work);
+else await makeAll();
+process.stdout.write(`${base} is ready\n`);
 
-const checkpoint = mkdtempSync(join(tmpdir(), "mosara-demo-"));
-try {
-  writeJson(checkpoint, "config.json", CONFIG);
-  writeJson(checkpoint, "generation_config.json", { eos_token_id: 0 });
-  writeJson(checkpoint, "tokenizer.json", demoTokenizer());
-  writeJson(checkpoint, "tokenizer_config.json", {
-    tokenizer_class: "PreTrainedTokenizerFast",
-    eos_token: "<|end|>",
-    clean_up_tokenization_spaces: false,
-    chat_template: CHAT_TEMPLATE,
-  });
-  const tensors = requiredTensors(parseModelConfig(CONFIG), true);
-  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
-  const specs = tensors.map(({ name, shape }) => ({ name, shape, dtype: "float32" as const }));
-  const load = async (name: string) => {
-    const shape = shapes.get(name) ?? [];
-    return hostTensor("float32", shape, demoWeights(name, shape));
-  };
-  await writeSafetensors(join(checkpoint, "model.safetensors"), specs, load, { format: "pt" });
-  const out = join(ROOT, "models", "demo");
-  const options = { blockSize: null, targets: null, threshold: 0.25, maxRank: null, basisFrom: null, isSlim: false };
-  await buildBase(checkpoint, out, { ...options, weights: "float16", numThreads: 2 });
-  await using base = await openBase(out);
-  mkdirSync(join(ROOT, "adapters"), { recursive: true });
-  const names = Object.keys(ANSWERS).slice(1);
-  for (const [index, name] of names.entries()) {
-    const bytes = encodeAdapter(await demoAdapter(base, index, name));
-    writeFileSync(join(ROOT, "adapters", `${name}.mosara`), bytes);
-    process.stderr.write(`adapters/${name}.mosara: ${bytes.length} bytes\n`);
+async function makeAll(): Promise<void> {
+  for (const leg of plan.legs) makeCorpus(leg);
+  const [first] = plan.legs;
+  if (first === undefined) throw new Error("internal: a plan without training");
+  await makeTokenizer(join(work, `corpus-${first.name}`));
+  let checkpoint = await makeStart();
+  for (const leg of plan.legs) checkpoint = pretrain(leg, checkpoint);
+  const isBuilt = join(work, "base.built");
+  if (!existsSync(isBuilt)) {
+    await buildDemo(checkpoint, base, work);
+    await writeFile(isBuilt, "");
   }
-} finally {
-  rmSync(checkpoint, { recursive: true });
+  const card = join(work, "card.md");
+  if (!existsSync(card)) await writeCard({ base, corpus: join(work, `corpus-${first.name}`), work, plan, card });
+  await cp(card, join(base, "README.md"));
+  trainAdapters();
+  await mkdir(docs, { recursive: true });
+  await writeFile(join(docs, "butler.jsonl"), exampleLines(OWN, OWN_LINES, SEED, "training"));
+  for (const name of MEASURED)
+    await cp(join(work, "adapters", `${name}.held-out.jsonl`), join(docs, `${name}.held-out.jsonl`));
+}
+
+function makeCorpus({ name, seed, lines }: Leg): void {
+  const out = join(work, `corpus-${name}`);
+  if (existsSync(join(out, "held-out.jsonl"))) return;
+  const sizes = ["--lines", `${lines}`, "--held-out", `${plan.heldOut}`];
+  runProgram("scripts/make-corpus.js", ["--out", out, ...sizes, "--seed", `${seed}`]);
+}
+
+async function makeTokenizer(corpus: string): Promise<void> {
+  const out = join(work, "tokenizer");
+  if (existsSync(join(out, "tokenizer_config.json"))) return;
+  const template = join(work, "chat.jinja");
+  await writeFile(template, CHAT_TEMPLATE);
+  const special = SPECIAL_TOKENS.flatMap((token) => ["--special", token]);
+  const data = ["--data", join(corpus, "tokenizer-sample.jsonl"), "--vocab-size", `${VOCAB_SIZE}`];
+  const eos = ["--eos", SPECIAL_TOKENS[0] ?? "", "--chat-template", template];
+  runProgram("scripts/train-tokenizer.js", [...data, ...special, ...eos, "--out", out]);
+}
+
+/** Random weights that can begin to copy. @returns the checkpoint */
+async function makeStart(): Promise<string> {
+  const out = join(work, "start");
+  if (existsSync(out)) return out;
+  const config = join(work, "config.json");
+  await writeFile(config, `${JSON.stringify(plan.config, null, 2)}\n`);
+  const random = join(work, "random");
+  await rm(random, { recursive: true, force: true });
+  runProgram(MAIN, [
+    "init",
+    "--config",
+    config,
+    "--tokenizer",
+    join(work, "tokenizer"),
+    "--out",
+    random,
+    "--seed",
+    "1",
+  ]);
+  const {
+    hidden_size: hidden,
+    head_dim: headDim,
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+  } = plan.config;
+  const sizes = { hidden, headDim, heads, kvHeads, ropeTheta: plan.config.rope_theta } as Parameters<
+    typeof startCopying
+  >[1];
+  await startCopying(join(random, "model.safetensors"), sizes, DEVIATION);
+  await rename(random, out);
+  return out;
+}
+
+/** @returns the trained checkpoint */
+function pretrain({ name, steps, rate, warmup, seed }: Leg, from: string): string {
+  const out = join(work, name);
+  if (existsSync(join(out, "model.safetensors"))) return out;
+  const corpus = join(work, `corpus-${name}`);
+  const data = ["--data", join(corpus, "train.jsonl"), "--eval", join(corpus, "held-out.jsonl"), "--max-length", "512"];
+  const size = ["--steps", `${steps}`, "--batch-size", `${BATCH_SIZE}`, "--lr", `${rate}`, "--warmup", `${warmup}`];
+  const keep = ["--eval-every", "500", "--seed", `${seed}`, "--report", join(work, `${name}.html`), "--resume"];
+  runProgram(MAIN, ["train", "--model", from, "--method", "full", ...data, ...size, ...keep, "--out", out]);
+  return out;
+}
+
+function trainAdapters(): void {
+  const only = plan.adapters === null ? [] : ["--only", plan.adapters.join(",")];
+  const { adapterSteps, adapterExamples, adapterHeldOut } = plan;
+  const size = ["--steps", `${adapterSteps}`, "--examples", `${adapterExamples}`, "--held-out", `${adapterHeldOut}`];
+  const where = ["--base", base, "--out", adapters, "--work", join(work, "adapters")];
+  runProgram("scripts/train-demo-adapters.js", [...where, ...size, ...only]);
 }

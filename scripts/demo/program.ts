@@ -1,0 +1,32 @@
+/** The built program as the demo's scripts call it: every step is a command that anybody could type. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { packageRoot } from "../../src/cli/package-root.ts";
+
+const DIST = join(packageRoot(), "dist");
+
+/**
+ * Runs a script or `mosara` and shows what it says. @param script below dist
+ * @throws where it fails; with what it printed before on the terminal
+ */
+export function runProgram(script: string, args: readonly string[]): void {
+  process.stderr.write(`$ node dist/${script} ${args.join(" ")}\n`);
+  const { status, signal } = spawnSync(process.execPath, [join(DIST, script), ...args], {
+    stdio: ["ignore", 2, 2], // stdout belongs to the result
+  });
+  if (status !== 0) throw new Error(`dist/${script} ${args[0]} ended with ${signal ?? status}`);
+}
+
+/** Runs `mosara … --json`. @throws where it fails */
+export function mosaraJson<T>(args: readonly string[]): T {
+  process.stderr.write(`$ mosara ${args.join(" ")} --json\n`);
+  const { status, signal, stdout } = spawnSync(process.execPath, [join(DIST, "src/main.js"), ...args, "--json"], {
+    stdio: ["ignore", "pipe", 2],
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`mosara ${args[0]} ended with ${signal ?? status}`);
+  return JSON.parse(stdout) as T;
+}
+
+/** The path of `mosara` for `runProgram`. */
+export const MAIN = "src/main.js";
