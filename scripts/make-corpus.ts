@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { corpusLines, PART_NAMES } from "./corpus/corpus.ts";
 import { withoutSeams } from "./corpus/draw.ts";
 
-const USAGE = "Usage: make-corpus --out <dir> [--lines 100000] [--held-out 200] [--seed 1]";
+const USAGE = "Usage: make-corpus --out <dir> [--lines 100000] [--held-out 200] [--seed 1] [--practice]";
 
 /** Held-out lines of each part. */
 const PART_LINES = 300;
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     lines: { type: "string", default: "100000" },
     "held-out": { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
+    practice: { type: "boolean", default: false },
   },
 });
 const { out } = values;
@@ -54,7 +55,8 @@ function sampleText(json: string): string {
 
 await mkdir(out, { recursive: true });
 const given = seed ?? 1;
-const training = (count: number) => corpusLines(count, given, "training");
+const mix = values.practice ? "practice" : "usual";
+const training = (count: number) => corpusLines(count, given, "training", mix);
 await write(join(out, "train.jsonl"), map(training(lines), withoutSeams));
 await write(join(out, "tokenizer-sample.jsonl"), map(training(Math.min(lines, SAMPLE_LINES)), sampleText));
 await write(join(out, "held-out.jsonl"), map(corpusLines(heldOut, given + 1, "held-out"), withoutSeams));

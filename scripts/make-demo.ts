@@ -74,11 +74,18 @@ async function makeAll(): Promise<void> {
     await cp(join(work, "adapters", `${name}.held-out.jsonl`), join(docs, `${name}.held-out.jsonl`));
 }
 
-function makeCorpus({ name, seed, lines }: Leg): void {
+function makeCorpus({ name, seed, lines, practice }: Leg): void {
   const out = join(work, `corpus-${name}`);
   if (existsSync(join(out, "held-out.jsonl"))) return;
   const sizes = ["--lines", `${lines}`, "--held-out", `${plan.heldOut}`];
-  runProgram("scripts/make-corpus.js", ["--out", out, ...sizes, "--seed", `${seed}`]);
+  runProgram("scripts/make-corpus.js", [
+    "--out",
+    out,
+    ...sizes,
+    "--seed",
+    `${seed}`,
+    ...(practice ? ["--practice"] : []),
+  ]);
 }
 
 async function makeTokenizer(corpus: string): Promise<void> {

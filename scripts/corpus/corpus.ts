@@ -9,22 +9,36 @@ import { supportConversation, supportExchange } from "./support.ts";
 
 const single = (make: (draw: Draw) => Exchange) => (draw: Draw) => line(draw, make(draw));
 
-/** The parts of the corpus by name: share in percent, and what makes a line. */
+/** The parts of the corpus by name: share in percent, share where the weaker parts are practised, and what makes a line. */
 const PARTS = {
-  support: [24, single(supportExchange)],
-  conversations: [4, supportConversation],
-  records: [22, single(recordExchange)],
-  sums: [14, single(sumExchange)],
-  stories: [8, single(storyExchange)],
-  copying: [28, single(copyingExchange)],
-} as const satisfies Readonly<Record<string, readonly [number, (draw: Draw) => Line]>>;
+  support: [24, 12, single(supportExchange)],
+  conversations: [4, 4, supportConversation],
+  records: [22, 32, single(recordExchange)],
+  sums: [14, 24, single(sumExchange)],
+  stories: [8, 2, single(storyExchange)],
+  copying: [28, 26, single(copyingExchange)],
+} as const satisfies Readonly<Record<string, readonly [number, number, (draw: Draw) => Line]>>;
 export type Part = keyof typeof PARTS;
 export const PART_NAMES = Object.keys(PARTS) as readonly Part[];
 
-const MIX = Object.values(PARTS);
+type Make = (draw: Draw) => Line;
+const USUAL = Object.values(PARTS).map(([share, , make]): readonly [number, Make] => [share, make]);
+const PRACTICE = Object.values(PARTS).map(([, share, make]): readonly [number, Make] => [share, make]);
 
-/** JSON lines of the corpus, seams still in them. @param part null: all of them, by their shares */
-export function* corpusLines(count: number, seed: number, split: Split, part: Part | null = null): Generator<string> {
+/**
+ * JSON lines of the corpus, seams still in them.
+ * @param mix a part alone, all by their usual shares, or by those for practice
+ */
+export function* corpusLines(
+  count: number,
+  seed: number,
+  split: Split,
+  mix: Part | "usual" | "practice" = "usual",
+): Generator<string> {
   const draw = new Draw(seed, split);
-  for (let i = 0; i < count; i++) yield JSON.stringify((part === null ? draw.weighted(MIX) : PARTS[part][1])(draw));
+  const make = (): Line => {
+    if (mix === "usual") return draw.weighted(USUAL)(draw);
+    return mix === "practice" ? draw.weighted(PRACTICE)(draw) : PARTS[mix][2](draw);
+  };
+  for (let i = 0; i < count; i++) yield JSON.stringify(make());
 }

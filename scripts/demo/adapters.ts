@@ -64,7 +64,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "cheerful",
     about: "Customer support in the best of moods; a SARA adapter.",
     method: "sara",
-    flags: [],
+    flags: ["--threshold", "0.03"],
     metric: "exact",
     make: inVoice("cheerful"),
   },

@@ -9,6 +9,8 @@ export interface Leg {
   /** Which lines of the corpus; legs do not share any. */
   readonly seed: number;
   readonly lines: number;
+  /** More of what the leg before was weak at. */
+  readonly practice: boolean;
 }
 
 export interface DemoPlan {
@@ -60,7 +62,7 @@ export const SHIPPED: DemoPlan = {
   },
   heldOut: 200,
   cardLines: 300,
-  legs: [{ name: "base-1", steps: 3000, rate: 0.002, warmup: 100, seed: 1, lines: 48_000 }],
+  legs: [{ name: "base-1", steps: 3000, rate: 0.002, warmup: 100, seed: 1, lines: 48_000, practice: false }],
   adapterSteps: 200,
   adapterExamples: 2000,
   adapterHeldOut: 240,
@@ -80,8 +82,8 @@ export const TOY: DemoPlan = {
   heldOut: 24,
   cardLines: 4,
   legs: [
-    { name: "base-1", steps: 8, rate: 0.002, warmup: 2, seed: 1, lines: 400 },
-    { name: "base-2", steps: 4, rate: 0.001, warmup: 2, seed: 2, lines: 100 },
+    { name: "base-1", steps: 8, rate: 0.002, warmup: 2, seed: 1, lines: 400, practice: false },
+    { name: "base-2", steps: 4, rate: 0.001, warmup: 2, seed: 2, lines: 100, practice: true },
   ],
   adapterSteps: 4,
   adapterExamples: 48,
