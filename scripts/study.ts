@@ -2,7 +2,7 @@
  * What the methods are worth: trains every setting on every task from one base, measures it through the serving engine, and writes
  * docs/study.md with its figures. Results are kept as they come (docs/study/results.jsonl) and only what is missing is run: stop it
  * whenever you like. E2E is among the tasks where MOSARA_DATA names the folder with its files.
- * usage: npm run study -- [--model models/demo] [--tasks docs/demo/tasks] [--out docs/study.md] [--work study] [--steps 200] [--smoke] [--page]
+ * usage: npm run study -- [--model models/demo] [--out docs/study.md] [--work work/study] [--steps 200] [--smoke] [--page]
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -15,14 +15,13 @@ import { Results } from "./study/results.ts";
 import { type Place, adapterPath, builtBase, runSetting, settingBase, targetList } from "./study/runs.ts";
 import { SETTINGS, SMOKE_SETTINGS, type Setting, layerSetting } from "./study/settings.ts";
 import { servingSpeed } from "./study/speed.ts";
-import { type Task, prepareTasks } from "./study/tasks.ts";
+import { STUDY_SIZES, type Task, prepareTasks } from "./study/tasks.ts";
 
 const { values: flags } = parseArgs({
   options: {
     model: { type: "string", default: join("models", "demo") },
-    tasks: { type: "string", default: join("docs", "demo", "tasks") },
     out: { type: "string", default: join("docs", "study.md") },
-    work: { type: "string", default: "study" },
+    work: { type: "string", default: join("work", "study") },
     steps: { type: "string", default: "200" },
     /** A few settings, 20 steps, eight examples: whether the chain holds. */
     smoke: { type: "boolean", default: false },
@@ -31,14 +30,14 @@ const { values: flags } = parseArgs({
   },
 });
 const SMOKE_STEPS = 20;
-const SMOKE_EXAMPLES = 8;
+const SMOKE_SIZES = { demoTasks: ["pirate"], numTraining: 200, numLoss: 8, numPrompts: 4 };
 /** Threshold of the picture of ranks. */
 const SHOWN_THRESHOLD = 0.5;
 
 const steps = flags.smoke ? SMOKE_STEPS : Number(flags.steps);
 const settings = flags.smoke ? SMOKE_SETTINGS : SETTINGS;
 const place: Place = { checkpoint: checkpointOf(flags.model, flags.work), work: flags.work };
-const tasks = prepareTasks(flags.tasks, flags.work, flags.smoke ? SMOKE_EXAMPLES : undefined);
+const tasks = prepareTasks(flags.work, flags.smoke ? SMOKE_SIZES : STUDY_SIZES);
 const figureDir = flags.out.replace(/\.md$/, "");
 const results = new Results(join(figureDir, "results.jsonl"));
 await using base = await openBase(builtBase(place, "all-linear", SHOWN_THRESHOLD));

@@ -1,7 +1,7 @@
 /** One run of the study: train a setting on a task, then measure it through the serving engine. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { mosara } from "./commands.ts";
+import { mosaraJson } from "../demo/program.ts";
 import type { RunKey, RunResult } from "./results.ts";
 import { type Setting, TARGETS } from "./settings.ts";
 import type { Task } from "./tasks.ts";
@@ -15,6 +15,19 @@ export interface Place {
 }
 
 const BATCH_SIZE = 8;
+
+/** What `mosara train` and `mosara eval` print. */
+interface TrainResult {
+  readonly numParams: number;
+  readonly bytes: number;
+  readonly evalLossBase: number;
+  readonly evalLoss: number;
+  readonly seconds: number;
+}
+interface EvalResult {
+  readonly value: number;
+  readonly base?: { readonly value: number } | null;
+}
 
 /** Trains and measures. @param threshold the setting's own, or what was found for it */
 export function runSetting(
@@ -30,22 +43,31 @@ export function runSetting(
   const schedule = { steps, "eval-every": steps, "batch-size": BATCH_SIZE, seed, lr: setting.rate };
   const files = ["--model", base, "--out", out, "--data", task.trainFile, "--eval", task.lossFile];
   const scheduleFlags = Object.entries(schedule).flatMap(([flag, value]) => [`--${flag}`, `${value}`]);
-  const trained = mosara(["train", ...files, ...scheduleFlags, ...methodFlags(setting, threshold)]);
+  const trained = mosaraJson<TrainResult>(["train", ...files, ...scheduleFlags, ...methodFlags(setting, threshold)]);
   const isFull = setting.method === "full";
   const model = isFull
     ? ["--model", out, "--targets", "none", "--cache", join(place.work, "cache")]
     : ["--model", base, "--adapter", out];
   const { metric, metricFile, maxTokens } = task;
-  const measured = mosara(["eval", ...model, "--data", metricFile, "--metric", metric, "--max-tokens", `${maxTokens}`]);
+  const measured = mosaraJson<EvalResult>([
+    "eval",
+    ...model,
+    "--data",
+    metricFile,
+    "--metric",
+    metric,
+    "--max-tokens",
+    `${maxTokens}`,
+  ]);
   return {
     ...key,
-    numParams: Number(trained.numParams),
-    bytes: isFull ? null : Number(trained.bytes),
-    baseLoss: Number(trained.evalLossBase),
-    loss: Number(trained.evalLoss),
-    baseScore: isFull ? null : (measured.base as { readonly value: number }).value,
-    score: Number(measured.value),
-    seconds: Number(trained.seconds),
+    numParams: trained.numParams,
+    bytes: isFull ? null : trained.bytes,
+    baseLoss: trained.evalLossBase,
+    loss: trained.evalLoss,
+    baseScore: measured.base?.value ?? null,
+    score: measured.value,
+    seconds: trained.seconds,
   };
 }
 
@@ -67,7 +89,7 @@ export function settingBase(place: Place, { method, targets, threshold }: Settin
 export function builtBase({ checkpoint, work }: Place, targets?: string, threshold?: number): string {
   const out = join(work, "bases", slug(`${targets ?? "default"} ${threshold ?? ""}`));
   const flags = [...(targets ? ["--targets", targets] : []), ...(threshold ? ["--threshold", `${threshold}`] : [])];
-  if (!existsSync(out)) mosara(["build", checkpoint, "--out", out, "--weights", "float32", ...flags]);
+  if (!existsSync(out)) mosaraJson(["build", checkpoint, "--out", out, "--weights", "float32", ...flags]);
   return out;
 }
 

@@ -1,10 +1,11 @@
 /**
  * The tasks of the study: training examples, held-out examples for the loss and prompts for the metric, cut to a size that makes a run
- * short. A task is a folder's `<name>.train.jsonl` and `<name>.eval.jsonl`, listed in its `tasks.json` with its metric; E2E comes
- * from the folder that MOSARA_DATA names.
+ * short. They are some of the shipped adapters' own, and E2E from the folder that MOSARA_DATA names.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ADAPTERS } from "../demo/adapters.ts";
+import { SEED, exampleLines } from "../demo/make-adapter.ts";
 
 /** One task, its files written where the runs read them. */
 export interface Task {
@@ -12,7 +13,7 @@ export interface Task {
   /** As `mosara eval` takes it. */
   readonly metric: string;
   readonly maxTokens: number;
-  /** JSON Lines with prompts and completions. */
+  /** JSON lines with examples. */
   readonly trainFile: string;
   /** Held-out examples for the loss. */
   readonly lossFile: string;
@@ -20,54 +21,80 @@ export interface Task {
   readonly metricFile: string;
 }
 
-/** Held-out examples of a task: enough that a loss moves by less than 0.01 of itself from sample to sample. */
-const NUM_LOSS_EXAMPLES = 128;
-const NUM_PROMPTS = 100;
-
-interface TaskEntry {
-  readonly name: string;
-  readonly metric: string;
-  readonly maxTokens: number;
+/** Which tasks are used, beside E2E, and how much of each. */
+export interface TaskSizes {
+  /** Names of shipped adapters. */
+  readonly demoTasks: readonly string[];
+  readonly numTraining: number;
+  /** Held-out examples of the loss. */
+  readonly numLoss: number;
+  /** Held-out prompts of the metric. */
+  readonly numPrompts: number;
 }
 
-/**
- * Reads the tasks and writes their cut files into `work`.
- * @param size most examples for the loss and for the metric; the study's own unless told
- * @throws {Error} when a file that `tasks.json` names is not there
- */
-export function prepareTasks(tasksDir: string, work: string, size?: number): readonly Task[] {
-  const entries = JSON.parse(readFileSync(join(tasksDir, "tasks.json"), "utf8")) as readonly TaskEntry[];
-  const shipped = entries.map((entry) => prepare(entry, tasksDir, work, size, "eval"));
-  const { MOSARA_DATA: dataDir } = process.env;
-  if (dataDir && existsSync(join(dataDir, "e2e-train.jsonl")))
-    return [prepare({ name: "e2e", metric: "bleu", maxTokens: 80 }, dataDir, work, size, "dev"), ...shipped];
-  process.stderr.write("study: without E2E; MOSARA_DATA names no folder with e2e-train.jsonl and e2e-dev.jsonl\n");
-  return shipped;
+/** Another manner, text from slots, sums with their steps, facts that the base cannot know; losses of 128 examples are steady to a hundredth. */
+export const STUDY_SIZES: TaskSizes = {
+  demoTasks: ["pirate", "restaurants", "steps", "tarvo"],
+  numTraining: 2000,
+  numLoss: 128,
+  numPrompts: 100,
+};
+/** Held-out examples come from another stream than those that trained adapters were chosen by. */
+const HELD_OUT_SEED = SEED + 10;
+
+/** Writes the tasks' files into `work`; without E2E, with a notice, where its files are not given. */
+export function prepareTasks(work: string, sizes: TaskSizes): readonly Task[] {
+  const dir = join(work, "tasks");
+  mkdirSync(dir, { recursive: true });
+  return [...e2eTask(dir, sizes), ...sizes.demoTasks.map((name) => demoTask(name, dir, sizes))];
 }
 
-function prepare(entry: TaskEntry, dir: string, work: string, size: number | undefined, heldOut: string): Task {
-  const { name } = entry;
-  const separator = heldOut === "dev" ? "-" : ".";
-  const fileOf = (part: string): string => join(dir, `${name}${separator}${part}.jsonl`);
-  const target = join(work, "tasks");
-  mkdirSync(target, { recursive: true });
-  const lines = readFileSync(fileOf(heldOut), "utf8").trimEnd().split("\n");
-  const write = (part: string, most: number, change: (line: string) => string): string => {
-    const path = join(target, `${name}.${part}.jsonl`);
-    writeFileSync(path, `${lines.slice(0, most).map(change).join("\n")}\n`);
-    return path;
-  };
+function demoTask(name: string, dir: string, { numTraining, numLoss, numPrompts }: TaskSizes): Task {
+  const adapter = ADAPTERS.find((one) => one.name === name);
+  if (!adapter) throw new Error(`internal: no adapter is called ${name}`);
+  const heldOut = exampleLines(adapter, numLoss + numPrompts, HELD_OUT_SEED, "held-out")
+    .trimEnd()
+    .split("\n");
   return {
-    ...entry,
-    trainFile: fileOf("train"),
-    lossFile: write("loss", size ?? NUM_LOSS_EXAMPLES, withCompletion),
-    metricFile: write("metric", size ?? NUM_PROMPTS, (line) => line),
+    name,
+    metric: adapter.metric,
+    maxTokens: 120,
+    trainFile: write(dir, `${name}.train`, [exampleLines(adapter, numTraining, SEED, "training").trimEnd()]),
+    lossFile: write(dir, `${name}.loss`, heldOut.slice(0, numLoss)),
+    metricFile: write(dir, `${name}.metric`, heldOut.slice(numLoss)),
   };
 }
 
-/** An example that can be trained on: the first of several references is its completion. */
-function withCompletion(line: string): string {
-  const example = JSON.parse(line) as { prompt?: string; references?: readonly string[]; answer?: string };
-  const completion = example.references?.[0] ?? example.answer;
-  return completion === undefined ? line : JSON.stringify({ prompt: example.prompt, completion });
+function e2eTask(dir: string, { numLoss, numPrompts }: TaskSizes): readonly Task[] {
+  const { MOSARA_DATA: dataDir } = process.env;
+  if (!dataDir || !existsSync(join(dataDir, "e2e-train.jsonl"))) {
+    process.stderr.write("study: without E2E; MOSARA_DATA names no folder with e2e-train.jsonl and e2e-dev.jsonl\n");
+    return [];
+  }
+  const heldOut = readFileSync(join(dataDir, "e2e-dev.jsonl"), "utf8").trimEnd().split("\n");
+  return [
+    {
+      name: "e2e",
+      metric: "bleu",
+      maxTokens: 100,
+      trainFile: join(dataDir, "e2e-train.jsonl"),
+      lossFile: write(dir, "e2e.loss", heldOut.slice(0, numLoss).map(withFirstReference)),
+      metricFile: write(dir, "e2e.metric", heldOut.slice(0, numPrompts)),
+    },
+  ];
+}
+
+/** An example that has a loss: the first of several references is its completion. */
+function withFirstReference(line: string): string {
+  const { prompt, references } = JSON.parse(line) as {
+    readonly prompt: string;
+    readonly references: readonly string[];
+  };
+  return JSON.stringify({ prompt, completion: references[0] });
+}
+
+function write(dir: string, name: string, lines: readonly string[]): string {
+  const path = join(dir, `${name}.jsonl`);
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  return path;
 }
