@@ -28,7 +28,7 @@ const LOST = /device (is |was )?lost|lost device|DEVICE_LOST|CUDA failure/i;
 const WEBGPU_HELP =
   "It needs the Vulkan loader (Debian: libvulkan1) and the driver of the card, whose ICD file is found by itself or named in VK_DRIVER_FILES.";
 const CUDA_HELP =
-  "It needs ONNX Runtime's CUDA binaries, which are installed by an extra step (ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node), CUDA 12 and cuDNN 9.";
+  "It needs ONNX Runtime's CUDA binaries, which are installed by an extra step (ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js), CUDA 12 and cuDNN 9.";
 
 /** Why a session could not be opened. @param model what was to be opened */
 export function openError(device: Device, model: string, cause: unknown): AppError {

@@ -62,7 +62,9 @@ describeOnWebgpu("the cache on a device", () => {
     // One buffer of more than 2 GiB, which is beyond what SwiftShader allows.
     await expect(cache.view(0, 1, 2 ** 17 + 1)).rejects.toMatchObject({ code: "insufficient_memory" });
     const after = await cache.view(0, 1, 10);
-    expect(await memory.download(Object.values(after.feeds))).toEqual(before);
+    const now = await memory.download(Object.values(after.feeds));
+    const isSame = now.map(({ buffer }, i) => Buffer.from(buffer).equals(Buffer.from(before[i]!.buffer))); // as many
+    expect(isSame).toEqual(before.map(() => true));
     cache.clear();
     expect(cache.bytes).toBe(0);
   });
