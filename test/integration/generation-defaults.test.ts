@@ -26,7 +26,14 @@ it("samples and ends as generation_config.json says, unless a request says other
   const flags = ["--weights", "float32", "--cache", tempDir(), "--served-model-name", "base"];
   await using server = await startServer(["--model", checkpoint, ...flags]);
   const ask = async (fields: object): Promise<Completion["choices"][number]> => {
-    const body = { model: "base", prompt, max_tokens: greedy.length, temperature: undefined, ignore_eos: false, ...fields };
+    const body = {
+      model: "base",
+      prompt,
+      max_tokens: greedy.length,
+      temperature: undefined,
+      ignore_eos: false,
+      ...fields,
+    };
     return (await complete(server.url, body)).json.choices[0]!; // n is 1
   };
   const silent = await ask({});
