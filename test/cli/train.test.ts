@@ -154,7 +154,10 @@ it("trains sara on layers that the base has no basis for, and mo-sara with fewer
   const everywhere = await ranks("everywhere", ["--method", "sara", "--targets", "all-linear"]);
   const usual = await ranks("usual", []);
   const fewer = await ranks("fewer", ["--threshold", "0.05"]);
-  expect(everywhere.size).toBe(14);
+  const { num_hidden_layers: numLayers } = JSON.parse(readFileSync(join(BASE, "config.json"), "utf8")) as {
+    num_hidden_layers: number;
+  };
+  expect(everywhere.size).toBe(7 * numLayers); // q, k, v, o, gate, up, down
   for (const [name, k] of usual) {
     expect(everywhere.get(name)).toBe(k);
     expect(fewer.get(name)).toBeLessThan(k);
