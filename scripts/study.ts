@@ -10,10 +10,10 @@ import { parseArgs } from "node:util";
 import { openBase } from "../src/base/base.ts";
 import { thresholdOfSize } from "./study/equal-size.ts";
 import { writeFigures } from "./study/figures.ts";
-import { hasSpeed, renderPage } from "./study/page.ts";
+import { renderPage } from "./study/page.ts";
 import { Results } from "./study/results.ts";
 import { type Place, adapterPath, builtBase, runSetting, settingBase, targetList } from "./study/runs.ts";
-import { SETTINGS, SMOKE_SETTINGS, type Setting, layerSetting } from "./study/settings.ts";
+import { SETTINGS, SMOKE_SETTINGS, type Setting, hasSpeed, layerSetting } from "./study/settings.ts";
 import { servingSpeed } from "./study/speed.ts";
 import { STUDY_SIZES, type Task, prepareTasks } from "./study/tasks.ts";
 

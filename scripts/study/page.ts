@@ -1,6 +1,6 @@
 /** The study as a page: a table for every task, the targets of the method with what was reached, the figures. Pure: results in, markdown out. */
 import type { Results, RunResult } from "./results.ts";
-import { REFERENCE, SETTINGS, type Setting, moSaraName } from "./settings.ts";
+import { REFERENCE, SETTINGS, moSaraName } from "./settings.ts";
 import { cellOf, mean, meanGain } from "./summary.ts";
 import type { Task } from "./tasks.ts";
 
@@ -116,6 +116,3 @@ function median(values: readonly number[]): number {
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : mean(sorted.slice(middle - 1, middle + 1));
 }
-
-/** Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does. */
-export const hasSpeed = ({ method }: Setting): boolean => method !== "full";

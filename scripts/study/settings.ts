@@ -92,3 +92,6 @@ export function layerSetting(layer: number): Setting {
 export const SMOKE_SETTINGS: readonly Setting[] = SETTINGS.filter(({ name }) =>
   [REFERENCE, moSaraName("q,v,o,down", 0.25), moSaraName("q,v", 0.5, 5), "SARA, q,v, m=0.25", "full"].includes(name),
 ).map((setting) => ({ ...setting, numSeeds: 1 }));
+
+/** Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does. */
+export const hasSpeed = ({ method }: Setting): boolean => method !== "full";
