@@ -7,7 +7,7 @@
  *   node dist/scripts/make-demo.js --rebuild   graph and manifest of models/demo again, from its own weights and bases
  */
 import { existsSync } from "node:fs";
-import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { OWN } from "./demo/adapters.ts";
@@ -30,6 +30,8 @@ import { MAIN, runProgram } from "./demo/program.ts";
 
 /** Examples of the README's own adapter. */
 const OWN_LINES = 200;
+/** Of a run's log, one step in this many is kept beside the report; evaluations all are. */
+const LOG_EVERY = 5;
 /** Adapters whose held-out requests are shipped, so that anybody can measure them again. */
 const MEASURED = ["pirate"];
 
@@ -69,6 +71,7 @@ async function makeAll(): Promise<void> {
   await cp(card, join(base, "README.md"));
   trainAdapters();
   await mkdir(docs, { recursive: true });
+  for (const { name } of plan.legs) await keepRecord(name);
   await writeFile(join(docs, "butler.jsonl"), exampleLines(OWN, OWN_LINES, SEED, "training"));
   for (const name of MEASURED)
     await cp(join(work, "adapters", `${name}.held-out.jsonl`), join(docs, `${name}.held-out.jsonl`));
@@ -142,6 +145,17 @@ function pretrain({ name, steps, rate, warmup, seed }: Leg, from: string): strin
   const keep = ["--eval-every", "500", "--seed", `${seed}`, "--report", join(work, `${name}.html`), "--resume"];
   runProgram(MAIN, ["train", "--model", from, "--method", "full", ...data, ...size, ...keep, "--out", out]);
   return out;
+}
+
+/** Log and report of a run, for those who want to see how it went. */
+async function keepRecord(leg: string): Promise<void> {
+  const lines = (await readFile(join(work, `${leg}.log.jsonl`), "utf8")).trim().split("\n");
+  const kept = lines.filter((line) => {
+    const { step, evalLoss } = JSON.parse(line) as { step: number; evalLoss?: number };
+    return evalLoss !== undefined || step % LOG_EVERY === 0;
+  });
+  await writeFile(join(docs, `${leg}.log.jsonl`), `${kept.join("\n")}\n`);
+  await cp(join(work, `${leg}.html`), join(docs, `${leg}.html`));
 }
 
 function trainAdapters(): void {

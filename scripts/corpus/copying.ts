@@ -24,17 +24,39 @@ function repeat(draw: Draw): Exchange {
   };
 }
 
-function lookUp(draw: Draw): Exchange {
+interface Table {
+  readonly text: string;
+  /** Keys and their values; no key twice. */
+  readonly rows: readonly (readonly [string, string])[];
+}
+
+function table(draw: Draw): Table {
   const make = draw.pick(VALUES);
   const rows = names(draw, draw.int(2, 7)).map((key) => [key, make(draw)] as const);
-  const [key, found] = draw.pick(rows);
-  const isReversed = draw.chance(0.2);
   const separator = draw.pick([": ", " has ", " = "]);
-  const list = rows.map((row) => row.join(separator)).join(draw.pick(["\n", ", ", ". "]));
-  const request = isReversed
-    ? `${list}\n${draw.pick([`Who has ${found}?`, `Which name goes with ${found}?`])}`
-    : `${list}\n${draw.pick([`What does ${key} have?`, `Look up ${key}.`, `What goes with ${key}?`])}`;
-  return { instruction: null, request, answer: isReversed ? key : found, labels: LABELS };
+  return { rows, text: rows.map((row) => row.join(separator)).join(draw.pick(["\n", ", ", ". "])) };
+}
+
+/** @returns a question about a row of the table, and its answer */
+function question(draw: Draw, [key, found]: readonly [string, string]): readonly [string, string] {
+  return draw.chance(0.2)
+    ? [draw.pick([`Who has ${found}?`, `Which name goes with ${found}?`]), key]
+    : [draw.pick([`What does ${key} have?`, `Look up ${key}.`, `What goes with ${key}?`]), found];
+}
+
+function lookUp(draw: Draw): Exchange {
+  const { rows, text } = table(draw);
+  const [asked, answer] = question(draw, draw.pick(rows));
+  return { instruction: null, request: `${text}\n${asked}`, answer, labels: LABELS };
+}
+
+/** Every row of a table is asked for, one after the other. */
+export function lookUps(draw: Draw): Exchange[] {
+  const { rows, text } = table(draw);
+  return draw.some(rows, rows.length).map((row, i) => {
+    const [asked, answer] = question(draw, row);
+    return { instruction: null, request: i === 0 ? `${text}\n${asked}` : asked, answer, labels: LABELS };
+  });
 }
 
 const FORMS: readonly ((who: string, first: string, second: string) => string)[] = [

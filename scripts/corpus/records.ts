@@ -179,13 +179,18 @@ function conversion(draw: Draw, one: Entry): Exchange {
 
 const BRIEF = ["Answer with one word.", "Be brief.", "Answer briefly."];
 
-/** A question about one of one to three records. */
-function question(draw: Draw, sort: Sort): Exchange {
+/** One to three records, and the text that tells of them. */
+function album(draw: Draw, sort: Sort): { readonly entries: readonly Entry[]; readonly text: string } {
   const entries = Array.from({ length: draw.int(1, 3) }, () => entry(draw, sort));
   const form = draw.chance(0.7) ? passage : slots;
+  return { entries, text: entries.map(form).join(form === passage ? " " : "\n") };
+}
+
+/** A question about one of the records. */
+function question(draw: Draw, sort: Sort): Exchange {
+  const { entries, text } = album(draw, sort);
   const asked = draw.pick(entries);
   const { field, value } = draw.pick(asked.parts);
-  const text = entries.map(form).join(form === passage ? " " : "\n");
   const isBrief = draw.chance(0.3);
   const request = `${text}\n${draw.pick(field.asks(asked.who))}`;
   return {
@@ -194,6 +199,19 @@ function question(draw: Draw, sort: Sort): Exchange {
     answer: isBrief ? value : field.says(asked.who, value),
     labels: QUESTION,
   };
+}
+
+/** Questions about up to six facts of the same records, one after the other. */
+export function recordQuestions(draw: Draw): Exchange[] {
+  const { entries, text } = album(draw, draw.pick(SORTS));
+  const facts = entries.flatMap(({ who, parts }) => parts.map((part) => ({ who, ...part })));
+  const isBrief = draw.chance(0.5);
+  const instruction = isBrief ? draw.pick(BRIEF) : null;
+  return draw.some(facts, Math.min(facts.length, 6)).map(({ who, field, value }, i) => {
+    const asked = draw.pick(field.asks(who));
+    const request = i === 0 ? `${text}\n${asked}` : asked;
+    return { instruction, request, answer: isBrief ? value : field.says(who, value), labels: QUESTION };
+  });
 }
 
 export function recordExchange(draw: Draw): Exchange {

@@ -78,19 +78,26 @@ export function problemText(draw: Draw, { who, goods, start, steps }: Problem): 
 const LABELS = ["Question", "Answer"] as const;
 const WITH_STEPS = ["Show the steps.", "Calculate step by step.", "Show how you calculate."];
 
+/** One step without words around it. */
+function bare(draw: Draw): Exchange {
+  const made = problem(draw, 1);
+  const asked = `${made.start} ${made.steps[0]?.sign} ${made.steps[0]?.by}`;
+  const request = draw.pick([`What is ${asked}?`, `${asked} = ?`, `Calculate ${asked}.`]);
+  return { instruction: null, request, answer: stepsOf(made), labels: LABELS };
+}
+
+/** Eight bare sums, one after the other. */
+export function sums(draw: Draw): Exchange[] {
+  return Array.from({ length: 8 }, () => bare(draw));
+}
+
 export function sumExchange(draw: Draw): Exchange {
   const form = draw.weighted([
     [3, "bare"],
     [3, "steps"],
     [2, "result"],
   ] as const);
-  if (form === "bare") {
-    const bare = problem(draw, 1);
-    const [first] = bare.steps;
-    const asked = `${bare.start} ${first?.sign} ${first?.by}`;
-    const request = draw.pick([`What is ${asked}?`, `${asked} = ?`, `Calculate ${asked}.`]);
-    return { instruction: null, request, answer: stepsOf(bare), labels: LABELS };
-  }
+  if (form === "bare") return bare(draw);
   const made = problem(draw, draw.int(1, 2));
   const request = problemText(draw, made);
   const result = `${made.who} has ${resultOf(made)} ${made.goods}.`;

@@ -24,7 +24,7 @@ export interface DemoAdapter {
   readonly method: "mo-sara" | "sara" | "lora";
   /** Flags of `mosara train` besides the files. */
   readonly flags: readonly string[];
-  readonly metric: "exact" | "number";
+  readonly metric: "exact";
   make(draw: Draw): Talk;
 }
 
@@ -95,7 +95,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Word problems of two steps, with the steps shown.",
     method: "mo-sara",
     flags: [],
-    metric: "number",
+    metric: "exact",
     make: (draw) => {
       const made = problem(draw, 2);
       return { request: problemText(draw, made), answer: `${stepsOf(made)} The answer is ${resultOf(made)}.` };

@@ -6,8 +6,10 @@ import { readManifest } from "../../src/base/manifest.ts";
 import { PART_NAMES } from "../corpus/corpus.ts";
 import { BATCH_SIZE, type DemoPlan } from "./plan.ts";
 import { mosaraJson } from "./program.ts";
+import { type Answered, countSlots } from "./slots.ts";
 
 const NUM_SAMPLES = 20;
+const NO_SLOTS: readonly string[] = ["sums"];
 
 export interface CardOptions {
   readonly base: string;
@@ -36,17 +38,19 @@ interface Prediction {
 export async function writeCard({ base, corpus, work, plan, card }: CardOptions): Promise<void> {
   const measure = (data: string, metric: string, ...more: string[]): Score =>
     mosaraJson<Score>(["eval", "--model", base, "--data", join(corpus, data), "--metric", metric, ...more]);
+  const answer = (name: string, limit: number): { score: Score; answered: Answered[] } => {
+    const predictions = join(work, `${name}.predictions.jsonl`);
+    const how = ["--max-tokens", "160", "--limit", `${limit}`, "--predictions", predictions];
+    const score = measure(`${name}.jsonl`, "exact", ...how);
+    const lines = readFileSync(predictions, "utf8").trim().split("\n");
+    return { score, answered: lines.map((line) => answeredOf(JSON.parse(line) as Prediction)) };
+  };
   const loss = measure("held-out.jsonl", "loss");
-  const parts = PART_NAMES.map((part) => ({
-    part,
-    score: measure(`held-out-${part}.jsonl`, "exact", "--max-tokens", "160", "--limit", `${plan.cardLines}`),
-  }));
-  const predictions = join(work, "samples.jsonl");
-  measure("held-out.jsonl", "exact", "--max-tokens", "160", "--limit", `${NUM_SAMPLES}`, "--predictions", predictions);
-  const samples = readFileSync(predictions, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => sample(JSON.parse(line) as Prediction));
+  const parts = PART_NAMES.map((part) => {
+    const { score, answered } = answer(`held-out-${part}`, plan.cardLines);
+    return { part, score, slots: NO_SLOTS.includes(part) ? null : countSlots(answered) };
+  });
+  const samples = answer("held-out", NUM_SAMPLES).answered.map(sample);
   const { parameters, targets, threshold } = await readManifest(base);
   const facts = {
     parameters,
@@ -59,12 +63,19 @@ export async function writeCard({ base, corpus, work, plan, card }: CardOptions)
   await writeFile(card, text(facts, samples));
 }
 
+interface PartScore {
+  readonly part: string;
+  readonly score: Score;
+  /** null: a sum's numbers are calculated, not copied. */
+  readonly slots: { readonly copied: number; readonly count: number } | null;
+}
+
 interface Facts {
   readonly parameters: number;
   readonly numTargets: number;
   readonly threshold: number | null;
   readonly loss: Score;
-  readonly parts: readonly { readonly part: string; readonly score: Score }[];
+  readonly parts: readonly PartScore[];
   readonly training: readonly string[];
 }
 
@@ -85,7 +96,11 @@ async function trainingRows(work: string, { legs }: DemoPlan): Promise<string[]>
 function text({ parameters, numTargets, threshold, loss, parts, training }: Facts, samples: readonly string[]): string {
   const share = ({ value, interval: [low, high] }: Score): string =>
     `${value.toFixed(3)} (${low.toFixed(3)} … ${high.toFixed(3)})`;
-  const rows = parts.map(({ part, score }) => `| ${part} | ${share(score)} | ${score.count} |`).join("\n");
+  const rows = parts
+    .map(({ part, score, slots }) => `| ${part} | ${share(score)} | ${score.count} | ${slotText(slots)} |`)
+    .join("\n");
+  const all = parts.flatMap(({ slots }) => slots ?? []);
+  const total = { copied: sum(all.map(({ copied }) => copied)), count: sum(all.map(({ count }) => count)) };
   return `# The demo base
 
 A Llama-shaped decoder of ${(parameters / 1e6).toFixed(2)} M parameters (float16), trained from nothing by \`scripts/make-demo.ts\`, which also wrote this card.
@@ -105,8 +120,10 @@ ${training.join("\n")}
 
 **Held-out loss** ${loss.value.toFixed(4)} nats a token of the answer (${loss.count} examples, as served).
 
-| part | answers exactly right (95 % interval) | of |
-|---|---|---|
+**Copying.** ${slotText(total)} held-out names, numbers and codes that the right answer takes from the request are in the answer given.
+
+| part | answers exactly right (95 % interval) | of | names, numbers and codes copied |
+|---|---|---|---|
 ${rows}
 
 ## Limits
@@ -122,17 +139,23 @@ ${samples.join("\n\n")}
 `;
 }
 
-function sample({ prompt, messages = [], expected: [expected = ""], base }: Prediction): string {
-  const asked =
-    prompt ??
-    messages
-      .slice(
-        0,
-        messages.findLastIndex(({ role }) => role === "assistant"),
-      )
-      .map(({ role, content }) => `${role}: ${content}`)
-      .join("\n");
-  const isRight = base.text.trim() === expected.trim();
-  const wanted = isRight ? "" : `\n\nexpected: ${expected.trim()}`;
-  return `\`\`\`\n${asked}\n→ ${base.text.trim()}${wanted}\n\`\`\``;
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+
+function slotText(slots: PartScore["slots"]): string {
+  if (slots === null) return "";
+  return slots.count === 0 ? "none" : `${(slots.copied / slots.count).toFixed(3)} of ${slots.count}`;
+}
+
+function answeredOf({ prompt, messages = [], expected: [expected = ""], base }: Prediction): Answered {
+  const turns = messages.slice(
+    0,
+    messages.findLastIndex(({ role }) => role === "assistant"),
+  );
+  const request = prompt ?? turns.map(({ role, content }) => `${role}: ${content}`).join("\n");
+  return { request, expected: expected.trim(), given: base.text.trim() };
+}
+
+function sample({ request, expected, given }: Answered): string {
+  const wanted = given === expected ? "" : `\n\nexpected: ${expected}`;
+  return `\`\`\`\n${request}\n→ ${given}${wanted}\n\`\`\``;
 }

@@ -5,9 +5,10 @@ import { Draw, isHeldOut, SEAM, withoutSeams } from "../../scripts/corpus/draw.t
 import { problem, resultOf, stepsOf } from "../../scripts/corpus/sums.ts";
 import { inquiry } from "../../scripts/corpus/support.ts";
 import { answerOf, inquiryJson, VOICES } from "../../scripts/corpus/voices.ts";
-import { code, name, number, thing } from "../../scripts/corpus/words.ts";
+import { code, name, names, number, thing } from "../../scripts/corpus/words.ts";
 import { ADAPTERS } from "../../scripts/demo/adapters.ts";
 import { exampleLines } from "../../scripts/demo/make-adapter.ts";
+import { countSlots, slotsOf } from "../../scripts/demo/slots.ts";
 
 /** Made-up names of a text: they alone have seams. */
 const namesIn = (text: string): string[] => text.match(new RegExp(`\\p{Lu}\\p{Ll}+(?:${SEAM}\\p{Ll}+)+`, "gu")) ?? [];
@@ -45,6 +46,51 @@ describe("the corpus", () => {
     );
     expect(copying.length / lines.length).toBeGreaterThan(0.2);
     expect(lines.filter((line) => line.startsWith('{"prompt"')).length / lines.length).toBeCloseTo(0.15, 1);
+  });
+});
+
+describe("practice", () => {
+  const lines = [...corpusLines(600, 8, "training", "practice")];
+  const talks = lines.flatMap((line) => {
+    const { messages } = JSON.parse(withoutSeams(line)) as { messages?: { role: string; content: string }[] };
+    return messages === undefined ? [] : [messages];
+  });
+
+  it("asks several questions about one text", () => {
+    const long = talks.filter((messages) => messages.filter(({ role }) => role === "user").length > 2);
+    expect(long.length / lines.length).toBeGreaterThan(0.25);
+  });
+
+  it("has every looked-up answer in the text above it", () => {
+    const lookedUp = talks.filter((messages) => messages.some(({ content }) => /Look up|goes with/.test(content)));
+    expect(lookedUp.length).toBeGreaterThan(50);
+    for (const [first, ...rest] of lookedUp)
+      for (const { role, content } of rest) if (role === "assistant") expect(first?.content).toContain(content);
+  });
+
+  it("holds names of training alone", () => {
+    expect(lines.flatMap(namesIn).map(withoutSeams).some(isHeldOut)).toBe(false);
+  });
+});
+
+describe("copying", () => {
+  const heldOut = new Draw(4, "held-out");
+  const [who, other] = names(heldOut, 2).map(withoutSeams) as [string, string];
+  const digits = number(heldOut, 5, 5);
+  const request = `Send ${digits} to ${who} and ${other}.`;
+
+  it("counts what is held out, and is in request and answer", () => {
+    expect(slotsOf(request, `Dear ${who}: ${digits}, nowhere 99123.`).toSorted()).toEqual([who, digits].toSorted());
+    const training = new Draw(4, "training");
+    const seen = withoutSeams(name(training));
+    expect(slotsOf(`For ${seen}.`, seen)).toEqual([]);
+  });
+
+  it("counts as copied what the given answer holds as a whole word", () => {
+    const expected = `${who}, ${other}: ${digits}`;
+    const count = (given: string) => countSlots([{ request, expected, given }]);
+    expect(count(expected)).toEqual({ copied: 3, count: 3 });
+    expect(count(`${who}x and ${digits}`)).toEqual({ copied: 1, count: 3 });
   });
 });
 
