@@ -2,9 +2,10 @@
  * What the methods are worth: trains every setting on every task from one base, measures it through the serving engine, and writes
  * docs/study.md with its figures. Results are kept as they come (docs/study/results.jsonl) and only what is missing is run: stop it
  * whenever you like. E2E is among the tasks where MOSARA_DATA names the folder with its files.
- * usage: npm run study -- [--model models/demo] [--out docs/study.md] [--work work/study] [--steps 200] [--smoke] [--page]
+ * usage: npm run study -- [--model models/demo] [--out docs/study.md] [--work work/study] [--steps 200] [--jobs 2] [--smoke] [--page]
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { openBase } from "../src/base/base.ts";
@@ -23,6 +24,8 @@ const { values: flags } = parseArgs({
     out: { type: "string", default: join("docs", "study.md") },
     work: { type: "string", default: join("work", "study") },
     steps: { type: "string", default: "200" },
+    /** Runs at a time, the cores shared among them: small models make little use of more than one. */
+    jobs: { type: "string", default: "2" },
     /** A few settings, 20 steps, eight examples: whether the chain holds. */
     smoke: { type: "boolean", default: false },
     /** Runs nothing: the page of what is known. */
@@ -36,31 +39,45 @@ const SHOWN_THRESHOLD = 0.5;
 
 const steps = flags.smoke ? SMOKE_STEPS : Number(flags.steps);
 const settings = flags.smoke ? SMOKE_SETTINGS : SETTINGS;
-const place: Place = { checkpoint: checkpointOf(flags.model, flags.work), work: flags.work };
+const numJobs = Number(flags.jobs);
+const numThreads = Math.max(1, Math.floor(availableParallelism() / numJobs));
+const place: Place = { checkpoint: checkpointOf(flags.model, flags.work), work: flags.work, numThreads };
 const tasks = prepareTasks(flags.work, flags.smoke ? SMOKE_SIZES : STUDY_SIZES);
 const figureDir = flags.out.replace(/\.md$/, "");
 const results = new Results(join(figureDir, "results.jsonl"));
-await using base = await openBase(builtBase(place, "all-linear", SHOWN_THRESHOLD));
+await using base = await openBase(await builtBase(place, "all-linear", SHOWN_THRESHOLD));
 const { baseId, parameters, config } = base.manifest;
 
 if (!flags.page) {
   const layers = flags.smoke ? [] : Array.from({ length: config.numLayers }, (_, layer) => layerSetting(layer));
   const mostSeeds = Math.max(...settings.map(({ numSeeds }) => numSeeds));
   for (let seed = 1; seed <= mostSeeds; seed++) {
-    for (const setting of settings.filter(({ numSeeds }) => seed <= numSeeds))
-      for (const task of tasks) await runOnce(setting, task, seed);
+    await runAll(
+      settings.filter(({ numSeeds }) => seed <= numSeeds),
+      tasks,
+      seed,
+    );
     if (seed > 1) continue;
+    await runAll(layers, tasks.slice(0, 2), seed);
     for (const setting of settings.filter(hasSpeed)) await measureSpeed(setting);
-    for (const setting of layers) for (const task of tasks.slice(0, 2)) await runOnce(setting, task, seed);
   }
 }
 writePage();
+
+/** Every setting on every task, several at a time. */
+async function runAll(some: readonly Setting[], on: readonly Task[], seed: number): Promise<void> {
+  const left = some.flatMap((setting) => on.map((task) => ({ setting, task })));
+  const runNext = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await runOnce(next.setting, next.task, seed);
+  };
+  await Promise.all(Array.from({ length: numJobs }, runNext));
+}
 
 /** Runs what is not known yet. */
 async function runOnce(setting: Setting, task: Task, seed: number): Promise<void> {
   const key = { baseId, steps, task: task.name, setting: setting.name, seed };
   if (results.find(key)) return;
-  const result = runSetting(place, setting, await thresholdOf(setting), task, key);
+  const result = await runSetting(place, setting, await thresholdOf(setting), task, key);
   results.add(result);
   const { loss, baseLoss, score } = result;
   process.stderr.write(
@@ -70,14 +87,14 @@ async function runOnce(setting: Setting, task: Task, seed: number): Promise<void
 
 async function thresholdOf({ threshold, equalTo, targets }: Setting): Promise<number | null> {
   if (equalTo === null) return threshold;
-  return await thresholdOfSize(builtBase(place, targetList(targets), 1), equalTo);
+  return await thresholdOfSize(await builtBase(place, targetList(targets), 1), equalTo);
 }
 
 async function measureSpeed(setting: Setting): Promise<void> {
   const adapter = adapterPath(place, setting, tasks[0]?.name ?? "", 1);
   if (results.speeds(baseId, setting.name).length > 0 || !existsSync(adapter)) return;
-  const bare = builtBase(place, "none");
-  const samples = await servingSpeed(bare, settingBase(place, setting), adapter, flags.work);
+  const bare = await builtBase(place, "none");
+  const samples = await servingSpeed(bare, await settingBase(place, setting), adapter, flags.work);
   results.add({ baseId, speedOf: setting.name, samples });
 }
 

@@ -37,6 +37,6 @@ if (unknown !== undefined || ![steps, numTraining, numHeldOut].every((size) => s
 mkdirSync(values.out, { recursive: true });
 mkdirSync(values.work, { recursive: true });
 for (const adapter of ADAPTERS.filter(({ name }) => wanted.includes(name))) {
-  const { base, adapter: score } = makeAdapter(adapter, { ...values, steps, numTraining, numHeldOut });
+  const { base, adapter: score } = await makeAdapter(adapter, { ...values, steps, numTraining, numHeldOut });
   process.stdout.write(`${adapter.name}: ${adapter.metric} ${base.toFixed(3)} without, ${score.toFixed(3)} with\n`);
 }

@@ -36,21 +36,22 @@ interface Prediction {
 
 /** Measures the base and writes its card. */
 export async function writeCard({ base, corpus, work, plan, card }: CardOptions): Promise<void> {
-  const measure = (data: string, metric: string, ...more: string[]): Score =>
-    mosaraJson<Score>(["eval", "--model", base, "--data", join(corpus, data), "--metric", metric, ...more]);
-  const answer = (name: string, limit: number): { score: Score; answered: Answered[] } => {
+  const measure = async (data: string, metric: string, ...more: string[]): Promise<Score> =>
+    await mosaraJson<Score>(["eval", "--model", base, "--data", join(corpus, data), "--metric", metric, ...more]);
+  const answer = async (name: string, limit: number): Promise<{ score: Score; answered: Answered[] }> => {
     const predictions = join(work, `${name}.predictions.jsonl`);
     const how = ["--max-tokens", "160", "--limit", `${limit}`, "--predictions", predictions];
-    const score = measure(`${name}.jsonl`, "exact", ...how);
+    const score = await measure(`${name}.jsonl`, "exact", ...how);
     const lines = readFileSync(predictions, "utf8").trim().split("\n");
     return { score, answered: lines.map((line) => answeredOf(JSON.parse(line) as Prediction)) };
   };
-  const loss = measure("held-out.jsonl", "loss");
-  const parts = PART_NAMES.map((part) => {
-    const { score, answered } = answer(`held-out-${part}`, plan.cardLines);
-    return { part, score, slots: NO_SLOTS.includes(part) ? null : countSlots(answered) };
-  });
-  const samples = answer("held-out", NUM_SAMPLES).answered.map(sample);
+  const loss = await measure("held-out.jsonl", "loss");
+  const parts: PartScore[] = [];
+  for (const part of PART_NAMES) {
+    const { score, answered } = await answer(`held-out-${part}`, plan.cardLines);
+    parts.push({ part, score, slots: NO_SLOTS.includes(part) ? null : countSlots(answered) });
+  }
+  const samples = (await answer("held-out", NUM_SAMPLES)).answered.map(sample);
   const { parameters, targets, threshold } = await readManifest(base);
   const facts = {
     parameters,

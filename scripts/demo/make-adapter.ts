@@ -46,7 +46,10 @@ export function exampleLines({ make }: Pick<DemoAdapter, "make">, count: number,
 }
 
 /** Trains, measures and writes the adapter, as far as that is not done. @returns the scores without and with it */
-export function makeAdapter(adapter: DemoAdapter, options: MakeOptions): { base: number; adapter: number } {
+export async function makeAdapter(
+  adapter: DemoAdapter,
+  options: MakeOptions,
+): Promise<{ readonly base: number; readonly adapter: number }> {
   const { name } = adapter;
   const file = (suffix: string): string => join(options.work, `${name}${suffix}`);
   writeFileSync(file(".train.jsonl"), exampleLines(adapter, options.numTraining, SEED, "training"));
@@ -55,7 +58,7 @@ export function makeAdapter(adapter: DemoAdapter, options: MakeOptions): { base:
   const trained = file(".mosara");
   if (!existsSync(trained)) train(adapter, options, file);
   const scores = file(".scores.json");
-  if (!existsSync(scores)) writeFileSync(scores, JSON.stringify(measure(adapter, options, file)));
+  if (!existsSync(scores)) writeFileSync(scores, JSON.stringify(await measure(adapter, options, file)));
   const score = JSON.parse(readFileSync(scores, "utf8")) as EvalResult;
   const read = decodeAdapter(readFileSync(trained));
   const card = {
@@ -84,7 +87,7 @@ function train({ method, flags }: DemoAdapter, { base, steps }: MakeOptions, fil
   runProgram(MAIN, ["train", "--model", base, "--method", method, ...flags, ...data, ...size, ...out]);
 }
 
-function measure({ metric }: DemoAdapter, { base }: MakeOptions, file: FileOf): EvalResult {
+async function measure({ metric }: DemoAdapter, { base }: MakeOptions, file: FileOf): Promise<EvalResult> {
   const what = ["--model", base, "--adapter", file(".mosara"), "--data", file(".held-out.jsonl"), "--metric", metric];
-  return mosaraJson(["eval", ...what, "--max-tokens", "120", "--predictions", file(".predictions.jsonl")]);
+  return await mosaraJson(["eval", ...what, "--max-tokens", "120", "--predictions", file(".predictions.jsonl")]);
 }

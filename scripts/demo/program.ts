@@ -1,9 +1,13 @@
 /** The built program as the demo's scripts call it: every step is a command that anybody could type. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { packageRoot } from "../../src/cli/package-root.ts";
 
 const DIST = join(packageRoot(), "dist");
+/** The path of `mosara` for `runProgram`. */
+export const MAIN = "src/main.js";
 
 /**
  * Runs a script or `mosara` and shows what it says. @param script below dist
@@ -18,15 +22,12 @@ export function runProgram(script: string, args: readonly string[]): void {
 }
 
 /** Runs `mosara … --json`. @throws where it fails */
-export function mosaraJson<T>(args: readonly string[]): T {
+export async function mosaraJson<T>(args: readonly string[]): Promise<T> {
   process.stderr.write(`$ mosara ${args.join(" ")} --json\n`);
-  const { status, signal, stdout } = spawnSync(process.execPath, [join(DIST, "src/main.js"), ...args, "--json"], {
-    stdio: ["ignore", "pipe", 2],
-    encoding: "utf8",
+  const child = spawn(process.execPath, [join(DIST, MAIN), ...args, "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
   });
+  const [stdout, [status, signal]] = await Promise.all([text(child.stdout), once(child, "close")]);
   if (status !== 0) throw new Error(`mosara ${args[0]} ended with ${signal ?? status}`);
   return JSON.parse(stdout) as T;
 }
-
-/** The path of `mosara` for `runProgram`. */
-export const MAIN = "src/main.js";

@@ -8,6 +8,8 @@ import type { Task } from "./tasks.ts";
 
 /** Where the study works. */
 export interface Place {
+  /** Threads of a run. */
+  readonly numThreads: number;
   /** The checkpoint that every setting starts from. */
   readonly checkpoint: string;
   /** A folder for bases and adapters. */
@@ -30,35 +32,29 @@ interface EvalResult {
 }
 
 /** Trains and measures. @param threshold the setting's own, or what was found for it */
-export function runSetting(
+export async function runSetting(
   place: Place,
   setting: Setting,
   threshold: number | null,
   task: Task,
   key: RunKey,
-): RunResult {
+): Promise<RunResult> {
   const out = adapterPath(place, setting, task.name, key.seed);
-  const base = settingBase(place, setting);
+  const base = await settingBase(place, setting);
+  const threads = ["--threads", `${place.numThreads}`];
   const { steps, seed } = key;
   const schedule = { steps, "eval-every": steps, "batch-size": BATCH_SIZE, seed, lr: setting.rate };
   const files = ["--model", base, "--out", out, "--data", task.trainFile, "--eval", task.lossFile];
   const scheduleFlags = Object.entries(schedule).flatMap(([flag, value]) => [`--${flag}`, `${value}`]);
-  const trained = mosaraJson<TrainResult>(["train", ...files, ...scheduleFlags, ...methodFlags(setting, threshold)]);
+  const flags = [...scheduleFlags, ...methodFlags(setting, threshold), ...threads];
+  const trained = await mosaraJson<TrainResult>(["train", ...files, ...flags]);
   const isFull = setting.method === "full";
   const model = isFull
     ? ["--model", out, "--targets", "none", "--cache", join(place.work, "cache")]
     : ["--model", base, "--adapter", out];
   const { metric, metricFile, maxTokens } = task;
-  const measured = mosaraJson<EvalResult>([
-    "eval",
-    ...model,
-    "--data",
-    metricFile,
-    "--metric",
-    metric,
-    "--max-tokens",
-    `${maxTokens}`,
-  ]);
+  const data = ["--data", metricFile, "--metric", metric, "--max-tokens", `${maxTokens}`];
+  const measured = await mosaraJson<EvalResult>(["eval", ...model, ...data, ...threads]);
   return {
     ...key,
     numParams: trained.numParams,
@@ -79,17 +75,25 @@ export function adapterPath({ work }: Place, { name, method }: Setting, task: st
 }
 
 /** The base that a setting is trained and served on: what has no basis runs on the default one. */
-export function settingBase(place: Place, { method, targets, threshold }: Setting): string {
-  return method === "mo-sara" && threshold !== null
+export async function settingBase(place: Place, { method, targets, threshold }: Setting): Promise<string> {
+  return await (method === "mo-sara" && threshold !== null
     ? builtBase(place, targetList(targets), threshold)
-    : builtBase(place);
+    : builtBase(place));
 }
 
+const building = new Map<string, Promise<string>>();
+
 /** A base directory of the checkpoint, built once. @param targets as the commands take them; the family's own unless told */
-export function builtBase({ checkpoint, work }: Place, targets?: string, threshold?: number): string {
-  const out = join(work, "bases", slug(`${targets ?? "default"} ${threshold ?? ""}`));
+export async function builtBase(place: Place, targets?: string, threshold?: number): Promise<string> {
+  const out = join(place.work, "bases", slug(`${targets ?? "default"} ${threshold ?? ""}`));
+  const started = building.get(out) ?? buildOnce(place.checkpoint, out, targets, threshold);
+  building.set(out, started);
+  return await started;
+}
+
+async function buildOnce(checkpoint: string, out: string, targets?: string, threshold?: number): Promise<string> {
   const flags = [...(targets ? ["--targets", targets] : []), ...(threshold ? ["--threshold", `${threshold}`] : [])];
-  if (!existsSync(out)) mosaraJson(["build", checkpoint, "--out", out, "--weights", "float32", ...flags]);
+  if (!existsSync(out)) await mosaraJson(["build", checkpoint, "--out", out, "--weights", "float32", ...flags]);
   return out;
 }
 
