@@ -209,6 +209,12 @@ export const METRICS = [
     buckets: [0, ...ROWS],
   },
   {
+    name: "mosara_requests_refused_total",
+    type: "counter",
+    help: "Requests refused with 503 because the queue was full or the server was stopping.",
+    labels: [],
+  },
+  {
     name: "mosara_engine_restarts_total",
     type: "counter",
     help: "Engine processes that died and were started again.",
@@ -291,6 +297,8 @@ export interface Metrics {
   recordGeneratedToken(): void;
   recordRequest(report: RequestReport): void;
   recordAdapterLoad(source: "upload" | "directory" | "inline", result: "ok" | "error"): void;
+  /** A request was turned away at once. */
+  recordRefusal(): void;
   recordRestart(): void;
   recordMerge(seconds: number): void;
   /** The Prometheus text. */
@@ -375,6 +383,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (report.adapter !== null) adapters.record(report.adapter, report);
     },
     recordAdapterLoad: (source, result) => counter("mosara_adapter_loads_total").inc({ source, result }),
+    recordRefusal: () => counter("mosara_requests_refused_total").inc(),
     recordRestart: () => {
       counter("mosara_engine_restarts_total").inc();
       // What ran in the dead process has ended.

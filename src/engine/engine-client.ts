@@ -5,9 +5,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
 import { AppError, fromWire } from "../errors.ts";
-import type { SequenceRequest, SequenceStream } from "./engine.ts";
+import type { QueueDemand, SequenceRequest, SequenceStream } from "./engine.ts";
 import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
 import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
+import { QueueDoor } from "./queue-door.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
 
 /** The child's entry: beside this file, compiled or not as this file is. */
@@ -34,6 +35,7 @@ export class EngineClient {
   readonly #child: ChildProcess;
   readonly #listener: EngineListener;
   readonly #streams = new Map<number, BufferedSequenceStream>();
+  readonly #door: QueueDoor;
   readonly #exit: Promise<void>;
   readonly #watch: HangWatch;
   #error: AppError | null = null;
@@ -42,6 +44,7 @@ export class EngineClient {
   /** Forks at once; `ready` or `exited` follow. @param entry another child entry, for tests. @param hang likewise */
   constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY, hang: HangLimits = HANG_LIMITS) {
     this.#listener = listener;
+    this.#door = new QueueDoor(options);
     this.#watch = new HangWatch(hang, (seconds) => {
       this.#error ??= new AppError(
         "engine_unavailable",
@@ -73,6 +76,16 @@ export class EngineClient {
     return this.#streams.size;
   }
 
+  /** Sequences in flight that have no row. */
+  get numWaiting(): number {
+    return this.#door.numWaiting;
+  }
+
+  /** Why the process would refuse a request for want of a place; null where it would not. */
+  refusal(demand: QueueDemand): AppError | null {
+    return this.#door.refusal(demand, performance.now());
+  }
+
   /** The process's id; undefined when it could not be started. */
   get pid(): number | undefined {
     return this.#child.pid;
@@ -85,6 +98,7 @@ export class EngineClient {
       this.#forget(id);
     });
     this.#streams.set(id, stream);
+    this.#door.add(id, request.tenant, request.promptIds.length);
     if (this.#streams.size === 1) this.#noteBusy(true); // before the work arrives there
     this.send({ type: "sequence-added", sequence: { ...request, id } });
     return stream;
@@ -128,7 +142,10 @@ export class EngineClient {
   }
 
   /** A stream that was cancelled meanwhile is not there any more. */
-  #deal({ prefilled, scored, sampled, finished, failed }: Extract<EngineEvent, { type: "step-finished" }>): void {
+  #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
+    const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
+    this.#door.noteAdded(added);
+    this.#door.noteAdmitted(admitted, performance.now());
     for (const { id, numCached } of prefilled) {
       const stream = this.#streams.get(id);
       if (stream) stream.numCached = numCached;
@@ -146,6 +163,7 @@ export class EngineClient {
   }
 
   #forget(id: number): void {
+    this.#door.remove(id);
     if (this.#streams.delete(id) && this.#streams.size === 0) this.#noteBusy(false);
   }
 

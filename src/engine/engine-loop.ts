@@ -52,6 +52,7 @@ export class EngineLoop {
       this.#drainCommands();
       if (this.#isStopped) break;
       const plan = this.#scheduler.plan();
+      if (this.#report.isUrgent) this.#sendReport(IDLE_FACTS); // a step may take long
       if (plan === null) {
         this.#endTurn();
         this.#reportIfDirty();
@@ -129,6 +130,7 @@ export class EngineLoop {
       checkSpec(spec, this.#runner);
       const now = performance.now();
       const displaced = this.#scheduler.add(new Sequence(spec, now), now);
+      this.#report.added.push(spec.id);
       for (const sequence of displaced) this.#fail(sequence, this.#scheduler.overloaded(now));
     } catch (error) {
       this.#report.fail(spec.id, error);
@@ -156,6 +158,7 @@ export class EngineLoop {
         next.numKnown = this.#runner.prefixes?.numKnown(next.spec) ?? 0;
         this.#scheduler.start(next, now);
         next.markAdmitted(now);
+        this.#report.admitted.push(next.id);
       } catch (error) {
         this.#fail(next, error);
       }

@@ -4,7 +4,7 @@
  */
 import { AppError } from "../errors.ts";
 import { EngineClient } from "./engine-client.ts";
-import type { Readiness, SequenceRequest, SequenceStream } from "./engine.ts";
+import type { QueueDemand, Readiness, SequenceRequest, SequenceStream } from "./engine.ts";
 import { HANG_LIMITS, type HangLimits } from "./hang-watch.ts";
 import type { EngineCommand, EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
 
@@ -95,11 +95,27 @@ export class EngineUnit {
     return { isReady: false, reason: `the engine is being restarted: ${this.#lastError.message}` };
   }
 
+  /** Sequences that wait for a row. */
+  get numWaiting(): number {
+    return this.#client.numWaiting;
+  }
+
+  /** Why a request could not be answered now: overloaded, engine_unavailable; null where it can. */
+  refusal(demand: QueueDemand): AppError | null {
+    return this.#unavailable() ?? this.#client.refusal(demand);
+  }
+
   /** @throws {AppError} engine_unavailable while no process serves. */
   submit(id: number, request: SequenceRequest): SequenceStream {
+    const unavailable = this.#unavailable();
+    if (unavailable !== null) throw unavailable;
+    return this.#client.submit(id, request);
+  }
+
+  #unavailable(): AppError | null {
     const readiness = this.readiness();
-    if (readiness.isReady) return this.#client.submit(id, request);
-    throw new AppError("engine_unavailable", `Cannot answer now: ${readiness.reason}. Try again.`, {
+    if (readiness.isReady) return null;
+    return new AppError("engine_unavailable", `Cannot answer now: ${readiness.reason}. Try again.`, {
       retryAfterSeconds: 1,
     });
   }

@@ -39,10 +39,24 @@ export interface SequenceStream extends AsyncIterable<SequenceEvent> {
   cancel(): void;
 }
 
+/** What a request wants of the queue. */
+export interface QueueDemand {
+  readonly tenant: string;
+  /** Of each of its sequences; 0 as long as that is not known. */
+  readonly promptTokens: readonly number[];
+}
+
 /** Ready, or why not. */
 export type Readiness = { readonly isReady: true } | { readonly isReady: false; readonly reason: string };
 
 export interface Engine {
+  /**
+   * Refuses a request that has no place in the queue, or nobody to answer it, before anything is done for it; a sequence that is
+   * submitted in the same turn finds its place. May be asked again when more is known.
+   * @param generation whose engine; null: the base's; undefined: not known yet, so that any with a place will do
+   * @throws {AppError} overloaded, engine_unavailable.
+   */
+  assertRoom(demand: QueueDemand, generation?: string | null): void;
   /** Queues a sequence. @throws {AppError} overloaded, engine_unavailable, context_length_exceeded, not_live. */
   submit(request: SequenceRequest): SequenceStream;
   readiness(): Readiness;

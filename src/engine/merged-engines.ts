@@ -58,6 +58,11 @@ export class MergedEngines {
     return engine?.isServing === true && engine.unit?.isReady === true ? engine.unit : null;
   }
 
+  /** All that serve now. */
+  servingUnits(): EngineUnit[] {
+    return [...this.#engines.keys()].flatMap((generation) => this.servingUnit(generation) ?? []);
+  }
+
   /** @throws {AppError} insufficient_memory beyond the cap, and what the ports throw. */
   merge(generation: string): Promise<MergeReport> {
     const known = this.#engines.get(generation);

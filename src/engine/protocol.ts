@@ -178,6 +178,9 @@ export type EngineEvent =
   | { readonly type: "engine-ready"; readonly limits: EngineLimits }
   | {
       readonly type: "step-finished";
+      /** Ids that have been taken in, and ids that have been given a row, since the last report. */
+      readonly added: readonly number[];
+      readonly admitted: readonly number[];
       readonly sampled: readonly TokenSampled[];
       readonly prefilled: readonly PromptPrefilled[];
       readonly scored: readonly PromptScored[];

@@ -6,9 +6,10 @@ import { AppError } from "../errors.ts";
 import type { KvSlots } from "./runner.ts";
 import type { SequenceFinished } from "./protocol.ts";
 import { Pace } from "./pace.ts";
+import { overloadedError, type QueueLimits } from "./queue-bound.ts";
 import type { Chunk, Sequence } from "./sequence.ts";
 import { ServiceTimes } from "./service-times.ts";
-import { type QueueLimits, WaitingQueue } from "./waiting-queue.ts";
+import { WaitingQueue } from "./waiting-queue.ts";
 
 export interface SchedulerLimits extends QueueLimits {
   readonly maxNumSeqs: number;
@@ -88,12 +89,7 @@ export class Scheduler {
 
   /** What a sequence is told for which there is no place in the queue. */
   overloaded(nowMs: number): AppError {
-    const { maxQueue, maxQueueTokens } = this.#limits;
-    return new AppError(
-      "overloaded",
-      `The server is full: ${this.#waiting.size} requests with ${this.#waiting.numTokens} prompt tokens are waiting (limits: ${maxQueue} and ${maxQueueTokens}). Try again later.`,
-      { retryAfterSeconds: this.#times.retryAfterSeconds(this.#waiting.size, nowMs) },
-    );
+    return overloadedError(this.#waiting, this.#limits, this.#times.retryAfterSeconds(this.#waiting.size, nowMs));
   }
 
   #hasRoomFor(sequence: Sequence): boolean {

@@ -22,11 +22,18 @@ export type StepFacts = Pick<StepStats, "phase" | "seconds" | "rows" | "distinct
 export const IDLE_FACTS: StepFacts = { phase: "idle", seconds: 0, rows: 0, distinctAdapters: 0, promptTokens: 0 };
 
 export class StepReport {
+  readonly added: number[] = [];
+  readonly admitted: number[] = [];
   readonly sampled: TokenSampled[] = [];
   readonly prefilled: PromptPrefilled[] = [];
   readonly scored: PromptScored[] = [];
   readonly finished: SequenceFinished[] = [];
   readonly #failed: StepFinished["failed"][number][] = [];
+
+  /** Whether somebody waits to hear of it: who came, was given a row, or ended, before the next step. */
+  get isUrgent(): boolean {
+    return this.added.length + this.admitted.length + this.#failed.length > 0;
+  }
 
   fail(id: number, error: unknown): void {
     this.#failed.push({ id, error: toWire(error) });
@@ -38,7 +45,7 @@ export class StepReport {
     runner: Pick<ModelRunner, "kv" | "adapters" | "prefixes" | "deviceBytes">,
   ): StepFinished {
     const { kv, adapters } = runner;
-    const { sampled, prefilled, scored, finished } = this;
+    const { added, admitted, sampled, prefilled, scored, finished } = this;
     const prefixes = runner.prefixes?.takeStats() ?? { queries: 0, hits: 0 };
     const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
     const stats: StepStats = {
@@ -54,7 +61,8 @@ export class StepReport {
       prefixHits: prefixes.hits,
       deviceBytes: runner.deviceBytes?.() ?? null,
     };
-    return { type: "step-finished", sampled, prefilled, scored, finished, failed: this.#failed, stats };
+    const failed = this.#failed;
+    return { type: "step-finished", added, admitted, sampled, prefilled, scored, finished, failed, stats };
   }
 }
 

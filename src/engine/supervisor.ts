@@ -6,7 +6,7 @@ import type { MergeReport } from "../adapter/merge-report.ts";
 import { AppError } from "../errors.ts";
 import { combineStats, NO_STATS } from "./combined-stats.ts";
 import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitListener } from "./engine-unit.ts";
-import type { Engine, Readiness, SequenceRequest, SequenceStream } from "./engine.ts";
+import type { Engine, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "./engine.ts";
 import { MergedEngines, type MergePorts } from "./merged-engines.ts";
 import type { EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
 import { checkSpec } from "./sequence.ts";
@@ -59,6 +59,14 @@ class Supervisor implements SupervisedEngine {
     );
   }
 
+  assertRoom(demand: QueueDemand, generation?: string | null): void {
+    this.#refuseIfStopping();
+    const merged = generation == null ? null : this.#merged.servingUnit(generation);
+    const others = generation === undefined ? this.#merged.servingUnits() : [];
+    const refusal = (merged ?? this.#live).refusal(demand);
+    if (refusal !== null && others.every((unit) => unit.refusal(demand) !== null)) throw refusal;
+  }
+
   submit(request: SequenceRequest): SequenceStream {
     this.#refuseIfStopping();
     const limits = this.limits();
@@ -101,7 +109,9 @@ class Supervisor implements SupervisedEngine {
   }
 
   prepareAdapter(generation: string): void {
-    if (this.#merged.servingUnit(generation) === null) this.#live.send({ type: "adapter-wanted", generation });
+    // Where others wait it would be gone again before its turn; the engine makes the next one's ready anyway.
+    if (this.#merged.servingUnit(generation) !== null || this.#live.numWaiting > 0) return;
+    this.#live.send({ type: "adapter-wanted", generation });
   }
 
   dropAdapter(generation: string): void {

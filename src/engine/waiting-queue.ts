@@ -4,54 +4,40 @@
  */
 import { FairTurns } from "./fair-turns.ts";
 import type { SequenceSpec } from "./protocol.ts";
+import { QueueBound, type QueueLimits } from "./queue-bound.ts";
 import type { Sequence } from "./sequence.ts";
 
 interface Tenant {
   readonly turns: FairTurns;
   /** By adapter, none of them empty. */
   readonly lines: Map<string, Sequence[]>;
-  size: number;
-  numTokens: number;
-}
-
-export interface QueueLimits {
-  /** Most sequences that wait for a row. */
-  readonly maxQueue: number;
-  /** Most prompt tokens of those that wait. */
-  readonly maxQueueTokens: number;
 }
 
 const lineOf = ({ adapter }: SequenceSpec): string => adapter?.generation ?? "";
 
 export class WaitingQueue {
-  readonly #limits: QueueLimits;
+  readonly #bound: QueueBound;
   readonly #turns = new FairTurns();
   /** Those of whom something waits. */
   readonly #tenants = new Map<string, Tenant>();
-  #size = 0;
-  #numTokens = 0;
+  readonly #byId = new Map<number, Sequence>();
 
   constructor(limits: QueueLimits) {
-    this.#limits = limits;
+    this.#bound = new QueueBound(limits);
   }
 
   get size(): number {
-    return this.#size;
+    return this.#bound.size;
   }
 
   /** Prompt tokens of all that wait. */
   get numTokens(): number {
-    return this.#numTokens;
+    return this.#bound.numTokens;
   }
 
   add(sequence: Sequence): void {
-    const { spec } = sequence;
-    const tenant = this.#tenants.get(spec.tenant) ?? {
-      turns: new FairTurns(),
-      lines: new Map(),
-      size: 0,
-      numTokens: 0,
-    };
+    const { id, spec } = sequence;
+    const tenant = this.#tenants.get(spec.tenant) ?? { turns: new FairTurns(), lines: new Map<string, Sequence[]>() };
     this.#tenants.set(spec.tenant, tenant);
     const line = lineOf(spec);
     const own = tenant.lines.get(line);
@@ -59,7 +45,8 @@ export class WaitingQueue {
     else own.push(sequence);
     this.#turns.add(spec.tenant);
     tenant.turns.add(line);
-    this.#count(tenant, spec, 1);
+    this.#byId.set(id, sequence);
+    this.#bound.add(id, spec.tenant, spec.promptIds.length);
   }
 
   /** The sequence whose turn it is. */
@@ -91,60 +78,23 @@ export class WaitingQueue {
     this.#tenants.get(spec.tenant)?.turns.charge(lineOf(spec), numTokens);
   }
 
-  /**
-   * Which sequences would have to go for this one to come in: none where there is room, the newest of whoever has most in the queue
-   * where it is full; null where this one's tenant is that one. So nobody can keep the others out by filling the queue.
-   */
+  /** Which sequences would have to go for this one to come in; null: it may not. @see QueueBound.displacedBy */
   displacedBy({ spec }: Sequence): readonly Sequence[] | null {
-    const displaced: Sequence[] = [];
-    const { maxQueue, maxQueueTokens } = this.#limits;
-    const left = new Map([...this.#tenants].map(([name, { size, numTokens }]) => [name, { size, numTokens }]));
-    const own = left.get(spec.tenant) ?? { size: 0, numTokens: 0 };
-    let size = this.#size + 1;
-    let numTokens = this.#numTokens + spec.promptIds.length;
-    while (size > maxQueue || numTokens > maxQueueTokens) {
-      const measure = size > maxQueue ? "size" : "numTokens";
-      const [name, most] = [...left].reduce((a, b) => (b[1][measure] > a[1][measure] ? b : a), [
-        spec.tenant,
-        own,
-      ] as const);
-      const ownAfter = own[measure] + (measure === "size" ? 1 : spec.promptIds.length);
-      const victim = ownAfter < most[measure] ? this.#newestOf(name, displaced) : null;
-      if (victim === null) return null;
-      displaced.push(victim);
-      most.size--;
-      most.numTokens -= victim.spec.promptIds.length;
-      size--;
-      numTokens -= victim.spec.promptIds.length;
-    }
-    return displaced;
-  }
-
-  #newestOf(name: string, except: readonly Sequence[]): Sequence | null {
-    const lines = [...(this.#tenants.get(name)?.lines.values() ?? [])];
-    return lines.flat().reduce<Sequence | null>((newest, one) => {
-      if (except.includes(one)) return newest;
-      return newest === null || one.id > newest.id ? one : newest;
-    }, null);
+    const displaced = this.#bound.displacedBy(spec.tenant, 1, spec.promptIds.length);
+    return displaced?.flatMap((id) => this.#byId.get(id) ?? []) ?? null;
   }
 
   #takeOut(sequence: Sequence): Tenant | null {
-    const { spec } = sequence;
+    const { id, spec } = sequence;
     const tenant = this.#tenants.get(spec.tenant);
     const line = tenant?.lines.get(lineOf(spec));
     const index = line?.indexOf(sequence) ?? -1;
     if (!tenant || !line || index < 0) return null;
     line.splice(index, 1);
     if (line.length === 0) tenant.lines.delete(lineOf(spec));
-    this.#count(tenant, spec, -1);
-    if (tenant.size === 0) this.#tenants.delete(spec.tenant);
+    if (tenant.lines.size === 0) this.#tenants.delete(spec.tenant);
+    this.#byId.delete(id);
+    this.#bound.remove(id, spec.tenant);
     return tenant;
-  }
-
-  #count(tenant: Tenant, { promptIds }: SequenceSpec, sign: 1 | -1): void {
-    tenant.size += sign;
-    tenant.numTokens += sign * promptIds.length;
-    this.#size += sign;
-    this.#numTokens += sign * promptIds.length;
   }
 }

@@ -66,6 +66,7 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
   const status = STATUS[body.error.code];
   // A client that has gone makes reading its body fail; nobody reads this answer.
   if (status === 500 && !c.req.raw.signal.aborted) logFailure(context, c, error);
+  if (body.error.code === "overloaded") context.metrics.recordRefusal();
   if (status === 503 || status === 429) {
     const seconds = (error instanceof AppError ? error.details.retryAfterSeconds : undefined) ?? 1;
     c.header("retry-after", String(Math.max(1, Math.ceil(seconds))));

@@ -64,6 +64,19 @@ export interface Generation {
   numCached(): number;
 }
 
+/**
+ * Refuses a request that has no place in the queue, before its prompt is read.
+ * @param promptTokens of each of its sequences, 0 where not known @throws {AppError} overloaded, engine_unavailable
+ */
+export function assertRoom(
+  { engine }: AppContext,
+  tenant: string,
+  promptTokens: readonly number[],
+  target?: Target,
+): void {
+  engine.assertRoom({ tenant, promptTokens }, target && (target.adapter?.generation ?? null));
+}
+
 /** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError} */
 export function startGeneration(context: AppContext, request: GenerationRequest): Generation {
   if (request.signal.aborted) throw new ClientGone();
@@ -72,6 +85,8 @@ export function startGeneration(context: AppContext, request: GenerationRequest)
       "deadline_exceeded",
       "The deadline in x-request-timeout-ms passed before the request could start.",
     );
+  const promptTokens = request.prompts.flatMap(({ length }) => Array.from({ length: request.n }, () => length));
+  assertRoom(context, request.tenant, promptTokens, request.target);
   const streams: SequenceStream[] = [];
   const cancel = () => {
     for (const stream of streams) stream.cancel();

@@ -15,8 +15,16 @@ const MAX_REQUEST_SEQUENCES = 512;
 /** No token of a real vocabulary stands for more characters; longer texts cannot fit and are refused without encoding. */
 const MAX_CHARS_PER_TOKEN = 128;
 
-/** @throws {AppError} invalid_request, context_length_exceeded. */
-export async function readPrompts(context: AppContext, prompt: unknown, n: number): Promise<Prompt[]> {
+/**
+ * @param assertRoom called before anything is encoded, with the lengths of all sequences as far as they are known, else 0
+ * @throws {AppError} invalid_request, context_length_exceeded, and what `assertRoom` throws.
+ */
+export async function readPrompts(
+  context: AppContext,
+  prompt: unknown,
+  n: number,
+  assertRoom: (promptTokens: readonly number[]) => void,
+): Promise<Prompt[]> {
   const { maxModelLen, vocabSize } = engineLimits(context);
   const given = listPrompts(prompt);
   if (given.length * n > MAX_REQUEST_SEQUENCES)
@@ -24,6 +32,8 @@ export async function readPrompts(context: AppContext, prompt: unknown, n: numbe
       `${given.length} prompts with n ${n} are more than ${MAX_REQUEST_SEQUENCES} sequences. Send them in several requests.`,
       "prompt",
     );
+  const lengths = given.map((one) => (typeof one === "string" ? 0 : one.length));
+  assertRoom(lengths.flatMap((length) => Array.from({ length: n }, () => length)));
   const prompts: Prompt[] = [];
   for (const one of given) {
     if (typeof one === "string") {

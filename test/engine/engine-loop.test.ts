@@ -382,13 +382,14 @@ describe("turns", () => {
     const types = () => bench.events.map(({ type }) => type);
     await bench.until(() => types().includes("turn-requested"));
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(types()).toEqual(["turn-ended", "turn-requested"]); // the first says that nothing is running
+    // The first says that nothing is running, the second that the sequence has a row.
+    expect(types()).toEqual(["turn-ended", "step-finished", "turn-requested"]);
     bench.loop.handle({ type: "turn-granted" });
-    await bench.until(() => types().length === 5);
-    expect(types().slice(2)).toEqual(["step-finished", "turn-ended", "turn-requested"]);
+    await bench.until(() => types().length === 6);
+    expect(types().slice(3)).toEqual(["step-finished", "turn-ended", "turn-requested"]);
     bench.loop.handle({ type: "turns-changed", areTurnsNeeded: false });
     await bench.untilEnded(1);
-    expect(types().slice(5)).toEqual(["step-finished"]);
+    expect(types().slice(6)).toEqual(["step-finished"]);
     await bench.stop();
   });
 
@@ -417,14 +418,15 @@ describe("statistics", () => {
     const stats = bench.steps.map((step) => step.stats);
     expect(stats.reduce((sum, { promptTokens }) => sum + promptTokens, 0)).toBe(72);
     expect(stats.find(({ phase, rows }) => phase === "decode" && rows === 3)?.distinctAdapters).toBe(2);
+    expect(bench.steps[0]).toMatchObject({ added: [1, 2, 3], admitted: [1, 2, 3] });
     expect(stats[0]).toMatchObject({
-      phase: "prefill",
-      rows: 1,
+      phase: "idle", // told before the first step
       numRunning: 3,
       adapterCacheMisses: 2,
       adapterCacheHits: 1,
+      runningAdapters: ["g1", "g2"],
     });
-    expect(stats[0]?.runningAdapters).toEqual(["g1", "g2"]);
+    expect(stats[1]).toMatchObject({ phase: "prefill", rows: 1, numRunning: 3 });
     const times = bench.steps.flatMap(({ finished }) => finished);
     for (const { queueSeconds, prefillSeconds, decodeSeconds } of times)
       for (const seconds of [queueSeconds, prefillSeconds, decodeSeconds]) expect(seconds).toBeGreaterThanOrEqual(0);

@@ -138,6 +138,9 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     requests,
     dropped,
     numRunning: () => running.size,
+    assertRoom: () => {
+      if (running.size >= maxWaiting) throw new AppError("overloaded", "The queue is full.", { retryAfterSeconds: 3 });
+    },
     submit(request): SequenceStream {
       if (isDead) throw new AppError("engine_unavailable", "The engine is being restarted.", { retryAfterSeconds: 2 });
       if (running.size >= maxWaiting) throw new AppError("overloaded", "The queue is full.", { retryAfterSeconds: 3 });

@@ -1,11 +1,17 @@
 /** A server with more requests than rows: who gets the next one, who is refused and how soon, and what never costs a step. */
+import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { openBase } from "../../src/base/base.ts";
+import { adapterFile } from "../helpers/base-adapters.ts";
 import { longLlamaBase } from "../helpers/golden-base.ts";
 import {
+  childrenOf,
   codeOf,
   complete,
+  putAdapter,
   readMetrics,
+  send,
   startServer,
   stream,
   tempDir,
@@ -53,10 +59,10 @@ const untilIdle = (url: string) =>
   );
 
 /** Keeps both rows busy until `leave`. */
-function occupy(url: string) {
+function occupy(url: string, model = "base") {
   const abort = new AbortController();
   const streams = [1, 2].map((i) =>
-    stream(url, { model: "base", prompt: [5, 6, i], max_tokens: 600 }, { ...flood, signal: abort.signal }),
+    stream(url, { model, prompt: [5, 6, i], max_tokens: 600 }, { ...flood, signal: abort.signal }),
   );
   return { leave: () => abort.abort(), ended: Promise.allSettled(streams.map(({ ended }) => ended)) };
 }
@@ -139,6 +145,147 @@ describe("a full queue", () => {
     expect([(await fits).status, (await also).status]).toEqual([200, 200]);
   });
 });
+
+/** Refused without the engine, which stands still while `use` runs. */
+async function whileFrozen<T>(server: TestServer, use: () => Promise<T>): Promise<T> {
+  const [engine = NaN] = childrenOf(server.pid);
+  process.kill(engine, "SIGSTOP");
+  try {
+    return await use();
+  } finally {
+    process.kill(engine, "SIGCONT");
+  }
+}
+
+/** Sends one request more than there are places at once: exactly one is refused. @returns those that wait */
+async function fillQueue(url: string, numPlaces: number, body: object, init: RequestInit = flood) {
+  const all = Array.from({ length: numPlaces + 1 }, () => complete(url, body, init));
+  const ended = all.map(async (one, i) => [i, await one] as const);
+  for (const one of ended) one.catch(() => {}); // left on purpose by some
+  const [refused, answer] = await Promise.race(ended);
+  expect(codeOf(answer)).toBe("503 overloaded");
+  expect(codeOf(await complete(url, body, init))).toBe("503 overloaded");
+  return all.filter((_, i) => i !== refused);
+}
+
+describe("refusing", () => {
+  const body = { model: "base", prompt: [9, 9], max_tokens: 4 };
+
+  it("needs neither the engine nor the body of the request, and is counted", async () => {
+    await using server = await serve("--max-queue", "3");
+    const { url } = server;
+    const { leave, ended } = occupy(url);
+    await untilWaiting(url, 0);
+    const waiting = await whileFrozen(server, async () => {
+      const passed = await fillQueue(url, 3, body);
+      for (const path of ["completions", "chat/completions"])
+        expect(await statusWithoutBody(`${url}/v1/${path}`)).toBe(503);
+      expect(await metricsOf(url, "mosara_requests_refused_total")).toEqual([4]);
+      return passed;
+    });
+    leave();
+    await ended;
+    for (const one of waiting) expect((await one).status).toBe(200);
+  });
+
+  it("leaves the places of those alone who would not make room for the whole of a request", async () => {
+    await using server = await serve("--max-queue", "3");
+    const { url } = server;
+    const { leave, ended } = occupy(url);
+    await untilWaiting(url, 0);
+    const answers = await whileFrozen(server, async () => {
+      const waiting = await fillQueue(url, 3, body);
+      // One more of another tenant's would come in for the newest, four never can.
+      expect(codeOf(await complete(url, { ...body, n: 4 }, small))).toBe("503 overloaded");
+      return waiting;
+    });
+    leave();
+    await ended;
+    for (const one of answers) expect((await one).status).toBe(200);
+  });
+});
+
+describe("the places in the queue", () => {
+  const body = { model: "base", prompt: [9, 9], max_tokens: 4 };
+
+  it("are all there again after deadlines, clients that left, and the end of the engine's process", async () => {
+    await using server = await serve("--max-queue", "3");
+    const { url } = server;
+    const first = occupy(url);
+    await untilWaiting(url, 0);
+    // Deadlines.
+    const late = Array.from({ length: 3 }, () => complete(url, body, keyed("one", 50)));
+    for (const one of late) expect(codeOf(await one)).toBe("504 deadline_exceeded");
+    await untilWaiting(url, 0);
+    await whileFrozen(server, async () => {
+      // Clients that leave, which the engine has not even heard of.
+      const abort = new AbortController();
+      const left = Promise.allSettled(await fillQueue(url, 3, body, { ...flood, signal: abort.signal }));
+      abort.abort();
+      await left;
+      await until(
+        "the server to notice",
+        async () => await metricsOf(url, 'vllm:request_success_total{finished_reason="abort"}'),
+        ([count]) => count === 3,
+      );
+      const dying = await fillQueue(url, 3, body);
+      process.kill(childrenOf(server.pid)[0] as number, "SIGKILL"); // there is one
+      for (const one of dying) expect(codeOf(await one)).toBe("503 engine_unavailable");
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ESRCH") throw error; // the one that stood still is gone
+    });
+    await first.ended;
+    await until("another engine", async () => (await fetch(`${url}/readyz`)).status === 200);
+    const again = occupy(url);
+    await untilWaiting(url, 0);
+    const waiting = await whileFrozen(server, () => fillQueue(url, 3, body));
+    again.leave();
+    await again.ended;
+    for (const one of waiting) expect((await one).status).toBe(200);
+    await untilIdle(url);
+  });
+
+  it("are a merged engine's own", async () => {
+    await using server = await serve("--max-queue", "3");
+    const { url } = server;
+    await using base = await openBase(baseDir);
+    await putAdapter(url, "m", adapterFile(base.manifest, { seed: 1 }), { authorization: "Bearer one" });
+    const placed = await send(`${url}/v1/adapters/m/placement`, "POST", { placement: "merged" }, flood);
+    expect(placed.status).toBe(200);
+    const merged = { ...body, model: "m" };
+    for (let round = 0; round < 2; round++) {
+      const { leave, ended } = occupy(url, "m");
+      await untilWaiting(url, 0);
+      const waiting = await fillQueue(url, 3, merged);
+      expect((await complete(url, body, flood)).status).toBe(200); // the live engine has its own
+      leave();
+      await ended;
+      for (const one of waiting) expect((await one).status).toBe(200);
+      await untilIdle(url);
+    }
+    // And the other way round.
+    const { leave, ended } = occupy(url);
+    await untilWaiting(url, 0);
+    const waiting = await fillQueue(url, 3, body);
+    expect((await complete(url, merged, flood)).status).toBe(200);
+    leave();
+    await ended;
+    for (const one of waiting) expect((await one).status).toBe(200);
+  });
+});
+
+/** The status of a request whose body never comes. */
+function statusWithoutBody(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const headers = { ...flood.headers, "content-length": "1000000" };
+    const request = httpRequest(url, { method: "POST", headers }, (response) => {
+      resolve(response.statusCode);
+      request.destroy();
+    });
+    request.on("error", reject);
+    request.write('{"model": ');
+  });
+}
 
 describe("a request that waits", () => {
   it("is dropped at its deadline, or when its client leaves, before it has cost a step", async () => {

@@ -7,7 +7,7 @@ import { answerStream, answerWhole } from "../answer.ts";
 import { ChatChoice } from "../chat-choice.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { startGeneration } from "../generation.ts";
+import { assertRoom, startGeneration } from "../generation.ts";
 import { type ChatMessage, type ChatRequest, chatRequest } from "../openai-schema.ts";
 import { parseRequest } from "../parse-request.ts";
 import { assertCouldFit, assertFitsContext, engineLimits } from "../prompts.ts";
@@ -37,6 +37,8 @@ export const chatCompletionsRoute: Route = {
   },
   handle: async (context, c) => {
     const arrivedAt = performance.now();
+    const tenant = c.get("tenant");
+    assertRoom(context, tenant, [0]);
     const text = await readText(c, context.limits.maxJsonBytes);
     const body = parseBody(text);
     refuseUnsupported(body, "chat");
@@ -44,6 +46,8 @@ export const chatCompletionsRoute: Route = {
     const deadlineMs = deadlineOf(c);
     const target = resolveModel(context, fields.model, fields.adapter);
     try {
+      const unread = Array.from({ length: fields.n ?? 1 }, () => 0);
+      assertRoom(context, tenant, unread, target);
       const promptIds = await encodeMessages(context, fields, text);
       return await answer(context, c, { fields, target, promptIds, deadlineMs, arrivedAt });
     } catch (error) {

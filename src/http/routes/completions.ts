@@ -5,7 +5,7 @@ import { answerStream, answerWhole } from "../answer.ts";
 import { CompletionChoice } from "../completion-choice.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { startGeneration } from "../generation.ts";
+import { assertRoom, startGeneration } from "../generation.ts";
 import { type CompletionRequest, completionRequest } from "../openai-schema.ts";
 import { parseRequest } from "../parse-request.ts";
 import { assertFitsContext, engineLimits, type Prompt, readPrompts } from "../prompts.ts";
@@ -37,13 +37,17 @@ export const completionsRoute: Route = {
   },
   handle: async (context, c) => {
     const arrivedAt = performance.now();
+    const tenant = c.get("tenant");
+    assertRoom(context, tenant, [0]);
     const body = await readJson(c, context.limits.maxJsonBytes);
     refuseUnsupported(body, "completions");
     const fields = parseRequest(completionRequest, body);
     const deadlineMs = deadlineOf(c);
     const target = resolveModel(context, fields.model, fields.adapter);
     try {
-      const prompts = await readPrompts(context, fields.prompt, fields.n ?? 1);
+      const prompts = await readPrompts(context, fields.prompt, fields.n ?? 1, (promptTokens) =>
+        assertRoom(context, tenant, promptTokens, target),
+      );
       return await answer(context, c, { fields, target, prompts, deadlineMs, arrivedAt });
     } catch (error) {
       target.release();

@@ -1,0 +1,115 @@
+/**
+ * What waits, by tenant, against the bounds of a queue: whether there is a place, and who has to make room for whom. The engine's queue
+ * and the server's door before it count in the same way. Pure; what waits is an id with a number of prompt tokens.
+ */
+import { AppError } from "../errors.ts";
+
+export interface QueueLimits {
+  /** Most sequences that wait for a row. */
+  readonly maxQueue: number;
+  /** Most prompt tokens of those that wait. */
+  readonly maxQueueTokens: number;
+}
+
+/** What a sequence is told for which there is no place. */
+export function overloadedError(
+  waiting: { readonly size: number; readonly numTokens: number },
+  { maxQueue, maxQueueTokens }: QueueLimits,
+  retryAfterSeconds: number,
+): AppError {
+  return new AppError(
+    "overloaded",
+    `The server is full: ${waiting.size} requests with ${waiting.numTokens} prompt tokens are waiting (limits: ${maxQueue} and ${maxQueueTokens}). Try again later.`,
+    { retryAfterSeconds },
+  );
+}
+
+/** What a tenant has waiting. */
+interface Share {
+  /** Prompt tokens by id. */
+  readonly waiting: Map<number, number>;
+  numTokens: number;
+}
+
+/** What would be left of a tenant's share. */
+interface Rest {
+  size: number;
+  numTokens: number;
+}
+
+export class QueueBound {
+  readonly #limits: QueueLimits;
+  /** Those of whom something waits. */
+  readonly #tenants = new Map<string, Share>();
+  #size = 0;
+  #numTokens = 0;
+
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Prompt tokens of all that wait. */
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  add(id: number, tenant: string, numTokens: number): void {
+    const share = this.#tenants.get(tenant) ?? { waiting: new Map<number, number>(), numTokens: 0 };
+    this.#tenants.set(tenant, share);
+    share.waiting.set(id, numTokens);
+    share.numTokens += numTokens;
+    this.#size++;
+    this.#numTokens += numTokens;
+  }
+
+  remove(id: number, tenant: string): void {
+    const share = this.#tenants.get(tenant);
+    const numTokens = share?.waiting.get(id);
+    if (share === undefined || numTokens === undefined) throw new Error(`internal: sequence ${id} does not wait`);
+    share.waiting.delete(id);
+    share.numTokens -= numTokens;
+    if (share.waiting.size === 0) this.#tenants.delete(tenant);
+    this.#size--;
+    this.#numTokens -= numTokens;
+  }
+
+  /**
+   * Ids that would have to go for `count` more of a tenant, with `numTokens` between them, to come in: none where there is room, the
+   * newest of whoever has most in the queue where it is full; null where this tenant is that one. So nobody can keep the others
+   * out by filling the queue.
+   */
+  displacedBy(tenant: string, count: number, numTokens: number): readonly number[] | null {
+    const { maxQueue, maxQueueTokens } = this.#limits;
+    let [size, tokens] = [this.#size + count, this.#numTokens + numTokens];
+    if (size <= maxQueue && tokens <= maxQueueTokens) return [];
+    const rests = new Map<string, Rest>();
+    for (const [name, { waiting, numTokens: all }] of this.#tenants)
+      rests.set(name, { size: waiting.size, numTokens: all });
+    const own = rests.get(tenant) ?? { size: 0, numTokens: 0 };
+    const displaced: number[] = [];
+    while (size > maxQueue || tokens > maxQueueTokens) {
+      const measure = size > maxQueue ? "size" : "numTokens";
+      const [name, most] = [...rests].reduce((a, b) => (b[1][measure] > a[1][measure] ? b : a), [tenant, own] as const);
+      const ownAfter = own[measure] + (measure === "size" ? count : numTokens);
+      const victim = ownAfter < most[measure] ? this.#newestOf(name, displaced) : null;
+      if (victim === null) return null;
+      displaced.push(victim.id);
+      most.size--;
+      most.numTokens -= victim.numTokens;
+      size--;
+      tokens -= victim.numTokens;
+    }
+    return displaced;
+  }
+
+  #newestOf(name: string, except: readonly number[]): { readonly id: number; readonly numTokens: number } | null {
+    const { waiting } = this.#tenants.get(name) ?? { waiting: new Map<number, number>() };
+    const id = [...waiting.keys()].filter((one) => !except.includes(one)).reduce((a, b) => Math.max(a, b), -1);
+    const numTokens = waiting.get(id);
+    return numTokens === undefined ? null : { id, numTokens };
+  }
+}
