@@ -64,9 +64,9 @@ if (!flags.page) {
 }
 writePage();
 
-/** Every setting on every task, several at a time. */
+/** Every setting on every task, task by task, several at a time. */
 async function runAll(some: readonly Setting[], on: readonly Task[], seed: number): Promise<void> {
-  const left = some.flatMap((setting) => on.map((task) => ({ setting, task })));
+  const left = on.flatMap((task) => some.map((setting) => ({ setting, task })));
   const runNext = async (): Promise<void> => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) await runOnce(next.setting, next.task, seed);
   };
