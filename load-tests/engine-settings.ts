@@ -1,6 +1,8 @@
 /** How the load tests open an engine: as `mosara serve` does by default, for 16 rows. */
-import { openAdapterStore } from "../src/store/adapter-store.ts";
+import { generationOf } from "../src/adapter/adapter-file.ts";
 import type { EngineOptions } from "../src/engine/protocol.ts";
+import type { ModelRunner, ReadyAdapter } from "../src/engine/runner.ts";
+import { openAdapterStore } from "../src/store/adapter-store.ts";
 import type { BenchOptions } from "./options.ts";
 
 /** @param storeDir of a store that exists, empty or not */
@@ -28,4 +30,23 @@ export async function emptyStore(dir: string): Promise<string> {
   const store = await openAdapterStore(dir);
   await store.close();
   return dir;
+}
+
+/** The adapters of these files, ready: a thread of the runner's makes them so, and says when; whoever asks before gets none. */
+export async function readyAdapters(
+  { adapters }: ModelRunner,
+  files: readonly Uint8Array[],
+): Promise<readonly ReadyAdapter[]> {
+  if (adapters === null) throw new Error("internal: a runner without adapters");
+  const ready: ReadyAdapter[] = [];
+  for (const inlineBytes of files) {
+    const ref = { generation: generationOf(inlineBytes), inlineBytes };
+    let found = adapters.get(ref);
+    while (found === null) {
+      await new Promise<void>((resolve) => adapters.onReady(resolve));
+      found = adapters.get(ref);
+    }
+    ready.push(found);
+  }
+  return ready;
 }

@@ -4,10 +4,11 @@
  * step decodes the same position: neither changes how long a step takes.
  */
 import { join } from "node:path";
-import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import type { ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { openBase } from "../../src/base/base.ts";
 import { CHUNK_TOKENS, MAX_ROWS, decodeRate, openDecoding } from "../decoding.ts";
+import { readyAdapters } from "../engine-settings.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import type { RowName } from "../goals.ts";
 import { randomAdapter, randomLora } from "../random-adapter.ts";
@@ -107,9 +108,8 @@ async function adaptersOf({ kind }: Case, dir: string, runner: ModelRunner): Pro
     "mo-sara with 5 heads": (seed: number) => randomAdapter(manifest, seed, { heads: 5, router: "rank1" }),
     lora: (seed: number) => randomLora(manifest, seed, LORA_RANK),
   }[kind];
-  return Array.from({ length: MAX_ROWS }, (_, row) => encodeAdapter(make(row + 1))).flatMap(
-    (inlineBytes) => runner.adapters?.get({ generation: generationOf(inlineBytes), inlineBytes }) ?? [],
-  );
+  const files = Array.from({ length: MAX_ROWS }, (_, row) => encodeAdapter(make(row + 1)));
+  return await readyAdapters(runner, files);
 }
 
 const variantName = (model: string, numRows: number, adapters: "none" | "one" | "each"): string =>

@@ -4,12 +4,12 @@
  * fetched, as greedy sampling does, so a step is over when it is measured.
  */
 import { join } from "node:path";
-import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
 import { openRunner } from "../../src/engine/open-runner.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
-import { emptyStore, engineOptions } from "../engine-settings.ts";
+import { emptyStore, engineOptions, readyAdapters } from "../engine-settings.ts";
 import type { BenchOptions, WeightChoice } from "../options.ts";
 import { randomAdapter } from "../random-adapter.ts";
 import { type CheckpointShape, HALF_BILLION } from "../random-checkpoint.ts";
@@ -19,11 +19,13 @@ import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
 import { WorkFolder, weightName } from "../work-folder.ts";
 
-const ROW_COUNTS = [1, 16, 64];
-const MAX_ROWS = 64;
+/** Rows of a decode step; fewer in a smoke test, which SwiftShader has to get through. */
+const rowCounts = ({ isSmoke }: BenchOptions): readonly number[] => (isSmoke ? [1, 2, 4] : [1, 16, 64]);
 const CHUNK_TOKENS = 64;
 /** The CPU's side of the comparison: two cores, its best number of rows. */
 const CPU = { device: "cpu", numThreads: 2, numRows: 16 } as const;
+/** What the rows of a step have: no adapter, all the same one, or each its own. */
+const ADAPTERS = ["bare", "one", "each"] as const;
 
 /** Qwen2 with 1.5 B parameters. */
 const THREE_HALVES: CheckpointShape = { ...HALF_BILLION, layers: 28, hidden: 1536, heads: 12, ffn: 8960 };
@@ -52,55 +54,66 @@ async function measure(
 ): Promise<Figure[]> {
   const bareDir = await folder.base({ weights, targets: "none" });
   const adaptedDir = await folder.base({ weights, targets: ["q_proj", "v_proj"] });
+  const counts = rowCounts(options);
+  const maxRows = Math.max(...counts);
   return await folder.withScratch(async (scratch) => {
     note(`opening on ${options.device}`);
-    const bare = await open(bareDir, join(scratch, "bare"), options, options.device);
-    const adapted = await open(adaptedDir, join(scratch, "adapted"), options, options.device);
-    const cpu = await open(bareDir, join(scratch, "cpu"), { ...options, numThreads: CPU.numThreads }, CPU.device);
+    const opened: ModelRunner[] = [];
+    const openIn = async (
+      dir: string,
+      name: string,
+      settings: BenchOptions,
+      device: BenchOptions["device"],
+      rows: number,
+    ) => {
+      opened.push(await open(dir, join(scratch, name), { ...settings, device }, rows));
+      return opened.at(-1)!; // just pushed
+    };
     try {
-      const adapters = await adaptersOf(adaptedDir, adapted);
+      const bare = await openIn(bareDir, "bare", options, options.device, maxRows);
+      const adapted = await openIn(adaptedDir, "adapted", options, options.device, maxRows);
+      const cpu = await openIn(bareDir, "cpu", { ...options, numThreads: CPU.numThreads }, CPU.device, CPU.numRows);
+      const adapters = await adaptersOf(adaptedDir, adapted, maxRows);
+      const decodes = counts.flatMap((count) =>
+        ADAPTERS.map((which) => {
+          const runner = which === "bare" ? bare : adapted;
+          const given = which === "bare" ? [] : which === "one" ? adapters.slice(0, 1) : adapters;
+          return decodeVariant(`${count} ${which}`, runner, rowsOf(count, runner, options, given), options);
+        }),
+      );
       const variants = [
-        ...ROW_COUNTS.map((count) => decodeVariant(`${count} bare`, bare, rowsOf(count, bare, options, []), options)),
-        ...[1, MAX_ROWS].flatMap((count) => [
-          decodeVariant(`${count} one`, adapted, rowsOf(count, adapted, options, adapters.slice(0, 1)), options),
-          decodeVariant(`${count} each`, adapted, rowsOf(count, adapted, options, adapters), options),
-        ]),
+        ...decodes,
         decodeVariant("cpu", cpu, rowsOf(CPU.numRows, cpu, options, []), options),
         prefillVariant("prefill bare", bare, options, null),
         prefillVariant("prefill one", adapted, options, adapters[0] ?? null),
       ];
+      note("measuring");
       const of = await measureInTurns(variants, options.numRounds);
-      return [...figuresOf(of), ...boundFigures(of, bare, options), await hostFigure(bare, options)];
+      const host = await hostFigures(bare, rowsOf(maxRows, bare, options, []), options);
+      return [...figuresOf(of, counts), ...boundFigures(of, bare, options), ...host];
     } finally {
-      for (const runner of [bare, adapted, cpu]) await runner.close();
+      for (const runner of opened) await runner.close();
     }
   });
 }
 
-async function open(
-  dir: string,
-  scratch: string,
-  options: BenchOptions,
-  device: BenchOptions["device"],
-): Promise<ModelRunner> {
+/** A runner with so many decoding rows. */
+async function open(dir: string, scratch: string, options: BenchOptions, numRows: number): Promise<ModelRunner> {
   const common = engineOptions(dir, await emptyStore(scratch), options);
-  const runner = await openRunner({ ...common, device, maxNumSeqs: MAX_ROWS, kvCacheBytes: 2 ** 33 });
-  for (let id = 0; id < MAX_ROWS; id++) {
+  const { device } = options;
+  const runner = await openRunner({ ...common, device, maxNumSeqs: numRows, kvCacheBytes: 2 ** 33 });
+  for (let id = 0; id < numRows; id++) {
     runner.kv.admit(id, options.contextTokens + CHUNK_TOKENS);
-    const tokenIds = randomIds(1, runner.vocabSize, seedRandom(id));
-    await runner.prefill({ id, past: 0, tokenIds, adapter: null, logitPositions: [] });
     runner.kv.startDecoding(id);
   }
   return runner;
 }
 
-async function adaptersOf(dir: string, runner: ModelRunner): Promise<readonly ReadyAdapter[]> {
+async function adaptersOf(dir: string, runner: ModelRunner, count: number): Promise<readonly ReadyAdapter[]> {
   await using base = await openBase(dir);
   const { manifest } = base;
-  const files = Array.from({ length: MAX_ROWS }, (_, row) => encodeAdapter(randomAdapter(manifest, row + 1)));
-  return files.flatMap(
-    (inlineBytes) => runner.adapters?.get({ generation: generationOf(inlineBytes), inlineBytes }) ?? [],
-  );
+  const files = Array.from({ length: count }, (_, row) => encodeAdapter(randomAdapter(manifest, row + 1)));
+  return await readyAdapters(runner, files);
 }
 
 /** @param adapters none, one for all rows, or one a row */
@@ -161,14 +174,23 @@ function prefillVariant(
   return { name, measure: async () => (numSteps * CHUNK_TOKENS) / (await secondsOf(run)) };
 }
 
-function figuresOf(of: (name: string) => readonly number[]): Figure[] {
+function figuresOf(of: (name: string) => readonly number[], counts: readonly number[]): Figure[] {
   const rate = (what: string, name: string): Figure => ({ what, unit: "tokens/s", samples: of(name) });
+  const most = Math.max(...counts);
   return [
-    ...ROW_COUNTS.map((count) => rate(`decode, rows: ${count}, bare`, `${count} bare`)),
-    ratio("decode, 64 rows ÷ 16 rows on two cores of the CPU", of("64 bare"), of("cpu"), { atLeast: 20 }),
-    ratio("decode, 1 row, one adapter on q,v ÷ bare", of("1 one"), of("1 bare"), { atLeast: 0.95 }),
-    ratio("decode, 64 rows, one adapter on q,v ÷ bare", of("64 one"), of("64 bare"), { atLeast: 0.95 }),
-    ratio("decode, 64 rows, 64 adapters on q,v ÷ bare", of("64 each"), of("64 bare"), { atLeast: 0.95 }),
+    ...counts.map((count) => rate(`decode, rows: ${count}, bare`, `${count} bare`)),
+    ...counts.flatMap((count) => [
+      ratio(`decode, rows: ${count}, one adapter on q,v ÷ bare`, of(`${count} one`), of(`${count} bare`), {
+        atLeast: 0.95,
+      }),
+      ratio(`decode, rows: ${count}, all different on q,v ÷ bare`, of(`${count} each`), of(`${count} bare`), {
+        atLeast: 0.95,
+      }),
+    ]),
+    rate(`decode, rows: ${CPU.numRows}, on two cores of the CPU`, "cpu"),
+    ratio(`decode, rows: ${most} ÷ ${CPU.numRows} rows on two cores of the CPU`, of(`${most} bare`), of("cpu"), {
+      atLeast: 20,
+    }),
     rate("prefill, 64-token chunks, bare", "prefill bare"),
     ratio("prefill, one adapter on q,v ÷ bare", of("prefill one"), of("prefill bare")),
   ];
@@ -187,15 +209,26 @@ function boundFigures(
   return [{ what: "decode, 1 row ÷ bound of the memory's bandwidth", unit: "×", samples, goal: { atLeast: 0.3 } }];
 }
 
-/** Processor time of a step of 64 rows: what is spent outside of the device, as far as waiting for it takes none. */
-async function hostFigure(runner: ModelRunner, options: BenchOptions): Promise<Figure> {
-  const rows = rowsOf(MAX_ROWS, runner, options, []);
+/** Processor time of a step, and its share of the step: what is spent outside of the device, as far as waiting for it takes none. */
+async function hostFigures(
+  runner: ModelRunner,
+  rows: readonly DecodeRow[],
+  options: BenchOptions,
+): Promise<readonly Figure[]> {
   const samples: number[] = [];
+  const shares: number[] = [];
   for (let round = 0; round < options.numRounds; round++) {
     const before = process.cpuUsage();
-    for (let i = 0; i < options.numSteps; i++) await step(runner, rows);
+    const seconds = await secondsOf(async () => {
+      for (let i = 0; i < options.numSteps; i++) await step(runner, rows);
+    });
     const { user, system } = process.cpuUsage(before);
     samples.push((user + system) / 1000 / options.numSteps);
+    shares.push((user + system) / 1e6 / seconds);
   }
-  return { what: "decode, 64 rows: processor time of a step", unit: "ms", samples };
+  const what = `decode, rows: ${rows.length}, processor time of a step`;
+  return [
+    { what, unit: "ms", samples },
+    { what: `${what} ÷ the step's time`, unit: "×", samples: shares },
+  ];
 }
