@@ -1,7 +1,7 @@
 /**
  * A real server and streaming clients beside it: tokens/s of 1 and 16 clients against the same sequences given to an engine
- * process directly; how soon a new adapter answers; what 64 streams do to the process that serves them.
- * Tokens/s count from the first request to the last token, prompts included. Prompts are new in every round.
+ * process directly, and of 16 clients with an adapter each; how soon a new adapter answers; what 64 streams do to the process that
+ * serves them. Tokens/s count from the first request to the last token, prompts included. Prompts are new in every round.
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
@@ -77,6 +77,14 @@ function requestsOf({ config }: Manifest, count: number, promptTokens: number, m
   );
 }
 
+/** An adapter for each client. @returns their names */
+async function putAdapters(server: Server, manifest: Manifest): Promise<readonly string[]> {
+  const names = Array.from({ length: NUM_CLIENTS }, (_, i) => `own-${i}`);
+  for (const [i, name] of names.entries())
+    await server.putAdapter(name, encodeAdapter(randomAdapter(manifest, 100 + i)));
+  return names;
+}
+
 async function measureThroughput(
   server: Server,
   engine: DirectEngine,
@@ -84,10 +92,12 @@ async function measureThroughput(
   options: BenchOptions,
 ): Promise<Figure[]> {
   const runs = new Map<string, LoadRun[]>();
-  const overHttp = (name: string, count: number): Variant => {
+  const adapters = await putAdapters(server, manifest);
+  const overHttp = (name: string, count: number, names: readonly string[] = []): Variant => {
     let seed = 0;
     const run = async (maxTokens: number): Promise<LoadRun> => {
-      const requests = requestsOf(manifest, count, PROMPT_TOKENS, maxTokens, seed++);
+      const plain = requestsOf(manifest, count, PROMPT_TOKENS, maxTokens, seed++);
+      const requests = plain.map((request, i) => ({ ...request, adapter: names[i] ?? null }));
       return requireAnswers(await runClosedLoop(targetOf(server), requests, count));
     };
     const measure = async (): Promise<number> => {
@@ -115,6 +125,7 @@ async function measureThroughput(
       direct("1 sequence", 1),
       overHttp("16 clients", NUM_CLIENTS),
       direct("16 sequences", NUM_CLIENTS),
+      overHttp("16 adapters", NUM_CLIENTS, adapters),
     ],
     fewRounds(options, 4),
   );
@@ -129,6 +140,8 @@ async function measureThroughput(
     ratio("16 clients ÷ 1 client, base", of("16 clients"), of("1 client")),
     ratio("1 client ÷ engine driven directly", of("1 client"), of("1 sequence")),
     ratio("16 clients ÷ engine driven directly", of("16 clients"), of("16 sequences"), { atLeast: 0.95 }, "http"),
+    { what: "16 clients on 16 adapters", unit: "tokens/s", samples: of("16 adapters") },
+    ratio("16 clients on 16 adapters ÷ on the base", of("16 adapters"), of("16 clients"), { atLeast: 0.9 }),
     percentile("1 client", "first token", (run) => summarize(run).firstTokenMs.p50),
     percentile("16 clients", "first token p50", (run) => summarize(run).firstTokenMs.p50),
     percentile("16 clients", "first token p99", (run) => summarize(run).firstTokenMs.p99),

@@ -6,6 +6,7 @@ import type { AdapterLayout } from "../model/adapter-layout.ts";
 import { HAS_MO_SARA, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { type AdapterRow, zeroRow } from "./adapter-row.ts";
+import { rowBucket } from "./kv-cache.ts";
 import { LowRankFeeds } from "./low-rank-feeds.ts";
 import type { Feeds, StepFeeds } from "./step-feeds.ts";
 
@@ -23,9 +24,7 @@ export class AdapterFeeds implements StepFeeds {
   #lastRows: readonly (AdapterRow | null)[] | null = null;
   #lastFeeds: Feeds = {};
   readonly #zeroRow: AdapterRow;
-  /** Each keeps what it wrote, so a prefill between two decode steps disturbs nothing. */
-  readonly #singleLowRank: LowRankFeeds;
-  readonly #batchLowRank: LowRankFeeds;
+  readonly #lowRank: LowRankFeeds;
 
   constructor(layout: AdapterLayout) {
     this.#layout = layout;
@@ -34,14 +33,13 @@ export class AdapterFeeds implements StepFeeds {
       return { gainsPort: ports.gains.name, scalePort: ports.scale.name, k: one.k, dOut: one.group.dOut };
     });
     this.#zeroRow = zeroRow(layout);
-    this.#singleLowRank = new LowRankFeeds(layout.lowRank);
-    this.#batchLowRank = new LowRankFeeds(layout.lowRank);
+    this.#lowRank = new LowRankFeeds(layout.lowRank);
   }
 
   /** Feeds of a step of one sequence. */
   single(adapter: AdapterRow | null): Feeds {
     const row = adapter ?? this.#zeroRow;
-    const feeds = { ...this.#common([adapter]), ...this.#singleLowRank.batch([adapter]) };
+    const feeds = { ...this.#common([adapter]), ...this.#lowRank.single(adapter) };
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = runtimeTensor("float32", row.gains[i]!, [1, k]); // one array a group
       feeds[scalePort] = runtimeTensor("float32", row.scales[i]!, [1, dOut]);
@@ -57,7 +55,7 @@ export class AdapterFeeds implements StepFeeds {
     rows.forEach((row, at) => {
       if (this.#held[at] !== row) this.#write(at, row);
     });
-    const feeds = { ...this.#common(rows), ...this.#batchLowRank.batch(rows) };
+    const feeds = { ...this.#common(rows), ...this.#lowRank.batch(rows) };
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = runtimeTensor("float32", this.#gains[i]!.subarray(0, rows.length * k), [rows.length, k]);
       feeds[scalePort] = runtimeTensor("float32", this.#scales[i]!.subarray(0, rows.length * dOut), [
@@ -72,10 +70,11 @@ export class AdapterFeeds implements StepFeeds {
 
   #ensure(numRows: number): void {
     if (numRows <= this.#capacity) return;
-    this.#capacity = numRows;
-    this.#gains = this.#groups.map((group) => new Float32Array(numRows * group.k));
-    this.#scales = this.#groups.map((group) => new Float32Array(numRows * group.dOut));
-    this.#held = Array.from({ length: numRows }, () => null);
+    const capacity = rowBucket(numRows); // a batch that grows row by row is not written anew for each of them
+    this.#capacity = capacity;
+    this.#gains = this.#groups.map((group) => new Float32Array(capacity * group.k));
+    this.#scales = this.#groups.map((group) => new Float32Array(capacity * group.dOut));
+    this.#held = Array.from({ length: capacity }, () => null);
   }
 
   #write(at: number, adapter: AdapterRow | null): void {

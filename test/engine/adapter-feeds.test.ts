@@ -13,6 +13,7 @@ import {
   groupPorts,
   hasLowRankPort,
   headsPort,
+  lowRankPorts,
   routersPort,
 } from "../../src/model/ports.ts";
 import type { RuntimeTensor } from "../../src/runtime/ort.ts";
@@ -39,15 +40,17 @@ function rowOf(seed: number, numHeads = 1): AdapterRow {
   };
 }
 
-/** A row of a low-rank adapter on the groups that layers call `part`. */
-function lowRankRowOf(part: string): AdapterRow {
+/** A row of a low-rank adapter on the groups that layers call `part`, made-up numbers too. */
+function lowRankRowOf(part: string, rank: number): AdapterRow {
   const zero = rowOf(9);
+  const next = noise(rank);
+  const random = (length: number): Float32Array => Float32Array.from({ length }, () => next());
   const lowRank = layout.lowRank.map(({ part: own, dIn, dOut }) =>
-    own === part ? { rank: 2, down: new Float32Array(2 * dIn), up: new Float32Array(2 * dOut) } : null,
+    own === part ? { rank, down: random(rank * dIn), up: random(rank * dOut) } : null,
   );
   return {
     ...zero,
-    generation: part,
+    generation: `${part} ${rank}`,
     gains: zero.gains.map((one) => one.fill(0)),
     scales: zero.scales.map((one) => one.fill(0)),
     lowRank,
@@ -61,11 +64,15 @@ const ROWS: readonly (AdapterRow | null)[] = [
   rowOf(3, 2),
   rowOf(4, 4),
   rowOf(5, 4),
-  lowRankRowOf("self_attn.qkv"),
-  lowRankRowOf("mlp.in"),
+  lowRankRowOf("self_attn.qkv", 2),
+  lowRankRowOf("self_attn.qkv", 8),
+  lowRankRowOf("self_attn.qkv", 16),
+  lowRankRowOf("mlp.in", 3),
 ];
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
+const hasNumbers = (tensor: RuntimeTensor | undefined, wanted: Float32Array): boolean =>
+  wanted.length === tensor?.size && wanted.every((value, i) => value === (tensor.data as Float32Array)[i]);
 const flagOf = (tensor: RuntimeTensor | undefined): number => Number((tensor?.data as Uint8Array | undefined)?.[0]);
 
 /** Checks the feeds of a step against the rows themselves, number by number. */
@@ -85,6 +92,29 @@ function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (Adapte
     expect(flagOf(feeds[hasLowRankPort(group.part).name]), group.name).toBe(used ? 1 : 0);
   }
   expectRouters(feeds, rows);
+  expectLowRank(feeds, rows);
+}
+
+/** Every row's own matrices, zeros behind them: down [dIn,rank] to the right, up [rank,dOut] below. */
+function expectLowRank(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
+  layout.lowRank.forEach((group, i) => {
+    const ports = lowRankPorts(group);
+    const [down, up] = [feeds[ports.down.name], feeds[ports.up.name]];
+    const parts = rows.map((row) => row?.lowRank?.[i] ?? null);
+    const rank = down?.dims[2] ?? 0;
+    expect(rank).toBeGreaterThanOrEqual(Math.max(...parts.map((part) => part?.rank ?? 0)));
+    if (rank === 0) return;
+    expect(down?.dims).toEqual([rows.length, group.dIn, rank]);
+    expect(up?.dims).toEqual([rows.length, rank, group.dOut]);
+    const [wantedDown, wantedUp] = [new Float32Array(down!.size), new Float32Array(up!.size)]; // both are fed
+    parts.forEach((part, at) => {
+      for (let from = 0; part && from < group.dIn; from++)
+        wantedDown.set(part.down.subarray(from * part.rank, (from + 1) * part.rank), (at * group.dIn + from) * rank);
+      if (part) wantedUp.set(part.up, at * rank * group.dOut);
+    });
+    expect(hasNumbers(down, wantedDown), ports.down.name).toBe(true); // a comparison by `expect` takes its time
+    expect(hasNumbers(up, wantedUp), ports.up.name).toBe(true);
+  });
 }
 
 function expectRouters(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
@@ -152,5 +182,17 @@ describe("the feeds of one sequence", () => {
     expect(feeds.single(ROWS[2]!)[scale.name]?.data).toBe(ROWS[2]!.scales[0]); // as above
     expect(feeds.batch(rows)).toBe(batch);
     expectRows(batch, rows);
+  });
+
+  it("are a low-rank adapter's own matrices where their rank is one that matrices are padded to", () => {
+    const feeds = new AdapterFeeds(layout);
+    const at = layout.lowRank.findIndex(({ part }) => part === "self_attn.qkv");
+    const { down } = lowRankPorts(layout.lowRank[at]!); // the toy model has attention
+    const bufferOf = (row: AdapterRow): unknown => (feeds.single(row)[down.name]!.data as Float32Array).buffer; // fed
+    const [padded, whole] = [ROWS[6]!, ROWS[7]!]; // of rank 2 and 8
+    const batch = feeds.batch([whole, padded]);
+    expect(bufferOf(whole)).toBe(whole.lowRank![at]!.down.buffer);
+    expect(bufferOf(padded)).not.toBe(padded.lowRank![at]!.down.buffer);
+    expectRows(batch, [whole, padded]);
   });
 });
