@@ -200,17 +200,28 @@ export class Scheduler {
   }
 
   /**
-   * Sequences whose deadline has passed, and, where others wait as well, those that wait and would not end before it even if they
+   * Sequences whose deadline has passed, and, where others wait as well, those that wait and would hardly end before it even if they
    * started now: work on them would be lost, and taken from those that can. @param nowMs Unix time in ms.
    */
   overdue(nowMs: number): Sequence[] {
     const isFull = this.#waiting.size > 1;
-    return [...this.#all.values()].filter(({ id, spec }) => {
-      if (spec.deadlineMs === null) return false;
-      const isHopeless = isFull && !this.#running.has(id);
-      const secondsNeeded = isHopeless ? this.#times.secondsFor(spec.promptIds.length, spec.maxTokens) : 0;
-      return spec.deadlineMs <= nowMs + 1000 * secondsNeeded;
+    return [...this.#all.values()].filter((sequence) => {
+      const { deadlineMs } = sequence.spec;
+      if (deadlineMs === null) return false;
+      const leftMs = deadlineMs - nowMs;
+      sequence.patienceMs ??= leftMs;
+      const isHopeless = isFull && !this.#running.has(sequence.id);
+      return leftMs <= (isHopeless ? 1000 * this.#secondsNeeded(sequence, sequence.patienceMs) : 0);
     });
+  }
+
+  /**
+   * In a full queue the oldest have waited until they can just make it, so an estimate that is right on the whole would start many that
+   * cannot. It is a cautious one for those that came with time enough; who came with less may try his luck.
+   */
+  #secondsNeeded({ spec }: Sequence, patienceMs: number): number {
+    const { usual, cautious } = this.#times.secondsFor(spec.promptIds.length, spec.maxTokens);
+    return patienceMs > 1000 * cautious ? cautious : usual;
   }
 
   #require(id: number): Sequence {

@@ -32,6 +32,8 @@ export class Sequence {
   readonly promptLogprobs: TokenLogprob[] = [];
   /** Held from admission to the end, so a replaced adapter goes on serving the sequences that began with it. */
   adapter: ReadyAdapter | null = null;
+  /** How long it could wait when it came, its deadline less the time then; null: not asked yet. */
+  patienceMs: number | null = null;
   /** Prompt tokens whose keys and values are in its row. */
   numPrefilled = 0;
   /** Those of them that were taken from the prefix cache. */

@@ -8,6 +8,9 @@ import type { SequenceFinished } from "./protocol.ts";
 const NUM_STARTS = 32;
 /** Weight of the newest sequence in the running means. */
 const NEWEST = 1 / 16;
+/** Sequences whose differences from the means are remembered, and the share of them that a cautious estimate covers. */
+const NUM_LATE = 64;
+const CAUTION = 0.95;
 /** Longest wait that is advised: clients heed no longer one, and much can change until then. */
 const MAX_RETRY_SECONDS = 60;
 
@@ -17,10 +20,35 @@ interface Means {
   readonly outputTokens: number;
 }
 
+/** Seconds that a sequence takes once it has a row. */
+export interface SecondsNeeded {
+  /** As those of late took on the whole. */
+  readonly usual: number;
+  /** More than nearly all of them would have taken. */
+  readonly cautious: number;
+}
+
+/** The last values of something, and what nearly all of them do not exceed. */
+class Late {
+  readonly #values: number[] = [];
+  /** Worked out once a value, for it is asked of everything that waits. */
+  high = 0;
+
+  add(value: number): void {
+    this.#values.push(value);
+    if (this.#values.length > NUM_LATE) this.#values.shift();
+    const sorted = this.#values.toSorted((a, b) => a - b);
+    this.high = sorted[Math.min(sorted.length - 1, Math.floor(CAUTION * sorted.length))] ?? 0;
+  }
+}
+
 export class ServiceTimes {
   /** Times of the last starts of sequences that had waited, in ms. */
   readonly #starts: number[] = [];
   #means: Means | null = null;
+  readonly #outputTokens = new Late();
+  /** What sequences took ÷ what the means said of ones of their lengths. */
+  readonly #excess = new Late();
 
   /** A sequence that had to wait has been given its row. */
   noteStarted(nowMs: number): void {
@@ -36,6 +64,9 @@ export class ServiceTimes {
       outputTokens: numOutputTokens,
     };
     const before = this.#means ?? one;
+    this.#outputTokens.add(numOutputTokens);
+    const expected = secondsOf(before, numPromptTokens, numOutputTokens);
+    if (expected > 0) this.#excess.add((times.prefillSeconds + times.decodeSeconds) / expected);
     const mean = (name: keyof Means): number => before[name] + NEWEST * (one[name] - before[name]);
     this.#means = {
       prefillPerToken: mean("prefillPerToken"),
@@ -44,11 +75,12 @@ export class ServiceTimes {
     };
   }
 
-  /** Seconds that a sequence takes once it has a row, as those of late did; 0 as long as there were none. */
-  secondsFor(numPromptTokens: number, maxTokens: number): number {
-    if (this.#means === null) return 0;
-    const { prefillPerToken, decodePerToken, outputTokens } = this.#means;
-    return numPromptTokens * prefillPerToken + Math.min(maxTokens, outputTokens) * decodePerToken;
+  /** What a sequence needs, by those of late; 0 as long as there were none. */
+  secondsFor(numPromptTokens: number, maxTokens: number): SecondsNeeded {
+    if (this.#means === null) return { usual: 0, cautious: 0 };
+    const usual = secondsOf(this.#means, numPromptTokens, Math.min(maxTokens, this.#means.outputTokens));
+    const longest = secondsOf(this.#means, numPromptTokens, Math.min(maxTokens, this.#outputTokens.high));
+    return { usual, cautious: Math.max(usual, longest * this.#excess.high) };
   }
 
   /** When half of `numWaiting` will have been given their rows, in whole seconds: worth another try by then. */
@@ -58,4 +90,13 @@ export class ServiceTimes {
     const perSecond = (1000 * this.#starts.length) / (nowMs - first);
     return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(numWaiting / 2 / perSecond)));
   }
+}
+
+/** The first token comes of the prefill. */
+function secondsOf(
+  { prefillPerToken, decodePerToken }: Means,
+  numPromptTokens: number,
+  numOutputTokens: number,
+): number {
+  return numPromptTokens * prefillPerToken + Math.max(0, numOutputTokens - 1) * decodePerToken;
 }

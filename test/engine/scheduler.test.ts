@@ -165,6 +165,31 @@ describe("admission", () => {
     expect(scheduler.overdue(49).map(({ id }) => id)).toEqual([]);
     expect(scheduler.overdue(60).map(({ id }) => id)).toEqual([1, 2]);
   });
+
+  it("gives up what waits beside others and would hardly make it, but not for having come with little time", () => {
+    const scheduler = makeScheduler({ maxNumSeqs: 1 });
+    // Most take 1 s, some 5 s.
+    for (let i = 0; i < 64; i++) {
+      const decodeSeconds = i % 8 === 0 ? 5 : 1;
+      const one = makeSequence(1000 + i, 5);
+      one.numOutputTokens = 10;
+      scheduler.noteFinished(one, { id: 1, reason: "length", queueSeconds: 0, prefillSeconds: 0, decodeSeconds });
+    }
+    for (const [id, deadlineMs] of [
+      [1, null], // has the row
+      [2, 20_000], // came with time enough
+      [3, 3000], // did not
+      [4, 600],
+    ] as const)
+      scheduler.add(makeSequence(id, 5, { deadlineMs, maxTokens: 10 }), 0);
+    admitAll(scheduler);
+    expect(scheduler.overdue(0).map(({ id }) => id)).toEqual([4]);
+    scheduler.remove(scheduler.get(4)!); // it was added above
+    expect(scheduler.overdue(1000).map(({ id }) => id)).toEqual([]);
+    expect(scheduler.overdue(18_000).map(({ id }) => id)).toEqual([2, 3]);
+    scheduler.remove(scheduler.get(3)!); // nobody else waits
+    expect(scheduler.overdue(18_000).map(({ id }) => id)).toEqual([]);
+  });
 });
 
 describe("the rhythm of steps", () => {
