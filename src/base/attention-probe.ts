@@ -18,8 +18,14 @@ export const probeOutput = (layer: number): string => `heads.${layer}`;
 
 /** Positions that a probe has. */
 const PROBE_POSITIONS = 512;
+/** A window that the probe's prompts go beyond, and a cap that its scores, which are of the size of 1, reach. */
+const PROBE_WINDOW = 50;
+const PROBE_CAP = 1;
 
-/** The model's configuration with one layer of each kind, and as many positions as a probe needs. */
+/**
+ * The model's configuration with one layer of each kind, and as many positions as a probe needs. Windows and caps are made so small that
+ * a kernel which does not know them is found out: it would pass with those of most models.
+ */
 export function probeConfig(config: ModelConfig): ModelConfig {
   const kinds = new Map<string, number>();
   for (let layer = 0; layer < config.numLayers; layer++) {
@@ -31,10 +37,13 @@ export function probeConfig(config: ModelConfig): ModelConfig {
     ...config,
     numLayers: layers.length,
     maxPositions: PROBE_POSITIONS,
-    windows: layers.map((layer) => config.windows[layer] ?? null),
+    scoreSoftCap: Math.min(config.scoreSoftCap, PROBE_CAP),
+    windows: layers.map((layer) => clamped(config.windows[layer] ?? null)),
     layerRopes: layers.map((layer) => config.layerRopes[layer] ?? null),
   };
 }
+
+const clamped = (window: number | null): number | null => (window === null ? null : Math.min(window, PROBE_WINDOW));
 
 /** The probe of a `probeConfig` as a model, in a device's form. */
 export async function attentionProbe(config: ModelConfig, form: DeviceForm): Promise<Uint8Array> {

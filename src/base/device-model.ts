@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   ATTRIBUTE_TYPES,
+  type OnnxGraph,
   type OnnxModel,
   type OnnxNode,
   type OnnxTensor,
@@ -18,12 +19,14 @@ import {
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "./base.ts";
+import { plainAttention } from "./plain-attention.ts";
 
 /**
  * How attention is computed: "fused" is the kernel's fast way. "stepwise" is the same operator made to compute scores, weights and sums
- * one after the other, as plain operators would: it takes that way where its softmax has a sink, and a sink of weight 0 changes nothing.
+ * one after the other: it takes that way where its softmax has a sink, and a sink of weight 0 changes nothing. "plain" does without it:
+ * products, a softmax and what else is needed, each an operator of its own.
  */
-export type AttentionPath = "fused" | "stepwise";
+export type AttentionPath = "fused" | "stepwise" | "plain";
 
 export interface DeviceForm {
   readonly attention: AttentionPath;
@@ -84,12 +87,9 @@ export function inForm(model: OnnxModel, form: DeviceForm): OnnxModel {
   const halves = new Set(
     graph.initializer.filter(({ dataType }) => dataType === onnxTypeOf("float16")).map(({ name }) => name),
   );
-  const sinks = new Map<string, OnnxTensor>();
+  const added = new Map<string, OnnxTensor>();
   const node = graph.node.flatMap((one): readonly OnnxNode[] => {
-    if (one.opType === ATTENTION) {
-      const stepwise = form.attention === "stepwise" ? withSink(one, form.hasHalfAttention, sinks) : one;
-      return form.hasHalfAttention ? inHalf(stepwise, FLOAT_INPUTS) : [stepwise];
-    }
+    if (one.opType === ATTENTION) return attentionNodes(one, graph, form, added);
     if (!form.knowsHalf && one.opType === "Gather" && halves.has(one.input[0] ?? "")) return ofFullTable(one);
     return form.hasHalfProducts && one.opType === "Gemm" ? inHalf(one, [0, 1, 2]) : [one];
   });
@@ -100,11 +100,27 @@ export function inForm(model: OnnxModel, form: DeviceForm): OnnxModel {
     graph: {
       ...graph,
       node,
-      initializer: [...graph.initializer, ...sinks.values()],
+      initializer: [...graph.initializer, ...added.values()],
       input: graph.input.map(port),
       output: graph.output.map(port),
     },
   };
+}
+
+/** A node of fused attention as the form wants it. @param added takes the constants that come with it, by name */
+function attentionNodes(
+  node: OnnxNode,
+  graph: OnnxGraph,
+  { attention, hasHalfAttention }: DeviceForm,
+  added: Map<string, OnnxTensor>,
+): readonly OnnxNode[] {
+  if (attention === "plain") {
+    const { nodes, constants } = plainAttention(node, graph, hasHalfAttention ? "float16" : "float32");
+    for (const constant of constants) added.set(constant.name, constant);
+    return nodes;
+  }
+  const wanted = attention === "stepwise" ? withSink(node, hasHalfAttention, added) : node;
+  return hasHalfAttention ? inHalf(wanted, FLOAT_INPUTS) : [wanted];
 }
 
 function asHalf({ type, ...info }: OnnxValueInfo): OnnxValueInfo {

@@ -181,8 +181,10 @@ function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
   const device = engine.limits()?.device;
   if (device === undefined || device.name === "cpu") return;
   log.info({ device }, "the engine runs on a device");
-  if (device.attention === "stepwise")
-    log.warn("the device's fused attention is wrong here, so it is computed step by step, which is slower");
+  if (device.attention !== "fused")
+    log.warn(
+      `the device's fused attention is wrong for this model, so it is computed ${device.attention === "plain" ? "by plain operators" : "step by step"}, which is slower`,
+    );
   if (!device.isCacheResident)
     log.warn("keys and values cross the bus in every step: this device keeps nothing between two");
 }

@@ -7,6 +7,7 @@ import { PROBE_INPUT, attentionProbe, probeConfig, probeOutput } from "../base/a
 import type { Manifest } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
 import { INPUT_IDS, LAST_POSITIONS, POSITION_IDS, TOTAL_LENGTH } from "../model/ports.ts";
+import type { Device } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, hostTensorOf, openSession, runtimeTensor } from "../runtime/ort.ts";
 import { type RandomState, nextNormal, seedRandom } from "../tensor/random.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
@@ -16,48 +17,83 @@ type Config = Manifest["config"];
 
 /** Chunks of three prompts; each row then takes one token more. */
 const PROMPTS: readonly (readonly number[])[] = [[5], [64, 64, 37], [64, 1]];
+/** Ways to compute attention, the fastest first, and the operators that they stand for. */
+const WAYS: Readonly<Record<AttentionPath, string>> = {
+  fused: "GroupQueryAttention",
+  stepwise: "GroupQueryAttention with smooth_softmax",
+  plain: "ScatterElements, MatMul and Softmax",
+};
 /** Greatest difference of a value: float32 sums in another order, or float16. Wrong kernels were off by 0.03 and more. */
 const BOUNDS = { float32: 1e-3, float16: 1e-2 };
 
+/** Where a form of attention is tried. */
+interface Place {
+  readonly name: Device;
+  /** A cache there for a shape, in the form's type. */
+  readonly newCache: (config: Config) => KvCache;
+}
+
+const CPU_FORM: DeviceForm = { attention: "fused", hasHalfAttention: false, hasHalfProducts: false, knowsHalf: true };
+
 /**
  * The first of the ways to compute attention that is right on this device.
- * @param newCache a cache of this device for a shape, in the form's type
- * @throws {AppError} device_unavailable where none is
+ * @throws {AppError} device_unavailable where none is, with the operators that each way uses
  */
 export async function rightAttention(
-  modelConfig: Config,
+  config: Config,
   form: Omit<DeviceForm, "attention">,
-  device: { readonly name: "webgpu" | "cuda"; readonly newCache: (config: Config) => KvCache },
+  device: Place,
 ): Promise<AttentionPath> {
-  const config = probeConfig(modelConfig);
-  const plain: DeviceForm = { attention: "fused", hasHalfAttention: false, hasHalfProducts: false, knowsHalf: true };
-  const expected: Float32Array[] = [];
-  for await (const values of results(config, await open(config, plain, "cpu"), new HostKvCache(config)))
-    expected.push(values);
+  const expected = await expectedAttention(config);
   const bound = form.hasHalfAttention ? BOUNDS.float16 : BOUNDS.float32;
   const found: string[] = [];
-  for (const attention of ["fused", "stepwise"] as const) {
-    const session = await open(config, { ...form, attention }, device.name);
-    const cache = device.newCache(config);
-    let difference = 0;
-    let step = 0;
-    for await (const values of results(config, session, cache)) {
-      difference = Math.max(difference, greatestDifference(values, expected[step++]));
-      if (difference > bound) break; // the rest would only take time
-    }
-    cache.clear();
-    if (difference <= bound) return attention;
-    found.push(`${attention} by ${difference.toPrecision(2)}`);
+  for (const [attention, operators] of Object.entries(WAYS) as [AttentionPath, string][]) {
+    const problem = await attentionProblem(config, { ...form, attention }, device, expected, bound);
+    if (problem === null) return attention;
+    found.push(`${operators} ${problem}`);
   }
-  const capped =
-    modelConfig.scoreSoftCap === 0 ? "" : " The model caps its scores, which the device's kernel may not know.";
   throw new AppError(
     "device_unavailable",
-    `Attention on ${device.name} differs from the CPU's (${found.join(", ")}; allowed ${bound}).${capped} Serve this model with --device cpu.`,
+    `No way to compute this model's attention is right on ${device.name} (${found.join("; ")}; a difference of ${bound} from the CPU is allowed). Serve it with --device cpu.`,
   );
 }
 
-async function open(config: Config, form: DeviceForm, device: "cpu" | "webgpu" | "cuda"): Promise<Session> {
+/** What the CPU's attention gives for the probe. */
+export async function expectedAttention(config: Config): Promise<readonly Float32Array[]> {
+  const probe = probeConfig(config);
+  const expected: Float32Array[] = [];
+  const session = await open(probe, CPU_FORM, "cpu");
+  for await (const values of results(probe, session, new HostKvCache(probe))) expected.push(values);
+  return expected;
+}
+
+/** What is wrong with attention in this form at this place, in words; null: nothing. @param bound greatest difference allowed */
+export async function attentionProblem(
+  config: Config,
+  form: DeviceForm,
+  place: Place,
+  expected: readonly Float32Array[],
+  bound: number = BOUNDS.float32,
+): Promise<string | null> {
+  const probe = probeConfig(config);
+  const cache = place.newCache(probe);
+  try {
+    let step = 0;
+    for await (const values of results(probe, await open(probe, form, place.name), cache)) {
+      const difference = greatestDifference(values, expected[step++]);
+      if (difference > bound) return `is off by ${difference.toPrecision(2)}`; // the rest would only take time
+    }
+    return null;
+  } catch (error) {
+    // What the device cannot do is a reason to try the next way; a device that is lost or full is not.
+    if (error instanceof AppError && error.code !== "base_invalid") throw error;
+    return `fails: ${(error as Error).message}`;
+  } finally {
+    cache.clear();
+  }
+}
+
+async function open(config: Config, form: DeviceForm, device: Device): Promise<Session> {
   return await openSession(await attentionProbe(config, form), { device, numThreads: 2 });
 }
 

@@ -20,7 +20,7 @@ export async function openRunner(options: EngineOptions): Promise<OpenedRunner> 
   await using base = await openBase(options.baseDir);
   const { config } = base.manifest;
   const device = await openDevice(options, base.manifest);
-  const rowMultiple = options.requiresBatchInvariance ? rowMultipleOf(base.manifest) : 1;
+  const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(base.manifest) : 1;
   const kv = new BatchSlots(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
   const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
   const { layout, signature } = base;
@@ -44,7 +44,7 @@ function probeRow(layout: AdapterLayout): AdapterRow {
 }
 
 /**
- * Quantised products take another kernel, with other bits, for one row (int4 in blocks of 32, seen with AVX2) or for the last of an odd
+ * Of the CPU: quantised products take another kernel, with other bits, for one row (int4 in blocks of 32, seen with AVX2) or for the last of an odd
  * number of rows (blocks of 128): batches of an even number of rows agree.
  */
 export function rowMultipleOf(manifest: Manifest): number {

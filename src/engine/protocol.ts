@@ -114,8 +114,8 @@ export interface StepStats {
 /** Where an engine runs, and how it computes there. */
 export interface DeviceFacts {
   readonly name: "cpu" | "webgpu" | "cuda";
-  /** Whether attention goes the kernel's fast way, or step by step because that is wrong on this device. */
-  readonly attention: "fused" | "stepwise";
+  /** How attention is computed: the first of these ways that is right on this device (`base/device-model.ts`). */
+  readonly attention: "fused" | "stepwise" | "plain";
   /** Of attention, its cache and products of weights that are not quantised. */
   readonly precision: "float32" | "float16";
   /** false: keys and values cross the bus in every step. */

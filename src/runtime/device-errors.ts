@@ -23,7 +23,8 @@ const NO_CUDA = /CUDA|cudnn|shared library|providers_shared/i;
 // Dawn reports a failed allocation to its log, and then every command that uses the buffer as invalid.
 const NO_MEMORY =
   /OUT_OF_(DEVICE|HOST)_MEMORY|out of memory|max buffer size limit|\[Invalid Buffer|Failed to allocate|bad_alloc/i;
-const LOST = /device (is |was )?lost|lost device|DEVICE_LOST|CUDA failure/i;
+// "[Device] is lost." is Dawn's.
+const LOST = /device\]? (is |was )?lost|lost device|DEVICE_LOST|CUDA failure/i;
 
 const WEBGPU_HELP =
   "It needs the Vulkan loader (Debian: libvulkan1) and the driver of the card, whose ICD file is found by itself or named in VK_DRIVER_FILES.";
@@ -33,24 +34,31 @@ const CUDA_HELP =
 /** Why a session could not be opened. @param model what was to be opened */
 export function openError(device: Device, model: string, cause: unknown): AppError {
   const { message } = cause as Error;
-  const reason = message.trim().split("\n")[0] ?? "";
+  const reason = reasonOf(message);
   if (device === "webgpu" && NO_WEBGPU.test(message))
-    return new AppError("device_unavailable", `No device for webgpu was found: ${reason} ${WEBGPU_HELP}`, { cause });
+    return new AppError("device_unavailable", `No device for webgpu was found: ${reason}. ${WEBGPU_HELP}`, { cause });
   if (device === "cuda" && NO_CUDA.test(message))
     return new AppError("device_unavailable", `cuda cannot be used: ${reason}. ${CUDA_HELP}`, { cause });
   if (device !== "cpu" && NO_MEMORY.test(message))
-    return new AppError("insufficient_memory", `${model} does not fit into the memory of ${device}: ${reason}`, {
+    return new AppError("insufficient_memory", `${model} does not fit into the memory of ${device}: ${reason}.`, {
       cause,
     });
   return new AppError("base_invalid", `${model} cannot be opened on ${device}: ${message}`, { cause });
 }
 
+/** What a message says, without the place in ONNX Runtime's sources before it. */
+function reasonOf(message: string): string {
+  const [line = ""] = message.trim().split("\n");
+  const said = line.replace(/^\/\S+:\d+ .* was false\. /, "");
+  return (/ message: (.*)$/.exec(said)?.[1] ?? said).replace(/\.+$/, "");
+}
+
 /** Why a run failed, where that is the device's doing; other errors come back as they are. */
 export function runError(device: Device, error: unknown): unknown {
   const { message } = error as Error;
-  const reason = message.trim().split("\n")[0] ?? "";
+  const reason = reasonOf(message);
   if (LOST.test(message))
-    return new AppError("engine_unavailable", `The device (${device}) is lost: ${reason}`, { cause: error });
+    return new AppError("engine_unavailable", `The device (${device}) is lost: ${reason}.`, { cause: error });
   if (NO_MEMORY.test(message))
     return new AppError(
       "insufficient_memory",

@@ -30,6 +30,16 @@ export function gatherElements(x: Var, indices: Var, axis: number): Var {
   })[0]!;
 }
 
+/** x with each of `updates` in the place of the value at its index along the axis; an index twice leaves open which one. */
+export function scatterElements(x: Var, indices: Var, updates: Var, axis: number): Var {
+  expectElementIndices("scatterElements", x, indices);
+  expectDtype("scatterElements", "updates", updates, x.dtype);
+  expectShape("scatterElements", "updates", updates, indices.shape);
+  const attributes = { axis: axisOf("scatterElements", x, axis) };
+  const results = [{ dtype: x.dtype, shape: x.shape }];
+  return graphOf(x, indices, updates).node("ScatterElements", [x, indices, updates], results, attributes)[0]!;
+}
+
 /** x with each of `updates` added at its index along the axis: the transpose of `gatherElements`. */
 export function scatterAdd(x: Var, indices: Var, updates: Var, axis: number): Var {
   expectElementIndices("scatterAdd", x, indices);
@@ -62,8 +72,16 @@ export function indicesAlong(x: Var, axis: number): Var {
   const at = axisOf("indicesAlong", x, axis);
   const dim = x.shape[at] as Dim; // axisOf has checked it
   const scalar = (value: number): Var => graph.constant("int64", [], [value]);
-  const size = graph.node("Gather", [shapeOf(x), scalar(at)], [{ dtype: "int64", shape: [] }], { axis: 0 })[0]!;
+  const size = sizeOf(x, at);
   return graph.node("Range", [scalar(0), size, scalar(1)], [{ dtype: "int64", shape: [dim] }])[0]!;
+}
+
+/** The size of one dimension of `x`, known when the graph runs: int64 scalar. */
+export function sizeOf(x: Var, axis: number): Var {
+  const graph = graphOf(x);
+  const at = axisOf("sizeOf", x, axis);
+  const place = [shapeOf(x), graph.constant("int64", [], [at])];
+  return graph.node("Gather", place, [{ dtype: "int64", shape: [] }], { axis: 0 })[0]!;
 }
 
 /** How many values x holds, as a scalar of its own type. */

@@ -8,8 +8,9 @@ const versionSchema = z
     version: z.string(),
     baseId: z.string(),
     device: z.string(),
-    attention: z.enum(["fused", "stepwise"]).nullable().openapi({
-      description: "Which of the kernel's ways is right on this device; null until the engine was ready once.",
+    attention: z.enum(["fused", "stepwise", "plain"]).nullable().openapi({
+      description:
+        "The first way to compute attention that is right on this device: a fused kernel, the same step by step, or plain operators. null until the engine was ready once.",
     }),
     precision: z.enum(["float32", "float16"]).nullable(),
     cacheResident: z
