@@ -67,7 +67,7 @@ type FlagName = keyof typeof FLAGS;
 
 /** How the linear layers of a base are held. */
 export interface WeightChoice {
-  readonly kind: "float32" | "int8" | "int4";
+  readonly kind: "float32" | "float16" | "int8" | "int4";
   /** null: the build's own default. */
   readonly blockSize: number | null;
 }
@@ -225,11 +225,11 @@ function deviceOf(value: string): "webgpu" | "cuda" {
 function weightChoice(value: string): WeightChoice {
   const [kind, block] = value.split(":");
   const isKnownBlock = block === undefined || ["32", "64", "128"].includes(block);
-  if ((kind === "float32" || kind === "int8" || kind === "int4") && isKnownBlock)
+  if ((kind === "float32" || kind === "float16" || kind === "int8" || kind === "int4") && isKnownBlock)
     return { kind, blockSize: block === undefined ? null : Number(block) };
   throw new AppError(
     "usage",
-    `--weights takes float32, int8 and int4, with :32, :64 or :128; "${value}" is none of them.`,
+    `--weights takes float32, float16, int8 and int4, with :32, :64 or :128; "${value}" is none of them.`,
   );
 }
 

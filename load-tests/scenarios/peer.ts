@@ -86,6 +86,7 @@ const PEERS: Readonly<Record<WeightChoice["kind"], Peer>> = {
     goals: { "peer-16": 1.3, "peer-adapters": 5, "peer-1": 1, "peer-prefill": 1 },
   },
   float32: { kind: "f32", name: "F32", goals: {} },
+  float16: { kind: "f32", name: "F32", goals: {} }, // which we compute with on a CPU
 };
 
 export const peerScenario: Scenario = {
