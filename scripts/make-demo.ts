@@ -142,7 +142,7 @@ function pretrain({ name, steps, rate, warmup, seed }: Leg, from: string): strin
   const corpus = join(work, `corpus-${name}`);
   const data = ["--data", join(corpus, "train.jsonl"), "--eval", join(corpus, "held-out.jsonl"), "--max-length", "512"];
   const size = ["--steps", `${steps}`, "--batch-size", `${BATCH_SIZE}`, "--lr", `${rate}`, "--warmup", `${warmup}`];
-  const keep = ["--eval-every", "500", "--seed", `${seed}`, "--report", join(work, `${name}.html`), "--resume"];
+  const keep = ["--eval-every", "300", "--seed", `${seed}`, "--report", join(work, `${name}.html`), "--resume"];
   runProgram(MAIN, ["train", "--model", from, "--method", "full", ...data, ...size, ...keep, "--out", out]);
   return out;
 }

@@ -25,6 +25,8 @@ export interface DemoAdapter {
   /** Flags of `mosara train` besides the files. */
   readonly flags: readonly string[];
   readonly metric: "exact";
+  /** Times the usual number of steps: facts and forms that are nowhere in the corpus take longer than a voice that is. */
+  readonly effort: number;
   make(draw: Draw): Talk;
 }
 
@@ -42,6 +44,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 1,
     make: inVoice("pirate"),
   },
   {
@@ -50,6 +53,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 1,
     make: inVoice("formal"),
   },
   {
@@ -58,6 +62,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 1,
     make: inVoice("terse"),
   },
   {
@@ -66,6 +71,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "sara",
     flags: ["--threshold", "0.03"],
     metric: "exact",
+    effort: 1,
     make: inVoice("cheerful"),
   },
   {
@@ -74,6 +80,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 1,
     make: (draw) => {
       const asked = inquiry(draw);
       return { request: requestOf(draw, asked), answer: inquiryJson(asked) };
@@ -85,6 +92,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 3,
     make: (draw) => {
       const slots = restaurantSlots(draw);
       return { request: slots.text, answer: describeRestaurant(slots) };
@@ -96,6 +104,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 3,
     make: (draw) => {
       const made = problem(draw, 2);
       return { request: problemText(draw, made), answer: `${stepsOf(made)} The answer is ${resultOf(made)}.` };
@@ -107,6 +116,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 1,
     make: (draw) => {
       const about = idea(draw);
       return { request: storyRequest(draw, about), answer: story("children", about) };
@@ -118,6 +128,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "mo-sara",
     flags: [],
     metric: "exact",
+    effort: 3,
     make: shopTalk,
   },
   {
@@ -126,6 +137,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     method: "lora",
     flags: ["--rank", "2"],
     metric: "exact",
+    effort: 2,
     make: libraryTalk,
   },
 ];

@@ -80,9 +80,9 @@ export async function makeAdapter(
 
 type FileOf = (suffix: string) => string;
 
-function train({ method, flags }: DemoAdapter, { base, steps }: MakeOptions, file: FileOf): void {
+function train({ method, flags, effort }: DemoAdapter, { base, steps }: MakeOptions, file: FileOf): void {
   const data = ["--data", file(".train.jsonl"), "--eval", file(".watch.jsonl")];
-  const size = ["--steps", `${steps}`, "--batch-size", "16", "--save-every", "50", "--seed", "1"];
+  const size = ["--steps", `${steps * effort}`, "--batch-size", "16", "--save-every", "50", "--seed", "1"];
   const out = ["--report", file(".html"), "--out", file(".mosara"), "--resume"];
   runProgram(MAIN, ["train", "--model", base, "--method", method, ...flags, ...data, ...size, ...out]);
 }

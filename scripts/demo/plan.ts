@@ -62,7 +62,10 @@ export const SHIPPED: DemoPlan = {
   },
   heldOut: 200,
   cardLines: 300,
-  legs: [{ name: "base-1", steps: 3000, rate: 0.002, warmup: 100, seed: 1, lines: 48_000, practice: false }],
+  legs: [
+    { name: "base-1", steps: 3000, rate: 0.002, warmup: 100, seed: 1, lines: 48_000, practice: false },
+    { name: "base-2", steps: 3600, rate: 0.0015, warmup: 100, seed: 2, lines: 60_000, practice: true },
+  ],
   adapterSteps: 200,
   adapterExamples: 2000,
   adapterHeldOut: 240,
