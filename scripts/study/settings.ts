@@ -66,6 +66,17 @@ const sara = (name: string, of: Partial<Setting>): Setting => ({
   ...of,
 });
 
+/** A third and two or three times of each method's rate, so that nobody has to believe in it. */
+const OTHER_RATES = {
+  "mo-sara": [moSara("q,v,o,down", 0.5, 1, 1), [0.03, 0.2]],
+  sara: [sara("SARA, q,v, m=0.25", { threshold: 0.25 }), [0.01, 0.1]],
+  lora: [{ ...lora("q,v", 8), numSeeds: 1 }, [0.003, 0.03]],
+} as const satisfies Readonly<Record<string, readonly [Setting, readonly number[]]>>;
+
+const withOtherRates: readonly Setting[] = Object.values(OTHER_RATES).flatMap(([setting, rates]) =>
+  rates.map((rate) => ({ ...setting, name: `${setting.name}, rate ${rate}`, rate })),
+);
+
 /** Every row of the tables. The reference comes first: no gain can be told without it. */
 export const SETTINGS: readonly Setting[] = [
   lora("q,v", 8),
@@ -79,6 +90,7 @@ export const SETTINGS: readonly Setting[] = [
   moSara("q,v", 0.5, 5, 1),
   { ...NEUTRAL, name: "full", method: "full", targets: "all linear", rate: RATES.full, numSeeds: 1 },
   ...HEADS.filter((heads) => heads !== 5).map((heads) => moSara("q,v", 0.5, heads, 1)),
+  ...withOtherRates,
 ];
 
 /** Mo-SARA on the linears of one layer alone, for the figure of gains by layer. */
@@ -93,5 +105,5 @@ export const SMOKE_SETTINGS: readonly Setting[] = SETTINGS.filter(({ name }) =>
   [REFERENCE, moSaraName("q,v,o,down", 0.25), moSaraName("q,v", 0.5, 5), "SARA, q,v, m=0.25", "full"].includes(name),
 ).map((setting) => ({ ...setting, numSeeds: 1 }));
 
-/** Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does. */
-export const hasSpeed = ({ method }: Setting): boolean => method !== "full";
+/** Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does, and a rate changes nothing in it. */
+export const hasSpeed = (setting: Setting): boolean => setting.method !== "full" && !withOtherRates.includes(setting);
