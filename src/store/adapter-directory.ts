@@ -3,9 +3,9 @@
  * A change made through the store (PUT, DELETE) holds until the file changes; a file that cannot be used changes nothing.
  * Knows nothing of HTTP. Source: interface.md §3, "Where adapters come from, and who wins".
  */
-import { type FSWatcher, type Stats, watch } from "node:fs";
+import { type FSWatcher, type Stats, statSync, watch } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { DEFAULT_MAX_ADAPTER_BYTES, type AdapterFileLimits, generationOf } from "../adapter/adapter-file.ts";
 import type { PeftFiles } from "../adapter/peft.ts";
@@ -112,6 +112,7 @@ class WatchedDirectory implements AdapterDirectory {
   /** The last work on each path; work on one path never overlaps. */
   readonly #work = new Map<string, Promise<unknown>>();
   #isClosed = false;
+  #isFirstScan = true;
   #lastScanMs = 0;
 
   constructor(root: string, store: AdapterStore, options: AdapterDirectoryOptions) {
@@ -143,6 +144,7 @@ class WatchedDirectory implements AdapterDirectory {
     return this.#inTurn(this.#root, async () => {
       const startedAt = performance.now();
       await this.#scan();
+      this.#isFirstScan = false;
       this.#lastScanMs = performance.now() - startedAt;
     });
   }
@@ -155,51 +157,57 @@ class WatchedDirectory implements AdapterDirectory {
       // The whole directory is out of reach: no reason to think that every file was removed.
       return this.#report(this.#root, "failed", error);
     }
+    const imported = await this.#imported();
     const present = new Set(fileNames);
-    const missing = await this.#missing(present);
+    const missing = [...imported.keys()].filter((fileName) => !present.has(fileName));
     // A file that is replaced may be away for a moment, hence the pause before its name goes.
     if (missing.length > 0) await new Promise((resolve) => setTimeout(resolve, this.#debounceMs));
     let chunk: Promise<void>[] = [];
     let chunkBytes = 0;
-    for await (const { path, found } of this.#states([...missing, ...fileNames])) {
-      if (this.#isClosed) break;
-      if (found && this.#isKnown(path, found)) continue;
-      chunk.push(this.#look(path));
-      chunkBytes += Math.min(found?.reduce((sum, { size }) => sum + size, 0) ?? 0, this.#maxBytes);
-      if (chunk.length < MAX_CHUNK_FILES && chunkBytes < MAX_CHUNK_BYTES) continue;
-      await Promise.all(chunk);
-      [chunk, chunkBytes] = [[], 0];
-    }
+    for await (const files of this.#states([...missing, ...fileNames]))
+      for (const { fileName, path, found } of files) {
+        if (this.#isClosed) return void (await Promise.all(chunk));
+        if (found && this.#isKnown(path, found, imported.get(fileName))) continue;
+        chunk.push(this.#look(path));
+        chunkBytes += Math.min(found?.reduce((sum, { size }) => sum + size, 0) ?? 0, this.#maxBytes);
+        if (chunk.length < MAX_CHUNK_FILES && chunkBytes < MAX_CHUNK_BYTES) continue;
+        await Promise.all(chunk);
+        [chunk, chunkBytes] = [[], 0];
+      }
     await Promise.all(chunk);
   }
 
-  /** Names of files that were imported and are not there now. */
-  async #missing(present: ReadonlySet<string>): Promise<string[]> {
-    const missing: string[] = [];
+  /** Names of files here that were imported, with the state that each was in. Read in one go: asking for each takes three times as long. */
+  async #imported(): Promise<Map<string, string | undefined>> {
+    const states = new Map<string, string | undefined>();
+    const prefix = this.#root.endsWith(sep) ? this.#root : this.#root + sep;
     for (let after: string | null = ""; after !== null; await nextTurn()) {
-      const { paths, next } = this.#store.importedPaths(after);
-      for (const path of paths)
-        if (dirname(path) === this.#root && !present.has(basename(path))) missing.push(basename(path));
+      const { imported, next } = this.#store.imports(after);
+      for (const { path, state } of imported)
+        if (path.startsWith(prefix) && !path.includes(sep, prefix.length)) states.set(path.slice(prefix.length), state);
       after = next;
     }
-    return missing;
+    return states;
   }
 
-  /** Every file with its state; undefined where there is none. */
+  /** Every file with its state, some at a time; undefined where there is none. */
   async *#states(fileNames: readonly string[]) {
+    const look = this.#isFirstScan ? statsWaitedFor : (path: string) => statsOf(path).catch(() => undefined);
     for (let first = 0; first < fileNames.length; first += STATS_AT_ONCE) {
-      const paths = fileNames.slice(first, first + STATS_AT_ONCE).map((fileName) => join(this.#root, fileName));
-      const states = await Promise.all(paths.map((path) => statsOf(path).catch(() => undefined)));
-      for (const [i, path] of paths.entries()) yield { path, found: states[i] };
+      const some = fileNames.slice(first, first + STATS_AT_ONCE);
+      const paths = some.map((fileName) => join(this.#root, fileName));
+      const states = await Promise.all(paths.map((path) => look(path)));
+      yield paths.map((path, i) => ({ fileName: some[i] ?? "", path, found: states[i] }));
+      await nextTurn();
     }
   }
 
-  /** Whether a file is as it was when it was looked at last, by this process or by one before. */
-  #isKnown(path: string, found: readonly Stats[]): boolean {
+  /** Whether a file is as it was when it was looked at last, by this process or, in the state `imported`, by any. */
+  #isKnown(path: string, found: readonly Stats[], imported: string | undefined): boolean {
     const state = fingerprint(found);
     if (this.#seen.get(path) === state) return true;
     const isReserved = this.#options.reservedNames?.has(nameOfFile(path) ?? "") === true; // since that import, perhaps
-    return !isReserved && this.#store.importRecord(path)?.state === state;
+    return !isReserved && imported === state;
   }
 
   async importFile(
@@ -357,6 +365,19 @@ function isSettled(found: readonly Stats[]): boolean {
 async function statsOf(path: string): Promise<readonly Stats[]> {
   const found = await stat(path);
   return found.isDirectory() ? await peftStats(path) : [found];
+}
+
+/**
+ * The same, undefined when there is nothing or it cannot be seen, by the call that blocks, for a quarter of the processor time: at the start
+ * of a server, which answers nobody yet.
+ */
+async function statsWaitedFor(path: string): Promise<readonly Stats[] | undefined> {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    return found?.isDirectory() === true ? await peftStats(path) : found && [found];
+  } catch {
+    return undefined; // told of when it is looked at by itself
+  }
 }
 
 async function isDirectory(path: string): Promise<boolean> {

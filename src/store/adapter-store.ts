@@ -71,8 +71,8 @@ export interface AdapterStore extends AsyncDisposable {
   importRecord(path: string): ImportRecord | undefined;
   setImportRecord(path: string, record: ImportRecord): Promise<void>;
   removeImportRecord(path: string): Promise<void>;
-  /** Paths with an import record, a page of them; `after` is what the page before gave, null at the end. */
-  importedPaths(after?: string): { readonly paths: string[]; readonly next: string | null };
+  /** What was imported from anywhere, a page of it; `after` is what the page before gave, null at the end. */
+  imports(after?: string): { readonly imported: ImportedFrom[]; readonly next: string | null };
   /** Waits for what is under way and closes the files. */
   close(): Promise<void>;
 }
@@ -93,8 +93,8 @@ export async function openAdapterStore(dir: string, options: AdapterStoreOptions
   return store;
 }
 
-/** About a millisecond's worth. */
-const IMPORTS_PAGE = 200;
+/** Two milliseconds' worth. */
+const IMPORTS_PAGE = 1000;
 /** Lists of targets in memory. */
 const MAX_KNOWN_TARGETS = 256;
 
@@ -216,11 +216,11 @@ class LmdbAdapterStore implements AdapterStore {
     await this.#write(() => void this.#tables.imports.remove(importKey(path)));
   }
 
-  importedPaths(after = ""): { paths: string[]; next: string | null } {
+  imports(after = ""): { imported: ImportedFrom[]; next: string | null } {
     const range = { start: [TENANT, after], end: [TENANT, LAST], exclusiveStart: true, limit: IMPORTS_PAGE };
     const entries = Array.from(this.#tables.imports.getRange(range));
     const next = entries.length < IMPORTS_PAGE ? null : (entries.at(-1)?.key[1] ?? null);
-    return { paths: entries.map(({ value }) => value.path), next };
+    return { imported: entries.map(({ value }) => value), next };
   }
 
   async close(): Promise<void> {

@@ -111,7 +111,7 @@ describe("at start", () => {
     await start();
     expect(told().toSorted()).toEqual(["kept b.mosara", "kept c.mosara", "removed a.mosara"]);
     expect([store.get("a"), store.get("b")?.generation, store.get("c")]).toEqual([undefined, generation(2), undefined]);
-    expect(store.importedPaths()).toEqual({ paths: [], next: null });
+    expect(store.imports()).toEqual({ imported: [], next: null });
   });
 
   it("leaves alone what came from another directory", async () => {

@@ -306,7 +306,12 @@ describe("import records", () => {
     await reopen();
     expect(store.importRecord(long)).toEqual({ generation: idOf("1"), name: "x" });
     expect(store.importRecord("/in/a.mosara")).toEqual({ generation: record.generation, name: "a" });
-    expect(store.importedPaths().paths.toSorted()).toEqual([long, "/in/a.mosara"].toSorted());
+    expect(
+      store
+        .imports()
+        .imported.map(({ path }) => path)
+        .toSorted(),
+    ).toEqual([long, "/in/a.mosara"].toSorted());
     await store.removeImportRecord(long);
     expect(store.importRecord(long)).toBeUndefined();
   });
