@@ -13,7 +13,7 @@ import { adapterFor } from "../helpers/base-adapters.ts";
 import { builtBase } from "../helpers/bases.ts";
 import { llamaCheckpoint } from "../helpers/golden-base.ts";
 import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../helpers/runner.ts";
-import { describeOnWebgpu } from "../helpers/webgpu.ts";
+import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
 
 afterEach(() => vi.restoreAllMocks());
 const PROMPT = [5, 17, 33, 2, 60, 44, 91, 12, 7, 150];
@@ -53,8 +53,10 @@ async function exactBase(dir: string): Promise<string> {
   return exact;
 }
 
+holdDevice();
+
 describeOnWebgpu("a step on a device", () => {
-  it("brings token ids alone, and adapters when the batch changes", { timeout: 300_000 }, async () => {
+  it("brings token ids alone, and adapters when the batch changes", { timeout: 900_000 }, async () => {
     await using test = await openTestRunner(await builtBase(llamaCheckpoint()), "webgpu");
     const adapters = [1, 2].map((seed) => test.ready(adapterFor(test.manifest, { seed }), `generation-${seed}`));
     const rows = await startRows(test, [...adapters, null]);
@@ -94,7 +96,7 @@ describeOnWebgpu("a step on a device", () => {
     ["int4", "as served", 0.15],
   ] as const)(
     "answers from %s weights, %s, within %f of the CPU's log-probabilities",
-    { timeout: 300_000 },
+    { timeout: 900_000 },
     async (weights, how, bound) => {
       const dir = await builtBase(llamaCheckpoint(), { weights, targets: "none" });
       const exact = await exactBase(dir);
