@@ -5,7 +5,7 @@ import type { ManifestTarget } from "../../src/base/manifest.ts";
 import { type LineSeries, lineChart } from "../../src/train/report/line-chart.ts";
 import { STYLE } from "../../src/train/report/style.ts";
 import type { RunResult } from "./results.ts";
-import { HEADS, REFERENCE, SETTINGS, TARGETS, THRESHOLDS, layerSetting, moSaraName } from "./settings.ts";
+import { HEADS, REFERENCE, SETTINGS, TARGETS, THRESHOLDS, isOtherRate, layerSetting, moSaraName } from "./settings.ts";
 import { cellOf, meanGain } from "./summary.ts";
 
 /** What the figures are drawn from. */
@@ -55,7 +55,8 @@ function gainBySize({ runs, tasks }: FigureData): Figure {
     meanGain(runs, tasks, setting),
   ];
   const of = (method: string, targets?: string): Points =>
-    SETTINGS.filter((one) => one.method === method && one.heads === 1 && (!targets || one.targets === targets))
+    SETTINGS.filter((one) => !isOtherRate(one) && one.method === method && one.heads === 1)
+      .filter((one) => !targets || one.targets === targets)
       .map(({ name }) => pointOf(name))
       .toSorted(([a], [b]) => a - b);
   const moSara = Object.keys(TARGETS).map((targets, i) => series(`Mo-SARA, ${targets}`, i, of("mo-sara", targets)));

@@ -105,5 +105,8 @@ export const SMOKE_SETTINGS: readonly Setting[] = SETTINGS.filter(({ name }) =>
   [REFERENCE, moSaraName("q,v,o,down", 0.25), moSaraName("q,v", 0.5, 5), "SARA, q,v, m=0.25", "full"].includes(name),
 ).map((setting) => ({ ...setting, numSeeds: 1 }));
 
+/** Whether the setting is one of the others at another rate: in the tables, but no point of a figure. */
+export const isOtherRate = (setting: Setting): boolean => withOtherRates.includes(setting);
+
 /** Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does, and a rate changes nothing in it. */
-export const hasSpeed = (setting: Setting): boolean => setting.method !== "full" && !withOtherRates.includes(setting);
+export const hasSpeed = (setting: Setting): boolean => setting.method !== "full" && !isOtherRate(setting);
