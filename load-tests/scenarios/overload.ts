@@ -21,6 +21,7 @@ const FACTORS = [2, 5, 10];
 const PATIENCE = 4;
 /** How long requests come, in times of a request; the rest drains behind them. */
 const ARRIVAL_TIMES = 8;
+const SMOKE_ARRIVAL_TIMES = 2;
 /** Answers refused in the queue's place, not for want of anything else. */
 const IS_REFUSED: ReadonlySet<string> = new Set(["overloaded"]);
 
@@ -66,7 +67,7 @@ async function measure({ target, workload, numRounds, isSmoke, note }: Setup): P
   const capacity = summarize(await closed(2));
   const timeoutMs = Math.ceil(PATIENCE * capacity.endToEndMs.p50);
   const hurried: Target = { ...target, headers: { "x-request-timeout-ms": String(timeoutMs) } };
-  const arrivalSeconds = (ARRIVAL_TIMES * capacity.endToEndMs.p50) / 1000;
+  const arrivalSeconds = ((isSmoke ? SMOKE_ARRIVAL_TIMES : ARRIVAL_TIMES) * capacity.endToEndMs.p50) / 1000;
   note(`it answers ${capacity.requestsPerSecond.toFixed(1)} requests/s; deadlines of ${timeoutMs} ms`);
   const refusals: number[] = [];
   const late: number[] = [];
