@@ -61,7 +61,7 @@ export async function runSetting(
     bytes: isFull ? null : trained.bytes,
     baseLoss: trained.evalLossBase,
     loss: trained.evalLoss,
-    baseScore: measured.base?.value ?? null,
+    baseScore: isFull ? null : (measured.base?.value ?? null),
     score: measured.value,
     seconds: trained.seconds,
   };
