@@ -67,6 +67,10 @@ export class DeviceKvCache implements KvCache {
     return count <= ROW_STEP ? count : count + ROW_STEP - 1;
   }
 
+  positionsFor(length: number): number {
+    return positionBucket(length);
+  }
+
   /** What is needed is known, and made, when a view is asked for. */
   ensure(): void {}
 

@@ -17,10 +17,7 @@ export function bytesPerPosition(shape: CacheShape, bytesPerElement: number = Fl
   return shape.numLayers * 2 * shape.numKvHeads * cacheHeadSize(shape) * bytesPerElement;
 }
 
-/**
- * Positions allocated for a row of `length`: a power of two up to 1024, then steps of 512. Small, since every fetched cache counts as
- * external memory of the size it has and sets off the garbage collector; in steps, since growing copies.
- */
+/** Positions of a row of `length` in memory that is not copied after a step: a power of two up to 1024, then steps of 512, since growing copies. */
 export function positionBucket(length: number): number {
   if (length > 1024) return Math.ceil(length / 512) * 512;
   return Math.max(128, 2 ** Math.ceil(Math.log2(length)));
@@ -60,11 +57,14 @@ export interface KvCache {
   readonly bytes: number;
   /** Rows that are allocated at most where there are `count`. */
   rowsFor(count: number): number;
+  /** Positions that are allocated where the longest row has `length`; never fewer for a longer one. */
+  positionsFor(length: number): number;
   /**
    * Makes room for `numRows` rows of which the longest has `length` positions; what was written stays (unless said, all). Where it has to allocate it
    * allocates just that, in both directions: rows or positions left over from other times would go beyond what was reserved.
+   * @param ahead a length that will be reached soon, for which it may allocate where it has to
    */
-  ensure(numRows: number, length: number, written?: WrittenPositions): void;
+  ensure(numRows: number, length: number, written?: WrittenPositions, ahead?: number): void;
   /**
    * Does a part of what `ensure` will have to do for `length`, where growing step by step spares a stall; called before every step
    * for as many steps as there are layers, and before `length` is reached.

@@ -4,7 +4,7 @@
  * when prompt and longest answer of every row fit into the bytes allowed. What rows do not use now is lent to whoever gives it back at once.
  */
 import { AppError } from "../errors.ts";
-import { type KvCache, type KvChunk, bytesPerPosition, positionBucket } from "./kv-cache.ts";
+import { type KvCache, type KvChunk, bytesPerPosition } from "./kv-cache.ts";
 import type { ChunkRows } from "./prefix-cache.ts";
 import type { KvSlots } from "./runner.ts";
 
@@ -54,7 +54,7 @@ export class BatchSlots implements KvSlots, ChunkRows {
 
   /** Bytes that `numRows` rows take when the longest has `length` positions. */
   #bytesFor(numRows: number, length: number): number {
-    return this.paddedRows(this.cache.rowsFor(numRows)) * positionBucket(length) * this.bytesPerPosition;
+    return this.paddedRows(this.cache.rowsFor(numRows)) * this.cache.positionsFor(length) * this.bytesPerPosition;
   }
 
   /** Rows of a batch of `count` sequences. */
@@ -65,10 +65,13 @@ export class BatchSlots implements KvSlots, ChunkRows {
 
   /** The longest sequence that fits alone. */
   maxLength(): number {
-    const positions = this.#limits.maxBytes / this.bytesPerPosition / this.paddedRows(1);
-    // The greatest bucket within `positions`.
-    if (positions >= 1024) return Math.floor(positions / 512) * 512;
-    return positions < 128 ? 0 : 2 ** Math.floor(Math.log2(positions));
+    let [fits, tooLong] = [0, 1 + Math.floor(this.#limits.maxBytes / this.bytesPerPosition)];
+    while (tooLong - fits > 1) {
+      const middle = Math.floor((fits + tooLong) / 2);
+      if (this.canEverFit(middle)) fits = middle;
+      else tooLong = middle;
+    }
+    return fits;
   }
 
   canEverFit(numTokens: number): boolean {
@@ -112,7 +115,7 @@ export class BatchSlots implements KvSlots, ChunkRows {
     const ahead = Math.min(longest + this.cache.shape.numLayers, reserved);
     this.#borrower?.shrinkTo(this.#limits.maxBytes - this.#bytesFor(count, Math.max(longest, ahead)));
     const written = (row: number): number => this.lengthOf(row);
-    this.cache.ensure(count, longest, written);
+    this.cache.ensure(count, longest, written, ahead);
     if (ahead > longest) this.cache.growAhead?.(ahead, written);
   }
 

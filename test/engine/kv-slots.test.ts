@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../src/engine/host-kv-cache.ts";
-import { positionBucket, rowBucket } from "../../src/engine/kv-cache.ts";
+import { bytesPerPosition, positionBucket, rowBucket } from "../../src/engine/kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
 import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../helpers/kv-traffic.ts";
 
@@ -40,12 +40,28 @@ it("gives back rows and positions left over from other times before it grows", a
 it("keeps all values of rows that fill what is allocated to the last position and then grow", async () => {
   const traffic = hostTraffic(8192 * POSITION, 1);
   for (let i = 0; i < 3; i++) traffic.admit(1600);
-  for (const length of [128, 129, 256, 257, 512, 513, 1024, 1025, 1536, 1537])
+  for (const length of [64, 65, 128, 129, 256, 257, 512, 513, 1024, 1025, 1536, 1537])
     for (const [i, one] of traffic.sequences.entries()) {
       if (length > one.length) await traffic.prefill(i, length - one.length);
       await traffic.check();
     }
   expect(traffic.sequences.map((one) => one.length)).toEqual([1537, 1537, 1537]);
+});
+
+it.each([1, 24, 64, 65, 100])("grows no more than one of %i layers in a decode step", (numLayers) => {
+  const shape = { ...SHAPE, numLayers };
+  const cache = new HostKvCache(shape);
+  const kv = new BatchSlots(cache, { maxBytes: 2 ** 30, rowMultiple: 1 });
+  const perLayer = (cache.positionsFor(1) * bytesPerPosition(shape)) / numLayers;
+  kv.admit(1, 1000, 10);
+  kv.reach(1, 10);
+  kv.startDecoding(1);
+  for (let length = 11; length <= 1000; length++) {
+    const before = cache.bytes;
+    kv.reach(1, length);
+    expect(cache.bytes - before, `at ${length}`).toBeLessThanOrEqual(perLayer);
+  }
+  expect(cache.bytes).toBe(cache.positionsFor(1000) * bytesPerPosition(shape));
 });
 
 describe("limits", () => {
@@ -61,13 +77,15 @@ describe("limits", () => {
   });
 
   it("count a bucket as what holds any length in it", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 200_000 }), (length) => {
-        expect(positionBucket(length)).toBeGreaterThanOrEqual(length);
-        expect(positionBucket(positionBucket(length))).toBe(positionBucket(length));
-        expect(positionBucket(length + 1)).toBeGreaterThanOrEqual(positionBucket(length));
-      }),
-    );
+    const host = new HostKvCache(SHAPE);
+    for (const bucket of [positionBucket, (length: number) => host.positionsFor(length)])
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: 200_000 }), (length) => {
+          expect(bucket(length)).toBeGreaterThanOrEqual(length);
+          expect(bucket(bucket(length))).toBe(bucket(length));
+          expect(bucket(length + 1)).toBeGreaterThanOrEqual(bucket(length));
+        }),
+      );
     expect([0, 1, 2, 3, 5, 9, 17].map(rowBucket)).toEqual([0, 1, 2, 4, 8, 16, 32]);
   });
 
