@@ -15,8 +15,8 @@ import { BufferedSequenceStream } from "./sequence-stream.ts";
 const ENTRY = new URL(`./engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
 /**
- * Every step sets off several collections of a heap of a few MB (each fetched cache counts as external memory of its size). Helper
- * threads cost such a collection more than they spare it, all the more where the cores are busy: docs/log.md.
+ * Every step sets off several collections of a heap of a few MB (each fetched cache is copied into new external memory of its size).
+ * Helper threads cost such a collection more than they spare it, all the more where the cores are busy: docs/log.md.
  */
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc"];
 

@@ -123,7 +123,7 @@ describe("growing layer by layer", () => {
       return { logits, sizes };
     };
     const grown = await run(64);
-    const whole = await run(200);
+    const whole = await run(140);
     expect(whole.sizes.size).toBe(1);
     expect(grown.sizes.size).toBe(kv.cache.shape.numLayers + 1);
     expect(Math.max(...grown.sizes)).toBe(Math.max(...whole.sizes));

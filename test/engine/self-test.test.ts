@@ -68,7 +68,7 @@ describe("the self-test", () => {
     const large = runnerWith(keep);
     await isBatchInvariant(large.runner, 4096);
     expect(large.sizes.at(-1)).toBe(17);
-    const small = runnerWith(keep, 4 * 128 * 64);
+    const small = runnerWith(keep, 4 * 64 * 64);
     expect(await isBatchInvariant(small.runner, 16)).toBe(true);
     expect(small.sizes).toEqual([1, 2, 3]);
   });
