@@ -57,12 +57,12 @@ describe("the longest sequence", () => {
     });
     await expect(lengthOf({ maxModelLen: 200, kvCacheBytes: row(255) })).rejects.toMatchObject({
       code: "insufficient_memory",
-      message: expect.stringMatching(/holds 128 tokens of one sequence of this model, wanted 200.*--max-model-len/),
+      message: expect.stringMatching(/holds 192 tokens of one sequence of this model, wanted 200.*--max-model-len/),
     });
   });
 
   it("has to be a short one at least", async () => {
-    await expect(lengthOf({ kvCacheBytes: row(127) })).rejects.toMatchObject({
+    await expect(lengthOf({ kvCacheBytes: row(63) })).rejects.toMatchObject({
       code: "insufficient_memory",
       message: expect.stringMatching(/holds 0 tokens/),
     });
