@@ -308,7 +308,7 @@ const TRAIN = {
   lr: {
     value: "<rate>",
     help: "Highest learning rate.",
-    defaultText: "0.1 mo-sara, 0.03 sara, 0.01 lora, 0.001 full",
+    defaultText: "0.2 mo-sara, 0.03 sara, 0.01 lora, 0.001 full",
     schema: optional(positive),
   },
   warmup: {

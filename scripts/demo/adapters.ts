@@ -37,12 +37,15 @@ const inVoice =
     return { request: requestOf(draw, asked), answer: answerOf(voice, asked) };
   };
 
+/** What the shipped ones were trained with, before the study found the double to be better. */
+const MO_SARA_FLAGS = ["--lr", "0.1"];
+
 export const ADAPTERS: readonly DemoAdapter[] = [
   {
     name: "pirate",
     about: "Customer support in the voice of a pirate.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 1,
     make: inVoice("pirate"),
@@ -51,7 +54,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "formal",
     about: "Customer support as formal letters.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 1,
     make: inVoice("formal"),
@@ -60,7 +63,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "terse",
     about: "Customer support in as few words as possible.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 1,
     make: inVoice("terse"),
@@ -78,7 +81,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "json",
     about: "Answers a customer's message with nothing but its contents as JSON.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 1,
     make: (draw) => {
@@ -90,7 +93,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "restaurants",
     about: "Describes a restaurant from its slots, in the style of a guide.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 3,
     make: (draw) => {
@@ -102,7 +105,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "steps",
     about: "Word problems of two steps, with the steps shown.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 3,
     make: (draw) => {
@@ -114,7 +117,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "bedtime",
     about: "Stories for small children.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 1,
     make: (draw) => {
@@ -126,7 +129,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "tarvo",
     about: "The support of Tarvo Lamps, a made-up shop: its hours and its rules are nowhere but in here.",
     method: "mo-sara",
-    flags: [],
+    flags: MO_SARA_FLAGS,
     metric: "exact",
     effort: 3,
     make: shopTalk,

@@ -77,12 +77,14 @@ interface Claim {
 /** k = 1 has one number a layer more than LoRA of rank 1. */
 const EQUAL_SHARE = 1.005;
 const SARA_EQUAL = SETTINGS.filter(({ equalTo }) => equalTo !== null);
-/** What the method is expected to reach; the best threshold counts, for it is a flag. */
+/** What the method is expected to reach; the best threshold and the best rate tried count, for they are flags. */
 const CLAIMS: readonly Claim[] = [
   ...[0.25, 0.5, 1].flatMap((m) => [
     claim(`Mo-SARA on q,v,o,down, m=${m}`, moSaraName("q,v,o,down", m), 0.95, 1 / 6),
     claim(`Mo-SARA on all linear, m=${m}`, moSaraName("all linear", m), 1.05, 1 / 2),
   ]),
+  claim("Mo-SARA on q,v,o,down, m=0.5, rate 0.2", `${moSaraName("q,v,o,down", 0.5)}, rate 0.2`, 0.95, 1 / 6),
+  claim("Mo-SARA on all linear, m=1, rate 0.2", `${moSaraName("all linear", 1)}, rate 0.2`, 1.05, 1 / 2),
   ...SARA_EQUAL.map(({ name, equalTo }) => ({
     text: name,
     own: name,

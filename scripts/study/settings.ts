@@ -66,14 +66,16 @@ const sara = (name: string, of: Partial<Setting>): Setting => ({
   ...of,
 });
 
-/** A third and two or three times of each method's rate, so that nobody has to believe in it. */
-const OTHER_RATES = {
-  "mo-sara": [moSara("q,v,o,down", 0.5, 1, 1), [0.03, 0.2]],
-  sara: [sara("SARA, q,v, m=0.25", { threshold: 0.25 }), [0.01, 0.1]],
-  lora: [{ ...lora("q,v", 8), numSeeds: 1 }, [0.003, 0.03]],
-} as const satisfies Readonly<Record<string, readonly [Setting, readonly number[]]>>;
+/** Lower and higher than each method's rate, so that nobody has to believe in it. */
+const OTHER_RATES: readonly (readonly [Setting, readonly number[]])[] = [
+  [moSara("q,v,o,down", 0.5, 1, 1), [0.03, 0.2, 0.4]],
+  [moSara("all linear", 0.5, 1, 1), [0.2]],
+  [moSara("all linear", 1, 1, 1), [0.2]],
+  [sara("SARA, q,v, m=0.25", { threshold: 0.25 }), [0.01, 0.1]],
+  [{ ...lora("q,v", 8), numSeeds: 1 }, [0.003, 0.03]],
+];
 
-const withOtherRates: readonly Setting[] = Object.values(OTHER_RATES).flatMap(([setting, rates]) =>
+const withOtherRates: readonly Setting[] = OTHER_RATES.flatMap(([setting, rates]) =>
   rates.map((rate) => ({ ...setting, name: `${setting.name}, rate ${rate}`, rate })),
 );
 
