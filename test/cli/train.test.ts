@@ -255,9 +255,9 @@ it("goes on only with what it began with, puts an unfinished run aside, and says
   const out = join(dir, "other.mosara");
   const first = await run([...COMMON, "--out", out, "--resume"], { send: "SIGINT", out, atLine: 3 });
   expect(first.stderr).toMatch(/there is no checkpoint .* beginning at step 0/);
-  const other = await run([...COMMON, "--out", out, "--lr", "0.2", "--resume"]);
+  const other = await run([...COMMON, "--out", out, "--lr", "0.05", "--resume"]);
   expect(other.code).toBe(2);
-  expect(other.stderr).toMatch(/belongs to another run: lr was 0\.1, is 0\.2/);
+  expect(other.stderr).toMatch(/belongs to another run: lr was 0\.2, is 0\.05/);
   const anew = await run([...COMMON, "--out", out]);
   expect(anew.code).toBe(0);
   expect(anew.stderr).toMatch(/beginning anew; the checkpoint of step \d+/);
