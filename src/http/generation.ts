@@ -64,17 +64,21 @@ export interface Generation {
   numCached(): number;
 }
 
-/**
- * Refuses a request that has no place in the queue, before its prompt is read.
- * @param promptTokens of each of its sequences, 0 where not known @throws {AppError} overloaded, engine_unavailable
- */
-export function assertRoom(
-  { engine }: AppContext,
-  tenant: string,
-  promptTokens: readonly number[],
-  target?: Target,
-): void {
-  engine.assertRoom({ tenant, promptTokens }, target && (target.adapter?.generation ?? null));
+/** What a request wants of the queue. */
+interface RoomDemand {
+  readonly tenant: string;
+  /** Lengths of its prompts, 0 where not known. */
+  readonly promptTokens: readonly number[];
+  /** Sequences of each prompt. */
+  readonly n: number;
+  /** Absent as long as the body has not been read. */
+  readonly target?: Target;
+}
+
+/** Refuses a request that has no place in the queue, before its prompt is read. @throws {AppError} overloaded, engine_unavailable */
+export function assertRoom({ engine }: AppContext, { tenant, promptTokens, n, target }: RoomDemand): void {
+  const ofSequences = promptTokens.flatMap((length) => Array.from({ length: n }, () => length));
+  engine.assertRoom({ tenant, promptTokens: ofSequences }, target && (target.adapter?.generation ?? null));
 }
 
 /** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError} */
@@ -85,8 +89,7 @@ export function startGeneration(context: AppContext, request: GenerationRequest)
       "deadline_exceeded",
       "The deadline in x-request-timeout-ms passed before the request could start.",
     );
-  const promptTokens = request.prompts.flatMap(({ length }) => Array.from({ length: request.n }, () => length));
-  assertRoom(context, request.tenant, promptTokens, request.target);
+  assertRoom(context, { ...request, promptTokens: request.prompts.map(({ length }) => length) });
   const streams: SequenceStream[] = [];
   const cancel = () => {
     for (const stream of streams) stream.cancel();

@@ -16,7 +16,7 @@ const MAX_REQUEST_SEQUENCES = 512;
 const MAX_CHARS_PER_TOKEN = 128;
 
 /**
- * @param assertRoom called before anything is encoded, with the lengths of all sequences as far as they are known, else 0
+ * @param assertRoom called before anything is encoded, with the lengths of the prompts as far as they are known, else 0
  * @throws {AppError} invalid_request, context_length_exceeded, and what `assertRoom` throws.
  */
 export async function readPrompts(
@@ -32,8 +32,7 @@ export async function readPrompts(
       `${given.length} prompts with n ${n} are more than ${MAX_REQUEST_SEQUENCES} sequences. Send them in several requests.`,
       "prompt",
     );
-  const lengths = given.map((one) => (typeof one === "string" ? 0 : one.length));
-  assertRoom(lengths.flatMap((length) => Array.from({ length: n }, () => length)));
+  assertRoom(given.map((one) => (typeof one === "string" ? 0 : one.length)));
   const prompts: Prompt[] = [];
   for (const one of given) {
     if (typeof one === "string") {

@@ -38,7 +38,7 @@ export const chatCompletionsRoute: Route = {
   handle: async (context, c) => {
     const arrivedAt = performance.now();
     const tenant = c.get("tenant");
-    assertRoom(context, tenant, [0]);
+    assertRoom(context, { tenant, promptTokens: [0], n: 1 });
     const text = await readText(c, context.limits.maxJsonBytes);
     const body = parseBody(text);
     refuseUnsupported(body, "chat");
@@ -46,8 +46,7 @@ export const chatCompletionsRoute: Route = {
     const deadlineMs = deadlineOf(c);
     const target = resolveModel(context, fields.model, fields.adapter);
     try {
-      const unread = Array.from({ length: fields.n ?? 1 }, () => 0);
-      assertRoom(context, tenant, unread, target);
+      assertRoom(context, { tenant, promptTokens: [0], n: fields.n ?? 1, target });
       const promptIds = await encodeMessages(context, fields, text);
       return await answer(context, c, { fields, target, promptIds, deadlineMs, arrivedAt });
     } catch (error) {

@@ -38,15 +38,16 @@ export const completionsRoute: Route = {
   handle: async (context, c) => {
     const arrivedAt = performance.now();
     const tenant = c.get("tenant");
-    assertRoom(context, tenant, [0]);
+    assertRoom(context, { tenant, promptTokens: [0], n: 1 });
     const body = await readJson(c, context.limits.maxJsonBytes);
     refuseUnsupported(body, "completions");
     const fields = parseRequest(completionRequest, body);
     const deadlineMs = deadlineOf(c);
     const target = resolveModel(context, fields.model, fields.adapter);
     try {
-      const prompts = await readPrompts(context, fields.prompt, fields.n ?? 1, (promptTokens) =>
-        assertRoom(context, tenant, promptTokens, target),
+      const n = fields.n ?? 1;
+      const prompts = await readPrompts(context, fields.prompt, n, (promptTokens) =>
+        assertRoom(context, { tenant, promptTokens, n, target }),
       );
       return await answer(context, c, { fields, target, prompts, deadlineMs, arrivedAt });
     } catch (error) {
