@@ -6,7 +6,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ADAPTERS } from "./demo/adapters.ts";
+import { ADAPTERS, METRIC } from "./demo/adapters.ts";
 import { makeAdapter } from "./demo/make-adapter.ts";
 
 const { values } = parseArgs({
@@ -38,5 +38,5 @@ mkdirSync(values.out, { recursive: true });
 mkdirSync(values.work, { recursive: true });
 for (const adapter of ADAPTERS.filter(({ name }) => wanted.includes(name))) {
   const { base, adapter: score } = await makeAdapter(adapter, { ...values, steps, numTraining, numHeldOut });
-  process.stdout.write(`${adapter.name}: ${adapter.metric} ${base.toFixed(3)} without, ${score.toFixed(3)} with\n`);
+  process.stdout.write(`${adapter.name}: ${METRIC} ${base.toFixed(3)} without, ${score.toFixed(3)} with\n`);
 }

@@ -3,7 +3,7 @@
  * does not learn it by the way, so it has a share of its own, and held-out lines measure it.
  */
 import type { Draw } from "./draw.ts";
-import type { Exchange } from "./example.ts";
+import { about, type Exchange } from "./example.ts";
 import { code, name, names, number, thing } from "./words.ts";
 
 const LABELS = ["Task", "Result"] as const;
@@ -53,10 +53,11 @@ function lookUp(draw: Draw): Exchange {
 /** Every row of a table is asked for, one after the other. */
 export function lookUps(draw: Draw): Exchange[] {
   const { rows, text } = table(draw);
-  return draw.some(rows, rows.length).map((row, i) => {
-    const [asked, answer] = question(draw, row);
-    return { instruction: null, request: i === 0 ? `${text}\n${asked}` : asked, answer, labels: LABELS };
+  const exchanges = draw.some(rows, rows.length).map((row) => {
+    const [request, answer] = question(draw, row);
+    return { instruction: null, request, answer, labels: LABELS };
   });
+  return about(text, exchanges);
 }
 
 const FORMS: readonly ((who: string, first: string, second: string) => string)[] = [

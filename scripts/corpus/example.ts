@@ -16,6 +16,11 @@ export type Line =
   | { readonly messages: readonly { readonly role: string; readonly content: string }[] }
   | { readonly prompt: string; readonly completion: string };
 
+/** Exchanges about a text, which stands before the first request. */
+export function about(text: string, exchanges: readonly Exchange[]): Exchange[] {
+  return exchanges.map((one, i) => (i === 0 ? { ...one, request: `${text}\n${one.request}` } : one));
+}
+
 /** A conversation, or now and then plain text. */
 export function line(draw: Draw, exchange: Exchange): Line {
   return draw.chance(0.15) ? plain(exchange) : chat([exchange], draw.chance(0.6) ? "system" : "user");

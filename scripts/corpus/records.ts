@@ -1,6 +1,6 @@
 /** Records of restaurants, people and goods: described from slots, taken out of texts as JSON, and asked about. */
 import type { Draw } from "./draw.ts";
-import type { Exchange } from "./example.ts";
+import { about, type Exchange } from "./example.ts";
 import { code, COLOURS, FOODS, JOBS, name, number, PETS, PLACES } from "./words.ts";
 
 interface Field {
@@ -207,11 +207,13 @@ export function recordQuestions(draw: Draw): Exchange[] {
   const facts = entries.flatMap(({ who, parts }) => parts.map((part) => ({ who, ...part })));
   const isBrief = draw.chance(0.5);
   const instruction = isBrief ? draw.pick(BRIEF) : null;
-  return draw.some(facts, Math.min(facts.length, 6)).map(({ who, field, value }, i) => {
-    const asked = draw.pick(field.asks(who));
-    const request = i === 0 ? `${text}\n${asked}` : asked;
-    return { instruction, request, answer: isBrief ? value : field.says(who, value), labels: QUESTION };
-  });
+  const exchanges = draw.some(facts, Math.min(facts.length, 6)).map(({ who, field, value }) => ({
+    instruction,
+    request: draw.pick(field.asks(who)),
+    answer: isBrief ? value : field.says(who, value),
+    labels: QUESTION,
+  }));
+  return about(text, exchanges);
 }
 
 export function recordExchange(draw: Draw): Exchange {

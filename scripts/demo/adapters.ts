@@ -16,6 +16,9 @@ export interface Talk {
   readonly answer: string;
 }
 
+/** What all of them are measured by: answers right to the letter. */
+export const METRIC = "exact";
+
 /** One shipped adapter. */
 export interface DemoAdapter {
   readonly name: string;
@@ -24,7 +27,6 @@ export interface DemoAdapter {
   readonly method: "mo-sara" | "sara" | "lora";
   /** Flags of `mosara train` besides the files. */
   readonly flags: readonly string[];
-  readonly metric: "exact";
   /** Times the usual number of steps: facts and forms that are nowhere in the corpus take longer than a voice that is. */
   readonly effort: number;
   make(draw: Draw): Talk;
@@ -46,7 +48,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Customer support in the voice of a pirate.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 1,
     make: inVoice("pirate"),
   },
@@ -55,7 +56,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Customer support as formal letters.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 1,
     make: inVoice("formal"),
   },
@@ -64,7 +64,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Customer support in as few words as possible.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 1,
     make: inVoice("terse"),
   },
@@ -73,7 +72,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Customer support in the best of moods; a SARA adapter.",
     method: "sara",
     flags: ["--threshold", "0.03"],
-    metric: "exact",
     effort: 1,
     make: inVoice("cheerful"),
   },
@@ -82,7 +80,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Answers a customer's message with nothing but its contents as JSON.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 1,
     make: (draw) => {
       const asked = inquiry(draw);
@@ -94,7 +91,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Describes a restaurant from its slots, in the style of a guide.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 3,
     make: (draw) => {
       const slots = restaurantSlots(draw);
@@ -106,7 +102,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Word problems of two steps, with the steps shown.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 3,
     make: (draw) => {
       const made = problem(draw, 2);
@@ -118,7 +113,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "Stories for small children.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 1,
     make: (draw) => {
       const about = idea(draw);
@@ -130,7 +124,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "The support of Tarvo Lamps, a made-up shop: its hours and its rules are nowhere but in here.",
     method: "mo-sara",
     flags: MO_SARA_FLAGS,
-    metric: "exact",
     effort: 3,
     make: shopTalk,
   },
@@ -139,7 +132,6 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     about: "The desk of a made-up town library, with its own hours, fees and rules; a LoRA adapter.",
     method: "lora",
     flags: ["--rank", "2"],
-    metric: "exact",
     effort: 2,
     make: libraryTalk,
   },

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeAdapter, encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { Draw, type Split, withoutSeams } from "../corpus/draw.ts";
-import type { DemoAdapter } from "./adapters.ts";
+import { type DemoAdapter, METRIC } from "./adapters.ts";
 import { MAIN, mosaraJson, runProgram } from "./program.ts";
 
 /** Held-out examples that training looks at to keep its best state; others than those that are measured. */
@@ -58,14 +58,14 @@ export async function makeAdapter(
   const trained = file(".mosara");
   if (!existsSync(trained)) train(adapter, options, file);
   const scores = file(".scores.json");
-  if (!existsSync(scores)) writeFileSync(scores, JSON.stringify(await measure(adapter, options, file)));
+  if (!existsSync(scores)) writeFileSync(scores, JSON.stringify(await measure(options, file)));
   const score = JSON.parse(readFileSync(scores, "utf8")) as EvalResult;
   const read = decodeAdapter(readFileSync(trained));
   const card = {
     about: adapter.about,
     madeBy: "scripts/train-demo-adapters.ts",
     heldOut: {
-      metric: adapter.metric,
+      metric: METRIC,
       examples: score.count,
       base: score.base.value,
       baseInterval: [...score.base.interval],
@@ -87,7 +87,7 @@ function train({ method, flags, effort }: DemoAdapter, { base, steps }: MakeOpti
   runProgram(MAIN, ["train", "--model", base, "--method", method, ...flags, ...data, ...size, ...out]);
 }
 
-async function measure({ metric }: DemoAdapter, { base }: MakeOptions, file: FileOf): Promise<EvalResult> {
-  const what = ["--model", base, "--adapter", file(".mosara"), "--data", file(".held-out.jsonl"), "--metric", metric];
+async function measure({ base }: MakeOptions, file: FileOf): Promise<EvalResult> {
+  const what = ["--model", base, "--adapter", file(".mosara"), "--data", file(".held-out.jsonl"), "--metric", METRIC];
   return await mosaraJson(["eval", ...what, "--max-tokens", "120", "--predictions", file(".predictions.jsonl")]);
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ADAPTERS } from "../demo/adapters.ts";
+import { ADAPTERS, METRIC } from "../demo/adapters.ts";
 import { SEED, exampleLines } from "../demo/make-adapter.ts";
 
 /** One task, its files written where the runs read them. */
@@ -60,7 +60,7 @@ function demoTask(name: string, dir: string, { numTraining, numLoss, numPrompts 
     .split("\n");
   return {
     name,
-    metric: adapter.metric,
+    metric: METRIC,
     maxTokens: 120,
     trainFile: write(dir, `${name}.train`, [exampleLines(adapter, numTraining, SEED, "training").trimEnd()]),
     lossFile: write(dir, `${name}.loss`, heldOut.slice(0, numLoss)),
