@@ -6,9 +6,9 @@ import { AppError } from "../errors.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
 import { type AdapterLayout, adapterLayout } from "../model/adapter-layout.ts";
 import { allGroups, allLinears } from "../model/linears.ts";
-import type { StoredBasis } from "../model/serve-adapters.ts";
+import type { ServedBasis, StoredBasis } from "../model/serve-bases.ts";
 import type { StoredTensor, TensorSource } from "../model/weights.ts";
-import type { HostTensor } from "../tensor/host-tensor.ts";
+import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 
 /** Tensors of the checkpoint: all of them, or (slim) those that the graph refers to. */
@@ -109,7 +109,7 @@ async function openPart(dir: string, name: string): Promise<SafetensorsFile> {
 }
 
 /** The bases of `targets` as they lie in a bases file, which has to stay open while they are read. */
-export function storedBases(
+function storedBases(
   file: SafetensorsFile,
   targets: readonly { readonly name: string; readonly k: number }[],
 ): readonly StoredBasis[] {
@@ -120,6 +120,23 @@ export function storedBases(
     right: storedTensor(file, BASES_FILE, `${name}.V`),
     readRight: () => file.read(`${name}.V`),
   }));
+}
+
+/** The same as the serving graph wants them. */
+export async function servedBases(
+  file: SafetensorsFile,
+  targets: readonly { readonly name: string; readonly k: number }[],
+): Promise<readonly ServedBasis[]> {
+  return await Promise.all(
+    storedBases(file, targets).map(async (basis) => {
+      const sigma = toFloat32(await file.read(`${basis.name}.sigma`));
+      const all = toFloat32(await file.read(`${basis.name}.singular_values`));
+      const squares = all.reduce((sum, value) => sum + value * value, 0);
+      const least = sigma.at(-1) ?? 0;
+      const isStrong = least > 0 && least * least >= squares / all.length;
+      return { ...basis, sigma, isStrong, readLeft: () => file.read(`${basis.name}.U`) };
+    }),
+  );
 }
 
 /** What an adapter must match to fit a base. */

@@ -8,7 +8,7 @@ import { writeGraph } from "../graph/serialize.ts";
 import { buildServeGraph } from "../model/serve-graph.ts";
 import type { WeightFormat } from "../model/weights.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
-import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, storedBases, tensorSource } from "./base.ts";
+import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, servedBases, tensorSource } from "./base.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { ManifestTarget } from "./manifest.ts";
 
@@ -22,7 +22,7 @@ export async function writeServeGraph(
 ): Promise<void> {
   await using weights = await openSafetensors(join(dir, WEIGHTS_FILE));
   await using basesFile = targets.length > 0 ? await openSafetensors(join(dir, BASES_FILE)) : null;
-  const bases = basesFile ? storedBases(basesFile, targets) : [];
+  const bases = basesFile ? await servedBases(basesFile, targets) : [];
   const stored = tensorSource(weights, WEIGHTS_FILE);
   const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
   // A slim base holds only what the graph refers to; what is quantised into it comes from the checkpoint.

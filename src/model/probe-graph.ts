@@ -14,7 +14,7 @@ import { type Finish, cappedLogits, decoderLayers, finalNorm, scaledEmbedding } 
 import type { Linear, LinearGroup } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { ROWS } from "./ports.ts";
-import type { StoredBasis } from "./serve-adapters.ts";
+import type { StoredBasis } from "./serve-bases.ts";
 import { plainAttention } from "./train-attention.ts";
 import { TRAIN_IDS, TRAIN_POSITIONS } from "./train-ports.ts";
 import { EMBEDDING, LM_HEAD, linearBias, linearWeight } from "./weight-names.ts";

@@ -11,7 +11,8 @@ import { type Finish, cappedLogits, decoderLayers, finalNorm, scaledEmbedding } 
 import { type LinearGroup, allGroups } from "./linears.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { INPUT_IDS, LOGIT_ROWS, POSITION_IDS, type Port, ROWS, logitsPort } from "./ports.ts";
-import { type StoredBasis, adapterPart } from "./serve-adapters.ts";
+import { adapterPart } from "./serve-adapters.ts";
+import type { ServedBasis } from "./serve-bases.ts";
 import { EMBEDDING, LM_HEAD } from "./weight-names.ts";
 import { GraphWeights, type KnownWeights, type TensorSource, type WeightFormat } from "./weights.ts";
 
@@ -21,7 +22,7 @@ export interface ServeGraphOptions {
   /** How a group's weights are held; `lmHead` is asked for by that name. */
   readonly formatOf: (name: string) => WeightFormat;
   /** Bases of the targets; empty: a graph without adapters. */
-  readonly bases: readonly StoredBasis[];
+  readonly bases: readonly ServedBasis[];
   /** Quantised weights that a file holds already. */
   readonly known?: KnownWeights;
 }

@@ -76,7 +76,7 @@ export class GraphWeights {
 
   /** The product of a group: x float32 [M,dIn] → [M,dOut], biases included. */
   linearGroup(x: Var, group: LinearGroup, format: WeightFormat): Var {
-    const bias = this.#groupBias(group);
+    const bias = this.groupBias(group);
     const names = group.members.map((member) => linearWeight(member.name));
     return this.product(x, group.name, names, bias, format);
   }
@@ -109,7 +109,8 @@ export class GraphWeights {
     return quantizedLinear(x, packed, scales, format);
   }
 
-  #groupBias(group: LinearGroup): Var | null {
+  /** The biases of a group side by side, float32 [dOut]; null where it has none. */
+  groupBias(group: LinearGroup): Var | null {
     if (!group.members.some((member) => member.hasBias)) return null;
     return concat(
       group.members.map((member) => this.float32(linearBias(member.name))),

@@ -4,7 +4,7 @@ import type { Graph } from "../../src/graph/graph.ts";
 import { printGraph } from "../../src/graph/print.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { requiredTensors } from "../../src/model/required-tensors.ts";
-import type { StoredBasis } from "../../src/model/serve-adapters.ts";
+import type { ServedBasis } from "../../src/model/serve-bases.ts";
 import { buildServeGraph } from "../../src/model/serve-graph.ts";
 import type { StoredTensor, TensorSource, WeightFormat } from "../../src/model/weights.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
@@ -29,16 +29,19 @@ const at = (dtype: DType, shape: readonly number[]): StoredTensor => ({
   length: 0,
 });
 
-const basis = (name: string, dOut: number, dIn: number, k: number): StoredBasis => ({
+const basis = (name: string, dOut: number, dIn: number, k: number, isStrong = true): ServedBasis => ({
   name,
   k,
   left: at("float32", [dOut, k]),
   right: at("float32", [dIn, k]),
+  readLeft: () => Promise.reject(new Error("not needed here")),
   readRight: () => Promise.reject(new Error("not needed here")),
+  sigma: new Float32Array(k).fill(1),
+  isStrong,
 });
 
 const build = (
-  bases: readonly StoredBasis[],
+  bases: readonly ServedBasis[],
   format: WeightFormat = { kind: "stored" },
   dtype: DType = "float32",
 ): Graph => buildServeGraph({ config, source: sourceOf(dtype), formatOf: () => format, bases });
@@ -133,6 +136,33 @@ describe("the serving graph", () => {
     // k_proj lies between them and has no target: v's columns begin where q's end.
     expect(text).toMatch(/float32\[B\*T,32\] = MatMul\(/);
     expect(text).toMatch(/float32\[B\*T,32\] = MatMul\([^)]*pad_/);
+  });
+
+  describe("of a target that gives half of what it takes or less", () => {
+    const wide = parseModelConfig({ ...TOY_CONFIG, head_dim: 16, intermediate_size: 32 });
+    const shapes = new Map(requiredTensors(wide, true).map(({ name, shape }) => [name, shape]));
+    const source = { ...sourceOf("float32"), stored: (name: string) => at("float32", shapes.get(name)!) };
+    const quantized: WeightFormat = { kind: "quantized", bits: 8, blockSize: 32, accuracyLevel: 4 };
+    const textOf = (isStrong: boolean, format: WeightFormat): string => {
+      const bases = [basis("layers.0.mlp.down_proj", 16, 32, 3, isStrong)];
+      return printGraph(buildServeGraph({ config: wide, source, formatOf: () => format, bases }));
+    };
+
+    it.each([{ kind: "stored" }, quantized] as const)(
+      "reads z from its output, where V is not needed ($kind)",
+      (format) => {
+        const text = textOf(true, format);
+        expect(text).toContain("weight layers.0.mlp.down_proj.inverse: float32[16,3]");
+        expect(text).toMatch(/float32\[B\*T,3\] = MatMul\([^)]*, layers\.0\.mlp\.down_proj\.inverse\)/);
+        expect(text).not.toMatch(/mlp\.down(_proj)?\.V/);
+      },
+    );
+
+    it("reads it from its input where a direction's σ is so small that it would blow up what the output is rounded by", () => {
+      expect(textOf(false, quantized)).toContain("weight layers.0.mlp.down.V.int8.128.packed");
+      expect(textOf(false, { kind: "stored" })).toContain("weight layers.0.mlp.down_proj.V: float32[32,3]");
+      expect(textOf(false, quantized)).not.toContain("inverse");
+    });
   });
 
   it("has one switch a part of the layers for low-rank rows, in as many layers as there are", () => {
