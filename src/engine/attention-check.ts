@@ -2,7 +2,7 @@
  * Whether a device's attention is right: the model's own kinds of layers, on numbers that are known, held against the CPU's. Prompts
  * in one and in several chunks, whose sizes take the kernels' different ways, then a step of rows of different length.
  */
-import type { AttentionPath, DeviceForm } from "../base/device-model.ts";
+import { type AttentionPath, CPU_FORM, type DeviceForm } from "../base/device-model.ts";
 import { PROBE_INPUT, attentionProbe, probeConfig, probeOutput } from "../base/attention-probe.ts";
 import type { Manifest } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
@@ -11,7 +11,7 @@ import type { Device } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, hostTensorOf, openSession, runtimeTensor } from "../runtime/ort.ts";
 import { type RandomState, nextNormal, seedRandom } from "../tensor/random.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
-import type { KvCache } from "./kv-cache.ts";
+import type { KvCache, KvView } from "./kv-cache.ts";
 
 type Config = Manifest["config"];
 
@@ -32,8 +32,6 @@ interface Place {
   /** A cache there for a shape, in the form's type. */
   readonly newCache: (config: Config) => KvCache;
 }
-
-const CPU_FORM: DeviceForm = { attention: "fused", hasHalfAttention: false, hasHalfProducts: false, knowsHalf: true };
 
 /**
  * The first of the ways to compute attention that is right on this device.
@@ -108,12 +106,11 @@ async function* results(config: Config, session: Session, cache: KvCache): Async
     for (const chunk of chunks) {
       const positions = Array.from({ length: chunk }, (_, i) => past + i);
       past += chunk;
-      const { feeds, fetches } = await cache.view(row, 1, past);
-      yield* await run(own, config, random, [1, chunk], positions, [past - 1], feeds, fetches);
+      yield* await run(own, config, random, [1, chunk], positions, [past - 1], await cache.view(row, 1, past));
     }
   }
-  const { feeds, fetches } = await cache.view(0, lengths.length, Math.max(...lengths) + 1);
-  yield* await run(own, config, random, [lengths.length, 1], lengths, lengths, feeds, fetches);
+  const rows = await cache.view(0, lengths.length, Math.max(...lengths) + 1);
+  yield* await run(own, config, random, [lengths.length, 1], lengths, lengths, rows);
 }
 
 async function run(
@@ -123,8 +120,7 @@ async function run(
   shape: readonly [number, number],
   positions: readonly number[],
   lastPositions: readonly number[],
-  past: Record<string, RuntimeTensor>,
-  present: Record<string, RuntimeTensor>,
+  rows: KvView,
 ): Promise<readonly Float32Array[]> {
   const numRows = shape[0] * shape[1];
   const width = (config.numHeads + 2 * config.numKvHeads) * config.headSize;
@@ -137,12 +133,13 @@ async function run(
     [LAST_POSITIONS.name]: runtimeTensor("int32", Int32Array.from(lastPositions), [lastPositions.length]),
     [TOTAL_LENGTH.name]: runtimeTensor("int32", Int32Array.of(Math.max(...lastPositions) + 1), []),
     [PROBE_INPUT]: runtimeTensor("float32", qkv, [numRows, width]),
-    ...past,
+    ...rows.feeds,
   };
   const known = Object.fromEntries(Object.entries(feeds).filter(([name]) => session.inputNames.includes(name)));
   const names = Array.from({ length: config.numLayers }, (_, layer) => probeOutput(layer));
-  const fetches = { ...present, ...Object.fromEntries(names.map((name) => [name, null])) };
+  const fetches = { ...rows.fetches, ...Object.fromEntries(names.map((name) => [name, null])) };
   const fetched = await session.run(known, fetches);
+  rows.keep?.(fetched, lastPositions);
   return names.map((name) => (hostTensorOf(fetched[name]!).data as Float32Array).slice()); // fetched by name
 }
 

@@ -1,10 +1,11 @@
 /**
  * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous,
- * so rows first…first+count−1 are a cache of their own. Grows in buckets, layer by layer: all at once where it has to, a layer a step
+ * so rows first…first+count−1 are a cache of their own. What a run adds
+ * it gives as results, which are written here behind the past: fetching the cache itself would copy all of it (see model/appending-attention.ts). Grows in buckets, layer by layer: all at once where it has to, a layer a step
  * where there is time (S may differ between layers). Growing copies what was written and leaves the rest of the new memory untouched.
  */
-import { type CachePorts, cacheHeadSize, cachePorts } from "../model/ports.ts";
-import { runtimeTensor } from "../runtime/ort.ts";
+import { type CachePorts, type NewCacheNames, cacheHeadSize, cachePorts, newCacheNames } from "../model/ports.ts";
+import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
 import {
   type CacheShape,
@@ -18,14 +19,14 @@ import {
 type Values = Float32Array | Uint16Array;
 
 /**
- * Positions grow by a multiple of this. ONNX Runtime's binding (1.30) copies every fetched output into new memory after it was written in
- * place, room that nobody uses included (measured: 0.27 ms a MB with the collections that follow), and growing copies what was written: the
- * sum is least at about the root of twice the length.
+ * Positions grow by a multiple of this. Attention puts past and new into memory of its own in every step, and clears all of that first, room that
+ * nobody uses included, while growing copies what was written: the sum is least at about the root of twice the length.
  */
 const POSITION_STEP = 64;
 
 interface Layer {
   readonly ports: CachePorts;
+  readonly added: NewCacheNames;
   numPositions: number;
   key: Values;
   value: Values;
@@ -65,6 +66,7 @@ export class HostKvCache implements KvCache {
     const empty = this.#zeros(0);
     this.#layers = Array.from({ length: shape.numLayers }, (_, layer) => ({
       ports: cachePorts(layer, shape),
+      added: newCacheNames(layer),
       numPositions: 0,
       key: empty,
       value: empty,
@@ -195,21 +197,46 @@ export class HostKvCache implements KvCache {
     const known = this.#views.get(key);
     if (known) return known;
     const { numKvHeads } = this.shape;
-    const view: KvView = { feeds: {}, fetches: {} };
-    for (const { ports, numPositions, ...buffers } of this.#layers) {
+    const view: KvView = {
+      feeds: {},
+      fetches: {},
+      keep: (results, lastPositions) => this.#keep(first, results, lastPositions),
+    };
+    for (const { ports, added, numPositions, ...buffers } of this.#layers) {
       const rowSize = numKvHeads * numPositions * this.#headSize;
       const shape = [count, numKvHeads, numPositions, this.#headSize];
-      for (const part of ["key", "value"] as const) {
-        const tensor = runtimeTensor(
-          this.#dtype,
-          buffers[part].subarray(first * rowSize, (first + count) * rowSize),
-          shape,
-        );
-        view.feeds[(part === "key" ? ports.pastKey : ports.pastValue).name] = tensor;
-        view.fetches[(part === "key" ? ports.presentKey : ports.presentValue).name] = tensor;
-      }
+      const past = (buffer: Values): RuntimeTensor =>
+        runtimeTensor(this.#dtype, buffer.subarray(first * rowSize, (first + count) * rowSize), shape);
+      view.feeds[ports.pastKey.name] = past(buffers.key);
+      view.feeds[ports.pastValue.name] = past(buffers.value);
+      view.fetches[added.key] = view.fetches[added.value] = null;
     }
     this.#views.set(key, view);
     return view;
+  }
+
+  /** Writes what a run gave, [B, T, K·D] of each, behind each other into the rows from `first` on. */
+  #keep(first: number, results: Record<string, RuntimeTensor>, lastPositions: readonly number[]): void {
+    for (const { added, numPositions, ...buffers } of this.#layers)
+      for (const part of ["key", "value"] as const) {
+        const tensor = results[added[part]]!; // fetched by that name
+        const numTokens = tensor.dims[1]!; // [B, T, K·D]
+        const values = tensor.data as Values;
+        lastPositions.forEach((last, at) => {
+          const size = numTokens * this.shape.numKvHeads * this.#headSize;
+          const tokens = values.subarray(at * size, (at + 1) * size);
+          this.#writeTokens(buffers[part], numPositions, first + at, last + 1 - numTokens, tokens);
+        });
+      }
+  }
+
+  /** @param tokens [T, K, D], of positions from `from` on */
+  #writeTokens(buffer: Values, numPositions: number, row: number, from: number, tokens: Values): void {
+    const { numKvHeads } = this.shape;
+    const headSize = this.#headSize;
+    let at = (row * numKvHeads * numPositions + from) * headSize;
+    for (let next = 0; next < tokens.length; at += headSize)
+      for (let head = 0; head < numKvHeads; head++, next += headSize)
+        buffer.set(tokens.subarray(next, next + headSize), at + head * numPositions * headSize);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The KV cache as the engine sees it: rows of keys and values that a session reads as past and writes as present, in memory that
+ * The KV cache as the engine sees it: rows of keys and values that a session reads as past and adds to, in memory that
  * stays where the session computes. Two implementations: the host's (`host-kv-cache.ts`) and a device's (`device-kv-cache.ts`), held to one
  * contract by test/engine/kv-contract.ts. Knows nothing of sequences.
  */
@@ -28,10 +28,16 @@ export function rowBucket(count: number): number {
   return count <= 1 ? count : 2 ** Math.ceil(Math.log2(count));
 }
 
-/** Past and present of some rows, as a session's feeds and fetches over the same memory. */
+/** Some rows as a session's feeds and fetches. */
 export interface KvView {
   readonly feeds: Record<string, RuntimeTensor>;
-  readonly fetches: Record<string, RuntimeTensor>;
+  /** What a run has to be asked for: the fed tensors again, which it writes in place, or null for each result that `keep` takes. */
+  readonly fetches: Record<string, RuntimeTensor | null>;
+  /**
+   * Writes the new keys and values that a run gave into the rows; left out where the run itself has done so.
+   * @param lastPositions of the view's first rows, after the run; what the run gave for rows behind them is forgotten
+   */
+  readonly keep?: (results: Record<string, RuntimeTensor>, lastPositions: readonly number[]) => void;
 }
 
 /** Keys and values of some positions, kept beside the cache in the same kind of memory. */
@@ -78,7 +84,7 @@ export interface KvCache {
   keepRows(count: number): void;
   /** Gives all memory back. */
   clear(): void;
-  /** Past and present of `count` rows from `first` on, with room for `length` positions. Several rows are always the first ones. */
+  /** `count` rows from `first` on, with room for `length` positions. Several rows are always the first ones. */
   view(first: number, count: number, length: number): KvView | Promise<KvView>;
   /** A copy of the `count` positions of a row from `from` on. */
   copyOut(row: number, from: number, count: number): KvChunk | Promise<KvChunk>;

@@ -80,6 +80,7 @@ export class SessionRunner implements ModelRunner {
         ...(await this.#feeds?.single(asRow(step.adapter))),
       },
       await this.kv.cache.view(row, 1, length),
+      [length - 1],
       wanted.length,
       logitPositions.length,
     );
@@ -92,7 +93,7 @@ export class SessionRunner implements ModelRunner {
       rows.map((row) => row.tokenId),
       numRows,
     );
-    // A row that only pads the batch writes one position behind what is there, where nothing is read before it is written again.
+    // A row that only pads the batch stands one position behind what is there, where nothing is read before it is written again.
     const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.lengthOf(row));
     this.kv.allocate(numRows, Math.max(...lastPositions) + 1);
     return this.#run(
@@ -108,6 +109,7 @@ export class SessionRunner implements ModelRunner {
         ...(await this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null)))),
       },
       await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1),
+      lastPositions.slice(0, rows.length),
       numRows,
       rows.length,
     );
@@ -117,14 +119,16 @@ export class SessionRunner implements ModelRunner {
   async #run(
     feeds: Record<string, RuntimeTensor>,
     cache: KvView,
+    lastPositions: readonly number[],
     numLogitRows: number,
     numWanted: number,
   ): Promise<LogitRows> {
     const logits = await this.#device.logits(numLogitRows);
-    await this.#session.run(
+    const results = await this.#session.run(
       { ...feeds, ...cache.feeds },
       { ...cache.fetches, [logitsPort(this.vocabSize).name]: logits },
     );
+    cache.keep?.(results, lastPositions);
     return this.#device.reader.rowsOf(logits, numWanted);
   }
 

@@ -2,9 +2,7 @@
  * What an engine needs of the device it runs on: the model opened there in the form that the device is right in, the KV cache in its
  * memory, adapter inputs that stay there, and the facts that are told to the outside. The rest of the engine knows no devices.
  */
-import { join } from "node:path";
-import { SERVE_GRAPH_FILE } from "../base/base.ts";
-import { type DeviceForm, type ModelBytes, deviceModel } from "../base/device-model.ts";
+import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../base/device-model.ts";
 import type { Manifest } from "../base/manifest.ts";
 import { DeviceMemory, type DeviceTensor } from "../runtime/device-memory.ts";
 import { type RuntimeTensor, type Session, openSession, runtimeTensor } from "../runtime/ort.ts";
@@ -37,8 +35,7 @@ type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCach
 export async function openDevice(options: Options, manifest: Manifest): Promise<OpenDevice> {
   if (options.device === "webgpu") return await openWebgpu(options, manifest);
   if (options.device === "cuda") return await openCuda(options, manifest);
-  const { baseDir, numThreads } = options;
-  const session = await openSession(join(baseDir, SERVE_GRAPH_FILE), { device: "cpu", numThreads });
+  const { session } = await openModel(options, CPU_FORM);
   return await withHostMemory(session, new HostKvCache(manifest.config), options, manifest, {
     facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
     bytes: () => null,
@@ -78,12 +75,12 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
   const memory = new DeviceMemory();
   const knowsHalf = await memory.supportsHalf();
   const isHalf = manifest.weights === "float16" && knowsHalf;
-  const halves = { hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const known = { writesCache: true, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
   const precision = isHalf ? "float16" : "float32";
   const newCache = (shape: CacheShape): DeviceKvCache =>
     new DeviceKvCache(shape, { memory, dtype: precision, maxBytes: options.kvCacheBytes });
-  const attention = await rightAttention(config, halves, { name: "webgpu", newCache });
-  const { session, bytes } = await openModel(options, { ...halves, attention });
+  const attention = await rightAttention(config, known, { name: "webgpu", newCache });
+  const { session, bytes } = await openModel(options, { ...known, attention });
   const cache = newCache(config);
   const reader = await openDeviceReader(config.vocabSize, { device: "webgpu", numThreads: 1 });
   const kept: ResidentFeeds[] = [];
@@ -122,10 +119,11 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
 async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevice> {
   const { config } = manifest;
   // CUDA's attention knows float16 alone.
-  const halves = { hasHalfAttention: true, hasHalfProducts: manifest.weights === "float16", knowsHalf: true };
+  const hasHalfProducts = manifest.weights === "float16";
+  const known = { writesCache: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
   const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
-  const attention = await rightAttention(config, halves, { name: "cuda", newCache });
-  const { session, bytes } = await openModel(options, { ...halves, attention });
+  const attention = await rightAttention(config, known, { name: "cuda", newCache });
+  const { session, bytes } = await openModel(options, { ...known, attention });
   return await withHostMemory(session, newCache(config), options, manifest, {
     facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
     bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),

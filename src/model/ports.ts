@@ -88,11 +88,12 @@ export function cacheHeadSize({ headSize }: Pick<ModelConfig, "headSize">): numb
 export interface CachePorts {
   readonly pastKey: Port;
   readonly pastValue: Port;
+  /** The whole cache, in the memory that is fed as past. */
   readonly presentKey: Port;
   readonly presentValue: Port;
 }
 
-/** The KV cache of one layer: what is fed as past is fetched as present, in the same memory. */
+/** The KV cache of one layer. */
 export function cachePorts(layer: number, config: Pick<ModelConfig, "headSize" | "numKvHeads">): CachePorts {
   const shape = ["B", config.numKvHeads, "S", cacheHeadSize(config)];
   const port = (name: string): Port => ({ name, dtype: "float32", shape });
@@ -102,6 +103,16 @@ export function cachePorts(layer: number, config: Pick<ModelConfig, "headSize" |
     presentKey: port(`present.${layer}.key`),
     presentValue: port(`present.${layer}.value`),
   };
+}
+
+/** What a step adds to the cache of one layer, [B,T,K·D] each, in graphs whose attention does not write the cache itself. */
+export interface NewCacheNames {
+  readonly key: string;
+  readonly value: string;
+}
+
+export function newCacheNames(layer: number): NewCacheNames {
+  return { key: `new_key_values.${layer}.key`, value: `new_key_values.${layer}.value` };
 }
 
 /** Whether any row of the step has a Mo-SARA adapter; if not, their part of the graph is skipped. */

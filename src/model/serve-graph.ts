@@ -1,5 +1,5 @@
 /**
- * The serving graph: token ids in, logits of the wanted rows out, the KV cache written in place, and an adapter in every row.
+ * The serving graph: token ids in, logits of the wanted rows out, past keys and values in and present ones out, and an adapter in every row.
  * Without targets there is no adapter part at all: the bare base, and merged models.
  */
 import { Graph, type Var } from "../graph/graph.ts";

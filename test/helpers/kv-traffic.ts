@@ -4,10 +4,10 @@
  */
 import fc from "fast-check";
 import { expect } from "vitest";
-import { type CacheShape, type KvCache, bytesPerPosition } from "../../src/engine/kv-cache.ts";
+import { type CacheShape, type KvCache, type KvView, bytesPerPosition } from "../../src/engine/kv-cache.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
-import { cacheHeadSize, cachePorts } from "../../src/model/ports.ts";
-import type { RuntimeTensor } from "../../src/runtime/ort.ts";
+import { cacheHeadSize, cachePorts, newCacheNames } from "../../src/model/ports.ts";
+import { type RuntimeTensor, runtimeTensor } from "../../src/runtime/ort.ts";
 import { numElements } from "../../src/tensor/host-tensor.ts";
 
 export const SHAPE: CacheShape = { numLayers: 2, numKvHeads: 2, headSize: 4 };
@@ -17,11 +17,46 @@ export const POSITION = bytesPerPosition(SHAPE);
 export interface CacheUnderTest {
   readonly cache: KvCache;
   read(tensor: RuntimeTensor): Promise<Float32Array>;
-  write(tensor: RuntimeTensor, values: Float32Array): Promise<void>;
+  /** Where a run writes the tensors it was fed in place. */
+  write?(tensor: RuntimeTensor, values: Float32Array): Promise<void>;
 }
 
-/** Keys and values of a view, by port, read once and written back if they were changed. */
-type Values = { readonly data: Float32Array; readonly dims: readonly number[]; readonly tensor: RuntimeTensor }[];
+/** Keys and values of a view, keys of layer 0 first, as they were read; a run's changes are made to the copy and then written as it writes. */
+interface Values {
+  readonly view: KvView;
+  readonly parts: readonly {
+    readonly data: Float32Array;
+    readonly dims: readonly number[];
+    readonly tensor: RuntimeTensor;
+  }[];
+}
+
+/** What a run that adds `numTokens` positions to each row, up to these, gives for a cache that it does not write itself: [B, T, K·D] of each part. */
+function resultsOf(
+  { parts }: Values,
+  lastPositions: readonly number[],
+  numTokens: number,
+): Record<string, RuntimeTensor> {
+  const names = Array.from({ length: SHAPE.numLayers }, (_, layer) => newCacheNames(layer));
+  return Object.fromEntries(
+    names
+      .flatMap(({ key, value }) => [key, value])
+      .map((name, part) => {
+        const { data, dims } = parts[part]!; // two a layer
+        const [numRows, numHeads, numPositions, headSize] = dims as [number, number, number, number];
+        const result = new Float32Array(numRows * numTokens * numHeads * headSize);
+        let next = 0;
+        for (let row = 0; row < numRows; row++)
+          for (let token = 0; token < numTokens; token++)
+            for (let head = 0; head < numHeads; head++, next += headSize) {
+              const position = (lastPositions[row] ?? 0) + 1 - numTokens + token;
+              const at = ((row * numHeads + head) * numPositions + position) * headSize;
+              result.set(data.subarray(at, at + headSize), next);
+            }
+        return [name, runtimeTensor("float32", result, [numRows, numTokens, numHeads * headSize])];
+      }),
+  );
+}
 
 interface Sequence {
   readonly id: number;
@@ -39,7 +74,7 @@ function visit(
   position: number,
   each: (data: Float32Array, at: number, mark: number) => void,
 ): void {
-  values.forEach(({ data, dims }, part) => {
+  values.parts.forEach(({ data, dims }, part) => {
     const [, numHeads, numPositions, headSize] = dims as [number, number, number, number];
     for (let head = 0; head < numHeads; head++)
       for (let d = 0; d < headSize; d++)
@@ -72,27 +107,35 @@ export class Traffic {
   }
 
   async #read(first: number, count: number, length: number): Promise<Values> {
-    const { feeds, fetches } = await this.#test.cache.view(first, count, length);
-    const values: Values = [];
+    const view = await this.#test.cache.view(first, count, length);
+    const parts = [];
     for (let layer = 0; layer < SHAPE.numLayers; layer++) {
       const ports = cachePorts(layer, SHAPE);
       for (const [past, present] of [
         [ports.pastKey, ports.presentKey],
         [ports.pastValue, ports.presentValue],
       ] as const) {
-        const tensor = feeds[past.name]!; // a port of this cache
-        expect(fetches[present.name]).toBe(tensor);
+        const tensor = view.feeds[past.name]!; // a port of this cache
+        if (!view.keep) expect(view.fetches[present.name]).toBe(tensor);
         expect(tensor.dims).toEqual([count, SHAPE.numKvHeads, expect.any(Number), cacheHeadSize(SHAPE)]);
         const data = await this.#test.read(tensor);
         expect(data.length).toBe(numElements(tensor.dims));
-        values.push({ data, dims: tensor.dims, tensor });
+        parts.push({ data, dims: tensor.dims, tensor });
       }
     }
-    return values;
+    return { view, parts };
   }
 
-  async #write(values: Values): Promise<void> {
-    for (const { data, tensor } of values) await this.#test.write(tensor, data);
+  /** Writes what was changed as a run would that adds `numTokens` positions to each row. */
+  async #write(values: Values, lastPositions: readonly number[], numTokens: number): Promise<void> {
+    const { keep, fetches } = values.view;
+    if (!keep) {
+      for (const { data, tensor } of values.parts) await this.#test.write!(tensor, data); // in place, or kept
+      return;
+    }
+    const results = resultsOf(values, lastPositions, numTokens);
+    expect(new Set(Object.keys(fetches))).toEqual(new Set(Object.keys(results)));
+    keep(results, lastPositions);
   }
 
   admit(reserved: number): void {
@@ -116,8 +159,9 @@ export class Traffic {
     this.kv.extend(row, length);
     this.kv.allocate(0, length);
     const values = await this.#read(row, 1, length);
+    const numTokens = length - one.length;
     for (; one.length < length; one.length++) this.#stamp(values, 0, one);
-    await this.#write(values);
+    await this.#write(values, [length - 1], numTokens);
   }
 
   startDecoding(pick: number): void {
@@ -144,7 +188,7 @@ export class Traffic {
       this.#stamp(values, row, one);
       one.length++;
     });
-    await this.#write(values);
+    await this.#write(values, lengths.slice(0, ids.length), 1);
   }
 
   release(one: Sequence): void {
@@ -168,7 +212,7 @@ export class Traffic {
     const values = await this.#read(row, 1, one.length);
     for (let position = from; position < from + count; position++)
       visit(values, 0, position, (data, at) => (data[at] = -2));
-    await this.#write(values);
+    await this.#write(values, [from + count - 1], count);
     await this.#test.cache.copyIn(row, from, chunk);
     chunk.free();
   }
@@ -179,13 +223,13 @@ export class Traffic {
     const decoding = this.sequences.filter((one) => one.isDecoding);
     expect(new Set(this.kv.decodingIds())).toEqual(new Set(decoding.map((one) => one.id)));
     const longest = Math.max(0, ...decoding.map((one) => one.length));
-    const batch = decoding.length > 0 ? await this.#read(0, decoding.length, longest) : [];
+    const batch = decoding.length > 0 ? await this.#read(0, decoding.length, longest) : null;
     for (const one of this.sequences) {
       const row = this.kv.rowOf(one.id);
       expect(row < decoding.length).toBe(one.isDecoding);
       expect(this.kv.lengthOf(row)).toBe(one.length);
       if (one.length === 0) continue;
-      const [values, at] = one.isDecoding ? [batch, row] : [await this.#read(row, 1, one.length), 0];
+      const [values, at] = one.isDecoding ? [batch!, row] : [await this.#read(row, 1, one.length), 0]; // some are
       let numWrong = 0;
       for (const position of samples(one.length))
         visit(values, at, position, (data, i, mark) => {

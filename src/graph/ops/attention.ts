@@ -7,7 +7,7 @@ export interface CachedAttention {
   readonly query: Var;
   readonly key?: Var;
   readonly value?: Var;
-  /** float32 [B,K,S,D]; fed and fetched in the same memory, so that only new positions are written. */
+  /** float32 [B,K,S,D]; where it is fed and fetched in the same memory, only new positions are written. */
   readonly pastKey: Var;
   readonly pastValue: Var;
   /** int32 [B]: the index of each row's last token, its length − 1. */
@@ -25,8 +25,16 @@ export interface CachedAttention {
   readonly softCap: number;
 }
 
-/** Causal grouped-query attention: [B,T,H·D], and the cache with the new positions written. */
-export function groupQueryAttention(options: CachedAttention): { output: Var; presentKey: Var; presentValue: Var } {
+export interface CachedResult {
+  /** float32 [B,T,H·D] */
+  readonly output: Var;
+  /** The cache with the new positions written. */
+  readonly presentKey: Var;
+  readonly presentValue: Var;
+}
+
+/** Causal grouped-query attention. */
+export function groupQueryAttention(options: CachedAttention): CachedResult {
   const { query, key = null, value = null, pastKey, pastValue, numHeads, numKvHeads, rotary } = options;
   const op = "groupQueryAttention";
   expectDtype(op, "query", query, "float32");
