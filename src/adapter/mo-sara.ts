@@ -29,13 +29,12 @@ export function plainBasis({ left, right }: BasisVars): BasisProducts {
 /**
  * What the adapter adds to the layer's output.
  * @param x float32 [M,dIn]
- * @param gainsOf the effective λ for z [M,k], float32 [1|M,k]
+ * @param weigh z [M,k] → the effective λ ⊙ z
  * @param scale v, float32 [1|M,dOut]
  * @returns float32 [M,dOut]
  */
-export function moSaraDelta(x: Var, basis: BasisProducts, gainsOf: (z: Var) => Var, scale: Var): Var {
-  const z = basis.project(x);
-  return mul(basis.expand(mul(z, gainsOf(z))), scale);
+export function moSaraDelta(x: Var, basis: BasisProducts, weigh: (z: Var) => Var, scale: Var): Var {
+  return mul(basis.expand(weigh(basis.project(x))), scale);
 }
 
 /**
@@ -93,5 +92,10 @@ export const moSara: AdapterMethod = {
     return router === "full" ? { ...common, router_full: normals(heads * k, deviation) } : common;
   },
   delta: (x, _target, settings, parameters, basis) =>
-    moSaraDelta(x, plainBasis(needBasis(basis)), (z) => sharedGains(z, settings, parameters), named(parameters, "v")),
+    moSaraDelta(
+      x,
+      plainBasis(needBasis(basis)),
+      (z) => mul(z, sharedGains(z, settings, parameters)),
+      named(parameters, "v"),
+    ),
 };

@@ -5,7 +5,7 @@
 import type { Adapter } from "../adapter/adapter.ts";
 import { moSaraDelta, plainBasis, sharedGates } from "../adapter/mo-sara.ts";
 import { Graph, type Var } from "../graph/graph.ts";
-import { add, cast } from "../graph/ops/elementwise.ts";
+import { add, cast, mul } from "../graph/ops/elementwise.ts";
 import { linear, matMul } from "../graph/ops/linear.ts";
 import { reduceSum } from "../graph/ops/reduce.ts";
 import { concat, gatherRows, reshape, slice, transpose } from "../graph/ops/shaping.ts";
@@ -91,6 +91,9 @@ function adaptedLinear(
       graph.output(reduceSum(gates, { axes: [0], keepDims: false }), gateSum(name));
       return matMul(gates, parameters.lambda!);
     };
-    return add(y, moSaraDelta(x, plainBasis(basis), gainsOf, parameters.v!));
+    return add(
+      y,
+      moSaraDelta(x, plainBasis(basis), (z) => mul(z, gainsOf(z)), parameters.v!),
+    );
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { Graph, Var } from "../graph/graph.ts";
 import { ifElse } from "../graph/ops/control.ts";
-import { add } from "../graph/ops/elementwise.ts";
+import { add, mul } from "../graph/ops/elementwise.ts";
 import { concat, reshape, reshapeLike, slice } from "../graph/ops/shaping.ts";
 import { lowRankDelta } from "../adapter/low-rank.ts";
 import { gates, mixHeads, moSaraDelta } from "../adapter/mo-sara.ts";
@@ -82,14 +82,14 @@ function moSaraPart(
     const gains = input(ports.gains);
     const scale = input(ports.scale);
     const basis = groupBasis(graph, at, options, weights);
-    const gainsOf = (z: Var): Var =>
+    const weigh = (z: Var): Var =>
       ifElse(
         hasRouters,
         [z, gains],
-        (z2, gains2) => routedGains(at, z2!, gains2!, heads, routers, mask),
-        (_, plain) => plain!,
+        (z2, gains2) => mul(z2!, routedGains(at, z2!, gains2!, heads, routers, mask)),
+        (z2, gains2) => mul(z2!, gains2!), // in here: a branch that gave the gains themselves would copy them
       );
-    return { condition, of: (x, y) => moSaraDelta(basis.readsOutput ? y : x, basis, gainsOf, scale) };
+    return { condition, of: (x, y) => moSaraDelta(basis.readsOutput ? y : x, basis, weigh, scale) };
   };
 }
 
