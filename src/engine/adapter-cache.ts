@@ -1,6 +1,7 @@
 /**
  * Adapters made ready for the graph's inputs (`adapter-row.ts`), in an LRU bounded by bytes. Running sequences hold theirs, so
  * eviction never disturbs them. Making one ready takes time and is done elsewhere (`adapter-loader.ts`): whoever asks too early comes again.
+ * Some come unasked, since whoever knows of a sequence first wants its adapter before the sequence is here.
  */
 import { LRUCache } from "lru-cache";
 import type { AdapterRef } from "./protocol.ts";
@@ -15,7 +16,10 @@ type Outcome = { readonly row: AdapterRow } | { readonly error: unknown };
 
 export class ReadyAdapters implements AdapterCache {
   readonly #load: LoadAdapter;
+  readonly #onForgotten: (generation: string) => void;
   readonly #ready: LRUCache<string, AdapterRow>;
+  /** Came unasked, and nobody has come for them yet. */
+  readonly #unclaimed = new Set<string>();
   readonly #loading = new Set<string>();
   /** What became of adapters that were asked for, until somebody takes it; the oldest first. */
   readonly #ahead = new Map<string, Outcome>();
@@ -23,17 +27,25 @@ export class ReadyAdapters implements AdapterCache {
   #hits = 0;
   #misses = 0;
 
-  constructor(load: LoadAdapter, maxBytes: number) {
+  /** @param onForgotten told of every generation that was loaded, or came unasked, and is held no more */
+  constructor(load: LoadAdapter, maxBytes: number, onForgotten: (generation: string) => void = () => {}) {
     this.#load = load;
-    // The LRU knows no size of 0, which here means that nothing is kept.
-    this.#ready = new LRUCache({ maxSize: Math.max(1, maxBytes), sizeCalculation: (row) => row.bytes });
+    this.#onForgotten = onForgotten;
+    this.#ready = new LRUCache({
+      maxSize: Math.max(1, maxBytes), // the LRU knows no size of 0, which here means that nothing is kept
+      sizeCalculation: (row) => row.bytes,
+      dispose: (_, generation, reason) => {
+        if (reason !== "set") this.#forget(generation);
+      },
+    });
   }
 
   get(ref: AdapterRef): AdapterRow | null {
     const { generation } = ref;
     const known = this.#ready.get(generation);
     if (known) {
-      this.#hits++;
+      if (this.#unclaimed.delete(generation)) this.#misses++;
+      else this.#hits++;
       return known;
     }
     const outcome = this.#ahead.get(generation);
@@ -44,8 +56,25 @@ export class ReadyAdapters implements AdapterCache {
     this.#misses++;
     this.#ahead.delete(generation);
     if ("error" in outcome) throw outcome.error;
-    this.#ready.set(generation, outcome.row);
+    this.#keep(generation, outcome.row);
     return outcome.row;
+  }
+
+  /** Takes in what came unasked; what does not fit is loaded when it is asked for. */
+  offer(row: AdapterRow): void {
+    this.#unclaimed.add(row.generation);
+    this.#keep(row.generation, row);
+    this.#onReady();
+  }
+
+  #keep(generation: string, row: AdapterRow): void {
+    this.#ready.set(generation, row);
+    if (!this.#ready.has(generation)) this.#forget(generation); // larger than all that may be kept
+  }
+
+  #forget(generation: string): void {
+    this.#unclaimed.delete(generation);
+    this.#onForgotten(generation);
   }
 
   prepare(ref: AdapterRef): void {
@@ -61,16 +90,19 @@ export class ReadyAdapters implements AdapterCache {
   }
 
   #keepAhead(generation: string, outcome: Outcome): void {
-    if (!this.#loading.delete(generation)) return; // dropped meanwhile
+    if (!this.#loading.delete(generation)) return this.#forget(generation); // dropped meanwhile
     this.#ahead.set(generation, outcome);
     const [oldest] = this.#ahead.keys();
-    if (this.#ahead.size > MAX_AHEAD && oldest !== undefined) this.#ahead.delete(oldest);
+    if (this.#ahead.size > MAX_AHEAD && oldest !== undefined) {
+      this.#ahead.delete(oldest);
+      this.#forget(oldest);
+    }
     this.#onReady();
   }
 
   drop(generation: string): boolean {
     this.#loading.delete(generation);
-    this.#ahead.delete(generation);
+    if (this.#ahead.delete(generation)) this.#forget(generation);
     return this.#ready.delete(generation);
   }
 

@@ -4,9 +4,17 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
+import type { Writable } from "node:stream";
 import { AppError, fromWire } from "../errors.ts";
 import type { QueueDemand, SequenceRequest, SequenceStream } from "./engine.ts";
-import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions, StepStats } from "./protocol.ts";
+import {
+  type EngineCommand,
+  type EngineEvent,
+  type EngineLimits,
+  type EngineOptions,
+  type StepStats,
+  WANTED_FD,
+} from "./protocol.ts";
 import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
 import { QueueDoor } from "./queue-door.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
@@ -33,6 +41,7 @@ export interface EngineListener {
 
 export class EngineClient {
   readonly #child: ChildProcess;
+  readonly #wanted: Writable;
   readonly #listener: EngineListener;
   readonly #streams = new Map<number, BufferedSequenceStream>();
   readonly #door: QueueDoor;
@@ -55,7 +64,7 @@ export class EngineClient {
     // The child's stdout goes to our stderr: stdout carries results alone.
     this.#child = fork(entry, {
       serialization: "advanced",
-      stdio: ["ignore", 2, 2, "ipc"],
+      stdio: ["ignore", 2, 2, "ipc", "pipe"],
       execArgv: [...process.execArgv, ...ENGINE_NODE_FLAGS],
     });
     const { promise, resolve } = withResolvers();
@@ -68,6 +77,8 @@ export class EngineClient {
       else this.kill();
     });
     // "close", not "exit": it comes after the last message, which may say why.
+    this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
+    this.#wanted.on("error", () => {}); // a process that has gone wants nothing
     this.#child.on("close", (code, signal) => this.#end(code, signal, resolve));
     this.send({ type: "engine-started", options });
   }
@@ -109,6 +120,11 @@ export class EngineClient {
     this.#child.send(command, (error) => {
       if (error !== null) this.kill();
     });
+  }
+
+  /** A sequence with this adapter is on its way. Heard by the thread that makes adapters ready, also while a step runs. */
+  wantAdapter(generation: string): void {
+    if (this.#wanted.writable) this.#wanted.write(`${generation}\n`);
   }
 
   kill(): void {

@@ -99,10 +99,6 @@ export class EngineLoop {
         if (sequence !== null) this.#remove(sequence);
         return;
       }
-      case "adapter-wanted":
-        // Where others wait it would be gone again before its turn; the next one's is made ready ahead anyway.
-        if (this.#scheduler.numWaiting === 0) this.#runner.adapters?.prepare({ generation: command.generation });
-        return;
       case "adapter-dropped":
         // The cache has become smaller, which the metrics show even when nothing runs.
         if (this.#runner.adapters?.drop(command.generation) === true) this.#isDirty = true;

@@ -120,6 +120,11 @@ export class EngineUnit {
     });
   }
 
+  /** Has an adapter made ready for a sequence that is on its way. */
+  wantAdapter(generation: string): void {
+    this.#client.wantAdapter(generation);
+  }
+
   send(command: EngineCommand): void {
     this.#client.send(command);
   }

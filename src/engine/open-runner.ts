@@ -15,8 +15,11 @@ import { PrefixCache } from "./prefix-cache.ts";
 import type { EngineOptions } from "./protocol.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
-/** @throws {AppError} base_invalid, insufficient_memory, usage, device_unavailable */
-export async function openRunner(options: EngineOptions): Promise<OpenedRunner> {
+/**
+ * @param wantedFd a pipe that tells which adapters are wanted ahead (`adapter-loader.ts`)
+ * @throws {AppError} base_invalid, insufficient_memory, usage, device_unavailable
+ */
+export async function openRunner(options: EngineOptions, wantedFd: number | null = null): Promise<OpenedRunner> {
   await using base = await openBase(options.baseDir);
   const { config } = base.manifest;
   const device = await openDevice(options, base.manifest);
@@ -25,8 +28,9 @@ export async function openRunner(options: EngineOptions): Promise<OpenedRunner> 
   const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
   const { layout, signature } = base;
   const { takesAdapters, storeDir, maxLiveRank, adapterCacheBytes } = options;
-  const loader = takesAdapters ? new AdapterLoader({ storeDir, layout, signature, maxLiveRank }) : null;
-  const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes);
+  const loader = takesAdapters ? new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd }) : null;
+  const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes, loader.forget);
+  loader?.onWanted((row) => adapters?.offer(row));
   const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const { vocabSize } = config;
   const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;

@@ -161,13 +161,14 @@ export interface EngineLimits {
   readonly device: DeviceFacts;
 }
 
+/** A pipe beside the channel: the generations of adapters whose sequences are on their way, a line each. It is read while a step runs, too. */
+export const WANTED_FD = 4;
+
 /** Server → engine. */
 export type EngineCommand =
   | { readonly type: "engine-started"; readonly options: EngineOptions }
   | { readonly type: "sequence-added"; readonly sequence: SequenceSpec }
   | { readonly type: "sequence-cancelled"; readonly id: number }
-  /** A sequence with this adapter is on its way. */
-  | { readonly type: "adapter-wanted"; readonly generation: string }
   | { readonly type: "adapter-dropped"; readonly generation: string }
   | { readonly type: "turn-granted" }
   | { readonly type: "turns-changed"; readonly areTurnsNeeded: boolean }

@@ -35,6 +35,9 @@ export function createEngine(options: SupervisorOptions): SupervisedEngine {
   return new Supervisor(options);
 }
 
+/** Most sequences that wait where adapters are still made ready as soon as they are known to be needed. */
+const MAX_WAITING_AHEAD = 8;
+
 class Supervisor implements SupervisedEngine {
   readonly #options: SupervisorOptions;
   readonly #turns = new TurnKeeper<EngineUnit>((unit, command) => unit.send(command));
@@ -109,9 +112,9 @@ class Supervisor implements SupervisedEngine {
   }
 
   prepareAdapter(generation: string): void {
-    // Where others wait it would be gone again before its turn; the engine makes the next one's ready anyway.
-    if (this.#merged.servingUnit(generation) !== null || this.#live.numWaiting > 0) return;
-    this.#live.send({ type: "adapter-wanted", generation });
+    // Where many wait it might be gone again before its turn; the engine makes the next one's ready anyway.
+    if (this.#merged.servingUnit(generation) !== null || this.#live.numWaiting > MAX_WAITING_AHEAD) return;
+    this.#live.wantAdapter(generation);
   }
 
   dropAdapter(generation: string): void {

@@ -53,13 +53,16 @@ class Contents {
 
 interface TestCache {
   readonly cache: ReadyAdapters;
+  /** Generations that it said it holds no more, in order. */
+  readonly forgotten: readonly string[];
   /** Asks until it is there. */
   readonly get: (ref: AdapterRef) => Promise<AdapterRow>;
 }
 
 function cacheOf(contents: Contents, maxBytes: number): TestCache {
   const load = async (ref: AdapterRef) => loadAdapter(ref, contents, { layout, signature, maxLiveRank: 64 });
-  const cache = new ReadyAdapters(load, maxBytes);
+  const forgotten: string[] = [];
+  const cache = new ReadyAdapters(load, maxBytes, (generation) => void forgotten.push(generation));
   const get = async (ref: AdapterRef): Promise<AdapterRow> => {
     const ready = new Promise<void>((resolve) => cache.onReady(resolve));
     const row = cache.get(ref);
@@ -67,7 +70,7 @@ function cacheOf(contents: Contents, maxBytes: number): TestCache {
     await ready;
     return cache.get(ref)!; // it has just become ready
   };
-  return { cache, get };
+  return { cache, forgotten, get };
 }
 
 describe("the cache of ready adapters", () => {
@@ -159,5 +162,44 @@ describe("the cache of ready adapters", () => {
     for (const generation of generations.slice(4, 11)) expect(cache.get({ generation })).not.toBeNull();
     expect(contents.numReads).toBe(12);
     expect(cache.takeStats()).toMatchObject({ hits: 0, misses: 8 });
+  });
+
+  it("takes in what comes unasked, and counts its first use as a miss", async () => {
+    const contents = new Contents();
+    const generation = contents.put(fitting(1));
+    const row = loadAdapter({ generation }, contents, { layout, signature, maxLiveRank: 64 });
+    const { cache, forgotten } = cacheOf(contents, row.bytes);
+    let numReady = 0;
+    cache.onReady(() => numReady++);
+    cache.offer(row);
+    expect(numReady).toBe(1);
+    expect([cache.get({ generation }), cache.get({ generation })]).toEqual([row, row]);
+    expect(contents.numReads).toBe(1);
+    expect(cache.takeStats()).toEqual({ bytes: row.bytes, hits: 1, misses: 1 });
+    cache.offer({ ...row, generation: "larger", bytes: row.bytes + 1 });
+    expect(cache.takeStats().bytes).toBe(row.bytes);
+    expect(forgotten).toEqual(["larger"]);
+  });
+
+  it("holds nothing of 1000 generations that came, were used, and were replaced, and says so of each of them once", async () => {
+    const contents = new Contents();
+    const whole = contents.put(fitting(1));
+    const row = loadAdapter({ generation: whole }, contents, { layout, signature, maxLiveRank: 64 });
+    const { cache, forgotten, get } = cacheOf(contents, 20 * row.bytes);
+    const generations: string[] = [];
+    for (let i = 0; i < 500; i++) {
+      generations.push(`unasked-${i}`, contents.put(fitting(i)));
+      const [unasked, asked] = generations.slice(-2) as [string, string];
+      cache.offer({ ...row, generation: unasked });
+      if (i % 2 === 0) await get({ generation: unasked });
+      if (i % 3 === 0) await get({ generation: asked });
+      else cache.prepare({ generation: asked });
+      if (i % 5 === 0) cache.drop(asked); // also while it is being made ready
+      if (i >= 30) for (const replaced of generations.slice(-60, -58)) cache.drop(replaced);
+    }
+    await new Promise((resolve) => setImmediate(resolve)); // what is being made ready
+    for (const generation of generations) cache.drop(generation);
+    expect(cache.takeStats().bytes).toBe(0);
+    expect(forgotten.toSorted()).toEqual(generations.toSorted());
   });
 });
