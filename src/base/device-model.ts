@@ -16,11 +16,11 @@ import {
   encodeModel,
   onnxTypeOf,
 } from "../formats/onnx-proto.ts";
-import { type DType, bytesPerElement } from "../tensor/dtype.ts";
+import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "./base.ts";
-import { POSITION_IDS, newCacheNames } from "../model/ports.ts";
-import { appendingInPlace, plainInPlace } from "./rebuilt-attention.ts";
+import { withNewCacheOutputs } from "./new-cache-outputs.ts";
+import { plainAttention } from "./plain-attention.ts";
 
 /**
  * How attention is computed: "fused" is the kernel's fast way. "stepwise" is the same operator made to compute scores, weights and sums
@@ -31,7 +31,7 @@ export type AttentionPath = "fused" | "stepwise" | "plain";
 
 export interface DeviceForm {
   readonly attention: AttentionPath;
-  /** Whether attention writes new keys and values into the cache; where not, they are results of their own, for whoever owns the cache. */
+  /** Whether the session writes the cache; where not, it gives what a step adds, `newCacheNames`, to whoever owns the cache. */
   readonly writesCache: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;
@@ -41,7 +41,7 @@ export interface DeviceForm {
   readonly knowsHalf: boolean;
 }
 
-/** What the CPU's kernels are right and fastest in. */
+/** The CPU's: its kernels are right, and its cache is in the host's memory. */
 export const CPU_FORM: DeviceForm = {
   attention: "fused",
   writesCache: false,
@@ -90,78 +90,43 @@ const SINK_INPUT = 11;
 export function inForm(model: OnnxModel, form: DeviceForm): OnnxModel {
   const { graph } = model;
   const attention = graph.node.filter(({ opType }) => opType === ATTENTION);
-  const pasts = attention.flatMap(({ input }) => CACHE_INPUTS.map((at) => input[at] ?? ""));
-  const presents = new Set(attention.flatMap(({ output }) => CACHE_OUTPUTS.map((at) => output[at] ?? "")));
+  const presents = attention.flatMap(({ output }) => CACHE_OUTPUTS.map((at) => output[at] ?? ""));
+  const cache = new Set([...attention.flatMap(({ input }) => CACHE_INPUTS.map((at) => input[at] ?? "")), ...presents]);
   const halves = new Set(
     graph.initializer.filter(({ dataType }) => dataType === onnxTypeOf("float16")).map(({ name }) => name),
   );
   const added = new Map<string, OnnxTensor>();
   const node = graph.node.flatMap((one): readonly OnnxNode[] => {
-    if (one.opType === ATTENTION) return attentionNodes(one, attention.indexOf(one), graph, form, added);
+    if (one.opType === ATTENTION) return attentionNodes(one, graph, form, added);
     if (!form.knowsHalf && one.opType === "Gather" && halves.has(one.input[0] ?? "")) return ofFullTable(one);
     return form.hasHalfProducts && one.opType === "Gemm" ? inHalf(one, [0, 1, 2]) : [one];
   });
-  const cacheType = cacheTypeOf(form);
-  const cache = new Set([...pasts, ...presents]);
-  const port = (info: OnnxValueInfo): OnnxValueInfo => (cache.has(info.name) ? ofType(info, cacheType) : info);
-  return {
-    ...model,
-    graph: {
-      ...graph,
-      node,
-      initializer: [...graph.initializer, ...added.values()],
-      input: withPositions(graph.input.map(port), node),
-      output: form.writesCache
-        ? graph.output.map(port)
-        : [...graph.output.filter(({ name }) => !presents.has(name)), ...newCacheOutputs(attention.length, cacheType)],
-    },
-  };
-}
-
-/** The graph's inputs, with the positions where nodes of the form read them and the graph itself did not. */
-function withPositions(inputs: readonly OnnxValueInfo[], nodes: readonly OnnxNode[]): readonly OnnxValueInfo[] {
-  const { name, dtype } = POSITION_IDS;
-  const isMissing = !inputs.some((info) => info.name === name) && nodes.some(({ input }) => input.includes(name));
-  return isMissing ? [...inputs, ofType({ name }, dtype)] : inputs;
-}
-
-function newCacheOutputs(numLayers: number, dtype: DType): readonly OnnxValueInfo[] {
-  return Array.from({ length: numLayers }, (_, layer) => newCacheNames(layer)).flatMap(({ key, value }) =>
-    [key, value].map((name) => ofType({ name }, dtype)),
-  );
+  const port = (info: OnnxValueInfo): OnnxValueInfo =>
+    form.hasHalfAttention && cache.has(info.name) ? asHalf(info) : info;
+  const initializer = [...graph.initializer, ...added.values()];
+  const ports = { input: graph.input.map(port), output: graph.output.map(port) };
+  const formed = { ...model, graph: { ...graph, ...ports, node, initializer } };
+  return form.writesCache ? formed : withNewCacheOutputs(formed, presents);
 }
 
 /** A node of fused attention as the form wants it. @param added takes the constants that come with it, by name */
 function attentionNodes(
   node: OnnxNode,
-  layer: number,
   graph: OnnxGraph,
-  form: DeviceForm,
-  added: Map<string, OnnxTensor>,
-): readonly OnnxNode[] {
-  const isPlain = form.attention === "plain";
-  if (form.writesCache && !isPlain) return fusedNodes(node, form, added);
-  const place = { node, graph, cacheType: cacheTypeOf(form) };
-  const { nodes, constants } = form.writesCache
-    ? plainInPlace(place)
-    : appendingInPlace(place, newCacheNames(layer), isPlain);
-  for (const constant of constants) added.set(constant.name, constant);
-  return nodes.flatMap((one) => (one.opType === ATTENTION ? fusedNodes(one, form, added) : [one]));
-}
-
-function fusedNodes(
-  node: OnnxNode,
   { attention, hasHalfAttention }: DeviceForm,
   added: Map<string, OnnxTensor>,
 ): readonly OnnxNode[] {
+  if (attention === "plain") {
+    const { nodes, constants } = plainAttention(node, graph, hasHalfAttention ? "float16" : "float32");
+    for (const constant of constants) added.set(constant.name, constant);
+    return nodes;
+  }
   const wanted = attention === "stepwise" ? withSink(node, hasHalfAttention, added) : node;
   return hasHalfAttention ? inHalf(wanted, FLOAT_INPUTS) : [wanted];
 }
 
-const cacheTypeOf = (form: DeviceForm): "float16" | "float32" => (form.hasHalfAttention ? "float16" : "float32");
-
-function ofType({ type, ...info }: OnnxValueInfo, dtype: DType): OnnxValueInfo {
-  return { ...info, type: { tensorType: { ...type?.tensorType, elemType: onnxTypeOf(dtype) } } };
+function asHalf({ type, ...info }: OnnxValueInfo): OnnxValueInfo {
+  return { ...info, type: { tensorType: { ...type?.tensorType, elemType: onnxTypeOf("float16") } } };
 }
 
 /** The least finite numbers: a score that far below the others has weight 0. */

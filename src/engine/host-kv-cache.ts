@@ -1,7 +1,7 @@
 /**
  * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous,
  * so rows first…first+count−1 are a cache of their own. What a run adds
- * it gives as results, which are written here behind the past: fetching the cache itself would copy all of it (see model/appending-attention.ts). Grows in buckets, layer by layer: all at once where it has to, a layer a step
+ * it gives as results, which are written here behind the past: fetching the cache itself would copy all of it (see model/new-cache.ts). Grows in buckets, layer by layer: all at once where it has to, a layer a step
  * where there is time (S may differ between layers). Growing copies what was written and leaves the rest of the new memory untouched.
  */
 import { type CachePorts, type NewCacheNames, cacheHeadSize, cachePorts, newCacheNames } from "../model/ports.ts";
@@ -215,28 +215,20 @@ export class HostKvCache implements KvCache {
     return view;
   }
 
-  /** Writes what a run gave, [B, T, K·D] of each, behind each other into the rows from `first` on. */
+  /** Writes what a run gave, [B, K, T, D] of each, behind each other into the rows from `first` on. */
   #keep(first: number, results: Record<string, RuntimeTensor>, lastPositions: readonly number[]): void {
     for (const { added, numPositions, ...buffers } of this.#layers)
       for (const part of ["key", "value"] as const) {
-        const tensor = results[added[part]]!; // fetched by that name
-        const numTokens = tensor.dims[1]!; // [B, T, K·D]
-        const values = tensor.data as Values;
-        lastPositions.forEach((last, at) => {
-          const size = numTokens * this.shape.numKvHeads * this.#headSize;
-          const tokens = values.subarray(at * size, (at + 1) * size);
-          this.#writeTokens(buffers[part], numPositions, first + at, last + 1 - numTokens, tokens);
+        const { data, dims } = results[added[part]]!; // fetched by that name
+        const [, numKvHeads, numTokens, headSize] = dims as [number, number, number, number];
+        const size = numTokens * headSize;
+        lastPositions.forEach((last, row) => {
+          for (let head = 0; head < numKvHeads; head++) {
+            const from = (row * numKvHeads + head) * size;
+            const to = (((first + row) * numKvHeads + head) * numPositions + last + 1 - numTokens) * headSize;
+            buffers[part].set((data as Values).subarray(from, from + size), to);
+          }
         });
       }
-  }
-
-  /** @param tokens [T, K, D], of positions from `from` on */
-  #writeTokens(buffer: Values, numPositions: number, row: number, from: number, tokens: Values): void {
-    const { numKvHeads } = this.shape;
-    const headSize = this.#headSize;
-    let at = (row * numKvHeads * numPositions + from) * headSize;
-    for (let next = 0; next < tokens.length; at += headSize)
-      for (let head = 0; head < numKvHeads; head++, next += headSize)
-        buffer.set(tokens.subarray(next, next + headSize), at + head * numPositions * headSize);
   }
 }

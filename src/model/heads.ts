@@ -2,8 +2,8 @@
  * Queries, keys and values of a layer, out of its fused projection: taken apart, normed where the family does, and turned by
  * their positions. Shared by the serving graph, where the kernel cannot do it itself, and the training graph.
  */
-import { type Graph, type Var, fixedDim } from "../graph/graph.ts";
-import { type CachedAttention, rotaryEmbedding } from "../graph/ops/attention.ts";
+import type { Graph, Var } from "../graph/graph.ts";
+import { rotaryEmbedding } from "../graph/ops/attention.ts";
 import { reshape, reshapeLike, split } from "../graph/ops/shaping.ts";
 import { product } from "../graph/shape.ts";
 import type { ModelConfig } from "./model-config.ts";
@@ -82,21 +82,4 @@ function turned({ config, layer, positionIds, rotary }: HeadsInput, x: Var, numH
   const rotaryDim = config.ropes[at]?.rotaryDim ?? headSize;
   const rows = reshapeLike(x, positionIds, [numHeads * headSize]);
   return reshape(rotaryEmbedding(rows, positionIds, tables, { numHeads, rotaryDim, headSize }), x.shape);
-}
-
-/**
- * What a fused attention node would take apart and turn itself.
- * @param positions int64 [B,T]; only read where heads are turned
- * @returns float32 [B,T,H·D], [B,T,K·D], [B,T,K·D]
- */
-export function turnedHeads(
-  { query, key, value, pastKey, numHeads, numKvHeads, rotary }: CachedAttention,
-  positions: Var | null,
-): { readonly query: Var; readonly key: Var; readonly value: Var } {
-  const headSize = fixedDim("turnedHeads", "the head size", pastKey.shape[3]);
-  const sizes = [numHeads, numKvHeads, numKvHeads].map((heads) => heads * headSize);
-  const [q, k, v] = key && value ? [query, key, value] : (split(query, sizes, 2) as [Var, Var, Var]);
-  const turned = (x: Var, heads: number): Var =>
-    rotary && positions ? rotaryEmbedding(x, positions, rotary, { numHeads: heads, rotaryDim: headSize, headSize }) : x;
-  return { query: turned(q, numHeads), key: turned(k, numKvHeads), value: v };
 }

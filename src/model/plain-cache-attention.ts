@@ -3,15 +3,14 @@
  * `groupQueryAttention`, the new positions written by ScatterElements, which works in place where a result is fetched into its own
  * input. Query heads that share a key head are folded into one product. Knows nothing of devices.
  */
-import type { CachedAttention, CachedResult } from "../graph/ops/attention.ts";
+import { type CachedAttention, type CachedResult, rotaryEmbedding } from "../graph/ops/attention.ts";
 import { and, cast, div, less, lessOrEqual, mul, sub, tanh, where } from "../graph/ops/elementwise.ts";
 import { indicesAlong, scatterElements, sizeOf } from "../graph/ops/indexing.ts";
 import { matMul } from "../graph/ops/linear.ts";
 import { softmax } from "../graph/ops/norm.ts";
-import { expand, expandAs, reshape, transpose, unsqueeze } from "../graph/ops/shaping.ts";
+import { expand, expandAs, reshape, split, transpose, unsqueeze } from "../graph/ops/shaping.ts";
 import { type Var, fixedDim } from "../graph/graph.ts";
 import { type Dim, product } from "../graph/shape.ts";
-import { turnedHeads } from "./heads.ts";
 
 /** A score so low that its weight is 0; infinity is no literal of WebGPU's language. */
 const UNSEEN = -3.4e38;
@@ -21,24 +20,32 @@ const UNSEEN = -3.4e38;
  * @returns output float32 [B,T,H·D], and the cache with the new positions written
  */
 export function plainCachedAttention(options: CachedAttention): CachedResult {
-  const { pastKey, pastValue, numKvHeads } = options;
+  const { query, pastKey, pastValue, numHeads, numKvHeads, rotary } = options;
   const headSize = fixedDim("plainCachedAttention", "the head size", pastKey.shape[3]);
-  const positions = tokenPositions(options.query, options.lastPositions); // int64 [B,T]
-  const { query, key, value } = turnedHeads(options, positions);
+  const [q, k, v] = options.key
+    ? ([query, options.key, options.value!] as const) // they come together
+    : (split(
+        query,
+        [numHeads, numKvHeads, numKvHeads].map((heads) => heads * headSize),
+        2,
+      ) as [Var, Var, Var]);
+  const positions = tokenPositions(query, options.lastPositions); // int64 [B,T]
+  const turned = (x: Var, heads: number): Var =>
+    rotary ? rotaryEmbedding(x, positions, rotary, { numHeads: heads, rotaryDim: headSize, headSize }) : x;
   const byHead = (x: Var): Var => {
     const [b, t] = x.shape as readonly [Dim, Dim];
     return cast(transpose(reshape(x, [b, t, numKvHeads, headSize]), [0, 2, 1, 3]), pastKey.dtype); // [B,K,T,D]
   };
-  const newKeys = byHead(key);
+  const newKeys = byHead(turned(k, numKvHeads));
   const at = expandAs(cast(unsqueeze(positions, [1, 3]), "int32"), newKeys);
   const presentKey = scatterElements(pastKey, at, newKeys, 2);
-  const presentValue = scatterElements(pastValue, at, byHead(value), 2);
-  const weights = attentionWeights(query, presentKey, positions, options);
+  const presentValue = scatterElements(pastValue, at, byHead(v), 2);
+  const weights = attentionWeights(turned(q, numHeads), presentKey, positions, options);
   return { output: weighted(weights, presentValue, options), presentKey, presentValue };
 }
 
-/** Where every token of the step stands: int64 [B,T], ending with each row's last position. */
-function tokenPositions(tokens: Var, lastPositions: Var): Var {
+/** Where every token of the step stands: int64 [B,T], ending with each row's last position. @param tokens [B,T,…] */
+export function tokenPositions(tokens: Var, lastPositions: Var): Var {
   const behind = sub(sub(sizeOf(tokens, 1), tokens.graph.constant("int64", [], [1])), indicesAlong(tokens, 1)); // [T]: T−1…0
   return sub(unsqueeze(cast(lastPositions, "int64"), 1), behind);
 }

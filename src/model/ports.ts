@@ -105,7 +105,7 @@ export function cachePorts(layer: number, config: Pick<ModelConfig, "headSize" |
   };
 }
 
-/** What a step adds to the cache of one layer, [B,T,K·D] each, in graphs whose attention does not write the cache itself. */
+/** What a step adds to the cache of one layer, [B,K,T,D] each, in graphs that give no present cache. */
 export interface NewCacheNames {
   readonly key: string;
   readonly value: string;

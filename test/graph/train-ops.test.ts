@@ -5,6 +5,7 @@ import { and, equal, erf, less, maximum, neg, pow, sum, where } from "../../src/
 import {
   gather,
   gatherElements,
+  gatherND,
   indicesAlong,
   numElementsOf,
   scatterAdd,
@@ -65,6 +66,7 @@ const RESULTS: readonly [string, () => Var, string][] = [
   ["gather", () => gather(value(["B", 7, 4]), ids(["N", 2]), 1), "float32[B,N,2,4]"],
   ["gather of a scalar", () => gather(value(["B", 7]), ids([]), -1), "float32[B]"],
   ["gatherElements", () => gatherElements(value(["N", 9]), ids(["N", 1]), 1), "float32[N,1]"],
+  ["gatherND", () => gatherND(value(["B", 2, "S", 8]), ids(["B", 2, "T", 1]), 2), "float32[B,2,T,8]"],
   ["scatterAdd", () => scatterAdd(value([9, 4]), ids(["N", 4]), value(["N", 4]), 0), "float32[9,4]"],
   ["zerosLike", () => zerosLike(value(["B", 4], "float64")), "float64[B,4]"],
   ["indicesAlong", () => indicesAlong(ids(["B", "T"]), 1), "int64[T]"],
@@ -159,6 +161,11 @@ const MISTAKES: readonly [string, () => unknown, RegExp][] = [
     "gatherElements of a rank",
     () => gatherElements(value([2, 3]), ids([2]), 1),
     /^gatherElements at .*: the indices are \[2\], wanted as many dimensions as \[2,3\]/,
+  ],
+  [
+    "gatherND of other leading dimensions",
+    () => gatherND(value(["B", 2, "S", 8]), ids(["B", 3, "T", 1]), 2),
+    /^gatherND at .*: what x shares is \[B,2,S,8\], wanted \[B,3,S,8\]/,
   ],
   [
     "scatterAdd of a shape",

@@ -31,7 +31,7 @@ interface Values {
   }[];
 }
 
-/** What a run that adds `numTokens` positions to each row, up to these, gives for a cache that it does not write itself: [B, T, K·D] of each part. */
+/** What a run that adds `numTokens` positions to each row, up to these, gives for a cache that it does not write itself: [B, K, T, D] of each part. */
 function resultsOf(
   { parts }: Values,
   lastPositions: readonly number[],
@@ -47,13 +47,13 @@ function resultsOf(
         const result = new Float32Array(numRows * numTokens * numHeads * headSize);
         let next = 0;
         for (let row = 0; row < numRows; row++)
-          for (let token = 0; token < numTokens; token++)
-            for (let head = 0; head < numHeads; head++, next += headSize) {
+          for (let head = 0; head < numHeads; head++)
+            for (let token = 0; token < numTokens; token++, next += headSize) {
               const position = (lastPositions[row] ?? 0) + 1 - numTokens + token;
               const at = ((row * numHeads + head) * numPositions + position) * headSize;
               result.set(data.subarray(at, at + headSize), next);
             }
-        return [name, runtimeTensor("float32", result, [numRows, numTokens, numHeads * headSize])];
+        return [name, runtimeTensor("float32", result, [numRows, numHeads, numTokens, headSize])];
       }),
   );
 }

@@ -1,8 +1,9 @@
 /**
  * Reading and adding at indices, and the indices themselves. Duplicates in `scatterAdd` add up whatever the number of threads
- * (ScatterND's do not: ONNX Runtime loses updates with two). Source: ONNX Gather-13, GatherElements-13, ScatterElements-18, Range-11.
+ * (ScatterND's do not: ONNX Runtime loses updates with two). Source: ONNX Gather-13, GatherElements-13, ScatterElements-18, Range-11,
+ * GatherND-13.
  */
-import { type Var, expectDtype, expectShape, fail, graphOf } from "../graph.ts";
+import { type Var, expectDtype, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
 import { type Dim, formatShape } from "../shape.ts";
 import { cast } from "./elementwise.ts";
 import { shapeOf } from "./shaping.ts";
@@ -28,6 +29,21 @@ export function gatherElements(x: Var, indices: Var, axis: number): Var {
   return graphOf(x, indices).node("GatherElements", [x, indices], results, {
     axis: axisOf("gatherElements", x, axis),
   })[0]!;
+}
+
+/**
+ * What lies at indices behind leading dimensions that x and the indices share: x [b…,i…,rest…], indices [b…,n…,|i|] → [b…,n…,rest…].
+ * @param batchDims how many are shared
+ */
+export function gatherND(x: Var, indices: Var, batchDims: number): Var {
+  expectDtype("gatherND", "the indices", indices, "int64");
+  const depth = fixedDim("gatherND", "the length of an index", indices.shape.at(-1));
+  if (batchDims + depth > x.shape.length)
+    fail("gatherND", `${batchDims} + ${depth} dimensions of ${formatShape(x.shape)}`);
+  expectShape("gatherND", "what x shares", x, [...indices.shape.slice(0, batchDims), ...x.shape.slice(batchDims)]);
+  const shape = [...indices.shape.slice(0, -1), ...x.shape.slice(batchDims + depth)];
+  const results = [{ dtype: x.dtype, shape }];
+  return graphOf(x, indices).node("GatherND", [x, indices], results, { batch_dims: batchDims })[0]!;
 }
 
 /** x with each of `updates` in the place of the value at its index along the axis; an index twice leaves open which one. */
