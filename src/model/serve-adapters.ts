@@ -4,7 +4,7 @@
  */
 import type { Graph, Var } from "../graph/graph.ts";
 import { ifElse } from "../graph/ops/control.ts";
-import { add, mul } from "../graph/ops/elementwise.ts";
+import { add, mul, sum } from "../graph/ops/elementwise.ts";
 import { concat, reshape, reshapeLike, slice } from "../graph/ops/shaping.ts";
 import { lowRankDelta } from "../adapter/low-rank.ts";
 import { gates, mixHeads, moSaraDelta } from "../adapter/mo-sara.ts";
@@ -36,20 +36,21 @@ export function adapterPart(options: BasisOptions, layout: AdapterLayout, weight
   const lowRank = lowRankPart(graph, inputIds);
   return (x, y, group, finish) => {
     const delta = lowRank(group);
-    const addLowRank = (x2: Var, y2: Var): Var =>
+    // Sums are made in the innermost branches: one that has nothing to do copies its input.
+    const addLowRank = (x2: Var, terms: readonly Var[]): Var =>
       ifElse(
         delta.condition,
-        [x2, y2],
-        (x3, y3) => finish(add(y3!, delta.of(x3!, y3!))),
-        (_, y3) => finish(y3!),
+        [x2, ...terms],
+        (x3, ...own) => finish(add(sum(own), delta.of(x3!, own[0]!))),
+        (_, ...own) => finish(sum(own)),
       );
     const own = moSara(group);
-    if (!own) return addLowRank(x, y);
+    if (!own) return addLowRank(x, [y]);
     return ifElse(
       own.condition,
       [x, y],
-      (x2, y2) => addLowRank(x2!, add(y2!, own.of(x2!, y2!))),
-      (x2, y2) => addLowRank(x2!, y2!),
+      (x2, y2) => addLowRank(x2!, [y2!, own.of(x2!, y2!)]),
+      (x2, y2) => addLowRank(x2!, [y2!]),
     );
   };
 }
