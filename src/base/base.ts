@@ -16,7 +16,7 @@ export const WEIGHTS_FILE = "weights.safetensors";
 /** U, σ, V and all singular values of every target. */
 export const BASES_FILE = "bases.safetensors";
 export const SERVE_GRAPH_FILE = "serve.onnx";
-/** Weights that were made for the graph: quantised ones, rotary tables. */
+/** Weights that were made for the graph: quantised ones, rotary tables, U/σ. */
 export const SERVE_WEIGHTS_FILE = "serve.weights";
 
 /** A safetensors file of the base as the graph builder sees it. */
