@@ -59,11 +59,8 @@ export class DeviceRows {
       const shape = [numRows, numKvHeads, numPositions, headSize];
       const made: DeviceTensor[] = [];
       try {
-        for (const part of ["key", "value"] as const) {
-          made.push(await this.#memory.zeros(this.#dtype, shape));
-          const target = { key: made[0]!, value: made[made.length - 1]!, numRows, numPositions }; // one or two are made
-          if (old) await this.#copyPart(part, old, target);
-        }
+        for (const part of ["key", "value"] as const)
+          made.push(await (old ? this.#memory.resized(old[part], shape) : this.#memory.zeros(this.#dtype, shape)));
       } catch (error) {
         for (const tensor of made) tensor.free();
         throw error;
@@ -74,22 +71,18 @@ export class DeviceRows {
     }
   }
 
-  async #copyPart(part: "key" | "value", from: Layer, to: Layer): Promise<void> {
-    const numRows = Math.min(from.numRows, to.numRows);
-    const source = this.#byHead(from[part], from, numRows);
-    await this.#write([{ target: this.#byHead(to[part], to, to.numRows), source }], 0);
-  }
-
   /** Copies a row over one of another (or of this), as many positions as both have. */
   async copyTo(row: number, target: DeviceRows, targetRow: number): Promise<void> {
     const { numKvHeads } = this.#shape;
+    const targets = target.byHead(target.numRows);
+    const pairs = (sources: readonly DeviceMatrix[]): MatrixPair[] =>
+      targets.map((matrix, i) => ({ target: matrix, source: sources[i]! })); // as many buffers
+    // The first row is the beginning of its buffers.
+    if (row === 0 && target !== this) return await this.#write(pairs(this.byHead(1)), targetRow * numKvHeads);
     const taken = await this.#memory.take(this.byHead(this.numRows), "rows", row * numKvHeads, numKvHeads);
     try {
-      const pairs = target.byHead(target.numRows).map((matrix, i): MatrixPair => {
-        const tensor = taken[i]!; // as many as there are buffers
-        return { target: matrix, source: { tensor, numRows: numKvHeads, numColumns: tensor.shape[1] ?? 0 } };
-      });
-      await this.#write(pairs, targetRow * numKvHeads);
+      const sources = taken.map((tensor) => ({ tensor, numRows: numKvHeads, numColumns: tensor.shape[1] ?? 0 }));
+      await this.#write(pairs(sources), targetRow * numKvHeads);
     } finally {
       for (const tensor of taken) tensor.free();
     }

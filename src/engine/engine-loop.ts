@@ -5,6 +5,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../errors.ts";
+import { DeviceFullError } from "../runtime/device-errors.ts";
 import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "./logit-rows.ts";
 import { tokenLogprob } from "./logprobs.ts";
 import type { EngineCommand, EngineEvent, FinishReason, SequenceSpec } from "./protocol.ts";
@@ -28,6 +29,8 @@ export class EngineLoop {
   /** Something changed since the last report. */
   #isDirty = false;
   #isStopped = false;
+  /** A device's memory was used up in a way that lasts as long as this process. */
+  #isDeviceSpoiled = false;
   #areTurnsNeeded = false;
   #isTurnRequested = false;
   #hasTurn = false;
@@ -46,7 +49,10 @@ export class EngineLoop {
     this.#wake?.();
   }
 
-  /** Runs until `engine-stopped`; sequences that are still here then end with engine_unavailable. */
+  /**
+   * Runs until `engine-stopped`; sequences that are still here then end with engine_unavailable.
+   * @throws {AppError} engine_unavailable where the device is lost or spoiled: the process ends, and another takes its place
+   */
   async run(): Promise<void> {
     for (;;) {
       this.#drainCommands();
@@ -56,6 +62,7 @@ export class EngineLoop {
       if (plan === null) {
         this.#endTurn();
         this.#reportIfDirty();
+        if (this.#isDeviceSpoiled && this.#scheduler.isIdle) throw spoiled();
         await this.#nextCommand();
       } else if (this.#areTurnsNeeded && !this.#hasTurn) {
         this.#requestTurn();
@@ -196,6 +203,19 @@ export class EngineLoop {
     return running.sort((a, b) => b.id - a.id).slice(0, 1);
   }
 
+  /**
+   * The others go on after a first failure that lasts, for their steps may never need the buffer that could not be had; the process ends when they
+   * are done, or with a second one.
+   */
+  #noteIfSpoiled(error: unknown): void {
+    if (!(error instanceof DeviceFullError) || !error.isLasting) return;
+    if (this.#isDeviceSpoiled) {
+      this.#sendReport(IDLE_FACTS);
+      throw spoiled();
+    }
+    this.#isDeviceSpoiled = true;
+  }
+
   /** Runs one step. What goes wrong in it ends its own sequences. */
   async #step(plan: Plan): Promise<StepFacts> {
     const startedAt = performance.now();
@@ -206,6 +226,7 @@ export class EngineLoop {
       else await this.#decode(plan);
     } catch (error) {
       for (const sequence of this.#endedBy(error, sequences)) this.#fail(sequence, error);
+      this.#noteIfSpoiled(error);
     }
     return {
       phase: plan.phase,
@@ -360,4 +381,8 @@ function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {
     return Array.from({ length: isLastUsed ? chunk.length : chunk.length - 1 }, (_, position) => position);
   }
   return chunk.isLast && spec.maxTokens > 0 ? [chunk.length - 1] : [];
+}
+
+function spoiled(): AppError {
+  return new AppError("engine_unavailable", "The device's memory was used up; another engine is started on it.");
 }

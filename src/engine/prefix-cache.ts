@@ -5,6 +5,7 @@
  * recently used go first, and all of them before the rows lack anything. Knows no tensors; rows copy their chunks out and in.
  */
 import { AppError } from "../errors.ts";
+import { DeviceFullError } from "../runtime/device-errors.ts";
 import type { KvChunk } from "./kv-cache.ts";
 import type { PrefixReuse, Prompt } from "./runner.ts";
 import { CHUNK_TOKENS } from "./sequence.ts";
@@ -51,6 +52,8 @@ export class PrefixCache implements PrefixReuse {
   /** The least recently used first. A chunk is always used after those behind it, so the first one is never needed by another. */
   readonly #byUse = new Set<Node>();
   readonly #chunkBytes: number;
+  /** What a device's memory had room for when it was used up: more is not tried again. */
+  #mostBytes = Infinity;
   #queries = 0;
   #hits = 0;
 
@@ -127,7 +130,8 @@ export class PrefixCache implements PrefixReuse {
 
   /** Makes room for one more chunk, whose own beginning has to stay. */
   #hasRoomBehind(parent: Node | null): boolean {
-    const limit = Math.min(this.#rows.maxBytes * MAX_SHARE, this.#rows.spareBytes()) - this.#chunkBytes;
+    const limit =
+      Math.min(this.#rows.maxBytes * MAX_SHARE, this.#rows.spareBytes(), this.#mostBytes) - this.#chunkBytes;
     for (const node of this.#byUse) {
       if (this.bytes <= limit || node === parent) break;
       this.#remove(node);
@@ -140,8 +144,10 @@ export class PrefixCache implements PrefixReuse {
     try {
       return await this.#rows.copyOut(id, past, CHUNK_TOKENS);
     } catch (error) {
-      if (error instanceof AppError && error.code === "insufficient_memory") return null;
-      throw error;
+      const isLasting = error instanceof DeviceFullError && error.isLasting;
+      if (!(error instanceof AppError) || error.code !== "insufficient_memory" || isLasting) throw error;
+      this.#mostBytes = this.bytes;
+      return null;
     }
   }
 

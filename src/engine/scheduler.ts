@@ -57,6 +57,11 @@ export class Scheduler {
     return this.#all.values();
   }
 
+  /** No sequence is here, running or waiting. */
+  get isIdle(): boolean {
+    return this.#all.size === 0;
+  }
+
   get(id: number): Sequence | null {
     return this.#all.get(id) ?? null;
   }

@@ -31,6 +31,20 @@ const WEBGPU_HELP =
 const CUDA_HELP =
   "It needs ONNX Runtime's CUDA binaries, which are installed by an extra step (ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js), CUDA 12 and cuDNN 9.";
 
+/** The memory of a device is used up. */
+export class DeviceFullError extends AppError {
+  /**
+   * Whether the provider keeps a buffer that could not be had, and hands it out again: runs that need one of its size then fail, whatever
+   * becomes free, until the process ends.
+   */
+  readonly isLasting: boolean;
+
+  constructor(message: string, isLasting: boolean, cause: unknown) {
+    super("insufficient_memory", message, { cause });
+    this.isLasting = isLasting;
+  }
+}
+
 /** Why a session could not be opened. @param model what was to be opened */
 export function openError(device: Device, model: string, cause: unknown): AppError {
   const { message } = cause as Error;
@@ -60,10 +74,10 @@ export function runError(device: Device, error: unknown): unknown {
   if (LOST.test(message))
     return new AppError("engine_unavailable", `The device (${device}) is lost: ${reason}.`, { cause: error });
   if (NO_MEMORY.test(message))
-    return new AppError(
-      "insufficient_memory",
+    return new DeviceFullError(
       `The memory of the device (${device}) is used up: ${reason}. Lower --kv-cache-bytes or --max-num-seqs.`,
-      { cause: error },
+      true,
+      error,
     );
   return error;
 }

@@ -4,10 +4,14 @@
  *
  * The binding can neither allocate nor copy device buffers, but runs give them (`keepsOutputs`), a fetch writes into the tensor it names,
  * and ScatterElements leaves alone what it does not write when its result is its own input (ONNX Runtime 1.30, seen on SwiftShader).
+ *
+ * A buffer that could not be had is one that is not valid; the provider would take it back with those that are, for the next of its size. A session
+ * that keeps its outputs holds those of its last run, so one that failed is set aside, with what it holds, and another opened in its place.
  */
 import { ATTRIBUTE_TYPES, type OnnxNode, encodeModel, onnxTypeOf } from "../formats/onnx-proto.ts";
 import { type DType, type TypedArray, bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
+import { DeviceFullError } from "./device-errors.ts";
 import { type RuntimeTensor, type Session, type Traffic, deviceView, openSession, runtimeTensor } from "./ort.ts";
 
 /** A tensor in a device's memory. Freed by its owner: a feed of freed memory would end the process. */
@@ -51,8 +55,12 @@ const int64s = (values: readonly number[]): RuntimeTensor =>
   runtimeTensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
 const viewOf = ({ tensor, numRows, numColumns }: DeviceMatrix): RuntimeTensor => tensor.as([numRows, numColumns]);
 
+/** Sessions that may be set aside: each takes some host memory, and may hold buffers that are valid beside one that is not. */
+const MAX_SET_ASIDE = 32;
+
 export class DeviceMemory implements AsyncDisposable {
   readonly #sessions = new Map<string, Promise<Session>>();
+  readonly #setAside: Session[] = [];
 
   /** Whether the device computes with float16. @throws {AppError} device_unavailable */
   async supportsHalf(): Promise<boolean> {
@@ -64,38 +72,65 @@ export class DeviceMemory implements AsyncDisposable {
     return zeros !== null;
   }
 
-  /** Zeros, float32 or float16. */
+  /** Zeros, float32 or float16. @throws {DeviceFullError} */
   async zeros(dtype: "float32" | "float16", shape: readonly number[]): Promise<DeviceTensor> {
     const rank = shape.length;
-    const zeros = await this.#session(`zeros ${dtype} ${rank}`, true, () => ({
-      nodes: [["Expand", ["value", "shape"], ["y"]]],
+    const value = runtimeTensor(dtype, dtype === "float32" ? new Float32Array(1) : new Uint16Array(1), [1]);
+    return await this.#makeOne(`zeros ${dtype} ${rank}`, { value, shape: int64s(shape) }, () => ({
+      nodes: [["Expand", ["value", "shape"], ["y0"]]],
       inputs: [
         ["value", dtype, 1],
         ["shape", "int64", 1],
       ],
-      outputs: [["y", dtype, rank]],
+      outputs: [["y0", dtype, rank]],
     }));
-    const value = runtimeTensor(dtype, dtype === "float32" ? new Float32Array(1) : new Uint16Array(1), [1]);
-    const { y } = await zeros.run({ value, shape: int64s(shape) }, ["y"]);
-    return new DeviceTensor(y!); // fetched by name
   }
 
-  /** Tensors of one type with the host's values. */
+  /** A copy in another shape of as many axes: what lies within both stays, the rest is zero. @throws {DeviceFullError} */
+  async resized(tensor: DeviceTensor, shape: readonly number[]): Promise<DeviceTensor> {
+    const { dtype } = tensor;
+    const rank = shape.length;
+    const kept = shape.map((size, axis) => Math.min(size, tensor.shape[axis] ?? 0));
+    const x = tensor.as(tensor.shape);
+    const zeros = kept.map(() => 0);
+    const bounds = { starts: int64s(zeros), ends: int64s(kept) };
+    const pads = int64s([...zeros, ...shape.map((size, axis) => size - kept[axis]!)]); // as many axes
+    const cut = () =>
+      this.#makeOne(`cut ${dtype} ${rank}`, { x, ...bounds }, () => ({
+        nodes: [["Slice", ["x", "starts", "ends"], ["y0"]]],
+        inputs: [["x", dtype, rank], ...["starts", "ends"].map((name): PortParts => [name, "int64", 1])],
+        outputs: [["y0", dtype, rank]],
+      }));
+    const pad = (from: RuntimeTensor) =>
+      this.#makeOne(`pad ${dtype} ${rank}`, { x: from, pads }, () => ({
+        nodes: [["Pad", ["x", "pads"], ["y0"]]],
+        inputs: [
+          ["x", dtype, rank],
+          ["pads", "int64", 1],
+        ],
+        outputs: [["y0", dtype, rank]],
+      }));
+    if (kept.every((size, axis) => size === tensor.shape[axis])) return await pad(x);
+    const between = await cut();
+    if (kept.every((size, axis) => size === shape[axis])) return between;
+    try {
+      return await pad(between.as(kept));
+    } finally {
+      between.free();
+    }
+  }
+
+  /** Tensors of one type with the host's values. @throws {DeviceFullError} */
   async upload(
     dtype: DType,
     parts: readonly { readonly data: TypedArray; readonly shape: readonly number[] }[],
   ): Promise<DeviceTensor[]> {
-    const uploading = await this.#session(
-      `upload ${dtype} ${parts.map(({ shape }) => shape.length).join()}`,
-      true,
-      () => ({
-        nodes: parts.map((_, i) => ["Identity", [`x${i}`], [`y${i}`]]),
-        inputs: parts.map(({ shape }, i) => [`x${i}`, dtype, shape.length]),
-        outputs: parts.map(({ shape }, i) => [`y${i}`, dtype, shape.length]),
-      }),
-    );
     const feeds = Object.fromEntries(parts.map(({ data, shape }, i) => [`x${i}`, runtimeTensor(dtype, data, shape)]));
-    return await fetchAll(uploading, feeds, parts.length);
+    return await this.#make(`upload ${dtype} ${parts.map(({ shape }) => shape.length).join()}`, feeds, () => ({
+      nodes: parts.map((_, i) => ["Identity", [`x${i}`], [`y${i}`]]),
+      inputs: parts.map(({ shape }, i) => [`x${i}`, dtype, shape.length]),
+      outputs: parts.map(({ shape }, i) => [`y${i}`, dtype, shape.length]),
+    }));
   }
 
   /** The values of tensors of one type, on the host. For small results and tests. */
@@ -154,7 +189,7 @@ export class DeviceMemory implements AsyncDisposable {
     await scattering.run(feeds, fetches);
   }
 
-  /** Copies of `count` rows, or columns, of each matrix from `first` on. */
+  /** Copies of `count` rows, or columns, of each matrix from `first` on. @throws {DeviceFullError} */
   async take(
     matrices: readonly DeviceMatrix[],
     axis: "rows" | "columns",
@@ -162,7 +197,9 @@ export class DeviceMemory implements AsyncDisposable {
     count: number,
   ): Promise<DeviceTensor[]> {
     const dtype = matrices[0]?.tensor.dtype ?? "float32";
-    const taking = await this.#session(`take ${dtype} ${matrices.length}`, true, () => ({
+    const bounds = { starts: int64s([first]), ends: int64s([first + count]), axes: int64s([axis === "rows" ? 0 : 1]) };
+    const feeds = Object.fromEntries(matrices.map((matrix, i) => [`x${i}`, viewOf(matrix)]));
+    return await this.#make(`take ${dtype} ${matrices.length}`, { ...bounds, ...feeds }, () => ({
       nodes: matrices.map((_, i) => ["Slice", [`x${i}`, "starts", "ends", "axes"], [`y${i}`]]),
       inputs: [
         ...["starts", "ends", "axes"].map((name): PortParts => [name, "int64", 1]),
@@ -170,9 +207,6 @@ export class DeviceMemory implements AsyncDisposable {
       ],
       outputs: matrices.map((_, i) => [`y${i}`, dtype, 2]),
     }));
-    const bounds = { starts: int64s([first]), ends: int64s([first + count]), axes: int64s([axis === "rows" ? 0 : 1]) };
-    const feeds = Object.fromEntries(matrices.map((matrix, i) => [`x${i}`, viewOf(matrix)]));
-    return await fetchAll(taking, { ...bounds, ...feeds }, matrices.length);
   }
 
   /** Bytes that crossed the bus. */
@@ -185,6 +219,25 @@ export class DeviceMemory implements AsyncDisposable {
     return total;
   }
 
+  async #makeOne(name: string, feeds: Record<string, RuntimeTensor>, parts: () => ModelParts): Promise<DeviceTensor> {
+    const [made] = await this.#make(name, feeds, parts);
+    return made!; // it has one output
+  }
+
+  /** New tensors: all outputs of a model, y0, y1, …, by whose name its session is known. */
+  async #make(name: string, feeds: Record<string, RuntimeTensor>, parts: () => ModelParts): Promise<DeviceTensor[]> {
+    const session = await this.#session(name, true, parts);
+    try {
+      const results = await session.run(feeds, session.outputNames);
+      return session.outputNames.map((output) => new DeviceTensor(results[output]!)); // fetched by name
+    } catch (error) {
+      if (!(error instanceof DeviceFullError) || this.#setAside.length === MAX_SET_ASIDE) throw error;
+      this.#sessions.delete(name);
+      this.#setAside.push(session);
+      throw new DeviceFullError(error.message, false, error);
+    }
+  }
+
   #session(name: string, keepsOutputs: boolean, parts: () => ModelParts): Promise<Session> {
     const known = this.#sessions.get(name);
     if (known) return known;
@@ -194,8 +247,10 @@ export class DeviceMemory implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const session of await Promise.all(this.#sessions.values())) await session[Symbol.asyncDispose]();
+    const sessions = [...(await Promise.all(this.#sessions.values())), ...this.#setAside];
+    for (const session of sessions) await session[Symbol.asyncDispose]();
     this.#sessions.clear();
+    this.#setAside.length = 0;
   }
 }
 
@@ -203,16 +258,6 @@ export class DeviceMemory implements AsyncDisposable {
 export interface MatrixPair {
   readonly target: DeviceMatrix;
   readonly source: DeviceMatrix;
-}
-
-async function fetchAll(
-  session: Session,
-  feeds: Record<string, RuntimeTensor>,
-  count: number,
-): Promise<DeviceTensor[]> {
-  const names = Array.from({ length: count }, (_, i) => `y${i}`);
-  const results = await session.run(feeds, names);
-  return names.map((name) => new DeviceTensor(results[name]!)); // fetched by name
 }
 
 interface ModelParts {

@@ -88,7 +88,8 @@ export class Session implements AsyncDisposable {
   /**
    * Runs the graph once. `fetches` names the wanted outputs; one that comes with a tensor is written into its memory.
    * @throws {Error} with ONNX Runtime's message when a node fails.
-   * @throws {AppError} insufficient_memory, engine_unavailable (the device is lost: nothing on it can be used again)
+   * @throws {DeviceFullError} insufficient_memory, which lasts unless whoever opened the session knows better
+   * @throws {AppError} engine_unavailable: the device is lost, nothing on it can be used again
    */
   async run(
     feeds: Record<string, RuntimeTensor>,

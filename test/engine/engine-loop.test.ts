@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
 import type { EngineEvent, SequenceSpec, StepStats } from "../../src/engine/protocol.ts";
 import { AppError } from "../../src/errors.ts";
+import { DeviceFullError } from "../../src/runtime/device-errors.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { sequenceSpec } from "../helpers/sequences.ts";
 import { BAD_PREFILL, BAD_ROW, BAD_STEP, TOY_VOCAB, toyGreedy, toyLogits, ToyRunner } from "../helpers/toy-runner.mjs";
@@ -244,6 +245,44 @@ describe("failures stay where they are", () => {
     await bench.untilEnded(1, 2, 3);
     expect(bench.error(3)).toBe("insufficient_memory");
     expect([bench.tokens(1), bench.tokens(2)]).toEqual([toyGreedy([1], null, 10), toyGreedy([2], null, 10)]);
+    await bench.stop();
+  });
+
+  it("lets the others end before it ends itself where memory that ran out stays unusable", async () => {
+    const bench = new Bench();
+    const decode = bench.runner.decode.bind(bench.runner);
+    bench.runner.decode = async (rows) => {
+      if (rows.length > 2) throw new DeviceFullError("toy: no room for three", true, null);
+      return await decode(rows);
+    };
+    bench.add(...[1, 2, 3].map((id) => sequenceSpec(id, [id], { maxTokens: 10 })));
+    await expect(bench.done).rejects.toMatchObject({ code: "engine_unavailable" });
+    expect(bench.error(3)).toBe("insufficient_memory");
+    expect([bench.tokens(1), bench.tokens(2)]).toEqual([toyGreedy([1], null, 10), toyGreedy([2], null, 10)]);
+  });
+
+  it("ends itself, and says who ran out of memory, when that happens for the second time", async () => {
+    const bench = new Bench();
+    bench.runner.decode = () => Promise.reject(new DeviceFullError("toy: no room", true, null));
+    bench.add(...[1, 2, 3].map((id) => sequenceSpec(id, [id], { maxTokens: 10 })));
+    await expect(bench.done).rejects.toMatchObject({ code: "engine_unavailable" });
+    expect([bench.error(2), bench.error(3)]).toEqual(["insufficient_memory", "insufficient_memory"]);
+    expect(bench.error(1)).toBeUndefined(); // it ends as with any process that ends
+  });
+
+  it("goes on for ever where memory that ran out was given back", async () => {
+    const bench = new Bench();
+    const decode = bench.runner.decode.bind(bench.runner);
+    bench.runner.decode = async (rows) => {
+      if (rows.length > 1) throw new DeviceFullError("toy: no room for two", false, null);
+      return await decode(rows);
+    };
+    for (const id of [1, 3, 5]) {
+      bench.add(sequenceSpec(id, [id], { maxTokens: 10 }), sequenceSpec(id + 1, [id], { maxTokens: 10 }));
+      await bench.untilEnded(id, id + 1);
+      expect(bench.error(id + 1)).toBe("insufficient_memory");
+      expect(bench.tokens(id)).toEqual(toyGreedy([id], null, 10));
+    }
     await bench.stop();
   });
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { KvChunk } from "../../src/engine/kv-cache.ts";
 import { type ChunkRows, PrefixCache } from "../../src/engine/prefix-cache.ts";
 import type { Prompt } from "../../src/engine/runner.ts";
+import { DeviceFullError } from "../../src/runtime/device-errors.ts";
 
 const CHUNK = 64;
 
@@ -19,6 +20,8 @@ class Rows implements ChunkRows {
   spare = 2 ** 30;
   /** Told to give back on the next `reach`. */
   needed: number | null = null;
+  /** Why a device has no room for another chunk. */
+  refusal: Error | null = null;
   readonly written = new Map<number, string[]>();
   readonly all: FakeChunk[] = [];
   #borrower: { shrinkTo(bytes: number): void } | null = null;
@@ -33,6 +36,7 @@ class Rows implements ChunkRows {
     if (this.needed !== null) this.#borrower?.shrinkTo(this.needed);
   }
   copyOut(id: number, from: number, count: number): KvChunk {
+    if (this.refusal !== null) throw this.refusal;
     const content = this.written.get(id)?.[from / CHUNK];
     if (content === undefined) throw new Error("nothing was written there");
     const bytes = count * this.bytesPerPosition;
@@ -213,6 +217,19 @@ describe("memory", () => {
     expect(await run(cache, rows, prompt(range(640)))).toBe(3 * CHUNK);
     rows.needed = 0;
     expect(await run(cache, rows, prompt(range(640)))).toBe(0);
+  });
+
+  it("is no more than what it held when a device had no more", async () => {
+    const { rows, cache } = setUp();
+    await run(cache, rows, prompt(range(200)));
+    rows.refusal = new DeviceFullError("no room", false, null);
+    await run(cache, rows, prompt(range(200, 1000)));
+    rows.refusal = null;
+    await run(cache, rows, prompt(range(200, 2000)));
+    expect(cache.bytes).toBe(room(3));
+    expect(cache.numKnown(prompt(range(200, 2000)))).toBe(192);
+    rows.refusal = new DeviceFullError("no room, and none for others", true, null);
+    await expect(run(cache, rows, prompt(range(200, 3000)))).rejects.toBe(rows.refusal);
   });
 
   it("stays bounded and right under random traffic", async () => {

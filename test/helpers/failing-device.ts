@@ -1,6 +1,6 @@
-/** A device that is lost when a test wants it to: SwiftShader, or a card, behind a Vulkan layer of our own (`test/webgpu/failing-device.c`). */
+/** A device that is lost, or has no more memory, when a test wants it to: SwiftShader, or a card, behind a Vulkan layer of our own (`test/webgpu/failing-device.c`). */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tempDir } from "./server.ts";
 
@@ -12,6 +12,10 @@ export interface FailingDevice {
   readonly env: Readonly<Record<string, string>>;
   /** The device of the process that uses it next is lost, and stays so for that process. */
   lose(): void;
+  /** From now on there is no memory for buffers of more bytes; what is taken stays, and can be used again. */
+  fill(mostBytes: number): void;
+  /** There is memory again. */
+  empty(): void;
 }
 
 /** Needs a C compiler (`cc`). */
@@ -29,8 +33,14 @@ export function makeFailingDevice(): FailingDevice {
   };
   writeFileSync(join(dir, "layer.json"), JSON.stringify({ file_format_version: "1.1.0", layer }));
   const lost = join(dir, "lost");
+  const full = join(dir, "full");
   return {
-    env: { VK_LAYER_PATH: dir, VK_INSTANCE_LAYERS: LAYER, MOSARA_TEST_LOST: lost },
+    env: { VK_LAYER_PATH: dir, VK_INSTANCE_LAYERS: LAYER, MOSARA_TEST_LOST: lost, MOSARA_TEST_FULL: full },
     lose: () => writeFileSync(lost, ""),
+    fill: (mostBytes) => {
+      writeFileSync(`${full}.new`, String(mostBytes)); // it is looked at in the middle of writing
+      renameSync(`${full}.new`, full);
+    },
+    empty: () => rmSync(full, { force: true }),
   };
 }

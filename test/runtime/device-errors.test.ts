@@ -23,6 +23,11 @@ it.each([
   expect(runError("webgpu", new Error(message))).toMatchObject({ code, message: told });
 });
 
+it("takes memory that ran out in a run to stay unusable", () => {
+  const error = runError("webgpu", new Error("WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid."));
+  expect(error).toMatchObject({ code: "insufficient_memory", isLasting: true });
+});
+
 it("leaves other errors as they are", () => {
   const error = new Error("Non-zero status code returned while running Gather node");
   expect(runError("webgpu", error)).toBe(error);
