@@ -27,9 +27,10 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
 CMD ["node", "dist/src/main.js", "serve"]
 
 # The driver of the card is the host's: NVIDIA's container toolkit brings it in, with its ICD file, where "graphics" is among the capabilities.
+# That driver needs libXext and libEGL, which it does not bring in.
 FROM run AS gpu
 USER root
-RUN apt-get update && apt-get install -y --no-install-recommends libvulkan1 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends libvulkan1 libxext6 libegl1 && rm -rf /var/lib/apt/lists/*
 USER node
 ENV MOSARA_DEVICE=webgpu NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics
 
