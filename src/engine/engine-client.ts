@@ -23,10 +23,15 @@ import { BufferedSequenceStream } from "./sequence-stream.ts";
 const ENTRY = new URL(`./engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
 /**
- * Every step sets off several collections of a heap of a few MB (each fetched cache is copied into new external memory of its size).
+ * Every step sets off collections of a heap of a few MB, for what is fetched comes in new external memory.
  * Helper threads cost such a collection more than they spare it, all the more where the cores are busy: docs/log.md.
  */
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc"];
+/**
+ * Blocks of 32 kB and more go back to the system when they are freed. glibc would raise that size with the blocks it sees, and keep what lies free
+ * between small ones: a fifth of the process after some thousand adapters (docs/log.md). Whoever sets them otherwise is heard.
+ */
+const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
 
 /** What the owner of a process wants to know. `exited` comes once, and nothing after it. */
 export interface EngineListener {
@@ -66,6 +71,7 @@ export class EngineClient {
       serialization: "advanced",
       stdio: ["ignore", 2, 2, "ipc", "pipe"],
       execArgv: [...process.execArgv, ...ENGINE_NODE_FLAGS],
+      env: { ...ENGINE_MALLOC, ...process.env },
     });
     const { promise, resolve } = withResolvers();
     this.#exit = promise;
