@@ -106,7 +106,7 @@ function targetRows({ runs, tasks }: PageData): readonly (readonly string[])[] {
     const reached = meanGain(runs, names, own) / meanGain(runs, names, against);
     const isMet = reached >= gain && numbers <= share;
     const wanted = `gain ≥ ${gain} of ${against} with ≤ 1/${Math.round(1 / share)} of its numbers`;
-    const verdict = `${isMet ? "reached" : "not reached"}: ${reached.toFixed(2)} with 1/${(1 / numbers).toFixed(1)}`;
+    const verdict = `${isMet ? "reached" : "not reached"}: ${reached.toFixed(3)} with 1/${(1 / numbers).toFixed(1)}`;
     return [text, wanted, Number.isFinite(reached) ? verdict : "not run"];
   });
 }

@@ -68,9 +68,11 @@ const sara = (name: string, of: Partial<Setting>): Setting => ({
 
 /** Lower and higher than each method's rate, so that nobody has to believe in it. */
 const OTHER_RATES: readonly (readonly [Setting, readonly number[]])[] = [
-  [moSara("q,v,o,down", 0.5, 1, 1), [0.03, 0.2, 0.4]],
-  [moSara("all linear", 0.5, 1, 1), [0.2]],
-  [moSara("all linear", 1, 1, 1), [0.2]],
+  [moSara("q,v,o,down", 0.5, 1, 1), [0.03, 0.4]],
+  // What `mosara train` takes.
+  [moSara("q,v,o,down", 0.5, 1, NUM_SEEDS), [0.2]],
+  [moSara("all linear", 0.5, 1, NUM_SEEDS), [0.2]],
+  [moSara("all linear", 1, 1, NUM_SEEDS), [0.2]],
   [sara("SARA, q,v, m=0.25", { threshold: 0.25 }), [0.01, 0.1]],
   [{ ...lora("q,v", 8), numSeeds: 1 }, [0.003, 0.03]],
 ];
