@@ -86,7 +86,7 @@ async function measureStarts(
   };
   const of = await measureInTurns(
     (["one", "many"] as const).map((name) => ({ name, measure: async () => await startAndStop(name) })),
-    fewRounds(options, 3),
+    fewRounds(options, 2),
   );
   const added = of("many").map((seconds, round) => seconds - (of("one")[round] ?? NaN));
   return [

@@ -1,7 +1,7 @@
 /**
  * The KV cache as the engine sees it: rows of keys and values that a session reads as past and adds to, in memory that
  * stays where the session computes. Two implementations: the host's (`host-kv-cache.ts`) and a device's (`device-kv-cache.ts`), held to one
- * contract by test/engine/kv-contract.ts. Knows nothing of sequences.
+ * contract by test/helpers/kv-traffic.ts. Knows nothing of sequences.
  */
 import { cacheHeadSize } from "../model/ports.ts";
 import type { RuntimeTensor } from "../runtime/ort.ts";
