@@ -60,7 +60,10 @@ describeOnWebgpu("the cache on a device", () => {
     const { feeds } = await cache.view(0, 1, 10);
     const before = await memory.download(Object.values(feeds));
     // One buffer of more than 2 GiB, which is beyond what SwiftShader allows.
-    await expect(cache.view(0, 1, 2 ** 17 + 1)).rejects.toMatchObject({ code: "insufficient_memory", isLasting: false });
+    await expect(cache.view(0, 1, 2 ** 17 + 1)).rejects.toMatchObject({
+      code: "insufficient_memory",
+      isLasting: false,
+    });
     const after = await cache.view(0, 1, 10);
     const now = await memory.download(Object.values(after.feeds));
     const isSame = now.map(({ buffer }, i) => Buffer.from(buffer).equals(Buffer.from(before[i]!.buffer))); // as many
