@@ -1,5 +1,5 @@
 /**
- * A serving graph as a device needs it: the file of the base directory with attention and products put otherwise, in memory. The files
+ * A serving graph as a device needs it: the file of the base directory with attention, products and the cache put otherwise, in memory. The files
  * stay as they are, so one base serves every device. Pure, but for reading the file.
  */
 import { readFile } from "node:fs/promises";
