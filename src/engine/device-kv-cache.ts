@@ -99,7 +99,8 @@ export class DeviceKvCache implements KvCache {
 
   async view(first: number, count: number, length: number): Promise<KvView> {
     const place = this.#places[first];
-    const isAlone = count === 1 && !(first === 0 && place && "slot" in place && place.slot === 0);
+    // What is left of a batch stays in it: buffers of its own would go beyond what was reserved.
+    const isAlone = count === 1 && !(first === 0 && place && "slot" in place);
     const rows = isAlone ? await this.#asOwn(first, length) : await this.#asBatch(count, length);
     const view: KvView = { feeds: {}, fetches: {} };
     for (let layer = 0; layer < this.shape.numLayers; layer++) {

@@ -36,6 +36,20 @@ describeOnWebgpu("the cache on a device", () => {
   it("keeps every row's values and stays within its bytes under random traffic", () =>
     assertTraffic(onDevice, { rowMultiple: 1, numRuns: 15, maxLength: 25 }));
 
+  it("keeps what is left of a batch within its bytes when those before it go", async () => {
+    const traffic = new Traffic(onDevice(256 * POSITION), 256 * POSITION, 1); // two rows of the least length
+    for (let i = 0; i < 2; i++) {
+      traffic.admit(2);
+      await traffic.prefill(0, 1);
+      traffic.startDecoding(0);
+    }
+    await traffic.check();
+    traffic.release(traffic.sequences[0]!); // two were admitted
+    await traffic.check();
+    await traffic.decode();
+    await traffic.check();
+  });
+
   it("keeps rows whose places are exchanged, in the batch and out of it", async () => {
     const traffic = new Traffic(onDevice(4096 * POSITION), 4096 * POSITION, 1);
     for (let i = 0; i < 5; i++) traffic.admit(100);
