@@ -1,15 +1,9 @@
 /** A serving graph that gives what a step adds to the KV cache instead of the whole present one (`model/new-cache.ts` says why). Pure. */
-import {
-  type OnnxGraph,
-  type OnnxModel,
-  type OnnxValueInfo,
-  decodeModel,
-  dtypeOfOnnxType,
-} from "../formats/onnx-proto.ts";
+import { type OnnxGraph, type OnnxModel, dtypeOfOnnxType } from "../formats/onnx-proto.ts";
 import { Graph, type Var } from "../graph/graph.ts";
-import { serializeGraph } from "../graph/serialize.ts";
 import { newPositions } from "../model/new-cache.ts";
 import { INPUT_IDS, LAST_POSITIONS, type Port, newCacheNames } from "../model/ports.ts";
+import { graphPart } from "./graph-part.ts";
 
 /** @param presents names of the present keys and values among the outputs: of layer 0, of layer 1, … */
 export function withNewCacheOutputs(model: OnnxModel, presents: readonly string[]): OnnxModel {
@@ -20,14 +14,14 @@ export function withNewCacheOutputs(model: OnnxModel, presents: readonly string[
    */
   const reversed = presents.toReversed();
   const wanted = reversed.map((_, at) => nameOf(presents.length - 1 - at));
-  const { node, initializer, output } = renamed(partOf(reversed.map((name) => presentPort(graph, name))), wanted);
+  const added = graphPart(gathering(reversed.map((name) => presentPort(graph, name))), "new_cache", wanted);
   return {
     ...model,
     graph: {
       ...graph,
-      node: [...graph.node, ...node],
-      initializer: [...graph.initializer, ...initializer],
-      output: [...graph.output.filter(({ name }) => !presents.includes(name)), ...output],
+      node: [...graph.node, ...added.nodes],
+      initializer: [...graph.initializer, ...added.constants],
+      output: [...graph.output.filter(({ name }) => !presents.includes(name)), ...added.outputs],
     },
   };
 }
@@ -37,30 +31,12 @@ function nameOf(present: number): string {
   return newCacheNames(Math.floor(present / 2))[present % 2 === 0 ? "key" : "value"];
 }
 
-function partOf(presents: readonly Port[]): OnnxGraph {
-  const part = new Graph("new-cache");
-  const input = ({ name, dtype, shape }: Port): Var => part.input(name, dtype, shape);
+function gathering(presents: readonly Port[]): Graph {
+  const graph = new Graph("new-cache");
+  const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
   const [tokens, lastPositions] = [input(INPUT_IDS), input(LAST_POSITIONS)];
-  for (const added of newPositions(presents.map(input), tokens, lastPositions)) part.output(added);
-  return decodeModel(serializeGraph(part)).graph;
-}
-
-/** The part with these names for its results; what goes in keeps its name, and no other is one of the graph's. */
-function renamed(part: OnnxGraph, results: readonly string[]): OnnxGraph {
-  const names = new Map(part.input.map(({ name }) => [name, name]));
-  part.output.forEach(({ name }, at) => names.set(name, results[at] ?? ""));
-  const nameOfValue = (name: string): string => names.get(name) ?? `new_cache.${name}`;
-  return {
-    ...part,
-    node: part.node.map((one) => ({
-      ...one,
-      name: `new_cache.${one.name}`,
-      input: one.input.map(nameOfValue),
-      output: one.output.map(nameOfValue),
-    })),
-    initializer: part.initializer.map((one) => ({ ...one, name: nameOfValue(one.name) })),
-    output: part.output.map((info): OnnxValueInfo => ({ ...info, name: nameOfValue(info.name) })),
-  };
+  for (const added of newPositions(presents.map(input), tokens, lastPositions)) graph.output(added);
+  return graph;
 }
 
 function presentPort({ output }: OnnxGraph, name: string): Port {

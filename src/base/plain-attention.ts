@@ -2,22 +2,16 @@
  * A fused attention node of a serving graph put as plain operators: the same names in and out, so that the rest of the graph stays as it
  * is. What the operators are is `model/plain-cache-attention.ts`'s to know. Pure.
  */
-import { type OnnxGraph, type OnnxNode, type OnnxTensor, decodeModel } from "../formats/onnx-proto.ts";
+import type { OnnxGraph, OnnxNode } from "../formats/onnx-proto.ts";
 import { Graph, type Var } from "../graph/graph.ts";
-import { serializeGraph } from "../graph/serialize.ts";
 import { plainCachedAttention } from "../model/plain-cache-attention.ts";
-
-/** Nodes in the place of one, and the constants that they bring along. */
-export interface NodesInPlace {
-  readonly nodes: readonly OnnxNode[];
-  readonly constants: readonly OnnxTensor[];
-}
+import { type GraphPart, graphPart } from "./graph-part.ts";
 
 /**
  * @param node a GroupQueryAttention of `graph`, as the serving graph has them
  * @param cacheType of keys and values in the cache
  */
-export function plainAttention(node: OnnxNode, graph: OnnxGraph, cacheType: "float32" | "float16"): NodesInPlace {
+export function plainAttention(node: OnnxNode, graph: OnnxGraph, cacheType: "float32" | "float16"): GraphPart {
   const part = new Graph("attention");
   const numberOf = (name: string): number => {
     const found = node.attribute.find((one) => one.name === name);
@@ -45,8 +39,8 @@ export function plainAttention(node: OnnxNode, graph: OnnxGraph, cacheType: "flo
     window: numberOf("local_window_size"),
     softCap: numberOf("softcap"),
   });
-  [made.output, made.presentKey, made.presentValue].forEach((result, at) => part.output(result, node.output[at]));
-  return inPlaceOf(node, decodeModel(serializeGraph(part)).graph);
+  for (const result of [made.output, made.presentKey, made.presentValue]) part.output(result);
+  return graphPart(part, node.name, node.output);
 }
 
 type InputType = Parameters<Graph["input"]> extends [string, ...infer Rest] ? Rest : never;
@@ -56,19 +50,4 @@ function headSizeOf(node: OnnxNode, graph: OnnxGraph): number {
   const size = past?.type?.tensorType?.shape?.dim[3]?.dimValue;
   if (size === undefined) throw new Error(`internal: the cache of ${node.name} has no head size`);
   return size;
-}
-
-/** The part's own names made the node's, so that they are no other node's. */
-function inPlaceOf(node: OnnxNode, part: OnnxGraph): NodesInPlace {
-  const known = new Set(["", ...node.input, ...node.output]);
-  const renamed = (name: string): string => (known.has(name) ? name : `${node.name}.${name}`);
-  return {
-    nodes: part.node.map((one) => ({
-      ...one,
-      name: renamed(one.name),
-      input: one.input.map(renamed),
-      output: one.output.map(renamed),
-    })),
-    constants: part.initializer.map((one) => ({ ...one, name: renamed(one.name) })),
-  };
 }

@@ -1,0 +1,33 @@
+/** Nodes written in the graph language, for a model that is there already. Pure. */
+import { type OnnxNode, type OnnxTensor, type OnnxValueInfo, decodeModel } from "../formats/onnx-proto.ts";
+import type { Graph } from "../graph/graph.ts";
+import { serializeGraph } from "../graph/serialize.ts";
+
+export interface GraphPart {
+  readonly nodes: readonly OnnxNode[];
+  /** Tensors that the nodes bring along. */
+  readonly constants: readonly OnnxTensor[];
+  readonly outputs: readonly OnnxValueInfo[];
+}
+
+/**
+ * A graph as a part of another: what goes in keeps its name, what comes out gets the wanted one.
+ * @param prefix what all other names begin with, so that they are no other part's
+ * @param results names of the graph's outputs, in their order
+ */
+export function graphPart(graph: Graph, prefix: string, results: readonly string[]): GraphPart {
+  const part = decodeModel(serializeGraph(graph)).graph;
+  const names = new Map(["", ...part.input.map(({ name }) => name)].map((name) => [name, name]));
+  part.output.forEach(({ name }, at) => names.set(name, results[at] ?? ""));
+  const named = (name: string): string => names.get(name) ?? `${prefix}.${name}`;
+  return {
+    nodes: part.node.map((one) => ({
+      ...one,
+      name: `${prefix}.${one.name}`,
+      input: one.input.map(named),
+      output: one.output.map(named),
+    })),
+    constants: part.initializer.map((one) => ({ ...one, name: named(one.name) })),
+    outputs: part.output.map((info) => ({ ...info, name: named(info.name) })),
+  };
+}
