@@ -73,6 +73,8 @@ export class EngineClient {
       execArgv: [...process.execArgv, ...ENGINE_NODE_FLAGS],
       env: { ...ENGINE_MALLOC, ...process.env },
     });
+    this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
+    this.#wanted.on("error", () => {}); // a process that has gone wants nothing
     const { promise, resolve } = withResolvers();
     this.#exit = promise;
     this.#child.on("message", (event: EngineEvent) => this.#receive(event));
@@ -83,8 +85,6 @@ export class EngineClient {
       else this.kill();
     });
     // "close", not "exit": it comes after the last message, which may say why.
-    this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
-    this.#wanted.on("error", () => {}); // a process that has gone wants nothing
     this.#child.on("close", (code, signal) => this.#end(code, signal, resolve));
     this.send({ type: "engine-started", options });
   }
