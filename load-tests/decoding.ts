@@ -1,4 +1,5 @@
 /** Decode steps of an engine's model runner in this process, for scenarios that measure what a step costs. */
+import { BEST } from "../src/engine/logit-rows.ts";
 import { openRunner } from "../src/engine/open-runner.ts";
 import type { DecodeRow, ModelRunner } from "../src/engine/runner.ts";
 import { emptyStore, engineOptions } from "./engine-settings.ts";
@@ -20,8 +21,9 @@ export async function openDecoding(dir: string, scratch: string, options: BenchO
   return runner;
 }
 
-/** Tokens/s of `numSteps` steps with these rows. */
-export async function decodeRate(runner: ModelRunner, rows: readonly DecodeRow[], numSteps: number): Promise<number> {
+/** Tokens/s of `numSteps` greedy steps with these rows. */
+export async function decodeRate(runner: ModelRunner, of: readonly DecodeRow[], numSteps: number): Promise<number> {
+  const rows = of.map((row) => ({ ...row, need: BEST }));
   await runner.decode(rows); // writes the adapters of its rows, as the first step of every new batch does
   const seconds = await secondsOf(async () => {
     for (let step = 0; step < numSteps; step++) await runner.decode(rows);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
 import { openRunner } from "../../src/engine/open-runner.ts";
+import { BEST } from "../../src/engine/logit-rows.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
 import { emptyStore, engineOptions, readyAdapters } from "../engine-settings.ts";
@@ -134,8 +135,8 @@ function rowsOf(
 
 /** A step, and the best token of every row brought over. */
 async function step(runner: ModelRunner, rows: readonly DecodeRow[]): Promise<void> {
-  const logits = await runner.decode(rows);
-  await logits.read(rows.map(() => ({ numTop: 1, temperature: 1 })));
+  const logits = await runner.decode(rows.map((row) => ({ ...row, need: BEST })));
+  await logits.read(rows.map(() => BEST));
 }
 
 function decodeVariant(
@@ -165,10 +166,11 @@ function prefillVariant(
   const tokenIds = randomIds(CHUNK_TOKENS, runner.vocabSize, seedRandom(3));
   const past = Math.min(contextTokens, CHUNK_TOKENS);
   // The last position's best token is fetched: a chunk without logits would be over before the device is done.
+  const step = { id: 0, past, tokenIds, adapter, logitPositions: [CHUNK_TOKENS - 1] };
   const run = async (): Promise<void> => {
     for (let i = 0; i < numSteps; i++) {
-      const logits = await runner.prefill({ id: 0, past, tokenIds, adapter, logitPositions: [CHUNK_TOKENS - 1] });
-      await logits.read([{ numTop: 1, temperature: 1 }]);
+      const logits = await runner.prefill({ ...step, need: BEST });
+      await logits.read([BEST]);
     }
   };
   return { name, measure: async () => (numSteps * CHUNK_TOKENS) / (await secondsOf(run)) };

@@ -20,6 +20,7 @@ import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "./base.ts";
 import { withNewCacheOutputs } from "./new-cache-outputs.ts";
+import { withReadLogits } from "./read-logits-outputs.ts";
 import { plainAttention } from "./plain-attention.ts";
 
 /**
@@ -33,6 +34,8 @@ export interface DeviceForm {
   readonly attention: AttentionPath;
   /** Whether the session writes the cache; where not, it gives what a step adds, `newCacheNames`, to whoever owns the cache. */
   readonly writesCache: boolean;
+  /** Whether the session's logits stay where they are, for graphs that read them; where not, the serving graph gives what is read of them. */
+  readonly keepsLogits: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;
   /** Whether products of weights that are not quantised are float16. */
@@ -45,6 +48,7 @@ export interface DeviceForm {
 export const CPU_FORM: DeviceForm = {
   attention: "fused",
   writesCache: false,
+  keepsLogits: false,
   hasHalfAttention: false,
   hasHalfProducts: false,
   knowsHalf: true,
@@ -62,7 +66,8 @@ export async function deviceModel(
   baseDir: string,
   form: DeviceForm,
 ): Promise<{ readonly model: Uint8Array; readonly bytes: ModelBytes }> {
-  const model = inForm(decodeModel(await readFile(join(baseDir, SERVE_GRAPH_FILE))), form);
+  const stored = decodeModel(await readFile(join(baseDir, SERVE_GRAPH_FILE)));
+  const model = inForm(form.keepsLogits ? stored : withReadLogits(stored), form);
   return { model: encodeModel(model), bytes: modelBytes(model, form) };
 }
 

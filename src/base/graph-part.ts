@@ -7,6 +7,8 @@ export interface GraphPart {
   readonly nodes: readonly OnnxNode[];
   /** Tensors that the nodes bring along. */
   readonly constants: readonly OnnxTensor[];
+  /** What goes in, all of it: some may be there already. */
+  readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
 }
 
@@ -28,6 +30,7 @@ export function graphPart(graph: Graph, prefix: string, results: readonly string
       output: one.output.map(named),
     })),
     constants: part.initializer.map((one) => ({ ...one, name: named(one.name) })),
+    inputs: part.input,
     outputs: part.output.map((info) => ({ ...info, name: named(info.name) })),
   };
 }

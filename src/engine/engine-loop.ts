@@ -244,12 +244,14 @@ export class EngineLoop {
     const chunk = sequence.nextChunk();
     const startedAt = performance.now();
     const positions = wantedPositions(spec, chunk);
+    const need = needOfNext(sequence);
     const logits = await this.#runner.prefill({
       id: sequence.id,
       past: chunk.past,
       tokenIds: spec.promptIds.subarray(chunk.past, chunk.past + chunk.length),
       adapter: sequence.adapter,
       logitPositions: positions,
+      need: spec.numPromptLogprobs === null ? need : WHOLE,
     });
     if (chunk.length === CHUNK_TOKENS) await this.#runner.prefixes?.keep(spec, chunk.past);
     this.#scheduler.notePrefilled(sequence, chunk, (performance.now() - startedAt) / 1000);
@@ -258,10 +260,9 @@ export class EngineLoop {
     sequence.markPrefilled(performance.now());
     this.#report.prefilled.push({ id: sequence.id, numCached: sequence.numCached });
     if (spec.maxTokens === 0) return this.#finish(sequence, "length");
-    await this.#sample(
-      positions.map((_, row) => (row === positions.length - 1 ? sequence : null)),
-      logits,
-    );
+    const ofLast = <T>(value: T): (T | null)[] =>
+      positions.map((_, row) => (row === positions.length - 1 ? value : null));
+    await this.#sample(ofLast(sequence), ofLast(need), logits);
     // One that ended with its first token need not have its row moved.
     if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
   }
@@ -286,24 +287,28 @@ export class EngineLoop {
   }
 
   async #decode({ sequences }: DecodePlan): Promise<void> {
-    const rows = sequences.map((sequence) => ({
+    const needs = sequences.map(needOfNext);
+    const rows = sequences.map((sequence, row) => ({
       id: sequence.id,
       tokenId: sequence.lastTokenId,
       past: sequence.numCachedTokens,
       adapter: sequence.adapter,
+      need: needs[row]!, // one a sequence
     }));
     // Noted before, so that a step that keeps failing does not hold up the prompts either.
     this.#scheduler.noteDecoded();
     const startedAt = performance.now();
-    await this.#sample(sequences, await this.#runner.decode(rows));
+    await this.#sample(sequences, needs, await this.#runner.decode(rows));
     this.#scheduler.noteDecodeTime((performance.now() - startedAt) / 1000);
   }
 
-  /** Chooses the next token of every sequence from its row; null: a row of nobody's. */
-  async #sample(sequences: readonly (Sequence | null)[], logits: LogitRows): Promise<void> {
-    const needOfRow = (one: Sequence | null): RowNeed | null =>
-      one && needOf(one.sampling, one.maskedIds(), one.spec.numLogprobs);
-    const rows = await logits.read(sequences.map(needOfRow));
+  /** Chooses the next token of every sequence from its row, of which it needs so much; null: a row of nobody's. */
+  async #sample(
+    sequences: readonly (Sequence | null)[],
+    needs: readonly (RowNeed | null)[],
+    logits: LogitRows,
+  ): Promise<void> {
+    const rows = await logits.read(needs);
     const isShort = rows.map((row, i) => row !== null && !this.#sampleOne(sequences[i]!, row)); // as many
     if (!isShort.includes(true)) return;
     const whole = await logits.read(isShort.map((short) => (short ? WHOLE : null)));
@@ -373,6 +378,9 @@ export class EngineLoop {
 function numComputedOf({ numPrefilled, numCached }: Sequence): number {
   return numPrefilled - numCached;
 }
+
+const needOfNext = (sequence: Sequence): RowNeed =>
+  needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs);
 
 /** Only positions whose logits are used are projected to the vocabulary: all of a scored chunk, else the last of the prompt. */
 function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {

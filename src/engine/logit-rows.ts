@@ -1,7 +1,9 @@
 /**
- * Scores of the next token as a step leaves them: the model's rows, of which each request reads as little as it can. On the host a row is
- * there whole; of a device's a few candidates are brought over, and the whole row only where they do not suffice. Types only.
+ * Scores of the next token as a step leaves them: the model's rows, of which each request reads as little as it can. Two implementations:
+ * to the host come the rows that are wanted whole, and the best token of the others (`host-logits.ts`); of a device's a few candidates
+ * are brought over, and the whole row only where they do not suffice (`device-logits.ts`). Types and two needs.
  */
+import type { RuntimeTensor } from "../runtime/ort.ts";
 
 /** A row on the host. */
 export interface WholeRow {
@@ -34,13 +36,29 @@ export interface RowNeed {
 
 /** The whole row. */
 export const WHOLE: RowNeed = { numTop: Infinity, temperature: 1 };
+/** The likeliest token alone. */
+export const BEST: RowNeed = { numTop: 1, temperature: 1 };
+
+/** For all steps of one runner. */
+export interface LogitReader extends AsyncDisposable {
+  /** @param needs of each row that will be read, at least @param numRows of the run, with those that pad it */
+  view(needs: readonly RowNeed[], numRows: number): LogitView | Promise<LogitView>;
+}
+
+/** What a run feeds and is asked for, so that its logits can be read. */
+export interface LogitView {
+  readonly feeds: Record<string, RuntimeTensor>;
+  readonly fetches: Record<string, RuntimeTensor | null>;
+  /** As many rows as there were needs. */
+  rowsOf(results: Record<string, RuntimeTensor>): LogitRows;
+}
 
 /** Rows of one step, valid until the runner's next call. */
 export interface LogitRows {
   readonly numRows: number;
   /**
    * Rows as the sampler reads them, at least as much of each as it needs.
-   * @param needs one a row; null: nothing, for now.
+   * @param needs one a row, within what the step was told, or of a row whose `TopRow` did not suffice; null: nothing, for now.
    */
   read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]>;
   /** Every row whole: float32 [numRows, V]. */

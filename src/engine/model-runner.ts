@@ -2,14 +2,14 @@
  * Sequences → tensors → session → logits. A prefill step runs one chunk of one sequence on that row's own cache; a decode step
  * runs one token of every decoding row. Knows neither sampling nor scheduling.
  */
-import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH, logitsPort } from "../model/ports.ts";
+import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH } from "../model/ports.ts";
 import { type RuntimeTensor, type Session, runtimeTensor } from "../runtime/ort.ts";
 import type { ReadyAdapters } from "./adapter-cache.ts";
 import type { AdapterLoader } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import type { KvView } from "./kv-cache.ts";
 import type { BatchSlots } from "./kv-slots.ts";
-import type { LogitRows } from "./logit-rows.ts";
+import { type LogitRows, type RowNeed, WHOLE } from "./logit-rows.ts";
 import type { OpenDevice } from "./open-device.ts";
 import type { DeviceBytes } from "./protocol.ts";
 import type { StepFeeds } from "./step-feeds.ts";
@@ -61,7 +61,7 @@ export class SessionRunner implements ModelRunner {
   }
 
   async prefill(step: PrefillStep): Promise<LogitRows> {
-    const { id, past, tokenIds, logitPositions } = step;
+    const { id, past, tokenIds, logitPositions, need = WHOLE } = step;
     const row = this.kv.rowOf(id);
     const length = past + tokenIds.length;
     this.kv.extend(row, length);
@@ -81,8 +81,8 @@ export class SessionRunner implements ModelRunner {
       },
       await this.kv.cache.view(row, 1, length),
       [length - 1],
+      logitPositions.map(() => need),
       wanted.length,
-      logitPositions.length,
     );
   }
 
@@ -110,26 +110,26 @@ export class SessionRunner implements ModelRunner {
       },
       await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1),
       lastPositions.slice(0, rows.length),
+      rows.map(({ need = WHOLE }) => need),
       numRows,
-      rows.length,
     );
   }
 
-  /** Runs the graph; gives the first `numWanted` of `numLogitRows` rows of logits. */
+  /** Runs the graph; gives the first rows of its logits, one a need. @param numLogitRows those that pad the run included */
   async #run(
     feeds: Record<string, RuntimeTensor>,
     cache: KvView,
     lastPositions: readonly number[],
+    needs: readonly RowNeed[],
     numLogitRows: number,
-    numWanted: number,
   ): Promise<LogitRows> {
-    const logits = await this.#device.logits(numLogitRows);
+    const logits = await this.#device.reader.view(needs, numLogitRows);
     const results = await this.#session.run(
-      { ...feeds, ...cache.feeds },
-      { ...cache.fetches, [logitsPort(this.vocabSize).name]: logits },
+      { ...feeds, ...cache.feeds, ...logits.feeds },
+      { ...cache.fetches, ...logits.fetches },
     );
     cache.keep?.(results, lastPositions);
-    return this.#device.reader.rowsOf(logits, numWanted);
+    return logits.rowsOf(results);
   }
 
   deviceBytes(): DeviceBytes | null {

@@ -10,7 +10,9 @@ import { rightAttention } from "./attention-check.ts";
 import { DeviceKvCache } from "./device-kv-cache.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
 import type { CacheShape, KvCache } from "./kv-cache.ts";
-import { type LogitReader, openDeviceReader, openHostReader } from "./logit-reader.ts";
+import { openDeviceReader } from "./device-logits.ts";
+import { hostReader } from "./host-logits.ts";
+import type { LogitReader } from "./logit-rows.ts";
 import type { DeviceBytes, DeviceFacts, EngineOptions } from "./protocol.ts";
 import { ResidentFeeds } from "./resident-feeds.ts";
 import type { StepFeeds } from "./step-feeds.ts";
@@ -19,10 +21,7 @@ export interface OpenDevice extends AsyncDisposable {
   readonly facts: DeviceFacts;
   readonly session: Session;
   readonly cache: KvCache;
-  /** Reads what a step leaves in `logits`. */
   readonly reader: LogitReader;
-  /** Where a step leaves the logits of `numRows` rows: float32 [numRows, V], valid until the next call. */
-  logits(numRows: number): RuntimeTensor | Promise<RuntimeTensor>;
   /** The adapter inputs, kept where the session reads them. */
   keepFeeds(host: StepFeeds): StepFeeds;
   /** What is taken of the device's memory now; null where that is the host's. */
@@ -36,37 +35,26 @@ export async function openDevice(options: Options, manifest: Manifest): Promise<
   if (options.device === "webgpu") return await openWebgpu(options, manifest);
   if (options.device === "cuda") return await openCuda(options, manifest);
   const { session } = await openModel(options, CPU_FORM);
-  return await withHostMemory(session, new HostKvCache(manifest.config), options, manifest, {
+  return withHostMemory(session, new HostKvCache(manifest.config), manifest, {
     facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
     bytes: () => null,
   });
 }
 
 /** A session whose cache, adapter inputs and logits are in the host's memory. */
-async function withHostMemory(
+function withHostMemory(
   session: Session,
   cache: KvCache,
-  { numThreads }: Options,
-  { config: { vocabSize } }: Manifest,
+  { config }: Manifest,
   told: Pick<OpenDevice, "facts" | "bytes">,
-): Promise<OpenDevice> {
-  const reader = await openHostReader(vocabSize, numThreads);
-  let values = new Float32Array(0); // grows to the largest step seen
+): OpenDevice {
   return {
     ...told,
     session,
     cache,
-    reader,
-    logits: (numRows) => {
-      const size = numRows * vocabSize;
-      if (values.length < size) values = new Float32Array(size);
-      return runtimeTensor("float32", values.subarray(0, size), [numRows, vocabSize]);
-    },
+    reader: hostReader(config.vocabSize),
     keepFeeds: (host) => host,
-    [Symbol.asyncDispose]: async () => {
-      await session[Symbol.asyncDispose]();
-      await reader[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
 }
 
@@ -75,30 +63,30 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
   const memory = new DeviceMemory();
   const knowsHalf = await memory.supportsHalf();
   const isHalf = manifest.weights === "float16" && knowsHalf;
-  const known = { writesCache: true, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const known = { writesCache: true, keepsLogits: true, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
   const precision = isHalf ? "float16" : "float32";
   const newCache = (shape: CacheShape): DeviceKvCache =>
     new DeviceKvCache(shape, { memory, dtype: precision, maxBytes: options.kvCacheBytes });
   const attention = await rightAttention(config, known, { name: "webgpu", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });
   const cache = newCache(config);
-  const reader = await openDeviceReader(config.vocabSize, { device: "webgpu", numThreads: 1 });
+  let values: DeviceTensor | null = null; // grows to the largest step seen
+  const logits = async (numRows: number): Promise<RuntimeTensor> => {
+    if (numRows === 0) return runtimeTensor("float32", new Float32Array(0), [0, config.vocabSize]);
+    if ((values?.shape[0] ?? 0) < numRows) {
+      values?.free();
+      values = null;
+      values = await memory.zeros("float32", [numRows, config.vocabSize]);
+    }
+    return values!.as([numRows, config.vocabSize]); // made above
+  };
+  const reader = await openDeviceReader(config.vocabSize, { device: "webgpu", numThreads: 1 }, logits);
   const kept: ResidentFeeds[] = [];
-  let values: DeviceTensor | null = null;
   return {
     facts: { name: "webgpu", attention, precision, isCacheResident: true },
     session,
     cache,
     reader,
-    logits: async (numRows) => {
-      if (numRows === 0) return runtimeTensor("float32", new Float32Array(0), [0, config.vocabSize]);
-      if ((values?.shape[0] ?? 0) < numRows) {
-        values?.free();
-        values = null;
-        values = await memory.zeros("float32", [numRows, config.vocabSize]);
-      }
-      return values!.as([numRows, config.vocabSize]); // made above
-    },
     keepFeeds: (host) => {
       const feeds = new ResidentFeeds(host, memory);
       kept.push(feeds);
@@ -120,11 +108,11 @@ async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevic
   const { config } = manifest;
   // CUDA's attention knows float16 alone.
   const hasHalfProducts = manifest.weights === "float16";
-  const known = { writesCache: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
+  const known = { writesCache: false, keepsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
   const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
   const attention = await rightAttention(config, known, { name: "cuda", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });
-  return await withHostMemory(session, newCache(config), options, manifest, {
+  return withHostMemory(session, newCache(config), manifest, {
     facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
     bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),
   });

@@ -2,7 +2,7 @@
  * What the engine loop needs of a model: prefill one chunk, decode one step, rows of a bounded KV cache, adapters made ready.
  * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `adapter-cache.ts` implement them.
  */
-import type { LogitRows } from "./logit-rows.ts";
+import type { LogitRows, RowNeed } from "./logit-rows.ts";
 import type { AdapterRef, DeviceBytes, SequenceSpec } from "./protocol.ts";
 
 /** An adapter prepared for the rows of a batch; opaque to the loop. */
@@ -70,6 +70,8 @@ export interface PrefillStep {
   readonly adapter: ReadyAdapter | null;
   /** Positions within the chunk, ascending, whose logits are wanted; none for most chunks. */
   readonly logitPositions: readonly number[];
+  /** What will be read of each of those rows; the whole row where it is not said. */
+  readonly need?: RowNeed;
 }
 
 /** The next token of one decoding row. */
@@ -78,6 +80,8 @@ export interface DecodeRow {
   readonly tokenId: number;
   readonly past: number;
   readonly adapter: ReadyAdapter | null;
+  /** What will be read of its logits; the whole row where it is not said. */
+  readonly need?: RowNeed;
 }
 
 /** Sequences → tensors → session → logits. */

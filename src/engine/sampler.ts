@@ -7,7 +7,7 @@ import { MAX_CANDIDATES } from "../model/ports.ts";
 import { type RandomState, seedRandom } from "../tensor/random.ts";
 import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
 import { type DrawScratch, createDrawScratch, drawListed, drawToken } from "./draw.ts";
-import { type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-rows.ts";
+import { BEST, type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-rows.ts";
 import type { SamplingParams } from "./protocol.ts";
 import { selectMass } from "./select.ts";
 import { isUntouched, withTouched } from "./touched-row.ts";
@@ -71,7 +71,7 @@ const isGreedy = ({ temperature, topK }: SamplingParams): boolean => temperature
 export function needOf(state: SamplingState, maskedIds: readonly number[], numLogprobs: number | null): RowNeed {
   const { params } = state;
   if (!isUntouched(state, maskedIds) || (numLogprobs ?? 0) > MAX_CANDIDATES) return WHOLE;
-  if (isGreedy(params)) return { numTop: numLogprobs === null ? 1 : MAX_CANDIDATES, temperature: 1 };
+  if (isGreedy(params)) return numLogprobs === null ? BEST : { numTop: MAX_CANDIDATES, temperature: 1 };
   const isCut = (params.topK > 0 && params.topK <= MAX_CANDIDATES) || params.topP < 1 || params.minP > 0;
   return isCut ? { numTop: MAX_CANDIDATES, temperature: params.temperature } : WHOLE;
 }

@@ -33,25 +33,33 @@ export const LOGIT_ROWS: Port = { name: "logit_rows", dtype: "int64", shape: ["N
 /** Scores of the next token after each of `LOGIT_ROWS`. */
 export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype: "float32", shape: ["N", vocabSize] });
 
+/** Which of `LOGIT_ROWS` are wanted whole; only in graphs that read their logits themselves and give none of the others. */
+export const IS_WHOLE: Port = { name: "is_whole", dtype: "bool", shape: ["N"] };
+/** The logits of those rows, and of rows that hold what is not a number, in their order. */
+export const wholeLogitsPort = (vocabSize: number): Port => ({
+  name: "whole_logits",
+  dtype: "float32",
+  shape: ["F", vocabSize],
+});
+/** The greatest logit of every block of the vocabulary. */
+export const blockMaximaPort = (numBlocks: number): Port => ({
+  name: "block_maxima",
+  dtype: "float32",
+  shape: ["N", numBlocks],
+});
+/** The likeliest token of every row. */
+export const BEST_IDS: Port = { name: "best_ids", dtype: "int64", shape: ["N"] };
+/** The sum of a row's logits, which shows what is not a number. */
+export const ROW_SUMS: Port = { name: "row_sums", dtype: "float32", shape: ["N"] };
+
 /**
- * The sampling graphs, which read `logitsPort` where the serving graph left it: `scan` on the host, where the row itself costs nothing
- * to read, and `best`, `top` and `rows` on a device, whose memory only token ids and a few candidates should leave.
+ * The sampling graphs, which read `logitsPort` where the serving graph left it in a device's memory: only token ids and a few candidates
+ * should leave that. `best` gives `BEST_IDS` and `ROW_SUMS`.
  */
-export type SampleGraph = "scan" | "best" | "top" | "rows";
+export type SampleGraph = "best" | "top" | "rows";
 
 /** Candidates a row that `top` gives; all of the vocabulary where that is smaller. */
 export const MAX_CANDIDATES = 64;
-
-/** `scan`: the greatest logit of every block of the vocabulary, and the blocks' sums, which show what is not a number. */
-export const blockPorts = (numBlocks: number): { readonly maxima: Port; readonly sums: Port } => ({
-  maxima: { name: "block_maxima", dtype: "float32", shape: ["N", numBlocks] },
-  sums: { name: "block_sums", dtype: "float32", shape: ["N", numBlocks] },
-});
-
-/** `best`: the likeliest token of every row. */
-export const BEST_IDS: Port = { name: "best_ids", dtype: "int64", shape: ["N"] };
-/** `best`: the sum of a row's logits, which shows what is not a number. */
-export const ROW_SUMS: Port = { name: "row_sums", dtype: "float32", shape: ["N"] };
 
 /** `top`: what logits are multiplied with before `WEIGHT_SUMS` is summed. */
 export const INVERSE_TEMPERATURES: Port = { name: "inverse_temperatures", dtype: "float32", shape: ["N", 1] };

@@ -1,8 +1,9 @@
 /** Shape inference and mistakes of the operations that training graphs add; their values are held to PyTorch's in test/autodiff. */
 import { describe, expect, it } from "vitest";
 import { Graph, GraphError, type Var } from "../../src/graph/graph.ts";
-import { and, equal, erf, less, maximum, neg, pow, sum, where } from "../../src/graph/ops/elementwise.ts";
+import { and, equal, erf, less, maximum, neg, not, or, pow, sum, where } from "../../src/graph/ops/elementwise.ts";
 import {
+  compress,
   gather,
   gatherElements,
   gatherND,
@@ -67,6 +68,9 @@ const RESULTS: readonly [string, () => Var, string][] = [
   ["gather of a scalar", () => gather(value(["B", 7]), ids([]), -1), "float32[B]"],
   ["gatherElements", () => gatherElements(value(["N", 9]), ids(["N", 1]), 1), "float32[N,1]"],
   ["gatherND", () => gatherND(value(["B", 2, "S", 8]), ids(["B", 2, "T", 1]), 2), "float32[B,2,T,8]"],
+  ["compress", () => compress(value(["N", 9]), bools(["N"]), "F"), "float32[F,9]"],
+  ["or", () => or(bools(["B", 1]), bools(["T"])), "bool[B,T]"],
+  ["not", () => not(bools(["B"])), "bool[B]"],
   ["scatterAdd", () => scatterAdd(value([9, 4]), ids(["N", 4]), value(["N", 4]), 0), "float32[9,4]"],
   ["zerosLike", () => zerosLike(value(["B", 4], "float64")), "float64[B,4]"],
   ["indicesAlong", () => indicesAlong(ids(["B", "T"]), 1), "int64[T]"],
@@ -93,6 +97,13 @@ describe("the result's type and shape", () => {
 });
 
 const MISTAKES: readonly [string, () => unknown, RegExp][] = [
+  ["or of numbers", () => or(ids([2]), ids([2])), /^Or at .*: the first operand is int64, wanted bool/],
+  ["not of a number", () => not(ids([2])), /^Not at .*: the operand is int64, wanted bool/],
+  [
+    "compress of another axis",
+    () => compress(value(["N", 9]), bools([9]), "F"),
+    /^compress at .*: the condition is \[9\], wanted \[N\]/,
+  ],
   ["and of numbers", () => and(ids([2]), ids([2])), /^And at .*: the first operand is int64, wanted bool/],
   [
     "where on numbers",

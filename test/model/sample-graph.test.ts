@@ -1,6 +1,6 @@
-/** The sampling graphs on the host, against plain loops over the same rows. */
+/** The sampling graphs of devices, run on the host, against plain loops over the same rows. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { buildSampleGraph, scanBlockSize } from "../../src/model/sample-graph.ts";
+import { buildSampleGraph } from "../../src/model/sample-graph.ts";
 import type { SampleGraph } from "../../src/model/ports.ts";
 import type { Session } from "../../src/runtime/ort.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
@@ -9,7 +9,6 @@ import { type Tensors, openGraph, runSession } from "../helpers/run-graph.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 
 const V = 1280;
-const BLOCK = 128;
 const MAX_ROWS = 17;
 
 /** Rows with equal logits here and there: on a grid of 1/16. */
@@ -30,8 +29,8 @@ async function run(session: Session, count: number, more: Tensors = {}, first = 
 
 const sessions = new Map<SampleGraph, Session>();
 beforeAll(async () => {
-  for (const kind of ["scan", "best", "top", "rows"] as const)
-    sessions.set(kind, await openGraph(buildSampleGraph(kind, V)!, 2)); // 1280 has a block size
+  for (const kind of ["best", "top", "rows"] as const)
+    sessions.set(kind, await openGraph(buildSampleGraph(kind, V), 2));
   return async () => {
     for (const session of sessions.values()) await session[Symbol.asyncDispose]();
   };
@@ -47,17 +46,6 @@ const temperatures = (count: number, of: (row: number) => number): Tensors => ({
 });
 
 describe("the sampling graphs", () => {
-  it("give the greatest logit and the sum of every block", async () => {
-    const results = await run(sessionOf("scan"), 3);
-    const blocks = Array.from({ length: (3 * V) / BLOCK }, (_, i) => rows.subarray(i * BLOCK, (i + 1) * BLOCK));
-    expect(numbers(results.block_maxima)).toEqual(blocks.map((block) => Math.max(...block)));
-    expectAllclose(
-      numbers(results.block_sums),
-      blocks.map((block) => block.reduce((a, b) => a + b, 0)),
-      { rtolOfMax: 1e-5 },
-    );
-  });
-
   it("give the first of the likeliest tokens, and the likeliest by rank, lower id first among equals", async () => {
     const best = await run(sessionOf("best"), MAX_ROWS);
     const top = await run(
@@ -100,21 +88,16 @@ describe("the sampling graphs", () => {
         data[V + at] = value;
         const logits = hostTensor("float32", [2, V], data);
         const best = numbers((await runSession(sessionOf("best"), { logits })).row_sums);
-        const blocks = numbers((await runSession(sessionOf("scan"), { logits })).block_sums);
         const results = await runSession(sessionOf("top"), { logits, ...temperatures(2, () => 1) });
         const bad = (sums: number[]): boolean => sums.some((sum) => !Number.isFinite(sum));
-        expect([bad(best), bad(blocks), bad(numbers(results.unit_weight_sums))], `${value} at ${at}`).toEqual([
-          true,
-          true,
-          true,
-        ]);
+        expect([bad(best), bad(numbers(results.unit_weight_sums))], `${value} at ${at}`).toEqual([true, true]);
         expect(Number.isFinite(best[0])).toBe(true);
       }
   });
 
   it("give a row the same bits in every company", async () => {
     for (let count = 1; count <= MAX_ROWS; count++)
-      for (const kind of ["scan", "best", "top"] as const) {
+      for (const kind of ["best", "top"] as const) {
         const some = await run(sessionOf(kind), count, kind === "top" ? temperatures(count, () => 0.8) : {});
         for (const row of [0, count - 1]) {
           const alone = await run(sessionOf(kind), 1, kind === "top" ? temperatures(1, () => 0.8) : {}, row);
@@ -126,13 +109,5 @@ describe("the sampling graphs", () => {
           }
         }
       }
-  });
-});
-
-describe("the size of a block", () => {
-  it("divides the vocabulary, near to 128, or there is none", () => {
-    expect([151_936, 32_000, 50_257, 152_064, 40, 1].map(scanBlockSize)).toEqual([128, 128, 29, 128, 40, null]);
-    expect(scanBlockSize(7919)).toBeNull(); // a prime
-    expect(buildSampleGraph("scan", 7919)).toBeNull();
   });
 });

@@ -43,6 +43,18 @@ export function and(a: Var, b: Var): Var {
   return binary("And", a, b);
 }
 
+/** a or b, both bool. */
+export function or(a: Var, b: Var): Var {
+  expectDtype("Or", "the first operand", a, "bool");
+  return binary("Or", a, b);
+}
+
+/** The opposite of a bool. */
+export function not(x: Var): Var {
+  expectDtype("Not", "the operand", x, "bool");
+  return graphOf(x).node("Not", [x], [{ dtype: "bool", shape: x.shape }])[0]!;
+}
+
 /** The sum of all values, which have one shape; of a single one, itself. */
 export function sum(values: readonly Var[]): Var {
   const [first, second] = values;

@@ -1,7 +1,7 @@
 /**
  * Reading and adding at indices, and the indices themselves. Duplicates in `scatterAdd` add up whatever the number of threads
  * (ScatterND's do not: ONNX Runtime loses updates with two). Source: ONNX Gather-13, GatherElements-13, ScatterElements-18, Range-11,
- * GatherND-13.
+ * GatherND-13, Compress-11.
  */
 import { type Var, expectDtype, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
 import { type Dim, formatShape } from "../shape.ts";
@@ -44,6 +44,14 @@ export function gatherND(x: Var, indices: Var, batchDims: number): Var {
   const shape = [...indices.shape.slice(0, -1), ...x.shape.slice(batchDims + depth)];
   const results = [{ dtype: x.dtype, shape }];
   return graphOf(x, indices).node("GatherND", [x, indices], results, { batch_dims: batchDims })[0]!;
+}
+
+/** What lies in the places of the first axis that are true in `isWanted` (bool), in their order. @param count names how many they are */
+export function compress(x: Var, isWanted: Var, count: string): Var {
+  expectDtype("compress", "the condition", isWanted, "bool");
+  expectShape("compress", "the condition", isWanted, x.shape.slice(0, 1));
+  const results = [{ dtype: x.dtype, shape: [count, ...x.shape.slice(1)] }];
+  return graphOf(x, isWanted).node("Compress", [x, isWanted], results, { axis: 0 })[0]!;
 }
 
 /** x with each of `updates` in the place of the value at its index along the axis; an index twice leaves open which one. */

@@ -1,13 +1,26 @@
 /** Rows of a host and rows of a device, which here is the CPU: what is read is the same, and so are the tokens that come of it. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { GREEDY } from "../../src/engine/engine.ts";
-import { type LogitReader, openDeviceReader, openHostReader } from "../../src/engine/logit-reader.ts";
-import { type LogitRow, type TopRow, WHOLE } from "../../src/engine/logit-rows.ts";
+import { openDeviceReader } from "../../src/engine/device-logits.ts";
+import { hostReader } from "../../src/engine/host-logits.ts";
+import {
+  BEST,
+  type LogitReader,
+  type LogitRow,
+  type LogitRows,
+  type RowNeed,
+  type TopRow,
+  WHOLE,
+} from "../../src/engine/logit-rows.ts";
 import { tokenLogprob } from "../../src/engine/logprobs.ts";
 import type { SamplingParams } from "../../src/engine/protocol.ts";
 import { chooseToken, createSamplerScratch, createSamplingState, needOf } from "../../src/engine/sampler.ts";
-import { runtimeTensor } from "../../src/runtime/ort.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, wholeLogitsPort } from "../../src/model/ports.ts";
+import { readLogits } from "../../src/model/read-logits.ts";
+import { type Session, runtimeTensor } from "../../src/runtime/ort.ts";
 import { nextNormal, seedRandom } from "../../src/tensor/random.ts";
+import { openGraph } from "../helpers/run-graph.ts";
 
 const V = 1280;
 const NUM_ROWS = 3;
@@ -18,16 +31,38 @@ const data = Float32Array.from({ length: PADDED * V }, () => Math.round(nextNorm
 const tensor = (values: Float32Array) => runtimeTensor("float32", values, [PADDED, V]);
 const rowOf = (row: number): Float32Array => data.subarray(row * V, (row + 1) * V);
 
-let host: LogitReader;
+/** The graph's part of it: what the serving graph of a host gives of its logits. */
+let serving: Session;
 let device: LogitReader;
+/** What the last step on the device has left. */
+let left = tensor(data);
 beforeAll(async () => {
-  host = await openHostReader(V, 1);
-  device = await openDeviceReader(V, { device: "cpu", numThreads: 1 });
+  const graph = new Graph("serving");
+  const isWhole = graph.input(IS_WHOLE.name, IS_WHOLE.dtype, IS_WHOLE.shape);
+  const read = readLogits(graph.input("logits", "float32", ["N", V]), isWhole);
+  graph.output(read.bestIds, BEST_IDS.name);
+  graph.output(read.sums, ROW_SUMS.name);
+  graph.output(read.maxima, blockMaximaPort(V).name);
+  graph.output(read.whole, wholeLogitsPort(V).name);
+  serving = await openGraph(graph, 1);
+  device = await openDeviceReader(V, { device: "cpu", numThreads: 1 }, () => left);
   return async () => {
-    await host[Symbol.asyncDispose]();
+    await serving[Symbol.asyncDispose]();
     await device[Symbol.asyncDispose]();
   };
 });
+
+async function hostRows(values: Float32Array, needs: readonly RowNeed[]): Promise<LogitRows> {
+  const view = await hostReader(V).view(needs, PADDED);
+  const results = await serving.run({ logits: tensor(values), ...view.feeds }, view.fetches);
+  return view.rowsOf(results);
+}
+async function deviceRows(values: Float32Array): Promise<LogitRows> {
+  left = tensor(values);
+  return (await device.view(allWhole, PADDED)).rowsOf({});
+}
+const every = (need: RowNeed): RowNeed[] => Array.from({ length: NUM_ROWS }, () => need);
+const allWhole = every(WHOLE);
 
 const scratch = createSamplerScratch(V);
 const tokens = (row: LogitRow, params: Partial<SamplingParams>): (number | null)[] => {
@@ -37,7 +72,7 @@ const tokens = (row: LogitRow, params: Partial<SamplingParams>): (number | null)
 
 describe("rows of the host", () => {
   it("come with maxima that give the same tokens as those that the sampler works out", async () => {
-    const rows = await host.rowsOf(tensor(data), NUM_ROWS).read(Array.from({ length: NUM_ROWS }, () => WHOLE));
+    const rows = await (await hostRows(data, allWhole)).read(allWhole);
     for (const [i, row] of rows.entries()) {
       const plain: LogitRow = { kind: "whole", logits: rowOf(i), maxima: null, blockSize: 128 };
       expect((row as { maxima: unknown }).maxima).not.toBeNull();
@@ -46,21 +81,47 @@ describe("rows of the host", () => {
     }
   });
 
-  it("fail alone where a logit is not a number", async () => {
+  it("are the best token alone where no more is needed, beside whole ones", async () => {
+    const needs = [BEST, WHOLE, BEST];
+    const rows = await hostRows(data, needs);
+    const [first, second, third] = await rows.read(needs);
+    for (const [row, at] of [
+      [first, 0],
+      [third, 2],
+    ] as const) {
+      expect(row).toMatchObject({ kind: "top", ids: Int32Array.of(rowOf(at).indexOf(Math.max(...rowOf(at)))) });
+      expect(tokens(row!, {})[0]).toBe((row as TopRow).ids[0]); // asked for
+    }
+    expect((second as { logits: Float32Array }).logits).toEqual(rowOf(1));
+    await expect(async () => await rows.all()).rejects.toThrow(/not asked for/);
+    expect(await (await hostRows(data, allWhole)).all()).toEqual(data.subarray(0, NUM_ROWS * V));
+  });
+
+  it.each([
+    ["whole", WHOLE],
+    ["only their best", BEST],
+  ])("fail alone where a logit is not a number: %s", async (_, need) => {
     for (const value of [NaN, Infinity]) {
       const bad = data.slice();
       bad[V + 77] = value;
-      const rows = await host.rowsOf(tensor(bad), NUM_ROWS).read(Array.from({ length: NUM_ROWS }, () => WHOLE));
+      const rows = await (await hostRows(bad, every(need))).read(every(need));
       expect(() => tokens(rows[1]!, {})).toThrow(/logit of/);
-      expect(tokens(rows[0]!, {})[0]).toBe(rowOf(0).indexOf(Math.max(...rowOf(0))));
+      for (const row of [0, 2]) expect(tokens(rows[row]!, {})[0]).toBe(rowOf(row).indexOf(Math.max(...rowOf(row))));
     }
+  });
+
+  it("may hold minus infinity: such a token is never chosen", async () => {
+    const masked = data.slice();
+    masked.fill(-Infinity, 0, V - 1);
+    const [row] = await (await hostRows(masked, every(BEST))).read([BEST, null, null]);
+    expect(tokens(row!, {})[0]).toBe(V - 1); // asked for
   });
 });
 
 describe("rows of a device", () => {
   it("give the likeliest ids alone where nobody needs more", async () => {
     const need = needOf(createSamplingState(GREEDY, new Int32Array()), [], null);
-    const rows = await device.rowsOf(tensor(data), NUM_ROWS).read([need, null, need]);
+    const rows = await (await deviceRows(data)).read([need, null, need]);
     expect(rows[1]).toBeNull();
     expect([rows[0], rows[2]].map((row) => (row as TopRow).ids.length)).toEqual([1, 1]);
     expect(tokens(rows[2]!, {})[0]).toBe(rowOf(2).indexOf(Math.max(...rowOf(2))));
@@ -73,22 +134,22 @@ describe("rows of a device", () => {
   ])("give the host's tokens with %s", async (_, params) => {
     const need = needOf(createSamplingState({ ...GREEDY, ...params }, new Int32Array()), [], null);
     expect(need.numTop).toBeLessThan(Infinity);
-    const needs = Array.from({ length: NUM_ROWS }, () => need);
-    const [near, far] = await Promise.all([host, device].map((one) => one.rowsOf(tensor(data), NUM_ROWS).read(needs)));
-    for (let row = 0; row < NUM_ROWS; row++) expect(tokens(far![row]!, params)).toEqual(tokens(near![row]!, params));
+    const near = await (await hostRows(data, every(need))).read(every(need));
+    const far = await (await deviceRows(data)).read(every(need));
+    for (let row = 0; row < NUM_ROWS; row++) expect(tokens(far[row]!, params)).toEqual(tokens(near[row]!, params));
   });
 
   it("give up where top_p goes beyond the candidates, and suffice where it does not", async () => {
     const needs = [{ numTop: 64, temperature: 0.1 }, { numTop: 64, temperature: 5 }, null];
-    const rows = await device.rowsOf(tensor(data), NUM_ROWS).read(needs);
+    const rows = await (await deviceRows(data)).read(needs);
     expect(tokens(rows[0]!, { temperature: 0.1, topP: 0.9 })).not.toContain(null);
     expect(new Set(tokens(rows[1]!, { temperature: 5, topP: 0.9 }))).toEqual(new Set([null]));
     expect(tokens(rows[0]!, { temperature: 0.1, logitBias: [[3, 1]] })[0]).toBeNull();
   });
 
   it("give the host's log-probabilities", async () => {
-    const needs = Array.from({ length: NUM_ROWS }, () => ({ numTop: 64, temperature: 1 }));
-    const rows = await device.rowsOf(tensor(data), NUM_ROWS).read(needs);
+    const needs = every({ numTop: 64, temperature: 1 });
+    const rows = await (await deviceRows(data)).read(needs);
     for (const [i, row] of rows.entries()) {
       const plain: LogitRow = { kind: "whole", logits: rowOf(i), maxima: null, blockSize: 128 };
       const id = (row as TopRow).ids[3]!;
@@ -101,8 +162,8 @@ describe("rows of a device", () => {
   it("give whole rows on demand, and nothing of one that holds what is not a number", async () => {
     const bad = data.slice();
     bad[2 * V + 5] = NaN;
-    const rows = device.rowsOf(tensor(bad), NUM_ROWS);
-    const first = await rows.read([WHOLE, { numTop: 1, temperature: 1 }, { numTop: 1, temperature: 1 }]);
+    const rows = await deviceRows(bad);
+    const first = await rows.read([WHOLE, BEST, BEST]);
     expect((first[0] as { logits: Float32Array }).logits).toEqual(rowOf(0));
     expect(tokens(first[2]!, {})[0]).toBeNull();
     const [, , again] = await rows.read([null, null, WHOLE]);

@@ -1,7 +1,4 @@
-/**
- * Reads rows of logits where a step left them. On the host the row is there anyway, and one pass over it by a graph gives the maxima of its
- * blocks; from a device come token ids or a few candidates, and whole rows only when asked for.
- */
+/** Rows of logits in a device's memory: token ids or a few candidates come from there, and whole rows only when asked for. */
 import { sampleModel } from "../base/sample-models.ts";
 import {
   BEST_IDS,
@@ -11,101 +8,32 @@ import {
   UNIT_WEIGHT_SUMS,
   WANTED_ROWS,
   WEIGHT_SUMS,
-  blockPorts,
   candidatePorts,
   logitsPort,
   wantedLogitsPort,
 } from "../model/ports.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, openSession, runtimeTensor } from "../runtime/ort.ts";
 import { BLOCK_SIZE } from "./blocks.ts";
-import type { LogitRow, LogitRows, RowNeed, TopRow, WholeRow } from "./logit-rows.ts";
+import type { LogitReader, LogitRow, LogitRows, RowNeed, TopRow } from "./logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** For all steps of one runner. */
-export interface LogitReader extends AsyncDisposable {
-  /** @param logits float32 [at least numRows, V], on the host or the device, unchanged until the next step */
-  rowsOf(logits: RuntimeTensor, numRows: number): LogitRows;
-}
-
-/** Rows in host memory. @param scan null: no graph for a vocabulary of this size; the sampler then works the maxima out */
-export async function openHostReader(vocabSize: number, numThreads: number): Promise<LogitReader> {
-  const model = sampleModel("scan", vocabSize);
-  const scan = model && (await openSession(model, { device: "cpu", numThreads }));
-  return {
-    rowsOf: (logits, numRows) => new HostRows(logits.data as Float32Array, numRows, vocabSize, scan),
-    [Symbol.asyncDispose]: async () => await scan?.[Symbol.asyncDispose](),
-  };
-}
-
-class HostRows implements LogitRows {
-  readonly numRows: number;
-  readonly #logits: Float32Array;
-  readonly #vocabSize: number;
-  readonly #scan: Session | null;
-
-  constructor(logits: Float32Array, numRows: number, vocabSize: number, scan: Session | null) {
-    this.numRows = numRows;
-    this.#logits = logits;
-    this.#vocabSize = vocabSize;
-    this.#scan = scan;
-  }
-
-  async read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
-    if (needs.every((need) => need === null)) return needs.map(() => null);
-    const blocks = await this.#scanned();
-    return needs.map((need, row) => need && wholeRow(this.#row(row), blocks, row));
-  }
-
-  async #scanned(): Promise<ScannedBlocks | null> {
-    if (this.#scan === null || this.numRows === 0) return null;
-    const logits = this.#logits.subarray(0, this.numRows * this.#vocabSize);
-    const port = logitsPort(this.#vocabSize);
-    const feeds = { [port.name]: runtimeTensor("float32", logits, [this.numRows, this.#vocabSize]) };
-    const ports = blockPorts(0); // for their names
-    const results = await this.#scan.run(feeds, [ports.maxima.name, ports.sums.name]);
-    const dataOf = (name: string): Float32Array => results[name]!.data as Float32Array; // both are asked for
-    return {
-      maxima: dataOf(ports.maxima.name),
-      sums: dataOf(ports.sums.name),
-      numBlocks: results[ports.maxima.name]!.dims[1]!,
-    };
-  }
-
-  all(): Promise<Float32Array> {
-    return Promise.resolve(this.#logits.subarray(0, this.numRows * this.#vocabSize));
-  }
-
-  #row(row: number): Float32Array {
-    return this.#logits.subarray(row * this.#vocabSize, (row + 1) * this.#vocabSize);
-  }
-}
-
-interface ScannedBlocks {
-  readonly maxima: Float32Array;
-  readonly sums: Float32Array;
-  readonly numBlocks: number;
-}
-
-/** A row with its maxima, unless a sum shows what is not a number: those are looked for one by one then. */
-function wholeRow(logits: Float32Array, blocks: ScannedBlocks | null, row: number): WholeRow {
-  if (blocks === null) return { kind: "whole", logits, maxima: null, blockSize: BLOCK_SIZE };
-  const { numBlocks } = blocks;
-  let sum = 0;
-  for (let i = row * numBlocks; i < (row + 1) * numBlocks; i++) sum += blocks.sums[i]!;
-  const maxima = Number.isFinite(sum) ? blocks.maxima.subarray(row * numBlocks, (row + 1) * numBlocks) : null;
-  return { kind: "whole", logits, maxima, blockSize: logits.length / numBlocks };
-}
-
-/** Rows in a device's memory; what is read is fetched. */
-export async function openDeviceReader(vocabSize: number, options: SessionOptions): Promise<LogitReader> {
-  const open = async (kind: SampleGraph): Promise<Session> => {
-    const model = sampleModel(kind, vocabSize);
-    if (model === null) throw new Error(`internal: no ${kind} graph for a vocabulary of ${vocabSize}`);
-    return await openSession(model, options);
-  };
+/** @param logits where a step leaves `numRows` rows: float32 [at least numRows,V], unchanged until the next step */
+export async function openDeviceReader(
+  vocabSize: number,
+  options: SessionOptions,
+  logits: (numRows: number) => RuntimeTensor | Promise<RuntimeTensor>,
+): Promise<LogitReader> {
+  const open = (kind: SampleGraph): Promise<Session> => openSession(sampleModel(kind, vocabSize), options);
   const sessions: DeviceSessions = { best: await open("best"), top: await open("top"), rows: await open("rows") };
   return {
-    rowsOf: (logits, numRows) => new DeviceRows(logits, numRows, vocabSize, sessions),
+    view: async (needs, numRows) => {
+      const left = await logits(numRows);
+      return {
+        feeds: {},
+        fetches: { [logitsPort(vocabSize).name]: left },
+        rowsOf: () => new DeviceRows(left, needs.length, vocabSize, sessions),
+      };
+    },
     [Symbol.asyncDispose]: async () => {
       for (const session of Object.values(sessions) as Session[]) await session[Symbol.asyncDispose]();
     },

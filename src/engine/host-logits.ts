@@ -1,0 +1,85 @@
+/**
+ * Rows of logits on the host. The serving graph has read them where they were (`model/read-logits.ts`): the best token of every row comes
+ * over, and the whole of those rows only that are wanted so, since every fetched byte is copied.
+ */
+import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, wholeLogitsPort } from "../model/ports.ts";
+import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
+import { BLOCK_SIZE } from "./blocks.ts";
+import type { LogitReader, LogitRow, LogitRows, LogitView, RowNeed, WholeRow } from "./logit-rows.ts";
+// Indices are bounded by their loops, hence `!`.
+
+const MAXIMA = blockMaximaPort(0).name;
+const WHOLE_LOGITS = wholeLogitsPort(0).name;
+
+export const hostReader = (vocabSize: number): LogitReader => ({
+  view: (needs, numRows) => viewOf(needs, numRows, vocabSize),
+  [Symbol.asyncDispose]: async () => {},
+});
+
+function viewOf(needs: readonly RowNeed[], numRows: number, vocabSize: number): LogitView {
+  const isWhole = Uint8Array.from({ length: numRows }, (_, row) => Number((needs[row]?.numTop ?? 0) > 1));
+  // Maxima are of use for whole rows alone; those of a row with what is not a number are not.
+  const names = [BEST_IDS.name, ROW_SUMS.name, WHOLE_LOGITS, ...(isWhole.includes(1) ? [MAXIMA] : [])];
+  return {
+    feeds: { [IS_WHOLE.name]: runtimeTensor("bool", isWhole, [numRows]) },
+    fetches: needs.length === 0 ? {} : Object.fromEntries(names.map((name) => [name, null])),
+    rowsOf: (results) => new HostRows(results, isWhole.subarray(0, needs.length), vocabSize),
+  };
+}
+
+class HostRows implements LogitRows {
+  readonly numRows: number;
+  readonly #results: Record<string, RuntimeTensor>;
+  readonly #vocabSize: number;
+  /** Of each row: its place among those that came whole; −1: it did not. */
+  readonly #places: readonly number[];
+
+  /** @param isWhole of each row: not 0 where it was wanted whole */
+  constructor(results: Record<string, RuntimeTensor>, isWhole: Uint8Array, vocabSize: number) {
+    this.numRows = isWhole.length;
+    this.#results = results;
+    this.#vocabSize = vocabSize;
+    let numWhole = 0;
+    this.#places = Array.from(isWhole, (wanted, row) => (wanted || !this.#isFinite(row) ? numWhole++ : -1));
+  }
+
+  read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
+    return Promise.resolve(needs.map((need, row) => need && this.#rowOf(row, need)));
+  }
+
+  all(): Promise<Float32Array> {
+    if (this.#places.includes(-1)) throw new Error("internal: rows of logits that were not asked for");
+    return Promise.resolve(this.#logits().subarray(0, this.numRows * this.#vocabSize));
+  }
+
+  #rowOf(row: number, need: RowNeed): LogitRow {
+    const place = this.#places[row]!;
+    if (place >= 0) return this.#wholeRow(row, place);
+    if (need.numTop > 1) throw new Error("internal: a row of logits that was not asked for");
+    const id = (this.#data(BEST_IDS.name) as BigInt64Array)[row]!;
+    return { kind: "top", ids: Int32Array.of(Number(id)), logits: new Float32Array(1), sums: null };
+  }
+
+  #wholeRow(row: number, place: number): WholeRow {
+    const logits = this.#logits().subarray(place * this.#vocabSize, (place + 1) * this.#vocabSize);
+    const maxima = this.#results[MAXIMA];
+    const numBlocks = maxima?.dims[1] ?? 1;
+    // What is not a number is looked for one by one, and a single block tells the sampler nothing.
+    if (!maxima || numBlocks === 1 || !this.#isFinite(row))
+      return { kind: "whole", logits, maxima: null, blockSize: BLOCK_SIZE };
+    const blocks = (maxima.data as Float32Array).subarray(row * numBlocks, (row + 1) * numBlocks);
+    return { kind: "whole", logits, maxima: blocks, blockSize: this.#vocabSize / numBlocks };
+  }
+
+  #isFinite(row: number): boolean {
+    return Number.isFinite((this.#data(ROW_SUMS.name) as Float32Array)[row]);
+  }
+
+  #logits(): Float32Array {
+    return this.#data(WHOLE_LOGITS) as Float32Array;
+  }
+
+  #data(name: string): RuntimeTensor["data"] {
+    return this.#results[name]!.data; // asked for
+  }
+}
