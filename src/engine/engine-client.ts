@@ -24,9 +24,10 @@ const ENTRY = new URL(`./engine-process${extname(new URL(import.meta.url).pathna
 
 /**
  * Every step sets off collections of a heap of a few MB, for what is fetched comes in new external memory.
- * Helper threads cost such a collection more than they spare it, all the more where the cores are busy: docs/log.md.
+ * Helper threads cost such a collection more than they spare it, all the more where the cores are busy; and little of what is new lives on, so that
+ * V8's own 32 MB for it are memory alone, and longer pauses: docs/log.md. Flags of the server's own process go before them.
  */
-const ENGINE_NODE_FLAGS = ["--single-threaded-gc"];
+const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
 /**
  * Blocks of 32 kB and more go back to the system when they are freed. glibc would raise that size with the blocks it sees, and keep what lies free
  * between small ones: a fifth of the process after some thousand adapters (docs/log.md). Whoever sets them otherwise is heard.
@@ -70,7 +71,7 @@ export class EngineClient {
     this.#child = fork(entry, {
       serialization: "advanced",
       stdio: ["ignore", 2, 2, "ipc", "pipe"],
-      execArgv: [...process.execArgv, ...ENGINE_NODE_FLAGS],
+      execArgv: [...ENGINE_NODE_FLAGS, ...process.execArgv],
       env: { ...ENGINE_MALLOC, ...process.env },
     });
     this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
