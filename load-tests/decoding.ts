@@ -1,9 +1,11 @@
 /** Decode steps of an engine's model runner in this process, for scenarios that measure what a step costs. */
 import { BEST } from "../src/engine/logit-rows.ts";
 import { openRunner } from "../src/engine/open-runner.ts";
-import type { DecodeRow, ModelRunner } from "../src/engine/runner.ts";
+import type { DecodeRow, ModelRunner, ReadyAdapter } from "../src/engine/runner.ts";
 import { emptyStore, engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";
+import { seedRandom } from "../src/tensor/random.ts";
+import { randomIds } from "./random-values.ts";
 import { secondsOf } from "./rounds.ts";
 
 /** Decoding rows of an opened runner. */
@@ -21,6 +23,17 @@ export async function openDecoding(dir: string, scratch: string, options: BenchO
   return runner;
 }
 
+/** Rows with random tokens, and with these adapters as far as they go. */
+export function decodingRows(
+  { vocabSize }: ModelRunner,
+  numRows: number,
+  past: number,
+  adapters: readonly ReadyAdapter[] = [],
+): DecodeRow[] {
+  const ids = randomIds(numRows, vocabSize, seedRandom(2));
+  return Array.from(ids, (tokenId, id) => ({ id, tokenId, past, adapter: adapters[id] ?? null }));
+}
+
 /** Tokens/s of `numSteps` greedy steps with these rows. */
 export async function decodeRate(runner: ModelRunner, of: readonly DecodeRow[], numSteps: number): Promise<number> {
   const rows = of.map((row) => ({ ...row, need: BEST }));
@@ -29,4 +42,20 @@ export async function decodeRate(runner: ModelRunner, of: readonly DecodeRow[], 
     for (let step = 0; step < numSteps; step++) await runner.decode(rows);
   });
   return (rows.length * numSteps) / seconds;
+}
+
+/** Prefill tokens/s: chunks behind a first one, without logits, as many as take about as long as the decode steps of a sample. */
+export async function prefillRate(
+  runner: ModelRunner,
+  adapter: ReadyAdapter | null,
+  { numSteps, contextTokens }: Pick<BenchOptions, "numSteps" | "contextTokens">,
+): Promise<number> {
+  const tokenIds = randomIds(CHUNK_TOKENS, runner.vocabSize, seedRandom(3));
+  const numChunks = Math.max(1, Math.ceil(numSteps / 4));
+  const past = Math.min(contextTokens, CHUNK_TOKENS);
+  const seconds = await secondsOf(async () => {
+    for (let chunk = 0; chunk < numChunks; chunk++)
+      await runner.prefill({ id: 0, past, tokenIds, adapter, logitPositions: [] });
+  });
+  return (numChunks * CHUNK_TOKENS) / seconds;
 }

@@ -1,7 +1,7 @@
 /** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
 import { EngineClient } from "../src/engine/engine-client.ts";
 import { GREEDY } from "../src/engine/engine.ts";
-import type { EngineOptions } from "../src/engine/protocol.ts";
+import type { EngineOptions, StepStats } from "../src/engine/protocol.ts";
 import { engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";
 
@@ -10,6 +10,8 @@ export interface DirectEngine extends AsyncDisposable {
   complete(promptIds: Int32Array, maxTokens: number): Promise<number>;
   /** The same. @returns when each token came, on `performance.now()`'s clock */
   times(promptIds: Int32Array, maxTokens: number): Promise<readonly number[]>;
+  /** Hears of every step. @returns what ends that */
+  onStep(listener: (stats: StepStats) => void): () => void;
 }
 
 /** Starts an engine process and waits until it serves. */
@@ -20,10 +22,12 @@ export async function startEngine(
   more: Partial<EngineOptions> = {},
 ): Promise<DirectEngine> {
   let client: EngineClient | null = null;
+  const listeners = new Set<(stats: StepStats) => void>();
+  const stats = (step: StepStats): void => listeners.forEach((listener) => listener(step));
   await new Promise<void>((resolve, reject) => {
     client = new EngineClient(
       { ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024, ...more },
-      { ready: () => resolve(), exited: reject, stats: () => {}, turn: () => {}, busyChanged: () => {} },
+      { ready: () => resolve(), exited: reject, stats, turn: () => {}, busyChanged: () => {} },
     );
   });
   const engine = client as EngineClient | null;
@@ -38,6 +42,10 @@ export async function startEngine(
   return {
     complete: async (promptIds, maxTokens) => (await times(promptIds, maxTokens)).length,
     times,
+    onStep: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     [Symbol.asyncDispose]: () => engine.stop(10_000),
   };
 }

@@ -12,6 +12,7 @@ import { summaryTable } from "./goals.ts";
 import { type BenchOptions, flagsHelp, parseOptions } from "./options.ts";
 import { type ScenarioResult, markdownTable } from "./report.ts";
 import type { Scenario } from "./scenario.ts";
+import { blocksScenario } from "./scenarios/blocks.ts";
 import { buildScenario } from "./scenarios/build.ts";
 import { ceilingScenario } from "./scenarios/ceiling.ts";
 import { clientsScenario } from "./scenarios/clients.ts";
@@ -32,6 +33,7 @@ import { WorkFolder } from "./work-folder.ts";
 const SCENARIOS: readonly Scenario[] = [
   engineScenario,
   ceilingScenario,
+  blocksScenario,
   httpScenario,
   peerScenario,
   clientsScenario,

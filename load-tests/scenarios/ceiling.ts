@@ -5,10 +5,8 @@
 import { openBase } from "../../src/base/base.ts";
 import { type Products, openProducts } from "../../src/base/products.ts";
 import { rowMultipleOf } from "../../src/engine/open-runner.ts";
-import { seedRandom } from "../../src/tensor/random.ts";
-import { MAX_ROWS, decodeRate, openDecoding } from "../decoding.ts";
+import { MAX_ROWS, decodeRate, decodingRows, openDecoding } from "../decoding.ts";
 import { type WeightChoice, fewRounds } from "../options.ts";
-import { randomIds } from "../random-values.ts";
 import { type Figure, ratio } from "../report.ts";
 import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
@@ -35,13 +33,7 @@ async function measureWeights({ folder, options, note }: BenchContext, weights: 
     await using products = await openProducts(base, options.numThreads);
     const multiple = rowMultipleOf(base.manifest);
     note(`measuring ${weightName(weights)} against its products`);
-    const rowsOf = (numRows: number) =>
-      Array.from(randomIds(numRows, runner.vocabSize, seedRandom(2)), (tokenId, id) => ({
-        id,
-        tokenId,
-        past: options.contextTokens,
-        adapter: null,
-      }));
+    const rowsOf = (numRows: number) => decodingRows(runner, numRows, options.contextTokens);
     const variants = ROW_COUNTS.flatMap((numRows): Variant[] => [
       { name: `engine ${numRows}`, measure: () => decodeRate(runner, rowsOf(numRows), options.numSteps) },
       { name: `products ${numRows}`, measure: () => productsRate(products, numRows, multiple, options.numSteps) },

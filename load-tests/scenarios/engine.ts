@@ -7,15 +7,13 @@ import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import type { ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { openBase } from "../../src/base/base.ts";
-import { CHUNK_TOKENS, MAX_ROWS, decodeRate, openDecoding } from "../decoding.ts";
+import { CHUNK_TOKENS, MAX_ROWS, decodeRate, decodingRows, openDecoding, prefillRate } from "../decoding.ts";
 import { readyAdapters } from "../engine-settings.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import type { RowName } from "../goals.ts";
 import { randomAdapter, randomLora } from "../random-adapter.ts";
-import { seedRandom } from "../../src/tensor/random.ts";
-import { randomIds } from "../random-values.ts";
 import { type Figure, ratio } from "../report.ts";
-import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
+import { type Variant, measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
 import { type BaseChoice, weightName } from "../work-folder.ts";
 
@@ -83,13 +81,20 @@ async function measureWeights({ folder, options, note }: BenchContext, weights: 
 
 async function measureModels(models: readonly Model[], options: BenchOptions): Promise<Figure[]> {
   const numRounds = fewRounds(options, 8);
-  const decodes = models.flatMap((model) => decodeVariants(model, options));
-  const decode = await measureInTurns(decodes, numRounds);
+  const few = await measureInTurns(
+    models.flatMap((model) => fewRowVariants(model, options)),
+    numRounds,
+  );
+  // Shorter turns and more of them than elsewhere: ratios are promised of these, and what is compared lies closer together.
+  const full = await measureInTurns(
+    models.map((model) => decodeVariant(model, MAX_ROWS, { ...options, numSteps: Math.ceil(options.numSteps / 2) })),
+    2 * numRounds,
+  );
   const prefills = models
     .filter((model) => PREFILL_CASES.includes(model.case.name))
     .map((model) => prefillVariant(model, options));
   const prefill = await measureInTurns(prefills, numRounds);
-  return [...decodeFigures(decode), ...prefillFigures(prefill)];
+  return [...decodeFigures(few, full), ...prefillFigures(prefill)];
 }
 
 interface Model {
@@ -112,31 +117,32 @@ async function adaptersOf({ kind }: Case, dir: string, runner: ModelRunner): Pro
   return await readyAdapters(runner, files);
 }
 
-const variantName = (model: string, numRows: number, adapters: "none" | "one" | "each"): string =>
-  `${model} ${numRows} ${adapters}`;
+const variantName = (model: string, numRows: number): string => `${model} ${numRows}`;
 
-/** Decode tokens/s of a model: by rows on the bare base; with an adapter one row, where the bases' own bytes weigh most, and 16. */
-function decodeVariants(model: Model, options: BenchOptions): Variant[] {
-  const { runner, adapters } = model;
-  const variant = (numRows: number, which: "none" | "one" | "each"): Variant => {
-    const rows = Array.from(randomIds(numRows, runner.vocabSize, seedRandom(2)), (tokenId, id) => ({
-      id,
-      tokenId,
-      past: options.contextTokens,
-      adapter: which === "none" ? null : (adapters[which === "one" ? 0 : id] ?? null),
-    }));
-    return {
-      name: variantName(model.case.name, numRows, which),
-      measure: () => decodeRate(runner, rows, options.numSteps),
-      warmUp: () => runner.decode(rows),
-    };
-  };
-  if (model.case.kind === null) return ROW_COUNTS.map((numRows) => variant(numRows, "none"));
-  return [variant(1, "one"), variant(MAX_ROWS, "each")];
+/** Decode tokens/s: by rows on the bare base; with an adapter one row, where the bases' own bytes weigh most. */
+function fewRowVariants(model: Model, options: BenchOptions): Variant[] {
+  const numsRows = model.case.kind === null ? ROW_COUNTS : [1];
+  return numsRows.map((numRows) => decodeVariant(model, numRows, options));
 }
 
-function decodeFigures(of: (name: string) => readonly number[]): Figure[] {
-  const bare = (numRows: number): readonly number[] => of(variantName("bare", numRows, "none"));
+/** Decode tokens/s of rows with an adapter each, all different; without on the bare base. */
+function decodeVariant(
+  { case: { name }, runner, adapters }: Model,
+  numRows: number,
+  { contextTokens, numSteps }: Pick<BenchOptions, "contextTokens" | "numSteps">,
+): Variant {
+  const rows = decodingRows(runner, numRows, contextTokens, adapters);
+  return {
+    name: variantName(name, numRows),
+    measure: () => decodeRate(runner, rows, numSteps),
+    warmUp: () => runner.decode(rows),
+  };
+}
+
+type Samples = (name: string) => readonly number[];
+
+function decodeFigures(few: Samples, full: Samples): Figure[] {
+  const bare = (numRows: number): readonly number[] => few(variantName("bare", numRows));
   const figures: Figure[] = ROW_COUNTS.map((numRows) => ({
     what: `decode, ${rowsText(numRows)}, bare`,
     unit: "tokens/s",
@@ -146,11 +152,12 @@ function decodeFigures(of: (name: string) => readonly number[]): Figure[] {
   figures.push(ratio("decode, 16 rows bare ÷ 1 row bare", bare(16), bare(1), { atLeast: 2 }));
   for (const { name, kind } of CASES)
     if (kind !== null)
-      figures.push(ratio(`decode, 1 row, one adapter on ${name} ÷ bare`, of(variantName(name, 1, "one")), bare(1)));
+      figures.push(ratio(`decode, 1 row, one adapter on ${name} ÷ bare`, few(variantName(name, 1)), bare(1)));
+  const ofBare = full(variantName("bare", MAX_ROWS));
   for (const { name, goal, row } of CASES)
     if (goal !== null) {
       const what = `decode, ${rowsText(MAX_ROWS)}, ${MAX_ROWS} adapters on ${name} ÷ bare`;
-      figures.push(ratio(what, of(variantName(name, MAX_ROWS, "each")), bare(MAX_ROWS), { atLeast: goal }, row));
+      figures.push(ratio(what, full(variantName(name, MAX_ROWS)), ofBare, { atLeast: goal }, row));
     }
   return figures;
 }
@@ -159,14 +166,7 @@ const rowsText = (numRows: number): string => (numRows === 1 ? "1 row" : `${numR
 
 /** Prefill tokens/s: chunks behind a first one, with an adapter where the model takes any. */
 function prefillVariant({ case: { name }, runner, adapters }: Model, options: BenchOptions): Variant {
-  const tokenIds = randomIds(CHUNK_TOKENS, runner.vocabSize, seedRandom(3));
-  const numChunks = Math.max(1, Math.ceil(options.numSteps / 4));
-  const past = Math.min(options.contextTokens, CHUNK_TOKENS);
-  const step = { id: 0, past, tokenIds, adapter: adapters[0] ?? null, logitPositions: [] };
-  const run = async (): Promise<void> => {
-    for (let chunk = 0; chunk < numChunks; chunk++) await runner.prefill(step);
-  };
-  return { name, measure: async () => (numChunks * CHUNK_TOKENS) / (await secondsOf(run)) };
+  return { name, measure: () => prefillRate(runner, adapters[0] ?? null, options) };
 }
 
 function prefillFigures(of: (name: string) => readonly number[]): Figure[] {

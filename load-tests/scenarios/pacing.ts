@@ -16,6 +16,8 @@ import { weightName } from "../work-folder.ts";
 const NUM_STREAMS = 8;
 const CHUNK_TOKENS = 64;
 const STREAM_PROMPT_TOKENS = 64;
+/** Chunks at the end of the prompt whose median stands for the last one. */
+const NUM_LAST = 4;
 
 export const pacingScenario: Scenario = {
   name: "pacing",
@@ -30,6 +32,8 @@ export const pacingScenario: Scenario = {
 interface Round {
   /** Of the long prompt, to its first token. */
   readonly aloneMs: number;
+  /** The last of its chunks without company, of `NUM_LAST`. */
+  readonly lastChunkMs: number;
   readonly besideMs: number;
   /** Between tokens of the streams, before the prompt came and while it was prefilled. */
   readonly quietGaps: readonly number[];
@@ -62,8 +66,13 @@ async function measureRound(
 ): Promise<Round> {
   const ids = (count: number): Int32Array => Int32Array.from(randomIds(count, vocabSize, random));
   const prompt = ids(numPrompt);
+  const chunksMs: number[] = [];
+  const endListening = engine.onStep(({ phase, seconds }) => {
+    if (phase === "prefill") chunksMs.push(1000 * seconds);
+  });
   const startedAt = performance.now();
   const [alone = NaN] = await engine.times(prompt, 1);
+  endListening();
   const aloneMs = alone - startedAt;
   const numQuiet = isSmoke ? 4 : 24;
   const numTokens = numQuiet + numPrompt / CHUNK_TOKENS;
@@ -78,6 +87,7 @@ async function measureRound(
   const quiet = gaps.filter(({ at }) => at < arrivedAt);
   return {
     aloneMs,
+    lastChunkMs: quantile(chunksMs.slice(-NUM_LAST), 0.5),
     besideMs: first - arrivedAt,
     // Behind their own prompts, which come between the first steps.
     quietGaps: quiet.slice(Math.floor(quiet.length / 4)).map(({ ms }) => ms),
@@ -87,6 +97,7 @@ async function measureRound(
 
 function figuresOf(name: string, rounds: readonly Round[], numChunks: number): Figure[] {
   const chunkMs = rounds.map(({ aloneMs }) => aloneMs / numChunks);
+  const lastMs = rounds.map(({ lastChunkMs }) => lastChunkMs);
   const decodeMs = rounds.map(({ quietGaps }) => quantile(quietGaps, 0.5));
   const added = (share: number): number[] =>
     rounds.map(({ busyGaps }, i) => quantile(busyGaps, share) - (decodeMs[i] ?? NaN));
@@ -97,6 +108,8 @@ function figuresOf(name: string, rounds: readonly Round[], numChunks: number): F
       atMost: 1.2,
     }),
     ratio("(p50 of the same − decode p50) ÷ a chunk", added(0.5), chunkMs),
+    ratio("the prompt's last chunk, which attends to all before it, alone ÷ a chunk", lastMs, chunkMs),
+    ratio("(p99 − decode p50) ÷ the last chunk alone", added(0.99), lastMs),
     ratio(
       "first token of the long prompt beside the streams ÷ alone",
       rounds.map(({ besideMs }) => besideMs),

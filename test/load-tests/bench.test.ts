@@ -26,7 +26,7 @@ interface Written {
 
 it("prints every scenario's figures as a table and writes them to a file", { timeout: 120_000 }, () => {
   const out = join(folder, "out.json");
-  const scenarios = ["build", "ceiling", "engine", "http", "train"];
+  const scenarios = ["build", "blocks", "ceiling", "engine", "http", "train"];
   const { status, stdout, stderr } = bench(
     [...scenarios, "--smoke", "--weights", "int8", "--work", folder, "--out", out],
     { MOSARA_PYTHON: join(folder, "no-python") },
@@ -52,6 +52,7 @@ it("prints every scenario's figures as a table and writes them to a file", { tim
     ["int8: decode, 16 rows, 16 adapters on q,v ÷ bare", "×"],
     ["int8: decode, 16 rows, 16 adapters on default ÷ bare", "×"],
     ["int8: decode, 16 rows, bare ÷ products alone", "×"],
+    ["int8: decode, 16 rows, blocks of 128 ÷ of 32", "×"],
     ["int8: prefill, 64-token chunks, bare", "tokens/s"],
     ["int8: 16 clients ÷ engine driven directly", "×"],
     ["int8: first token, (new − 5 ms) ÷ resident", "×"],
