@@ -32,6 +32,7 @@ export const blocksScenario: Scenario = {
     const figures: Figure[] = [];
     for (const kind of kinds)
       if (kind === "int8" || kind === "int4") figures.push(...(await measureKind(context, kind)));
+      else context.note(`${kind} has no blocks`);
     return figures;
   },
 };
@@ -40,14 +41,17 @@ async function measureKind({ folder, options, note }: BenchContext, kind: Kind):
   return await folder.withScratch(async (scratch) => {
     const runners: ModelRunner[] = [];
     try {
-      const variants: Variant[] = [];
       for (const blockSize of BLOCK_SIZES) {
         const dir = await folder.base({ weights: { kind, blockSize }, targets: "none" });
-        const runner = await openDecoding(dir, join(scratch, String(blockSize)), options);
-        runners.push(runner);
-        for (const [work, rate] of Object.entries(WORK))
-          variants.push({ name: `${blockSize} ${work}`, measure: () => rate(runner, options) });
+        runners.push(await openDecoding(dir, join(scratch, String(blockSize)), options));
       }
+      // What is compared lies side by side.
+      const variants = Object.entries(WORK).flatMap(([work, rate]) =>
+        runners.map((runner, i): Variant => ({
+          name: `${BLOCK_SIZES[i]} ${work}`,
+          measure: () => rate(runner, options),
+        })),
+      );
       note(`measuring ${kind} in blocks of ${BLOCK_SIZES.join(" and ")}`);
       const of = await measureInTurns(variants, fewRounds(options, 8));
       const [fine, coarse] = BLOCK_SIZES;

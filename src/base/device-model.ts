@@ -20,8 +20,8 @@ import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "./base.ts";
 import { withNewCacheOutputs } from "./new-cache-outputs.ts";
-import { withReadLogits } from "./read-logits-outputs.ts";
 import { plainAttention } from "./plain-attention.ts";
+import { withReadLogits } from "./read-logits-outputs.ts";
 
 /**
  * How attention is computed: "fused" is the kernel's fast way. "stepwise" is the same operator made to compute scores, weights and sums
@@ -34,8 +34,8 @@ export interface DeviceForm {
   readonly attention: AttentionPath;
   /** Whether the session writes the cache; where not, it gives what a step adds, `newCacheNames`, to whoever owns the cache. */
   readonly writesCache: boolean;
-  /** Whether the session's logits stay where they are, for graphs that read them; where not, the serving graph gives what is read of them. */
-  readonly keepsLogits: boolean;
+  /** Whether the serving graph reads its logits itself and gives what is read of them; where not, it gives them as they are. */
+  readonly readsLogits: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;
   /** Whether products of weights that are not quantised are float16. */
@@ -48,7 +48,7 @@ export interface DeviceForm {
 export const CPU_FORM: DeviceForm = {
   attention: "fused",
   writesCache: false,
-  keepsLogits: false,
+  readsLogits: true,
   hasHalfAttention: false,
   hasHalfProducts: false,
   knowsHalf: true,
@@ -67,7 +67,7 @@ export async function deviceModel(
   form: DeviceForm,
 ): Promise<{ readonly model: Uint8Array; readonly bytes: ModelBytes }> {
   const stored = decodeModel(await readFile(join(baseDir, SERVE_GRAPH_FILE)));
-  const model = inForm(form.keepsLogits ? stored : withReadLogits(stored), form);
+  const model = inForm(form.readsLogits ? withReadLogits(stored) : stored, form);
   return { model: encodeModel(model), bytes: modelBytes(model, form) };
 }
 

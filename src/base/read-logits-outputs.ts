@@ -5,6 +5,7 @@ import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, logitsPort, wholeLogitsP
 import { readLogits } from "../model/read-logits.ts";
 import { graphPart } from "./graph-part.ts";
 
+/** The graph with `BEST_IDS`, `ROW_SUMS`, blocks' maxima and whole rows as outputs in the place of the logits, and `IS_WHOLE` as an input more. */
 export function withReadLogits(model: OnnxModel): OnnxModel {
   const { graph } = model;
   const { name } = logitsPort(0); // for its name

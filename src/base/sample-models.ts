@@ -3,7 +3,7 @@ import { serializeGraph } from "../graph/serialize.ts";
 import type { SampleGraph } from "../model/ports.ts";
 import { buildSampleGraph } from "../model/sample-graph.ts";
 
-/** An ONNX model. */
+/** A sampling graph as an ONNX model. */
 export function sampleModel(kind: SampleGraph, vocabSize: number): Uint8Array {
   return serializeGraph(buildSampleGraph(kind, vocabSize));
 }

@@ -29,9 +29,6 @@ export interface LoadReply {
 /** The worker's entry: beside this file, compiled or not as this file is. */
 const ENTRY = new URL(`./adapter-load-worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
-/** V8's 48 would fill up with decoded files before it looks at them. */
-const YOUNG_MB = 6;
-
 interface Waiter {
   readonly resolve: (row: AdapterRow) => void;
   readonly reject: (error: Error) => void;
@@ -44,7 +41,7 @@ export class AdapterLoader {
   #isClosed = false;
 
   constructor(data: LoadWorkerData) {
-    this.#worker = new Worker(ENTRY, { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
+    this.#worker = new Worker(ENTRY, { workerData: data });
     this.#worker.unref();
     this.#worker.on("message", (reply: LoadReply) => this.#receive(reply));
     // An engine that cannot read adapters is of no use: its process ends with the reason, and another one is started.

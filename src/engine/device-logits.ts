@@ -14,7 +14,8 @@ import {
 } from "../model/ports.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, openSession, runtimeTensor } from "../runtime/ort.ts";
 import { BLOCK_SIZE } from "./blocks.ts";
-import type { LogitReader, LogitRow, LogitRows, RowNeed, TopRow } from "./logit-rows.ts";
+import type { LogitReader } from "./logit-reader.ts";
+import type { LogitRow, LogitRows, RowNeed, TopRow } from "./logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
 /** @param logits where a step leaves `numRows` rows: float32 [at least numRows,V], unchanged until the next step */
@@ -22,7 +23,7 @@ export async function openDeviceReader(
   vocabSize: number,
   options: SessionOptions,
   logits: (numRows: number) => RuntimeTensor | Promise<RuntimeTensor>,
-): Promise<LogitReader> {
+): Promise<LogitReader & AsyncDisposable> {
   const open = (kind: SampleGraph): Promise<Session> => openSession(sampleModel(kind, vocabSize), options);
   const sessions: DeviceSessions = { best: await open("best"), top: await open("top"), rows: await open("rows") };
   return {
@@ -40,7 +41,7 @@ export async function openDeviceReader(
   };
 }
 
-/** Of a row with logits that are not numbers: whoever needs it asks for the whole row, and is told there. */
+/** Of a row with logits that are not finite: whoever needs it asks for the whole row, and is told there. */
 const NOTHING: TopRow = { kind: "top", ids: new Int32Array(0), logits: new Float32Array(0), sums: null };
 
 type DeviceSessions = Readonly<Record<"best" | "top" | "rows", Session>>;

@@ -25,7 +25,8 @@ const ENTRY = new URL(`./engine-process${extname(new URL(import.meta.url).pathna
 /**
  * Every step sets off collections of a heap of a few MB, for what is fetched comes in new external memory.
  * Helper threads cost such a collection more than they spare it, all the more where the cores are busy; and little of what is new lives on, so that
- * V8's own 32 MB for it are memory alone, and longer pauses: docs/log.md. Flags of the server's own process go before them.
+ * V8's own two halves of 16 MB for it, in either thread, are memory alone, and longer pauses: docs/log.md. Flags of the server's own command line come
+ * behind these, and win.
  */
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
 /**

@@ -1,20 +1,54 @@
 /**
- * Rows of logits on the host. The serving graph has read them where they were (`model/read-logits.ts`): the best token of every row comes
- * over, and the whole of those rows only that are wanted so, since every fetched byte is copied.
+ * Rows of logits on the host. Where the serving graph reads them where they are (`model/read-logits.ts`), the best token of every row comes over,
+ * and the whole of those rows only that are wanted so, since every fetched byte is copied.
  */
-import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, wholeLogitsPort } from "../model/ports.ts";
+import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, logitsPort, wholeLogitsPort } from "../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { BLOCK_SIZE } from "./blocks.ts";
-import type { LogitReader, LogitRow, LogitRows, LogitView, RowNeed, WholeRow } from "./logit-rows.ts";
+import type { LogitReader, LogitView } from "./logit-reader.ts";
+import type { LogitRow, LogitRows, RowNeed, WholeRow } from "./logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
+// Names alone, hence the sizes.
 const MAXIMA = blockMaximaPort(0).name;
 const WHOLE_LOGITS = wholeLogitsPort(0).name;
+const LOGITS = logitsPort(0).name;
 
-export const hostReader = (vocabSize: number): LogitReader => ({
+/** Of a serving graph that reads its logits itself. */
+export const readingReader = (vocabSize: number): LogitReader => ({
   view: (needs, numRows) => viewOf(needs, numRows, vocabSize),
-  [Symbol.asyncDispose]: async () => {},
 });
+
+/** Of a serving graph that gives its logits: all rows come over whole, and maxima are left to the sampler. */
+export const fetchedReader = (vocabSize: number): LogitReader => ({
+  view: (needs) => ({
+    feeds: {},
+    fetches: { [LOGITS]: null },
+    rowsOf: (results) => new FetchedRows(results[LOGITS]!.data as Float32Array, needs.length, vocabSize), // asked for
+  }),
+});
+
+class FetchedRows implements LogitRows {
+  readonly numRows: number;
+  readonly #logits: Float32Array;
+  readonly #vocabSize: number;
+
+  constructor(logits: Float32Array, numRows: number, vocabSize: number) {
+    this.numRows = numRows;
+    this.#logits = logits;
+    this.#vocabSize = vocabSize;
+  }
+
+  async read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
+    const rowOf = (row: number): Float32Array =>
+      this.#logits.subarray(row * this.#vocabSize, (row + 1) * this.#vocabSize);
+    return needs.map((need, row) => need && { kind: "whole", logits: rowOf(row), maxima: null, blockSize: BLOCK_SIZE });
+  }
+
+  async all(): Promise<Float32Array> {
+    return this.#logits.subarray(0, this.numRows * this.#vocabSize);
+  }
+}
 
 function viewOf(needs: readonly RowNeed[], numRows: number, vocabSize: number): LogitView {
   const isWhole = Uint8Array.from({ length: numRows }, (_, row) => Number((needs[row]?.numTop ?? 0) > 1));
@@ -23,11 +57,11 @@ function viewOf(needs: readonly RowNeed[], numRows: number, vocabSize: number): 
   return {
     feeds: { [IS_WHOLE.name]: runtimeTensor("bool", isWhole, [numRows]) },
     fetches: needs.length === 0 ? {} : Object.fromEntries(names.map((name) => [name, null])),
-    rowsOf: (results) => new HostRows(results, isWhole.subarray(0, needs.length), vocabSize),
+    rowsOf: (results) => new ReadRows(results, isWhole.subarray(0, needs.length), vocabSize),
   };
 }
 
-class HostRows implements LogitRows {
+class ReadRows implements LogitRows {
   readonly numRows: number;
   readonly #results: Record<string, RuntimeTensor>;
   readonly #vocabSize: number;
@@ -43,18 +77,19 @@ class HostRows implements LogitRows {
     this.#places = Array.from(isWhole, (wanted, row) => (wanted || !this.#isFinite(row) ? numWhole++ : -1));
   }
 
-  read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
-    return Promise.resolve(needs.map((need, row) => need && this.#rowOf(row, need)));
+  async read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]> {
+    return needs.map((need, row) => need && this.#rowOf(row, need));
   }
 
-  all(): Promise<Float32Array> {
+  async all(): Promise<Float32Array> {
     if (this.#places.includes(-1)) throw new Error("internal: rows of logits that were not asked for");
-    return Promise.resolve(this.#logits().subarray(0, this.numRows * this.#vocabSize));
+    return this.numRows === 0 ? new Float32Array(0) : this.#logits().subarray(0, this.numRows * this.#vocabSize);
   }
 
   #rowOf(row: number, need: RowNeed): LogitRow {
     const place = this.#places[row]!;
     if (place >= 0) return this.#wholeRow(row, place);
+    // A best token always suffices whoever asked for no more (`needOf`), so that nobody comes back for the row.
     if (need.numTop > 1) throw new Error("internal: a row of logits that was not asked for");
     const id = (this.#data(BEST_IDS.name) as BigInt64Array)[row]!;
     return { kind: "top", ids: Int32Array.of(Number(id)), logits: new Float32Array(1), sums: null };

@@ -1,9 +1,7 @@
 /**
- * Scores of the next token as a step leaves them: the model's rows, of which each request reads as little as it can. Two implementations:
- * to the host come the rows that are wanted whole, and the best token of the others (`host-logits.ts`); of a device's a few candidates
- * are brought over, and the whole row only where they do not suffice (`device-logits.ts`). Types and two needs.
+ * Scores of the next token as a step leaves them: the model's rows, of which each request reads as little as it can. Where they come from is
+ * `logit-reader.ts`'s. Types and two needs.
  */
-import type { RuntimeTensor } from "../runtime/ort.ts";
 
 /** A row on the host. */
 export interface WholeRow {
@@ -15,10 +13,11 @@ export interface WholeRow {
   readonly blockSize: number;
 }
 
-/** The best of a row, best first, lower id first among equals; none where a logit is not a number. */
+/** The best of a row, best first, lower id first among equals; none where a logit is not finite and the row is still to be asked for. */
 export interface TopRow {
   readonly kind: "top";
   readonly ids: Int32Array;
+  /** Of no meaning where `sums` is null. */
   readonly logits: Float32Array;
   /** Of the whole row: Σ exp(logit − greatest logit), and the same of the logits divided by the temperature; null: only the best is known. */
   readonly sums: { readonly unit: number; readonly weights: number } | null;
@@ -38,20 +37,6 @@ export interface RowNeed {
 export const WHOLE: RowNeed = { numTop: Infinity, temperature: 1 };
 /** The likeliest token alone. */
 export const BEST: RowNeed = { numTop: 1, temperature: 1 };
-
-/** For all steps of one runner. */
-export interface LogitReader extends AsyncDisposable {
-  /** @param needs of each row that will be read, at least @param numRows of the run, with those that pad it */
-  view(needs: readonly RowNeed[], numRows: number): LogitView | Promise<LogitView>;
-}
-
-/** What a run feeds and is asked for, so that its logits can be read. */
-export interface LogitView {
-  readonly feeds: Record<string, RuntimeTensor>;
-  readonly fetches: Record<string, RuntimeTensor | null>;
-  /** As many rows as there were needs. */
-  rowsOf(results: Record<string, RuntimeTensor>): LogitRows;
-}
 
 /** Rows of one step, valid until the runner's next call. */
 export interface LogitRows {

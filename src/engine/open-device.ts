@@ -11,8 +11,8 @@ import { DeviceKvCache } from "./device-kv-cache.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
 import type { CacheShape, KvCache } from "./kv-cache.ts";
 import { openDeviceReader } from "./device-logits.ts";
-import { hostReader } from "./host-logits.ts";
-import type { LogitReader } from "./logit-rows.ts";
+import { fetchedReader, readingReader } from "./host-logits.ts";
+import type { LogitReader } from "./logit-reader.ts";
 import type { DeviceBytes, DeviceFacts, EngineOptions } from "./protocol.ts";
 import { ResidentFeeds } from "./resident-feeds.ts";
 import type { StepFeeds } from "./step-feeds.ts";
@@ -35,7 +35,7 @@ export async function openDevice(options: Options, manifest: Manifest): Promise<
   if (options.device === "webgpu") return await openWebgpu(options, manifest);
   if (options.device === "cuda") return await openCuda(options, manifest);
   const { session } = await openModel(options, CPU_FORM);
-  return withHostMemory(session, new HostKvCache(manifest.config), manifest, {
+  return withHostMemory(session, new HostKvCache(manifest.config), readingReader(manifest.config.vocabSize), {
     facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
     bytes: () => null,
   });
@@ -45,14 +45,14 @@ export async function openDevice(options: Options, manifest: Manifest): Promise<
 function withHostMemory(
   session: Session,
   cache: KvCache,
-  { config }: Manifest,
+  reader: LogitReader,
   told: Pick<OpenDevice, "facts" | "bytes">,
 ): OpenDevice {
   return {
     ...told,
     session,
     cache,
-    reader: hostReader(config.vocabSize),
+    reader,
     keepFeeds: (host) => host,
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
@@ -63,7 +63,7 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
   const memory = new DeviceMemory();
   const knowsHalf = await memory.supportsHalf();
   const isHalf = manifest.weights === "float16" && knowsHalf;
-  const known = { writesCache: true, keepsLogits: true, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const known = { writesCache: true, readsLogits: false, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
   const precision = isHalf ? "float16" : "float32";
   const newCache = (shape: CacheShape): DeviceKvCache =>
     new DeviceKvCache(shape, { memory, dtype: precision, maxBytes: options.kvCacheBytes });
@@ -108,11 +108,12 @@ async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevic
   const { config } = manifest;
   // CUDA's attention knows float16 alone.
   const hasHalfProducts = manifest.weights === "float16";
-  const known = { writesCache: false, keepsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
+  const known = { writesCache: false, readsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
   const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
   const attention = await rightAttention(config, known, { name: "cuda", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });
-  return withHostMemory(session, newCache(config), manifest, {
+  // What reads logits inside of the graph is held to be right on the CPU alone: others' ArgMax and Compress treat ties and no rows otherwise.
+  return withHostMemory(session, newCache(config), fetchedReader(config.vocabSize), {
     facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
     bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),
   });

@@ -119,7 +119,7 @@ function drawOfTop(size: number, total: number, { params, random }: SamplingStat
   return drawListed(ids, weights, count, random);
 }
 
-/** The same from the candidates that a device gave; null where they are too few. */
+/** The same from a row's best alone; null where they are too few. */
 function chooseOfTop(row: TopRow, state: SamplingState, scratch: SamplerScratch): number | null {
   const { params } = state;
   if (isGreedy(params) || row.ids.length === 0) return row.ids[0] ?? null;

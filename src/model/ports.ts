@@ -35,7 +35,7 @@ export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype:
 
 /** Which of `LOGIT_ROWS` are wanted whole; only in graphs that read their logits themselves and give none of the others. */
 export const IS_WHOLE: Port = { name: "is_whole", dtype: "bool", shape: ["N"] };
-/** The logits of those rows, and of rows that hold what is not a number, in their order. */
+/** The logits of those rows, and of rows whose sum is not finite, in their order. */
 export const wholeLogitsPort = (vocabSize: number): Port => ({
   name: "whole_logits",
   dtype: "float32",
@@ -49,7 +49,7 @@ export const blockMaximaPort = (numBlocks: number): Port => ({
 });
 /** The likeliest token of every row. */
 export const BEST_IDS: Port = { name: "best_ids", dtype: "int64", shape: ["N"] };
-/** The sum of a row's logits, which shows what is not a number. */
+/** The sum of a row's logits: not finite where one of them is not. */
 export const ROW_SUMS: Port = { name: "row_sums", dtype: "float32", shape: ["N"] };
 
 /**

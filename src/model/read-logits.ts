@@ -39,7 +39,7 @@ export function readLogits(logits: Var, isWhole: Var): ReadLogits {
   const blockSize = logitBlockSize(vocabSize);
   const blocks = reshape(logits, [logits.shape[0]!, vocabSize / blockSize, blockSize]);
   const maxima = reduceMax(blocks, { axes: [2], keepDims: false });
-  const sums = reduceSum(blocks, { axes: [1, 2], keepDims: false });
+  const sums = reduceSum(logits, { axes: [1], keepDims: false });
   const none = sub(sums, sums); // NaN where the sum is infinite
   const isFinite = equal(none, graphOf(logits).constant("float32", [], [0]));
   return {

@@ -14,8 +14,6 @@ export type RuntimeTensor = ort.Tensor;
 export interface SessionOptions {
   readonly device: Device;
   readonly numThreads: number;
-  /** Busy-waiting worker threads: faster alone, harmful where cores are shared. Default false. */
-  readonly allowsSpinning?: boolean;
   /** Reuse of activation memory planned by shape; off where shapes vary or memory counts. Default false. */
   readonly usesMemoryPattern?: boolean;
   /** Where the external weights of a model given as bytes lie. */
@@ -25,6 +23,12 @@ export interface SessionOptions {
   /** Prefix of a profile file, for measurements. */
   readonly profilePrefix?: string;
 }
+
+/**
+ * How long a worker thread waits busily for its part of the next operator before it sleeps. To wake it takes longer than most operators of a step of
+ * few rows; ONNX Runtime's own milliseconds, though, are taken from whoever else needs the core (docs/log.md).
+ */
+const SPIN_MICROSECONDS = 20;
 
 const ORT_TYPES: Partial<Record<DType, ort.Tensor.Type>> = {
   float32: "float32",
@@ -145,7 +149,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
     logSeverityLevel: 4, // failures come back as exceptions; the native logger would write them to stderr as well
     extra: {
       session: {
-        intra_op: { allow_spinning: options.allowsSpinning ? "1" : "0" },
+        intra_op: { allow_spinning: "1", spin_duration_us: String(SPIN_MICROSECONDS) },
         ...(options.weightsDir === undefined
           ? {}
           : { model_external_initializers_file_folder_path: options.weightsDir }),

@@ -2,16 +2,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { openDeviceReader } from "../../src/engine/device-logits.ts";
-import { hostReader } from "../../src/engine/host-logits.ts";
-import {
-  BEST,
-  type LogitReader,
-  type LogitRow,
-  type LogitRows,
-  type RowNeed,
-  type TopRow,
-  WHOLE,
-} from "../../src/engine/logit-rows.ts";
+import { fetchedReader, readingReader } from "../../src/engine/host-logits.ts";
+import { BEST, type LogitRow, type LogitRows, type RowNeed, type TopRow, WHOLE } from "../../src/engine/logit-rows.ts";
+import type { LogitReader } from "../../src/engine/logit-reader.ts";
 import { tokenLogprob } from "../../src/engine/logprobs.ts";
 import type { SamplingParams } from "../../src/engine/protocol.ts";
 import { chooseToken, createSamplerScratch, createSamplingState, needOf } from "../../src/engine/sampler.ts";
@@ -33,7 +26,7 @@ const rowOf = (row: number): Float32Array => data.subarray(row * V, (row + 1) * 
 
 /** The graph's part of it: what the serving graph of a host gives of its logits. */
 let serving: Session;
-let device: LogitReader;
+let device: LogitReader & AsyncDisposable;
 /** What the last step on the device has left. */
 let left = tensor(data);
 beforeAll(async () => {
@@ -53,7 +46,7 @@ beforeAll(async () => {
 });
 
 async function hostRows(values: Float32Array, needs: readonly RowNeed[]): Promise<LogitRows> {
-  const view = await hostReader(V).view(needs, PADDED);
+  const view = await readingReader(V).view(needs, PADDED);
   const results = await serving.run({ logits: tensor(values), ...view.feeds }, view.fetches);
   return view.rowsOf(results);
 }
@@ -93,7 +86,7 @@ describe("rows of the host", () => {
       expect(tokens(row!, {})[0]).toBe((row as TopRow).ids[0]); // asked for
     }
     expect((second as { logits: Float32Array }).logits).toEqual(rowOf(1));
-    await expect(async () => await rows.all()).rejects.toThrow(/not asked for/);
+    await expect(rows.all()).rejects.toThrow(/not asked for/);
     expect(await (await hostRows(data, allWhole)).all()).toEqual(data.subarray(0, NUM_ROWS * V));
   });
 
