@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { EngineLoop } from "../../src/engine/engine-loop.ts";
 import type { EngineEvent, SequenceSpec, StepStats } from "../../src/engine/protocol.ts";
+import type { LogitRows, RowNeed } from "../../src/engine/logit-rows.ts";
 import { AppError } from "../../src/errors.ts";
 import { DeviceFullError } from "../../src/runtime/device-errors.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
+import { MAX_CANDIDATES } from "../../src/model/ports.ts";
 import { sequenceSpec } from "../helpers/sequences.ts";
 import { BAD_PREFILL, BAD_ROW, BAD_STEP, TOY_VOCAB, toyGreedy, toyLogits, ToyRunner } from "../helpers/toy-runner.mjs";
 import type { ToyOptions } from "../helpers/toy-runner.mjs";
@@ -195,6 +197,43 @@ describe("scoring", () => {
     await bench.untilEnded(1, 2);
     expect(asked.toSorted((a, b) => a - b)).toEqual([0, 0, 0, 0, 1]);
     await bench.stop();
+  });
+
+  it.each<[string, Partial<SequenceSpec>, number]>([
+    ["greedy", {}, 1],
+    ["greedy with log-probabilities", { numLogprobs: 2 }, MAX_CANDIDATES],
+    ["with a temperature", { sampling: { ...GREEDY, temperature: 1 } }, Infinity],
+    ["greedy where its first token may not end it", { minTokens: 2, stopIds: [0] }, Infinity],
+    ["greedy, its prompt scored", { numPromptLogprobs: 1 }, 1],
+  ])("tells of every row how much of it will be read: %s", async (_, spec, numTop) => {
+    const bench = new Bench();
+    const told: Record<"prefill" | "decode", number[]> = { prefill: [], decode: [] };
+    const read: number[] = [];
+    const numsTop = (needs: readonly (RowNeed | null | undefined)[]): number[] =>
+      needs.flatMap((need) => need?.numTop ?? []);
+    const noting = async (rows: Promise<LogitRows>): Promise<LogitRows> => {
+      const own = await rows;
+      const noted = async (needs: readonly (RowNeed | null)[]): ReturnType<LogitRows["read"]> => {
+        read.push(...numsTop(needs));
+        return await own.read(needs);
+      };
+      return { numRows: own.numRows, all: () => own.all(), read: noted };
+    };
+    const [prefill, decode] = [bench.runner.prefill.bind(bench.runner), bench.runner.decode.bind(bench.runner)];
+    bench.runner.prefill = (step) => {
+      told.prefill.push(...numsTop(step.logitPositions.map(() => step.need)));
+      return noting(prefill(step));
+    };
+    bench.runner.decode = (rows) => {
+      told.decode.push(...numsTop(rows.map(({ need }) => need)));
+      return noting(decode(rows));
+    };
+    bench.add(sequenceSpec(1, range(5), { maxTokens: 2, ...spec }));
+    await bench.untilEnded(1);
+    await bench.stop();
+    expect(new Set(told.prefill)).toEqual(new Set([spec.numPromptLogprobs ? Infinity : numTop]));
+    expect(new Set(told.decode)).toEqual(new Set(spec.minTokens ? [Infinity] : [numTop]));
+    expect(Math.max(...read)).toBeLessThanOrEqual(Math.max(...told.prefill, ...told.decode));
   });
 });
 

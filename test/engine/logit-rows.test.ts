@@ -103,11 +103,47 @@ describe("rows of the host", () => {
     }
   });
 
+  it("keep their places where another row, or one that only pads the run, holds what is not a number", async () => {
+    const bad = data.slice();
+    bad.fill(NaN, 0, V);
+    bad[3 * V + 9] = NaN; // of the padding
+    const needs = [BEST, WHOLE, BEST];
+    const [first, second, third] = await (await hostRows(bad, needs)).read(needs);
+    expect(() => tokens(first!, {})).toThrow(/logit of NaN/); // asked for
+    expect((second as { logits: Float32Array }).logits).toEqual(rowOf(1));
+    expect(tokens(third!, {})[0]).toBe(rowOf(2).indexOf(Math.max(...rowOf(2)))); // asked for
+    expect(await (await hostRows(bad, allWhole)).all()).toEqual(bad.subarray(0, NUM_ROWS * V));
+  });
+
+  it("are chosen from where their sum alone is beyond numbers", async () => {
+    const large = data.slice();
+    large.fill(3e38, 0, V);
+    large[77] = 3.3e38;
+    const [row] = await (await hostRows(large, every(BEST))).read([BEST, null, null]);
+    expect(tokens(row!, {})[0]).toBe(77); // asked for
+  });
+
+  it("are none of a run that reads none", async () => {
+    const rows = await hostRows(data, []);
+    expect([rows.numRows, await rows.read([]), (await rows.all()).length]).toEqual([0, [], 0]);
+  });
+
   it("may hold minus infinity: such a token is never chosen", async () => {
     const masked = data.slice();
     masked.fill(-Infinity, 0, V - 1);
     const [row] = await (await hostRows(masked, every(BEST))).read([BEST, null, null]);
     expect(tokens(row!, {})[0]).toBe(V - 1); // asked for
+  });
+});
+
+describe("rows of a host whose graph gives its logits", () => {
+  it("are whole, whatever is needed, and give the same tokens", async () => {
+    const view = await fetchedReader(V).view([BEST, WHOLE], PADDED);
+    expect([view.feeds, Object.keys(view.fetches)]).toEqual([{}, ["logits"]]);
+    const rows = view.rowsOf({ logits: tensor(data) });
+    const [first, none] = await rows.read([BEST, null]);
+    expect([tokens(first!, {})[0], none]).toEqual([rowOf(0).indexOf(Math.max(...rowOf(0))), null]); // asked for
+    expect([rows.numRows, await rows.all()]).toEqual([2, data.subarray(0, 2 * V)]);
   });
 });
 

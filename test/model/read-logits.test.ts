@@ -60,6 +60,23 @@ describe("what is read of logits", () => {
     expect(whole).toHaveLength(0);
   });
 
+  it("is the lower id of two that are equally likely: within a block, in two blocks, and of two zeros", async () => {
+    await using session = await opened(1280);
+    const tied = (...places: readonly (readonly [number, number])[]): Float32Array => {
+      const row = new Float32Array(1280).fill(-1);
+      for (const [at, value] of places) row[at] = value;
+      return row;
+    };
+    const rows = [
+      tied([70, 2], [77, 2]),
+      tied([700, 2], [130, 2]),
+      tied([300, 0], [900, -0]),
+      tied([300, -0], [900, 0]),
+    ];
+    const { bestIds } = await read(session, Float32Array.from(rows.flatMap((row) => [...row])), 1280);
+    expect(bestIds).toEqual([70, 130, 300, 300]);
+  });
+
   it("is the whole of rows that are wanted whole, in their order", async () => {
     await using session = await opened(1280);
     const data = randomRows(4, 1280);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
 import type { AdapterRow } from "../../src/engine/adapter-row.ts";
+import { BEST } from "../../src/engine/logit-rows.ts";
 import type { DecodeRow } from "../../src/engine/runner.ts";
 import { isBatchInvariant } from "../../src/engine/self-test.ts";
 import { decodeModel, encodeModel } from "../../src/formats/onnx-proto.ts";
@@ -17,7 +18,6 @@ import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
 
 afterEach(() => vi.restoreAllMocks());
 const PROMPT = [5, 17, 33, 2, 60, 44, 91, 12, 7, 150];
-const BEST = { numTop: 1, temperature: 1 };
 
 /** Sums what all sessions that ran since the spy was set have brought over the bus. */
 function watchBus(): () => Traffic {
