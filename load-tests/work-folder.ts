@@ -59,7 +59,7 @@ export class WorkFolder {
   /** A base directory, built where it is not there yet or not of today's code. */
   async base(choice: BaseChoice): Promise<string> {
     const dir = this.#directoryOf(await this.checkpoint(), choice);
-    const isCurrent = existsSync(dir) && (await codeOf(dir)) === builderCode();
+    const isCurrent = existsSync(dir) && (await codeOf(dir)) === hashOfCode(BUILDERS);
     if (isCurrent && (!this.#options.isFresh || this.#fresh.has(dir))) return dir;
     const basisFrom = await this.#knownBases(choice);
     try {
@@ -69,6 +69,22 @@ export class WorkFolder {
       this.#note(`the bases of ${basisFrom} cannot be taken over (see above), they are computed anew`);
       await this.#build(choice, null);
     }
+    return dir;
+  }
+
+  /**
+   * A directory that `make` has filled, in this run or an earlier one with the same code.
+   * @param name tells it from all others @param folders of src whose code decides what it looks like
+   */
+  async made(name: string, folders: readonly string[], make: (dir: string) => Promise<void>): Promise<string> {
+    const dir = join(this.#options.workDir, name);
+    if (existsSync(dir) && (await codeOf(dir)) === hashOfCode(folders) && !this.#options.isFresh) return dir;
+    const startedAt = performance.now();
+    await rm(dir, { recursive: true, force: true });
+    await rm(`${dir}.code`, { force: true });
+    await make(dir);
+    await writeFile(`${dir}.code`, hashOfCode(folders));
+    this.countBuild((performance.now() - startedAt) / 1000);
     return dir;
   }
 
@@ -107,7 +123,7 @@ export class WorkFolder {
         numThreads,
       },
     });
-    await writeFile(`${outDir}.code`, builderCode());
+    await writeFile(`${outDir}.code`, hashOfCode(BUILDERS));
     this.#fresh.add(outDir);
     this.countBuild((performance.now() - startedAt) / 1000);
     return cost;
@@ -150,19 +166,15 @@ async function codeOf(dir: string): Promise<string> {
   return await readFile(`${dir}.code`, "utf8").catch(() => "");
 }
 
-let code: string | null = null;
-
-/** A hash of the compiled code that makes bases. */
-function builderCode(): string {
-  if (code !== null) return code;
+/** A hash of the compiled code in these folders of src. */
+function hashOfCode(folders: readonly string[]): string {
   const hash = createHash("sha256");
-  for (const folder of BUILDERS) {
+  for (const folder of folders) {
     const dir = fileURLToPath(new URL(`../src/${folder}`, import.meta.url));
     for (const name of readdirSync(dir, { recursive: true, encoding: "utf8" }).sort())
       if (/\.[jt]s$/.test(name)) hash.update(name).update(readFileSync(join(dir, name)));
   }
-  code = hash.digest("hex");
-  return code;
+  return hash.digest("hex");
 }
 
 async function runBuild(job: BuildJob): Promise<BuildCost> {
