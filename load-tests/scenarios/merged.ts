@@ -78,7 +78,7 @@ async function measureSpeed(bare: Server, merged: Server, options: BenchOptions)
   };
   const of = await measureInTurns(
     [variant("bare", bare, BASE_NAME), variant("merged", merged, ADAPTER)],
-    fewRounds(options, 5),
+    fewRounds(options, 4),
   );
   return [
     ratio("merged ÷ bare base, 16 clients", of("merged"), of("bare"), { atLeast: 0.98, atMost: 1.02 }, "merged"),

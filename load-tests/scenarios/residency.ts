@@ -29,7 +29,7 @@ const NUM_READY = 1000;
 const NUM_TARGETS = 2;
 const NUM_CLIENTS = 4;
 const PROMPT_TOKENS = 16;
-const REQUESTS_A_ROUND = 120;
+const REQUESTS_A_ROUND = 100;
 const WRITTEN_AT_ONCE = 512;
 /** What decides how a store and its adapters look. */
 const STORE_CODE = ["adapter", "formats", "store", "tensor"];

@@ -14,21 +14,21 @@ const MAXIMA = blockMaximaPort(0).name;
 const WHOLE_LOGITS = wholeLogitsPort(0).name;
 const LOGITS = logitsPort(0).name;
 
-/** Of a serving graph that reads its logits itself. */
-export const readingReader = (vocabSize: number): LogitReader => ({
+/** For a serving graph that reads its logits itself. */
+export const hostReader = (vocabSize: number): LogitReader => ({
   view: (needs, numRows) => viewOf(needs, numRows, vocabSize),
 });
 
-/** Of a serving graph that gives its logits: all rows come over whole, and maxima are left to the sampler. */
-export const fetchedReader = (vocabSize: number): LogitReader => ({
+/** For one that gives its logits: all rows come over whole, and maxima are left to the sampler. */
+export const wholeRowReader = (vocabSize: number): LogitReader => ({
   view: (needs) => ({
     feeds: {},
     fetches: { [LOGITS]: null },
-    rowsOf: (results) => new FetchedRows(results[LOGITS]!.data as Float32Array, needs.length, vocabSize), // asked for
+    rowsOf: (results) => new WholeRows(results[LOGITS]!.data as Float32Array, needs.length, vocabSize), // asked for
   }),
 });
 
-class FetchedRows implements LogitRows {
+class WholeRows implements LogitRows {
   readonly numRows: number;
   readonly #logits: Float32Array;
   readonly #vocabSize: number;

@@ -11,7 +11,7 @@ import { DeviceKvCache } from "./device-kv-cache.ts";
 import { HostKvCache } from "./host-kv-cache.ts";
 import type { CacheShape, KvCache } from "./kv-cache.ts";
 import { openDeviceReader } from "./device-logits.ts";
-import { fetchedReader, readingReader } from "./host-logits.ts";
+import { hostReader, wholeRowReader } from "./host-logits.ts";
 import type { LogitReader } from "./logit-reader.ts";
 import type { DeviceBytes, DeviceFacts, EngineOptions } from "./protocol.ts";
 import { ResidentFeeds } from "./resident-feeds.ts";
@@ -35,7 +35,7 @@ export async function openDevice(options: Options, manifest: Manifest): Promise<
   if (options.device === "webgpu") return await openWebgpu(options, manifest);
   if (options.device === "cuda") return await openCuda(options, manifest);
   const { session } = await openModel(options, CPU_FORM);
-  return withHostMemory(session, new HostKvCache(manifest.config), readingReader(manifest.config.vocabSize), {
+  return withHostMemory(session, new HostKvCache(manifest.config), hostReader(manifest.config.vocabSize), {
     facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
     bytes: () => null,
   });
@@ -113,7 +113,7 @@ async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevic
   const attention = await rightAttention(config, known, { name: "cuda", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });
   // What reads logits inside of the graph is held to be right on the CPU alone: others' ArgMax and Compress treat ties and no rows otherwise.
-  return withHostMemory(session, newCache(config), fetchedReader(config.vocabSize), {
+  return withHostMemory(session, newCache(config), wholeRowReader(config.vocabSize), {
     facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
     bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),
   });

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { openDeviceReader } from "../../src/engine/device-logits.ts";
-import { fetchedReader, readingReader } from "../../src/engine/host-logits.ts";
+import { hostReader, wholeRowReader } from "../../src/engine/host-logits.ts";
 import { BEST, type LogitRow, type LogitRows, type RowNeed, type TopRow, WHOLE } from "../../src/engine/logit-rows.ts";
 import type { LogitReader } from "../../src/engine/logit-reader.ts";
 import { tokenLogprob } from "../../src/engine/logprobs.ts";
@@ -46,7 +46,7 @@ beforeAll(async () => {
 });
 
 async function hostRows(values: Float32Array, needs: readonly RowNeed[]): Promise<LogitRows> {
-  const view = await readingReader(V).view(needs, PADDED);
+  const view = await hostReader(V).view(needs, PADDED);
   const results = await serving.run({ logits: tensor(values), ...view.feeds }, view.fetches);
   return view.rowsOf(results);
 }
@@ -138,7 +138,7 @@ describe("rows of the host", () => {
 
 describe("rows of a host whose graph gives its logits", () => {
   it("are whole, whatever is needed, and give the same tokens", async () => {
-    const view = await fetchedReader(V).view([BEST, WHOLE], PADDED);
+    const view = await wholeRowReader(V).view([BEST, WHOLE], PADDED);
     expect([view.feeds, Object.keys(view.fetches)]).toEqual([{}, ["logits"]]);
     const rows = view.rowsOf({ logits: tensor(data) });
     const [first, none] = await rows.read([BEST, null]);
