@@ -2,9 +2,9 @@
 import { BEST } from "../src/engine/logit-rows.ts";
 import { openRunner } from "../src/engine/open-runner.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../src/engine/runner.ts";
+import { seedRandom } from "../src/tensor/random.ts";
 import { emptyStore, engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";
-import { seedRandom } from "../src/tensor/random.ts";
 import { randomIds } from "./random-values.ts";
 import { secondsOf } from "./rounds.ts";
 

@@ -10,6 +10,7 @@ import { openRunner } from "../../src/engine/open-runner.ts";
 import { BEST } from "../../src/engine/logit-rows.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
+import { decodingRows } from "../decoding.ts";
 import { emptyStore, engineOptions, readyAdapters } from "../engine-settings.ts";
 import type { BenchOptions, WeightChoice } from "../options.ts";
 import { randomAdapter } from "../random-adapter.ts";
@@ -120,17 +121,13 @@ async function adaptersOf(dir: string, runner: ModelRunner, count: number): Prom
 /** @param adapters none, one for all rows, or one a row */
 function rowsOf(
   count: number,
-  { vocabSize }: ModelRunner,
+  runner: ModelRunner,
   { contextTokens }: BenchOptions,
   adapters: readonly ReadyAdapter[],
 ): readonly DecodeRow[] {
-  const ids = Array.from(randomIds(count, vocabSize, seedRandom(2)));
-  return ids.map((tokenId, id) => ({
-    id,
-    tokenId,
-    past: contextTokens,
-    adapter: adapters[adapters.length === 1 ? 0 : id] ?? null,
-  }));
+  const [first] = adapters;
+  const oneEach = first && adapters.length === 1 ? Array.from({ length: count }, () => first) : adapters;
+  return decodingRows(runner, count, contextTokens, oneEach);
 }
 
 /** A step, and the best token of every row brought over. */

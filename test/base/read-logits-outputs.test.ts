@@ -4,32 +4,21 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
 import { withReadLogits } from "../../src/base/read-logits-outputs.ts";
-import type { AdapterRow } from "../../src/engine/adapter-row.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { BEST, type LogitRow, type RowNeed, WHOLE } from "../../src/engine/logit-rows.ts";
+import type { DecodeRow } from "../../src/engine/runner.ts";
 import { chooseToken, createSamplerScratch, createSamplingState } from "../../src/engine/sampler.ts";
 import { decodeModel } from "../../src/formats/onnx-proto.ts";
 import { adapterFor } from "../helpers/base-adapters.ts";
 import { builtBase } from "../helpers/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
-import { freshId, openTestRunner, type TestRunner } from "../helpers/runner.ts";
+import { openTestRunner, startRows, type TestRunner } from "../helpers/runner.ts";
 
 const PROMPT = [5, 17, 33, 2, 60];
 const names = (infos: readonly { readonly name: string }[]): string[] => infos.map(({ name }) => name);
 
-/** Decoding rows behind the same prompt, with these adapters. */
-async function startedRows({ runner }: TestRunner, adapters: readonly (AdapterRow | null)[]) {
-  const rows = adapters.map((adapter, i) => ({ id: freshId(), tokenId: 3 + i, past: PROMPT.length, adapter }));
-  for (const { id, adapter } of rows) {
-    runner.kv.admit(id, PROMPT.length + 1);
-    await runner.prefill({ id, past: 0, tokenIds: Int32Array.from(PROMPT), adapter, logitPositions: [] });
-    runner.kv.startDecoding(id);
-  }
-  return rows;
-}
-
 /** One step of the rows, each read as said. */
-async function step(test: TestRunner, rows: Awaited<ReturnType<typeof startedRows>>, needs: readonly RowNeed[]) {
+async function step(test: TestRunner, rows: readonly DecodeRow[], needs: readonly RowNeed[]) {
   const logits = await test.runner.decode(rows.map((row, i) => ({ ...row, need: needs[i]! }))); // one a row
   return (await logits.read(needs)).map((row) => row!); // asked for
 }
@@ -58,7 +47,7 @@ describe.each(modelCases())("of $name", ({ dir }) => {
       const adapters = Array.from({ length: numRows }, (_, i) =>
         i % 2 === 0 ? test.ready(adapterFor(test.manifest, { seed: i + 1 }), `of row ${i}`) : null,
       );
-      const rows = await startedRows(test, adapters);
+      const rows = await startRows(test, PROMPT, adapters);
       const whole = await step(
         test,
         rows,
@@ -82,7 +71,11 @@ describe.each(modelCases())("of $name", ({ dir }) => {
     await using test = await openTestRunner(await builtBase(dir, {}));
     const { vocabSize } = test.runner;
     const broken = test.ready(adapterFor(test.manifest, { seed: 1 }), "broken");
-    const rows = await startedRows(test, [null, null, test.ready(adapterFor(test.manifest, { seed: 2 }), "sound")]);
+    const rows = await startRows(test, PROMPT, [
+      null,
+      null,
+      test.ready(adapterFor(test.manifest, { seed: 2 }), "sound"),
+    ]);
     const needs = [BEST, BEST, WHOLE];
     const sound = (await step(test, rows, needs)).map((row) => greedy(row, vocabSize));
     for (const scale of broken.scales) scale.fill(NaN);

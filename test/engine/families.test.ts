@@ -12,7 +12,7 @@ import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { adapterFor } from "../helpers/base-adapters.ts";
 import { builtBase } from "../helpers/bases.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
-import { freshId, openTestRunner, type TestRunner } from "../helpers/runner.ts";
+import { openTestRunner, startRows, type TestRunner } from "../helpers/runner.ts";
 
 const models = fixturesDir("models");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-families-"));
@@ -34,17 +34,8 @@ function adaptersOf(test: TestRunner): Adapter[] {
 /** Logits after one decode step of each adapter, all in one batch with a base row. */
 async function mixedStep(test: TestRunner, adapters: readonly (Adapter | null)[]): Promise<Float32Array[]> {
   const { runner } = test;
-  const rows = adapters.map((adapter, i) => ({
-    id: freshId(),
-    tokenId: PROMPT[i] ?? 3,
-    past: PROMPT.length,
-    adapter: adapter ? test.ready(adapter, `generation-${i}`) : null,
-  }));
-  for (const { id, adapter } of rows) {
-    runner.kv.admit(id, PROMPT.length + 1);
-    await runner.prefill({ id, past: 0, tokenIds: Int32Array.from(PROMPT), adapter, logitPositions: [] });
-    runner.kv.startDecoding(id);
-  }
+  const ready = adapters.map((adapter, i) => adapter && test.ready(adapter, `generation-${i}`));
+  const rows = (await startRows(test, PROMPT, ready)).map((row, i) => ({ ...row, tokenId: PROMPT[i] ?? 3 }));
   const logits = await (await runner.decode(rows)).all();
   const V = runner.vocabSize;
   const steps = rows.map((_, row) => logits.slice(row * V, (row + 1) * V));

@@ -4,6 +4,7 @@ import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-row.ts"
 import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
 import { BatchSlots } from "../../src/engine/kv-slots.ts";
 import { SessionRunner } from "../../src/engine/model-runner.ts";
+import type { DecodeRow } from "../../src/engine/runner.ts";
 import { rowMultipleOf } from "../../src/engine/open-runner.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
@@ -99,6 +100,21 @@ export async function openTestRunner(baseDir: string, device: "cpu" | "webgpu" =
     greedy,
     [Symbol.asyncDispose]: () => runner.close(),
   };
+}
+
+/** A row an adapter behind the same prompt, prefilled and made to decode, with room for ten positions more. */
+export async function startRows(
+  { runner }: TestRunner,
+  prompt: readonly number[],
+  adapters: readonly (AdapterRow | null)[],
+): Promise<DecodeRow[]> {
+  const rows = adapters.map((adapter, i) => ({ id: freshId(), tokenId: 20 + i, past: prompt.length, adapter }));
+  for (const { id, adapter } of rows) {
+    runner.kv.admit(id, prompt.length + 10);
+    await runner.prefill({ id, past: 0, tokenIds: Int32Array.from(prompt), adapter, logitPositions: [] });
+    runner.kv.startDecoding(id);
+  }
+  return rows;
 }
 
 /** Index of the greatest value, the first of equals. */

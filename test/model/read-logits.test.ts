@@ -4,17 +4,11 @@ import { Graph } from "../../src/graph/graph.ts";
 import { logitBlockSize, readLogits } from "../../src/model/read-logits.ts";
 import type { Session } from "../../src/runtime/ort.ts";
 import { hostTensor } from "../../src/tensor/host-tensor.ts";
-import { nextNormal, seedRandom } from "../../src/tensor/random.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
+import { logitsOnGrid } from "../helpers/logits.ts";
 import { openGraph, runSession } from "../helpers/run-graph.ts";
 
 const MAX_ROWS = 17;
-
-/** Rows with equal logits here and there: on a grid of 1/16. */
-function randomRows(numRows: number, vocabSize: number): Float32Array {
-  const random = seedRandom(5);
-  return Float32Array.from({ length: numRows * vocabSize }, () => Math.round(nextNormal(random) * 48) / 16);
-}
 
 async function opened(vocabSize: number): Promise<Session> {
   const graph = new Graph("read-logits");
@@ -48,7 +42,7 @@ describe("what is read of logits", () => {
     ["whose size is a prime", 1277],
   ])("is the first of the likeliest tokens, sums and maxima: vocabulary %s", async (_, vocabSize) => {
     await using session = await opened(vocabSize);
-    const data = randomRows(MAX_ROWS, vocabSize);
+    const data = logitsOnGrid(MAX_ROWS, vocabSize);
     const rows = Array.from({ length: MAX_ROWS }, (_row, i) => data.subarray(i * vocabSize, (i + 1) * vocabSize));
     const size = logitBlockSize(vocabSize);
     const blocks = Array.from({ length: data.length / size }, (_block, i) => data.subarray(i * size, (i + 1) * size));
@@ -79,7 +73,7 @@ describe("what is read of logits", () => {
 
   it("is the whole of rows that are wanted whole, in their order", async () => {
     await using session = await opened(1280);
-    const data = randomRows(4, 1280);
+    const data = logitsOnGrid(4, 1280);
     const { whole } = await read(session, data, 1280, [1, 3]);
     expect(whole).toEqual(Float32Array.of(...data.subarray(1280, 2560), ...data.subarray(3840)));
   });
@@ -90,7 +84,7 @@ describe("what is read of logits", () => {
       await using session = await opened(vocabSize);
       for (const value of [NaN, Infinity, -Infinity])
         for (const at of [0, 1, 63, 127, 128, 700, vocabSize - 1]) {
-          const data = randomRows(3, vocabSize);
+          const data = logitsOnGrid(3, vocabSize);
           data[vocabSize + at] = value;
           const { bestIds, sums, whole } = await read(session, data, vocabSize, [2]);
           expect(sums.map(Number.isFinite), `${value} at ${at}`).toEqual([true, false, true]);
@@ -102,7 +96,7 @@ describe("what is read of logits", () => {
 
   it("is the same to the bit in every company, and nothing of no rows", async () => {
     await using session = await opened(1280);
-    const data = randomRows(MAX_ROWS, 1280);
+    const data = logitsOnGrid(MAX_ROWS, 1280);
     for (let count = 1; count <= MAX_ROWS; count++) {
       const some = await read(session, data.subarray(0, count * 1280), 1280);
       for (const row of [0, count - 1]) {

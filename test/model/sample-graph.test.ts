@@ -4,20 +4,14 @@ import { buildSampleGraph } from "../../src/model/sample-graph.ts";
 import type { SampleGraph } from "../../src/model/ports.ts";
 import type { Session } from "../../src/runtime/ort.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
-import { nextNormal, seedRandom } from "../../src/tensor/random.ts";
 import { type Tensors, openGraph, runSession } from "../helpers/run-graph.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
+import { logitsOnGrid } from "../helpers/logits.ts";
 
 const V = 1280;
 const MAX_ROWS = 17;
 
-/** Rows with equal logits here and there: on a grid of 1/16. */
-function randomRows(numRows: number): Float32Array {
-  const random = seedRandom(5);
-  return Float32Array.from({ length: numRows * V }, () => Math.round(nextNormal(random) * 48) / 16);
-}
-
-const rows = randomRows(MAX_ROWS);
+const rows = logitsOnGrid(MAX_ROWS, V);
 const rowOf = (row: number): Float32Array => rows.subarray(row * V, (row + 1) * V);
 const numbers = (tensor: HostTensor | undefined): number[] => Array.from(tensor!.data as Float32Array, Number); // asked for by name
 const orderOf = (row: Float32Array): number[] => [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b); // all indices of it

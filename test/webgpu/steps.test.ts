@@ -3,9 +3,7 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
-import type { AdapterRow } from "../../src/engine/adapter-row.ts";
 import { BEST } from "../../src/engine/logit-rows.ts";
-import type { DecodeRow } from "../../src/engine/runner.ts";
 import { isBatchInvariant } from "../../src/engine/self-test.ts";
 import { decodeModel, encodeModel } from "../../src/formats/onnx-proto.ts";
 import { Session, type Traffic } from "../../src/runtime/ort.ts";
@@ -13,7 +11,7 @@ import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { adapterFor } from "../helpers/base-adapters.ts";
 import { builtBase } from "../helpers/bases.ts";
 import { llamaCheckpoint } from "../helpers/golden-base.ts";
-import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../helpers/runner.ts";
+import { logprobsOf, openTestRunner, startRows } from "../helpers/runner.ts";
 import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -27,17 +25,6 @@ function watchBus(): () => Traffic {
     const sum = (way: keyof Traffic): number => sessions.reduce((total, { traffic }) => total + traffic[way], 0);
     return { toDevice: sum("toDevice"), toHost: sum("toHost") };
   };
-}
-
-/** Prefills a row an adapter and makes all of them decode. */
-async function startRows({ runner }: TestRunner, adapters: readonly (AdapterRow | null)[]): Promise<DecodeRow[]> {
-  const rows = adapters.map((adapter, i) => ({ id: freshId(), tokenId: 20 + i, past: PROMPT.length, adapter }));
-  for (const { id, adapter } of rows) {
-    runner.kv.admit(id, PROMPT.length + 10);
-    await runner.prefill({ id, past: 0, tokenIds: Int32Array.from(PROMPT), adapter, logitPositions: [] });
-    runner.kv.startDecoding(id);
-  }
-  return rows;
 }
 
 /** The base with quantised products computed on activations as they are. */
@@ -59,7 +46,7 @@ describeOnWebgpu("a step on a device", () => {
   it("brings token ids alone, and adapters when the batch changes", { timeout: 900_000 }, async () => {
     await using test = await openTestRunner(await builtBase(llamaCheckpoint()), "webgpu");
     const adapters = [1, 2].map((seed) => test.ready(adapterFor(test.manifest, { seed }), `generation-${seed}`));
-    const rows = await startRows(test, [...adapters, null]);
+    const rows = await startRows(test, PROMPT, [...adapters, null]);
     const bus = watchBus();
     const step = async (past: number): Promise<Traffic> => {
       const before = bus();
