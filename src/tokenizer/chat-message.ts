@@ -1,6 +1,7 @@
 /**
  * The messages of a conversation as they come in, checked before a template sees them: no template shall print JSON,
- * and none shall be asked for what it cannot take. Knows the shape of messages, no syntax of templates.
+ * and none shall be asked for what it cannot accept. Fields that are null are dropped and reasoning is given its standard
+ * name, as transformers 5.24 does. Knows the shape of messages, no syntax of templates.
  */
 import { AppError } from "../errors.ts";
 import { parseExactJson } from "./exact-json.ts";
@@ -43,16 +44,30 @@ function prepareMessage(message: ChatMessage, path: string, abilities: TemplateA
   if (typeof message.role !== "string" || !/^[\w-]{1,64}$/.test(message.role)) {
     fail(`${path}.role`, `${path}.role should be a word such as "user", "assistant", "system" or "tool".`);
   }
-  const prepared: Record<string, unknown> = { ...message };
-  if (message.content !== undefined) prepared.content = prepareContent(message.content, `${path}.content`, abilities);
+  const prepared = withStandardFields(message);
+  if (message.content !== undefined && message.content !== null)
+    prepared.content = prepareContent(message.content, `${path}.content`, abilities);
   if (Array.isArray(message.tool_calls) && !abilities.takesStringArguments) {
     prepared.tool_calls = message.tool_calls.map((call: unknown) => parseArguments(call));
   }
   return prepared as ChatMessage;
 }
 
+/** The names under which clients send a message's reasoning, the standard one first. */
+const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
+
+/**
+ * A message as transformers 5.24 hands it to a template: fields that are null are absent, since templates ask whether a field is
+ * there. Reasoning stands in `reasoning_content` under whichever name it came, and in `thinking`, which some templates read.
+ */
+export function withStandardFields(message: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
+  const reasoning = REASONING_FIELDS.map((name) => given[name]).find((value) => value !== undefined);
+  return reasoning === undefined ? given : { thinking: reasoning, ...given, reasoning_content: reasoning };
+}
+
 function prepareContent(content: unknown, path: string, abilities: TemplateAbilities): ChatMessage["content"] {
-  if (typeof content === "string" || content === null) return content;
+  if (typeof content === "string") return content;
   if (!Array.isArray(content)) fail(path, `${path} should be a string or a list of parts, found ${typeof content}.`);
   const parts = content.map((part: unknown, i) => checkPart(part, `${path}[${i}]`));
   if (abilities.takesParts) return parts;

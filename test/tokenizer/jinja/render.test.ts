@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { withStandardFields } from "../../../src/tokenizer/chat-message.ts";
 import { parseExactJson } from "../../../src/tokenizer/exact-json.ts";
 import { renderJinja } from "../../../src/tokenizer/jinja/render.ts";
 import { JinjaError } from "../../../src/tokenizer/jinja/values.ts";
@@ -14,7 +15,11 @@ interface Expectation {
 interface ChatCases {
   readonly template: string;
   readonly clock: string;
-  readonly cases: readonly (Expectation & { name: string; messages: unknown[]; kwargs: Record<string, unknown> })[];
+  readonly cases: readonly (Expectation & {
+    name: string;
+    messages: Record<string, unknown>[];
+    kwargs: Record<string, unknown>;
+  })[];
 }
 interface Snippets {
   readonly clock: string;
@@ -58,7 +63,8 @@ describe.each(TEMPLATES)("chat template %s", (name, folder) => {
   const { template, clock, cases } = readExact<ChatCases>(folder, "cases.json");
   const source = readFileSync(join(folder, template), "utf8");
   it.each(cases.map((row) => [row.name, row] as const))("renders %s as transformers does", (_, row) => {
-    const variables = { tools: null, documents: null, messages: row.messages, ...row.kwargs };
+    const messages = row.messages.map(withStandardFields);
+    const variables = { tools: null, documents: null, messages, ...row.kwargs };
     check(
       `${name}/${row.name}`,
       run(() => renderJinja(source, variables, pinned(clock))),
