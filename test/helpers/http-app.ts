@@ -14,7 +14,7 @@ import { GenerationNames } from "../../src/http/generation-names.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
 import { Placements } from "../../src/http/placements.ts";
-import { createTextStream } from "../../src/http/text.ts";
+import { createTextStream } from "../../src/http/worker-text.ts";
 import { createMetrics, type Metrics } from "../../src/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";

@@ -12,8 +12,8 @@ import {
   listQuery,
   nameParameter,
   preconditionOf,
-} from "../adapter-json.ts";
-import { adapterPages } from "../adapter-pages.ts";
+} from "../adapters/adapter-json.ts";
+import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";

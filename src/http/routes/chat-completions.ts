@@ -3,20 +3,20 @@ import { z } from "@hono/zod-openapi";
 import { randomUUID } from "node:crypto";
 import { AppError } from "../../errors.ts";
 import { parseExactJson } from "../../tokenizer/exact-json.ts";
-import { answerStream, answerWhole } from "../answer.ts";
-import { ChatChoice } from "../chat-choice.ts";
+import { answerStream, answerWhole } from "../completion/send-answer.ts";
+import { ChatChoice } from "../completion/chat-choice.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { assertRoom, startGeneration } from "../generation.ts";
-import { type ChatMessage, type ChatRequest, chatRequest } from "../openai-schema.ts";
+import { assertRoom, startGeneration } from "../completion/generation.ts";
+import { type ChatMessage, type ChatRequest, chatRequest } from "../completion/request-schema.ts";
 import { parseRequest } from "../parse-request.ts";
-import { assertCouldFit, assertFitsContext, engineLimits } from "../prompts.ts";
+import { assertCouldFit, assertFitsContext, engineLimits } from "../completion/prompts.ts";
 import { parseBody, readText } from "../read-body.ts";
-import { resolveModel, type Target } from "../resolve-model.ts";
+import { resolveModel, type Target } from "../completion/resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
-import { deadlineOf, sequenceOptions, stopStrings } from "../sampling.ts";
-import { refuseUnsupported } from "../unsupported.ts";
-import { usageOf } from "../usage.ts";
+import { deadlineOf, sequenceOptions, stopStrings } from "../completion/sampling.ts";
+import { refuseUnsupported } from "../completion/unsupported-fields.ts";
+import { usageOf } from "../completion/usage.ts";
 
 const response = z
   .looseObject({

@@ -1,20 +1,20 @@
 /** POST /v1/completions. */
 import { z } from "@hono/zod-openapi";
 import { randomUUID } from "node:crypto";
-import { answerStream, answerWhole } from "../answer.ts";
-import { CompletionChoice } from "../completion-choice.ts";
+import { answerStream, answerWhole } from "../completion/send-answer.ts";
+import { CompletionChoice } from "../completion/text-choice.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { assertRoom, startGeneration } from "../generation.ts";
-import { type CompletionRequest, completionRequest } from "../openai-schema.ts";
+import { assertRoom, startGeneration } from "../completion/generation.ts";
+import { type CompletionRequest, completionRequest } from "../completion/request-schema.ts";
 import { parseRequest } from "../parse-request.ts";
-import { assertFitsContext, engineLimits, type Prompt, readPrompts } from "../prompts.ts";
+import { assertFitsContext, engineLimits, type Prompt, readPrompts } from "../completion/prompts.ts";
 import { readJson } from "../read-body.ts";
-import { resolveModel, type Target } from "../resolve-model.ts";
+import { resolveModel, type Target } from "../completion/resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
-import { deadlineOf, sequenceOptions, stopStrings } from "../sampling.ts";
-import { refuseUnsupported } from "../unsupported.ts";
-import { usageOf } from "../usage.ts";
+import { deadlineOf, sequenceOptions, stopStrings } from "../completion/sampling.ts";
+import { refuseUnsupported } from "../completion/unsupported-fields.ts";
+import { usageOf } from "../completion/usage.ts";
 
 const DEFAULT_MAX_TOKENS = 16;
 

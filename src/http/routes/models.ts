@@ -1,11 +1,11 @@
 /** GET /v1/models and /v1/models/{id}: the base and every adapter that fits it. */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
-import { listQuery } from "../adapter-json.ts";
-import { adapterPages } from "../adapter-pages.ts";
+import { listQuery } from "../adapters/adapter-json.ts";
+import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { AppContext } from "../context.ts";
 import { parseRequest } from "../parse-request.ts";
-import { findAdapter, isCompatible } from "../resolve-model.ts";
+import { findAdapter, isCompatible } from "../completion/resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const modelSchema = z

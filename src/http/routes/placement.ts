@@ -2,10 +2,10 @@
 import { z } from "@hono/zod-openapi";
 import { assertFits } from "../../adapter/adapter.ts";
 import { assertMergeable } from "../../adapter/merge.ts";
-import { adapterJson, adapterSchema, nameParameter } from "../adapter-json.ts";
+import { adapterJson, adapterSchema, nameParameter } from "../adapters/adapter-json.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
-import { asAdapter } from "../resolve-model.ts";
+import { asAdapter } from "../completion/resolve-model.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { recordOf } from "./adapters.ts";
 

@@ -2,13 +2,13 @@
  * Who answers a request: the base, a stored adapter or one brought along. Whatever names an adapter that is not there or does
  * not fit is an error; nothing falls back to the base. Source: interface.md §2, "model".
  */
-import { decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
-import { type Adapter, type BaseSignature, assertFits } from "../adapter/adapter.ts";
-import { AppError } from "../errors.ts";
-import type { SequenceRequest } from "../engine/engine.ts";
-import { type AdapterRecord, assertAdapterName } from "../store/adapter-record.ts";
-import type { AppContext } from "./context.ts";
-import { invalid } from "./error-response.ts";
+import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
+import { type Adapter, type BaseSignature, assertFits } from "../../adapter/adapter.ts";
+import { AppError } from "../../errors.ts";
+import type { SequenceRequest } from "../../engine/engine.ts";
+import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
+import type { AppContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
 
 /** What a request's `adapter` field may hold. */
 export type AdapterField = string | { readonly data: string } | null | undefined;

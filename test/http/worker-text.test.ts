@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { textOf } from "../../src/http/text.ts";
+import { textOf } from "../../src/http/worker-text.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import type { TextWorker } from "../../src/tokenizer/tokenizer-pool.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";

@@ -1,9 +1,9 @@
 /** Request fields → what the engine is asked for. OpenAI's and vLLM's spellings and defaults end here. */
 import { randomInt } from "node:crypto";
-import type { SequenceRequest } from "../engine/engine.ts";
-import type { RequestContext, ServedBase } from "./context.ts";
-import { invalid } from "./error-response.ts";
-import type { SharedFields } from "./openai-schema.ts";
+import type { SequenceRequest } from "../../engine/engine.ts";
+import type { RequestContext, ServedBase } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import type { SharedFields } from "./request-schema.ts";
 
 const LARGEST_TIMEOUT_MS = 86_400_000;
 

@@ -1,5 +1,5 @@
 /** One choice of a completion, built event by event: the same parts make a stream's chunks and, joined, the whole answer. */
-import type { Text } from "./context.ts";
+import type { Text } from "../context.ts";
 import type { ChoiceEvent, TokenLogprob } from "./generation.ts";
 import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";
 import type { Prompt } from "./prompts.ts";

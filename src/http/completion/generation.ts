@@ -2,10 +2,10 @@
  * One request's sequences, run together: submits them, turns their events into text deltas, cuts at stop strings, keeps the
  * metrics, and lets go of everything on every way out. Knows no JSON shapes.
  */
-import { AppError } from "../errors.ts";
-import type { SequenceEvent, SequenceRequest, SequenceStream } from "../engine/engine.ts";
-import type { FinishedReason } from "../metrics.ts";
-import type { AppContext, TextStream } from "./context.ts";
+import { AppError } from "../../errors.ts";
+import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
+import type { FinishedReason } from "../../metrics.ts";
+import type { AppContext, TextStream } from "../context.ts";
 import type { Target } from "./resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
 

@@ -1,10 +1,10 @@
 /** An adapter as the routes answer it, and the entity tags that name its generation. */
 import { z } from "@hono/zod-openapi";
-import type { MergeReport } from "../adapter/merge-report.ts";
-import type { AdapterRecord } from "../store/adapter-record.ts";
-import type { Precondition } from "../store/adapter-store.ts";
-import type { AppContext, RequestContext } from "./context.ts";
-import { isCompatible } from "./resolve-model.ts";
+import type { MergeReport } from "../../adapter/merge-report.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+import type { Precondition } from "../../store/adapter-store.ts";
+import type { AppContext, RequestContext } from "../context.ts";
+import { isCompatible } from "../completion/resolve-model.ts";
 
 /** Longest list that a list route answers with, and its default. */
 const MAX_LIST = 10_000;

@@ -2,7 +2,7 @@
  * Fields that OpenAI knows and this server does not heed. They are refused, never ignored in silence, unless the value asks
  * for what happens anyway. Source: the API references of OpenAI's completions and chat completions.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 
 type IsHarmless = (value: unknown) => boolean;
 

@@ -1,7 +1,7 @@
 /** The store's records page by page: a list of thousands must not keep the event loop from the streams that run. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { AdapterRecord } from "../store/adapter-record.ts";
-import type { AdapterStore } from "../store/adapter-store.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+import type { AdapterStore } from "../../store/adapter-store.ts";
 
 /** About a millisecond's worth. */
 const PAGE = 100;

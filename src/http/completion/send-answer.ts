@@ -1,6 +1,6 @@
 /** How an answer leaves: as one JSON object, or as a stream whose failures before the first chunk are ordinary errors. */
-import type { AppContext, RequestContext } from "./context.ts";
-import { errorResponse, logFailure, toErrorBody } from "./error-response.ts";
+import type { AppContext, RequestContext } from "../context.ts";
+import { errorResponse, logFailure, toErrorBody } from "../error-response.ts";
 import { type ChoiceEvent, ClientGone, type Generation } from "./generation.ts";
 import { openEventStream } from "./sse.ts";
 

@@ -1,5 +1,5 @@
 /** One choice of a chat completion, built event by event. */
-import type { Text } from "./context.ts";
+import type { Text } from "../context.ts";
 import type { ChoiceEvent } from "./generation.ts";
 import { chatLogprob, type ChatLogprob } from "./logprobs.ts";
 

@@ -1,7 +1,7 @@
 /** The `prompt` field as a list of prompts in token ids. Checks sizes before anything is encoded. */
-import { AppError } from "../errors.ts";
-import type { AppContext } from "./context.ts";
-import { invalid } from "./error-response.ts";
+import { AppError } from "../../errors.ts";
+import type { AppContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
 
 /** One prompt; `text` where it was given as text. */
 export interface Prompt {
