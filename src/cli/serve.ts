@@ -17,7 +17,8 @@ import { GenerationNames } from "../http/generation-names.ts";
 import { InFlight } from "../http/in-flight.ts";
 import { hashKey } from "../http/middleware/auth.ts";
 import { Placements } from "../http/placements.ts";
-import { findAdapter, isCompatible } from "../http/completion/resolve-model.ts";
+import { AdapterFits } from "../http/adapters/adapter-fits.ts";
+import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { textOf } from "../http/worker-text.ts";
 import { createMetrics } from "../metrics.ts";
 import { type DirectoryEvent, openAdapterDirectory } from "../store/adapter-directory.ts";
@@ -228,6 +229,7 @@ async function servedBase(config: ServeConfig, base: Base, name: string): Promis
   return {
     name,
     signature: base.signature,
+    fits: new AdapterFits(base.signature),
     weights: base.manifest.weights,
     device: config.device,
     endIds: [...new Set([...base.manifest.endTokenIds, ...defaults.eosTokenIds])],

@@ -9,6 +9,7 @@ import type { Engine, Readiness } from "../engine/engine.ts";
 import type { Metrics } from "../metrics.ts";
 import type { AdapterDirectory } from "../store/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
+import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Placements } from "./placements.ts";
@@ -57,6 +58,8 @@ export interface SamplingDefaults {
 export interface ServedBase {
   readonly name: string;
   readonly signature: BaseSignature;
+  /** Which stored adapters fit it. */
+  readonly fits: AdapterFits;
   readonly weights: string;
   readonly device: string;
   /** Token ids that end an answer. */

@@ -10,6 +10,7 @@ import type { BaseSignature } from "../../src/adapter/adapter.ts";
 import { AppError } from "../../src/errors.ts";
 import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
+import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
@@ -114,6 +115,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     base: {
       name: "base",
       signature: fittingSignature(),
+      fits: new AdapterFits(fittingSignature()),
       weights: "float32",
       device: "cpu",
       endIds: [END_ID],

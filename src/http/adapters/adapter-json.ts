@@ -4,7 +4,7 @@ import type { MergeReport } from "../../adapter/merge-report.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { Precondition } from "../../store/adapter-store.ts";
 import type { AppContext, RequestContext } from "../context.ts";
-import { isCompatible } from "../completion/resolve-model.ts";
+import { isCompatible } from "./find-adapter.ts";
 
 /** Longest list that a list route answers with, and its default. */
 const MAX_LIST = 10_000;

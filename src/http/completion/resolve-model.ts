@@ -3,10 +3,10 @@
  * not fit is an error; nothing falls back to the base. Source: interface.md §2, "model".
  */
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
-import { type Adapter, type BaseSignature, assertFits } from "../../adapter/adapter.ts";
+import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import type { SequenceRequest } from "../../engine/engine.ts";
-import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
+import { findAdapter } from "../adapters/find-adapter.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 
@@ -43,50 +43,6 @@ export function resolveModel(context: AppContext, model: string, field: AdapterF
   return storedTarget(context, model, name, named === null ? "adapter" : "model");
 }
 
-/** Whether the record's adapter fits the served base. */
-export function isCompatible(context: AppContext, record: AdapterRecord): boolean {
-  return misfitOf(context, record) === null;
-}
-
-/**
- * What was found of records with the same targets: thousands share one list, and to compare it takes longer than anything else that
- * is done with a record.
- */
-const misfits = new WeakMap<BaseSignature, WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>>();
-
-/** Why the record's adapter does not fit the served base; null where it does. */
-function misfitOf({ base: { signature } }: AppContext, record: AdapterRecord): AppError | null {
-  if (record.baseId !== signature.baseId) return findMisfit(record, signature); // the first thing that is compared
-  const byTargets = misfits.get(signature) ?? new WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>();
-  const found = byTargets.get(record.targets) ?? new Map<string, AppError | null>();
-  misfits.set(signature, byTargets);
-  byTargets.set(record.targets, found);
-  const known = found.get(record.method);
-  const misfit = known === undefined ? findMisfit(record, signature) : known;
-  found.set(record.method, misfit);
-  return misfit;
-}
-
-function findMisfit(record: AdapterRecord, signature: BaseSignature): AppError | null {
-  try {
-    assertFits(asAdapter(record), signature);
-    return null;
-  } catch (error) {
-    if (error instanceof AppError && error.code === "adapter_incompatible") return error;
-    throw error;
-  }
-}
-
-/** The record of a name; undefined also for what cannot be a name. */
-export function findAdapter(context: AppContext, name: string): AdapterRecord | undefined {
-  try {
-    assertAdapterName(name);
-  } catch {
-    return undefined; // no adapter can have such a name
-  }
-  return context.store.get(name);
-}
-
 /** The adapter that `model` stands for; null: the base. @throws {AppError} model_not_found. */
 function adapterNamedBy(context: AppContext, model: string): string | null {
   const { name } = context.base;
@@ -104,7 +60,7 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
     throw new AppError("adapter_not_found", `There is no adapter ${quote(name)}. List them with GET /v1/adapters.`, {
       param,
     });
-  const misfit = misfitOf(context, record);
+  const misfit = context.base.fits.misfitOf(record);
   if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
   context.placements.follow(name, generation);
@@ -147,11 +103,6 @@ function decodeBase64(data: string, maxBytes: number): Uint8Array {
   if (data === "" || data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data))
     throw new AppError("adapter_invalid", '"adapter.data" is no base64 of a .mosara file.', { param: "adapter" });
   return new Uint8Array(Buffer.from(data, "base64"));
-}
-
-/** The record as an adapter without tensors, which checks of fit and placement do not read. */
-export function asAdapter(record: AdapterRecord): Adapter {
-  return { ...record, router: "none", targets: record.targets.map((target) => ({ ...target, tensors: {} })) };
 }
 
 function fingerprint({ base }: AppContext, generation?: string): string {

@@ -9,7 +9,7 @@ import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
-import { findAdapter } from "../completion/resolve-model.ts";
+import { findAdapter } from "../adapters/find-adapter.ts";
 import type { Route } from "../route.ts";
 
 const MAX_BODY_BYTES = 65_536;

@@ -5,7 +5,7 @@ import { listQuery } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { AppContext } from "../context.ts";
 import { parseRequest } from "../parse-request.ts";
-import { findAdapter, isCompatible } from "../completion/resolve-model.ts";
+import { findAdapter, isCompatible } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const modelSchema = z

@@ -5,7 +5,7 @@ import { assertMergeable } from "../../adapter/merge.ts";
 import { adapterJson, adapterSchema, nameParameter } from "../adapters/adapter-json.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
-import { asAdapter } from "../completion/resolve-model.ts";
+import { asAdapter } from "../adapters/adapter-fits.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { recordOf } from "./adapters.ts";
 

@@ -1,0 +1,43 @@
+/**
+ * Which stored adapters fit the served base. Thousands of records share one list of targets, and comparing that list takes longer
+ * than anything else that is done with a record, so each list is compared once.
+ */
+import { type Adapter, type BaseSignature, assertFits } from "../../adapter/adapter.ts";
+import { AppError } from "../../errors.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+
+export class AdapterFits {
+  readonly #signature: BaseSignature;
+  /** What was found of records with the same targets, by method. */
+  readonly #found = new WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>();
+
+  constructor(signature: BaseSignature) {
+    this.#signature = signature;
+  }
+
+  /** Why the record's adapter does not fit the base; null where it does. */
+  misfitOf(record: AdapterRecord): AppError | null {
+    if (record.baseId !== this.#signature.baseId) return this.#compare(record); // the first thing that is compared
+    const found = this.#found.get(record.targets) ?? new Map<string, AppError | null>();
+    this.#found.set(record.targets, found);
+    const known = found.get(record.method);
+    const misfit = known === undefined ? this.#compare(record) : known;
+    found.set(record.method, misfit);
+    return misfit;
+  }
+
+  #compare(record: AdapterRecord): AppError | null {
+    try {
+      assertFits(asAdapter(record), this.#signature);
+      return null;
+    } catch (error) {
+      if (error instanceof AppError && error.code === "adapter_incompatible") return error;
+      throw error;
+    }
+  }
+}
+
+/** The record as an adapter without tensors, which checks of fit and placement do not read. */
+export function asAdapter(record: AdapterRecord): Adapter {
+  return { ...record, router: "none", targets: record.targets.map((target) => ({ ...target, tensors: {} })) };
+}
