@@ -42,7 +42,7 @@ export interface SequenceStream extends AsyncIterable<SequenceEvent> {
 /** What a request wants of the queue. */
 export interface QueueDemand {
   readonly tenant: string;
-  /** Of each of its sequences; 0 as long as that is not known. */
+  /** Of each of its sequences. */
   readonly promptTokens: readonly number[];
 }
 
@@ -51,12 +51,16 @@ export type Readiness = { readonly isReady: true } | { readonly isReady: false; 
 
 export interface Engine {
   /**
-   * Refuses a request that has no place in the queue, or nobody to answer it, before anything is done for it; a sequence that is
-   * submitted in the same turn finds its place. May be asked again when more is known.
-   * @param generation whose engine; null: the base's; undefined: not known yet, so that any with a place will do
+   * Refuses a tenant's request that no engine has a place for, before its body is read.
    * @throws {AppError} overloaded, engine_unavailable.
    */
-  assertRoom(demand: QueueDemand, generation?: string | null): void;
+  assertAnyQueueHasRoom(tenant: string): void;
+  /**
+   * Refuses a request whose sequences do not all have a place in the queue. Those that are submitted in the same turn find it.
+   * @param generation whose engine; null: the base's
+   * @throws {AppError} overloaded, engine_unavailable.
+   */
+  assertQueueHasRoom(demand: QueueDemand, generation: string | null): void;
   /** Queues a sequence. @throws {AppError} overloaded, engine_unavailable, context_length_exceeded, not_live. */
   submit(request: SequenceRequest): SequenceStream;
   readiness(): Readiness;

@@ -62,12 +62,18 @@ class Supervisor implements SupervisedEngine {
     );
   }
 
-  assertRoom(demand: QueueDemand, generation?: string | null): void {
+  assertAnyQueueHasRoom(tenant: string): void {
     this.#refuseIfStopping();
-    const merged = generation == null ? null : this.#merged.servingUnit(generation);
-    const others = generation === undefined ? this.#merged.servingUnits() : [];
+    const demand = { tenant, promptTokens: [0] }; // how long its prompts are is not known yet
+    const refusal = this.#live.refusal(demand);
+    if (refusal !== null && this.#merged.servingUnits().every((unit) => unit.refusal(demand) !== null)) throw refusal;
+  }
+
+  assertQueueHasRoom(demand: QueueDemand, generation: string | null): void {
+    this.#refuseIfStopping();
+    const merged = generation === null ? null : this.#merged.servingUnit(generation);
     const refusal = (merged ?? this.#live).refusal(demand);
-    if (refusal !== null && others.every((unit) => unit.refusal(demand) !== null)) throw refusal;
+    if (refusal !== null) throw refusal;
   }
 
   submit(request: SequenceRequest): SequenceStream {

@@ -36,14 +36,14 @@ export async function readText(c: RequestContext, maxBytes: number): Promise<str
   return asJson(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes));
 }
 
-/** The value of a body's text. @throws {AppError} invalid_request. */
-export function parseBody(text: string): unknown {
-  return asJson(() => JSON.parse(text) as unknown);
+/** What `parse` makes of a body's text. @throws {AppError} invalid_request. */
+export function parseBody<T>(text: string, parse: (text: string) => T): T {
+  return asJson(() => parse(text));
 }
 
 /** The body as JSON. @throws {AppError} request_too_large, invalid_request. */
 export async function readJson(c: RequestContext, maxBytes: number): Promise<unknown> {
-  return parseBody(await readText(c, maxBytes));
+  return parseBody(await readText(c, maxBytes), (text) => JSON.parse(text) as unknown);
 }
 
 function asJson<T>(read: () => T): T {

@@ -14,9 +14,14 @@ const KEY_LIKE_INDEX = /^(?:0|[1-9]\d{0,9})$/;
 
 /** The value of a JSON text. @throws {SyntaxError} as JSON.parse does. */
 export function parseExactJson(text: string): unknown {
+  return parseJsonBothWays(text).exact;
+}
+
+/** The value of a JSON text as JSON.parse gives it, and exactly: one object where nothing is lost. @throws {SyntaxError} */
+export function parseJsonBothWays(text: string): { readonly plain: unknown; readonly exact: unknown } {
   const plain: unknown = JSON.parse(text);
   const marked = markLosses(text);
-  return marked === text ? plain : unmark(JSON.parse(marked));
+  return { plain, exact: marked === text ? plain : unmark(JSON.parse(marked)) };
 }
 
 /** `text`, valid JSON, with marks in front of what would be lost. */

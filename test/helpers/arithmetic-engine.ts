@@ -134,13 +134,16 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     stream.fail(error);
   };
 
+  const assertRoom = () => {
+    if (running.size >= maxWaiting) throw new AppError("overloaded", "The queue is full.", { retryAfterSeconds: 3 });
+  };
+
   return {
     requests,
     dropped,
     numRunning: () => running.size,
-    assertRoom: () => {
-      if (running.size >= maxWaiting) throw new AppError("overloaded", "The queue is full.", { retryAfterSeconds: 3 });
-    },
+    assertAnyQueueHasRoom: assertRoom,
+    assertQueueHasRoom: assertRoom,
     submit(request): SequenceStream {
       if (isDead) throw new AppError("engine_unavailable", "The engine is being restarted.", { retryAfterSeconds: 2 });
       if (running.size >= maxWaiting) throw new AppError("overloaded", "The queue is full.", { retryAfterSeconds: 3 });

@@ -1,6 +1,7 @@
 /** One choice of a chat completion, built event by event. */
 import type { Text } from "../context.ts";
 import type { ChoiceEvent } from "./generation.ts";
+import type { Choice } from "./openai-answer.ts";
 import { chatLogprob, type ChatLogprob } from "./logprobs.ts";
 
 export interface ChatChoiceOptions {
@@ -24,7 +25,7 @@ export interface ChatPart {
   prompt_token_ids?: readonly number[];
 }
 
-export class ChatChoice {
+export class ChatChoice implements Choice {
   readonly #options: ChatChoiceOptions;
   readonly #content: string[] = [];
   readonly #logprobs: ChatLogprobs | null;

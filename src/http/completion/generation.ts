@@ -4,10 +4,10 @@
  */
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
-import type { FinishedReason } from "../../metrics.ts";
 import type { AppContext, TextStream } from "../context.ts";
 import type { Target } from "./resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
+import { SequenceMeter } from "./sequence-meter.ts";
 
 /** Log-probability of one token and of the likeliest alternatives. */
 export type TokenLogprob = NonNullable<Extract<SequenceEvent, { type: "token" }>["logprob"]>;
@@ -64,24 +64,7 @@ export interface Generation {
   numCached(): number;
 }
 
-/** What a request wants of the queue. */
-interface RoomDemand {
-  readonly tenant: string;
-  /** Lengths of its prompts, 0 where not known. */
-  readonly promptTokens: readonly number[];
-  /** Sequences of each prompt. */
-  readonly n: number;
-  /** Absent as long as the body has not been read. */
-  readonly target?: Target;
-}
-
-/** Refuses a request that has no place in the queue, before its prompt is read. @throws {AppError} overloaded, engine_unavailable */
-export function assertRoom({ engine }: AppContext, { tenant, promptTokens, n, target }: RoomDemand): void {
-  const ofSequences = promptTokens.flatMap((length) => Array.from({ length: n }, () => length));
-  engine.assertRoom({ tenant, promptTokens: ofSequences }, target && (target.adapter?.generation ?? null));
-}
-
-/** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError} */
+/** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError | ClientGone} */
 export function startGeneration(context: AppContext, request: GenerationRequest): Generation {
   if (request.signal.aborted) throw new ClientGone();
   if (request.deadlineMs !== null && Date.now() >= request.deadlineMs)
@@ -89,28 +72,48 @@ export function startGeneration(context: AppContext, request: GenerationRequest)
       "deadline_exceeded",
       "The deadline in x-request-timeout-ms passed before the request could start.",
     );
-  assertRoom(context, { ...request, promptTokens: request.prompts.map(({ length }) => length) });
+  const { prompts, n, tenant, target } = request;
+  const promptTokens = prompts.flatMap(({ length }) => Array.from({ length: n }, () => length));
+  context.engine.assertQueueHasRoom({ tenant, promptTokens }, target.adapter?.generation ?? null);
   const streams: SequenceStream[] = [];
-  const cancel = () => {
-    for (const stream of streams) stream.cancel();
-  };
   try {
-    for (const promptIds of request.prompts)
-      for (let i = 0; i < request.n; i++) streams.push(context.engine.submit(sequenceRequest(request, promptIds, i)));
+    for (const promptIds of prompts)
+      for (let i = 0; i < n; i++) streams.push(context.engine.submit(sequenceRequest(request, promptIds, i)));
   } catch (error) {
-    cancel();
+    for (const stream of streams) stream.cancel();
     throw error;
   }
-  const leave = context.inFlight.enter();
-  const { adapter, adapterName } = request.target;
-  const forgetName = adapter && adapterName !== null ? context.names.hold(adapter.generation, adapterName) : () => {};
-  request.signal.addEventListener("abort", cancel, { once: true });
-  const run = async (listener: Listener) => {
-    const runs = streams.map(async (stream, index) => {
+  return new RunningGeneration(context, request, streams);
+}
+
+class RunningGeneration implements Generation {
+  readonly #context: AppContext;
+  readonly #request: GenerationRequest;
+  readonly #streams: readonly SequenceStream[];
+  /** Undone when it has ended, in whatever way. */
+  readonly #leave: () => void;
+  readonly #forgetName: () => void;
+
+  constructor(context: AppContext, request: GenerationRequest, streams: readonly SequenceStream[]) {
+    this.#context = context;
+    this.#request = request;
+    this.#streams = streams;
+    this.#leave = context.inFlight.enter();
+    const { adapter, adapterName } = request.target;
+    this.#forgetName = adapter && adapterName !== null ? context.names.hold(adapter.generation, adapterName) : () => {};
+    request.signal.addEventListener("abort", this.cancel, { once: true });
+  }
+
+  readonly cancel = (): void => {
+    for (const stream of this.#streams) stream.cancel();
+  };
+
+  async run(listener: Listener): Promise<void> {
+    const runs = this.#streams.map(async (stream, index) => {
       try {
-        await runSequence(context, request, stream, index, listener);
+        await runSequence(this.#context, this.#request, stream, index, listener);
       } catch (error) {
-        cancel(); // the others of this request answer nobody any more
+        this.cancel(); // the others of this request answer nobody any more
         throw error;
       }
     });
@@ -121,18 +124,20 @@ export function startGeneration(context: AppContext, request: GenerationRequest)
       const cause = failures.find((failure) => !(failure instanceof ClientGone)) ?? failures[0];
       if (cause !== undefined) throw cause;
     } finally {
-      request.signal.removeEventListener("abort", cancel);
-      request.target.release();
-      forgetName();
-      leave();
+      this.#request.signal.removeEventListener("abort", this.cancel);
+      this.#request.target.release();
+      this.#forgetName();
+      this.#leave();
     }
-  };
-  const numCached = () =>
-    request.prompts.reduce((sum, _, prompt) => {
-      const own = streams.slice(prompt * request.n, (prompt + 1) * request.n);
+  }
+
+  numCached(): number {
+    const { prompts, n } = this.#request;
+    return prompts.reduce((sum, _, prompt) => {
+      const own = this.#streams.slice(prompt * n, (prompt + 1) * n);
       return sum + Math.min(...own.map((stream) => stream.numCached));
     }, 0);
-  return { run, cancel, numCached };
+  }
 }
 
 function sequenceRequest(request: GenerationRequest, promptIds: Int32Array, i: number): SequenceRequest {
@@ -156,7 +161,7 @@ async function runSequence(
   index: number,
   listener: Listener,
 ): Promise<void> {
-  const meter = new Meter(context, request, index);
+  const meter = new SequenceMeter(context, request, index);
   try {
     const reason = await forward(context, request, stream, meter, (event) => listener(index, event));
     meter.end(reason);
@@ -172,7 +177,7 @@ async function forward(
   context: AppContext,
   request: GenerationRequest,
   stream: SequenceStream,
-  meter: Meter,
+  meter: SequenceMeter,
   emit: (event: ChoiceEvent) => void | Promise<void>,
 ): Promise<"stop" | "length"> {
   const { stop, skipsSpecial, options } = request;
@@ -210,43 +215,4 @@ async function finish(
   const ended = rest.isStopped ? "stop" : reason;
   await emit({ type: "finished", reason: ended, text: rest.text });
   return ended;
-}
-
-/** Counts and times of one sequence. */
-class Meter {
-  times: Omit<Extract<SequenceEvent, { type: "finished" }>, "type" | "reason"> | null = null;
-  readonly #context: AppContext;
-  readonly #request: GenerationRequest;
-  readonly #promptTokens: number;
-  #numTokens = 0;
-  #lastAt = 0;
-
-  constructor(context: AppContext, request: GenerationRequest, index: number) {
-    this.#context = context;
-    this.#request = request;
-    this.#promptTokens = request.prompts[Math.floor(index / request.n)]?.length ?? 0;
-  }
-
-  token(): void {
-    const { metrics } = this.#context;
-    const now = performance.now();
-    if (this.#numTokens === 0) metrics.recordFirstToken((now - this.#request.arrivedAt) / 1000);
-    else metrics.recordTokenGap((now - this.#lastAt) / 1000);
-    metrics.recordGeneratedToken();
-    this.#numTokens += 1;
-    this.#lastAt = now;
-  }
-
-  end(finishedReason: FinishedReason): void {
-    this.#context.metrics.recordRequest({
-      adapter: this.#request.target.adapterName,
-      finishedReason,
-      promptTokens: this.#promptTokens,
-      generationTokens: this.#numTokens,
-      totalSeconds: (performance.now() - this.#request.arrivedAt) / 1000,
-      queueSeconds: this.times?.queueSeconds ?? null,
-      prefillSeconds: this.times?.prefillSeconds ?? null,
-      decodeSeconds: this.times?.decodeSeconds ?? null,
-    });
-  }
 }

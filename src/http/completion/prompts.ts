@@ -16,15 +16,10 @@ const MAX_REQUEST_SEQUENCES = 512;
 const MAX_CHARS_PER_TOKEN = 128;
 
 /**
- * @param assertRoom called before anything is encoded, with the lengths of the prompts as far as they are known, else 0
- * @throws {AppError} invalid_request, context_length_exceeded, and what `assertRoom` throws.
+ * @param n sequences of each prompt
+ * @throws {AppError} invalid_request, context_length_exceeded.
  */
-export async function readPrompts(
-  context: AppContext,
-  prompt: unknown,
-  n: number,
-  assertRoom: (promptTokens: readonly number[]) => void,
-): Promise<Prompt[]> {
+export async function readPrompts(context: AppContext, prompt: unknown, n: number): Promise<Prompt[]> {
   const { maxModelLen, vocabSize } = engineLimits(context);
   const given = listPrompts(prompt);
   if (given.length * n > MAX_REQUEST_SEQUENCES)
@@ -32,7 +27,6 @@ export async function readPrompts(
       `${given.length} prompts with n ${n} are more than ${MAX_REQUEST_SEQUENCES} sequences. Send them in several requests.`,
       "prompt",
     );
-  assertRoom(given.map((one) => (typeof one === "string" ? 0 : one.length)));
   const prompts: Prompt[] = [];
   for (const one of given) {
     if (typeof one === "string") {

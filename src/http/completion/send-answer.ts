@@ -1,42 +1,41 @@
 /** How an answer leaves: as one JSON object, or as a stream whose failures before the first chunk are ordinary errors. */
 import type { AppContext, RequestContext } from "../context.ts";
 import { errorResponse, logFailure, toErrorBody } from "../error-response.ts";
-import { type ChoiceEvent, ClientGone, type Generation } from "./generation.ts";
+import type { CompletionAnswer } from "./completion-kind.ts";
+import { ClientGone, type Generation } from "./generation.ts";
 import { openEventStream } from "./sse.ts";
 
-/** Runs the generation and answers with what `toJson` makes of it afterwards. @throws what the generation throws. */
-export async function answerWhole(
+/** Runs the generation and sends the answer when it is complete. @throws what the generation throws. */
+export async function sendWhole(
   c: RequestContext,
   generation: Generation,
-  onEvent: (index: number, event: ChoiceEvent) => void,
-  toJson: () => object,
+  answer: CompletionAnswer,
 ): Promise<Response> {
-  await generation.run(onEvent);
-  return c.json(toJson());
+  await generation.run((index, event) => void answer.add(index, event));
+  return c.json(answer.whole());
 }
 
 /**
- * Streams what `toChunks` makes of every event, then `trailer`, then `[DONE]`. Resolves with the first chunk.
+ * Streams the answer's chunks for every event, then its trailer, then `[DONE]`. Resolves with the first chunk.
  * @throws what the generation throws before it.
  */
-export async function answerStream(
+export async function sendStream(
   context: AppContext,
   c: RequestContext,
   generation: Generation,
-  toChunks: (index: number, event: ChoiceEvent) => readonly object[],
-  trailer: () => readonly object[],
+  answer: CompletionAnswer,
 ): Promise<Response> {
   const stream = openEventStream(() => generation.cancel());
   let hasStarted = false;
   const run = generation.run(async (index, event) => {
-    for (const chunk of toChunks(index, event)) {
+    for (const chunk of answer.add(index, event)) {
       hasStarted = true;
       await stream.send(chunk);
     }
   });
   const ended = run.then(
     async () => {
-      for (const chunk of trailer()) await stream.send(chunk);
+      for (const chunk of answer.trailer()) await stream.send(chunk);
       await stream.send("[DONE]");
       stream.close();
     },

@@ -2,9 +2,10 @@
 import type { Text } from "../context.ts";
 import type { ChoiceEvent, TokenLogprob } from "./generation.ts";
 import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";
+import type { Choice } from "./openai-answer.ts";
 import type { Prompt } from "./prompts.ts";
 
-export interface CompletionChoiceOptions {
+export interface TextChoiceOptions {
   readonly text: Text;
   readonly prompt: Prompt;
   readonly echoes: boolean;
@@ -14,7 +15,7 @@ export interface CompletionChoiceOptions {
 }
 
 /** What one event adds to a choice. */
-export interface CompletionPart {
+export interface TextPart {
   text: string;
   logprobs: CompletionLogprobs | null;
   finish_reason: "stop" | "length" | null;
@@ -22,15 +23,15 @@ export interface CompletionPart {
   prompt_token_ids?: readonly number[];
 }
 
-export class CompletionChoice {
-  readonly #options: CompletionChoiceOptions;
-  readonly #whole: CompletionPart;
+export class TextChoice implements Choice {
+  readonly #options: TextChoiceOptions;
+  readonly #whole: TextPart;
   #numTokens = 0;
   /** Characters of text so far. */
   #offset = 0;
   #hasBegun = false;
 
-  constructor(options: CompletionChoiceOptions) {
+  constructor(options: TextChoiceOptions) {
     this.#options = options;
     this.#whole = this.#emptyPart();
   }
@@ -39,8 +40,8 @@ export class CompletionChoice {
     return this.#numTokens;
   }
 
-  /** The part this event adds; null when it adds nothing that is to be sent. */
-  add(event: ChoiceEvent): CompletionPart | null {
+  /** The part this event adds; none when it adds nothing that is to be sent. */
+  add(event: ChoiceEvent): TextPart[] {
     const part = this.#emptyPart();
     if (!this.#hasBegun) this.#begin(part, event.type === "scored" ? event.logprobs : null);
     if (event.type === "token") {
@@ -56,15 +57,15 @@ export class CompletionChoice {
     }
     this.#join(part);
     const isEmpty = part.text === "" && part.finish_reason === null && !part.prompt_token_ids;
-    return isEmpty && !part.logprobs?.tokens.length && !part.token_ids?.length ? null : part;
+    return isEmpty && !part.logprobs?.tokens.length && !part.token_ids?.length ? [] : [part];
   }
 
   /** All parts together. */
-  whole(): CompletionPart {
+  whole(): TextPart {
     return this.#whole;
   }
 
-  #emptyPart(): CompletionPart {
+  #emptyPart(): TextPart {
     const { hasLogprobs, hasTokenIds } = this.#options;
     return {
       text: "",
@@ -75,7 +76,7 @@ export class CompletionChoice {
   }
 
   /** What stands before the first token: the prompt, if it is to be echoed. */
-  #begin(part: CompletionPart, scores: readonly TokenLogprob[] | null): void {
+  #begin(part: TextPart, scores: readonly TokenLogprob[] | null): void {
     this.#hasBegun = true;
     const { prompt, echoes, hasTokenIds, skipsSpecial, text } = this.#options;
     if (hasTokenIds) part.prompt_token_ids = [...prompt.ids];
@@ -90,12 +91,12 @@ export class CompletionChoice {
     this.#append(part, prompt.text ?? decoded + decoder.flush().text);
   }
 
-  #append(part: CompletionPart, text: string): void {
+  #append(part: TextPart, text: string): void {
     part.text += text;
     this.#offset += countCharacters(text);
   }
 
-  #join(part: CompletionPart): void {
+  #join(part: TextPart): void {
     const whole = this.#whole;
     whole.text += part.text;
     whole.finish_reason ??= part.finish_reason;

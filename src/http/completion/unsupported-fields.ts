@@ -4,6 +4,9 @@
  */
 import { AppError } from "../../errors.ts";
 
+/** The routes whose bodies are checked. */
+export type Endpoint = "completions" | "chat";
+
 type IsHarmless = (value: unknown) => boolean;
 
 const never: IsHarmless = () => false;
@@ -43,7 +46,7 @@ const CHAT: Readonly<Record<string, IsHarmless>> = {
 };
 
 /** @throws {AppError} unsupported_parameter, naming the first such field of the body. */
-export function refuseUnsupported(body: unknown, endpoint: "completions" | "chat"): void {
+export function refuseUnsupported(body: unknown, endpoint: Endpoint): void {
   if (typeof body !== "object" || body === null) return;
   const table = endpoint === "chat" ? CHAT : COMPLETIONS;
   for (const [field, value] of Object.entries(body)) {

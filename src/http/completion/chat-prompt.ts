@@ -1,0 +1,53 @@
+/** A conversation of a request → its prompt: what the chat template may be given, and the ids it makes. */
+import { AppError } from "../../errors.ts";
+import type { AppContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import { assertCouldFit, engineLimits, type Prompt } from "./prompts.ts";
+import type { ChatMessage, ChatRequest } from "./request-schema.ts";
+
+/**
+ * @param exact the body as the template sees it: it shows how a number was written
+ * @throws {AppError} invalid_request, unsupported_parameter, context_length_exceeded.
+ */
+export async function readConversation(context: AppContext, fields: ChatRequest, exact: unknown): Promise<Prompt> {
+  const { maxModelLen } = engineLimits(context);
+  const choice = fields.tool_choice ?? "auto";
+  if (choice !== "auto" && choice !== "none")
+    throw new AppError(
+      "unsupported_parameter",
+      'A "tool_choice" that forces a call is not supported. Use "auto" or "none".',
+      { param: "tool_choice" },
+    );
+  const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs">;
+  const messages = shown.messages.map(checkedMessage);
+  const length = messages.reduce((sum, message) => sum + lengthOf(message), 0);
+  assertCouldFit(length, maxModelLen, "messages");
+  const ids = await context.text.encodeChat({
+    messages,
+    tools: choice === "none" ? null : (shown.tools ?? null),
+    kwargs: shown.chat_template_kwargs ?? {},
+  });
+  if (ids.length === 0) throw invalid('"messages" have no tokens after the chat template.', "messages");
+  return { ids, text: null };
+}
+
+/** Templates do not know the role developer, OpenAI's newer name for the system. */
+function checkedMessage(message: ChatMessage, index: number): ChatMessage {
+  const parts = Array.isArray(message.content) ? message.content : [];
+  parts.forEach((part, i) => {
+    const param = `messages.${index}.content.${i}`;
+    if (part.type !== "text")
+      throw new AppError(
+        "unsupported_parameter",
+        `"${param}" has type ${JSON.stringify(part.type.slice(0, 64))}; this server takes text alone.`,
+        { param },
+      );
+    if (typeof part.text !== "string") throw invalid(`"${param}.text" is missing.`, param);
+  });
+  return message.role === "developer" ? { ...message, role: "system" } : message;
+}
+
+function lengthOf({ content }: ChatMessage): number {
+  if (typeof content === "string") return content.length;
+  return (content ?? []).reduce((sum, part) => sum + (part.text?.length ?? 0), 0);
+}

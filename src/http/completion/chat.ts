@@ -1,0 +1,36 @@
+/** Chat completions: a conversation that the model's chat template turns into one prompt. */
+import { parseJsonBothWays } from "../../tokenizer/exact-json.ts";
+import { invalid } from "../error-response.ts";
+import { ChatChoice } from "./chat-choice.ts";
+import { readConversation } from "./chat-prompt.ts";
+import type { CompletionKind } from "./completion-kind.ts";
+import { OpenAiAnswer } from "./openai-answer.ts";
+import { type ChatRequest, chatRequest } from "./request-schema.ts";
+
+const FRAME = { idPrefix: "chatcmpl-", object: "chat.completion", chunkObject: "chat.completion.chunk" };
+
+export const chatKind: CompletionKind<ChatRequest> = {
+  endpoint: "chat",
+  schema: chatRequest,
+  promptField: "messages",
+  parse: parseJsonBothWays,
+  readPrompts: async (context, fields, exact) => [await readConversation(context, fields, exact)],
+  shapeOf: (fields, prompts, maxModelLen) => {
+    const rest = Math.max(1, ...prompts.map(({ ids }) => maxModelLen - ids.length));
+    const maxTokens = fields.max_completion_tokens ?? fields.max_tokens ?? rest;
+    if (maxTokens < 1) throw invalid('"max_tokens" must be at least 1.', "max_tokens");
+    return { maxTokens, numLogprobs: numLogprobs(fields), numPromptLogprobs: null };
+  },
+  newAnswer: ({ text }, job) =>
+    new OpenAiAnswer(FRAME, job, ({ ids }) => {
+      const hasLogprobs = job.fields.logprobs === true;
+      return new ChatChoice({ text, promptIds: ids, hasLogprobs, hasTokenIds: job.fields.return_token_ids === true });
+    }),
+};
+
+function numLogprobs(fields: ChatRequest): number | null {
+  const top = fields.top_logprobs ?? null;
+  if (fields.logprobs === true) return top ?? 0;
+  if (top !== null && top > 0) throw invalid('"top_logprobs" needs "logprobs": true.', "top_logprobs");
+  return null;
+}

@@ -1,0 +1,59 @@
+/**
+ * How one kind of completion differs from the others: what it reads of a body, and the JSON it answers with. `run.ts` does what all
+ * kinds have in common. Types only.
+ */
+import type { z } from "@hono/zod-openapi";
+import type { AppContext } from "../context.ts";
+import type { ChoiceEvent } from "./generation.ts";
+import type { Prompt } from "./prompts.ts";
+import type { SharedFields } from "./request-schema.ts";
+import type { Target } from "./resolve-model.ts";
+import type { Endpoint } from "./unsupported-fields.ts";
+
+/** A body, read once. */
+export interface ParsedBody {
+  /** As JSON.parse gives it. */
+  readonly plain: unknown;
+  /** As a template may see it: numbers know how they were written (`tokenizer/exact-json.ts`). */
+  readonly exact: unknown;
+}
+
+/** How much is to be generated and scored. */
+export interface AnswerShape {
+  readonly maxTokens: number;
+  readonly numLogprobs: number | null;
+  readonly numPromptLogprobs: number | null;
+}
+
+/** A request whose prompts are known. */
+export interface CompletionJob<F extends SharedFields> {
+  readonly fields: F;
+  readonly target: Target;
+  readonly prompts: readonly Prompt[];
+  /** Prompt tokens that came from the prefix cache; known once every sequence has a token. */
+  readonly numCached: () => number;
+}
+
+/** An answer under way, told of every event of its sequences. */
+export interface CompletionAnswer {
+  /** Notes an event. @returns the chunks that a stream sends for it */
+  add(index: number, event: ChoiceEvent): readonly object[];
+  /** The chunks after the last event. */
+  trailer(): readonly object[];
+  /** The body of an unstreamed answer, after the last event. */
+  whole(): object;
+}
+
+export interface CompletionKind<F extends SharedFields> {
+  readonly endpoint: Endpoint;
+  readonly schema: z.ZodType<F>;
+  /** The field that errors about the prompt's length name. */
+  readonly promptField: "prompt" | "messages";
+  /** @throws {SyntaxError} as JSON.parse does. */
+  parse(text: string): ParsedBody;
+  /** @param exact the body with exact numbers @throws {AppError} invalid_request, context_length_exceeded, unsupported_parameter. */
+  readPrompts(context: AppContext, fields: F, exact: unknown): Promise<readonly Prompt[]>;
+  /** @throws {AppError} invalid_request. */
+  shapeOf(fields: F, prompts: readonly Prompt[], maxModelLen: number): AnswerShape;
+  newAnswer(context: AppContext, job: CompletionJob<F>): CompletionAnswer;
+}

@@ -1,0 +1,72 @@
+/** An answer in OpenAI's frame, which chat and text completions share: a head, choices, usage. */
+import { randomUUID } from "node:crypto";
+import type { CompletionAnswer, CompletionJob } from "./completion-kind.ts";
+import type { ChoiceEvent } from "./generation.ts";
+import type { Prompt } from "./prompts.ts";
+import type { SharedFields } from "./request-schema.ts";
+import { usageOf } from "./usage.ts";
+
+/** One sequence of an answer. */
+export interface Choice {
+  readonly numTokens: number;
+  /** Notes an event. @returns the parts that a stream sends for it */
+  add(event: ChoiceEvent): readonly object[];
+  /** All parts together. */
+  whole(): object;
+}
+
+export interface OpenAiFrame {
+  readonly idPrefix: string;
+  /** `object` of a whole answer, and of a chunk. */
+  readonly object: string;
+  readonly chunkObject: string;
+}
+
+export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
+  readonly #frame: OpenAiFrame;
+  readonly #job: CompletionJob<F>;
+  readonly #choices: readonly Choice[];
+  readonly #head: object;
+  readonly #hasUsage: boolean;
+
+  /** @param newChoice called for every sequence: `n` times for each prompt */
+  constructor(frame: OpenAiFrame, job: CompletionJob<F>, newChoice: (prompt: Prompt) => Choice) {
+    const { fields, prompts, target } = job;
+    this.#frame = frame;
+    this.#job = job;
+    this.#choices = prompts.flatMap((prompt) => Array.from({ length: fields.n ?? 1 }, () => newChoice(prompt)));
+    this.#head = {
+      id: `${frame.idPrefix}${randomUUID()}`,
+      created: Math.floor(Date.now() / 1000),
+      model: target.model,
+      system_fingerprint: target.fingerprint,
+    };
+    this.#hasUsage = fields.stream_options?.include_usage === true;
+  }
+
+  add(index: number, event: ChoiceEvent): readonly object[] {
+    const choice = this.#choices[index] as Choice; // one for each sequence
+    return choice.add(event).map((part) => this.#chunk([{ index, ...part }], null));
+  }
+
+  trailer(): readonly object[] {
+    return this.#hasUsage ? [this.#chunk([], this.#usage())] : [];
+  }
+
+  whole(): object {
+    const choices = this.#choices.map((choice, index) => ({ index, ...choice.whole() }));
+    return { ...this.#head, object: this.#frame.object, choices, usage: this.#usage() };
+  }
+
+  #chunk(choices: readonly object[], usage: object | null): object {
+    const ofUsage = this.#hasUsage ? { usage } : {};
+    return { ...this.#head, object: this.#frame.chunkObject, choices, ...ofUsage };
+  }
+
+  #usage(): object {
+    const { prompts, numCached } = this.#job;
+    const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const completionTokens = this.#choices.reduce((sum, { numTokens }) => sum + numTokens, 0);
+    return usageOf(promptTokens, numCached(), completionTokens);
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * One completion from its body to its answer, whatever its kind: room in the queue, body, adapter, deadline, prompts, generation,
+ * and the answer whole or streamed. Knows no shapes of requests or answers; those are a `CompletionKind`'s.
+ */
+import type { AppContext, RequestContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import { parseRequest } from "../parse-request.ts";
+import { parseBody, readText } from "../read-body.ts";
+import type { CompletionKind } from "./completion-kind.ts";
+import { type Generation, startGeneration } from "./generation.ts";
+import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
+import type { SharedFields } from "./request-schema.ts";
+import { resolveModel, type Target } from "./resolve-model.ts";
+import { deadlineOf, sequenceOptions, stopStrings } from "./sampling.ts";
+import { sendStream, sendWhole } from "./send-answer.ts";
+import { refuseUnsupported } from "./unsupported-fields.ts";
+
+/** Answers a request. @throws {AppError | ClientGone} */
+export async function runCompletion<F extends SharedFields>(
+  context: AppContext,
+  c: RequestContext,
+  kind: CompletionKind<F>,
+): Promise<Response> {
+  const arrivedAt = performance.now();
+  context.engine.assertAnyQueueHasRoom(c.get("tenant"));
+  const text = await readText(c, context.limits.maxJsonBytes);
+  const body = parseBody(text, (json) => kind.parse(json));
+  refuseUnsupported(body.plain, kind.endpoint);
+  const fields = parseRequest(kind.schema, body.plain);
+  const deadlineMs = deadlineOf(c);
+  const target = resolveModel(context, fields.model, fields.adapter);
+  try {
+    const prompts = await kind.readPrompts(context, fields, body.exact);
+    const generation = start(context, c, kind, { fields, target, prompts, deadlineMs, arrivedAt });
+    const answer = kind.newAnswer(context, { fields, target, prompts, numCached: () => generation.numCached() });
+    if (fields.stream === true) return await sendStream(context, c, generation, answer);
+    return await sendWhole(c, generation, answer);
+  } catch (error) {
+    target.release();
+    throw error;
+  }
+}
+
+interface Start<F> {
+  readonly fields: F;
+  readonly target: Target;
+  readonly prompts: readonly Prompt[];
+  readonly deadlineMs: number | null;
+  readonly arrivedAt: number;
+}
+
+function start<F extends SharedFields>(
+  context: AppContext,
+  c: RequestContext,
+  kind: CompletionKind<F>,
+  { fields, target, prompts, deadlineMs, arrivedAt }: Start<F>,
+): Generation {
+  const { maxModelLen, vocabSize } = engineLimits(context);
+  const shape = kind.shapeOf(fields, prompts, maxModelLen);
+  for (const { ids } of prompts) assertFitsContext(ids.length, shape.maxTokens, maxModelLen, kind.promptField);
+  if (fields.stream_options && fields.stream !== true)
+    throw invalid('"stream_options" needs "stream": true.', "stream_options");
+  return startGeneration(context, {
+    target,
+    tenant: c.get("tenant"),
+    prompts: prompts.map(({ ids }) => ids),
+    n: fields.n ?? 1,
+    options: sequenceOptions(fields, shape, context.base, vocabSize),
+    stop: stopStrings(fields.stop),
+    skipsSpecial: fields.skip_special_tokens ?? true,
+    deadlineMs,
+    signal: c.req.raw.signal,
+    arrivedAt,
+  });
+}
