@@ -1,7 +1,7 @@
 /** Decode steps of an engine's model runner in this process, for scenarios that measure what a step costs. */
-import { BEST } from "../src/engine/logit-rows.ts";
-import { openRunner } from "../src/engine/open-runner.ts";
-import type { DecodeRow, ModelRunner, ReadyAdapter } from "../src/engine/runner.ts";
+import { BEST } from "../src/engine/sampling/logit-rows.ts";
+import { openRunner } from "../src/engine/process/open-runner.ts";
+import type { DecodeRow, ModelRunner, ReadyAdapter } from "../src/engine/contracts.ts";
 import { seedRandom } from "../src/tensor/random.ts";
 import { emptyStore, engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";

@@ -1,5 +1,5 @@
 /** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
-import { EngineClient } from "../src/engine/engine-client.ts";
+import { EngineClient } from "../src/engine/server/engine-client.ts";
 import { GREEDY } from "../src/engine/engine.ts";
 import type { EngineOptions, StepStats } from "../src/engine/protocol.ts";
 import { engineOptions } from "./engine-settings.ts";

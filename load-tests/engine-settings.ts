@@ -1,7 +1,7 @@
 /** How the load tests open an engine: as `mosara serve` does by default, for 16 rows. */
 import { generationOf } from "../src/adapter/adapter-file.ts";
 import type { EngineOptions } from "../src/engine/protocol.ts";
-import type { ModelRunner, ReadyAdapter } from "../src/engine/runner.ts";
+import type { ModelRunner, ReadyAdapter } from "../src/engine/contracts.ts";
 import { openAdapterStore } from "../src/store/adapter-store.ts";
 import type { BenchOptions } from "./options.ts";
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBase } from "../src/base/build.ts";
 import { WEIGHT_KINDS, type WeightKind } from "../src/base/manifest.ts";
-import { openRunner } from "../src/engine/open-runner.ts";
+import { openRunner } from "../src/engine/process/open-runner.ts";
 import { openSafetensors } from "../src/formats/safetensors.ts";
 
 interface Distance {

@@ -25,14 +25,41 @@ const TABLE: ImportTable = {
   tokenizer: [],
   data: ["tokenizer"],
   eval: ["engine/engine.ts", "data", "tokenizer", "tensor"],
-  engine: ["runtime", "base", "adapter", "store", "model/ports.ts", "model/adapter-layout.ts", "tensor"],
+  // The ground floor: the face, the contract between the two processes, and the few rules both ask.
+  engine: ["adapter", "type engine/sampling"],
+  // The wall: the server's side and the engine's never import each other.
+  "engine/server": ["engine", "adapter"],
+  "engine/process": ["engine", "engine/*", "-engine/server", "base", "model/adapter-layout.ts", "runtime"],
+  "engine/scheduling": ["engine", "engine/sampling"],
+  "engine/sampling": ["engine", "model/ports.ts", "tensor"],
+  "engine/kv": ["engine", "model/ports.ts", "runtime", "tensor"],
+  "engine/adapters": [
+    "engine",
+    "engine/kv",
+    "adapter",
+    "store",
+    "model/ports.ts",
+    "model/adapter-layout.ts",
+    "runtime",
+    "tensor",
+  ],
+  "engine/run": [
+    "engine",
+    "engine/adapters",
+    "engine/kv",
+    "engine/sampling",
+    "base",
+    "model/ports.ts",
+    "runtime",
+    "tensor",
+  ],
   train: ["autodiff", "base", "model", "graph", "formats", "runtime", "adapter", "tokenizer", "data", "tensor"],
   http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics.ts", "type config.ts"],
   web: [],
   cli: ["*"],
   "main.ts": ["*"],
   scripts: ["*", "-http"],
-  "load-tests": ["engine", "train", "base", "model", "store", "adapter", "formats", "tensor"],
+  "load-tests": ["engine", "engine/*", "train", "base", "model", "store", "adapter", "formats", "tensor"],
 };
 
 function sourcesOf(...folders: string[]): Map<string, string> {
@@ -53,6 +80,11 @@ describe("the layout", () => {
   it("holds in every source file", () => {
     expect(findBreaches(sourcesOf("src", "scripts", "load-tests"), TABLE)).toEqual([]);
   });
+
+  it("lets only the server's side of the engine start processes", () => {
+    const starts = [...sourcesOf("src/engine")].filter(([, text]) => text.includes('"node:child_process"'));
+    expect(starts.map(([path]) => path)).toEqual(["src/engine/server/engine-client.ts"]);
+  });
 });
 
 describe("the checker", () => {
@@ -60,7 +92,7 @@ describe("the checker", () => {
     const allowed: Record<string, string> = {
       "src/formats/a.ts": 'import { x } from "../tensor/dtype.ts"; import "node:fs"; import "zod"; import "./b.ts";',
       "src/tensor/a.ts": 'import { AppError } from "../errors.ts";',
-      "src/engine/a.ts": 'import { PORTS } from "../model/ports.ts";',
+      "src/engine/kv/a.ts": 'import { PORTS } from "../../model/ports.ts"; import type { X } from "../protocol.ts";',
       "src/http/routes/a.ts": 'import type { Config } from "../../config.ts"; import { x } from "../sse.ts";',
       "src/http/b.ts": 'import { type Config } from "../config.ts";',
       "src/runtime/ort.ts": 'import * as ort from "onnxruntime-node";',
@@ -91,6 +123,17 @@ describe("the checker", () => {
 
   it.each([
     ["the engine importing the trainer", "src/engine/a.ts", 'import "../train/loss.ts";'],
+    [
+      "the engine's process importing the server's side",
+      "src/engine/process/a.ts",
+      'import "../server/supervisor.ts";',
+    ],
+    ["the server's side importing the engine's", "src/engine/server/a.ts", 'import "../scheduling/scheduler.ts";'],
+    [
+      "the scheduler importing the runner",
+      "src/engine/scheduling/a.ts",
+      'import type { X } from "../run/open-device.ts";',
+    ],
     ["the trainer importing the engine", "src/train/a.ts", 'import type { X } from "../engine/engine.ts";'],
     ["a file of a folder of which only another is open", "src/engine/a.ts", 'import "../model/decoder.ts";'],
     ["a value where only types are open", "src/http/a.ts", 'import { parse } from "../config.ts";'],

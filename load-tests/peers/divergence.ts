@@ -4,8 +4,8 @@
  * from its server, whose float32 file also shows that both compute the same model.
  */
 // Indices are bounded by their loops, hence `!`.
-import { openRunner } from "../../src/engine/open-runner.ts";
-import type { ModelRunner } from "../../src/engine/runner.ts";
+import { openRunner } from "../../src/engine/process/open-runner.ts";
+import type { ModelRunner } from "../../src/engine/contracts.ts";
 import { nextUniform, seedRandom } from "../../src/tensor/random.ts";
 
 /** Sequences, and their tokens (one chunk, so that every position's logits come from one step). */

@@ -3,7 +3,7 @@
  * is the divergence that `peer` tells; a default is chosen by both.
  */
 import { join } from "node:path";
-import type { ModelRunner } from "../../src/engine/runner.ts";
+import type { ModelRunner } from "../../src/engine/contracts.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding, prefillRate } from "../decoding.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import { type Figure, ratio } from "../report.ts";

@@ -4,7 +4,7 @@
  */
 import { openBase } from "../../src/base/base.ts";
 import { type Products, openProducts } from "../../src/base/products.ts";
-import { rowMultipleOf } from "../../src/engine/open-runner.ts";
+import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding } from "../decoding.ts";
 import { type WeightChoice, fewRounds } from "../options.ts";
 import { type Figure, ratio } from "../report.ts";

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
-import type { ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
+import type { ModelRunner, ReadyAdapter } from "../../src/engine/contracts.ts";
 import { openBase } from "../../src/base/base.ts";
 import { CHUNK_TOKENS, MAX_ROWS, decodeRate, decodingRows, openDecoding, prefillRate } from "../decoding.ts";
 import { readyAdapters } from "../engine-settings.ts";

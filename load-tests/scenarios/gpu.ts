@@ -6,9 +6,9 @@
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
-import { openRunner } from "../../src/engine/open-runner.ts";
-import { BEST } from "../../src/engine/logit-rows.ts";
-import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/runner.ts";
+import { openRunner } from "../../src/engine/process/open-runner.ts";
+import { BEST } from "../../src/engine/sampling/logit-rows.ts";
+import type { DecodeRow, ModelRunner, ReadyAdapter } from "../../src/engine/contracts.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
 import { decodingRows } from "../decoding.ts";
 import { emptyStore, engineOptions, readyAdapters } from "../engine-settings.ts";

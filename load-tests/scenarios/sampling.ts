@@ -2,12 +2,13 @@
  * What choosing a token adds to a row, in this process and on logits of a vocabulary's length: processor time, by what requests ask for.
  * Blocks' maxima are given, as a step gives them. Flat rows are the worst case; peaked ones are what models give.
  */
-import { BLOCK_SIZE, blocksOf } from "../../src/engine/blocks.ts";
+import { BLOCK_SIZE, blocksOf } from "../../src/engine/sampling/blocks.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
-import type { WholeRow } from "../../src/engine/logit-rows.ts";
-import { tokenLogprob } from "../../src/engine/logprobs.ts";
+import type { WholeRow } from "../../src/engine/sampling/logit-rows.ts";
+import { tokenLogprob } from "../../src/engine/sampling/logprobs.ts";
 import type { SamplingParams } from "../../src/engine/protocol.ts";
-import { chooseToken, createSamplerScratch, createSamplingState } from "../../src/engine/sampler.ts";
+import { chooseToken, createSamplerScratch } from "../../src/engine/sampling/sampler.ts";
+import { createSamplingState } from "../../src/engine/sampling/sampling-state.ts";
 import { nextNormal, seedRandom } from "../../src/tensor/random.ts";
 import { type Figure, ratio } from "../report.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";

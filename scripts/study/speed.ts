@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
-import { EngineClient } from "../../src/engine/engine-client.ts";
+import { EngineClient } from "../../src/engine/server/engine-client.ts";
 import { GREEDY, type SequenceRequest } from "../../src/engine/engine.ts";
 import type { EngineOptions } from "../../src/engine/protocol.ts";
 import { openAdapterStore } from "../../src/store/adapter-store.ts";

@@ -6,7 +6,7 @@ import { assertFits } from "../adapter/adapter.ts";
 import { openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config.ts";
 import type { EngineLimits, EngineOptions } from "../engine/protocol.ts";
-import { createEngine, type SupervisedEngine } from "../engine/supervisor.ts";
+import { createEngine, type SupervisedEngine } from "../engine/server/supervisor.ts";
 import { openAdapterStore } from "../store/adapter-store.ts";
 import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
 import type { Cleanup } from "./cleanup.ts";

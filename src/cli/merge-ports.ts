@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { decodeAdapter } from "../adapter/adapter-file.ts";
 import type { Base } from "../base/base.ts";
 import { writeMergedBase } from "../base/merged-base.ts";
-import type { MergePorts } from "../engine/merged-engines.ts";
+import type { MergePorts } from "../engine/server/merged-engines.ts";
 import { AppError } from "../errors.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import { measureMerge } from "./measure-merge.ts";

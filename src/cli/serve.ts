@@ -8,7 +8,7 @@ import { basename, join, resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Base, openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config.ts";
-import { createEngine, type SupervisedEngine } from "../engine/supervisor.ts";
+import { createEngine, type SupervisedEngine } from "../engine/server/supervisor.ts";
 import type { EngineOptions } from "../engine/protocol.ts";
 import { AppError } from "../errors.ts";
 import { createApp } from "../http/app.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { measureMerge } from "../../src/cli/measure-merge.ts";
 import type { SequenceRequest, SequenceStream } from "../../src/engine/engine.ts";
 import type { TokenLogprob } from "../../src/engine/protocol.ts";
-import { BufferedSequenceStream } from "../../src/engine/sequence-stream.ts";
+import { BufferedSequenceStream } from "../../src/engine/server/sequence-stream.ts";
 
 /** Scores every position with the same distribution over three tokens. */
 const engineOf =

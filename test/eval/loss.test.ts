@@ -7,7 +7,7 @@ import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
 import type { EncodedExample } from "../../src/data/encode.ts";
-import type { createEngine as CreateEngine, SupervisedEngine } from "../../src/engine/supervisor.ts";
+import type { createEngine as CreateEngine, SupervisedEngine } from "../../src/engine/server/supervisor.ts";
 import { lossOf } from "../../src/eval/run-sequences.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { fixtureAdapters } from "../helpers/adapters.ts";
@@ -51,7 +51,7 @@ describe("the loss of a batch through the engine", async () => {
   let store: AdapterStore;
   let manifest: Manifest;
   beforeAll(async () => {
-    const module = new URL("../../dist/src/engine/supervisor.js", import.meta.url).href;
+    const module = new URL("../../dist/src/engine/server/supervisor.js", import.meta.url).href;
     const { createEngine } = (await import(module)) as { createEngine: typeof CreateEngine };
     store = await openAdapterStore(dir);
     const none = () => Promise.reject(new Error("nothing is merged here"));

@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import { AppError } from "../../src/errors.ts";
 import type { Engine, Readiness, SequenceEvent, SequenceRequest, SequenceStream } from "../../src/engine/engine.ts";
-import { BufferedSequenceStream } from "../../src/engine/sequence-stream.ts";
-import { NO_STATS } from "../../src/engine/combined-stats.ts";
+import { BufferedSequenceStream } from "../../src/engine/server/sequence-stream.ts";
+import { NO_STATS } from "../../src/engine/server/combined-stats.ts";
 import type { EngineLimits, StepStats, TokenLogprob } from "../../src/engine/protocol.ts";
 
 /** Bytes, and the end token. */

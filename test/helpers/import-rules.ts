@@ -7,8 +7,9 @@ import { posix } from "node:path";
 import { parseAst } from "vitest/node";
 
 /**
- * Row (a folder of src, a file of src, or a folder beside src) → what it may import. An entry is a row, one file of a
- * row (`model/ports.ts`), `type X` for types alone, `*` for every row of src, or `-X` to take X out of `*`.
+ * Row (a folder of src, a room in such a folder, a file of src, or a folder beside src) → what it may import. An entry is
+ * a row, one file of a row (`model/ports.ts`), `engine/*` for a folder with all its rooms, `type X` for types alone,
+ * `*` for every row of src, or `-X` to take X out of `*`.
  */
 export type ImportTable = Readonly<Record<string, readonly string[]>>;
 
@@ -38,7 +39,7 @@ export function findBreaches(sources: ReadonlyMap<string, string>, table: Import
 
 function layoutBreaches(path: string, body: readonly Node[], table: ImportTable): string[] {
   const breaches: string[] = [];
-  if (table[rowOf(path)] === undefined) breaches.push(`"${rowOf(path)}" has no row in the import table`);
+  if (table[rowOf(path, table)] === undefined) breaches.push(`"${rowOf(path, table)}" has no row in the import table`);
   if (path.split("/").includes("utils")) breaches.push("a helper lives with its first user, not in a folder utils");
   const isReexport = (node: Node) =>
     node.type === "ExportAllDeclaration" || (node.type === "ExportNamedDeclaration" && node.source !== null);
@@ -54,24 +55,28 @@ function importBreach(path: string, { specifier, isTypeOnly }: Import, table: Im
     return isRuntime && path !== RUNTIME_FILE ? `only ${RUNTIME_FILE} may import ${specifier}` : undefined;
   }
   const target = posix.join(posix.dirname(path), specifier);
-  const row = rowOf(path);
-  if (target === "src/errors.ts" || (rowOf(target) === row && !row.endsWith(".ts"))) return undefined;
-  const isAllowed = mayImport(table[row] ?? [], target, isTypeOnly);
+  const row = rowOf(path, table);
+  if (target === "src/errors.ts" || (rowOf(target, table) === row && !row.endsWith(".ts"))) return undefined;
+  const isAllowed = mayImport(table, row, target, isTypeOnly);
   return isAllowed ? undefined : `${row} may not import ${isTypeOnly ? "a type of " : ""}${target}`;
 }
 
-function mayImport(entries: readonly string[], target: string, isTypeOnly: boolean): boolean {
-  const targetRow = rowOf(target);
+function mayImport(table: ImportTable, row: string, target: string, isTypeOnly: boolean): boolean {
+  const entries = table[row] ?? [];
+  const targetRow = rowOf(target, table);
   const file = target.replace(/^src\//, "");
   if (file === "main.ts" || entries.includes(`-${targetRow}`)) return false;
-  const names = isTypeOnly ? [targetRow, file, `type ${targetRow}`, `type ${file}`] : [targetRow, file];
+  const allowed = [targetRow, file, `${targetRow.split("/")[0]}/*`];
+  const names = isTypeOnly ? [...allowed, `type ${targetRow}`, `type ${file}`] : allowed;
   return names.some((name) => entries.includes(name)) || (entries.includes("*") && target.startsWith("src/"));
 }
 
-/** "src/engine/x.ts" → "engine", "src/config.ts" → "config.ts", "scripts/x.ts" → "scripts". */
-function rowOf(path: string): string {
+/** "src/engine/x.ts" → "engine", "src/config.ts" → "config.ts", "scripts/x.ts" → "scripts"; "src/engine/kv/x.ts" → "engine/kv" where the table has that row. */
+function rowOf(path: string, table: ImportTable): string {
   const parts = path.split("/");
-  return (parts[0] === "src" ? parts[1] : parts[0]) ?? path;
+  if (parts[0] !== "src") return parts[0] ?? path;
+  const room = parts.slice(1, 3).join("/");
+  return table[room] === undefined ? (parts[1] ?? path) : room;
 }
 
 function importsOf(value: unknown): Import[] {

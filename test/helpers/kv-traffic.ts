@@ -4,8 +4,8 @@
  */
 import fc from "fast-check";
 import { expect } from "vitest";
-import { type CacheShape, type KvCache, type KvView, bytesPerPosition } from "../../src/engine/kv-cache.ts";
-import { BatchSlots } from "../../src/engine/kv-slots.ts";
+import { type CacheShape, type KvCache, type KvView, bytesPerPosition } from "../../src/engine/kv/kv-cache.ts";
+import { BatchSlots } from "../../src/engine/kv/kv-slots.ts";
 import { cacheHeadSize, cachePorts, newCacheNames } from "../../src/model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../src/runtime/ort.ts";
 import { numElements } from "../../src/tensor/host-tensor.ts";

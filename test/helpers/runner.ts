@@ -1,15 +1,15 @@
 /** An engine's model runner on a base, without a process, for tests of the graph and the laws. */
 import { openBase } from "../../src/base/base.ts";
-import { layOutAdapter, type AdapterRow } from "../../src/engine/adapter-row.ts";
-import { AdapterFeeds } from "../../src/engine/adapter-feeds.ts";
-import { BatchSlots } from "../../src/engine/kv-slots.ts";
-import { SessionRunner } from "../../src/engine/model-runner.ts";
-import type { DecodeRow } from "../../src/engine/runner.ts";
-import { rowMultipleOf } from "../../src/engine/open-runner.ts";
+import { layOutAdapter, type AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
+import { AdapterFeeds } from "../../src/engine/adapters/adapter-feeds.ts";
+import { BatchSlots } from "../../src/engine/kv/kv-slots.ts";
+import { SessionRunner } from "../../src/engine/run/model-runner.ts";
+import type { DecodeRow } from "../../src/engine/contracts.ts";
+import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
 import type { AdapterLayout } from "../../src/model/adapter-layout.ts";
-import { type OpenDevice, openDevice } from "../../src/engine/open-device.ts";
+import { type OpenDevice, openDevice } from "../../src/engine/run/open-device.ts";
 
 export interface TestRunner extends AsyncDisposable {
   readonly runner: SessionRunner;

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hostEngine } from "../../dist/src/engine/engine-host.js";
+import { hostEngine } from "../../dist/src/engine/process/engine-host.js";
 import { AppError } from "../../dist/src/errors.js";
 import { ToyRunner } from "./toy-runner.mjs";
 

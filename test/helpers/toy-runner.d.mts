@@ -1,6 +1,6 @@
 import type { AdapterRef, DeviceFacts } from "../../src/engine/protocol.ts";
-import type { LogitRows } from "../../src/engine/logit-rows.ts";
-import type { ChunkRows } from "../../src/engine/prefix-cache.ts";
+import type { LogitRows } from "../../src/engine/sampling/logit-rows.ts";
+import type { ChunkRows } from "../../src/engine/kv/prefix-cache.ts";
 import type {
   DecodeRow,
   KvSlots,
@@ -8,7 +8,7 @@ import type {
   PrefillStep,
   PrefixReuse,
   ReadyAdapter,
-} from "../../src/engine/runner.ts";
+} from "../../src/engine/contracts.ts";
 
 export declare const TOY_VOCAB: number;
 export declare const BAD_PREFILL: number;

@@ -1,6 +1,6 @@
 /** The KV cache in a device's memory keeps the contract of the host's, and nothing of it crosses the bus. */
 import { afterAll, expect, it } from "vitest";
-import { DeviceKvCache } from "../../src/engine/device-kv-cache.ts";
+import { DeviceKvCache } from "../../src/engine/kv/device-kv-cache.ts";
 import { Graph } from "../../src/graph/graph.ts";
 import { identity } from "../../src/graph/ops/elementwise.ts";
 import { serializeGraph } from "../../src/graph/serialize.ts";

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";
-import type { AdapterRow } from "../../src/engine/adapter-row.ts";
+import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { adapterFor } from "../helpers/base-adapters.ts";
 import { builtBase } from "../helpers/bases.ts";

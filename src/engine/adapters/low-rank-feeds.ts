@@ -1,0 +1,136 @@
+/**
+ * The low-rank inputs of a step: for every group of linear layers, down and up matrices of every sequence, padded with zeros to
+ * one rank a group. Written when the composition of the batch changes; a step of one sequence reads the adapter's own matrices where
+ * their rank is one that matrices are padded to, and a step without low-rank rows feeds empty tensors.
+ */
+import type { AdapterLayout } from "../../model/adapter-layout.ts";
+import { hasLowRankPort, lowRankPorts } from "../../model/ports.ts";
+import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
+import type { AdapterRow, LowRankGroup } from "./adapter-row.ts";
+import { rowBucket } from "../kv/kv-cache.ts";
+
+type LinearGroup = AdapterLayout["lowRank"][number];
+type Feeds = Record<string, RuntimeTensor>;
+
+/** Ranks that matrices are padded to: few, so that shapes repeat. */
+function rankBucket(rank: number): number {
+  if (rank === 0) return 0;
+  return rank > 64 ? Math.ceil(rank / 64) * 64 : Math.max(8, 2 ** Math.ceil(Math.log2(rank)));
+}
+
+interface GroupBuffers {
+  readonly group: LinearGroup;
+  readonly downPort: string;
+  readonly upPort: string;
+  /** Rank that the buffers are laid out for. */
+  rank: number;
+  down: Float32Array;
+  up: Float32Array;
+  /** What each row holds; null: zeros. */
+  held: (LowRankGroup | null)[];
+}
+
+export class LowRankFeeds {
+  readonly #groups: GroupBuffers[];
+  /** For single sequences of other ranks than the buckets', so that they disturb nothing of the batch's. */
+  readonly #singles: GroupBuffers[];
+  readonly #noRows: Feeds;
+
+  constructor(groups: readonly LinearGroup[]) {
+    this.#groups = groups.map(emptyBuffers);
+    this.#singles = groups.map(emptyBuffers);
+    this.#noRows = {};
+    for (const { group, downPort, upPort } of this.#groups) {
+      this.#noRows[hasLowRankPort(group.part).name] = flag(false);
+      this.#noRows[downPort] = runtimeTensor("float32", NONE, [1, group.dIn, 0]);
+      this.#noRows[upPort] = runtimeTensor("float32", NONE, [1, 0, group.dOut]);
+    }
+  }
+
+  /** Feeds of a step with one sequence. */
+  single(row: AdapterRow | null): Feeds {
+    const lowRank = row?.lowRank;
+    if (!lowRank) return this.#noRows;
+    const feeds = { ...this.#noRows };
+    this.#singles.forEach((buffers, i) => {
+      const part = lowRank[i];
+      if (!part) return;
+      const rank = rankBucket(part.rank);
+      if (rank !== part.rank) writeRows(buffers, [part], rank);
+      const { down, up } = rank === part.rank ? part : buffers;
+      setFeeds(feeds, buffers, { rank, numRows: 1, down, up });
+    });
+    return feeds;
+  }
+
+  /** Feeds of a step with these sequences. */
+  batch(rows: readonly (AdapterRow | null)[]): Feeds {
+    if (!rows.some((row) => row?.lowRank)) return this.#noRows;
+    const feeds = { ...this.#noRows };
+    this.#groups.forEach((buffers, i) => {
+      const parts = rows.map((row) => row?.lowRank?.[i] ?? null);
+      const rank = rankBucket(parts.reduce((most, part) => Math.max(most, part?.rank ?? 0), 0));
+      writeRows(buffers, parts, rank);
+      setFeeds(feeds, buffers, { rank, numRows: rows.length, down: buffers.down, up: buffers.up });
+    });
+    return feeds;
+  }
+}
+
+const NONE = new Float32Array(0);
+
+const flag = (value: boolean): RuntimeTensor => runtimeTensor("bool", Uint8Array.of(value ? 1 : 0), []);
+
+function emptyBuffers(group: LinearGroup): GroupBuffers {
+  const ports = lowRankPorts(group);
+  return { group, downPort: ports.down.name, upPort: ports.up.name, rank: 0, down: NONE, up: NONE, held: [] };
+}
+
+interface StepMatrices {
+  readonly rank: number;
+  readonly numRows: number;
+  readonly down: Float32Array;
+  readonly up: Float32Array;
+}
+
+/** Puts a group's matrices into the feeds, and says that its part has some where it has. */
+function setFeeds(feeds: Feeds, { group, downPort, upPort }: GroupBuffers, step: StepMatrices): void {
+  const { rank, numRows, down, up } = step;
+  const matrices = (data: Float32Array, shape: readonly [number, number]): RuntimeTensor =>
+    runtimeTensor("float32", data.subarray(0, numRows * shape[0] * shape[1]), [numRows, ...shape]);
+  feeds[downPort] = matrices(down, [group.dIn, rank]);
+  feeds[upPort] = matrices(up, [rank, group.dOut]);
+  if (rank > 0) feeds[hasLowRankPort(group.part).name] = flag(true);
+}
+
+/** Makes the buffers hold `parts` at `rank`; rows that hold them already are left alone. */
+function writeRows(buffers: GroupBuffers, parts: readonly (LowRankGroup | null)[], rank: number): void {
+  const { dIn, dOut } = buffers.group;
+  const isTooSmall = buffers.down.length < parts.length * dIn * rank || buffers.up.length < parts.length * dOut * rank;
+  if (rank !== buffers.rank || isTooSmall) {
+    const numRows = rowBucket(parts.length); // a batch that grows row by row is not written anew for each of them
+    buffers.rank = rank;
+    buffers.down = new Float32Array(numRows * dIn * rank);
+    buffers.up = new Float32Array(numRows * rank * dOut);
+    buffers.held = [];
+  }
+  parts.forEach((part, row) => {
+    const held = buffers.held[row] ?? null;
+    if (held === part) return;
+    const down = buffers.down.subarray(row * dIn * rank, (row + 1) * dIn * rank);
+    const up = buffers.up.subarray(row * rank * dOut, (row + 1) * rank * dOut);
+    if (held && part?.rank !== rank) {
+      down.fill(0);
+      up.fill(0);
+    }
+    if (part) writePart(part, rank, down, up, dIn);
+    buffers.held[row] = part;
+  });
+}
+
+/** One sequence's matrices into a row of wider rank. */
+function writePart(part: LowRankGroup, rank: number, down: Float32Array, up: Float32Array, dIn: number): void {
+  up.set(part.up);
+  if (part.rank === rank) return down.set(part.down);
+  for (let i = 0; i < dIn; i++) down.set(part.down.subarray(i * part.rank, (i + 1) * part.rank), i * rank);
+}

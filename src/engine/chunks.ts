@@ -1,0 +1,20 @@
+/**
+ * The law of chunk boundaries: a prompt is prefilled in chunks whose boundaries depend on the prompt alone.
+ * Load decides when a chunk runs, never how long it is, because other boundaries would change the bits of the result.
+ */
+
+/** Tokens of a whole chunk. */
+export const CHUNK_TOKENS = 64;
+
+/** A piece of a prompt: `length` tokens from position `past` on. */
+export interface Chunk {
+  readonly past: number;
+  readonly length: number;
+  readonly isLast: boolean;
+}
+
+/** The chunk of a prompt that starts at `past`: boundaries at multiples of 64, then the tail, whatever the load is. */
+export function chunkAt(numPromptTokens: number, past: number): Chunk {
+  const length = Math.min(CHUNK_TOKENS - (past % CHUNK_TOKENS), numPromptTokens - past);
+  return { past, length, isLast: past + length === numPromptTokens };
+}

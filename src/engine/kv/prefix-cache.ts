@@ -1,0 +1,202 @@
+/**
+ * Keys and values of prompts' beginnings, kept for prompts of the same tenant and the same adapter generation that begin with the same
+ * ids: a tree of whole chunks whose branches are named by the ids themselves, so that what is found is what was asked for (a hash
+ * could collide). Only chunks that prefill wrote on the grid are kept, so a hit has the bits of a miss. Bounded by bytes: the least
+ * recently used go first, and all of them before the rows lack anything. Knows no tensors; rows copy their chunks out and in.
+ */
+import { AppError } from "../../errors.ts";
+import { DeviceFullError } from "../../runtime/device-errors.ts";
+import type { KvChunk } from "./kv-cache.ts";
+import type { PrefixReuse, Prompt } from "../contracts.ts";
+import { CHUNK_TOKENS } from "../chunks.ts";
+
+/** The rows of the batch, as far as prefixes need them. */
+export interface ChunkRows {
+  /** Bytes of keys and values that may be held in all. */
+  readonly maxBytes: number;
+  readonly bytesPerPosition: number;
+  /** Those of `maxBytes` that are not allocated for rows now. */
+  spareBytes(): number;
+  /** From now on `borrower` holds spare bytes, and gives them back when a row needs them. */
+  lendTo(borrower: { shrinkTo(bytes: number): void }): void;
+  /** Makes room for the first `length` positions of a sequence's row; this may take memory back. */
+  reach(id: number, length: number): void;
+  /** A copy of positions of a sequence's row. */
+  copyOut(id: number, from: number, count: number): KvChunk | Promise<KvChunk>;
+  /** Writes a chunk into a sequence's row, within what was reached. */
+  copyIn(id: number, from: number, chunk: KvChunk): void | Promise<void>;
+}
+
+/**
+ * Prefixes hold at most this share of --kv-cache-bytes, also while no row needs them: memory that was lent and freed goes back to the
+ * system at the next collection only, so that lending all of it could for a moment double what was allowed.
+ */
+const MAX_SHARE = 0.5;
+/** What a chunk takes beside its keys and values: its ids, a node, entries of a map and a set. */
+const NODE_BYTES = 1024;
+
+interface Node {
+  readonly generation: string;
+  /** null: the first chunk of a prompt. */
+  readonly parent: Node | null;
+  readonly siblings: Map<string, Node>;
+  /** What it is called among its siblings. */
+  readonly name: string;
+  readonly children: Map<string, Node>;
+  readonly chunk: KvChunk;
+}
+
+export class PrefixCache implements PrefixReuse {
+  readonly #rows: ChunkRows;
+  readonly #first = new Map<string, Node>();
+  /** The least recently used first. A chunk is always used after those behind it, so the first one is never needed by another. */
+  readonly #byUse = new Set<Node>();
+  readonly #chunkBytes: number;
+  /** What a device's memory had room for when it was used up: more is not tried again. */
+  #mostBytes = Infinity;
+  #queries = 0;
+  #hits = 0;
+
+  constructor(rows: ChunkRows) {
+    this.#rows = rows;
+    this.#chunkBytes = CHUNK_TOKENS * rows.bytesPerPosition + NODE_BYTES;
+    rows.lendTo(this);
+  }
+
+  /** Held now. */
+  get bytes(): number {
+    return this.#byUse.size * this.#chunkBytes;
+  }
+
+  numKnown(prompt: Prompt): number {
+    return this.#path(prompt, maxReused(prompt)).length * CHUNK_TOKENS;
+  }
+
+  async restore(prompt: Prompt, past: number): Promise<number> {
+    if (past === 0 && isReusable(prompt)) this.#queries += prompt.promptIds.length;
+    const found = this.#path(prompt, maxReused(prompt));
+    const last = found.at(-1);
+    if (last) this.#touch(last);
+    let length = past;
+    for (const node of found.slice(past / CHUNK_TOKENS)) {
+      this.#rows.reach(prompt.id, length + CHUNK_TOKENS);
+      if (!this.#byUse.has(node)) break; // the row needed its memory
+      await this.#rows.copyIn(prompt.id, length, node.chunk);
+      length += CHUNK_TOKENS;
+    }
+    this.#hits += length - past;
+    return length;
+  }
+
+  async keep(prompt: Prompt, past: number): Promise<void> {
+    const depth = past / CHUNK_TOKENS;
+    const path = this.#path(prompt, depth + 1);
+    const parent = path.at(-1) ?? null;
+    if (parent) this.#touch(parent);
+    // Known already; or one before it is no longer there.
+    if (path.length !== depth || !this.#hasRoomBehind(parent)) return;
+    const chunk = await this.#copyOut(prompt.id, past);
+    if (chunk === null) return;
+    const siblings = parent?.children ?? this.#first;
+    const name = nameOf(prompt, depth);
+    const generation = generationOf(prompt);
+    const node: Node = { generation, parent, siblings, name, children: new Map(), chunk };
+    siblings.set(name, node);
+    this.#touch(node);
+  }
+
+  drop(generation: string): boolean {
+    let hasDropped = false;
+    for (const node of this.#byUse) {
+      if (node.generation !== generation) continue;
+      this.#remove(node);
+      hasDropped = true;
+    }
+    return hasDropped;
+  }
+
+  shrinkTo(bytes: number): void {
+    for (const node of this.#byUse) {
+      if (this.bytes <= bytes) return;
+      this.#remove(node);
+    }
+  }
+
+  takeStats(): { queries: number; hits: number } {
+    const stats = { queries: this.#queries, hits: this.#hits };
+    this.#queries = this.#hits = 0;
+    return stats;
+  }
+
+  /** Makes room for one more chunk, whose own beginning has to stay. */
+  #hasRoomBehind(parent: Node | null): boolean {
+    const limit =
+      Math.min(this.#rows.maxBytes * MAX_SHARE, this.#rows.spareBytes(), this.#mostBytes) - this.#chunkBytes;
+    for (const node of this.#byUse) {
+      if (this.bytes <= limit || node === parent) break;
+      this.#remove(node);
+    }
+    return this.bytes <= limit;
+  }
+
+  /** null: there is no memory for it. */
+  async #copyOut(id: number, past: number): Promise<KvChunk | null> {
+    try {
+      return await this.#rows.copyOut(id, past, CHUNK_TOKENS);
+    } catch (error) {
+      const isLasting = error instanceof DeviceFullError && error.isLasting;
+      if (!(error instanceof AppError) || error.code !== "insufficient_memory" || isLasting) throw error;
+      this.#mostBytes = this.bytes;
+      return null;
+    }
+  }
+
+  /** The chunks that are known of a prompt, from its first on, at most `maxChunks`. */
+  #path(prompt: Prompt, maxChunks: number): readonly Node[] {
+    const path: Node[] = [];
+    let siblings = this.#first;
+    while (path.length < maxChunks) {
+      const node = siblings.get(nameOf(prompt, path.length));
+      if (!node) break;
+      path.push(node);
+      siblings = node.children;
+    }
+    return path;
+  }
+
+  /** Notes the use of a chunk, and after it of those before it. */
+  #touch(last: Node): void {
+    for (let node: Node | null = last; node !== null; node = node.parent) {
+      this.#byUse.delete(node);
+      this.#byUse.add(node);
+    }
+  }
+
+  #remove(node: Node): void {
+    this.#byUse.delete(node);
+    node.siblings.delete(node.name);
+    node.chunk.free();
+  }
+}
+
+/** Positions that are scored have to be computed: what is kept has no logits. */
+function isReusable({ numPromptLogprobs }: Prompt): boolean {
+  return numPromptLogprobs === null;
+}
+
+/** Chunks that a prompt can take over; its last token is always computed, since its logits choose the first of the answer. */
+function maxReused(prompt: Prompt): number {
+  return isReusable(prompt) ? Math.floor((prompt.promptIds.length - 1) / CHUNK_TOKENS) : 0;
+}
+
+function generationOf({ adapter }: Prompt): string {
+  return adapter?.generation ?? "";
+}
+
+/** A chunk's ids, byte for byte; a first chunk's with whose they are before them. Equal names are equal chunks. */
+function nameOf(prompt: Prompt, depth: number): string {
+  const from = depth * CHUNK_TOKENS;
+  const { buffer, byteOffset, byteLength } = prompt.promptIds.subarray(from, from + CHUNK_TOKENS);
+  const ids = Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
+  return depth > 0 ? ids : `${JSON.stringify([prompt.tenant, generationOf(prompt)])}${ids}`;
+}

@@ -1,0 +1,71 @@
+/**
+ * The engine process from the inside: opens the model, runs the loop, speaks over this process's IPC channel, and ends with its
+ * parent. Which model is opened is the caller's: `engine-process.ts` gives the real one.
+ */
+import { AppError, toWire } from "../../errors.ts";
+import { EngineLoop } from "./engine-loop.ts";
+import type { DeviceFacts, EngineCommand, EngineEvent, EngineOptions } from "../protocol.ts";
+import type { ModelRunner } from "../contracts.ts";
+
+/** A runner, what its self-test on the real graph found, and where it runs. */
+export type OpenedRunner = ModelRunner & { readonly isBatchInvariant: boolean; readonly device: DeviceFacts };
+export type OpenRunner = (options: EngineOptions) => Promise<OpenedRunner>;
+
+/** Most that a dying process waits for its last message to be taken. */
+const LAST_MESSAGE_MS = 1000;
+
+/** Turns this process into an engine. Its first message must be `engine-started`. */
+export function hostEngine(openRunner: OpenRunner): void {
+  // Ctrl-C reaches the whole process group, but only the parent decides when engines end.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => {});
+  process.on("disconnect", () => process.exit(0));
+  process.on("uncaughtException", failEngine);
+  process.on("unhandledRejection", failEngine);
+
+  const early: EngineCommand[] = [];
+  let loop: EngineLoop | null = null;
+  process.on("message", (command: EngineCommand) => {
+    if (loop !== null) return loop.handle(command);
+    if (command.type !== "engine-started") return void early.push(command);
+    const { options } = command;
+    serve(options, openRunner, (started) => {
+      loop = started;
+      for (const waiting of early) loop.handle(waiting);
+    }).catch(failEngine);
+  });
+}
+
+async function serve(
+  options: EngineOptions,
+  openRunner: OpenRunner,
+  onLoop: (loop: EngineLoop) => void,
+): Promise<void> {
+  const runner = await openRunner(options);
+  const loop = new EngineLoop(runner, options, sendEvent);
+  onLoop(loop);
+  const { maxModelLen, vocabSize, isBatchInvariant, device } = runner;
+  sendEvent({
+    type: "engine-ready",
+    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant, device },
+  });
+  await loop.run();
+  await runner.close();
+  process.disconnect(); // which ends the process
+}
+
+function sendEvent(event: EngineEvent): void {
+  process.send?.(event, undefined, undefined, () => {
+    // A lost channel is reported by "disconnect", which ends the process.
+  });
+}
+
+/** Says why, and ends. What someone can act on is told by the parent; anything else is a bug whose place has to be seen. */
+function failEngine(error: unknown): void {
+  if (!(error instanceof AppError)) console.error(error);
+  const exit = (): never => process.exit(1);
+  setTimeout(exit, LAST_MESSAGE_MS);
+  const event: EngineEvent = { type: "engine-failed", error: toWire(error) };
+  if (process.send === undefined || !process.connected) exit();
+  process.send?.(event, undefined, undefined, exit);
+}

@@ -1,0 +1,76 @@
+/** Opens the model of an engine process: base directory → session, KV rows, adapters. */
+import { openBase } from "../../base/base.ts";
+import type { Manifest } from "../../base/manifest.ts";
+import { AppError } from "../../errors.ts";
+import type { AdapterLayout } from "../../model/adapter-layout.ts";
+import { ReadyAdapters } from "../adapters/adapter-cache.ts";
+import { AdapterFeeds } from "../adapters/adapter-feeds.ts";
+import { AdapterLoader } from "../adapters/adapter-loader.ts";
+import { type AdapterRow, zeroRow } from "../adapters/adapter-row.ts";
+import type { OpenedRunner } from "./engine-host.ts";
+import { BatchSlots } from "../kv/kv-slots.ts";
+import { SessionRunner } from "../run/model-runner.ts";
+import { openDevice } from "../run/open-device.ts";
+import { PrefixCache } from "../kv/prefix-cache.ts";
+import type { EngineOptions } from "../protocol.ts";
+import { isBatchInvariant } from "./self-test.ts";
+
+/**
+ * @param wantedFd a pipe that tells which adapters are wanted ahead (`adapter-loader.ts`)
+ * @throws {AppError} base_invalid, insufficient_memory, usage, device_unavailable
+ */
+export async function openRunner(options: EngineOptions, wantedFd: number | null = null): Promise<OpenedRunner> {
+  await using base = await openBase(options.baseDir);
+  const { config } = base.manifest;
+  const device = await openDevice(options, base.manifest);
+  const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(base.manifest) : 1;
+  const kv = new BatchSlots(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
+  const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
+  const { layout, signature } = base;
+  const { takesAdapters, storeDir, maxLiveRank, adapterCacheBytes } = options;
+  const loader = takesAdapters ? new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd }) : null;
+  const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes, loader.forget);
+  loader?.onWanted((row) => adapters?.offer(row));
+  const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
+  const { vocabSize } = config;
+  const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
+  const runner = new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
+  const probe = feeds === null ? null : probeRow(layout);
+  const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
+  return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts });
+}
+
+/** An adapter that changes something on every target, for the self-test. */
+function probeRow(layout: AdapterLayout): AdapterRow {
+  const row = zeroRow(layout);
+  for (const array of [...row.gains, ...row.scales]) array.fill(0.125);
+  return row;
+}
+
+/**
+ * Of the CPU: quantised products take another kernel, with other bits, for one row (int4 in blocks of 32, seen with AVX2) or for the last of an odd
+ * number of rows (blocks of 128): batches of an even number of rows agree.
+ */
+export function rowMultipleOf(manifest: Manifest): number {
+  return manifest.blockSize === null ? 1 : 2;
+}
+
+/**
+ * Most tokens of a sequence: what was asked for, or the model's length as far as one row of it fits into the cache.
+ * @throws {AppError} usage, insufficient_memory: what was asked for is never shortened in silence
+ */
+function modelLengthOf(
+  options: Pick<EngineOptions, "maxModelLen" | "kvCacheBytes">,
+  maxPositions: number,
+  maxRowLength: number,
+): number {
+  const { maxModelLen: wanted, kvCacheBytes } = options;
+  if (wanted !== null && wanted > maxPositions)
+    throw new AppError("usage", `--max-model-len ${wanted}: the model has ${maxPositions} positions. Ask for no more.`);
+  const length = Math.min(wanted ?? maxPositions, maxRowLength);
+  if (length >= (wanted ?? 1)) return length;
+  throw new AppError(
+    "insufficient_memory",
+    `--kv-cache-bytes ${kvCacheBytes} holds ${maxRowLength} tokens of one sequence of this model, wanted ${wanted ?? "at least a short one"}. Raise it${wanted === null ? "" : " or lower --max-model-len"}.`,
+  );
+}

@@ -1,0 +1,79 @@
+/** Collects what one step did, to be sent as one message. Knows nothing of how steps are run. */
+import { toWire } from "../../errors.ts";
+import type {
+  EngineEvent,
+  PromptPrefilled,
+  PromptScored,
+  SequenceFinished,
+  StepStats,
+  TokenSampled,
+} from "../protocol.ts";
+import type { ModelRunner } from "../contracts.ts";
+import type { Scheduler } from "../scheduling/scheduler.ts";
+
+/** Most generations named in a report: a queue of thousands must not make every step's message long. */
+const MAX_NAMED_ADAPTERS = 64;
+
+type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
+
+/** The part of the statistics that only the step itself knows. */
+export type StepFacts = Pick<StepStats, "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens">;
+
+export const IDLE_FACTS: StepFacts = { phase: "idle", seconds: 0, rows: 0, distinctAdapters: 0, promptTokens: 0 };
+
+export class StepReport {
+  readonly added: number[] = [];
+  readonly admitted: number[] = [];
+  readonly sampled: TokenSampled[] = [];
+  readonly prefilled: PromptPrefilled[] = [];
+  readonly scored: PromptScored[] = [];
+  readonly finished: SequenceFinished[] = [];
+  readonly #failed: StepFinished["failed"][number][] = [];
+
+  /** Whether somebody waits to hear of it: who came, was given a row, or ended, before the next step. */
+  get isUrgent(): boolean {
+    return this.added.length + this.admitted.length + this.#failed.length > 0;
+  }
+
+  fail(id: number, error: unknown): void {
+    this.#failed.push({ id, error: toWire(error) });
+  }
+
+  toEvent(
+    facts: StepFacts,
+    scheduler: Scheduler,
+    runner: Pick<ModelRunner, "kv" | "adapters" | "prefixes" | "deviceBytes">,
+  ): StepFinished {
+    const { kv, adapters } = runner;
+    const { added, admitted, sampled, prefilled, scored, finished } = this;
+    const prefixes = runner.prefixes?.takeStats() ?? { queries: 0, hits: 0 };
+    const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
+    const stats: StepStats = {
+      ...facts,
+      numRunning: scheduler.numRunning,
+      numWaiting: scheduler.numWaiting,
+      ...namedAdapters(scheduler),
+      kvUsage: kv.usage(),
+      adapterCacheBytes: cache.bytes,
+      adapterCacheHits: cache.hits,
+      adapterCacheMisses: cache.misses,
+      prefixQueries: prefixes.queries,
+      prefixHits: prefixes.hits,
+      deviceBytes: runner.deviceBytes?.() ?? null,
+    };
+    const failed = this.#failed;
+    return { type: "step-finished", added, admitted, sampled, prefilled, scored, finished, failed, stats };
+  }
+}
+
+function namedAdapters(scheduler: Scheduler): Pick<StepStats, "runningAdapters" | "waitingAdapters"> {
+  const running = new Set<string>();
+  const waiting = new Set<string>();
+  for (const sequence of scheduler.sequences()) {
+    const generation = sequence.spec.adapter?.generation;
+    if (generation === undefined) continue;
+    const names = scheduler.isRunning(sequence) ? running : waiting;
+    if (names.size < MAX_NAMED_ADAPTERS) names.add(generation);
+  }
+  return { runningAdapters: [...running], waitingAdapters: [...waiting] };
+}

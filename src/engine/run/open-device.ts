@@ -1,0 +1,128 @@
+/**
+ * What an engine needs of the device it runs on: the model opened there in the form that the device is right in, the KV cache in its
+ * memory, adapter inputs that stay there, and the facts that are told to the outside. The rest of the engine knows no devices.
+ */
+import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../../base/device-model.ts";
+import type { Manifest } from "../../base/manifest.ts";
+import { DeviceMemory, type DeviceTensor } from "../../runtime/device-memory.ts";
+import { type RuntimeTensor, type Session, openSession, runtimeTensor } from "../../runtime/ort.ts";
+import { rightAttention } from "./attention-check.ts";
+import { DeviceKvCache } from "../kv/device-kv-cache.ts";
+import { HostKvCache } from "../kv/host-kv-cache.ts";
+import type { CacheShape, KvCache } from "../kv/kv-cache.ts";
+import { openDeviceReader } from "./device-logits.ts";
+import { hostReader, wholeRowReader } from "./host-logits.ts";
+import type { LogitReader } from "./logit-reader.ts";
+import type { DeviceBytes, DeviceFacts, EngineOptions } from "../protocol.ts";
+import { ResidentFeeds } from "../adapters/resident-feeds.ts";
+import type { StepFeeds } from "../adapters/step-feeds.ts";
+
+export interface OpenDevice extends AsyncDisposable {
+  readonly facts: DeviceFacts;
+  readonly session: Session;
+  readonly cache: KvCache;
+  readonly reader: LogitReader;
+  /** The adapter inputs, kept where the session reads them. */
+  keepFeeds(host: StepFeeds): StepFeeds;
+  /** What is taken of the device's memory now; null where that is the host's. */
+  bytes(): DeviceBytes | null;
+}
+
+type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCacheBytes">;
+
+/** Opens the model of a base directory on a device. @throws {AppError} device_unavailable, insufficient_memory, base_invalid */
+export async function openDevice(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  if (options.device === "webgpu") return await openWebgpu(options, manifest);
+  if (options.device === "cuda") return await openCuda(options, manifest);
+  const { session } = await openModel(options, CPU_FORM);
+  return withHostMemory(session, new HostKvCache(manifest.config), hostReader(manifest.config.vocabSize), {
+    facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
+    bytes: () => null,
+  });
+}
+
+/** A session whose cache, adapter inputs and logits are in the host's memory. */
+function withHostMemory(
+  session: Session,
+  cache: KvCache,
+  reader: LogitReader,
+  told: Pick<OpenDevice, "facts" | "bytes">,
+): OpenDevice {
+  return {
+    ...told,
+    session,
+    cache,
+    reader,
+    keepFeeds: (host) => host,
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  };
+}
+
+async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  const { config } = manifest;
+  const memory = new DeviceMemory();
+  const knowsHalf = await memory.supportsHalf();
+  const isHalf = manifest.weights === "float16" && knowsHalf;
+  const known = { writesCache: true, readsLogits: false, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const precision = isHalf ? "float16" : "float32";
+  const newCache = (shape: CacheShape): DeviceKvCache =>
+    new DeviceKvCache(shape, { memory, dtype: precision, maxBytes: options.kvCacheBytes });
+  const attention = await rightAttention(config, known, { name: "webgpu", newCache });
+  const { session, bytes } = await openModel(options, { ...known, attention });
+  const cache = newCache(config);
+  let values: DeviceTensor | null = null; // grows to the largest step seen
+  const logits = async (numRows: number): Promise<RuntimeTensor> => {
+    if (numRows === 0) return runtimeTensor("float32", new Float32Array(0), [0, config.vocabSize]);
+    if ((values?.shape[0] ?? 0) < numRows) {
+      values?.free();
+      values = null;
+      values = await memory.zeros("float32", [numRows, config.vocabSize]);
+    }
+    return values!.as([numRows, config.vocabSize]); // made above
+  };
+  const reader = await openDeviceReader(config.vocabSize, { device: "webgpu", numThreads: 1 }, logits);
+  const kept: ResidentFeeds[] = [];
+  return {
+    facts: { name: "webgpu", attention, precision, isCacheResident: true },
+    session,
+    cache,
+    reader,
+    keepFeeds: (host) => {
+      const feeds = new ResidentFeeds(host, memory);
+      kept.push(feeds);
+      return feeds;
+    },
+    bytes: () => ({ ...bytes, kv: cache.bytes, adapters: kept.reduce((sum, feeds) => sum + feeds.bytes, 0) }),
+    [Symbol.asyncDispose]: async () => {
+      cache.clear();
+      values?.free();
+      await session[Symbol.asyncDispose]();
+      await reader[Symbol.asyncDispose]();
+      await memory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The binding keeps nothing on a CUDA device between two runs: the cache is the host's, and crosses the bus in every step. */
+async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  const { config } = manifest;
+  // CUDA's attention knows float16 alone.
+  const hasHalfProducts = manifest.weights === "float16";
+  const known = { writesCache: false, readsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
+  const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
+  const attention = await rightAttention(config, known, { name: "cuda", newCache });
+  const { session, bytes } = await openModel(options, { ...known, attention });
+  // What reads logits inside of the graph is held to be right on the CPU alone: others' ArgMax and Compress treat ties and no rows otherwise.
+  return withHostMemory(session, newCache(config), wholeRowReader(config.vocabSize), {
+    facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
+    bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),
+  });
+}
+
+async function openModel(
+  { baseDir, device, numThreads }: Options,
+  form: DeviceForm,
+): Promise<{ session: Session; bytes: ModelBytes }> {
+  const { model, bytes } = await deviceModel(baseDir, form);
+  return { session: await openSession(model, { device, numThreads, weightsDir: baseDir }), bytes };
+}

@@ -1,0 +1,49 @@
+/**
+ * Log-probabilities of the model's own distribution: log-softmax of the raw logits in float64, before temperature, bias and
+ * penalties (OpenAI's meaning, vLLM's `raw_logprobs`). Knows nothing of sampling.
+ */
+import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
+import type { LogitRow, TopRow } from "./logit-rows.ts";
+import type { TokenLogprob } from "../protocol.ts";
+import type { SamplerScratch } from "./sampler.ts";
+import { sumWeights } from "./weight-sums.ts";
+// Indices are bounded by their loops, hence `!`.
+
+/**
+ * Log-probability of a token, and of the `numTop` likeliest ones, best first (lower id first among equals).
+ * @param row not written to
+ * @returns null where the candidates of a `TopRow` do not suffice. @throws {AppError} internal_error where a logit is NaN or infinite.
+ */
+export function tokenLogprob(
+  row: LogitRow,
+  tokenId: number,
+  numTop: number,
+  scratch: SamplerScratch,
+): TokenLogprob | null {
+  return row.kind === "top"
+    ? logprobOfTop(row, tokenId, numTop)
+    : logprobOfRow(blocksOf(row, scratch.maxima), tokenId, numTop, scratch);
+}
+
+function logprobOfRow(blocks: Blocks, tokenId: number, numTop: number, scratch: SamplerScratch): TokenLogprob {
+  const { logits } = blocks;
+  const max = logits[bestOf(blocks)]!;
+  const logSum = Math.log(sumWeights(blocks, { max, scale: 1, limit: Infinity }, scratch.buckets));
+  // Relative to the maximum first: its own size then costs no digits.
+  const logprobOf = (id: number): number => logits[id]! - max - logSum;
+  const size = numTop === 0 ? 0 : topOf(blocks, Math.min(numTop, logits.length), scratch.ids, scratch.heap);
+  const topIds = Array.from(sortByLogit(logits, scratch.ids.subarray(0, size)));
+  return { logprob: logprobOf(tokenId), topIds, topLogprobs: topIds.map(logprobOf) };
+}
+
+function logprobOfTop({ ids, logits, sums }: TopRow, tokenId: number, numTop: number): TokenLogprob | null {
+  const at = ids.indexOf(tokenId);
+  if (sums === null || at < 0 || numTop > ids.length) return null;
+  const logSum = Math.log(sums.unit);
+  const logprobs = Array.from(logits, (logit) => logit - logits[0]! - logSum);
+  return {
+    logprob: logprobs[at]!,
+    topIds: Array.from(ids.subarray(0, numTop)),
+    topLogprobs: logprobs.slice(0, numTop),
+  };
+}

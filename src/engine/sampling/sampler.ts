@@ -1,0 +1,123 @@
+/**
+ * One row of logits → one token id, in vLLM's order: min tokens and logit bias, penalties (repetition, frequency, presence),
+ * temperature, min_p, top_k, top_p, draw. A function of the row and the sequence's own random state, whatever else is in the batch.
+ * Ties count by lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
+ */
+import { MAX_CANDIDATES } from "../../model/ports.ts";
+import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
+import { type DrawScratch, createDrawScratch, drawListed, drawToken } from "./draw.ts";
+import { BEST, type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-rows.ts";
+import type { SamplingParams } from "../protocol.ts";
+import type { SamplingState } from "./sampling-state.ts";
+import { selectMass } from "./select.ts";
+import { isUntouched, withTouched } from "./adjusted-row.ts";
+import { type Depths, weightOf } from "./weight-sums.ts";
+// Indices are bounded by their loops, hence `!`.
+
+/** Below this, dividing by the temperature overflows float32 and the draw is the maximum anyway; vLLM draws the line here too. */
+const GREEDY_TEMPERATURE = 1e-5;
+
+/** e^-708 is the least normal number of float64. */
+const MAX_DEPTH = 708;
+
+/** Work space for one row, shared by all sequences of an engine. */
+export interface SamplerScratch extends DrawScratch {
+  /** Maxima of blocks that the row came without, and of a row that was touched. */
+  readonly maxima: Float32Array;
+  readonly touchedMaxima: Float32Array;
+  readonly heap: Int32Array; // [V]
+}
+
+/** Work space for rows of `vocabSize` logits. */
+export function createSamplerScratch(vocabSize: number): SamplerScratch {
+  return {
+    ...createDrawScratch(vocabSize),
+    maxima: new Float32Array(vocabSize),
+    touchedMaxima: new Float32Array(vocabSize),
+    heap: new Int32Array(vocabSize),
+  };
+}
+
+/** Whether the likeliest token is taken. */
+const isGreedy = ({ temperature, topK }: SamplingParams): boolean => temperature < GREEDY_TEMPERATURE || topK === 1;
+
+/** What choosing a token, and its log-probability beside `numLogprobs` others (null: none), reads of the row. */
+export function needOf(state: SamplingState, maskedIds: readonly number[], numLogprobs: number | null): RowNeed {
+  const { params } = state;
+  if (!isUntouched(state, maskedIds) || (numLogprobs ?? 0) > MAX_CANDIDATES) return WHOLE;
+  if (isGreedy(params)) return numLogprobs === null ? BEST : { numTop: MAX_CANDIDATES, temperature: 1 };
+  const isCut = (params.topK > 0 && params.topK <= MAX_CANDIDATES) || params.topP < 1 || params.minP > 0;
+  return isCut ? { numTop: MAX_CANDIDATES, temperature: params.temperature } : WHOLE;
+}
+
+/**
+ * Chooses the next token.
+ * @param row never changed when this returns @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
+ * @returns null where the candidates of a `TopRow` do not suffice: then nothing was drawn, and the whole row is needed
+ * @throws {AppError} internal_error for logits that are not numbers, or when nothing may be chosen.
+ */
+export function chooseToken(
+  row: LogitRow,
+  state: SamplingState,
+  maskedIds: readonly number[],
+  scratch: SamplerScratch,
+): number | null {
+  if (row.kind === "top") return isUntouched(state, maskedIds) ? chooseOfTop(row, state, scratch) : null;
+  const blocks = blocksOf(row, scratch.maxima);
+  return withTouched(blocks, state, maskedIds, scratch.touchedMaxima, (touched) => {
+    const best = bestOf(touched);
+    return isGreedy(state.params) ? best : draw(touched, touched.logits[best]!, state, scratch);
+  });
+}
+
+/** How deep a logit may lie below the best, of logits divided by the temperature: min_p bounds the weight, which is e^-depth. */
+const depthLimit = ({ minP }: SamplingParams): number =>
+  minP > 0 ? Math.min(MAX_DEPTH, -Math.log(Math.min(minP, 1))) : MAX_DEPTH;
+
+/** Draws from softmax(row / temperature) cut by min_p, top_k and top_p. */
+function draw(blocks: Blocks, max: number, state: SamplingState, scratch: SamplerScratch): number {
+  const { params, random } = state;
+  const { logits } = blocks;
+  const depths: Depths = { max, scale: 1 / params.temperature, limit: depthLimit(params) };
+  if (params.topK === 0 || params.topK >= logits.length) return drawToken(blocks, depths, params.topP, random, scratch);
+  const size = topOf(blocks, params.topK, scratch.ids, scratch.heap);
+  if (size <= MAX_CANDIDATES) sortByLogit(logits, scratch.ids.subarray(0, size));
+  for (let i = 0; i < size; i++) scratch.weights[i] = weightWithin(logits[scratch.ids[i]!]!, depths);
+  return drawOfTop(size, sumOf(scratch.weights, size), state, scratch);
+}
+
+/** Draws from the first `size` ids of the work space and their weights, as far as `topP` of `total` goes. */
+function drawOfTop(size: number, total: number, { params, random }: SamplingState, scratch: SamplerScratch): number {
+  const { ids, weights } = scratch;
+  const count = params.topP < 1 ? selectMass(ids, weights, size, params.topP * total) : size;
+  return drawListed(ids, weights, count, random);
+}
+
+/** The same from a row's best alone; null where they are too few. */
+function chooseOfTop(row: TopRow, state: SamplingState, scratch: SamplerScratch): number | null {
+  const { params } = state;
+  if (isGreedy(params) || row.ids.length === 0) return row.ids[0] ?? null;
+  const { ids, weights } = scratch;
+  if (row.sums === null) return null;
+  const depths: Depths = { max: row.logits[0]!, scale: 1 / params.temperature, limit: depthLimit(params) };
+  const isTopK = params.topK > 0 && params.topK <= row.ids.length;
+  const size = isTopK ? params.topK : row.ids.length;
+  for (let i = 0; i < size; i++) {
+    ids[i] = row.ids[i]!;
+    weights[i] = weightWithin(row.logits[i]!, depths);
+  }
+  const known = sumOf(weights, size);
+  // Where min_p cuts within the candidates, they hold all that weighs anything.
+  if (isTopK || weights[size - 1] === 0) return drawOfTop(size, known, state, scratch);
+  const isEnough = params.topK === 0 && params.topP < 1 && params.minP === 0 && known >= params.topP * row.sums.weights;
+  return isEnough ? drawOfTop(size, row.sums.weights, state, scratch) : null;
+}
+
+const weightWithin = (logit: number, depths: Depths): number =>
+  (depths.max - logit) * depths.scale <= depths.limit ? weightOf(logit, depths) : 0;
+
+function sumOf(weights: Float64Array, size: number): number {
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += weights[i]!;
+  return sum;
+}

@@ -1,0 +1,29 @@
+/** What sampling remembers of one sequence between its tokens: the random stream and the counts behind the penalties. */
+import { type RandomState, seedRandom } from "../../tensor/random.ts";
+import type { SamplingParams } from "../protocol.ts";
+
+/** The random stream and token counts of one sequence. */
+export interface SamplingState {
+  readonly params: SamplingParams;
+  readonly random: RandomState;
+  /** Distinct ids of prompt and output; kept only where the repetition penalty asks. */
+  readonly seenIds: Set<number> | null;
+  /** How often each id was generated; kept only where a penalty asks. */
+  readonly outputCounts: Map<number, number> | null;
+}
+
+/** The state a sequence starts with. */
+export function createSamplingState(params: SamplingParams, promptIds: Int32Array): SamplingState {
+  return {
+    params,
+    random: seedRandom(params.seed),
+    seenIds: params.repetitionPenalty === 1 ? null : new Set(promptIds),
+    outputCounts: params.presencePenalty === 0 && params.frequencyPenalty === 0 ? null : new Map(),
+  };
+}
+
+/** Notes a generated token for the penalties. */
+export function recordToken(state: SamplingState, tokenId: number): void {
+  state.seenIds?.add(tokenId);
+  state.outputCounts?.set(tokenId, (state.outputCounts.get(tokenId) ?? 0) + 1);
+}

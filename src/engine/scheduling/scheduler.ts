@@ -1,0 +1,238 @@
+/**
+ * Which sequence runs next: admission, the rhythm of prefill and decode, deadlines, the bounds of the queue.
+ * Pure: no tensors, no clock of its own, no I/O; the KV rows answer through their interface. Idea: nano-vllm's scheduler.
+ */
+import { AppError } from "../../errors.ts";
+import type { KvSlots } from "../contracts.ts";
+import type { SequenceFinished } from "../protocol.ts";
+import { Pace } from "./pace.ts";
+import { overloadedError, type QueueLimits } from "../queue-bound.ts";
+import type { Chunk } from "../chunks.ts";
+import type { Sequence } from "./sequence.ts";
+import { ServiceTimes } from "../service-times.ts";
+import { WaitingQueue } from "./waiting-queue.ts";
+
+export interface SchedulerLimits extends QueueLimits {
+  readonly maxNumSeqs: number;
+}
+
+/** What to run next; a decode step takes every decoding row. */
+export type Plan =
+  | { readonly phase: "prefill"; readonly sequence: Sequence; readonly chunk: Chunk }
+  | { readonly phase: "decode"; readonly sequences: readonly Sequence[] };
+
+export class Scheduler {
+  readonly #limits: SchedulerLimits;
+  readonly #kv: KvSlots;
+  readonly #all = new Map<number, Sequence>();
+  readonly #waiting: WaitingQueue;
+  /** Has its turn, and a row, but not all that it needs; nobody overtakes it. */
+  #heldUp: Sequence | null = null;
+  readonly #times = new ServiceTimes();
+  /** Ids of admitted sequences. */
+  readonly #running = new Set<number>();
+  /** Those with prompt left to prefill, in the order of their admission. */
+  #prefilling: Sequence[] = [];
+  #isTurnOfOldest = false;
+  readonly #pace = new Pace();
+  #numPromptTokensSinceDecode = 0;
+  /** Ids whose prompt was completed since the last decode step. */
+  readonly #joinedSinceDecode = new Set<number>();
+
+  constructor(limits: SchedulerLimits, kv: KvSlots) {
+    this.#limits = limits;
+    this.#kv = kv;
+    this.#waiting = new WaitingQueue(limits);
+  }
+
+  get numRunning(): number {
+    return this.#running.size;
+  }
+
+  get numWaiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Every sequence here, in the order of arrival. */
+  sequences(): Iterable<Sequence> {
+    return this.#all.values();
+  }
+
+  /** No sequence is here, running or waiting. */
+  get isIdle(): boolean {
+    return this.#all.size === 0;
+  }
+
+  get(id: number): Sequence | null {
+    return this.#all.get(id) ?? null;
+  }
+
+  isRunning(sequence: Sequence): boolean {
+    return this.#running.has(sequence.id);
+  }
+
+  /**
+   * Queues a sequence; call `takeAdmissible` next, since only what cannot start at once counts as waiting.
+   * @param nowMs the clock of `start`. @returns sequences that have to make room for it; the caller ends and removes them.
+   * @throws {AppError} insufficient_memory where it could never fit, overloaded where the queue is full.
+   */
+  add(sequence: Sequence, nowMs: number): readonly Sequence[] {
+    if (this.#all.has(sequence.id)) throw new Error(`internal: sequence ${sequence.id} was added twice`);
+    if (!this.#kv.canEverFit(sequence.numReservedTokens))
+      throw new AppError(
+        "insufficient_memory",
+        `${sequence.numReservedTokens} tokens of prompt and answer do not fit into the KV cache even alone. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
+      );
+    // Those for whom there is a row wait for nothing but their adapters.
+    const numFree = this.#limits.maxNumSeqs - this.#running.size;
+    const canStartNow = this.#waiting.size < numFree && this.#kv.canAdmit(sequence.numReservedTokens);
+    const displaced = canStartNow ? [] : this.#waiting.displacedBy(sequence);
+    if (displaced === null) throw this.overloaded(nowMs);
+    this.#all.set(sequence.id, sequence);
+    this.#waiting.add(sequence);
+    return displaced;
+  }
+
+  /** What a sequence is told for which there is no place in the queue. */
+  overloaded(nowMs: number): AppError {
+    return overloadedError(this.#waiting, this.#limits, this.#times.retryAfterSeconds(this.#waiting.size, nowMs));
+  }
+
+  #hasRoomFor(sequence: Sequence): boolean {
+    return this.#running.size < this.#limits.maxNumSeqs && this.#kv.canAdmit(sequence.numReservedTokens);
+  }
+
+  /** The sequence whose turn is next; null when none waits. */
+  peekWaiting(): Sequence | null {
+    return this.#heldUp ?? this.#waiting.peek();
+  }
+
+  /**
+   * Takes the next waiting sequence out of the queue if it fits now; the caller then starts or removes it.
+   * One for which there is a row but no memory yet, or no adapter, keeps its turn and nobody overtakes it, so a large request
+   * cannot starve behind small ones. @param isReady whether what a sequence needs beside a row is there
+   */
+  takeAdmissible(isReady: (sequence: Sequence) => boolean = () => true): Sequence | null {
+    const next = this.peekWaiting();
+    if (next === null || this.#running.size >= this.#limits.maxNumSeqs) return null;
+    // With no row in use no room will ever be freed: rather let the attempt fail with the rows' own error than wait for ever.
+    const isAdmissible = (this.#hasRoomFor(next) || this.#running.size === 0) && isReady(next);
+    this.#heldUp = isAdmissible ? null : next;
+    if (!isAdmissible) return null;
+    this.#waiting.take(next);
+    return next;
+  }
+
+  /** Gives a sequence its row. @param nowMs of a monotonic clock */
+  start(sequence: Sequence, nowMs: number): void {
+    this.#kv.admit(sequence.id, sequence.numReservedTokens, sequence.spec.promptIds.length);
+    this.#running.add(sequence.id);
+    this.#prefilling.push(sequence);
+    if (this.#waiting.size > 0) this.#times.noteStarted(nowMs);
+  }
+
+  /**
+   * What to run next, or null when nothing can run: after a decode step a chunk of a prompt, then as many more as `pace.ts` allows,
+   * then a decode step of all rows that decode.
+   */
+  plan(): Plan | null {
+    const decodingIds = this.#kv.decodingIds();
+    const sequence = this.#nextPrompt(decodingIds.length);
+    if (sequence !== null) return { phase: "prefill", sequence, chunk: sequence.nextChunk() };
+    if (decodingIds.length === 0) return null;
+    return { phase: "decode", sequences: decodingIds.map((id) => this.#require(id)) };
+  }
+
+  /**
+   * The prompt whose chunk is due; null when there is none before the next decode step. Every other chunk is for the prompt with
+   * least left, so that a short one does not wait for long ones and equal ones are answered one after the other instead of all at
+   * the end; the others are for the oldest, which so gets half of the time, whatever comes after it.
+   */
+  #nextPrompt(numDecoding: number): Sequence | null {
+    const [oldest] = this.#prefilling;
+    if (oldest === undefined) return null;
+    const shortest = this.#prefilling.reduce((best, one) => (one.numPromptLeft < best.numPromptLeft ? one : best));
+    const next = this.#isTurnOfOldest ? oldest : shortest;
+    const numTokens = this.#numPromptTokensSinceDecode;
+    if (numDecoding === 0 || numTokens === 0) return next;
+    const numJoined = this.#joinedSinceDecode.size;
+    const numPrompts = this.#prefilling.length;
+    const budget = this.#pace.budget({ numDelayed: numDecoding - numJoined, numJoined, numPrompts });
+    if (numTokens + next.nextChunk().length <= budget.numTokens) return next;
+    return numTokens + shortest.numPromptLeft <= budget.numCompleting ? shortest : null;
+  }
+
+  /** Notes that a chunk was prefilled. @param seconds what it took */
+  notePrefilled(sequence: Sequence, chunk: Chunk, seconds: number): void {
+    sequence.numPrefilled += chunk.length;
+    this.#numPromptTokensSinceDecode += chunk.length;
+    this.#isTurnOfOldest = !this.#isTurnOfOldest;
+    this.#pace.noteChunk(chunk.length, seconds);
+    if (chunk.isLast) this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+  }
+
+  /** Notes what a decode step took. */
+  noteDecodeTime(seconds: number): void {
+    this.#pace.noteDecode(seconds);
+  }
+
+  /** Notes a decode step: a token for every decoding row, which its tenant and its adapter pay for. */
+  noteDecoded(): void {
+    if (this.#waiting.size > 0) for (const id of this.#kv.decodingIds()) this.#waiting.charge(this.#require(id), 1);
+    this.#numPromptTokensSinceDecode = 0;
+    this.#joinedSinceDecode.clear();
+  }
+
+  /** Moves a sequence whose prompt is done among the decoding rows. */
+  startDecoding(sequence: Sequence): void {
+    this.#kv.startDecoding(sequence.id);
+    this.#joinedSinceDecode.add(sequence.id);
+  }
+
+  /** Notes that a sequence has ended by itself, for the estimates. */
+  noteFinished(sequence: Sequence, times: SequenceFinished): void {
+    this.#times.noteFinished(sequence.spec.promptIds.length, sequence.numOutputTokens, times);
+  }
+
+  /** Forgets a sequence, waiting or running, and frees its row. */
+  remove(sequence: Sequence): void {
+    this.#all.delete(sequence.id);
+    this.#waiting.remove(sequence);
+    if (this.#heldUp === sequence) this.#heldUp = null;
+    if (!this.#running.delete(sequence.id)) return;
+    this.#joinedSinceDecode.delete(sequence.id);
+    this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
+    this.#kv.release(sequence.id);
+  }
+
+  /**
+   * Sequences whose deadline has passed, and, where others wait as well, those that wait and would hardly end before it even if they
+   * started now: work on them would be lost, and taken from those that can. @param nowMs Unix time in ms.
+   */
+  overdue(nowMs: number): Sequence[] {
+    const isFull = this.#waiting.size > 1;
+    return [...this.#all.values()].filter((sequence) => {
+      const { deadlineMs } = sequence.spec;
+      if (deadlineMs === null) return false;
+      const leftMs = deadlineMs - nowMs;
+      sequence.patienceMs ??= leftMs;
+      const isHopeless = isFull && !this.#running.has(sequence.id);
+      return leftMs <= (isHopeless ? 1000 * this.#secondsNeeded(sequence, sequence.patienceMs) : 0);
+    });
+  }
+
+  /**
+   * In a full queue the oldest have waited until they can just make it, so an estimate that is right on the whole would start many that
+   * cannot. It is a cautious one for those that came with time enough; who came with less may try his luck.
+   */
+  #secondsNeeded({ spec }: Sequence, patienceMs: number): number {
+    const { usual, cautious } = this.#times.secondsFor(spec.promptIds.length, spec.maxTokens);
+    return patienceMs > 1000 * cautious ? cautious : usual;
+  }
+
+  #require(id: number): Sequence {
+    const sequence = this.#all.get(id);
+    if (sequence === undefined) throw new Error(`internal: row of unknown sequence ${id}`);
+    return sequence;
+  }
+}

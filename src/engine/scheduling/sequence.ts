@@ -1,0 +1,95 @@
+/**
+ * One sequence in the engine: its request, its progress and its times.
+ * Knows nothing of other sequences, rows or tensors.
+ */
+import type { FinishReason, SequenceFinished, SequenceSpec, TokenLogprob } from "../protocol.ts";
+import { type Chunk, chunkAt } from "../chunks.ts";
+import type { ReadyAdapter } from "../contracts.ts";
+import { createSamplingState, recordToken, type SamplingState } from "../sampling/sampling-state.ts";
+
+const NO_IDS: readonly number[] = [];
+
+/** A sequence between its arrival and its end. Times are in ms of one monotonic clock. */
+export class Sequence {
+  readonly spec: SequenceSpec;
+  readonly sampling: SamplingState;
+  readonly promptLogprobs: TokenLogprob[] = [];
+  /** Held from admission to the end, so a replaced adapter goes on serving the sequences that began with it. */
+  adapter: ReadyAdapter | null = null;
+  /** How long it could wait when it came, its deadline less the time then; null: not asked yet. */
+  patienceMs: number | null = null;
+  /** Prompt tokens whose keys and values are in its row. */
+  numPrefilled = 0;
+  /** Those of them that were taken from the prefix cache. */
+  numCached = 0;
+  /** Prompt tokens that the prefix cache had when this one was admitted. */
+  numKnown = 0;
+  numOutputTokens = 0;
+  lastTokenId = -1;
+  readonly #addedAt: number;
+  #admittedAt: number | null = null;
+  #prefilledAt: number | null = null;
+
+  constructor(spec: SequenceSpec, now: number) {
+    this.spec = spec;
+    this.sampling = createSamplingState(spec.sampling, spec.promptIds);
+    this.#addedAt = now;
+  }
+
+  get id(): number {
+    return this.spec.id;
+  }
+
+  /** Tokens whose room in the KV cache is reserved at admission. */
+  get numReservedTokens(): number {
+    return this.spec.promptIds.length + this.spec.maxTokens;
+  }
+
+  /** Tokens in the KV cache while decoding: all but the last generated one, which the next step feeds. */
+  get numCachedTokens(): number {
+    return this.spec.promptIds.length + this.numOutputTokens - 1;
+  }
+
+  /** Prompt tokens that are still to be computed, as far as that is known before. */
+  get numPromptLeft(): number {
+    return this.spec.promptIds.length - Math.max(this.numPrefilled, this.numKnown);
+  }
+
+  nextChunk(): Chunk {
+    return chunkAt(this.spec.promptIds.length, this.numPrefilled);
+  }
+
+  /** Ids that may not be chosen yet. */
+  maskedIds(): readonly number[] {
+    return this.numOutputTokens < this.spec.minTokens ? this.spec.stopIds : NO_IDS;
+  }
+
+  markAdmitted(now: number): void {
+    this.#admittedAt = now;
+  }
+
+  markPrefilled(now: number): void {
+    this.#prefilledAt = now;
+  }
+
+  /** Takes a generated token and says whether the sequence ends with it. */
+  append(tokenId: number): FinishReason | null {
+    recordToken(this.sampling, tokenId);
+    this.lastTokenId = tokenId;
+    this.numOutputTokens++;
+    if (this.spec.stopIds.includes(tokenId)) return "stop";
+    return this.numOutputTokens >= this.spec.maxTokens ? "length" : null;
+  }
+
+  finished(reason: FinishReason, now: number): SequenceFinished {
+    const admittedAt = this.#admittedAt ?? now;
+    const prefilledAt = this.#prefilledAt ?? now;
+    return {
+      id: this.id,
+      reason,
+      queueSeconds: (admittedAt - this.#addedAt) / 1000,
+      prefillSeconds: (prefilledAt - admittedAt) / 1000,
+      decodeSeconds: (now - prefilledAt) / 1000,
+    };
+  }
+}

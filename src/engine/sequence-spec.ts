@@ -1,0 +1,30 @@
+/**
+ * The check of a sequence before it is queued. Both processes ask: the server before it sends, the engine before it queues.
+ * It stands apart from `sequence.ts` so that the server does not load the sampler with it.
+ */
+import { AppError } from "../errors.ts";
+import type { SequenceSpec } from "./protocol.ts";
+
+/**
+ * Refuses what the runner cannot be asked.
+ * @throws {AppError} invalid_request; context_length_exceeded where prompt and answer are longer than the model takes.
+ */
+export function checkSpec(
+  spec: Omit<SequenceSpec, "id">,
+  limits: { readonly vocabSize: number; readonly maxModelLen: number },
+): void {
+  const isToken = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < limits.vocabSize;
+  const numPrompt = spec.promptIds.length;
+  if (numPrompt === 0) throw new AppError("invalid_request", "The prompt is empty; give at least one token.");
+  if (!Number.isInteger(spec.maxTokens) || spec.maxTokens < 0)
+    throw new AppError("invalid_request", `max_tokens must be a whole number from 0 on, found ${spec.maxTokens}.`);
+  if (numPrompt + spec.maxTokens > limits.maxModelLen)
+    throw new AppError(
+      "context_length_exceeded",
+      `The context holds ${limits.maxModelLen} tokens, but ${numPrompt} of the prompt and ${spec.maxTokens} to generate were asked for. Shorten the prompt or max_tokens.`,
+    );
+  const stray = spec.promptIds.find((id) => !isToken(id)) ?? spec.sampling.logitBias.find(([id]) => !isToken(id))?.[0];
+  const foreign = stray ?? spec.stopIds.find((id) => !isToken(id));
+  if (foreign !== undefined)
+    throw new AppError("invalid_request", `Token ids go from 0 to ${limits.vocabSize - 1}, found ${foreign}.`);
+}

@@ -1,0 +1,50 @@
+/** The statistics of several engines as those of one: increments are the reporting engine's, states are summed. Pure. */
+import type { DeviceBytes, StepStats } from "../protocol.ts";
+
+/**
+ * One engine's report with the states of all engines in it.
+ * @param report increments are taken from here. @param states the last report of every engine that lives, this one included.
+ */
+export function combineStats(report: StepStats, states: readonly StepStats[]): StepStats {
+  const sum = (pick: (stats: StepStats) => number): number => states.reduce((total, stats) => total + pick(stats), 0);
+  const union = (pick: (stats: StepStats) => readonly string[]): string[] => [...new Set(states.flatMap(pick))];
+  return {
+    ...report,
+    numRunning: sum((stats) => stats.numRunning),
+    numWaiting: sum((stats) => stats.numWaiting),
+    runningAdapters: union((stats) => stats.runningAdapters),
+    waitingAdapters: union((stats) => stats.waitingAdapters),
+    // Every engine has a cache of its own; the fullest one is what an operator has to know.
+    kvUsage: Math.max(0, ...states.map((stats) => stats.kvUsage)),
+    adapterCacheBytes: sum((stats) => stats.adapterCacheBytes),
+    deviceBytes: summedBytes(states),
+  };
+}
+
+/** null where no engine runs on a device of its own. */
+function summedBytes(states: readonly StepStats[]): DeviceBytes | null {
+  const known = states.flatMap(({ deviceBytes }) => deviceBytes ?? []);
+  if (known.length === 0) return null;
+  const sum = (kind: keyof DeviceBytes): number => known.reduce((total, bytes) => total + bytes[kind], 0);
+  return { weights: sum("weights"), bases: sum("bases"), kv: sum("kv"), adapters: sum("adapters") };
+}
+
+/** A report of nothing. */
+export const NO_STATS: StepStats = {
+  phase: "idle",
+  seconds: 0,
+  rows: 0,
+  distinctAdapters: 0,
+  promptTokens: 0,
+  numRunning: 0,
+  numWaiting: 0,
+  runningAdapters: [],
+  waitingAdapters: [],
+  kvUsage: 0,
+  adapterCacheBytes: 0,
+  adapterCacheHits: 0,
+  adapterCacheMisses: 0,
+  prefixQueries: 0,
+  prefixHits: 0,
+  deviceBytes: null,
+};

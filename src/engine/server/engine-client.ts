@@ -1,0 +1,221 @@
+/**
+ * The parent's side of one engine process: forks it, sends commands, deals its reports out to the streams.
+ * When the process ends, for whatever reason, every open stream fails with engine_unavailable. Restarting is `engine-unit.ts`'s business.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { extname } from "node:path";
+import type { Writable } from "node:stream";
+import { AppError, fromWire } from "../../errors.ts";
+import type { QueueDemand, SequenceRequest, SequenceStream } from "../engine.ts";
+import {
+  type EngineCommand,
+  type EngineEvent,
+  type EngineLimits,
+  type EngineOptions,
+  type StepStats,
+  WANTED_FD,
+} from "../protocol.ts";
+import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
+import { QueueDoor } from "./queue-mirror.ts";
+import { BufferedSequenceStream } from "./sequence-stream.ts";
+
+/** The child's entry: beside this file, compiled or not as this file is. */
+const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+
+/**
+ * Every step sets off collections of a heap of a few MB, for what is fetched comes in new external memory.
+ * Helper threads cost such a collection more than they spare it, all the more where the cores are busy; and little of what is new lives on, so that
+ * V8's own two halves of 16 MB for it, in either thread, are memory alone, and longer pauses: docs/log.md. Flags of the server's own command line come
+ * behind these, and win.
+ */
+const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
+/**
+ * Blocks of 32 kB and more go back to the system when they are freed. glibc would raise that size with the blocks it sees, and keep what lies free
+ * between small ones: a fifth of the process after some thousand adapters (docs/log.md). Whoever sets them otherwise is heard.
+ */
+const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
+
+/** What the owner of a process wants to know. `exited` comes once, and nothing after it. */
+export interface EngineListener {
+  ready(limits: EngineLimits): void;
+  stats(stats: StepStats): void;
+  turn(type: "turn-requested" | "turn-ended"): void;
+  /** The process has its first sequence, or none any more. */
+  busyChanged(isBusy: boolean): void;
+  /** @param error why, as far as known. */
+  exited(error: AppError): void;
+}
+
+export class EngineClient {
+  readonly #child: ChildProcess;
+  readonly #wanted: Writable;
+  readonly #listener: EngineListener;
+  readonly #streams = new Map<number, BufferedSequenceStream>();
+  readonly #door: QueueDoor;
+  readonly #exit: Promise<void>;
+  readonly #watch: HangWatch;
+  #error: AppError | null = null;
+  #hasExited = false;
+
+  /** Forks at once; `ready` or `exited` follow. @param entry another child entry, for tests. @param hang likewise */
+  constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY, hang: HangLimits = HANG_LIMITS) {
+    this.#listener = listener;
+    this.#door = new QueueDoor(options);
+    this.#watch = new HangWatch(hang, (seconds) => {
+      this.#error ??= new AppError(
+        "engine_unavailable",
+        `The engine process gave no sign of life for ${seconds} s at work and was ended.`,
+      );
+      this.kill();
+    });
+    // The child's stdout goes to our stderr: stdout carries results alone.
+    this.#child = fork(entry, {
+      serialization: "advanced",
+      stdio: ["ignore", 2, 2, "ipc", "pipe"],
+      execArgv: [...ENGINE_NODE_FLAGS, ...process.execArgv],
+      env: { ...ENGINE_MALLOC, ...process.env },
+    });
+    this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
+    this.#wanted.on("error", () => {}); // a process that has gone wants nothing
+    const { promise, resolve } = withResolvers();
+    this.#exit = promise;
+    this.#child.on("message", (event: EngineEvent) => this.#receive(event));
+    this.#child.on("error", (error) => {
+      this.#error ??= new AppError("engine_unavailable", `The engine process: ${error.message}`, { cause: error });
+      // A process that could not be started has no other event; one whose channel is broken is of no use.
+      if (this.#child.pid === undefined) this.#end(null, null, resolve);
+      else this.kill();
+    });
+    // "close", not "exit": it comes after the last message, which may say why.
+    this.#child.on("close", (code, signal) => this.#end(code, signal, resolve));
+    this.send({ type: "engine-started", options });
+  }
+
+  get numInFlight(): number {
+    return this.#streams.size;
+  }
+
+  /** Sequences in flight that have no row. */
+  get numWaiting(): number {
+    return this.#door.numWaiting;
+  }
+
+  /** Why the process would refuse a request for want of a place; null where it would not. */
+  refusal(demand: QueueDemand): AppError | null {
+    return this.#door.refusal(demand, performance.now());
+  }
+
+  /** The process's id; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** @param id unique among all sequences of this process. */
+  submit(id: number, request: SequenceRequest): SequenceStream {
+    const stream = new BufferedSequenceStream(() => {
+      this.send({ type: "sequence-cancelled", id });
+      this.#forget(id);
+    });
+    this.#streams.set(id, stream);
+    this.#door.add(id, request.tenant, request.promptIds.length);
+    if (this.#streams.size === 1) this.#noteBusy(true); // before the work arrives there
+    this.send({ type: "sequence-added", sequence: { ...request, id } });
+    return stream;
+  }
+
+  send(command: EngineCommand): void {
+    if (!this.#child.connected) return; // its exit is on the way and fails the streams
+    this.#child.send(command, (error) => {
+      if (error !== null) this.kill();
+    });
+  }
+
+  /** A sequence with this adapter is on its way. Heard by the thread that makes adapters ready, also while a step runs. */
+  wantAdapter(generation: string): void {
+    if (this.#wanted.writable) this.#wanted.write(`${generation}\n`);
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /** Ends the process: politely, then, after `graceMs`, by force. Resolves when it is gone. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#hasExited) return;
+    this.send({ type: "engine-stopped" });
+    const timer = setTimeout(() => this.kill(), graceMs);
+    await this.#exit;
+    clearTimeout(timer);
+  }
+
+  #receive(event: EngineEvent): void {
+    this.#watch.noteSign(event.type === "step-finished" ? event.stats.seconds : 0);
+    switch (event.type) {
+      case "engine-ready":
+        return this.#listener.ready(event.limits);
+      case "engine-failed":
+        this.#error = fromWire(event.error);
+        return;
+      case "turn-requested":
+      case "turn-ended":
+        return this.#listener.turn(event.type);
+      case "step-finished":
+        this.#deal(event);
+        this.#listener.stats(event.stats);
+    }
+  }
+
+  /** A stream that was cancelled meanwhile is not there any more. */
+  #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
+    const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
+    this.#door.noteAdded(added);
+    this.#door.noteAdmitted(admitted, performance.now());
+    for (const { id, numCached } of prefilled) {
+      const stream = this.#streams.get(id);
+      if (stream) stream.numCached = numCached;
+    }
+    for (const { id, logprobs } of scored) this.#streams.get(id)?.push({ type: "prompt-scored", logprobs });
+    for (const { id, tokenId, logprob } of sampled) this.#streams.get(id)?.push({ type: "token", tokenId, logprob });
+    for (const { id, ...rest } of finished) {
+      this.#streams.get(id)?.push({ type: "finished", ...rest });
+      this.#forget(id);
+    }
+    for (const { id, error } of failed) {
+      this.#streams.get(id)?.fail(fromWire(error));
+      this.#forget(id);
+    }
+  }
+
+  #forget(id: number): void {
+    this.#door.remove(id);
+    if (this.#streams.delete(id) && this.#streams.size === 0) this.#noteBusy(false);
+  }
+
+  #noteBusy(isBusy: boolean): void {
+    this.#watch.setBusy(isBusy);
+    this.#listener.busyChanged(isBusy);
+  }
+
+  #end(code: number | null, signal: NodeJS.Signals | null, resolve: () => void): void {
+    if (this.#hasExited) return;
+    this.#hasExited = true;
+    const reason = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
+    const error = this.#error ?? new AppError("engine_unavailable", `The engine process ${reason}.`);
+    for (const [id, stream] of this.#streams) {
+      stream.fail(
+        new AppError("engine_unavailable", `${error.message} Try again.`, { cause: error, retryAfterSeconds: 1 }),
+      );
+      this.#forget(id);
+    }
+    this.#listener.exited(error);
+    resolve();
+  }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

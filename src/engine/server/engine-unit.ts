@@ -1,0 +1,198 @@
+/**
+ * One engine that is kept alive: a process, restarted with growing delays when it dies, and whether it can serve now.
+ * The supervisor owns several. Knows nothing of adapters, placement or HTTP.
+ */
+import { AppError } from "../../errors.ts";
+import { EngineClient } from "./engine-client.ts";
+import type { QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
+import { HANG_LIMITS, type HangLimits } from "./hang-watch.ts";
+import type { EngineCommand, EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
+
+/** Restart delays double from `minMs` to `maxMs` and start over once a process has served for `healthyMs`. */
+export interface RestartPolicy {
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly healthyMs: number;
+  /** When a process that has work and is silent is ended. */
+  readonly hang: HangLimits;
+}
+
+export const RESTART_POLICY: RestartPolicy = { minMs: 200, maxMs: 10_000, healthyMs: 30_000, hang: HANG_LIMITS };
+
+/** Pause before the next start. @param numFailures how many processes ended in a row before this one. */
+export function restartDelayMs({ minMs, maxMs }: Pick<RestartPolicy, "minMs" | "maxMs">, numFailures: number): number {
+  return Math.min(maxMs, minMs * 2 ** numFailures);
+}
+
+/** Time an engine gets to close its sessions before it is killed. */
+const CLOSE_MS = 2000;
+
+export interface UnitListener {
+  ready(unit: EngineUnit): void;
+  stats(unit: EngineUnit, stats: StepStats): void;
+  turn(unit: EngineUnit, type: "turn-requested" | "turn-ended"): void;
+  busyChanged(unit: EngineUnit, isBusy: boolean): void;
+  /** Its process is gone; unless it was stopped, another follows. */
+  exited(unit: EngineUnit): void;
+  /** A new process is started in place of a dead one. */
+  restarted(unit: EngineUnit): void;
+}
+
+export class EngineUnit {
+  readonly #options: EngineOptions;
+  readonly #listener: UnitListener;
+  readonly #entry: URL | undefined;
+  readonly #policy: RestartPolicy;
+  readonly #firstStart: Promise<void>;
+  #settleFirst: (error: AppError | null) => void = () => {};
+  #client: EngineClient;
+  #limits: EngineLimits | null = null;
+  #readyAt: number | null = null;
+  #numFailures = 0;
+  #lastError: AppError | null = null;
+  #restartTimer: NodeJS.Timeout | null = null;
+  #isStopped = false;
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(options: EngineOptions, listener: UnitListener, policy: RestartPolicy, entry?: URL) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#policy = policy;
+    this.#entry = entry;
+    this.#firstStart = new Promise((resolve, reject) => {
+      this.#settleFirst = (error) => (error === null ? resolve() : reject(error));
+    });
+    this.#firstStart.catch(() => {}); // whoever waits hears of it; nobody has to
+    this.#client = this.#start();
+  }
+
+  /** Resolves when the first process serves. @throws {AppError} why it ended before that; restarts go on. */
+  whenReady(): Promise<void> {
+    return this.#firstStart;
+  }
+
+  get isReady(): boolean {
+    return this.#readyAt !== null && !this.#isStopped;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** Of the last process that was ready. */
+  get limits(): EngineLimits | null {
+    return this.#limits;
+  }
+
+  get pid(): number | undefined {
+    return this.#client.pid;
+  }
+
+  readiness(): Readiness {
+    if (this.#isStopped) return { isReady: false, reason: "the server is stopping" };
+    if (this.#readyAt !== null) return { isReady: true };
+    if (this.#lastError === null) return { isReady: false, reason: "the engine is starting" };
+    return { isReady: false, reason: `the engine is being restarted: ${this.#lastError.message}` };
+  }
+
+  /** Sequences that wait for a row. */
+  get numWaiting(): number {
+    return this.#client.numWaiting;
+  }
+
+  /** Why a request could not be answered now: overloaded, engine_unavailable; null where it can. */
+  refusal(demand: QueueDemand): AppError | null {
+    return this.#unavailable() ?? this.#client.refusal(demand);
+  }
+
+  /** @throws {AppError} engine_unavailable while no process serves. */
+  submit(id: number, request: SequenceRequest): SequenceStream {
+    const unavailable = this.#unavailable();
+    if (unavailable !== null) throw unavailable;
+    return this.#client.submit(id, request);
+  }
+
+  #unavailable(): AppError | null {
+    const readiness = this.readiness();
+    if (readiness.isReady) return null;
+    return new AppError("engine_unavailable", `Cannot answer now: ${readiness.reason}. Try again.`, {
+      retryAfterSeconds: 1,
+    });
+  }
+
+  /** Has an adapter made ready for a sequence that is on its way. */
+  wantAdapter(generation: string): void {
+    this.#client.wantAdapter(generation);
+  }
+
+  send(command: EngineCommand): void {
+    this.#client.send(command);
+  }
+
+  /** Resolves when no sequence is in flight, or after `timeoutMs`. */
+  async whenIdle(timeoutMs: number): Promise<void> {
+    if (this.#client.numInFlight === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#idleWaiters.push(resolve);
+      if (Number.isFinite(timeoutMs)) timer = setTimeout(resolve, timeoutMs);
+    });
+    clearTimeout(timer);
+  }
+
+  /** Ends the process for good; what is still in flight fails with engine_unavailable. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    this.#settleFirst(new AppError("engine_unavailable", "The engine was stopped before it was ready."));
+    // One that is still loading cannot hear us yet.
+    if (this.#readyAt === null) this.#client.kill();
+    await this.#client.stop(CLOSE_MS);
+  }
+
+  #start(): EngineClient {
+    const listener = this.#listener;
+    return new EngineClient(
+      this.#options,
+      {
+        ready: (limits) => this.#becomeReady(limits),
+        stats: (stats) => listener.stats(this, stats),
+        turn: (type) => listener.turn(this, type),
+        busyChanged: (isBusy) => this.#noteBusy(isBusy),
+        exited: (error) => this.#recover(error),
+      },
+      this.#entry,
+      this.#policy.hang,
+    );
+  }
+
+  #becomeReady(limits: EngineLimits): void {
+    this.#limits = limits;
+    this.#readyAt = performance.now();
+    this.#settleFirst(null);
+    this.#listener.ready(this);
+  }
+
+  #noteBusy(isBusy: boolean): void {
+    this.#listener.busyChanged(this, isBusy);
+    if (isBusy) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #recover(error: AppError): void {
+    const wasHealthy = this.#readyAt !== null && performance.now() - this.#readyAt >= this.#policy.healthyMs;
+    if (wasHealthy) this.#numFailures = 0;
+    this.#readyAt = null;
+    this.#lastError = error;
+    this.#settleFirst(error);
+    this.#listener.exited(this);
+    if (this.#isStopped) return;
+    this.#restartTimer = setTimeout(
+      () => {
+        this.#client = this.#start();
+        this.#listener.restarted(this);
+      },
+      restartDelayMs(this.#policy, this.#numFailures++),
+    );
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * The engines whose weights contain one adapter: started on request, at most so many, looked up by generation when a sequence
+ * is routed. Knows nothing of names; how an adapter is folded and measured is the composition root's.
+ */
+import type { MergeReport } from "../../adapter/merge-report.ts";
+import { AppError } from "../../errors.ts";
+import type { EngineUnit } from "./engine-unit.ts";
+import type { SequenceRequest, SequenceStream } from "../engine.ts";
+
+export type Submit = (request: SequenceRequest) => SequenceStream;
+
+export interface MergePorts {
+  /** Folds an adapter into a base directory. @throws {AppError} not_mergeable, adapter_not_found. */
+  readonly prepareMerged: (generation: string) => Promise<string>;
+  /** Compares both placements of a generation. `live` takes requests with the adapter, `merged` the same without. */
+  readonly measureMerge: (generation: string, live: Submit, merged: Submit) => Promise<MergeReport>;
+}
+
+interface MergedEngine {
+  unit: EngineUnit | null;
+  /** Sequences are routed to it. */
+  isServing: boolean;
+  /** It is on its way out. */
+  isLeaving: boolean;
+  readonly merging: Promise<MergeReport>;
+}
+
+export class MergedEngines {
+  readonly #maxMerged: number;
+  readonly #ports: MergePorts;
+  readonly #startUnit: (generation: string, baseDir: string) => EngineUnit;
+  readonly #submitTo: (unit: EngineUnit, request: SequenceRequest) => SequenceStream;
+  readonly #submitLive: Submit;
+  readonly #engines = new Map<string, MergedEngine>();
+
+  constructor(
+    maxMerged: number,
+    ports: MergePorts,
+    startUnit: (generation: string, baseDir: string) => EngineUnit,
+    submitTo: (unit: EngineUnit, request: SequenceRequest) => SequenceStream,
+    submitLive: Submit,
+  ) {
+    this.#maxMerged = maxMerged;
+    this.#ports = ports;
+    this.#startUnit = startUnit;
+    this.#submitTo = submitTo;
+    this.#submitLive = submitLive;
+  }
+
+  /** Serving or being started. */
+  generations(): ReadonlySet<string> {
+    return new Set([...this.#engines].filter(([, engine]) => !engine.isLeaving).map(([generation]) => generation));
+  }
+
+  /** The engine that serves a generation now, or null. */
+  servingUnit(generation: string): EngineUnit | null {
+    const engine = this.#engines.get(generation);
+    return engine?.isServing === true && engine.unit?.isReady === true ? engine.unit : null;
+  }
+
+  /** All that serve now. */
+  servingUnits(): EngineUnit[] {
+    return [...this.#engines.keys()].flatMap((generation) => this.servingUnit(generation) ?? []);
+  }
+
+  /** @throws {AppError} insufficient_memory beyond the cap, and what the ports throw. */
+  merge(generation: string): Promise<MergeReport> {
+    const known = this.#engines.get(generation);
+    if (known !== undefined && !known.isLeaving) return known.merging;
+    if (known !== undefined || this.#engines.size >= this.#maxMerged)
+      throw new AppError(
+        "insufficient_memory",
+        `A merged adapter takes a full copy of the model; ${this.#engines.size} of ${this.#maxMerged} (--max-merged) are taken. Place another one live first.`,
+      );
+    const started = performance.now();
+    const engine: MergedEngine = {
+      unit: null,
+      isServing: false,
+      isLeaving: false,
+      // The engine is in the map before its first step runs.
+      merging: Promise.resolve().then(() => this.#bringUp(generation, engine, started)),
+    };
+    this.#engines.set(generation, engine);
+    return engine.merging;
+  }
+
+  async #bringUp(generation: string, engine: MergedEngine, startedMs: number): Promise<MergeReport> {
+    const refuseIfLeaving = (): void => {
+      if (engine.isLeaving)
+        throw new AppError("engine_unavailable", "The adapter was placed live while it was being merged.");
+    };
+    try {
+      const baseDir = await this.#ports.prepareMerged(generation);
+      refuseIfLeaving();
+      const unit = this.#startUnit(generation, baseDir);
+      engine.unit = unit;
+      await unit.whenReady();
+      const submitMerged: Submit = (request) => this.#submitTo(unit, { ...request, adapter: null });
+      const report = await this.#ports.measureMerge(generation, this.#submitLive, submitMerged);
+      refuseIfLeaving();
+      engine.isServing = true;
+      return { ...report, seconds: (performance.now() - startedMs) / 1000 };
+    } catch (error) {
+      engine.isLeaving = true;
+      await engine.unit?.stop();
+      this.#engines.delete(generation);
+      throw error;
+    }
+  }
+
+  /** Sends new sequences elsewhere, lets its own end, then ends the process. */
+  async unmerge(generation: string): Promise<void> {
+    const engine = this.#engines.get(generation);
+    if (engine === undefined) return;
+    const isUp = engine.isServing;
+    engine.isServing = false;
+    engine.isLeaving = true;
+    if (!isUp) {
+      if (engine.unit !== null) await engine.unit.stop(); // ends the waiting for it
+      await engine.merging.catch(() => {}); // told to whoever asked for it
+      return;
+    }
+    await engine.unit?.whenIdle(Infinity);
+    await engine.unit?.stop();
+    this.#engines.delete(generation);
+  }
+}

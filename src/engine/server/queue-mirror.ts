@@ -1,0 +1,89 @@
+/**
+ * The engine's queue as the server knows it: which sequences of one process wait and which have a row, from what was sent there and what
+ * it has told. So a request without a place is refused here, before its prompt is read, and never becomes a message. The engine
+ * checks again. Pure; one door a process, so that nothing outlives a process that has died.
+ */
+import type { AppError } from "../../errors.ts";
+import type { QueueDemand } from "../engine.ts";
+import { overloadedError, QueueBound, type QueueLimits } from "../queue-bound.ts";
+import { ServiceTimes } from "../service-times.ts";
+
+interface DoorLimits extends QueueLimits {
+  readonly maxNumSeqs: number;
+}
+
+/** `starting`: sent when there was a row for it, and not heard of since. */
+interface Passed {
+  readonly tenant: string;
+  readonly numTokens: number;
+  state: "starting" | "waiting" | "running";
+}
+
+export class QueueDoor {
+  readonly #limits: DoorLimits;
+  readonly #bound: QueueBound;
+  readonly #times = new ServiceTimes();
+  readonly #passed = new Map<number, Passed>();
+
+  constructor(limits: DoorLimits) {
+    this.#limits = limits;
+    this.#bound = new QueueBound(limits);
+  }
+
+  get numWaiting(): number {
+    return this.#bound.size;
+  }
+
+  /** Why a request cannot come in; null where it can. @param nowMs of a monotonic clock */
+  refusal({ tenant, promptTokens }: QueueDemand, nowMs: number): AppError | null {
+    const queued = promptTokens.slice(this.#numFreeRows());
+    if (queued.length === 0) return null;
+    const numTokens = queued.reduce((sum, one) => sum + one, 0);
+    if (this.#bound.displacedBy(tenant, queued.length, numTokens) !== null) return null;
+    const retryAfterSeconds = this.#times.retryAfterSeconds(this.#bound.size, nowMs);
+    return overloadedError(this.#bound, this.#limits, retryAfterSeconds);
+  }
+
+  /** A sequence is sent to the engine. */
+  add(id: number, tenant: string, numTokens: number): void {
+    const state = this.#numFreeRows() > 0 ? "starting" : "waiting";
+    this.#passed.set(id, { tenant, numTokens, state });
+    if (state === "waiting") this.#bound.add(id, tenant, numTokens);
+  }
+
+  /** The engine has taken these in; without a row as yet, unless `noteAdmitted` says otherwise. */
+  noteAdded(ids: readonly number[]): void {
+    for (const id of ids) {
+      const one = this.#passed.get(id); // undefined: cancelled meanwhile
+      if (one?.state === "starting") this.#move(id, one, "waiting");
+    }
+  }
+
+  /** The engine has given these a row. @param nowMs the clock of `refusal` */
+  noteAdmitted(ids: readonly number[], nowMs: number): void {
+    for (const id of ids) {
+      const one = this.#passed.get(id);
+      if (one === undefined) continue;
+      this.#move(id, one, "running");
+      if (this.#bound.size > 0) this.#times.noteStarted(nowMs);
+    }
+  }
+
+  /** A sequence has ended, in whatever way. */
+  remove(id: number): void {
+    const one = this.#passed.get(id);
+    if (one?.state === "waiting") this.#bound.remove(id, one.tenant);
+    this.#passed.delete(id);
+  }
+
+  /** How many more would be given a row at once: those that wait come first, as they do in the engine. */
+  #numFreeRows(): number {
+    return Math.max(0, this.#limits.maxNumSeqs - this.#passed.size);
+  }
+
+  #move(id: number, one: Passed, state: "waiting" | "running"): void {
+    if (one.state === "waiting") this.#bound.remove(id, one.tenant);
+    if (state === "waiting") this.#bound.add(id, one.tenant, one.numTokens);
+    one.state = state;
+  }
+}

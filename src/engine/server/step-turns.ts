@@ -1,0 +1,73 @@
+/**
+ * Who may run a step: sessions that spin on the same cores slow each other badly (facts: steps swing by 1.5×), so when two
+ * engines are busy, one runs at a time, in strict alternation. With one busy engine nobody waits for anything.
+ * Pure; the engines are opaque and hear of it through `send`.
+ */
+import type { EngineCommand } from "../protocol.ts";
+
+export class TurnKeeper<E> {
+  readonly #send: (engine: E, command: EngineCommand) => void;
+  readonly #engines = new Set<E>();
+  readonly #busy = new Set<E>();
+  /** Told that turns are needed, but perhaps still in a step begun before. */
+  readonly #unsettled = new Set<E>();
+  #queue: E[] = [];
+  #holder: E | null = null;
+  #areTurnsNeeded = false;
+
+  constructor(send: (engine: E, command: EngineCommand) => void) {
+    this.#send = send;
+  }
+
+  /** An engine whose loop runs. */
+  join(engine: E): void {
+    this.#engines.add(engine);
+    if (this.#areTurnsNeeded) this.#tell(engine);
+  }
+
+  /** An engine that is gone, perhaps with the turn in its hands. */
+  leave(engine: E): void {
+    this.#engines.delete(engine);
+    this.#unsettled.delete(engine);
+    this.#queue = this.#queue.filter((other) => other !== engine);
+    if (this.#holder === engine) this.#holder = null;
+    this.setBusy(engine, false);
+    this.#grantNext();
+  }
+
+  setBusy(engine: E, isBusy: boolean): void {
+    if (isBusy) this.#busy.add(engine);
+    else this.#busy.delete(engine);
+    const areTurnsNeeded = this.#busy.size > 1;
+    if (areTurnsNeeded === this.#areTurnsNeeded) return;
+    this.#areTurnsNeeded = areTurnsNeeded;
+    this.#queue = [];
+    this.#holder = null;
+    this.#unsettled.clear();
+    for (const other of this.#engines) this.#tell(other);
+  }
+
+  request(engine: E): void {
+    if (!this.#areTurnsNeeded) return; // asked before it heard that turns are off
+    if (!this.#queue.includes(engine)) this.#queue.push(engine);
+    this.#grantNext();
+  }
+
+  /** An engine runs no step now: it gives its turn back, or has just heard of the turns. */
+  end(engine: E): void {
+    this.#unsettled.delete(engine);
+    if (this.#holder === engine) this.#holder = null;
+    this.#grantNext();
+  }
+
+  #tell(engine: E): void {
+    if (this.#areTurnsNeeded) this.#unsettled.add(engine);
+    this.#send(engine, { type: "turns-changed", areTurnsNeeded: this.#areTurnsNeeded });
+  }
+
+  #grantNext(): void {
+    if (this.#holder !== null || this.#unsettled.size > 0) return;
+    this.#holder = this.#queue.shift() ?? null;
+    if (this.#holder !== null) this.#send(this.#holder, { type: "turn-granted" });
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * The engine as the server has it: the live process, the merged ones, who gets a sequence, whose turn it is, and how all of it
+ * is restarted and stopped. Knows no tokens, no adapter contents and no HTTP.
+ */
+import type { MergeReport } from "../../adapter/merge-report.ts";
+import { AppError } from "../../errors.ts";
+import { combineStats, NO_STATS } from "./combined-stats.ts";
+import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitListener } from "./engine-unit.ts";
+import type { Engine, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
+import { MergedEngines, type MergePorts } from "./merged-engines.ts";
+import type { EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
+import { checkSpec } from "../sequence-spec.ts";
+import { TurnKeeper } from "./step-turns.ts";
+
+export interface SupervisorOptions extends MergePorts {
+  /** Of the live engine; a merged one differs in its directory and takes no adapters. */
+  readonly engine: EngineOptions;
+  /** --max-merged. */
+  readonly maxMerged: number;
+  readonly restartPolicy?: Partial<RestartPolicy>;
+  /** Another child entry, for tests. */
+  readonly entry?: URL;
+}
+
+/** The engine, and what its owner alone asks. */
+export interface SupervisedEngine extends Engine {
+  /** Resolves when the live engine serves. @throws {AppError} why its first start failed; restarts go on until `stop`. */
+  whenReady(): Promise<void>;
+  /** Process ids of all engines that were started. */
+  pids(): readonly number[];
+}
+
+/** Starts the live engine and returns at once. The caller stops it. */
+export function createEngine(options: SupervisorOptions): SupervisedEngine {
+  return new Supervisor(options);
+}
+
+/** Most sequences that wait where adapters are still made ready as soon as they are known to be needed. */
+const MAX_WAITING_AHEAD = 8;
+
+class Supervisor implements SupervisedEngine {
+  readonly #options: SupervisorOptions;
+  readonly #turns = new TurnKeeper<EngineUnit>((unit, command) => unit.send(command));
+  readonly #merged: MergedEngines;
+  readonly #units = new Set<EngineUnit>();
+  readonly #lastStats = new Map<EngineUnit, StepStats>();
+  readonly #statsListeners: ((stats: StepStats) => void)[] = [];
+  readonly #restartListeners: (() => void)[] = [];
+  readonly #live: EngineUnit;
+  #nextId = 1;
+  #stopping: Promise<void> | null = null;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#live = this.#startUnit(options.engine, null);
+    this.#merged = new MergedEngines(
+      options.maxMerged,
+      options,
+      (generation, baseDir) => this.#startUnit({ ...options.engine, baseDir, takesAdapters: false }, generation),
+      (unit, request) => unit.submit(this.#nextId++, request),
+      (request) => this.#live.submit(this.#nextId++, request),
+    );
+  }
+
+  assertAnyQueueHasRoom(tenant: string): void {
+    this.#refuseIfStopping();
+    const demand = { tenant, promptTokens: [0] }; // how long its prompts are is not known yet
+    const refusal = this.#live.refusal(demand);
+    if (refusal !== null && this.#merged.servingUnits().every((unit) => unit.refusal(demand) !== null)) throw refusal;
+  }
+
+  assertQueueHasRoom(demand: QueueDemand, generation: string | null): void {
+    this.#refuseIfStopping();
+    const merged = generation === null ? null : this.#merged.servingUnit(generation);
+    const refusal = (merged ?? this.#live).refusal(demand);
+    if (refusal !== null) throw refusal;
+  }
+
+  submit(request: SequenceRequest): SequenceStream {
+    this.#refuseIfStopping();
+    const limits = this.limits();
+    // The engine checks again; here it spares the trip and the wait for the step under way.
+    if (limits !== null) checkSpec(request, limits);
+    const generation = request.adapter?.generation;
+    const merged = generation === undefined ? null : this.#merged.servingUnit(generation);
+    if (merged !== null) return merged.submit(this.#nextId++, { ...request, adapter: null });
+    return this.#live.submit(this.#nextId++, request);
+  }
+
+  readiness(): Readiness {
+    if (this.#stopping !== null) return { isReady: false, reason: "the server is stopping" };
+    return this.#live.readiness();
+  }
+
+  limits(): EngineLimits | null {
+    return this.#live.limits;
+  }
+
+  whenReady(): Promise<void> {
+    return this.#live.whenReady();
+  }
+
+  pids(): readonly number[] {
+    return [...this.#units].flatMap(({ pid }) => pid ?? []);
+  }
+
+  mergedGenerations(): ReadonlySet<string> {
+    return this.#merged.generations();
+  }
+
+  async merge(generation: string): Promise<MergeReport> {
+    this.#refuseIfStopping();
+    return this.#merged.merge(generation);
+  }
+
+  unmerge(generation: string): Promise<void> {
+    return this.#merged.unmerge(generation);
+  }
+
+  prepareAdapter(generation: string): void {
+    // Where many wait it might be gone again before its turn; the engine makes the next one's ready anyway.
+    if (this.#merged.servingUnit(generation) !== null || this.#live.numWaiting > MAX_WAITING_AHEAD) return;
+    this.#live.wantAdapter(generation);
+  }
+
+  dropAdapter(generation: string): void {
+    this.#live.send({ type: "adapter-dropped", generation });
+  }
+
+  onStats(listener: (stats: StepStats) => void): void {
+    this.#statsListeners.push(listener);
+  }
+
+  onRestart(listener: () => void): void {
+    this.#restartListeners.push(listener);
+  }
+
+  stop(timeoutMs: number): Promise<void> {
+    this.#stopping ??= this.#stopAll(timeoutMs);
+    return this.#stopping;
+  }
+
+  async #stopAll(timeoutMs: number): Promise<void> {
+    const units = [...this.#units];
+    await Promise.all(units.map((unit) => unit.whenIdle(timeoutMs)));
+    // Again over all: a merged engine may have been started meanwhile by a merge that was under way.
+    await Promise.all([...this.#units].map((unit) => unit.stop()));
+  }
+
+  #refuseIfStopping(): void {
+    if (this.#stopping === null) return;
+    throw new AppError("engine_unavailable", "The server is stopping; try again later.", { retryAfterSeconds: 1 });
+  }
+
+  /** @param generation whose adapter the engine's weights contain; null for the live one. */
+  #startUnit(engine: EngineOptions, generation: string | null): EngineUnit {
+    this.#refuseIfStopping();
+    const { restartPolicy, entry } = this.#options;
+    const policy = { ...RESTART_POLICY, ...restartPolicy };
+    const unit = new EngineUnit(engine, this.#listenerFor(generation), policy, entry);
+    this.#units.add(unit);
+    return unit;
+  }
+
+  #listenerFor(generation: string | null): UnitListener {
+    return {
+      ready: (unit) => this.#turns.join(unit),
+      stats: (unit, stats) => this.#noteStats(unit, generation === null ? stats : namingAdapter(stats, generation)),
+      turn: (unit, type) => (type === "turn-requested" ? this.#turns.request(unit) : this.#turns.end(unit)),
+      busyChanged: (unit, isBusy) => this.#turns.setBusy(unit, isBusy),
+      exited: (unit) => {
+        this.#turns.leave(unit);
+        this.#noteStats(unit, NO_STATS); // its sequences and its memory are gone
+        if (!unit.isStopped) return;
+        this.#units.delete(unit);
+        this.#lastStats.delete(unit);
+      },
+      restarted: () => {
+        for (const listener of this.#restartListeners) listener();
+      },
+    };
+  }
+
+  #noteStats(unit: EngineUnit, stats: StepStats): void {
+    this.#lastStats.set(unit, stats);
+    const combined = combineStats(stats, [...this.#lastStats.values()]);
+    for (const listener of this.#statsListeners) listener(combined);
+  }
+}
+
+/** A merged engine takes no adapter by name; its sequences are that generation's all the same. */
+function namingAdapter(stats: StepStats, generation: string): StepStats {
+  const named = [generation];
+  return {
+    ...stats,
+    distinctAdapters: Math.min(1, stats.rows),
+    runningAdapters: stats.numRunning > 0 ? named : [],
+    waitingAdapters: stats.numWaiting > 0 ? named : [],
+  };
+}
