@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandsDocument } from "../src/cli/help.ts";
 import { packageRoot } from "../src/cli/package-root.ts";
-import { metricsDocument } from "../src/metrics.ts";
+import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");
 const documents = { "commands.md": commandsDocument(), "metrics.md": metricsDocument() };

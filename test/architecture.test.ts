@@ -11,7 +11,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TABLE: ImportTable = {
   "errors.ts": [],
   "config.ts": [],
-  "metrics.ts": [],
+  metrics: ["engine/protocol.ts"],
   tensor: [],
   formats: ["tensor"],
   runtime: ["tensor", "formats"],
@@ -54,7 +54,7 @@ const TABLE: ImportTable = {
     "tensor",
   ],
   train: ["autodiff", "base", "model", "graph", "formats", "runtime", "adapter", "tokenizer", "data", "tensor"],
-  http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics.ts", "type config.ts"],
+  http: ["engine/engine.ts", "store", "adapter", "tokenizer", "metrics", "type config.ts"],
   web: [],
   cli: ["*"],
   "main.ts": ["*"],

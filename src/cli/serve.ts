@@ -20,7 +20,7 @@ import { Placements } from "../http/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { textOf } from "../http/worker-text.ts";
-import { createMetrics } from "../metrics.ts";
+import { Metrics } from "../metrics/metrics.ts";
 import { type DirectoryEvent, openAdapterDirectory } from "../store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
@@ -129,7 +129,7 @@ function connect(
     onFailed: (adapter, error) =>
       log.error({ err: error, adapter }, "a merged adapter could not follow its name; it is served live"),
   });
-  const metrics = createMetrics({
+  const metrics = new Metrics({
     modelName: name,
     maxAdaptersPerBatch: config.maxNumSeqs,
     nameOfGeneration: (generation) => names.nameOf(generation),

@@ -122,13 +122,11 @@ export interface DeviceFacts {
   readonly isCacheResident: boolean;
 }
 
-/** Bytes of a device's memory, by what they are for. */
-export interface DeviceBytes {
-  readonly weights: number;
-  readonly bases: number;
-  readonly kv: number;
-  readonly adapters: number;
-}
+/** The uses of a device's memory. */
+export const DEVICE_BYTE_KINDS = ["weights", "bases", "kv", "adapters"] as const;
+
+/** Bytes of a device's memory, by use. */
+export type DeviceBytes = Readonly<Record<(typeof DEVICE_BYTE_KINDS)[number], number>>;
 
 /** How an engine process is set up; its first message. */
 export interface EngineOptions {

@@ -6,7 +6,7 @@ import type { Context } from "hono";
 import type { Logger } from "pino";
 import type { BaseSignature } from "../adapter/adapter.ts";
 import type { Engine, Readiness } from "../engine/engine.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { AdapterDirectory } from "../store/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";

@@ -5,7 +5,7 @@ import { runCommandLine } from "../../src/cli/command-line.ts";
 import { commandHelp, commandsDocument, overview } from "../../src/cli/help.ts";
 import { packageRoot, readVersion } from "../../src/cli/package-root.ts";
 import { COMMANDS, type CommandName, flagName } from "../../src/config.ts";
-import { metricsDocument } from "../../src/metrics.ts";
+import { metricsDocument } from "../../src/metrics/document.ts";
 
 afterEach(() => vi.restoreAllMocks());
 

@@ -16,7 +16,7 @@ import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
 import { Placements } from "../../src/http/placements.ts";
 import { createTextStream } from "../../src/http/worker-text.ts";
-import { createMetrics, type Metrics } from "../../src/metrics.ts";
+import { Metrics } from "../../src/metrics/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { madeUpAdapter } from "./adapters.ts";
@@ -91,7 +91,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     onMerged: ({ seconds }) => metrics.recordMerge(seconds),
     onFailed: () => {},
   });
-  const metrics = createMetrics({
+  const metrics = new Metrics({
     modelName: "base",
     maxAdaptersPerBatch: 16,
     nameOfGeneration: (generation) => names.nameOf(generation),

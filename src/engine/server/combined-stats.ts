@@ -1,5 +1,5 @@
 /** The statistics of several engines as those of one: increments are the reporting engine's, states are summed. Pure. */
-import type { DeviceBytes, StepStats } from "../protocol.ts";
+import { DEVICE_BYTE_KINDS, type DeviceBytes, type StepStats } from "../protocol.ts";
 
 /**
  * One engine's report with the states of all engines in it.
@@ -26,7 +26,7 @@ function summedBytes(states: readonly StepStats[]): DeviceBytes | null {
   const known = states.flatMap(({ deviceBytes }) => deviceBytes ?? []);
   if (known.length === 0) return null;
   const sum = (kind: keyof DeviceBytes): number => known.reduce((total, bytes) => total + bytes[kind], 0);
-  return { weights: sum("weights"), bases: sum("bases"), kv: sum("kv"), adapters: sum("adapters") };
+  return Object.fromEntries(DEVICE_BYTE_KINDS.map((kind) => [kind, sum(kind)])) as DeviceBytes;
 }
 
 /** A report of nothing. */

@@ -1,6 +1,6 @@
 /** Counts and times of one sequence, for the metrics. */
 import type { SequenceEvent } from "../../engine/engine.ts";
-import type { FinishedReason } from "../../metrics.ts";
+import type { FinishedReason } from "../../metrics/table.ts";
 import type { AppContext } from "../context.ts";
 import type { GenerationRequest } from "./generation.ts";
 

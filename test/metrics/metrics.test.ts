@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createMetrics, METRICS, type Metrics, type RequestReport, type StepReport } from "../src/metrics.ts";
+import type { StepStats } from "../../src/engine/protocol.ts";
+import { Metrics, type RequestReport } from "../../src/metrics/metrics.ts";
+import { METRICS } from "../../src/metrics/table.ts";
 
 let metrics: Metrics;
 beforeEach(() => {
-  metrics = createMetrics({
+  metrics = new Metrics({
     modelName: "base",
     maxAdaptersPerBatch: 16,
     nameOfGeneration: (generation) => `name-${generation}`,
@@ -19,11 +21,12 @@ const scrape = async () => {
     lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]),
   );
 };
-const step: StepReport = {
+const step: StepStats = {
   phase: "decode",
   seconds: 0.01,
   rows: 4,
   distinctAdapters: 3,
+  promptTokens: 0,
   numRunning: 4,
   numWaiting: 2,
   runningAdapters: ["b", "a", "a"],

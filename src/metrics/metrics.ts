@@ -1,0 +1,218 @@
+/**
+ * The recorder: the few calls by which the server reports what happened, and the Prometheus text. Which metrics there are is
+ * in table.ts. Knows neither HTTP nor how the engine works: it receives plain numbers.
+ */
+import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { StepStats } from "../engine/protocol.ts";
+import { BusiestAdapters } from "./busiest-adapters.ts";
+import { type FinishedReason, METRICS, type MetricName, type MetricSpec } from "./table.ts";
+
+/** One sequence that has ended. Times in seconds; null where it never came so far. */
+export interface RequestReport {
+  /** The adapter's name; null: the base. */
+  readonly adapter: string | null;
+  readonly finishedReason: FinishedReason;
+  readonly promptTokens: number;
+  readonly generationTokens: number;
+  readonly totalSeconds: number;
+  readonly queueSeconds: number | null;
+  readonly prefillSeconds: number | null;
+  readonly decodeSeconds: number | null;
+}
+
+/** The state at the moment of a scrape. */
+export interface ScrapeFacts {
+  readonly live: number;
+  readonly merged: number;
+  readonly storeBytes: number;
+}
+
+export interface MetricsOptions {
+  readonly modelName: string;
+  /** The value of vLLM's `max_lora`: most distinct adapters in a batch. */
+  readonly maxAdaptersPerBatch: number;
+  /** An adapter's name for a generation in use. */
+  readonly nameOfGeneration: (generation: string) => string;
+  readonly facts: () => ScrapeFacts;
+}
+
+type Recorders = ReadonlyMap<string, Counter | Gauge | Histogram>;
+
+/** A registry of its own with every metric of the table, at 0 until something is recorded. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #options: MetricsOptions;
+  readonly #model: { readonly model_name: string };
+  readonly #recorders: Recorders;
+  readonly #adapters: BusiestAdapters;
+  readonly #loop = monitorEventLoopDelay({ resolution: 10 });
+  #lastStep: StepStats | undefined;
+
+  constructor(options: MetricsOptions) {
+    this.#options = options;
+    this.#model = { model_name: options.modelName };
+    collectDefaultMetrics({ register: this.#registry });
+    this.#recorders = new Map(METRICS.map((spec) => [spec.name, create(spec, this.#registry, this.#model)]));
+    this.#adapters = new BusiestAdapters(
+      this.#counter("mosara_adapter_requests_total"),
+      this.#counter("mosara_adapter_tokens_total"),
+    );
+    this.#loop.enable();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** A step of an engine; counters of the report are increments. */
+  recordStep(stats: StepStats): void {
+    this.#lastStep = stats;
+    this.#setState(stats);
+    this.#counter("mosara_adapter_cache_hits_total").inc(stats.adapterCacheHits);
+    this.#counter("mosara_adapter_cache_misses_total").inc(stats.adapterCacheMisses);
+    this.#counter("vllm:prefix_cache_queries_total").inc(this.#model, stats.prefixQueries);
+    this.#counter("vllm:prefix_cache_hits_total").inc(this.#model, stats.prefixHits);
+    if (stats.phase === "idle") return;
+    this.#counter("mosara_engine_steps_total").inc({ phase: stats.phase });
+    this.#histogram("mosara_engine_step_seconds").observe({ phase: stats.phase }, stats.seconds);
+    if (stats.phase !== "decode") return;
+    this.#histogram("mosara_batch_rows").observe(stats.rows);
+    this.#histogram("mosara_batch_adapters").observe(stats.distinctAdapters);
+  }
+
+  /** A sequence got its first token (or its prompt's scores) after so many seconds. */
+  recordFirstToken(seconds: number): void {
+    this.#observe("vllm:time_to_first_token_seconds", seconds);
+  }
+
+  /** A further token, so many seconds after the one before. */
+  recordTokenGap(seconds: number): void {
+    this.#observe("vllm:inter_token_latency_seconds", seconds);
+  }
+
+  recordGeneratedToken(): void {
+    this.#counter("vllm:generation_tokens_total").inc(this.#model);
+  }
+
+  recordRequest(report: RequestReport): void {
+    const { finishedReason } = report;
+    this.#counter("vllm:prompt_tokens_total").inc(this.#model, report.promptTokens);
+    this.#counter("vllm:request_success_total").inc({ ...this.#model, finished_reason: finishedReason });
+    this.#observe("vllm:e2e_request_latency_seconds", report.totalSeconds);
+    this.#observe("vllm:request_queue_time_seconds", report.queueSeconds);
+    this.#observe("vllm:request_prefill_time_seconds", report.prefillSeconds);
+    this.#observe("vllm:request_decode_time_seconds", report.decodeSeconds);
+    this.#observe("vllm:request_prompt_tokens", report.promptTokens);
+    this.#observe("vllm:request_generation_tokens", report.generationTokens);
+    if (report.adapter !== null) this.#adapters.record(report.adapter, report);
+  }
+
+  recordAdapterLoad(source: "upload" | "directory" | "inline", result: "ok" | "error"): void {
+    this.#counter("mosara_adapter_loads_total").inc({ source, result });
+  }
+
+  /** A request was turned away at once. */
+  recordRefusal(): void {
+    this.#counter("mosara_requests_refused_total").inc();
+  }
+
+  /** An engine process died: its sequences have ended. */
+  recordRestart(): void {
+    this.#counter("mosara_engine_restarts_total").inc();
+    this.#lastStep = undefined;
+    this.#gauge("vllm:num_requests_running").set(this.#model, 0);
+    this.#gauge("vllm:num_requests_waiting").set(this.#model, 0);
+    this.#gauge("vllm:kv_cache_usage_perc").set(this.#model, 0);
+  }
+
+  recordMerge(seconds: number): void {
+    this.#histogram("mosara_merge_seconds").observe(seconds);
+  }
+
+  /** The Prometheus text. */
+  async render(): Promise<string> {
+    const { live, merged, storeBytes } = this.#options.facts();
+    this.#gauge("mosara_adapters").set({ placement: "live" }, live);
+    this.#gauge("mosara_adapters").set({ placement: "merged" }, merged);
+    this.#gauge("mosara_adapter_bytes").set({ tier: "store" }, storeBytes);
+    setLoopDelay(this.#gauge("mosara_event_loop_delay_seconds"), this.#loop);
+    this.#setAdaptersInUse();
+    return await this.#registry.metrics();
+  }
+
+  /** Stops the sampling of the event loop. */
+  close(): void {
+    this.#loop.disable();
+    this.#registry.clear();
+  }
+
+  #setState(stats: StepStats): void {
+    this.#gauge("vllm:num_requests_running").set(this.#model, stats.numRunning);
+    this.#gauge("vllm:num_requests_waiting").set(this.#model, stats.numWaiting);
+    this.#gauge("vllm:kv_cache_usage_perc").set(this.#model, stats.kvUsage);
+    this.#gauge("mosara_adapter_bytes").set({ tier: "cache" }, stats.adapterCacheBytes);
+    for (const [kind, count] of Object.entries(stats.deviceBytes ?? {}))
+      this.#gauge("mosara_device_bytes").set({ kind }, count);
+  }
+
+  #setAdaptersInUse(): void {
+    const namesOf = (generations: readonly string[] = []) =>
+      [...new Set(generations.map(this.#options.nameOfGeneration))].sort().join(",");
+    const info = this.#gauge("vllm:lora_requests_info");
+    info.reset(); // one series at a time: a gateway reads the one with the largest value
+    info.set(
+      {
+        max_lora: String(this.#options.maxAdaptersPerBatch),
+        running_lora_adapters: namesOf(this.#lastStep?.runningAdapters),
+        waiting_lora_adapters: namesOf(this.#lastStep?.waitingAdapters),
+      },
+      Date.now() / 1000,
+    );
+  }
+
+  #observe(name: MetricName, value: number | null): void {
+    if (value !== null) this.#histogram(name).observe(this.#model, value);
+  }
+
+  #counter(name: MetricName): Counter {
+    return this.#recorders.get(name) as Counter; // each name's type is the table's
+  }
+
+  #gauge(name: MetricName): Gauge {
+    return this.#recorders.get(name) as Gauge;
+  }
+
+  #histogram(name: MetricName): Histogram {
+    return this.#recorders.get(name) as Histogram;
+  }
+}
+
+function create(spec: MetricSpec, registry: Registry, model: { model_name: string }): Counter | Gauge | Histogram {
+  const common = { name: spec.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
+  const base = spec.labels.includes("model_name") ? model : {};
+  const initial = (spec.initial ?? [{}]).map((labels) => ({ ...base, ...labels }));
+  if (spec.type === "counter") {
+    const metric = new Counter(common);
+    for (const labels of initial) metric.inc(labels, 0);
+    return metric;
+  }
+  if (spec.type === "gauge") {
+    const metric = new Gauge(common);
+    for (const labels of initial) metric.set(labels, 0);
+    return metric;
+  }
+  const metric = new Histogram({ ...common, buckets: [...(spec.buckets ?? [])] });
+  for (const labels of initial) metric.zero(labels);
+  return metric;
+}
+
+function setLoopDelay(gauge: Gauge, loop: IntervalHistogram): void {
+  const resolution = 10e6; // the histogram counts the timer's own period, in nanoseconds
+  const delay = (nanoseconds: number) =>
+    Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds - resolution) / 1e9 : 0;
+  gauge.set({ quantile: "0.5" }, loop.count === 0 ? 0 : delay(loop.percentile(50)));
+  gauge.set({ quantile: "0.99" }, loop.count === 0 ? 0 : delay(loop.percentile(99)));
+  gauge.set({ quantile: "1" }, loop.count === 0 ? 0 : delay(loop.max));
+  loop.reset();
+}
