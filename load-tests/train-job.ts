@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { writeSafetensors } from "../src/formats/safetensors-writer.ts";
 import { parseModelConfig } from "../src/model/families.ts";
 import { allLinears } from "../src/model/linears.ts";
-import type { ModelConfig } from "../src/model/model-config.ts";
+import type { ModelConfig } from "../src/model/config/model-config.ts";
 import { hostTensor, numElements } from "../src/tensor/host-tensor.ts";
 import { seedRandom } from "../src/tensor/random.ts";
 import { type CheckpointShape, randomCheckpoint } from "./random-checkpoint.ts";

@@ -5,7 +5,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildBase } from "../src/base/build.ts";
+import { buildBase } from "../src/base/build/build.ts";
 import { WEIGHT_KINDS, type WeightKind } from "../src/base/manifest.ts";
 import { openRunner } from "../src/engine/process/open-runner.ts";
 import { openSafetensors } from "../src/formats/safetensors.ts";

@@ -1,8 +1,8 @@
 /** Writes docs/commands.md and docs/metrics.md from the tables of flags and metrics. `--check` only says whether they differ. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { commandsDocument } from "../src/cli/help.ts";
-import { packageRoot } from "../src/cli/package-root.ts";
+import { commandsDocument } from "../src/cli/shared/help.ts";
+import { packageRoot } from "../src/cli/shared/package-root.ts";
 import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");

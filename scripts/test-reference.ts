@@ -11,7 +11,7 @@ import { createInterface } from "node:readline";
 import { encodeAdapter } from "../src/adapter/adapter-file.ts";
 import { type Adapter, type LinearSignature, type Method, expectedTensors } from "../src/adapter/adapter.ts";
 import { type Base, openBase } from "../src/base/base.ts";
-import { packageRoot } from "../src/cli/package-root.ts";
+import { packageRoot } from "../src/cli/shared/package-root.ts";
 import { hostTensor, numElements } from "../src/tensor/host-tensor.ts";
 import { nextNormal, seedRandom } from "../src/tensor/random.ts";
 

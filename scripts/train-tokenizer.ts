@@ -7,7 +7,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Progress } from "../src/cli/progress.ts";
+import { Progress } from "../src/cli/shared/progress.ts";
 import { streamTexts } from "../src/data/corpus.ts";
 import { AppError } from "../src/errors.ts";
 import { trainByteLevelBpe, WordCounter } from "../src/tokenizer/byte-level-bpe.ts";

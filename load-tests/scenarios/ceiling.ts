@@ -3,7 +3,7 @@
  * the engine on a base without adapters ÷ a graph that has the same products over the same weights, and nothing else.
  */
 import { openBase } from "../../src/base/base.ts";
-import { type Products, openProducts } from "../../src/base/products.ts";
+import { type Products, openProducts } from "../../src/base/merge/products.ts";
 import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding } from "../decoding.ts";
 import { type WeightChoice, fewRounds } from "../options.ts";

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { existsSync } from "node:fs";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
-import { buildBase } from "../../src/base/build.ts";
+import { buildBase } from "../../src/base/build/build.ts";
 import { type AdapterDraw, planRequests } from "../client/draw.ts";
 import { type LoadRun, runClosedLoop } from "../client/load.ts";
 import type { Target } from "../client/stream.ts";

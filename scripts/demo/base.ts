@@ -2,9 +2,9 @@
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { WEIGHTS_FILE } from "../../src/base/base.ts";
-import { buildBase } from "../../src/base/build.ts";
-import { isCheckpointText } from "../../src/base/checkpoint-files.ts";
-import { withDtype } from "../../src/base/config-text.ts";
+import { buildBase } from "../../src/base/build/build.ts";
+import { isCheckpointText } from "../../src/checkpoint/checkpoint-files.ts";
+import { withDtype } from "../../src/checkpoint/config-text.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { fromFloat32, toFloat32 } from "../../src/tensor/host-tensor.ts";

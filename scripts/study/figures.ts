@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ManifestTarget } from "../../src/base/manifest.ts";
-import { type LineSeries, lineChart } from "../../src/train/report/line-chart.ts";
-import { STYLE } from "../../src/train/report/style.ts";
+import { type LineSeries, lineChart } from "../../src/report/charts/line-chart.ts";
+import { STYLE } from "../../src/report/charts/style.ts";
 import type { RunResult } from "./results.ts";
 import { HEADS, REFERENCE, SETTINGS, TARGETS, THRESHOLDS, isOtherRate, layerSetting, moSaraName } from "./settings.ts";
 import { cellOf, meanGain } from "./summary.ts";

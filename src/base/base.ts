@@ -6,7 +6,7 @@ import { AppError } from "../errors.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
 import { type AdapterLayout, adapterLayout } from "../model/adapter-layout.ts";
 import { allGroups, allLinears } from "../model/linears.ts";
-import type { ServedBasis, StoredBasis } from "../model/serve-bases.ts";
+import type { ServedBasis, StoredBasis } from "../model/serve/serve-bases.ts";
 import type { StoredTensor, TensorSource } from "../model/weights.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import { type Manifest, readManifest } from "./manifest.ts";

@@ -3,7 +3,7 @@
  * name, shape, dtype and bytes; not quantisation, targets or threshold. `basisId` covers one target's stored U, σ, V.
  */
 import { createHash } from "node:crypto";
-import type { ModelConfig } from "../model/model-config.ts";
+import type { ModelConfig } from "../model/config/model-config.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf } from "../tensor/host-tensor.ts";
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
-import type { ModelConfig } from "../model/model-config.ts";
+import type { ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
 export const FORMAT_VERSION = 3;

@@ -1,9 +1,9 @@
 /** `mosara build`: a checkpoint becomes a base directory. */
-import { buildBase } from "../base/build.ts";
+import { buildBase } from "../base/build/build.ts";
 import type { ConfigOf } from "../config.ts";
-import { announceBuild } from "./announce-build.ts";
-import { buildOptions } from "./build-options.ts";
-import { Progress } from "./progress.ts";
+import { announceBuild } from "./shared/announce-build.ts";
+import { buildOptions } from "./shared/build-options.ts";
+import { Progress } from "./shared/progress.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function build(config: ConfigOf<"build">): Promise<number> {

@@ -8,11 +8,11 @@ import { readExamples } from "../data/examples.ts";
 import { AppError } from "../errors.ts";
 import { type Evaluation, evaluate, prepareItem, type Score } from "../eval/evaluate.ts";
 import { ADAPTER_EXTENSION } from "../store/directory-files.ts";
-import { Cleanup } from "./cleanup.ts";
-import { startEvalEngine } from "./eval-engine.ts";
-import { Progress } from "./progress.ts";
-import { readAdapter } from "./read-adapter.ts";
-import { resolveBase } from "./resolve-base.ts";
+import { Cleanup } from "./shared/cleanup.ts";
+import { startEvalEngine } from "./shared/eval-engine.ts";
+import { Progress } from "./shared/progress.ts";
+import { readAdapter } from "./shared/read-adapter.ts";
+import { resolveBase } from "./shared/resolve-base.ts";
 
 /** Examples at work for each row of the engine, so that no row waits for the next prompt. */
 const IN_FLIGHT_PER_ROW = 2;

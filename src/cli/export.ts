@@ -5,14 +5,14 @@ import { dirname, join, resolve } from "node:path";
 import { type Adapter, assertFits } from "../adapter/adapter.ts";
 import { assertExportable, peftConfig, peftTensors } from "../adapter/peft.ts";
 import { type Base, openBase } from "../base/base.ts";
-import { mergeBasis } from "../base/merged-weights.ts";
+import { mergeBasis } from "../base/merge/merged-weights.ts";
 import type { ConfigOf } from "../config.ts";
 import { AppError } from "../errors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { peftNames } from "../model/peft-names.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
-import { readAdapter } from "./read-adapter.ts";
-import { PLAIN_BUILD, resolveBase } from "./resolve-base.ts";
+import { readAdapter } from "./shared/read-adapter.ts";
+import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function exportPeft(config: ConfigOf<"export">): Promise<number> {

@@ -7,8 +7,8 @@ import { openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config.ts";
 import { AppError } from "../errors.ts";
 import { readPeftFiles } from "../store/directory-files.ts";
-import { peftConverter } from "./peft-converter.ts";
-import { PLAIN_BUILD, resolveBase } from "./resolve-base.ts";
+import { peftConverter } from "./shared/peft-converter.ts";
+import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function importPeft(config: ConfigOf<"import">): Promise<number> {

@@ -1,15 +1,15 @@
 /** `mosara init`: a checkpoint with random weights, configuration and tokenizer checked against each other. */
 import { readFile } from "node:fs/promises";
-import { readJsonObject } from "../base/checkpoint.ts";
-import { initCheckpoint } from "../base/init-checkpoint.ts";
+import { readJsonObject } from "../checkpoint/checkpoint.ts";
+import { initCheckpoint } from "../checkpoint/init-checkpoint.ts";
 import type { ConfigOf } from "../config.ts";
 import { makeExampleEncoder } from "../data/encode.ts";
 import { AppError } from "../errors.ts";
-import type { RawConfig } from "../model/config-reader.ts";
+import type { RawConfig } from "../model/config/config-reader.ts";
 import { parseModelConfig } from "../model/families.ts";
 import { readGenerationDefaults } from "../tokenizer/generation-config.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
-import { Progress } from "./progress.ts";
+import { Progress } from "./shared/progress.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function init(config: ConfigOf<"init">): Promise<number> {

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { DEFAULT_MAX_ADAPTER_BYTES } from "../adapter/adapter-file.ts";
 import { numParams } from "../adapter/adapter.ts";
 import { adapterOfPeftAlone } from "../adapter/peft.ts";
-import { openCheckpoint } from "../base/checkpoint.ts";
+import { openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
 import type { ConfigOf } from "../config.ts";
 import { AppError } from "../errors.ts";
 import { isPeftDirectory, readPeftFiles } from "../store/directory-files.ts";
-import { readAdapter } from "./read-adapter.ts";
+import { readAdapter } from "./shared/read-adapter.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function inspect(config: ConfigOf<"inspect">): Promise<number> {

@@ -2,14 +2,14 @@
 import { availableParallelism } from "node:os";
 import type { Adapter } from "../adapter/adapter.ts";
 import { type Base, openBase } from "../base/base.ts";
-import { type MeanGateResult, mergeByMeanGate } from "../base/mean-gate.ts";
-import { mergeCheckpoint } from "../base/merge-checkpoint.ts";
+import { type MeanGateResult, mergeByMeanGate } from "../base/merge/mean-gate.ts";
+import { mergeCheckpoint } from "../base/merge/merge-checkpoint.ts";
 import type { ConfigOf } from "../config.ts";
 import { loadExampleEncoder } from "../data/encode.ts";
 import { readExamples } from "../data/examples.ts";
-import { Progress } from "./progress.ts";
-import { readAdapter } from "./read-adapter.ts";
-import { PLAIN_BUILD, resolveBase } from "./resolve-base.ts";
+import { Progress } from "./shared/progress.ts";
+import { readAdapter } from "./shared/read-adapter.ts";
+import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function merge(config: ConfigOf<"merge">): Promise<number> {

@@ -24,15 +24,15 @@ import { type TrainModel, openTrainModel } from "../train/train-model.ts";
 import { initializeAdapter, trainedOf } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
 import { Trainer } from "../train/trainer.ts";
-import { resolveBase } from "./resolve-base.ts";
-import { waitForSignal } from "./shutdown.ts";
-import { readData } from "./train-data.ts";
-import { type TrainConfig, methodFlags } from "./train-flags.ts";
-import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train-output.ts";
-import { TrainProgress } from "./train-progress.ts";
-import { assertReportWritable, writeReport } from "./train-report.ts";
-import { summary, writeResult } from "./train-result.ts";
-import { type Run, prepareRun } from "./train-run.ts";
+import { resolveBase } from "./shared/resolve-base.ts";
+import { waitForSignal } from "./shared/shutdown.ts";
+import { readData } from "../train/run-data.ts";
+import { type TrainConfig, methodFlags } from "./train/flags.ts";
+import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train/output.ts";
+import { TrainProgress } from "./train/progress.ts";
+import { assertReportWritable, writeReport } from "./train/report.ts";
+import { summary, writeResult } from "./train/result.ts";
+import { type Run, prepareRun } from "../train/run.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function train(config: TrainConfig): Promise<number> {

@@ -114,7 +114,7 @@ export interface StepStats {
 /** Where an engine runs, and how it computes there. */
 export interface DeviceFacts {
   readonly name: "cpu" | "webgpu" | "cuda";
-  /** How attention is computed: the first of these ways that is right on this device (`base/device-model.ts`). */
+  /** How attention is computed: the first of these ways that is right on this device (`device-graph/device-form.ts`). */
   readonly attention: "fused" | "stepwise" | "plain";
   /** Of attention, its cache and products of weights that are not quantised. */
   readonly precision: "float32" | "float16";

@@ -12,7 +12,7 @@ import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { InFlight } from "./in-flight.ts";
-import type { Placements } from "./placements.ts";
+import type { Placements } from "../placement/placements.ts";
 
 /** A part of text that goes out, and whether a stop string has been met (then nothing follows). */
 export interface TextDelta {

@@ -7,7 +7,7 @@ import type { Graph, Var } from "../graph/graph.ts";
 import { groupQueryAttention } from "../graph/ops/attention.ts";
 import { pad, reshape, reshapeLike, slice } from "../graph/ops/shaping.ts";
 import { preparedHeads, rotaryWeights } from "./heads.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 import type { TensorOf } from "./norms.ts";
 import { LAST_POSITIONS, ROWS, TOTAL_LENGTH, cacheHeadSize, cachePorts } from "./ports.ts";
 

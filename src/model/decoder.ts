@@ -9,7 +9,7 @@ import { gatherRows, reshape, split } from "../graph/ops/shaping.ts";
 import { product } from "../graph/shape.ts";
 import type { Attend } from "./attention.ts";
 import { type LinearGroup, layerGroups } from "./linears.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 import { type TensorOf, normalize } from "./norms.ts";
 import { FINAL_NORM, POSITION_EMBEDDING, layerNorms } from "./weight-names.ts";
 

@@ -3,7 +3,7 @@
  * and one line here.
  */
 import { AppError } from "../errors.ts";
-import type { RawConfig } from "./config-reader.ts";
+import type { RawConfig } from "./config/config-reader.ts";
 import { readGemma2, readGemma3 } from "./families/gemma.ts";
 import { readGpt2, gpt2Names } from "./families/gpt2.ts";
 import { readLlama } from "./families/llama.ts";
@@ -12,7 +12,7 @@ import { readOlmo2 } from "./families/olmo2.ts";
 import { readPhi3 } from "./families/phi3.ts";
 import { readQwen2, readQwen3 } from "./families/qwen.ts";
 import { readSmolLm3 } from "./families/smollm3.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 import type { ForeignNames } from "./weight-names.ts";
 
 interface Family {

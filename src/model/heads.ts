@@ -6,7 +6,7 @@ import type { Graph, Var } from "../graph/graph.ts";
 import { rotaryEmbedding } from "../graph/ops/attention.ts";
 import { reshape, reshapeLike, split } from "../graph/ops/shaping.ts";
 import { product } from "../graph/shape.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 import { type TensorOf, normalize } from "./norms.ts";
 import { rotaryTables } from "./rope.ts";
 import { queryKeyNorms } from "./weight-names.ts";

@@ -2,7 +2,7 @@
  * The linear layers of a decoder and how they are fused: layers that read the same input are computed as one product, a
  * *group*, whose output is theirs side by side. Names are those of adapters: `layers.<L>.<module>`.
  */
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 
 export interface Linear {
   /** `layers.0.self_attn.q_proj` */

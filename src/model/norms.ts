@@ -2,7 +2,7 @@
 import type { Var } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import { layerNorm, rmsNorm } from "../graph/ops/norm.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 
 /** A tensor of the checkpoint as float32. */
 export type TensorOf = (name: string) => Var;

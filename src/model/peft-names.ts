@@ -2,7 +2,7 @@
 import type { PeftNames } from "../adapter/peft.ts";
 import { foreignNames } from "./families.ts";
 import { allLinears } from "./linears.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 import { linearWeight } from "./weight-names.ts";
 
 /** The module paths of a model, in both directions. */

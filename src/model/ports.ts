@@ -7,7 +7,7 @@ import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../graph/shape.ts";
 import type { GroupLayout } from "./adapter-layout.ts";
 import type { LinearGroup } from "./linears.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 
 export interface Port {
   readonly name: string;

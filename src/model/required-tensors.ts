@@ -1,6 +1,6 @@
 /** Which tensors a decoder needs, and their shapes: what a checkpoint is checked against. */
 import { allLinears } from "./linears.ts";
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 import {
   EMBEDDING,
   FINAL_NORM,

@@ -3,7 +3,7 @@
  * 2402.13753); the scalings
  * as transformers computes them.
  */
-import type { RopeConfig, RopeScaling } from "./model-config.ts";
+import type { RopeConfig, RopeScaling } from "./config/model-config.ts";
 
 /** Angular frequencies of the `rotaryDim / 2` pairs, after scaling. */
 function frequencies({ theta, rotaryDim, scaling }: RopeConfig): Float64Array {

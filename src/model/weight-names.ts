@@ -2,7 +2,7 @@
  * Names of a decoder's tensors, the same for every family: those that Llama's checkpoints have. Where a family's files call them
  * otherwise, `families.ts` translates when a checkpoint is read or written.
  */
-import type { ModelConfig } from "./model-config.ts";
+import type { ModelConfig } from "./config/model-config.ts";
 
 export const EMBEDDING = "model.embed_tokens.weight";
 export const POSITION_EMBEDDING = "model.embed_positions.weight";

@@ -10,7 +10,7 @@ import { concat } from "../graph/ops/shaping.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import type { LinearGroup } from "./linears.ts";
-import { quantizeBlocks, quantizedShapes } from "./quantize.ts";
+import { quantizeBlocks, quantizedShapes } from "./serve/quantize.ts";
 import { linearBias, linearWeight } from "./weight-names.ts";
 
 /** A tensor that lies in a file beside the graph. */

@@ -7,10 +7,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
-import type { Statement } from "./jinja/ast.ts";
-import { parseTemplate } from "./jinja/parser.ts";
-import { renderParsed } from "./jinja/render.ts";
-import { JinjaError } from "./jinja/values.ts";
+import type { Statement } from "../jinja/ast.ts";
+import { parseTemplate } from "../jinja/parser.ts";
+import { renderParsed } from "../jinja/render.ts";
+import { JinjaError } from "../jinja/values.ts";
 import { readJson, tokenText } from "./tokenizer-files.ts";
 
 /** What a request adds to its messages. */

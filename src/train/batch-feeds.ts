@@ -9,7 +9,7 @@ import {
   LOSS_WEIGHTS,
   TRAIN_IDS,
   TRAIN_POSITIONS,
-} from "../model/train-ports.ts";
+} from "../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import type { MicroBatch } from "./batches.ts";
 

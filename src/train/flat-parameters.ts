@@ -3,7 +3,7 @@
  * them, so that clipping, accumulation, the optimiser, copying and saving are one loop each, and no step copies a tensor.
  * Knows nothing of what the numbers mean.
  */
-import type { TrainParameter } from "../model/train-graph.ts";
+import type { TrainParameter } from "../model/train/train-graph.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { type HostTensor, hostTensor, numElements } from "../tensor/host-tensor.ts";
 

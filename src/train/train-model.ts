@@ -5,8 +5,8 @@
 import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { inlineMadeWeights, serializeGraph } from "../graph/serialize.ts";
-import { type TrainGraphOptions, buildTrainGraph } from "../model/train-graph.ts";
-import { LOSS, ROW_LOSSES } from "../model/train-ports.ts";
+import { type TrainGraphOptions, buildTrainGraph } from "../model/train/train-graph.ts";
+import { LOSS, ROW_LOSSES } from "../model/train/train-ports.ts";
 import { MISSING_OPERATORS } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, hostTensorOf, openSession } from "../runtime/ort.ts";
 import { batchFeeds } from "./batch-feeds.ts";

@@ -5,7 +5,7 @@
 import type { Adapter, Card, Method, RouterKind } from "../adapter/adapter.ts";
 import type { BasisValues } from "../adapter/method.ts";
 import { METHODS } from "../adapter/methods.ts";
-import type { TrainTarget, Trained } from "../model/train-graph.ts";
+import type { TrainTarget, Trained } from "../model/train/train-graph.ts";
 import type { StoredTensor } from "../model/weights.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import { seedRandom } from "../tensor/random.ts";

@@ -2,11 +2,11 @@
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isCheckpointText } from "../base/checkpoint-files.ts";
-import { withDtype } from "../base/config-text.ts";
+import { isCheckpointText } from "../checkpoint/checkpoint-files.ts";
+import { withDtype } from "../checkpoint/config-text.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { foreignNames } from "../model/families.ts";
-import type { ModelConfig } from "../model/model-config.ts";
+import type { ModelConfig } from "../model/config/model-config.ts";
 import type { TensorSource } from "../model/weights.ts";
 import { type HostTensor, toFloat32, transposed } from "../tensor/host-tensor.ts";
 import type { FlatParameters } from "./flat-parameters.ts";

@@ -12,7 +12,7 @@ import { linear, matMul } from "../../src/graph/ops/linear.ts";
 import { layerNorm, logSoftmax, rmsNorm, softmax } from "../../src/graph/ops/norm.ts";
 import { type Reduction, reduceMax, reduceMean, reduceSum } from "../../src/graph/ops/reduce.ts";
 import * as shaping from "../../src/graph/ops/shaping.ts";
-import { attentionMask, groupedAttention } from "../../src/model/train-attention.ts";
+import { attentionMask, groupedAttention } from "../../src/model/train/train-attention.ts";
 
 const { add, div, mul, sub } = elementwise;
 

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { LM_HEAD } from "../../src/model/weight-names.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
 import { TOY_CONFIG, writeCheckpoint } from "../helpers/checkpoints.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { readManifest } from "../../src/base/manifest.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { adapterFile } from "../helpers/base-adapters.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { openCheckpoint } from "../../src/base/checkpoint.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";

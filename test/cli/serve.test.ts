@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { readManifest } from "../../src/base/manifest.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { hostTensor } from "../../src/tensor/host-tensor.ts";
 import { expectAllclose, maxAbsDifference } from "../helpers/allclose.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
-import { openCheckpoint } from "../../src/base/checkpoint.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { readStepLog } from "../../src/train/step-log.ts";
 import { METHODS } from "../../src/adapter/methods.ts";
 

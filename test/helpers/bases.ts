@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type * as Build from "../../src/base/build.ts";
+import type * as Build from "../../src/base/build/build.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mosara-bases-"));
 process.on("exit", () => rmSync(root, { recursive: true, force: true }));
@@ -36,7 +36,7 @@ export function builtBase(checkpointDir: string, options: Partial<Build.BuildOpt
 }
 
 async function build(checkpointDir: string, out: string, options: Build.BuildOptions): Promise<string> {
-  const module = new URL("../../dist/src/base/build.js", import.meta.url).href;
+  const module = new URL("../../dist/src/base/build/build.js", import.meta.url).href;
   const { buildBase } = (await import(module)) as typeof Build;
   await buildBase(checkpointDir, out, options);
   return out;

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
-import type { RawConfig } from "../../src/model/config-reader.ts";
+import type { RawConfig } from "../../src/model/config/config-reader.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { requiredTensors } from "../../src/model/required-tensors.ts";
 import { type HostTensor, fromFloat32, numElements } from "../../src/tensor/host-tensor.ts";

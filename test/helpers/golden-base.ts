@@ -2,7 +2,7 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BuildOptions } from "../../src/base/build.ts";
+import type { BuildOptions } from "../../src/base/build/build.ts";
 import { builtBase } from "./bases.ts";
 import { casesIn, fixturesDir, readJson } from "./fixtures.ts";
 

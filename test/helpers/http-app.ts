@@ -14,7 +14,7 @@ import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
-import { Placements } from "../../src/http/placements.ts";
+import { Placements } from "../../src/placement/placements.ts";
 import { createTextStream } from "../../src/http/worker-text.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { casesIn, readJson } from "../helpers/fixtures.ts";
 import { complete, startServer, tempDir } from "../helpers/server.ts";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import { openSafetensors, type SafetensorsFile } from "../../src/formats/safetensors.ts";
-import type { RawConfig } from "../../src/model/config-reader.ts";
+import type { RawConfig } from "../../src/model/config/config-reader.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readManifest } from "../../src/base/manifest.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { adapterFile } from "../helpers/base-adapters.ts";
 import { longLlamaBase } from "../helpers/golden-base.ts";
 import { complete, metric, putAdapter, send, startServer, type TestServer } from "../helpers/server.ts";

@@ -6,7 +6,7 @@ import { ADAPTERS } from "../../scripts/demo/adapters.ts";
 import { exampleLines } from "../../scripts/demo/make-adapter.ts";
 import { decodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { readManifest } from "../../src/base/manifest.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { mosara } from "../helpers/server.ts";
 
 const root = packageRoot();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { SMOKE, randomCheckpoint } from "../../load-tests/random-checkpoint.ts";
-import { openCheckpoint } from "../../src/base/checkpoint.ts";
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
 

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import { adapterFromPeft, peftConfig, peftTensors } from "../../src/adapter/peft.ts";
 import { type Base, openBase } from "../../src/base/base.ts";
-import { writeMergedBase } from "../../src/base/merged-base.ts";
+import { writeMergedBase } from "../../src/base/merge/merged-base.ts";
 import { AppError } from "../../src/errors.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";

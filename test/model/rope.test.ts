@@ -1,6 +1,6 @@
 /** Rotary tables against another way to say the same: e^{iθp} turned step by step, and llama3's three bands by their limits. */
 import { describe, expect, it } from "vitest";
-import type { RopeConfig, RopeScaling } from "../../src/model/model-config.ts";
+import type { RopeConfig, RopeScaling } from "../../src/model/config/model-config.ts";
 import { rotaryTables } from "../../src/model/rope.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 

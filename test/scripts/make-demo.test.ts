@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { decodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { readManifest } from "../../src/base/manifest.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
 const work = mkdtempSync(join(tmpdir(), "mosara-smoke-"));
 afterAll(() => rmSync(work, { recursive: true, force: true }));

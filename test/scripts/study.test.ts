@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { cellOf, meanGain } from "../../scripts/study/summary.ts";
 import { REFERENCE, SMOKE_SETTINGS } from "../../scripts/study/settings.ts";
 import type { RunResult } from "../../scripts/study/results.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "mosara-study-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { loadChatTemplate } from "../../src/tokenizer/chat-template.ts";
 import { byteLevelCharacters } from "../../src/tokenizer/stream-decoder.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/tokenizer/chat-message.ts";
 import { findAbilities, loadChatTemplate, makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
-import { parseTemplate } from "../../src/tokenizer/jinja/parser.ts";
+import { parseTemplate } from "../../src/jinja/parser.ts";
 
 const USER: ChatMessage[] = [{ role: "user", content: "hi" }];
 const template = (source: string, special = {}) => makeChatTemplate(new Map([["default", source]]), special);

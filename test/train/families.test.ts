@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { METHODS } from "../../src/adapter/methods.ts";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { loadExampleEncoder } from "../../src/data/encode.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { readStepLog } from "../../src/train/step-log.ts";

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { packageRoot } from "../../src/cli/package-root.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { complete, metric, putAdapter, send, startServer, stream } from "../helpers/server.ts";
 import { describeOnWebgpu } from "../helpers/webgpu.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous,
  * so rows first…first+count−1 are a cache of their own. What a run adds it gives as results, which are written here behind the past:
- * fetching the cache itself would copy all of it (see model/new-cache.ts). Grows in buckets, layer by layer: all at once where it has to,
+ * fetching the cache itself would copy all of it (see device-graph/new-cache.ts). Grows in buckets, layer by layer: all at once where it has to,
  * a layer a step where there is time (S may differ between layers). Growing copies what was written and leaves the rest of the new memory untouched.
  */
 import { type CachePorts, type NewCacheNames, cacheHeadSize, cachePorts, newCacheNames } from "../../model/ports.ts";

@@ -2,8 +2,8 @@
  * Whether a device's attention is right: the model's own kinds of layers, on numbers that are known, held against the CPU's. Prompts
  * in one and in several chunks, whose sizes take the kernels' different ways, then a step of rows of different length.
  */
-import { type AttentionPath, CPU_FORM, type DeviceForm } from "../../base/device-model.ts";
-import { PROBE_INPUT, attentionProbe, probeConfig, probeOutput } from "../../base/attention-probe.ts";
+import { type AttentionPath, CPU_FORM, type DeviceForm } from "../../device-graph/device-form.ts";
+import { PROBE_INPUT, attentionProbe, probeConfig, probeOutput } from "../../device-graph/attention-probe.ts";
 import type { Manifest } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import { INPUT_IDS, LAST_POSITIONS, POSITION_IDS, TOTAL_LENGTH } from "../../model/ports.ts";

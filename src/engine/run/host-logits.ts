@@ -1,5 +1,5 @@
 /**
- * Rows of logits on the host. Where the serving graph reads them where they are (`model/read-logits.ts`), the best token of every row comes over,
+ * Rows of logits on the host. Where the serving graph reads them where they are (`device-graph/read-logits.ts`), the best token of every row comes over,
  * and the whole of those rows only that are wanted so, since every fetched byte is copied.
  */
 import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, logitsPort, wholeLogitsPort } from "../../model/ports.ts";

@@ -2,7 +2,7 @@
  * What an engine needs of the device it runs on: the model opened there in the form that the device is right in, the KV cache in its
  * memory, adapter inputs that stay there, and the facts that are told to the outside. The rest of the engine knows no devices.
  */
-import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../../base/device-model.ts";
+import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../../device-graph/device-form.ts";
 import type { Manifest } from "../../base/manifest.ts";
 import { DeviceMemory, type DeviceTensor } from "../../runtime/device-memory.ts";
 import { type RuntimeTensor, type Session, openSession, runtimeTensor } from "../../runtime/ort.ts";

@@ -2,7 +2,7 @@
  * Gemma 2 and the text part of Gemma 3: scaled embeddings, norms that multiply by 1 + w on both sides of every block, a gate through
  * GELU, and layers that slide. Defaults of transformers' Gemma2Config and Gemma3TextConfig.
  */
-import { readActivation } from "../activation.ts";
+import { readActivation } from "../config/activation.ts";
 import {
   type RawConfig,
   readCount,
@@ -11,10 +11,10 @@ import {
   readObject,
   unsupported,
   withDefaults,
-} from "../config-reader.ts";
-import { layerTypes } from "../layer-types.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { readRope } from "../rope-config.ts";
+} from "../config/config-reader.ts";
+import { layerTypes } from "../config/layer-types.ts";
+import type { ModelConfig } from "../config/model-config.ts";
+import { readRope } from "../config/rope-config.ts";
 import { readLlama } from "./llama.ts";
 
 const SHARED_DEFAULTS = {

@@ -1,8 +1,8 @@
 /** Llama 2 and 3, and the pattern of most others. Defaults are those of transformers' LlamaConfig. */
-import { readActivation } from "../activation.ts";
-import { type RawConfig, readCount, readFlag, readNumber } from "../config-reader.ts";
-import type { LinearModules, ModelConfig } from "../model-config.ts";
-import { readRope } from "../rope-config.ts";
+import { readActivation } from "../config/activation.ts";
+import { type RawConfig, readCount, readFlag, readNumber } from "../config/config-reader.ts";
+import type { LinearModules, ModelConfig } from "../config/model-config.ts";
+import { readRope } from "../config/rope-config.ts";
 
 // Far beyond any model: lists of this length are made before the tensors are looked at.
 const MAX_LAYERS = 4096;

@@ -1,7 +1,7 @@
 /** Mistral: Llama without biases, every layer behind a sliding window unless it is null. Defaults of transformers' MistralConfig. */
-import { type RawConfig, readCount, withDefaults } from "../config-reader.ts";
-import { layerTypes } from "../layer-types.ts";
-import type { ModelConfig } from "../model-config.ts";
+import { type RawConfig, readCount, withDefaults } from "../config/config-reader.ts";
+import { layerTypes } from "../config/layer-types.ts";
+import type { ModelConfig } from "../config/model-config.ts";
 import { readLlama } from "./llama.ts";
 
 export function readMistral(raw: RawConfig): ModelConfig {

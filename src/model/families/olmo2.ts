@@ -1,6 +1,6 @@
 /** OLMo 2: norms on the output of every block alone, and one over all heads of queries and of keys. Defaults of Olmo2Config. */
-import { type RawConfig, withDefaults } from "../config-reader.ts";
-import type { ModelConfig } from "../model-config.ts";
+import { type RawConfig, withDefaults } from "../config/config-reader.ts";
+import type { ModelConfig } from "../config/model-config.ts";
 import { readLlama } from "./llama.ts";
 
 export function readOlmo2(raw: RawConfig): ModelConfig {

@@ -1,8 +1,8 @@
 /** Phi-3: Llama with q, k, v in one matrix and gate and up in another, perhaps turning only a part of each head. Defaults of Phi3Config. */
-import { type RawConfig, readCount, unsupported, withDefaults } from "../config-reader.ts";
-import { layerTypes } from "../layer-types.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { readPartialRope } from "../rope-config.ts";
+import { type RawConfig, readCount, unsupported, withDefaults } from "../config/config-reader.ts";
+import { layerTypes } from "../config/layer-types.ts";
+import type { ModelConfig } from "../config/model-config.ts";
+import { readPartialRope } from "../config/rope-config.ts";
 import { readLlama } from "./llama.ts";
 
 export function readPhi3(raw: RawConfig): ModelConfig {

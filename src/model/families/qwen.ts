@@ -2,9 +2,9 @@
  * Qwen2: Llama with biases on q, k and v, windows from some layer on when switched on. Qwen3: a norm on every head of queries and keys
  * instead of the biases. Defaults of transformers' Qwen2Config and Qwen3Config.
  */
-import { type RawConfig, readCount, readFlag, withDefaults } from "../config-reader.ts";
-import { layerTypes } from "../layer-types.ts";
-import type { ModelConfig } from "../model-config.ts";
+import { type RawConfig, readCount, readFlag, withDefaults } from "../config/config-reader.ts";
+import { layerTypes } from "../config/layer-types.ts";
+import type { ModelConfig } from "../config/model-config.ts";
 import { readLlama } from "./llama.ts";
 
 const DEFAULTS = {

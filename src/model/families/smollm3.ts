@@ -1,8 +1,8 @@
 /** SmolLM3: Llama with layers that have no positions at all. Defaults of transformers' SmolLM3Config. */
 import { AppError } from "../../errors.ts";
-import { type RawConfig, readCount, readFlag, withDefaults } from "../config-reader.ts";
-import { layerTypes } from "../layer-types.ts";
-import type { ModelConfig } from "../model-config.ts";
+import { type RawConfig, readCount, readFlag, withDefaults } from "../config/config-reader.ts";
+import { layerTypes } from "../config/layer-types.ts";
+import type { ModelConfig } from "../config/model-config.ts";
 import { readLlama } from "./llama.ts";
 
 export function readSmolLm3(raw: RawConfig): ModelConfig {

@@ -18,7 +18,7 @@ import { chooseToken, createSamplerScratch, needOf } from "../../../src/engine/s
 import { createSamplingState } from "../../../src/engine/sampling/sampling-state.ts";
 import { Graph } from "../../../src/graph/graph.ts";
 import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, wholeLogitsPort } from "../../../src/model/ports.ts";
-import { readLogits } from "../../../src/model/read-logits.ts";
+import { readLogits } from "../../../src/device-graph/read-logits.ts";
 import { type Session, runtimeTensor } from "../../../src/runtime/ort.ts";
 import { nextNormal, seedRandom } from "../../../src/tensor/random.ts";
 import { openGraph } from "../../helpers/run-graph.ts";

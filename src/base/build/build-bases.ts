@@ -1,0 +1,160 @@
+/**
+ * The bases of a base directory: the truncated SVD of every target, computed on worker threads or taken over from another base.
+ * Results are spilled to disk one by one, since the file's header needs every k before its first byte.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { AppError } from "../../errors.ts";
+import { openSafetensors } from "../../formats/safetensors.ts";
+import { type TensorSpec, writeSafetensors } from "../../formats/safetensors-writer.ts";
+import { createSvdPool } from "../../linalg/svd-pool.ts";
+import type { TruncatedSvdOptions } from "../../linalg/truncated-svd.ts";
+import type { Linear } from "../../model/linears.ts";
+import { linearWeight } from "../../model/weight-names.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
+import { BASES_FILE, type Basis, openBase } from "../base.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { basisIdOf } from "../identity.ts";
+import { type ManifestTarget, OLDEST_BASES_VERSION } from "../manifest.ts";
+
+const PARTS = { U: "left", sigma: "sigma", V: "right", singular_values: "singularValues" } as const;
+
+interface SpilledBasis {
+  readonly target: ManifestTarget;
+  readonly path: string;
+  readonly specs: readonly TensorSpec[];
+}
+
+/** Writes `BASES_FILE` into `dir`. @param onDone called after each target with the number done */
+export async function writeBases(
+  dir: string,
+  linears: readonly Linear[],
+  basisOf: (linear: Linear) => Promise<Basis>,
+  numAtOnce: number,
+  onDone: (numDone: number) => void,
+): Promise<readonly ManifestTarget[]> {
+  const spillDir = join(dir, "bases.tmp");
+  await mkdir(spillDir);
+  const spilled: SpilledBasis[] = [];
+  let next = 0;
+  let numDone = 0;
+  const work = async (): Promise<void> => {
+    while (next < linears.length) {
+      const at = next++;
+      const linear = linears[at]!; // at < linears.length
+      spilled[at] = await spill(linear, await basisOf(linear), join(spillDir, `${at}.safetensors`));
+      onDone(++numDone);
+    }
+  };
+  const stopAtFailure = (error: unknown): never => {
+    next = linears.length;
+    throw error;
+  };
+  // All have ended before a failure is reported: nobody writes into a directory that is being removed.
+  const ends = await Promise.allSettled(Array.from({ length: numAtOnce }, () => work().catch(stopAtFailure)));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  await assemble(join(dir, BASES_FILE), spilled);
+  await rm(spillDir, { recursive: true });
+  return spilled.map((one) => one.target);
+}
+
+async function spill(linear: Linear, basis: Basis, path: string): Promise<SpilledBasis> {
+  const specs = Object.entries(PARTS).map(([name, part]) => ({
+    name,
+    dtype: basis[part].dtype,
+    shape: basis[part].shape,
+  }));
+  await writeSafetensors(path, specs, async (name) => basis[PARTS[name as keyof typeof PARTS]]);
+  const { left, sigma, right, singularValues } = basis;
+  let nuclearNorm = 0;
+  for (const value of toFloat32(singularValues)) nuclearNorm += value;
+  const target = {
+    name: linear.name,
+    k: sigma.shape[0]!, // σ is [k]
+    dIn: linear.dIn,
+    dOut: linear.dOut,
+    basisId: basisIdOf(left, sigma, right),
+    nuclearNorm,
+  };
+  return { target, path, specs };
+}
+
+/** All spilled bases as one file, one tensor in memory and one spilled file open at a time. */
+async function assemble(path: string, spilled: readonly SpilledBasis[]): Promise<void> {
+  const homes = new Map<string, { path: string; part: string }>();
+  const all = spilled.flatMap(({ target, path: spillPath, specs }) =>
+    specs.map((spec) => {
+      const name = `${target.name}.${spec.name}`;
+      homes.set(name, { path: spillPath, part: spec.name });
+      return { ...spec, name };
+    }),
+  );
+  await writeSafetensors(path, all, async (name) => {
+    const home = homes.get(name)!; // the specs and the homes have the same names
+    await using file = await openSafetensors(home.path);
+    return await file.read(home.part);
+  });
+}
+
+/**
+ * How many SVDs may run at once within `budgetBytes`. One holds its weight as stored, as float32, a copy for the thread and one
+ * lying on its long side, and the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`).
+ */
+export function numSvdsAtOnce(linears: readonly Linear[], numThreads: number, budgetBytes: number): number {
+  const bytesOfSvd = ({ dIn, dOut }: Linear): number => 16 * dIn * dOut + 8 * Math.min(dIn, dOut) ** 2;
+  const greatest = linears.reduce((most, linear) => Math.max(most, bytesOfSvd(linear)), 1);
+  return Math.max(1, Math.min(numThreads, linears.length, Math.floor(budgetBytes / greatest)));
+}
+
+/** Computes bases from the checkpoint's weights on `numThreads` threads. */
+export function computedBases(
+  checkpoint: Checkpoint,
+  options: TruncatedSvdOptions,
+  numThreads: number,
+): AsyncDisposable & { basisOf(linear: Linear): Promise<Basis> } {
+  const pool = createSvdPool(numThreads);
+  return {
+    basisOf: async ({ name, dIn, dOut }) => {
+      const weight = toFloat32(await checkpoint.read(linearWeight(name)));
+      const svd = await pool.svd(weight, dOut, dIn, options);
+      const float32 = (shape: readonly number[], data: Float32Array): HostTensor => hostTensor("float32", shape, data);
+      return {
+        left: float32([dOut, svd.k], svd.U),
+        sigma: float32([svd.k], svd.sigma),
+        right: float32([dIn, svd.k], svd.V),
+        singularValues: float32([Math.min(dOut, dIn)], svd.singularValues),
+      };
+    },
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  };
+}
+
+/**
+ * Bases taken over from another base directory of the same checkpoint: bits differ between CPUs, so a basis is copied.
+ * @throws {AppError} base_invalid when it is another checkpoint's, or damaged
+ */
+export async function copiedBases(
+  from: string,
+  baseId: string,
+): Promise<AsyncDisposable & { basisOf(linear: Linear): Promise<Basis> }> {
+  const base = await openBase(from, OLDEST_BASES_VERSION);
+  if (base.manifest.baseId !== baseId) {
+    await base[Symbol.asyncDispose]();
+    throw new AppError(
+      "base_invalid",
+      `--basis-from ${from} is base ${base.manifest.baseId}, the checkpoint is ${baseId}. Take the bases of the same checkpoint.`,
+    );
+  }
+  const basisIds = new Map(base.manifest.targets.map((target) => [target.name, target.basisId]));
+  return {
+    basisOf: async ({ name }) => {
+      const basis = await base.readBasis(name);
+      if (basisIdOf(basis.left, basis.sigma, basis.right) === basisIds.get(name)) return basis;
+      throw new AppError(
+        "base_invalid",
+        `--basis-from ${from}: the basis of ${name} is not the one its manifest names. Build that base again.`,
+      );
+    },
+    [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * Bases built from checkpoints, kept in a cache directory under what they were made from: the bytes of the checkpoint and the
+ * build's options. The same checkpoint elsewhere, or touched but not changed, is found again. Knows no user's directories.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
+import { readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
+import { FORMAT_VERSION, MANIFEST_FILE, OLDEST_BASES_VERSION, readManifest } from "../manifest.ts";
+
+/** What a build may read; the rest of a checkpoint (pickles, README) changes nothing. */
+const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
+
+/**
+ * The base directory of a checkpoint in `cacheDir`, built there first if it is not there yet. Others may build the same at the
+ * same time: each builds for itself, the first to end gives the directory its name, and nobody ever sees half of one.
+ * @param onBuild called before a build starts, and not when there is none
+ * @returns its path. @throws {AppError} what `buildBase` throws.
+ */
+export async function buildCached(
+  checkpointDir: string,
+  cacheDir: string,
+  options: BuildOptions,
+  onProgress: (progress: BuildProgress) => void = () => {},
+  onBuild: () => Promise<void> = async () => {},
+): Promise<string> {
+  const dir = join(cacheDir, await cacheKey(checkpointDir, options));
+  const isBuilt = (): boolean => existsSync(join(dir, MANIFEST_FILE));
+  if (isBuilt()) return dir;
+  await onBuild();
+  const own = `${dir}.${randomUUID()}`;
+  await buildBase(checkpointDir, own, options, onProgress);
+  try {
+    await rename(own, dir);
+  } catch (error) {
+    await rm(own, { recursive: true, force: true });
+    if (!isBuilt()) throw error;
+  }
+  return dir;
+}
+
+async function cacheKey(checkpointDir: string, options: BuildOptions): Promise<string> {
+  const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // threads change no result
+  const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
+  const basis =
+    basisFrom === null
+      ? null
+      : (await readManifest(basisFrom, OLDEST_BASES_VERSION)).targets.map((target) => [target.name, target.basisId]);
+  const key = createHash("sha256").update(JSON.stringify([FORMAT_VERSION, basis, choices]));
+  const names = await readdir(checkpointDir);
+  for (const name of names.filter((one) => READ_FILES.test(one)).sort()) {
+    const content = createHash("sha256");
+    await pipeline(createReadStream(join(checkpointDir, name)), content);
+    key.update(`${name}\0`).update(content.digest());
+  }
+  return key.digest("hex").slice(0, 32);
+}

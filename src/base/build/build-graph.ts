@@ -1,0 +1,39 @@
+/**
+ * The serving graph of a base directory: written over the weights and bases that lie there already, with what is made for it
+ * (quantised weights, rotary tables) in a file of its own.
+ */
+import { join } from "node:path";
+import { openSafetensors } from "../../formats/safetensors.ts";
+import { writeGraph } from "../../graph/serialize.ts";
+import { buildServeGraph } from "../../model/serve/serve-graph.ts";
+import type { WeightFormat } from "../../model/weights.ts";
+import type { HostTensor } from "../../tensor/host-tensor.ts";
+import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, servedBases, tensorSource } from "../base.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import type { ManifestTarget } from "../manifest.ts";
+
+/** Writes `SERVE_GRAPH_FILE` and `SERVE_WEIGHTS_FILE` into `dir`. @param onDone called with 0…1 after each weight that is made */
+export async function writeServeGraph(
+  dir: string,
+  checkpoint: Checkpoint,
+  format: WeightFormat,
+  targets: readonly ManifestTarget[],
+  onDone: (done: number) => void,
+): Promise<void> {
+  await using weights = await openSafetensors(join(dir, WEIGHTS_FILE));
+  await using basesFile = targets.length > 0 ? await openSafetensors(join(dir, BASES_FILE)) : null;
+  const bases = basesFile ? await servedBases(basesFile, targets) : [];
+  const stored = tensorSource(weights, WEIGHTS_FILE);
+  const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
+  // A slim base holds only what the graph refers to; what is quantised into it comes from the checkpoint.
+  const source = {
+    has: (name: string): boolean => shapes.has(name),
+    stored: (name: string) =>
+      stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 }, // has(name)
+    read: (name: string): Promise<HostTensor> => checkpoint.read(name),
+  };
+  const graph = buildServeGraph({ config: checkpoint.config, source, formatOf: () => format, bases });
+  const numMade = graph.weights.filter((weight) => weight.data.kind === "made").length;
+  let numWritten = 0;
+  await writeGraph(graph, join(dir, SERVE_GRAPH_FILE), SERVE_WEIGHTS_FILE, () => onDone(++numWritten / numMade));
+}

@@ -1,0 +1,64 @@
+/**
+ * The weights of a base directory: the checkpoint's tensors copied one at a time, checked and hashed on the way.
+ * Knows nothing of graphs and bases; what is quantised is made when the serving graph is written.
+ */
+import { join } from "node:path";
+import { AppError } from "../../errors.ts";
+import { writeSafetensors } from "../../formats/safetensors-writer.ts";
+import { allLinears } from "../../model/linears.ts";
+import { LM_HEAD, linearWeight } from "../../model/weight-names.ts";
+import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../../tensor/host-tensor.ts";
+import { WEIGHTS_FILE } from "../base.ts";
+import type { Checkpoint, CheckpointTensor } from "../../checkpoint/checkpoint.ts";
+import { type TensorDigest, tensorDigest } from "../identity.ts";
+import type { WeightKind } from "../manifest.ts";
+
+/** Copies the tensors into the base, checks that every value is finite, and gives the digests of what the checkpoint holds. */
+export async function writeWeights(
+  dir: string,
+  checkpoint: Checkpoint,
+  weights: WeightKind,
+  isSlim: boolean,
+  onDone: (done: number) => void,
+): Promise<readonly TensorDigest[]> {
+  const digests: TensorDigest[] = [];
+  const readChecked = async (name: string): Promise<HostTensor> => {
+    const tensor = await checkpoint.read(name);
+    if (indexOfNonFinite(tensor) >= 0)
+      throw new AppError("checkpoint_invalid", `The tensor ${name} holds NaN or infinite values.`);
+    digests.push(tensorDigest(name, tensor));
+    onDone(digests.length / checkpoint.tensors.length);
+    return weights === "float16" ? toFloat16(name, tensor) : tensor;
+  };
+  const kept = keptTensors(checkpoint, weights, isSlim);
+  const specs = kept.map(({ name, shape, dtype }) => ({
+    name,
+    shape,
+    dtype: weights === "float16" ? ("float16" as const) : dtype,
+  }));
+  await writeSafetensors(join(dir, WEIGHTS_FILE), specs, readChecked, { format: "pt" });
+  for (const tensor of checkpoint.tensors) if (!kept.includes(tensor)) await readChecked(tensor.name);
+  return digests;
+}
+
+/** The tensors that a base holds as they are: all, or (slim) those that the graph does not hold quantised. */
+export function keptTensors(
+  { config, tensors }: Pick<Checkpoint, "config" | "tensors">,
+  weights: WeightKind,
+  isSlim: boolean,
+): readonly CheckpointTensor[] {
+  if (!isSlim || weights === "float32" || weights === "float16") return tensors;
+  const quantized = new Set([...allLinears(config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
+  return tensors.filter(({ name }) => !quantized.has(name));
+}
+
+function toFloat16(name: string, tensor: HostTensor): HostTensor {
+  if (tensor.dtype === "float16") return tensor;
+  const half: HostTensor = { dtype: "float16", shape: tensor.shape, data: fromFloat32(toFloat32(tensor), "float16") };
+  if (indexOfNonFinite(half) >= 0)
+    throw new AppError(
+      "checkpoint_invalid",
+      `The tensor ${name} has values beyond float16's 65504. Build it with --weights float32.`,
+    );
+  return half;
+}

@@ -1,0 +1,246 @@
+/**
+ * `mosara build`: a checkpoint becomes a base directory. Everything is written beside the destination and renamed at the end,
+ * so a directory is whole or not there. Tensors stream through one at a time.
+ */
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { AppError } from "../../errors.ts";
+import { type RawConfig, readTokenIds } from "../../model/config/config-reader.ts";
+import { type Linear, allLinears } from "../../model/linears.ts";
+import type { ModelConfig } from "../../model/config/model-config.ts";
+import type { WeightFormat } from "../../model/weights.ts";
+import { bytesPerElement } from "../../tensor/dtype.ts";
+import { numElements } from "../../tensor/host-tensor.ts";
+import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-bases.ts";
+import { writeServeGraph } from "./build-graph.ts";
+import { writeWeights } from "./build-weights.ts";
+import { isCheckpointText } from "../../checkpoint/checkpoint-files.ts";
+import { type Checkpoint, openCheckpoint, readJsonObject } from "../../checkpoint/checkpoint.ts";
+import { baseIdOf } from "../identity.ts";
+import {
+  FORMAT_VERSION,
+  MANIFEST_FILE,
+  OLDEST_BASES_VERSION,
+  type Manifest,
+  type ManifestTarget,
+  type WeightKind,
+  readManifest,
+} from "../manifest.ts";
+import { type TargetChoice, chooseTargets } from "./targets.ts";
+
+export interface BuildOptions {
+  readonly weights: "auto" | WeightKind;
+  /** null: 128 for int8, 32 for int4. */
+  readonly blockSize: number | null;
+  readonly targets: TargetChoice;
+  readonly threshold: number;
+  readonly maxRank: number | null;
+  /** A base directory whose bases are taken over. */
+  readonly basisFrom: string | null;
+  /** Leave out the original weights. */
+  readonly isSlim: boolean;
+  readonly numThreads: number;
+}
+
+export const DEFAULT_THRESHOLD = 0.25;
+
+export interface BuildProgress {
+  readonly stage: "weights" | "bases" | "graph";
+  /** 0…1 within the stage. */
+  readonly done: number;
+}
+
+export interface BuildResult {
+  readonly manifest: Manifest;
+  /** Size of the directory. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+// Above this "auto" quantises: smaller models are fast in float32 and lose more to rounding.
+const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
+
+/** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; nothing is left behind then */
+export async function buildBase(
+  checkpointDir: string,
+  outDir: string,
+  options: BuildOptions,
+  onProgress: (progress: BuildProgress) => void = () => {},
+): Promise<BuildResult> {
+  const start = performance.now();
+  const destination = resolve(outDir);
+  await assertReplaceable(destination);
+  await using checkpoint = await openCheckpoint(checkpointDir);
+  const temporary = `${destination}.building-${randomUUID()}`;
+  await mkdir(temporary);
+  try {
+    const manifest = await writeParts(temporary, checkpoint, options, onProgress);
+    await replaceDirectory(destination, temporary);
+    return { manifest, bytes: await directoryBytes(destination), seconds: (performance.now() - start) / 1000 };
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Only an absent or empty directory, or an older base, may be written over. */
+async function assertReplaceable(destination: string): Promise<void> {
+  if (!existsSync(destination) || existsSync(join(destination, MANIFEST_FILE))) {
+    await mkdir(dirname(destination), { recursive: true });
+    return;
+  }
+  const entries = (await stat(destination)).isDirectory() ? await readdir(destination) : ["a file"];
+  if (entries.length > 0)
+    throw new AppError(
+      "usage",
+      `--out ${destination} exists and is no base directory. Choose another place or remove it.`,
+    );
+}
+
+/** Puts `replacement` in the place of `destination`; what was there goes only when the new one is in place. */
+async function replaceDirectory(destination: string, replacement: string): Promise<void> {
+  if (!existsSync(destination)) return await rename(replacement, destination);
+  const older = `${replacement}.older`;
+  await rename(destination, older);
+  try {
+    await rename(replacement, destination);
+  } catch (error) {
+    await rename(older, destination);
+    throw error;
+  }
+  await rm(older, { recursive: true, force: true });
+}
+
+async function writeParts(
+  dir: string,
+  checkpoint: Checkpoint,
+  options: BuildOptions,
+  onProgress: (progress: BuildProgress) => void,
+): Promise<Manifest> {
+  const { config } = checkpoint;
+  const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
+  const weights = kindOf(options.weights, parameters);
+  const format = weightFormat(weights, options.blockSize);
+  // Before the long work: what is wrong in names and small files is an error at once.
+  const plan = await planBases(config, options);
+  const endTokenIds = await readEndTokenIds(checkpoint);
+  const digests = await writeWeights(dir, checkpoint, weights, options.isSlim, (done) =>
+    onProgress({ stage: "weights", done }),
+  );
+  const baseId = baseIdOf(config, digests);
+  const targets = await writeTargets(dir, checkpoint, plan, { ...options, baseId }, (done) =>
+    onProgress({ stage: "bases", done }),
+  );
+  await writeServeGraph(dir, checkpoint, format, targets, (done) => onProgress({ stage: "graph", done }));
+  const quantized = format.kind === "quantized" ? format : null;
+  const manifest: Manifest = {
+    formatVersion: FORMAT_VERSION,
+    baseId,
+    architecture: architectureOf(checkpoint.rawConfig),
+    config,
+    weights,
+    blockSize: quantized?.blockSize ?? null,
+    accuracyLevel: quantized?.accuracyLevel ?? null,
+    threshold: plan.threshold,
+    maxRank: plan.maxRank,
+    parameters,
+    hasOriginals: !options.isSlim,
+    merged: null,
+    endTokenIds: [...endTokenIds],
+    targets: [...targets],
+  };
+  await copyTokenizerFiles(checkpoint.dir, dir);
+  await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
+  return manifest;
+}
+
+/** The weights that "auto" means for a model of this size. */
+export function kindOf(kind: BuildOptions["weights"], parameters: number): WeightKind {
+  if (kind !== "auto") return kind;
+  return parameters < AUTO_QUANTIZE_PARAMETERS ? "float32" : "int8";
+}
+
+/** How the linear layers of a base of this kind hold their weights. */
+export function weightFormat(weights: WeightKind, blockSize: number | null): WeightFormat {
+  if (weights === "float32" || weights === "float16") return { kind: "stored" };
+  const bits = weights === "int8" ? 8 : 4;
+  return { kind: "quantized", bits, blockSize: blockSize ?? (bits === 8 ? 128 : 32), accuracyLevel: 4 };
+}
+
+/** Which layers get a basis, and by what rule its k was chosen; null where there are none. */
+interface BasisPlan {
+  readonly linears: readonly Linear[];
+  readonly threshold: number | null;
+  readonly maxRank: number | null;
+}
+
+/** @throws {AppError} usage for a name that matches nothing, base_invalid when `basisFrom` lacks a wanted basis */
+async function planBases(config: ModelConfig, options: BuildOptions): Promise<BasisPlan> {
+  const { basisFrom, targets, threshold, maxRank } = options;
+  if (targets === "none") return { linears: [], threshold: null, maxRank: null };
+  if (basisFrom === null) return { linears: chooseTargets(config, targets), threshold, maxRank };
+  const from = await readManifest(basisFrom, OLDEST_BASES_VERSION);
+  const names = new Set(from.targets.map((target) => target.name));
+  const all = allLinears(config).filter((linear) => names.has(linear.name));
+  const linears = targets === null ? all : chooseTargets(config, targets);
+  const missing = linears.find((linear) => !names.has(linear.name));
+  if (linears.length === 0 || missing) {
+    const kinds = [...new Set([...names].map((name) => name.split(".").at(-1)))].join(", ");
+    throw new AppError(
+      "base_invalid",
+      `--basis-from ${basisFrom} has no basis for ${missing?.name ?? "any layer of this model"}; it has ${names.size} (${kinds}). Choose other --targets or another base.`,
+    );
+  }
+  return { linears, threshold: from.threshold, maxRank: from.maxRank };
+}
+
+// Of the gigabyte that a build may take beside four times its largest tensor; the rest is the process itself.
+const SVD_BYTES = 512 * 2 ** 20;
+
+async function writeTargets(
+  dir: string,
+  checkpoint: Checkpoint,
+  { linears, threshold, maxRank }: BasisPlan,
+  { basisFrom, baseId, numThreads }: Pick<BuildOptions, "basisFrom" | "numThreads"> & { readonly baseId: string },
+  onDone: (done: number) => void,
+): Promise<readonly ManifestTarget[]> {
+  if (linears.length === 0) return [];
+  const onTarget = (numDone: number): void => onDone(numDone / linears.length);
+  if (basisFrom !== null) {
+    await using bases = await copiedBases(basisFrom, baseId);
+    return await writeBases(dir, linears, (one) => bases.basisOf(one), 1, onTarget);
+  }
+  if (threshold === null) throw new Error("internal: bases to compute without a threshold");
+  const sizes = checkpoint.tensors.map(({ shape, dtype }) => numElements(shape) * bytesPerElement(dtype));
+  const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
+  const numAtOnce = numSvdsAtOnce(linears, numThreads, 4 * largest + SVD_BYTES);
+  await using bases = computedBases(checkpoint, { threshold, maxRank: maxRank ?? undefined }, numAtOnce);
+  return await writeBases(dir, linears, (one) => bases.basisOf(one), numAtOnce, onTarget);
+}
+
+function architectureOf(raw: RawConfig): string {
+  const [first] = Array.isArray(raw.architectures) ? (raw.architectures as unknown[]) : [];
+  return typeof first === "string" ? first : String(raw.model_type);
+}
+
+/** End tokens: `generation_config.json` outranks `config.json`. */
+async function readEndTokenIds(checkpoint: Checkpoint): Promise<readonly number[]> {
+  const path = join(checkpoint.dir, "generation_config.json");
+  const generation: RawConfig = existsSync(path) ? await readJsonObject(path) : {};
+  const ids = readTokenIds(generation, "eos_token_id");
+  return ids.length > 0 ? ids : readTokenIds(checkpoint.rawConfig, "eos_token_id");
+}
+
+async function copyTokenizerFiles(from: string, to: string): Promise<void> {
+  for (const name of await readdir(from))
+    if (isCheckpointText(name) && (await stat(join(from, name))).isFile())
+      await copyFile(join(from, name), join(to, name));
+}
+
+async function directoryBytes(dir: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).size;
+  return bytes;
+}

@@ -1,0 +1,121 @@
+/**
+ * A base directory for an engine whose weights contain one adapter: the bare serving graph, with the changed weights in a file of
+ * their own and everything else linked from the base it was made from. In quantised bases the changed groups are int8 in blocks of
+ * 32, which loses less than the base's own quantisation.
+ */
+import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Adapter } from "../../adapter/adapter.ts";
+import { decodeModel } from "../../formats/onnx-proto.ts";
+import { openSafetensors } from "../../formats/safetensors.ts";
+import { writeSafetensors } from "../../formats/safetensors-writer.ts";
+import { externalTensors, writeGraph } from "../../graph/serialize.ts";
+import { type LinearGroup, allGroups } from "../../model/linears.ts";
+import { buildServeGraph } from "../../model/serve/serve-graph.ts";
+import { linearWeight } from "../../model/weight-names.ts";
+import type { TensorSource, WeightFormat } from "../../model/weights.ts";
+import { type Base, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, tensorSource } from "../base.ts";
+import { weightFormat } from "../build/build.ts";
+import { MANIFEST_FILE, type Manifest } from "../manifest.ts";
+import { mergedWeights } from "./merged-weights.ts";
+
+/** The targets' weights with the adapter folded in, float32. */
+const MERGED_WEIGHTS_FILE = "merged.safetensors";
+/** Weights made for the merged graph. */
+const MERGED_MADE_FILE = "merged.weights";
+
+const MERGED_FORMAT: WeightFormat = { kind: "quantized", bits: 8, blockSize: 32, accuracyLevel: 4 };
+
+/**
+ * Writes the merged base directory, or does nothing when it is there already.
+ * @param generation the adapter's, noted in the manifest
+ * @throws {AppError} not_mergeable, adapter_incompatible; nothing is left behind then
+ */
+export async function writeMergedBase(
+  base: Base,
+  adapter: Adapter,
+  generation: string,
+  dir: string,
+  numThreads: number,
+): Promise<void> {
+  if (existsSync(join(dir, MANIFEST_FILE))) return;
+  await using merged = await mergedWeights(base, adapter, numThreads);
+  const temporary = `${dir}.merging-${process.pid}`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true });
+  try {
+    for (const name of [WEIGHTS_FILE, SERVE_WEIGHTS_FILE])
+      await linkOrCopy(join(base.dir, name), join(temporary, name));
+    await writeChanged(join(temporary, MERGED_WEIGHTS_FILE), base, merged);
+    await writeMergedGraph(temporary, base, merged.changed);
+    const manifest: Manifest = {
+      ...base.manifest,
+      hasOriginals: false,
+      merged: generation,
+      threshold: null,
+      targets: [],
+    };
+    await writeFile(join(temporary, MANIFEST_FILE), JSON.stringify(manifest));
+    await rename(temporary, dir);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** ONNX Runtime reads external weights from the model's own directory alone; a hard link costs nothing where it is possible. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  if (!existsSync(from)) return;
+  try {
+    await link(from, to);
+  } catch {
+    await copyFile(from, to); // another file system, or one without hard links
+  }
+}
+
+type Changed = { readonly changed: ReadonlySet<string>; read(name: string): ReturnType<TensorSource["read"]> };
+
+async function writeChanged(path: string, base: Base, merged: Changed): Promise<void> {
+  const specs = [...merged.changed].map((name) => ({
+    name,
+    dtype: "float32" as const,
+    shape: base.source.stored(name).shape,
+  }));
+  await writeSafetensors(path, specs, (name) => merged.read(name));
+}
+
+async function writeMergedGraph(dir: string, base: Base, changed: ReadonlySet<string>): Promise<void> {
+  const { manifest } = base;
+  await using file = await openSafetensors(join(dir, MERGED_WEIGHTS_FILE));
+  const changedSource = tensorSource(file, MERGED_WEIGHTS_FILE);
+  const from = (name: string): TensorSource => (changed.has(name) ? changedSource : base.source);
+  const source: TensorSource = {
+    has: (name) => base.source.has(name),
+    stored: (name) => from(name).stored(name),
+    read: (name) => from(name).read(name),
+  };
+  const format = weightFormat(manifest.weights, manifest.blockSize);
+  const isChanged = (group: LinearGroup): boolean =>
+    group.members.some((member) => changed.has(linearWeight(member.name)));
+  const changedGroups = new Set(
+    allGroups(manifest.config)
+      .filter(isChanged)
+      .map((group) => group.name),
+  );
+  const quantized = externalTensors(decodeModel(await readFile(join(base.dir, SERVE_GRAPH_FILE))));
+  const graph = buildServeGraph({
+    config: manifest.config,
+    source,
+    formatOf: (name) => (format.kind === "quantized" && changedGroups.has(name) ? MERGED_FORMAT : format),
+    bases: [],
+    // What the adapter does not change is quantised already.
+    known: (name) => (changedGroups.has(groupOfPart(name)) ? undefined : quantized.get(name)),
+  });
+  await writeGraph(graph, join(dir, SERVE_GRAPH_FILE), MERGED_MADE_FILE);
+}
+
+/** `layers.0.mlp.down` of `layers.0.mlp.down.int8.128.packed`. */
+function groupOfPart(name: string): string {
+  return name.replace(/\.int[48]\.\d+\.(packed|scales)$/, "");
+}

@@ -1,0 +1,25 @@
+/** What a build will be, said before it starts: people decide here whether to wait. */
+import { estimateBuild } from "../../base/build/build-estimate.ts";
+import type { BuildOptions } from "../../base/build/build.ts";
+import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import type { ModelConfig } from "../../model/config/model-config.ts";
+
+/** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
+export async function announceBuild(checkpointDir: string, options: BuildOptions): Promise<void> {
+  await using checkpoint = await openCheckpoint(checkpointDir);
+  const { parameters, numTargets, bytes, seconds } = estimateBuild(checkpoint, options);
+  const bases = numTargets > 0 ? `${numTargets} bases` : "no new bases";
+  process.stderr.write(
+    `${positionsNotice(checkpoint.config)}building: ${inMillions(parameters)} parameters, ${bases}: about ${inMegabytes(bytes)} in about ${Math.max(1, Math.round(seconds))} s\n`,
+  );
+}
+
+/** Somebody who knows the model's long context has to learn that it is not served. */
+function positionsNotice({ ropes, maxPositions }: ModelConfig): string {
+  if (!ropes.some(({ scaling }) => scaling.type === "longrope")) return "";
+  return `serving up to ${maxPositions} positions: with more of them longrope turns every position otherwise, which cached ones cannot follow\n`;
+}
+
+const inMillions = (count: number): string => `${(count / 1e6).toPrecision(3)} M`;
+const inMegabytes = (bytes: number): string =>
+  bytes < 1e9 ? `${(bytes / 1e6).toPrecision(2)} MB` : `${(bytes / 1e9).toPrecision(2)} GB`;

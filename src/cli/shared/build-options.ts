@@ -1,0 +1,31 @@
+/** Build flags → what the builder takes, for every command that may build. */
+import { availableParallelism } from "node:os";
+import { type BuildOptions, DEFAULT_THRESHOLD } from "../../base/build/build.ts";
+import type { BuildFlags } from "../../config.ts";
+import { targetsOf } from "../../base/build/targets.ts";
+import { AppError } from "../../errors.ts";
+
+/** @throws {AppError} usage where flags contradict each other. */
+export function buildOptions(flags: BuildFlags): BuildOptions {
+  const { weights, blockSize, basisFrom, threshold, maxRank, slim } = flags;
+  if (blockSize !== null && (weights === "float32" || weights === "float16"))
+    throw new AppError(
+      "usage",
+      `--block-size is for quantised weights; --weights is ${weights}. Leave one of them out.`,
+    );
+  if (basisFrom !== null && (threshold !== null || maxRank !== null))
+    throw new AppError(
+      "usage",
+      "--basis-from takes the ranks over with the bases. Leave --threshold and --max-rank out.",
+    );
+  return {
+    weights,
+    blockSize,
+    basisFrom,
+    targets: targetsOf(flags.targets),
+    threshold: threshold ?? DEFAULT_THRESHOLD,
+    maxRank,
+    isSlim: slim,
+    numThreads: availableParallelism(),
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * From arguments to a command and an exit code: 0 done, 1 failed, 2 wrong usage. A failure is one line on stderr; results are
+ * the commands' own. Commands are loaded when they are called, so that --help costs nothing.
+ */
+import { type CommandName, COMMANDS, isCommand, parseCommand } from "../../config.ts";
+import { AppError } from "../../errors.ts";
+import { commandHelp, overview } from "./help.ts";
+import { readVersion } from "./package-root.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Runs one command line. @returns the exit code. */
+export async function runCommandLine(args: readonly string[], env: Environment): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === "--version") return print(`${await readVersion()}\n`);
+  if (first === "--help" || first === "help") {
+    const [topic] = rest;
+    return print(topic !== undefined && isCommand(topic) ? commandHelp(topic) : overview());
+  }
+  if (first === undefined || !isCommand(first)) {
+    const found = first === undefined ? "nothing" : `"${first}"`;
+    process.stderr.write(
+      `mosara: A command was expected, found ${found}. There are ${Object.keys(COMMANDS).join(", ")}; see mosara --help.\n`,
+    );
+    return 2;
+  }
+  try {
+    return await dispatch(first, rest, env);
+  } catch (error) {
+    return report(error, rest.includes("--debug") || /^(1|true|yes)$/i.test(env.MOSARA_DEBUG ?? ""));
+  }
+}
+
+async function dispatch(command: CommandName, args: readonly string[], env: Environment): Promise<number> {
+  if (parseCommand(command, args, env).help) return print(commandHelp(command));
+  switch (command) {
+    case "serve":
+      return await (await import("../serve.ts")).serve(parseCommand(command, args, env));
+    case "build":
+      return await (await import("../build.ts")).build(parseCommand(command, args, env));
+    case "train":
+      return await (await import("../train.ts")).train(parseCommand(command, args, env));
+    case "init":
+      return await (await import("../init.ts")).init(parseCommand(command, args, env));
+    case "eval":
+      return await (await import("../eval.ts")).evaluateCommand(parseCommand(command, args, env));
+    case "merge":
+      return await (await import("../merge.ts")).merge(parseCommand(command, args, env));
+    case "import":
+      return await (await import("../import.ts")).importPeft(parseCommand(command, args, env));
+    case "export":
+      return await (await import("../export.ts")).exportPeft(parseCommand(command, args, env));
+    case "inspect":
+      return await (await import("../inspect.ts")).inspect(parseCommand(command, args, env));
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+/** One line, whatever happened; the stack only with --debug. */
+function report(error: unknown, isDebug: boolean): number {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`mosara: ${message.replaceAll(/\s*\n\s*/g, " ")}\n`);
+  if (isDebug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return error instanceof AppError && error.code === "usage" ? 2 : 1;
+}

@@ -1,0 +1,96 @@
+/** An engine for one command's own use: a store of its own that goes with it, the adapter in it, live or merged. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { availableParallelism, freemem, tmpdir } from "node:os";
+import { join } from "node:path";
+import { assertFits } from "../../adapter/adapter.ts";
+import { openBase } from "../../base/base.ts";
+import type { ConfigOf } from "../../config.ts";
+import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
+import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
+import { openAdapterStore } from "../../store/adapter-store.ts";
+import { loadGenerationDefaults } from "../../tokenizer/generation-config.ts";
+import type { Cleanup } from "./cleanup.ts";
+import { mergePorts } from "../../placement/merge-ports.ts";
+import type { readAdapter } from "./read-adapter.ts";
+
+/** Nobody else uses the engine, so nothing is refused that would fit. */
+const NO_BOUND = Number.MAX_SAFE_INTEGER;
+const NAME = "evaluated";
+
+export interface EvalEngine {
+  readonly engine: SupervisedEngine;
+  readonly limits: EngineLimits;
+  /** Of the adapter; null: the base alone. */
+  readonly generation: string | null;
+  readonly weights: string;
+  /** Any of these ends a generation. */
+  readonly endIds: readonly number[];
+}
+
+type AdapterFile = Awaited<ReturnType<typeof readAdapter>>;
+type EngineFlags = Pick<
+  ConfigOf<"eval">,
+  "adapter" | "placement" | "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes"
+>;
+
+/** Starts the engine and waits for it. `cleanup` stops it and removes its store. @throws {AppError} */
+export async function startEvalEngine(
+  config: EngineFlags,
+  baseDir: string,
+  adapter: AdapterFile | null,
+  cleanup: Cleanup,
+): Promise<EvalEngine> {
+  const base = cleanup.use(await openBase(baseDir));
+  if (adapter !== null) assertFits(adapter.adapter, base.signature); // before an engine starts in vain
+  const storeDir = await mkdtemp(join(tmpdir(), "mosara-eval-"));
+  cleanup.defer(() => rm(storeDir, { recursive: true, force: true }));
+  const store = cleanup.use(await openAdapterStore(storeDir));
+  if (config.adapter !== null) await store.put(NAME, await readFile(config.adapter));
+  const options = engineOptions(config, baseDir, storeDir);
+  const { maxPositions } = base.manifest.config;
+  const engine: SupervisedEngine = createEngine({
+    engine: options,
+    maxMerged: 1,
+    ...mergePorts({
+      base,
+      store,
+      mergedDir: join(storeDir, "merged"),
+      maxAdapterBytes: NO_BOUND,
+      maxLen: Math.min(maxPositions, config.maxModelLen ?? maxPositions),
+      numThreads: options.numThreads,
+      isServed: (generation) => engine.mergedGenerations().has(generation),
+    }),
+  });
+  cleanup.defer(() => engine.stop(0));
+  await engine.whenReady();
+  const limits = engine.limits();
+  if (limits === null) throw new Error("internal: an engine that is ready has limits");
+  if (adapter !== null && config.placement === "merged") await engine.merge(adapter.generation);
+  const { eosTokenIds } = await loadGenerationDefaults(baseDir);
+  return {
+    engine,
+    limits,
+    generation: adapter?.generation ?? null,
+    weights: base.manifest.weights,
+    endIds: [...base.manifest.endTokenIds, ...eosTokenIds],
+  };
+}
+
+function engineOptions(config: EngineFlags, baseDir: string, storeDir: string): EngineOptions {
+  return {
+    baseDir,
+    storeDir,
+    device: config.device,
+    numThreads: config.threads ?? availableParallelism(),
+    maxNumSeqs: config.maxNumSeqs,
+    maxModelLen: config.maxModelLen,
+    kvCacheBytes: config.kvCacheBytes ?? Math.floor(freemem() / 4),
+    adapterCacheBytes: NO_BOUND,
+    maxLiveRank: NO_BOUND,
+    maxQueue: NO_BOUND,
+    maxQueueTokens: NO_BOUND,
+    usesPrefixCache: true,
+    requiresBatchInvariance: true,
+    takesAdapters: true,
+  };
+}

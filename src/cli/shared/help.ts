@@ -1,0 +1,94 @@
+/** Help texts and docs/commands.md, made from the table of flags. Knows the table and nothing else. */
+import { COMMANDS, type CommandName, environmentName, type Flag, flagName } from "../../config.ts";
+
+const WIDTH = 100;
+
+/** The text of `mosara --help`. */
+export function overview(): string {
+  const rows = Object.entries(COMMANDS).map(([name, command]) => `  ${name.padEnd(10)}${command.summary}`);
+  return [
+    "Usage: mosara <command> [flags]",
+    "",
+    "Commands:",
+    ...rows,
+    "",
+    "mosara <command> --help says more. mosara --version prints the version.",
+    "",
+  ].join("\n");
+}
+
+/** The text of `mosara <command> --help`. */
+export function commandHelp(name: CommandName): string {
+  const { summary } = COMMANDS[name];
+  const rows = flagsOf(name).map(([key, flag]) => {
+    const left = `  --${flagName(key)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+    const lines = wrap([flag.help, defaultSentence(flag)].filter((part) => part !== "").join(" "), WIDTH - 34);
+    const head = left.length < 33 ? left.padEnd(34) + (lines.shift() ?? "") : left;
+    return [head, ...lines.map((line) => " ".repeat(34) + line)].join("\n");
+  });
+  const note = "A flag that is not given is read from the environment: --some-flag is MOSARA_SOME_FLAG.";
+  return [synopsis(name), "", summary, "", "Flags:", ...rows, "", note, ""].join("\n");
+}
+
+/** docs/commands.md. */
+export function commandsDocument(): string {
+  const sections = (Object.keys(COMMANDS) as CommandName[]).map((name) => {
+    const rows = flagsOf(name).map(([key, flag]) => {
+      const shown = `\`--${flagName(key)}${flag.value === undefined ? "" : ` ${flag.value}`}\``;
+      return `| ${shown} | \`${environmentName(key)}\` | ${defaultOf(flag)} | ${flag.help.replaceAll("|", "\\|")} |`;
+    });
+    const head = ["| flag | environment | default | |", "|---|---|---|---|"];
+    return [
+      `## ${name}`,
+      "",
+      COMMANDS[name].summary,
+      "",
+      `\`${synopsis(name).replace("Usage: ", "")}\``,
+      "",
+      ...head,
+      ...rows,
+    ].join("\n");
+  });
+  const intro =
+    "Made by `scripts/make-docs.ts` from the table in `src/config.ts`; a test fails when they differ. Flags win over the environment, the environment over defaults.\nExit codes: 0 done, 1 failed, 2 wrong usage.";
+  return `${["# Commands", intro, ...sections].join("\n\n")}\n`;
+}
+
+function flagsOf(name: CommandName): [string, Flag<unknown>][] {
+  return Object.entries(COMMANDS[name].flags);
+}
+
+function synopsis(name: CommandName): string {
+  const { positionals, flags } = COMMANDS[name];
+  const required = Object.entries(flags as Record<string, Flag<unknown>>)
+    .filter(([, flag]) => !flag.schema.safeParse(undefined).success)
+    .map(([key, flag]) => ` --${flagName(key)} ${flag.value ?? ""}`);
+  return `Usage: mosara ${name}${positionals.map((p) => ` <${p}>`).join("")}${required.join("")} [flags]`;
+}
+
+/** The default as it would be typed; empty for "none". */
+function defaultOf(flag: Flag<unknown>): string {
+  if (flag.defaultText !== undefined) return flag.defaultText;
+  const result = flag.schema.safeParse(undefined);
+  if (!result.success) return "(required)";
+  const value = result.data;
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
+function defaultSentence(flag: Flag<unknown>): string {
+  const text = defaultOf(flag);
+  if (text === "") return "";
+  return text === "(required)" ? "Required." : `Default: ${text}.`;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,63 @@
+/** The port: an HTTP server for the application, and how it is closed without cutting answers off. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { randomUUID } from "node:crypto";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { AppError } from "../../errors.ts";
+import type { App } from "../../http/app.ts";
+import { invalid, toErrorBody } from "../../http/error-response.ts";
+
+/** How long the last bytes of answers may take to leave. */
+const FLUSH_TIMEOUT_MS = 2000;
+const IDLE_CHECK_MS = 20;
+/** Longer than a load balancer keeps an idle connection, so that the server is not the one who closes it in use. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** A client whose machine has vanished is noticed by TCP itself. */
+const KEEP_ALIVE_PROBE_MS = 30_000;
+
+export interface Listener {
+  /** `http://HOST:PORT`. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** @throws {AppError} usage when the address cannot be used. */
+export async function listen(app: App, host: string, port: number): Promise<Listener> {
+  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: refuse });
+  const server = createServer((request, response) => void answer(request, response));
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const reason = error.code === "EADDRINUSE" ? "something else listens there" : error.message;
+      reject(
+        new AppError(
+          "usage",
+          `Cannot listen on ${host} port ${port}: ${reason}. Choose another --port (0: any free one) or --host.`,
+        ),
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+  const address = server.address() as AddressInfo; // it listens on a port, not on a pipe
+  const shownHost = host.includes(":") ? `[${host}]` : host;
+  return { url: `http://${shownHost}:${address.port}`, close: () => closeServer(server) };
+}
+
+/** What never reaches the application: a request line or Host header that makes no URL. */
+function refuse(error: unknown): Response {
+  const isCallers = error instanceof RequestError;
+  const body = toErrorBody(isCallers ? invalid("The request's path or Host header makes no valid URL.") : error);
+  const headers = { "content-type": "application/json", "x-request-id": randomUUID() };
+  return new Response(JSON.stringify(body), { status: isCallers ? 400 : 500, headers });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // A connection whose answer ends after `close` would stay open, idle.
+  const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+  const timer = setTimeout(() => server.closeAllConnections(), FLUSH_TIMEOUT_MS);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(timer);
+}

@@ -1,0 +1,77 @@
+/** What `--model` means: a base directory as it is, a checkpoint built once into the cache, or the shipped demo. */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { buildCached } from "../../base/build/build-cached.ts";
+import { MANIFEST_FILE } from "../../base/manifest.ts";
+import type { BuildFlags } from "../../config.ts";
+import { AppError } from "../../errors.ts";
+import { announceBuild } from "./announce-build.ts";
+import { buildOptions } from "./build-options.ts";
+import { packageRoot } from "./package-root.ts";
+import { Progress } from "./progress.ts";
+
+/** The folder of the shipped demo, and of its adapters. */
+export function shippedDemo(): { readonly model: string; readonly adapters: string } {
+  return { model: join(packageRoot(), "models", "demo"), adapters: join(packageRoot(), "adapters") };
+}
+
+/** The name a base gets where none is given: its directory's. */
+export function nameOfModel(model: string): string {
+  return basename(resolve(model)) || "base";
+}
+
+/** How a checkpoint is built for a command that has no flags for it, such as one that reads the weights and bases alone. */
+export const PLAIN_BUILD: BuildFlags = {
+  weights: "auto",
+  blockSize: null,
+  basisFrom: null,
+  targets: null,
+  threshold: null,
+  maxRank: null,
+  slim: false,
+};
+
+/** A base directory for `model`, built first if it is a checkpoint. @throws {AppError} usage, checkpoint_invalid, … */
+export async function resolveBase(
+  model: string,
+  flags: BuildFlags & { readonly cache: string | null },
+): Promise<string> {
+  const dir = resolve(model);
+  if (existsSync(join(dir, MANIFEST_FILE))) {
+    assertNoBuildFlags(model, flags);
+    return dir;
+  }
+  if (!existsSync(join(dir, "config.json")))
+    throw new AppError(
+      "usage",
+      `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json). Name one of them.`,
+    );
+  const progress = new Progress();
+  const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
+  const options = buildOptions(flags);
+  const announce = () => announceBuild(dir, options);
+  return await buildCached(dir, flags.cache ?? defaultCache(), options, onProgress, announce).finally(() =>
+    progress.end(),
+  );
+}
+
+/** A flag that changes nothing would be a promise broken in silence. */
+function assertNoBuildFlags(model: string, flags: BuildFlags): void {
+  const { weights, blockSize, basisFrom, targets, threshold, maxRank, slim } = flags;
+  const isGiven =
+    weights !== "auto" || slim || [blockSize, basisFrom, targets, threshold, maxRank].some((value) => value !== null);
+  if (isGiven)
+    throw new AppError(
+      "usage",
+      `${model} is a base directory already; build flags are for checkpoints. Leave them out, or name the checkpoint.`,
+    );
+}
+
+/** Where this platform keeps what can be made again. */
+function defaultCache(): string {
+  const { env, platform } = process;
+  if (platform === "win32" && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, "mosara", "cache");
+  if (platform === "darwin") return join(homedir(), "Library", "Caches", "mosara");
+  return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "mosara");
+}

@@ -1,0 +1,50 @@
+/** The flags of `mosara train` that depend on each other, checked and completed before anything is read. Pure. */
+import type { ConfigOf } from "../../config.ts";
+import { AppError } from "../../errors.ts";
+import type { MethodSettings } from "../../train/method-settings.ts";
+
+export type TrainConfig = ConfigOf<"train">;
+
+/** The best of those tried on small bases (docs/study.md); larger ones want less. */
+const LEARNING_RATES = { "mo-sara": 0.2, sara: 0.03, lora: 0.01, full: 0.001 } as const;
+const DEFAULT_RANK = 8;
+
+/** Which flags mean something to which method. */
+const FLAGS_OF = {
+  heads: ["mo-sara"],
+  router: ["mo-sara"],
+  rank: ["lora"],
+  alpha: ["lora"],
+  threshold: ["mo-sara", "sara"],
+  targets: ["mo-sara", "sara", "lora"],
+} as const satisfies Partial<Record<keyof TrainConfig, readonly TrainConfig["method"][]>>;
+
+/** @throws {AppError} usage for flags that contradict each other or would change nothing */
+export function methodFlags(config: TrainConfig): MethodSettings {
+  const { method } = config;
+  for (const [flag, methods] of Object.entries(FLAGS_OF) as [keyof typeof FLAGS_OF, readonly string[]][])
+    if (config[flag] !== null && !methods.includes(method))
+      throw new AppError(
+        "usage",
+        `--${flag} is for --method ${methods.join(" and ")}; this is ${method}. Leave it out.`,
+      );
+  if (config.steps !== null && config.epochs !== null)
+    throw new AppError("usage", "--steps and --epochs both say how long to train. Give one of them.");
+  if (config.eval.length === 0 && (config.evalEvery !== null || config.patience !== null))
+    throw new AppError("usage", "--eval-every and --patience need held-out examples. Give --eval <file.jsonl>.");
+  const heads = config.heads ?? 1;
+  if (heads === 1 && config.router !== null)
+    throw new AppError(
+      "usage",
+      `--router ${config.router} is for several heads; there is 1. Give --heads or leave it out.`,
+    );
+  const rank = method === "lora" ? (config.rank ?? DEFAULT_RANK) : null;
+  return {
+    method,
+    heads,
+    router: heads === 1 ? "none" : (config.router ?? "rank1"),
+    rank,
+    alpha: rank === null ? null : (config.alpha ?? 2 * rank),
+    learningRate: config.lr ?? LEARNING_RATES[method],
+  };
+}

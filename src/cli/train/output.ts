@@ -1,0 +1,84 @@
+/** Where `mosara train` writes: the adapter or checkpoint, and beside it the step log and the checkpoint to go on from. */
+import { constants } from "node:fs";
+import { access, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { encodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
+import type { Adapter } from "../../adapter/adapter.ts";
+import { AppError } from "../../errors.ts";
+import { readCheckpoint } from "../../train/checkpoint.ts";
+
+export interface OutputPaths {
+  readonly out: string;
+  readonly log: string;
+  readonly checkpoint: string;
+}
+
+export function outputPaths(out: string): OutputPaths {
+  const path = resolve(out);
+  return { out: path, log: `${path}.log.jsonl`, checkpoint: `${path}.checkpoint` };
+}
+
+/**
+ * Whether everything can be written when the time comes.
+ * @param isDirectory whether a checkpoint directory is made (`full`), else a file
+ * @param mayReplace whether a directory may be there already: a run that goes on writes its own again
+ * @throws {AppError} usage
+ */
+export async function assertWritable({ out }: OutputPaths, isDirectory: boolean, mayReplace: boolean): Promise<void> {
+  const parent = dirname(out);
+  const kind = await stat(parent).catch(() => null);
+  if (!kind?.isDirectory())
+    throw new AppError("usage", `--out ${out}: there is no directory ${parent}. Make it first.`);
+  await access(parent, constants.W_OK).catch((cause: unknown) => {
+    throw new AppError("usage", `--out ${out}: ${parent} cannot be written. Choose another place.`, { cause });
+  });
+  const found = await stat(out).catch(() => null);
+  if (!found) return;
+  if (!isDirectory && found.isDirectory())
+    throw new AppError("usage", `--out ${out} is a directory. Name a .mosara file.`);
+  if (isDirectory && !mayReplace && (!found.isDirectory() || (await readdir(out)).length > 0))
+    throw new AppError("usage", `--out ${out} exists and is not empty. Choose another place or remove it.`);
+}
+
+/**
+ * Makes room for a run that begins anew: an unfinished one's checkpoint is put aside, never lost.
+ * @param steps that a finished run has
+ */
+export async function putAside(
+  { checkpoint }: OutputPaths,
+  steps: number,
+  onNotice: (text: string) => void,
+): Promise<void> {
+  const saved = await readCheckpoint(checkpoint).catch(() => undefined); // a damaged one is put aside as well
+  if (saved === null) return;
+  const isFinished = saved !== undefined && (saved.state.isStopped || saved.state.step >= steps);
+  if (isFinished) return await rm(checkpoint);
+  await rename(checkpoint, `${checkpoint}.previous`);
+  const where = saved === undefined ? "" : ` of step ${saved.state.step}`;
+  onNotice(
+    `beginning anew; the checkpoint${where} that was there is now ${checkpoint}.previous (--resume would have gone on from it).`,
+  );
+}
+
+/** Writes the adapter beside its place and puts it there when it is whole. @throws {AppError} training_failed */
+export async function writeAdapter(
+  { out, checkpoint }: OutputPaths,
+  adapter: Adapter,
+): Promise<{ readonly generation: string; readonly bytes: number }> {
+  const bytes = encodeAdapter(adapter);
+  const temporary = `${out}.${process.pid}.tmp`;
+  try {
+    await using file = await open(temporary, "w");
+    await file.writeFile(bytes);
+    await file.sync();
+    await rename(temporary, out);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw new AppError(
+      "training_failed",
+      `${out} could not be written: ${(cause as Error).message}. The trained state is in ${checkpoint}; make room and run again with --resume.`,
+      { cause },
+    );
+  }
+  return { generation: generationOf(bytes), bytes: bytes.byteLength };
+}

@@ -1,0 +1,97 @@
+/** What comes out of `mosara train`: the file with its card, the JSON result and the line for people. */
+import type { Card } from "../../adapter/adapter.ts";
+import type { Base } from "../../base/base.ts";
+import { recentLoss } from "../../train/run-state.ts";
+import { adapterOf } from "../../train/trained-adapter.ts";
+import { writeTrainedCheckpoint } from "../../train/trained-checkpoint.ts";
+import type { Trainer } from "../../train/trainer.ts";
+import type { ExampleSet } from "../../train/run-data.ts";
+import { type OutputPaths, writeAdapter } from "./output.ts";
+import { duration } from "./progress.ts";
+import type { Run } from "../../train/run.ts";
+
+/** What `--json` prints. Source: interface.md §1. */
+export interface TrainResult {
+  readonly out: string;
+  /** null for a checkpoint. */
+  readonly generation: string | null;
+  readonly method: string;
+  readonly steps: number;
+  readonly numParams: number;
+  readonly bytes: number;
+  /** Mean of the last steps. */
+  readonly trainLoss: number | null;
+  readonly evalLossBase: number | null;
+  /** Of what was written: the best. */
+  readonly evalLoss: number | null;
+  /** Of this process. */
+  readonly seconds: number;
+}
+
+/** Writes the best state, or the last where nothing was held out. @throws {AppError} training_failed */
+export async function writeResult(
+  base: Base,
+  trainer: Trainer,
+  run: Run,
+  paths: OutputPaths,
+): Promise<Omit<TrainResult, "seconds">> {
+  const { parameters } = trainer.model;
+  const { state } = trainer;
+  const values = trainer.bestValues ?? parameters.values;
+  const { config, baseId } = base.manifest;
+  const written = run.plan
+    ? await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, cardOf(trainer, run)))
+    : { generation: null, bytes: await writeTrainedCheckpoint(paths.out, config, base.dir, parameters, values) };
+  return {
+    out: paths.out,
+    generation: written.generation,
+    method: run.flags.method,
+    steps: state.step,
+    numParams: parameters.length,
+    bytes: written.bytes,
+    trainLoss: recentLoss(state),
+    evalLossBase: state.baseLoss,
+    evalLoss: state.best?.evalLoss ?? null,
+  };
+}
+
+/** How the adapter was made; nothing of clocks, paths, threads or interruptions, so that equal runs give equal bytes. */
+function cardOf({ state }: Trainer, { flags, training, evaluation, maxLength, schedule, settings }: Run): Card {
+  return {
+    method: flags.method,
+    ...(flags.rank === null ? {} : { rank: flags.rank, alpha: flags.alpha }),
+    data: dataCard(training),
+    evalData: evaluation ? dataCard(evaluation) : null,
+    steps: state.step,
+    batchSize: settings["batch size"] ?? null,
+    accumulate: settings.accumulate ?? null,
+    maxLength,
+    lr: schedule.peak,
+    warmupSteps: schedule.warmupSteps,
+    plannedSteps: schedule.steps,
+    weightDecay: settings["weight decay"] ?? null,
+    clip: settings.clip ?? null,
+    seed: settings.seed ?? null,
+    scores: {
+      trainLoss: recentLoss(state),
+      evalLossBase: state.baseLoss,
+      evalLoss: state.best?.evalLoss ?? null,
+      bestStep: state.best?.step ?? null,
+    },
+  };
+}
+
+function dataCard({ examples, numTokens, numLossTokens, sha256 }: ExampleSet): Card {
+  return { examples: examples.length, tokens: numTokens, lossTokens: numLossTokens, sha256 };
+}
+
+/** For people. */
+export function summary(result: TrainResult): string {
+  const { out, method, numParams, bytes, steps, seconds, trainLoss, evalLossBase, evalLoss } = result;
+  const loss = (value: number | null): string => value?.toFixed(4) ?? "–";
+  const scores =
+    evalLoss === null
+      ? `training loss ${loss(trainLoss)}`
+      : `held-out loss ${loss(evalLossBase)} → ${loss(evalLoss)}, training loss ${loss(trainLoss)}`;
+  return `${out}: ${method}, ${numParams} trained numbers, ${bytes} bytes, ${steps} steps in ${duration(seconds)}\n${scores}\n`;
+}

@@ -1,0 +1,22 @@
+/** Which layers slide: `layer_types` says so of each, and outranks whatever rule the family has. */
+import { AppError } from "../../errors.ts";
+import type { RawConfig } from "./config-reader.ts";
+
+/**
+ * @param slides the family's rule for layers where `layer_types` is absent
+ * @throws checkpoint_unsupported for a type that is neither, checkpoint_invalid for a list of another length
+ */
+export function layerTypes(raw: RawConfig, numLayers: number, slides: (layer: number) => boolean): readonly boolean[] {
+  const types = raw.layer_types ?? null;
+  if (types === null) return Array.from({ length: numLayers }, (_, layer) => slides(layer));
+  if (!Array.isArray(types) || types.length !== numLayers)
+    throw new AppError("checkpoint_invalid", `config.json: layer_types has to name each of the ${numLayers} layers.`);
+  return (types as readonly unknown[]).map((type) => {
+    if (type === "sliding_attention") return true;
+    if (type === "full_attention") return false;
+    throw new AppError(
+      "checkpoint_unsupported",
+      `config.json: layer_types names ${JSON.stringify(type)}; supported: full_attention, sliding_attention.`,
+    );
+  });
+}

@@ -1,0 +1,122 @@
+/**
+ * The adapters' part of the serving graph: what the step's Mo-SARA, SARA and LoRA rows add to the outputs of the linear layers.
+ * Everything is behind switches, so that a step pays for what its rows have.
+ */
+import type { Graph, Var } from "../../graph/graph.ts";
+import { ifElse } from "../../graph/ops/control.ts";
+import { add, mul, sum } from "../../graph/ops/elementwise.ts";
+import { concat, reshape, reshapeLike, slice } from "../../graph/ops/shaping.ts";
+import { lowRankDelta } from "../../adapter/low-rank.ts";
+import { gates, mixHeads, moSaraDelta } from "../../adapter/mo-sara.ts";
+import type { AdapterLayout, GroupLayout } from "../adapter-layout.ts";
+import type { Finish } from "../decoder.ts";
+import type { LinearGroup } from "../linears.ts";
+import {
+  HAS_MO_SARA,
+  HAS_ROUTERS,
+  HEAD_MASK,
+  type Port,
+  ROWS,
+  groupPorts,
+  hasLowRankPort,
+  headsPort,
+  lowRankPorts,
+  routersPort,
+} from "../ports.ts";
+import { type BasisOptions, groupBasis } from "./serve-bases.ts";
+import type { GraphWeights } from "../weights.ts";
+
+/** Makes `finish` of a group's output y and the deltas of the step's adapters; what no row has is skipped. */
+type Adapt = (x: Var, y: Var, group: LinearGroup, finish: Finish) => Var;
+
+/** @param inputIds int64 [B,T] */
+export function adapterPart(options: BasisOptions, layout: AdapterLayout, weights: GraphWeights, inputIds: Var): Adapt {
+  const { graph } = inputIds;
+  const moSara = moSaraPart(graph, options, layout, weights);
+  const lowRank = lowRankPart(graph, inputIds);
+  return (x, y, group, finish) => {
+    const delta = lowRank(group);
+    // Sums are made in the innermost branches: one that has nothing to do copies its input.
+    const addLowRank = (x2: Var, terms: readonly Var[]): Var =>
+      ifElse(
+        delta.condition,
+        [x2, ...terms],
+        (x3, ...own) => finish(add(sum(own), delta.of(x3!, own[0]!))),
+        (_, ...own) => finish(sum(own)),
+      );
+    const own = moSara(group);
+    if (!own) return addLowRank(x, [y]);
+    return ifElse(
+      own.condition,
+      [x, y],
+      (x2, y2) => addLowRank(x2!, [y2!, own.of(x2!, y2!)]),
+      (x2, y2) => addLowRank(x2!, [y2!]),
+    );
+  };
+}
+
+/** What some kind of adapter adds to a group's output y, to be built inside of a branch: x and y as the branch sees them → [B·T, dOut]. */
+interface Delta {
+  /** bool scalar: whether any row of the step has one. */
+  readonly condition: Var;
+  readonly of: (x: Var, y: Var) => Var;
+}
+
+/** Mo-SARA's delta on the groups that have targets; null on others. */
+function moSaraPart(
+  graph: Graph,
+  options: BasisOptions,
+  layout: AdapterLayout,
+  weights: GraphWeights,
+): (group: LinearGroup) => Delta | null {
+  const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
+  const condition = input(HAS_MO_SARA);
+  const hasRouters = input(HAS_ROUTERS);
+  const heads = input(headsPort(layout.totalK));
+  const routers = input(routersPort(layout.totalK));
+  const mask = input(HEAD_MASK);
+  const byGroup = new Map(layout.groups.map((one) => [one.group.name, one]));
+  return ({ name }) => {
+    const at = byGroup.get(name);
+    if (!at) return null;
+    const ports = groupPorts(at);
+    const gains = input(ports.gains);
+    const scale = input(ports.scale);
+    const basis = groupBasis(graph, at, options, weights);
+    const weigh = (z: Var): Var =>
+      ifElse(
+        hasRouters,
+        [z, gains],
+        (z2, gains2) => mul(z2!, routedGains(at, z2!, gains2!, heads, routers, mask)),
+        (z2, gains2) => mul(z2!, gains2!), // in here: a branch that gave the gains themselves would copy them
+      );
+    return { condition, of: (x, y) => moSaraDelta(basis.readsOutput ? y : x, basis, weigh, scale) };
+  };
+}
+
+/** The low-rank delta, on any group. */
+function lowRankPart(graph: Graph, inputIds: Var): (group: LinearGroup) => Delta {
+  const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
+  const conditions = new Map<string, Var>();
+  return (group) => {
+    const ports = lowRankPorts(group);
+    const [down, up] = [input(ports.down), input(ports.up)];
+    const condition = conditions.get(group.part) ?? input(hasLowRankPort(group.part));
+    conditions.set(group.part, condition);
+    const of = (x: Var): Var =>
+      reshape(lowRankDelta(reshapeLike(x, inputIds, [group.dIn]), down, up), [ROWS, group.dOut]);
+    return { condition, of };
+  };
+}
+
+/** λ of a step with routed rows: plain rows have it in `gains`, routed ones in their heads; the other part is zero. */
+function routedGains(at: GroupLayout, z: Var, gains: Var, heads: Var, routers: Var, mask: Var): Var {
+  const { graph } = z; // the branch's: slices of inputs would otherwise be taken outside of it, routed rows or not
+  const mixed = at.targets.map((target) => {
+    const from = at.headsAt + target.gainsAt;
+    const router = slice(graph.capture(routers), 1, from, from + target.k);
+    const gate = gates(slice(z, 1, target.gainsAt, target.gainsAt + target.k), router, mask);
+    return mixHeads(gate, slice(graph.capture(heads), 2, from, from + target.k));
+  });
+  return add(gains, concat(mixed, 1));
+}

@@ -1,0 +1,205 @@
+/**
+ * The training graph: token ids in, loss and the gradient of every trained parameter out, in float32. What is trained are
+ * inputs; everything else is a constant that lies where the checkpoint does. The decoder is the one that is served.
+ * Knows nothing of optimisers, data and steps.
+ */
+import { gradients } from "../../autodiff/backward.ts";
+import { headCrossEntropy } from "../../autodiff/cross-entropy.ts";
+import type { AdapterMethod, BasisVars, MethodSettings, MethodTarget } from "../../adapter/method.ts";
+import { Graph, type Var } from "../../graph/graph.ts";
+import { add, cast, div, identity, mul } from "../../graph/ops/elementwise.ts";
+import { linear } from "../../graph/ops/linear.ts";
+import { reduceSum } from "../../graph/ops/reduce.ts";
+import { concat, gatherRows, reshape, slice, transpose } from "../../graph/ops/shaping.ts";
+import { pruneGraph } from "../../graph/prune.ts";
+import { type Dim, product } from "../../graph/shape.ts";
+import { decoderLayers, finalNorm, scaledEmbedding } from "../decoder.ts";
+import { type Linear, allLinears } from "../linears.ts";
+import type { ModelConfig } from "../config/model-config.ts";
+import { requiredTensors } from "../required-tensors.ts";
+import { plainAttention } from "./train-attention.ts";
+import {
+  LOSS,
+  LOSS_DENOMINATOR,
+  LOSS_LABELS,
+  LOSS_ROWS,
+  LOSS_WEIGHTS,
+  ROW_LOSSES,
+  TRAIN_IDS,
+  TRAIN_POSITIONS,
+  TRAIN_SEGMENTS,
+  type TrainPort,
+  gradientName,
+} from "./train-ports.ts";
+import { EMBEDDING, LM_HEAD, linearBias, linearWeight } from "../weight-names.ts";
+import { GraphWeights, type StoredTensor, type TensorSource, fromFile } from "../weights.ts";
+
+/** A linear layer that an adapter is trained on. */
+export interface TrainTarget extends MethodTarget {
+  /** `layers.0.self_attn.q_proj` */
+  readonly name: string;
+  /** U float32 [dOut,K] and V float32 [dIn,K], K ≥ k, of methods whose forward pass reads them; else null. */
+  readonly basis: { readonly left: StoredTensor; readonly right: StoredTensor } | null;
+}
+
+/** What a step moves: an adapter's parameters, or ("full") the checkpoint's own tensors. */
+export type Trained =
+  | { readonly kind: "full" }
+  | {
+      readonly kind: "adapter";
+      readonly method: AdapterMethod;
+      readonly settings: MethodSettings;
+      readonly targets: readonly TrainTarget[];
+    };
+
+export interface TrainGraphOptions {
+  readonly config: ModelConfig;
+  /** The checkpoint; "full" asks it only whether the LM head is a matrix of its own. */
+  readonly source: TensorSource;
+  readonly trained: Trained;
+  /** Rows B, tokens T and loss rows N of a batch; default: names, any size at every run. */
+  readonly sizes?: { readonly batch?: Dim; readonly length?: Dim; readonly lossRows?: Dim };
+  /** Whether rows hold several examples, told apart by `segment_ids`. */
+  readonly isPacked?: boolean;
+  /** Rows of the rotary tables; default the model's own bound. */
+  readonly maxPositions?: number;
+  /** False: the loss alone, for evaluation. */
+  readonly hasGradients?: boolean;
+}
+
+/** A trained tensor: an input under this name; its gradient is the output `gradient`, both float32. */
+export interface TrainParameter {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly gradient: string;
+}
+
+export interface TrainGraph {
+  readonly graph: Graph;
+  readonly parameters: readonly TrainParameter[];
+  /** float32 [N,V], to be marked as an output by whoever wants to see them. */
+  readonly logits: Var;
+}
+
+/** Builds the graph whose inputs and outputs are those of `train-ports.ts` and one of each per parameter. */
+export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
+  const { config, trained, hasGradients = true } = options;
+  const { batch = "B", length = "T", lossRows = "N" } = options.sizes ?? {};
+  const graph = new Graph("train");
+  const input = ({ name, dtype }: TrainPort, ...shape: Dim[]): Var => graph.input(name, dtype, shape);
+  const inputIds = input(TRAIN_IDS, batch, length);
+  const positionIds = input(TRAIN_POSITIONS, batch, length);
+  const segmentIds = options.isPacked ? input(TRAIN_SEGMENTS, batch, length) : null;
+  const [rows, labels, weights] = [LOSS_ROWS, LOSS_LABELS, LOSS_WEIGHTS].map((port) => input(port, lossRows)) as [
+    Var,
+    Var,
+    Var,
+  ];
+  const denominator = input(LOSS_DENOMINATOR);
+
+  const model = trained.kind === "full" ? wholeModel(graph, options) : adaptedModel(graph, options, trained);
+  const maxPositions = options.maxPositions ?? config.maxPositions;
+  const attend = plainAttention(graph, config, maxPositions, { inputIds, positionIds, segmentIds });
+  const rowsOfEmbedding = model.embed(reshape(inputIds, [product([batch, length])]));
+  const embedded = scaledEmbedding(config, rowsOfEmbedding, positionIds, model.tensor);
+  const hidden = decoderLayers(config, embedded, {
+    tensor: model.tensor,
+    // Joined here and taken apart by the decoder: `split` gives the parts back as they are.
+    linear: (x, group, finish) => {
+      const outputs = group.members.map((one) => model.linear(x, one));
+      return finish(concat(outputs, 1));
+    },
+    attend,
+  });
+  const normed = finalNorm(config, gatherRows(hidden, rows), model);
+  const head = model.tensor(options.source.has(LM_HEAD) ? LM_HEAD : EMBEDDING);
+  const trainsHead = trained.kind === "full";
+  const { logits, losses } = headCrossEntropy(normed, head, labels, { trainsHead, softCap: config.logitSoftCap });
+  const loss = div(reduceSum(mul(losses, weights), { axes: null, keepDims: false }), denominator);
+
+  const parameters = [...model.parameters];
+  const wanted = hasGradients ? gradients(loss, parameters) : [];
+  graph.output(loss, LOSS);
+  graph.output(losses, ROW_LOSSES);
+  wanted.forEach((gradient, i) => outputGradient(graph, gradient, gradientName(parameters[i]!.name))); // one a parameter
+  pruneGraph(graph);
+  const described = parameters.map(({ name, shape }) => ({
+    name,
+    shape: shape as readonly number[], // declared from numbers below
+    gradient: gradientName(name),
+  }));
+  return { graph, parameters: described, logits };
+}
+
+/** A gradient under its final name; one that is another's too, or no node's result, gets a node of its own. */
+function outputGradient(graph: Graph, gradient: Var, name: string): void {
+  const isOwn = gradient.producer !== null && !graph.outputs.includes(gradient);
+  graph.output(isOwn ? gradient : identity(gradient), name);
+}
+
+/** The decoder's tensors and linear layers, and the inputs among them. */
+interface TrainedModel {
+  readonly parameters: readonly Var[];
+  readonly tensor: (name: string) => Var;
+  /** Flat ids int64 [M] → float32 [M,C]. */
+  readonly embed: (ids: Var) => Var;
+  /** x float32 [M,dIn] → [M,dOut]. */
+  readonly linear: (x: Var, layer: Linear) => Var;
+}
+
+function plainLinear(tensor: (name: string) => Var, x: Var, { name, hasBias }: Linear): Var {
+  return linear(x, tensor(linearWeight(name)), hasBias ? tensor(linearBias(name)) : null);
+}
+
+/** Every tensor of the checkpoint is a parameter, a tied embedding one for both of its uses. */
+function wholeModel(graph: Graph, { config, source }: TrainGraphOptions): TrainedModel {
+  const inputs = new Map(
+    requiredTensors(config, source.has(LM_HEAD)).map(({ name, shape }) => [name, graph.input(name, "float32", shape)]),
+  );
+  const tensor = (name: string): Var => {
+    const value = inputs.get(name);
+    if (!value) throw new Error(`internal: ${name} is no tensor of the model`);
+    return value;
+  };
+  return {
+    parameters: [...inputs.values()],
+    tensor,
+    embed: (ids) => gatherRows(tensor(EMBEDDING), ids),
+    linear: (x, layer) => plainLinear(tensor, x, layer),
+  };
+}
+
+/** The checkpoint is frozen; its targets get the adapter's delta, whose parameters are inputs `<target>.<name>`. */
+function adaptedModel(graph: Graph, options: TrainGraphOptions, trained: Trained & { kind: "adapter" }): TrainedModel {
+  const { method, settings, targets } = trained;
+  const weights = new GraphWeights(graph, options.source);
+  const tensor = (name: string): Var => weights.float32(name);
+  const layers = new Map(allLinears(options.config).map((layer) => [layer.name, layer]));
+  const adapters = targets.map((target) => {
+    const layer = layers.get(target.name);
+    if (layer?.dIn !== target.dIn || layer.dOut !== target.dOut)
+      throw new Error(`internal: the model has no linear layer ${target.name} of ${target.dOut}×${target.dIn}`);
+    const shapes = Object.entries(method.parameters(target, settings));
+    const values = shapes.map(([key, shape]) => [key, graph.input(`${target.name}.${key}`, "float32", shape)] as const);
+    return { target, values: Object.fromEntries(values), basis: basisVars(graph, target) };
+  });
+  const byName = new Map(adapters.map((adapter) => [adapter.target.name, adapter]));
+  return {
+    parameters: adapters.flatMap(({ values }) => Object.values(values)),
+    tensor,
+    embed: (ids) => cast(gatherRows(weights.stored(EMBEDDING), ids), "float32"),
+    linear: (x, layer) => {
+      const y = plainLinear(tensor, x, layer);
+      const adapter = byName.get(layer.name);
+      return adapter ? add(y, method.delta(x, adapter.target, settings, adapter.values, adapter.basis)) : y;
+    },
+  };
+}
+
+/** The leading k of a target's stored directions. */
+function basisVars(graph: Graph, { name, k, basis }: TrainTarget): BasisVars | null {
+  if (!basis) return null;
+  const leading = (part: "U" | "V", tensor: StoredTensor): Var =>
+    slice(fromFile(graph, `${name}.${part}`, tensor), 1, 0, k);
+  return { left: transpose(leading("U", basis.left), [1, 0]), right: leading("V", basis.right) };
+}

@@ -1,0 +1,148 @@
+/** The data of `mosara train`: files → encoded examples of bounded length, with everything reported that was left out or cut. */
+import { createHash } from "node:crypto";
+import { type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
+import { type Example, readExamples } from "../data/examples.ts";
+import { AppError } from "../errors.ts";
+import type { TrainExample } from "./batches.ts";
+import { type FittedExamples, type OverlongPolicy, fitLength } from "./fit-length.ts";
+import { corpusWindows, isCorpus } from "./corpus.ts";
+
+/** Data before a model is there to encode it for: examples that were read and checked, or files of running text. */
+export interface ReadData {
+  readonly training: readonly Example[];
+  readonly evaluation: readonly Example[];
+  /** Instead of examples; null: there are examples. */
+  readonly trainingCorpus: readonly string[] | null;
+  readonly evaluationCorpus: readonly string[] | null;
+}
+
+/** Examples of one use, encoded. */
+export interface ExampleSet {
+  readonly examples: readonly TrainExample[];
+  readonly numTokens: number;
+  readonly numLossTokens: number;
+  /** SHA-256 over ids and masks, hex: equal examples have equal ones, whatever their files are called. */
+  readonly sha256: string;
+}
+
+/**
+ * @param takesCorpus whether running text is wanted as well (`full`)
+ * @throws {AppError} usage, data_invalid naming file, line and reason
+ */
+export async function readData(
+  training: readonly string[],
+  evaluation: readonly string[],
+  takesCorpus: boolean,
+): Promise<ReadData> {
+  const corpusOf = async (files: readonly string[]) => (takesCorpus && (await isCorpus(files)) ? files : null);
+  const trainingCorpus = await corpusOf(training);
+  const evaluationCorpus = await corpusOf(evaluation);
+  return {
+    training: trainingCorpus ? [] : await readExamples(training),
+    evaluation: evaluationCorpus || evaluation.length === 0 ? [] : await readExamples(evaluation),
+    trainingCorpus,
+    evaluationCorpus,
+  };
+}
+
+export interface EncodeOptions {
+  /** Of the model. */
+  readonly vocabSize: number;
+  readonly maxLength: number;
+  readonly overlong: OverlongPolicy;
+  readonly onNotice: (text: string) => void;
+}
+
+/**
+ * Encodes for the model in `dir`. @throws {AppError} checkpoint_invalid (a tokenizer without end token, or with ids that the
+ * model does not have), data_invalid for a line that cannot be encoded, or when nothing is left to learn
+ */
+export async function encodeData(
+  dir: string,
+  data: ReadData,
+  options: EncodeOptions,
+): Promise<{ readonly training: ExampleSet; readonly evaluation: ExampleSet | null }> {
+  const encoder = await loadExampleEncoder(dir);
+  const encodeAs = (use: string, examples: readonly Example[], corpus: readonly string[] | null) =>
+    corpus ? encodeCorpus(use, corpus, encoder, options) : encodeSet(use, examples, encoder, options);
+  const hasEvaluation = data.evaluation.length > 0 || data.evaluationCorpus !== null;
+  return {
+    training: await encodeAs("training", data.training, data.trainingCorpus),
+    evaluation: hasEvaluation ? await encodeAs("evaluation", data.evaluation, data.evaluationCorpus) : null,
+  };
+}
+
+function encodeSet(
+  use: string,
+  examples: readonly Example[],
+  encoder: ExampleEncoder,
+  { vocabSize, maxLength, overlong, onNotice }: EncodeOptions,
+): ExampleSet {
+  const encoded = examples.flatMap((example) => encoder.encode(example));
+  for (const example of encoded) assertInVocabulary(example, vocabSize);
+  const fitted = fitLength(encoded, maxLength, overlong);
+  reportLeftOut(use, encoded.length, maxLength, fitted, onNotice);
+  if (fitted.examples.length === 0)
+    throw new AppError(
+      "data_invalid",
+      `Of ${encoded.length} ${use} examples none is left to predict within ${maxLength} tokens. Raise --max-length, or give shorter ones.`,
+    );
+  return exampleSet(fitted.examples);
+}
+
+async function encodeCorpus(
+  use: string,
+  files: readonly string[],
+  encoder: ExampleEncoder,
+  { vocabSize, maxLength }: EncodeOptions,
+): Promise<ExampleSet> {
+  const examples = await corpusWindows(files, encoder, maxLength);
+  if (examples.length === 0)
+    throw new AppError("data_invalid", `There is no ${use} text in ${files.join(", ")}. Name files that hold some.`);
+  for (const { ids } of examples) assertInVocabulary({ ids, file: files.join(", "), line: null }, vocabSize);
+  return exampleSet(examples);
+}
+
+function exampleSet(examples: readonly TrainExample[]): ExampleSet {
+  const hash = createHash("sha256");
+  let numTokens = 0;
+  let numLossTokens = 0;
+  for (const { ids, lossMask, numLossTokens: count } of examples) {
+    numTokens += ids.length;
+    numLossTokens += count;
+    hash.update(Uint32Array.of(ids.length)).update(ids).update(lossMask);
+  }
+  return { examples, numTokens, numLossTokens, sha256: hash.digest("hex") };
+}
+
+interface Encoded {
+  readonly ids: Int32Array;
+  readonly file: string;
+  readonly line: number | null;
+}
+
+function assertInVocabulary({ ids, file, line }: Encoded, vocabSize: number): void {
+  const unknown = ids.find((id) => id >= vocabSize);
+  if (unknown !== undefined)
+    throw new AppError(
+      "checkpoint_invalid",
+      `The tokenizer gives token ${unknown} for ${file}${line === null ? "" : `, line ${line}`}; the model has ${vocabSize}. Use the tokenizer that belongs to the model.`,
+    );
+}
+
+function reportLeftOut(
+  use: string,
+  numAll: number,
+  maxLength: number,
+  { numTruncated, numSkipped, numEmpty }: FittedExamples,
+  onNotice: (text: string) => void,
+): void {
+  const of = `of ${numAll} ${use} examples`;
+  if (numTruncated > 0)
+    onNotice(
+      `${numTruncated} ${of} are longer than ${maxLength} tokens and were cut there (--overlong, --max-length).`,
+    );
+  if (numSkipped > 0)
+    onNotice(`${numSkipped} ${of} are longer than ${maxLength} tokens and were left out (--overlong, --max-length).`);
+  if (numEmpty > 0) onNotice(`${numEmpty} ${of} have nothing to predict within ${maxLength} tokens and were left out.`);
+}

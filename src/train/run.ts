@@ -1,0 +1,108 @@
+/** A run of `mosara train` as it is decided before the first step: data, layers, schedule, and the settings that name it. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Base } from "../base/base.ts";
+import { MANIFEST_FILE } from "../base/manifest.ts";
+import type { ConfigOf } from "../config.ts";
+import { AppError } from "../errors.ts";
+import { shuffledBatches, sortedBatches } from "./batches.ts";
+import type { RunSettings } from "./checkpoint.ts";
+import { type Schedule, warmupSteps } from "./schedule.ts";
+import type { AdapterPlan } from "./trained-adapter.ts";
+import type { TrainerOptions } from "./trainer.ts";
+import { type ExampleSet, type ReadData, encodeData } from "./run-data.ts";
+import type { MethodSettings } from "./method-settings.ts";
+import { planAdapter } from "./plan.ts";
+
+/** The flags of `mosara train`. */
+type TrainConfig = ConfigOf<"train">;
+
+const DEFAULT_EPOCHS = 3;
+/** Longer examples are rare in instruction data, and attention grows with the square. */
+const DEFAULT_MAX_LENGTH = 1024;
+/** Share of the highest rate that the last step has. */
+const FLOOR = 0.05;
+
+/** Everything that is decided before the first step. */
+export interface Run {
+  readonly flags: MethodSettings;
+  /** null: full. */
+  readonly plan: AdapterPlan | null;
+  readonly training: ExampleSet;
+  readonly evaluation: ExampleSet | null;
+  readonly maxLength: number;
+  readonly schedule: Schedule;
+  readonly options: TrainerOptions;
+  readonly settings: RunSettings;
+}
+
+/** @throws {AppError} usage, data_invalid, checkpoint_invalid, base_invalid */
+export async function prepareRun(
+  base: Base,
+  config: TrainConfig,
+  flags: MethodSettings,
+  data: ReadData,
+  onNotice: (text: string) => void,
+): Promise<Run> {
+  const { maxPositions, vocabSize } = base.manifest.config;
+  const maxLength = config.maxLength ?? Math.min(maxPositions, DEFAULT_MAX_LENGTH);
+  if (maxLength > maxPositions)
+    throw new AppError("usage", `--max-length ${maxLength} is more than the model's ${maxPositions} positions.`);
+  const encodeOptions = { vocabSize, maxLength, overlong: config.overlong, onNotice };
+  const { training, evaluation } = await encodeData(base.dir, data, encodeOptions);
+  const isBase = existsSync(join(config.model, MANIFEST_FILE));
+  const { method } = flags;
+  const plan =
+    method === "full"
+      ? null
+      : await planAdapter(base, {
+          flags: { ...flags, method },
+          targets: config.targets,
+          threshold: isBase ? config.threshold : null,
+          onNotice,
+        });
+  const { stepsPerEpoch } = shuffledBatches(training.examples, config, config.seed);
+  const steps = config.steps ?? Math.max(1, Math.round((config.epochs ?? DEFAULT_EPOCHS) * stepsPerEpoch));
+  const schedule = { peak: flags.learningRate, steps, warmupSteps: warmupSteps(config.warmup, steps), floor: FLOOR };
+  const options: TrainerOptions = {
+    schedule,
+    weightDecay: config.weightDecay,
+    clip: config.clip === 0 ? null : config.clip,
+    evaluation: evaluation ? sortedBatches(evaluation.examples, config.batchSize) : [],
+    evalEvery: config.evalEvery ?? Math.max(1, Math.round(steps / 10)),
+    saveEvery: config.saveEvery,
+    patience: config.patience,
+  };
+  const { baseId } = base.manifest;
+  const settings = settingsOf(baseId, { flags, plan, training, evaluation, maxLength, schedule, options }, config);
+  return { flags, plan, training, evaluation, maxLength, schedule, options, settings };
+}
+
+/** All that decides the bytes of the result; of layers and data their content. */
+function settingsOf(baseId: string, run: Omit<Run, "settings">, config: TrainConfig): RunSettings {
+  const { flags, plan, training, evaluation, schedule, options } = run;
+  const layers = plan?.layers.map(({ name, k, stored }) => `${name}:${k}:${stored?.basisId.slice(0, 8) ?? ""}`);
+  return {
+    method: flags.method,
+    heads: flags.heads,
+    router: flags.router,
+    rank: flags.rank,
+    alpha: flags.alpha,
+    base: baseId,
+    layers: layers?.join(" ") ?? null,
+    data: training.sha256,
+    eval: evaluation?.sha256 ?? null,
+    steps: schedule.steps,
+    "batch size": config.batchSize,
+    accumulate: config.accumulate,
+    "max length": run.maxLength,
+    lr: schedule.peak,
+    "warm-up steps": schedule.warmupSteps,
+    floor: schedule.floor,
+    "weight decay": options.weightDecay,
+    clip: options.clip,
+    seed: config.seed,
+    "eval every": evaluation ? options.evalEvery : null,
+    patience: options.patience,
+  };
+}

@@ -1,0 +1,30 @@
+/** What a build says before it starts, against what it then makes, on every model fixture. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { WeightKind } from "../../../src/base/manifest.ts";
+import { estimateBuild } from "../../../src/base/build/build-estimate.ts";
+import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
+import { builtBase } from "../../helpers/bases.ts";
+import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
+
+const models = fixturesDir("models");
+
+describe.each(casesIn(models, "expected.json"))("%s", (name) => {
+  it.each<[WeightKind, boolean]>([
+    ["float32", false],
+    ["int8", false],
+    ["int4", true],
+  ])("comes out about as large as announced in %s (slim: %s)", async (weights, isSlim) => {
+    const options = { weights, blockSize: 32, targets: null, threshold: 0.25, maxRank: null, basisFrom: null, isSlim };
+    await using checkpoint = await openCheckpoint(join(models, name));
+    const { bytes, seconds } = estimateBuild(checkpoint, { ...options, numThreads: 2 });
+    const dir = await builtBase(join(models, name), options);
+    // Texts, the graph and the manifest are left out of the estimate; they are what these small models mostly consist of.
+    const files = readdirSync(dir).filter((file) => /\.(safetensors|weights)$/.test(file));
+    const actual = files.reduce((sum, file) => sum + statSync(join(dir, file)).size, 0);
+    expect(bytes / actual).toBeGreaterThan(0.7);
+    expect(bytes / actual).toBeLessThan(1.4);
+    expect(seconds).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,62 @@
+/** Merging n > 1 heads by their mean gate, against PyTorch's on every routed training fixture. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { Adapter } from "../../../src/adapter/adapter.ts";
+import { type Base, openBase } from "../../../src/base/base.ts";
+import { mergeByMeanGate } from "../../../src/base/merge/mean-gate.ts";
+import { mergedWeights } from "../../../src/base/merge/merged-weights.ts";
+import { openSafetensors } from "../../../src/formats/safetensors.ts";
+import { fixtureAdapters } from "../../helpers/adapters.ts";
+import { expectAllclose } from "../../helpers/allclose.ts";
+import { builtBase } from "../../helpers/bases.ts";
+import { fixturesDir, readJson } from "../../helpers/fixtures.ts";
+
+const training = fixturesDir("training");
+const all = [...(await fixtureAdapters())];
+const goldenOf = (slug: string): string => join(training, "methods", slug, "merged.safetensors");
+const routed = all.filter(([slug, { heads }]) => heads > 1 && existsSync(goldenOf(slug)));
+
+interface Batches {
+  readonly batches: readonly { readonly ids: number[][]; readonly lengths: number[] }[];
+}
+interface Case {
+  readonly merge: { readonly batch_0: { readonly live_minus_merged_float64_max_abs: number } };
+}
+
+function fitted(adapter: Adapter, base: Base): Adapter {
+  const basisIds = new Map(base.manifest.targets.map(({ name, basisId }) => [name, basisId]));
+  const targets = adapter.targets.map((target) => ({ ...target, basisId: basisIds.get(target.name)! })); // all of the base's
+  return { ...adapter, baseId: base.manifest.baseId, targets };
+}
+
+it("finds routed fixtures", () => expect(routed.length).toBeGreaterThan(0));
+
+describe.each(routed)("%s", (slug, made) => {
+  it("gives PyTorch's mean gates, merged weights and error", async () => {
+    await using base = await openBase(await builtBase(join(training, "base"), { targets: "all-linear" }));
+    const [batch] = readJson<Batches>(training, "batches.json").batches;
+    const sequences = batch!.lengths.map((length, row) => Int32Array.from(batch!.ids[row]!.slice(0, length))); // batch 0
+    const result = await mergeByMeanGate(base, fitted(made, base), sequences, 2);
+    await using golden = await openSafetensors(goldenOf(slug));
+    for (const [name, gate] of result.meanGates)
+      expectAllclose(gate, (await golden.read(`${name}.mean_gate`)).data as Float32Array, { atol: 1e-5 }, name);
+    await using merged = await mergedWeights(base, result.adapter, 2);
+    for (const name of merged.changed) {
+      const expected = (await golden.read(name)).data as Float32Array;
+      expectAllclose((await merged.read(name)).data as Float32Array, expected, { atol: 1e-5 }, name);
+    }
+    const error = readJson<Case>(training, "methods", slug, "case.json").merge.batch_0
+      .live_minus_merged_float64_max_abs;
+    expect(Math.abs(result.maxAbsLogitDifference - error)).toBeLessThan(1e-4);
+  });
+});
+
+describe("an adapter with one head", () => {
+  it("needs no mean gate", async () => {
+    await using base = await openBase(await builtBase(join(training, "base"), { targets: "all-linear" }));
+    const [, adapter] = all.find(([, { heads, method }]) => heads === 1 && method === "mo-sara")!; // the fixtures have one
+    const merge = mergeByMeanGate(base, fitted(adapter, base), [Int32Array.of(3)], 2);
+    await expect(merge).rejects.toMatchObject({ code: "usage" });
+  });
+});
