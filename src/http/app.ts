@@ -5,10 +5,12 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
 import { goneResponse } from "./completion/send-answer.ts";
-import type { AppContext, AppEnv } from "./context.ts";
+import type { AppContext, AppEnv, RequestContext } from "./context.ts";
 import { admission } from "./middleware/admission.ts";
 import { auth } from "./middleware/auth.ts";
+import { options } from "./middleware/options.ts";
 import { requestId } from "./middleware/request-id.ts";
+import { RouteTable } from "./route-table.ts";
 import type { Route } from "./route.ts";
 import {
   adapterContentRoute,
@@ -21,26 +23,30 @@ import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { loadLoraRoute, unloadLoraRoute } from "./routes/lora-adapters.ts";
 import { getModelRoute, listModelsRoute } from "./routes/models.ts";
-import { healthzRoute, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
+import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
+
+/** Longest path that a message repeats. */
+const MAX_SHOWN_PATH = 200;
 
 export type App = OpenAPIHono<AppEnv>;
 
 /** The application over its context. */
 export function createApp(context: AppContext): App {
   const app: App = new OpenAPIHono<AppEnv>();
+  const routes = [...apiRoutes(), ...pageRoutes(), openApiRoute(app, context.version)];
+  const table = new RouteTable(routes);
   app.use(requestId());
+  app.use(options(context, table));
   app.use(auth(context.keys));
   app.use(admission(context.inFlight));
-  const routes = [...apiRoutes(), ...pageRoutes(), openApiRoute(app, context.version)];
   for (const route of routes) {
     app.openAPIRegistry.registerPath({ ...route.document, method: route.method, path: documentPath(route.path) });
     app.on(route.method.toUpperCase(), route.path, (c) => route.handle(context, c));
   }
-  refuseOtherMethods(app, routes);
-  app.notFound(() => {
-    throw new AppError("not_found", "There is no such route. GET /docs lists them.");
+  app.notFound((c) => {
+    throw noSuchRoute(table, c);
   });
   app.onError((error, c) => goneResponse(context, c, error));
   return app;
@@ -60,7 +66,7 @@ function apiRoutes(): Route[] {
     placementRoute,
     loadLoraRoute,
     unloadLoraRoute,
-    healthzRoute,
+    ...healthRoutes,
     readyzRoute,
     metricsRoute,
     versionRoute,
@@ -87,17 +93,18 @@ function openApiRoute(app: App, version: string): Route {
   };
 }
 
-/** A path that exists under another method answers 405 and says which. */
-function refuseOtherMethods(app: App, routes: readonly Route[]): void {
-  const methods = new Map<string, string[]>();
-  for (const { path, method } of routes) methods.set(path, [...(methods.get(path) ?? []), method.toUpperCase()]);
-  for (const [path, allowed] of methods) {
-    const allow = [...allowed, ...(allowed.includes("GET") ? ["HEAD"] : [])].join(", ");
-    app.all(path, (c) => {
-      c.header("allow", allow);
-      throw new AppError("method_not_allowed", `${c.req.method} is not possible here; ${allow} is.`);
-    });
+/** 405 for a path that exists under another method, else 404 with the route that was probably meant. */
+function noSuchRoute(table: RouteTable, c: RequestContext): AppError {
+  const { method } = c.req;
+  const path = c.req.path.slice(0, MAX_SHOWN_PATH);
+  const allow = table.methodsOf(c.req.path).join(", ");
+  if (allow !== "") {
+    c.header("allow", allow);
+    return new AppError("method_not_allowed", `${method} is not possible on ${path}; ${allow} is.`);
   }
+  const meant = table.nearestTo(method, c.req.path);
+  const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;
+  return new AppError("not_found", `There is no route ${method} ${path}.${hint} GET /docs lists all routes.`);
 }
 
 /** Hono's `/v1/models/:id{.+}` as OpenAPI's `/v1/models/{id}`. */

@@ -325,7 +325,10 @@ describe("vLLM's routes", () => {
     const loaded = await load({ lora_name: "acme", lora_path: "file.mosara" });
     expect([loaded.status, loaded.body]).toEqual([200, "Success: LoRA adapter 'acme' added successfully."]);
     expect(loaded.headers.get("content-type")).toMatch(/^text\/plain/);
-    expect((await load({ lora_name: "acme", lora_path: "file.mosara" })).json.error.code).toBe("invalid_request");
+    const again = await load({ lora_name: "acme", lora_path: "file.mosara" });
+    expect([again.status, again.body]).toEqual([200, "Success: LoRA adapter 'acme' is loaded already."]);
+    expect((await load({ lora_name: "acme", lora_path: "new.mosara" })).json.error.code).toBe("invalid_request");
+    expect((await get("/v1/adapters/acme")).json.generation).toBe(first);
     expect(
       (await load({ lora_name: "acme", lora_path: join(dir, "adapters", "new"), load_inplace: true })).status,
     ).toBe(200);

@@ -42,7 +42,7 @@ describe("keys", () => {
     `/%2e${path}`,
   ];
 
-  it("are wanted by every route, method and spelling but the two health checks", async () => {
+  it("are wanted by every route, method and spelling but the health checks and OPTIONS", async () => {
     test = await createTestApp({ keys });
     const routes = await routesOf();
     expect(routes.length).toBeGreaterThan(15);
@@ -51,8 +51,9 @@ describe("keys", () => {
     for (const path of [...new Set(routes.map(([, path]) => path)), "/nowhere", "/v1"]) {
       for (const spelling of spellings(path)) {
         const url = new URL(`http://localhost${spelling}`);
-        if (/^\/(healthz|readyz)$/.test(decodeURI(url.pathname))) continue; // another spelling of a health check
-        for (const method of methods) {
+        if (/^\/(healthz|health|ping|readyz)$/.test(decodeURI(url.pathname))) continue; // another spelling of a health check
+        const isRoute = (await test.app.request(url, { method: "OPTIONS" })).status === 204; // which has no key to give
+        for (const method of methods.filter((one) => one !== "OPTIONS" || !isRoute)) {
           const response = await test.app.request(url, { method });
           expect([method, spelling, response.status]).toEqual([method, spelling, 401]);
           numAsked += 1;
@@ -96,8 +97,8 @@ describe("keys", () => {
       expect(response.status).toBe(200);
       expect(test.engine.requests.at(-1)?.tenant).toBe(tenant);
     }
-    expect((await test.app.request("/healthz")).status).toBe(200);
-    expect((await test.app.request("/readyz")).status).toBe(200);
+    for (const path of ["/healthz", "/health", "/ping", "/readyz"])
+      expect([path, (await test.app.request(path)).status]).toEqual([path, 200]);
   });
 
   it("are not opened by anything else", async () => {
@@ -144,6 +145,36 @@ describe("keys", () => {
 });
 
 describe("what is no route", () => {
+  it.each([
+    ["POST", "/v1/chat/completions/", "POST /v1/chat/completions"],
+    ["POST", "//v1/chat/completions", "POST /v1/chat/completions"],
+    ["POST", "/v1//completions", "POST /v1/completions"],
+    ["POST", "/chat/completions", "POST /v1/chat/completions"],
+    ["POST", "/v1/v1/completions", "POST /v1/completions"],
+    ["POST", "/v1/v1//completions/", "POST /v1/completions"],
+    ["POST", "/openai/v1/completions", "POST /v1/completions"],
+    ["GET", "/models/acme", "GET /v1/models/acme"],
+    ["GET", "/V1/models", "GET /v1/models"],
+    ["GET", "/v1/healthz", "GET /healthz"],
+    ["PUT", "/adapters/acme", "PUT /v1/adapters/acme"],
+    ["GET", "/v1/adapters/acme/", "GET /v1/adapters/acme"],
+    ["GET", "/chat/completions", "POST /v1/chat/completions"],
+  ])("is told as %s %s with the near miss %s", async (method, path, meant) => {
+    test = await createTestApp();
+    const response = await test.app.request(`http://localhost${path}`, { method });
+    const { error } = (await response.json()) as ErrorAnswer;
+    expect([response.status, error.code]).toEqual([404, "not_found"]);
+    expect(error.message).toContain(`There is no route ${method} ${path}. Did you mean ${meant}?`);
+  });
+
+  it("is told without a near miss where there is none", async () => {
+    test = await createTestApp();
+    const response = await test.app.request("/v2/everything", { method: "POST" });
+    expect(((await response.json()) as ErrorAnswer).error.message).toBe(
+      "There is no route POST /v2/everything. GET /docs lists all routes.",
+    );
+  });
+
   it("answers 404 not_found, also for other spellings of a route", async () => {
     test = await createTestApp();
     for (const path of [
@@ -166,7 +197,6 @@ describe("what is no route", () => {
     const cases: [string, string, string][] = [
       ["GET", "/v1/completions", "POST"],
       ["DELETE", "/v1/models", "GET, HEAD"],
-      ["OPTIONS", "/v1/chat/completions", "POST"],
       ["PATCH", "/v1/adapters/acme", "GET, PUT, DELETE, HEAD"],
       ["POST", "/healthz", "GET, HEAD"],
     ];
@@ -175,6 +205,8 @@ describe("what is no route", () => {
       expect([method, path, response.status, response.headers.get("allow")]).toEqual([method, path, 405, allow]);
       expect(await codeOf(response)).toBe("method_not_allowed");
     }
+    const options = await test.app.request("/v1/adapters/acme", { method: "OPTIONS" });
+    expect([options.status, options.headers.get("allow")]).toEqual([204, "GET, PUT, DELETE, HEAD, OPTIONS"]);
     const head = await test.app.request("/v1/models", { method: "HEAD" });
     expect([head.status, await head.text()]).toEqual([200, ""]);
   });
@@ -289,7 +321,9 @@ describe("operations", () => {
       503,
       { status: "unavailable", device: "cpu", reason: "the engine is being restarted" },
     ]);
-    expect((await test.app.request("/healthz")).status).toBe(200);
+    for (const path of ["/healthz", "/health", "/ping"])
+      expect([path, (await test.app.request(path)).status]).toEqual([path, 200]);
+    expect((await test.app.request("/", { method: "OPTIONS" })).status).toBe(503);
     const asked = await test.post("/v1/completions", { model: "base", prompt: "x" });
     expect([asked.status, asked.headers.get("retry-after"), await codeOf(asked)]).toEqual([
       503,

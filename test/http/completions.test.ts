@@ -66,7 +66,12 @@ describe("an unstreamed completion", () => {
       object: "text_completion",
       model: "base",
       choices: [{ index: 0, text, finish_reason: "length", logprobs: null }],
-      usage: { prompt_tokens: 5, completion_tokens: 16, total_tokens: 21 },
+      usage: {
+        prompt_tokens: 5,
+        completion_tokens: 16,
+        total_tokens: 21,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
     });
     expect(json.id).toMatch(/^cmpl-/);
     expect(json.system_fingerprint).toBe(`fp_${test.context.base.signature.baseId.slice(0, 8)}`);
@@ -91,7 +96,7 @@ describe("an unstreamed completion", () => {
         [2, cd],
         [3, cd],
       ]);
-      expect(json.usage).toEqual({ prompt_tokens: 4, completion_tokens: 64, total_tokens: 68 });
+      expect(json.usage).toMatchObject({ prompt_tokens: 4, completion_tokens: 64, total_tokens: 68 });
     }
   });
 
@@ -203,7 +208,7 @@ describe("log-probabilities", () => {
     });
     expect(json.choices[0]?.logprobs?.top_logprobs[0]).toBeNull();
     expect(json.choices[0]?.logprobs?.top_logprobs[1]).toEqual({ "bytes:\\xc3": -0.5, "bytes:\\xc4": -1.5 });
-    expect(json.usage).toEqual({ prompt_tokens: 3, completion_tokens: 0, total_tokens: 3 });
+    expect(json.usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 0, total_tokens: 3 });
   });
 
   it("of the prompt come before those of the answer with echo", async () => {
@@ -270,7 +275,12 @@ describe("a streamed completion", () => {
     const objects = chunks.filter((chunk) => typeof chunk !== "string") as Answer[];
     expect(objects.at(-1)).toMatchObject({
       choices: [],
-      usage: { prompt_tokens: 5, completion_tokens: 16, total_tokens: 21 },
+      usage: {
+        prompt_tokens: 5,
+        completion_tokens: 16,
+        total_tokens: 21,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
     });
     expect(objects.slice(0, -1).every(({ usage }) => usage === null)).toBe(true);
   });

@@ -23,7 +23,12 @@ export interface Listener {
 
 /** @throws {AppError} usage when the address cannot be used. */
 export async function listen(app: App, host: string, port: number): Promise<Listener> {
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: refuse });
+  // HTTP/1.0 needs no Host header, and HAProxy's plain check sends none: some name has to stand in the URL.
+  const answer = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    errorHandler: refuse,
+    hostname: "localhost",
+  });
   const server = createServer((request, response) => void answer(request, response));
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));

@@ -4,8 +4,8 @@ interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
-  /** Only where the prefix cache had something of the prompt. */
-  readonly prompt_tokens_details?: { readonly cached_tokens: number };
+  /** Always present, as clients read it without asking whether it is there. */
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
 /** @param numCached prompt tokens that were not computed again */
@@ -14,6 +14,6 @@ export function usageOf(promptTokens: number, numCached: number, completionToken
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
-    ...(numCached > 0 ? { prompt_tokens_details: { cached_tokens: numCached } } : {}),
+    prompt_tokens_details: { cached_tokens: numCached },
   };
 }

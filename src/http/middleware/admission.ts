@@ -4,7 +4,14 @@ import { AppError } from "../../errors.ts";
 import type { AppEnv } from "../context.ts";
 import type { InFlight } from "../in-flight.ts";
 
-const ALWAYS_ANSWERED: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics", "/version"]);
+const ALWAYS_ANSWERED: ReadonlySet<string> = new Set([
+  "/healthz",
+  "/health",
+  "/ping",
+  "/readyz",
+  "/metrics",
+  "/version",
+]);
 
 /** @throws {AppError} overloaded, with Retry-After, once draining. */
 export function admission(inFlight: InFlight): MiddlewareHandler<AppEnv> {

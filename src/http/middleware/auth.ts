@@ -1,5 +1,5 @@
 /**
- * Keys. Once there are any, every path but the two health checks needs one, whether it is a route or not, so that no
+ * Keys. Once there are any, every path but the health checks needs one, whether it is a route or not, so that no
  * spelling of a path and no new route can slip by. Keys are kept and compared as SHA-256, in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -8,7 +8,7 @@ import { AppError } from "../../errors.ts";
 import type { AppEnv, HashedKey } from "../context.ts";
 
 /** Compared with the path that routes are matched by, so that both always mean the same. */
-const PUBLIC_PATHS: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+const PUBLIC_PATHS: ReadonlySet<string> = new Set(["/healthz", "/health", "/ping", "/readyz"]);
 
 /** A key as it is kept. */
 export function hashKey({ tenant, key }: { readonly tenant: string; readonly key: string }): HashedKey {

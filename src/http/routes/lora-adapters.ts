@@ -1,6 +1,6 @@
 /** vLLM's routes to load an adapter from a file on the server, and to unload one. Only the --adapters directory is open to them. */
 import { z } from "@hono/zod-openapi";
-import { decodeAdapter } from "../../adapter/adapter-file.ts";
+import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
@@ -38,12 +38,16 @@ export const loadLoraRoute: Route = {
     assertAdapterName(name);
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "lora_name");
-    if (fields.load_inplace !== true && context.store.get(name))
+    const { directory, path, generation } = await findFile(context, fields.lora_path);
+    const loaded = context.store.get(name);
+    if (fields.load_inplace !== true && loaded) {
+      // Callers that load before every use, or twice after a timeout, ask for what is there already.
+      if (loaded.generation === generation) return c.text(`Success: LoRA adapter '${name}' is loaded already.`);
       throw invalid(
-        `The lora adapter '${name}' has already been loaded. Set "load_inplace" to true to replace it.`,
+        `The lora adapter '${name}' has already been loaded with other content. Set "load_inplace" to true to replace it.`,
         "lora_name",
       );
-    const { directory, path } = await findFile(context, fields.lora_path);
+    }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
     const { record } = await directory.importFile(path, { name, precondition });
     context.placements.follow(name, record.generation);
@@ -88,5 +92,5 @@ async function findFile({ adapters, base, limits }: AppContext, path: string) {
   });
   const bytes = await directory.read(found.path);
   assertFits(decodeAdapter(bytes, { maxBytes: limits.maxAdapterBytes }), base.signature);
-  return { directory, path: found.path };
+  return { directory, path: found.path, generation: generationOf(bytes) };
 }

@@ -1,5 +1,6 @@
 /** What operators ask: alive, ready, metrics, version. */
 import { z } from "@hono/zod-openapi";
+import { readinessResponse } from "../readiness.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Operations"];
@@ -25,12 +26,13 @@ const statusSchema = z
   .object({ status: z.string(), device: z.string().optional(), reason: z.string().optional() })
   .openapi("Status");
 
-export const healthzRoute: Route = {
+/** The same under the names that Kubernetes, vLLM and SageMaker use. */
+export const healthRoutes: readonly Route[] = ["/healthz", "/health", "/ping"].map((path) => ({
   method: "get",
-  path: "/healthz",
+  path,
   document: { summary: "200 while the process lives", tags, responses: jsonResponses("Alive.", statusSchema) },
   handle: (_, c) => c.json({ status: "ok" }),
-};
+}));
 
 export const readyzRoute: Route = {
   method: "get",
@@ -43,14 +45,7 @@ export const readyzRoute: Route = {
       503: { description: "Not ready.", content: { "application/json": { schema: statusSchema } } },
     },
   },
-  handle: (context, c) => {
-    const readiness = context.inFlight.isDraining
-      ? { isReady: false as const, reason: "the server is shutting down" }
-      : context.readiness();
-    if (readiness.isReady) return c.json({ status: "ready", device: context.base.device });
-    c.header("retry-after", "1");
-    return c.json({ status: "unavailable", device: context.base.device, reason: readiness.reason }, 503);
-  },
+  handle: readinessResponse,
 };
 
 export const metricsRoute: Route = {

@@ -38,6 +38,17 @@ describe("the port", () => {
     expect((await fetch(`${listener.url}/healthz`)).status).toBe(200);
   });
 
+  it("answers HTTP/1.0 without a Host header, as load balancers send it", async () => {
+    for (const [line, status] of [
+      ["OPTIONS / HTTP/1.0", "204"],
+      ["GET /healthz HTTP/1.0", "200"],
+      ["GET /v1/models HTTP/1.0", "200"],
+      ["HEAD / HTTP/1.0", "200"],
+    ] as const)
+      expect([line, (await raw(`${line}\r\n\r\n`)).slice(0, 12)]).toEqual([line, `HTTP/1.1 ${status}`]);
+    expect((await raw("GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")).slice(0, 12)).toBe("HTTP/1.1 400");
+  });
+
   it("is told in words when it is taken", async () => {
     const port = Number(new URL(listener.url).port);
     await expect(listen(test.app, "127.0.0.1", port)).rejects.toMatchObject({ code: "usage" });

@@ -1,0 +1,54 @@
+/**
+ * The paths there are, as data: which methods a path answers, and which route a mistaken path came near to.
+ * Knows no handlers.
+ */
+import type { Route } from "./route.ts";
+
+interface Entry {
+  readonly pattern: RegExp;
+  readonly methods: readonly string[];
+}
+
+export class RouteTable {
+  readonly #entries: readonly Entry[];
+
+  constructor(routes: readonly Pick<Route, "method" | "path">[]) {
+    const paths = [...new Set(routes.map(({ path }) => path))];
+    this.#entries = paths.map((path) => {
+      const methods = routes.filter((route) => route.path === path).map(({ method }) => method.toUpperCase());
+      return { pattern: patternOf(path), methods: [...methods, ...(methods.includes("GET") ? ["HEAD"] : [])] };
+    });
+  }
+
+  /** The methods that a path answers; none where there is no such path. */
+  methodsOf(path: string): readonly string[] {
+    return this.#entries.find(({ pattern }) => pattern.test(path))?.methods ?? [];
+  }
+
+  /** `POST /v1/chat/completions` for a path with a slash or a `/v1` too many or too few; undefined where none is near. */
+  nearestTo(method: string, path: string): string | undefined {
+    const known = spellingsOf(path).filter((spelling) => spelling !== path && this.methodsOf(spelling).length > 0);
+    const fitting = known.find((spelling) => this.methodsOf(spelling).includes(method));
+    if (fitting !== undefined) return `${method} ${fitting}`;
+    return known[0] === undefined ? undefined : `${this.methodsOf(known[0]).join(" or ")} ${known[0]}`;
+  }
+}
+
+/** Hono's `/v1/models/:id{.+}` as an expression. */
+function patternOf(path: string): RegExp {
+  const parts = path.split("/").map((part) => {
+    const parameter = /^:\w+(?:\{(.*)\})?$/.exec(part);
+    return parameter ? (parameter[1] ?? "[^/]+") : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  });
+  return new RegExp(`^${parts.join("/")}$`);
+}
+
+/** What may have been meant, the least change first. */
+function spellingsOf(path: string): string[] {
+  const clean = path.replace(/\/{2,}/g, "/").replace(/(?<=.)\/$/, "");
+  const lower = clean.toLowerCase();
+  return [clean, lower].flatMap((spelling) => {
+    const bare = spelling.replace(/^(\/v1)+(?=\/|$)/, "");
+    return [spelling, `/v1${bare}`, bare, spelling.replace(/^\/.*?(?=\/v1\/)/, "")];
+  });
+}
