@@ -41,6 +41,23 @@ const ORT_TYPES: Partial<Record<DType, ort.Tensor.Type>> = {
   bool: "bool",
 };
 
+/**
+ * float16 values are raw bits in Uint16Arrays, here as in the native binding. onnxruntime-common 1.30 expects a Float16Array instead where the
+ * language has one (Node 24), and the binding then reads an empty tensor. It decides at the first tensor of a thread, so that one is made here,
+ * while there is no Float16Array to be seen.
+ */
+function keepHalvesAsBits(): void {
+  const known = Object.getOwnPropertyDescriptor(globalThis, "Float16Array");
+  if (known === undefined) return;
+  Reflect.deleteProperty(globalThis, "Float16Array");
+  try {
+    void new ort.Tensor("bool", new Uint8Array(1), [1]);
+  } finally {
+    Object.defineProperty(globalThis, "Float16Array", known);
+  }
+}
+keepHalvesAsBits(); // at import, since a session's result may be the first tensor
+
 /** A tensor over `data`, without a copy: later changes of `data` are seen by later runs. */
 export function runtimeTensor(dtype: DType, data: TypedArray, shape: readonly number[]): RuntimeTensor {
   const type = ORT_TYPES[dtype];

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Graph } from "../../src/graph/graph.ts";
-import { mul } from "../../src/graph/ops/elementwise.ts";
+import { cast, mul } from "../../src/graph/ops/elementwise.ts";
 import { gatherRows } from "../../src/graph/ops/shaping.ts";
 import { serializeGraph } from "../../src/graph/serialize.ts";
 import { hostTensorOf, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
@@ -54,6 +54,21 @@ describe("a session", () => {
     const x = runtimeTensor("float32", floats(1, 2), [1, 2]);
     await expect(session.run({ x, rows: rows(7n) }, ["z"])).rejects.toThrow(/out of.*bounds/i);
     expect((await session.run({ x, rows: rows(0n) }, ["z"])).z?.data).toEqual(floats(1, 2));
+  });
+
+  // Where Node has a Float16Array, onnxruntime-common 1.30 expected one, and half-precision values were fed as an empty tensor.
+  it("takes and gives half precision as raw bits, and leaves the language's own arrays in place", async () => {
+    const graph = new Graph("halves");
+    const x = graph.input("x", "float16", ["N"]);
+    graph.output(cast(x, "float32"), "single");
+    graph.output(mul(x, x), "squares");
+    await using session = await openSession(serializeGraph(graph), CPU);
+    const bits = Uint16Array.of(0x3c00, 0xc000, 0x7bff); // 1, -2, 65504
+    const { single, squares } = await session.run({ x: runtimeTensor("float16", bits, [3]) }, ["single", "squares"]);
+    expect(single?.data).toEqual(floats(1, -2, 65504));
+    expect(squares?.data).toEqual(Uint16Array.of(0x3c00, 0x4400, 0x7c00)); // 1, 4, infinity
+    const major = Number(process.versions.node.split(".")[0]);
+    if (major >= 24) expect(globalThis).toHaveProperty("Float16Array");
   });
 
   it("takes no type that the runtime has not", () => {
