@@ -75,6 +75,18 @@ const apiKey = z
     "must be [tenant=]key, the key 1 to 512 visible ASCII characters",
   );
 
+const origin = z
+  .string()
+  .toLowerCase()
+  .refine(
+    (s) => s === "*" || (/^https?:/.test(s) && URL.canParse(s) && new URL(s).origin === s),
+    "must be an origin such as https://app.example:8443 without a path, or *",
+  );
+const hostName = z
+  .string()
+  .toLowerCase()
+  .refine((s) => /^[a-z0-9._:-]{1,253}$/.test(s) && !/:\d+$/.test(s), "must be a host name without a port");
+
 const optional = <T>(schema: z.ZodType<T>) => schema.nullable().default(null);
 const toggle = z.boolean().default(false);
 
@@ -221,6 +233,22 @@ const SERVE = {
     help: "Key that callers must send. Repeatable; in the environment separated by commas. Without a name the tenant is default.",
     isRepeatable: true,
     schema: z.array(apiKey).default([]),
+  },
+  publicMetrics: {
+    help: "Serve /metrics without a key, for scrapers and pickers that send none.",
+    schema: toggle,
+  },
+  corsOrigin: {
+    value: "<origin>",
+    help: "Allow pages of this origin, such as https://app.example, to call the API; * allows every page. Repeatable; in the environment separated by commas.",
+    isRepeatable: true,
+    schema: z.array(origin).default([]),
+  },
+  allowedHost: {
+    value: "<name>",
+    help: "Accept requests whose Host header has this name, such as a proxy's. On a loopback --host, other names than this machine's are refused. Repeatable; in the environment separated by commas.",
+    isRepeatable: true,
+    schema: z.array(hostName).default([]),
   },
   shutdownTimeout: {
     value: "<seconds>",

@@ -52,6 +52,7 @@ describe("values", () => {
       overlong: "skip",
       metric: "loss",
       placement: "merged",
+      corsOrigin: "https://app.example:8443",
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
       const isRequired = ([, flag]: [string, { schema: z.ZodType }]) => !flag.schema.safeParse(undefined).success;
@@ -90,6 +91,16 @@ describe("values", () => {
     expect(serve([], { MOSARA_API_KEY: "acme=k1, k2" }).apiKey).toHaveLength(2);
     expect(serve(["--api-key", "a=b=c"]).apiKey).toEqual([{ tenant: "a", key: "b=c" }]);
     expect(serve(["--api-key", "c2VjcmV0="]).apiKey).toEqual([{ tenant: "default", key: "c2VjcmV0=" }]);
+  });
+
+  it("of origins are origins, and of host names have no port", () => {
+    const origins = ["--cors-origin", "https://App.example", "--cors-origin", "*"];
+    expect(serve(origins).corsOrigin).toEqual(["https://app.example", "*"]);
+    for (const wrong of ["app.example", "https://app.example/", "https://app.example/path", "null", "ftp://x", ""])
+      expect(() => serve(["--cors-origin", wrong])).toThrow(/--cors-origin/);
+    expect(serve(["--allowed-host", "LLM.example"]).allowedHost).toEqual(["llm.example"]);
+    for (const wrong of ["llm.example:8080", "https://llm.example", "a b", ""])
+      expect(() => serve(["--allowed-host", wrong])).toThrow(/--allowed-host/);
   });
 
   it("of training data may follow their flag as a shell lists them", () => {

@@ -11,6 +11,7 @@ import type { ConfigOf } from "../config.ts";
 import { createEngine, type SupervisedEngine } from "../engine/server/supervisor.ts";
 import type { EngineOptions } from "../engine/protocol.ts";
 import { AppError } from "../errors.ts";
+import { accessPolicyOf } from "../http/access-policy.ts";
 import { createApp } from "../http/app.ts";
 import type { AppContext, ServedBase } from "../http/context.ts";
 import { GenerationNames } from "../http/generation-names.ts";
@@ -110,6 +111,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     base: await servedBase(config, base, name),
     text: textOf(text),
     keys: config.apiKey.map(hashKey),
+    access: accessPolicyOf(config),
     limits: { maxJsonBytes: MAX_JSON_BYTES, maxAdapterBytes: config.maxAdapterBytes },
     adapters,
   };

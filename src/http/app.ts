@@ -8,6 +8,7 @@ import { goneResponse } from "./completion/send-answer.ts";
 import type { AppContext, AppEnv, RequestContext } from "./context.ts";
 import { admission } from "./middleware/admission.ts";
 import { auth } from "./middleware/auth.ts";
+import { browserGuard } from "./middleware/browser-guard.ts";
 import { options } from "./middleware/options.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { RouteTable } from "./route-table.ts";
@@ -38,8 +39,9 @@ export function createApp(context: AppContext): App {
   const routes = [...apiRoutes(), ...pageRoutes(), openApiRoute(app, context.version)];
   const table = new RouteTable(routes);
   app.use(requestId());
+  app.use(browserGuard(context.access));
   app.use(options(context, table));
-  app.use(auth(context.keys));
+  app.use(auth(context.keys, context.access));
   app.use(admission(context.inFlight));
   for (const route of routes) {
     app.openAPIRegistry.registerPath({ ...route.document, method: route.method, path: documentPath(route.path) });

@@ -10,6 +10,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { AdapterDirectory } from "../store/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
+import type { AccessPolicy } from "./access-policy.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Placements } from "../placement/placements.ts";
@@ -94,6 +95,7 @@ export interface AppContext {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly keys: readonly HashedKey[];
+  readonly access: AccessPolicy;
   readonly limits: HttpLimits;
   readonly inFlight: InFlight;
   readonly names: GenerationNames;

@@ -8,6 +8,7 @@ import { pino } from "pino";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import type { BaseSignature } from "../../src/adapter/adapter.ts";
 import { AppError } from "../../src/errors.ts";
+import type { AccessPolicy } from "../../src/http/access-policy.ts";
 import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
@@ -43,6 +44,7 @@ export interface TestApp extends AsyncDisposable {
 }
 
 export interface TestAppOptions extends ArithmeticEngineOptions {
+  readonly access?: Partial<AccessPolicy>;
   readonly keys?: readonly { tenant: string; key: string }[];
   readonly maxJsonBytes?: number;
   readonly maxAdapterBytes?: number;
@@ -130,6 +132,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     metrics,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     keys: (options.keys ?? []).map(hashKey),
+    access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },
     limits: { maxJsonBytes: options.maxJsonBytes ?? 2 ** 24, maxAdapterBytes: options.maxAdapterBytes ?? 2 ** 20 },
     inFlight: new InFlight(),
     names,

@@ -1,14 +1,17 @@
 /**
- * Keys. Once there are any, every path but the health checks needs one, whether it is a route or not, so that no
+ * Keys. Once there are any, every path but the health checks and the pages needs one, whether it is a route or not, so that no
  * spelling of a path and no new route can slip by. Keys are kept and compared as SHA-256, in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
+import type { AccessPolicy } from "../access-policy.ts";
 import type { AppEnv, HashedKey } from "../context.ts";
 
 /** Compared with the path that routes are matched by, so that both always mean the same. */
-const PUBLIC_PATHS: ReadonlySet<string> = new Set(["/healthz", "/health", "/ping", "/readyz"]);
+const HEALTH_PATHS = ["/healthz", "/health", "/ping", "/readyz"];
+/** The pages and the document they show hold no data; the page asks its user for the key. */
+const PAGE_PATHS = ["/", "/docs", "/openapi.json"];
 
 /** A key as it is kept. */
 export function hashKey({ tenant, key }: { readonly tenant: string; readonly key: string }): HashedKey {
@@ -16,10 +19,14 @@ export function hashKey({ tenant, key }: { readonly tenant: string; readonly key
 }
 
 /** Sets the variable `tenant`: the name of the key, or `default` where no keys are set. @throws {AppError} invalid_api_key. */
-export function auth(keys: readonly HashedKey[]): MiddlewareHandler<AppEnv> {
+export function auth(
+  keys: readonly HashedKey[],
+  { hasPublicMetrics }: Pick<AccessPolicy, "hasPublicMetrics">,
+): MiddlewareHandler<AppEnv> {
+  const publicPaths = new Set([...HEALTH_PATHS, ...PAGE_PATHS, ...(hasPublicMetrics ? ["/metrics"] : [])]);
   return async (c, next) => {
     c.set("tenant", "default");
-    if (keys.length > 0 && !PUBLIC_PATHS.has(c.req.path)) {
+    if (keys.length > 0 && !publicPaths.has(c.req.path)) {
       const tenant = tenantOf(keys, presentedKey(c.req.header("authorization"), c.req.method));
       if (tenant === undefined) {
         // A browser asks its user for a key (as the password) when it is sent here by hand.

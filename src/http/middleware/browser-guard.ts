@@ -1,0 +1,84 @@
+/**
+ * Keeps pages of other sites from using a visitor's browser against this server. A browser says which page a request comes
+ * from; what says nothing of the kind, such as curl or an SDK, is let through. Keys are checked elsewhere.
+ */
+import type { MiddlewareHandler } from "hono";
+import { AppError } from "../../errors.ts";
+import { type AccessPolicy, isAllowedOrigin, isOwnHost } from "../access-policy.ts";
+import type { AppEnv, RequestContext } from "../context.ts";
+
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+/** None of them can be sent by a form or without a preflight. */
+const BODY_TYPES: ReadonlySet<string> = new Set([
+  "application/json",
+  "application/octet-stream",
+  "application/msgpack",
+  "application/vnd.msgpack",
+  "application/x-msgpack",
+]);
+const EXPOSED_HEADERS = "x-request-id, etag, retry-after";
+const PREFLIGHT_SECONDS = "600";
+const DEFAULT_HEADERS = "authorization, content-type, if-match, if-none-match, x-request-id, x-request-timeout-ms";
+
+/** @throws {AppError} host_not_allowed, origin_not_allowed, unsupported_media_type. */
+export function browserGuard(policy: AccessPolicy): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const host = c.req.header("host");
+    if (!isOwnHost(policy, host)) throw unknownHost(host ?? "");
+    const origin = c.req.header("origin");
+    const isAllowed = origin === undefined || isAllowedOrigin(policy, origin, host);
+    const isPreflight = c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined;
+    if (!READING.has(c.req.method)) checkChange(c, isAllowed);
+    if (isPreflight && !isAllowed) throw foreignOrigin(origin);
+    if (isPreflight) c.res = c.body(null, 204, preflightHeaders(c));
+    else await next();
+    if (policy.corsOrigins.length > 0) c.res.headers.append("vary", "origin");
+    if (origin === undefined || !isAllowed) return;
+    c.res.headers.set("access-control-allow-origin", origin);
+    c.res.headers.set("access-control-expose-headers", EXPOSED_HEADERS);
+  };
+}
+
+/** What a browser sends to change something comes from an allowed page and is of a type that no form can send. */
+function checkChange(c: RequestContext, isAllowed: boolean): void {
+  const origin = c.req.header("origin");
+  const site = c.req.header("sec-fetch-site");
+  if (!isAllowed) throw foreignOrigin(origin);
+  if (origin === undefined && site === undefined) return; // no browser
+  if (origin === undefined && (site === "cross-site" || site === "same-site")) throw foreignOrigin(undefined);
+  const hasBody = Number(c.req.header("content-length") ?? 0) > 0 || c.req.header("transfer-encoding") !== undefined;
+  const type = c.req.header("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (!hasBody || (type !== undefined && BODY_TYPES.has(type))) return;
+  throw new AppError(
+    "unsupported_media_type",
+    `The body has Content-Type ${JSON.stringify(type?.slice(0, 80) ?? "none")}. A page must send application/json, or application/octet-stream for an adapter.`,
+  );
+}
+
+function preflightHeaders(c: RequestContext): Record<string, string> {
+  const wanted = c.req.header("access-control-request-headers") ?? "";
+  const isSane = /^[\w!#$%&'*+.^`|~-]+(\s*,\s*[\w!#$%&'*+.^`|~-]+)*$/.test(wanted);
+  return {
+    "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
+    "access-control-allow-headers": isSane ? wanted : DEFAULT_HEADERS,
+    "access-control-max-age": PREFLIGHT_SECONDS,
+    ...(c.req.header("access-control-request-private-network") === "true"
+      ? { "access-control-allow-private-network": "true" }
+      : {}),
+  };
+}
+
+function foreignOrigin(origin: string | undefined): AppError {
+  const page = origin === undefined ? "another site" : JSON.stringify(origin.slice(0, 200));
+  return new AppError(
+    "origin_not_allowed",
+    `The request comes from a page of ${page}, which may not call this server. Start it with --cors-origin <origin> to allow that page.`,
+  );
+}
+
+function unknownHost(host: string): AppError {
+  return new AppError(
+    "host_not_allowed",
+    `The request is addressed to ${JSON.stringify(host.slice(0, 200))}, which is no name of this server. Start it with --allowed-host <name> to accept that name, for instance of a proxy.`,
+  );
+}
