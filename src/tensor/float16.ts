@@ -18,10 +18,14 @@ function decodeFloat16(bits: number): number {
 // 64 K entries (256 kB), built on first use: decoding a checkpoint is one table look-up a value.
 let float16Table: Float32Array | undefined;
 
+/** The value of every pattern of 16 bits. */
+export function float16Values(): Float32Array {
+  return (float16Table ??= Float32Array.from({ length: 65536 }, (_, i) => decodeFloat16(i)));
+}
+
 /** Raw binary16 bits to float32 (exact). */
 export function float16ToFloat32(bits: Uint16Array): Float32Array {
-  float16Table ??= Float32Array.from({ length: 65536 }, (_, i) => decodeFloat16(i));
-  const table = float16Table;
+  const table = float16Values();
   const values = new Float32Array(bits.length);
   for (let i = 0; i < bits.length; i++) values[i] = table[bits[i] as number] as number;
   return values;

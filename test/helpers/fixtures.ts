@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 const GOLDEN = join(dirname(fileURLToPath(import.meta.url)), "..", "golden");
 const MORE = join(GOLDEN, "..", "golden-more");
 
+/** Golden GGUF files, and how they were made. */
+export const GGUF_GOLDEN = join(GOLDEN, "gguf");
+
 /** The folder of one kind of fixture: "models", "text" or "training". */
 export function fixturesDir(kind: "models" | "text" | "training"): string {
   return join(process.env.MOSARA_FIXTURES ?? GOLDEN, kind);
