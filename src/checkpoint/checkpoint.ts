@@ -1,35 +1,39 @@
 /**
- * An ordinary Hugging Face checkpoint directory, checked: config.json, safetensors (one file, or shards with an index).
+ * A checkpoint, checked: a Hugging Face directory (config.json, safetensors in one file or in shards with an index) or a GGUF file.
  * Gives the tensors that the model needs under our names and in our layout; embedding and head that are one matrix are one tensor.
  * Never reads a pickle.
  */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { isGgufFile } from "../formats/gguf/gguf-file.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
 import type { RawConfig } from "../model/config/config-reader.ts";
 import { foreignNames, parseModelConfig } from "../model/families.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
-import { type RequiredTensor, requiredTensors } from "../model/required-tensors.ts";
-import { EMBEDDING, LM_HEAD } from "../model/weight-names.ts";
-import type { DType } from "../tensor/dtype.ts";
-import { type HostTensor, bytesOf, transposed } from "../tensor/host-tensor.ts";
+import { type HostTensor, transposed } from "../tensor/host-tensor.ts";
+import { isCheckpointText } from "./checkpoint-files.ts";
+import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
+import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./stored-tensors.ts";
 
 const INDEX_FILE = "model.safetensors.index.json";
 const SINGLE_FILE = "model.safetensors";
-const FLOAT_DTYPES: readonly DType[] = ["float32", "float16", "bfloat16"];
-
-export interface CheckpointTensor extends RequiredTensor {
-  readonly dtype: DType;
-}
+/** Configuration, tokenizer and chat template by the names of their files; each is made or read when it is asked for. */
+export type CheckpointTexts = ReadonlyMap<string, () => Promise<string | Uint8Array>>;
 
 export interface Checkpoint extends AsyncDisposable {
-  readonly dir: string;
+  /** The directory, or the (first) GGUF file. */
+  readonly path: string;
   readonly rawConfig: RawConfig;
   readonly config: ModelConfig;
   /** All tensors of the model in a fixed order; none is left over, none is missing. */
   readonly tensors: readonly CheckpointTensor[];
+  readonly texts: CheckpointTexts;
+  /** What a user should know before a base is built of it. */
+  readonly notices: readonly string[];
+  /** Whether the tensors are decoded from another form: what they mean in float32 is what identifies the model then. */
+  readonly isDecoded: boolean;
   read(name: string): Promise<HostTensor>;
 }
 
@@ -39,14 +43,22 @@ function invalid(message: string, cause?: unknown): AppError {
 
 /** A JSON object from a file of the checkpoint. @throws {AppError} checkpoint_invalid */
 export async function readJsonObject(path: string): Promise<RawConfig> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw invalid(`${path} cannot be read as JSON: ${(cause as Error).message}`, cause);
+  });
+  return parseJsonObject(text, path);
+}
+
+/** @param what the text is called in messages. @throws {AppError} checkpoint_invalid */
+export function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(path, "utf8"));
+    value = JSON.parse(typeof text === "string" ? text : Buffer.from(text).toString("utf8"));
   } catch (cause) {
-    throw invalid(`${path} cannot be read as JSON: ${(cause as Error).message}`, cause);
+    throw invalid(`${what} cannot be read as JSON: ${(cause as Error).message}`, cause);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw invalid(`${path} has to hold a JSON object.`);
+    throw invalid(`${what} has to hold a JSON object.`);
   return value as RawConfig;
 }
 
@@ -70,9 +82,18 @@ async function shardNames(dir: string): Promise<readonly string[]> {
 }
 
 /** Opens a checkpoint and checks that every tensor is there in the right shape. @throws {AppError} checkpoint_invalid, checkpoint_unsupported */
-export async function openCheckpoint(dir: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw invalid(`${path} is no checkpoint: it cannot be found.`, cause);
+  });
+  if (found.isDirectory()) return await openDirectory(path);
+  if (found.isFile() && (await isGgufFile(path))) return await openGgufCheckpoint(path);
+  throw invalid(`${path} is no checkpoint: it is neither a directory nor a GGUF file. Name one of them.`);
+}
+
+async function openDirectory(dir: string): Promise<Checkpoint> {
   const configPath = join(dir, "config.json");
-  if (!existsSync(configPath)) throw invalid(`${dir} is no checkpoint: it has no config.json.`);
+  if (!existsSync(configPath)) throw await noConfig(dir);
   const rawConfig = await readJsonObject(configPath);
   const config = parseModelConfig(rawConfig);
   const files: SafetensorsFile[] = [];
@@ -83,12 +104,35 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
     for (const name of await shardNames(dir)) files.push(await openSafetensors(join(dir, name)));
     const stored = storedTensors(config, tensorHomes(files));
     const { sources, tensors } = await resolveTensors(config, stored);
-    const read = (name: string): Promise<HostTensor> => stored.read(sources.get(name) ?? name);
-    return { dir, rawConfig, config, tensors, read, [Symbol.asyncDispose]: close };
+    return {
+      path: dir,
+      rawConfig,
+      config,
+      tensors,
+      texts: await textsOf(dir),
+      notices: [],
+      isDecoded: false,
+      read: (name) => stored.read(sources.get(name) ?? name),
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** A directory of GGUF files is what people download: any of them is a model of its own. */
+async function noConfig(dir: string): Promise<AppError> {
+  const gguf = (await readdir(dir)).find((name) => name.endsWith(".gguf"));
+  const way = gguf === undefined ? "" : ` Name one of its GGUF files, such as ${join(dir, gguf)}.`;
+  return invalid(`${dir} is no checkpoint: it has no config.json.${way}`);
+}
+
+async function textsOf(dir: string): Promise<CheckpointTexts> {
+  const texts = new Map<string, () => Promise<Uint8Array>>();
+  for (const name of (await readdir(dir)).filter(isCheckpointText))
+    if ((await stat(join(dir, name))).isFile()) texts.set(name, () => readFile(join(dir, name)));
+  return texts;
 }
 
 type Homes = ReadonlyMap<string, SafetensorsFile>;
@@ -104,19 +148,13 @@ function tensorHomes(files: readonly SafetensorsFile[]): Homes {
   return homes;
 }
 
-/** What the files hold, under our names and in our layout. */
-interface StoredTensors {
-  has(name: string): boolean;
-  /** Shape as ours; undefined when there is none of that name. */
-  entry(name: string): { readonly dtype: DType; readonly shape: readonly number[] } | undefined;
-  read(name: string): Promise<HostTensor>;
-}
-
 function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
   const { namesOf, isTransposed } = foreignNames(config);
   const stored = (name: string): string | undefined => namesOf(name).find((one) => homes.has(one));
   return {
+    configuration: "config.json",
     has: (name) => stored(name) !== undefined,
+    foreignName: (name) => namesOf(name)[0] ?? name,
     entry: (name) => {
       const foreign = stored(name);
       const entry = foreign === undefined ? undefined : homes.get(foreign)?.tensors.get(foreign);
@@ -130,52 +168,4 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
       return isTransposed(name) ? transposed(tensor) : tensor;
     },
   };
-}
-
-/** The model's tensors and, where an embedding is stored as the head, the name behind it. */
-async function resolveTensors(
-  config: ModelConfig,
-  stored: StoredTensors,
-): Promise<{ sources: Map<string, string>; tensors: CheckpointTensor[] }> {
-  const sources = new Map<string, string>();
-  const hasOwnHead = await ownHead(config, stored, sources);
-  const tensors = requiredTensors(config, hasOwnHead).map((wanted): CheckpointTensor => {
-    const entry = stored.entry(sources.get(wanted.name) ?? wanted.name);
-    const [foreign] = foreignNames(config).namesOf(wanted.name);
-    if (!entry) throw invalid(`The checkpoint lacks the tensor ${foreign} [${wanted.shape.join(",")}].`);
-    if (entry.shape.join() !== wanted.shape.join())
-      throw invalid(
-        `The tensor ${foreign} has to be [${wanted.shape.join(",")}] by config.json, is stored as [${entry.shape.join(",")}].`,
-      );
-    if (!FLOAT_DTYPES.includes(entry.dtype))
-      throw new AppError(
-        "checkpoint_unsupported",
-        `The tensor ${foreign} is ${entry.dtype}; supported: ${FLOAT_DTYPES.join(", ")}.`,
-      );
-    return { ...wanted, dtype: entry.dtype };
-  });
-  return { sources, tensors };
-}
-
-/**
- * Whether the LM head is a matrix of its own, as transformers 5 decides: tied means one matrix, whichever of the two is stored;
- * both stored and different are not tied, whatever the config says.
- */
-async function ownHead(config: ModelConfig, stored: StoredTensors, sources: Map<string, string>): Promise<boolean> {
-  const hasHead = stored.has(LM_HEAD);
-  if (!config.tiesEmbeddings) {
-    if (!hasHead) throw invalid(`The checkpoint lacks ${LM_HEAD}, and config.json does not tie it to the embedding.`);
-    return true;
-  }
-  if (!hasHead) return false;
-  if (!stored.has(EMBEDDING)) {
-    sources.set(EMBEDDING, LM_HEAD);
-    return false;
-  }
-  const [embedding, head] = [await stored.read(EMBEDDING), await stored.read(LM_HEAD)];
-  return embedding.dtype !== head.dtype || !sameBytes(embedding, head);
-}
-
-function sameBytes(a: HostTensor, b: HostTensor): boolean {
-  return Buffer.from(bytesOf(a)).equals(bytesOf(b));
 }

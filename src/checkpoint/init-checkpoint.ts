@@ -14,7 +14,7 @@ import type { ModelConfig } from "../model/config/model-config.ts";
 import { requiredTensors } from "../model/required-tensors.ts";
 import { type HostTensor, hostTensor, numElements } from "../tensor/host-tensor.ts";
 import { nextNormal, nextUint32, seedRandom } from "../tensor/random.ts";
-import { isCheckpointText } from "./checkpoint-files.ts";
+import { isCheckpointText } from "../checkpoint/checkpoint-files.ts";
 import { withDtype, withSettings } from "./config-text.ts";
 
 /** What transformers takes where the configuration is silent. */

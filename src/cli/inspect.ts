@@ -1,14 +1,15 @@
-/** `mosara inspect`: what a .mosara file, a PEFT directory, a base directory or a checkpoint is. */
+/** `mosara inspect`: what a .mosara file, a PEFT directory, a base directory or a checkpoint (a GGUF file too) is. */
 import { existsSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DEFAULT_MAX_ADAPTER_BYTES } from "../adapter/adapter-file.ts";
 import { numParams } from "../adapter/adapter.ts";
 import { adapterOfPeftAlone } from "../adapter/peft.ts";
-import { openCheckpoint } from "../checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
 import type { ConfigOf } from "../config.ts";
 import { AppError } from "../errors.ts";
+import { isGgufFile, openGguf } from "../formats/gguf/gguf-file.ts";
 import { isPeftDirectory, readPeftFiles } from "../store/directory-files.ts";
 import { readAdapter } from "./shared/read-adapter.ts";
 
@@ -29,7 +30,7 @@ async function describe(path: string): Promise<Facts> {
       "usage",
       `There is no ${path}. Name a .mosara file, a PEFT directory, a base directory or a checkpoint.`,
     );
-  if (!found.isDirectory()) return await describeAdapter(path);
+  if (!found.isDirectory()) return (await isGgufFile(path)) ? await describeGguf(path) : await describeAdapter(path);
   if (await isPeftDirectory(path)) return await describePeft(path);
   return existsSync(join(path, MANIFEST_FILE)) ? await describeBase(path) : await describeCheckpoint(path);
 }
@@ -73,6 +74,10 @@ async function describeBase(path: string): Promise<Facts> {
 
 async function describeCheckpoint(path: string): Promise<Facts> {
   await using checkpoint = await openCheckpoint(path);
+  return checkpointFacts(checkpoint);
+}
+
+function checkpointFacts(checkpoint: Checkpoint): Facts {
   const sizes = checkpoint.tensors.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
   return {
     kind: "checkpoint",
@@ -80,6 +85,21 @@ async function describeCheckpoint(path: string): Promise<Facts> {
     parameters: sizes.reduce((a, b) => a + b, 0),
     tensors: checkpoint.tensors.length,
     dtypes: [...new Set(checkpoint.tensors.map(({ dtype }) => dtype))],
+  };
+}
+
+/** A checkpoint in one file, and what it was quantised to. */
+async function describeGguf(path: string): Promise<Facts> {
+  await using file = await openGguf(path);
+  await using checkpoint = await openCheckpoint(path);
+  const types = new Map<string, number>();
+  for (const { type } of file.tensors.values()) types.set(type.name, (types.get(type.name) ?? 0) + 1);
+  return {
+    ...checkpointFacts(checkpoint),
+    format: "gguf",
+    files: file.paths.length,
+    types: Object.fromEntries(types),
+    notices: checkpoint.notices,
   };
 }
 

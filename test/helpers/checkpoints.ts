@@ -1,6 +1,7 @@
 /** Random checkpoints for tests: any config, dtype and number of shards, and any damage a test wants to do before they are written. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import type { RawConfig } from "../../src/model/config/config-reader.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
@@ -72,4 +73,11 @@ async function writeShards(dir: string, tensors: ReadonlyMap<string, HostTensor>
   }
   if (numShards > 1)
     writeFileSync(join(dir, "model.safetensors.index.json"), JSON.stringify({ metadata: {}, weight_map: weightMap }));
+}
+
+/** Writes a checkpoint's configuration and tokenizer into `dir`, made if need be. @returns `dir` */
+export async function writeTexts(checkpoint: Pick<Checkpoint, "texts">, dir: string): Promise<string> {
+  mkdirSync(dir, { recursive: true });
+  for (const [name, read] of checkpoint.texts) writeFileSync(join(dir, name), await read());
+  return dir;
 }

@@ -4,9 +4,10 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
-import { readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { ggufPaths } from "../../formats/gguf/gguf-file.ts";
 import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
 import { FORMAT_VERSION, MANIFEST_FILE, OLDEST_BASES_VERSION, readManifest } from "../manifest.ts";
 
@@ -20,18 +21,18 @@ const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
  * @returns its path. @throws {AppError} what `buildBase` throws.
  */
 export async function buildCached(
-  checkpointDir: string,
+  checkpointPath: string,
   cacheDir: string,
   options: BuildOptions,
   onProgress: (progress: BuildProgress) => void = () => {},
   onBuild: () => Promise<void> = async () => {},
 ): Promise<string> {
-  const dir = join(cacheDir, await cacheKey(checkpointDir, options));
+  const dir = join(cacheDir, await cacheKey(checkpointPath, options));
   const isBuilt = (): boolean => existsSync(join(dir, MANIFEST_FILE));
   if (isBuilt()) return dir;
   await onBuild();
   const own = `${dir}.${randomUUID()}`;
-  await buildBase(checkpointDir, own, options, onProgress);
+  await buildBase(checkpointPath, own, options, onProgress);
   try {
     await rename(own, dir);
   } catch (error) {
@@ -41,7 +42,7 @@ export async function buildCached(
   return dir;
 }
 
-async function cacheKey(checkpointDir: string, options: BuildOptions): Promise<string> {
+async function cacheKey(checkpointPath: string, options: BuildOptions): Promise<string> {
   const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // threads change no result
   const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
   const basis =
@@ -49,11 +50,17 @@ async function cacheKey(checkpointDir: string, options: BuildOptions): Promise<s
       ? null
       : (await readManifest(basisFrom, OLDEST_BASES_VERSION)).targets.map((target) => [target.name, target.basisId]);
   const key = createHash("sha256").update(JSON.stringify([FORMAT_VERSION, basis, choices]));
-  const names = await readdir(checkpointDir);
-  for (const name of names.filter((one) => READ_FILES.test(one)).sort()) {
+  for (const path of await filesOf(checkpointPath)) {
     const content = createHash("sha256");
-    await pipeline(createReadStream(join(checkpointDir, name)), content);
-    key.update(`${name}\0`).update(content.digest());
+    await pipeline(createReadStream(path), content);
+    key.update(`${basename(path)}\0`).update(content.digest());
   }
   return key.digest("hex").slice(0, 32);
+}
+
+/** What a build may read, in an order that is always the same. */
+async function filesOf(checkpointPath: string): Promise<readonly string[]> {
+  if (!(await stat(checkpointPath)).isDirectory()) return await ggufPaths(checkpointPath);
+  const names = (await readdir(checkpointPath)).filter((name) => READ_FILES.test(name)).sort();
+  return names.map((name) => join(checkpointPath, name));
 }

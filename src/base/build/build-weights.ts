@@ -9,7 +9,8 @@ import { allLinears } from "../../model/linears.ts";
 import { LM_HEAD, linearWeight } from "../../model/weight-names.ts";
 import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../../tensor/host-tensor.ts";
 import { WEIGHTS_FILE } from "../base.ts";
-import type { Checkpoint, CheckpointTensor } from "../../checkpoint/checkpoint.ts";
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import type { CheckpointTensor } from "../../checkpoint/stored-tensors.ts";
 import { type TensorDigest, tensorDigest } from "../identity.ts";
 import type { WeightKind } from "../manifest.ts";
 
@@ -26,7 +27,7 @@ export async function writeWeights(
     const tensor = await checkpoint.read(name);
     if (indexOfNonFinite(tensor) >= 0)
       throw new AppError("checkpoint_invalid", `The tensor ${name} holds NaN or infinite values.`);
-    digests.push(tensorDigest(name, tensor));
+    digests.push(tensorDigest(name, checkpoint.isDecoded ? asFloat32(tensor) : tensor));
     onDone(digests.length / checkpoint.tensors.length);
     return weights === "float16" ? toFloat16(name, tensor) : tensor;
   };
@@ -50,6 +51,11 @@ export function keptTensors(
   if (!isSlim || weights === "float32" || weights === "float16") return tensors;
   const quantized = new Set([...allLinears(config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
   return tensors.filter(({ name }) => !quantized.has(name));
+}
+
+/** What a tensor means, whatever it is stored as: a GGUF file and the checkpoint that it becomes in float32 are one model. */
+function asFloat32(tensor: HostTensor): HostTensor {
+  return { dtype: "float32", shape: tensor.shape, data: toFloat32(tensor) };
 }
 
 function toFloat16(name: string, tensor: HostTensor): HostTensor {

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "../../errors.ts";
 import { type RawConfig, readTokenIds } from "../../model/config/config-reader.ts";
@@ -16,8 +16,7 @@ import { numElements } from "../../tensor/host-tensor.ts";
 import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-bases.ts";
 import { writeServeGraph } from "./build-graph.ts";
 import { writeWeights } from "./build-weights.ts";
-import { isCheckpointText } from "../../checkpoint/checkpoint-files.ts";
-import { type Checkpoint, openCheckpoint, readJsonObject } from "../../checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint, parseJsonObject } from "../../checkpoint/checkpoint.ts";
 import { baseIdOf } from "../identity.ts";
 import {
   FORMAT_VERSION,
@@ -64,7 +63,7 @@ const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
 
 /** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; nothing is left behind then */
 export async function buildBase(
-  checkpointDir: string,
+  checkpointPath: string,
   outDir: string,
   options: BuildOptions,
   onProgress: (progress: BuildProgress) => void = () => {},
@@ -72,7 +71,7 @@ export async function buildBase(
   const start = performance.now();
   const destination = resolve(outDir);
   await assertReplaceable(destination);
-  await using checkpoint = await openCheckpoint(checkpointDir);
+  await using checkpoint = await openCheckpoint(checkpointPath);
   const temporary = `${destination}.building-${randomUUID()}`;
   await mkdir(temporary);
   try {
@@ -151,7 +150,7 @@ async function writeParts(
     endTokenIds: [...endTokenIds],
     targets: [...targets],
   };
-  await copyTokenizerFiles(checkpoint.dir, dir);
+  for (const [name, read] of checkpoint.texts) await writeFile(join(dir, name), await read());
   await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   return manifest;
 }
@@ -227,16 +226,11 @@ function architectureOf(raw: RawConfig): string {
 
 /** End tokens: `generation_config.json` outranks `config.json`. */
 async function readEndTokenIds(checkpoint: Checkpoint): Promise<readonly number[]> {
-  const path = join(checkpoint.dir, "generation_config.json");
-  const generation: RawConfig = existsSync(path) ? await readJsonObject(path) : {};
+  const name = "generation_config.json";
+  const text = await checkpoint.texts.get(name)?.();
+  const generation = text === undefined ? {} : parseJsonObject(text, `${checkpoint.path}: ${name}`);
   const ids = readTokenIds(generation, "eos_token_id");
   return ids.length > 0 ? ids : readTokenIds(checkpoint.rawConfig, "eos_token_id");
-}
-
-async function copyTokenizerFiles(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from))
-    if (isCheckpointText(name) && (await stat(join(from, name))).isFile())
-      await copyFile(join(from, name), join(to, name));
 }
 
 async function directoryBytes(dir: string): Promise<number> {

@@ -5,8 +5,9 @@ import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
 
 /** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
-export async function announceBuild(checkpointDir: string, options: BuildOptions): Promise<void> {
-  await using checkpoint = await openCheckpoint(checkpointDir);
+export async function announceBuild(checkpointPath: string, options: BuildOptions): Promise<void> {
+  await using checkpoint = await openCheckpoint(checkpointPath);
+  for (const notice of checkpoint.notices) process.stderr.write(`warning: ${notice}\n`);
   const { parameters, numTargets, bytes, seconds } = estimateBuild(checkpoint, options);
   const bases = numTargets > 0 ? `${numTargets} bases` : "no new bases";
   process.stderr.write(

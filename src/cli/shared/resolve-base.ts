@@ -1,11 +1,13 @@
 /** What `--model` means: a base directory as it is, a checkpoint built once into the cache, or the shipped demo. */
 import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { buildCached } from "../../base/build/build-cached.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import type { BuildFlags } from "../../config.ts";
 import { AppError } from "../../errors.ts";
+import { isGgufFile } from "../../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./announce-build.ts";
 import { buildOptions } from "./build-options.ts";
 import { packageRoot } from "./package-root.ts";
@@ -16,9 +18,9 @@ export function shippedDemo(): { readonly model: string; readonly adapters: stri
   return { model: join(packageRoot(), "models", "demo"), adapters: join(packageRoot(), "adapters") };
 }
 
-/** The name a base gets where none is given: its directory's. */
+/** The name a base gets where none is given: its directory's, or its GGUF file's. */
 export function nameOfModel(model: string): string {
-  return basename(resolve(model)) || "base";
+  return basename(resolve(model)).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "") || "base";
 }
 
 /** How a checkpoint is built for a command that has no flags for it, such as one that reads the weights and bases alone. */
@@ -42,17 +44,23 @@ export async function resolveBase(
     assertNoBuildFlags(model, flags);
     return dir;
   }
-  if (!existsSync(join(dir, "config.json")))
-    throw new AppError(
-      "usage",
-      `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json). Name one of them.`,
-    );
+  if (!existsSync(join(dir, "config.json")) && !(await isGgufFile(dir))) throw await noModel(model, dir);
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
   const options = buildOptions(flags);
   const announce = () => announceBuild(dir, options);
   return await buildCached(dir, flags.cache ?? defaultCache(), options, onProgress, announce).finally(() =>
     progress.end(),
+  );
+}
+
+async function noModel(model: string, dir: string): Promise<AppError> {
+  const names = await readdir(dir).catch(() => []);
+  const gguf = names.find((name) => name.endsWith(".gguf"));
+  const way = gguf === undefined ? "Name one of them." : `Name one of its GGUF files, such as ${join(model, gguf)}.`;
+  return new AppError(
+    "usage",
+    `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json, and no GGUF file). ${way}`,
   );
 }
 

@@ -85,7 +85,7 @@ export interface ModelConfig {
   readonly layerRopes: readonly (number | null)[];
   /** Sliding window of each layer; null: sees everything before it. */
   readonly windows: readonly (number | null)[];
-  /** Whether the config declares embedding and head one matrix; what is stored decides (`checkpoint/checkpoint.ts`). */
+  /** Whether the config declares embedding and head one matrix; what is stored decides (`checkpoint/stored-tensors.ts`). */
   readonly tiesEmbeddings: boolean;
   readonly hasQkvBias: boolean;
   readonly hasOutputBias: boolean;

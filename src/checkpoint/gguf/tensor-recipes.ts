@@ -1,0 +1,124 @@
+/**
+ * Where each tensor of a model lies in a GGUF file, under llama.cpp's names: as it is, as a part of a joined matrix, or in several.
+ * The same for all families: what differs is in `ModelConfig` already.
+ */
+import {
+  LM_HEAD,
+  EMBEDDING,
+  FINAL_NORM,
+  POSITION_EMBEDDING,
+  layerNorms,
+  queryKeyNorms,
+} from "../../model/weight-names.ts";
+import type { ModelConfig } from "../../model/config/model-config.ts";
+
+/** Rows of a tensor of the file; all of them where `rows` is undefined. */
+export interface RecipePart {
+  readonly tensor: string;
+  readonly rows?: { readonly first: number; readonly count: number; readonly of: number };
+  /** Heads whose rows lie in pairs of neighbours and have to be put into halves. */
+  readonly turnedHeads?: number;
+}
+
+/** A tensor of ours: the parts below each other. */
+export interface Recipe {
+  readonly parts: readonly RecipePart[];
+  /** Taken from every value: Gemma's norms are stored as what they multiply by, ours without the 1. */
+  readonly subtract: 0 | 1;
+}
+
+/** Names without ".weight" or ".bias": ours → the file's. */
+type Sources = Map<string, readonly RecipePart[]>;
+
+/** Recipes by our names, for all tensors that the model could need and the file has. */
+export function tensorRecipes(
+  config: ModelConfig,
+  isTurned: boolean,
+  hasTensor: (name: string) => boolean,
+): ReadonlyMap<string, Recipe> {
+  const sources: Sources = new Map();
+  sources.set(stem(EMBEDDING), [{ tensor: "token_embd" }]);
+  sources.set(stem(POSITION_EMBEDDING), [{ tensor: "position_embd" }]);
+  sources.set(stem(LM_HEAD), [{ tensor: "output" }]);
+  sources.set(FINAL_NORM, [{ tensor: "output_norm" }]);
+  for (let layer = 0; layer < config.numLayers; layer++) addLayer(sources, config, layer, isTurned, hasTensor);
+  const norms = new Set(normNames(config));
+  const recipes = new Map<string, Recipe>();
+  for (const [name, parts] of sources)
+    for (const kind of ["weight", "bias"])
+      if (parts.every(({ tensor }) => hasTensor(`${tensor}.${kind}`)))
+        recipes.set(`${name}.${kind}`, {
+          parts: parts.map((part) => ({ ...part, tensor: `${part.tensor}.${kind}` })),
+          subtract: norms.has(name) && kind === "weight" ? config.norm.offset : 0,
+        });
+  return recipes;
+}
+
+const stem = (name: string): string => name.replace(/\.weight$/, "");
+
+function normNames(config: ModelConfig): readonly string[] {
+  const layers = Array.from({ length: config.numLayers }, (_, layer) => [
+    ...Object.values(layerNorms(config, layer) as unknown as Record<string, string | null>),
+    ...Object.values(queryKeyNorms(layer)),
+  ]);
+  return [FINAL_NORM, ...layers.flat().filter((name) => name !== null)];
+}
+
+function addLayer(
+  sources: Sources,
+  config: ModelConfig,
+  layer: number,
+  isTurned: boolean,
+  hasTensor: (name: string) => boolean,
+): void {
+  const { modules } = config;
+  const block = (name: string): string => `blk.${layer}.${name}`;
+  const add = (name: string | null, parts: readonly RecipePart[]): void => {
+    if (name !== null) sources.set(name, parts);
+  };
+  const module = (name: string): string => `model.layers.${layer}.${name}`;
+  const ours = (names: readonly string[]): readonly string[] => names.map(module);
+  const qkv = queryKeyValue(config, isTurned, block, hasTensor(`${block("attn_qkv")}.weight`));
+  addGroup(sources, ours(modules.qkv), qkv);
+  addGroup(sources, ours(modules.mlpIn), mlpIn(config, block));
+  add(module(modules.output), [{ tensor: block("attn_output") }]);
+  add(module(modules.down), [{ tensor: block("ffn_down") }]);
+  const norms = layerNorms(config, layer);
+  add(norms.beforeAttention, [{ tensor: block("attn_norm") }]);
+  add(norms.afterAttention, [{ tensor: block("post_attention_norm") }]);
+  add(norms.beforeMlp, [{ tensor: block("ffn_norm") }]);
+  add(norms.afterMlp, [{ tensor: block("post_ffw_norm") }]);
+  const { query, key } = queryKeyNorms(layer);
+  add(query, [{ tensor: block("attn_q_norm") }]);
+  add(key, [{ tensor: block("attn_k_norm") }]);
+}
+
+/** Several of ours get one part each; one of ours gets them all. */
+function addGroup(sources: Sources, names: readonly string[], parts: readonly RecipePart[]): void {
+  const [only] = names;
+  if (names.length === 1 && only !== undefined) sources.set(only, parts);
+  else for (const [i, name] of names.entries()) sources.set(name, parts[i] ? [parts[i]] : []);
+}
+
+function queryKeyValue(
+  { numHeads, numKvHeads, headSize, modules }: ModelConfig,
+  isTurned: boolean,
+  block: (name: string) => string,
+  isJoined: boolean,
+): readonly RecipePart[] {
+  if (isJoined && modules.qkv.length === 1 && !isTurned) return [{ tensor: block("attn_qkv") }];
+  let first = 0;
+  return ["q", "k", "v"].map((letter) => {
+    const heads = letter === "q" ? numHeads : numKvHeads;
+    const rows = { first, count: heads * headSize, of: (numHeads + 2 * numKvHeads) * headSize };
+    first += rows.count;
+    const turned = isTurned && letter !== "v" ? { turnedHeads: heads } : {};
+    return isJoined ? { tensor: block("attn_qkv"), rows, ...turned } : { tensor: block(`attn_${letter}`), ...turned };
+  });
+}
+
+/** Gate and up. Phi-3's one matrix for both is `ffn_up` in the file, and so is the way in of an MLP without a gate. */
+function mlpIn({ modules }: ModelConfig, block: (name: string) => string): readonly RecipePart[] {
+  if (modules.mlpIn.length === 1) return [{ tensor: block("ffn_up") }];
+  return [{ tensor: block("ffn_gate") }, { tensor: block("ffn_up") }];
+}
