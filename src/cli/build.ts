@@ -1,6 +1,6 @@
 /** `mosara build`: a checkpoint becomes a base directory. */
 import { buildBase } from "../base/build/build.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { announceBuild } from "./shared/announce-build.ts";
 import { buildOptions } from "./shared/build-options.ts";
 import { Progress } from "./shared/progress.ts";

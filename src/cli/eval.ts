@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename } from "node:path";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { loadExampleEncoder } from "../data/encode.ts";
 import { readExamples } from "../data/examples.ts";
 import { AppError } from "../errors.ts";

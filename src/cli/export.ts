@@ -6,7 +6,7 @@ import { type Adapter, assertFits } from "../adapter/adapter.ts";
 import { assertExportable, peftConfig, peftTensors } from "../adapter/peft.ts";
 import { type Base, openBase } from "../base/base.ts";
 import { mergeBasis } from "../base/merge/merged-weights.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { peftNames } from "../model/peft-names.ts";

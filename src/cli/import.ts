@@ -4,7 +4,7 @@ import { dirname, parse, resolve } from "node:path";
 import { DEFAULT_MAX_ADAPTER_BYTES, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
 import { numParams } from "../adapter/adapter.ts";
 import { openBase } from "../base/base.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { readPeftFiles } from "../store/directory-files.ts";
 import { peftConverter } from "./shared/peft-converter.ts";

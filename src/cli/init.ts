@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { readJsonObject } from "../checkpoint/checkpoint.ts";
 import { initCheckpoint } from "../checkpoint/init-checkpoint.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { makeExampleEncoder } from "../data/encode.ts";
 import { AppError } from "../errors.ts";
 import type { RawConfig } from "../model/config/config-reader.ts";

@@ -7,7 +7,7 @@ import { numParams } from "../adapter/adapter.ts";
 import { adapterOfPeftAlone } from "../adapter/peft.ts";
 import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.ts";
 import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { isGgufFile, openGguf } from "../formats/gguf/gguf-file.ts";
 import { isPeftDirectory, readPeftFiles } from "../store/directory-files.ts";

@@ -4,7 +4,7 @@ import type { Adapter } from "../adapter/adapter.ts";
 import { type Base, openBase } from "../base/base.ts";
 import { type MeanGateResult, mergeByMeanGate } from "../base/merge/mean-gate.ts";
 import { mergeCheckpoint } from "../base/merge/merge-checkpoint.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { loadExampleEncoder } from "../data/encode.ts";
 import { readExamples } from "../data/examples.ts";
 import { Progress } from "./shared/progress.ts";

@@ -7,7 +7,7 @@ import { realpath, rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Base, openBase } from "../base/base.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { createEngine, type SupervisedEngine } from "../engine/server/supervisor.ts";
 import type { EngineOptions } from "../engine/protocol.ts";
 import { AppError } from "../errors.ts";

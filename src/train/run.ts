@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Base } from "../base/base.ts";
 import { MANIFEST_FILE } from "../base/manifest.ts";
-import type { ConfigOf } from "../config.ts";
+import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { shuffledBatches, sortedBatches } from "./batches.ts";
 import type { RunSettings } from "./checkpoint.ts";

@@ -71,7 +71,7 @@ function mayImport(table: ImportTable, row: string, target: string, isTypeOnly: 
   return names.some((name) => entries.includes(name)) || (entries.includes("*") && target.startsWith("src/"));
 }
 
-/** "src/engine/x.ts" → "engine", "src/config.ts" → "config.ts", "scripts/x.ts" → "scripts"; "src/engine/kv/x.ts" → "engine/kv" where the table has that row. */
+/** "src/engine/x.ts" → "engine", "src/errors.ts" → "errors.ts", "scripts/x.ts" → "scripts"; "src/engine/kv/x.ts" → "engine/kv" where the table has that row. */
 function rowOf(path: string, table: ImportTable): string {
   const parts = path.split("/");
   if (parts[0] !== "src") return parts[0] ?? path;

@@ -1,7 +1,7 @@
 /** Build flags → what the builder takes, for every command that may build. */
 import { availableParallelism } from "node:os";
 import { type BuildOptions, DEFAULT_THRESHOLD } from "../../base/build/build.ts";
-import type { BuildFlags } from "../../config.ts";
+import type { BuildFlags } from "../../config/commands.ts";
 import { targetsOf } from "../../base/build/targets.ts";
 import { AppError } from "../../errors.ts";
 

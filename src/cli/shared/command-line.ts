@@ -2,7 +2,8 @@
  * From arguments to a command and an exit code: 0 done, 1 failed, 2 wrong usage. A failure is one line on stderr; results are
  * the commands' own. Commands are loaded when they are called, so that --help costs nothing.
  */
-import { type CommandName, COMMANDS, isCommand, parseCommand } from "../../config.ts";
+import { type CommandName, COMMANDS, isCommand } from "../../config/commands.ts";
+import { parseCommand } from "../../config/parse.ts";
 import { AppError } from "../../errors.ts";
 import { commandHelp, overview } from "./help.ts";
 import { readVersion } from "./package-root.ts";

@@ -1,6 +1,7 @@
 /** The command line that gives a command's values again, for people to read and to run. Pure but for the home directory. */
 import { homedir } from "node:os";
-import { COMMANDS, type CommandName, type ConfigOf, type Flag, flagName } from "../../config.ts";
+import { COMMANDS, type CommandName, type ConfigOf, flagName } from "../../config/commands.ts";
+import type { Flag } from "../../config/flag.ts";
 
 /** Flags that differ from their defaults, wherever they were given, quoted for a shell. The home directory is `~`. */
 export function commandText<C extends CommandName>(command: C, config: ConfigOf<C>, home = homedir()): string {

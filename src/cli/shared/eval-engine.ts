@@ -4,7 +4,7 @@ import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { assertFits } from "../../adapter/adapter.ts";
 import { openBase } from "../../base/base.ts";
-import type { ConfigOf } from "../../config.ts";
+import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { openAdapterStore } from "../../store/adapter-store.ts";

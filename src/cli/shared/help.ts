@@ -1,5 +1,6 @@
 /** Help texts and docs/commands.md, made from the table of flags. Knows the table and nothing else. */
-import { COMMANDS, type CommandName, environmentName, type Flag, flagName } from "../../config.ts";
+import { COMMANDS, type CommandName, environmentName, flagName } from "../../config/commands.ts";
+import type { Flag } from "../../config/flag.ts";
 
 const WIDTH = 100;
 
@@ -50,7 +51,7 @@ export function commandsDocument(): string {
     ].join("\n");
   });
   const intro =
-    "Made by `scripts/make-docs.ts` from the table in `src/config.ts`; a test fails when they differ. Flags win over the environment, the environment over defaults.\nExit codes: 0 done, 1 failed, 2 wrong usage.";
+    "Made by `scripts/make-docs.ts` from the table in `src/config/commands.ts`; a test fails when they differ. Flags win over the environment, the environment over defaults.\nExit codes: 0 done, 1 failed, 2 wrong usage.";
   return `${["# Commands", intro, ...sections].join("\n\n")}\n`;
 }
 

@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { buildCached } from "../../base/build/build-cached.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
-import type { BuildFlags } from "../../config.ts";
+import type { BuildFlags } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
 import { isGgufFile } from "../../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./announce-build.ts";

@@ -1,5 +1,5 @@
 /** The flags of `mosara train` that depend on each other, checked and completed before anything is read. Pure. */
-import type { ConfigOf } from "../../config.ts";
+import type { ConfigOf } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
 import type { MethodSettings } from "../../train/method-settings.ts";
 

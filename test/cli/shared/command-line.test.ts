@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { runCommandLine } from "../../../src/cli/shared/command-line.ts";
 import { commandHelp, commandsDocument, overview } from "../../../src/cli/shared/help.ts";
 import { packageRoot, readVersion } from "../../../src/cli/shared/package-root.ts";
-import { COMMANDS, type CommandName, flagName } from "../../../src/config.ts";
+import { COMMANDS, type CommandName, flagName } from "../../../src/config/commands.ts";
 import { metricsDocument } from "../../../src/metrics/document.ts";
 
 afterEach(() => vi.restoreAllMocks());

@@ -1,7 +1,7 @@
 /** The command in a report: it can be run, and says nothing that was not given. */
 import { describe, expect, it } from "vitest";
 import { commandText } from "../../../src/cli/shared/command-text.ts";
-import { parseCommand } from "../../../src/config.ts";
+import { parseCommand } from "../../../src/config/parse.ts";
 
 const MINIMAL = ["--model", "base", "--data", "a.jsonl", "--out", "x.mosara"];
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
-import { COMMANDS, type CommandName, environmentName, flagName, parseCommand } from "../src/config.ts";
-import { AppError } from "../src/errors.ts";
+import { COMMANDS, type CommandName, environmentName, flagName } from "../../src/config/commands.ts";
+import { parseCommand } from "../../src/config/parse.ts";
+import { AppError } from "../../src/errors.ts";
 
 const serve = (args: string[], env: Record<string, string> = {}) => parseCommand("serve", args, env);
 const usageOf = (run: () => unknown): string => {

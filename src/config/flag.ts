@@ -1,0 +1,17 @@
+/** What a flag is: a placeholder, a line of help, and the schema that checks its text. */
+import type { z } from "zod";
+
+/** One flag. Without a `value` it is a switch. */
+export interface Flag<T> {
+  /** Placeholder in the help, e.g. `<dir>`; absent for a switch. */
+  readonly value?: string;
+  readonly help: string;
+  /** What the default does, in words, where the default is not a literal. */
+  readonly defaultText?: string;
+  readonly isRepeatable?: boolean;
+  /** From the text given (undefined: not given) to the value. */
+  readonly schema: z.ZodType<T>;
+}
+
+export type Flags = Readonly<Record<string, Flag<unknown>>>;
+export type ValuesOf<F extends Flags> = { readonly [K in keyof F]: F[K] extends Flag<infer T> ? T : never };

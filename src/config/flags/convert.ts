@@ -1,0 +1,35 @@
+/** Flags of the commands that turn adapters into something else and back: merge, import, export. */
+import { z } from "zod";
+import type { Flags } from "../flag.ts";
+import { text, optional } from "../values.ts";
+import { OUT } from "./shared.ts";
+
+/** Flags of `mosara merge`. */
+export const MERGE = {
+  model: { value: "<dir>", help: "Base directory or checkpoint.", schema: text },
+  adapter: { value: "<file>", help: "The .mosara file.", schema: text },
+  out: OUT,
+  dtype: {
+    value: "<dtype>",
+    help: "float32, float16 or bfloat16.",
+    defaultText: "the source's",
+    schema: optional(z.enum(["float32", "float16", "bfloat16"])),
+  },
+  meanGate: {
+    value: "<file.jsonl>",
+    help: "Merge an adapter with several heads by its mean gate over these examples; not exact, and the error is reported.",
+    schema: optional(text),
+  },
+} satisfies Flags;
+
+/** Flags of `mosara import`. */
+export const IMPORT = {
+  model: { value: "<dir>", help: "Base directory or checkpoint that it is to be served on.", schema: text },
+  out: { value: "<name.mosara>", help: "The file to write.", schema: text },
+} satisfies Flags;
+
+/** Flags of `mosara export`. */
+export const EXPORT = {
+  model: { value: "<dir>", help: "Base directory or checkpoint that it was made for.", schema: text },
+  out: OUT,
+} satisfies Flags;

@@ -1,0 +1,83 @@
+/** From arguments and environment to the checked values of a command: flags > MOSARA_* environment > defaults. */
+import { parseArgs } from "node:util";
+import { AppError } from "../errors.ts";
+import { COMMANDS, type CommandName, type CommandRow, type ConfigOf, environmentName, flagName } from "./commands.ts";
+import type { Flag, Flags } from "./flag.ts";
+
+/**
+ * Values of a command from its arguments and the environment.
+ * @throws {AppError} `usage`, naming the flag or variable, what was found and what it takes.
+ */
+export function parseCommand<C extends CommandName>(
+  command: C,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ConfigOf<C> {
+  const { flags, positionals: wanted, rest }: CommandRow = COMMANDS[command];
+  const { values: given, positionals } = readArguments(command, flags, args);
+  if (rest !== undefined && Array.isArray(given[rest]))
+    given[rest] = [...given[rest], ...positionals.splice(0)] as string[];
+  const isHelp = given.help === true;
+  const values: Record<string, unknown> = {};
+  for (const [key, flag] of Object.entries(flags)) {
+    const fromFlag = given[flagName(key)];
+    const isFromFlag = fromFlag !== undefined;
+    const source = isFromFlag ? `--${flagName(key)}` : environmentName(key);
+    const raw = isFromFlag ? fromFlag : fromEnvironment(flag, env[environmentName(key)], source);
+    if (!isHelp) values[key] = valueOf(command, key, flag, raw, source);
+  }
+  if (isHelp) return { help: true, positionals } as unknown as ConfigOf<C>; // nothing else is read then
+  if (positionals.length !== wanted.length) {
+    const expected = wanted.length === 0 ? "no arguments" : wanted.map((name) => `<${name}>`).join(" ");
+    throw usage(
+      command,
+      `"${command}" takes ${expected} besides flags, found ${positionals.length === 0 ? "none" : positionals.map((p) => `"${p}"`).join(" ")}.`,
+    );
+  }
+  return Object.freeze({ ...values, positionals: Object.freeze([...positionals]) }) as unknown as ConfigOf<C>; // by the table's construction
+}
+
+function usage(command: string, message: string): AppError {
+  return new AppError("usage", `${message} See mosara ${command} --help.`);
+}
+
+function readArguments(command: string, flags: Flags, args: readonly string[]) {
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([key, flag]) => [
+      flagName(key),
+      {
+        type: flag.value === undefined ? ("boolean" as const) : ("string" as const),
+        multiple: flag.isRepeatable === true,
+      },
+    ]),
+  );
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    // Node's first sentence names the flag; what follows is advice about "--" that fits no command here.
+    const [sentence = error.message] = error.message.split(/\.\s/);
+    throw usage(command, `${sentence.replace(/\.$/, "")}.`);
+  }
+}
+
+function fromEnvironment(flag: Flag<unknown>, value: string | undefined, source: string): unknown {
+  if (value === undefined || value === "") return undefined;
+  if (flag.isRepeatable) return value.split(",").map((part) => part.trim());
+  if (flag.value !== undefined) return value;
+  if (/^(1|true|yes)$/i.test(value)) return true;
+  if (/^(0|false|no)$/i.test(value)) return false;
+  throw new AppError("usage", `${source} is a switch: set it to 1 or 0, found "${value}".`);
+}
+
+function valueOf(command: string, key: string, flag: Flag<unknown>, raw: unknown, source: string): unknown {
+  const result = flag.schema.safeParse(raw);
+  if (result.success) return result.data;
+  if (raw === undefined) throw usage(command, `"${command}" needs --${flagName(key)} ${flag.value ?? ""}.`);
+  const issue = result.error.issues[0];
+  // A key must never be printed.
+  const found = key === "apiKey" ? "" : `, found ${JSON.stringify(raw)}`;
+  const message =
+    issue?.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : (issue?.message ?? "is invalid");
+  throw usage(command, `${source} ${message}${found}.`);
+}
