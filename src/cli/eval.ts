@@ -42,7 +42,7 @@ export async function evaluateCommand(config: EvalConfig): Promise<number> {
     seed: config.seed,
     onProgress: (done) => progress.update("evaluating", done),
   }).finally(() => progress.end());
-  await output?.write(evaluation.predictions.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  await output?.write(evaluation.predictions.map((line) => `${JSON.stringify(line, plain)}\n`).join(""));
   noteSkipped(evaluation, examples.length, limits.maxModelLen);
   const facts = { adapter: config.adapter, generation, weights, placement: config.placement };
   process.stdout.write(config.json ? `${JSON.stringify(asJson(evaluation, facts))}\n` : asText(evaluation, facts));
@@ -55,6 +55,12 @@ interface Facts {
   readonly generation: string | null;
   readonly weights: string;
   readonly placement: "live" | "merged";
+}
+
+/** Exact JSON (tokenizer/exact-json.ts) as JSON can say it; a number of very many digits loses some. */
+function plain(_: string, value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  return value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value;
 }
 
 /** `value` is the adapter's where there is one, else the base's. */

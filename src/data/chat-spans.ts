@@ -1,17 +1,23 @@
 /**
- * Which tokens of a conversation are the assistant's own: its turns with their end-of-turn tokens, without the headers that the
+ * Which tokens of a conversation are learnt: turns of the assistant with their end-of-turn tokens, without the headers that the
  * template writes before them. Found by rendering, since no template says it: the conversation up to a turn gives where the turn
- * begins, the conversation with that one message changed gives where it ends. Source: interface.md §1, "Ids of an example".
+ * begins, the conversation with that one message changed gives where it ends.
  */
 import type { ChatMessage } from "../tokenizer/chat-message.ts";
-import type { ChatTemplate } from "../tokenizer/chat-template.ts";
+import type { ChatTemplate, RenderOptions } from "../tokenizer/chat-template.ts";
 import { type RenderedChat, renderChat } from "../tokenizer/chat.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Conversation } from "./conversation.ts";
 
-/** Ids of a whole conversation, and which of them are the assistant's (1) or not (0). */
+/** Ids of a whole conversation, and which of them are learnt (1) or not (0). */
 export interface ChatIds {
   readonly ids: readonly number[];
-  readonly isAssistant: Uint8Array;
+  readonly isLearnt: Uint8Array;
+}
+
+/** What every render of the conversation is given beside its messages. */
+export function renderOptions({ tools, templateKwargs }: Conversation): RenderOptions {
+  return { tools: tools ?? undefined, kwargs: templateKwargs ?? undefined };
 }
 
 interface Span {
@@ -23,22 +29,25 @@ interface Span {
 export function encodeChatSpans(
   tokenizer: Tokenizer,
   template: ChatTemplate | undefined,
-  messages: readonly ChatMessage[],
+  conversation: Conversation,
   endIds: ReadonlySet<number>,
 ): ChatIds {
-  const render: Render = (part, addGenerationPrompt) => renderChat(tokenizer, template, part, { addGenerationPrompt });
+  const { messages } = conversation;
+  const options = renderOptions(conversation);
+  const render: Render = (part, addGenerationPrompt) =>
+    renderChat(tokenizer, template, part, { ...options, addGenerationPrompt });
   const whole = render(messages, false);
   const ids = whole.encode(whole.text);
-  const isAssistant = new Uint8Array(ids.length);
-  messages.forEach(({ role }, i) => {
-    if (role !== "assistant") return;
+  const isLearnt = new Uint8Array(ids.length);
+  conversation.isLearnt.forEach((isTurnLearnt, i) => {
+    if (!isTurnLearnt) return;
     const span = turnSpan(whole.text, messages, i, render);
     const from = tokensBefore(whole, ids, span.start).stable;
     const { stable, straddles } = tokensBefore(whole, ids, span.end);
     const to = endOfTurn(tokenizer, ids, straddles ? stable + 1 : stable, endIds);
-    isAssistant.fill(1, from, Math.max(from, to));
+    isLearnt.fill(1, from, Math.max(from, to));
   });
-  return { ids, isAssistant };
+  return { ids, isLearnt };
 }
 
 type Render = (part: readonly ChatMessage[], addGenerationPrompt: boolean) => RenderedChat;

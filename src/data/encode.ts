@@ -1,6 +1,6 @@
 /**
- * Examples → token ids and loss mask, exactly as interface.md §1 says: encode(prompt, with special tokens) ++
- * encode(completion, without) ++ end token, loss on completion and end token; in a conversation on every assistant turn.
+ * Examples → token ids and loss mask. Prompt and completion: encode(prompt, with special tokens) ++ encode(completion, without) ++
+ * end token, loss on completion and end token. Conversations: as the template renders them, loss on the turns that are learnt.
  * Knows no batches, no lengths and no policy: an over-long example is the caller's to judge.
  */
 import { AppError } from "../errors.ts";
@@ -8,8 +8,8 @@ import { encodeChat } from "../tokenizer/chat.ts";
 import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.ts";
 import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
-import { encodeChatSpans } from "./chat-spans.ts";
-import { beforeLastTurn, type Example, type ExamplePlace } from "./examples.ts";
+import { encodeChatSpans, renderOptions } from "./chat-spans.ts";
+import { type Example, type ExamplePlace, lastLearntTurn } from "./examples.ts";
 import { lineError } from "./lines.ts";
 
 /** One sequence of tokens to learn or to score. */
@@ -24,6 +24,7 @@ export interface EncodedExample extends ExamplePlace {
 /** Encodes examples for one model. */
 export interface ExampleEncoder {
   readonly tokenizer: Tokenizer;
+  readonly hasChatTemplate: boolean;
   /** Put behind every completion. */
   readonly endTokenId: number;
   /** Any of these ends a generation. */
@@ -65,13 +66,15 @@ export function makeExampleEncoder(
   };
   return {
     tokenizer,
+    hasChatTemplate: template !== undefined,
     endTokenId,
     endTokenIds,
     encode: (example) =>
       atPlace(example, () => {
         if (example.form === "messages") {
-          const { ids, isAssistant } = encodeChatSpans(tokenizer, template, example.messages, endIds);
-          return [encoded(ids, isAssistant, example)];
+          assertTemplate(template, example);
+          const { ids, isLearnt } = encodeChatSpans(tokenizer, template, example, endIds);
+          return [encoded(ids, isLearnt, example)];
         }
         const { prompt, completion, references } = example;
         const completions = completion === null ? references : [completion];
@@ -86,9 +89,19 @@ export function makeExampleEncoder(
     encodePrompt: (example) =>
       atPlace(example, () => {
         if (example.form === "prompt") return Int32Array.from(tokenizer.encode(example.prompt));
-        return Int32Array.from(encodeChat(tokenizer, template, beforeLastTurn(example.messages)));
+        assertTemplate(template, example);
+        return Int32Array.from(encodeChat(tokenizer, template, lastLearntTurn(example).before, renderOptions(example)));
       }),
   };
+}
+
+function assertTemplate(template: ChatTemplate | undefined, { file, line }: ExamplePlace): void {
+  if (template === undefined)
+    throw lineError(
+      file,
+      line,
+      "This model has no chat template, which a conversation needs. Write prompt and completion as text, or add chat_template.jinja.",
+    );
 }
 
 /** The tokenizer's end token, unless the configuration names others alone. */

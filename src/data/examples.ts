@@ -1,8 +1,19 @@
 /**
  * Training and evaluation examples from JSON lines: prompt and completion, conversations, prompts with references or an answer.
- * Every line is checked before anything is done with one of them. Knows no tokens. Source: interface.md §1.
+ * Every line is checked before anything is done with one of them. Knows no tokens.
  */
 import type { ChatMessage } from "../tokenizer/chat-message.ts";
+import { parseExactJson } from "../tokenizer/exact-json.ts";
+import {
+  type Conversation,
+  conversationOfPairs,
+  type Fail,
+  type Json,
+  nameOf,
+  readConversation,
+  readConversationalPair,
+} from "./conversation.ts";
+import { refuseUnknownMeaning } from "./line-keys.ts";
 import { lineError, readLines } from "./lines.ts";
 
 /** How an answer is found in generated text and compared: a number, or one of a few words (eval/answers.ts). */
@@ -26,9 +37,8 @@ export interface PromptExample extends ExamplePlace {
 }
 
 /** A conversation with at least one message of the assistant's. */
-export interface ChatExample extends ExamplePlace {
+export interface ChatExample extends ExamplePlace, Conversation {
   readonly form: "messages";
-  readonly messages: readonly ChatMessage[];
 }
 
 export type Example = PromptExample | ChatExample;
@@ -37,8 +47,6 @@ export interface ReadOptions {
   /** Stops after this many examples, all files together. */
   readonly limit?: number | null;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 /**
  * The examples of JSON-lines files, in order. Blank lines are passed over.
@@ -69,7 +77,7 @@ export async function readExamples(files: readonly string[], { limit = null }: R
   return examples;
 }
 
-/** The example on one line. @throws {AppError} data_invalid naming file, line and reason. */
+/** The example on one line, in whichever form it is written. @throws {AppError} data_invalid naming file, line and reason. */
 export function parseExample(text: string, file: string, line: number): Example {
   const fail = (reason: string, cause?: unknown): never => {
     throw lineError(file, line, reason, cause);
@@ -83,23 +91,78 @@ export function parseExample(text: string, file: string, line: number): Example 
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return fail(`an object was expected, found ${nameOf(value)}. Write {"prompt": …, "completion": …}.`);
   const json = value as Json;
-  if (json.messages !== undefined && json.prompt !== undefined)
-    return fail('there is both "prompt" and "messages". Keep one of them.');
-  return json.messages === undefined
-    ? promptExample(json, { file, line }, fail)
-    : { form: "messages", messages: checkMessages(json.messages, fail), file, line };
+  const key = formKey(json, fail);
+  const isText = key === "prompt" && !Array.isArray(json.prompt);
+  refuseUnknownMeaning(json, "", fail);
+  if (isText) return promptExample(json, { file, line }, fail);
+  return { form: "messages", ...conversationOf(key, exactly(text), fail), file, line };
 }
 
-type Fail = (reason: string) => never;
+/** Forms of lines, each known by the key that it has to have. */
+const FORM_KEYS = ["prompt", "messages", "conversations", "instruction"] as const;
+type FormKey = (typeof FORM_KEYS)[number];
+
+function formKey(json: Json, fail: Fail): FormKey {
+  const [key, other] = FORM_KEYS.filter((one) => (json[one] ?? null) !== null);
+  if (key !== undefined && other !== undefined) return fail(`there is both "${key}" and "${other}". Keep one of them.`);
+  if (key !== undefined) return key;
+  if (typeof json.text === "string")
+    return fail('"prompt" or "messages" is missing. Running text ("text") is learnt with --method full alone.');
+  return fail(
+    `"prompt" or "messages" is missing; the line has ${nameOf(Object.keys(json))}. Write {"prompt", "completion"} (two texts, or two lists of messages), {"messages": [{"role", "content"}, …]}, {"conversations": [{"from", "value"}, …]} or {"instruction", "input", "output"}.`,
+  );
+}
+
+/** What a template may print is read as it prints it: 1.0 is not 1. */
+function exactly(text: string): Json {
+  const value = parseExactJson(text);
+  return (value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value) as Json;
+}
+
+function conversationOf(key: FormKey, json: Json, fail: Fail): Conversation {
+  if (key === "instruction") return conversationOfPairs(instructionPairs(json, fail), json, fail);
+  if (key !== "prompt") return readConversation(key, json[key], json, fail);
+  if (json.completion === undefined || json.completion === null)
+    return fail('"completion" is missing; beside a list of messages it has to be one as well.');
+  if (!Array.isArray(json.completion))
+    return fail(
+      `"prompt" is a list of messages and "completion" is not, found ${nameOf(json.completion)}. Write both as lists, or both as text.`,
+    );
+  return readConversationalPair(json.prompt, json.completion, json, fail);
+}
+
+/** Alpaca's form, joined as LLaMA-Factory documents it; the answers of `history` are learnt as well. */
+function instructionPairs(json: Json, fail: Fail): readonly (readonly [string, string])[] {
+  const instruction = readText(json, "instruction", fail) ?? "";
+  const input = readText(json, "input", fail) ?? "";
+  const output = readText(json, "output", fail);
+  if (output === null) return fail('"output" is missing; {"instruction", "input", "output"} has the answer there.');
+  const history = (json.history ?? []) as readonly unknown[];
+  const isPair = (pair: unknown): pair is readonly [string, string] =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
+  if (!Array.isArray(history) || !history.every(isPair))
+    return fail('"history" should be a list of pairs, each an instruction and its answer.');
+  return [...history, [input === "" ? instruction : `${instruction}\n${input}`, output]];
+}
+
+/** What belongs to other forms, and would be lost beside a prompt that is text. */
+const NOT_BESIDE_TEXT = ["tools", "chat_template_kwargs", "system", "input", "output", "history"];
 
 function promptExample(json: Json, place: ExamplePlace, fail: Fail): PromptExample {
   const prompt = readText(json, "prompt", fail);
   if (prompt === null) return fail('"prompt" or "messages" is missing.');
+  if (Array.isArray(json.completion) && json.completion.some((one) => typeof one === "object"))
+    return fail('"completion" is a list of messages and "prompt" is not. Write both as lists, or both as text.');
   const completion = readText(json, "completion", fail);
   const references = readReferences(json.references, fail);
   const answer = readAnswer(json.answer, fail);
   if (completion === null && references === null && answer === null)
     return fail('"completion" is missing (for evaluation "references" or "answer" will do).');
+  const lost = NOT_BESIDE_TEXT.find((key) => (json[key] ?? null) !== null);
+  if (lost !== undefined)
+    return fail(
+      `"${lost}" is for conversations, and "prompt" is text that no template renders. Write "messages", or leave it out.`,
+    );
   const answerKind = answer === null ? null : readKind(json.kind, fail);
   return { form: "prompt", prompt, completion, references, answer, answerKind, ...place };
 }
@@ -129,42 +192,22 @@ function readKind(value: unknown, fail: Fail): AnswerKind | null {
   return kind ?? fail(`"kind" should be one of ${ANSWER_KINDS.join(", ")}, found ${nameOf(value)}.`);
 }
 
-/** Content is checked again, and more closely, where the chat template takes it. */
-function checkMessages(value: unknown, fail: Fail): readonly ChatMessage[] {
-  if (!Array.isArray(value) || value.length === 0) return fail('"messages" should be a list of one message or more.');
-  value.forEach((message: unknown, i) => {
-    const { role, content } = ((typeof message === "object" ? message : null) ?? {}) as Json;
-    if (typeof role !== "string") fail(`messages[${i}] should be an object with "role" and "content".`);
-    const isContent = typeof content === "string" || Array.isArray(content);
-    // A message that calls tools, or whose fields only the template knows, may have no content.
-    const isBare =
-      (content === undefined || content === null) &&
-      Object.keys(message as object).some((key) => key !== "role" && key !== "content");
-    if (!isContent && !isBare) fail(`messages[${i}].content should be a string, found ${nameOf(content)}.`);
-  });
-  const messages = value as readonly ChatMessage[];
-  if (!messages.some(({ role }) => role === "assistant"))
-    return fail('"messages" has no message of the role "assistant", so there is nothing to learn or to compare with.');
-  return messages;
+/** Whether something of it is learnt: not so for a conversation whose turns all have the weight 0. */
+export function hasLearntTurn(example: Example): boolean {
+  return example.form === "prompt" || example.isLearnt.includes(true);
 }
 
-/** What is said before the assistant's last turn: the prompt of an evaluation by generation. */
-export function beforeLastTurn(messages: readonly ChatMessage[]): readonly ChatMessage[] {
-  return messages.slice(
-    0,
-    messages.findLastIndex(({ role }) => role === "assistant"),
-  );
-}
-
-/** The text of the assistant's last turn. */
-export function lastTurnText({ messages }: ChatExample): string {
-  const content = messages.findLast(({ role }) => role === "assistant")?.content ?? "";
-  return typeof content === "string" ? content : content.map(({ text = "" }) => text).join("\n");
-}
-
-/** A value of JSON for a message, cut short. */
-function nameOf(value: unknown): string {
-  if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
-  return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
+/**
+ * An evaluation by generation asks for the assistant's last turn that is learnt: what is said before it, and its text.
+ * @throws {AppError} data_invalid where no turn is
+ */
+export function lastLearntTurn({ messages, isLearnt, file, line }: ChatExample): {
+  readonly before: readonly ChatMessage[];
+  readonly text: string;
+} {
+  const index = isLearnt.lastIndexOf(true);
+  if (index < 0) throw lineError(file, line, "every turn of the assistant has the weight 0, so nothing is asked for.");
+  const content = messages[index]?.content ?? "";
+  const text = typeof content === "string" ? content : content.map(({ text: part = "" }) => part).join("\n");
+  return { before: messages.slice(0, index), text };
 }

@@ -2,7 +2,7 @@
  * What `mosara eval` can measure. Each metric turns an item into statistics that add up over items and scores the sum, so that
  * one bootstrap serves all. A metric of generated text also says what an example must have. Knows no engine.
  */
-import { type AnswerKind, type Example, lastTurnText } from "../data/examples.ts";
+import { type AnswerKind, type Example, lastLearntTurn } from "../data/examples.ts";
 import { lineError } from "../data/lines.ts";
 import { extractNumber, extractWord, isSameNumber, isWordOf, kindOfLabel, numberLabel } from "./answers.ts";
 import { bleuOfStatistics, bleuStatistics } from "./bleu.ts";
@@ -92,7 +92,7 @@ function judged(isRight: boolean, notes: Readonly<Record<string, unknown>> = {})
 
 /** The texts that would be right: references, else the completion, else the answer. */
 function expectedTexts(example: Example): readonly string[] {
-  if (example.form === "messages") return [lastTurnText(example)];
+  if (example.form === "messages") return [lastLearntTurn(example).text];
   const { references, completion, answer } = example;
   if (references !== null) return references;
   return [completion ?? answer ?? ""]; // one of the three is there

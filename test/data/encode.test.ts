@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type EncodedExample, makeExampleEncoder } from "../../src/data/encode.ts";
 import { type Example, parseExample } from "../../src/data/examples.ts";
+import { joinNotice } from "../../src/data/join-notice.ts";
 import { type ChatTemplate, makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
 import { encodeChat } from "../../src/tokenizer/chat.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";
@@ -41,6 +42,42 @@ describe.each([...tokenizers])("an example encoded with %s", (_, tokenizer) => {
     expect([...(one?.lossMask ?? [])]).toEqual(mask);
     expect(one).toMatchObject({ numLossTokens: mask.filter((bit) => bit === 1).length, file: "d.jsonl", line: 3 });
     expect([...encoder.encodePrompt(example({ prompt, completion }))]).toEqual(before);
+  });
+
+  const joined = (value: unknown) =>
+    encoder.encode(example(value)).map((encoded) => ({ example: example(value), encoded }));
+
+  it("is shown where prompt and completion run into each other, as the model sees them", () => {
+    const [one] = joined({ prompt: "Be friendly: no", completion: "There is" });
+    const text = tokenizer.decode(one?.encoded.ids ?? [], { skipSpecialTokens: false });
+    const notice = joinNotice(one ? [one] : [], encoder);
+    // Some tokenizers put a space or an end in front of the completion by themselves.
+    if (!/nothere/i.test(text)) return expect(notice).toBeNull();
+    expect(notice).toMatch(/^1 of 1 training examples join prompt and completion without white space/);
+    const shown = /d\.jsonl, line 3, as the model sees it: (".*") \+ (".*")$/.exec(notice ?? "") ?? [];
+    const halves = shown.slice(1).map((part) => JSON.parse(part) as string);
+    expect(halves.join("")).toBe(text);
+    expect(halves[0]).toMatch(/no$/);
+  });
+
+  it.each([
+    ["Be friendly: no", " There is"],
+    ["Be friendly: no\n", "There is"],
+    ["", "There is"],
+    ["p", ""],
+    ["\u4f60\u597d", "\u597d"],
+  ])("is not shown where something parts them: %j %j", (prompt, completion) => {
+    expect(joinNotice(joined({ prompt, completion }), encoder)).toBeNull();
+  });
+
+  it("is shown once where the model has a chat template that the prompts bypass", () => {
+    const template = makeChatTemplate(new Map([["default", "{{ messages }}"]]), {});
+    const chatty = makeExampleEncoder(tokenizer, template, [end], "dir");
+    const text = joined({ prompt: "p ", completion: "c" });
+    const wanted = /^2 of 2 training examples are prompts as text.*as the model sees it/;
+    expect(joinNotice([...text, ...text], chatty)).toMatch(wanted);
+    const chat = example({ messages: [{ role: "assistant", content: "a" }] });
+    expect(joinNotice([{ example: chat, encoded: text[0]?.encoded as EncodedExample }], chatty)).toBeNull();
   });
 
   it("is one sequence a reference where there is no completion", () => {

@@ -39,7 +39,18 @@ describe("a line of data", () => {
       { role: "user", content: "q" },
       { role: "assistant", content: null, tool_calls: [] },
     ];
-    expect(parse({ messages })).toEqual({ form: "messages", messages, file: "a.jsonl", line: 7 });
+    const learnt = { isLearnt: [false, true], tools: null, templateKwargs: null };
+    expect(parse({ messages })).toEqual({ form: "messages", messages, ...learnt, file: "a.jsonl", line: 7 });
+  });
+
+  it("may say of itself what changes nothing", () => {
+    const about = { id: 1, source: "x", category: "weather", label: "class-3", weight: 1, split: "a", loss: null };
+    expect(parse({ prompt: "p", completion: "c", ...about })).toMatchObject({ prompt: "p", completion: "c" });
+  });
+
+  it("keeps the numbers of tools and calls as Python reads them", () => {
+    const text = '{"messages":[{"role":"assistant","content":"a"}],"tools":[{"n":1.0}]}';
+    expect(parseExample(text, "a.jsonl", 1)).toMatchObject({ tools: [{ n: new Number(1) }] });
   });
 
   it("takes an empty prompt and an empty completion", () => {
@@ -65,6 +76,40 @@ describe("a line of data", () => {
     ["a message without a role", '{"messages":[{"content":"a"}]}', /messages\[0\] should be an object/],
     ["a message without content", '{"messages":[{"role":"assistant"}]}', /messages\[0\].content should be a string/],
     ["a null content", '{"messages":[{"role":"assistant","content":null}]}', /content should be a string, found null/],
+    [
+      "a weight of 2",
+      '{"messages":[{"role":"assistant","content":"a","weight":2}]}',
+      /messages\[0\].weight should be 0/,
+    ],
+    [
+      "a weight of 1 on a question",
+      '{"messages":[{"role":"user","content":"a","weight":1},{"role":"assistant","content":"b"}]}',
+      /only turns of the assistant are learnt/,
+    ],
+    ["an unknown speaker", '{"conversations":[{"from":"alien","value":"a"}]}', /from should be one of human, user/],
+    ["a call that is no JSON", '{"conversations":[{"from":"function_call","value":"f("}]}', /the JSON of a call/],
+    ["tools that are no list", '{"messages":[{"role":"assistant","content":"a"}],"tools":"f"}', /"tools" is text/],
+    ["tools beside text", '{"prompt":"p","completion":"c","tools":[{}]}', /"tools" is for conversations/],
+    [
+      "variables that are no object",
+      '{"messages":[{"role":"assistant","content":"a"}],"chat_template_kwargs":[1]}',
+      /an object/,
+    ],
+    [
+      "a variable of ours",
+      '{"messages":[{"role":"assistant","content":"a"}],"chat_template_kwargs":{"add_generation_prompt":true}}',
+      /cannot set "add_generation_prompt"/,
+    ],
+    ["a list and a text", '{"prompt":[{"role":"user","content":"a"}],"completion":"c"}', /Write both as lists/],
+    ["an instruction without output", '{"instruction":"i"}', /"output" is missing/],
+    ["two forms", '{"instruction":"i","output":"o","messages":[]}', /both "messages" and "instruction"/],
+    ["two system prompts", '{"system":"s","messages":[{"role":"system","content":"t"}]}', /Keep one of them/],
+    ["running text", '{"text":"t"}', /--method full/],
+    ["keys of no form", '{"question":"q","response":"r"}', /the line has \["question","response"\]/],
+    ["a label of a preference", '{"prompt":"p","completion":"c","label":false}', /Preferences are not learnt/],
+    ["a weight of the line", '{"prompt":"p","completion":"c","weight":0.5}', /"weight" changes what is learnt/],
+    ["a key in camel case", '{"prompt":"p","completion":"c","lossMask":[1]}', /"lossMask" changes what is learnt/],
+    ["images", '{"prompt":"p","completion":"c","images":["a.png"]}', /"images" changes what is learnt/],
     ["no assistant", '{"messages":[{"role":"user","content":"a"}]}', /nothing to learn/],
   ])("with %s is refused with file, line and reason", (_, text, reason) => {
     expect(() => parseExample(text, "some/a.jsonl", 12)).toThrow(failure("data_invalid", /^some\/a\.jsonl, line 12: /));

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBase } from "../../base/build/build.ts";
 import { type ExampleEncoder, loadExampleEncoder } from "../../data/encode.ts";
-import { type Example, beforeLastTurn, lastTurnText } from "../../data/examples.ts";
+import { type Example, hasLearntTurn, lastLearntTurn } from "../../data/examples.ts";
 import { AppError } from "../../errors.ts";
 import { generate, runAll } from "../../eval/run-sequences.ts";
 import type { Sample } from "../../report/report-data.ts";
@@ -45,7 +45,7 @@ export async function collectSamples(source: SampleSource, options: SampleOption
   const encoder = await loadExampleEncoder(options.baseDir);
   const all =
     "examples" in source
-      ? evenly(source.examples).map((example) => examplePrompt(example, encoder))
+      ? evenly(source.examples.filter(hasLearntTurn)).map((example) => examplePrompt(example, encoder))
       : evenly(source.windows).map(({ ids }) => windowPrompt(ids, encoder));
   const prompts = all.filter(({ ids }) => ids.length > 0 && ids.length < options.maxPositions);
   if (prompts.length === 0)
@@ -141,7 +141,7 @@ async function answer(
 
 function promptText(example: Example): string {
   if (example.form === "prompt") return example.prompt;
-  const turns = beforeLastTurn(example.messages).map(({ role, content }) => {
+  const turns = lastLearntTurn(example).before.map(({ role, content }) => {
     const text = typeof content === "string" ? content : (content ?? []).map((part) => part.text ?? "").join("\n");
     return `${role}: ${text}`;
   });
@@ -149,6 +149,6 @@ function promptText(example: Example): string {
 }
 
 function expectedText(example: Example): string | null {
-  if (example.form === "messages") return lastTurnText(example);
+  if (example.form === "messages") return lastLearntTurn(example).text;
   return example.completion ?? example.references?.[0] ?? example.answer;
 }

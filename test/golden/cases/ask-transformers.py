@@ -1,4 +1,4 @@
-"""python ask-transformers.py [kind …]: fills `right` of the cases that are checked as "prompt" (transformers 5.24.0)."""
+"""python ask-transformers.py [kind …]: fills in what transformers (5.24.0) knows of the cases' `right`."""
 import json
 import pathlib
 import shutil
@@ -51,12 +51,30 @@ def ask(case):
         return right
 
 
+def ask_line(case):
+    """The text and ids of the messages that a training line stands for; what of it is learnt, its format's documentation says."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        write_checkpoint(case["checkpoint"], folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        text = tokenizer.apply_chat_template(
+            case["messages"], tools=case.get("tools"), tokenize=False, **case.get("kwargs", {})
+        )
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return {**case["right"], "text": text, "ids": ids}
+
+
+ASK = {"prompt": ask, "training-line": ask_line}
+
+
 def main(kinds):
     for path in sorted(CASES.glob("*/*/case.json")):
         case = json.loads(path.read_text())
-        if case.get("check") != "prompt" or (kinds and path.parent.parent.name not in kinds):
+        if case.get("check") not in ASK or (kinds and path.parent.parent.name not in kinds):
             continue
-        case["right"] = ask(case)
+        if "refused" in case.get("right", {}):
+            continue
+        case["right"] = ASK[case["check"]](case)
         path.write_text(json.dumps(case, indent=1) + "\n")
         print(path.relative_to(CASES), json.dumps(case["right"])[:150])
 

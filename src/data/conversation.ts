@@ -1,0 +1,196 @@
+/**
+ * A conversation out of a training line: its messages, which of them are learnt, and what else its template is given. Knows the
+ * messages of OpenAI and of ShareGPT, but no whole lines (`examples.ts`) and no tokens.
+ */
+import type { ChatMessage } from "../tokenizer/chat-message.ts";
+import { parseExactJson } from "../tokenizer/exact-json.ts";
+import { refuseUnknownMeaning } from "./line-keys.ts";
+
+/** Refuses the line at hand. */
+export type Fail = (reason: string, cause?: unknown) => never;
+
+export type Json = Readonly<Record<string, unknown>>;
+
+/** Messages with everything that a template is given beside them, in every render. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  /** By message: whether the loss counts it. Only turns of the assistant are ever learnt. */
+  readonly isLearnt: readonly boolean[];
+  readonly tools: readonly unknown[] | null;
+  readonly templateKwargs: Json | null;
+}
+
+/** What a line holds beside its messages. */
+export interface ConversationExtras {
+  /** Said before everything else. */
+  readonly system?: unknown;
+  /** A list, or the JSON text of one. */
+  readonly tools?: unknown;
+  readonly chat_template_kwargs?: unknown;
+}
+
+/** A value of JSON for a message, cut short. */
+export function nameOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? String(item) : item));
+  return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
+}
+
+/** @param key what the line calls its list of messages */
+export function readConversation(key: string, value: unknown, extras: ConversationExtras, fail: Fail): Conversation {
+  return withExtras(readTurns(key, value, fail), extras, key, fail);
+}
+
+/** TRL's conversational prompt and completion: one conversation, of which the completion alone is learnt. */
+export function readConversationalPair(
+  prompt: unknown,
+  completion: unknown,
+  extras: ConversationExtras,
+  fail: Fail,
+): Conversation {
+  const before = readTurns("prompt", prompt, fail);
+  const after = readTurns("completion", completion, fail);
+  const turns = [...before.map(({ message }) => ({ message, isLearnt: false })), ...after];
+  if (!after.some(({ message }) => message.role === "assistant"))
+    return fail('"completion" has no message of the role "assistant", so there is nothing to learn.');
+  return withExtras(turns, extras, "prompt", fail);
+}
+
+/** Turns of question and answer, the answers learnt. */
+export function conversationOfPairs(
+  pairs: readonly (readonly [user: string, assistant: string])[],
+  extras: ConversationExtras,
+  fail: Fail,
+): Conversation {
+  const turns = pairs.flatMap(([user, assistant]) => [
+    { message: { role: "user", content: user }, isLearnt: false },
+    { message: { role: "assistant", content: assistant }, isLearnt: true },
+  ]);
+  return withExtras(turns, extras, "instruction", fail);
+}
+
+interface Turn {
+  readonly message: ChatMessage;
+  readonly isLearnt: boolean;
+}
+
+function withExtras(turns: readonly Turn[], extras: ConversationExtras, key: string, fail: Fail): Conversation {
+  const system = extras.system ?? null;
+  if (system !== null && typeof system !== "string")
+    return fail(`"system" should be a string, found ${nameOf(system)}.`);
+  if (system !== null && turns[0]?.message.role === "system")
+    return fail(`there is both "system" and a message of the role "system" in "${key}". Keep one of them.`);
+  const first =
+    system === null || system === "" ? [] : [{ message: { role: "system", content: system }, isLearnt: false }];
+  const all: readonly Turn[] = [...first, ...turns];
+  if (!all.some(({ message }) => message.role === "assistant"))
+    return fail(`"${key}" has no message of the role "assistant", so there is nothing to learn or to compare with.`);
+  return {
+    messages: all.map(({ message }) => message),
+    isLearnt: all.map(({ isLearnt }) => isLearnt),
+    tools: readTools(extras.tools, fail),
+    templateKwargs: readTemplateKwargs(extras.chat_template_kwargs, fail),
+  };
+}
+
+function readTurns(key: string, value: unknown, fail: Fail): readonly Turn[] {
+  if (!Array.isArray(value) || value.length === 0) return fail(`"${key}" should be a list of one message or more.`);
+  return value.map((raw: unknown, i) => {
+    const path = `${key}[${i}]`;
+    const fields = ((typeof raw === "object" && !Array.isArray(raw) ? raw : null) ?? {}) as Json;
+    const { weight, ...message } =
+      fields.role === undefined && "from" in fields ? fromShareGpt(fields, path, fail) : fields;
+    if (typeof message.role !== "string") return fail(`${path} should be an object with "role" and "content".`);
+    refuseUnknownMeaning(message, path, fail);
+    checkContent(message, path, fail);
+    return { message: message as unknown as ChatMessage, isLearnt: readWeight(weight, message.role, path, fail) };
+  });
+}
+
+/** Content is checked again, and more closely, where the chat template takes it. */
+function checkContent({ role: _, content, ...others }: Json, path: string, fail: Fail): void {
+  if (typeof content === "string" || Array.isArray(content)) return;
+  // A message that calls tools, or whose fields only the template knows, may have no content.
+  const isBare = (content === undefined || content === null) && Object.keys(others).length > 0;
+  if (!isBare) fail(`${path}.content should be a string, found ${nameOf(content)}.`);
+}
+
+/** OpenAI's `weight`: 0 keeps a turn of the assistant out of the loss. */
+function readWeight(weight: unknown, role: string, path: string, fail: Fail): boolean {
+  const isAssistant = role === "assistant";
+  const value = weight instanceof Number ? weight.valueOf() : weight; // how exact JSON says 1.0
+  if (value === undefined || value === null) return isAssistant;
+  if (value !== 0 && value !== 1)
+    return fail(`${path}.weight should be 0 (not learnt) or 1 (learnt), found ${nameOf(value)}.`);
+  if (value === 1 && !isAssistant)
+    return fail(
+      `${path}.weight is 1, but only turns of the assistant are learnt, and this is of the role "${role}". Leave it out.`,
+    );
+  return value === 1;
+}
+
+const SHAREGPT_ROLES: Readonly<Record<string, string>> = {
+  human: "user",
+  user: "user",
+  gpt: "assistant",
+  chatgpt: "assistant",
+  assistant: "assistant",
+  model: "assistant",
+  bot: "assistant",
+  system: "system",
+  tool: "tool",
+  observation: "tool",
+};
+const SHAREGPT_CALLS = ["function_call", "tool_call"];
+
+/** ShareGPT's `from` and `value` as role and content; a call is JSON text, as LLaMA-Factory writes it. */
+function fromShareGpt({ from, value, ...others }: Json, path: string, fail: Fail): Json {
+  if (typeof value !== "string") return fail(`${path}.value should be a string, found ${nameOf(value)}.`);
+  if (typeof from === "string" && Object.hasOwn(SHAREGPT_ROLES, from))
+    return { ...others, role: SHAREGPT_ROLES[from], content: value };
+  if (typeof from === "string" && SHAREGPT_CALLS.includes(from))
+    return { ...others, role: "assistant", content: "", tool_calls: callsOf(value, path, fail) };
+  const known = [...Object.keys(SHAREGPT_ROLES), ...SHAREGPT_CALLS].join(", ");
+  return fail(`${path}.from should be one of ${known}, found ${nameOf(from)}.`);
+}
+
+function callsOf(text: string, path: string, fail: Fail): readonly unknown[] {
+  const wanted = `${path}.value should be the JSON of a call, {"name": …, "arguments": …}, or of a list of them`;
+  const value = parseOr(text, (reason) => fail(`${wanted} (${reason}).`));
+  const calls: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return calls.map((call) => {
+    if (typeof (call as { name?: unknown } | null)?.name !== "string") return fail(`${wanted}, found ${nameOf(call)}.`);
+    return { type: "function", function: call };
+  });
+}
+
+function parseOr(text: string, fail: (reason: string) => never): unknown {
+  try {
+    return parseExactJson(text);
+  } catch (error) {
+    return fail((error as Error).message);
+  }
+}
+
+function readTools(value: unknown, fail: Fail): readonly unknown[] | null {
+  if (value === undefined || value === null || value === "") return null;
+  const tools =
+    typeof value === "string"
+      ? parseOr(value, (reason) => fail(`"tools" is text that is no JSON (${reason}).`))
+      : value;
+  const isList = Array.isArray(tools) && tools.every((tool) => typeof tool === "object" && tool !== null);
+  if (!isList) return fail(`"tools" should be a list of objects, or the JSON text of one, found ${nameOf(value)}.`);
+  return tools.length === 0 ? null : tools;
+}
+
+/** Where a turn begins and ends is found by rendering, which these would turn into something else. */
+const OWN_KWARGS = ["messages", "tools", "add_generation_prompt", "continue_final_message"];
+
+function readTemplateKwargs(value: unknown, fail: Fail): Json | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== "object" || Array.isArray(value))
+    return fail(`"chat_template_kwargs" should be an object, found ${nameOf(value)}.`);
+  const own = OWN_KWARGS.find((key) => key in value);
+  if (own !== undefined) return fail(`"chat_template_kwargs" cannot set "${own}". Leave it out.`);
+  return value as Json;
+}

@@ -1,0 +1,79 @@
+/**
+ * Keys of training lines that other programs read and that change what is learnt. A line that has one of them is refused by name,
+ * since its author means something that would not happen. Keys that merely describe a line (id, source, category …) pass.
+ */
+
+type Fail = (reason: string) => never;
+type Json = Readonly<Record<string, unknown>>;
+
+/** A key with one of these words in it says what the loss counts. */
+const LOSS_WORDS: ReadonlySet<string> = new Set([
+  "loss",
+  "losses",
+  "mask",
+  "masks",
+  "masked",
+  "masking",
+  "train",
+  "training",
+  "trainable",
+  "learn",
+  "learnable",
+  "weight",
+  "weights",
+]);
+const USE_WEIGHT =
+  'Write "weight": 0 on the messages of the assistant that are not to be learnt, or leave the key out.';
+const USE_KWARGS = 'Give what the chat template reads as "chat_template_kwargs": {…}, or leave the key out.';
+const USE_TOOLS = 'Write "tools": [{"type": "function", "function": {…}}], and calls as "tool_calls" of a message.';
+const USE_TEXT = "Models here read text alone. Leave the line out.";
+const USE_COMPLETION = "Preferences are not learnt here. Write the wanted answer as completion, and nothing else.";
+
+/** Other such keys, and what to do instead. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  functions: USE_TOOLS,
+  function_call: USE_TOOLS,
+  documents: USE_KWARGS,
+  chat_template: USE_KWARGS,
+  enable_thinking: USE_KWARGS,
+  reasoning_effort: USE_KWARGS,
+  system_prompt: 'Write it as a message of the role "system", or as "system" beside a conversation.',
+  chosen: USE_COMPLETION,
+  rejected: USE_COMPLETION,
+  completions: USE_COMPLETION,
+  labels: USE_COMPLETION,
+  input_ids: "Give the text; it is encoded with the model's own tokenizer.",
+  suffix: "Filling in the middle is not learnt here. Leave the line out.",
+  image: USE_TEXT,
+  images: USE_TEXT,
+  audio: USE_TEXT,
+  audios: USE_TEXT,
+  video: USE_TEXT,
+  videos: USE_TEXT,
+};
+
+/**
+ * @param path where the object stands in its line; "" for the line itself
+ * @param heeded keys that this object may have
+ */
+export function refuseUnknownMeaning(object: Json, path: string, fail: Fail, heeded: readonly string[] = []): void {
+  for (const [key, value] of Object.entries(object)) {
+    if (value === undefined || value === null || heeded.includes(key)) continue;
+    const advice = adviceOn(key, value);
+    if (advice !== undefined)
+      fail(`"${path === "" ? key : `${path}.${key}`}" changes what is learnt and is not known here. ${advice}`);
+  }
+}
+
+function adviceOn(key: string, value: unknown): string | undefined {
+  if (Object.hasOwn(MEANINGS, key)) return MEANINGS[key];
+  // TRL's unpaired preferences say with a boolean whether the completion is wanted; other labels are classes.
+  if (key === "label" && typeof value === "boolean") return USE_COMPLETION;
+  // A line that weighs as much as any other.
+  if (key === "weight" && value === 1) return undefined;
+  const words = key
+    .replaceAll(/([a-z])([A-Z])/g, "$1_$2")
+    .toLowerCase()
+    .split(/[^a-z]+/);
+  return words.some((word) => LOSS_WORDS.has(word)) ? USE_WEIGHT : undefined;
+}
