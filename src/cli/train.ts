@@ -20,7 +20,7 @@ import {
 } from "../train/checkpoint.ts";
 import { INITIAL_STATE } from "../train/run-state.ts";
 import { StepLog } from "../train/step-log.ts";
-import { type TrainModel, openTrainModel } from "../train/train-model.ts";
+import { type TrainModel, type TrainModelOptions, openTrainModel } from "../train/train-model.ts";
 import { initializeAdapter, trainedOf } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
 import { Trainer } from "../train/trainer.ts";
@@ -28,6 +28,7 @@ import { resolveBase } from "./shared/resolve-base.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
 import { readData } from "../train/run-data.ts";
 import { type TrainConfig, methodFlags } from "./train/flags.ts";
+import { announceMemory } from "./train/memory.ts";
 import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train/output.ts";
 import { TrainProgress } from "./train/progress.ts";
 import { assertReportWritable, writeReport } from "./train/report.ts";
@@ -46,7 +47,8 @@ export async function train(config: TrainConfig): Promise<number> {
   await using base = await openTrainingBase(config);
   const run = await prepareRun(base, config, flags, data, notice);
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
-  await using model = await openModel(base, config, run);
+  announceMemory(modelOptions(base, config, run), run, config);
+  await using model = await openTrainModel(modelOptions(base, config, run));
   const trainer = await makeTrainer(base, config, run, model);
   const initial = config.report === null ? null : model.parameters.values.slice();
   const surroundings = surroundingsOf(config);
@@ -97,8 +99,8 @@ async function openTrainingBase({ method, model, targets, threshold, cache }: Tr
   );
 }
 
-function openModel(base: Base, { device, threads }: TrainConfig, { plan, maxLength }: Run): Promise<TrainModel> {
-  return openTrainModel({
+function modelOptions(base: Base, { device, threads }: TrainConfig, { plan, maxLength }: Run): TrainModelOptions {
+  return {
     config: base.manifest.config,
     source: base.source,
     trained: plan ? trainedOf(plan) : { kind: "full" },
@@ -106,7 +108,7 @@ function openModel(base: Base, { device, threads }: TrainConfig, { plan, maxLeng
     weightsDir: base.dir,
     device,
     numThreads: threads ?? availableParallelism(),
-  });
+  };
 }
 
 /** A trainer at step 0. */

@@ -108,10 +108,10 @@ function readTurns(key: string, value: unknown, fail: Fail): readonly Turn[] {
 }
 
 /** Content is checked again, and more closely, where the chat template takes it. */
-function checkContent({ role: _, content, ...others }: Json, path: string, fail: Fail): void {
+function checkContent({ content, ...others }: Json, path: string, fail: Fail): void {
   if (typeof content === "string" || Array.isArray(content)) return;
   // A message that calls tools, or whose fields only the template knows, may have no content.
-  const isBare = (content === undefined || content === null) && Object.keys(others).length > 0;
+  const isBare = (content === undefined || content === null) && Object.keys(others).length > 1; // the role is one
   if (!isBare) fail(`${path}.content should be a string, found ${nameOf(content)}.`);
 }
 

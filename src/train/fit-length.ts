@@ -12,7 +12,9 @@ export interface FittedExamples {
   readonly numTruncated: number;
   /** Over-long ones left out. */
   readonly numSkipped: number;
-  /** Left out because nothing of them is to be predicted, or nothing is left of that after cutting. */
+  /** Left out because nothing of them is to be predicted, whatever their length. */
+  readonly numUnlearnt: number;
+  /** Left out because nothing to predict is left of them after cutting. */
   readonly numEmpty: number;
 }
 
@@ -26,9 +28,13 @@ export function fitLength(
   policy: OverlongPolicy,
 ): FittedExamples {
   const kept: TrainExample[] = [];
-  const counts = { numTruncated: 0, numSkipped: 0, numEmpty: 0 };
+  const counts = { numTruncated: 0, numSkipped: 0, numUnlearnt: 0, numEmpty: 0 };
   for (const example of examples) {
     const length = example.lossMask.lastIndexOf(1) + 1;
+    if (length === 0) {
+      counts.numUnlearnt++;
+      continue;
+    }
     const isOverlong = length > maxLength;
     if (isOverlong && policy === "skip") {
       counts.numSkipped++;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
 import { type Example, readExamples } from "../data/examples.ts";
+import { joinNotice } from "../data/join-notice.ts";
 import { AppError } from "../errors.ts";
 import type { TrainExample } from "./batches.ts";
 import { type FittedExamples, type OverlongPolicy, fitLength } from "./fit-length.ts";
@@ -78,7 +79,10 @@ function encodeSet(
   encoder: ExampleEncoder,
   { vocabSize, maxLength, overlong, onNotice }: EncodeOptions,
 ): ExampleSet {
-  const encoded = examples.flatMap((example) => encoder.encode(example));
+  const joined = examples.flatMap((example) => encoder.encode(example).map((encoded) => ({ example, encoded })));
+  const encoded = joined.map((one) => one.encoded);
+  const joins = use === "training" ? joinNotice(joined, encoder) : null;
+  if (joins !== null) onNotice(joins);
   for (const example of encoded) assertInVocabulary(example, vocabSize);
   const fitted = fitLength(encoded, maxLength, overlong);
   reportLeftOut(use, encoded.length, maxLength, fitted, onNotice);
@@ -134,7 +138,7 @@ function reportLeftOut(
   use: string,
   numAll: number,
   maxLength: number,
-  { numTruncated, numSkipped, numEmpty }: FittedExamples,
+  { numTruncated, numSkipped, numUnlearnt, numEmpty }: FittedExamples,
   onNotice: (text: string) => void,
 ): void {
   const of = `of ${numAll} ${use} examples`;
@@ -144,5 +148,9 @@ function reportLeftOut(
     );
   if (numSkipped > 0)
     onNotice(`${numSkipped} ${of} are longer than ${maxLength} tokens and were left out (--overlong, --max-length).`);
+  if (numUnlearnt > 0)
+    onNotice(
+      `${numUnlearnt} ${of} have nothing to learn (every turn has the weight 0, or is empty) and were left out.`,
+    );
   if (numEmpty > 0) onNotice(`${numEmpty} ${of} have nothing to predict within ${maxLength} tokens and were left out.`);
 }

@@ -1,0 +1,43 @@
+/** What a training run will take of the memory, said before it starts: people decide here whether to go on. */
+import { freemem } from "node:os";
+import { buildTrainGraph } from "../../model/train/train-graph.ts";
+import { rowLength } from "../../train/batch-feeds.ts";
+import type { TrainExample } from "../../train/batches.ts";
+import { type BatchExtent, estimateTrainingMemory } from "../../train/memory-estimate.ts";
+import type { TrainModelOptions } from "../../train/train-model.ts";
+import type { TrainConfig } from "./flags.ts";
+import type { Run } from "../../train/run.ts";
+
+/** One line on stderr, and a second one where the memory is not there. */
+export function announceMemory(options: TrainModelOptions, run: Run, { batchSize, device }: TrainConfig): void {
+  const graphs = [true, ...(run.evaluation ? [false] : [])].map(
+    (hasGradients) => buildTrainGraph({ ...options, hasGradients }).graph,
+  );
+  const extent = largestBatch([...run.training.examples, ...(run.evaluation?.examples ?? [])], batchSize);
+  const { total } = estimateTrainingMemory(graphs, extent);
+  const batch = `batches of up to ${extent.rows} × ${extent.length} tokens`;
+  process.stderr.write(`training: ${batch} need about ${inGigabytes(total)} of memory\n`);
+  const free = availableBytes();
+  if (device === "cpu" && total > free)
+    process.stderr.write(
+      `note: only ${inGigabytes(free)} of memory are free, so the run may be killed. Lower --batch-size (and raise --accumulate) or --max-length.\n`,
+    );
+}
+
+/** No micro-batch of a run is larger: the longest examples and those with most tokens to predict, as if together. */
+function largestBatch(examples: readonly TrainExample[], batchSize: number): BatchExtent {
+  const rows = Math.min(batchSize, examples.length);
+  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const counts = examples.map(({ numLossTokens }) => numLossTokens).sort((a, b) => b - a);
+  const lossRows = counts.slice(0, rows).reduce((sum, count) => sum + count, 0);
+  return { rows, length: rowLength(longest), lossRows };
+}
+
+/** What the host has left, or what the container may still take. */
+function availableBytes(): number {
+  const limit = process.constrainedMemory();
+  const left = limit > 0 ? limit - process.memoryUsage.rss() : Infinity;
+  return Math.min(freemem(), left);
+}
+
+const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(2)} GB`;
