@@ -27,8 +27,8 @@ export interface AdapterCache {
   takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };
 }
 
-/** What prefixes are reused by: equal ids, of one tenant, with one adapter generation. */
-export type Prompt = Pick<SequenceSpec, "id" | "tenant" | "adapter" | "promptIds" | "numPromptLogprobs">;
+/** What prefixes are reused by: equal ids, of one tenant and salt, with one adapter generation. */
+export type Prompt = Pick<SequenceSpec, "id" | "tenant" | "cacheSalt" | "adapter" | "promptIds" | "numPromptLogprobs">;
 
 /** Keys and values of prompts' beginnings, kept for other prompts that begin alike. Positions are multiples of a chunk. */
 export interface PrefixReuse {

@@ -3,7 +3,7 @@
  * one process, `supervisor.ts` keeps the live engine and the merged ones and restarts what dies.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
-import type { EngineLimits, FinishReason, SequenceSpec, StepStats, TokenLogprob } from "./protocol.ts";
+import type { EngineLimits, FinishReason, PromptLogprob, SequenceSpec, StepStats, TokenLogprob } from "./protocol.ts";
 
 export type SequenceRequest = Omit<SequenceSpec, "id">;
 
@@ -17,12 +17,14 @@ export const GREEDY: SequenceRequest["sampling"] = {
   presencePenalty: 0,
   frequencyPenalty: 0,
   logitBias: [],
+  allowedIds: null,
+  badWords: [],
   seed: 0,
 };
 
 /** What a running sequence yields. Exactly one `finished` ends it; a failure is thrown by the iterator as an AppError. */
 export type SequenceEvent =
-  | { readonly type: "prompt-scored"; readonly logprobs: readonly TokenLogprob[] }
+  | { readonly type: "prompt-scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "token"; readonly tokenId: number; readonly logprob: TokenLogprob | null }
   | {
       readonly type: "finished";

@@ -17,6 +17,10 @@ export interface SamplingParams {
   readonly frequencyPenalty: number; // 0: off; over output
   /** Token id and what is added to its logit. */
   readonly logitBias: readonly (readonly [number, number])[];
+  /** The ids that may be chosen; null: all. */
+  readonly allowedIds: Int32Array | null;
+  /** Runs of ids that are not generated: the last one of a run is not chosen after the others. */
+  readonly badWords: readonly (readonly number[])[];
   /** Unsigned 32-bit seed of the sequence's own random stream. */
   readonly seed: number;
 }
@@ -34,6 +38,8 @@ export interface SequenceSpec {
   readonly id: number;
   readonly tenant: string;
   readonly promptIds: Int32Array;
+  /** Prompts share their beginnings only with prompts of the same salt; absent or null: those without one. */
+  readonly cacheSalt?: string | null;
   /** null: the base itself. */
   readonly adapter: AdapterRef | null;
   readonly sampling: SamplingParams;
@@ -58,6 +64,11 @@ export interface TokenLogprob {
   readonly topLogprobs: readonly number[];
 }
 
+/** The same of a prompt's token, and its place among all tokens by log-probability: 1 is the likeliest. */
+export interface PromptLogprob extends TokenLogprob {
+  readonly rank: number;
+}
+
 export interface TokenSampled {
   readonly id: number;
   readonly tokenId: number;
@@ -78,7 +89,7 @@ export interface SequenceFinished {
 /** Log-probabilities of prompt tokens 1… of a scored prompt (token t given the tokens before it). */
 export interface PromptScored {
   readonly id: number;
-  readonly logprobs: readonly TokenLogprob[];
+  readonly logprobs: readonly PromptLogprob[];
 }
 
 /** A prompt is done, and how much of it was known already. */

@@ -24,7 +24,9 @@ export function checkSpec(
       `The context holds ${limits.maxModelLen} tokens, but ${numPrompt} of the prompt and ${spec.maxTokens} to generate were asked for. Shorten the prompt or max_tokens.`,
     );
   const stray = spec.promptIds.find((id) => !isToken(id)) ?? spec.sampling.logitBias.find(([id]) => !isToken(id))?.[0];
-  const foreign = stray ?? spec.stopIds.find((id) => !isToken(id));
+  const { allowedIds, badWords } = spec.sampling;
+  const ofLists = allowedIds?.find((id) => !isToken(id)) ?? badWords.flat().find((id) => !isToken(id));
+  const foreign = stray ?? ofLists ?? spec.stopIds.find((id) => !isToken(id));
   if (foreign !== undefined)
     throw new AppError("invalid_request", `Token ids go from 0 to ${limits.vocabSize - 1}, found ${foreign}.`);
 }

@@ -102,7 +102,10 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
   const run = async (request: SequenceRequest, stream: BufferedSequenceStream) => {
     if (request.numPromptLogprobs !== null) {
       const ids = [...request.promptIds].slice(1);
-      stream.push({ type: "prompt-scored", logprobs: ids.map((id) => logprobOf(id, request.numPromptLogprobs ?? 0)) });
+      stream.push({
+        type: "prompt-scored",
+        logprobs: ids.map((id) => ({ ...logprobOf(id, request.numPromptLogprobs ?? 0), rank: 1 })),
+      });
     }
     const ids: number[] = [];
     let reason: "stop" | "length" = "length";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { measureMerge } from "../../src/placement/measure-merge.ts";
 import type { SequenceRequest, SequenceStream } from "../../src/engine/engine.ts";
-import type { TokenLogprob } from "../../src/engine/protocol.ts";
+import type { PromptLogprob } from "../../src/engine/protocol.ts";
 import { BufferedSequenceStream } from "../../src/engine/server/sequence-stream.ts";
 
 /** Scores every position with the same distribution over three tokens. */
@@ -10,10 +10,11 @@ const engineOf =
   (request: SequenceRequest): SequenceStream => {
     requests.push(request);
     const stream = new BufferedSequenceStream(() => {});
-    const logprobs: TokenLogprob[] = Array.from(request.promptIds.slice(1), () => ({
+    const logprobs: PromptLogprob[] = Array.from(request.promptIds.slice(1), () => ({
       logprob: Math.log(probabilities[0] ?? 0),
       topIds: probabilities.map((_, id) => id),
       topLogprobs: probabilities.map(Math.log),
+      rank: 1,
     }));
     stream.push({ type: "prompt-scored", logprobs });
     stream.push({ type: "finished", reason: "length", queueSeconds: 0, prefillSeconds: 0, decodeSeconds: 0 });

@@ -198,5 +198,5 @@ function nameOf(prompt: Prompt, depth: number): string {
   const from = depth * CHUNK_TOKENS;
   const { buffer, byteOffset, byteLength } = prompt.promptIds.subarray(from, from + CHUNK_TOKENS);
   const ids = Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
-  return depth > 0 ? ids : `${JSON.stringify([prompt.tenant, generationOf(prompt)])}${ids}`;
+  return depth > 0 ? ids : `${JSON.stringify([prompt.tenant, generationOf(prompt), prompt.cacheSalt ?? null])}${ids}`;
 }

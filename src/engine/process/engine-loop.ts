@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
 import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
-import { tokenLogprob } from "../sampling/logprobs.ts";
+import { promptLogprob, tokenLogprob } from "../sampling/logprobs.ts";
 import type { EngineCommand, EngineEvent, FinishReason, SequenceSpec } from "../protocol.ts";
 import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
 import { chooseToken, needOf, createSamplerScratch, type SamplerScratch } from "../sampling/sampler.ts";
@@ -284,7 +284,7 @@ export class EngineLoop {
     const needs = Array.from({ length: logits.numRows }, (_, j) => (j < targets.length ? WHOLE : null));
     const rows = await logits.read(needs);
     for (const [j, target] of targets.entries())
-      sequence.promptLogprobs.push(tokenLogprob(rows[j]!, target, numTop, this.#scratch)!); // a row a target, and whole
+      sequence.promptLogprobs.push(promptLogprob(rows[j]!, target, numTop, this.#scratch)); // a row a target
     if (chunk.isLast) this.#report.scored.push({ id: sequence.id, logprobs: sequence.promptLogprobs });
   }
 

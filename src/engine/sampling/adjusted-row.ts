@@ -1,25 +1,39 @@
 /**
- * Bias, penalties and masks on a row. They touch few logits, so these are changed in place, their blocks' maxima with them, and put back
- * afterwards: nothing is copied but the maxima.
+ * Bias, penalties and masks on a row. Most touch few logits, so these are changed in place, their blocks' maxima with them, and put back
+ * afterwards: nothing is copied but the maxima. Where only some ids are allowed, those logits are copied into a row of masks.
  */
+import { AppError } from "../../errors.ts";
 import { type Blocks, maximumOf } from "./blocks.ts";
 import type { SamplingState } from "./sampling-state.ts";
 // Indices are bounded by their loops, hence `!`.
 
 /** Whether a row is sampled from as the model gave it. */
-export function isUntouched({ seenIds, outputCounts, params }: SamplingState, maskedIds: readonly number[]): boolean {
-  return seenIds === null && outputCounts === null && maskedIds.length === 0 && params.logitBias.length === 0;
+export function isUntouched(state: SamplingState, maskedIds: readonly number[]): boolean {
+  const { seenIds, outputCounts, outputIds, params } = state;
+  const isPlain = seenIds === null && outputCounts === null && outputIds === null && params.allowedIds === null;
+  return isPlain && maskedIds.length === 0 && params.logitBias.length === 0;
 }
 
-/** Gives `use` the row as it is sampled from; the row is itself again afterwards. @param maxima room for the blocks' */
+/** Room for a row as it is sampled from. */
+export interface AdjustedRoom {
+  readonly maxima: Float32Array; // [V], for blocks of any size
+  readonly logits: Float32Array; // [V]
+}
+
+/**
+ * Gives `use` the row as it is sampled from; the row is itself again afterwards.
+ * @throws {AppError} invalid_request where the request leaves no token that may be chosen.
+ */
 export function withTouched<T>(
-  blocks: Blocks,
+  row: Blocks,
   state: SamplingState,
   maskedIds: readonly number[],
-  maxima: Float32Array,
+  room: AdjustedRoom,
   use: (blocks: Blocks) => T,
 ): T {
-  if (isUntouched(state, maskedIds)) return use(blocks);
+  if (isUntouched(state, maskedIds)) return use(row);
+  const { allowedIds } = state.params;
+  const blocks = allowedIds === null ? row : allowedRow(row, allowedIds, room.logits);
   const ids: number[] = [];
   const before: number[] = [];
   const change = (id: number, value: number): void => {
@@ -29,19 +43,47 @@ export function withTouched<T>(
   };
   try {
     touch(blocks.logits, state, maskedIds, change);
-    return use({ ...blocks, maxima: maximaAfter(blocks, ids, maxima) });
+    const maxima = allowedIds === null ? maximaAfter(blocks, ids, room.maxima) : allMaxima(blocks, room.maxima);
+    if (!maxima.some((max) => max > -Infinity)) throw nothingLeft();
+    return use({ ...blocks, maxima });
   } finally {
     for (let i = ids.length - 1; i >= 0; i--) blocks.logits[ids[i]!] = before[i]!;
   }
 }
 
+/** The row with every logit masked that is not allowed; the blocks' maxima are still the whole row's. */
+function allowedRow({ logits, maxima, blockSize }: Blocks, allowedIds: Int32Array, room: Float32Array): Blocks {
+  const masked = room.subarray(0, logits.length).fill(-Infinity);
+  for (const id of allowedIds) masked[id] = logits[id]!;
+  return { logits: masked, maxima, blockSize };
+}
+
+/** The last ids of words that would be complete with them. Source: vLLM's `apply_bad_words`. */
+function forbiddenIds({ params, outputIds }: SamplingState): number[] {
+  const past = outputIds ?? [];
+  return params.badWords.flatMap((word) => {
+    const from = past.length - (word.length - 1);
+    const isNext = from >= 0 && word.slice(0, -1).every((id, i) => past[from + i] === id);
+    return isNext ? word.slice(-1) : [];
+  });
+}
+
+function nothingLeft(): AppError {
+  return new AppError(
+    "invalid_request",
+    "No token may be chosen next: allowed_token_ids, bad_words and min_tokens together rule all of them out.",
+  );
+}
+
 /** In vLLM's order: masks and bias, then the repetition penalty, then frequency and presence. */
 function touch(
   row: Float32Array,
-  { params, seenIds, outputCounts }: SamplingState,
+  state: SamplingState,
   maskedIds: readonly number[],
   change: (id: number, value: number) => void,
 ): void {
+  const { params, seenIds, outputCounts } = state;
+  for (const id of forbiddenIds(state)) change(id, -Infinity);
   for (const id of maskedIds) change(id, -Infinity);
   for (const [id, bias] of params.logitBias) change(id, row[id]! + bias);
   for (const id of seenIds ?? []) {
@@ -50,6 +92,12 @@ function touch(
   }
   for (const [id, count] of outputCounts ?? [])
     change(id, row[id]! - params.frequencyPenalty * count - params.presencePenalty);
+}
+
+function allMaxima({ logits, maxima, blockSize }: Blocks, room: Float32Array): Float32Array {
+  const after = room.subarray(0, maxima.length);
+  for (let block = 0; block < after.length; block++) after[block] = maximumOf(logits, block, blockSize);
+  return after;
 }
 
 function maximaAfter({ logits, maxima, blockSize }: Blocks, ids: readonly number[], room: Float32Array): Float32Array {

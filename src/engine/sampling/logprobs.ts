@@ -4,7 +4,7 @@
  */
 import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
 import type { LogitRow, TopRow } from "./logit-rows.ts";
-import type { TokenLogprob } from "../protocol.ts";
+import type { PromptLogprob, TokenLogprob } from "../protocol.ts";
 import type { SamplerScratch } from "./sampler.ts";
 import { sumWeights } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
@@ -23,6 +23,24 @@ export function tokenLogprob(
   return row.kind === "top"
     ? logprobOfTop(row, tokenId, numTop)
     : logprobOfRow(blocksOf(row, scratch.maxima), tokenId, numTop, scratch);
+}
+
+/** The same of a prompt's token, with its rank: how many tokens are at least as likely, as vLLM counts. @param row a whole one */
+export function promptLogprob(row: LogitRow, tokenId: number, numTop: number, scratch: SamplerScratch): PromptLogprob {
+  if (row.kind !== "whole") throw new Error("internal: a prompt's row of logits did not come whole");
+  const blocks = blocksOf(row, scratch.maxima);
+  return { ...logprobOfRow(blocks, tokenId, numTop, scratch), rank: rankOf(blocks, tokenId) };
+}
+
+function rankOf({ logits, maxima, blockSize }: Blocks, tokenId: number): number {
+  const logit = logits[tokenId]!;
+  let rank = 0;
+  for (let block = 0; block < maxima.length; block++) {
+    if (maxima[block]! < logit) continue;
+    const end = Math.min((block + 1) * blockSize, logits.length);
+    for (let i = block * blockSize; i < end; i++) if (logits[i]! >= logit) rank++;
+  }
+  return rank;
 }
 
 function logprobOfRow(blocks: Blocks, tokenId: number, numTop: number, scratch: SamplerScratch): TokenLogprob {

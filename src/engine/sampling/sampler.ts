@@ -1,5 +1,5 @@
 /**
- * One row of logits → one token id, in vLLM's order: min tokens and logit bias, penalties (repetition, frequency, presence),
+ * One row of logits → one token id, in vLLM's order: allowed ids, bad words, min tokens and logit bias, penalties (repetition, frequency, presence),
  * temperature, min_p, top_k, top_p, draw. A function of the row and the sequence's own random state, whatever else is in the batch.
  * Ties count by lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
  */
@@ -10,7 +10,7 @@ import { BEST, type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-r
 import type { SamplingParams } from "../protocol.ts";
 import type { SamplingState } from "./sampling-state.ts";
 import { selectMass } from "./select.ts";
-import { isUntouched, withTouched } from "./adjusted-row.ts";
+import { type AdjustedRoom, isUntouched, withTouched } from "./adjusted-row.ts";
 import { type Depths, weightOf } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
@@ -22,9 +22,9 @@ const MAX_DEPTH = 708;
 
 /** Work space for one row, shared by all sequences of an engine. */
 export interface SamplerScratch extends DrawScratch {
-  /** Maxima of blocks that the row came without, and of a row that was touched. */
+  /** Maxima of blocks that the row came without. */
   readonly maxima: Float32Array;
-  readonly touchedMaxima: Float32Array;
+  readonly adjusted: AdjustedRoom;
   readonly heap: Int32Array; // [V]
 }
 
@@ -33,7 +33,7 @@ export function createSamplerScratch(vocabSize: number): SamplerScratch {
   return {
     ...createDrawScratch(vocabSize),
     maxima: new Float32Array(vocabSize),
-    touchedMaxima: new Float32Array(vocabSize),
+    adjusted: { maxima: new Float32Array(vocabSize), logits: new Float32Array(vocabSize) },
     heap: new Int32Array(vocabSize),
   };
 }
@@ -54,7 +54,7 @@ export function needOf(state: SamplingState, maskedIds: readonly number[], numLo
  * Chooses the next token.
  * @param row never changed when this returns @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
  * @returns null where the candidates of a `TopRow` do not suffice: then nothing was drawn, and the whole row is needed
- * @throws {AppError} internal_error for logits that are not numbers, or when nothing may be chosen.
+ * @throws {AppError} internal_error for logits that are not numbers; invalid_request when nothing may be chosen.
  */
 export function chooseToken(
   row: LogitRow,
@@ -64,7 +64,7 @@ export function chooseToken(
 ): number | null {
   if (row.kind === "top") return isUntouched(state, maskedIds) ? chooseOfTop(row, state, scratch) : null;
   const blocks = blocksOf(row, scratch.maxima);
-  return withTouched(blocks, state, maskedIds, scratch.touchedMaxima, (touched) => {
+  return withTouched(blocks, state, maskedIds, scratch.adjusted, (touched) => {
     const best = bestOf(touched);
     return isGreedy(state.params) ? best : draw(touched, touched.logits[best]!, state, scratch);
   });

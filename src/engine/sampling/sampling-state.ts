@@ -10,6 +10,8 @@ export interface SamplingState {
   readonly seenIds: Set<number> | null;
   /** How often each id was generated; kept only where a penalty asks. */
   readonly outputCounts: Map<number, number> | null;
+  /** The generated ids; kept only where words are not to be generated. */
+  readonly outputIds: number[] | null;
 }
 
 /** The state a sequence starts with. */
@@ -19,11 +21,13 @@ export function createSamplingState(params: SamplingParams, promptIds: Int32Arra
     random: seedRandom(params.seed),
     seenIds: params.repetitionPenalty === 1 ? null : new Set(promptIds),
     outputCounts: params.presencePenalty === 0 && params.frequencyPenalty === 0 ? null : new Map(),
+    outputIds: params.badWords.length === 0 ? null : [],
   };
 }
 
 /** Notes a generated token for the penalties. */
 export function recordToken(state: SamplingState, tokenId: number): void {
   state.seenIds?.add(tokenId);
+  state.outputIds?.push(tokenId);
   state.outputCounts?.set(tokenId, (state.outputCounts.get(tokenId) ?? 0) + 1);
 }

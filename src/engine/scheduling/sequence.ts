@@ -2,7 +2,7 @@
  * One sequence in the engine: its request, its progress and its times.
  * Knows nothing of other sequences, rows or tensors.
  */
-import type { FinishReason, SequenceFinished, SequenceSpec, TokenLogprob } from "../protocol.ts";
+import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from "../protocol.ts";
 import { type Chunk, chunkAt } from "../chunks.ts";
 import type { ReadyAdapter } from "../contracts.ts";
 import { createSamplingState, recordToken, type SamplingState } from "../sampling/sampling-state.ts";
@@ -13,7 +13,7 @@ const NO_IDS: readonly number[] = [];
 export class Sequence {
   readonly spec: SequenceSpec;
   readonly sampling: SamplingState;
-  readonly promptLogprobs: TokenLogprob[] = [];
+  readonly promptLogprobs: PromptLogprob[] = [];
   /** Held from admission to the end, so a replaced adapter goes on serving the sequences that began with it. */
   adapter: ReadyAdapter | null = null;
   /** How long it could wait when it came, its deadline less the time then; null: not asked yet. */

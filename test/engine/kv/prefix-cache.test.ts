@@ -138,6 +138,15 @@ describe("what is reused", () => {
     for (const more of whose) expect(await run(cache, rows, prompt(range(200), more))).toBe(192);
   });
 
+  it("is nobody's with another salt, nor with none", async () => {
+    const { rows, cache } = setUp();
+    for (const cacheSalt of [null, "a", "b"])
+      expect(await run(cache, rows, prompt(range(200), { cacheSalt })), `${cacheSalt}`).toBe(0);
+    for (const cacheSalt of [null, "a", "b"])
+      expect(await run(cache, rows, prompt(range(200), { cacheSalt }))).toBe(192);
+    expect(await run(cache, rows, prompt(range(200)))).toBe(192); // not given is none
+  });
+
   it("is not used where the prompt is scored, which is not counted either, but leaves its chunks", async () => {
     const { rows, cache } = setUp();
     const scored = { numPromptLogprobs: 0 };

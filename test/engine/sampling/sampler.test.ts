@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { tokenLogprob } from "../../../src/engine/sampling/logprobs.ts";
+import { promptLogprob, tokenLogprob } from "../../../src/engine/sampling/logprobs.ts";
 import type { WholeRow } from "../../../src/engine/sampling/logit-rows.ts";
 import type { SamplingParams } from "../../../src/engine/protocol.ts";
 import { chooseToken, createSamplerScratch } from "../../../src/engine/sampling/sampler.ts";
@@ -16,7 +16,7 @@ function whole(logits: Iterable<number>): WholeRow {
   return { kind: "whole", logits: Float32Array.from(logits), maxima: null, blockSize: BLOCK_SIZE };
 }
 
-/** Processed logits, as a dense and literal reading of vLLM's order: masks, bias, repetition, frequency, presence. */
+/** Processed logits, as a dense and literal reading of vLLM's order: allowed ids, bad words, masks, bias, repetition, frequency, presence. */
 function referenceLogits(
   logits: readonly number[],
   params: SamplingParams,
@@ -25,7 +25,18 @@ function referenceLogits(
   masked: readonly number[],
 ): number[] {
   return logits.map((raw, id) => {
-    let value = masked.includes(id) ? -Infinity : raw;
+    const isForbidden = params.badWords.some(
+      (word) =>
+        word.at(-1) === id &&
+        ` ${output.join(" ")}`.endsWith(
+          word
+            .slice(0, -1)
+            .map((one) => ` ${one}`)
+            .join(""),
+        ),
+    );
+    const isAllowed = params.allowedIds === null || params.allowedIds.includes(id);
+    let value = masked.includes(id) || isForbidden || !isAllowed ? -Infinity : raw;
     for (const [biased, bias] of params.logitBias) if (biased === id) value += bias;
     const count = output.filter((other) => other === id).length;
     if (prompt.includes(id) || count > 0)
@@ -91,6 +102,13 @@ describe("greedy choice", () => {
         selector: ([id]) => id,
         maxLength: 3,
       }),
+      allowedIds: fc.option(
+        ids.map((list) => Int32Array.from([...list, 5])),
+        { nil: null },
+      ),
+      badWords: fc.array(fc.array(fc.integer({ min: 0, max: V - 1 }), { minLength: 1, maxLength: 3 }), {
+        maxLength: 3,
+      }),
     });
     fc.assert(
       fc.property(logitsRow, penalties, ids, ids, ids, (logits, overrides, prompt, output, masked) => {
@@ -98,8 +116,14 @@ describe("greedy choice", () => {
         const state = createSamplingState(params, Int32Array.from(prompt));
         for (const id of output) recordToken(state, id);
         const row = whole(logits);
-        const chosen = chooseToken(row, state, masked, createSamplerScratch(V))!;
         const expected = referenceLogits(logits, params, prompt, output, masked);
+        const scratch = createSamplerScratch(V);
+        if (Math.max(...expected) === -Infinity) {
+          const refusal = expect.objectContaining({ code: "invalid_request" }) as Error;
+          expect(() => chooseToken(row, state, masked, scratch)).toThrow(refusal);
+          return;
+        }
+        const chosen = chooseToken(row, state, masked, scratch)!;
         // float32 rounding may make a near tie of two processed logits one.
         expect(expected[chosen]).toBeGreaterThanOrEqual(Math.max(...expected) - 1e-5);
         expect([...row.logits]).toEqual(logits); // the row is itself again
@@ -139,6 +163,44 @@ describe("greedy choice", () => {
   ])("fails on %s", (_, logits) => {
     for (const temperature of [0, 1])
       expect(() => choose(logits, { temperature })).toThrow(expect.objectContaining({ code: "internal_error" }));
+  });
+});
+
+describe("what may be chosen", () => {
+  it("is drawn from alone, in the proportions of the whole row", () => {
+    const row = [2, 1.5, 1.5, 1, 0, 0, -1, -2, -3, -8];
+    const params = { ...GREEDY, temperature: 1, seed: 3, allowedIds: Int32Array.of(1, 3, 6), badWords: [[6]] };
+    const [first, second] = [Math.exp(1.5), Math.exp(1)];
+    const counts = histogram(row, params, 4000);
+    expect(counts.map((count) => count > 0)).toEqual(row.map((_, id) => id === 1 || id === 3));
+    expect(counts[1]! / 4000).toBeCloseTo(first / (first + second), 1);
+    for (const more of [{ topK: 5 }, { topP: 0.99 }, { minP: 0.01 }])
+      expect(
+        histogram(row, { ...params, ...more }, 200).every((count, id) => count === 0 || id === 1 || id === 3),
+      ).toBe(true);
+  });
+
+  it("lets a word's last token be chosen where the others are not before it", () => {
+    const state = createSamplingState({ ...GREEDY, badWords: [[1, 2]] }, Int32Array.of(1)); // of the prompt nothing counts
+    const scratch = createSamplerScratch(3);
+    expect(chooseToken(whole([0, 1, 2]), state, [], scratch)).toBe(2);
+    recordToken(state, 1);
+    expect(chooseToken(whole([0, 1, 2]), state, [], scratch)).toBe(1);
+    recordToken(state, 0);
+    expect(chooseToken(whole([0, 1, 2]), state, [], scratch)).toBe(2);
+  });
+});
+
+describe("a prompt's log-probability", () => {
+  it("has the rank of vLLM: how many tokens are at least as likely", () => {
+    fc.assert(
+      fc.property(logitsRow, fc.integer({ min: 0, max: V - 1 }), (logits, id) => {
+        const row = whole(logits);
+        const { rank, ...rest } = promptLogprob(row, id, 2, createSamplerScratch(V));
+        expect(rank).toBe(logits.filter((value) => value >= logits[id]!).length);
+        expect(rest).toEqual(tokenLogprob(row, id, 2, createSamplerScratch(V)));
+      }),
+    );
   });
 });
 
