@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { renderOpenEnded } from "./open-ended.ts";
 import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
 import type { Statement } from "../jinja/ast.ts";
 import { parseTemplate } from "../jinja/parser.ts";
@@ -20,6 +21,8 @@ export interface RenderOptions {
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
   /** Whether the prompt ends where the assistant begins to speak (default true). */
   readonly addGenerationPrompt?: boolean | undefined;
+  /** Whether the prompt ends with the last message's content, which the answer continues (default false). */
+  readonly continueFinalMessage?: boolean | undefined;
 }
 
 /** A model's template, or its set of named ones. */
@@ -93,7 +96,9 @@ export function makeChatTemplate(
         const { body, abilities } = compile(
           chooseTemplate(sources, options.tools !== undefined && options.tools.length > 0),
         );
-        return renderParsed(body, variablesOf(prepareMessages(messages, abilities), options, special));
+        const prepared = prepareMessages(messages, abilities);
+        const render = (shown: readonly ChatMessage[]) => renderParsed(body, variablesOf(shown, options, special));
+        return options.continueFinalMessage === true ? renderOpenEnded(prepared, render) : render(prepared);
       }),
   };
 }
@@ -121,8 +126,9 @@ function variablesOf(
   return {
     ...special,
     documents: null,
-    add_generation_prompt: options.addGenerationPrompt ?? true,
+    add_generation_prompt: true,
     ...kwargs,
+    ...(options.addGenerationPrompt === undefined ? {} : { add_generation_prompt: options.addGenerationPrompt }),
     messages,
     tools: options.tools !== undefined && options.tools.length > 0 ? options.tools : null,
   };

@@ -14,47 +14,54 @@ export interface StopResult {
 
 /** Finds the stop string that ends first in a stream of deltas; of those ending together, the one that begins first. */
 export class StopStrings {
-  private readonly stops: readonly string[];
-  private readonly longest: number;
-  private held = "";
-  private isStopped = false;
+  readonly #stops: readonly string[];
+  readonly #longest: number;
+  #held = "";
+  /** Characters of the held text before which no stop string may end. */
+  #numGuarded = 0;
+  #isStopped = false;
 
   /** @param stops empty strings are ignored: they would stop before the first character. */
   constructor(stops: readonly string[]) {
-    this.stops = stops.filter((stop) => stop !== "");
-    this.longest = Math.max(0, ...this.stops.map((stop) => stop.length));
+    this.#stops = stops.filter((stop) => stop !== "");
+    this.#longest = Math.max(0, ...this.#stops.map((stop) => stop.length));
   }
 
-  /** Takes the next delta and gives what is safe to send. After a stop it gives nothing. */
-  push(delta: string): StopResult {
-    if (this.isStopped) return { text: "", stop: undefined };
-    if (this.longest === 0) return { text: delta, stop: undefined };
-    this.held += delta;
-    const found = this.find(this.held);
+  /**
+   * Takes the next delta and gives what is safe to send. After a stop it gives nothing.
+   * @param mayStop false: no stop string that ends within this delta counts; one that ends in a later delta does (as in vLLM)
+   */
+  push(delta: string, mayStop = true): StopResult {
+    if (this.#isStopped) return { text: "", stop: undefined };
+    if (this.#longest === 0) return { text: delta, stop: undefined };
+    this.#held += delta;
+    if (!mayStop) this.#numGuarded = this.#held.length;
+    const found = this.#find(this.#held);
     if (found !== undefined) {
-      const text = this.held.slice(0, found.at);
-      this.held = "";
-      this.isStopped = true;
+      const text = this.#held.slice(0, found.at);
+      this.#held = "";
+      this.#isStopped = true;
       return { text, stop: found.stop };
     }
-    const safe = this.held.length - this.numHeld();
-    const text = this.held.slice(0, safe);
-    this.held = this.held.slice(safe);
+    const safe = this.#held.length - this.#numHeld();
+    const text = this.#held.slice(0, safe);
+    this.#held = this.#held.slice(safe);
+    this.#numGuarded = Math.max(0, this.#numGuarded - safe);
     return { text, stop: undefined };
   }
 
   /** What was held back at the end of the stream; it became no stop string. */
   flush(): string {
-    const text = this.held;
-    this.held = "";
+    const text = this.#held;
+    this.#held = "";
     return text;
   }
 
   /** A generation that had been checked character by character would have ended at the first end of a stop string. */
-  private find(text: string): { at: number; stop: string } | undefined {
+  #find(text: string): { at: number; stop: string } | undefined {
     let best: { at: number; stop: string } | undefined;
-    for (const stop of this.stops) {
-      const at = text.indexOf(stop);
+    for (const stop of this.#stops) {
+      const at = text.indexOf(stop, Math.max(0, this.#numGuarded - stop.length + 1));
       if (at < 0) continue;
       const end = at + stop.length;
       const bestEnd = best === undefined ? Infinity : best.at + best.stop.length;
@@ -64,10 +71,10 @@ export class StopStrings {
   }
 
   /** Length of the longest end of the held text that begins a stop string. */
-  private numHeld(): number {
-    for (let size = Math.min(this.longest - 1, this.held.length); size > 0; size--) {
-      const end = this.held.slice(this.held.length - size);
-      if (this.stops.some((stop) => stop.startsWith(end))) return size;
+  #numHeld(): number {
+    for (let size = Math.min(this.#longest - 1, this.#held.length); size > 0; size--) {
+      const end = this.#held.slice(this.#held.length - size);
+      if (this.#stops.some((stop) => stop.startsWith(end))) return size;
     }
     return 0;
   }

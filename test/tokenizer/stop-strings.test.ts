@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { StopStrings } from "../../src/tokenizer/stop-strings.ts";
 
-/** Grows the text one unit at a time and stops at the first end of a stop string. */
-function naive(text: string, stops: readonly string[]): { text: string; stop: string | undefined } {
-  for (let end = 1; end <= text.length; end++) {
+/** Grows the text one unit at a time and stops at the first end of a stop string beyond the guarded units. */
+function naive(text: string, stops: readonly string[], numGuarded = 0): { text: string; stop: string | undefined } {
+  for (let end = numGuarded + 1; end <= text.length; end++) {
     const head = text.slice(0, end);
     const found = stops.filter((stop) => stop !== "" && head.endsWith(stop)).sort((a, b) => b.length - a.length)[0];
     if (found !== undefined) return { text: head.slice(0, head.length - found.length), stop: found };
@@ -16,11 +16,12 @@ function naive(text: string, stops: readonly string[]): { text: string; stop: st
 function run(
   deltas: readonly string[],
   stops: readonly string[],
+  numGuarded = 0,
 ): { text: string; stop: string | undefined; held: number } {
   const watcher = new StopStrings(stops);
   let text = "";
-  for (const delta of deltas) {
-    const result = watcher.push(delta);
+  for (const [i, delta] of deltas.entries()) {
+    const result = watcher.push(delta, i >= numGuarded);
     text += result.text;
     if (result.stop !== undefined) return { text, stop: result.stop, held: 0 };
   }
@@ -50,6 +51,17 @@ describe("StopStrings", () => {
         const tail = whole.slice(whole.length - result.held);
         expect(tail === "" || list.some((stop) => stop.startsWith(tail))).toBe(true);
       }),
+    );
+  });
+
+  it("lets no stop string end within deltas that may not stop, but one that only begins there", () => {
+    fc.assert(
+      fc.property(fc.array(text), stops, fc.nat(6), (deltas, list, numGuarded) => {
+        const { text: actual, stop } = run(deltas, list, numGuarded);
+        const guarded = deltas.slice(0, numGuarded).join("").length;
+        expect({ text: actual, stop }).toEqual(naive(deltas.join(""), list, guarded));
+      }),
+      { numRuns: 2000 },
     );
   });
 
