@@ -1,14 +1,19 @@
-/** Writes docs/commands.md and docs/metrics.md from the tables of flags and metrics. `--check` only says whether they differ. */
+/** Writes docs/commands.md, docs/metrics.md and docs/reference/fields.md from the tables of flags, metrics and fields. `--check` only says whether they differ. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandsDocument } from "../src/cli/shared/help.ts";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
+import { fieldsDocument } from "../src/fields/document.ts";
 import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");
-const documents = { "commands.md": commandsDocument(), "metrics.md": metricsDocument() };
+const documents = {
+  "commands.md": commandsDocument(),
+  "metrics.md": metricsDocument(),
+  "reference/fields.md": fieldsDocument(),
+};
 
-mkdirSync(docs, { recursive: true });
+mkdirSync(join(docs, "reference"), { recursive: true });
 for (const [name, text] of Object.entries(documents)) {
   const path = join(docs, name);
   if (!process.argv.includes("--check")) writeFileSync(path, text);

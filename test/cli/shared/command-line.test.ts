@@ -5,6 +5,7 @@ import { runCommandLine } from "../../../src/cli/shared/command-line.ts";
 import { commandHelp, commandsDocument, overview } from "../../../src/cli/shared/help.ts";
 import { packageRoot, readVersion } from "../../../src/cli/shared/package-root.ts";
 import { COMMANDS, type CommandName, flagName } from "../../../src/config/commands.ts";
+import { fieldsDocument } from "../../../src/fields/document.ts";
 import { metricsDocument } from "../../../src/metrics/document.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -83,6 +84,7 @@ describe("docs", () => {
   it.each([
     ["commands.md", commandsDocument()],
     ["metrics.md", metricsDocument()],
+    ["reference/fields.md", fieldsDocument()],
   ])("%s says what the tables say", (name, text) => {
     expect(
       readFileSync(join(packageRoot(), "docs", name), "utf8"),

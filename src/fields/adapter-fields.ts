@@ -1,0 +1,36 @@
+/** Fields that name an adapter, in every server's spelling. None of them is ever ignored: the base would answer in silence. */
+import { both, either, empty, type Field, heeded, is, type Neutral, nothing, refused } from "./field.ts";
+
+/** llama.cpp: an adapter that is not in the list, or has the scale 0, takes no part. */
+export const switchedOff: Neutral = {
+  text: "a list of adapters with the scale 0",
+  holds: (value) => Array.isArray(value) && value.every((one) => (one as { scale?: unknown } | null)?.scale === 0),
+};
+
+export const ADAPTER_FIELDS: readonly Field[] = [
+  ...both(["mosara"], {
+    adapter: heeded('An adapter\'s name, or {"data": "<base64 of a .mosara file>"} for this request alone.'),
+  }),
+  ...both(["LoRAX", "TGI"], {
+    adapter_id: heeded("An adapter's name."),
+    adapter_source: refused(
+      is("local"),
+      "Adapters come from this server's store. Upload with PUT /v1/adapters/{name}.",
+    ),
+    merged_adapters: refused(nothing, "Name one adapter."),
+    api_token: refused(nothing, "Adapters come from this server's store, which needs no token."),
+  }),
+  ...both(["SGLang"], { lora_path: heeded("An adapter's name, or a list that holds one name alone.") }),
+  ...both(["llama.cpp"], {
+    lora: heeded("An adapter's name. A list of numbers and scales is refused unless every scale is 0."),
+  }),
+  ...both(["vLLM"], {
+    lora_name: heeded("An adapter's name."),
+    lora_request: heeded('{"lora_name": "<an adapter\'s name>"}, or the name.'),
+    lora_int_id: refused(nothing, "Adapters have names here."),
+  }),
+  ...both(["LoRAX"], { adapters: refused(either(empty, nothing), "Name one adapter.") }),
+];
+
+/** A field that seems to name an adapter and is in no table. */
+export const SEEMS_ADAPTER = /lora|adapter/i;

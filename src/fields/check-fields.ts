@@ -1,0 +1,85 @@
+/**
+ * A request's body compared with the tables of fields: what is neither heeded nor harmless is refused by name. So nothing that
+ * changes an answer is ever dropped in silence.
+ */
+import { AppError } from "../errors.ts";
+import { ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";
+import { closestName } from "./closest-name.ts";
+import type { Body, Endpoint, Field, Treatment } from "./field.ts";
+import { NESTED_FIELDS } from "./nested-fields.ts";
+import { OPENAI_FIELDS } from "./openai-fields.ts";
+import { OTHER_FIELDS } from "./other-fields.ts";
+import { VLLM_FIELDS } from "./vllm-fields.ts";
+
+/** Every field of the top level. A name stands once. */
+export const FIELDS: readonly Field[] = [...OPENAI_FIELDS, ...VLLM_FIELDS, ...ADAPTER_FIELDS, ...OTHER_FIELDS];
+
+/** The prefix of llama.cpp's fields of speculation, which change no answer. */
+const SPECULATIVE = /^speculative\./;
+
+const BY_NAME: Readonly<Record<Endpoint, ReadonlyMap<string, Treatment>>> = {
+  chat: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.chat])),
+  completions: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.completions])),
+};
+
+const NESTED = Object.entries(NESTED_FIELDS).map(([place, fields]) => ({
+  steps: place.split("."),
+  fields: new Map(Object.entries(fields)),
+}));
+
+/**
+ * @param isStrict also refuses fields that no table has
+ * @throws {AppError} unsupported_parameter, and invalid_request for an unknown field, with the field's path as `param`.
+ */
+export function checkFields(body: unknown, endpoint: Endpoint, { isStrict }: { readonly isStrict: boolean }): void {
+  if (!isObject(body)) return; // refused by the schema
+  checkObject(body, "", BY_NAME[endpoint], isStrict);
+  for (const { steps, fields } of NESTED)
+    for (const [path, object] of objectsAt(body, "", steps)) checkObject(object, `${path}.`, fields, isStrict);
+}
+
+function checkObject(object: Body, path: string, fields: ReadonlyMap<string, Treatment>, isStrict: boolean): void {
+  for (const [name, value] of Object.entries(object)) {
+    if (value === null) continue;
+    const treatment = fields.get(name);
+    if (treatment === undefined) refuseUnknown(name, path, fields, isStrict);
+    else if (treatment.kind === "refused" && !treatment.neutral.holds(value, object))
+      throw new AppError("unsupported_parameter", refusalOf(path + name, treatment), { param: path + name });
+  }
+}
+
+function refusalOf(param: string, { neutral, text }: Extract<Treatment, { kind: "refused" }>): string {
+  const accepted = neutral.text === "null" ? "" : ` Accepted: ${neutral.text}.`;
+  return `"${param}" is not supported by this server.${accepted} ${text}`;
+}
+
+function refuseUnknown(name: string, path: string, fields: ReadonlyMap<string, Treatment>, isStrict: boolean): void {
+  const param = path + name.slice(0, 128);
+  if (path === "" && SPECULATIVE.test(name)) return;
+  if (path === "" && SEEMS_ADAPTER.test(name))
+    throw new AppError(
+      "unsupported_parameter",
+      `"${param}" seems to name an adapter, and this server does not know it. Name adapters with "model" or "adapter".`,
+      { param },
+    );
+  if (!isStrict) return;
+  const closest = closestName(name, fields.keys());
+  const advice = closest === undefined ? "Leave it out." : `Did you mean "${path}${closest}"?`;
+  throw new AppError("invalid_request", `Unknown field "${param}". ${advice}`, { param });
+}
+
+/** The objects at a place such as `messages[]` → `content[]`, with their paths. */
+function objectsAt(value: unknown, path: string, steps: readonly string[]): [string, Body][] {
+  const [step, ...rest] = steps;
+  if (step === undefined) return isObject(value) ? [[path, value]] : [];
+  if (!isObject(value)) return [];
+  const name = step.replace("[]", "");
+  const below = value[name];
+  const at = path === "" ? name : `${path}.${name}`;
+  if (!step.endsWith("[]")) return objectsAt(below, at, rest);
+  return Array.isArray(below) ? below.flatMap((one: unknown, i) => objectsAt(one, `${at}.${i}`, rest)) : [];
+}
+
+function isObject(value: unknown): value is Body {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,69 @@
+/** docs/reference/fields.md, made from the tables. */
+import { FIELDS } from "./check-fields.ts";
+import type { Endpoint, Field, Server, Treatment } from "./field.ts";
+import { NESTED_FIELDS } from "./nested-fields.ts";
+
+const ENDPOINTS: readonly (readonly [Endpoint, string])[] = [
+  ["chat", "chat"],
+  ["completions", "completions"],
+];
+
+const INTRODUCTION = `# Fields of a request
+
+<!-- Made from the tables in src/fields by \`node dist/scripts/make-docs.js\`. -->
+
+Bodies of \`POST /v1/chat/completions\` and \`POST /v1/completions\` may have any field that OpenAI, vLLM, SGLang,
+llama.cpp, TGI or LoRAX know. Each one is treated in one of three ways:
+
+- **heeded**: it does what its server documents;
+- **harmless**: it is accepted, and the answer would be the same without it;
+- **refused**: \`400 unsupported_parameter\` with the field as \`param\`, unless its value asks for what happens anyway.
+
+\`null\` is everywhere the same as absent. A field that no table has is ignored; with \`--strict-fields\` it is refused
+with the name that was probably meant. A field that seems to name an adapter is never ignored.
+`;
+
+/** The Markdown text. */
+export function fieldsDocument(): string {
+  const sections = (["heeded", "harmless", "refused"] as const).map((kind) => sectionOf(kind));
+  return [INTRODUCTION, ...sections, nestedSection()].join("\n");
+}
+
+function sectionOf(kind: Treatment["kind"]): string {
+  const fields = FIELDS.filter(({ treatment }) => ENDPOINTS.some(([endpoint]) => treatment[endpoint].kind === kind));
+  const title = kind[0]?.toUpperCase() + kind.slice(1);
+  const rows = fields.sort((a, b) => (a.name < b.name ? -1 : 1)).flatMap((field) => rowsOf(field, kind));
+  const head = kind === "refused" ? "accepted | instead" : kind === "heeded" ? "effect" : "why";
+  const line = kind === "refused" ? "--- | ---" : "---";
+  return [`## ${title}`, "", `| field | where | from | ${head} |`, `| --- | --- | --- | ${line} |`, ...rows, ""].join(
+    "\n",
+  );
+}
+
+function rowsOf({ name, servers, treatment }: Field, kind: Treatment["kind"]): string[] {
+  const { chat, completions } = treatment;
+  const isShared = chat === completions;
+  const entries: (readonly [string, Treatment])[] = isShared
+    ? [["both", chat]]
+    : ENDPOINTS.map(([endpoint, text]) => [text, treatment[endpoint]]);
+  return entries.filter(([, one]) => one.kind === kind).map(([where, one]) => rowOf(name, where, servers, one));
+}
+
+function rowOf(name: string, where: string, servers: readonly Server[], treatment: Treatment): string {
+  const cells = treatment.kind === "refused" ? [treatment.neutral.text, treatment.text] : [treatment.text];
+  return `| ${[`\`${name}\``, where, servers.join(", "), ...cells.map(escaped)].join(" | ")} |`;
+}
+
+function nestedSection(): string {
+  const rows = Object.entries(NESTED_FIELDS).flatMap(([place, fields]) =>
+    Object.entries(fields).map(([name, one]) => {
+      const accepted = one.kind === "refused" ? ` Accepted: ${one.neutral.text}.` : "";
+      return `| \`${place}.${name}\` | ${one.kind} | ${escaped(one.text + accepted)} |`;
+    }),
+  );
+  return ["## Nested", "", "| field | treatment | |", "| --- | --- | --- |", ...rows, ""].join("\n");
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
+}

@@ -1,0 +1,56 @@
+/** Fields below the top level: of `stream_options`, messages, parts of a message and tools. Data. */
+import { harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
+
+const TEMPLATE = heeded("Given to the chat template.");
+const UNCHECKED = harmless("Calls in an answer stay text.");
+const CACHE = harmless("Prompts that begin alike share their beginning without it.");
+
+/** Where the objects stand: `[]` is every item of a list. */
+export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
+  stream_options: {
+    include_usage: heeded("A last chunk has the usage."),
+    continuous_usage_stats: heeded("Every chunk has the usage so far."),
+    include_obfuscation: harmless("Chunks have no padding."),
+  },
+  "messages[]": {
+    role: heeded("system, developer (the same), user, assistant, tool or function."),
+    content: heeded("Text, or a list of text parts."),
+    name: TEMPLATE,
+    tool_calls: TEMPLATE,
+    tool_call_id: TEMPLATE,
+    function_call: TEMPLATE,
+    refusal: TEMPLATE,
+    reasoning_content: heeded("Given to the chat template, as reasoning and thinking are."),
+    reasoning: heeded("Given to the chat template, as reasoning_content too."),
+    thinking: heeded("Given to the chat template, as reasoning_content too."),
+    tools: TEMPLATE,
+    annotations: TEMPLATE,
+    audio: refused(nothing, "The server takes text alone."),
+    prefix: refused(is(false), 'Send "continue_final_message" and "add_generation_prompt": false.'),
+    partial: refused(is(false), 'Send "continue_final_message" and "add_generation_prompt": false.'),
+    cache_control: CACHE,
+    weight: harmless("It weighs a message in training."),
+    id: harmless("Nothing is kept of a request."),
+  },
+  "messages[].content[]": {
+    type: heeded("text; others are refused."),
+    text: heeded("The part's text."),
+    cache_control: CACHE,
+    annotations: TEMPLATE,
+  },
+  "tools[]": {
+    type: heeded("function; others are refused."),
+    function: heeded("Given to the chat template."),
+    cache_control: CACHE,
+    strict: UNCHECKED,
+  },
+  "tools[].function": {
+    name: TEMPLATE,
+    description: TEMPLATE,
+    parameters: TEMPLATE,
+    strict: UNCHECKED,
+    defer_loading: UNCHECKED,
+    response: TEMPLATE,
+    return: TEMPLATE,
+  },
+};

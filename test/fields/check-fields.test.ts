@@ -1,0 +1,90 @@
+import { describe, expect, it } from "vitest";
+import { AppError } from "../../src/errors.ts";
+import { checkFields, FIELDS } from "../../src/fields/check-fields.ts";
+import { closestName } from "../../src/fields/closest-name.ts";
+import type { Endpoint } from "../../src/fields/field.ts";
+
+const paramOf = (body: object, endpoint: Endpoint = "chat", isStrict = false): [string, string | undefined] | null => {
+  try {
+    checkFields(body, endpoint, { isStrict });
+    return null;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return [error.code, error.details.param];
+  }
+};
+const messageOf = (body: object): string => {
+  try {
+    checkFields(body, "chat", { isStrict: true });
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error("nothing was refused");
+};
+
+describe("the tables of fields", () => {
+  it("have every name once", () => {
+    const names = FIELDS.map(({ name }) => name);
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+  });
+
+  it("take null for absent, whatever the field is", () => {
+    for (const endpoint of ["chat", "completions"] as const)
+      expect(paramOf(Object.fromEntries(FIELDS.map(({ name }) => [name, null])), endpoint, true)).toBeNull();
+  });
+});
+
+describe("a field that no table has", () => {
+  it("is ignored, unless every field has to be known", () => {
+    expect(paramOf({ temprature: 1 })).toBeNull();
+    expect(paramOf({ temprature: 1 }, "chat", true)).toEqual(["invalid_request", "temprature"]);
+    expect(paramOf({ "speculative.n_max": 3 }, "chat", true)).toBeNull();
+  });
+
+  it("is answered with the name that was probably meant", () => {
+    expect(messageOf({ temprature: 1 })).toContain('Did you mean "temperature"?');
+    expect(messageOf({ max_token: 1 })).toContain('Did you mean "max_tokens"?');
+    expect(messageOf({ stream_options: { include_usages: true } })).toContain(
+      'Did you mean "stream_options.include_usage"?',
+    );
+    expect(messageOf({ messages: [{ role: "user", contents: "x" }] })).toContain('Did you mean "messages.0.content"?');
+    expect(messageOf({ tools: [{ type: "function", function: { nam: "f" } }] })).toContain(
+      'Did you mean "tools.0.function.name"?',
+    );
+    expect(messageOf({ something_else_entirely: 1 })).toContain("Leave it out.");
+  });
+
+  it("is never ignored where it seems to name an adapter", () => {
+    for (const name of ["lora_id", "adapters_path", "peft_adapter", "LoRA"])
+      expect(paramOf({ [name]: "x" })).toEqual(["unsupported_parameter", name]);
+  });
+});
+
+describe("a nested field", () => {
+  it.each([
+    [{ messages: [{ role: "assistant", content: "x", prefix: true }] }, "messages.0.prefix"],
+    [{ messages: [{ role: "user" }, { role: "assistant", audio: { id: "a" } }] }, "messages.1.audio"],
+    [{ messages: [{ role: "assistant", content: "x", partial: true }] }, "messages.0.partial"],
+  ])("that changes the answer is refused by its path: %j", (body, param) => {
+    expect(paramOf(body)).toEqual(["unsupported_parameter", param]);
+  });
+
+  it("that changes nothing is accepted", () => {
+    const messages = [
+      { role: "user", content: [{ type: "text", text: "x", cache_control: { type: "ephemeral" } }], weight: 1 },
+      { role: "assistant", content: "y", prefix: false, audio: null, refusal: null },
+    ];
+    expect(paramOf({ messages, stream_options: { include_obfuscation: false } }, "chat", true)).toBeNull();
+  });
+});
+
+describe("closestName", () => {
+  it("finds swapped, missing and doubled letters, and nothing that is far", () => {
+    const known = ["temperature", "top_p", "top_k", "stop"];
+    expect(closestName("tempreature", known)).toBe("temperature");
+    expect(closestName("topp", known)).toBe("top_p");
+    expect(closestName("sttop", known)).toBe("stop");
+    expect(closestName("frequency", known)).toBeUndefined();
+    expect(closestName("x".repeat(10_000), known)).toBeUndefined();
+  });
+});
