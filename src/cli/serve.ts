@@ -112,7 +112,11 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     text: textOf(text),
     keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
-    limits: { maxJsonBytes: MAX_JSON_BYTES, maxAdapterBytes: config.maxAdapterBytes },
+    limits: {
+      maxJsonBytes: MAX_JSON_BYTES,
+      maxAdapterBytes: config.maxAdapterBytes,
+      refusesUnknownFields: config.strictFields,
+    },
     adapters,
   };
   return { context, engine };

@@ -23,9 +23,10 @@ export interface TextDelta {
 
 /** Token ids of one sequence to text, in order, without ever splitting a character; cut at the stop strings. */
 export interface TextStream {
-  push(tokenId: number): TextDelta;
+  /** @param mayStop whether a stop string may end with this token's text */
+  push(tokenId: number, mayStop: boolean): TextDelta;
   /** What was held back. */
-  flush(): TextDelta;
+  flush(mayStop: boolean): TextDelta;
 }
 
 /** A conversation for the chat template. */
@@ -33,15 +34,27 @@ export interface ChatPrompt {
   readonly messages: readonly unknown[];
   readonly tools: readonly unknown[] | null;
   readonly kwargs: Readonly<Record<string, unknown>>;
+  /** Whether the prompt ends where the assistant begins to speak; undefined: the template's default. */
+  readonly addsGenerationPrompt?: boolean | undefined;
+  /** Whether the prompt ends with the last message, which the answer continues. */
+  readonly continuesFinalMessage?: boolean;
+}
+
+/** How the text of a sequence is cut. */
+export interface TextStreamOptions {
+  readonly stop: readonly string[];
+  /** Whether the stop string is part of the text. */
+  readonly includesStop: boolean;
+  readonly skipsSpecial: boolean;
 }
 
 /** Text to ids and back. Long texts are encoded beside the event loop. */
 export interface Text {
-  /** Ids with the special tokens that the tokenizer adds. */
-  encode(text: string): Promise<Int32Array>;
+  /** Ids of a text, with the special tokens that the tokenizer adds unless `addsSpecial` is false. */
+  encode(text: string, addsSpecial?: boolean): Promise<Int32Array>;
   /** Ids of the rendered chat template. @throws {AppError} invalid_request when there is none, or it refuses. */
   encodeChat(prompt: ChatPrompt): Promise<Int32Array>;
-  stream(options: { readonly stop: readonly string[]; readonly skipsSpecial: boolean }): TextStream;
+  stream(options: TextStreamOptions): TextStream;
   /** The bytes that one token alone stands for. */
   bytesOf(tokenId: number): Uint8Array;
 }
@@ -75,6 +88,8 @@ export interface ServedBase {
 export interface HttpLimits {
   readonly maxJsonBytes: number;
   readonly maxAdapterBytes: number;
+  /** Whether a field that no table has is an error. */
+  readonly refusesUnknownFields: boolean;
 }
 
 /** A key as it is kept: never the key itself. */

@@ -4,7 +4,7 @@ import { StopStrings } from "../tokenizer/stop-strings.ts";
 import { byteLevelBytes } from "../tokenizer/stream-decoder.ts";
 import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TextWorker } from "../tokenizer/tokenizer-pool.ts";
-import type { Text, TextDelta, TextStream } from "./context.ts";
+import type { Text, TextDelta, TextStream, TextStreamOptions } from "./context.ts";
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
@@ -14,13 +14,18 @@ export function textOf(worker: TextWorker): Text {
   const bytes = new Map<number, Uint8Array>();
   const anchor = findAnchor(tokenizer);
   return {
-    encode: async (text) => Int32Array.from(await worker.encode(text)),
-    encodeChat: async ({ messages, tools, kwargs }) =>
+    encode: async (text, addSpecialTokens = true) => Int32Array.from(await worker.encode(text, { addSpecialTokens })),
+    encodeChat: async ({ messages, tools, kwargs, addsGenerationPrompt, continuesFinalMessage }) =>
       Int32Array.from(
-        await worker.encodeChat(messages as readonly ChatMessage[], { tools: tools ?? undefined, kwargs }),
+        await worker.encodeChat(messages as readonly ChatMessage[], {
+          tools: tools ?? undefined,
+          kwargs,
+          addGenerationPrompt: addsGenerationPrompt,
+          continueFinalMessage: continuesFinalMessage,
+        }),
       ),
-    stream: ({ stop, skipsSpecial }) =>
-      createTextStream(tokenizer.createStreamDecoder({ skipSpecialTokens: skipsSpecial }), stop),
+    stream: (options) =>
+      createTextStream(tokenizer.createStreamDecoder({ skipSpecialTokens: options.skipsSpecial }), options),
     bytesOf: (id) => {
       const known = bytes.get(id) ?? bytesOfToken(tokenizer, anchor, id);
       bytes.set(id, known); // bounded by the vocabulary
@@ -30,16 +35,20 @@ export function textOf(worker: TextWorker): Text {
 }
 
 /** A decoder whose text is watched for stop strings. */
-export function createTextStream(decoder: StreamDecoder, stop: readonly string[]): TextStream {
+export function createTextStream(
+  decoder: StreamDecoder,
+  { stop, includesStop }: Pick<TextStreamOptions, "stop" | "includesStop">,
+): TextStream {
   const stops = new StopStrings(stop);
-  const watch = (text: string): TextDelta => {
-    const result = stops.push(text);
-    return { text: result.text, isStopped: result.stop !== undefined };
+  const watch = (text: string, mayStop: boolean): TextDelta => {
+    const result = stops.push(text, mayStop);
+    const end = includesStop ? (result.stop ?? "") : "";
+    return { text: result.text + end, isStopped: result.stop !== undefined };
   };
   return {
-    push: (id) => watch(decoder.push(id)),
-    flush: () => {
-      const last = watch(decoder.flush());
+    push: (id, mayStop) => watch(decoder.push(id), mayStop),
+    flush: (mayStop) => {
+      const last = watch(decoder.flush(), mayStop);
       return last.isStopped ? last : { text: last.text + stops.flush(), isStopped: false };
     },
   };

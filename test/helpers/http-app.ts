@@ -49,6 +49,9 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly maxJsonBytes?: number;
   readonly maxAdapterBytes?: number;
   readonly adaptersDir?: string;
+  readonly refusesUnknownFields?: boolean;
+  /** Ids that the tokenizer puts before a text. */
+  readonly startIds?: readonly number[];
 }
 
 /** Bytes of an adapter that fits the test base. */
@@ -63,19 +66,22 @@ function fittingSignature(): BaseSignature {
 }
 
 /** Bytes are ids; the chat template is `<role>content` lines. */
-function byteText(): Text {
+function byteText(start: readonly number[]): Text {
   const bytesOf = (id: number) => (id === END_ID ? new TextEncoder().encode("</s>") : Uint8Array.of(id));
   return {
-    encode: async (text) => Int32Array.from(new TextEncoder().encode(text)),
-    encodeChat: async ({ messages, tools }) => {
+    encode: async (text, addsSpecial = true) =>
+      Int32Array.from([...(addsSpecial ? start : []), ...new TextEncoder().encode(text)]),
+    encodeChat: async ({ messages, tools, kwargs, addsGenerationPrompt = true, continuesFinalMessage = false }) => {
       const lines = (messages as { role: string; content: string }[]).map(({ role, content }) => `<${role}>${content}`);
       if (lines.some((line) => line.includes("refuse"))) throw new AppError("invalid_request", "The template refuses.");
-      return Int32Array.from(new TextEncoder().encode(`${tools ? "[tools]" : ""}${lines.join("\n")}\n<assistant>`));
+      const shown = Object.keys(kwargs).length > 0 ? JSON.stringify(kwargs) : "";
+      const end = addsGenerationPrompt ? "\n<assistant>" : continuesFinalMessage ? "" : "\n";
+      return Int32Array.from(new TextEncoder().encode(`${tools ? "[tools]" : ""}${shown}${lines.join("\n")}${end}`));
     },
-    stream: ({ stop, skipsSpecial }) => {
+    stream: ({ stop, includesStop, skipsSpecial }) => {
       const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
       const push = (id: number) => (id === END_ID && skipsSpecial ? "" : utf8.decode(bytesOf(id), { stream: true }));
-      return createTextStream({ push, flush: () => utf8.decode() }, stop);
+      return createTextStream({ push, flush: () => utf8.decode() }, { stop, includesStop });
     },
     bytesOf,
   };
@@ -128,12 +134,16 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     readiness: () => engine.readiness(),
     store,
     placements,
-    text: byteText(),
+    text: byteText(options.startIds ?? []),
     metrics,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     keys: (options.keys ?? []).map(hashKey),
     access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },
-    limits: { maxJsonBytes: options.maxJsonBytes ?? 2 ** 24, maxAdapterBytes: options.maxAdapterBytes ?? 2 ** 20 },
+    limits: {
+      maxJsonBytes: options.maxJsonBytes ?? 2 ** 24,
+      maxAdapterBytes: options.maxAdapterBytes ?? 2 ** 20,
+      refusesUnknownFields: options.refusesUnknownFields ?? false,
+    },
     inFlight: new InFlight(),
     names,
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,

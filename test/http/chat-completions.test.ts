@@ -173,7 +173,6 @@ describe("a chat request that cannot be answered", () => {
     ],
     ["audio", { modalities: ["text", "audio"] }, "unsupported_parameter", "modalities"],
     ["reasoning_effort", { reasoning_effort: "low" }, "unsupported_parameter", "reasoning_effort"],
-    ["store", { store: true }, "unsupported_parameter", "store"],
     ["functions", { functions: [{ name: "f" }] }, "unsupported_parameter", "functions"],
     ["echo", { echo: true }, "unsupported_parameter", "echo"],
   ])("%s is refused and named", async (_, body, code, param) => {

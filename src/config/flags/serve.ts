@@ -79,6 +79,10 @@ export const SERVE = {
     schema: toggle,
   },
   noBatchInvariance: { help: "Give up equal bits alone and in company where that is faster.", schema: toggle },
+  strictFields: {
+    help: "Refuse request fields that no table has, and say which name was probably meant. Without it they are ignored.",
+    schema: toggle,
+  },
   apiKey: {
     value: "<[tenant=]key>",
     help: "Key that callers must send. Repeatable; in the environment separated by commas. Without a name the tenant is default.",

@@ -3,12 +3,15 @@ import type { Text } from "../context.ts";
 import type { ChoiceEvent } from "./generation.ts";
 import type { Choice } from "./openai-answer.ts";
 import { chatLogprob, type ChatLogprob } from "./logprobs.ts";
+import { type PromptLogprobs, promptLogprobs } from "./prompt-logprobs.ts";
 
 export interface ChatChoiceOptions {
   readonly text: Text;
   readonly promptIds: Int32Array;
   readonly hasLogprobs: boolean;
   readonly hasTokenIds: boolean;
+  /** Alternatives of `prompt_logprobs`; null: the prompt is not scored. */
+  readonly numPromptLogprobs: number | null;
 }
 
 interface ChatLogprobs {
@@ -30,6 +33,7 @@ export class ChatChoice implements Choice {
   readonly #content: string[] = [];
   readonly #logprobs: ChatLogprobs | null;
   readonly #tokenIds: number[] = [];
+  #promptLogprobs: PromptLogprobs | null = null;
   #finishReason: "stop" | "length" | null = null;
   #numTokens = 0;
 
@@ -44,8 +48,13 @@ export class ChatChoice implements Choice {
 
   /** The parts this event adds; the first event begins with the role. */
   add(event: ChoiceEvent): ChatPart[] {
+    if (event.type === "scored") {
+      const { text, promptIds, numPromptLogprobs } = this.#options;
+      this.#promptLogprobs = promptLogprobs(text, promptIds, event.logprobs, numPromptLogprobs ?? 0);
+      return [];
+    }
     const parts: ChatPart[] = [];
-    if (this.#numTokens === 0 && this.#finishReason === null && event.type !== "scored") parts.push(this.#rolePart());
+    if (this.#numTokens === 0 && this.#finishReason === null) parts.push(this.#rolePart());
     const text = event.type === "token" ? event.token.text : event.type === "finished" ? event.text : "";
     if (event.type === "token") this.#numTokens += 1;
     if (text !== "") this.#content.push(text);
@@ -69,6 +78,11 @@ export class ChatChoice implements Choice {
         ? { token_ids: this.#tokenIds, prompt_token_ids: [...this.#options.promptIds] }
         : {}),
     };
+  }
+
+  /** What an unstreamed answer has beside its choices. */
+  beside(): object {
+    return this.#promptLogprobs === null ? {} : { prompt_logprobs: this.#promptLogprobs };
   }
 
   #rolePart(): ChatPart {

@@ -4,12 +4,18 @@ import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { assertCouldFit, engineLimits, type Prompt } from "./prompts.ts";
 import type { ChatMessage, ChatRequest } from "./request-schema.ts";
+import { type Truncation, truncate } from "./truncation.ts";
 
 /**
  * @param exact the body as the template sees it: it shows how a number was written
  * @throws {AppError} invalid_request, unsupported_parameter, context_length_exceeded.
  */
-export async function readConversation(context: AppContext, fields: ChatRequest, exact: unknown): Promise<Prompt> {
+export async function readConversation(
+  context: AppContext,
+  fields: ChatRequest,
+  exact: unknown,
+  { truncation }: { readonly truncation: Truncation | null },
+): Promise<Prompt> {
   const { maxModelLen } = engineLimits(context);
   const choice = fields.tool_choice ?? "auto";
   if (choice !== "auto" && choice !== "none")
@@ -21,14 +27,26 @@ export async function readConversation(context: AppContext, fields: ChatRequest,
   const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs">;
   const messages = shown.messages.map(checkedMessage);
   const length = messages.reduce((sum, message) => sum + lengthOf(message), 0);
-  assertCouldFit(length, maxModelLen, "messages");
+  if (truncation === null) assertCouldFit(length, maxModelLen, "messages");
   const ids = await context.text.encodeChat({
     messages,
     tools: choice === "none" ? null : (shown.tools ?? null),
     kwargs: shown.chat_template_kwargs ?? {},
+    ...promptEnd(fields),
   });
   if (ids.length === 0) throw invalid('"messages" have no tokens after the chat template.', "messages");
-  return { ids, text: null };
+  return { ids: truncation === null ? ids : truncate(ids, truncation), text: null };
+}
+
+/** How the prompt ends: where the assistant begins to speak, or with the last message, which the answer continues. */
+function promptEnd({ continue_final_message: continues, add_generation_prompt: adds }: ChatRequest) {
+  if (continues === true && adds === true)
+    throw invalid(
+      '"continue_final_message" and "add_generation_prompt" cannot both be true.',
+      "continue_final_message",
+    );
+  if (continues === true) return { addsGenerationPrompt: false, continuesFinalMessage: true };
+  return { addsGenerationPrompt: adds ?? undefined };
 }
 
 /** Templates do not know the role developer, OpenAI's newer name for the system. */

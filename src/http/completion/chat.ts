@@ -5,7 +5,9 @@ import { ChatChoice } from "./chat-choice.ts";
 import { readConversation } from "./chat-prompt.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import { OpenAiAnswer } from "./openai-answer.ts";
+import { engineLimits } from "./prompts.ts";
 import { type ChatRequest, chatRequest } from "./request-schema.ts";
+import { truncationOf } from "./truncation.ts";
 
 const FRAME = { idPrefix: "chatcmpl-", object: "chat.completion", chunkObject: "chat.completion.chunk" };
 
@@ -14,19 +16,33 @@ export const chatKind: CompletionKind<ChatRequest> = {
   schema: chatRequest,
   promptField: "messages",
   parse: parseJsonBothWays,
-  readPrompts: async (context, fields, exact) => [await readConversation(context, fields, exact)],
+  readPrompts: async (context, fields, exact) => [
+    await readConversation(context, fields, exact, {
+      truncation: truncationOf(fields, maxTokensOf(fields) ?? 1, engineLimits(context).maxModelLen),
+    }),
+  ],
   shapeOf: (fields, prompts, maxModelLen) => {
     const rest = Math.max(1, ...prompts.map(({ ids }) => maxModelLen - ids.length));
-    const maxTokens = fields.max_completion_tokens ?? fields.max_tokens ?? rest;
+    const maxTokens = maxTokensOf(fields) ?? rest;
     if (maxTokens < 1) throw invalid('"max_tokens" must be at least 1.', "max_tokens");
-    return { maxTokens, numLogprobs: numLogprobs(fields), numPromptLogprobs: null };
+    return { maxTokens, numLogprobs: numLogprobs(fields), numPromptLogprobs: fields.prompt_logprobs ?? null };
   },
   newAnswer: ({ text }, job) =>
     new OpenAiAnswer(FRAME, job, ({ ids }) => {
-      const hasLogprobs = job.fields.logprobs === true;
-      return new ChatChoice({ text, promptIds: ids, hasLogprobs, hasTokenIds: job.fields.return_token_ids === true });
+      const { fields } = job;
+      return new ChatChoice({
+        text,
+        promptIds: ids,
+        hasLogprobs: fields.logprobs === true,
+        hasTokenIds: fields.return_token_ids === true,
+        numPromptLogprobs: fields.prompt_logprobs ?? null,
+      });
     }),
 };
+
+function maxTokensOf(fields: ChatRequest): number | null {
+  return fields.max_completion_tokens ?? fields.max_tokens ?? null;
+}
 
 function numLogprobs(fields: ChatRequest): number | null {
   const top = fields.top_logprobs ?? null;

@@ -3,12 +3,12 @@
  * kinds have in common. Types only.
  */
 import type { z } from "@hono/zod-openapi";
+import type { Endpoint } from "../../fields/field.ts";
 import type { AppContext } from "../context.ts";
 import type { ChoiceEvent } from "./generation.ts";
 import type { Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
 import type { Target } from "./resolve-model.ts";
-import type { Endpoint } from "./unsupported-fields.ts";
 
 /** A body, read once. */
 export interface ParsedBody {

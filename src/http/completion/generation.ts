@@ -4,13 +4,18 @@
  */
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
-import type { AppContext, TextStream } from "../context.ts";
+import type { AppContext, TextStream, TextStreamOptions } from "../context.ts";
 import type { Target } from "./resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
 import { SequenceMeter } from "./sequence-meter.ts";
 
 /** Log-probability of one token and of the likeliest alternatives. */
 export type TokenLogprob = NonNullable<Extract<SequenceEvent, { type: "token" }>["logprob"]>;
+
+/** The same of a prompt's token, with its rank. */
+export type PromptLogprob = Extract<SequenceEvent, { type: "prompt-scored" }>["logprobs"][number];
+
+const NO_TEXT = { text: "", isStopped: false };
 
 /** A generated token, and the text known after it. */
 export interface TokenOut {
@@ -22,7 +27,7 @@ export interface TokenOut {
 
 /** What a sequence yields, in order: scores (if asked for), tokens, then how it ended, with the text held back till then. */
 export type ChoiceEvent =
-  | { readonly type: "scored"; readonly logprobs: readonly TokenLogprob[] }
+  | { readonly type: "scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "token"; readonly token: TokenOut }
   | { readonly type: "finished"; readonly reason: "stop" | "length"; readonly text: string };
 
@@ -33,8 +38,8 @@ export interface GenerationRequest {
   readonly prompts: readonly Int32Array[];
   readonly n: number;
   readonly options: SequenceOptions;
-  readonly stop: readonly string[];
-  readonly skipsSpecial: boolean;
+  /** How the text is cut. */
+  readonly text: TextStreamOptions;
   readonly deadlineMs: number | null;
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
@@ -180,8 +185,8 @@ async function forward(
   meter: SequenceMeter,
   emit: (event: ChoiceEvent) => void | Promise<void>,
 ): Promise<"stop" | "length"> {
-  const { stop, skipsSpecial, options } = request;
-  const text = context.text.stream({ stop, skipsSpecial });
+  const { options } = request;
+  const text = context.text.stream(request.text);
   let numTokens = 0;
   for await (const event of stream) {
     if (event.type === "prompt-scored") {
@@ -190,13 +195,14 @@ async function forward(
     }
     if (event.type === "finished") {
       meter.times = event;
-      return await finish(event.reason, text, emit);
+      return await finish(event.reason, text, numTokens > options.minTokens, emit);
     }
     numTokens += 1;
     meter.token();
-    // The token that ends the answer is counted and reported, but is no part of the text.
+    // The token that ends the answer is counted and reported, but is no part of the text unless that is asked for.
     const isEnd = numTokens >= options.minTokens && options.stopIds.includes(event.tokenId);
-    const delta = isEnd ? { text: "", isStopped: false } : text.push(event.tokenId);
+    const isLeftOut = isEnd && !request.text.includesStop;
+    const delta = isLeftOut ? NO_TEXT : text.push(event.tokenId, numTokens > options.minTokens);
     const token: TokenOut = { id: event.tokenId, logprob: event.logprob, text: delta.text };
     await emit({ type: "token", token });
     if (!delta.isStopped) continue;
@@ -209,9 +215,10 @@ async function forward(
 async function finish(
   reason: "stop" | "length",
   text: TextStream,
+  mayStop: boolean,
   emit: (event: ChoiceEvent) => void | Promise<void>,
 ): Promise<"stop" | "length"> {
-  const rest = text.flush();
+  const rest = text.flush(mayStop);
   const ended = rest.isStopped ? "stop" : reason;
   await emit({ type: "finished", reason: ended, text: rest.text });
   return ended;

@@ -40,14 +40,14 @@ export function appendLogprob(
   const token = completionToken(text.bytesOf(id));
   lists.text_offset.push(offset);
   lists.tokens.push(token);
-  lists.token_logprobs.push(logprob === null ? null : finite(logprob.logprob));
+  lists.token_logprobs.push(logprob === null ? null : finiteLogprob(logprob.logprob));
   if (logprob === null) return void lists.top_logprobs.push(null);
   const top = new Map<string, number>();
   logprob.topIds.forEach((topId, i) => {
     const name = completionToken(text.bytesOf(topId));
-    if (!top.has(name)) top.set(name, finite(logprob.topLogprobs[i] ?? LOWEST)); // of equal names, the likelier
+    if (!top.has(name)) top.set(name, finiteLogprob(logprob.topLogprobs[i] ?? LOWEST)); // of equal names, the likelier
   });
-  if (!top.has(token)) top.set(token, finite(logprob.logprob));
+  if (!top.has(token)) top.set(token, finiteLogprob(logprob.logprob));
   lists.top_logprobs.push(Object.fromEntries(top));
 }
 
@@ -55,7 +55,7 @@ export function appendLogprob(
 export function chatLogprob(text: Text, id: number, logprob: TokenLogprob): ChatLogprob {
   const entry = (tokenId: number, value: number): ChatToken => {
     const bytes = text.bytesOf(tokenId);
-    return { token: wholeText(bytes) ?? escaped(bytes), logprob: finite(value), bytes: [...bytes] };
+    return { token: wholeText(bytes) ?? escaped(bytes), logprob: finiteLogprob(value), bytes: [...bytes] };
   };
   const top = logprob.topIds.map((topId, i) => entry(topId, logprob.topLogprobs[i] ?? LOWEST));
   return { ...entry(id, logprob.logprob), top_logprobs: top };
@@ -84,6 +84,7 @@ function escaped(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
-function finite(logprob: number): number {
+/** A value that JSON can say. */
+export function finiteLogprob(logprob: number): number {
   return Math.max(logprob, LOWEST);
 }

@@ -13,6 +13,8 @@ export interface Choice {
   add(event: ChoiceEvent): readonly object[];
   /** All parts together. */
   whole(): object;
+  /** What an unstreamed answer has beside its choices; the first one's counts. */
+  beside?(): object;
 }
 
 export interface OpenAiFrame {
@@ -28,6 +30,7 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
   readonly #choices: readonly Choice[];
   readonly #head: object;
   readonly #hasUsage: boolean;
+  readonly #hasRunningUsage: boolean;
 
   /** @param newChoice called for every sequence: `n` times for each prompt */
   constructor(frame: OpenAiFrame, job: CompletionJob<F>, newChoice: (prompt: Prompt) => Choice) {
@@ -42,11 +45,14 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
       system_fingerprint: target.fingerprint,
     };
     this.#hasUsage = fields.stream_options?.include_usage === true;
+    this.#hasRunningUsage = fields.stream_options?.continuous_usage_stats === true;
   }
 
   add(index: number, event: ChoiceEvent): readonly object[] {
     const choice = this.#choices[index] as Choice; // one for each sequence
-    return choice.add(event).map((part) => this.#chunk([{ index, ...part }], null));
+    return choice
+      .add(event)
+      .map((part) => this.#chunk([{ index, ...part }], this.#hasRunningUsage ? this.#usage() : null));
   }
 
   trailer(): readonly object[] {
@@ -55,11 +61,12 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
 
   whole(): object {
     const choices = this.#choices.map((choice, index) => ({ index, ...choice.whole() }));
-    return { ...this.#head, object: this.#frame.object, choices, usage: this.#usage() };
+    const beside = this.#choices[0]?.beside?.();
+    return { ...this.#head, object: this.#frame.object, choices, usage: this.#usage(), ...beside };
   }
 
   #chunk(choices: readonly object[], usage: object | null): object {
-    const ofUsage = this.#hasUsage ? { usage } : {};
+    const ofUsage = this.#hasUsage || usage !== null ? { usage } : {};
     return { ...this.#head, object: this.#frame.chunkObject, choices, ...ofUsage };
   }
 

@@ -2,11 +2,19 @@
 import { AppError } from "../../errors.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
+import { type Truncation, truncate } from "./truncation.ts";
 
 /** One prompt; `text` where it was given as text. */
 export interface Prompt {
   readonly ids: Int32Array;
   readonly text: string | null;
+}
+
+export interface PromptOptions {
+  /** Sequences of each prompt. */
+  readonly n: number;
+  readonly addsSpecial: boolean;
+  readonly truncation: Truncation | null;
 }
 
 /** Most sequences of one request: prompts times n. */
@@ -16,10 +24,14 @@ const MAX_REQUEST_SEQUENCES = 512;
 const MAX_CHARS_PER_TOKEN = 128;
 
 /**
- * @param n sequences of each prompt
+ * @param addsSpecial whether texts get the tokenizer's special tokens @param truncation null: prompts are left as they are
  * @throws {AppError} invalid_request, context_length_exceeded.
  */
-export async function readPrompts(context: AppContext, prompt: unknown, n: number): Promise<Prompt[]> {
+export async function readPrompts(
+  context: AppContext,
+  prompt: unknown,
+  { n, addsSpecial, truncation }: PromptOptions,
+): Promise<Prompt[]> {
   const { maxModelLen, vocabSize } = engineLimits(context);
   const given = listPrompts(prompt);
   if (given.length * n > MAX_REQUEST_SEQUENCES)
@@ -30,18 +42,31 @@ export async function readPrompts(context: AppContext, prompt: unknown, n: numbe
   const prompts: Prompt[] = [];
   for (const one of given) {
     if (typeof one === "string") {
-      assertCouldFit(one.length, maxModelLen, "prompt");
-      prompts.push({ ids: await context.text.encode(one), text: one });
+      if (truncation === null) assertCouldFit(one.length, maxModelLen, "prompt");
+      prompts.push(await encodeText(context, one, addsSpecial, truncation));
       continue;
     }
     const bad = one.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (bad !== undefined)
       throw invalid(`"prompt" holds the token id ${bad}; ids of this model go from 0 to ${vocabSize - 1}.`, "prompt");
-    prompts.push({ ids: Int32Array.from(one), text: null });
+    const ids = Int32Array.from(one);
+    prompts.push({ ids: truncation === null ? ids : truncate(ids, truncation), text: null });
   }
   if (prompts.some(({ ids }) => ids.length === 0))
     throw invalid('"prompt" has no tokens. Give at least one.', "prompt");
   return prompts;
+}
+
+async function encodeText(
+  { text }: AppContext,
+  prompt: string,
+  addsSpecial: boolean,
+  truncation: Truncation | null,
+): Promise<Prompt> {
+  const ids = await text.encode(prompt, addsSpecial);
+  if (truncation === null || ids.length <= truncation.numKept) return { ids, text: prompt };
+  const bare = addsSpecial ? await text.encode(prompt, false) : ids;
+  return { ids: truncate(ids, truncation, bare), text: null };
 }
 
 /** What the engine can do. @throws {AppError} engine_unavailable while it starts. */

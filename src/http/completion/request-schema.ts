@@ -6,6 +6,9 @@ import { z } from "@hono/zod-openapi";
 
 const MAX_SEQUENCES = 128;
 const MAX_STOPS = 32;
+const MAX_PROMPTS = 512;
+const MAX_BAD_WORDS = 256;
+const MAX_ALLOWED_IDS = 1_048_576;
 
 const integer = (min: number, max: number) => z.int().min(min).max(max);
 const name = z.string().min(1).max(512);
@@ -28,6 +31,13 @@ const adapter = z
   .nullish()
   .openapi({ description: "An adapter's name, or one brought along for this request alone." });
 
+const tokenId = integer(0, 2 ** 31 - 1);
+
+/** An adapter as other servers name it; `named-adapters.ts` reads it. */
+const lora = z.union([name, z.array(z.looseObject({}))]).nullish();
+const loraRequest = z.union([name, z.looseObject({ lora_name: name })]).nullish();
+const loraPath = z.union([name, z.array(name.nullable()).max(MAX_PROMPTS)]).nullish();
+
 const seed = z
   .number()
   .refine(Number.isInteger, "must be a whole number")
@@ -37,6 +47,11 @@ const seed = z
 const shared = {
   model: name.openapi({ description: "The base's name, an adapter's name, or base:adapter." }),
   adapter,
+  adapter_id: name.nullish(),
+  lora,
+  lora_name: name.nullish(),
+  lora_path: loraPath,
+  lora_request: loraRequest,
   max_tokens: integer(0, 2 ** 31 - 1).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
@@ -44,17 +59,26 @@ const shared = {
   min_p: z.number().min(0).max(1).nullish(),
   n: integer(1, MAX_SEQUENCES).nullish(),
   stop,
-  stop_token_ids: z
-    .array(integer(0, 2 ** 31 - 1))
-    .max(1024)
-    .nullish(),
+  include_stop_str_in_output: z.boolean().nullish(),
+  no_stop_trim: z.boolean().nullish(),
+  stop_token_ids: z.array(tokenId).max(1024).nullish(),
   seed,
   stream: z.boolean().nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  stream_options: z
+    .looseObject({ include_usage: z.boolean().nullish(), continuous_usage_stats: z.boolean().nullish() })
+    .nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   repetition_penalty: z.number().gt(0).max(100).nullish(),
   logit_bias: logitBias,
+  bad_words: z.array(z.string().min(1).max(256)).max(MAX_BAD_WORDS).nullish(),
+  allowed_token_ids: z.array(tokenId).min(1).max(MAX_ALLOWED_IDS).nullish(),
+  prompt_logprobs: integer(0, MAX_LOGPROBS).nullish(),
+  truncate_prompt_tokens: integer(-1, 2 ** 31 - 1)
+    .refine((count) => count !== 0, "must be -1 or at least 1")
+    .nullish(),
+  truncation_side: z.enum(["left", "right"]).nullish(),
+  cache_salt: z.string().min(1).max(1024).nullish(),
   ignore_eos: z.boolean().nullish(),
   min_tokens: integer(0, 2 ** 31 - 1).nullish(),
   skip_special_tokens: z.boolean().nullish(),
@@ -86,6 +110,7 @@ export const completionRequest = z
     prompt,
     logprobs: integer(0, MAX_LOGPROBS).nullish(),
     echo: z.boolean().nullish(),
+    add_special_tokens: z.boolean().nullish(),
   })
   .openapi("CompletionRequest");
 
@@ -105,10 +130,12 @@ export const chatRequest = z
     logprobs: z.boolean().nullish(),
     top_logprobs: integer(0, MAX_LOGPROBS).nullish(),
     tools: z
-      .array(z.looseObject({ type: z.string() }))
+      .array(z.looseObject({ type: z.literal("function") }))
       .max(1024)
       .nullish(),
     tool_choice: z.union([z.string(), z.looseObject({})]).nullish(),
+    add_generation_prompt: z.boolean().nullish(),
+    continue_final_message: z.boolean().nullish(),
     chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   })
   .openapi("ChatCompletionRequest");

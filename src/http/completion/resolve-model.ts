@@ -9,9 +9,14 @@ import type { SequenceRequest } from "../../engine/engine.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
+import { namedAdapters } from "./named-adapters.ts";
+import type { SharedFields } from "./request-schema.ts";
 
-/** What a request's `adapter` field may hold. */
-export type AdapterField = string | { readonly data: string } | null | undefined;
+/** What of a request says who answers. */
+export type ModelFields = Pick<
+  SharedFields,
+  "model" | "adapter" | "adapter_id" | "lora" | "lora_name" | "lora_path" | "lora_request"
+>;
 
 /** The answering model, held until `release`, which may be called more than once. */
 export interface Target {
@@ -25,22 +30,26 @@ export interface Target {
 }
 
 /** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, invalid_request. */
-export function resolveModel(context: AppContext, model: string, field: AdapterField): Target {
-  const named = adapterNamedBy(context, model);
-  if (typeof field === "object" && field !== null) {
-    if (named !== null)
-      throw invalid(
-        `"model" names the adapter "${named}" and "adapter" brings another one. Give one of them.`,
-        "adapter",
-      );
-    return inlineTarget(context, model, field.data);
+export function resolveModel(context: AppContext, fields: ModelFields): Target {
+  const { model, adapter } = fields;
+  const byModel = adapterNamedBy(context, model);
+  const names = [...(byModel === null ? [] : [{ param: "model", name: byModel }]), ...namedAdapters(fields)];
+  const [first] = names;
+  const other = names.find(({ name }) => name !== first?.name);
+  if (first && other)
+    throw invalid(
+      `"${first.param}" names the adapter ${quote(first.name)}, "${other.param}" names ${quote(other.name)}. Give one of them.`,
+      other.param,
+    );
+  if (typeof adapter === "object" && adapter !== null) {
+    if (!first) return inlineTarget(context, model, adapter.data);
+    throw invalid(
+      `"${first.param}" names the adapter ${quote(first.name)} and "adapter" brings another one. Give one of them.`,
+      "adapter",
+    );
   }
-  if (typeof field === "string" && named !== null && named !== field)
-    throw invalid(`"model" names the adapter "${named}", "adapter" names "${field}". Give one of them.`, "adapter");
-  const name = named ?? field ?? null;
-  if (name === null)
-    return { model, adapterName: null, adapter: null, fingerprint: fingerprint(context), release: () => {} };
-  return storedTarget(context, model, name, named === null ? "adapter" : "model");
+  if (first) return storedTarget(context, model, first.name, first.param);
+  return { model, adapterName: null, adapter: null, fingerprint: fingerprint(context), release: () => {} };
 }
 
 /** The adapter that `model` stands for; null: the base. @throws {AppError} model_not_found. */

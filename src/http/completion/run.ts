@@ -2,10 +2,12 @@
  * One completion from its body to its answer, whatever its kind: room in the queue, body, adapter, deadline, prompts, generation,
  * and the answer whole or streamed. Knows no shapes of requests or answers; those are a `CompletionKind`'s.
  */
+import { checkFields } from "../../fields/check-fields.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { parseBody, readText } from "../read-body.ts";
+import { badWordIds } from "./bad-words.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import { type Generation, startGeneration } from "./generation.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
@@ -13,7 +15,6 @@ import type { SharedFields } from "./request-schema.ts";
 import { resolveModel, type Target } from "./resolve-model.ts";
 import { deadlineOf, sequenceOptions, stopStrings } from "./sampling.ts";
 import { sendStream, sendWhole } from "./send-answer.ts";
-import { refuseUnsupported } from "./unsupported-fields.ts";
 
 /** Answers a request. @throws {AppError | ClientGone} */
 export async function runCompletion<F extends SharedFields>(
@@ -25,13 +26,14 @@ export async function runCompletion<F extends SharedFields>(
   context.engine.assertAnyQueueHasRoom(c.get("tenant"));
   const text = await readText(c, context.limits.maxJsonBytes);
   const body = parseBody(text, (json) => kind.parse(json));
-  refuseUnsupported(body.plain, kind.endpoint);
+  checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
   const fields = parseRequest(kind.schema, body.plain);
   const deadlineMs = deadlineOf(c);
-  const target = resolveModel(context, fields.model, fields.adapter);
+  const target = resolveModel(context, fields);
   try {
     const prompts = await kind.readPrompts(context, fields, body.exact);
-    const generation = start(context, c, kind, { fields, target, prompts, deadlineMs, arrivedAt });
+    const badWords = await badWordIds(context.text, fields.bad_words ?? []);
+    const generation = start(context, c, kind, { fields, target, prompts, badWords, deadlineMs, arrivedAt });
     const answer = kind.newAnswer(context, { fields, target, prompts, numCached: () => generation.numCached() });
     if (fields.stream === true) return await sendStream(context, c, generation, answer);
     return await sendWhole(c, generation, answer);
@@ -45,6 +47,7 @@ interface Start<F> {
   readonly fields: F;
   readonly target: Target;
   readonly prompts: readonly Prompt[];
+  readonly badWords: readonly (readonly number[])[];
   readonly deadlineMs: number | null;
   readonly arrivedAt: number;
 }
@@ -53,21 +56,26 @@ function start<F extends SharedFields>(
   context: AppContext,
   c: RequestContext,
   kind: CompletionKind<F>,
-  { fields, target, prompts, deadlineMs, arrivedAt }: Start<F>,
+  { fields, target, prompts, badWords, deadlineMs, arrivedAt }: Start<F>,
 ): Generation {
   const { maxModelLen, vocabSize } = engineLimits(context);
   const shape = kind.shapeOf(fields, prompts, maxModelLen);
   for (const { ids } of prompts) assertFitsContext(ids.length, shape.maxTokens, maxModelLen, kind.promptField);
   if (fields.stream_options && fields.stream !== true)
     throw invalid('"stream_options" needs "stream": true.', "stream_options");
+  if (fields.stream === true && typeof fields.prompt_logprobs === "number")
+    throw invalid('"prompt_logprobs" are not available with "stream": true.', "prompt_logprobs");
   return startGeneration(context, {
     target,
     tenant: c.get("tenant"),
     prompts: prompts.map(({ ids }) => ids),
     n: fields.n ?? 1,
-    options: sequenceOptions(fields, shape, context.base, vocabSize),
-    stop: stopStrings(fields.stop),
-    skipsSpecial: fields.skip_special_tokens ?? true,
+    options: sequenceOptions(fields, shape, badWords, context.base, vocabSize),
+    text: {
+      stop: stopStrings(fields.stop),
+      includesStop: fields.include_stop_str_in_output === true || fields.no_stop_trim === true,
+      skipsSpecial: fields.skip_special_tokens ?? true,
+    },
     deadlineMs,
     signal: c.req.raw.signal,
     arrivedAt,

@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import type { SequenceRequest } from "../../engine/engine.ts";
 import type { RequestContext, ServedBase } from "../context.ts";
 import { invalid } from "../error-response.ts";
+import type { AnswerShape } from "./completion-kind.ts";
 import type { SharedFields } from "./request-schema.ts";
 
 const LARGEST_TIMEOUT_MS = 86_400_000;
@@ -10,19 +11,21 @@ const LARGEST_TIMEOUT_MS = 86_400_000;
 /** What all sequences of a request have in common. */
 export type SequenceOptions = Pick<
   SequenceRequest,
-  "maxTokens" | "minTokens" | "stopIds" | "numLogprobs" | "numPromptLogprobs"
+  "maxTokens" | "minTokens" | "stopIds" | "cacheSalt" | "numLogprobs" | "numPromptLogprobs"
 > & {
   /** Of the first sequence; the i-th has `seed + i`. */
   readonly sampling: SequenceRequest["sampling"];
 };
 
 /**
+ * @param badWords token ids of the words that are not to be generated
  * @param base its end ids end an answer unless `ignore_eos`.
  * @throws {AppError} invalid_request for ids outside the vocabulary and fields that contradict each other.
  */
 export function sequenceOptions(
-  fields: Omit<SharedFields, "model" | "adapter">,
-  shape: { readonly maxTokens: number; readonly numLogprobs: number | null; readonly numPromptLogprobs: number | null },
+  fields: SharedFields,
+  shape: AnswerShape,
+  badWords: readonly (readonly number[])[],
   { endIds, samplingDefaults: defaults }: Pick<ServedBase, "endIds" | "samplingDefaults">,
   vocabSize: number,
 ): SequenceOptions {
@@ -42,6 +45,7 @@ export function sequenceOptions(
     ...shape,
     minTokens,
     stopIds: [...new Set(fields.ignore_eos ? stopIds : [...endIds, ...stopIds])],
+    cacheSalt: fields.cache_salt ?? null,
     sampling: {
       temperature: fields.temperature ?? defaults.temperature ?? 1,
       // 0 keeps the likeliest token alone; the engine wants more than nothing.
@@ -54,6 +58,10 @@ export function sequenceOptions(
       logitBias: Object.entries(fields.logit_bias ?? {}).map(
         ([id, bias]) => [assertId(Number(id), "logit_bias"), bias] as const,
       ),
+      allowedIds: fields.allowed_token_ids
+        ? Int32Array.from(new Set(fields.allowed_token_ids), (id) => assertId(id, "allowed_token_ids"))
+        : null,
+      badWords,
       seed: fields.seed === undefined || fields.seed === null ? randomInt(2 ** 32) : toUint32(fields.seed),
     },
   };

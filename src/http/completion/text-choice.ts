@@ -1,7 +1,8 @@
 /** One choice of a completion, built event by event: the same parts make a stream's chunks and, joined, the whole answer. */
 import type { Text } from "../context.ts";
-import type { ChoiceEvent, TokenLogprob } from "./generation.ts";
+import type { ChoiceEvent, PromptLogprob } from "./generation.ts";
 import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";
+import { type PromptLogprobs, promptLogprobs, withTop } from "./prompt-logprobs.ts";
 import type { Choice } from "./openai-answer.ts";
 import type { Prompt } from "./prompts.ts";
 
@@ -9,7 +10,10 @@ export interface TextChoiceOptions {
   readonly text: Text;
   readonly prompt: Prompt;
   readonly echoes: boolean;
-  readonly hasLogprobs: boolean;
+  /** Alternatives that each token lists; null: no log-probabilities. */
+  readonly numLogprobs: number | null;
+  /** The same of `prompt_logprobs`. */
+  readonly numPromptLogprobs: number | null;
   readonly hasTokenIds: boolean;
   readonly skipsSpecial: boolean;
 }
@@ -21,6 +25,7 @@ export interface TextPart {
   finish_reason: "stop" | "length" | null;
   token_ids?: number[];
   prompt_token_ids?: readonly number[];
+  prompt_logprobs?: PromptLogprobs;
 }
 
 export class TextChoice implements Choice {
@@ -66,29 +71,32 @@ export class TextChoice implements Choice {
   }
 
   #emptyPart(): TextPart {
-    const { hasLogprobs, hasTokenIds } = this.#options;
+    const { numLogprobs, hasTokenIds } = this.#options;
     return {
       text: "",
-      logprobs: hasLogprobs ? emptyCompletionLogprobs() : null,
+      logprobs: numLogprobs === null ? null : emptyCompletionLogprobs(),
       finish_reason: null,
       ...(hasTokenIds ? { token_ids: [] } : {}),
     };
   }
 
   /** What stands before the first token: the prompt, if it is to be echoed. */
-  #begin(part: TextPart, scores: readonly TokenLogprob[] | null): void {
+  #begin(part: TextPart, scores: readonly PromptLogprob[] | null): void {
     this.#hasBegun = true;
-    const { prompt, echoes, hasTokenIds, skipsSpecial, text } = this.#options;
+    const { prompt, echoes, hasTokenIds, skipsSpecial, text, numLogprobs, numPromptLogprobs } = this.#options;
     if (hasTokenIds) part.prompt_token_ids = [...prompt.ids];
+    if (scores && numPromptLogprobs !== null)
+      part.prompt_logprobs = promptLogprobs(text, prompt.ids, scores, numPromptLogprobs);
     if (!echoes) return;
-    const decoder = text.stream({ stop: [], skipsSpecial });
+    const decoder = text.stream({ stop: [], includesStop: false, skipsSpecial });
     let decoded = "";
     prompt.ids.forEach((id, i) => {
-      const logprob = i === 0 ? null : (scores?.[i - 1] ?? null);
+      const score = i === 0 ? null : (scores?.[i - 1] ?? null);
+      const logprob = score && withTop(score, numLogprobs ?? 0);
       if (part.logprobs) appendLogprob(part.logprobs, text, id, logprob, this.#offset + countCharacters(decoded));
-      decoded += decoder.push(id).text;
+      decoded += decoder.push(id, false).text;
     });
-    this.#append(part, prompt.text ?? decoded + decoder.flush().text);
+    this.#append(part, prompt.text ?? decoded + decoder.flush(false).text);
   }
 
   #append(part: TextPart, text: string): void {
@@ -102,6 +110,7 @@ export class TextChoice implements Choice {
     whole.finish_reason ??= part.finish_reason;
     if (part.token_ids) whole.token_ids?.push(...part.token_ids);
     if (part.prompt_token_ids) whole.prompt_token_ids = part.prompt_token_ids;
+    if (part.prompt_logprobs) whole.prompt_logprobs = part.prompt_logprobs;
     if (!whole.logprobs || !part.logprobs) return;
     whole.logprobs.tokens.push(...part.logprobs.tokens);
     whole.logprobs.token_logprobs.push(...part.logprobs.token_logprobs);
