@@ -2,9 +2,9 @@
  * The attention of a model alone, as a graph whose queries, keys and values are inputs: what a device's kernels are held against the
  * CPU's with. One layer for every kind of layer that the model has.
  */
-import { decodeModel, encodeModel } from "../formats/onnx-proto.ts";
+import { encodeModel } from "../formats/onnx-proto.ts";
 import { Graph, type Var } from "../graph/graph.ts";
-import { inlineMadeWeights, serializeGraph } from "../graph/serialize.ts";
+import { inlineMadeWeights, toOnnxModel } from "../graph/serialize.ts";
 import { cachedAttention, needsPositionIds } from "../model/attention.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
 import { INPUT_IDS, POSITION_IDS, ROWS } from "../model/ports.ts";
@@ -61,7 +61,7 @@ export async function attentionProbe(config: ModelConfig, form: DeviceForm): Pro
       probeOutput(layer),
     );
   await inlineMadeWeights(graph);
-  return encodeModel(inForm(decodeModel(serializeGraph(graph)), form));
+  return encodeModel(inForm(toOnnxModel(graph), form));
 }
 
 /** Weights of the norms on heads: what they multiply by is no matter here. */

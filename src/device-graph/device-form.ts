@@ -19,9 +19,9 @@ import {
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "../base/base.ts";
-import { withNewCacheOutputs } from "./new-cache-outputs.ts";
-import { plainAttention } from "./plain-attention.ts";
-import { withReadLogits } from "./read-logits-outputs.ts";
+import { withNewCacheOutputs } from "./new-cache.ts";
+import { attentionAsOperators } from "./plain-attention.ts";
+import { withReadLogits } from "./read-logits.ts";
 
 /**
  * How attention is computed: "fused" is the kernel's fast way. "stepwise" is the same operator made to compute scores, weights and sums
@@ -122,7 +122,7 @@ function attentionNodes(
   added: Map<string, OnnxTensor>,
 ): readonly OnnxNode[] {
   if (attention === "plain") {
-    const { nodes, constants } = plainAttention(node, graph, hasHalfAttention ? "float16" : "float32");
+    const { nodes, constants } = attentionAsOperators(node, graph, hasHalfAttention ? "float16" : "float32");
     for (const constant of constants) added.set(constant.name, constant);
     return nodes;
   }

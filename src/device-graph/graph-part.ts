@@ -1,7 +1,7 @@
 /** Nodes written in the graph language, for a model that is there already. Pure. */
-import { type OnnxNode, type OnnxTensor, type OnnxValueInfo, decodeModel } from "../formats/onnx-proto.ts";
+import type { OnnxNode, OnnxTensor, OnnxValueInfo } from "../formats/onnx-proto.ts";
 import type { Graph } from "../graph/graph.ts";
-import { serializeGraph } from "../graph/serialize.ts";
+import { toOnnxModel } from "../graph/serialize.ts";
 
 export interface GraphPart {
   readonly nodes: readonly OnnxNode[];
@@ -18,7 +18,7 @@ export interface GraphPart {
  * @param results names of the graph's outputs, in their order
  */
 export function graphPart(graph: Graph, prefix: string, results: readonly string[]): GraphPart {
-  const part = decodeModel(serializeGraph(graph)).graph;
+  const part = toOnnxModel(graph).graph;
   const names = new Map(["", ...part.input.map(({ name }) => name)].map((name) => [name, name]));
   part.output.forEach(({ name }, at) => names.set(name, results[at] ?? ""));
   const named = (name: string): string => names.get(name) ?? `${prefix}.${name}`;

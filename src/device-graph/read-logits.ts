@@ -1,14 +1,18 @@
 /**
- * What is read of a step's logits, worked out inside of the serving graph: for logits in the host's memory. ONNX Runtime's binding (1.30) copies
- * every fetched output into new memory, 10 MB for 16 rows of a large vocabulary, where most requests need one number of a row.
- * Every operation works within one row, and none of its values depends on how many rows there are.
+ * Reads a step's logits inside the serving graph, for logits in the host's memory. ONNX Runtime's binding (1.30) copies
+ * every fetched output into new memory: 10 MB for 16 rows of a large vocabulary, where most requests need one number of
+ * a row. First the operators, then the pass that puts them into a stored graph. Every operation works within one row, and
+ * none of its values depends on the number of rows. Pure.
  */
-import { type Var, fixedDim, graphOf } from "../graph/graph.ts";
+import type { OnnxModel } from "../formats/onnx-proto.ts";
+import { fixedDim, Graph, graphOf, type Var } from "../graph/graph.ts";
 import { add, equal, mul, not, or, sub } from "../graph/ops/elementwise.ts";
 import { compress, gatherND } from "../graph/ops/indexing.ts";
 import { argMax } from "../graph/ops/order.ts";
 import { reduceMax, reduceSum } from "../graph/ops/reduce.ts";
 import { reshape, unsqueeze } from "../graph/ops/shaping.ts";
+import { BEST_IDS, blockMaximaPort, IS_WHOLE, logitsPort, ROW_SUMS, wholeLogitsPort } from "../model/ports.ts";
+import { graphPart } from "./graph-part.ts";
 
 /** Larger blocks leave more to search within one, smaller ones more maxima to search among. */
 const MAX_BLOCK = 256;
@@ -60,4 +64,37 @@ function firstGreatest(blocks: Var, maxima: Var, blockSize: number): Var {
 /** Index of each row's first greatest value. ONNX Runtime's ArgMax (1.30) leaves an axis too many where there are no rows. */
 function firstOf(rows: Var): Var {
   return reshape(argMax(rows), rows.shape.slice(0, 1));
+}
+
+/** The graph with `BEST_IDS`, `ROW_SUMS`, blocks' maxima and whole rows as outputs in the place of the logits, and `IS_WHOLE` as an input more. */
+export function withReadLogits(model: OnnxModel): OnnxModel {
+  const { graph } = model;
+  const { name } = logitsPort(0); // for its name
+  const info = graph.output.find((one) => one.name === name);
+  const vocabSize = info?.type?.tensorType?.shape?.dim[1]?.dimValue;
+  if (vocabSize === undefined) throw new Error(`internal: a serving graph without ${name} of a known size`);
+  const part = graphPart(reading(vocabSize), "read_logits", NAMES);
+  return {
+    ...model,
+    graph: {
+      ...graph,
+      node: [...graph.node, ...part.nodes],
+      initializer: [...graph.initializer, ...part.constants],
+      input: [...graph.input, ...part.inputs.filter((one) => one.name !== name)],
+      output: [...graph.output.filter((one) => one !== info), ...part.outputs],
+    },
+  };
+}
+
+/** In the order in which `reading` gives them. */
+const NAMES = [BEST_IDS, ROW_SUMS, blockMaximaPort(0), wholeLogitsPort(0)].map(({ name }) => name);
+
+function reading(vocabSize: number): Graph {
+  const graph = new Graph("read-logits");
+  const [logits, isWhole] = [logitsPort(vocabSize), IS_WHOLE].map(({ name, dtype, shape }) =>
+    graph.input(name, dtype, shape),
+  );
+  const { bestIds, sums, maxima, whole } = readLogits(logits!, isWhole!); // one a port
+  for (const one of [bestIds, sums, maxima, whole]) graph.output(one);
+  return graph;
 }

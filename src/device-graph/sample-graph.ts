@@ -1,25 +1,26 @@
 /**
- * The sampling graphs of devices: logits in, the little that choosing tokens needs of them out. They are graphs of their own beside the
- * serving graph, so that a step computes only what its requests ask for, and a row that turns out to be needed whole can be had afterwards.
- * Every operation works within one row, and none of its values depends on how many rows there are.
+ * The sampling graphs of devices: logits in, and out the little that choosing tokens needs of them. They are models of
+ * their own beside the serving graph, so that a step computes only the parts its requests ask for, and a row can still be
+ * fetched whole afterwards. Every operation works within one row, and none of its values depends on the number of rows.
  */
 import { Graph, type Var } from "../graph/graph.ts";
 import { exp, mul, sub } from "../graph/ops/elementwise.ts";
 import { argMax, topK } from "../graph/ops/order.ts";
 import { reduceMax, reduceSum } from "../graph/ops/reduce.ts";
 import { gatherRows } from "../graph/ops/shaping.ts";
+import { serializeGraph } from "../graph/serialize.ts";
 import {
   BEST_IDS,
+  candidatePorts,
   INVERSE_TEMPERATURES,
+  logitsPort,
   type Port,
   ROW_SUMS,
   type SampleGraph,
   UNIT_WEIGHT_SUMS,
   WANTED_ROWS,
-  WEIGHT_SUMS,
-  candidatePorts,
-  logitsPort,
   wantedLogitsPort,
+  WEIGHT_SUMS,
 } from "../model/ports.ts";
 
 export function buildSampleGraph(kind: SampleGraph, vocabSize: number): Graph {
@@ -50,4 +51,9 @@ function top(graph: Graph, logits: Var, inverseTemperatures: Var, vocabSize: num
   graph.output(total(mul(below, inverseTemperatures)), WEIGHT_SUMS.name);
   graph.output(total(below), UNIT_WEIGHT_SUMS.name);
   return graph;
+}
+
+/** A sampling graph as an ONNX model. */
+export function sampleModel(kind: SampleGraph, vocabSize: number): Uint8Array {
+  return serializeGraph(buildSampleGraph(kind, vocabSize));
 }

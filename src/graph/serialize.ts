@@ -84,7 +84,7 @@ function onnxGraph(graph: Graph, places: Places): OnnxGraph {
 }
 
 /** The graph as an ONNX model; `places` says where the weights of kind "made" were written. */
-function toOnnxModel(graph: Graph, places: Places = new Map()): OnnxModel {
+export function toOnnxModel(graph: Graph, places: Places = new Map()): OnnxModel {
   return {
     irVersion: IR_VERSION,
     producerName: "mosara",

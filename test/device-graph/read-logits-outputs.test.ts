@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
-import { withReadLogits } from "../../src/device-graph/read-logits-outputs.ts";
+import { withReadLogits } from "../../src/device-graph/read-logits.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { BEST, type LogitRow, type RowNeed, WHOLE } from "../../src/engine/sampling/logit-rows.ts";
 import type { DecodeRow } from "../../src/engine/contracts.ts";

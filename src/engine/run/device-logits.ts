@@ -1,5 +1,5 @@
 /** Rows of logits in a device's memory: token ids or a few candidates come from there, and whole rows only when asked for. */
-import { sampleModel } from "../../device-graph/sample-models.ts";
+import { sampleModel } from "../../device-graph/sample-graph.ts";
 import {
   BEST_IDS,
   INVERSE_TEMPERATURES,

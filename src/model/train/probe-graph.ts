@@ -15,7 +15,7 @@ import type { Linear, LinearGroup } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { ROWS } from "../ports.ts";
 import type { StoredBasis } from "../serve/serve-bases.ts";
-import { plainAttention } from "./train-attention.ts";
+import { differentiableAttention } from "./train-attention.ts";
 import { TRAIN_IDS, TRAIN_POSITIONS } from "./train-ports.ts";
 import { EMBEDDING, LM_HEAD, linearBias, linearWeight } from "../weight-names.ts";
 import { GraphWeights, type TensorSource, fromFile } from "../weights.ts";
@@ -53,7 +53,7 @@ export function buildProbeGraph({ config, source, adapter, bases }: ProbeGraphOp
       const outputs = group.members.map((layer) => one(x, layer));
       return finish(concat(outputs, 1));
     },
-    attend: plainAttention(graph, config, config.maxPositions, { inputIds, positionIds, segmentIds: null }),
+    attend: differentiableAttention(graph, config, config.maxPositions, { inputIds, positionIds, segmentIds: null }),
   };
   const table = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
   const hidden = decoderLayers(config, scaledEmbedding(config, table, positionIds, tensor), parts);

@@ -25,7 +25,7 @@ export interface SequenceVars {
 }
 
 /** The function that builds each layer's attention. @param maxPositions rows of the rotary tables: bounds the positions fed */
-export function plainAttention(
+export function differentiableAttention(
   graph: Graph,
   config: ModelConfig,
   maxPositions: number,

@@ -17,7 +17,7 @@ import { decoderLayers, finalNorm, scaledEmbedding } from "../decoder.ts";
 import { type Linear, allLinears } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { requiredTensors } from "../required-tensors.ts";
-import { plainAttention } from "./train-attention.ts";
+import { differentiableAttention } from "./train-attention.ts";
 import {
   LOSS,
   LOSS_DENOMINATOR,
@@ -99,7 +99,7 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
 
   const model = trained.kind === "full" ? wholeModel(graph, options) : adaptedModel(graph, options, trained);
   const maxPositions = options.maxPositions ?? config.maxPositions;
-  const attend = plainAttention(graph, config, maxPositions, { inputIds, positionIds, segmentIds });
+  const attend = differentiableAttention(graph, config, maxPositions, { inputIds, positionIds, segmentIds });
   const rowsOfEmbedding = model.embed(reshape(inputIds, [product([batch, length])]));
   const embedded = scaledEmbedding(config, rowsOfEmbedding, positionIds, model.tensor);
   const hidden = decoderLayers(config, embedded, {
