@@ -1,9 +1,9 @@
 /** The demo base as a directory: a trained checkpoint in float16 with its bases, and the same again from what is shipped. */
-import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { WEIGHTS_FILE } from "../../src/base/base.ts";
 import { buildBase } from "../../src/base/build/build.ts";
-import { isCheckpointText } from "../../src/checkpoint/checkpoint-files.ts";
+import { copyCheckpointTexts } from "../../src/checkpoint/checkpoint-files.ts";
 import { withDtype } from "../../src/checkpoint/config-text.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
@@ -17,7 +17,7 @@ export async function buildDemo(checkpoint: string, out: string, work: string): 
   const half = join(work, "half");
   await rm(half, { recursive: true, force: true });
   await mkdir(half, { recursive: true });
-  await copyTexts(checkpoint, half);
+  await copyCheckpointTexts(checkpoint, half);
   const config = join(half, "config.json");
   await writeFile(config, withDtype(await readFile(config, "utf8"), "float16"));
   await using file = await openSafetensors(join(checkpoint, "model.safetensors"));
@@ -35,7 +35,7 @@ export async function rebuildDemo(base: string, work: string): Promise<void> {
   const shipped = join(work, "shipped");
   await rm(shipped, { recursive: true, force: true });
   await mkdir(shipped, { recursive: true });
-  await copyTexts(base, shipped);
+  await copyCheckpointTexts(base, shipped);
   await cp(join(base, WEIGHTS_FILE), join(shipped, "model.safetensors"));
   const readme = await readFile(join(base, "README.md")).catch(() => null);
   await build(shipped, base, base);
@@ -45,8 +45,4 @@ export async function rebuildDemo(base: string, work: string): Promise<void> {
 async function build(checkpoint: string, out: string, basisFrom: string | null): Promise<void> {
   const common = { weights: "float16", blockSize: null, targets: null, maxRank: null, isSlim: false } as const;
   await buildBase(checkpoint, out, { ...common, threshold: THRESHOLD, basisFrom, numThreads: 2 });
-}
-
-async function copyTexts(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from)) if (isCheckpointText(name)) await cp(join(from, name), join(to, name));
 }

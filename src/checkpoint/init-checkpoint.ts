@@ -4,7 +4,7 @@
  * Source: transformers' `_init_weights` (deviation `initializer_range`).
  */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "../errors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
@@ -14,7 +14,7 @@ import type { ModelConfig } from "../model/config/model-config.ts";
 import { requiredTensors } from "../model/required-tensors.ts";
 import { type HostTensor, hostTensor, numElements } from "../tensor/host-tensor.ts";
 import { nextNormal, nextUint32, seedRandom } from "../tensor/random.ts";
-import { isCheckpointText } from "../checkpoint/checkpoint-files.ts";
+import { copyCheckpointTexts } from "./checkpoint-files.ts";
 import { withDtype, withSettings } from "./config-text.ts";
 
 /** What transformers takes where the configuration is silent. */
@@ -120,7 +120,5 @@ function configFile(raw: RawConfig, text: string): string {
 
 /** The files of the tokenizer alone: its directory may be a whole model. */
 async function copyTokenizer(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from))
-    if (isCheckpointText(name) && !/^(generation_)?config\.json$/.test(name))
-      await copyFile(join(from, name), join(to, name));
+  await copyCheckpointTexts(from, to, (path) => !/^(generation_)?config\.json$/.test(path));
 }

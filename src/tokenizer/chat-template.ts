@@ -3,8 +3,6 @@
  * Renders in the calling thread within the engine's budget; a server renders in the text worker, which can be killed.
  * Source: transformers 5 `apply_chat_template`; the engine is src/tokenizer/jinja.
  */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { renderOpenEnded } from "./open-ended.ts";
 import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
@@ -12,7 +10,7 @@ import type { Statement } from "../jinja/ast.ts";
 import { parseTemplate } from "../jinja/parser.ts";
 import { renderParsed } from "../jinja/render.ts";
 import { JinjaError } from "../jinja/values.ts";
-import { readJson, tokenText } from "./tokenizer-files.ts";
+import { readTextFiles, type TextFiles } from "./text-files.ts";
 
 /** What a request adds to its messages. */
 export interface RenderOptions {
@@ -38,42 +36,12 @@ interface Compiled {
 
 /** The chat template of a base directory or checkpoint, or undefined when the model has none. @throws {AppError} checkpoint_invalid. */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
-  const config = await readJson(dir, "tokenizer_config.json");
-  const file = await readOptional(join(dir, "chat_template.jinja"));
-  const sources = file === undefined ? namedTemplates(config.chat_template) : new Map([["default", file]]);
-  return sources.size === 0 ? undefined : makeChatTemplate(sources, specialVariables(config));
+  return chatTemplateOf(await readTextFiles(dir));
 }
 
-async function readOptional(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new AppError("checkpoint_invalid", `${path} cannot be read: ${String(cause)}`, { cause });
-  }
-}
-
-function namedTemplates(value: unknown): Map<string, string> {
-  if (typeof value === "string") return new Map([["default", value]]);
-  const entries = Array.isArray(value) ? (value as { name?: unknown; template?: unknown }[]) : [];
-  return new Map(
-    entries.flatMap(({ name, template }) =>
-      typeof name === "string" && typeof template === "string" ? [[name, template] as const] : [],
-    ),
-  );
-}
-
-/** The special tokens of tokenizer_config.json, under the names templates know them by. */
-function specialVariables(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const variables: Record<string, unknown> = {};
-  const extra = config.extra_special_tokens;
-  const named =
-    typeof extra === "object" && extra !== null && !Array.isArray(extra) ? (extra as Record<string, unknown>) : {};
-  for (const [name, value] of [...Object.entries(config), ...Object.entries(named)]) {
-    const text = name.endsWith("_token") ? tokenText(value) : undefined;
-    if (text !== undefined) variables[name] = text;
-  }
-  return variables;
+/** The chat template among a model's text files, or undefined when it has none. */
+export function chatTemplateOf({ templates, specialVariables }: TextFiles): ChatTemplate | undefined {
+  return templates.size === 0 ? undefined : makeChatTemplate(templates, specialVariables);
 }
 
 /** A template from its sources by name ("default", "tool_use", …) and the special tokens it is given. */

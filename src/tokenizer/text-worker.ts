@@ -5,9 +5,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { toWire } from "../errors.ts";
 import { encodeChat } from "./chat.ts";
-import { type ChatTemplate, loadChatTemplate } from "./chat-template.ts";
+import { type ChatTemplate, chatTemplateOf } from "./chat-template.ts";
+import { readTextFiles } from "./text-files.ts";
 import type { TextReply, TextRequest } from "./text-protocol.ts";
-import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { makeTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("internal: text-worker runs only as a worker thread");
@@ -22,8 +23,9 @@ function run(request: TextRequest, tokenizer: Tokenizer, template: ChatTemplate 
 
 try {
   const { dir } = workerData as { dir: string };
-  const tokenizer = await loadTokenizer(dir);
-  const template = await loadChatTemplate(dir);
+  const files = await readTextFiles(dir);
+  const tokenizer = makeTokenizer(files.tokenizer, dir);
+  const template = chatTemplateOf(files);
   port.on("message", (request: TextRequest) => {
     try {
       const ids = Uint32Array.from(run(request, tokenizer, template));

@@ -1,7 +1,7 @@
 /**
  * What the class that tokenizer_config.json declares makes of tokenizer.json. The general classes of transformers take the file as it
  * is; some take only vocabulary, merges, added tokens and the post-processor, and bring the rest themselves. `add_bos_token` and
- * `add_eos_token` change nothing beside a tokenizer.json. Source: transformers 5.23, AutoTokenizer and the classes named here.
+ * `add_eos_token` change nothing beside a tokenizer.json. Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
 import { AppError } from "../errors.ts";
 
@@ -11,7 +11,20 @@ interface TokenizerClass {
   /** Special tokens where tokenizer_config.json names none. */
   readonly special: Json;
   readonly pipeline: (config: Json) => Json & { readonly model: Json };
+  /** It adds its special tokens without the flags that the files give them. */
+  readonly stripsFlags?: boolean;
 }
+
+/** How a class takes the added tokens of the files. */
+export interface ClassTraits {
+  /** From the configuration, which tokenizer.json only completes. */
+  readonly rebuilds: boolean;
+  /** Special ones without their flags. */
+  readonly strips: boolean;
+}
+
+/** The file is taken as it is. */
+export const GENERAL_TRAITS: ClassTraits = { rebuilds: false, strips: false };
 
 const SPACE = "\u2581";
 const SPACES_BACK = [
@@ -74,7 +87,7 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
     special: { unk_token: "<unk>", bos_token: "<bos>", eos_token: "<eos>", pad_token: "<pad>", mask_token: "<mask>" },
     pipeline: gemma,
   },
-  Qwen2Tokenizer: { special: { unk_token: END, eos_token: END, pad_token: END }, pipeline: qwen2 },
+  Qwen2Tokenizer: { special: { unk_token: END, eos_token: END, pad_token: END }, pipeline: qwen2, stripsFlags: true },
   GPT2Tokenizer: { special: { unk_token: END, bos_token: END, eos_token: END }, pipeline: gpt2 },
 };
 
@@ -91,7 +104,8 @@ const GENERAL_CLASSES: ReadonlySet<string> = new Set(["PreTrainedTokenizer", "To
 const GENERAL_FAMILIES: ReadonlySet<string> = new Set(["mistral", "phi3", "olmo2"]);
 
 /**
- * tokenizer.json and tokenizer_config.json as the declared class completes them. `modelType` is that of config.json.
+ * tokenizer.json and its configuration as the declared class completes them.
+ * @param modelType that of config.json
  * @throws {AppError} checkpoint_unsupported for a class whose file cannot be what it needs.
  */
 export function applyTokenizerClass(
@@ -99,19 +113,21 @@ export function applyTokenizerClass(
   config: Json,
   modelType: unknown,
   dir: string,
-): { json: Json; config: Json } {
+): { readonly json: Json; readonly config: Json; readonly traits: ClassTraits } {
   const name = className(json, config, String(modelType));
   if (name === "CodeLlamaTokenizer")
     throw unsupported(`tokenizer_config.json in ${dir} declares ${name}, whose infilling is not supported here`);
   const found = Object.hasOwn(CLASSES, name) ? CLASSES[name] : undefined;
-  if (!found) return { json, config };
+  if (!found) return { json, config, traits: GENERAL_TRAITS };
   const given = (json.model ?? {}) as Json;
   if (Array.isArray(given.vocab) || !Array.isArray(given.merges))
     throw unsupported(
       `tokenizer_config.json in ${dir} declares ${name}, which needs merges, and tokenizer.json has none`,
     );
   const { model, ...pipeline } = found.pipeline(config);
-  return { json: { ...json, ...pipeline, model: { ...given, ...model } }, config: { ...found.special, ...config } };
+  const completed = { ...json, ...pipeline, model: { ...given, ...model } };
+  const traits = { rebuilds: true, strips: found.stripsFlags === true };
+  return { json: completed, config: { ...found.special, ...config }, traits };
 }
 
 function unsupported(what: string): AppError {
@@ -123,10 +139,10 @@ function unsupported(what: string): AppError {
 
 function className(json: Json, config: Json, modelType: string): string {
   const own = FAMILY_CLASS[modelType] ?? "";
-  if (typeof config.tokenizer_class !== "string") return own;
+  // Checkpoints of Qwen2 often declare a wrong class: transformers takes its own whatever they say.
+  if (typeof config.tokenizer_class !== "string" || modelType === "qwen2") return own;
   const declared = config.tokenizer_class.replace(/Fast$/, "");
   if (GENERAL_FAMILIES.has(modelType) || GENERAL_CLASSES.has(declared)) return "";
-  if (modelType === "qwen2") return own;
   // Llama 3 and others declare it over a byte-level file, which it could not read.
   return declared === "LlamaTokenizer" && hasByteLevel(json.pre_tokenizer) ? "" : declared;
 }

@@ -1,68 +1,20 @@
 /**
- * Reads tokenizer.json and tokenizer_config.json and says what they mean here: types that are known, the decoder's rule,
- * added tokens as transformers completes them. Whatever would give wrong ids in silence is refused by name.
+ * Checks tokenizer.json beside its configuration and says what they mean here: types that are known, the decoder's rule, added
+ * tokens as transformers completes them. Anything that would give wrong ids in silence is refused by name. Reads no files.
  */
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
 import type { DecoderRule } from "./stream-decoder.ts";
-import { applyTokenizerClass } from "./tokenizer-class.ts";
+import { type ClassTraits, GENERAL_TRAITS } from "./tokenizer-class.ts";
+import { isObject } from "./tokenizer-config.ts";
 
 type Json = Record<string, unknown>;
 
-/** One added token, in the file's own spelling. */
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly single_word?: boolean;
-  readonly lstrip?: boolean;
-  readonly rstrip?: boolean;
-  readonly normalized?: boolean;
-  readonly special?: boolean;
-}
-
-/** The two files after checking: `json` is tokenizer.json with what was missing filled in. */
+/** A tokenizer's files after checking: `json` is tokenizer.json with what was missing filled in, `config` the merged configuration. */
 export interface TokenizerFiles {
   readonly json: Json & { model: Json; added_tokens: AddedToken[] };
   readonly config: Json;
   readonly rule: DecoderRule;
-}
-
-/** Reads both files of a base directory or checkpoint. @throws {AppError} checkpoint_invalid or checkpoint_unsupported. */
-export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
-  const json = await readJson(dir, "tokenizer.json");
-  const config = await readJson(dir, "tokenizer_config.json");
-  const model = existsSync(join(dir, "config.json")) ? await readJson(dir, "config.json") : {};
-  const completed = applyTokenizerClass(json, config, model.model_type, dir);
-  return checkTokenizer(completed.json, completed.config, dir);
-}
-
-/** One JSON object of a model's directory. @throws {AppError} checkpoint_invalid, naming the file. */
-export async function readJson(dir: string, name: string): Promise<Json> {
-  const path = join(dir, name);
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new AppError(
-      "checkpoint_invalid",
-      `${name} is needed to read and write text, but ${path} cannot be read. Add the tokenizer files of the model.`,
-      { cause },
-    );
-  });
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch (cause) {
-    throw new AppError(
-      "checkpoint_invalid",
-      `${path} should be JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
-  }
-  throw new AppError("checkpoint_invalid", `${path} should hold a JSON object. Copy it again from the model.`);
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** @throws {AppError} checkpoint_unsupported */
@@ -73,15 +25,26 @@ function refuse(dir: string, what: string): never {
   );
 }
 
-/** Checks parsed files. `dir` only names them in messages. @throws {AppError} */
-export function checkTokenizer(json: Json, config: Json, dir: string): TokenizerFiles {
+/**
+ * Checks parsed files.
+ * @param config a merged configuration. @param dir only named in messages. @param traits of its class
+ * @throws {AppError} checkpoint_invalid, checkpoint_unsupported
+ */
+export function checkTokenizer(
+  json: Json,
+  config: Json,
+  dir: string,
+  traits: ClassTraits = GENERAL_TRAITS,
+): TokenizerFiles {
   if (config.split_special_tokens === true) refuse(dir, "split_special_tokens");
   if (!isObject(json.model))
     throw new AppError("checkpoint_invalid", `tokenizer.json in ${dir} has no "model". Copy it again from the model.`);
   const model: Json = { ...json.model, type: modelType(json.model, dir) };
   checkModel(model, dir);
   const vocab = vocabulary(model);
-  const added = completeAddedTokens(json, config, vocab, dir);
+  const added = completeAddedTokens(json, config, { vocab, dir, ...traits });
+  const single = added.find((token) => token.single_word === true);
+  if (single !== undefined) refuse(dir, `single_word for the added token ${JSON.stringify(single.content)}`);
   const complete = {
     ...json,
     model: { ...model, unk_token: model.unk_token === "" ? null : (model.unk_token ?? null) },
@@ -144,65 +107,6 @@ function vocabulary(model: Json): Map<string, number> {
   return new Map(Object.entries(model.vocab as Record<string, number>));
 }
 
-const SPECIAL_NAMES = [
-  "bos_token",
-  "eos_token",
-  "unk_token",
-  "sep_token",
-  "pad_token",
-  "cls_token",
-  "mask_token",
-] as const;
-
-/** The text of a token named in tokenizer_config.json: a string, or an object with `content`. */
-export function tokenText(value: unknown): string | undefined {
-  if (typeof value === "string") return value;
-  return isObject(value) && typeof value.content === "string" ? value.content : undefined;
-}
-
-/**
- * Added tokens of the file, then those of `added_tokens_decoder`, then the special tokens that tokenizer_config.json
- * names and nobody has added: transformers adds all three, in this order.
- */
-function completeAddedTokens(json: Json, config: Json, vocab: ReadonlyMap<string, number>, dir: string): AddedToken[] {
-  const listed = Array.isArray(json.added_tokens) ? (json.added_tokens as AddedToken[]) : [];
-  const tokens = [...listed];
-  const known = new Set(tokens.map((token) => token.content));
-  const add = (token: AddedToken): void => {
-    if (known.has(token.content)) return;
-    known.add(token.content);
-    tokens.push(token);
-  };
-  const decoder = isObject(config.added_tokens_decoder) ? config.added_tokens_decoder : {};
-  for (const [id, entry] of Object.entries(decoder)) {
-    const content = tokenText(entry);
-    if (content !== undefined) add({ ...(entry as Json), id: Number(id), content });
-  }
-  const extra = [config.additional_special_tokens, config.extra_special_tokens].flatMap((value) =>
-    Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [],
-  );
-  let next = 0;
-  for (const id of vocab.values()) next = Math.max(next, id + 1);
-  for (const token of tokens) next = Math.max(next, token.id + 1);
-  for (const entry of [...SPECIAL_NAMES.map((name) => config[name]), ...extra]) {
-    const content = tokenText(entry);
-    if (content === undefined || content === "" || known.has(content)) continue;
-    add({ id: vocab.get(content) ?? next++, content, special: true, normalized: false });
-  }
-  for (const token of tokens) checkAddedToken(token, dir);
-  return tokens;
-}
-
-function checkAddedToken(token: AddedToken, dir: string): void {
-  if (typeof token.content !== "string" || !Number.isInteger(token.id) || token.id < 0) {
-    throw new AppError(
-      "checkpoint_invalid",
-      `An added token in ${dir} has no text or no id: ${JSON.stringify(token).slice(0, 120)}`,
-    );
-  }
-  if (token.single_word === true) refuse(dir, `single_word for the added token ${JSON.stringify(token.content)}`);
-}
-
 /** The rule of the stream decoder for a decoder of tokenizer.json. @throws {AppError} for one that is not known. */
 function decoderRule(decoder: unknown, dir: string): DecoderRule {
   if (decoder === null) return { kind: "words", prefix: undefined, hasCleanup: false };
@@ -258,4 +162,14 @@ function pieceRule(steps: readonly Json[], dir: string): DecoderRule {
     }
   }
   return rule;
+}
+
+/** The texts of all tokens by their ids. */
+export function tokenTable(files: TokenizerFiles): Map<number, string> {
+  const { vocab } = files.json.model;
+  const table = new Map<number, string>();
+  if (Array.isArray(vocab)) vocab.forEach((entry: [string, number], id) => table.set(id, entry[0]));
+  else for (const [token, id] of Object.entries(vocab as Record<string, number>)) table.set(id, token);
+  for (const token of files.json.added_tokens) table.set(token.id, token.content);
+  return table;
 }

@@ -6,7 +6,9 @@ import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { AppError } from "../errors.ts";
 import { aliasSpecials, type AliasedTokenizer, type LiteralMarks, makeLiteralMarks } from "./literal-encoder.ts";
 import { createTokenDecoder } from "./stream-decoder.ts";
-import { type AddedToken, byteToken, readTokenizerFiles, type TokenizerFiles, tokenText } from "./tokenizer-files.ts";
+import { readTextFiles } from "./text-files.ts";
+import { tokenText } from "./tokenizer-config.ts";
+import { byteToken, tokenTable, type TokenizerFiles } from "./tokenizer-files.ts";
 
 /** Decodes the ids of one sequence, one delta an id. */
 export interface StreamDecoder {
@@ -49,13 +51,13 @@ export interface Tokenizer {
 
 /** The tokenizer of a base directory or checkpoint. @throws {AppError} checkpoint_invalid, checkpoint_unsupported. */
 export async function loadTokenizer(dir: string): Promise<Tokenizer> {
-  return makeTokenizer(await readTokenizerFiles(dir), dir);
+  return makeTokenizer((await readTextFiles(dir)).tokenizer, dir);
 }
 
 /** A tokenizer from files already read and checked. `dir` only names them in messages. @throws {AppError} */
 export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   const hub = buildHub(files, dir);
-  const tokens = idTable(files);
+  const tokens = tokenTable(files);
   const ids = new Map([...tokens].map(([id, token]) => [token, id]));
   const special = files.json.added_tokens.filter((token) => token.special === true).sort((a, b) => a.id - b.id);
   const specialIds = new Set(special.map((token) => token.id));
@@ -187,13 +189,4 @@ function splitBefore(word: string, mark: string | undefined): string[] {
   const [head = "", ...rest] = word.split(mark);
   const words = rest.map((piece) => mark + piece);
   return head === "" ? words : [head, ...words];
-}
-
-function idTable(files: TokenizerFiles): Map<number, string> {
-  const { vocab } = files.json.model;
-  const table = new Map<number, string>();
-  if (Array.isArray(vocab)) vocab.forEach((entry: [string, number], id) => table.set(id, entry[0]));
-  else for (const [token, id] of Object.entries(vocab as Record<string, number>)) table.set(id, token);
-  for (const token of files.json.added_tokens as readonly AddedToken[]) table.set(token.id, token.content);
-  return table;
 }

@@ -1,8 +1,8 @@
 /** A whole model that is trained: where it starts from, and the Hugging Face checkpoint that comes out, in float32. */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isCheckpointText } from "../checkpoint/checkpoint-files.ts";
+import { copyCheckpointTexts } from "../checkpoint/checkpoint-files.ts";
 import { withDtype } from "../checkpoint/config-text.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { foreignNames } from "../model/families.ts";
@@ -60,7 +60,7 @@ function foreignTensors(config: ModelConfig, parameters: FlatParameters, flat: F
 }
 
 async function copyTexts(from: string, to: string): Promise<void> {
-  for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
+  await copyCheckpointTexts(from, to);
   const path = join(to, "config.json");
   await writeFile(path, withDtype(await readFile(path, "utf8"), "float32"));
 }

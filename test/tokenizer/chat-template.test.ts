@@ -25,6 +25,8 @@ describe("loadChatTemplate", () => {
   let dir = "";
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), "mosara-template-"));
+    const model = { type: "BPE", vocab: { a: 0 }, merges: [] };
+    await writeFile(join(dir, "tokenizer.json"), JSON.stringify({ model, added_tokens: [] }));
   });
   afterEach(() => rm(dir, { recursive: true }));
   const config = (value: unknown): Promise<void> =>
@@ -58,6 +60,18 @@ describe("loadChatTemplate", () => {
       chat_template: "{{ bos_token }}{{ eos_token }}{{ pad_token }}",
     });
     expect((await loadChatTemplate(dir))?.render(USER)).toBe("<s></s>");
+  });
+
+  it("takes a map of names as it takes a list, and refuses what is neither", async () => {
+    await config({ chat_template: { default: "D", tool_use: "T" } });
+    const loaded = await loadChatTemplate(dir);
+    expect(loaded?.render(USER)).toBe("D");
+    expect(loaded?.render(USER, { tools: [{}] })).toBe("T");
+    await config({ chat_template: [{ name: "default" }] });
+    await expect(loadChatTemplate(dir)).rejects.toMatchObject({
+      code: "checkpoint_invalid",
+      message: expect.stringContaining("chat_template"),
+    });
   });
 
   it("gives nothing for a model without a template", async () => {

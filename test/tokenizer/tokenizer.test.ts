@@ -177,7 +177,7 @@ describe("refusals", () => {
   it("says which file is missing or broken", async () => {
     await expect(loadTokenizer(dir)).rejects.toThrow(/tokenizer\.json/);
     await writeFile(join(dir, "tokenizer.json"), JSON.stringify(bpe({ a: 0 })));
-    await expect(loadTokenizer(dir)).rejects.toThrow(/tokenizer_config\.json/);
+    expect((await loadTokenizer(dir)).eosToken).toBeUndefined(); // the configuration may be absent
     await writeFile(join(dir, "tokenizer_config.json"), "{");
     const error = await loadTokenizer(dir).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(AppError);

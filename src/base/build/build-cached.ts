@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { ggufPaths } from "../../formats/gguf/gguf-file.ts";
 import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
+import { listCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
 import { FORMAT_VERSION, MANIFEST_FILE, OLDEST_BASES_VERSION, readManifest } from "../manifest.ts";
 
 /** What a build may read; the rest of a checkpoint (pickles, README) changes nothing. */
@@ -61,6 +62,7 @@ async function cacheKey(checkpointPath: string, options: BuildOptions): Promise<
 /** What a build may read, in an order that is always the same. */
 async function filesOf(checkpointPath: string): Promise<readonly string[]> {
   if (!(await stat(checkpointPath)).isDirectory()) return await ggufPaths(checkpointPath);
-  const names = (await readdir(checkpointPath)).filter((name) => READ_FILES.test(name)).sort();
-  return names.map((name) => join(checkpointPath, name));
+  const names = (await readdir(checkpointPath)).filter((name) => READ_FILES.test(name));
+  const all = new Set([...names, ...(await listCheckpointTexts(checkpointPath))]);
+  return [...all].sort().map((name) => join(checkpointPath, name));
 }

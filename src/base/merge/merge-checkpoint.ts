@@ -1,6 +1,6 @@
 /** `mosara merge`: an ordinary Hugging Face checkpoint with an adapter folded in, written tensor by tensor. */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Adapter } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
@@ -12,7 +12,7 @@ import { LM_HEAD } from "../../model/weight-names.ts";
 import type { DType } from "../../tensor/dtype.ts";
 import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32, transposed } from "../../tensor/host-tensor.ts";
 import type { Base } from "../base.ts";
-import { isCheckpointText } from "../../checkpoint/checkpoint-files.ts";
+import { copyCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
 import { withDtype } from "../../checkpoint/config-text.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
@@ -117,7 +117,7 @@ function stored(name: string, tensor: HostTensor, dtype: MergeDType): HostTensor
 
 /** Configuration and tokenizer as they are; where the dtype was chosen, the configuration says so. */
 async function copyTexts(from: string, to: string, dtype: MergeDType | null): Promise<void> {
-  for (const name of await readdir(from)) if (isCheckpointText(name)) await copyFile(join(from, name), join(to, name));
+  await copyCheckpointTexts(from, to);
   if (dtype === null) return;
   const path = join(to, "config.json");
   await writeFile(path, withDtype(await readFile(path, "utf8"), dtype));
