@@ -21,7 +21,7 @@ const TABLE: ImportTable = {
   adapter: ["formats", "graph", "tensor"],
   model: ["adapter", "autodiff", "graph", "formats", "tensor"],
   checkpoint: ["model", "formats", "tensor"],
-  base: ["checkpoint", "model", "linalg", "runtime", "formats", "tensor", "adapter", "graph"],
+  base: ["checkpoint", "model", "linalg", "runtime", "formats", "tensor", "adapter", "graph", "tokenizer"],
   "device-graph": ["base", "model", "graph", "formats", "tensor"],
   store: ["adapter", "formats"],
   jinja: [],

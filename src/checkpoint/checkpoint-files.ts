@@ -9,7 +9,7 @@ const TEXT_FILES =
 /** Where transformers keeps the chat templates besides the default one. */
 const TEMPLATE_FOLDER = "additional_chat_templates";
 
-/** Paths of the text files below `dir`, sorted. */
+/** Paths of the text files below `dir`, with "/", sorted. */
 export async function listCheckpointTexts(dir: string): Promise<readonly string[]> {
   const filesIn = async (folder: string): Promise<string[]> =>
     (await readdir(folder, { withFileTypes: true })).flatMap((entry) =>
@@ -18,7 +18,7 @@ export async function listCheckpointTexts(dir: string): Promise<readonly string[
   const templates = join(dir, TEMPLATE_FOLDER);
   const more = existsSync(templates) ? (await filesIn(templates)).filter((name) => name.endsWith(".jinja")) : [];
   const own = (await filesIn(dir)).filter((name) => TEXT_FILES.test(name));
-  return [...own, ...more.map((name) => join(TEMPLATE_FOLDER, name))].sort();
+  return [...own, ...more.map((name) => `${TEMPLATE_FOLDER}/${name}`)].sort();
 }
 
 /** Copies the text files; `isWanted` leaves some of them out. */

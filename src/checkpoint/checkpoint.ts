@@ -13,7 +13,7 @@ import type { RawConfig } from "../model/config/config-reader.ts";
 import { foreignNames, parseModelConfig } from "../model/families.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
 import { type HostTensor, transposed } from "../tensor/host-tensor.ts";
-import { isCheckpointText } from "./checkpoint-files.ts";
+import { listCheckpointTexts } from "./checkpoint-files.ts";
 import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
 import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./stored-tensors.ts";
 
@@ -129,10 +129,7 @@ async function noConfig(dir: string): Promise<AppError> {
 }
 
 async function textsOf(dir: string): Promise<CheckpointTexts> {
-  const texts = new Map<string, () => Promise<Uint8Array>>();
-  for (const name of (await readdir(dir)).filter(isCheckpointText))
-    if ((await stat(join(dir, name))).isFile()) texts.set(name, () => readFile(join(dir, name)));
-  return texts;
+  return new Map((await listCheckpointTexts(dir)).map((path) => [path, () => readFile(join(dir, path))]));
 }
 
 type Homes = ReadonlyMap<string, SafetensorsFile>;

@@ -11,6 +11,8 @@ import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { isGgufFile, openGguf } from "../formats/gguf/gguf-file.ts";
 import { isPeftDirectory, readPeftFiles } from "../store/directory-files.ts";
+import { type EndToken, loadEndTokens } from "../tokenizer/end-tokens.ts";
+import { directoryTexts } from "../tokenizer/text-source.ts";
 import { readAdapter } from "./shared/read-adapter.ts";
 
 /** @returns the exit code. @throws {AppError} */
@@ -68,16 +70,17 @@ async function describePeft(path: string): Promise<Facts> {
 }
 
 async function describeBase(path: string): Promise<Facts> {
-  const { config: _, ...manifest } = await readManifest(path);
-  return { kind: "base", ...manifest };
+  const { config, ...manifest } = await readManifest(path);
+  const { tokens: endTokens } = await loadEndTokens(await directoryTexts(path), path, config.vocabSize);
+  return { kind: "base", ...manifest, endTokenIds: endTokens.map(({ id }) => id), endTokens };
 }
 
 async function describeCheckpoint(path: string): Promise<Facts> {
   await using checkpoint = await openCheckpoint(path);
-  return checkpointFacts(checkpoint);
+  return await checkpointFacts(checkpoint);
 }
 
-function checkpointFacts(checkpoint: Checkpoint): Facts {
+async function checkpointFacts(checkpoint: Checkpoint): Promise<Facts> {
   const sizes = checkpoint.tensors.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
   return {
     kind: "checkpoint",
@@ -85,6 +88,7 @@ function checkpointFacts(checkpoint: Checkpoint): Facts {
     parameters: sizes.reduce((a, b) => a + b, 0),
     tensors: checkpoint.tensors.length,
     dtypes: [...new Set(checkpoint.tensors.map(({ dtype }) => dtype))],
+    endTokens: (await loadEndTokens(checkpoint.texts, checkpoint.path, checkpoint.config.vocabSize)).tokens,
   };
 }
 
@@ -95,7 +99,7 @@ async function describeGguf(path: string): Promise<Facts> {
   const types = new Map<string, number>();
   for (const { type } of file.tensors.values()) types.set(type.name, (types.get(type.name) ?? 0) + 1);
   return {
-    ...checkpointFacts(checkpoint),
+    ...(await checkpointFacts(checkpoint)),
     format: "gguf",
     files: file.paths.length,
     types: Object.fromEntries(types),
@@ -103,10 +107,19 @@ async function describeGguf(path: string): Promise<Facts> {
   };
 }
 
+/** One end token: its id, its text and the places that name it. */
+function showEnd({ id, text, from }: EndToken): string {
+  return `${id}${text === null ? "" : ` ${JSON.stringify(text)}`} (${from.join(", ")})`;
+}
+
 /** One fact a line; a list of layers as a table below. */
 function asLines(facts: Facts): string {
   const lines = Object.entries(facts).flatMap(([key, value]) => {
     if (value === undefined) return [];
+    if (key === "endTokens") {
+      const ends = (value as readonly EndToken[]).map(showEnd).join(", ") || "none: every answer runs to max_tokens";
+      return [`${key.padEnd(14)}${ends}`];
+    }
     if (!Array.isArray(value) || typeof value[0] !== "object") return [`${key.padEnd(14)}${show(value)}`];
     return [
       key,

@@ -25,6 +25,8 @@ import { Metrics } from "../metrics/metrics.ts";
 import { type DirectoryEvent, openAdapterDirectory } from "../store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
+import { loadEndTokens, NOTHING_ENDS } from "../tokenizer/end-tokens.ts";
+import { directoryTexts } from "../tokenizer/text-source.ts";
 import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
 import { createTextWorker } from "../tokenizer/tokenizer-pool.ts";
 import { Cleanup } from "./shared/cleanup.ts";
@@ -105,10 +107,12 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   cleanup.defer(() => parts.metrics.close());
   const adapters = adaptersDir === null ? null : await watchAdapters(adaptersDir, config, { ...parts, base, name });
   if (adapters) cleanup.use(adapters.directory);
+  const served = await servedBase(config, base, name);
+  if (served.endIds.length === 0) log.warn(NOTHING_ENDS);
   const context: AppContext = {
     ...parts,
     version: await readVersion(),
-    base: await servedBase(config, base, name),
+    base: served,
     text: textOf(text),
     keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
@@ -231,14 +235,16 @@ function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): 
 }
 
 async function servedBase(config: ServeConfig, base: Base, name: string): Promise<ServedBase> {
-  const defaults = await loadGenerationDefaults(base.dir);
+  const { dir, manifest } = base;
+  const defaults = await loadGenerationDefaults(dir);
+  const { tokens: endTokens } = await loadEndTokens(await directoryTexts(dir), dir, manifest.config.vocabSize);
   return {
     name,
     signature: base.signature,
     fits: new AdapterFits(base.signature),
     weights: base.manifest.weights,
     device: config.device,
-    endIds: [...new Set([...base.manifest.endTokenIds, ...defaults.eosTokenIds])],
+    endIds: [...new Set([...manifest.endTokenIds, ...endTokens.map(({ id }) => id)])],
     samplingDefaults: defaults,
     created: Math.floor(Date.now() / 1000),
   };

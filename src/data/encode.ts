@@ -5,9 +5,10 @@
  */
 import { AppError } from "../errors.ts";
 import { encodeChat } from "../tokenizer/chat.ts";
-import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.ts";
+import { type ChatTemplate, chatTemplateOf } from "../tokenizer/chat-template.ts";
 import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
-import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
+import { readTextFiles } from "../tokenizer/text-files.ts";
+import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { encodeChatSpans, renderOptions } from "./chat-spans.ts";
 import { type Example, type ExamplePlace, lastLearntTurn } from "./examples.ts";
 import { lineError } from "./lines.ts";
@@ -37,12 +38,8 @@ export interface ExampleEncoder {
 
 /** The encoder of a base directory or checkpoint. @throws {AppError} checkpoint_invalid, checkpoint_unsupported. */
 export async function loadExampleEncoder(dir: string): Promise<ExampleEncoder> {
-  const [tokenizer, template, { eosTokenIds }] = await Promise.all([
-    loadTokenizer(dir),
-    loadChatTemplate(dir),
-    loadGenerationDefaults(dir),
-  ]);
-  return makeExampleEncoder(tokenizer, template, eosTokenIds, dir);
+  const [files, { eosTokenIds }] = await Promise.all([readTextFiles(dir), loadGenerationDefaults(dir)]);
+  return makeExampleEncoder(makeTokenizer(files.tokenizer, dir), chatTemplateOf(files), eosTokenIds, dir);
 }
 
 /**
@@ -56,7 +53,8 @@ export function makeExampleEncoder(
   dir: string,
 ): ExampleEncoder {
   const endTokenId = chooseEnd(tokenizer, eosTokenIds, dir);
-  const endTokenIds = [...new Set([...eosTokenIds, endTokenId])];
+  const own = tokenizer.eosToken === undefined ? undefined : tokenizer.tokenToId(tokenizer.eosToken);
+  const endTokenIds = [...new Set([...eosTokenIds, endTokenId, own ?? endTokenId])];
   const endIds: ReadonlySet<number> = new Set(endTokenIds);
 
   const encodeText = (prompt: string, completion: string, { file, line }: ExamplePlace): EncodedExample => {

@@ -1,15 +1,14 @@
 /**
  * What generation_config.json says: where a generation ends and how requests sample by default.
- * It outranks config.json, field by field. Like vLLM, sampling fields count whatever `do_sample` says.
+ * It outranks config.json field by field; end tokens are those of both. Like vLLM, sampling fields count whatever `do_sample` says.
  */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { directoryTexts, readJsonText } from "./text-source.ts";
 
 /** End tokens and sampling defaults of a model; absent where the files are silent. */
 export interface GenerationDefaults {
   readonly bosTokenId: number | undefined;
-  /** Any of these ends a generation. Empty when the files name none. */
+  /** The end tokens of both files; the tokenizer may name another (end-tokens.ts). */
   readonly eosTokenIds: readonly number[];
   readonly padTokenId: number | undefined;
   readonly temperature: number | undefined;
@@ -21,28 +20,11 @@ export interface GenerationDefaults {
 
 /** Reads generation_config.json and config.json of a directory; either may be absent. @throws {AppError} checkpoint_invalid. */
 export async function loadGenerationDefaults(dir: string): Promise<GenerationDefaults> {
+  const texts = await directoryTexts(dir);
   return readGenerationDefaults(
-    await readOptional(dir, "generation_config.json"),
-    await readOptional(dir, "config.json"),
+    (await readJsonText(texts, dir, "generation_config.json")) ?? {},
+    (await readJsonText(texts, dir, "config.json")) ?? {},
   );
-}
-
-async function readOptional(dir: string, name: string): Promise<Record<string, unknown>> {
-  const path = join(dir, name);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return {};
-    throw new AppError("checkpoint_invalid", `${path} cannot be read: ${String(cause)}`, { cause });
-  }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new AppError("checkpoint_invalid", `${path} should be JSON: ${String(cause)}`, { cause });
-  }
-  throw new AppError("checkpoint_invalid", `${path} should hold a JSON object.`);
 }
 
 /** Defaults from parsed files; `generation` outranks `model`, whose text part may be nested. @throws {AppError} checkpoint_invalid. */
@@ -55,12 +37,9 @@ export function readGenerationDefaults(
     unknown
   >;
   const pick = (name: string): unknown => generation[name] ?? model[name] ?? text[name] ?? undefined;
-  const ends = pick("eos_token_id");
   return {
     bosTokenId: readId("bos_token_id", pick("bos_token_id")),
-    eosTokenIds: (Array.isArray(ends) ? ends : ends === undefined ? [] : [ends]).flatMap(
-      (id) => readId("eos_token_id", id) ?? [],
-    ),
+    eosTokenIds: [...new Set([...readEosTokenIds(generation), ...readEosTokenIds(model)])],
     padTokenId: readId("pad_token_id", pick("pad_token_id")),
     temperature: readNumber("temperature", generation.temperature, 0, Infinity),
     topP: readNumber("top_p", generation.top_p, 0, 1),
@@ -68,6 +47,13 @@ export function readGenerationDefaults(
     minP: readNumber("min_p", generation.min_p, 0, 1),
     repetitionPenalty: readNumber("repetition_penalty", generation.repetition_penalty, 0, Infinity),
   };
+}
+
+/** The end tokens that a configuration names, at its top or in its text part. @throws {AppError} checkpoint_invalid. */
+export function readEosTokenIds(config: Readonly<Record<string, unknown>>): readonly number[] {
+  const text = config.text_config as { eos_token_id?: unknown } | null | undefined;
+  const ends: unknown = config.eos_token_id ?? text?.eos_token_id ?? [];
+  return (Array.isArray(ends) ? (ends as unknown[]) : [ends]).flatMap((id) => readId("eos_token_id", id) ?? []);
 }
 
 function readId(name: string, value: unknown): number | undefined {

@@ -10,19 +10,14 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 const TEXTS = [
   "added_tokens.json",
-  join("additional_chat_templates", "rag.jinja"),
-  join("additional_chat_templates", "tool_use.jinja"),
+  "additional_chat_templates/rag.jinja",
+  "additional_chat_templates/tool_use.jinja",
   "chat_template.jinja",
   "config.json",
   "special_tokens_map.json",
   "tokenizer.json",
 ];
-const OTHERS = [
-  "model.safetensors",
-  "README.md",
-  join("additional_chat_templates", "notes.txt"),
-  "tokenizer_old/x.json",
-];
+const OTHERS = ["model.safetensors", "README.md", "additional_chat_templates/notes.txt", "tokenizer_old/x.json"];
 
 it("lists and copies them, and nothing else", async () => {
   const from = join(root, "from");

@@ -20,7 +20,7 @@ describe("generation defaults", () => {
   it("lets generation_config.json outrank config.json field by field", () => {
     const model = { eos_token_id: 2, bos_token_id: 1, temperature: 0.1 };
     expect(readGenerationDefaults({ eos_token_id: [5, 6], top_k: 20, temperature: 0.7 }, model)).toMatchObject({
-      eosTokenIds: [5, 6],
+      eosTokenIds: [5, 6, 2],
       bosTokenId: 1,
       topK: 20,
       temperature: 0.7,

@@ -7,16 +7,17 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { AppError } from "../../errors.ts";
-import { type RawConfig, readTokenIds } from "../../model/config/config-reader.ts";
+import type { RawConfig } from "../../model/config/config-reader.ts";
 import { type Linear, allLinears } from "../../model/linears.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
 import type { WeightFormat } from "../../model/weights.ts";
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
+import { loadEndTokens } from "../../tokenizer/end-tokens.ts";
 import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-bases.ts";
 import { writeServeGraph } from "./build-graph.ts";
 import { writeWeights } from "./build-weights.ts";
-import { type Checkpoint, openCheckpoint, parseJsonObject } from "../../checkpoint/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import { baseIdOf } from "../identity.ts";
 import {
   FORMAT_VERSION,
@@ -124,7 +125,7 @@ async function writeParts(
   const format = weightFormat(weights, options.blockSize);
   // Before the long work: what is wrong in names and small files is an error at once.
   const plan = await planBases(config, options);
-  const endTokenIds = await readEndTokenIds(checkpoint);
+  const { tokens: endTokens } = await loadEndTokens(checkpoint.texts, checkpoint.path, config.vocabSize);
   const digests = await writeWeights(dir, checkpoint, weights, options.isSlim, (done) =>
     onProgress({ stage: "weights", done }),
   );
@@ -147,10 +148,13 @@ async function writeParts(
     parameters,
     hasOriginals: !options.isSlim,
     merged: null,
-    endTokenIds: [...endTokenIds],
+    endTokenIds: endTokens.map(({ id }) => id),
     targets: [...targets],
   };
-  for (const [name, read] of checkpoint.texts) await writeFile(join(dir, name), await read());
+  for (const [path, read] of checkpoint.texts) {
+    await mkdir(dirname(join(dir, path)), { recursive: true });
+    await writeFile(join(dir, path), await read());
+  }
   await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   return manifest;
 }
@@ -224,17 +228,11 @@ function architectureOf(raw: RawConfig): string {
   return typeof first === "string" ? first : String(raw.model_type);
 }
 
-/** End tokens: `generation_config.json` outranks `config.json`. */
-async function readEndTokenIds(checkpoint: Checkpoint): Promise<readonly number[]> {
-  const name = "generation_config.json";
-  const text = await checkpoint.texts.get(name)?.();
-  const generation = text === undefined ? {} : parseJsonObject(text, `${checkpoint.path}: ${name}`);
-  const ids = readTokenIds(generation, "eos_token_id");
-  return ids.length > 0 ? ids : readTokenIds(checkpoint.rawConfig, "eos_token_id");
-}
-
 async function directoryBytes(dir: string): Promise<number> {
   let bytes = 0;
-  for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).size;
+  for (const path of await readdir(dir, { recursive: true })) {
+    const found = await stat(join(dir, path));
+    if (found.isFile()) bytes += found.size;
+  }
   return bytes;
 }

@@ -3,11 +3,15 @@ import { estimateBuild } from "../../base/build/build-estimate.ts";
 import type { BuildOptions } from "../../base/build/build.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
+import { loadEndTokens, NOTHING_ENDS } from "../../tokenizer/end-tokens.ts";
 
 /** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
 export async function announceBuild(checkpointPath: string, options: BuildOptions): Promise<void> {
   await using checkpoint = await openCheckpoint(checkpointPath);
   for (const notice of checkpoint.notices) process.stderr.write(`warning: ${notice}\n`);
+  const { tokens, problem } = await loadEndTokens(checkpoint.texts, checkpoint.path, checkpoint.config.vocabSize);
+  if (problem !== null) process.stderr.write(`warning: the base will have no text: ${problem.message}\n`);
+  else if (tokens.length === 0) process.stderr.write(`warning: ${NOTHING_ENDS}\n`);
   const { parameters, numTargets, bytes, seconds } = estimateBuild(checkpoint, options);
   const bases = numTargets > 0 ? `${numTargets} bases` : "no new bases";
   process.stderr.write(

@@ -8,7 +8,8 @@ import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { openAdapterStore } from "../../store/adapter-store.ts";
-import { loadGenerationDefaults } from "../../tokenizer/generation-config.ts";
+import { loadEndTokens } from "../../tokenizer/end-tokens.ts";
+import { directoryTexts } from "../../tokenizer/text-source.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { readAdapter } from "./read-adapter.ts";
@@ -66,13 +67,14 @@ export async function startEvalEngine(
   const limits = engine.limits();
   if (limits === null) throw new Error("internal: an engine that is ready has limits");
   if (adapter !== null && config.placement === "merged") await engine.merge(adapter.generation);
-  const { eosTokenIds } = await loadGenerationDefaults(baseDir);
+  const texts = await directoryTexts(baseDir);
+  const { tokens: endTokens } = await loadEndTokens(texts, baseDir, base.manifest.config.vocabSize);
   return {
     engine,
     limits,
     generation: adapter?.generation ?? null,
     weights: base.manifest.weights,
-    endIds: [...base.manifest.endTokenIds, ...eosTokenIds],
+    endIds: [...base.manifest.endTokenIds, ...endTokens.map(({ id }) => id)],
   };
 }
 

@@ -63,12 +63,3 @@ export function readObject(raw: RawConfig, key: string): RawConfig | null {
   if (value !== null && (typeof value !== "object" || Array.isArray(value))) throw wrong(key, "an object", value);
   return value as RawConfig | null;
 }
-
-/** A token id, a list of them, or nothing. */
-export function readTokenIds(raw: RawConfig, key: string): readonly number[] {
-  const value = raw[key] ?? [];
-  const ids: unknown[] = Array.isArray(value) ? value : [value];
-  if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0))
-    throw wrong(key, "a token id or a list of them", value);
-  return ids as number[];
-}

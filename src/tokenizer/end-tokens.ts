@@ -1,0 +1,59 @@
+/**
+ * What ends an answer: the end tokens of config.json and generation_config.json and the tokenizer's own, all of them together, as vLLM
+ * has it. Every command asks here, so that building, serving and evaluation agree.
+ */
+import { AppError } from "../errors.ts";
+import { readEosTokenIds } from "./generation-config.ts";
+import { readTexts } from "./text-files.ts";
+import { readJsonText, type TextSource } from "./text-source.ts";
+import { tokenText } from "./tokenizer-config.ts";
+import { tokenTable } from "./tokenizer-files.ts";
+
+/** A token that ends an answer, and the places that say so. */
+export interface EndToken {
+  readonly id: number;
+  /** Its text; null where the directory has no tokenizer, or the tokenizer no such token. */
+  readonly text: string | null;
+  readonly from: readonly string[];
+}
+
+const CONFIGURATIONS = ["generation_config.json", "config.json"];
+
+export interface EndTokens {
+  /** By id. */
+  readonly tokens: readonly EndToken[];
+  /** Why the tokenizer's own is not among them; null where it is, or where the tokenizer has none. */
+  readonly problem: AppError | null;
+}
+
+/**
+ * The end tokens of a model. Its tokenizer may be absent or unusable, for a base can be built without text.
+ * @param where the source is called in messages
+ * @param vocabSize of the model: ids beyond it can never be generated and are left out
+ * @throws {AppError} checkpoint_invalid for a configuration that cannot be read
+ */
+export async function loadEndTokens(texts: TextSource, where: string, vocabSize: number): Promise<EndTokens> {
+  const read = texts.has("tokenizer.json") ? await readTexts(texts, where).catch(asProblem) : null;
+  const problem = read instanceof AppError ? read : null;
+  const tokenizer = read instanceof AppError ? null : (read?.tokenizer ?? null);
+  const places = new Map<number, string[]>();
+  const add = (id: number, place: string): void => {
+    if (id < vocabSize) places.set(id, [...(places.get(id) ?? []), place]);
+  };
+  for (const name of CONFIGURATIONS)
+    for (const id of readEosTokenIds((await readJsonText(texts, where, name)) ?? {})) add(id, name);
+  const tokenTexts = tokenizer === null ? new Map<number, string>() : tokenTable(tokenizer);
+  const own = tokenizer === null ? undefined : tokenText(tokenizer.config.eos_token);
+  for (const [id, text] of tokenTexts) if (text === own) add(id, "the tokenizer");
+  const tokens = [...places].map(([id, from]) => ({ id, text: tokenTexts.get(id) ?? null, from }));
+  return { tokens: tokens.sort((a, b) => a.id - b.id), problem };
+}
+
+function asProblem(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  throw error;
+}
+
+/** Said where a model is built and served, since an answer would always run to its limit. */
+export const NOTHING_ENDS =
+  "nothing ends an answer of this model: neither config.json nor generation_config.json nor the tokenizer names an end token, so every answer runs to max_tokens. Add eos_token_id to generation_config.json.";
