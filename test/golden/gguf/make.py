@@ -164,6 +164,81 @@ def train_pieces(source, kind):
     return {text: [1, *pieces.EncodeAsIds(text)] for text in PIECE_TEXTS}
 
 
+PRE_TEXTS = [
+    "Hello world", " leading", "trailing ", "two  spaces   three    four", "\ttab\t\ttabs", "a\nb", "a\n\nb\n \n c", "line\r\nline\r\n\r\n", "  \n  x",
+    "I've you're he'll it's we'd I'm don't", "I'VE YOU'RE HE'LL IT'S WE'D I'M DON'T", "'tis the season's 'end'", "o'clock rock'n'roll",
+    "1", "12", "123", "1234", "12345 678901", "3.14159", "1,000,000", "x1y22z333", "2024-11-29T10:20:30Z", "½ cup ² ٣ Ⅷ ①", "v1.2.3-rc4",
+    "snake_case camelCase PascalCase UPPER_CASE", "HTMLParser XMLHttpRequest iPhone", "foo(bar)[baz]{qux}", "if (x == 1) { return y; } // done",
+    "a+b-c*d/e%f^g", "!!! ??? ... --- ===", "$100 + 20% = #5 @home & ~x |y| `z` <w>", "https://example.com/a?b=c&d=e#f", "me@example.org", "\"quoted\" 'single'",
+    "naïve café über straße", "нещо на български", "ελληνικά κείμενο", "日本語のテキスト", "中文文本,你好。", "한국어 텍스트", "שלום עולם", "مرحبا بالعالم", "हिन्दी पाठ", "ภาษาไทย",
+    "🙂", "🙂🙂 👩‍👩‍👧 🇩🇪", "mixed 日本 and 中文 words", "abc日本abc", "  日本", "e\u0301", "\u00a0nbsp\u00a0", "\u3000wide\u3000", "\u200bzero", "a\u2028b",
+    "", " ", "  ", "\n", "\n\n", " \n", "\t", "-", "--", "_", "__init__", ".", "..", "?!", "(a)", " (a) ", "\"", "''",
+]  # fmt: skip
+
+
+def make_pre_tokenizers():
+    """Ids of texts under a small vocabulary, with the words of every name that llama.cpp knows."""
+    import gguf
+    import llama_cpp
+
+    names = re.findall(r'^  "?([\w.-]+)"?: (?!readonly)', (HERE / "../../../src/checkpoint/gguf/pre-tokenizers.ts").read_text(), re.M)
+    tokens, merges = small_vocabulary()
+    ids = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ["default", *names]:
+            path = Path(folder) / "vocab.gguf"
+            writer = gguf.GGUFWriter(path, "llama")
+            for add in ["context_length", "embedding_length", "block_count", "feed_forward_length", "head_count"]:
+                getattr(writer, f"add_{add}")(32)
+            writer.add_layer_norm_rms_eps(1e-6)
+            writer.add_tokenizer_model("gpt2")
+            writer.add_tokenizer_pre(name)
+            writer.add_token_list(tokens)
+            writer.add_token_types([1] * len(tokens))
+            writer.add_token_merges([" ".join(merge) for merge in merges])
+            writer.add_add_bos_token(False)
+            finish(writer)
+            model = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+            ids[name] = [model.tokenize(text.encode(), add_bos=False, special=False) for text in PRE_TEXTS]
+            model.close()
+    # Most names share what others have.
+    groups = {}
+    for name, lists in ids.items():
+        groups.setdefault(json.dumps(lists), []).append(name)
+    facts = {"tokens": tokens, "merges": [" ".join(merge) for merge in merges], "texts": PRE_TEXTS}
+    facts["groups"] = [{"names": names, "ids": json.loads(lists)} for lists, names in groups.items()]
+    (HERE / "pre-tokenizers.json").write_text(json.dumps(facts, ensure_ascii=False) + "\n")
+
+
+def small_vocabulary():
+    """Merges that run across every boundary: what is cut shows in the ids."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = bytes_to_unicode()
+    tokens = [letters[byte] for byte in range(256)]
+    sequences = [[letters[byte] for byte in text.encode()] for text in PRE_TEXTS]
+    merges = []
+    for _ in range(500):
+        counts = {}
+        for sequence in sequences:
+            for pair in zip(sequence, sequence[1:]):
+                counts[pair] = counts.get(pair, 0) + 1
+        pair = max(counts, key=lambda one: (counts[one], one))
+        merges.append(pair)
+        joined = "".join(pair)
+        if joined not in tokens:
+            tokens.append(joined)
+        for at, sequence in enumerate(sequences):
+            out = []
+            for letter in sequence:
+                if out and (out[-1], letter) == pair:
+                    out[-1] = joined
+                else:
+                    out.append(letter)
+            sequences[at] = out
+    return tokens, merges
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="*", default=["types", "families"])
@@ -173,3 +248,5 @@ if __name__ == "__main__":
         make_types()
     if "families" in args.what:
         make_families(args.llama_cpp)
+    if "pre-tokenizers" in args.what:
+        make_pre_tokenizers()
