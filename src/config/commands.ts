@@ -29,7 +29,7 @@ export const COMMANDS = {
     flags: { ...SERVE, ...BUILD, ...CACHE, debug: COMMON.debug, help: COMMON.help },
   },
   build: {
-    summary: "Turn a Hugging Face checkpoint into a base directory.",
+    summary: "Turn a checkpoint, a Hugging Face directory or a GGUF file, into a base directory.",
     positionals: ["checkpoint"],
     flags: { out: OUT, ...BUILD, ...COMMON },
   },

@@ -7,7 +7,7 @@ import { COMPUTE } from "./shared.ts";
 export const SERVE = {
   model: {
     value: "<dir>",
-    help: "Base directory, or a Hugging Face checkpoint, which is built first, once, into the cache.",
+    help: "Base directory, or a checkpoint (a Hugging Face directory or a GGUF file), which is built first, once, into the cache.",
     defaultText: "the shipped demo, with its adapters",
     schema: optional(text),
   },

@@ -42,7 +42,7 @@ export const COMPUTE = {
 /** The base of a command that needs one. */
 export const MODEL = {
   value: "<dir>",
-  help: "Base directory, or a checkpoint, which is built once into the cache.",
+  help: "Base directory, or a checkpoint (a directory or a GGUF file), which is built once into the cache.",
   schema: text,
 } satisfies Flag<string>;
 
