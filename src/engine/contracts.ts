@@ -1,6 +1,6 @@
 /**
  * What the engine loop needs of a model: prefill one chunk, decode one step, rows of a bounded KV cache, adapters made ready.
- * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `adapter-cache.ts` implement them.
+ * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `ready-adapters.ts` implement them.
  */
 import type { LogitRows, RowNeed } from "./sampling/logit-rows.ts";
 import type { AdapterRef, DeviceBytes, SequenceSpec } from "./protocol.ts";
@@ -25,6 +25,16 @@ export interface AdapterCache {
   drop(generation: string): boolean;
   /** Hits and misses are counted since the last call. */
   takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };
+  /** Which generations came and went since the last call. */
+  takeChanges(): AdapterChanges;
+}
+
+/** Generations, in order. */
+export interface AdapterChanges {
+  /** They have been made ready. */
+  readonly loaded: readonly string[];
+  /** They are not here any more, or could not be made ready. */
+  readonly released: readonly string[];
 }
 
 /** What prefixes are reused by: equal ids, of one tenant and salt, with one adapter generation. */

@@ -196,6 +196,9 @@ export type EngineEvent =
       readonly scored: readonly PromptScored[];
       readonly finished: readonly SequenceFinished[];
       readonly failed: readonly { readonly id: number; readonly error: WireError }[];
+      /** Generations that the engine has made ready, and ones that it has no more or could not load, since the last report. */
+      readonly loadedAdapters: readonly string[];
+      readonly releasedAdapters: readonly string[];
       readonly stats: StepStats;
     }
   | { readonly type: "engine-failed"; readonly error: WireError }

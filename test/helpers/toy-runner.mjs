@@ -109,6 +109,9 @@ class ToyAdapters {
     this.hits = this.misses = 0;
     return { bytes: this.ready.size * 100, hits, misses };
   }
+  takeChanges() {
+    return { loaded: [], released: [] };
+  }
 }
 
 /** Rows on the host whose maxima nobody has worked out. */

@@ -42,7 +42,10 @@ export class EngineLoop {
     this.#scheduler = new Scheduler(limits, runner.kv);
     this.#send = send;
     this.#scratch = createSamplerScratch(runner.vocabSize);
-    runner.adapters?.onReady(() => this.#wake?.());
+    runner.adapters?.onReady(() => {
+      this.#isDirty = true; // the metrics, and the server's record of what is ready, follow also when nothing runs
+      this.#wake?.();
+    });
   }
 
   /** Queues a command; it takes effect before the next step. */

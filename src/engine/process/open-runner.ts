@@ -1,43 +1,59 @@
 /** Opens the model of an engine process: base directory → session, KV rows, adapters. */
-import { openBase } from "../../base/base.ts";
+import { type Base, openBase } from "../../base/base.ts";
 import type { Manifest } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
-import { ReadyAdapters } from "../adapters/adapter-cache.ts";
+import { ReadyAdapters } from "../adapters/ready-adapters.ts";
 import { AdapterFeeds } from "../adapters/adapter-feeds.ts";
 import { AdapterLoader } from "../adapters/adapter-loader.ts";
 import { type AdapterRow, zeroRow } from "../adapters/adapter-row.ts";
 import type { OpenedRunner } from "./engine-host.ts";
 import { BatchSlots } from "../kv/kv-slots.ts";
 import { SessionRunner } from "../run/model-runner.ts";
-import { openDevice } from "../run/open-device.ts";
+import { type OpenDevice, openDevice } from "../run/open-device.ts";
 import { PrefixCache } from "../kv/prefix-cache.ts";
 import type { EngineOptions } from "../protocol.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
 /**
- * @param wantedFd a pipe that tells which adapters are wanted ahead (`adapter-loader.ts`)
+ * @param wantedFd a pipe over which the server orders adapters ahead (`adapter-loader.ts`)
  * @throws {AppError} base_invalid, insufficient_memory, usage, device_unavailable
  */
 export async function openRunner(options: EngineOptions, wantedFd: number | null = null): Promise<OpenedRunner> {
   await using base = await openBase(options.baseDir);
-  const { config } = base.manifest;
   const device = await openDevice(options, base.manifest);
-  const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(base.manifest) : 1;
+  let loader: AdapterLoader | null = null;
+  try {
+    const { layout, signature } = base;
+    const { takesAdapters, storeDir, maxLiveRank } = options;
+    if (takesAdapters) loader = new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd });
+    const runner = assembleRunner(options, base, device, loader);
+    const probe = layout.groups.length > 0 ? probeRow(layout) : null;
+    const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
+    return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts });
+  } catch (error) {
+    await loader?.[Symbol.asyncDispose]();
+    await device[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** @throws {AppError} insufficient_memory, usage */
+function assembleRunner(
+  options: EngineOptions,
+  { manifest, layout }: Base,
+  device: OpenDevice,
+  loader: AdapterLoader | null,
+): SessionRunner {
+  const { vocabSize, maxPositions } = manifest.config;
+  const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(manifest) : 1;
   const kv = new BatchSlots(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
-  const maxModelLen = modelLengthOf(options, config.maxPositions, kv.maxLength());
-  const { layout, signature } = base;
-  const { takesAdapters, storeDir, maxLiveRank, adapterCacheBytes } = options;
-  const loader = takesAdapters ? new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd }) : null;
-  const adapters = loader && new ReadyAdapters(loader.load, adapterCacheBytes, loader.forget);
-  loader?.onWanted((row) => adapters?.offer(row));
+  const maxModelLen = modelLengthOf(options, maxPositions, kv.maxLength());
+  const adapters = loader && new ReadyAdapters(loader.order, options.adapterCacheBytes);
+  loader?.onReply((reply) => adapters?.receive(reply));
   const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
-  const { vocabSize } = config;
   const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
-  const runner = new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
-  const probe = feeds === null ? null : probeRow(layout);
-  const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
-  return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts });
+  return new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
 }
 
 /** An adapter that changes something on every target, for the self-test. */

@@ -48,6 +48,7 @@ export class StepReport {
     const { added, admitted, sampled, prefilled, scored, finished } = this;
     const prefixes = runner.prefixes?.takeStats() ?? { queries: 0, hits: 0 };
     const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
+    const changes = adapters?.takeChanges() ?? { loaded: [], released: [] };
     const stats: StepStats = {
       ...facts,
       numRunning: scheduler.numRunning,
@@ -61,8 +62,19 @@ export class StepReport {
       prefixHits: prefixes.hits,
       deviceBytes: runner.deviceBytes?.() ?? null,
     };
-    const failed = this.#failed;
-    return { type: "step-finished", added, admitted, sampled, prefilled, scored, finished, failed, stats };
+    return {
+      type: "step-finished",
+      added,
+      admitted,
+      sampled,
+      prefilled,
+      scored,
+      finished,
+      failed: this.#failed,
+      loadedAdapters: changes.loaded,
+      releasedAdapters: changes.released,
+      stats,
+    };
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH } from "../../model/ports.ts";
 import { type RuntimeTensor, type Session, runtimeTensor } from "../../runtime/ort.ts";
-import type { ReadyAdapters } from "../adapters/adapter-cache.ts";
+import type { ReadyAdapters } from "../adapters/ready-adapters.ts";
 import type { AdapterLoader } from "../adapters/adapter-loader.ts";
 import type { AdapterRow } from "../adapters/adapter-row.ts";
 import type { KvView } from "../kv/kv-cache.ts";
@@ -138,7 +138,7 @@ export class SessionRunner implements ModelRunner {
 
   async close(): Promise<void> {
     await this.#device[Symbol.asyncDispose]();
-    await this.#loader?.close();
+    await this.#loader?.[Symbol.asyncDispose]();
   }
 }
 

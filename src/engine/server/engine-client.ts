@@ -52,6 +52,8 @@ export class EngineClient {
   readonly #listener: EngineListener;
   readonly #streams = new Map<number, BufferedSequenceStream>();
   readonly #door: QueueDoor;
+  /** Adapters that the process has, or has been told to load. */
+  readonly #adapters = new Set<string>();
   readonly #exit: Promise<void>;
   readonly #watch: HangWatch;
   #error: AppError | null = null;
@@ -132,7 +134,9 @@ export class EngineClient {
 
   /** A sequence with this adapter is on its way. Heard by the thread that makes adapters ready, also while a step runs. */
   wantAdapter(generation: string): void {
-    if (this.#wanted.writable) this.#wanted.write(`${generation}\n`);
+    if (this.#adapters.has(generation) || !this.#wanted.writable) return;
+    this.#adapters.add(generation);
+    this.#wanted.write(`${generation}\n`);
   }
 
   kill(): void {
@@ -168,6 +172,8 @@ export class EngineClient {
   /** A stream that was cancelled meanwhile is not there any more. */
   #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
     const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
+    for (const generation of event.loadedAdapters) this.#adapters.add(generation);
+    for (const generation of event.releasedAdapters) this.#adapters.delete(generation);
     this.#door.noteAdded(added);
     this.#door.noteAdmitted(admitted, performance.now());
     for (const { id, numCached } of prefilled) {

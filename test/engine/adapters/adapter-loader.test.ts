@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { openBase } from "../../../src/base/base.ts";
-import { ReadyAdapters } from "../../../src/engine/adapters/adapter-cache.ts";
+import { ReadyAdapters } from "../../../src/engine/adapters/ready-adapters.ts";
+import type { LoadReply } from "../../../src/engine/adapters/adapter-loader.ts";
 import type * as Loader from "../../../src/engine/adapters/adapter-loader.ts";
 import type * as Supervisor from "../../../src/engine/server/supervisor.ts";
-import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { openAdapterStore } from "../../../src/store/adapter-store.ts";
 import { adapterFile } from "../../helpers/base-adapters.ts";
 import { builtBase } from "../../helpers/bases.ts";
@@ -38,7 +38,7 @@ for (let seed = 1; seed <= NUM_ADAPTERS; seed++)
   generations.push((await store.put(`adapter-${seed}`, adapterFile(manifest, { seed }))).record.generation);
 const [first, second, third] = generations as [string, string, string];
 
-/** A loader that is told over a named pipe what is wanted. */
+/** A loader with a named pipe in the server's place. */
 function startLoader(): {
   readonly loader: Loader.AdapterLoader;
   readonly want: (generation: string) => void;
@@ -52,18 +52,23 @@ function startLoader(): {
     loader,
     want: (generation) => void writeSync(writing, `${generation}\n`),
     stop: async () => {
-      await loader.close(); // which closes its end
+      await loader[Symbol.asyncDispose](); // which closes its end
       closeSync(writing);
     },
   };
 }
 
+/** A reply without its numbers. */
+const textOf = ({ generation, isAhead, outcome }: LoadReply): string =>
+  `${isAhead ? "ahead" : "ordered"} ${generation} ${"row" in outcome ? "row" : outcome.error.code}`;
+
 describe("the thread that makes adapters ready", () => {
   it("has made ready what is wanted when the engine's thread has its next turn, however long it computed", async () => {
     const { loader, want, stop } = startLoader();
-    const cache = new ReadyAdapters(loader.load, 2 ** 30, loader.forget);
-    loader.onWanted((row) => cache.offer(row));
-    await loader.load({ generation: second }); // it runs
+    const cache = new ReadyAdapters(loader.order, 2 ** 30);
+    loader.onReply((reply) => cache.receive(reply));
+    cache.prepare({ generation: second });
+    await until("the thread to run", () => cache.takeChanges().loaded.length > 0);
     want(first);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
     await nextTurn();
@@ -73,19 +78,22 @@ describe("the thread that makes adapters ready", () => {
     await stop();
   });
 
-  it("gives a row once, whoever wants it, until it is forgotten", async () => {
+  it("replies once to orders of both ways that come before the reply is read, and again to later ones", async () => {
     const { loader, want, stop } = startLoader();
-    const given: string[] = [];
-    loader.onWanted((row: AdapterRow) => void given.push(row.generation));
+    const replies: string[] = [];
+    loader.onReply((reply) => void replies.push(textOf(reply)));
     for (const generation of [first, first, "gone", second]) want(generation);
-    await until("the second one", () => given.includes(second));
-    expect(given).toEqual([first, second]);
-    loader.forget(first);
-    await loader.load({ generation: third }); // behind it in the same queue
-    for (const generation of [third, second, first]) want(generation);
-    await until("the first one again", () => given.length === 3);
-    expect(given).toEqual([first, second, first]);
-    await expect(loader.load({ generation: "gone" })).rejects.toMatchObject({ code: "adapter_not_found" });
+    await until("the second one", () => replies.length === 3);
+    expect(replies).toEqual([`ahead ${first} row`, "ahead gone adapter_not_found", `ahead ${second} row`]);
+    loader.order({ generation: third });
+    loader.order({ generation: third });
+    await until("the third one", () => replies.length === 4);
+    for (const generation of [third, second, first]) want(generation); // the third's reply may not have been read yet
+    await until("the first one again", () => replies.length === 6);
+    expect(replies.slice(3)).toEqual([`ordered ${third} row`, `ahead ${second} row`, `ahead ${first} row`]);
+    loader.order({ generation: "gone" });
+    await until("the failure", () => replies.length === 7);
+    expect(replies[6]).toBe("ordered gone adapter_not_found");
     await stop();
   });
 });

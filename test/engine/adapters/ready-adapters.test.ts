@@ -3,10 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { Adapter, BaseSignature } from "../../../src/adapter/adapter.ts";
 import { encodeAdapter } from "../../../src/adapter/adapter-file.ts";
 import { openBase } from "../../../src/base/base.ts";
-import { ReadyAdapters } from "../../../src/engine/adapters/adapter-cache.ts";
+import { ReadyAdapters } from "../../../src/engine/adapters/ready-adapters.ts";
+import type { LoadReply } from "../../../src/engine/adapters/adapter-loader.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { loadAdapter } from "../../../src/engine/adapters/load-adapter.ts";
 import type { AdapterRef } from "../../../src/engine/protocol.ts";
+import { toWire } from "../../../src/errors.ts";
 import type { AdapterLayout } from "../../../src/model/adapter-layout.ts";
 import { idOf, madeUpAdapter } from "../../helpers/adapters.ts";
 import { builtBase } from "../../helpers/bases.ts";
@@ -53,16 +55,32 @@ class Contents {
 
 interface TestCache {
   readonly cache: ReadyAdapters;
+  /** The server orders an adapter ahead, and its row comes. */
+  readonly offer: (row: AdapterRow) => void;
   /** Generations that it said it holds no more, in order. */
-  readonly forgotten: readonly string[];
+  readonly forgotten: () => readonly string[];
   /** Asks until it is there. */
   readonly get: (ref: AdapterRef) => Promise<AdapterRow>;
 }
 
 function cacheOf(contents: Contents, maxBytes: number): TestCache {
-  const load = async (ref: AdapterRef) => loadAdapter(ref, contents, { layout, signature, maxLiveRank: 64 });
-  const forgotten: string[] = [];
-  const cache = new ReadyAdapters(load, maxBytes, (generation) => void forgotten.push(generation));
+  const outcomeOf = (ref: AdapterRef): LoadReply["outcome"] => {
+    try {
+      return { row: loadAdapter(ref, contents, { layout, signature, maxLiveRank: 64 }) };
+    } catch (error) {
+      return { error: toWire(error) };
+    }
+  };
+  const order = (ref: AdapterRef): void =>
+    queueMicrotask(() => cache.receive({ generation: ref.generation, isAhead: false, outcome: outcomeOf(ref) }));
+  const cache = new ReadyAdapters(order, maxBytes);
+  const released: string[] = [];
+  const forgotten = (): readonly string[] => {
+    released.push(...cache.takeChanges().released);
+    return released;
+  };
+  const offer = (row: AdapterRow): void =>
+    cache.receive({ generation: row.generation, isAhead: true, outcome: { row } });
   const get = async (ref: AdapterRef): Promise<AdapterRow> => {
     const ready = new Promise<void>((resolve) => cache.onReady(resolve));
     const row = cache.get(ref);
@@ -70,7 +88,7 @@ function cacheOf(contents: Contents, maxBytes: number): TestCache {
     await ready;
     return cache.get(ref)!; // it has just become ready
   };
-  return { cache, forgotten, get };
+  return { cache, offer, forgotten, get };
 }
 
 describe("the cache of ready adapters", () => {
@@ -168,29 +186,29 @@ describe("the cache of ready adapters", () => {
     const contents = new Contents();
     const generation = contents.put(fitting(1));
     const row = loadAdapter({ generation }, contents, { layout, signature, maxLiveRank: 64 });
-    const { cache, forgotten } = cacheOf(contents, row.bytes);
+    const { cache, offer, forgotten } = cacheOf(contents, row.bytes);
     let numReady = 0;
     cache.onReady(() => numReady++);
-    cache.offer(row);
+    offer(row);
     expect(numReady).toBe(1);
     expect([cache.get({ generation }), cache.get({ generation })]).toEqual([row, row]);
     expect(contents.numReads).toBe(1);
     expect(cache.takeStats()).toEqual({ bytes: row.bytes, hits: 1, misses: 1 });
-    cache.offer({ ...row, generation: "larger", bytes: row.bytes + 1 });
+    offer({ ...row, generation: "larger", bytes: row.bytes + 1 });
     expect(cache.takeStats().bytes).toBe(row.bytes);
-    expect(forgotten).toEqual(["larger"]);
+    expect(forgotten()).toEqual(["larger"]);
   });
 
   it("holds nothing of 1000 generations that came, were used, and were replaced, and says so of each of them once", async () => {
     const contents = new Contents();
     const whole = contents.put(fitting(1));
     const row = loadAdapter({ generation: whole }, contents, { layout, signature, maxLiveRank: 64 });
-    const { cache, forgotten, get } = cacheOf(contents, 20 * row.bytes);
+    const { cache, offer, forgotten, get } = cacheOf(contents, 20 * row.bytes);
     const generations: string[] = [];
     for (let i = 0; i < 500; i++) {
       generations.push(`unasked-${i}`, contents.put(fitting(i)));
       const [unasked, asked] = generations.slice(-2) as [string, string];
-      cache.offer({ ...row, generation: unasked });
+      offer({ ...row, generation: unasked });
       if (i % 2 === 0) await get({ generation: unasked });
       if (i % 3 === 0) await get({ generation: asked });
       else cache.prepare({ generation: asked });
@@ -200,6 +218,6 @@ describe("the cache of ready adapters", () => {
     await new Promise((resolve) => setImmediate(resolve)); // what is being made ready
     for (const generation of generations) cache.drop(generation);
     expect(cache.takeStats().bytes).toBe(0);
-    expect(forgotten.toSorted()).toEqual(generations.toSorted());
+    expect(forgotten().toSorted()).toEqual(generations.toSorted());
   });
 });

@@ -1,0 +1,77 @@
+/**
+ * The thread of an engine process that loads adapters: reading one may wait for the disk, and laying one out takes milliseconds, neither
+ * of which may delay the next step. It loads what is in its queue, replies with rows, and keeps nothing. Orders come from the engine's own
+ * thread, and over a pipe from the server. `adapter-loader.ts` starts it and defines the messages.
+ */
+import { Socket } from "node:net";
+import { createInterface } from "node:readline";
+import { parentPort, workerData } from "node:worker_threads";
+import { toWire } from "../../errors.ts";
+import { openAdapterContents } from "../../store/adapter-contents.ts";
+import type { AdapterRef } from "../protocol.ts";
+import type { LoadOrder, LoadReply, LoaderData } from "./adapter-loader.ts";
+import type { AdapterRow } from "./adapter-row.ts";
+import { loadAdapter } from "./load-adapter.ts";
+
+/** Most replies with a row that are remembered until the engine has read them. One that is forgotten earlier costs a second load. */
+const MAX_UNREAD = 64;
+
+const port = parentPort;
+if (port === null) throw new Error("internal: this file is a worker thread");
+const { storeDir, wantedFd, ...options } = workerData as LoaderData;
+const contents = openAdapterContents(storeDir);
+const pipe = wantedFd === null ? null : new Socket({ fd: wantedFd, readable: true, writable: false });
+let numSent = 0;
+/** Generations whose rows the engine may not have read yet, by the number of the reply, the oldest first. */
+const unread = new Map<string, number>();
+
+port.on("message", (order: LoadOrder) => {
+  if ("type" in order) return void end();
+  forgetUpTo(order.numRead);
+  load(order.ref, false);
+});
+if (pipe !== null) createInterface({ input: pipe }).on("line", (generation) => load({ generation }, true));
+
+/** Both may order the same adapter: a row that is on its way answers the second order too. */
+function load(ref: AdapterRef, isAhead: boolean): void {
+  const { generation } = ref;
+  if (unread.has(generation)) return;
+  try {
+    const row = loadAdapter(ref, contents, options);
+    reply({ generation, isAhead, outcome: { row } }, buffersOf(row));
+    unread.set(generation, numSent);
+    if (unread.size > MAX_UNREAD) forgetUpTo(numSent - MAX_UNREAD);
+  } catch (error) {
+    reply({ generation, isAhead, outcome: { error: toWire(error) } }, []);
+  }
+}
+
+function forgetUpTo(numRead: number): void {
+  for (const [generation, number] of unread) {
+    if (number > numRead) return;
+    unread.delete(generation);
+  }
+}
+
+function reply(message: LoadReply, buffers: readonly ArrayBuffer[]): void {
+  numSent++;
+  port?.postMessage(message, buffers);
+}
+
+/** Closes all that keeps this thread alive. */
+async function end(): Promise<void> {
+  pipe?.destroy();
+  port?.close();
+  await contents.close();
+}
+
+/** The row's memory, which goes over to the engine without a copy. */
+function buffersOf({ gains, scales, routed, lowRank }: AdapterRow): ArrayBuffer[] {
+  const arrays = [
+    ...gains,
+    ...scales,
+    ...(routed ? [routed.heads, routed.routers] : []),
+    ...(lowRank ?? []).flatMap((group) => (group ? [group.down, group.up] : [])),
+  ];
+  return arrays.map(({ buffer }) => buffer as ArrayBuffer); // each has been made for its array alone
+}

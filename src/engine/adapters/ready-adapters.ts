@@ -1,0 +1,131 @@
+/**
+ * The adapters of an engine process: keeps their rows within a bound of bytes, the least recently used going first, and carries out the
+ * orders of `adapter-state.ts`. Running sequences hold their own row, so that eviction never disturbs them. Loads are done by another
+ * thread (`adapter-loader.ts`); a sequence that asks too early asks again after `onReady`.
+ */
+import { LRUCache } from "lru-cache";
+import { fromWire } from "../../errors.ts";
+import type { AdapterCache, AdapterChanges } from "../contracts.ts";
+import type { AdapterRef } from "../protocol.ts";
+import type { LoadReply } from "./adapter-loader.ts";
+import type { AdapterRow } from "./adapter-row.ts";
+import { type AdapterEvent, type AdapterOrder, type AdapterState, nextState } from "./adapter-state.ts";
+
+/** Most adapters that are set aside for sequences that have not come back for them. */
+const MAX_SET_ASIDE = 8;
+
+type Outcome = LoadReply["outcome"];
+
+export class ReadyAdapters implements AdapterCache {
+  readonly #order: (ref: AdapterRef) => void;
+  readonly #states = new Map<string, AdapterState>();
+  readonly #kept: LRUCache<string, AdapterRow>;
+  /** The oldest first. */
+  readonly #setAside = new Map<string, Outcome>();
+  #onReady: () => void = () => {};
+  #hits = 0;
+  #misses = 0;
+  #loaded: string[] = [];
+  #released: string[] = [];
+
+  /** @param order puts an adapter into the loader's queue; `receive` is called with the reply */
+  constructor(order: (ref: AdapterRef) => void, maxBytes: number) {
+    this.#order = order;
+    this.#kept = new LRUCache({
+      maxSize: Math.max(1, maxBytes), // the LRU knows no size of 0, which here means that nothing is kept
+      sizeCalculation: (row) => row.bytes,
+      disposeAfter: (_, generation, reason) => {
+        if (reason === "evict") this.#handle({ generation }, "evicted");
+      },
+    });
+  }
+
+  get(ref: AdapterRef): AdapterRow | null {
+    const { generation } = ref;
+    const row = this.#kept.get(generation);
+    const outcome = row === undefined ? this.#setAside.get(generation) : { row };
+    this.#handle(ref, "asked");
+    if (outcome === undefined) return null;
+    if ("error" in outcome) throw fromWire(outcome.error);
+    return outcome.row;
+  }
+
+  prepare(ref: AdapterRef): void {
+    this.#handle(ref, "expected");
+  }
+
+  /** Takes in a reply of the loader. */
+  receive({ generation, isAhead, outcome }: LoadReply): void {
+    if ("row" in outcome) this.#handle({ generation }, "loaded", outcome);
+    else this.#handle({ generation }, isAhead ? "load-ahead-failed" : "load-failed", outcome);
+    this.#onReady();
+  }
+
+  drop(generation: string): boolean {
+    const isKept = this.#kept.has(generation);
+    this.#handle({ generation }, "dropped");
+    return isKept;
+  }
+
+  onReady(listener: () => void): void {
+    this.#onReady = listener;
+  }
+
+  takeStats(): { bytes: number; hits: number; misses: number } {
+    const stats = { bytes: this.#kept.calculatedSize, hits: this.#hits, misses: this.#misses };
+    this.#hits = this.#misses = 0;
+    return stats;
+  }
+
+  takeChanges(): AdapterChanges {
+    const changes = { loaded: this.#loaded, released: this.#released };
+    [this.#loaded, this.#released] = [[], []];
+    return changes;
+  }
+
+  /** @param outcome of a load that has ended */
+  #handle(ref: AdapterRef, event: AdapterEvent, outcome?: Outcome): void {
+    const { generation } = ref;
+    const { state, orders } = nextState(this.#states.get(generation) ?? "absent", event);
+    if (state === "absent") this.#states.delete(generation);
+    else this.#states.set(generation, state); // before the orders, one of which may evict this adapter
+    for (const order of orders) this.#execute(order, ref, outcome ?? this.#setAside.get(generation));
+  }
+
+  #execute(order: AdapterOrder, ref: AdapterRef, outcome: Outcome | undefined): void {
+    const { generation } = ref;
+    switch (order) {
+      case "load":
+        return this.#order(ref);
+      case "set-aside":
+        return this.#putAside(generation, outcome);
+      case "keep":
+        return this.#keep(generation, outcome);
+      case "count-hit":
+        this.#hits++;
+        return;
+      case "count-miss":
+        this.#misses++;
+        return;
+      case "release":
+        this.#setAside.delete(generation);
+        this.#kept.delete(generation);
+        this.#released.push(generation);
+    }
+  }
+
+  #putAside(generation: string, outcome: Outcome | undefined): void {
+    if (outcome === undefined) throw new Error("internal: there is nothing to be set aside");
+    this.#setAside.set(generation, outcome);
+    if ("row" in outcome) this.#loaded.push(generation);
+    const [oldest] = this.#setAside.keys();
+    if (this.#setAside.size > MAX_SET_ASIDE && oldest !== undefined) this.#handle({ generation: oldest }, "evicted");
+  }
+
+  #keep(generation: string, outcome: Outcome | undefined): void {
+    if (outcome === undefined || "error" in outcome) throw new Error("internal: there is no row to be kept");
+    if (!this.#setAside.delete(generation)) this.#loaded.push(generation); // else it was reported when it was set aside
+    this.#kept.set(generation, outcome.row);
+    if (!this.#kept.has(generation)) this.#handle({ generation }, "evicted"); // larger than all that may be kept
+  }
+}
