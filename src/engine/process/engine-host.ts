@@ -11,21 +11,20 @@ import type { ModelRunner } from "../contracts.ts";
 export type OpenedRunner = ModelRunner & { readonly isBatchInvariant: boolean; readonly device: DeviceFacts };
 export type OpenRunner = (options: EngineOptions) => Promise<OpenedRunner>;
 
-/** Most that a dying process waits for its last message to be taken. */
-const LAST_MESSAGE_MS = 1000;
+/** Most that a process which has to end waits: for its last message to be taken, or for what is open to be closed. */
+const LAST_MS = 1000;
 
 /** Turns this process into an engine. Its first message must be `engine-started`. */
 export function hostEngine(openRunner: OpenRunner): void {
   // Ctrl-C reaches the whole process group, but only the parent decides when engines end.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => {});
-  process.on("disconnect", () => process.exit(0));
   process.on("uncaughtException", failEngine);
   process.on("unhandledRejection", failEngine);
 
   const early: EngineCommand[] = [];
   let loop: EngineLoop | null = null;
-  process.on("message", (command: EngineCommand) => {
+  const receive = (command: EngineCommand): void => {
     if (loop !== null) return loop.handle(command);
     if (command.type !== "engine-started") return void early.push(command);
     const { options } = command;
@@ -33,6 +32,12 @@ export function hostEngine(openRunner: OpenRunner): void {
       loop = started;
       for (const waiting of early) loop.handle(waiting);
     }).catch(failEngine);
+  };
+  process.on("message", receive);
+  // The parent has gone, or this process has closed everything and left the channel.
+  process.on("disconnect", () => {
+    receive({ type: "engine-stopped" });
+    setTimeout(endNow, LAST_MS).unref();
   });
 }
 
@@ -51,7 +56,8 @@ async function serve(
   });
   await loop.run();
   await runner.close();
-  process.disconnect(); // which ends the process
+  if (process.connected) process.disconnect();
+  process.exit(0); // no thread of ours is left
 }
 
 function sendEvent(event: EngineEvent): void {
@@ -63,9 +69,16 @@ function sendEvent(event: EngineEvent): void {
 /** Says why, and ends. What someone can act on is told by the parent; anything else is a bug whose place has to be seen. */
 function failEngine(error: unknown): void {
   if (!(error instanceof AppError)) console.error(error);
-  const exit = (): never => process.exit(1);
-  setTimeout(exit, LAST_MESSAGE_MS);
+  setTimeout(endNow, LAST_MS);
   const event: EngineEvent = { type: "engine-failed", error: toWire(error) };
-  if (process.send === undefined || !process.connected) exit();
-  process.send?.(event, undefined, undefined, exit);
+  if (process.send === undefined || !process.connected) endNow();
+  process.send?.(event, undefined, undefined, endNow);
+}
+
+/**
+ * Ends a process in whatever state it is. Not by `exit`, which ends the threads first: one that is just opening the store would bring
+ * the process down with a fatal error of its own (`adapter-loader.ts`).
+ */
+function endNow(): void {
+  process.kill(process.pid, "SIGKILL");
 }
