@@ -68,7 +68,7 @@ async function shardNames(dir: string): Promise<readonly string[]> {
   if (existsSync(join(dir, SINGLE_FILE))) return [SINGLE_FILE];
   if (!existsSync(join(dir, INDEX_FILE)))
     throw invalid(
-      `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. Other formats (.bin, .pt) are never read: convert them to safetensors.`,
+      `${dir} has neither ${SINGLE_FILE} nor ${INDEX_FILE}. Other formats (.bin, .pt) are never read: convert them to safetensors.${await ggufWay(dir)}`,
     );
   const index = await readJsonObject(join(dir, INDEX_FILE));
   const map = index.weight_map;
@@ -93,7 +93,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 
 async function openDirectory(dir: string): Promise<Checkpoint> {
   const configPath = join(dir, "config.json");
-  if (!existsSync(configPath)) throw await noConfig(dir);
+  if (!existsSync(configPath)) throw invalid(`${dir} is no checkpoint: it has no config.json.${await ggufWay(dir)}`);
   const rawConfig = await readJsonObject(configPath);
   const config = parseModelConfig(rawConfig);
   const files: SafetensorsFile[] = [];
@@ -122,10 +122,9 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
 }
 
 /** A directory of GGUF files is what people download: any of them is a model of its own. */
-async function noConfig(dir: string): Promise<AppError> {
+async function ggufWay(dir: string): Promise<string> {
   const gguf = (await readdir(dir)).find((name) => name.endsWith(".gguf"));
-  const way = gguf === undefined ? "" : ` Name one of its GGUF files, such as ${join(dir, gguf)}.`;
-  return invalid(`${dir} is no checkpoint: it has no config.json.${way}`);
+  return gguf === undefined ? "" : ` Name one of its GGUF files, such as ${join(dir, gguf)}.`;
 }
 
 async function textsOf(dir: string): Promise<CheckpointTexts> {

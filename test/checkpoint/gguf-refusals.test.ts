@@ -29,6 +29,24 @@ describe("a GGUF file is refused", () => {
       /architecture "mamba".*llama, qwen2/,
     ],
     [
+      "that is an adapter",
+      "unsupported",
+      () => write({ ...MODEL, ...BPE, "general.type": text("adapter") }),
+      /of the type "adapter"/,
+    ],
+    [
+      "with more tokens than rows",
+      "invalid",
+      () => write({ ...MODEL, ...BPE }, tensorsOf(5)),
+      /token "abc" has the id 5, and the embedding has 5 rows/,
+    ],
+    [
+      "with positions of another magnitude",
+      "unsupported",
+      () => write({ ...MODEL, ...BPE, "llama.rope.scaling.attn_factor": float32(2) }),
+      /attn_factor 2/,
+    ],
+    [
       "without an architecture",
       "invalid",
       () => write(without({ ...MODEL, ...BPE }, "general.architecture")),

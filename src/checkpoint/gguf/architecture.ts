@@ -52,11 +52,18 @@ const FOREIGN_SETTINGS = [
   "use_parallel_residual",
   "pooling_type",
   "rope.dimension_sections",
+  "rope.scaling.yarn_log_multiplier",
   "dense_2_feat_out",
 ];
 
 /** @throws {AppError} checkpoint_unsupported, naming the architecture or the setting */
 export function architectureOf(metadata: MetadataReader): Architecture {
+  const kind = metadata.text("general.type") ?? "model";
+  if (kind !== "model")
+    throw new AppError(
+      "checkpoint_unsupported",
+      `${metadata.path} is of the type ${JSON.stringify(kind)} and no model. Name the model's own file.`,
+    );
   const name = metadata.architecture;
   const architecture = Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;
   if (!architecture)

@@ -2,6 +2,7 @@
  * The text files that a GGUF model's checkpoint would have: configuration, tokenizer, chat template. They are made when they are
  * asked for; what cannot be made is refused before.
  */
+import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import type { CheckpointTexts } from "../checkpoint.ts";
 import type { MetadataReader } from "./metadata-reader.ts";
@@ -22,6 +23,7 @@ export function ggufTexts(metadata: MetadataReader, config: RawConfig, usualPreT
   const model = metadata.text("tokenizer.ggml.model");
   if (model === undefined || model === "none" || model === "no_vocab") return withoutTokenizer(metadata, config);
   const vocabulary = readVocabulary(metadata);
+  assertRows(metadata, vocabulary, (config.vocab_size as number | undefined) ?? 0);
   const plan = planTokenizer(metadata, vocabulary, usualPreTokenizer);
   const { bos, padding, ends } = vocabulary;
   const [firstEnd] = ends;
@@ -35,6 +37,16 @@ export function ggufTexts(metadata: MetadataReader, config: RawConfig, usualPreT
     ["tokenizer_config.json", async () => pythonJson(settings)],
   ]);
   return { texts, notices: plan.notices, tokenIds };
+}
+
+/** @throws {AppError} checkpoint_invalid for tokens that the model has no rows for */
+function assertRows(metadata: MetadataReader, { tokens, kinds }: Vocabulary, numRows: number): void {
+  const beyond = tokens.findIndex((_, id) => id >= numRows && kinds[id] !== "unused");
+  if (beyond >= 0)
+    throw new AppError(
+      "checkpoint_invalid",
+      `${metadata.path}: the token ${JSON.stringify(tokens[beyond])} has the id ${beyond}, and the embedding has ${numRows} rows. Convert the model again.`,
+    );
 }
 
 function withoutTokenizer(metadata: MetadataReader, config: RawConfig): GgufTexts {

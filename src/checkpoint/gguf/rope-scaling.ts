@@ -14,6 +14,12 @@ export function metadataScaling(metadata: MetadataReader): RawConfig | null {
   // Files from 2023 have a divisor of positions alone.
   const factor = number("factor") ?? metadata.number(metadata.own("rope.scale_linear"));
   const type = given ?? (factor === undefined ? "none" : "linear");
+  const magnitude = number("attn_factor") ?? 1;
+  if (magnitude !== 1 && metadata.architecture !== "phi3")
+    throw new AppError(
+      "checkpoint_unsupported",
+      `${metadata.path}: ${metadata.own("rope.scaling.attn_factor")} ${magnitude} is not supported in this architecture; supported: 1.`,
+    );
   if (type === "none" || factor === undefined || factor === 0) return null;
   if (type === "linear") return factor === 1 ? null : { rope_type: "linear", factor };
   if (type === "yarn") return yarnScaling(metadata, factor);

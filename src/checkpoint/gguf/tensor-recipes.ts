@@ -80,7 +80,7 @@ function addLayer(
   const ours = (names: readonly string[]): readonly string[] => names.map(module);
   const qkv = queryKeyValue(config, isTurned, block, hasTensor(`${block("attn_qkv")}.weight`));
   addGroup(sources, ours(modules.qkv), qkv);
-  addGroup(sources, ours(modules.mlpIn), mlpIn(config, block));
+  addGroup(sources, ours(modules.mlpIn), mlpIn(config, block, hasTensor(`${block("ffn_gate")}.weight`)));
   add(module(modules.output), [{ tensor: block("attn_output") }]);
   add(module(modules.down), [{ tensor: block("ffn_down") }]);
   const norms = layerNorms(config, layer);
@@ -117,8 +117,8 @@ function queryKeyValue(
   });
 }
 
-/** Gate and up. Phi-3's one matrix for both is `ffn_up` in the file, and so is the way in of an MLP without a gate. */
-function mlpIn({ modules }: ModelConfig, block: (name: string) => string): readonly RecipePart[] {
-  if (modules.mlpIn.length === 1) return [{ tensor: block("ffn_up") }];
+/** Gate and up. Phi-3's one matrix for both is usually `ffn_up` in the file, and so is the way in of an MLP without a gate. */
+function mlpIn({ modules }: ModelConfig, block: (name: string) => string, hasGate: boolean): readonly RecipePart[] {
+  if (modules.mlpIn.length === 1 && !hasGate) return [{ tensor: block("ffn_up") }];
   return [{ tensor: block("ffn_gate") }, { tensor: block("ffn_up") }];
 }

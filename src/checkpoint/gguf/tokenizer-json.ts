@@ -137,7 +137,8 @@ function shared({ tokens, kinds }: Vocabulary, strips: boolean): object {
   const isModel = new Set(["<unk>", "<s>", "<|endoftext|>"]);
   const added = tokens.flatMap((content, id) => {
     const kind = kinds[id];
-    if (kind !== "control" && kind !== "user-defined" && kind !== "unknown") return [];
+    const isAdded = kind === "control" || kind === "user-defined" || kind === "unknown";
+    if (!isAdded || content === "") return [];
     const special = kind !== "user-defined";
     const rstrip = strips && !isModel.has(content);
     return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
