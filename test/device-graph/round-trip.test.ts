@@ -11,7 +11,7 @@ import { buildSampleGraph } from "../../src/device-graph/sample-graph.ts";
 import { readLogits } from "../../src/device-graph/read-logits.ts";
 import { cachedAttention } from "../../src/model/attention.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
-import { INPUT_IDS } from "../../src/model/ports.ts";
+import { INPUT_IDS, ROWS } from "../../src/model/ports.ts";
 import { TOY_CONFIG } from "../helpers/checkpoints.ts";
 
 const config = parseModelConfig({ ...TOY_CONFIG, head_dim: 16 });
@@ -25,7 +25,7 @@ async function attentionGraph(): Promise<Graph> {
       kind: "inline",
       tensor: { dtype: "float32", shape: [16], data: new Float32Array(16).fill(1) },
     });
-  graph.output(attend(0, graph.input("qkv", "float32", ["N", width]), ones), "heads");
+  graph.output(attend(0, graph.input("qkv", "float32", [ROWS, width]), ones), "heads");
   await inlineMadeWeights(graph); // the rotary tables
   return graph;
 }
