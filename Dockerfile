@@ -13,7 +13,7 @@ RUN npm prune --omit=dev
 FROM node:24-slim AS run
 WORKDIR /app
 ENV NODE_ENV=production MOSARA_HOST=0.0.0.0 MOSARA_PORT=8080 MOSARA_DATA=/data
-# The C library gives back what it holds free; the engine's process has these of its own accord (docs/log.md, on the soak test).
+# The C library gives back what it holds free; the engine's process has these of its own accord (docs/log/2026-11.md, on the soak test).
 ENV MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=131072
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

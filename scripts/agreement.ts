@@ -1,5 +1,5 @@
 /**
- * Writes docs/agreement.md: how far each family's graphs are from transformers' float32 logits in every weight format, on the model
+ * Writes docs/explanation/agreement.md: how far each family's graphs are from transformers' float32 logits in every weight format, on the model
  * fixtures (MOSARA_FIXTURES, default test/golden). usage: node dist/scripts/agreement.js
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -111,7 +111,7 @@ try {
     lines.push(`| ${name} | ${cells.join(" | ")} |`);
     process.stderr.write(`${lines.at(-1)}\n`);
   }
-  writeFileSync(join("docs", "agreement.md"), `${lines.join("\n")}\n`);
+  writeFileSync(join("docs", "explanation", "agreement.md"), `${lines.join("\n")}\n`);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -1,4 +1,4 @@
-/** Writes docs/commands.md, docs/metrics.md and docs/reference/fields.md from the tables of flags, metrics and fields. `--check` only says whether they differ. */
+/** Writes the generated pages of docs/reference from the tables of flags, metrics and fields. `--check` only compares. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandsDocument } from "../src/cli/shared/help.ts";
@@ -8,8 +8,8 @@ import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");
 const documents = {
-  "commands.md": commandsDocument(),
-  "metrics.md": metricsDocument(),
+  "reference/commands.md": commandsDocument(),
+  "reference/metrics.md": metricsDocument(),
   "reference/fields.md": fieldsDocument(),
 };
 

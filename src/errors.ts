@@ -1,6 +1,6 @@
 /**
  * The errors a caller can act on, and how they cross the process boundary.
- * One class, one closed list of codes (interface.md §2): clients and tests compare the code, never the message.
+ * One class, one closed list of codes (docs/reference/errors.md): clients and tests compare the code, never the message.
  * A failure that nobody can act on is a bug: throw a plain `Error` whose message starts with "internal:".
  */
 

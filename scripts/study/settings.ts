@@ -38,7 +38,7 @@ export const HEADS = [2, 5, 10];
 export const REFERENCE = "LoRA r=8, q,v";
 const NUM_SEEDS = 3;
 
-/** Rates: the best of facts known for models of this size (docs/log.md); LoRA wants less the more layers it is on. */
+/** Rates: the best of facts known for models of this size (docs/log/2026-11.md); LoRA wants less the more layers it is on. */
 const RATES = { "mo-sara": 0.1, sara: 0.03, full: 0.001 } as const;
 const LORA_RATES: Readonly<Record<TargetsName, number>> = { "q,v": 0.01, "q,v,o,down": 0.006, "all linear": 0.006 };
 

@@ -1,7 +1,7 @@
 /**
  * Whether an adapter makes sense in itself: method, heads and router agree, every target is whole and every number finite.
  * Knows nothing of file bytes (adapter-file.ts) nor of the base it may fit (`assertFits` in adapter.ts).
- * Source: interface.md §3, ".mosara". Indices are bounded by their loops, hence `!`.
+ * Source: docs/reference/mosara-file.md. Indices are bounded by their loops, hence `!`.
  */
 import { AppError } from "../errors.ts";
 import { encode } from "../formats/msgpack.ts";

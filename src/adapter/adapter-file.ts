@@ -1,7 +1,7 @@
 /**
  * The `.mosara` file: an adapter as bytes and back, and the generation that names those bytes.
  * Reading trusts nothing: sizes are checked before memory is taken, then types, then (adapter-check.ts) sense.
- * Knows nothing of where files come from or go to. Source: interface.md §3, ".mosara".
+ * Knows nothing of where files come from or go to. Source: docs/reference/mosara-file.md.
  */
 import { createHash } from "node:crypto";
 import { AppError } from "../errors.ts";

@@ -1,7 +1,7 @@
 /**
  * What an adapter is: a method, the base it was made for, and for each target linear layer a few tensors.
  * Knows nothing of files (adapter-file.ts), of what a method computes (methods.ts) or where it is served.
- * Source: arXiv 2408.03290; exact forms in design.md §2.
+ * Source: arXiv 2408.03290; exact forms in docs/explanation/mo-sara.md.
  */
 import { AppError } from "../errors.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";

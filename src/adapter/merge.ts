@@ -1,7 +1,7 @@
 /**
  * Folding an adapter into a weight: every method's delta is a product L·R of rank k, so merging is W + L·R, exactly.
  * n > 1 heads depend on the token and have no such product; a mean gate stands in only where it is given. Pure.
- * Source: design.md §2.
+ * Source: docs/explanation/mo-sara.md.
  */
 // Indices are bounded by their loops, hence `!`.
 import { AppError } from "../errors.ts";

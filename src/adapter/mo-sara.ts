@@ -1,7 +1,7 @@
 /**
  * Mo-SARA's forward pass: delta(x) = v ⊙ U((Σᵢ gᵢ(z) λᵢ) ⊙ z) with z = Vᵀx. U and V are the base's frozen basis, shared by
  * every adapter; λ, v and the router belong to the row. The gated λ are combined first, so that n heads cost one product.
- * Used by the serving graph (every row's own numbers) and the training graph (one adapter) alike. Source: arXiv 2408.03290; the form of design.md §2.
+ * Used by the serving graph (every row's own numbers) and the training graph (one adapter) alike. Source: arXiv 2408.03290; the form of docs/explanation/mo-sara.md.
  */
 import type { Var } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";

@@ -1,6 +1,6 @@
 /**
  * SARA: delta(x) = A(Λ ⊙ (B x)), rank k from the threshold, started from the layer's own singular vectors.
- * Source: arXiv 2408.03290; the form of design.md §2.
+ * Source: arXiv 2408.03290; the form of docs/explanation/mo-sara.md.
  */
 import { mul } from "../graph/ops/elementwise.ts";
 import { transpose } from "../graph/ops/shaping.ts";

@@ -28,7 +28,7 @@ const ROWS = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256];
 
 const each = (label: string, values: readonly string[]) => values.map((value) => ({ [label]: value }));
 
-/** The table that docs/metrics.md is made from. prom-client's process metrics come on top. */
+/** The table that docs/reference/metrics.md is made from. prom-client's process metrics come on top. */
 export const METRICS = [
   { name: "vllm:num_requests_running", type: "gauge", help: "Sequences that have a row in the engine.", labels: MODEL },
   { name: "vllm:num_requests_waiting", type: "gauge", help: "Sequences that wait for a row.", labels: MODEL },

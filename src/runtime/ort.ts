@@ -26,7 +26,7 @@ export interface SessionOptions {
 
 /**
  * How long a worker thread waits busily for its part of the next operator before it sleeps. To wake it takes longer than most operators of a step of
- * few rows; ONNX Runtime's own milliseconds, though, are taken from whoever else needs the core (docs/log.md).
+ * few rows; ONNX Runtime's own milliseconds, though, are taken from whoever else needs the core (docs/log/2026-11.md).
  */
 const SPIN_MICROSECONDS = 20;
 

@@ -1,7 +1,7 @@
 /**
  * The watched directory: `<name>.mosara` files and PEFT directories become adapters at start and whenever they change.
  * A change made through the store (PUT, DELETE) holds until the file changes; a file that cannot be used changes nothing.
- * Knows nothing of HTTP. Source: interface.md §3, "Where adapters come from, and who wins".
+ * Knows nothing of HTTP. Source: docs/how-to/watch-a-directory.md.
  */
 import { type FSWatcher, type Stats, statSync, watch } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";

@@ -1,6 +1,6 @@
 /**
  * What the store keeps about a name beside the adapter's bytes, so that listing decodes no adapter; and the rule for names.
- * Knows nothing of LMDB. Source: interface.md §2, "Adapters" and "Names".
+ * Knows nothing of LMDB. Source: docs/reference/http-api.md, "Adapters".
  */
 import type { Adapter, Card, Method } from "../adapter/adapter.ts";
 import { numParams } from "../adapter/adapter.ts";

@@ -1,7 +1,7 @@
 /**
  * Adapters on disk: contents under their hash, immutable, and names that point to them. One process writes, others read.
  * A content lives while a name points to it or somebody in this process holds it. Knows nothing of engines, HTTP or directories.
- * Source: design.md §5; interface.md §2 "Adapters".
+ * Source: docs/reference/http-api.md, "Adapters".
  */
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";

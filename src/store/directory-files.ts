@@ -1,6 +1,6 @@
 /**
  * Files below a directory, read with care: never outside it, never a pipe, never more than allowed.
- * Knows nothing of the store. Source: interface.md §2 (`load_lora_adapter`: "looked up under the `--adapters` directory only").
+ * Knows nothing of the store. Source: docs/how-to/watch-a-directory.md.
  */
 import { type Stats, constants } from "node:fs";
 import { access, open, realpath, stat } from "node:fs/promises";

@@ -1,6 +1,6 @@
 /**
  * `<out>.log.jsonl`: one JSON object a step, evaluations between them. Written line by line, so that whoever looks sees where a
- * run is, and cut back to the saved step when a run goes on. Source: interface.md §1, `train`.
+ * run is, and cut back to the saved step when a run goes on. Source: docs/reference/commands.md, `train`.
  */
 import { closeSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { AppError } from "../errors.ts";

@@ -19,7 +19,7 @@ interface PlainFile {
   targets: PlainTarget[];
 }
 
-/** The file as interface.md §3 describes it, as a plain value to spoil. */
+/** The file as docs/reference/mosara-file.md describes it, as a plain value to spoil. */
 function plainFile(adapter: Adapter): PlainFile {
   const { method, baseId, heads, router, card } = adapter;
   const targets = adapter.targets.map(({ tensors, ...rest }) => ({

@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 describe("names", () => {
-  it("may be what interface.md says and nothing else", async () => {
+  it("may be what the reference says and nothing else", async () => {
     for (const name of ["a", "0", "acme-support", "A.b_c-9", `x${"y".repeat(127)}`]) assertAdapterName(name);
     const bad = ["", ".a", "-a", "_a", "a..b", "a/b", "../a", "a b", "a\n", "ä", "a\0", `x${"y".repeat(128)}`, "a%2f"];
     for (const name of bad) {

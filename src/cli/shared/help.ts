@@ -1,4 +1,4 @@
-/** Help texts and docs/commands.md, made from the table of flags. Knows the table and nothing else. */
+/** Help texts and docs/reference/commands.md, made from the table of flags. Knows the table and nothing else. */
 import { COMMANDS, type CommandName, environmentName, flagName } from "../../config/commands.ts";
 import type { Flag } from "../../config/flag.ts";
 
@@ -31,7 +31,7 @@ export function commandHelp(name: CommandName): string {
   return [synopsis(name), "", summary, "", "Flags:", ...rows, "", note, ""].join("\n");
 }
 
-/** docs/commands.md. */
+/** docs/reference/commands.md. */
 export function commandsDocument(): string {
   const sections = (Object.keys(COMMANDS) as CommandName[]).map((name) => {
     const rows = flagsOf(name).map(([key, flag]) => {

@@ -10,7 +10,7 @@ import { type OutputPaths, writeAdapter } from "./output.ts";
 import { duration } from "./progress.ts";
 import type { Run } from "../../train/run.ts";
 
-/** What `--json` prints. Source: interface.md §1. */
+/** What `--json` prints. Source: docs/reference/commands.md, `train`. */
 export interface TrainResult {
   readonly out: string;
   /** null for a checkpoint. */

@@ -25,13 +25,13 @@ const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.ur
 /**
  * Every step sets off collections of a heap of a few MB, for what is fetched comes in new external memory.
  * Helper threads cost such a collection more than they spare it, all the more where the cores are busy; and little of what is new lives on, so that
- * V8's own two halves of 16 MB for it, in either thread, are memory alone, and longer pauses: docs/log.md. Flags of the server's own command line come
+ * V8's own two halves of 16 MB for it, in either thread, are memory alone, and longer pauses: docs/log/2026-11.md. Flags of the server's own command line come
  * behind these, and win.
  */
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
 /**
  * Blocks of 32 kB and more go back to the system when they are freed. glibc would raise that size with the blocks it sees, and keep what lies free
- * between small ones: a fifth of the process after some thousand adapters (docs/log.md). Whoever sets them otherwise is heard.
+ * between small ones: a fifth of the process after some thousand adapters (docs/log/2026-11.md). Whoever sets them otherwise is heard.
  */
 const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
 

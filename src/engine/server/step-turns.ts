@@ -1,5 +1,5 @@
 /**
- * Who may run a step: sessions that spin on the same cores slow each other badly (facts: steps swing by 1.5×), so when two
+ * Who may run a step: sessions that spin on the same cores slow each other badly (measured: steps swing by 1.5×), so when two
  * engines are busy, one runs at a time, in strict alternation. With one busy engine nobody waits for anything.
  * Pure; the engines are opaque and hear of it through `send`.
  */

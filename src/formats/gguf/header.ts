@@ -1,7 +1,7 @@
 /**
  * The header of a GGUF file: metadata, and where each tensor lies. Every count, length, offset and range is checked against the
  * size of the file; tensors may not overlap. Pure: bytes in, values out.
- * Source: the GGUF specification (ggml, docs/gguf.md), versions 2 and 3, little-endian.
+ * Source: the GGUF specification of the ggml project, versions 2 and 3, little-endian.
  */
 import { type BlockType, blockTypeOf } from "./block-types.ts";
 import { Cursor, quoteForMessage } from "./cursor.ts";

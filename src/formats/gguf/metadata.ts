@@ -1,6 +1,6 @@
 /**
  * The key-value part of a GGUF header: thirteen kinds of values, arrays of them nested. What the keys mean is not known here.
- * Source: the GGUF specification (ggml, docs/gguf.md), versions 2 and 3.
+ * Source: the GGUF specification of the ggml project, versions 2 and 3.
  */
 import { type Cursor, quoteForMessage } from "./cursor.ts";
 

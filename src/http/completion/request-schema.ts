@@ -1,6 +1,6 @@
 /**
  * The bodies of completions and chat completions: OpenAI's fields, and vLLM's under vLLM's names. The same schemas check
- * requests and make the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: interface.md §2.
+ * requests and make the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: docs/reference/http-api.md.
  */
 import { z } from "@hono/zod-openapi";
 

@@ -1,6 +1,6 @@
 /**
  * Who answers a request: the base, a stored adapter or one brought along. Whatever names an adapter that is not there or does
- * not fit is an error; nothing falls back to the base. Source: interface.md §2, "model".
+ * not fit is an error; nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
  */
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";

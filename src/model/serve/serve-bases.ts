@@ -73,7 +73,7 @@ export function groupBasis(
 
 /**
  * How V is held where weights are quantised: int8 beside int4 weights too, where it costs next to nothing in accuracy, and int4 would
- * cost an eighth of what the weights' own rounding does (measured on a trained model: docs/log.md).
+ * cost an eighth of what the weights' own rounding does (measured on a trained model: docs/log/2026-11.md).
  */
 const BASIS_FORMAT: QuantizedFormat = { bits: 8, blockSize: 128, accuracyLevel: 4 };
 
