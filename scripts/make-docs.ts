@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { commandsDocument } from "../src/cli/shared/help.ts";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
 import { fieldsDocument } from "../src/fields/document.ts";
+import { errorsDocument } from "../src/http/reference/errors-document.ts";
+import { httpDocument } from "../src/http/reference/http-document.ts";
 import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");
@@ -11,6 +13,8 @@ const documents = {
   "reference/commands.md": commandsDocument(),
   "reference/metrics.md": metricsDocument(),
   "reference/fields.md": fieldsDocument(),
+  "reference/errors.md": errorsDocument(),
+  "reference/http-api.md": httpDocument(),
 };
 
 mkdirSync(join(docs, "reference"), { recursive: true });

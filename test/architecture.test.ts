@@ -76,6 +76,8 @@ const TABLE: ImportTable = {
   report: ["train", "tensor"],
   fields: [],
   http: ["engine/engine.ts", "placement", "store", "adapter", "tokenizer", "metrics", "fields", "type config"],
+  // Documents made from the routes and the table of errors; scripts may ask for these alone.
+  "http/reference": ["http"],
   web: [],
   cli: ["*"],
   "main.ts": ["*"],

@@ -17,7 +17,7 @@ import { tokenPositions } from "./plain-attention.ts";
  * @param lastPositions int32 [B]: the index of each row's last token
  * @returns the step's own part of each, [B,K,T,D]
  */
-export function newPositions(presents: readonly Var[], tokens: Var, lastPositions: Var): readonly Var[] {
+function newPositions(presents: readonly Var[], tokens: Var, lastPositions: Var): readonly Var[] {
   const numKvHeads = fixedDim("newPositions", "the number of heads", presents[0]?.shape[1]);
   const positions = unsqueeze(tokenPositions(tokens, lastPositions), [1, 3]); // [B,1,T,1]
   const indices = expand(positions, [1, numKvHeads, 1, 1]);

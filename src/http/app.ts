@@ -2,7 +2,7 @@
  * The HTTP application: middleware, the list of routes, and the answers for what is no route. Opens no port and starts nothing;
  * the composition root hands in what it works with.
  */
-import { OpenAPIHono, z } from "@hono/zod-openapi";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
 import { goneResponse } from "./completion/send-answer.ts";
 import type { AppContext, AppEnv, RequestContext } from "./context.ts";
@@ -11,6 +11,7 @@ import { auth } from "./middleware/auth.ts";
 import { browserGuard } from "./middleware/browser-guard.ts";
 import { options } from "./middleware/options.ts";
 import { requestId } from "./middleware/request-id.ts";
+import { openApiRoute } from "./open-api.ts";
 import { RouteTable } from "./route-table.ts";
 import type { Route } from "./route.ts";
 import {
@@ -36,7 +37,7 @@ export type App = OpenAPIHono<AppEnv>;
 /** The application over its context. */
 export function createApp(context: AppContext): App {
   const app: App = new OpenAPIHono<AppEnv>();
-  const routes = [...apiRoutes(), ...pageRoutes(), openApiRoute(app, context.version)];
+  const routes = allRoutes(context.version);
   const table = new RouteTable(routes);
   app.use(requestId());
   app.use(browserGuard(context.access));
@@ -44,7 +45,6 @@ export function createApp(context: AppContext): App {
   app.use(auth(context.keys, context.access));
   app.use(admission(context.inFlight));
   for (const route of routes) {
-    app.openAPIRegistry.registerPath({ ...route.document, method: route.method, path: documentPath(route.path) });
     app.on(route.method.toUpperCase(), route.path, (c) => route.handle(context, c));
   }
   app.notFound((c) => {
@@ -52,6 +52,14 @@ export function createApp(context: AppContext): App {
   });
   app.onError((error, c) => goneResponse(context, c, error));
   return app;
+}
+
+/** Every route of the server. @param version the program's, for the OpenAPI document */
+export function allRoutes(version: string): readonly Route[] {
+  const routes: Route[] = [...apiRoutes(), ...pageRoutes()];
+  const document = openApiRoute(() => routes, version);
+  routes.push(document);
+  return routes;
 }
 
 function apiRoutes(): Route[] {
@@ -75,26 +83,6 @@ function apiRoutes(): Route[] {
   ];
 }
 
-/** The document is made at the first question: by then every route has registered. */
-function openApiRoute(app: App, version: string): Route {
-  let document: object | undefined;
-  return {
-    method: "get",
-    path: "/openapi.json",
-    document: {
-      summary: "This document",
-      tags: ["Operations"],
-      responses: {
-        200: { description: "OpenAPI 3.1.", content: { "application/json": { schema: z.looseObject({}) } } },
-      },
-    },
-    handle: (_, c) => {
-      document ??= app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "mosara", version } });
-      return c.json(document);
-    },
-  };
-}
-
 /** 405 for a path that exists under another method, else 404 with the route that was probably meant. */
 function noSuchRoute(table: RouteTable, c: RequestContext): AppError {
   const { method } = c.req;
@@ -107,9 +95,4 @@ function noSuchRoute(table: RouteTable, c: RequestContext): AppError {
   const meant = table.nearestTo(method, c.req.path);
   const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;
   return new AppError("not_found", `There is no route ${method} ${path}.${hint} GET /docs lists all routes.`);
-}
-
-/** Hono's `/v1/models/:id{.+}` as OpenAPI's `/v1/models/{id}`. */
-function documentPath(path: string): string {
-  return path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
 }

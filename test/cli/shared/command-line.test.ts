@@ -6,6 +6,8 @@ import { commandHelp, commandsDocument, overview } from "../../../src/cli/shared
 import { packageRoot, readVersion } from "../../../src/cli/shared/package-root.ts";
 import { COMMANDS, type CommandName, flagName } from "../../../src/config/commands.ts";
 import { fieldsDocument } from "../../../src/fields/document.ts";
+import { errorsDocument } from "../../../src/http/reference/errors-document.ts";
+import { httpDocument } from "../../../src/http/reference/http-document.ts";
 import { metricsDocument } from "../../../src/metrics/document.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -82,9 +84,11 @@ describe("the command line", () => {
 
 describe("docs", () => {
   it.each([
-    ["commands.md", commandsDocument()],
-    ["metrics.md", metricsDocument()],
+    ["reference/commands.md", commandsDocument()],
+    ["reference/metrics.md", metricsDocument()],
     ["reference/fields.md", fieldsDocument()],
+    ["reference/errors.md", errorsDocument()],
+    ["reference/http-api.md", httpDocument()],
   ])("%s says what the tables say", (name, text) => {
     expect(
       readFileSync(join(packageRoot(), "docs", name), "utf8"),

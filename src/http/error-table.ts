@@ -1,0 +1,140 @@
+/** Every error code with its status, its meaning and its remedy: the one table behind responses and docs/reference/errors.md. */
+import type { ErrorCode } from "../errors.ts";
+
+interface ErrorRow {
+  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 429 | 500 | 503 | 504;
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+const command = (meaning: string, remedy: string) => ({ status: 500, meaning, remedy }) as const;
+
+export const ERRORS = {
+  adapter_not_found: {
+    status: 404,
+    meaning: "No adapter has this name.",
+    remedy: "List the adapters with GET /v1/adapters, or upload it.",
+  },
+  model_not_found: {
+    status: 404,
+    meaning: "`model` names neither the base nor an adapter.",
+    remedy: "List the names with GET /v1/models.",
+  },
+  adapter_invalid: {
+    status: 400,
+    meaning: "The bytes are no adapter file, or a damaged one.",
+    remedy: "Send a .mosara file; `mosara import` makes one from PEFT.",
+  },
+  adapter_incompatible: {
+    status: 400,
+    meaning: "The adapter was made for another base or another basis.",
+    remedy: "Serve its base, or train it for this one; the message names both ids.",
+  },
+  adapter_too_large: {
+    status: 413,
+    meaning: "The file is larger than --max-adapter-bytes.",
+    remedy: "Raise the flag, or train fewer targets or a lower rank.",
+  },
+  precondition_failed: {
+    status: 412,
+    meaning: "If-Match or If-None-Match does not hold.",
+    remedy: "Read the adapter's ETag again and decide anew.",
+  },
+  not_mergeable: {
+    status: 409,
+    meaning: "An adapter with several heads cannot be merged exactly.",
+    remedy: "Serve it live, or merge with `mosara merge --mean-gate`.",
+  },
+  not_live: {
+    status: 409,
+    meaning: "The adapter's rank is above --max-live-rank and it is not merged.",
+    remedy: "Place it merged, or raise the flag.",
+  },
+  insufficient_memory: {
+    status: 409,
+    meaning: "One more merged engine, or this request on this device, does not fit.",
+    remedy: "Raise --max-merged, free an engine, or ask for fewer tokens.",
+  },
+  context_length_exceeded: {
+    status: 400,
+    meaning: "Prompt and answer together are longer than the context.",
+    remedy: "Shorten the prompt, lower max_tokens, or send truncate_prompt_tokens.",
+  },
+  invalid_request: {
+    status: 400,
+    meaning: "The body or a field is not as documented; `param` names the field.",
+    remedy: "Correct the field as the message says.",
+  },
+  unsupported_parameter: {
+    status: 400,
+    meaning: "The field would change the answer and is not supported here.",
+    remedy: "Leave it out; docs/reference/fields.md lists the alternatives.",
+  },
+  invalid_api_key: {
+    status: 401,
+    meaning: "The key is missing or unknown.",
+    remedy: "Send Authorization: Bearer with a configured key.",
+  },
+  origin_not_allowed: {
+    status: 403,
+    meaning: "A page of another site asked to change or read something.",
+    remedy: "Allow the page's origin with --cors-origin.",
+  },
+  host_not_allowed: {
+    status: 403,
+    meaning: "The Host header is not this machine's, on a loopback address.",
+    remedy: "Call the server by its own name, or allow the name with --allowed-host.",
+  },
+  unsupported_media_type: {
+    status: 415,
+    meaning: "The content type is not one that the route accepts.",
+    remedy: "Send application/json, or an adapter as application/octet-stream.",
+  },
+  rate_limit_exceeded: {
+    status: 429,
+    meaning: "A tenant is over its own limit. Reserved.",
+    remedy: "Wait as long as Retry-After says.",
+  },
+  deadline_exceeded: {
+    status: 504,
+    meaning: "The deadline of x-request-timeout-ms passed.",
+    remedy: "Allow more time, or retry when the server is less busy.",
+  },
+  request_too_large: {
+    status: 413,
+    meaning: "The body is larger than the route accepts.",
+    remedy: "Send less in one request.",
+  },
+  not_found: { status: 404, meaning: "There is no such route.", remedy: "GET /docs lists the routes." },
+  method_not_allowed: {
+    status: 405,
+    meaning: "The route exists under another method.",
+    remedy: "Use a method of the Allow header.",
+  },
+  internal_error: {
+    status: 500,
+    meaning: "A fault of the server. The answer has no detail.",
+    remedy: "Look up the x-request-id in the server's log.",
+  },
+  overloaded: {
+    status: 503,
+    meaning: "The queue is full, or the server is shutting down.",
+    remedy: "Retry after Retry-After, or use another replica.",
+  },
+  engine_unavailable: {
+    status: 503,
+    meaning: "The engine is starting, or ended and is being restarted.",
+    remedy: "Retry after Retry-After; GET /readyz reports when it is ready.",
+  },
+  // Errors of the command line: over HTTP they are faults.
+  usage: command("Wrong flags or arguments; exit code 2.", "See `mosara <command> --help`."),
+  device_unavailable: command("The device is missing or lacks a library.", "Install what the message names."),
+  checkpoint_invalid: command(
+    "A checkpoint is damaged or incomplete.",
+    "Download it again; the message names the file.",
+  ),
+  checkpoint_unsupported: command("The model's kind is not supported.", "Use a family that the README lists."),
+  base_invalid: command("A base directory is damaged or of another format.", "Build it again from its checkpoint."),
+  data_invalid: command("A line of training or evaluation data is wrong.", "Correct the line that the message names."),
+  training_failed: command("Training cannot go on.", "Read the message; the best state so far is kept."),
+} as const satisfies Record<ErrorCode, ErrorRow>;
