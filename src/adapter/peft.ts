@@ -77,7 +77,9 @@ function nameAlone(path: string): string {
 }
 
 const NO_BASE = "0".repeat(64);
-const HALF = /^base_model\.model\.(.+)\.lora_(A|B)\.weight$/;
+// "default" is the name that peft gives an adapter without one; some trainers leave it in the file, and peft loads that too.
+const HALF = /^base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight$/;
+const NAMED_HALF = /\.lora_[AB]\.([^.]+)\.weight$/;
 
 function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
   const halves = new Map<string, Halves>();
@@ -86,6 +88,7 @@ function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
     if (half !== "A" && half !== "B")
       return refusePeft(`it holds ${JSON.stringify(name.slice(0, 200))}, ${whatElse(name)}`);
     const both = halves.get(path) ?? {};
+    if (both[half]) return refusePeft(`it holds lora_${half} of ${path} twice, with and without "default" in its name`);
     both[half] = tensor;
     halves.set(path, both);
   }
@@ -98,6 +101,9 @@ function whatElse(name: string): string {
   if (name.includes("lora_magnitude_vector")) return "a magnitude vector: DoRA changes the formula";
   if (name.includes("lora_embedding_")) return "a change of the embedding; only linear layers can be adapted";
   if (name.endsWith(".bias")) return "a bias that replaces or joins the base's own";
+  const [, adapter] = NAMED_HALF.exec(name) ?? [];
+  if (adapter !== undefined)
+    return `which has the adapter's name "${adapter}" in the middle, where peft finds nothing when it loads. Save it again with save_pretrained, or take ".${adapter}" out of the names`;
   if (!name.includes("lora_")) return "a whole tensor that replaces the base's own";
   return "which is not named base_model.model.<module>.lora_A.weight or lora_B.weight";
 }
