@@ -4,14 +4,22 @@ import type { BuildOptions } from "../../base/build/build.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
 import { loadEndTokens, NOTHING_ENDS } from "../../tokenizer/end-tokens.ts";
+import { loadVocabularyNotice } from "../../tokenizer/vocabulary-check.ts";
 
 /** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
 export async function announceBuild(checkpointPath: string, options: BuildOptions): Promise<void> {
   await using checkpoint = await openCheckpoint(checkpointPath);
   for (const notice of checkpoint.notices) process.stderr.write(`warning: ${notice}\n`);
   const { tokens, problem } = await loadEndTokens(checkpoint.texts, checkpoint.path, checkpoint.config.vocabSize);
+  // Text that cannot be right is no base to build; text that is not supported here may still be trained and scored by ids.
+  if (problem?.code === "checkpoint_invalid") throw problem;
   if (problem !== null) process.stderr.write(`warning: the base will have no text: ${problem.message}\n`);
   else if (tokens.length === 0) process.stderr.write(`warning: ${NOTHING_ENDS}\n`);
+  const beyond =
+    problem === null
+      ? await loadVocabularyNotice(checkpoint.texts, checkpoint.path, checkpoint.config.vocabSize)
+      : null;
+  if (beyond !== null) process.stderr.write(`warning: ${beyond}\n`);
   const { parameters, numTargets, bytes, seconds } = estimateBuild(checkpoint, options);
   const bases = numTargets > 0 ? `${numTargets} bases` : "no new bases";
   process.stderr.write(
