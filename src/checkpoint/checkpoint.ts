@@ -15,6 +15,7 @@ import type { ModelConfig } from "../model/config/model-config.ts";
 import { type HostTensor, transposed } from "../tensor/host-tensor.ts";
 import { listCheckpointTexts } from "./checkpoint-files.ts";
 import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
+import { assertNotQuantised, quantisationOf, quantised } from "./quantisation.ts";
 import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./stored-tensors.ts";
 
 const INDEX_FILE = "model.safetensors.index.json";
@@ -102,8 +103,12 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   };
   try {
     for (const name of await shardNames(dir)) files.push(await openSafetensors(join(dir, name)));
-    const stored = storedTensors(config, tensorHomes(files));
-    const { sources, tensors } = await resolveTensors(config, stored);
+    const homes = tensorHomes(files);
+    const stored = storedTensors(config, homes);
+    await assertNotQuantised(dir, rawConfig, homes.keys());
+    const { sources, tensors } = await resolveTensors(config, stored).catch(async (error: unknown) => {
+      throw await explained(error, dir, rawConfig, files);
+    });
     return {
       path: dir,
       rawConfig,
@@ -121,6 +126,27 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   }
 }
 
+/** Why tensors are missing or have other shapes and types, where the rest of the checkpoint tells it. */
+async function explained(
+  error: unknown,
+  dir: string,
+  rawConfig: RawConfig,
+  files: readonly SafetensorsFile[],
+): Promise<unknown> {
+  if (!(error instanceof AppError)) return error;
+  const unreadable = files.flatMap((file) => [...file.unreadable]);
+  const names = files.flatMap(({ tensors }) => [...tensors.keys()]).concat(unreadable.map(([name]) => name));
+  const types = unreadable.map(([, { storedType }]) => storedType);
+  const quantisation = await quantisationOf(dir, rawConfig, names, types);
+  if (quantisation !== null) return quantised(dir, quantisation, error);
+  const odd = names.find((name) => /(^|[._])(embed_tokens|wte)\.weight$/.test(name));
+  if (error.code !== "checkpoint_invalid" || odd === undefined) return error;
+  return invalid(
+    `${error.message} It calls its embedding ${odd}, and names may have "model." in front or nothing.`,
+    error,
+  );
+}
+
 /** A directory of GGUF files is what people download: any of them is a model of its own. */
 async function ggufWay(dir: string): Promise<string> {
   const gguf = (await readdir(dir)).find((name) => name.endsWith(".gguf"));
@@ -136,7 +162,7 @@ type Homes = ReadonlyMap<string, SafetensorsFile>;
 function tensorHomes(files: readonly SafetensorsFile[]): Homes {
   const homes = new Map<string, SafetensorsFile>();
   for (const file of files)
-    for (const name of file.tensors.keys()) {
+    for (const name of [...file.tensors.keys(), ...file.unreadable.keys()]) {
       if (homes.has(name))
         throw invalid(`The tensor ${name} is stored twice: in ${homes.get(name)?.path} and ${file.path}.`);
       homes.set(name, file);
@@ -146,14 +172,23 @@ function tensorHomes(files: readonly SafetensorsFile[]): Homes {
 
 function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
   const { namesOf, isTransposed } = foreignNames(config);
-  const stored = (name: string): string | undefined => namesOf(name).find((one) => homes.has(one));
+  const stored = (name: string): string | undefined => {
+    const [found, other] = namesOf(name)
+      .flatMap(prefixes)
+      .filter((one) => homes.has(one));
+    if (other !== undefined) throw invalid(`The tensor ${found} is stored twice: under that name and as ${other}.`);
+    return found;
+  };
   return {
     configuration: "config.json",
     has: (name) => stored(name) !== undefined,
     foreignName: (name) => namesOf(name)[0] ?? name,
     entry: (name) => {
-      const foreign = stored(name);
-      const entry = foreign === undefined ? undefined : homes.get(foreign)?.tensors.get(foreign);
+      const foreign = stored(name) ?? "";
+      const file = homes.get(foreign);
+      const unreadable = file?.unreadable.get(foreign);
+      if (unreadable) return { dtype: unreadable.storedType, shape: unreadable.shape };
+      const entry = file?.tensors.get(foreign);
       return entry && isTransposed(name) ? { dtype: entry.dtype, shape: entry.shape.toReversed() } : entry;
     },
     read: async (name) => {
@@ -164,4 +199,9 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
       return isTransposed(name) ? transposed(tensor) : tensor;
     },
   };
+}
+
+/** A backbone that was saved alone has no "model." in its names, and some exports have it twice; transformers loads both. */
+function prefixes(name: string): readonly string[] {
+  return name.startsWith("model.") ? [name, name.slice("model.".length), `model.${name}`] : [name];
 }

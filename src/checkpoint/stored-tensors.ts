@@ -15,6 +15,12 @@ export interface CheckpointTensor extends RequiredTensor {
   readonly dtype: DType;
 }
 
+export interface StoredEntry {
+  /** A `DType`, or the file's own word for a type that is none. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
 /** What the files hold, under our names and in our layout. */
 export interface StoredTensors {
   /** What the configuration is called in messages. */
@@ -23,7 +29,7 @@ export interface StoredTensors {
   /** What the files call it, for messages. */
   foreignName(name: string): string;
   /** Shape as ours; undefined when there is none of that name. */
-  entry(name: string): { readonly dtype: DType; readonly shape: readonly number[] } | undefined;
+  entry(name: string): StoredEntry | undefined;
   read(name: string): Promise<HostTensor>;
 }
 
@@ -45,12 +51,13 @@ export async function resolveTensors(
       throw invalid(
         `The tensor ${foreign} has to be [${wanted.shape.join(",")}] by ${stored.configuration}, is stored as [${entry.shape.join(",")}].`,
       );
-    if (!FLOAT_DTYPES.includes(entry.dtype))
+    const dtype = FLOAT_DTYPES.find((one) => one === entry.dtype);
+    if (dtype === undefined)
       throw new AppError(
         "checkpoint_unsupported",
         `The tensor ${foreign} is ${entry.dtype}; supported: ${FLOAT_DTYPES.join(", ")}.`,
       );
-    return { ...wanted, dtype: entry.dtype };
+    return { ...wanted, dtype };
   });
   return { sources, tensors };
 }

@@ -22,6 +22,21 @@ export const SAFETENSORS_DTYPES: Readonly<Record<string, DType>> = {
   BOOL: "bool",
 };
 
+/** Bits of the format's other element types: quantised checkpoints have them, and so have tensors that are not read. */
+const OTHER_TYPES: Readonly<Record<string, number>> = {
+  I16: 16,
+  U16: 16,
+  U32: 32,
+  U64: 64,
+  C64: 64,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+};
+
 /** Longest header the format allows. */
 export const MAX_HEADER_BYTES = 100_000_000;
 // One read call takes at most 2 GiB minus a page on Linux.
@@ -35,12 +50,23 @@ export interface TensorEntry {
   readonly byteLength: number;
 }
 
+/** A tensor of an element type that nothing here computes with, perhaps one of a newer version of the format. */
+export interface UnreadableEntry {
+  /** The format's name of the type. */
+  readonly storedType: string;
+  readonly shape: readonly number[];
+}
+
 /** An open file whose header has been checked. The opener disposes of it. */
 export interface SafetensorsFile extends AsyncDisposable {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
-  /** One whole tensor in memory of its own. @throws AppError checkpoint_invalid for an unknown name or a file that shrank. */
+  readonly unreadable: ReadonlyMap<string, UnreadableEntry>;
+  /**
+   * One whole tensor in memory of its own. @throws AppError checkpoint_invalid for an unknown name or a file that shrank,
+   * checkpoint_unsupported for an element type that is not known here.
+   */
   read(name: string): Promise<HostTensor>;
   /** `length` bytes of a tensor from its byte `start` on. @throws as `read`; a range outside the tensor is a bug of the caller. */
   readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
@@ -102,12 +128,16 @@ function parseHeader(path: string, bytes: Uint8Array, fileBytes: number) {
   if (bytes[0] !== 0x7b) refuse(path, 'its header does not begin with "{"');
   const { __metadata__: foreignMetadata, ...header } = parseObject(path, bytes);
   const dataStart = 8 + bytes.byteLength;
-  const entries = Object.entries(header);
-  const tensors = new Map(
-    entries.map(([name, value]) => [name, parseEntry(path, name, value, dataStart, fileBytes - dataStart)]),
+  const entries = Object.entries(header).map(
+    ([name, value]) => [name, parseEntry(path, name, value, dataStart, fileBytes - dataStart)] as const,
   );
-  checkCoverage(path, tensors, dataStart, fileBytes);
-  return { metadata: parseMetadata(path, foreignMetadata), tensors };
+  checkCoverage(path, new Map(entries), dataStart, fileBytes);
+  const tensors = new Map<string, TensorEntry>();
+  const unreadable = new Map<string, UnreadableEntry>();
+  for (const [name, { dtype, storedType, ...place }] of entries)
+    if (dtype === null) unreadable.set(name, { storedType, shape: place.shape });
+    else tensors.set(name, { dtype, ...place });
+  return { metadata: parseMetadata(path, foreignMetadata), tensors, unreadable };
 }
 
 /**
@@ -119,7 +149,8 @@ export function parseSafetensors(bytes: Uint8Array, path: string): ReadonlyMap<s
   const fileBytes = bytes.byteLength;
   assertPrefix(path, fileBytes);
   const header = bytes.subarray(8, 8 + headerLength(path, bytes, fileBytes));
-  const { tensors } = parseHeader(path, header, fileBytes);
+  const { tensors, unreadable } = parseHeader(path, header, fileBytes);
+  for (const [name, entry] of unreadable) refuseType(path, name, entry);
   return new Map(
     [...tensors].map(([name, { dtype, shape, byteOffset, byteLength }]) => [
       name,
@@ -142,16 +173,18 @@ function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   return repeated === undefined ? value : refuse(path, `its header names ${quote(repeated)} twice`);
 }
 
-function parseEntry(path: string, name: string, value: unknown, dataStart: number, dataBytes: number): TensorEntry {
+interface ParsedEntry extends Omit<TensorEntry, "dtype"> {
+  /** null: a type that is not known here. */
+  readonly dtype: DType | null;
+  readonly storedType: string;
+}
+
+function parseEntry(path: string, name: string, value: unknown, dataStart: number, dataBytes: number): ParsedEntry {
   const tensor = `tensor ${quote(name)}`;
   if (!isObject(value)) return refuse(path, `${tensor} is not described by an object`);
-  const { dtype: foreign, shape, data_offsets: offsets } = value;
-  const dtype =
-    typeof foreign === "string" && Object.hasOwn(SAFETENSORS_DTYPES, foreign) && SAFETENSORS_DTYPES[foreign];
-  if (!dtype) {
-    const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
-    return refuse(path, `${tensor} has dtype ${quote(foreign)}, known are ${known}`);
-  }
+  const { dtype: storedType, shape, data_offsets: offsets } = value;
+  if (typeof storedType !== "string" || !/^[A-Z][A-Z0-9_]{0,31}$/.test(storedType))
+    return refuse(path, `${tensor} has dtype ${quote(storedType)}, wanted a name such as "F32"`);
   if (!Array.isArray(shape) || !shape.every(isSize))
     return refuse(path, `${tensor} has shape ${quote(shape)}, wanted a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
@@ -159,17 +192,29 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataBytes)
     return refuse(path, `${tensor} lies at ${quote(offsets)}, outside the ${dataBytes} bytes of data`);
-  let byteLength = bytesPerElement(dtype);
+  const dtype = Object.hasOwn(SAFETENSORS_DTYPES, storedType) ? (SAFETENSORS_DTYPES[storedType] ?? null) : null;
+  const bits = dtype === null ? OTHER_TYPES[storedType] : 8 * bytesPerElement(dtype);
+  let numBits = bits ?? 1;
   for (const size of shape) {
-    byteLength *= size;
-    if (!Number.isSafeInteger(byteLength)) return refuse(path, `${tensor} has the impossible shape ${quote(shape)}`);
+    numBits *= size;
+    if (!Number.isSafeInteger(numBits)) return refuse(path, `${tensor} has the impossible shape ${quote(shape)}`);
   }
-  if (byteLength !== end - begin)
+  // What an element of a newer type takes is not known.
+  if (bits !== undefined && numBits !== 8 * (end - begin))
     return refuse(
       path,
-      `${tensor} of ${foreign} ${quote(shape)} needs ${byteLength} bytes, its range has ${end - begin}`,
+      `${tensor} of ${storedType} ${quote(shape)} needs ${numBits / 8} bytes, its range has ${end - begin}`,
     );
-  return { dtype, shape, byteOffset: dataStart + begin, byteLength };
+  return { dtype, storedType, shape, byteOffset: dataStart + begin, byteLength: end - begin };
+}
+
+/** A file may hold such a tensor, but nobody can read it. */
+function refuseType(path: string, name: string, { storedType }: UnreadableEntry): never {
+  const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
+  throw new AppError(
+    "checkpoint_unsupported",
+    `The tensor ${quote(name)} in ${path} is of the type ${storedType}, which is not known here; known are ${known}.`,
+  );
 }
 
 function parseMetadata(path: string, value: unknown): Readonly<Record<string, string>> {
@@ -180,7 +225,7 @@ function parseMetadata(path: string, value: unknown): Readonly<Record<string, st
 }
 
 /** The format wants the data covered exactly: no overlap, no hole, nothing after the last tensor. */
-function checkCoverage(path: string, tensors: ReadonlyMap<string, TensorEntry>, dataStart: number, fileBytes: number) {
+function checkCoverage(path: string, tensors: ReadonlyMap<string, ParsedEntry>, dataStart: number, fileBytes: number) {
   const byPosition = [...tensors].sort(([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let end = dataStart;
   for (const [name, entry] of byPosition) {
@@ -194,7 +239,7 @@ function checkCoverage(path: string, tensors: ReadonlyMap<string, TensorEntry>, 
 
 /**
  * Opens a file and checks its whole header; no tensor is read.
- * @throws AppError checkpoint_invalid, naming file and tensor, for everything the format forbids and for unknown element types.
+ * @throws AppError checkpoint_invalid, naming file and tensor, for everything the format forbids.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   // A named pipe would block in open, so its kind is asked for first.
@@ -204,8 +249,8 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   try {
     const { size: fileBytes } = await file.stat();
     const bytes = await readHeader(file, path, fileBytes);
-    const { metadata, tensors } = parseHeader(path, bytes, fileBytes);
-    return new OpenFile(path, metadata, tensors, file);
+    const header = parseHeader(path, bytes, fileBytes);
+    return new OpenFile(path, header, file);
   } catch (error) {
     await file.close();
     throw error;
@@ -216,17 +261,18 @@ class OpenFile implements SafetensorsFile {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly unreadable: ReadonlyMap<string, UnreadableEntry>;
   readonly #file: FileHandle;
 
   constructor(
     path: string,
-    metadata: Readonly<Record<string, string>>,
-    tensors: ReadonlyMap<string, TensorEntry>,
+    { metadata, tensors, unreadable }: Omit<SafetensorsFile, "path" | "read" | "readBytes" | symbol>,
     file: FileHandle,
   ) {
     this.path = path;
     this.metadata = metadata;
     this.tensors = tensors;
+    this.unreadable = unreadable;
     this.#file = file;
   }
 
@@ -248,6 +294,8 @@ class OpenFile implements SafetensorsFile {
   }
 
   #entry(name: string): TensorEntry {
+    const unreadable = this.unreadable.get(name);
+    if (unreadable) refuseType(this.path, name, unreadable);
     return this.tensors.get(name) ?? refuse(this.path, `it has no tensor ${quote(name)}`);
   }
 }

@@ -53,11 +53,7 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
       "checkpoint_unsupported",
       `config.json: model_type ${JSON.stringify(type)} is not supported; known: ${known}.`,
     );
-  if (raw.quantization_config)
-    throw new AppError(
-      "checkpoint_unsupported",
-      "config.json: quantization_config: give the unquantised checkpoint; mosara build quantises it.",
-    );
+  if (raw.quantization_config) throw quantisedError(raw.quantization_config);
   const config = family.read(raw);
   if (config.numHeads % config.numKvHeads !== 0)
     throw new AppError(
@@ -74,4 +70,13 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
     scaling.type === "longrope" ? scaling.originalMaxPositions : Infinity,
   );
   return { ...config, maxPositions: Math.min(config.maxPositions, ...bounds) };
+}
+
+function quantisedError(settings: unknown): AppError {
+  const { quant_method: method, bits } = settings as RawConfig;
+  const name = typeof method === "string" ? ` says ${method}${typeof bits === "number" ? `, ${bits} bits` : ""}` : "";
+  return new AppError(
+    "checkpoint_unsupported",
+    `config.json: quantization_config${name}: give the unquantised checkpoint; mosara build quantises it.`,
+  );
 }

@@ -92,7 +92,7 @@ describe("a checkpoint is refused", () => {
     const at = bytes.indexOf('"F32"');
     bytes.write('"F3X"', at);
     writeFileSync(path, bytes);
-    await refusal("checkpoint_invalid", /dtype "F3X", known are/);
+    await refusal("checkpoint_unsupported", /tensors of the type F3X/);
   });
 
   it("when a shard is cut off", async () => {

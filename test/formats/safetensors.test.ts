@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openSafetensors } from "../../src/formats/safetensors.ts";
+import { openSafetensors, parseSafetensors } from "../../src/formats/safetensors.ts";
 import { type TensorSpec, writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { DTYPES, type DType, allocate, bytesPerElement } from "../../src/tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements, tensorFromBytes } from "../../src/tensor/host-tensor.ts";
@@ -167,7 +167,8 @@ describe("hostile files", () => {
     ["a header that is not JSON", fileOf("{", 0), /JSON/],
     ["a header that is not UTF-8", fileOf('{"\u00ff":1}', 0).map((b) => (b === 0xc3 ? 0xff : b)), /JSON/],
     ["a tensor that is a number", fileOf({ a: 1 }, 0), /"a"/],
-    ["an unknown dtype", fileOf(one({ dtype: "F8_E4M3" }), 8), /"a" has dtype "F8_E4M3"/],
+    ["a known type of another size", fileOf(one({ dtype: "F8_E4M3" }), 8), /"a" of F8_E4M3 \[2\] needs 2 bytes/],
+    ["a dtype that is no word", fileOf(one({ dtype: 32 }), 8), /"a" has dtype 32/],
     ["a dtype from the prototype", fileOf(one({ dtype: "constructor" }), 8), /dtype "constructor"/],
     ["a negative size", fileOf(one({ shape: [-2] }), 8), /"a" has shape/],
     ["a fractional size", fileOf(one({ shape: [0.5] }), 8), /"a" has shape/],
@@ -227,6 +228,26 @@ describe("hostile files", () => {
     expect([...file.tensors.keys()]).toEqual(["__proto__"]);
     expect(Object.getPrototypeOf(file.metadata)).toBe(Object.prototype);
   });
+
+  it.each(["F8_E4M3", "U32", "F3_E1M1"])(
+    "opens beside a tensor of the type %s, which alone cannot be read",
+    async (type) => {
+      const length = type === "U32" ? 8 : 2;
+      const header = {
+        a: { dtype: "F32", shape: [2], data_offsets: [0, 8] },
+        b: { dtype: type, shape: [2], data_offsets: [8, 8 + length] },
+      };
+      const path = join(folder, "other-type.safetensors");
+      await writeFile(path, fileOf(header, 8 + length));
+      await using file = await openSafetensors(path);
+      expect([...file.tensors.keys()]).toEqual(["a"]);
+      expect(file.unreadable.get("b")).toEqual({ storedType: type, shape: [2] });
+      expect((await file.read("a")).shape).toEqual([2]);
+      const refused = { code: "checkpoint_unsupported", message: expect.stringContaining(`"b"`) };
+      await expect(file.read("b")).rejects.toThrow(expect.objectContaining(refused));
+      expect(() => parseSafetensors(readFileSync(path), path)).toThrow(expect.objectContaining(refused));
+    },
+  );
 
   it("fails with the documented error or reads something, whatever the damage", async () => {
     const path = join(folder, "fuzz.safetensors");

@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { type TensorEdit, editSafetensors } from "./edit-safetensors.ts";
 import { fixturesDir } from "./fixtures.ts";
 
 /** A file's text, or changes of a JSON file, which is made where it is not there. */
@@ -13,6 +14,8 @@ export interface CheckpointSpec {
   readonly from: string;
   readonly drop?: readonly string[];
   readonly files?: Readonly<Record<string, FileEdit>>;
+  /** Of model.safetensors. */
+  readonly tensors?: readonly TensorEdit[];
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-cases-"));
@@ -27,6 +30,7 @@ export function writeCaseCheckpoint(spec: CheckpointSpec): string {
     if (entry.isFile() && !entry.name.startsWith("expected") && !drop.has(entry.name))
       cpSync(join(source, entry.name), join(dir, entry.name));
   for (const [name, edit] of Object.entries(spec.files ?? {})) writeEdit(join(dir, name), edit);
+  if (spec.tensors) editSafetensors(join(dir, "model.safetensors"), spec.tensors);
   return dir;
 }
 

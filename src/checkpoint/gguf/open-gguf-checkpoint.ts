@@ -8,6 +8,7 @@ import { type GgufFile, openGguf } from "../../formats/gguf/gguf-file.ts";
 import type { GgufTensor } from "../../formats/gguf/header.ts";
 import { parseModelConfig } from "../../model/families.ts";
 import { DTYPES } from "../../tensor/dtype.ts";
+import type { DType } from "../../tensor/dtype.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { type StoredTensors, resolveTensors } from "../stored-tensors.ts";
@@ -109,7 +110,7 @@ function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): St
     const [only] = dtypes;
     return subtract === 0 && dtypes.size === 1 && only ? only : "float32";
   };
-  const entry: StoredTensors["entry"] = (name) => {
+  const entry = (name: string): { readonly dtype: DType; readonly shape: readonly number[] } | undefined => {
     const recipe = recipes.get(name);
     const first = recipe?.parts[0] && file.tensors.get(recipe.parts[0].tensor);
     if (!recipe || !first) return undefined;

@@ -1,0 +1,119 @@
+/**
+ * How checkpoints say that they are quantised: in config.json, in one of several files beside it, or only by the names and element
+ * types of their tensors. Whichever it is, the refusal names the method and where it is said.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AppError } from "../errors.ts";
+import type { RawConfig } from "../model/config/config-reader.ts";
+
+/** @param what the method, and where the checkpoint says so */
+export function quantised(dir: string, what: string, cause?: unknown): AppError {
+  return new AppError(
+    "checkpoint_unsupported",
+    `${dir} is quantised: ${what}. Give the unquantised checkpoint; mosara build quantises it.`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** Files beside config.json, whose they are, and where in them the method or its bits stand. */
+const FILES: readonly { readonly name: string; readonly method: string; readonly key: readonly string[] }[] = [
+  { name: "hf_quant_config.json", method: "ModelOpt", key: ["quantization", "quant_algo"] },
+  { name: "quantize_config.json", method: "GPTQ", key: ["bits"] },
+  { name: "quant_config.json", method: "AWQ", key: ["w_bit"] },
+];
+
+/** Names that end so hold the parts of a quantised weight; the first that fits counts. */
+const SUFFIXES: readonly (readonly [suffix: RegExp, method: string])[] = [
+  [/\.g_idx$/, "GPTQ"],
+  [/\.(qweight|qzeros)$/, "GPTQ or AWQ"],
+  [/\.(absmax|quant_map|nested_absmax|quant_state\.bitsandbytes__\w+)$/, "bitsandbytes, 4 bits"],
+  [/\.(SCB|weight_format)$/, "bitsandbytes, 8 bits"],
+  [/\.(weight_packed|weight_zero_point|weight_shape)$/, "compressed-tensors"],
+  [/\.weight_scale_inv$/, "FP8 in blocks"],
+  [/\.weight_scale(_2)?$/, "FP8 or another type with scales"],
+  [/\.W_q$/, "HQQ"],
+  [/\.weight\._(data|scale)$/, "quanto"],
+];
+/** These mean a quantised weight only where the weights themselves are not as they should be. */
+const DOUBTFUL_SUFFIXES: typeof SUFFIXES = [
+  [/\.scales$/, "MLX, GPTQ or AWQ"],
+  [/_(blocks|scales)$/, "MXFP4"],
+  [/_scale$/, "FP8 or another type with scales"],
+];
+
+/** Refuses weights that are nothing without the scales beside them. @throws {AppError} checkpoint_unsupported */
+export async function assertNotQuantised(dir: string, config: RawConfig, names: Iterable<string>): Promise<void> {
+  const all = [...names];
+  if (methodInNames(all, SUFFIXES) === null) return;
+  throw quantised(dir, (await quantisationOf(dir, config, all, [])) ?? "by the names of its tensors");
+}
+
+/**
+ * The method and where it is said; null where nothing says so.
+ * @param types the files' words for the element types that are not known here
+ */
+export async function quantisationOf(
+  dir: string,
+  config: RawConfig,
+  names: readonly string[],
+  types: readonly string[],
+): Promise<string | null> {
+  return (
+    methodInConfig(config) ??
+    (await methodInFiles(dir)) ??
+    methodInNames(names, [...SUFFIXES, ...DOUBTFUL_SUFFIXES]) ??
+    methodInTypes(types)
+  );
+}
+
+/** What config.json says; its `quantization_config` is refused where the model's sizes are read. */
+function methodInConfig(config: RawConfig): string | null {
+  for (const key of ["compression_config", "quantization"]) {
+    const value = config[key];
+    if (typeof value !== "object" || value === null) continue;
+    const { quant_method: method, bits, load_in_4bit: is4, load_in_8bit: is8 } = value as RawConfig;
+    const name = typeof method === "string" ? method : key === "quantization" ? "MLX" : "a method without a name";
+    const width = typeof bits === "number" ? bits : is4 === true ? 4 : is8 === true ? 8 : null;
+    return `${name}${width === null ? "" : `, ${width} bits`} (${key} in config.json)`;
+  }
+  return null;
+}
+
+async function methodInFiles(dir: string): Promise<string | null> {
+  for (const { name, method, key } of FILES) {
+    const text = await readFile(join(dir, name), "utf8").catch(() => null); // most checkpoints have none
+    if (text === null) continue;
+    const found = valueAt(text, key);
+    const detail =
+      typeof found === "string"
+        ? `${method} ${found}`
+        : typeof found === "number"
+          ? `${method}, ${found} bits`
+          : method;
+    return `${detail} (${name})`;
+  }
+  return null;
+}
+
+function valueAt(text: string, keys: readonly string[]): unknown {
+  try {
+    return keys.reduce<unknown>((value, key) => (value as RawConfig | null)?.[key], JSON.parse(text));
+  } catch {
+    return undefined; // that the file is there says enough
+  }
+}
+
+function methodInNames(names: readonly string[], suffixes: typeof SUFFIXES): string | null {
+  for (const [suffix, method] of suffixes) {
+    const name = names.find((one) => suffix.test(one));
+    if (name !== undefined) return `${method} (the tensor ${name})`;
+  }
+  return null;
+}
+
+function methodInTypes(types: readonly string[]): string | null {
+  const [type] = types;
+  if (type === undefined) return null;
+  return type.startsWith("F8") ? `FP8 (tensors of the type ${type})` : `tensors of the type ${type}`;
+}
