@@ -1,12 +1,14 @@
 /** `mosara.json`: what a base directory is. Written by the builder, checked when read; no absolute paths, so directories can move. */
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
+/** The version before layouts: its bases without quantised weights are as today's, with nothing to say about layouts. */
+const BEFORE_LAYOUTS = 3;
 /** The oldest version whose bases, weights and manifest are as today's; only its serving graph is another. */
 export const OLDEST_BASES_VERSION = 2;
 
@@ -41,6 +43,15 @@ const configSchema = z
   })
   .transform((value) => value as unknown as ModelConfig);
 
+const layoutSchema = z.strictObject({
+  bits: z.literal([4, 8]),
+  blockSize: count,
+  accuracyLevel: z.literal([1, 4]),
+  hasZeroPoints: z.boolean(),
+  hasMinimums: z.boolean(),
+  scaleType: z.enum(["float16", "float32"]),
+});
+
 const manifestSchema = z.object({
   formatVersion: z.number().int(),
   baseId: hash,
@@ -50,6 +61,8 @@ const manifestSchema = z.object({
   /** null where weights are not quantised. */
   blockSize: count.nullable(),
   accuracyLevel: count.nullable(),
+  /** How the matrices of a quantised base are held, by group; null where weights are not quantised. */
+  layouts: z.record(z.string(), layoutSchema).nullable().default(null),
   /** null when there are no targets. */
   threshold: z.number().nullable(),
   maxRank: count.nullable(),
@@ -82,17 +95,30 @@ export async function readManifest(dir: string, oldest: number = FORMAT_VERSION)
       { cause },
     );
   }
-  const version = (value as { formatVersion?: unknown } | null)?.formatVersion;
-  if (typeof version !== "number" || version < oldest || version > FORMAT_VERSION)
-    throw new AppError(
-      "base_invalid",
-      `${path} has format version ${JSON.stringify(version)}, this mosara reads ${FORMAT_VERSION}. Build the base again; --basis-from takes over the bases of version ${OLDEST_BASES_VERSION}.`,
-    );
+  checkVersion(path, value as Partial<Manifest> | null, oldest);
   const result = manifestSchema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new AppError(
     "base_invalid",
     `${path} is damaged at ${issue?.path.join(".") ?? "the top"}: ${issue?.message}. Build the base again.`,
+  );
+}
+
+/** Bases of weights that are not quantised are the same in both versions, so those of the older one are served as they are. */
+function checkVersion(path: string, value: Partial<Manifest> | null, oldest: number): void {
+  const version = value?.formatVersion;
+  const isQuantized = value?.weights === "int8" || value?.weights === "int4";
+  if (typeof version === "number" && version <= FORMAT_VERSION) {
+    if (version >= oldest || (version === BEFORE_LAYOUTS && !isQuantized)) return;
+    if (version === BEFORE_LAYOUTS)
+      throw new AppError(
+        "base_invalid",
+        `${path} is of format version ${version}, whose ${value?.weights} weights lose more than today's. Build the base again; --basis-from ${dirname(path)} takes over its bases, so that adapters still fit.`,
+      );
+  }
+  throw new AppError(
+    "base_invalid",
+    `${path} has format version ${JSON.stringify(version)}, this mosara reads ${FORMAT_VERSION}. Build the base again; --basis-from takes over the bases of version ${OLDEST_BASES_VERSION}.`,
   );
 }

@@ -5,12 +5,21 @@
  */
 import type { Graph, Var, WeightData } from "../graph/graph.ts";
 import { add, cast } from "../graph/ops/elementwise.ts";
-import { type QuantizedFormat, linear, quantizedLinear } from "../graph/ops/linear.ts";
+import { linear, quantizedLinear } from "../graph/ops/linear.ts";
 import { concat } from "../graph/ops/shaping.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import type { LinearGroup } from "./linears.ts";
-import { quantizeBlocks, quantizedShapes } from "./serve/quantize.ts";
+import { quantizeRows } from "./serve/quantize.ts";
+import {
+  type MatrixPart,
+  type QuantizedLayout,
+  type QuantizedMatrix,
+  emptyMatrix,
+  partShapes,
+  partTensor,
+  partsOf,
+} from "./serve/quantized-matrix.ts";
 import { linearBias, linearWeight } from "./weight-names.ts";
 
 /** A tensor that lies in a file beside the graph. */
@@ -38,7 +47,7 @@ export interface RowsToQuantize {
 }
 
 /** How the linear layers of a graph hold their weights. "stored" is the checkpoint's own dtype, computed in float32. */
-export type WeightFormat = { readonly kind: "stored" } | ({ readonly kind: "quantized" } & QuantizedFormat);
+export type WeightFormat = { readonly kind: "stored" } | ({ readonly kind: "quantized" } & QuantizedLayout);
 
 /** The quantised parts of a group that some file holds already. */
 export type KnownWeights = (name: string) => StoredTensor | undefined;
@@ -102,11 +111,17 @@ export class GraphWeights {
   }
 
   /** x @ Wᵀ, W being these rows below each other, quantised: x float32 [M,dIn] → [M, sum of the counts]. `name` as in `product`. */
-  quantizedProduct(x: Var, name: string, rows: readonly RowsToQuantize[], format: QuantizedFormat): Var {
+  quantizedProduct(x: Var, name: string, rows: readonly RowsToQuantize[], format: QuantizedLayout): Var {
     const dIn = x.shape.at(-1);
     if (typeof dIn !== "number") throw new Error(`internal: ${name} is multiplied by a value of unknown width`);
-    const { packed, scales } = this.#quantized(name, rows, dIn, format);
-    return quantizedLinear(x, packed, scales, format);
+    const parts = this.#quantized(name, rows, dIn, format);
+    const float32 = (part: MatrixPart): Var | null => {
+      const value = parts.get(part);
+      return value ? cast(value, "float32") : null;
+    };
+    const [packed, scales] = [parts.get("packed")!, float32("scales")!]; // every layout has them
+    const weight = { packed, scales, zeroPoints: parts.get("zeroPoints") ?? null, minimums: float32("minimums") };
+    return quantizedLinear(x, weight, format);
   }
 
   /** The biases of a group side by side, float32 [dOut]; null where it has none. */
@@ -118,60 +133,60 @@ export class GraphWeights {
     );
   }
 
+  /** The parts of a weight as values of the graph, each in the type it has in its file. */
   #quantized(
     name: string,
     rows: readonly RowsToQuantize[],
     dIn: number,
-    format: QuantizedFormat,
-  ): { packed: Var; scales: Var } {
-    const suffix = `int${format.bits}.${format.blockSize}`;
+    layout: QuantizedLayout,
+  ): ReadonlyMap<MatrixPart, Var> {
     const dOut = rows.reduce((sum, { count }) => sum + count, 0);
-    const shapes = quantizedShapes(dOut, dIn, format);
-    // Packed values and scales come from one pass over the weight; the writer asks for the two one after the other.
-    let pending: Promise<{ packed: HostTensor; scales: HostTensor }> | null = null;
-    const make = (): Promise<{ packed: HostTensor; scales: HostTensor }> =>
-      (pending ??= quantize(rows, shapes, dIn, format));
-    const data = (part: string, made: () => Promise<HostTensor>): WeightData => {
-      const known = this.#known(`${name}.${suffix}.${part}`);
-      return known ? { kind: "file", ...known } : { kind: "made", make: made };
+    const shapes = partShapes(dOut, dIn, layout);
+    const parts = partsOf(layout);
+    // All parts come from one pass over the weight; the writer asks for them one after the other.
+    let pending: Promise<QuantizedMatrix> | null = null;
+    const make = async (part: MatrixPart): Promise<HostTensor> => {
+      const made = await (pending ??= quantize(rows, dOut, dIn, layout));
+      if (part === parts.at(-1)) pending = null;
+      return partTensor(made, part);
     };
-    const packed = this.#graph.weight(
-      `${name}.${suffix}.packed`,
-      "uint8",
-      shapes.packed,
-      data("packed", async () => (await make()).packed),
-    );
-    const scales = this.#graph.weight(
-      `${name}.${suffix}.scales`,
-      "float32",
-      shapes.scales,
-      data("scales", async () => {
-        const made = (await make()).scales;
-        pending = null;
-        return made;
-      }),
-    );
-    return { packed, scales };
+    const value = (part: MatrixPart): Var => {
+      const partName = quantizedPartName(name, layout, part);
+      const known = this.#known(partName);
+      if (known) return fromFile(this.#graph, partName, known);
+      const isBytes = part === "packed" || part === "zeroPoints";
+      const shape = part === "minimums" ? shapes.scales : shapes[part];
+      const data: WeightData = { kind: "made", make: () => make(part) };
+      return this.#graph.weight(partName, isBytes ? "uint8" : layout.scaleType, shape, data);
+    };
+    return new Map(parts.map((part) => [part, value(part)]));
   }
+}
+
+const PART_NAME = /^(.*)\.int[48]\.\d+\.(packed|scales|zeroPoints|minimums)$/;
+
+function quantizedPartName(name: string, { bits, blockSize }: QuantizedLayout, part: MatrixPart): string {
+  return `${name}.int${bits}.${blockSize}.${part}`;
+}
+
+/** The group (or `lm_head`) whose quantised part has this name; null for other weights. */
+export function groupOfPart(partName: string): string | null {
+  return PART_NAME.exec(partName)?.[1] ?? null;
 }
 
 async function quantize(
   rows: readonly RowsToQuantize[],
-  shapes: ReturnType<typeof quantizedShapes>,
+  dOut: number,
   dIn: number,
-  format: QuantizedFormat,
-): Promise<{ packed: HostTensor; scales: HostTensor }> {
-  const packed = new Uint8Array(shapes.packed.reduce((a, b) => a * b, 1));
-  const scales = new Float32Array(shapes.scales.reduce((a, b) => a * b, 1));
+  layout: QuantizedLayout,
+): Promise<QuantizedMatrix> {
+  const matrix = emptyMatrix(dOut, dIn, layout);
   let row = 0;
   for (const { count, read } of rows) {
-    quantizeBlocks(await read(), dIn, format, { packed, scales }, row);
+    quantizeRows(await read(), matrix, row);
     row += count;
   }
-  return {
-    packed: { dtype: "uint8", shape: shapes.packed, data: packed },
-    scales: { dtype: "float32", shape: shapes.scales, data: scales },
-  };
+  return matrix;
 }
 
 /** A weight of the graph that lies in a file. */

@@ -4,7 +4,7 @@ import { Graph, GraphError, type Var } from "../../src/graph/graph.ts";
 import { groupQueryAttention, rotaryEmbedding } from "../../src/graph/ops/attention.ts";
 import { ifElse } from "../../src/graph/ops/control.ts";
 import { add, cast, div, exp, mul, quickGelu, sigmoid, silu, sub } from "../../src/graph/ops/elementwise.ts";
-import { linear, matMul, quantizedLinear } from "../../src/graph/ops/linear.ts";
+import { type QuantizedWeight, linear, matMul, quantizedLinear } from "../../src/graph/ops/linear.ts";
 import { rmsNorm, softmax } from "../../src/graph/ops/norm.ts";
 import {
   concat,
@@ -29,6 +29,13 @@ const typed = (result: Var): string => `${result.dtype}${formatShape(result.shap
 
 const int64 = (shape: Var["shape"]): Var => value(shape, "int64");
 const format = { bits: 4, blockSize: 32, accuracyLevel: 4 } as const;
+const blocks = (parts: Partial<QuantizedWeight> = {}): QuantizedWeight => ({
+  packed: value([5, 2, 16], "uint8"),
+  scales: value([5, 2]),
+  zeroPoints: null,
+  minimums: null,
+  ...parts,
+});
 
 const attention = (changes: Partial<Parameters<typeof groupQueryAttention>[0]> = {}): Var =>
   groupQueryAttention({
@@ -59,11 +66,7 @@ const RESULTS: readonly [string, () => Var, string][] = [
   ["cast", () => cast(value(["B", 2], "float16"), "float32"), "float32[B,2]"],
   ["matMul", () => matMul(value(["B", 1, "T", 8]), value([4, 8, 5])), "float32[B,4,T,5]"],
   ["linear", () => linear(value(["B*T", 8]), value([5, 8]), value([5])), "float32[B*T,5]"],
-  [
-    "quantizedLinear",
-    () => quantizedLinear(value(["B*T", 40]), value([5, 2, 16], "uint8"), value([5, 2]), format),
-    "float32[B*T,5]",
-  ],
+  ["quantizedLinear", () => quantizedLinear(value(["B*T", 40]), blocks(), format), "float32[B*T,5]"],
   ["rmsNorm", () => rmsNorm(value(["B", 8]), value([8]), 1e-5), "float32[B,8]"],
   ["softmax", () => softmax(value(["B", 8]), -1), "float32[B,8]"],
   ["reshape", () => reshape(value(["B", "T", 8]), ["T*B", 8]), "float32[T*B,8]"],
@@ -142,7 +145,7 @@ const MISTAKES: readonly [string, () => unknown, RegExp][] = [
   ],
   [
     "quantizedLinear of blocks",
-    () => quantizedLinear(value(["B", 65]), value([5, 2, 16], "uint8"), value([5, 2]), format),
+    () => quantizedLinear(value(["B", 65]), blocks(), format),
     /^quantizedLinear at .*: the packed weight is \[5,2,16\], wanted \[5,3,16\]/,
   ],
   [

@@ -4,7 +4,10 @@
  */
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
-import { type BuildOptions, kindOf, weightFormat } from "./build.ts";
+import { bitsPerWeight } from "../../model/serve/quantized-matrix.ts";
+import { LM_HEAD_GROUP, layoutOf, layoutsOf } from "../../model/serve/weight-layouts.ts";
+import { EMBEDDING, LM_HEAD } from "../../model/weight-names.ts";
+import { type BuildOptions, kindOf } from "./build.ts";
 import { keptTensors } from "./build-weights.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { chooseTargets } from "./targets.ts";
@@ -27,12 +30,15 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
   const { tensors, config } = checkpoint;
   const parameters = tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = kindOf(options.weights, parameters);
-  const format = weightFormat(weights, options.blockSize);
+  const layouts = weights === "int8" || weights === "int4" ? layoutsOf(weights, options.blockSize) : null;
   const matrices = tensors.filter(({ shape }) => shape.length === 2);
   const stored = (tensor: (typeof tensors)[number]): number =>
     numElements(tensor.shape) * (weights === "float16" ? 2 : bytesPerElement(tensor.dtype));
-  const packed = (shape: readonly number[]): number =>
-    format.kind === "stored" ? 0 : numElements(shape) * (format.bits / 8 + 4 / format.blockSize);
+  const packed = ({ name, shape }: (typeof tensors)[number]): number => {
+    if (!layouts) return 0;
+    const group = name === EMBEDDING || name === LM_HEAD ? LM_HEAD_GROUP : name;
+    return (numElements(shape) * bitsPerWeight(layoutOf(layouts, group))) / 8;
+  };
   const kept = keptTensors(checkpoint, weights, options.isSlim);
   const targets = options.basisFrom === null ? chooseTargets(config, options.targets) : [];
   const bases = targets.map(({ dIn, dOut }) => {
@@ -45,7 +51,7 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
   });
   const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
   const sourceBytes = total(tensors.map(stored));
-  const packedBytes = total(matrices.map(({ shape }) => packed(shape)));
+  const packedBytes = total(matrices.map(packed));
   const svdSeconds = total(bases.map(({ flops }) => flops)) / SVD_FLOPS / options.numThreads;
   return {
     parameters,

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openSafetensors } from "../../formats/safetensors.ts";
 import { writeGraph } from "../../graph/serialize.ts";
 import { buildServeGraph } from "../../model/serve/serve-graph.ts";
-import type { WeightFormat } from "../../model/weights.ts";
+import { type WeightLayouts, formatOf } from "../../model/serve/weight-layouts.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, servedBases, tensorSource } from "../base.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
@@ -16,7 +16,7 @@ import type { ManifestTarget } from "../manifest.ts";
 export async function writeServeGraph(
   dir: string,
   checkpoint: Checkpoint,
-  format: WeightFormat,
+  layouts: WeightLayouts | null,
   targets: readonly ManifestTarget[],
   onDone: (done: number) => void,
 ): Promise<void> {
@@ -32,7 +32,12 @@ export async function writeServeGraph(
       stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 }, // has(name)
     read: (name: string): Promise<HostTensor> => checkpoint.read(name),
   };
-  const graph = buildServeGraph({ config: checkpoint.config, source, formatOf: () => format, bases });
+  const graph = buildServeGraph({
+    config: checkpoint.config,
+    source,
+    formatOf: (name) => formatOf(layouts, name),
+    bases,
+  });
   const numMade = graph.weights.filter((weight) => weight.data.kind === "made").length;
   let numWritten = 0;
   await writeGraph(graph, join(dir, SERVE_GRAPH_FILE), SERVE_WEIGHTS_FILE, () => onDone(++numWritten / numMade));

@@ -10,7 +10,7 @@ import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import { type Linear, allLinears } from "../../model/linears.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
-import type { WeightFormat } from "../../model/weights.ts";
+import { type WeightLayouts, layoutOf } from "../../model/serve/weight-layouts.ts";
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
 import { loadEndTokens } from "../../tokenizer/end-tokens.ts";
@@ -18,6 +18,7 @@ import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-b
 import { writeServeGraph } from "./build-graph.ts";
 import { writeWeights } from "./build-weights.ts";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
+import { chooseLayouts } from "./choose-layouts.ts";
 import { baseIdOf } from "../identity.ts";
 import {
   FORMAT_VERSION,
@@ -32,7 +33,7 @@ import { type TargetChoice, chooseTargets } from "./targets.ts";
 
 export interface BuildOptions {
   readonly weights: "auto" | WeightKind;
-  /** null: 128 for int8, 32 for int4. */
+  /** null: the kind's own, 32. */
   readonly blockSize: number | null;
   readonly targets: TargetChoice;
   readonly threshold: number;
@@ -122,7 +123,6 @@ async function writeParts(
   const { config } = checkpoint;
   const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = kindOf(options.weights, parameters);
-  const format = weightFormat(weights, options.blockSize);
   // Before the long work: what is wrong in names and small files is an error at once.
   const plan = await planBases(config, options);
   const { tokens: endTokens } = await loadEndTokens(checkpoint.texts, checkpoint.path, config.vocabSize);
@@ -133,16 +133,18 @@ async function writeParts(
   const targets = await writeTargets(dir, checkpoint, plan, { ...options, baseId }, (done) =>
     onProgress({ stage: "bases", done }),
   );
-  await writeServeGraph(dir, checkpoint, format, targets, (done) => onProgress({ stage: "graph", done }));
-  const quantized = format.kind === "quantized" ? format : null;
+  const layouts = await quantizedLayouts(checkpoint, weights, options.blockSize);
+  await writeServeGraph(dir, checkpoint, layouts, targets, (done) => onProgress({ stage: "graph", done }));
+  const usual = layouts && layoutOf(layouts, "");
   const manifest: Manifest = {
     formatVersion: FORMAT_VERSION,
     baseId,
     architecture: architectureOf(checkpoint.rawConfig),
     config,
     weights,
-    blockSize: quantized?.blockSize ?? null,
-    accuracyLevel: quantized?.accuracyLevel ?? null,
+    blockSize: usual?.blockSize ?? null,
+    accuracyLevel: usual?.accuracyLevel ?? null,
+    layouts,
     threshold: plan.threshold,
     maxRank: plan.maxRank,
     parameters,
@@ -165,11 +167,13 @@ export function kindOf(kind: BuildOptions["weights"], parameters: number): Weigh
   return parameters < AUTO_QUANTIZE_PARAMETERS ? "float32" : "int8";
 }
 
-/** How the linear layers of a base of this kind hold their weights. */
-export function weightFormat(weights: WeightKind, blockSize: number | null): WeightFormat {
-  if (weights === "float32" || weights === "float16") return { kind: "stored" };
-  const bits = weights === "int8" ? 8 : 4;
-  return { kind: "quantized", bits, blockSize: blockSize ?? (bits === 8 ? 128 : 32), accuracyLevel: 4 };
+/** How the matrices of a base of this kind are held; null where they stay as they are. */
+async function quantizedLayouts(
+  checkpoint: Checkpoint,
+  weights: WeightKind,
+  blockSize: number | null,
+): Promise<WeightLayouts | null> {
+  return weights === "int8" || weights === "int4" ? await chooseLayouts(checkpoint, weights, blockSize) : null;
 }
 
 /** Which layers get a basis, and by what rule its k was chosen; null where there are none. */

@@ -14,9 +14,10 @@ import { externalTensors, writeGraph } from "../../graph/serialize.ts";
 import { type LinearGroup, allGroups } from "../../model/linears.ts";
 import { buildServeGraph } from "../../model/serve/serve-graph.ts";
 import { linearWeight } from "../../model/weight-names.ts";
-import type { TensorSource, WeightFormat } from "../../model/weights.ts";
+import { plainLayout } from "../../model/serve/quantized-matrix.ts";
+import { formatOf } from "../../model/serve/weight-layouts.ts";
+import { type TensorSource, type WeightFormat, groupOfPart } from "../../model/weights.ts";
 import { type Base, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, tensorSource } from "../base.ts";
-import { weightFormat } from "../build/build.ts";
 import { MANIFEST_FILE, type Manifest } from "../manifest.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
@@ -25,7 +26,7 @@ const MERGED_WEIGHTS_FILE = "merged.safetensors";
 /** Weights made for the merged graph. */
 const MERGED_MADE_FILE = "merged.weights";
 
-const MERGED_FORMAT: WeightFormat = { kind: "quantized", bits: 8, blockSize: 32, accuracyLevel: 4 };
+const MERGED_FORMAT: WeightFormat = { kind: "quantized", ...plainLayout(8, 32) };
 
 /**
  * Writes the merged base directory, or does nothing when it is there already.
@@ -95,7 +96,6 @@ async function writeMergedGraph(dir: string, base: Base, changed: ReadonlySet<st
     stored: (name) => from(name).stored(name),
     read: (name) => from(name).read(name),
   };
-  const format = weightFormat(manifest.weights, manifest.blockSize);
   const isChanged = (group: LinearGroup): boolean =>
     group.members.some((member) => changed.has(linearWeight(member.name)));
   const changedGroups = new Set(
@@ -107,15 +107,11 @@ async function writeMergedGraph(dir: string, base: Base, changed: ReadonlySet<st
   const graph = buildServeGraph({
     config: manifest.config,
     source,
-    formatOf: (name) => (format.kind === "quantized" && changedGroups.has(name) ? MERGED_FORMAT : format),
+    formatOf: (name) =>
+      manifest.layouts && changedGroups.has(name) ? MERGED_FORMAT : formatOf(manifest.layouts, name),
     bases: [],
     // What the adapter does not change is quantised already.
-    known: (name) => (changedGroups.has(groupOfPart(name)) ? undefined : quantized.get(name)),
+    known: (name) => (changedGroups.has(groupOfPart(name) ?? name) ? undefined : quantized.get(name)),
   });
   await writeGraph(graph, join(dir, SERVE_GRAPH_FILE), MERGED_MADE_FILE);
-}
-
-/** `layers.0.mlp.down` of `layers.0.mlp.down.int8.128.packed`. */
-function groupOfPart(name: string): string {
-  return name.replace(/\.int[48]\.\d+\.(packed|scales)$/, "");
 }

@@ -9,13 +9,12 @@ import { Graph, type Var } from "../../graph/graph.ts";
 import { externalTensors, serializeGraph } from "../../graph/serialize.ts";
 import { allGroups } from "../../model/linears.ts";
 import { EMBEDDING, LM_HEAD } from "../../model/weight-names.ts";
+import { LM_HEAD_GROUP, formatOf } from "../../model/serve/weight-layouts.ts";
 import { GraphWeights } from "../../model/weights.ts";
 import { type RuntimeTensor, openSession, runtimeTensor } from "../../runtime/ort.ts";
 import { type Base, SERVE_GRAPH_FILE } from "../base.ts";
-import { weightFormat } from "../build/build.ts";
 
 const LOGITS = "logits";
-const LM_HEAD_GROUP = "lm_head";
 
 export interface Products extends AsyncDisposable {
   /** A step of so many rows, whose memory is made here and whose values mean nothing. */
@@ -24,11 +23,10 @@ export interface Products extends AsyncDisposable {
 
 /** Opens the products of `base` on the CPU. @throws {AppError} base_invalid */
 export async function openProducts(base: Base, numThreads: number): Promise<Products> {
-  const { config, weights, blockSize } = base.manifest;
+  const { config, layouts } = base.manifest;
   const known = externalTensors(decodeModel(await readFile(join(base.dir, SERVE_GRAPH_FILE))));
   const graph = new Graph("products");
   const made = new GraphWeights(graph, base.source, (name) => known.get(name));
-  const format = weightFormat(weights, blockSize);
   const inputs = new Map<number, Var>();
   const inputOf = (width: number): Var => {
     const input = inputs.get(width) ?? graph.input(`x${width}`, "float32", ["M", width]);
@@ -36,9 +34,15 @@ export async function openProducts(base: Base, numThreads: number): Promise<Prod
     return input;
   };
   // All are outputs, so that none is left out, but only the last is fetched.
-  for (const group of allGroups(config)) graph.output(made.linearGroup(inputOf(group.dIn), group, format), group.name);
+  for (const group of allGroups(config)) {
+    const format = formatOf(layouts, group.name);
+    graph.output(made.linearGroup(inputOf(group.dIn), group, format), group.name);
+  }
   const head = made.has(LM_HEAD) ? LM_HEAD : EMBEDDING;
-  graph.output(made.product(inputOf(config.hiddenSize), LM_HEAD_GROUP, [head], null, format), LOGITS);
+  graph.output(
+    made.product(inputOf(config.hiddenSize), LM_HEAD_GROUP, [head], null, formatOf(layouts, LM_HEAD_GROUP)),
+    LOGITS,
+  );
   const session = await openSession(serializeGraph(graph), { device: "cpu", numThreads, weightsDir: base.dir });
   const tensor = (values: Float32Array, width: number): RuntimeTensor =>
     runtimeTensor("float32", values, [values.length / width, width]);

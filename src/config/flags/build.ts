@@ -12,7 +12,7 @@ export const BUILD = {
   blockSize: {
     value: "<n>",
     help: "Quantisation block: 32, 64 or 128.",
-    defaultText: "128 for int8, 32 for int4",
+    defaultText: "32",
     schema: optional(
       z
         .enum(["32", "64", "128"])

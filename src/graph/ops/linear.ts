@@ -1,5 +1,8 @@
 /** Matrix products. Source: ONNX MatMul-13, Gemm-13; com.microsoft FusedMatMul, MatMulNBits (ONNX Runtime contrib operators). */
 import { type Attribute, type Var, expectDtype, expectRank, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
+import { add, mul } from "./elementwise.ts";
+import { reduceSum } from "./reduce.ts";
+import { reshape } from "./shaping.ts";
 import { type Dim, type Shape, broadcast, formatShape, sameDim, sameShape } from "../shape.ts";
 
 /**
@@ -88,11 +91,24 @@ export interface QuantizedFormat {
   readonly accuracyLevel: 1 | 4;
 }
 
+/** A block-quantised weight [N,K] in a graph: w = (level − zero point) · scale, or level · scale + minimum. */
+export interface QuantizedWeight {
+  /** uint8 [N, ceil(K/block), block·bits/8]; of two levels in a byte the first is in the low half. */
+  readonly packed: Var;
+  /** float32 [N, ceil(K/block)] */
+  readonly scales: Var;
+  /** uint8 [N, ceil(ceil(K/block)·bits/8)], packed like the levels; null: 2^(bits-1) everywhere. They cost no time. */
+  readonly zeroPoints: Var | null;
+  /** float32 [N, K/block], instead of zero points; null: there are none. They cost a thin float32 product. */
+  readonly minimums: Var | null;
+}
+
 /**
- * x @ Wᵀ with a block-quantised weight: x [M,K], packed uint8 [N, ceil(K/block), block·bits/8], scales float32 [N, ceil(K/block)].
- * Symmetric: the zero point is 2^(bits-1). @returns float32 [M,N]. Source: com.microsoft MatMulNBits.
+ * x @ Wᵀ with a block-quantised weight: x float32 [M,K] → float32 [M,N]. Source: com.microsoft MatMulNBits, whose zero points are whole
+ * numbers: floating ones, which it also accepts, make it dequantise the whole weight at every run (ONNX Runtime 1.30).
  */
-export function quantizedLinear(x: Var, packed: Var, scales: Var, format: QuantizedFormat): Var {
+export function quantizedLinear(x: Var, weight: QuantizedWeight, format: QuantizedFormat): Var {
+  const { packed, scales, zeroPoints, minimums } = weight;
   expectRank("quantizedLinear", "x", x, 2);
   expectDtype("quantizedLinear", "x", x, "float32");
   const [m, k] = x.shape as [Dim, Dim];
@@ -101,6 +117,8 @@ export function quantizedLinear(x: Var, packed: Var, scales: Var, format: Quanti
   const n = fixedDim("quantizedLinear", "the number of outputs", packed.shape[0]);
   expectShape("quantizedLinear", "the packed weight", packed, [n, numBlocks, (format.blockSize * format.bits) / 8]);
   expectShape("quantizedLinear", "the scales", scales, [n, numBlocks]);
+  if (zeroPoints)
+    expectShape("quantizedLinear", "the zero points", zeroPoints, [n, Math.ceil((numBlocks * format.bits) / 8)]);
   const attributes = {
     K: numInputs,
     N: n,
@@ -108,12 +126,19 @@ export function quantizedLinear(x: Var, packed: Var, scales: Var, format: Quanti
     block_size: format.blockSize,
     accuracy_level: format.accuracyLevel,
   };
-  const shape = [m, n];
-  return graphOf(x).node(
-    "MatMulNBits",
-    [x, packed, scales],
-    [{ dtype: "float32", shape }],
-    attributes,
-    "com.microsoft",
-  )[0]!;
+  const inputs = zeroPoints ? [x, packed, scales, zeroPoints] : [x, packed, scales];
+  const results = [{ dtype: "float32" as const, shape: [m, n] }];
+  const y = graphOf(x).node("MatMulNBits", inputs, results, attributes, "com.microsoft")[0]!;
+  if (!minimums) return y;
+  if (zeroPoints) fail("quantizedLinear", "a weight has zero points or minimums, not both");
+  expectShape("quantizedLinear", "the minimums", minimums, [n, numInputs / format.blockSize]);
+  // The kernel's zero point lies in the middle, where rounded activations meet small numbers; the rest is a constant beside the minimum.
+  const middle = graphOf(x).constant("float32", [], [2 ** (format.bits - 1)]);
+  return gemm(blockSums(x, format.blockSize), add(minimums, mul(scales, middle)), { transB: true }, y);
+}
+
+/** The sum of every block of a row: [M,K] → [M, K/block]. */
+function blockSums(x: Var, blockSize: number): Var {
+  const [m, k] = x.shape as [Dim, number];
+  return reduceSum(reshape(x, [m, k / blockSize, blockSize]), { axes: [2], keepDims: false });
 }

@@ -5,10 +5,11 @@
 import type { BasisProducts } from "../../adapter/mo-sara.ts";
 import type { Graph, Var } from "../../graph/graph.ts";
 import { sub } from "../../graph/ops/elementwise.ts";
-import { type QuantizedFormat, matMul } from "../../graph/ops/linear.ts";
+import { matMul } from "../../graph/ops/linear.ts";
 import { concat, pad, split, transpose } from "../../graph/ops/shaping.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 import type { GroupLayout, TargetPlace } from "../adapter-layout.ts";
+import { plainLayout } from "./quantized-matrix.ts";
 import { type GraphWeights, type RowsToQuantize, type StoredTensor, type WeightFormat, fromFile } from "../weights.ts";
 
 /** A target's basis as it lies in a file: U float32 [dOut,k], V float32 [dIn,k]. */
@@ -65,7 +66,7 @@ export function groupBasis(
     project: readsOutput
       ? outputProjection(graph, at, parts[0]!, weights) // the group's only member
       : isQuantized
-        ? (x) => weights.quantizedProduct(x, `${at.group.name}.V`, parts.map(rowsOfRight), BASIS_FORMAT)
+        ? (x) => weights.quantizedProduct(x, `${at.group.name}.V`, parts.map(rowsOfRight), BASIS_LAYOUT)
         : storedProjection(graph, parts),
     expand: expansion(graph, at, parts),
   };
@@ -75,7 +76,7 @@ export function groupBasis(
  * How V is held where weights are quantised: int8 beside int4 weights too, where it costs next to nothing in accuracy, and int4 would
  * cost an eighth of what the weights' own rounding does (measured on a trained model: docs/log/2026-11.md).
  */
-const BASIS_FORMAT: QuantizedFormat = { bits: 8, blockSize: 128, accuracyLevel: 4 };
+const BASIS_LAYOUT = plainLayout(8, 128);
 
 interface BasisPart {
   readonly target: TargetPlace;

@@ -14,6 +14,7 @@ import { INPUT_IDS, LOGIT_ROWS, POSITION_IDS, type Port, ROWS, logitsPort } from
 import { adapterPart } from "./serve-adapters.ts";
 import type { ServedBasis } from "./serve-bases.ts";
 import { EMBEDDING, LM_HEAD } from "../weight-names.ts";
+import { LM_HEAD_GROUP } from "./weight-layouts.ts";
 import { GraphWeights, type KnownWeights, type TensorSource, type WeightFormat } from "../weights.ts";
 
 export interface ServeGraphOptions {
@@ -26,9 +27,6 @@ export interface ServeGraphOptions {
   /** Quantised weights that a file holds already. */
   readonly known?: KnownWeights;
 }
-
-/** Name under which `formatOf` is asked for the vocabulary projection. */
-const LM_HEAD_GROUP = "lm_head";
 
 export function buildServeGraph(options: ServeGraphOptions): Graph {
   const { config, source, formatOf, bases, known } = options;

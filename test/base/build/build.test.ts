@@ -350,6 +350,23 @@ describe("bases", () => {
 });
 
 describe("opening a base", () => {
+  const changeManifest = (change: (manifest: Record<string, unknown>) => void): void => {
+    const path = join(out(), MANIFEST_FILE);
+    const manifest = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+    change(manifest);
+    writeFileSync(path, JSON.stringify(manifest));
+  };
+
+  it("of an older version serves it where its weights are not quantised, for nothing in it is different", async () => {
+    await build();
+    changeManifest((manifest) => {
+      manifest.formatVersion = 3;
+      delete manifest.layouts;
+    });
+    await using base = await openBase(out());
+    expect(base.manifest.layouts).toBeNull();
+  });
+
   const opening = async (): Promise<void> => {
     await using base = await openBase(out());
     expect(base.manifest.weights).toBe("float32");
@@ -377,6 +394,11 @@ describe("opening a base", () => {
         writeFileSync(path, JSON.stringify(manifest));
       },
       /damaged at config\.headSize/,
+    ],
+    [
+      "quantised weights of an older version",
+      () => changeManifest((manifest) => Object.assign(manifest, { formatVersion: 3, weights: "int8" })),
+      /format version 3, whose int8 weights lose more.*--basis-from/,
     ],
     ["cut-off weights", () => truncateSync(join(out(), WEIGHTS_FILE), 100), /is damaged: .*weights\.safetensors/],
   ])("with %s is refused as base_invalid", async (_, damage, message) => {

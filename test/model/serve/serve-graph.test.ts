@@ -6,6 +6,7 @@ import { parseModelConfig } from "../../../src/model/families.ts";
 import { requiredTensors } from "../../../src/model/required-tensors.ts";
 import type { ServedBasis } from "../../../src/model/serve/serve-bases.ts";
 import { buildServeGraph } from "../../../src/model/serve/serve-graph.ts";
+import { plainLayout } from "../../../src/model/serve/quantized-matrix.ts";
 import type { StoredTensor, TensorSource, WeightFormat } from "../../../src/model/weights.ts";
 import type { DType } from "../../../src/tensor/dtype.ts";
 import { TOY_CONFIG } from "../../helpers/checkpoints.ts";
@@ -102,7 +103,7 @@ describe("the serving graph", () => {
   });
 
   it("of a quantised base has one product a group, and casts for what is stored in halves", () => {
-    const text = printGraph(build([], { kind: "quantized", bits: 8, blockSize: 32, accuracyLevel: 4 }, "bfloat16"));
+    const text = printGraph(build([], { kind: "quantized", ...plainLayout(8, 32) }, "bfloat16"));
     expect(text.match(/MatMulNBits\(/g)).toHaveLength(5); // qkv, output, gate and up, down, vocabulary
     expect(text).not.toContain("Gemm(");
     expect(text).toContain("weight layers.0.self_attn.qkv.int8.32.packed: uint8[64,1,32]");
@@ -129,7 +130,7 @@ describe("the serving graph", () => {
 
   it("of a quantised base holds V in blocks of int8, one for all targets of a group, and U in float32, one product a target", () => {
     const targets = [basis("layers.0.self_attn.q_proj", 32, 16, 5), basis("layers.0.self_attn.v_proj", 16, 16, 3)];
-    const text = printGraph(build(targets, { kind: "quantized", bits: 4, blockSize: 32, accuracyLevel: 4 }));
+    const text = printGraph(build(targets, { kind: "quantized", ...plainLayout(4, 32) }));
     expect(text).toContain("weight layers.0.self_attn.qkv.V.int8.128.packed: uint8[8,1,128]");
     expect(text).not.toContain("q_proj.V:");
     expect(text).toContain("weight layers.0.self_attn.q_proj.U: float32[32,5]");
@@ -142,7 +143,7 @@ describe("the serving graph", () => {
     const wide = parseModelConfig({ ...TOY_CONFIG, head_dim: 16, intermediate_size: 32 });
     const shapes = new Map(requiredTensors(wide, true).map(({ name, shape }) => [name, shape]));
     const source = { ...sourceOf("float32"), stored: (name: string) => at("float32", shapes.get(name)!) };
-    const quantized: WeightFormat = { kind: "quantized", bits: 8, blockSize: 32, accuracyLevel: 4 };
+    const quantized: WeightFormat = { kind: "quantized", ...plainLayout(8, 32) };
     const textOf = (isStrong: boolean, format: WeightFormat): string => {
       const bases = [basis("layers.0.mlp.down_proj", 16, 32, 3, isStrong)];
       return printGraph(buildServeGraph({ config: wide, source, formatOf: () => format, bases }));

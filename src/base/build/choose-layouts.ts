@@ -1,0 +1,63 @@
+/**
+ * The layouts of a base's matrices: those of its kind of weights, but zero points instead of minimums where blocks do not divide the rows, and
+ * scales in float32 where float16 would lose their digits. One tensor in memory at a time.
+ */
+import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { allGroups } from "../../model/linears.ts";
+import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
+import {
+  LM_HEAD_GROUP,
+  type QuantizedKind,
+  type WeightLayouts,
+  layoutOf,
+  layoutsOf,
+  withOwn,
+} from "../../model/serve/weight-layouts.ts";
+import { EMBEDDING, LM_HEAD, linearWeight } from "../../model/weight-names.ts";
+import { toFloat32 } from "../../tensor/host-tensor.ts";
+
+/** Greatest weights of a matrix whose scales float16 holds with all its digits. */
+const HALF_RANGE = { least: 2 ** -7, greatest: 2 ** 15 };
+
+/** @param blockSize null: the kind's own */
+export async function chooseLayouts(
+  checkpoint: Checkpoint,
+  kind: QuantizedKind,
+  blockSize: number | null,
+): Promise<WeightLayouts> {
+  const layouts = layoutsOf(kind, blockSize);
+  const own = new Map<string, QuantizedLayout>();
+  for (const { group, dIn, tensors } of matricesOf(checkpoint)) {
+    const usual = layoutOf(layouts, group);
+    const isDivided = dIn % usual.blockSize === 0;
+    const shaped = isDivided ? usual : { ...usual, hasMinimums: false, hasZeroPoints: true };
+    const greatest = await greatestWeight(checkpoint, tensors);
+    const isHalf = greatest === 0 || (greatest >= HALF_RANGE.least && greatest <= HALF_RANGE.greatest);
+    own.set(group, isHalf ? shaped : { ...shaped, scaleType: "float32" });
+  }
+  return withOwn(layouts, own);
+}
+
+interface Matrix {
+  readonly group: string;
+  readonly dIn: number;
+  /** What lies in it, below each other. */
+  readonly tensors: readonly string[];
+}
+
+function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
+  const head = tensors.some(({ name }) => name === LM_HEAD) ? LM_HEAD : EMBEDDING;
+  const groups = allGroups(config).map(({ name, dIn, members }): Matrix => ({
+    group: name,
+    dIn,
+    tensors: members.map((one) => linearWeight(one.name)),
+  }));
+  return [...groups, { group: LM_HEAD_GROUP, dIn: config.hiddenSize, tensors: [head] }];
+}
+
+async function greatestWeight(checkpoint: Checkpoint, tensors: readonly string[]): Promise<number> {
+  let greatest = 0;
+  for (const name of tensors)
+    for (const value of toFloat32(await checkpoint.read(name))) greatest = Math.max(greatest, Math.abs(value));
+  return greatest;
+}

@@ -1,0 +1,143 @@
+/**
+ * A weight [dOut,dIn] in blocks along its rows, as the serving graph holds it. A block has a scale and either a zero point,
+ * w = (level − zero point) · scale, or a minimum, w = level · scale + minimum. Packed as MatMulNBits reads it. How the numbers are chosen
+ * is in `quantize.ts`.
+ *
+ * llama.cpp's Q4_0 and Q8_0 are held exactly (4 and 8 bits, blocks of 32, no zero points), and Q4_1 (4 bits, blocks of 32, minimums):
+ * their scales and minimums are float16 as well.
+ */
+// Indices are bounded by their loops, hence `!`.
+import type { QuantizedFormat } from "../../graph/ops/linear.ts";
+import { float32ToFloat16 } from "../../tensor/float16.ts";
+import type { HostTensor } from "../../tensor/host-tensor.ts";
+
+/** What a block has beside its levels and its scale. */
+export interface QuantizedLayout extends QuantizedFormat {
+  /** Whole zero points of the blocks' own, cost-free; otherwise it is 2^(bits-1). */
+  readonly hasZeroPoints: boolean;
+  /** Minimums, which are added in float32: a sixth more time at one row. Never beside zero points, and only where blocks divide the rows. */
+  readonly hasMinimums: boolean;
+  /** How scales and minimums lie in the file; float32 where they are too small or too large for float16. */
+  readonly scaleType: "float16" | "float32";
+}
+
+export interface QuantizedMatrix {
+  readonly layout: QuantizedLayout;
+  readonly dOut: number;
+  readonly dIn: number;
+  /** The levels, [dOut, blocks, blockSize·bits/8]: of two in a byte the first is in the low half. The last block is filled up. */
+  readonly packed: Uint8Array;
+  /** [dOut, blocks] */
+  readonly scales: Float32Array;
+  /** [dOut, ceil(blocks·bits/8)], packed like the levels; null where the layout has none. */
+  readonly zeroPoints: Uint8Array | null;
+  /** [dOut, blocks]; null where the layout has none. */
+  readonly minimums: Float32Array | null;
+}
+
+/** 8 or 4 bits without zero points and minimums, scales in float32. */
+export function plainLayout(bits: 4 | 8, blockSize: number): QuantizedLayout {
+  return { bits, blockSize, accuracyLevel: 4, hasZeroPoints: false, hasMinimums: false, scaleType: "float32" };
+}
+
+/** Shapes of the parts of a weight [dOut,dIn]. */
+export function partShapes(
+  dOut: number,
+  dIn: number,
+  { bits, blockSize }: Pick<QuantizedLayout, "bits" | "blockSize">,
+): { readonly packed: number[]; readonly scales: number[]; readonly zeroPoints: number[] } {
+  const numBlocks = Math.ceil(dIn / blockSize);
+  return {
+    packed: [dOut, numBlocks, (blockSize * bits) / 8],
+    scales: [dOut, numBlocks],
+    zeroPoints: [dOut, Math.ceil((numBlocks * bits) / 8)],
+  };
+}
+
+/** A matrix of zeros, to be filled block by block. */
+export function emptyMatrix(dOut: number, dIn: number, layout: QuantizedLayout): QuantizedMatrix {
+  const shapes = partShapes(dOut, dIn, layout);
+  const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+  const middle = layout.bits === 8 ? 128 : 0x88;
+  return {
+    layout,
+    dOut,
+    dIn,
+    packed: new Uint8Array(size(shapes.packed)).fill(middle),
+    scales: new Float32Array(size(shapes.scales)),
+    zeroPoints: layout.hasZeroPoints ? new Uint8Array(size(shapes.zeroPoints)).fill(middle) : null,
+    minimums: layout.hasMinimums ? new Float32Array(size(shapes.scales)) : null,
+  };
+}
+
+/** Bits that a weight takes in a file, everything counted. */
+export function bitsPerWeight({ bits, blockSize, hasZeroPoints, hasMinimums, scaleType }: QuantizedLayout): number {
+  const scaleBits = scaleType === "float16" ? 16 : 32;
+  return bits + (scaleBits * (hasMinimums ? 2 : 1) + (hasZeroPoints ? bits : 0)) / blockSize;
+}
+
+/** The level of a block that stands for 0, or for the minimum; `at` counts blocks within the row. */
+function zeroPointAt({ layout, zeroPoints, dIn }: QuantizedMatrix, row: number, at: number): number {
+  if (layout.hasMinimums) return 0;
+  if (!zeroPoints) return 2 ** (layout.bits - 1);
+  const numBytes = Math.ceil((Math.ceil(dIn / layout.blockSize) * layout.bits) / 8);
+  if (layout.bits === 8) return zeroPoints[row * numBytes + at]!;
+  return (zeroPoints[row * numBytes + (at >> 1)]! >> (at & 1 ? 4 : 0)) & 15;
+}
+
+/** The weights that the numbers stand for, float64 [dOut,dIn]. */
+export function dequantized(matrix: QuantizedMatrix): Float64Array {
+  const { layout, dOut, dIn, packed, scales, minimums } = matrix;
+  const { bits, blockSize } = layout;
+  const numBlocks = Math.ceil(dIn / blockSize);
+  const weights = new Float64Array(dOut * dIn);
+  for (let row = 0; row < dOut; row++)
+    for (let i = 0; i < dIn; i++) {
+      const block = row * numBlocks + Math.floor(i / blockSize);
+      const inBlock = i % blockSize;
+      const byte = packed[block * ((blockSize * bits) / 8) + (bits === 8 ? inBlock : inBlock >> 1)]!;
+      const level = bits === 8 ? byte : (byte >> (inBlock & 1 ? 4 : 0)) & 15;
+      const zeroPoint = zeroPointAt(matrix, row, Math.floor(i / blockSize));
+      weights[row * dIn + i] = (level - zeroPoint) * scales[block]! + (minimums?.[block] ?? 0);
+    }
+  return weights;
+}
+
+/** A part of a matrix as a file holds it. */
+export type MatrixPart = "packed" | "scales" | "zeroPoints" | "minimums";
+
+/** The parts that a layout has. */
+export function partsOf({ hasZeroPoints, hasMinimums }: QuantizedLayout): readonly MatrixPart[] {
+  return [
+    "packed",
+    "scales",
+    ...(hasZeroPoints ? ["zeroPoints" as const] : []),
+    ...(hasMinimums ? ["minimums" as const] : []),
+  ];
+}
+
+/** A part as a tensor, scales and minimums in the layout's type. */
+export function partTensor(matrix: QuantizedMatrix, part: MatrixPart): HostTensor {
+  const { layout, dOut, dIn } = matrix;
+  const shapes = partShapes(dOut, dIn, layout);
+  const data = matrix[part];
+  if (!data) throw new Error(`internal: a quantised matrix without ${part}`);
+  const shape = part === "minimums" ? shapes.scales : shapes[part];
+  if (data instanceof Uint8Array) return { dtype: "uint8", shape, data };
+  if (layout.scaleType === "float32") return { dtype: "float32", shape, data };
+  return { dtype: "float16", shape, data: float32ToFloat16(data) };
+}
+
+/** Numbers that float16 holds with all 11 digits. */
+const LEAST_NORMAL_HALF = 2 ** -14;
+/** What a product with it sums up to has the upper 11 of float32's 24 digits. */
+const SPLITTER = 2 ** 13 + 1;
+
+/** The nearest number of the layout's type. Called for every candidate of every block, so without memory of its own. */
+export function roundedTo(type: QuantizedLayout["scaleType"], value: number): number {
+  const single = Math.fround(value);
+  if (type === "float32") return single;
+  if (Math.abs(single) < LEAST_NORMAL_HALF) return Math.round(single * 2 ** 24) / 2 ** 24;
+  const product = Math.fround(single * SPLITTER);
+  return Math.fround(product - Math.fround(product - single));
+}

@@ -1,0 +1,50 @@
+/**
+ * Which layout each matrix of a quantised base has: one for most of them, others by the name of their group. What `int8` and `int4` mean is
+ * here, and nowhere else.
+ */
+import { type QuantizedLayout, plainLayout } from "./quantized-matrix.ts";
+import type { WeightFormat } from "../weights.ts";
+
+/** Name under which the vocabulary projection's layout is kept. */
+export const LM_HEAD_GROUP = "lm_head";
+const DEFAULT = "default";
+
+/** Layouts by group name; `default` is that of all groups without their own. */
+export type WeightLayouts = Readonly<Record<string, QuantizedLayout>>;
+
+/** The kinds of weights that have layouts. */
+export type QuantizedKind = "int8" | "int4";
+
+/** Activations are rounded in the weights' blocks, so that small blocks count even where the weights would not need them. */
+const BLOCK_SIZE = 32;
+
+/**
+ * The layouts of a kind. int8 has zero points, which cost no time. int4 has minimums, as llama.cpp's Q4_1: whole zero points of 4 bits lose a
+ * third more (docs/log.md). It keeps the vocabulary projection at 8 bits, whose errors reach the answer directly.
+ * @param blockSize null: the kind's own
+ */
+export function layoutsOf(kind: QuantizedKind, blockSize: number | null): WeightLayouts {
+  const size = blockSize ?? BLOCK_SIZE;
+  const blocks = (bits: 4 | 8): QuantizedLayout => ({ ...plainLayout(bits, size), scaleType: "float16" });
+  if (kind === "int8") return { [DEFAULT]: { ...blocks(8), hasZeroPoints: true } };
+  return { [DEFAULT]: { ...blocks(4), hasMinimums: true }, [LM_HEAD_GROUP]: blocks(8) };
+}
+
+/** A group's layout. */
+export function layoutOf(layouts: WeightLayouts, group: string): QuantizedLayout {
+  const layout = layouts[group] ?? layouts[DEFAULT];
+  if (!layout) throw new Error("internal: layouts without a default");
+  return layout;
+}
+
+/** How a graph holds a group's weights; `layouts` is null where they are not quantised. */
+export function formatOf(layouts: WeightLayouts | null, group: string): WeightFormat {
+  return layouts ? { kind: "quantized", ...layoutOf(layouts, group) } : { kind: "stored" };
+}
+
+/** The layouts with some groups' own among them; one that is the default's is left out. */
+export function withOwn(layouts: WeightLayouts, own: ReadonlyMap<string, QuantizedLayout>): WeightLayouts {
+  const isOther = ([group, layout]: [string, QuantizedLayout]): boolean =>
+    JSON.stringify(layout) !== JSON.stringify(layoutOf(layouts, group));
+  return { ...layouts, ...Object.fromEntries([...own].filter(isOther)) };
+}
