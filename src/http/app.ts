@@ -4,7 +4,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
-import { goneResponse } from "./completion/send-answer.ts";
+import { goneResponse } from "./completion/answer/send-answer.ts";
 import type { AppContext, AppEnv, RequestContext } from "./context.ts";
 import { admission } from "./middleware/admission.ts";
 import { auth } from "./middleware/auth.ts";

@@ -1,10 +1,10 @@
 /** Chat completions: a conversation that the model's chat template turns into one prompt. */
 import { parseJsonBothWays } from "../../tokenizer/exact-json.ts";
 import { invalid } from "../error-response.ts";
-import { ChatChoice } from "./chat-choice.ts";
+import { ChatChoice } from "./answer/chat-choice.ts";
 import { readConversation } from "./chat-prompt.ts";
 import type { CompletionKind } from "./completion-kind.ts";
-import { OpenAiAnswer } from "./openai-answer.ts";
+import { OpenAiAnswer } from "./answer/openai-answer.ts";
 import { engineLimits } from "./prompts.ts";
 import { type ChatRequest, chatRequest } from "./request-schema.ts";
 import { truncationOf } from "./truncation.ts";

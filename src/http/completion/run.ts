@@ -14,7 +14,7 @@ import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
 import { resolveModel, type Target } from "./resolve-model.ts";
 import { deadlineOf, sequenceOptions, stopStrings } from "./sampling.ts";
-import { sendStream, sendWhole } from "./send-answer.ts";
+import { sendStream, sendWhole } from "./answer/send-answer.ts";
 
 /** Answers a request. @throws {AppError | ClientGone} */
 export async function runCompletion<F extends SharedFields>(

@@ -1,9 +1,9 @@
 /** Completions of a prompt: OpenAI's older endpoint, which can also echo and score the prompt. */
 import type { CompletionKind } from "./completion-kind.ts";
-import { OpenAiAnswer } from "./openai-answer.ts";
+import { OpenAiAnswer } from "./answer/openai-answer.ts";
 import { engineLimits, readPrompts } from "./prompts.ts";
 import { type CompletionRequest, completionRequest } from "./request-schema.ts";
-import { TextChoice } from "./text-choice.ts";
+import { TextChoice } from "./answer/text-choice.ts";
 import { truncationOf } from "./truncation.ts";
 
 const DEFAULT_MAX_TOKENS = 16;

@@ -1,6 +1,6 @@
 /** Log-probabilities in OpenAI's two formats. A token that is no whole text is shown by its bytes. */
-import type { Text } from "../context.ts";
-import type { TokenLogprob } from "./generation.ts";
+import type { Text } from "../../context.ts";
+import type { TokenLogprob } from "../generation.ts";
 
 /** What JSON cannot say (−∞ of a masked token) is said as vLLM says it. */
 const LOWEST = -9999;

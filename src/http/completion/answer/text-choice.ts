@@ -1,10 +1,10 @@
 /** One choice of a completion, built event by event: the same parts make a stream's chunks and, joined, the whole answer. */
-import type { Text } from "../context.ts";
-import type { ChoiceEvent, PromptLogprob } from "./generation.ts";
+import type { Text } from "../../context.ts";
+import type { ChoiceEvent, PromptLogprob } from "../generation.ts";
 import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";
 import { type PromptLogprobs, promptLogprobs, withTop } from "./prompt-logprobs.ts";
 import type { Choice } from "./openai-answer.ts";
-import type { Prompt } from "./prompts.ts";
+import type { Prompt } from "../prompts.ts";
 
 export interface TextChoiceOptions {
   readonly text: Text;

@@ -1,9 +1,9 @@
 /** An answer in OpenAI's frame, which chat and text completions share: a head, choices, usage. */
 import { randomUUID } from "node:crypto";
-import type { CompletionAnswer, CompletionJob } from "./completion-kind.ts";
-import type { ChoiceEvent } from "./generation.ts";
-import type { Prompt } from "./prompts.ts";
-import type { SharedFields } from "./request-schema.ts";
+import type { CompletionAnswer, CompletionJob } from "../completion-kind.ts";
+import type { ChoiceEvent } from "../generation.ts";
+import type { Prompt } from "../prompts.ts";
+import type { SharedFields } from "../request-schema.ts";
 import { usageOf } from "./usage.ts";
 
 /** One sequence of an answer. */

@@ -1,8 +1,8 @@
 /** How an answer leaves: as one JSON object, or as a stream whose failures before the first chunk are ordinary errors. */
-import type { AppContext, RequestContext } from "../context.ts";
-import { errorResponse, logFailure, toErrorBody } from "../error-response.ts";
-import type { CompletionAnswer } from "./completion-kind.ts";
-import { ClientGone, type Generation } from "./generation.ts";
+import type { AppContext, RequestContext } from "../../context.ts";
+import { errorResponse, logFailure, toErrorBody } from "../../error-response.ts";
+import type { CompletionAnswer } from "../completion-kind.ts";
+import { ClientGone, type Generation } from "../generation.ts";
 import { openEventStream } from "./sse.ts";
 
 /** Runs the generation and sends the answer when it is complete. @throws what the generation throws. */

@@ -1,6 +1,6 @@
 /** One choice of a chat completion, built event by event. */
-import type { Text } from "../context.ts";
-import type { ChoiceEvent } from "./generation.ts";
+import type { Text } from "../../context.ts";
+import type { ChoiceEvent } from "../generation.ts";
 import type { Choice } from "./openai-answer.ts";
 import { chatLogprob, type ChatLogprob } from "./logprobs.ts";
 import { type PromptLogprobs, promptLogprobs } from "./prompt-logprobs.ts";
