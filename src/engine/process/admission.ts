@@ -1,0 +1,91 @@
+/**
+ * How a sequence gets in: queued, dropped where its deadline cannot be kept, and given a row as soon as one is free and its adapter is ready.
+ * Whose turn it is, and what fits, is the scheduler's to decide.
+ */
+import { AppError } from "../../errors.ts";
+import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
+import type { SequenceSpec } from "../protocol.ts";
+import type { Scheduler } from "../scheduling/scheduler.ts";
+import { Sequence } from "../scheduling/sequence.ts";
+import { checkSpec } from "../sequence-spec.ts";
+import type { Reporter } from "./reporter.ts";
+
+export class Admission {
+  readonly #runner: ModelRunner;
+  readonly #scheduler: Scheduler;
+  readonly #reporter: Reporter;
+
+  constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter) {
+    this.#runner = runner;
+    this.#scheduler = scheduler;
+    this.#reporter = reporter;
+  }
+
+  /** Takes a sequence in; one that cannot be taken in fails. */
+  add(spec: SequenceSpec): void {
+    this.#reporter.noteChange();
+    const { report } = this.#reporter;
+    try {
+      checkSpec(spec, this.#runner);
+      const now = performance.now();
+      const displaced = this.#scheduler.add(new Sequence(spec, now), now);
+      report.added.push(spec.id);
+      for (const sequence of displaced) this.#reporter.fail(sequence, this.#scheduler.overloaded(now));
+    } catch (error) {
+      report.fail(spec.id, error);
+    }
+    this.admit();
+  }
+
+  /** Gives rows to all that can have one now. */
+  admit(): void {
+    this.#dropOverdue(); // before they are given a row
+    let failure: unknown = null;
+    const isReady = (sequence: Sequence): boolean => {
+      try {
+        sequence.adapter = this.#adapterOf(sequence);
+        return sequence.adapter !== null || sequence.spec.adapter === null;
+      } catch (error) {
+        failure = error;
+        return true;
+      }
+    };
+    for (let next = this.#scheduler.takeAdmissible(isReady); next; next = this.#scheduler.takeAdmissible(isReady)) {
+      this.#start(next, failure);
+      failure = null;
+    }
+    const ahead = this.#scheduler.peekWaiting()?.spec.adapter;
+    if (ahead) this.#runner.adapters?.prepare(ahead);
+  }
+
+  /** @param failure why its adapter cannot be had; null where it can */
+  #start(sequence: Sequence, failure: unknown): void {
+    this.#reporter.noteChange();
+    try {
+      if (failure !== null) throw failure;
+      const now = performance.now();
+      sequence.numKnown = this.#runner.prefixes?.numKnown(sequence.spec) ?? 0;
+      this.#scheduler.start(sequence, now);
+      sequence.markAdmitted(now);
+      this.#reporter.report.admitted.push(sequence.id);
+    } catch (error) {
+      this.#reporter.fail(sequence, error);
+    }
+  }
+
+  #adapterOf({ spec }: Sequence): ReadyAdapter | null {
+    if (spec.adapter === null) return null;
+    const { adapters } = this.#runner;
+    if (adapters === null) throw new Error("internal: a merged engine was asked for an adapter");
+    return adapters.get(spec.adapter);
+  }
+
+  #dropOverdue(): void {
+    for (const sequence of this.#scheduler.overdue(Date.now())) {
+      const message = this.#scheduler.isRunning(sequence)
+        ? "The deadline passed before the answer was complete."
+        : "The deadline would have passed before the answer was complete: the server is busy.";
+      this.#reporter.fail(sequence, new AppError("deadline_exceeded", message));
+    }
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * One step: prefill a chunk of one prompt, or decode a token of every decoding row, and choose tokens from the logits. A bad sequence never
+ * fails its batch. A step that fails ends its own sequences, and the engine goes on.
+ */
+import { AppError } from "../../errors.ts";
+import { DeviceFullError } from "../../runtime/device-errors.ts";
+import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
+import type { ModelRunner } from "../contracts.ts";
+import type { SequenceSpec } from "../protocol.ts";
+import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
+import { promptLogprob, tokenLogprob } from "../sampling/logprobs.ts";
+import { chooseToken, createSamplerScratch, needOf, type SamplerScratch } from "../sampling/sampler.ts";
+import type { Plan, Scheduler } from "../scheduling/scheduler.ts";
+import type { Sequence } from "../scheduling/sequence.ts";
+import type { Reporter } from "./reporter.ts";
+import { IDLE_FACTS, type StepFacts } from "./step-report.ts";
+
+type PrefillPlan = Extract<Plan, { phase: "prefill" }>;
+type DecodePlan = Extract<Plan, { phase: "decode" }>;
+
+export class Step {
+  readonly #runner: ModelRunner;
+  readonly #scheduler: Scheduler;
+  readonly #reporter: Reporter;
+  readonly #scratch: SamplerScratch;
+  #isDeviceSpoiled = false;
+
+  constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter) {
+    this.#runner = runner;
+    this.#scheduler = scheduler;
+    this.#reporter = reporter;
+    this.#scratch = createSamplerScratch(runner.vocabSize);
+  }
+
+  /**
+   * Runs one step; an error in it ends its own sequences.
+   * @throws {AppError} engine_unavailable where nothing can run here any more: the process ends, and another takes its place
+   */
+  async run(plan: Plan): Promise<StepFacts> {
+    const startedAt = performance.now();
+    const numComputed = plan.phase === "prefill" ? numComputedOf(plan.sequence) : 0;
+    const sequences = plan.phase === "prefill" ? [plan.sequence] : plan.sequences;
+    try {
+      if (plan.phase === "prefill") await this.#prefill(plan);
+      else await this.#decode(plan);
+    } catch (error) {
+      for (const sequence of this.#endedBy(error, sequences)) this.#reporter.fail(sequence, error);
+      this.#noteIfSpoiled(error);
+    }
+    return {
+      phase: plan.phase,
+      seconds: (performance.now() - startedAt) / 1000,
+      rows: sequences.length,
+      distinctAdapters: new Set(sequences.flatMap(({ adapter }) => adapter?.generation ?? [])).size,
+      promptTokens: plan.phase === "prefill" ? numComputedOf(plan.sequence) - numComputed : 0,
+    };
+  }
+
+  /** @throws {AppError} engine_unavailable where a device's memory was used up in a way that lasts as long as this process */
+  assertDeviceUsable(): void {
+    if (!this.#isDeviceSpoiled) return;
+    throw new AppError("engine_unavailable", "The device's memory was used up; another engine is started on it.");
+  }
+
+  /** The sequences that end with a failed step: its own, or the newest of all where memory ran out, so that the others go on. */
+  #endedBy(error: unknown, ofStep: readonly Sequence[]): readonly Sequence[] {
+    const code = error instanceof AppError ? error.code : null;
+    if (code === "engine_unavailable") throw error;
+    if (code !== "insufficient_memory") return ofStep;
+    const running = [...this.#scheduler.sequences()].filter((sequence) => this.#scheduler.isRunning(sequence));
+    return running.sort((a, b) => b.id - a.id).slice(0, 1);
+  }
+
+  /**
+   * The others go on after a first failure that lasts, for their steps may never need the buffer that could not be had. The process ends
+   * when they are done, or with a second failure.
+   */
+  #noteIfSpoiled(error: unknown): void {
+    if (!(error instanceof DeviceFullError) || !error.isLasting) return;
+    if (this.#isDeviceSpoiled) this.#reporter.send(IDLE_FACTS);
+    this.assertDeviceUsable();
+    this.#isDeviceSpoiled = true;
+  }
+
+  async #prefill({ sequence }: PrefillPlan): Promise<void> {
+    const { spec } = sequence;
+    // Looked up before every chunk: prompts that come together take over from each other what one of them has just prefilled.
+    await this.#restorePrefix(sequence);
+    const chunk = sequence.nextChunk();
+    const startedAt = performance.now();
+    const positions = wantedPositions(spec, chunk);
+    const need = needOfNext(sequence);
+    const logits = await this.#runner.prefill({
+      id: sequence.id,
+      past: chunk.past,
+      tokenIds: spec.promptIds.subarray(chunk.past, chunk.past + chunk.length),
+      adapter: sequence.adapter,
+      logitPositions: positions,
+      need: spec.numPromptLogprobs === null ? need : WHOLE,
+    });
+    if (chunk.length === CHUNK_TOKENS) await this.#runner.prefixes?.keep(spec, chunk.past);
+    this.#scheduler.notePrefilled(sequence, chunk, (performance.now() - startedAt) / 1000);
+    if (spec.numPromptLogprobs !== null) await this.#scorePrompt(sequence, chunk, logits, spec.numPromptLogprobs);
+    if (!chunk.isLast) return;
+    sequence.markPrefilled(performance.now());
+    this.#reporter.report.prefilled.push({ id: sequence.id, numCached: sequence.numCached });
+    if (spec.maxTokens === 0) return this.#reporter.finish(sequence, "length");
+    const ofLast = <T>(value: T): (T | null)[] =>
+      positions.map((_, row) => (row === positions.length - 1 ? value : null));
+    await this.#sample(ofLast(sequence), ofLast(need), logits);
+    // One that ended with its first token need not have its row moved.
+    if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
+  }
+
+  async #restorePrefix(sequence: Sequence): Promise<void> {
+    const { prefixes } = this.#runner;
+    if (prefixes === null) return;
+    const length = await prefixes.restore(sequence.spec, sequence.numPrefilled);
+    sequence.numCached += length - sequence.numPrefilled;
+    sequence.numPrefilled = length;
+  }
+
+  /** Row j of the logits is position past + j, which predicts the token after it. */
+  async #scorePrompt(sequence: Sequence, chunk: Chunk, logits: LogitRows, numTop: number): Promise<void> {
+    const { promptIds } = sequence.spec;
+    const targets = promptIds.subarray(chunk.past + 1, chunk.past + 1 + chunk.length); // none behind the last prompt token
+    const needs = Array.from({ length: logits.numRows }, (_, j) => (j < targets.length ? WHOLE : null));
+    const rows = await logits.read(needs);
+    for (const [j, target] of targets.entries())
+      sequence.promptLogprobs.push(promptLogprob(rows[j]!, target, numTop, this.#scratch)); // a row a target
+    if (chunk.isLast) this.#reporter.report.scored.push({ id: sequence.id, logprobs: sequence.promptLogprobs });
+  }
+
+  async #decode({ sequences }: DecodePlan): Promise<void> {
+    const needs = sequences.map(needOfNext);
+    const rows = sequences.map((sequence, row) => ({
+      id: sequence.id,
+      tokenId: sequence.lastTokenId,
+      past: sequence.numCachedTokens,
+      adapter: sequence.adapter,
+      need: needs[row]!, // one a sequence
+    }));
+    // Noted before, so that a step that keeps failing does not hold up the prompts either.
+    this.#scheduler.noteDecoded();
+    const startedAt = performance.now();
+    await this.#sample(sequences, needs, await this.#runner.decode(rows));
+    this.#scheduler.noteDecodeTime((performance.now() - startedAt) / 1000);
+  }
+
+  /** Chooses the next token of every sequence from its row, of which it needs so much; null: a row of nobody's. */
+  async #sample(
+    sequences: readonly (Sequence | null)[],
+    needs: readonly (RowNeed | null)[],
+    logits: LogitRows,
+  ): Promise<void> {
+    const rows = await logits.read(needs);
+    const isShort = rows.map((row, i) => row !== null && !this.#sampleOne(sequences[i]!, row)); // as many
+    if (!isShort.includes(true)) return;
+    const whole = await logits.read(isShort.map((short) => (short ? WHOLE : null)));
+    for (const [i, row] of whole.entries()) if (row !== null) this.#sampleOne(sequences[i]!, row);
+  }
+
+  /** Chooses a sequence's next token. @returns false where its row is not enough of it */
+  #sampleOne(sequence: Sequence, row: LogitRow): boolean {
+    const { id, spec } = sequence;
+    try {
+      const tokenId = chooseToken(row, sequence.sampling, sequence.maskedIds(), this.#scratch);
+      if (tokenId === null) return false;
+      const { numLogprobs } = spec;
+      const logprob = numLogprobs === null ? null : tokenLogprob(row, tokenId, numLogprobs, this.#scratch);
+      this.#reporter.report.sampled.push({ id, tokenId, logprob });
+      const reason = sequence.append(tokenId);
+      if (reason !== null) this.#reporter.finish(sequence, reason);
+    } catch (error) {
+      this.#reporter.fail(sequence, error);
+    }
+    return true;
+  }
+}
+
+/** Prompt tokens that were prefilled, not taken over. */
+function numComputedOf({ numPrefilled, numCached }: Sequence): number {
+  return numPrefilled - numCached;
+}
+
+const needOfNext = (sequence: Sequence): RowNeed =>
+  needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs);
+
+/** Only positions whose logits are used are projected to the vocabulary: all of a scored chunk, else the last of the prompt. */
+function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {
+  if (spec.numPromptLogprobs !== null) {
+    const isLastUsed = !chunk.isLast || spec.maxTokens > 0;
+    return Array.from({ length: isLastUsed ? chunk.length : chunk.length - 1 }, (_, position) => position);
+  }
+  return chunk.isLast && spec.maxTokens > 0 ? [chunk.length - 1] : [];
+}
