@@ -23,12 +23,12 @@ export async function startEngine(
 ): Promise<DirectEngine> {
   let client: EngineClient | null = null;
   const listeners = new Set<(stats: StepStats) => void>();
-  const stats = (step: StepStats): void => listeners.forEach((listener) => listener(step));
   await new Promise<void>((resolve, reject) => {
-    client = new EngineClient(
-      { ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024, ...more },
-      { ready: () => resolve(), exited: reject, stats, turn: () => {}, busyChanged: () => {} },
-    );
+    client = new EngineClient({ ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024, ...more }, (event) => {
+      if (event.type === "ready") resolve();
+      else if (event.type === "exited") reject(event.error);
+      else if (event.type === "stats") for (const listener of listeners) listener(event.stats);
+    });
   });
   const engine = client as EngineClient | null;
   if (!engine) throw new Error("internal: an engine is ready before it was started");

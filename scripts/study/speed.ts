@@ -81,12 +81,9 @@ const PLAIN = {
 
 async function startEngine(baseDir: string, storeDir: string): Promise<EngineClient> {
   return await new Promise((resolve, reject) => {
-    const client: EngineClient = new EngineClient(engineOptions(baseDir, storeDir), {
-      ready: () => resolve(client),
-      exited: reject,
-      stats: () => {},
-      turn: () => {},
-      busyChanged: () => {},
+    const client: EngineClient = new EngineClient(engineOptions(baseDir, storeDir), (event) => {
+      if (event.type === "ready") resolve(client);
+      else if (event.type === "exited") reject(event.error);
     });
   });
 }

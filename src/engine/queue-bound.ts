@@ -1,6 +1,6 @@
 /**
  * What waits, by tenant, against the bounds of a queue: whether there is a place, and who has to make room for whom. The engine's queue
- * and the server's door before it count in the same way. Pure; what waits is an id with a number of prompt tokens.
+ * and the server's mirror of it (`server/queue-mirror.ts`) count in the same way. Pure; what waits is an id with a number of prompt tokens.
  */
 import { AppError } from "../errors.ts";
 

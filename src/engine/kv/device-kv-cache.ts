@@ -5,11 +5,11 @@
  */
 import { cacheHeadSize, cachePorts } from "../../model/ports.ts";
 import type { DeviceMemory, DeviceTensor, MatrixPair } from "../../runtime/device-memory.ts";
-import { DeviceRows } from "./device-kv-rows.ts";
+import { DeviceKvRows } from "./device-kv-rows.ts";
 import { type CacheShape, type KvCache, type KvChunk, type KvView, positionBucket } from "./kv-cache.ts";
 
 /** Where a row lies: in the batch, or in buffers of its own. */
-type Place = { readonly slot: number } | { readonly own: DeviceRows };
+type Place = { readonly slot: number } | { readonly own: DeviceKvRows };
 
 /** Positions of a row: for every buffer [K, numPositions·D]. */
 class DeviceChunk implements KvChunk {
@@ -49,7 +49,7 @@ export class DeviceKvCache implements KvCache {
   readonly shape: CacheShape;
   readonly bytesPerElement: number;
   readonly #options: DeviceCacheOptions;
-  readonly #batch: DeviceRows;
+  readonly #batch: DeviceKvRows;
   #places: (Place | null)[] = [];
 
   constructor(shape: CacheShape, options: DeviceCacheOptions) {
@@ -130,11 +130,11 @@ export class DeviceKvCache implements KvCache {
     await this.#options.memory.writeColumns(pairs, from * headSize);
   }
 
-  #newRows(): DeviceRows {
-    return new DeviceRows(this.shape, this.#options.dtype, this.#options.memory);
+  #newRows(): DeviceKvRows {
+    return new DeviceKvRows(this.shape, this.#options.dtype, this.#options.memory);
   }
 
-  #ownRows(): DeviceRows[] {
+  #ownRows(): DeviceKvRows[] {
     return this.#places.flatMap((place) => (place && "own" in place ? [place.own] : []));
   }
 
@@ -145,7 +145,7 @@ export class DeviceKvCache implements KvCache {
   }
 
   /** The row in buffers of its own, with room for `length` positions. */
-  async #asOwn(row: number, length: number): Promise<DeviceRows> {
+  async #asOwn(row: number, length: number): Promise<DeviceKvRows> {
     const place = this.#places[row] ?? null;
     if (place && "own" in place) {
       await this.#growOwn(place.own, length);
@@ -164,7 +164,7 @@ export class DeviceKvCache implements KvCache {
   }
 
   /** The first `count` rows in the batch, in their order. */
-  async #asBatch(count: number, length: number): Promise<DeviceRows> {
+  async #asBatch(count: number, length: number): Promise<DeviceKvRows> {
     await this.#growBatch(count, length);
     const misplaced = Array.from({ length: count }, (_, row) => row).filter((row) => {
       const place = this.#places[row] ?? null;
@@ -199,7 +199,7 @@ export class DeviceKvCache implements KvCache {
     await this.#batch.resize(Math.max(batchRows(count), this.#usedRows()), positionBucket(length));
   }
 
-  async #growOwn(own: DeviceRows, length: number): Promise<void> {
+  async #growOwn(own: DeviceKvRows, length: number): Promise<void> {
     if (own.numPositions >= length) return;
     const positions = positionBucket(length);
     const isTooMuch = this.bytes + own.bytesOf(1, positions) - own.bytes > this.#options.maxBytes;

@@ -14,7 +14,7 @@ interface Layer {
   readonly numPositions: number;
 }
 
-export class DeviceRows {
+export class DeviceKvRows {
   readonly #shape: CacheShape;
   readonly #dtype: "float32" | "float16";
   readonly #memory: DeviceMemory;
@@ -72,7 +72,7 @@ export class DeviceRows {
   }
 
   /** Copies a row over one of another (or of this), as many positions as both have. */
-  async copyTo(row: number, target: DeviceRows, targetRow: number): Promise<void> {
+  async copyTo(row: number, target: DeviceKvRows, targetRow: number): Promise<void> {
     const { numKvHeads } = this.#shape;
     const targets = target.byHead(target.numRows);
     const pairs = (sources: readonly DeviceMatrix[]): MatrixPair[] =>

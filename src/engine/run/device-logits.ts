@@ -38,7 +38,7 @@ export async function openDeviceReader(
       return {
         feeds: {},
         fetches: { [logitsPort(vocabSize).name]: left },
-        rowsOf: () => new DeviceRows(left, needs.length, vocabSize, sessions),
+        rowsOf: () => new DeviceLogitRows(left, needs.length, vocabSize, sessions),
       };
     },
     [Symbol.asyncDispose]: async () => {
@@ -52,7 +52,7 @@ const NOTHING: TopRow = { kind: "top", ids: new Int32Array(0), logits: new Float
 
 type DeviceSessions = Readonly<Record<"best" | "top" | "rows", Session>>;
 
-class DeviceRows implements LogitRows {
+class DeviceLogitRows implements LogitRows {
   readonly numRows: number;
   readonly #logits: RuntimeTensor;
   readonly #vocabSize: number;

@@ -16,7 +16,7 @@ import {
   WANTED_FD,
 } from "../protocol.ts";
 import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
-import { QueueDoor } from "./queue-mirror.ts";
+import { QueueMirror } from "./queue-mirror.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
 
 /** The child's entry: beside this file, compiled or not as this file is. */
@@ -35,23 +35,22 @@ const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
  */
 const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
 
-/** What the owner of a process wants to know. `exited` comes once, and nothing after it. */
-export interface EngineListener {
-  ready(limits: EngineLimits): void;
-  stats(stats: StepStats): void;
-  turn(type: "turn-requested" | "turn-ended"): void;
+/** What happens to an engine process. `exited` comes once, and nothing after it. */
+export type ProcessEvent =
+  | { readonly type: "ready"; readonly limits: EngineLimits }
+  | { readonly type: "stats"; readonly stats: StepStats }
+  | { readonly type: "turn-requested" | "turn-ended" }
   /** The process has its first sequence, or none any more. */
-  busyChanged(isBusy: boolean): void;
-  /** @param error why, as far as known. */
-  exited(error: AppError): void;
-}
+  | { readonly type: "busy-changed"; readonly isBusy: boolean }
+  /** `error` says why, as far as known. */
+  | { readonly type: "exited"; readonly error: AppError };
 
 export class EngineClient {
   readonly #child: ChildProcess;
   readonly #wanted: Writable;
-  readonly #listener: EngineListener;
+  readonly #onEvent: (event: ProcessEvent) => void;
   readonly #streams = new Map<number, BufferedSequenceStream>();
-  readonly #door: QueueDoor;
+  readonly #queue: QueueMirror;
   /** Adapters that the process has, or has been told to load. */
   readonly #adapters = new Set<string>();
   readonly #exit: Promise<void>;
@@ -59,10 +58,15 @@ export class EngineClient {
   #error: AppError | null = null;
   #hasExited = false;
 
-  /** Forks at once; `ready` or `exited` follow. @param entry another child entry, for tests. @param hang likewise */
-  constructor(options: EngineOptions, listener: EngineListener, entry: URL = ENTRY, hang: HangLimits = HANG_LIMITS) {
-    this.#listener = listener;
-    this.#door = new QueueDoor(options);
+  /** Forks at once; `ready` or `exited` follows. @param entry another child entry, for tests. @param hang likewise */
+  constructor(
+    options: EngineOptions,
+    onEvent: (event: ProcessEvent) => void,
+    entry: URL = ENTRY,
+    hang: HangLimits = HANG_LIMITS,
+  ) {
+    this.#onEvent = onEvent;
+    this.#queue = new QueueMirror(options);
     this.#watch = new HangWatch(hang, (seconds) => {
       this.#error ??= new AppError(
         "engine_unavailable",
@@ -99,12 +103,12 @@ export class EngineClient {
 
   /** Sequences in flight that have no row. */
   get numWaiting(): number {
-    return this.#door.numWaiting;
+    return this.#queue.numWaiting;
   }
 
   /** Why the process would refuse a request for want of a place; null where it would not. */
   refusal(demand: QueueDemand): AppError | null {
-    return this.#door.refusal(demand, performance.now());
+    return this.#queue.refusal(demand, performance.now());
   }
 
   /** The process's id; undefined when it could not be started. */
@@ -119,7 +123,7 @@ export class EngineClient {
       this.#forget(id);
     });
     this.#streams.set(id, stream);
-    this.#door.add(id, request.tenant, request.promptIds.length);
+    this.#queue.add(id, request.tenant, request.promptIds.length);
     if (this.#streams.size === 1) this.#noteBusy(true); // before the work arrives there
     this.send({ type: "sequence-added", sequence: { ...request, id } });
     return stream;
@@ -156,16 +160,16 @@ export class EngineClient {
     this.#watch.noteSign(event.type === "step-finished" ? event.stats.seconds : 0);
     switch (event.type) {
       case "engine-ready":
-        return this.#listener.ready(event.limits);
+        return this.#onEvent({ type: "ready", limits: event.limits });
       case "engine-failed":
         this.#error = fromWire(event.error);
         return;
       case "turn-requested":
       case "turn-ended":
-        return this.#listener.turn(event.type);
+        return this.#onEvent({ type: event.type });
       case "step-finished":
         this.#deal(event);
-        this.#listener.stats(event.stats);
+        this.#onEvent({ type: "stats", stats: event.stats });
     }
   }
 
@@ -174,8 +178,8 @@ export class EngineClient {
     const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
     for (const generation of event.loadedAdapters) this.#adapters.add(generation);
     for (const generation of event.releasedAdapters) this.#adapters.delete(generation);
-    this.#door.noteAdded(added);
-    this.#door.noteAdmitted(admitted, performance.now());
+    this.#queue.noteAdded(added);
+    this.#queue.noteAdmitted(admitted, performance.now());
     for (const { id, numCached } of prefilled) {
       const stream = this.#streams.get(id);
       if (stream) stream.numCached = numCached;
@@ -193,13 +197,13 @@ export class EngineClient {
   }
 
   #forget(id: number): void {
-    this.#door.remove(id);
+    this.#queue.remove(id);
     if (this.#streams.delete(id) && this.#streams.size === 0) this.#noteBusy(false);
   }
 
   #noteBusy(isBusy: boolean): void {
     this.#watch.setBusy(isBusy);
-    this.#listener.busyChanged(isBusy);
+    this.#onEvent({ type: "busy-changed", isBusy });
   }
 
   #end(code: number | null, signal: NodeJS.Signals | null, resolve: () => void): void {
@@ -213,7 +217,7 @@ export class EngineClient {
       );
       this.#forget(id);
     }
-    this.#listener.exited(error);
+    this.#onEvent({ type: "exited", error });
     resolve();
   }
 }

@@ -3,10 +3,10 @@
  * The supervisor owns several. Knows nothing of adapters, placement or HTTP.
  */
 import { AppError } from "../../errors.ts";
-import { EngineClient } from "./engine-client.ts";
+import { EngineClient, type ProcessEvent } from "./engine-client.ts";
 import type { QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { HANG_LIMITS, type HangLimits } from "./hang-watch.ts";
-import type { EngineCommand, EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
+import type { EngineCommand, EngineLimits, EngineOptions } from "../protocol.ts";
 
 /** Restart delays double from `minMs` to `maxMs` and start over once a process has served for `healthyMs`. */
 export interface RestartPolicy {
@@ -27,16 +27,10 @@ export function restartDelayMs({ minMs, maxMs }: Pick<RestartPolicy, "minMs" | "
 /** Time an engine gets to close its sessions before it is killed. */
 const CLOSE_MS = 2000;
 
-export interface UnitListener {
-  ready(unit: EngineUnit): void;
-  stats(unit: EngineUnit, stats: StepStats): void;
-  turn(unit: EngineUnit, type: "turn-requested" | "turn-ended"): void;
-  busyChanged(unit: EngineUnit, isBusy: boolean): void;
-  /** Its process is gone; unless it was stopped, another follows. */
-  exited(unit: EngineUnit): void;
-  /** A new process is started in place of a dead one. */
-  restarted(unit: EngineUnit): void;
-}
+/** What happens to an engine: the events of its processes as they are, and the start of a process in place of a dead one. */
+export type UnitEvent = ProcessEvent | { readonly type: "restarted" };
+
+export type UnitListener = (unit: EngineUnit, event: UnitEvent) => void;
 
 export class EngineUnit {
   readonly #options: EngineOptions;
@@ -151,46 +145,46 @@ export class EngineUnit {
   }
 
   #start(): EngineClient {
-    const listener = this.#listener;
-    return new EngineClient(
-      this.#options,
-      {
-        ready: (limits) => this.#becomeReady(limits),
-        stats: (stats) => listener.stats(this, stats),
-        turn: (type) => listener.turn(this, type),
-        busyChanged: (isBusy) => this.#noteBusy(isBusy),
-        exited: (error) => this.#recover(error),
-      },
-      this.#entry,
-      this.#policy.hang,
-    );
+    return new EngineClient(this.#options, (event) => this.#receive(event), this.#entry, this.#policy.hang);
   }
 
-  #becomeReady(limits: EngineLimits): void {
-    this.#limits = limits;
-    this.#readyAt = performance.now();
-    this.#settleFirst(null);
-    this.#listener.ready(this);
+  /** Notes what changes for this engine, then forwards the event; a new process is arranged for after its owner knows. */
+  #receive(event: ProcessEvent): void {
+    switch (event.type) {
+      case "ready":
+        this.#limits = event.limits;
+        this.#readyAt = performance.now();
+        this.#settleFirst(null);
+        return this.#listener(this, event);
+      case "busy-changed":
+        this.#listener(this, event);
+        if (!event.isBusy) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+        return;
+      case "exited":
+        this.#noteExit(event.error);
+        this.#listener(this, event);
+        if (!this.#isStopped) this.#restart();
+        return;
+      case "stats":
+      case "turn-requested":
+      case "turn-ended":
+        return this.#listener(this, event);
+    }
   }
 
-  #noteBusy(isBusy: boolean): void {
-    this.#listener.busyChanged(this, isBusy);
-    if (isBusy) return;
-    for (const resolve of this.#idleWaiters.splice(0)) resolve();
-  }
-
-  #recover(error: AppError): void {
+  #noteExit(error: AppError): void {
     const wasHealthy = this.#readyAt !== null && performance.now() - this.#readyAt >= this.#policy.healthyMs;
     if (wasHealthy) this.#numFailures = 0;
     this.#readyAt = null;
     this.#lastError = error;
     this.#settleFirst(error);
-    this.#listener.exited(this);
-    if (this.#isStopped) return;
+  }
+
+  #restart(): void {
     this.#restartTimer = setTimeout(
       () => {
         this.#client = this.#start();
-        this.#listener.restarted(this);
+        this.#listener(this, { type: "restarted" });
       },
       restartDelayMs(this.#policy, this.#numFailures++),
     );

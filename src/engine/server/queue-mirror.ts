@@ -1,14 +1,14 @@
 /**
  * The engine's queue as the server knows it: which sequences of one process wait and which have a row, from what was sent there and what
  * it has told. So a request without a place is refused here, before its prompt is read, and never becomes a message. The engine
- * checks again. Pure; one door a process, so that nothing outlives a process that has died.
+ * checks again. Pure; one mirror a process, so that nothing outlives a process that has died.
  */
 import type { AppError } from "../../errors.ts";
 import type { QueueDemand } from "../engine.ts";
 import { overloadedError, QueueBound, type QueueLimits } from "../queue-bound.ts";
 import { ServiceTimes } from "../service-times.ts";
 
-interface DoorLimits extends QueueLimits {
+interface MirrorLimits extends QueueLimits {
   readonly maxNumSeqs: number;
 }
 
@@ -19,13 +19,13 @@ interface Passed {
   state: "starting" | "waiting" | "running";
 }
 
-export class QueueDoor {
-  readonly #limits: DoorLimits;
+export class QueueMirror {
+  readonly #limits: MirrorLimits;
   readonly #bound: QueueBound;
   readonly #times = new ServiceTimes();
   readonly #passed = new Map<number, Passed>();
 
-  constructor(limits: DoorLimits) {
+  constructor(limits: MirrorLimits) {
     this.#limits = limits;
     this.#bound = new QueueBound(limits);
   }

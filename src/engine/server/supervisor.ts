@@ -5,7 +5,7 @@
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
 import { combineStats, NO_STATS } from "./combined-stats.ts";
-import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitListener } from "./engine-unit.ts";
+import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitEvent } from "./engine-unit.ts";
 import type { Engine, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { MergedEngines, type MergePorts } from "./merged-engines.ts";
 import type { EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
@@ -157,28 +157,34 @@ class Supervisor implements SupervisedEngine {
     this.#refuseIfStopping();
     const { restartPolicy, entry } = this.#options;
     const policy = { ...RESTART_POLICY, ...restartPolicy };
-    const unit = new EngineUnit(engine, this.#listenerFor(generation), policy, entry);
+    const unit = new EngineUnit(engine, (sender, event) => this.#receive(sender, event, generation), policy, entry);
     this.#units.add(unit);
     return unit;
   }
 
-  #listenerFor(generation: string | null): UnitListener {
-    return {
-      ready: (unit) => this.#turns.join(unit),
-      stats: (unit, stats) => this.#noteStats(unit, generation === null ? stats : namingAdapter(stats, generation)),
-      turn: (unit, type) => (type === "turn-requested" ? this.#turns.request(unit) : this.#turns.end(unit)),
-      busyChanged: (unit, isBusy) => this.#turns.setBusy(unit, isBusy),
-      exited: (unit) => {
+  /** @param generation as in `#startUnit` */
+  #receive(unit: EngineUnit, event: UnitEvent, generation: string | null): void {
+    switch (event.type) {
+      case "ready":
+        return this.#turns.join(unit);
+      case "stats":
+        return this.#noteStats(unit, generation === null ? event.stats : namingAdapter(event.stats, generation));
+      case "turn-requested":
+        return this.#turns.request(unit);
+      case "turn-ended":
+        return this.#turns.end(unit);
+      case "busy-changed":
+        return this.#turns.setBusy(unit, event.isBusy);
+      case "exited":
         this.#turns.leave(unit);
         this.#noteStats(unit, NO_STATS); // its sequences and its memory are gone
         if (!unit.isStopped) return;
         this.#units.delete(unit);
         this.#lastStats.delete(unit);
-      },
-      restarted: () => {
+        return;
+      case "restarted":
         for (const listener of this.#restartListeners) listener();
-      },
-    };
+    }
   }
 
   #noteStats(unit: EngineUnit, stats: StepStats): void {

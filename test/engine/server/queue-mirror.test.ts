@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../../src/errors.ts";
-import { QueueDoor } from "../../../src/engine/server/queue-mirror.ts";
+import { QueueMirror } from "../../../src/engine/server/queue-mirror.ts";
 import { Scheduler } from "../../../src/engine/scheduling/scheduler.ts";
 import { Sequence } from "../../../src/engine/scheduling/sequence.ts";
 import { sequenceSpec } from "../../helpers/sequences.ts";
@@ -12,7 +12,7 @@ const LIMITS = { maxNumSeqs: 2, maxQueue: 4, maxQueueTokens: 40 };
 
 /** A door, an engine, and what is on its way between them. */
 class Pair {
-  readonly door = new QueueDoor(LIMITS);
+  readonly door = new QueueMirror(LIMITS);
   readonly scheduler = new Scheduler(LIMITS, new ToyRunner({ numRows: LIMITS.maxNumSeqs }).kv);
   #toEngine: (() => void)[] = [];
   #toDoor: (() => void)[] = [];
