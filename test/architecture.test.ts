@@ -43,6 +43,7 @@ const TABLE: ImportTable = {
     "store",
     "model/ports.ts",
     "model/adapter-layout.ts",
+    "type model/linears.ts",
     "runtime",
     "tensor",
   ],

@@ -1,6 +1,6 @@
 /**
  * What the engine loop needs of a model: prefill one chunk, decode one step, rows of a bounded KV cache, adapters made ready.
- * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `kv-slots.ts` and `ready-adapters.ts` implement them.
+ * Types only, so that the loop knows no tensors, sessions or files; `model-runner.ts`, `batch-rows.ts` and `ready-adapters.ts` implement them.
  */
 import type { LogitRows, RowNeed } from "./sampling/logit-rows.ts";
 import type { AdapterRef, DeviceBytes, SequenceSpec } from "./protocol.ts";
@@ -11,12 +11,12 @@ export interface ReadyAdapter {
 }
 
 /** A byte-bounded LRU of ready adapters over the store's contents. */
-export interface AdapterCache {
+export interface AdapterCache<A extends ReadyAdapter = ReadyAdapter> {
   /**
    * The adapter; null while it is being made ready: `onReady` tells when it is worth asking again.
    * @throws {AppError} adapter_not_found, adapter_invalid, adapter_incompatible, not_live.
    */
-  get(ref: AdapterRef): ReadyAdapter | null;
+  get(ref: AdapterRef): A | null;
   /** Begins to make an adapter ready that will be asked for. */
   prepare(ref: AdapterRef): void;
   /** For one listener. */
@@ -55,7 +55,7 @@ export interface PrefixReuse {
 }
 
 /** Rows of the batch cache: decoding rows first (0…numDecoding-1), prefilling rows behind them. */
-export interface KvSlots {
+export interface KvRows {
   canEverFit(numTokens: number): boolean;
   /** Would fit beside what is admitted now. */
   canAdmit(numTokens: number): boolean;
@@ -72,12 +72,12 @@ export interface KvSlots {
 }
 
 /** One chunk of one prompt. */
-export interface PrefillStep {
+export interface PrefillStep<A extends ReadyAdapter = ReadyAdapter> {
   readonly id: number;
   /** Tokens of this sequence already in the cache. */
   readonly past: number;
   readonly tokenIds: Int32Array;
-  readonly adapter: ReadyAdapter | null;
+  readonly adapter: A | null;
   /** Positions within the chunk, ascending, whose logits are wanted; none for most chunks. */
   readonly logitPositions: readonly number[];
   /** What will be read of each of those rows; the whole row where it is not said. */
@@ -85,28 +85,28 @@ export interface PrefillStep {
 }
 
 /** The next token of one decoding row. */
-export interface DecodeRow {
+export interface DecodeRow<A extends ReadyAdapter = ReadyAdapter> {
   readonly id: number;
   readonly tokenId: number;
   readonly past: number;
-  readonly adapter: ReadyAdapter | null;
+  readonly adapter: A | null;
   /** What will be read of its logits; the whole row where it is not said. */
   readonly need?: RowNeed;
 }
 
-/** Sequences → tensors → session → logits. */
-export interface ModelRunner {
+/** Sequences → tensors → session → logits. @typeParam A its own form of a ready adapter; it is given none but those of `adapters` */
+export interface ModelRunner<A extends ReadyAdapter = ReadyAdapter> {
   readonly maxModelLen: number;
   readonly vocabSize: number;
-  readonly kv: KvSlots;
+  readonly kv: KvRows;
   /** null: a merged engine, whose weights already contain its adapter. */
-  readonly adapters: AdapterCache | null;
+  readonly adapters: AdapterCache<A> | null;
   /** null: every prompt is prefilled from its first token on. */
   readonly prefixes: PrefixReuse | null;
   /** @returns a row a position of `logitPositions`, valid until the next call. */
-  prefill(step: PrefillStep): Promise<LogitRows>;
+  prefill(step: PrefillStep<A>): Promise<LogitRows>;
   /** @param rows every decoding row, in row order. @returns their logits in this order, valid until the next call. */
-  decode(rows: readonly DecodeRow[]): Promise<LogitRows>;
+  decode(rows: readonly DecodeRow<A>[]): Promise<LogitRows>;
   /** What is taken of a device's memory; null, or not said, where that is the host's. */
   deviceBytes?(): DeviceBytes | null;
   close(): Promise<void>;

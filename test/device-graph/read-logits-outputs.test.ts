@@ -7,6 +7,7 @@ import { withReadLogits } from "../../src/device-graph/read-logits.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
 import { BEST, type LogitRow, type RowNeed, WHOLE } from "../../src/engine/sampling/logit-rows.ts";
 import type { DecodeRow } from "../../src/engine/contracts.ts";
+import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
 import { chooseToken, createSamplerScratch } from "../../src/engine/sampling/sampler.ts";
 import { createSamplingState } from "../../src/engine/sampling/sampling-state.ts";
 import { decodeModel } from "../../src/formats/onnx-proto.ts";
@@ -19,7 +20,7 @@ const PROMPT = [5, 17, 33, 2, 60];
 const names = (infos: readonly { readonly name: string }[]): string[] => infos.map(({ name }) => name);
 
 /** One step of the rows, each read as said. */
-async function step(test: TestRunner, rows: readonly DecodeRow[], needs: readonly RowNeed[]) {
+async function step(test: TestRunner, rows: readonly DecodeRow<AdapterRow>[], needs: readonly RowNeed[]) {
   const logits = await test.runner.decode(rows.map((row, i) => ({ ...row, need: needs[i]! }))); // one a row
   return (await logits.read(needs)).map((row) => row!); // asked for
 }

@@ -5,7 +5,7 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import { type CacheShape, type KvCache, type KvView, bytesPerPosition } from "../../src/engine/kv/kv-cache.ts";
-import { BatchSlots } from "../../src/engine/kv/kv-slots.ts";
+import { BatchRows } from "../../src/engine/kv/batch-rows.ts";
 import { cacheHeadSize, cachePorts, newCacheNames } from "../../src/model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../src/runtime/ort.ts";
 import { numElements } from "../../src/tensor/host-tensor.ts";
@@ -94,7 +94,7 @@ function samples(length: number): number[] {
 
 /** Every position that is written gets a stamp of its sequence. */
 export class Traffic {
-  readonly kv: BatchSlots;
+  readonly kv: BatchRows;
   readonly #test: CacheUnderTest;
   readonly maxBytes: number;
   readonly sequences: Sequence[] = [];
@@ -103,7 +103,7 @@ export class Traffic {
   constructor(test: CacheUnderTest, maxBytes: number, rowMultiple: number) {
     this.#test = test;
     this.maxBytes = maxBytes;
-    this.kv = new BatchSlots(test.cache, { maxBytes, rowMultiple });
+    this.kv = new BatchRows(test.cache, { maxBytes, rowMultiple });
   }
 
   async #read(first: number, count: number, length: number): Promise<Values> {

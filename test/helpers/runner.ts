@@ -2,7 +2,7 @@
 import { openBase } from "../../src/base/base.ts";
 import { layOutAdapter, type AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
 import { AdapterFeeds } from "../../src/engine/adapters/adapter-feeds.ts";
-import { BatchSlots } from "../../src/engine/kv/kv-slots.ts";
+import { BatchRows } from "../../src/engine/kv/batch-rows.ts";
 import { SessionRunner } from "../../src/engine/run/model-runner.ts";
 import type { DecodeRow } from "../../src/engine/contracts.ts";
 import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
@@ -37,7 +37,7 @@ export async function openTestRunner(baseDir: string, device: "cpu" | "webgpu" =
   await base[Symbol.asyncDispose]();
   const { config } = manifest;
   const opened = await openDevice({ baseDir, device, numThreads: 2, kvCacheBytes: 2 ** 30 }, manifest);
-  const kv = new BatchSlots(opened.cache, {
+  const kv = new BatchRows(opened.cache, {
     maxBytes: 2 ** 30,
     rowMultiple: rowMultipleOf(manifest),
   });
@@ -107,7 +107,7 @@ export async function startRows(
   { runner }: TestRunner,
   prompt: readonly number[],
   adapters: readonly (AdapterRow | null)[],
-): Promise<DecodeRow[]> {
+): Promise<DecodeRow<AdapterRow>[]> {
   const rows = adapters.map((adapter, i) => ({ id: freshId(), tokenId: 20 + i, past: prompt.length, adapter }));
   for (const { id, adapter } of rows) {
     runner.kv.admit(id, prompt.length + 10);

@@ -127,7 +127,7 @@ async function startTime() {
   } else {
     const engine = start();
     await engine.whenReady();
-    await engine.stop(0);
+    await stopAfter(engine, 0);
   }
   return performance.now() - before;
 }

@@ -3,7 +3,7 @@ import type { LogitRows } from "../../src/engine/sampling/logit-rows.ts";
 import type { ChunkRows } from "../../src/engine/kv/prefix-cache.ts";
 import type {
   DecodeRow,
-  KvSlots,
+  KvRows,
   ModelRunner,
   PrefillStep,
   PrefixReuse,
@@ -40,7 +40,7 @@ export declare class ToyRunner implements ModelRunner {
   readonly vocabSize: number;
   readonly isBatchInvariant: boolean;
   readonly device: DeviceFacts;
-  readonly kv: KvSlots & { readonly rows: readonly { readonly id: number }[] };
+  readonly kv: KvRows & { readonly rows: readonly { readonly id: number }[] };
   readonly adapters:
     | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter | null })
     | null;

@@ -6,10 +6,10 @@ import type { Adapter, AdapterTarget } from "../../adapter/adapter.ts";
 import { lowRankFactors } from "../../adapter/low-rank.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout, TargetPlace } from "../../model/adapter-layout.ts";
+import type { LinearGroup } from "../../model/linears.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
 import type { ReadyAdapter } from "../contracts.ts";
 
-type LinearGroup = AdapterLayout["lowRank"][number];
 
 /** One adapter as rows of the ports; arrays by group, in the layout's order. */
 export interface AdapterRow extends ReadyAdapter {

@@ -3,13 +3,12 @@
  * one rank a group. Written when the composition of the batch changes; a step of one sequence reads the adapter's own matrices where
  * their rank is one that matrices are padded to, and a step without low-rank rows feeds empty tensors.
  */
-import type { AdapterLayout } from "../../model/adapter-layout.ts";
+import type { LinearGroup } from "../../model/linears.ts";
 import { hasLowRankPort, lowRankPorts } from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
 import type { AdapterRow, LowRankGroup } from "./adapter-row.ts";
 import { rowBucket } from "../kv/kv-cache.ts";
 
-type LinearGroup = AdapterLayout["lowRank"][number];
 type Feeds = Record<string, RuntimeTensor>;
 
 /** Ranks that matrices are padded to: few, so that shapes repeat. */

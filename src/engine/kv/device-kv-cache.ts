@@ -9,7 +9,7 @@ import { DeviceKvRows } from "./device-kv-rows.ts";
 import { type CacheShape, type KvCache, type KvChunk, type KvView, positionBucket } from "./kv-cache.ts";
 
 /** Where a row lies: in the batch, or in buffers of its own. */
-type Place = { readonly slot: number } | { readonly own: DeviceKvRows };
+type Place = { readonly batchRow: number } | { readonly own: DeviceKvRows };
 
 /** Positions of a row: for every buffer [K, numPositions·D]. */
 class DeviceChunk implements KvChunk {
@@ -100,7 +100,7 @@ export class DeviceKvCache implements KvCache {
   async view(first: number, count: number, length: number): Promise<KvView> {
     const place = this.#places[first];
     // What is left of a batch stays in it: buffers of its own would go beyond what was reserved.
-    const isAlone = count === 1 && !(first === 0 && place && "slot" in place);
+    const isAlone = count === 1 && !(first === 0 && place && "batchRow" in place);
     const rows = isAlone ? await this.#asOwn(first, length) : await this.#asBatch(count, length);
     const view: KvView = { feeds: {}, fetches: {} };
     for (let layer = 0; layer < this.shape.numLayers; layer++) {
@@ -154,7 +154,7 @@ export class DeviceKvCache implements KvCache {
     const own = this.#newRows();
     try {
       await this.#growOwn(own, Math.max(length, place ? this.#batch.numPositions : 1));
-      if (place) await this.#batch.copyTo(place.slot, own, 0);
+      if (place) await this.#batch.copyTo(place.batchRow, own, 0);
     } catch (error) {
       own.free();
       throw error;
@@ -168,30 +168,30 @@ export class DeviceKvCache implements KvCache {
     await this.#growBatch(count, length);
     const misplaced = Array.from({ length: count }, (_, row) => row).filter((row) => {
       const place = this.#places[row] ?? null;
-      return place !== null && !("slot" in place && place.slot === row);
+      return place !== null && !("batchRow" in place && place.batchRow === row);
     });
-    // A slot is written when its row's turn comes: whatever is read from a slot further to the front has to be taken out before.
-    for (const row of misplaced) if (this.#slotOf(row) < row) await this.#asOwn(row, length);
+    // A row of the batch is written when its row's turn comes: whatever is read from a row further to the front has to be taken out before.
+    for (const row of misplaced) if (this.#batchRowOf(row) < row) await this.#asOwn(row, length);
     for (const row of misplaced) {
       const place = this.#places[row]!; // it is misplaced
       if ("own" in place) {
         await place.own.copyTo(0, this.#batch, row);
         place.own.free();
-      } else await this.#batch.copyTo(place.slot, this.#batch, row);
-      this.#places[row] = { slot: row };
+      } else await this.#batch.copyTo(place.batchRow, this.#batch, row);
+      this.#places[row] = { batchRow: row };
     }
     return this.#batch;
   }
 
-  #slotOf(row: number): number {
+  #batchRowOf(row: number): number {
     const place = this.#places[row];
-    return place && "slot" in place ? place.slot : Infinity;
+    return place && "batchRow" in place ? place.batchRow : Infinity;
   }
 
   /** Rows of the batch that are in use, in steps. */
   #usedRows(): number {
-    const slots = this.#places.flatMap((place) => (place && "slot" in place ? [place.slot + 1] : []));
-    return batchRows(Math.max(0, ...slots));
+    const written = this.#places.flatMap((place) => (place && "batchRow" in place ? [place.batchRow + 1] : []));
+    return batchRows(Math.max(0, ...written));
   }
 
   async #growBatch(count: number, length: number): Promise<void> {

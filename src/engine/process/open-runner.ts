@@ -8,7 +8,7 @@ import { AdapterFeeds } from "../adapters/adapter-feeds.ts";
 import { AdapterLoader } from "../adapters/adapter-loader.ts";
 import { type AdapterRow, zeroRow } from "../adapters/adapter-row.ts";
 import type { OpenedRunner } from "./engine-host.ts";
-import { BatchSlots } from "../kv/kv-slots.ts";
+import { BatchRows } from "../kv/batch-rows.ts";
 import { SessionRunner } from "../run/model-runner.ts";
 import { type OpenDevice, openDevice } from "../run/open-device.ts";
 import { PrefixCache } from "../kv/prefix-cache.ts";
@@ -47,7 +47,7 @@ function assembleRunner(
 ): SessionRunner {
   const { vocabSize, maxPositions } = manifest.config;
   const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(manifest) : 1;
-  const kv = new BatchSlots(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
+  const kv = new BatchRows(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
   const maxModelLen = modelLengthOf(options, maxPositions, kv.maxLength());
   const adapters = loader && new ReadyAdapters(loader.order, options.adapterCacheBytes);
   loader?.onReply((reply) => adapters?.receive(reply));

@@ -8,17 +8,17 @@ import type { ReadyAdapters } from "../adapters/ready-adapters.ts";
 import type { AdapterLoader } from "../adapters/adapter-loader.ts";
 import type { AdapterRow } from "../adapters/adapter-row.ts";
 import type { KvView } from "../kv/kv-cache.ts";
-import type { BatchSlots } from "../kv/kv-slots.ts";
+import type { BatchRows } from "../kv/batch-rows.ts";
 import { type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
 import type { OpenDevice } from "./open-device.ts";
 import type { DeviceBytes } from "../protocol.ts";
 import type { StepFeeds } from "../adapters/step-feeds.ts";
-import type { DecodeRow, ModelRunner, PrefillStep, PrefixReuse, ReadyAdapter } from "../contracts.ts";
+import type { DecodeRow, ModelRunner, PrefillStep, PrefixReuse } from "../contracts.ts";
 
 export interface RunnerParts {
   /** Closed with the runner. */
   readonly device: Omit<OpenDevice, "cache" | "keepFeeds" | "facts">;
-  readonly kv: BatchSlots;
+  readonly kv: BatchRows;
   /** null: a merged engine. */
   readonly adapters: ReadyAdapters | null;
   /** Makes `adapters` ready; closed with the runner. */
@@ -35,10 +35,10 @@ const int64 = (values: readonly number[], shape: readonly number[]): RuntimeTens
 const int32 = (values: readonly number[], shape: readonly number[]): RuntimeTensor =>
   runtimeTensor("int32", Int32Array.from(values), shape);
 
-export class SessionRunner implements ModelRunner {
+export class SessionRunner implements ModelRunner<AdapterRow> {
   readonly maxModelLen: number;
   readonly vocabSize: number;
-  readonly kv: BatchSlots;
+  readonly kv: BatchRows;
   readonly adapters: ReadyAdapters | null;
   readonly prefixes: PrefixReuse | null;
   readonly #session: Session;
@@ -60,7 +60,7 @@ export class SessionRunner implements ModelRunner {
     this.#takesPositions = this.#session.inputNames.includes(POSITION_IDS.name);
   }
 
-  async prefill(step: PrefillStep): Promise<LogitRows> {
+  async prefill(step: PrefillStep<AdapterRow>): Promise<LogitRows> {
     const { id, past, tokenIds, logitPositions, need = WHOLE } = step;
     const row = this.kv.rowOf(id);
     const length = past + tokenIds.length;
@@ -77,7 +77,7 @@ export class SessionRunner implements ModelRunner {
         [TOTAL_LENGTH.name]: int32([length], []),
         [LOGIT_ROWS.name]: int64(wanted, [wanted.length]),
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
-        ...(await this.#feeds?.single(asRow(step.adapter))),
+        ...(await this.#feeds?.single(step.adapter)),
       },
       await this.kv.cache.view(row, 1, length),
       [length - 1],
@@ -86,7 +86,7 @@ export class SessionRunner implements ModelRunner {
     );
   }
 
-  async decode(rows: readonly DecodeRow[]): Promise<LogitRows> {
+  async decode(rows: readonly DecodeRow<AdapterRow>[]): Promise<LogitRows> {
     const numRows = this.kv.paddedRows(rows.length);
     rows.forEach(({ past }, row) => this.kv.extend(row, past + 1));
     const ids = padded(
@@ -106,7 +106,7 @@ export class SessionRunner implements ModelRunner {
           [numRows],
         ),
         ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
-        ...(await this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => asRow(rows[row]?.adapter ?? null)))),
+        ...(await this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => rows[row]?.adapter ?? null))),
       },
       await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1),
       lastPositions.slice(0, rows.length),
@@ -140,11 +140,6 @@ export class SessionRunner implements ModelRunner {
     await this.#device[Symbol.asyncDispose]();
     await this.#loader?.[Symbol.asyncDispose]();
   }
-}
-
-/** The runner's own adapters are the only ones that reach it. */
-function asRow(adapter: ReadyAdapter | null): AdapterRow | null {
-  return adapter as AdapterRow | null;
 }
 
 /** `values` with the last one repeated up to `length`; empty stays empty. */

@@ -2,7 +2,7 @@
  * Bounds of the mass that lies ahead of a logit and behind it, without weighing any: float32 numbers with the same leading bits are counted
  * together (1/256 of their size wide), and a count weighs between its widest and its narrowest. A quarter of the time of a sum of weights.
  */
-import { type Depths, weightOf } from "./weight-sums.ts";
+import { type Depths, weightWithin } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
 /** Of sign, exponent and mantissa, 1, 8 and 8 bits stay. */
@@ -104,6 +104,3 @@ export function isAheadLess({ places, most, least, size }: MassBounds, logit: nu
   if (aheadMost < share * (aheadMost + behindLeast)) return true;
   return aheadLeast >= share * (aheadLeast + behindMost) ? false : null;
 }
-
-const weightWithin = (logit: number, depths: Depths): number =>
-  (depths.max - logit) * depths.scale <= depths.limit ? weightOf(Math.min(logit, depths.max), depths) : 0;

@@ -11,14 +11,14 @@ import type { SamplingParams } from "../protocol.ts";
 import type { SamplingState } from "./sampling-state.ts";
 import { selectMass } from "./select.ts";
 import { type AdjustedRoom, isUntouched, withTouched } from "./adjusted-row.ts";
-import { type Depths, weightOf } from "./weight-sums.ts";
+import { type Depths, weightWithin } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
 /** Below this, dividing by the temperature overflows float32 and the draw is the maximum anyway; vLLM draws the line here too. */
 const GREEDY_TEMPERATURE = 1e-5;
 
 /** e^-708 is the least normal number of float64. */
-const MAX_DEPTH = 708;
+const MAX_WEIGHT_DEPTH = 708;
 
 /** Work space for one row, shared by all sequences of an engine. */
 export interface SamplerScratch extends DrawScratch {
@@ -72,7 +72,7 @@ export function chooseToken(
 
 /** How deep a logit may lie below the best, of logits divided by the temperature: min_p bounds the weight, which is e^-depth. */
 const depthLimit = ({ minP }: SamplingParams): number =>
-  minP > 0 ? Math.min(MAX_DEPTH, -Math.log(Math.min(minP, 1))) : MAX_DEPTH;
+  minP > 0 ? Math.min(MAX_WEIGHT_DEPTH, -Math.log(Math.min(minP, 1))) : MAX_WEIGHT_DEPTH;
 
 /** Draws from softmax(row / temperature) cut by min_p, top_k and top_p. */
 function draw(blocks: Blocks, max: number, state: SamplingState, scratch: SamplerScratch): number {
@@ -112,9 +112,6 @@ function chooseOfTop(row: TopRow, state: SamplingState, scratch: SamplerScratch)
   const isEnough = params.topK === 0 && params.topP < 1 && params.minP === 0 && known >= params.topP * row.sums.weights;
   return isEnough ? drawOfTop(size, row.sums.weights, state, scratch) : null;
 }
-
-const weightWithin = (logit: number, depths: Depths): number =>
-  (depths.max - logit) * depths.scale <= depths.limit ? weightOf(logit, depths) : 0;
 
 function sumOf(weights: Float64Array, size: number): number {
   let sum = 0;

@@ -8,8 +8,8 @@ import { expOfNegative } from "./exp.ts";
 
 const BUCKETS_PER_UNIT = 64;
 /** Deeper ones weigh e^-64 and less: a whole vocabulary of them is below the sum's last digit. */
-const MAX_DEPTH = 64;
-const NUM_BUCKETS = MAX_DEPTH * BUCKETS_PER_UNIT;
+const MAX_BUCKET_DEPTH = 64;
+const NUM_BUCKETS = MAX_BUCKET_DEPTH * BUCKETS_PER_UNIT;
 
 const STEP = 1 / BUCKETS_PER_UNIT;
 const C2 = STEP ** 2 / 2;
@@ -41,7 +41,7 @@ export function sumWeights(
   { max, scale, limit }: Depths,
   buckets: Float64Array,
 ): number {
-  const end = Math.min(limit, MAX_DEPTH - STEP);
+  const end = Math.min(limit, MAX_BUCKET_DEPTH - STEP);
   const unit = scale * BUCKETS_PER_UNIT;
   const bar = end * BUCKETS_PER_UNIT;
   buckets.fill(0);
@@ -68,3 +68,7 @@ export function sumWeights(
 
 /** Weight of a logit that is not deeper than the limit. */
 export const weightOf = (logit: number, { max, scale }: Depths): number => expOfNegative((logit - max) * scale);
+
+/** Weight of any logit: none beyond the limit. A bound above the greatest logit weighs as much as the greatest. */
+export const weightWithin = (logit: number, depths: Depths): number =>
+  (depths.max - logit) * depths.scale <= depths.limit ? weightOf(Math.min(logit, depths.max), depths) : 0;

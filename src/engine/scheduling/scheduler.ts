@@ -3,7 +3,7 @@
  * Pure: no tensors, no clock of its own, no I/O; the KV rows answer through their interface. Idea: nano-vllm's scheduler.
  */
 import { AppError } from "../../errors.ts";
-import type { KvSlots } from "../contracts.ts";
+import type { KvRows } from "../contracts.ts";
 import type { SequenceFinished } from "../protocol.ts";
 import { Pace } from "./pace.ts";
 import { overloadedError, type QueueLimits } from "../queue-bound.ts";
@@ -23,7 +23,7 @@ export type Plan =
 
 export class Scheduler {
   readonly #limits: SchedulerLimits;
-  readonly #kv: KvSlots;
+  readonly #kv: KvRows;
   readonly #all = new Map<number, Sequence>();
   readonly #waiting: WaitingQueue;
   /** Has its turn, and a row, but not all that it needs; nobody overtakes it. */
@@ -39,7 +39,7 @@ export class Scheduler {
   /** Ids whose prompt was completed since the last decode step. */
   readonly #joinedSinceDecode = new Set<number>();
 
-  constructor(limits: SchedulerLimits, kv: KvSlots) {
+  constructor(limits: SchedulerLimits, kv: KvRows) {
     this.#limits = limits;
     this.#kv = kv;
     this.#waiting = new WaitingQueue(limits);

@@ -1,7 +1,7 @@
 /** The self-test against runners that break the law of isolation in the ways that were measured, and one that keeps it. */
 import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../../src/engine/kv/host-kv-cache.ts";
-import { BatchSlots } from "../../../src/engine/kv/kv-slots.ts";
+import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";
 import type { LogitRows } from "../../../src/engine/sampling/logit-rows.ts";
 import type { ModelRunner, ReadyAdapter } from "../../../src/engine/contracts.ts";
 import { isBatchInvariant } from "../../../src/engine/process/self-test.ts";
@@ -11,7 +11,7 @@ const ADAPTER: ReadyAdapter = { generation: "probe" };
 
 /** A runner whose logits are a function of a row's own tokens and adapter, but for what `disturb` does to them. */
 function runnerWith(disturb: (value: number, row: number, numRows: number, sum: number) => number, maxBytes = 2 ** 20) {
-  const kv = new BatchSlots(new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 }), {
+  const kv = new BatchRows(new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 }), {
     maxBytes,
     rowMultiple: 1,
   });

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../../src/engine/kv/host-kv-cache.ts";
 import { bytesPerPosition, positionBucket, rowBucket } from "../../../src/engine/kv/kv-cache.ts";
-import { BatchSlots } from "../../../src/engine/kv/kv-slots.ts";
+import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";
 import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../../helpers/kv-traffic.ts";
 
 const onHost = (): CacheUnderTest => ({
@@ -50,7 +50,7 @@ it("keeps all values of rows that fill what is allocated to the last position an
 it.each([1, 24, 64, 65, 100])("grows no more than one of %i layers in a decode step", (numLayers) => {
   const shape = { ...SHAPE, numLayers };
   const cache = new HostKvCache(shape);
-  const kv = new BatchSlots(cache, { maxBytes: 2 ** 30, rowMultiple: 1 });
+  const kv = new BatchRows(cache, { maxBytes: 2 ** 30, rowMultiple: 1 });
   const perLayer = (cache.positionsFor(1) * bytesPerPosition(shape)) / numLayers;
   kv.admit(1, 1000, 10);
   kv.reach(1, 10);
@@ -67,7 +67,7 @@ describe("limits", () => {
   it("say exactly how long a sequence alone may be", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 20_000 }), fc.constantFrom(1, 2), (positions, rowMultiple) => {
-        const kv = new BatchSlots(new HostKvCache(SHAPE), { maxBytes: positions * POSITION + 3, rowMultiple });
+        const kv = new BatchRows(new HostKvCache(SHAPE), { maxBytes: positions * POSITION + 3, rowMultiple });
         const longest = kv.maxLength();
         if (longest > 0) expect(kv.canEverFit(longest)).toBe(true);
         expect(kv.canEverFit(longest + 1)).toBe(false);
@@ -89,7 +89,7 @@ describe("limits", () => {
   });
 
   it("refuse what nobody reserved, and rows that are not there, as mistakes of ours", () => {
-    const kv = new BatchSlots(new HostKvCache(SHAPE), { maxBytes: 1000 * POSITION, rowMultiple: 1 });
+    const kv = new BatchRows(new HostKvCache(SHAPE), { maxBytes: 1000 * POSITION, rowMultiple: 1 });
     kv.admit(7, 10);
     expect(() => kv.extend(0, 11)).toThrow(/internal: row 0 cannot take 11/);
     expect(() => kv.extend(1, 1)).toThrow(/internal: row 1/);

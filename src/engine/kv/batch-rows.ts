@@ -6,7 +6,7 @@
 import { AppError } from "../../errors.ts";
 import { type KvCache, type KvChunk, bytesPerPosition } from "./kv-cache.ts";
 import type { ChunkRows } from "./prefix-cache.ts";
-import type { KvSlots } from "../contracts.ts";
+import type { KvRows } from "../contracts.ts";
 
 interface Row {
   readonly id: number;
@@ -17,7 +17,7 @@ interface Row {
   length: number;
 }
 
-export interface SlotLimits {
+export interface RowLimits {
   readonly maxBytes: number;
   /** Batches are padded to a multiple of this many rows. */
   readonly rowMultiple: number;
@@ -25,16 +25,16 @@ export interface SlotLimits {
 
 type Borrower = Parameters<ChunkRows["lendTo"]>[0];
 
-export class BatchSlots implements KvSlots, ChunkRows {
+export class BatchRows implements KvRows, ChunkRows {
   readonly cache: KvCache;
-  readonly #limits: SlotLimits;
+  readonly #limits: RowLimits;
   readonly bytesPerPosition: number;
   /** In row order: decoding ones, then prefilling ones. */
   readonly #rows: Row[] = [];
   #numDecoding = 0;
   #borrower: Borrower | null = null;
 
-  constructor(cache: KvCache, limits: SlotLimits) {
+  constructor(cache: KvCache, limits: RowLimits) {
     this.cache = cache;
     this.#limits = limits;
     this.bytesPerPosition = bytesPerPosition(cache.shape, cache.bytesPerElement);
