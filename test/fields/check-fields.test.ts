@@ -3,6 +3,7 @@ import { AppError } from "../../src/errors.ts";
 import { checkFields, FIELDS } from "../../src/fields/check-fields.ts";
 import { closestName } from "../../src/fields/closest-name.ts";
 import type { Endpoint } from "../../src/fields/field.ts";
+import { NESTED_FIELDS } from "../../src/fields/nested-fields.ts";
 
 const paramOf = (body: object, endpoint: Endpoint = "chat", isStrict = false): [string, string | undefined] | null => {
   try {
@@ -60,7 +61,31 @@ describe("a field that no table has", () => {
   });
 });
 
+/** A body with an object at a nested place such as `messages[].content[]`. */
+function bodyWith(place: string, object: object): { body: object; path: string } {
+  const [first = "", ...rest] = place.split(".");
+  const below = rest.length === 0 ? { body: object, path: "" } : bodyWith(rest.join("."), object);
+  const name = first.replace("[]", "");
+  const isList = first.endsWith("[]");
+  const path = [name, ...(isList ? ["0"] : []), ...(below.path === "" ? [] : [below.path])].join(".");
+  return { body: { [name]: isList ? [below.body] : below.body }, path };
+}
+
 describe("a nested field", () => {
+  const nested = Object.entries(NESTED_FIELDS).flatMap(([place, fields]) =>
+    Object.entries(fields).map(([name, treatment]) => [`${place}.${name}`, { place, name, treatment }] as const),
+  );
+
+  it.each(nested)("%s is treated as the table says", (_, { place, name, treatment }) => {
+    for (const value of [true, "some text", 7, ["a"]]) {
+      const { body, path } = bodyWith(place, { [name]: value });
+      const isRefused = treatment.kind === "refused" && !treatment.neutral.holds(value, {});
+      expect(paramOf(body, "chat", true)).toEqual(isRefused ? ["unsupported_parameter", `${path}.${name}`] : null);
+      const misspelt = bodyWith(place, { [`${name}_x_y_z`]: value });
+      expect(paramOf(misspelt.body, "chat", true)).toEqual(["invalid_request", `${path}.${name}_x_y_z`]);
+    }
+  });
+
   it.each([
     [{ messages: [{ role: "assistant", content: "x", prefix: true }] }, "messages.0.prefix"],
     [{ messages: [{ role: "user" }, { role: "assistant", audio: { id: "a" } }] }, "messages.1.audio"],

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FIELDS } from "../../src/fields/check-fields.ts";
 import type { Body, Endpoint, Treatment } from "../../src/fields/field.ts";
+import { NESTED_FIELDS } from "../../src/fields/nested-fields.ts";
+import type { ChatPrompt } from "../../src/http/context.ts";
 import { END_ID } from "../helpers/arithmetic-engine.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
 import { EFFECTS } from "../helpers/field-effects.ts";
@@ -94,6 +96,34 @@ describe("a heeded field", () => {
       const heeded = withTreatment("heeded").filter((field) => field.endpoint === endpoint);
       expect(Object.keys(EFFECTS[endpoint]).sort()).toEqual(heeded.map(({ name }) => name).sort());
     }
+  });
+});
+
+describe("a nested field", () => {
+  const given = (place: string) =>
+    Object.entries(NESTED_FIELDS[place] ?? {}).flatMap(([name, { kind }]) => (kind === "refused" ? [] : [name]));
+
+  it("of a message, a part or a tool reaches the chat template as it came", async () => {
+    const { text } = test.context;
+    const encodeChat = text.encodeChat.bind(text);
+    const seen: ChatPrompt[] = [];
+    text.encodeChat = (prompt) => {
+      seen.push(prompt);
+      return encodeChat(prompt);
+    };
+    const values = (place: string, own: object) => ({
+      ...Object.fromEntries(given(place).map((name) => [name, "a value"])),
+      ...own,
+    });
+    const part = values("messages[].content[]", { type: "text", text: "hello" });
+    const messages = [
+      values("messages[]", { role: "user", content: "hello" }),
+      values("messages[]", { role: "assistant", content: [part] }),
+    ];
+    const tools = [values("tools[]", { type: "function", function: values("tools[].function", {}) })];
+    const { status } = await ask("chat", { messages, tools });
+    text.encodeChat = encodeChat;
+    expect([status, seen[0]?.messages, seen[0]?.tools]).toEqual([200, messages, tools]);
   });
 });
 

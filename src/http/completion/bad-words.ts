@@ -2,6 +2,7 @@
  * `bad_words` as runs of token ids. Source: vLLM's `SamplingParams.update_from_tokenizer`, which leaves the form after a space out where
  * it has another number of tokens; then the word is still generated in the middle of a text, so here both forms count.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
 
@@ -12,6 +13,7 @@ import { invalid } from "../error-response.ts";
 export async function badWordIds(text: Text, words: readonly string[]): Promise<readonly (readonly number[])[]> {
   const runs: number[][] = [];
   for (const word of new Set(words)) {
+    await nextTurn(); // short texts are encoded in this thread, and streams must not wait for hundreds of them
     const trimmed = word.trimStart();
     const plain = [...(await text.encode(trimmed, false))];
     if (plain.length === 0)
