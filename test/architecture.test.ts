@@ -10,7 +10,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 /** Every file may also import errors.ts, node:*, packages, and its own folder; nothing may import main.ts, scripts or test. */
 const TABLE: ImportTable = {
   "errors.ts": [],
-  config: [],
+  config: ["fields/closest-name.ts"],
   metrics: ["engine/protocol.ts"],
   tensor: [],
   formats: ["tensor"],

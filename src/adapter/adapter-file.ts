@@ -9,6 +9,7 @@ import { decodeBounded, encode } from "../formats/msgpack.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements, tensorFromBytes } from "../tensor/host-tensor.ts";
 import { MAX_CARD_DEPTH, assertAdapter, isPlainMap, quote, refuse } from "./adapter-check.ts";
+import { foreignFileNotice } from "./foreign-file.ts";
 import {
   type Adapter,
   type AdapterTarget,
@@ -79,6 +80,8 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
       "adapter_too_large",
       `The adapter file has ${bytes.byteLength} bytes, allowed are ${maxBytes}. Train it with fewer targets or a smaller k.`,
     );
+  const foreign = foreignFileNotice(bytes);
+  if (foreign !== null) return refuse(`${foreign.replace(/\.$/, "")}`);
   const file = decodeBounded(bytes, { maxBytes, maxDepth: MAX_DEPTH, maxItems: MAX_ITEMS });
   if (!isPlainMap(file) || file.magic !== MAGIC) return refuse('it is no .mosara file (its "magic" is not "mosara")');
   if (file.version !== VERSION)

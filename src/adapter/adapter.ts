@@ -80,7 +80,7 @@ export function assertFits(adapter: Adapter, base: BaseSignature): void {
   const incompatible = (message: string): AppError => new AppError("adapter_incompatible", message);
   if (adapter.baseId !== base.baseId)
     throw incompatible(
-      `The adapter was made for base ${adapter.baseId}, this server runs base ${base.baseId}. Train or convert it for this base.`,
+      `The adapter was made for base ${adapter.baseId}, and the base here is ${base.baseId}. Train or convert it for this base.`,
     );
   for (const target of adapter.targets) {
     const linear = base.linears.get(target.name);

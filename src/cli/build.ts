@@ -1,14 +1,18 @@
 /** `mosara build`: a checkpoint becomes a base directory. */
+import { stat } from "node:fs/promises";
 import { buildBase } from "../base/build/build.ts";
 import type { ConfigOf } from "../config/commands.ts";
+import { isGgufFile } from "../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./shared/announce-build.ts";
 import { buildOptions } from "./shared/build-options.ts";
+import { noModelError } from "./shared/no-model.ts";
 import { Progress } from "./shared/progress.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function build(config: ConfigOf<"build">): Promise<number> {
   const [checkpoint = ""] = config.positionals; // the table asks for one
   const options = buildOptions(config);
+  if (!(await isDirectory(checkpoint)) && !(await isGgufFile(checkpoint))) throw await noModelError(checkpoint);
   await announceBuild(checkpoint, options);
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
@@ -30,4 +34,8 @@ export async function build(config: ConfigOf<"build">): Promise<number> {
     `${config.out}: ${architecture}, ${parameters} parameters, ${weights}, ${bases}, ${bytes} bytes, ${seconds.toFixed(1)} s\nbase ${baseId}\n`,
   );
   return 0;
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }

@@ -37,6 +37,7 @@ import { readVersion } from "./shared/package-root.ts";
 import { peftConverter } from "./shared/peft-converter.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
+import { noteAdapters } from "./shared/start-notices.ts";
 
 type ServeConfig = ConfigOf<"serve">;
 
@@ -61,6 +62,7 @@ export async function serve(config: ServeConfig): Promise<number> {
   const isReady = await Promise.race([start(config, context, engine).then(() => true), signal.then(() => false)]);
   if (isReady) {
     process.stdout.write(`mosara listening on ${listener.url}\n`);
+    noteAdapters(context, adaptersDir);
     if (isDemo) process.stderr.write(demoLine(listener.url, compatibleNames(context), config.apiKey.length > 0));
   }
   context.log.info({ signal: await signal }, "stopping");

@@ -1,6 +1,7 @@
 /** From arguments and environment to the checked values of a command: flags > MOSARA_* environment > defaults. */
 import { parseArgs } from "node:util";
 import { AppError } from "../errors.ts";
+import { closestName } from "../fields/closest-name.ts";
 import { COMMANDS, type CommandName, type CommandRow, type ConfigOf, environmentName, flagName } from "./commands.ts";
 import type { Flag, Flags } from "./flag.ts";
 
@@ -57,8 +58,17 @@ function readArguments(command: string, flags: Flags, args: readonly string[]) {
     if (!(error instanceof TypeError)) throw error;
     // Node's first sentence names the flag; what follows is advice about "--" that fits no command here.
     const [sentence = error.message] = error.message.split(/\.\s/);
-    throw usage(command, `${sentence.replace(/\.$/, "")}.`);
+    throw usage(command, `${sentence.replace(/\.$/, "")}.${meantFlag(sentence, Object.keys(options))}`);
   }
+}
+
+/** " Did you mean …?" for an unknown flag close to one of the command's. */
+function meantFlag(sentence: string, known: readonly string[]): string {
+  const [, name] = /^Unknown option '--?([^'=]+)'/.exec(sentence) ?? [];
+  const spelled = name?.replaceAll("_", "-").toLowerCase();
+  const meant =
+    spelled === undefined ? undefined : (known.find((one) => one === spelled) ?? closestName(spelled, known));
+  return meant === undefined ? "" : ` Did you mean --${meant}?`;
 }
 
 function fromEnvironment(flag: Flag<unknown>, value: string | undefined, source: string): unknown {

@@ -16,6 +16,24 @@ const usageOf = (run: () => unknown): string => {
   throw new Error("nothing was refused");
 };
 
+describe("an unknown flag", () => {
+  it.each([
+    ["--max-num-seq", "--max-num-seqs"],
+    ["--max_model_len", "--max-model-len"],
+    ["--adapter", "--adapters"],
+    ["--api-keys", "--api-key"],
+    ["--Model", "--model"],
+  ])("close to a known one is asked about: %s", (given, meant) => {
+    expect(usageOf(() => serve([given, "1"]))).toMatch(
+      new RegExp(`Unknown option '${given}'.* Did you mean ${meant}\\?`),
+    );
+  });
+
+  it("close to none is refused alone", () => {
+    expect(usageOf(() => serve(["--tensor-parallel-size", "2"]))).not.toContain("Did you mean");
+  });
+});
+
 describe("values", () => {
   it("come from the flag, else the environment, else the default", () => {
     expect(serve([]).port).toBe(8080);

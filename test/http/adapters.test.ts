@@ -117,6 +117,9 @@ describe("PUT /v1/adapters/{name}", () => {
       }),
       { numRuns: 30 },
     );
+    const gguf = await put("acme", Buffer.from("GGUF\x03\0\0\0"));
+    expect([gguf.status, gguf.json.error.code]).toEqual([400, "adapter_invalid"]);
+    expect(gguf.json.error.message).toMatch(/a GGUF file.*--model/);
     for (const at of [0, 9, one.byteLength - 1]) {
       const cut = await put("acme", one.subarray(0, at));
       expect([cut.status, cut.json.error.code]).toEqual([400, "adapter_invalid"]);

@@ -5,6 +5,7 @@
 import { type CommandName, COMMANDS, isCommand } from "../../config/commands.ts";
 import { parseCommand } from "../../config/parse.ts";
 import { AppError } from "../../errors.ts";
+import { closestName } from "../../fields/closest-name.ts";
 import { commandHelp, overview } from "./help.ts";
 import { readVersion } from "./package-root.ts";
 
@@ -20,8 +21,10 @@ export async function runCommandLine(args: readonly string[], env: Environment):
   }
   if (first === undefined || !isCommand(first)) {
     const found = first === undefined ? "nothing" : `"${first}"`;
+    const meant = first === undefined ? undefined : closestName(first, Object.keys(COMMANDS));
+    const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;
     process.stderr.write(
-      `mosara: A command was expected, found ${found}. There are ${Object.keys(COMMANDS).join(", ")}; see mosara --help.\n`,
+      `mosara: A command was expected, found ${found}.${hint} There are ${Object.keys(COMMANDS).join(", ")}; see mosara --help.\n`,
     );
     return 2;
   }

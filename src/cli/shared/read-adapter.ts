@@ -1,15 +1,24 @@
 /** An adapter file from a path, with its size checked before it is read. */
-import { readFile, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { decodeAdapter, DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../../adapter/adapter-file.ts";
 import type { Adapter } from "../../adapter/adapter.ts";
+import { FOREIGN_HEAD_BYTES, foreignFileNotice } from "../../adapter/foreign-file.ts";
 import { AppError } from "../../errors.ts";
+import { isPeftDirectory } from "../../store/directory-files.ts";
 
 /** @throws {AppError} usage where there is no such file, adapter_too_large, adapter_invalid. */
 export async function readAdapter(
   path: string,
 ): Promise<{ readonly adapter: Adapter; readonly generation: string; readonly bytes: number }> {
   const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() && (await isPeftDirectory(path)))
+    throw new AppError(
+      "usage",
+      `${path} is the directory of a PEFT adapter. Make a .mosara file of it first: mosara import ${path} --model <base> --out <name.mosara>.`,
+    );
   if (!found?.isFile()) throw new AppError("usage", `There is no file ${path}. Name a .mosara file.`);
+  const foreign = foreignFileNotice(await readHead(path));
+  if (foreign !== null) throw new AppError("adapter_invalid", `${path} is no .mosara file: ${foreign}`);
   if (found.size > DEFAULT_MAX_ADAPTER_BYTES)
     throw new AppError(
       "adapter_too_large",
@@ -17,4 +26,11 @@ export async function readAdapter(
     );
   const bytes = await readFile(path);
   return { adapter: decodeAdapter(bytes), generation: generationOf(bytes), bytes: bytes.byteLength };
+}
+
+/** Of a file that may be far larger than any adapter. */
+async function readHead(path: string): Promise<Uint8Array> {
+  await using file = await open(path);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(FOREIGN_HEAD_BYTES), 0, FOREIGN_HEAD_BYTES, 0);
+  return buffer.subarray(0, bytesRead);
 }

@@ -1,6 +1,5 @@
 /** What `--model` means: a base directory as it is, a checkpoint built once into the cache, or the shipped demo. */
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { buildCached } from "../../base/build/build-cached.ts";
@@ -10,6 +9,7 @@ import { AppError } from "../../errors.ts";
 import { isGgufFile } from "../../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./announce-build.ts";
 import { buildOptions } from "./build-options.ts";
+import { noModelError } from "./no-model.ts";
 import { packageRoot } from "./package-root.ts";
 import { Progress } from "./progress.ts";
 
@@ -44,23 +44,13 @@ export async function resolveBase(
     assertNoBuildFlags(model, flags);
     return dir;
   }
-  if (!existsSync(join(dir, "config.json")) && !(await isGgufFile(dir))) throw await noModel(model, dir);
+  if (!existsSync(join(dir, "config.json")) && !(await isGgufFile(dir))) throw await noModelError(model);
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
   const options = buildOptions(flags);
   const announce = () => announceBuild(dir, options);
   return await buildCached(dir, flags.cache ?? defaultCache(), options, onProgress, announce).finally(() =>
     progress.end(),
-  );
-}
-
-async function noModel(model: string, dir: string): Promise<AppError> {
-  const names = await readdir(dir).catch(() => []);
-  const gguf = names.find((name) => name.endsWith(".gguf"));
-  const way = gguf === undefined ? "Name one of them." : `Name one of its GGUF files, such as ${join(model, gguf)}.`;
-  return new AppError(
-    "usage",
-    `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json, and no GGUF file). ${way}`,
   );
 }
 

@@ -71,6 +71,7 @@ export async function isGgufFile(path: string): Promise<boolean> {
   const file = await open(path).catch(() => null);
   if (file === null) return false;
   try {
+    if (!(await file.stat()).isFile()) return false; // a directory opens, and fails when it is read
     const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
     return isGguf(buffer.subarray(0, bytesRead));
   } finally {

@@ -1,0 +1,81 @@
+/** Files that people send where a `.mosara` file is wanted: what each of them is by its first bytes, and its way in. */
+
+interface ForeignFile {
+  readonly is: (bytes: Uint8Array) => boolean;
+  /** "a GGUF file" */
+  readonly what: string;
+  readonly wayIn: string;
+}
+
+const IMPORT =
+  "A PEFT adapter comes in with its adapter_config.json: mosara import <directory> --model <base> --out <name.mosara>, or its directory in --adapters.";
+const UNPACK = "Unpack it and give the .mosara file in it.";
+const PICKLE = `It can run code and is never read: save the adapter with safe_serialization. ${IMPORT}`;
+
+const FILES: readonly ForeignFile[] = [
+  { is: (bytes) => bytes.length === 0, what: "empty", wayIn: "Check how it was written or sent." },
+  {
+    is: startsWith("GGUF"),
+    what: "a GGUF file",
+    wayIn: "A model in GGUF is served with --model. A LoRA comes in from its PEFT directory, by mosara import.",
+  },
+  { is: isSafetensors, what: "a safetensors file", wayIn: IMPORT },
+  {
+    is: (bytes) => startsWith("PK\x03\x04")(bytes) && has(bytes, "data.pkl"),
+    what: "a pickle of PyTorch",
+    wayIn: PICKLE,
+  },
+  { is: (bytes) => bytes[0] === 0x80 && (bytes[1] ?? 0) >= 2 && (bytes[1] ?? 0) <= 5, what: "a pickle", wayIn: PICKLE },
+  { is: startsWith("PK\x03\x04"), what: "a zip archive", wayIn: UNPACK },
+  { is: startsWith("\x1f\x8b"), what: "a gzip archive", wayIn: UNPACK },
+  { is: startsWith("\x28\xb5\x2f\xfd"), what: "a zstd archive", wayIn: UNPACK },
+  { is: startsWith("\xfd7zXZ"), what: "an xz archive", wayIn: UNPACK },
+  { is: startsWith("BZh"), what: "a bzip2 archive", wayIn: UNPACK },
+  { is: startsWith("7z\xbc\xaf"), what: "a 7z archive", wayIn: UNPACK },
+  { is: (bytes) => textAt(bytes, 257, 5) === "ustar", what: "a tar archive", wayIn: UNPACK },
+  {
+    is: (bytes) => startsWith("--")(bytes) && has(bytes, "Content-Disposition: form-data"),
+    what: "a form",
+    wayIn: "Send the file's bytes alone: curl -X PUT --data-binary @file.",
+  },
+  {
+    is: startsWith("version https://git-lfs"),
+    what: "a pointer of Git LFS",
+    wayIn: "Fetch the file itself: git lfs pull.",
+  },
+  {
+    is: (bytes) => /^\s*<(!doctype|html)/i.test(textAt(bytes, 0, 64)),
+    what: "a web page",
+    wayIn: "Download the file itself.",
+  },
+  { is: startsWith("iKVtYWdpY6"), what: "a .mosara file in base64", wayIn: "Decode it first." },
+  { is: (bytes) => /^\s*[{[]/.test(textAt(bytes, 0, 16)), what: "JSON", wayIn: IMPORT },
+];
+
+/** A sentence and the way in; null for bytes that nothing is known of. The first kilobytes are enough. */
+export function foreignFileNotice(bytes: Uint8Array): string | null {
+  const found = FILES.find(({ is }) => is(bytes));
+  return found ? `it is ${found.what}. ${found.wayIn}` : null;
+}
+
+/** Enough of a file to tell what it is. */
+export const FOREIGN_HEAD_BYTES = 4096;
+
+function textAt(bytes: Uint8Array, start: number, length: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", start, start + length);
+}
+
+function startsWith(text: string): (bytes: Uint8Array) => boolean {
+  return (bytes) => textAt(bytes, 0, text.length) === text;
+}
+
+function has(bytes: Uint8Array, text: string): boolean {
+  return textAt(bytes, 0, FOREIGN_HEAD_BYTES).includes(text);
+}
+
+/** The length of its header, then JSON. */
+function isSafetensors(bytes: Uint8Array): boolean {
+  if (bytes.length < 10 || bytes[8] !== 0x7b) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getBigUint64(0, true) < 2n ** 32n;
+}

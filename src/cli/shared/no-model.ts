@@ -1,0 +1,49 @@
+/** What a path is that is given as a model and is none, with the way to one: the one place that knows the usual mistakes. */
+import { open, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { MANIFEST_FILE } from "../../base/manifest.ts";
+import { AppError } from "../../errors.ts";
+import { nameOfFile } from "../../store/directory-files.ts";
+
+/** `owner/name`, as the Hub spells its models. */
+const HUB_NAME = /^(?:hf:\/\/|https:\/\/huggingface\.co\/)?([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)\/?$/;
+
+/** @param model as it was given */
+export async function noModelError(model: string): Promise<AppError> {
+  const found = await stat(model).catch(() => undefined);
+  const reason = found === undefined ? absent(model) : found.isDirectory() ? await directory(model) : await file(model);
+  return new AppError("usage", reason);
+}
+
+function absent(model: string): string {
+  const [, name] = HUB_NAME.exec(model) ?? [];
+  if (name === undefined)
+    return `${model} is neither a base directory nor a checkpoint: nothing is there. Name a base directory, a checkpoint directory or a GGUF file.`;
+  return `${model} is neither a base directory nor a checkpoint: nothing is there. It looks like a model of the Hugging Face Hub, and mosara downloads nothing: fetch it with "hf download ${name} --local-dir ${name.split("/")[1]}" and name that directory.`;
+}
+
+async function directory(model: string): Promise<string> {
+  const names = await readdir(model);
+  const gguf = names.find((name) => name.endsWith(".gguf"));
+  if (gguf !== undefined)
+    return `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json). Name one of its GGUF files, such as ${join(model, gguf)}.`;
+  if (names.includes("adapter_config.json"))
+    return `${model} is the directory of a PEFT adapter, no model. Name its base as the model, and bring it in with mosara import or --adapters.`;
+  if (names.includes("snapshots"))
+    return `${model} is a repository in the Hub's cache, no checkpoint itself. Name a directory below ${join(model, "snapshots")}.`;
+  return `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json, and no GGUF file). Name one of them.`;
+}
+
+async function file(model: string): Promise<string> {
+  if (nameOfFile(model) !== undefined)
+    return `${model} is an adapter, no model. Name its base as the model, and the directory of the adapter with --adapters.`;
+  if (/\.(safetensors|bin|pth?|ckpt)$/.test(model) || (await startsAsZip(model)))
+    return `${model} is a file of weights, and a model is more than that. Name the directory with its config.json and tokenizer; weights are read from safetensors alone.`;
+  return `${model} is a file, and no GGUF file. Name a base directory, a checkpoint directory or a GGUF file.`;
+}
+
+async function startsAsZip(path: string): Promise<boolean> {
+  await using handle = await open(path);
+  const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+  return buffer.toString("latin1") === "PK";
+}

@@ -1,0 +1,30 @@
+/** What somebody who starts a server has to know of its adapters: that there are none, or which of them belong to another base. */
+import type { AppContext } from "../../http/context.ts";
+import { isCompatible } from "../../http/adapters/find-adapter.ts";
+
+/** So many names are said; the rest is counted. */
+const NAMED = 20;
+const MAX_RECORDS = 1000;
+
+/** @param adaptersDir what --adapters names; null: nothing */
+export function noteAdapters(context: AppContext, adaptersDir: string | null): void {
+  const { base, log, store } = context;
+  const { records } = store.list({ limit: MAX_RECORDS });
+  const others = records.filter((record) => !isCompatible(context, record));
+  if (others.length > 0)
+    log.warn(
+      {
+        adapters: others.slice(0, NAMED).map(({ name }) => name),
+        count: others.length,
+        bases: [...new Set(others.map(({ baseId }) => baseId.slice(0, 8)))].slice(0, NAMED),
+        base: base.signature.baseId.slice(0, 8),
+      },
+      "adapters do not fit this base: they stay listed and answer adapter_incompatible. Train or convert them for it, or name their base as --model.",
+    );
+  if (others.length < records.length) return;
+  log.warn(
+    adaptersDir === null
+      ? "no adapter is served, so every answer is the base's: give a directory of them with --adapters, or upload one with PUT /v1/adapters/{name}"
+      : `no adapter is served, so every answer is the base's: none in the directory of --adapters (${adaptersDir}) fits`,
+  );
+}
