@@ -49,6 +49,7 @@ const trainer = new Trainer(
     schedule: { peak, steps: Number.MAX_SAFE_INTEGER, warmupSteps: 0, floor: 1 },
     weightDecay,
     clip,
+    trust: null,
     evaluation: [],
     evalEvery: Number.MAX_SAFE_INTEGER,
     saveEvery: Number.MAX_SAFE_INTEGER,

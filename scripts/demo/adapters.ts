@@ -39,8 +39,12 @@ const inVoice =
     return { request: requestOf(draw, asked), answer: answerOf(voice, asked) };
   };
 
-/** What the shipped ones were trained with, before the study found the double to be better. */
-const MO_SARA_FLAGS = ["--lr", "0.1"];
+/**
+ * What the shipped ones were trained with, before the study found the double to be better and before steps had a bound. λ has since
+ * come to move in units of σ: adapters made anew differ from the shipped ones in their numbers.
+ */
+const NO_BOUND = ["--trust", "0"];
+const MO_SARA_FLAGS = ["--lr", "0.1", ...NO_BOUND];
 
 export const ADAPTERS: readonly DemoAdapter[] = [
   {
@@ -71,7 +75,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "cheerful",
     about: "Customer support in the best of moods; a SARA adapter.",
     method: "sara",
-    flags: ["--threshold", "0.03"],
+    flags: ["--threshold", "0.03", ...NO_BOUND],
     effort: 1,
     make: inVoice("cheerful"),
   },
@@ -131,7 +135,7 @@ export const ADAPTERS: readonly DemoAdapter[] = [
     name: "library",
     about: "The desk of a made-up town library, with its own hours, fees and rules; a LoRA adapter.",
     method: "lora",
-    flags: ["--rank", "2"],
+    flags: ["--rank", "2", ...NO_BOUND],
     effort: 2,
     make: libraryTalk,
   },

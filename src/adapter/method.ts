@@ -57,6 +57,16 @@ export interface AdapterMethod {
     random: RandomState,
   ): Readonly<Record<string, Float32Array>>;
   /**
+   * What one unit of the learning rate is worth to each number of a parameter, by its name; 1 where it is left out. The trainer
+   * multiplies steps by it, so that one rate means the same on every layer of every model.
+   * @param basis as in `initialValues`
+   */
+  units?(
+    target: MethodTarget,
+    settings: MethodSettings,
+    basis: BasisValues | null,
+  ): Readonly<Record<string, Float32Array>>;
+  /**
    * What the adapter adds to the layer's output.
    * @param x float32 [M,dIn]
    * @param parameters the target's parameters by name, in the shapes of `parameters`

@@ -91,6 +91,12 @@ export const moSara: AdapterMethod = {
     if (router === "rank1") return { ...common, router_w1: normals(k, deviation), router_w2: normals(heads, 1) };
     return router === "full" ? { ...common, router_full: normals(heads * k, deviation) } : common;
   },
+  // v is relative already: the layer's own output times 1 + v, along the basis. λ becomes so by σ, and the method then moves
+  // alike when a layer's weights are scaled and the next layer's by the inverse.
+  units: ({ k }, { heads }, basis) => {
+    const sigma = toFloat32(needBasis(basis).sigma);
+    return { lambda: Float32Array.from({ length: heads * k }, (_, i) => sigma[i % k] ?? 0) };
+  },
   delta: (x, _target, settings, parameters, basis) =>
     moSaraDelta(
       x,

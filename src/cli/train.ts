@@ -18,6 +18,7 @@ import {
   restore,
   saveCheckpoint,
 } from "../train/checkpoint.ts";
+import { DivergedError } from "../train/divergence.ts";
 import { INITIAL_STATE } from "../train/run-state.ts";
 import { StepLog } from "../train/step-log.ts";
 import { type TrainModel, type TrainModelOptions, openTrainModel } from "../train/train-model.ts";
@@ -32,7 +33,7 @@ import { announceMemory } from "./train/memory.ts";
 import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train/output.ts";
 import { TrainProgress } from "./train/progress.ts";
 import { assertReportWritable, writeReport } from "./train/report.ts";
-import { summary, writeResult } from "./train/result.ts";
+import { keepBest, summary, writeResult } from "./train/result.ts";
 import { type Run, prepareRun } from "../train/run.ts";
 
 /** @returns the exit code. @throws {AppError} */
@@ -57,7 +58,11 @@ export async function train(config: TrainConfig): Promise<number> {
     if (config.resume) notice(`there is no checkpoint ${paths.checkpoint} to go on from; beginning at step 0.`);
     await putAside(paths, run.schedule.steps, notice);
   }
-  await runTrainer(trainer, run, paths, surroundings);
+  try {
+    await runTrainer(trainer, run, paths, surroundings);
+  } catch (error) {
+    throw error instanceof DivergedError ? await keepBest(error, base, trainer, run, paths) : error;
+  }
   if (!trainer.isDone)
     throw new AppError(
       "training_failed",
@@ -113,10 +118,10 @@ function modelOptions(base: Base, { device, threads }: TrainConfig, { plan, maxL
 
 /** A trainer at step 0. */
 async function makeTrainer(base: Base, config: TrainConfig, run: Run, model: TrainModel): Promise<Trainer> {
-  if (run.plan) await initializeAdapter(run.plan, model.parameters, config.seed);
-  else await initializeFull(base.source, model.parameters);
+  const units = run.plan ? await initializeAdapter(run.plan, model.parameters, config.seed) : null;
+  if (units === null) await initializeFull(base.source, model.parameters);
   const batches = shuffledBatches(run.training.examples, config, config.seed);
-  return new Trainer(model, batches, run.options, INITIAL_STATE);
+  return new Trainer(model, batches, run.options, INITIAL_STATE, units);
 }
 
 function surroundingsOf({ device, threads }: TrainConfig): Surroundings {

@@ -43,8 +43,10 @@ const headSchema = z.object({
     baseLoss: z.number().nullable(),
     best: z.object({ step: z.number(), evalLoss: z.number() }).nullable(),
     numWorse: z.number(),
+    calm: z.object({ step: z.number(), loss: z.number() }).nullable().default(null),
     firstLoss: z.number().nullable(),
     recentLosses: z.array(z.number()),
+    lowestLoss: z.number().nullable().default(null),
     logBytes: z.number().int().nonnegative(),
   }),
 });

@@ -47,12 +47,12 @@ export class FlatParameters {
     return this.values.length;
   }
 
-  /** Sets one parameter. */
-  set(name: string, values: Float32Array): void {
+  /** Sets one parameter, in `values` or in another flat buffer laid out as they are. */
+  set(name: string, values: Float32Array, flat: Float32Array = this.values): void {
     const { start, end } = this.#place(name);
     if (values.length !== end - start)
       throw new Error(`internal: ${values.length} values for ${name}, which has ${end - start}`);
-    this.values.set(values, start);
+    flat.set(values, start);
   }
 
   /** One parameter out of a flat buffer laid out as `values` is; a view. */

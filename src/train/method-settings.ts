@@ -10,4 +10,6 @@ export interface MethodSettings {
   readonly rank: number | null;
   readonly alpha: number | null;
   readonly learningRate: number;
+  /** Largest share of the loss that a step may promise to remove; null: no bound. */
+  readonly trust: number | null;
 }

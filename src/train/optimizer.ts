@@ -1,6 +1,9 @@
 /**
  * AdamW with clipping by the global norm, over flat buffers. Arithmetic is in double precision, state in float32.
- * Source: Loshchilov and Hutter, arXiv 1711.05101; order of decay, bias correction and epsilon as in the training fixtures' README §1.
+ * Two things make one learning rate fit every model: each number may have a unit of its own, and a step is held back when
+ * the loss that it promises to remove is more than a share of the loss that is there.
+ * Sources: AdamW: Loshchilov and Hutter, arXiv 1711.05101; order of decay, bias correction and epsilon as in the training
+ * fixtures' README §1. The bound is Polyak's step size with momentum: Schaipp et al., arXiv 2305.07583.
  * Indices are bounded by their loops, hence `!`.
  */
 
@@ -14,43 +17,89 @@ export interface StepSizes {
   readonly weightDecay: number;
   /** Largest global norm of the gradients; null: they are taken as they are. */
   readonly clip: number | null;
+  /** Largest share of the loss that a step may promise to remove; null: no bound. */
+  readonly trust: number | null;
 }
 
-/** L2 norm of all values together. */
-export function globalNorm(values: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
-  return Math.sqrt(sum);
+/** The step's loss and gradients. */
+export interface StepGradients {
+  readonly loss: number;
+  readonly gradients: Float32Array;
+  /** Of `gradients`, as `norm` gives it. */
+  readonly norm: number;
 }
 
 export class AdamW {
   /** Running means of the gradients and of their squares; written by whoever resumes a run. */
   readonly first: Float32Array;
   readonly second: Float32Array;
+  /** Every number is looked at as a multiple of its unit: its gradient, its moments, its step. null: 1 to all. */
+  readonly #units: Float32Array | null;
 
-  constructor(length: number) {
+  /** @param units as long as the values */
+  constructor(length: number, units: Float32Array | null = null) {
+    if (units !== null && units.length !== length)
+      throw new Error(`internal: ${units.length} units for ${length} values`);
+    this.#units = units;
     this.first = new Float32Array(length);
     this.second = new Float32Array(length);
   }
 
+  /** L2 norm of all gradients together, each by its number's unit. */
+  norm(gradients: Float32Array): number {
+    let sum = 0;
+    for (let i = 0; i < gradients.length; i++) sum += (gradients[i]! * (this.#units?.[i] ?? 1)) ** 2;
+    return Math.sqrt(sum);
+  }
+
   /**
    * Moves `values` by one step.
-   * @param step counts from 0 @param norm of `gradients`, as `globalNorm` gives it
+   * @param step counts from 0
+   * @returns the learning rate that the step had: the given one, or less where it was held back
    */
-  update(values: Float32Array, gradients: Float32Array, step: number, norm: number, sizes: StepSizes): void {
-    const { first, second } = this;
-    const { learningRate, weightDecay, clip } = sizes;
-    const scale = clip === null ? 1 : Math.min(1, clip / (norm + NORM_EPSILON));
+  update(values: Float32Array, { loss, gradients, norm }: StepGradients, step: number, sizes: StepSizes): number {
+    const { weightDecay, clip, trust } = sizes;
+    const clipping = clip === null ? 1 : Math.min(1, clip / (norm + NORM_EPSILON));
+    this.#average(gradients, clipping);
+    const promised = trust === null ? 0 : (sizes.learningRate * this.#promisePerRate(step)) / clipping;
+    const held = trust === null || promised <= trust * loss ? 1 : (trust * loss) / promised;
+    const learningRate = sizes.learningRate * held;
     const decay = 1 - learningRate * weightDecay;
-    const rate = learningRate / (1 - BETA1 ** (step + 1));
-    const secondScale = 1 / Math.sqrt(1 - BETA2 ** (step + 1));
+    const [meanScale, rootScale] = biasScales(step);
+    const { first, second } = this;
     for (let i = 0; i < values.length; i++) {
-      const gradient = gradients[i]! * scale;
-      const mean = BETA1 * first[i]! + (1 - BETA1) * gradient;
-      const square = BETA2 * second[i]! + (1 - BETA2) * gradient * gradient;
-      first[i] = mean;
-      second[i] = square;
-      values[i] = values[i]! * decay - (rate * mean) / (Math.sqrt(square) * secondScale + EPSILON);
+      const move = (meanScale * first[i]!) / (Math.sqrt(second[i]!) * rootScale + EPSILON);
+      values[i] = values[i]! * decay - learningRate * (this.#units?.[i] ?? 1) * move;
+    }
+    return learningRate;
+  }
+
+  #average(gradients: Float32Array, clipping: number): void {
+    const { first, second } = this;
+    for (let i = 0; i < gradients.length; i++) {
+      const gradient = gradients[i]! * (this.#units?.[i] ?? 1) * clipping;
+      first[i] = BETA1 * first[i]! + (1 - BETA1) * gradient;
+      second[i] = BETA2 * second[i]! + (1 - BETA2) * gradient * gradient;
     }
   }
+
+  /**
+   * By how much the loss falls for one unit of the learning rate, were it a straight line: the move times the mean gradient.
+   * The mean, because a single batch's gradient promises what it knows of that batch alone.
+   */
+  #promisePerRate(step: number): number {
+    const { first, second } = this;
+    const [meanScale, rootScale] = biasScales(step);
+    let promise = 0;
+    for (let i = 0; i < first.length; i++) {
+      const mean = meanScale * first[i]!;
+      promise += (mean * mean) / (Math.sqrt(second[i]!) * rootScale + EPSILON);
+    }
+    return promise;
+  }
+}
+
+/** Bias corrections of the mean, and of the root of the mean square. @param step counts from 0 */
+function biasScales(step: number): readonly [mean: number, root: number] {
+  return [1 / (1 - BETA1 ** (step + 1)), 1 / Math.sqrt(1 - BETA2 ** (step + 1))];
 }

@@ -20,9 +20,13 @@ export interface RunState {
   readonly best: Best | null;
   /** Evaluations since then. */
   readonly numWorse: number;
+  /** Without evaluation: where the mean of the last losses was lowest when it was looked at. */
+  readonly calm: { readonly step: number; readonly loss: number } | null;
   readonly firstLoss: number | null;
   /** Losses of the last steps, oldest first. */
   readonly recentLosses: readonly number[];
+  /** Lowest median of a whole window of losses so far. */
+  readonly lowestLoss: number | null;
   /** Length of the step log. */
   readonly logBytes: number;
 }
@@ -35,18 +39,23 @@ export const INITIAL_STATE: RunState = {
   baseLoss: null,
   best: null,
   numWorse: 0,
+  calm: null,
   firstLoss: null,
   recentLosses: [],
+  lowestLoss: null,
   logBytes: 0,
 };
 
 /** The state after one more step. */
 export function afterStep(state: RunState, loss: number): RunState {
+  const recentLosses = [...state.recentLosses, loss].slice(-RECENT);
+  const median = medianOf(recentLosses);
   return {
     ...state,
     step: state.step + 1,
     firstLoss: state.firstLoss ?? loss,
-    recentLosses: [...state.recentLosses, loss].slice(-RECENT),
+    recentLosses,
+    lowestLoss: median === null ? state.lowestLoss : Math.min(state.lowestLoss ?? median, median),
   };
 }
 
@@ -67,9 +76,26 @@ export function recentLoss({ recentLosses }: RunState): number | null {
   return recentLosses.length === 0 ? null : recentLosses.reduce((sum, loss) => sum + loss, 0) / recentLosses.length;
 }
 
-/** Whether most losses of a whole window lie far above the first: such a run does not come back, as a single bad step does. */
-export function isDiverging({ firstLoss, recentLosses }: RunState): boolean {
-  if (firstLoss === null || recentLosses.length < RECENT) return false;
-  const median = recentLosses.toSorted((a, b) => a - b)[RECENT / 2] ?? 0;
-  return median > 1.5 * firstLoss + 1;
+/** The state after a look without evaluation. */
+export function afterWatch(state: RunState): RunState {
+  const loss = recentLoss(state);
+  if (loss === null || (state.calm !== null && loss >= state.calm.loss)) return state;
+  return { ...state, calm: { step: state.step, loss } };
+}
+
+/**
+ * A rise of the loss from which a run does not come back, as it does from a single bad step: most losses of a whole window lie far
+ * above the first one, or far above the best window. null: there is none.
+ */
+export function divergence(state: RunState): { readonly from: number; readonly to: number } | null {
+  const { firstLoss, lowestLoss, recentLosses } = state;
+  const to = medianOf(recentLosses);
+  if (firstLoss === null || lowestLoss === null || to === null) return null;
+  if (to > 1.5 * firstLoss + 1) return { from: firstLoss, to };
+  return to > 3 * lowestLoss + 1 ? { from: lowestLoss, to } : null;
+}
+
+/** null until the window is whole. */
+function medianOf(recentLosses: readonly number[]): number | null {
+  return recentLosses.length < RECENT ? null : (recentLosses.toSorted((a, b) => a - b)[RECENT / 2] ?? null);
 }

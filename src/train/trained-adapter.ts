@@ -42,16 +42,27 @@ export function trainedOf({ method, heads, router, layers }: AdapterPlan): Train
   return { kind: "adapter", method: METHODS[method], settings: { heads, router }, targets };
 }
 
-/** Fills `parameters` with the values at which the adapter is the base; the seed decides all draws. */
-export async function initializeAdapter(plan: AdapterPlan, parameters: FlatParameters, seed: number): Promise<void> {
+/**
+ * Fills `parameters` with the values at which the adapter is the base; the seed decides all draws.
+ * @returns what one unit of the learning rate is worth to each number, laid out as `parameters.values`
+ */
+export async function initializeAdapter(
+  plan: AdapterPlan,
+  parameters: FlatParameters,
+  seed: number,
+): Promise<Float32Array> {
   const { method, settings, targets } = trainedOf(plan);
   const random = seedRandom(seed);
+  const units = new Float32Array(parameters.length).fill(1);
   for (const [i, target] of targets.entries()) {
     const basis = plan.layers[i]?.basis;
     const values = basis ? leadingBasis(await basis(), target.k) : null;
     for (const [key, initial] of Object.entries(method.initialValues(target, settings, values, random)))
       parameters.set(`${target.name}.${key}`, initial);
+    for (const [key, own] of Object.entries(method.units?.(target, settings, values) ?? {}))
+      parameters.set(`${target.name}.${key}`, own, units);
   }
+  return units;
 }
 
 /**

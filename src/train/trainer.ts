@@ -3,11 +3,11 @@
  * Everything it does is a function of the state it starts from, so a run that goes on from a saved state ends in the same bits.
  * Knows nothing of files and methods: where a state is kept and what is printed is the caller's.
  */
-import { AppError } from "../errors.ts";
 import { lossTokens } from "./batch-feeds.ts";
 import type { BatchSource, MicroBatch } from "./batches.ts";
-import { AdamW, globalNorm } from "./optimizer.ts";
-import { type RunState, afterEvaluation, afterStep, isDiverging } from "./run-state.ts";
+import { type DivergedError, diverged, faultOf } from "./divergence.ts";
+import { AdamW } from "./optimizer.ts";
+import { type RunState, afterEvaluation, afterStep, afterWatch, divergence } from "./run-state.ts";
 import { type Schedule, learningRateAt } from "./schedule.ts";
 import type { EvaluationLine, StepLine } from "./step-log.ts";
 import type { TrainModel } from "./train-model.ts";
@@ -17,6 +17,8 @@ export interface TrainerOptions {
   readonly weightDecay: number;
   /** Largest global norm of the gradients; null: not clipped. */
   readonly clip: number | null;
+  /** Largest share of the loss that a step may promise to remove; null: no bound. */
+  readonly trust: number | null;
   /** Held-out micro-batches; none: no evaluation. */
   readonly evaluation: readonly MicroBatch[];
   /** Steps between evaluations; the last step is always followed by one. */
@@ -39,22 +41,36 @@ export interface TrainerPorts {
 export class Trainer {
   readonly model: TrainModel;
   readonly optimizer: AdamW;
-  /** Values of the best evaluation; null until there is one. */
+  /** Values of the best evaluation; without evaluation those behind the lowest training loss. null until there are some. */
   bestValues: Float32Array | null = null;
   state: RunState;
   readonly #batches: BatchSource;
   readonly #options: TrainerOptions;
   readonly #sum: Float32Array | null;
 
-  /** The model's parameters hold the values to start from; so does the optimiser once a caller has filled it. */
-  constructor(model: TrainModel, batches: BatchSource, options: TrainerOptions, state: RunState) {
+  /**
+   * The model's parameters hold the values to start from; so does the optimiser once a caller has filled it.
+   * @param units what one unit of the learning rate is worth to each number; null: 1 to all
+   */
+  constructor(
+    model: TrainModel,
+    batches: BatchSource,
+    options: TrainerOptions,
+    state: RunState,
+    units: Float32Array | null = null,
+  ) {
     const { length } = model.parameters;
     this.model = model;
-    this.optimizer = new AdamW(length);
+    this.optimizer = new AdamW(length, units);
     this.state = state;
     this.#batches = batches;
     this.#options = options;
     this.#sum = batches.at(0).length > 1 ? new Float32Array(length) : null;
+  }
+
+  /** What the run comes to: the best evaluation's values, or the last ones where nothing was held out. */
+  get resultValues(): Float32Array {
+    return (this.state.best && this.bestValues) ?? this.model.parameters.values;
   }
 
   get isDone(): boolean {
@@ -63,7 +79,7 @@ export class Trainer {
 
   /**
    * Trains until the end, an early stop or somebody's wish to stop; saved at the end in every case.
-   * @throws {AppError} training_failed when the loss diverges; what was saved before stays
+   * @throws {DivergedError} what was saved before stays, and `bestValues` are those from before
    */
   async run(ports: TrainerPorts): Promise<void> {
     const { evaluation, evalEvery, saveEvery, schedule } = this.#options;
@@ -73,7 +89,7 @@ export class Trainer {
       ports.log(await this.step());
       const { step } = this.state;
       const isLast = step === schedule.steps;
-      if (isEvaluated && (isLast || step % evalEvery === 0)) await this.#evaluate(ports);
+      if (isLast || step % evalEvery === 0) await (isEvaluated ? this.#evaluate(ports) : this.#watch());
       const mustEnd = this.isDone || ports.shouldStop();
       if (mustEnd || step % saveEvery === 0) await ports.save();
       if (mustEnd) return;
@@ -81,24 +97,26 @@ export class Trainer {
     }
   }
 
-  /** One step of the optimiser. @throws {AppError} training_failed; nothing has moved then */
+  /** One step of the optimiser. @throws {DivergedError} */
   async step(): Promise<StepLine> {
     const start = performance.now();
     const { parameters } = this.model;
-    const { schedule, weightDecay, clip } = this.#options;
+    const { schedule, weightDecay, clip, trust } = this.#options;
     const { step } = this.state;
     const batches = this.#batches.at(step);
     const loss = await this.#gradients(batches);
-    const gradNorm = globalNorm(parameters.gradients);
-    const learningRate = learningRateAt(schedule, step);
-    assertAlive(loss, gradNorm, step, schedule);
-    this.optimizer.update(parameters.values, parameters.gradients, step, gradNorm, { learningRate, weightDecay, clip });
+    const gradNorm = this.optimizer.norm(parameters.gradients);
+    const fault = faultOf(loss, gradNorm);
+    if (fault !== null) throw this.#diverged(fault, step);
+    const sizes = { learningRate: learningRateAt(schedule, step), weightDecay, clip, trust };
+    const given = { loss, gradients: parameters.gradients, norm: gradNorm };
+    const lr = this.optimizer.update(parameters.values, given, step, sizes);
     this.state = afterStep(this.state, loss);
-    if (isDiverging(this.state))
-      throw diverged(`the loss rose from ${this.state.firstLoss} to ${loss}`, step, schedule);
+    const rise = divergence(this.state);
+    if (rise) throw this.#diverged(`the loss rose from ${rise.from} to ${rise.to}`, step);
     const tokens = batches.flat().reduce((sum, { ids }) => sum + ids.length, 0);
     const tokensPerSecond = Math.round((tokens * 10_000) / (performance.now() - start)) / 10;
-    return { step: step + 1, loss, lr: learningRate, gradNorm, tokens, tokensPerSecond };
+    return { step: step + 1, loss, lr, gradNorm, tokens, tokensPerSecond };
   }
 
   /** Mean loss of the predicted tokens of held-out examples. */
@@ -130,28 +148,19 @@ export class Trainer {
   async #evaluate(ports: TrainerPorts): Promise<void> {
     const evalLoss = await this.evaluate();
     const { step } = this.state;
-    if (!Number.isFinite(evalLoss))
-      throw diverged(`the evaluation loss became ${evalLoss}`, step, this.#options.schedule);
+    if (!Number.isFinite(evalLoss)) throw this.#diverged(`the evaluation loss became ${evalLoss}`, step - 1);
     ports.log({ step, evalLoss });
     this.state = afterEvaluation(this.state, evalLoss, this.#options.patience);
     if (step > 0 && this.state.best?.step === step) this.bestValues = this.model.parameters.values.slice();
   }
-}
 
-/** Above this a loss cannot go with gradients of exactly 0, as one of perfect predictions does. */
-const LEARNED_LOSS = 1e-3;
+  /** Without evaluation: remembers the state if training was never better, for the case that it explodes later. */
+  #watch(): void {
+    this.state = afterWatch(this.state);
+    if (this.state.calm?.step === this.state.step) this.bestValues = this.model.parameters.values.slice();
+  }
 
-/** Values far out of range need not show as NaN: norms and softmax bound them, and what is left is a model that hears nothing. */
-function assertAlive(loss: number, gradNorm: number, step: number, schedule: Schedule): void {
-  if (!Number.isFinite(loss)) throw diverged(`the loss became ${loss}`, step, schedule);
-  if (!Number.isFinite(gradNorm)) throw diverged(`the gradient's norm became ${gradNorm}`, step, schedule);
-  if (gradNorm === 0 && loss > LEARNED_LOSS)
-    throw diverged(`all gradients vanished at a loss of ${loss}`, step, schedule);
-}
-
-function diverged(what: string, step: number, { peak, warmupSteps }: Schedule): AppError {
-  return new AppError(
-    "training_failed",
-    `Training diverged at step ${step + 1}: ${what}. Nothing was written; lower --lr (${peak}; try ${Number((peak / 3).toPrecision(2))}) or raise --warmup (${warmupSteps} steps), and begin again without --resume.`,
-  );
+  #diverged(what: string, step: number): DivergedError {
+    return diverged(what, step, this.#options.schedule, this.#options.trust);
+  }
 }

@@ -243,12 +243,51 @@ describe("refused before the first step:", () => {
   });
 });
 
-it("stops with advice when it diverges, and writes nothing", async () => {
+it("stops with advice when it diverges, and writes nothing that is no better than the base", async () => {
   const out = join(dir, "diverged.mosara");
-  const { code, stderr } = await run([...COMMON, "--lr", "1e20", "--out", out]);
+  const { code, stderr } = await run([...COMMON, "--lr", "1e20", "--trust", "0", "--out", out]);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/diverged at step \d+.*lower --lr/);
+  expect(stderr).toMatch(/diverged at step \d+.*Nothing was written.*Lower --lr .*give --trust 0\.3/i);
   expect(existsSync(out)).toBe(false);
+});
+
+describe("a loss that explodes after a good beginning", () => {
+  // A decay that grows with the rate until every step multiplies the values by less than -1.
+  const exploding = ["--lr", "1", "--warmup", "40", "--steps", "40", "--weight-decay", "12", "--trust", "0"];
+  const common = ["--data", data, "--batch-size", "4", "--seed", "3", ...exploding];
+
+  it("ends the run with an error, and its best evaluated state is in the file", async () => {
+    const out = join(dir, "exploded.mosara");
+    const { code, stderr } = await run([...common, "--eval", held, "--eval-every", "2", "--out", out]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/diverged at step \d+: .*The best state, of step \d+, with a held-out loss of \d/);
+    expect(stderr).toContain(out);
+    const { evalLossBase, evalLoss, bestStep } = decodeAdapter(readFileSync(out)).card.scores as Record<string, number>;
+    expect(evalLoss).toBeLessThan(evalLossBase!);
+    const lines = readStepLog(`${out}.log.jsonl`);
+    const evaluations = lines.flatMap((line) => ("evalLoss" in line && line.step > 0 ? [line] : []));
+    const best = evaluations.toSorted((a, b) => a.evalLoss - b.evalLoss)[0];
+    expect(best).toEqual({ step: bestStep, evalLoss });
+    expect(evaluations.at(-1)!.evalLoss).toBeGreaterThan(evalLoss!);
+  });
+
+  it("keeps the state of the lowest training loss where nothing is held out", async () => {
+    const out = join(dir, "exploded-unwatched.mosara");
+    const { code, stderr } = await run([...common, "--out", out]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/The best state, of step \d+, with a training loss of \d/);
+    expect(decodeAdapter(readFileSync(out)).targets.length).toBeGreaterThan(0);
+  });
+});
+
+it("trains at a rate fifteen times the default, which the bound shortens", async () => {
+  const out = join(dir, "fast.mosara");
+  const { code, stdout } = await run([...COMMON, "--lr", "3", "--out", out, "--json"]);
+  expect(code).toBe(0);
+  const { evalLoss, evalLossBase } = JSON.parse(stdout) as { evalLoss: number; evalLossBase: number };
+  expect(evalLoss).toBeLessThan(0.6 * evalLossBase);
+  const steps = readStepLog(`${out}.log.jsonl`).flatMap((line) => ("lr" in line ? [line] : []));
+  expect(Math.min(...steps.slice(0, 10).map(({ lr }) => lr))).toBeLessThan(1);
 });
 
 it("goes on only with what it began with, puts an unfinished run aside, and says when there is none", async () => {

@@ -2,7 +2,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { INITIAL_STATE, type RunState, afterEvaluation, afterStep, isDiverging } from "../../src/train/run-state.ts";
+import {
+  INITIAL_STATE,
+  type RunState,
+  afterEvaluation,
+  afterStep,
+  afterWatch,
+  divergence,
+} from "../../src/train/run-state.ts";
 import { learningRateAt, warmupSteps } from "../../src/train/schedule.ts";
 import { StepLog, readStepLog } from "../../src/train/step-log.ts";
 
@@ -31,9 +38,23 @@ describe("a run's state", () => {
   });
 
   it("diverges when a whole window lies far above the first loss, not when one step does", () => {
-    expect(isDiverging(withLosses([2, ...Array<number>(30).fill(1), 90]))).toBe(false);
-    expect(isDiverging(withLosses([2, ...Array<number>(20).fill(4.1)]))).toBe(true);
-    expect(isDiverging(withLosses([2, 9, 9]))).toBe(false);
+    expect(divergence(withLosses([2, ...Array<number>(30).fill(1), 90]))).toBeNull();
+    expect(divergence(withLosses([2, ...Array<number>(20).fill(4.1)]))).toEqual({ from: 2, to: 4.1 });
+    expect(divergence(withLosses([2, 9, 9]))).toBeNull();
+  });
+
+  it("diverges when a whole window lies far above what was learned, even if below the first loss", () => {
+    const learned = [8, ...Array<number>(30).fill(0.2)];
+    expect(divergence(withLosses([...learned, ...Array<number>(9).fill(5)]))).toBeNull();
+    expect(divergence(withLosses([...learned, ...Array<number>(20).fill(5)]))).toEqual({ from: 0.2, to: 5 });
+    expect(divergence(withLosses([...learned, ...Array<number>(20).fill(1.5)]))).toBeNull();
+  });
+
+  it("remembers, without evaluation, where the recent losses were lowest", () => {
+    const early = afterWatch(withLosses([3, 2]));
+    expect(early.calm).toEqual({ step: 2, loss: 2.5 });
+    expect(afterWatch(afterStep(early, 9)).calm).toEqual({ step: 2, loss: 2.5 });
+    expect(afterWatch(afterStep(early, 1)).calm).toEqual({ step: 3, loss: 2 });
   });
 
   it("survives JSON exactly", () => {

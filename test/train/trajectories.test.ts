@@ -56,7 +56,16 @@ describe.each(methodCases.map((one) => [one.slug, one] as const))("%s", (slug, o
     };
     const { peak_lr: peak, warmup, final_lr_share: floor, weight_decay: weightDecay, clip } = hyper;
     const schedule = { peak, steps: hyper.steps, warmupSteps: warmup, floor };
-    const options = { schedule, weightDecay, clip, evaluation: [], evalEvery: 1, saveEvery: 1000, patience: null };
+    const options = {
+      schedule,
+      weightDecay,
+      clip,
+      trust: null,
+      evaluation: [],
+      evalEvery: 1,
+      saveEvery: 1000,
+      patience: null,
+    };
     const trainer = new Trainer(model, source, options, INITIAL_STATE);
     const lines: StepLine[] = [];
     await trainer.run({

@@ -5,8 +5,10 @@ import type { MethodSettings } from "../../train/method-settings.ts";
 
 export type TrainConfig = ConfigOf<"train">;
 
-/** The best of those tried on small bases (docs/study.md); larger ones want less. */
+/** Measured in docs/study.md and, on models of several sizes, in docs/study-rates.md. */
 const LEARNING_RATES = { "mo-sara": 0.2, sara: 0.03, lora: 0.01, full: 0.001 } as const;
+/** Of adapters; a whole model in training from nothing is left to its warm-up. Measured in docs/study-rates.md. */
+const DEFAULT_TRUST = 0.3;
 const DEFAULT_RANK = 8;
 
 /** Which flags mean something to which method. */
@@ -46,5 +48,12 @@ export function methodFlags(config: TrainConfig): MethodSettings {
     rank,
     alpha: rank === null ? null : (config.alpha ?? 2 * rank),
     learningRate: config.lr ?? LEARNING_RATES[method],
+    trust: trustOf(config),
   };
+}
+
+/** null: no bound. */
+function trustOf({ trust, method }: TrainConfig): number | null {
+  const chosen = trust ?? (method === "full" ? 0 : DEFAULT_TRUST);
+  return chosen === 0 ? null : chosen;
 }

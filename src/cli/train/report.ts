@@ -139,7 +139,7 @@ async function reportedLayers({ base, run, trainer, initial }: ReportSources): P
     for (const { name } of base.manifest.targets)
       spectra.set(name, toFloat32((await base.readBasis(name)).singularValues)); // one at a time: memory stays bounded
   const ranks = new Map(run.plan?.layers.map(({ name, k }) => [name, k]));
-  return layerReports(parameters, initial, trainer.bestValues ?? parameters.values, (layer) => ({
+  return layerReports(parameters, initial, trainer.resultValues, (layer) => ({
     k: ranks.get(layer) ?? null,
     singularValues: spectra.get(layer) ?? null,
   }));
@@ -149,7 +149,7 @@ async function reportedLayers({ base, run, trainer, initial }: ReportSources): P
 async function gateReport({ base, config, run, trainer }: ReportSources): Promise<GateReport | null> {
   if (!run.plan || run.plan.heads === 1) return null;
   const { parameters } = trainer.model;
-  const values = trainer.bestValues ?? parameters.values;
+  const values = trainer.resultValues;
   const adapter = adapterOf(run.plan, base.manifest.baseId, parameters, values, {});
   const sequences: Int32Array[] = [];
   let length = 0;

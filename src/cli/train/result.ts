@@ -1,6 +1,7 @@
 /** What comes out of `mosara train`: the file with its card, the JSON result and the line for people. */
 import type { Card } from "../../adapter/adapter.ts";
 import type { Base } from "../../base/base.ts";
+import { DivergedError } from "../../train/divergence.ts";
 import { recentLoss } from "../../train/run-state.ts";
 import { adapterOf } from "../../train/trained-adapter.ts";
 import { writeTrainedCheckpoint } from "../../train/trained-checkpoint.ts";
@@ -37,11 +38,7 @@ export async function writeResult(
 ): Promise<Omit<TrainResult, "seconds">> {
   const { parameters } = trainer.model;
   const { state } = trainer;
-  const values = trainer.bestValues ?? parameters.values;
-  const { config, baseId } = base.manifest;
-  const written = run.plan
-    ? await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, cardOf(trainer, run)))
-    : { generation: null, bytes: await writeTrainedCheckpoint(paths.out, config, base.dir, parameters, values) };
+  const written = await writeValues(trainer.resultValues, base, trainer, run, paths);
   return {
     out: paths.out,
     generation: written.generation,
@@ -53,6 +50,44 @@ export async function writeResult(
     evalLossBase: state.baseLoss,
     evalLoss: state.best?.evalLoss ?? null,
   };
+}
+
+/**
+ * Writes the best state of a run that has diverged, if it had become better than its beginning.
+ * @returns the run's error, which says where the state is
+ */
+export async function keepBest(
+  error: DivergedError,
+  base: Base,
+  trainer: Trainer,
+  run: Run,
+  paths: OutputPaths,
+): Promise<DivergedError> {
+  const { bestValues } = trainer;
+  const { best, baseLoss, calm, firstLoss } = trainer.state;
+  const isBetter = best
+    ? baseLoss === null || best.evalLoss < baseLoss
+    : calm !== null && firstLoss !== null && calm.loss < firstLoss;
+  if (!isBetter || bestValues === null) return error;
+  await writeValues(bestValues, base, trainer, run, paths);
+  const score = best
+    ? `of step ${best.step}, with a held-out loss of ${best.evalLoss.toFixed(4)}`
+    : `of step ${calm?.step ?? 0}, with a training loss of ${calm?.loss.toFixed(4) ?? ""}`;
+  return new DivergedError(error.reason, error.advice, `The best state, ${score}, is kept in ${paths.out}.`);
+}
+
+async function writeValues(
+  values: Float32Array,
+  base: Base,
+  trainer: Trainer,
+  run: Run,
+  paths: OutputPaths,
+): Promise<{ readonly generation: string | null; readonly bytes: number }> {
+  const { parameters } = trainer.model;
+  const { config, baseId } = base.manifest;
+  return run.plan
+    ? await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, cardOf(trainer, run)))
+    : { generation: null, bytes: await writeTrainedCheckpoint(paths.out, config, base.dir, parameters, values) };
 }
 
 /** How the adapter was made; nothing of clocks, paths, threads or interruptions, so that equal runs give equal bytes. */
@@ -71,6 +106,7 @@ function cardOf({ state }: Trainer, { flags, training, evaluation, maxLength, sc
     plannedSteps: schedule.steps,
     weightDecay: settings["weight decay"] ?? null,
     clip: settings.clip ?? null,
+    trust: settings.trust ?? null,
     seed: settings.seed ?? null,
     scores: {
       trainLoss: recentLoss(state),

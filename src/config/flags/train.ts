@@ -71,7 +71,7 @@ export const TRAIN = {
   },
   lr: {
     value: "<rate>",
-    help: "Highest learning rate.",
+    help: "Highest learning rate. mo-sara: the share by which a step changes each number of a layer's output or gain.",
     defaultText: "0.2 mo-sara, 0.03 sara, 0.01 lora, 0.001 full",
     schema: optional(positive),
   },
@@ -85,6 +85,12 @@ export const TRAIN = {
     value: "<norm>",
     help: "Largest norm of all gradients together; 0 does not clip.",
     schema: notNegative.default(1),
+  },
+  trust: {
+    value: "<share>",
+    help: "Largest share of the loss that one step may promise to remove; a larger step is shortened. 0 sets no bound.",
+    defaultText: "0.3 for adapters, 0 for full",
+    schema: optional(notNegative),
   },
   seed: seed("Decides initial values and the order of the examples."),
   evalEvery: {

@@ -1,0 +1,43 @@
+/** A run whose loss has exploded: why it ends, and how to begin one that does not. Pure. */
+import { AppError } from "../errors.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** Above this a loss cannot go with gradients of exactly 0, as one of perfect predictions does. */
+const LEARNED_LOSS = 1e-3;
+
+/** Training cannot go on. The state from before may be worth keeping. */
+export class DivergedError extends AppError {
+  /** What happened, and at which step; ends with a full stop. */
+  readonly reason: string;
+  /** How to begin again. */
+  readonly advice: string;
+
+  /** @param kept what has become of the run's best state; a sentence */
+  constructor(reason: string, advice: string, kept = "Nothing was written.") {
+    super("training_failed", `${reason} ${kept} ${advice}`);
+    this.reason = reason;
+    this.advice = advice;
+  }
+}
+
+/** @param step counts from 0 @param trust the run's bound; null: none */
+export function diverged(
+  what: string,
+  step: number,
+  { peak, warmupSteps }: Schedule,
+  trust: number | null,
+): DivergedError {
+  const lower = Number((peak / 3).toPrecision(2));
+  const bound = trust === null ? "give --trust 0.3" : `lower --trust (${trust})`;
+  return new DivergedError(
+    `Training diverged at step ${step + 1}: ${what}.`,
+    `Lower --lr (${peak}; try ${lower}), ${bound}, or raise --warmup (${warmupSteps} steps), and begin again without --resume.`,
+  );
+}
+
+/** Why a step cannot be taken, or null. Values far out of range need not show as NaN: norms and softmax bound them. */
+export function faultOf(loss: number, gradNorm: number): string | null {
+  if (!Number.isFinite(loss)) return `the loss became ${loss}`;
+  if (!Number.isFinite(gradNorm)) return `the gradient's norm became ${gradNorm}`;
+  return gradNorm === 0 && loss > LEARNED_LOSS ? `all gradients vanished at a loss of ${loss}` : null;
+}
