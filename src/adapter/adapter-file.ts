@@ -35,6 +35,12 @@ export interface AdapterFileLimits {
   readonly maxBytes?: number;
 }
 
+/** A `.mosara` file's bytes with the adapter in them, decoded once for everyone who needs both. */
+export interface DecodedFile {
+  readonly bytes: Uint8Array;
+  readonly adapter: Adapter;
+}
+
 /** The adapter's generation: SHA-256 of the file's bytes, 64 hex digits. */
 export function generationOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");

@@ -23,7 +23,7 @@ export class Placements {
 
   constructor(options: PlacementsOptions) {
     this.#options = options;
-    options.store.onDropped((generation) => options.engine.dropAdapter(generation));
+    options.store.contents.onDropped((generation) => options.engine.dropAdapter(generation));
   }
 
   /** Names served merged. */
@@ -76,13 +76,13 @@ export class Placements {
   /** The content must stay while it is read and the old engine goes. */
   async #start(generation: string): Promise<MergeReport> {
     const { engine, store, onMerged } = this.#options;
-    store.acquire(generation);
+    store.contents.acquire(generation);
     try {
       const report = await engine.merge(generation);
       onMerged(report);
       return report;
     } finally {
-      store.release(generation);
+      store.contents.release(generation);
     }
   }
 

@@ -3,7 +3,7 @@
  * A change made through the store (PUT, DELETE) holds until the file changes; a file that cannot be used changes nothing.
  * Knows nothing of HTTP. Source: docs/how-to/watch-a-directory.md.
  */
-import { type FSWatcher, type Stats, statSync, watch } from "node:fs";
+import type { Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -11,15 +11,12 @@ import { DEFAULT_MAX_ADAPTER_BYTES, type AdapterFileLimits, generationOf } from 
 import type { PeftFiles } from "../adapter/peft.ts";
 import { AppError } from "../errors.ts";
 import { assertAdapterName } from "./adapter-record.ts";
-import type { AdapterStore, Precondition, PutOutcome, PutResult } from "./adapter-store.ts";
-import {
-  isPeftDirectory,
-  nameOfFile,
-  peftStats,
-  readAdapterFile,
-  readPeftFiles,
-  resolveInside,
-} from "./directory-files.ts";
+import type { AdapterStore, PutOutcome, PutResult } from "./adapter-store.ts";
+import type { Precondition } from "./precondition.ts";
+import { isPeftDirectory, nameOfFile, readAdapterFile, readPeftFiles, resolveInside } from "./directory-files.ts";
+import { DirectoryWatch } from "./directory-watch.ts";
+import { fingerprint, isDirectory, isSettled, statsOf, statsWaitedFor } from "./file-state.ts";
+import { KeyedQueue } from "./keyed-queue.ts";
 
 /** What happened to a file; nothing is told of files that have not changed. */
 export interface DirectoryEvent {
@@ -47,27 +44,6 @@ export interface AdapterDirectoryOptions extends AdapterFileLimits {
   readonly rescanMs?: number;
 }
 
-export interface AdapterDirectory extends AsyncDisposable {
-  /**
-   * The adapter at a path as the bytes of a `.mosara` file.
-   * @param path as for `importFile`
-   * @throws AppError as `importFile`, and what is wrong with a PEFT adapter.
-   */
-  read(path: string): Promise<Uint8Array>;
-  /**
-   * Imports one file or PEFT directory now, whatever was imported from it before, under `name` (default: its own).
-   * @param path absolute or relative to the directory; has to lie inside it, links followed.
-   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large, precondition_failed.
-   */
-  importFile(
-    path: string,
-    options?: { readonly name?: string; readonly precondition?: Precondition },
-  ): Promise<PutResult>;
-  /** Looks at every file once; resolves when all that has changed is in the store. */
-  scan(): Promise<void>;
-  close(): Promise<void>;
-}
-
 /**
  * Imports everything in `dir`, then watches it until it is closed.
  * @throws AppError usage when `dir` is no directory.
@@ -80,10 +56,8 @@ export async function openAdapterDirectory(
   const root = await realpath(dir).catch(() => undefined);
   if (root === undefined || !(await stat(root)).isDirectory())
     throw new AppError("usage", `The adapters directory ${dir} is not a directory. Make it, or name another one.`);
-  const directory = new WatchedDirectory(root, store, options);
-  directory.watch(); // before the first scan, so that no change falls between the two
-  await directory.scan();
-  directory.scheduleRescan();
+  const directory = new AdapterDirectory(root, store, options);
+  await directory.start();
   return directory;
 }
 
@@ -92,60 +66,48 @@ const MAX_CHUNK_BYTES = 64 * 2 ** 20;
 const MAX_CHUNK_FILES = 256;
 /** Files whose state is asked for at once. */
 const STATS_AT_ONCE = 64;
-/** The pause between two looks is at least so many times what a look takes. */
-const PAUSE_FACTOR = 20;
-/** A file may be written again within a tick of the file system's clock: only an older state is remembered beyond this process. */
-const SETTLED_MS = 2000;
 
-class WatchedDirectory implements AdapterDirectory {
+export class AdapterDirectory implements AsyncDisposable {
   readonly #root: string;
   readonly #store: AdapterStore;
   readonly #options: AdapterDirectoryOptions;
   readonly #debounceMs: number;
   readonly #maxBytes: number;
-  #watcher: FSWatcher | undefined;
-  #rescanTimer: NodeJS.Timeout | undefined;
-  /** Files that changed a moment ago, by file name. */
-  readonly #quietTimers = new Map<string, NodeJS.Timeout>();
+  readonly #watch: DirectoryWatch;
   /** States of files already looked at, so that a scan reads only what has changed; those of imported files are in the store. */
   readonly #seen = new Map<string, string>();
-  /** The last work on each path; work on one path never overlaps. */
-  readonly #work = new Map<string, Promise<unknown>>();
+  /** Work on one path never overlaps. */
+  readonly #work = new KeyedQueue();
   #isClosed = false;
   #isFirstScan = true;
-  #lastScanMs = 0;
 
+  /** For `openAdapterDirectory`. */
   constructor(root: string, store: AdapterStore, options: AdapterDirectoryOptions) {
     this.#root = root;
     this.#store = store;
     this.#options = options;
     this.#debounceMs = options.debounceMs ?? 100;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_ADAPTER_BYTES;
+    this.#watch = new DirectoryWatch(root, {
+      debounceMs: this.#debounceMs,
+      rescanMs: options.rescanMs ?? 10_000,
+      look: (fileName) => this.#look(join(root, fileName)),
+      scan: () => this.scan(),
+      onError: (error) => this.#report(root, "failed", error),
+    });
   }
 
-  watch(): void {
-    const report = (error: unknown): void => this.#report(this.#root, "failed", error);
-    try {
-      this.#watcher = watch(this.#root, (_, fileName) => this.#whenQuiet(fileName ?? ""));
-      this.#watcher.on("error", report);
-    } catch (error) {
-      report(error); // rescans still find what changes
-    }
+  /** Watches, then looks at every file: no change falls between the two. */
+  async start(): Promise<void> {
+    this.#watch.start();
+    await this.#watch.rescan();
   }
 
-  scheduleRescan(): void {
-    if (this.#isClosed) return;
-    const rescan = () => void this.scan().then(() => this.scheduleRescan());
-    const pauseMs = Math.max(this.#options.rescanMs ?? 10_000, PAUSE_FACTOR * this.#lastScanMs);
-    this.#rescanTimer = setTimeout(rescan, pauseMs).unref();
-  }
-
+  /** Looks at every file once; resolves when all that has changed is in the store. */
   scan(): Promise<void> {
-    return this.#inTurn(this.#root, async () => {
-      const startedAt = performance.now();
+    return this.#work.run(this.#root, async () => {
       await this.#scan();
       this.#isFirstScan = false;
-      this.#lastScanMs = performance.now() - startedAt;
     });
   }
 
@@ -182,7 +144,7 @@ class WatchedDirectory implements AdapterDirectory {
     const states = new Map<string, string | undefined>();
     const prefix = this.#root.endsWith(sep) ? this.#root : this.#root + sep;
     for (let after: string | null = ""; after !== null; await nextTurn()) {
-      const { imported, next } = this.#store.imports(after);
+      const { imported, next } = this.#store.imports.page(after);
       for (const { path, state } of imported)
         if (path.startsWith(prefix) && !path.includes(sep, prefix.length)) states.set(path.slice(prefix.length), state);
       after = next;
@@ -210,6 +172,11 @@ class WatchedDirectory implements AdapterDirectory {
     return !isReserved && imported === state;
   }
 
+  /**
+   * Imports one file or PEFT directory now, whatever was imported from it before, under `name` (default: its own).
+   * @param path absolute or relative to the directory; has to lie inside it, links followed.
+   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large, precondition_failed.
+   */
   async importFile(
     path: string,
     options: { readonly name?: string; readonly precondition?: Precondition } = {},
@@ -219,13 +186,14 @@ class WatchedDirectory implements AdapterDirectory {
     const ownName = dirname(inside.path) === this.#root ? fileName : undefined;
     const name = options.name ?? fileName ?? "";
     this.#assertFreeName(name);
-    return this.#inTurn(inside.path, async () => {
+    return this.#work.run(inside.path, async () => {
       const bytes = await this.#readBytes(inside.realPath);
       // Under another name it is like a PUT: the file still owns its own name alone.
       return this.#store.put(name, bytes, options.precondition, name === ownName ? { path: inside.path } : undefined);
     });
   }
 
+  /** The adapter at a path as the bytes of a `.mosara` file. @throws AppError as `importFile`, and what is wrong with a PEFT adapter */
   async read(path: string): Promise<Uint8Array> {
     return await this.#readBytes((await resolveInside(this.#root, path)).realPath);
   }
@@ -243,31 +211,18 @@ class WatchedDirectory implements AdapterDirectory {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#watcher?.close();
-    clearTimeout(this.#rescanTimer);
-    for (const timer of this.#quietTimers.values()) clearTimeout(timer);
-    while (this.#work.size > 0) await Promise.allSettled(this.#work.values());
+    this.#watch.close();
+    await this.#work.settle();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Looks at a file, or at all when its name is unknown or may stand for several, once nothing has happened to it for a while. */
-  #whenQuiet(fileName: string): void {
-    clearTimeout(this.#quietTimers.get(fileName));
-    const look = (): void => {
-      this.#quietTimers.delete(fileName);
-      const path = join(this.#root, fileName);
-      void (nameOfFile(path) === undefined || fileName.startsWith(".") ? this.scan() : this.#look(path));
-    };
-    this.#quietTimers.set(fileName, setTimeout(look, this.#debounceMs));
-  }
-
   /** Brings the store in line with one path; whatever goes wrong is reported, never thrown. */
   async #look(path: string): Promise<void> {
     try {
-      const outcome = await this.#inTurn(path, () => this.#bringInLine(path));
+      const outcome = await this.#work.run(path, () => this.#bringInLine(path));
       if (outcome) this.#report(path, outcome);
     } catch (error) {
       // What is wrong with the file stays wrong until it changes; anything else is tried again.
@@ -285,7 +240,7 @@ class WatchedDirectory implements AdapterDirectory {
     this.#seen.set(path, state);
     const isPeft = found[0]?.isDirectory() === true;
     // A directory that was one before and is half-way through being replaced is told of, not taken for gone.
-    if (isPeft && !(await isPeftDirectory(path)) && !this.#store.importRecord(path)) return undefined;
+    if (isPeft && !(await isPeftDirectory(path)) && !this.#store.imports.get(path)) return undefined;
     const name = isPeft ? basename(path) : nameOfFile(path);
     if (name === undefined) return undefined;
     this.#assertFreeName(name);
@@ -293,14 +248,14 @@ class WatchedDirectory implements AdapterDirectory {
     const bytes = await this.#readBytes(realPath);
     // What is made of a PEFT adapter depends on the base as well, which may be another one next time.
     const settled = isSettled(found) && !isPeft ? { state } : {};
-    const before = this.#store.importRecord(path);
+    const before = this.#store.imports.get(path);
     if (before?.generation !== generationOf(bytes)) {
       const { outcome } = await this.#store.put(name, bytes, {}, { path, ...settled });
       this.#forgetIfKept(path, settled);
       return outcome;
     }
     const { generation } = before;
-    if (before.state !== settled.state) await this.#store.setImportRecord(path, { generation, name, ...settled });
+    if (before.state !== settled.state) await this.#store.imports.set(path, { generation, name, ...settled });
     this.#forgetIfKept(path, settled);
     return undefined;
   }
@@ -312,7 +267,7 @@ class WatchedDirectory implements AdapterDirectory {
 
   async #forget(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
     this.#seen.delete(path);
-    const record = this.#store.importRecord(path);
+    const record = this.#store.imports.get(path);
     if (!record) return undefined;
     let outcome: "removed" | "kept" = "removed";
     try {
@@ -322,7 +277,7 @@ class WatchedDirectory implements AdapterDirectory {
       if (!isOvertaken) throw error;
       outcome = "kept";
     }
-    await this.#store.removeImportRecord(path);
+    await this.#store.imports.remove(path);
     return outcome;
   }
 
@@ -332,54 +287,7 @@ class WatchedDirectory implements AdapterDirectory {
       throw new AppError("invalid_request", `"${name}" is the served model's own name. Give the adapter another one.`);
   }
 
-  async #inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#work.get(path);
-    const mine = (async () => {
-      await before?.catch(() => undefined); // its own caller hears of that
-      return work();
-    })();
-    this.#work.set(path, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#work.get(path) === mine) this.#work.delete(path);
-    }
-  }
-
   #report(path: string, outcome: DirectoryEvent["outcome"], error?: unknown): void {
     this.#options.onEvent({ path, outcome, ...(error === undefined ? {} : { error: error as Error }) });
   }
-}
-
-/** Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock tells; told of a change, we read. */
-function fingerprint(found: readonly Stats[]): string {
-  return found.map(({ dev, ino, size, mtimeMs, ctimeMs }) => [dev, ino, size, mtimeMs, ctimeMs].join(":")).join();
-}
-
-/** Whether nothing of it was written a moment ago. */
-function isSettled(found: readonly Stats[]): boolean {
-  return found.every(({ mtimeMs, ctimeMs }) => Date.now() - Math.max(mtimeMs, ctimeMs) > SETTLED_MS);
-}
-
-/** A file's state, or a directory's with that of the files that count in it. @throws when there is nothing */
-async function statsOf(path: string): Promise<readonly Stats[]> {
-  const found = await stat(path);
-  return found.isDirectory() ? await peftStats(path) : [found];
-}
-
-/**
- * The same, undefined when there is nothing or it cannot be seen, by the call that blocks, for a quarter of the processor time: at the start
- * of a server, which answers nobody yet.
- */
-async function statsWaitedFor(path: string): Promise<readonly Stats[] | undefined> {
-  try {
-    const found = statSync(path, { throwIfNoEntry: false });
-    return found?.isDirectory() === true ? await peftStats(path) : found && [found];
-  } catch {
-    return undefined; // told of when it is looked at by itself
-  }
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }

@@ -23,7 +23,7 @@ let dropped: string[];
 async function open(): Promise<void> {
   store = await openAdapterStore(dir);
   dropped = [];
-  store.onDropped((generation) => dropped.push(generation));
+  store.contents.onDropped((generation) => dropped.push(generation));
 }
 
 async function reopen(): Promise<void> {
@@ -210,14 +210,14 @@ describe("list", () => {
 describe("acquire", () => {
   it("keeps a replaced and a deleted content until the last release, then tells", async () => {
     const { record } = await store.put("a", file(1));
-    store.acquire(record.generation);
-    store.acquire(record.generation);
+    store.contents.acquire(record.generation);
+    store.contents.acquire(record.generation);
     await store.put("a", file(2));
     expect(store.content(record.generation)).toEqual(Buffer.from(file(1)));
-    store.release(record.generation);
+    store.contents.release(record.generation);
     expect(store.content(record.generation)).toBeDefined();
     expect([dropped, store.totalBytes()]).toEqual([[], file(1).length + file(2).length]);
-    store.release(record.generation);
+    store.contents.release(record.generation);
     await expect.poll(() => dropped, { timeout: 20_000 }).toEqual([record.generation]);
     expect(store.content(record.generation)).toBeUndefined();
     expect(store.totalBytes()).toBe(file(2).length);
@@ -225,27 +225,29 @@ describe("acquire", () => {
 
   it("drops nothing that a name points to", async () => {
     const { record } = await store.put("a", file(1));
-    store.acquire(record.generation);
-    store.release(record.generation);
+    store.contents.acquire(record.generation);
+    store.contents.release(record.generation);
     await reopen();
     expect(store.content(record.generation)).toBeDefined();
   });
 
   it("keeps a content that was deleted and put again meanwhile", async () => {
     const { record } = await store.put("a", file(1));
-    store.acquire(record.generation);
+    store.contents.acquire(record.generation);
     await store.delete("a");
     await store.put("b", file(1));
-    store.release(record.generation);
+    store.contents.release(record.generation);
     await reopen();
     expect(store.content(record.generation)).toBeDefined();
     expect(store.totalBytes()).toBe(file(1).length);
   });
 
   it("refuses what is gone, and a release too many", async () => {
-    expect(() => store.acquire(idOf("x"))).toThrowError(expect.objectContaining({ code: "adapter_not_found" }));
+    expect(() => store.contents.acquire(idOf("x"))).toThrowError(
+      expect.objectContaining({ code: "adapter_not_found" }),
+    );
     const { record } = await store.put("a", file(1));
-    expect(() => store.release(record.generation)).toThrow(/more often/);
+    expect(() => store.contents.release(record.generation)).toThrow(/more often/);
   });
 
   it("either holds a content that is being removed or refuses it", async () => {
@@ -256,14 +258,14 @@ describe("acquire", () => {
       while (store.get("a")) await turn();
       for (let wait = i % 50; wait > 0; wait--) await turn(); // the removal takes its course meanwhile
       try {
-        store.acquire(generation);
+        store.contents.acquire(generation);
       } catch {
         continue;
       }
       await deleting;
       await new Promise((resolve) => setTimeout(resolve, 2));
       expect(store.content(generation)).toBeDefined();
-      store.release(generation);
+      store.contents.release(generation);
     }
   });
 
@@ -282,11 +284,11 @@ describe("acquire", () => {
       while (!isDone) {
         const record = store.get("a");
         if (record) {
-          store.acquire(record.generation);
+          store.contents.acquire(record.generation);
           numHeld++;
           await new Promise((resolve) => setTimeout(resolve, numHeld % 4));
           expect(store.content(record.generation)).toBeDefined();
-          store.release(record.generation);
+          store.contents.release(record.generation);
         }
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -301,26 +303,26 @@ describe("acquire", () => {
 describe("import records", () => {
   it("are kept by path, however long, and can be noted with a put", async () => {
     const long = `/${"d/".repeat(2000)}x.mosara`;
-    await store.setImportRecord(long, { generation: idOf("1"), name: "x" });
+    await store.imports.set(long, { generation: idOf("1"), name: "x" });
     const { record } = await store.put("a", file(1), {}, { path: "/in/a.mosara" });
     await reopen();
-    expect(store.importRecord(long)).toEqual({ generation: idOf("1"), name: "x" });
-    expect(store.importRecord("/in/a.mosara")).toEqual({ generation: record.generation, name: "a" });
+    expect(store.imports.get(long)).toEqual({ generation: idOf("1"), name: "x" });
+    expect(store.imports.get("/in/a.mosara")).toEqual({ generation: record.generation, name: "a" });
     expect(
-      store
-        .imports()
+      store.imports
+        .page()
         .imported.map(({ path }) => path)
         .toSorted(),
     ).toEqual([long, "/in/a.mosara"].toSorted());
-    await store.removeImportRecord(long);
-    expect(store.importRecord(long)).toBeUndefined();
+    await store.imports.remove(long);
+    expect(store.imports.get(long)).toBeUndefined();
   });
 });
 
 describe("opening", () => {
   it("removes contents that were held when the process ended, and counts what is left", async () => {
     const { record } = await store.put("a", file(1));
-    store.acquire(record.generation);
+    store.contents.acquire(record.generation);
     await store.put("a", file(2));
     await reopen();
     expect(store.content(record.generation)).toBeUndefined();

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
-import type { Precondition } from "../../store/adapter-store.ts";
+import type { Precondition } from "../../store/precondition.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { isCompatible } from "./find-adapter.ts";
 

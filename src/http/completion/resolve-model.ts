@@ -73,11 +73,11 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
   if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
   context.placements.follow(name, generation);
-  context.store.acquire(generation);
+  context.store.contents.acquire(generation);
   context.engine.prepareAdapter(generation); // while the prompt is encoded
   let isHeld = true;
   const release = () => {
-    if (isHeld) context.store.release(generation);
+    if (isHeld) context.store.contents.release(generation);
     isHeld = false;
   };
   return { model, adapterName: name, adapter: { generation }, fingerprint: fingerprint(context, generation), release };

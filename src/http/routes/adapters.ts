@@ -118,10 +118,11 @@ export const putAdapterRoute: Route = {
             `The adapter is larger than the ${maxAdapterBytes} bytes this server takes.`,
           ),
       );
-      assertFits(decodeAdapter(bytes, { maxBytes: maxAdapterBytes }), context.base.signature);
+      const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
+      assertFits(adapter, context.base.signature);
       const { record, outcome } = await context.store.put(
         name,
-        bytes,
+        { bytes, adapter },
         preconditionOf(c, context.store.get(name)?.generation),
       );
       context.placements.follow(name, record.generation);

@@ -1,0 +1,25 @@
+/** Work in order: pieces of work with the same key never overlap, and run in the order in which they came. */
+export class KeyedQueue {
+  /** The last work of each key. */
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  /** Runs `work` when earlier work of this key has ended, however it ended. */
+  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key);
+    const mine = (async () => {
+      await before?.catch(() => undefined); // its own caller hears of that
+      return work();
+    })();
+    this.#last.set(key, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#last.get(key) === mine) this.#last.delete(key);
+    }
+  }
+
+  /** Resolves when nothing runs or waits. */
+  async settle(): Promise<void> {
+    while (this.#last.size > 0) await Promise.allSettled(this.#last.values());
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * How many names point to each content, who holds one, and when it goes. A content lives while a name points to it or
+ * somebody in this process holds it. Knows nothing of records.
+ */
+import { AppError } from "../errors.ts";
+import type { Tables, Totals } from "./database.ts";
+import { Holds } from "./holds.ts";
+import type { Transactions } from "./transactions.ts";
+
+export class ReferenceCounts {
+  readonly #tables: Tables;
+  readonly #transactions: Transactions;
+  readonly #holds = new Holds();
+  readonly #droppedListeners = new Set<(generation: string) => void>();
+
+  constructor(tables: Tables, transactions: Transactions) {
+    this.#tables = tables;
+    this.#transactions = transactions;
+  }
+
+  /** Holds a content until `release`, as often as called. @throws {AppError} adapter_not_found when it is gone */
+  acquire(generation: string): void {
+    const { contents, references } = this.#tables;
+    // With a name pointing to it, it was put again after the removal; LMDB may show that before it tells us of the commit.
+    const isLeaving = this.#holds.isBeingRemoved(generation) && !references.doesExist(generation);
+    if (isLeaving || !contents.doesExist(generation))
+      throw new AppError("adapter_not_found", notFound(`adapter content ${generation}`));
+    this.#holds.add(generation);
+  }
+
+  /** Ends one hold; the last one removes the content when no name points to it. */
+  release(generation: string): void {
+    if (this.#holds.remove(generation) > 0) return;
+    if (this.#tables.references.doesExist(generation)) return;
+    // A failed write leaves the content to `clearLeftovers`; whoever runs the process sees the warning.
+    this.dropIfUnused(generation).catch((error: unknown) => process.emitWarning(error as Error));
+  }
+
+  /** `listener` hears of every generation whose content is gone. @returns how to stop that */
+  onDropped(listener: (generation: string) => void): () => void {
+    this.#droppedListeners.add(listener);
+    return () => this.#droppedListeners.delete(listener);
+  }
+
+  /** Removes contents that no name points to; only before anybody can hold one. */
+  async clearLeftovers(): Promise<void> {
+    const generations = [...this.#tables.leftovers.getKeys()];
+    await Promise.all(generations.map((generation) => this.dropIfUnused(generation)));
+  }
+
+  /** Numbers of names and bytes. */
+  totals(): Totals {
+    return (this.#tables.meta.get("totals") as Totals | undefined) ?? { names: 0, bytes: 0 };
+  }
+
+  #addToTotals(names: number, bytes: number): void {
+    const before = this.totals();
+    void this.#tables.meta.put("totals", { names: before.names + names, bytes: before.bytes + bytes });
+  }
+
+  /** Counts a name that points to a content, and writes the content if it is new. Within a transaction. */
+  add(generation: string, content: Buffer): void {
+    const { contents, references, leftovers } = this.#tables;
+    const isNew = !contents.doesExist(generation);
+    if (isNew) void contents.put(generation, content);
+    void leftovers.remove(generation);
+    void references.put(generation, (references.get(generation) ?? 0) + 1);
+    this.#addToTotals(1, isNew ? content.byteLength : 0);
+  }
+
+  /**
+   * Counts a name that no longer points to a content. Within a transaction. The content stays for now: a second
+   * transaction removes it, when readers no longer find the name.
+   */
+  subtract(generation: string): void {
+    const { references, leftovers } = this.#tables;
+    const numLeft = (references.get(generation) ?? 0) - 1;
+    if (numLeft > 0) void references.put(generation, numLeft);
+    else {
+      void references.remove(generation);
+      void leftovers.put(generation, true);
+    }
+    this.#addToTotals(-1, 0);
+  }
+
+  /** Removes a content that no name points to and nobody holds; tells the listeners. */
+  async dropIfUnused(generation: string): Promise<void> {
+    const { contents, references, leftovers } = this.#tables;
+    let isRemoving = false;
+    try {
+      await this.#transactions.commit(() => {
+        if (this.#holds.has(generation) || references.doesExist(generation)) return;
+        const numBytes = contents.getBinaryFast(generation)?.length;
+        if (numBytes === undefined) return;
+        // From here to the commit readers still see the content, but must not begin to use it.
+        this.#holds.beginRemoval(generation);
+        isRemoving = true;
+        void contents.remove(generation);
+        void leftovers.remove(generation);
+        this.#addToTotals(0, -numBytes);
+      });
+    } finally {
+      if (isRemoving) this.#holds.endRemoval(generation);
+    }
+    if (!isRemoving || contents.doesExist(generation)) return; // used, gone already, or put again in the meantime
+    for (const listener of this.#droppedListeners) listener(generation);
+  }
+}
+
+/** The message for something that is not in the store. */
+export function notFound(what: string): string {
+  return `There is no ${what} in the store. List what there is with GET /v1/adapters.`;
+}
