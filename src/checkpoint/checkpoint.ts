@@ -12,6 +12,7 @@ import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts
 import type { RawConfig } from "../model/config/config-reader.ts";
 import { foreignNames, parseModelConfig } from "../model/families.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
+import type { QuantizedLayout, QuantizedMatrix } from "../model/serve/quantized-matrix.ts";
 import { type HostTensor, transposed } from "../tensor/host-tensor.ts";
 import { listCheckpointTexts } from "./checkpoint-files.ts";
 import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
@@ -22,6 +23,16 @@ const INDEX_FILE = "model.safetensors.index.json";
 const SINGLE_FILE = "model.safetensors";
 /** Configuration, tokenizer and chat template by the names of their files; each is made or read when it is asked for. */
 export type CheckpointTexts = ReadonlyMap<string, () => Promise<string | Uint8Array>>;
+
+/** The numbers of tensors that were quantised before. */
+export interface QuantizedTensors {
+  /** The name of a tensor's blocks, such as Q6_K; null where it has none. */
+  typeOf(name: string): string | null;
+  /** The layout that holds a tensor's numbers as they are; null where there is none for its blocks. */
+  layoutOf(name: string): QuantizedLayout | null;
+  /** A tensor that has a layout. */
+  read(name: string): Promise<QuantizedMatrix>;
+}
 
 export interface Checkpoint extends AsyncDisposable {
   /** The directory, or the (first) GGUF file. */
@@ -35,6 +46,8 @@ export interface Checkpoint extends AsyncDisposable {
   readonly notices: readonly string[];
   /** Whether the tensors are decoded from another form: what they mean in float32 is what identifies the model then. */
   readonly isDecoded: boolean;
+  /** null where nothing was. */
+  readonly quantized: QuantizedTensors | null;
   read(name: string): Promise<HostTensor>;
 }
 
@@ -117,6 +130,7 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
       texts: await textsOf(dir),
       notices: [],
       isDecoded: false,
+      quantized: null,
       read: (name) => stored.read(sources.get(name) ?? name),
       [Symbol.asyncDispose]: close,
     };

@@ -1,6 +1,7 @@
 /** `mosara build`: a checkpoint becomes a base directory. */
 import { stat } from "node:fs/promises";
 import { buildBase } from "../base/build/build.ts";
+import type { SecondRounding } from "../base/build/second-rounding.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { isGgufFile } from "../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./shared/announce-build.ts";
@@ -16,13 +17,18 @@ export async function build(config: ConfigOf<"build">): Promise<number> {
   await announceBuild(checkpoint, options);
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
-  const { manifest, bytes, seconds } = await buildBase(checkpoint, config.out, options, onProgress).finally(() =>
-    progress.end(),
-  );
+  const { manifest, secondRounding, bytes, seconds } = await buildBase(
+    checkpoint,
+    config.out,
+    options,
+    onProgress,
+  ).finally(() => progress.end());
   const { baseId, architecture, parameters, weights } = manifest;
   const targets = manifest.targets.map(({ name, k, dIn, dOut }) => ({ name, k, dIn, dOut }));
   if (config.json) {
-    process.stdout.write(`${JSON.stringify({ baseId, architecture, parameters, weights, bytes, targets, seconds })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ baseId, architecture, parameters, weights, secondRounding, bytes, targets, seconds })}\n`,
+    );
     return 0;
   }
   const ranks = targets.map(({ k }) => k);
@@ -31,11 +37,20 @@ export async function build(config: ConfigOf<"build">): Promise<number> {
       ? "no bases"
       : `${targets.length} bases of rank ${Math.min(...ranks)} to ${Math.max(...ranks)}`;
   process.stdout.write(
-    `${config.out}: ${architecture}, ${parameters} parameters, ${weights}, ${bases}, ${bytes} bytes, ${seconds.toFixed(1)} s\nbase ${baseId}\n`,
+    `${config.out}: ${architecture}, ${parameters} parameters, ${weights}, ${bases}, ${bytes} bytes, ${seconds.toFixed(1)} s\nbase ${baseId}\n${secondRounding === null ? "" : roundingLine(secondRounding, weights)}`,
   );
   return 0;
 }
 
 async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+}
+
+/** What a file's own quantisation became. */
+function roundingLine({ kept, rounded, relativeError }: SecondRounding, weights: string): string {
+  const types = Object.entries(rounded).map(([type, count]) => `${count} of ${type}`);
+  const cost = `${(100 * relativeError).toPrecision(2)} % of their weights' size (root mean square)`;
+  const others =
+    types.length === 0 ? "" : `; ${types.join(", ")} were rounded again to ${weights}, which moves them by ${cost}`;
+  return `${kept} matrices keep the file's own numbers${others}\n`;
 }

@@ -15,6 +15,7 @@ import {
   type MatrixPart,
   type QuantizedLayout,
   type QuantizedMatrix,
+  copyRows,
   emptyMatrix,
   partShapes,
   partTensor,
@@ -37,6 +38,8 @@ export interface TensorSource {
   /** @throws when there is none of that name */
   stored(name: string): StoredTensor;
   read(name: string): Promise<HostTensor>;
+  /** The numbers of a tensor that was quantised in this layout before; null where it was not. */
+  readQuantized?(name: string, layout: QuantizedLayout): Promise<QuantizedMatrix> | null;
 }
 
 /** Some rows of a weight that is quantised when the graph is written, read only then. */
@@ -44,6 +47,8 @@ export interface RowsToQuantize {
   readonly count: number;
   /** float32 [count,dIn] */
   readonly read: () => Promise<Float32Array>;
+  /** The same rows where they were quantised in this layout before; null where they were not. */
+  readonly readQuantized?: (layout: QuantizedLayout) => Promise<QuantizedMatrix> | null;
 }
 
 /** How the linear layers of a graph hold their weights. "stored" is the checkpoint's own dtype, computed in float32. */
@@ -105,6 +110,7 @@ export class GraphWeights {
     const rows = tensors.map((tensor) => ({
       count: this.#source.stored(tensor).shape[0] ?? 0,
       read: async () => toFloat32(await this.#source.read(tensor)),
+      readQuantized: (layout: QuantizedLayout) => this.#source.readQuantized?.(tensor, layout) ?? null,
     }));
     const y = this.quantizedProduct(x, name, rows, format);
     return bias ? add(y, bias) : y;
@@ -182,8 +188,10 @@ async function quantize(
 ): Promise<QuantizedMatrix> {
   const matrix = emptyMatrix(dOut, dIn, layout);
   let row = 0;
-  for (const { count, read } of rows) {
-    quantizeRows(await read(), matrix, row);
+  for (const { count, read, readQuantized } of rows) {
+    const known = readQuantized?.(layout) ?? null;
+    if (known) copyRows(await known, matrix, row);
+    else quantizeRows(await read(), matrix, row);
     row += count;
   }
   return matrix;

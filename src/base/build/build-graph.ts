@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { openSafetensors } from "../../formats/safetensors.ts";
 import { writeGraph } from "../../graph/serialize.ts";
 import { buildServeGraph } from "../../model/serve/serve-graph.ts";
+import { type QuantizedLayout, isSameLayout } from "../../model/serve/quantized-matrix.ts";
 import { type WeightLayouts, formatOf } from "../../model/serve/weight-layouts.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, servedBases, tensorSource } from "../base.ts";
@@ -31,6 +32,8 @@ export async function writeServeGraph(
     stored: (name: string) =>
       stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 }, // has(name)
     read: (name: string): Promise<HostTensor> => checkpoint.read(name),
+    readQuantized: (name: string, layout: QuantizedLayout) =>
+      isSameLayout(checkpoint.quantized?.layoutOf(name) ?? null, layout) ? checkpoint.quantized!.read(name) : null, // it has one
   };
   const graph = buildServeGraph({
     config: checkpoint.config,

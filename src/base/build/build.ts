@@ -29,6 +29,7 @@ import {
   type WeightKind,
   readManifest,
 } from "../manifest.ts";
+import { type SecondRounding, measureSecondRounding } from "./second-rounding.ts";
 import { type TargetChoice, chooseTargets } from "./targets.ts";
 
 export interface BuildOptions {
@@ -55,6 +56,8 @@ export interface BuildProgress {
 
 export interface BuildResult {
   readonly manifest: Manifest;
+  /** null where nothing is quantised that was quantised before. */
+  readonly secondRounding: SecondRounding | null;
   /** Size of the directory. */
   readonly bytes: number;
   readonly seconds: number;
@@ -78,8 +81,14 @@ export async function buildBase(
   await mkdir(temporary);
   try {
     const manifest = await writeParts(temporary, checkpoint, options, onProgress);
+    const secondRounding = await measureSecondRounding(checkpoint, manifest.layouts);
     await replaceDirectory(destination, temporary);
-    return { manifest, bytes: await directoryBytes(destination), seconds: (performance.now() - start) / 1000 };
+    return {
+      manifest,
+      secondRounding,
+      bytes: await directoryBytes(destination),
+      seconds: (performance.now() - start) / 1000,
+    };
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;

@@ -1,10 +1,11 @@
 /**
  * The layouts of a base's matrices: those of its kind of weights, but zero points instead of minimums where blocks do not divide the rows, and
- * scales in float32 where float16 would lose their digits. One tensor in memory at a time.
+ * scales in float32 where float16 would lose their digits. What was quantised before in blocks that a graph can hold keeps its numbers.
+ * One tensor in memory at a time.
  */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { allGroups } from "../../model/linears.ts";
-import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
+import { type QuantizedLayout, isSameLayout } from "../../model/serve/quantized-matrix.ts";
 import {
   LM_HEAD_GROUP,
   type QuantizedKind,
@@ -28,6 +29,11 @@ export async function chooseLayouts(
   const layouts = layoutsOf(kind, blockSize);
   const own = new Map<string, QuantizedLayout>();
   for (const { group, dIn, tensors } of matricesOf(checkpoint)) {
+    const kept = blockSize === null ? keptLayout(checkpoint, tensors) : null;
+    if (kept) {
+      own.set(group, kept);
+      continue;
+    }
     const usual = layoutOf(layouts, group);
     const isDivided = dIn % usual.blockSize === 0;
     const shaped = isDivided ? usual : { ...usual, hasMinimums: false, hasZeroPoints: true };
@@ -38,14 +44,15 @@ export async function chooseLayouts(
   return withOwn(layouts, own);
 }
 
-interface Matrix {
+export interface Matrix {
   readonly group: string;
   readonly dIn: number;
   /** What lies in it, below each other. */
   readonly tensors: readonly string[];
 }
 
-function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
+/** Every matrix that is multiplied by, the vocabulary projection last. */
+export function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
   const head = tensors.some(({ name }) => name === LM_HEAD) ? LM_HEAD : EMBEDDING;
   const groups = allGroups(config).map(({ name, dIn, members }): Matrix => ({
     group: name,
@@ -53,6 +60,13 @@ function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
     tensors: members.map((one) => linearWeight(one.name)),
   }));
   return [...groups, { group: LM_HEAD_GROUP, dIn: config.hiddenSize, tensors: [head] }];
+}
+
+/** The layout that holds all of them as they were quantised before; null where there is none. */
+function keptLayout({ quantized }: Checkpoint, tensors: readonly string[]): QuantizedLayout | null {
+  const layouts = tensors.map((name) => quantized?.layoutOf(name) ?? null);
+  const [first = null] = layouts;
+  return layouts.every((layout) => isSameLayout(layout, first)) ? first : null;
 }
 
 async function greatestWeight(checkpoint: Checkpoint, tensors: readonly string[]): Promise<number> {

@@ -7,14 +7,15 @@ import { READABLE_TYPES } from "../../formats/gguf/block-types.ts";
 import { type GgufFile, openGguf } from "../../formats/gguf/gguf-file.ts";
 import type { GgufTensor } from "../../formats/gguf/header.ts";
 import { parseModelConfig } from "../../model/families.ts";
-import { DTYPES } from "../../tensor/dtype.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import { type HostTensor, hostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
+import { type HostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { type StoredTensors, resolveTensors } from "../stored-tensors.ts";
 import { type ConfigSource, architectureOf } from "./architecture.ts";
 import { ggufTexts } from "./checkpoint-texts.ts";
 import { MetadataReader } from "./metadata-reader.ts";
+import { quantizedTensors } from "./quantized-tensors.ts";
+import { inHalves, joined } from "./rows.ts";
 import { type Recipe, type RecipePart, tensorRecipes } from "./tensor-recipes.ts";
 
 /** Tensors that are no weights: they are read with the configuration, or say again what it says. */
@@ -51,6 +52,7 @@ async function checkpointOf(file: GgufFile): Promise<Checkpoint> {
     texts,
     notices,
     isDecoded: true,
+    quantized: quantizedTensors(file, recipes, (name) => sources.get(name) ?? name),
     read: (name) => stored.read(sources.get(name) ?? name),
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };
@@ -134,32 +136,6 @@ function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): St
       return lessOne(joined(parts, wanted.dtype, wanted.shape), recipe.subtract);
     },
   };
-}
-
-/** Rows 2i and 2i + 1 of every head become its rows i and i + half. */
-function inHalves({ dtype, shape, data }: HostTensor, numHeads: number): HostTensor {
-  const [rows = 0, columns = 1] = shape;
-  const half = rows / numHeads / 2;
-  const ordered = new DTYPES[dtype].array(data.length);
-  for (let from = 0; from < rows; from++) {
-    const pair = from >> 1;
-    const to = Math.floor(pair / half) * 2 * half + (from & 1) * half + (pair % half);
-    ordered.set(data.subarray(from * columns, (from + 1) * columns) as never, to * columns); // of the same kind
-  }
-  return { dtype, shape, data: ordered };
-}
-
-function joined(parts: readonly HostTensor[], dtype: HostTensor["dtype"], shape: readonly number[]): HostTensor {
-  const [only] = parts;
-  if (parts.length === 1 && only?.dtype === dtype) return only;
-  const values = parts.map((part) => (part.dtype === dtype ? part.data : toFloat32(part)));
-  const data = new DTYPES[dtype].array(values.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const one of values) {
-    data.set(one as never, at); // of the same kind
-    at += one.length;
-  }
-  return hostTensor(dtype, shape, data);
 }
 
 /** In float32, as the converter added it. */

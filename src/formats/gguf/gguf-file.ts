@@ -25,6 +25,8 @@ export interface GgufFile extends AsyncDisposable {
    * read are bugs of the caller.
    */
   readRows(name: string, firstRow: number, numRows: number): Promise<HostTensor>;
+  /** The same rows as they lie in the file, uint8 [numRows, bytes of a row]. @throws as `readRows` */
+  readCodedRows(name: string, firstRow: number, numRows: number): Promise<HostTensor>;
 }
 
 // Headers of real models have 2 to 20 MB, most of it their vocabulary.
@@ -165,6 +167,17 @@ class OpenModel implements GgufFile {
     return type.decode === null
       ? await this.#stored(home, tensor, start, rowsShape)
       : await this.#decoded(home, tensor, type.decode, start, rowsShape);
+  }
+
+  async readCodedRows(name: string, firstRow: number, numRows: number): Promise<HostTensor> {
+    const home = this.#homes.get(name);
+    const tensor = this.tensors.get(name);
+    if (!home || !tensor) throw new Error(`internal: no tensor ${name} in ${this.path}`);
+    const rowBytes = tensor.byteLength / (tensor.shape[0] ?? 1);
+    const bytes = allocate(home.path, name, () => new Uint8Array(numRows * rowBytes));
+    const what = `tensor ${quoteForMessage(name)}`;
+    await readInto(home.file, home.path, bytes, tensor.byteOffset + firstRow * rowBytes, what);
+    return hostTensor("uint8", [numRows, rowBytes], bytes);
   }
 
   async #stored(home: Part, { name, type }: GgufTensor, start: number, shape: readonly number[]): Promise<HostTensor> {

@@ -35,6 +35,12 @@ export interface QuantizedMatrix {
   readonly minimums: Float32Array | null;
 }
 
+const LAYOUT_KEYS = ["bits", "blockSize", "accuracyLevel", "hasZeroPoints", "hasMinimums", "scaleType"] as const;
+
+export function isSameLayout(one: QuantizedLayout | null, other: QuantizedLayout | null): boolean {
+  return one === other || LAYOUT_KEYS.every((key) => one?.[key] === other?.[key]);
+}
+
 /** 8 or 4 bits without zero points and minimums, scales in float32. */
 export function plainLayout(bits: 4 | 8, blockSize: number): QuantizedLayout {
   return { bits, blockSize, accuracyLevel: 4, hasZeroPoints: false, hasMinimums: false, scaleType: "float32" };
@@ -68,6 +74,15 @@ export function emptyMatrix(dOut: number, dIn: number, layout: QuantizedLayout):
     zeroPoints: layout.hasZeroPoints ? new Uint8Array(size(shapes.zeroPoints)).fill(middle) : null,
     minimums: layout.hasMinimums ? new Float32Array(size(shapes.scales)) : null,
   };
+}
+
+/** Puts a matrix of the same layout into the rows of another from `firstRow` on. */
+export function copyRows(from: QuantizedMatrix, target: QuantizedMatrix, firstRow: number): void {
+  for (const part of ["packed", "scales", "zeroPoints", "minimums"] as const) {
+    const [source, all] = [from[part], target[part]];
+    if (source && all) all.set(source, (all.length / target.dOut) * firstRow);
+    else if (source || all) throw new Error(`internal: rows of another layout, ${part} on one side alone`);
+  }
 }
 
 /** Bits that a weight takes in a file, everything counted. */

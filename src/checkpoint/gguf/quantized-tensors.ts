@@ -1,0 +1,68 @@
+/** The tensors of a GGUF file whose blocks a graph can hold as they are, so that their numbers are rounded no second time. */
+import type { GgufFile } from "../../formats/gguf/gguf-file.ts";
+import type { GgufTensor } from "../../formats/gguf/header.ts";
+import { KEPT_TYPES, type KeptType, keptBlocks } from "../../formats/gguf/kept-blocks.ts";
+import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
+import type { HostTensor } from "../../tensor/host-tensor.ts";
+import type { QuantizedTensors } from "../checkpoint.ts";
+import { inHalves, joined } from "./rows.ts";
+import type { Recipe } from "./tensor-recipes.ts";
+
+/** Reads a recipe's parts as they lie in the file, rows in our order. */
+async function codedRows(file: GgufFile, { parts }: Recipe): Promise<HostTensor> {
+  const rows: HostTensor[] = [];
+  for (const part of parts) {
+    const count = part.rows?.count ?? file.tensors.get(part.tensor)?.shape[0] ?? 0;
+    const coded = await file.readCodedRows(part.tensor, part.rows?.first ?? 0, count);
+    rows.push(part.turnedHeads === undefined ? coded : inHalves(coded, part.turnedHeads));
+  }
+  const numRows = rows.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+  return joined(rows, "uint8", [numRows, rows[0]?.shape[1] ?? 0]);
+}
+
+/** @param sourceOf the name behind a tensor that is stored under another */
+export function quantizedTensors(
+  file: GgufFile,
+  recipes: ReadonlyMap<string, Recipe>,
+  sourceOf: (name: string) => string,
+): QuantizedTensors {
+  const partsOf = (name: string): readonly GgufTensor[] =>
+    recipes.get(sourceOf(name))?.parts.flatMap(({ tensor }) => file.tensors.get(tensor) ?? []) ?? [];
+  const typeOf = (name: string): string | null => {
+    const blocks = partsOf(name).filter(({ type }) => type.decode !== null);
+    const types = new Set(blocks.map(({ type }) => type.name));
+    return types.size === 0 ? null : [...types].join(" and ");
+  };
+  const keptTypeOf = (name: string): KeptType | undefined => {
+    const type = typeOf(name);
+    const isWhole = partsOf(name).every((tensor) => tensor.type.name === type && tensor.shape.length === 2);
+    return isWhole ? KEPT_TYPES.find((kept) => kept === type) : undefined;
+  };
+  return {
+    typeOf,
+    layoutOf: (name) => keptLayout(keptTypeOf(name)),
+    read: async (name) => {
+      const recipe = recipes.get(sourceOf(name));
+      const type = keptTypeOf(name);
+      const layout = keptLayout(type);
+      if (!recipe || type === undefined || layout === null) throw new Error(`internal: ${name} has no numbers to keep`);
+      const coded = await codedRows(file, recipe);
+      const blocks = keptBlocks(type, coded.data as Uint8Array); // as codedRows says
+      const dIn = partsOf(name)[0]?.shape[1] ?? 0;
+      return { layout, dOut: coded.shape[0] ?? 0, dIn, zeroPoints: null, ...blocks };
+    },
+  };
+}
+
+/** How a graph holds blocks of a type without changing them. */
+function keptLayout(type: KeptType | undefined): QuantizedLayout | null {
+  if (type === undefined) return null;
+  return {
+    bits: type === "Q8_0" ? 8 : 4,
+    blockSize: 32,
+    accuracyLevel: 4,
+    hasZeroPoints: false,
+    hasMinimums: type === "Q4_1",
+    scaleType: "float16",
+  };
+}

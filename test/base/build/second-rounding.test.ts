@@ -1,0 +1,145 @@
+/** A model that was quantised before: what a graph can hold as it is keeps its numbers to the bit, and the rest is counted. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE } from "../../../src/base/base.ts";
+import { type BuildOptions, type BuildResult, buildBase } from "../../../src/base/build/build.ts";
+import { matricesOf } from "../../../src/base/build/choose-layouts.ts";
+import { type Checkpoint, openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
+import { decodeModel } from "../../../src/formats/onnx-proto.ts";
+import {
+  type MatrixPart,
+  type QuantizedMatrix,
+  dequantized,
+  emptyMatrix,
+} from "../../../src/model/serve/quantized-matrix.ts";
+import { layoutOf } from "../../../src/model/serve/weight-layouts.ts";
+import { float16ToFloat32, float32ToFloat16 } from "../../../src/tensor/float16.ts";
+import { toFloat32 } from "../../../src/tensor/host-tensor.ts";
+import { noise } from "../../helpers/checkpoints.ts";
+import { type TensorSpec, float32Tensor, uint32 } from "../../helpers/gguf.ts";
+import { BPE, MODEL, TOKENS, writeGguf } from "../../helpers/gguf-models.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "mosara-rounding-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Types by their numbers in the file: bytes of a block of 32, and where its numbers in binary16 lie. */
+const TYPES = {
+  Q4_0: { id: 2, bytes: 18, halves: [0] },
+  Q4_1: { id: 3, bytes: 20, halves: [0, 2] },
+  Q5_0: { id: 6, bytes: 22, halves: [0] },
+  Q8_0: { id: 8, bytes: 34, halves: [0] },
+};
+
+/** Random blocks with scales around `scale`, whose levels need not reach the ends of their range. */
+function blocks(name: string, type: keyof typeof TYPES, rows: number, columns: number, next: () => number): TensorSpec {
+  const { id, bytes, halves } = TYPES[type];
+  const data = Uint8Array.from({ length: ((rows * columns) / 32) * bytes }, () => Math.floor((next() + 1) * 127));
+  for (let at = 0; at < data.length; at += bytes)
+    for (const half of halves) {
+      const [bits = 0] = float32ToFloat16(Float32Array.of(0.02 * next()));
+      data.set([bits & 255, bits >> 8], at + half);
+    }
+  return { name, sizes: [columns, rows], type: id, data };
+}
+
+const next = noise(4);
+const ones = (name: string): TensorSpec =>
+  float32Tensor(
+    name,
+    [32],
+    Array.from({ length: 32 }, () => 1),
+  );
+const FILE = writeGguf(
+  folder,
+  {
+    ...MODEL,
+    ...BPE,
+    "llama.embedding_length": uint32(32),
+    "llama.feed_forward_length": uint32(64),
+  },
+  [
+    blocks("token_embd.weight", "Q8_0", TOKENS.length, 32, next),
+    ones("output_norm.weight"),
+    ones("blk.0.attn_norm.weight"),
+    ones("blk.0.ffn_norm.weight"),
+    blocks("blk.0.attn_q.weight", "Q4_1", 32, 32, next),
+    blocks("blk.0.attn_k.weight", "Q4_1", 16, 32, next),
+    blocks("blk.0.attn_v.weight", "Q4_1", 16, 32, next),
+    blocks("blk.0.attn_output.weight", "Q4_0", 32, 32, next),
+    blocks("blk.0.ffn_gate.weight", "Q4_0", 64, 32, next),
+    blocks("blk.0.ffn_up.weight", "Q8_0", 64, 32, next),
+    blocks("blk.0.ffn_down.weight", "Q5_0", 32, 64, next),
+  ],
+);
+const OPTIONS: BuildOptions = {
+  weights: "int8",
+  blockSize: null,
+  basisFrom: null,
+  targets: "none",
+  threshold: 0.25,
+  maxRank: null,
+  isSlim: false,
+  numThreads: 1,
+};
+
+/** What the serving graph's numbers of a group stand for. */
+function servedWeights(dir: string, { manifest }: BuildResult, group: string, dOut: number, dIn: number): Float32Array {
+  const layout = layoutOf(manifest.layouts!, group); // of a quantised base
+  const matrix = emptyMatrix(dOut, dIn, layout);
+  const weights = readFileSync(join(dir, SERVE_WEIGHTS_FILE));
+  for (const { name, externalData = [] } of decodeModel(readFileSync(join(dir, SERVE_GRAPH_FILE))).graph.initializer) {
+    if (!name.startsWith(`${group}.int`)) continue;
+    const place = Object.fromEntries(externalData.map(({ key, value }) => [key, value]));
+    const bytes = weights.subarray(Number(place.offset), Number(place.offset) + Number(place.length));
+    fill(matrix, name.split(".").at(-1) as MatrixPart, Uint8Array.from(bytes));
+  }
+  return Float32Array.from(dequantized(matrix));
+}
+
+function fill(matrix: QuantizedMatrix, part: MatrixPart, bytes: Uint8Array): void {
+  const values = part === "packed" || part === "zeroPoints" ? bytes : numbers(matrix, bytes);
+  matrix[part]?.set(values);
+}
+
+function numbers({ layout }: QuantizedMatrix, bytes: Uint8Array): Float32Array {
+  return layout.scaleType === "float32"
+    ? new Float32Array(bytes.buffer)
+    : float16ToFloat32(new Uint16Array(bytes.buffer));
+}
+
+async function storedWeights(checkpoint: Checkpoint, tensors: readonly string[]): Promise<Float32Array> {
+  const values: number[] = [];
+  for (const name of tensors) values.push(...toFloat32(await checkpoint.read(name)));
+  return Float32Array.from(values);
+}
+
+describe("a model that was quantised before", () => {
+  it("keeps the numbers of whatever a graph can hold as it is, and says what the rest costs", async () => {
+    const dir = join(folder, "base");
+    const built = await buildBase(FILE, dir, OPTIONS);
+    await using checkpoint = await openCheckpoint(FILE);
+    const kept: string[] = [];
+    for (const { group, dIn, tensors } of matricesOf(checkpoint)) {
+      const wanted = await storedWeights(checkpoint, tensors);
+      const found = servedWeights(dir, built, group, wanted.length / dIn, dIn);
+      if (found.every((value, i) => value === wanted[i])) kept.push(group);
+    }
+    // Gate and up are one product, of two types; Q5_0 has more levels than 4 bits and fewer than 8.
+    expect(kept).toEqual(["layers.0.self_attn.qkv", "layers.0.self_attn.o", "lm_head"]);
+    expect(built.secondRounding).toMatchObject({ kept: 5, rounded: { Q4_0: 1, Q8_0: 1, Q5_0: 1 } });
+    expect(built.secondRounding!.relativeError).toBeGreaterThan(0);
+    expect(built.secondRounding!.relativeError).toBeLessThan(0.02);
+  });
+
+  it("rounds everything again into blocks of another size, where that is asked for", async () => {
+    const { secondRounding } = await buildBase(FILE, join(folder, "base-16"), { ...OPTIONS, blockSize: 16 });
+    expect(secondRounding!.kept).toBe(0);
+  });
+
+  it("has nothing to say where nothing is quantised", async () => {
+    const { secondRounding } = await buildBase(FILE, join(folder, "base-32"), { ...OPTIONS, weights: "float32" });
+    expect(secondRounding).toBeNull();
+  });
+});
