@@ -7,6 +7,7 @@ import { AppError } from "../errors.ts";
 import { aliasSpecials, type AliasedTokenizer, type LiteralMarks, makeLiteralMarks } from "./literal-encoder.ts";
 import { createTokenDecoder } from "./stream-decoder.ts";
 import { readTextFiles } from "./text-files.ts";
+import { installSteps, withoutSteps } from "./text-pipeline.ts";
 import { tokenText } from "./tokenizer-config.ts";
 import { byteToken, tokenTable, type TokenizerFiles } from "./tokenizer-files.ts";
 
@@ -125,10 +126,11 @@ function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
   let hub: HubTokenizer;
   try {
     // Decoding is ours, so of the config only what the library's encoder reads is passed.
-    hub = new HubTokenizer(files.json, {
+    hub = new HubTokenizer(withoutSteps(files), {
       clean_up_tokenization_spaces: false,
       eos_token: tokenText(files.config.eos_token),
     });
+    installSteps(hub, files);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new AppError("checkpoint_unsupported", `The tokenizer in ${dir} cannot be used: ${reason}`, { cause });
@@ -155,7 +157,6 @@ function mendUnknowns(hub: HubTokenizer, files: TokenizerFiles): void {
   const model = hub.model as unknown as HubUnigram;
   const hasBytes = files.json.model.byte_fallback === true;
   const unknown = model.unk_token;
-  const mark = splitMark(files.json.pre_tokenizer);
   const settle = (word: string): string[] => {
     const out: string[] = [];
     let isInRun = false;
@@ -169,24 +170,5 @@ function mendUnknowns(hub: HubTokenizer, files: TokenizerFiles): void {
     return out;
   };
   model.fuse_unk = false;
-  model.encode = (words: string[]) => words.flatMap((word) => splitBefore(word, mark)).flatMap(settle);
-}
-
-/** The mark at which Metaspace begins a new word, when it splits; the library's Metaspace never does. */
-function splitMark(preTokenizer: unknown): string | undefined {
-  const step = (preTokenizer ?? {}) as {
-    type?: string;
-    split?: boolean;
-    replacement?: string;
-    pretokenizers?: unknown[];
-  };
-  if (step.type === "Sequence") return step.pretokenizers?.map(splitMark).find((mark) => mark !== undefined);
-  return step.type === "Metaspace" && step.split !== false ? (step.replacement ?? "\u2581") : undefined;
-}
-
-function splitBefore(word: string, mark: string | undefined): string[] {
-  if (mark === undefined || mark === "") return [word];
-  const [head = "", ...rest] = word.split(mark);
-  const words = rest.map((piece) => mark + piece);
-  return head === "" ? words : [head, ...words];
+  model.encode = (words: string[]) => words.flatMap(settle);
 }
