@@ -15,6 +15,9 @@ const MAX_CARD_ITEMS = 10_000;
 /** A card is stored beside the name and sent in listings, so it has to stay small. */
 const MAX_CARD_BYTES = 65_536;
 
+/** Of one adapter. */
+const MAX_END_TOKENS = 64;
+
 const TARGET_NAME = /^layers\.(0|[1-9]\d{0,5})(\.[A-Za-z0-9_]+)+$/;
 const MAX_TARGET_NAME_LENGTH = 256;
 const SHA256_HEX = /^[0-9a-f]{64}$/;
@@ -39,7 +42,7 @@ export function refuse(problem: string): never {
 
 /** Checks everything an adapter says about itself. @throws AppError adapter_invalid, naming the target and tensor. */
 export function assertAdapter(adapter: Adapter): void {
-  const { method, baseId, heads, router, targets, card } = adapter;
+  const { method, baseId, heads, router, targets, endTokenIds, card } = adapter;
   if (!Object.hasOwn(METHODS, method))
     refuse(`method is ${quote(method)}, known are ${Object.keys(METHODS).map(quote).join(", ")}`);
   if (!["none", "rank1", "full"].includes(router))
@@ -57,7 +60,16 @@ export function assertAdapter(adapter: Adapter): void {
     if (names.has(target.name)) refuse(`target ${target.name} occurs twice`);
     names.add(target.name);
   }
+  if (endTokenIds !== undefined) assertEndTokens(endTokenIds);
   assertCard(card);
+}
+
+/** A model has a few end tokens; equal lists have to be equal bytes. */
+function assertEndTokens(ids: unknown): void {
+  const isId = (id: unknown, i: number, all: readonly unknown[]): boolean =>
+    Number.isSafeInteger(id) && (id as number) >= 0 && (i === 0 || (id as number) > (all[i - 1] as number));
+  if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_END_TOKENS || !ids.every(isId))
+    refuse(`endTokenIds is ${quote(ids)}, wanted 1 to ${MAX_END_TOKENS} token ids in ascending order`);
 }
 
 function isDimension(value: unknown): value is number {

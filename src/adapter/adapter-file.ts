@@ -52,7 +52,7 @@ export function generationOf(bytes: Uint8Array): string {
  */
 export function encodeAdapter(adapter: Adapter): Uint8Array {
   assertAdapter(adapter);
-  const { method, baseId, heads, router, targets, card } = adapter;
+  const { method, baseId, heads, router, targets, endTokenIds = [], card } = adapter;
   return encode({
     magic: MAGIC,
     version: VERSION,
@@ -61,6 +61,7 @@ export function encodeAdapter(adapter: Adapter): Uint8Array {
     heads,
     router,
     targets: targets.map((target) => plainTarget(adapter, target)),
+    ...(endTokenIds.length === 0 ? {} : { endTokenIds }),
     card,
   });
 }
@@ -92,18 +93,19 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
   if (!isPlainMap(file) || file.magic !== MAGIC) return refuse('it is no .mosara file (its "magic" is not "mosara")');
   if (file.version !== VERSION)
     return refuse(`it has version ${quote(file.version)}, this program reads version ${VERSION}`);
-  const known = ["magic", "version", "method", "baseId", "heads", "router", "targets", "card"];
+  const known = ["magic", "version", "method", "baseId", "heads", "router", "targets", "endTokenIds", "card"];
   const fields = mapOf(file, "the file", known);
-  const { targets, card } = fields;
+  const { targets, endTokenIds, card } = fields;
   if (!Array.isArray(targets)) return refuse("targets is not a list");
   if (!isPlainMap(card)) return refuse("card is not a map");
   const adapter: Adapter = {
-    // assertAdapter checks these against the known names.
+    // assertAdapter checks these: names against the known ones, end tokens for being a list of ids.
     method: textOf(fields.method, "method") as Method,
     baseId: textOf(fields.baseId, "baseId"),
     heads: numberOf(fields.heads, "heads"),
     router: textOf(fields.router, "router") as RouterKind,
     targets: targets.map(parseTarget),
+    ...(endTokenIds === undefined ? {} : { endTokenIds: endTokenIds as readonly number[] }),
     card: card as Card,
   };
   assertAdapter(adapter);

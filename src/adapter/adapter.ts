@@ -36,6 +36,8 @@ export interface Adapter {
   readonly heads: number;
   readonly router: RouterKind;
   readonly targets: readonly AdapterTarget[];
+  /** Tokens that end an answer of this adapter beside those that end the base's, ascending; absent where there are none. */
+  readonly endTokenIds?: readonly number[];
   readonly card: Card;
 }
 
@@ -52,6 +54,8 @@ export interface LinearSignature {
 export interface BaseSignature {
   readonly baseId: string;
   readonly linears: ReadonlyMap<string, LinearSignature>;
+  /** Absent where nobody asks for token ids. */
+  readonly vocabSize?: number;
 }
 
 /** Names and shapes of the tensors a target of this method must have. */
@@ -82,6 +86,10 @@ export function assertFits(adapter: Adapter, base: BaseSignature): void {
     throw incompatible(
       `The adapter was made for base ${adapter.baseId}, and the base here is ${base.baseId}. Train or convert it for this base.`,
     );
+  const { vocabSize = Infinity } = base;
+  const stray = adapter.endTokenIds?.find((id) => id >= vocabSize);
+  if (stray !== undefined)
+    throw incompatible(`The adapter ends answers at token ${stray}, the base has tokens up to ${vocabSize - 1}.`);
   for (const target of adapter.targets) {
     const linear = base.linears.get(target.name);
     if (!linear) throw incompatible(`The adapter binds to ${target.name}, which the base does not have.`);

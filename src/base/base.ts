@@ -145,5 +145,5 @@ function signatureOf(manifest: Manifest): BaseSignature {
     allLinears(manifest.config).map(({ name, dIn, dOut }) => [name, { name, dIn, dOut }]),
   );
   for (const { name, dIn, dOut, k, basisId } of manifest.targets) linears.set(name, { name, dIn, dOut, k, basisId });
-  return { baseId: manifest.baseId, linears };
+  return { baseId: manifest.baseId, linears, vocabSize: manifest.config.vocabSize };
 }

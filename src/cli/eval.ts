@@ -35,6 +35,7 @@ export async function evaluateCommand(config: EvalConfig): Promise<number> {
   const evaluation = await evaluate(items, config.metric, {
     engine,
     adapter: generation === null ? null : { generation },
+    adapterEndIds: adapter?.adapter.endTokenIds ?? [],
     maxTokens: config.maxTokens,
     maxModelLen: limits.maxModelLen,
     stopIds: [...new Set([...endIds, ...encoder.endTokenIds])],

@@ -25,6 +25,10 @@ export async function exportPeft(config: ConfigOf<"export">): Promise<number> {
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   assertFits(adapter, base.signature);
   await writePeftDirectory(base, adapter, out);
+  if (adapter.endTokenIds !== undefined)
+    process.stderr.write(
+      `note: PEFT has no place for the adapter's end tokens (${adapter.endTokenIds.join(", ")}); whoever serves ${config.out} has to stop at them.\n`,
+    );
   const { targets } = adapter;
   process.stdout.write(
     config.json

@@ -49,6 +49,7 @@ async function describeAdapter(path: string): Promise<Facts> {
     generation,
     baseId: adapter.baseId,
     targets: adapter.targets.map(({ name, k, dIn, dOut, basisId, scale }) => ({ name, k, dIn, dOut, basisId, scale })),
+    endTokenIds: adapter.endTokenIds ?? [],
     card: adapter.card,
   };
 }

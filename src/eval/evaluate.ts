@@ -31,6 +31,8 @@ export interface EvaluationOptions extends GenerationLimits {
   readonly engine: Pick<Engine, "submit">;
   /** Measured beside the base; null: the base alone. */
   readonly adapter: SequenceRequest["adapter"];
+  /** Tokens that end the adapter's answers beside `stopIds`. */
+  readonly adapterEndIds?: readonly number[];
   /** Examples at work at a time. */
   readonly numInFlight: number;
   /** Of the bootstrap. */
@@ -93,10 +95,11 @@ export async function evaluate(
       `None of the ${items.length} examples fits the context of ${maxModelLen} tokens. Give shorter ones.`,
     );
   const runners: Runner[] = [{ engine, adapter: null }, ...(adapter === null ? [] : [{ engine, adapter }])];
+  const adapterLimits = { ...options, stopIds: [...options.stopIds, ...(options.adapterEndIds ?? [])] };
   const startedAt = performance.now();
   // The adapter's row stands beside the base's, so both see the same batches.
   const work = (item: EvaluationItem): Promise<Judgement[]> =>
-    Promise.all(runners.map((runner) => item.run(runner, options)));
+    Promise.all(runners.map((runner) => item.run(runner, runner.adapter === null ? options : adapterLimits)));
   const onDone = (numDone: number): void => options.onProgress?.(numDone / fitting.length);
   const judgements = await runAll(fitting, options.numInFlight, work, onDone);
   return {

@@ -29,6 +29,8 @@ export interface AdapterRecord {
   readonly baseId: string;
   /** The same object for records of the same kind, as a rule. */
   readonly targets: readonly RecordTarget[];
+  /** End tokens of its own; absent where it has none. */
+  readonly endTokenIds?: readonly number[];
   readonly card: Card;
   /** When the name began to point to this generation, in unix seconds. */
   readonly created: number;
@@ -36,7 +38,8 @@ export interface AdapterRecord {
 
 /** The record of a name that is made to point to `adapter` now. */
 export function recordOf(name: string, generation: string, bytes: number, adapter: Adapter): AdapterRecord {
-  const { method, heads, baseId, card } = adapter;
+  const { method, heads, baseId, endTokenIds, card } = adapter;
+  const ends = endTokenIds === undefined ? {} : { endTokenIds };
   const targets = adapter.targets.map(({ name: target, k, dIn, dOut, basisId }) => ({
     name: target,
     k,
@@ -45,7 +48,19 @@ export function recordOf(name: string, generation: string, bytes: number, adapte
     ...(basisId === undefined ? {} : { basisId }),
   }));
   const created = Math.floor(Date.now() / 1000);
-  return { name, generation, method, heads, numParams: numParams(adapter), bytes, baseId, targets, card, created };
+  return {
+    name,
+    generation,
+    method,
+    heads,
+    numParams: numParams(adapter),
+    bytes,
+    baseId,
+    targets,
+    ...ends,
+    card,
+    created,
+  };
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;

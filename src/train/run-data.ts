@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { joinNotice } from "../data/join-notice.ts";
+import { turnEndNotice, unheededTurnEnds } from "../data/turn-ends.ts";
 import { AppError } from "../errors.ts";
 import type { TrainExample } from "./batches.ts";
 import { type FittedExamples, type OverlongPolicy, fitLength } from "./fit-length.ts";
@@ -22,6 +23,8 @@ export interface ExampleSet {
   readonly examples: readonly TrainExample[];
   readonly numTokens: number;
   readonly numLossTokens: number;
+  /** Tokens that close its turns and end no answer of the base. */
+  readonly endTokenIds: readonly number[];
   /** SHA-256 over ids and masks, hex: equal examples have equal ones, whatever their files are called. */
   readonly sha256: string;
 }
@@ -91,7 +94,9 @@ function encodeSet(
       "data_invalid",
       `Of ${encoded.length} ${use} examples none is left to predict within ${maxLength} tokens. Raise --max-length, or give shorter ones.`,
     );
-  return exampleSet(fitted.examples);
+  const endTokenIds = unheededTurnEnds(encoded, encoder);
+  if (use === "training" && endTokenIds.length > 0) onNotice(turnEndNotice(endTokenIds, encoder));
+  return exampleSet(fitted.examples, endTokenIds);
 }
 
 async function encodeCorpus(
@@ -104,10 +109,10 @@ async function encodeCorpus(
   if (examples.length === 0)
     throw new AppError("data_invalid", `There is no ${use} text in ${files.join(", ")}. Name files that hold some.`);
   for (const { ids } of examples) assertInVocabulary({ ids, file: files.join(", "), line: null }, vocabSize);
-  return exampleSet(examples);
+  return exampleSet(examples, []);
 }
 
-function exampleSet(examples: readonly TrainExample[]): ExampleSet {
+function exampleSet(examples: readonly TrainExample[], endTokenIds: readonly number[]): ExampleSet {
   const hash = createHash("sha256");
   let numTokens = 0;
   let numLossTokens = 0;
@@ -116,7 +121,7 @@ function exampleSet(examples: readonly TrainExample[]): ExampleSet {
     numLossTokens += count;
     hash.update(Uint32Array.of(ids.length)).update(ids).update(lossMask);
   }
-  return { examples, numTokens, numLossTokens, sha256: hash.digest("hex") };
+  return { examples, numTokens, numLossTokens, endTokenIds, sha256: hash.digest("hex") };
 }
 
 interface Encoded {

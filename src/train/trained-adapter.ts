@@ -74,7 +74,7 @@ export function adapterOf(
   baseId: string,
   parameters: FlatParameters,
   flat: Float32Array,
-  card: Card,
+  { endTokenIds, card }: { readonly endTokenIds: readonly number[]; readonly card: Card },
 ): Adapter {
   const { method, settings, targets: trained } = trainedOf(plan);
   const targets = plan.layers.map(({ name, dIn, dOut, k, scale, stored }, i) => {
@@ -83,7 +83,8 @@ export function adapterOf(
     const onlyOf = { ...(stored ? { basisId: stored.basisId } : {}), ...(scale === undefined ? {} : { scale }) };
     return { name, dIn, dOut, k, ...onlyOf, tensors };
   });
-  return { method: plan.method, baseId, heads: plan.heads, router: plan.router, targets, card };
+  const ends = endTokenIds.length === 0 ? {} : { endTokenIds };
+  return { method: plan.method, baseId, heads: plan.heads, router: plan.router, targets, ...ends, card };
 }
 
 /** The first k of a layer's triplets. */

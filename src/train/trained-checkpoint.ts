@@ -4,6 +4,7 @@ import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/p
 import { dirname, join } from "node:path";
 import { copyCheckpointTexts } from "../checkpoint/checkpoint-files.ts";
 import { withDtype } from "../checkpoint/config-text.ts";
+import { addEndTokenIds } from "../checkpoint/end-token-ids.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { foreignNames } from "../model/families.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
@@ -18,14 +19,14 @@ export async function initializeFull(source: TensorSource, parameters: FlatParam
 
 /**
  * Writes the checkpoint to `out`, beside it first; what is there is replaced when the new one is whole.
- * @param textsDir where configuration and tokenizer are copied from
+ * @param texts where configuration and tokenizer are copied from, and end tokens that are added to them
  * @param flat laid out as `parameters.values`
  * @returns its size in bytes
  */
 export async function writeTrainedCheckpoint(
   out: string,
   config: ModelConfig,
-  textsDir: string,
+  texts: { readonly dir: string; readonly endTokenIds: readonly number[] },
   parameters: FlatParameters,
   flat: Float32Array,
 ): Promise<number> {
@@ -37,7 +38,8 @@ export async function writeTrainedCheckpoint(
     const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
     const load = async (name: string): Promise<HostTensor> => tensors.get(name)!; // a spec's name
     await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
-    await copyTexts(textsDir, temporary);
+    await copyTexts(texts.dir, temporary);
+    await addEndTokenIds(temporary, texts.endTokenIds);
     await replaceDirectory(out, temporary);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });

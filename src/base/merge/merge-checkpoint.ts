@@ -14,6 +14,7 @@ import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32, transposed }
 import type { Base } from "../base.ts";
 import { copyCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
 import { withDtype } from "../../checkpoint/config-text.ts";
+import { addEndTokenIds } from "../../checkpoint/end-token-ids.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
 export type MergeDType = "float32" | "float16" | "bfloat16";
@@ -69,6 +70,7 @@ export async function mergeCheckpoint(
     const foreignSpecs = [...file].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
     await writeSafetensors(join(temporary, "model.safetensors"), foreignSpecs, load, { format: "pt" });
     await copyTexts(base.dir, temporary, options.dtype);
+    await addEndTokenIds(temporary, adapter.endTokenIds ?? []);
     await mkdir(dirname(out), { recursive: true });
     await rm(out, { recursive: true, force: true });
     await rename(temporary, out);

@@ -150,7 +150,7 @@ async function gateReport({ base, config, run, trainer }: ReportSources): Promis
   if (!run.plan || run.plan.heads === 1) return null;
   const { parameters } = trainer.model;
   const values = trainer.resultValues;
-  const adapter = adapterOf(run.plan, base.manifest.baseId, parameters, values, {});
+  const adapter = adapterOf(run.plan, base.manifest.baseId, parameters, values, { endTokenIds: [], card: {} });
   const sequences: Int32Array[] = [];
   let length = 0;
   for (const { ids } of (run.evaluation ?? run.training).examples) {

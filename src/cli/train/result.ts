@@ -85,9 +85,13 @@ async function writeValues(
 ): Promise<{ readonly generation: string | null; readonly bytes: number }> {
   const { parameters } = trainer.model;
   const { config, baseId } = base.manifest;
-  return run.plan
-    ? await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, cardOf(trainer, run)))
-    : { generation: null, bytes: await writeTrainedCheckpoint(paths.out, config, base.dir, parameters, values) };
+  const { endTokenIds } = run.training;
+  if (run.plan === null) {
+    const texts = { dir: base.dir, endTokenIds };
+    return { generation: null, bytes: await writeTrainedCheckpoint(paths.out, config, texts, parameters, values) };
+  }
+  const extras = { endTokenIds, card: cardOf(trainer, run) };
+  return await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, extras));
 }
 
 /** How the adapter was made; nothing of clocks, paths, threads or interruptions, so that equal runs give equal bytes. */

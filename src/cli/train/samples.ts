@@ -120,9 +120,10 @@ async function answers(
     maxModelLen: Math.min(maxPositions, longest + MAX_ANSWER_TOKENS),
     kvCacheBytes: null,
   } as const;
+  const ownEnds = adapter?.adapter.endTokenIds ?? [];
   const started = await startEvalEngine(flags, baseDir, adapter, cleanup);
   const ask = (generation: string | null): Promise<readonly string[]> =>
-    runAll(prompts, prompts.length, ({ ids }) => answer(started, generation, encoder, ids));
+    runAll(prompts, prompts.length, ({ ids }) => answer(started, generation, encoder, ids, ownEnds));
   const [base, trained] = await Promise.all([ask(null), adapter ? ask(adapter.generation) : null]);
   return { base, trained };
 }
@@ -132,10 +133,12 @@ async function answer(
   generation: string | null,
   encoder: ExampleEncoder,
   ids: Int32Array,
+  adapterEndIds: readonly number[],
 ): Promise<string> {
   const runner = { engine, adapter: generation === null ? null : { generation } };
   const maxTokens = Math.min(MAX_ANSWER_TOKENS, limits.maxModelLen - ids.length);
-  const stopIds = [...new Set([...endIds, ...encoder.endTokenIds])];
+  const own = generation === null ? [] : adapterEndIds;
+  const stopIds = [...new Set([...endIds, ...encoder.endTokenIds, ...own])];
   return await generate(runner, encoder.tokenizer, ids, { maxTokens, stopIds });
 }
 

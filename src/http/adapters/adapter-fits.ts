@@ -8,7 +8,7 @@ import type { AdapterRecord } from "../../store/adapter-record.ts";
 
 export class AdapterFits {
   readonly #signature: BaseSignature;
-  /** What was found of records with the same targets, by method. */
+  /** What was found of records with the same targets, by method and largest end token. */
   readonly #found = new WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>();
 
   constructor(signature: BaseSignature) {
@@ -20,9 +20,10 @@ export class AdapterFits {
     if (record.baseId !== this.#signature.baseId) return this.#compare(record); // the first thing that is compared
     const found = this.#found.get(record.targets) ?? new Map<string, AppError | null>();
     this.#found.set(record.targets, found);
-    const known = found.get(record.method);
+    const kind = `${record.method} ${record.endTokenIds?.at(-1) ?? ""}`;
+    const known = found.get(kind);
     const misfit = known === undefined ? this.#compare(record) : known;
-    found.set(record.method, misfit);
+    found.set(kind, misfit);
     return misfit;
   }
 

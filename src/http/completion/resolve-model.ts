@@ -25,6 +25,8 @@ export interface Target {
   /** For the metrics; null: the base. */
   readonly adapterName: string | null;
   readonly adapter: SequenceRequest["adapter"];
+  /** Tokens that end its answers beside those that end the base's. */
+  readonly endIds: readonly number[];
   readonly fingerprint: string;
   release(): void;
 }
@@ -49,7 +51,7 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
     );
   }
   if (first) return storedTarget(context, model, first.name, first.param);
-  return { model, adapterName: null, adapter: null, fingerprint: fingerprint(context), release: () => {} };
+  return { model, adapterName: null, adapter: null, endIds: [], fingerprint: fingerprint(context), release: () => {} };
 }
 
 /** The adapter that `model` stands for; null: the base. @throws {AppError} model_not_found. */
@@ -80,14 +82,23 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
     if (isHeld) context.store.contents.release(generation);
     isHeld = false;
   };
-  return { model, adapterName: name, adapter: { generation }, fingerprint: fingerprint(context, generation), release };
+  const endIds = record.endTokenIds ?? [];
+  return {
+    model,
+    adapterName: name,
+    adapter: { generation },
+    endIds,
+    fingerprint: fingerprint(context, generation),
+    release,
+  };
 }
 
 function inlineTarget(context: AppContext, model: string, data: string): Target {
   const { maxAdapterBytes } = context.limits;
   try {
     const inlineBytes = decodeBase64(data, maxAdapterBytes);
-    assertFits(decodeAdapter(inlineBytes, { maxBytes: maxAdapterBytes }), context.base.signature);
+    const adapter = decodeAdapter(inlineBytes, { maxBytes: maxAdapterBytes });
+    assertFits(adapter, context.base.signature);
     const generation = generationOf(inlineBytes);
     context.metrics.recordAdapterLoad("inline", "ok");
     // One label for all of them: nobody chose a name.
@@ -95,6 +106,7 @@ function inlineTarget(context: AppContext, model: string, data: string): Target 
       model,
       adapterName: "_inline",
       adapter: { generation, inlineBytes },
+      endIds: adapter.endTokenIds ?? [],
       fingerprint: fingerprint(context, generation),
       release: () => {},
     };

@@ -70,7 +70,13 @@ function start<F extends SharedFields>(
     tenant: c.get("tenant"),
     prompts: prompts.map(({ ids }) => ids),
     n: fields.n ?? 1,
-    options: sequenceOptions(fields, shape, badWords, context.base, vocabSize),
+    options: sequenceOptions(
+      fields,
+      shape,
+      badWords,
+      { ...context.base, endIds: [...context.base.endIds, ...target.endIds] },
+      vocabSize,
+    ),
     text: {
       stop: stopStrings(fields.stop),
       includesStop: fields.include_stop_str_in_output === true || fields.no_stop_trim === true,

@@ -1,0 +1,24 @@
+/**
+ * Tokens that close turns of the training data and end no answer of the base. A template may close its turns with a token that no
+ * configuration names as an end: an adapter trained on such turns has to bring it along, or its answers would never stop.
+ */
+import type { EncodedExample, ExampleEncoder } from "./encode.ts";
+
+/** @returns ids, ascending; empty where every turn ends as the base's answers do */
+export function unheededTurnEnds(examples: readonly EncodedExample[], encoder: ExampleEncoder): readonly number[] {
+  const { tokenizer } = encoder;
+  const ends = new Set(encoder.endTokenIds);
+  const found = new Set<number>();
+  for (const { ids, lossMask } of examples)
+    ids.forEach((id, i) => {
+      const isLastOfTurn = lossMask[i] === 1 && lossMask[i + 1] !== 1;
+      if (isLastOfTurn && tokenizer.isSpecial(id) && !ends.has(id)) found.add(id);
+    });
+  return [...found].sort((a, b) => a - b);
+}
+
+/** What training says of them. */
+export function turnEndNotice(ids: readonly number[], { tokenizer }: ExampleEncoder): string {
+  const names = ids.map((id) => `${id} ${JSON.stringify(tokenizer.idToToken(id))}`).join(", ");
+  return `the template closes turns with ${names}, which ends no answer of this model. It becomes an end token of what is trained.`;
+}
