@@ -11,6 +11,7 @@ import { readManifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { hostTensor } from "../../src/tensor/host-tensor.ts";
 import { expectAllclose, maxAbsDifference } from "../helpers/allclose.ts";
+import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");
@@ -257,7 +258,11 @@ describe("mosara merge", () => {
     ]);
     await expect.poll(() => merged.printed.stdout, { timeout: 30_000 }).toContain("listening");
     const url = /http:\S+/.exec(merged.printed.stdout)?.[0] ?? "";
-    expectAllclose(await scoresOf(url, "merged"), await scoresOf(live.url, "one"), { atol: 1e-4 });
+    // The merged weights have the checkpoint's own type: with one of 16 bits they are rounded once more.
+    await using weights = await openSafetensors(join(out, "model.safetensors"));
+    const isRounded = [...weights.tensors.values()].some(({ dtype }) => dtype !== "float32");
+    const atol = isRounded ? 0.05 : 1e-4;
+    expectAllclose(await scoresOf(url, "merged"), await scoresOf(live.url, "one"), { atol });
     expect(maxAbsDifference(await scoresOf(live.url, "tiny"), await scoresOf(live.url, "one"))).toBeGreaterThan(1e-3);
   });
 });

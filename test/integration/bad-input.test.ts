@@ -154,11 +154,12 @@ describe("an adapter file", () => {
 
   it("of another base, basis or layer names both sides", async () => {
     const other = "0123456789abcdef".repeat(4);
+    const { dIn } = manifest.targets[0]!; // the adapter has them all
     const wrong: [Uint8Array, string[]][] = [
       [changed((file) => (file.baseId = other)), [other, manifest.baseId]],
       [changed((_, target) => (target.basisId = other)), [other, manifest.targets[0]?.basisId ?? "?"]],
       [changed((_, target) => (target.name = "layers.77.self_attn.q_proj")), ["layers.77.self_attn.q_proj"]],
-      [changed((_, target) => (target.dIn = 65)), ["64", "65"]],
+      [changed((_, target) => (target.dIn = dIn + 1)), [`${dIn}`, `${dIn + 1}`]],
     ];
     for (const [bytes, names] of wrong) {
       expect(await put(bytes)).toBe("400 adapter_incompatible");
@@ -342,7 +343,7 @@ describe("a body", () => {
       { n: -1 },
       { n: 1.5 },
       { prompt: [-1] },
-      { prompt: [384] },
+      { prompt: [manifest.config.vocabSize] },
       { prompt: [1e12] },
       { prompt: [1.5] },
       { prompt: [] },

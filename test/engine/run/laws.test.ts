@@ -274,21 +274,25 @@ describe("an adapter made for the float32 build", () => {
       return (await test.score(ids, { adapter: randomAdapter(test, 4) })).map((value, i) => value - base[i]!);
     };
     const wanted = await effect(float32);
-    expect(maxAbsDifference(await effect(int8), wanted)).toBeLessThan(0.25 * maxAbs(wanted));
+    const got = await effect(int8);
+    const squares = wanted.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0); // as long as `wanted`
+    expect(Math.sqrt(squares / wanted.length)).toBeLessThan(0.1 * maxAbs(wanted));
+    // Single logits vary with the model: a third of the largest effect was seen on one with scaled positions and windows.
+    expect(maxAbsDifference(got, wanted)).toBeLessThan(0.5 * maxAbs(wanted));
   });
 });
 
 /**
  * Logits of two ways to compute the same. Quantised products round activations to int8: where two float32 results fall on different
- * sides of a rounding, one step of 1/127 appears and spreads, so single logits differ by up to 0.02 of the maximum (measured over
- * these cases) while the root mean square stays below 0.003.
+ * sides of a rounding, one step of 1/127 appears and spreads, so single logits differ by up to 0.02 of the maximum (0.045 on models
+ * with scaled positions and windows) while the root mean square stays below 0.003.
  */
 function expectSame(got: Float32Array, wanted: Float32Array, weights: WeightKind, what: string): void {
   const worst = maxAbsDifference(got, wanted) / maxAbs(wanted);
   if (weights === "float32") return expect(worst, what).toBeLessThanOrEqual(1e-5);
   const squares = wanted.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0); // as long as `wanted`
   expect(Math.sqrt(squares / wanted.length) / maxAbs(wanted), `${what}: root mean square`).toBeLessThanOrEqual(5e-3);
-  expect(worst, what).toBeLessThanOrEqual(3e-2);
+  expect(worst, what).toBeLessThanOrEqual(6e-2);
 }
 
 /** Logits after positions `from`−1…: a prompt of `from` ids prefilled, then the others decoded one by one. */

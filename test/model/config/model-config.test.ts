@@ -21,7 +21,9 @@ function newSpelling(raw: RawConfig): RawConfig {
 /** The same as transformers 4 writes them. */
 function oldSpelling(raw: RawConfig): RawConfig {
   const { rope_parameters, ...rest } = newSpelling(raw);
-  const { rope_theta, rope_type, ...scaling } = rope_parameters as RawConfig;
+  // transformers 4 itself called it either way.
+  const { rope_theta, rope_type: newName, type, ...scaling } = rope_parameters as RawConfig;
+  const rope_type = newName ?? type;
   return {
     ...rest,
     ...(rope_theta === undefined ? {} : { rope_theta }),
