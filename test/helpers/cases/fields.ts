@@ -23,26 +23,17 @@ interface Chat {
   readonly error?: { readonly code: string; readonly param: string };
 }
 
-/** One for all cases of a run; it ends with the process. */
-let url: Promise<string> | undefined;
-
-async function startDemo(): Promise<string> {
-  const server = await startServer([]);
-  process.on("exit", () => server.child.kill("SIGKILL"));
-  return server.url;
-}
-
-async function ask(body: object): Promise<{ status: number; json: Chat }> {
-  url ??= startDemo();
-  return await send<Chat>(`${await url}/v1/chat/completions`, "POST", body, {
+async function ask(url: string, body: object): Promise<{ status: number; json: Chat }> {
+  return await send<Chat>(`${url}/v1/chat/completions`, "POST", body, {
     headers: { "content-type": "application/json" },
   });
 }
 
 export async function check(value: unknown): Promise<void> {
   const { request, fields, right } = value as FieldsCase;
+  await using server = await startServer([]);
   for (const more of fields) {
-    const { status, json } = await ask({ ...request, ...more });
+    const { status, json } = await ask(server.url, { ...request, ...more });
     const shown = JSON.stringify(more);
     if (right.refused !== undefined) {
       expect([status, json.error?.code, json.error?.param], shown).toEqual([
@@ -54,7 +45,7 @@ export async function check(value: unknown): Promise<void> {
     }
     expect(status, shown).toBe(200);
     const [choice] = json.choices;
-    if (right.as) expect(choice, shown).toEqual((await ask({ ...request, ...right.as })).json.choices[0]);
+    if (right.as) expect(choice, shown).toEqual((await ask(server.url, { ...request, ...right.as })).json.choices[0]);
     if (right.content !== undefined) expect(choice?.message.content).toBe(right.content);
     if (right.finishReason !== undefined) expect(choice?.finish_reason).toBe(right.finishReason);
     if (right.minTokens !== undefined) expect(json.usage.completion_tokens).toBeGreaterThanOrEqual(right.minTokens);
