@@ -11,6 +11,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TABLE: ImportTable = {
   "errors.ts": [],
   config: ["fields/closest-name.ts"],
+  log: [],
   metrics: ["engine/protocol.ts"],
   tensor: [],
   formats: ["tensor"],

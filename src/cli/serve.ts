@@ -3,9 +3,9 @@
  * a signal. Wires and waits; the work is elsewhere.
  */
 import { availableParallelism, freemem } from "node:os";
-import { realpath, rm } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
-import { type Logger, pino } from "pino";
+import { rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Logger } from "pino";
 import { type Base, openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { createEngine, type SupervisedEngine } from "../engine/server/supervisor.ts";
@@ -21,8 +21,8 @@ import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { textOf } from "../http/worker-text.ts";
+import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
-import { type DirectoryEvent, openAdapterDirectory } from "../store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
 import { loadEndTokens, NOTHING_ENDS } from "../tokenizer/end-tokens.ts";
@@ -34,8 +34,8 @@ import { demoLine } from "./shared/demo-line.ts";
 import { listen } from "./shared/listen.ts";
 import { mergePorts } from "../placement/merge-ports.ts";
 import { readVersion } from "./shared/package-root.ts";
-import { peftConverter } from "./shared/peft-converter.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
+import { watchAdapters } from "./serve/watch-adapters.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
 import { noteAdapters } from "./shared/start-notices.ts";
 
@@ -81,7 +81,7 @@ interface Sources {
 
 /** Everything behind the port. The engine starts while adapters are imported and the tokenizer loads. */
 async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sources, cleanup: Cleanup) {
-  const log = pino({ level: config.logLevel }, pino.destination({ fd: 2, sync: true }));
+  const log = createLogger({ level: config.logLevel, keys: config.apiKey.map(({ key }) => key) });
   const base = cleanup.use(await openBase(baseDir));
   const storeDir = resolve(config.data);
   cleanup.use(await lockDirectory(storeDir));
@@ -107,7 +107,10 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const text = cleanup.use(await createTextWorker(baseDir));
   const parts = connect(config, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
-  const adapters = adaptersDir === null ? null : await watchAdapters(adaptersDir, config, { ...parts, base, name });
+  const adapters =
+    adaptersDir === null
+      ? null
+      : await watchAdapters(adaptersDir, { ...parts, base }, { name, maxAdapterBytes: config.maxAdapterBytes });
   if (adapters) cleanup.use(adapters.directory);
   const served = await servedBase(config, base, name);
   if (served.endIds.length === 0) log.warn(NOTHING_ENDS);
@@ -118,6 +121,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     text: textOf(text),
     keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
+    logsPrompts: config.logPrompts,
     limits: {
       maxJsonBytes: MAX_JSON_BYTES,
       maxAdapterBytes: config.maxAdapterBytes,
@@ -158,35 +162,6 @@ function connect(
   });
   const readiness = () => engine.readiness();
   return { engine, store, log, names, placements, metrics, readiness, inFlight: new InFlight() };
-}
-
-/** Imports the directory and follows it. */
-async function watchAdapters(
-  dir: string,
-  config: ServeConfig,
-  {
-    store,
-    log,
-    metrics,
-    placements,
-    base,
-    name,
-  }: Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { base: Base; name: string },
-) {
-  const onEvent = ({ path, outcome, error }: DirectoryEvent) => {
-    if (outcome === "failed") log.warn({ path, reason: error?.message }, "an adapter file was not imported");
-    metrics.recordAdapterLoad("directory", outcome === "failed" ? "error" : "ok");
-    const adapter = basename(path, ".mosara");
-    if (outcome === "replaced" || outcome === "removed") placements.follow(adapter, store.get(adapter)?.generation);
-  };
-  const root = await realpath(dir).catch(() => dir); // what is no directory is told by the next line
-  const directory = await openAdapterDirectory(dir, store, {
-    onEvent,
-    reservedNames: new Set([name]),
-    maxBytes: config.maxAdapterBytes,
-    convertPeft: peftConverter(base),
-  });
-  return { root, directory };
 }
 
 /** Says where the engine runs, and what is not as it should be there; nothing of the host. */

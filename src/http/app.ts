@@ -10,6 +10,7 @@ import { admission } from "./middleware/admission.ts";
 import { auth } from "./middleware/auth.ts";
 import { browserGuard } from "./middleware/browser-guard.ts";
 import { options } from "./middleware/options.ts";
+import { requestLog } from "./middleware/request-log.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { openApiRoute } from "./open-api.ts";
 import { RouteTable } from "./route-table.ts";
@@ -39,6 +40,7 @@ export function createApp(context: AppContext): App {
   const app: App = new OpenAPIHono<AppEnv>();
   const routes = allRoutes(context.version);
   const table = new RouteTable(routes);
+  app.use(requestLog(context));
   app.use(requestId());
   app.use(browserGuard(context.access));
   app.use(options(context, table));

@@ -14,6 +14,7 @@ import type { AccessPolicy } from "./access-policy.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Placements } from "../placement/placements.ts";
+import type { RequestRecord } from "./request-record.ts";
 
 /** A part of text that goes out, and whether a stop string has been met (then nothing follows). */
 export interface TextDelta {
@@ -109,6 +110,8 @@ export interface AppContext {
   readonly text: Text;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** --log-prompts. */
+  readonly logsPrompts: boolean;
   readonly keys: readonly HashedKey[];
   readonly access: AccessPolicy;
   readonly limits: HttpLimits;
@@ -120,7 +123,7 @@ export interface AppContext {
 
 /** Variables of one request, set by the middleware. */
 export interface AppEnv {
-  Variables: { requestId: string; tenant: string };
+  Variables: { requestId: string; tenant: string; record: RequestRecord };
 }
 
 export type RequestContext = Context<AppEnv>;

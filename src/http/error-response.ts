@@ -33,6 +33,7 @@ export function toErrorBody(error: unknown): ErrorBody {
 export function errorResponse(context: AppContext, c: RequestContext, error: unknown): Response {
   const body = toErrorBody(error);
   const status = ERRORS[body.error.code].status;
+  c.get("record").errorCode = body.error.code;
   // A client that has gone makes reading its body fail; nobody reads this answer.
   if (status === 500 && !c.req.raw.signal.aborted) logFailure(context, c, error);
   if (body.error.code === "overloaded") context.metrics.recordRefusal();

@@ -126,6 +126,44 @@ describe("mosara serve", () => {
     expect(printed.stdout).toBe(`mosara listening on ${url}\n`);
     child.kill("SIGTERM");
     expect(await exited).toBe(0);
+  });
+
+  it("keeps its log on stderr, as JSON lines that hold neither keys nor prompts", async () => {
+    const key = "sk-0123456789abcdef";
+    const { url, printed, child, exited } = await serve(["--api-key", `acme=${key}`]);
+    const headers = { authorization: `Bearer ${key}`, "x-request-id": `id-${key}` };
+    const body = JSON.stringify({ model: "tiny", prompt: [5, 6, 7], max_tokens: 3, user: "secret words" });
+    expect((await fetch(`${url}/v1/completions`, { method: "POST", headers, body })).status).toBe(200);
+    await fetch(`${url}/v1/completions?api_key=${key}`, { method: "POST", headers, body: "{" });
+    await fetch(`${url}/healthz`);
+    child.kill("SIGTERM");
+    expect(await exited).toBe(0);
+    expect(printed.stdout).toBe(`mosara listening on ${url}\n`);
+    expect(printed.stderr).not.toContain(key);
+    const lines = printed.stderr.trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+      {
+        level: "info",
+        msg: "request",
+        method: "POST",
+        path: "/v1/completions",
+        status: 200,
+        tenant: "acme",
+        promptTokens: 3,
+        tokens: 3,
+        finishReason: "length",
+        requestId: "id-[redacted]",
+      },
+      { msg: "request", path: "/v1/completions", status: 400, error: "invalid_request" },
+      { msg: "stopping", signal: "SIGTERM" },
+    ]);
+  });
+
+  it("logs nothing with --log-level silent", async () => {
+    const { url, printed, child, exited } = await serve(["--log-level", "silent"]);
+    await (await complete(url)).text();
+    child.kill("SIGTERM");
+    expect(await exited).toBe(0);
     expect(printed.stderr).toBe("");
   });
 

@@ -46,6 +46,7 @@ export interface TestApp extends AsyncDisposable {
 export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly access?: Partial<AccessPolicy>;
   readonly keys?: readonly { tenant: string; key: string }[];
+  readonly logsPrompts?: boolean;
   readonly maxJsonBytes?: number;
   readonly maxAdapterBytes?: number;
   readonly adaptersDir?: string;
@@ -136,6 +137,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     placements,
     text: byteText(options.startIds ?? []),
     metrics,
+    logsPrompts: options.logsPrompts === true,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     keys: (options.keys ?? []).map(hashKey),
     access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },

@@ -112,7 +112,11 @@ export const SERVE = {
   },
   logLevel: {
     value: "<level>",
-    help: "debug, info, warn, error or silent; the log goes to stderr, one JSON object a line.",
-    schema: z.enum(["debug", "info", "warn", "error", "silent"]).default("warn"),
+    help: "debug, info, warn, error or silent. The log goes to stderr, one JSON object a line, or readable on a terminal: a line for every request and for every change of an adapter at info, probes and scrapes at debug.",
+    schema: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  },
+  logPrompts: {
+    help: "Write the prompt of every request into its line of the log. Without it no prompt is ever logged.",
+    schema: toggle,
   },
 } satisfies Flags;

@@ -5,6 +5,7 @@
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
 import type { AppContext, TextStream, TextStreamOptions } from "../context.ts";
+import type { RequestRecord } from "../request-record.ts";
 import type { Target } from "./resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
 import { SequenceMeter } from "./sequence-meter.ts";
@@ -34,6 +35,8 @@ export type ChoiceEvent =
 export interface GenerationRequest {
   readonly target: Target;
   readonly tenant: string;
+  /** Gets how every sequence ended. */
+  readonly record: RequestRecord;
   /** One prompt a list of ids; each gets `n` sequences. */
   readonly prompts: readonly Int32Array[];
   readonly n: number;
@@ -132,6 +135,7 @@ class RunningGeneration implements Generation {
       this.#request.signal.removeEventListener("abort", this.cancel);
       this.#request.target.release();
       this.#forgetName();
+      this.#request.record.cachedTokens = this.numCached();
       this.#leave();
     }
   }

@@ -30,6 +30,10 @@ export async function runCompletion<F extends SharedFields>(
   const fields = parseRequest(kind.schema, body.plain);
   const deadlineMs = deadlineOf(c);
   const target = resolveModel(context, fields);
+  const record = c.get("record");
+  record.adapter = target.adapterName;
+  record.generation = target.adapter?.generation ?? null;
+  if (context.logsPrompts) record.prompt = (fields as Record<string, unknown>)[kind.promptField];
   try {
     const prompts = await kind.readPrompts(context, fields, body.exact);
     const badWords = await badWordIds(context.text, fields.bad_words ?? []);
@@ -68,6 +72,7 @@ function start<F extends SharedFields>(
   return startGeneration(context, {
     target,
     tenant: c.get("tenant"),
+    record: c.get("record"),
     prompts: prompts.map(({ ids }) => ids),
     n: fields.n ?? 1,
     options: sequenceOptions(

@@ -1,4 +1,4 @@
-/** Counts and times of one sequence, for the metrics. */
+/** Counts and times of one sequence, for the metrics and the log. */
 import type { SequenceEvent } from "../../engine/engine.ts";
 import type { FinishedReason } from "../../metrics/table.ts";
 import type { AppContext } from "../context.ts";
@@ -9,6 +9,8 @@ export class SequenceMeter {
   readonly #context: AppContext;
   readonly #request: GenerationRequest;
   readonly #promptTokens: number;
+  readonly #isFirstOfPrompt: boolean;
+  #firstTokenSeconds: number | null = null;
   #numTokens = 0;
   #lastAt = 0;
 
@@ -16,19 +18,29 @@ export class SequenceMeter {
     this.#context = context;
     this.#request = request;
     this.#promptTokens = request.prompts[Math.floor(index / request.n)]?.length ?? 0;
+    this.#isFirstOfPrompt = index % request.n === 0;
   }
 
   token(): void {
     const { metrics } = this.#context;
     const now = performance.now();
-    if (this.#numTokens === 0) metrics.recordFirstToken((now - this.#request.arrivedAt) / 1000);
-    else metrics.recordTokenGap((now - this.#lastAt) / 1000);
+    if (this.#numTokens === 0) {
+      this.#firstTokenSeconds = (now - this.#request.arrivedAt) / 1000;
+      metrics.recordFirstToken(this.#firstTokenSeconds);
+    } else metrics.recordTokenGap((now - this.#lastAt) / 1000);
     metrics.recordGeneratedToken();
     this.#numTokens += 1;
     this.#lastAt = now;
   }
 
   end(finishedReason: FinishedReason): void {
+    this.#request.record.add({
+      promptTokens: this.#isFirstOfPrompt ? this.#promptTokens : 0, // as `usage` counts them
+      tokens: this.#numTokens,
+      finishReason: finishedReason,
+      queueSeconds: this.times?.queueSeconds ?? null,
+      firstTokenSeconds: this.#firstTokenSeconds,
+    });
     this.#context.metrics.recordRequest({
       adapter: this.#request.target.adapterName,
       finishedReason,

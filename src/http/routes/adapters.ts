@@ -14,6 +14,7 @@ import {
   preconditionOf,
 } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
+import { logChange, requestFacts } from "../adapters/log-change.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -127,6 +128,12 @@ export const putAdapterRoute: Route = {
       );
       context.placements.follow(name, record.generation);
       context.metrics.recordAdapterLoad("upload", "ok");
+      logChange(context.log, {
+        adapter: name,
+        change: outcome,
+        generation: record.generation,
+        ...requestFacts(c),
+      });
       c.header("etag", etagOf(record.generation));
       return c.json(adapterJson(context, record), outcome === "created" ? 201 : 200);
     } catch (error) {
@@ -149,6 +156,7 @@ export const deleteAdapterRoute: Route = {
     const { name, generation } = recordOf(context, c);
     await context.store.delete(name, preconditionOf(c, generation));
     context.placements.follow(name, undefined);
+    logChange(context.log, { adapter: name, change: "deleted", ...requestFacts(c) });
     return c.json({ id: name, object: "adapter", deleted: true });
   },
 };

@@ -5,6 +5,7 @@ import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory-files.ts";
+import { logChange, requestFacts } from "../adapters/log-change.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -49,9 +50,10 @@ export const loadLoraRoute: Route = {
       );
     }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
-    const { record } = await directory.importFile(path, { name, precondition });
+    const { record, outcome } = await directory.importFile(path, { name, precondition });
     context.placements.follow(name, record.generation);
     context.metrics.recordAdapterLoad("directory", "ok");
+    logChange(context.log, { adapter: name, change: outcome, generation: record.generation, ...requestFacts(c) });
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
   },
 };
@@ -73,6 +75,7 @@ export const unloadLoraRoute: Route = {
       });
     await context.store.delete(name);
     context.placements.follow(name, undefined);
+    logChange(context.log, { adapter: name, change: "deleted", ...requestFacts(c) });
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };

@@ -6,6 +6,7 @@ import { adapterJson, adapterSchema, nameParameter } from "../adapters/adapter-j
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
 import { asAdapter } from "../adapters/adapter-fits.ts";
+import { logChange, requestFacts } from "../adapters/log-change.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { recordOf } from "./adapters.ts";
 
@@ -24,14 +25,18 @@ export const placementRoute: Route = {
   handle: async (context, c) => {
     const record = recordOf(context, c);
     const { placement } = parseRequest(request, await readJson(c, MAX_BODY_BYTES));
+    const logPlacement = (change: "live" | "merged") =>
+      logChange(context.log, { adapter: record.name, change, generation: record.generation, ...requestFacts(c) });
     if (placement === "live") {
       await context.placements.unmerge(record.name);
+      logPlacement("live");
       return c.json(adapterJson(context, record));
     }
     const adapter = asAdapter(record);
     assertFits(adapter, context.base.signature);
     assertMergeable(adapter); // before the cap: more memory would not help it
     const report = await context.placements.merge(record.name, record.generation);
+    logPlacement("merged");
     return c.json(adapterJson(context, record, report));
   },
 };

@@ -26,6 +26,7 @@ export async function sendStream(
   answer: CompletionAnswer,
 ): Promise<Response> {
   const stream = openEventStream(() => generation.cancel());
+  const closeRecord = c.get("record").hold();
   let hasStarted = false;
   const run = generation.run(async (index, event) => {
     for (const chunk of answer.add(index, event)) {
@@ -33,21 +34,24 @@ export async function sendStream(
       await stream.send(chunk);
     }
   });
-  const ended = run.then(
-    async () => {
-      for (const chunk of answer.trailer()) await stream.send(chunk);
-      await stream.send("[DONE]");
-      stream.close();
-    },
-    async (error: unknown) => {
-      if (!hasStarted) throw error;
-      await sendFailure(error);
-      stream.close();
-    },
-  );
+  const ended = run
+    .then(
+      async () => {
+        for (const chunk of answer.trailer()) await stream.send(chunk);
+        await stream.send("[DONE]");
+        stream.close();
+      },
+      async (error: unknown) => {
+        if (!hasStarted) throw error;
+        await sendFailure(error);
+        stream.close();
+      },
+    )
+    .finally(closeRecord);
   const sendFailure = async (error: unknown) => {
     if (error instanceof ClientGone) return;
     const body = toErrorBody(error);
+    c.get("record").errorCode = body.error.code;
     if (body.error.code === "internal_error") logFailure(context, c, error);
     await stream.send(body);
   };

@@ -1,0 +1,51 @@
+/** The --adapters directory of a server: imported at the start, followed afterwards, with its changes in the metrics and the log. */
+import { realpath } from "node:fs/promises";
+import { basename } from "node:path";
+import type { Base } from "../../base/base.ts";
+import { logChange } from "../../http/adapters/log-change.ts";
+import type { AppContext } from "../../http/context.ts";
+import { type DirectoryEvent, openAdapterDirectory } from "../../store/adapter-directory.ts";
+import { peftConverter } from "../shared/peft-converter.ts";
+
+type Parts = Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { readonly base: Base };
+
+interface WatchOptions {
+  /** The served model's name, which no adapter may take. */
+  readonly name: string;
+  readonly maxAdapterBytes: number;
+}
+
+/** Imports the directory and follows it. The import of the start is one line of the log, however many adapters there are. */
+export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapterBytes }: WatchOptions) {
+  const { store, log, metrics, placements, base } = parts;
+  const counts = new Map<DirectoryEvent["outcome"], number>();
+  let isStarting = true;
+  const onEvent = ({ path, outcome, error }: DirectoryEvent) => {
+    metrics.recordAdapterLoad("directory", outcome === "failed" ? "error" : "ok");
+    const adapter = basename(path, ".mosara");
+    if (outcome === "failed") log.warn({ path, reason: error?.message }, "an adapter file was not imported");
+    else if (isStarting) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+    else logOutcome(parts, adapter, outcome);
+    if (outcome === "replaced" || outcome === "removed") placements.follow(adapter, store.get(adapter)?.generation);
+  };
+  const root = await realpath(dir).catch(() => dir); // openAdapterDirectory says what is wrong with it
+  const directory = await openAdapterDirectory(dir, store, {
+    onEvent,
+    reservedNames: new Set([name]),
+    maxBytes: maxAdapterBytes,
+    convertPeft: peftConverter(base),
+  });
+  isStarting = false;
+  log.debug({ directory: root, ...Object.fromEntries(counts) }, "adapters imported");
+  return { root, directory };
+}
+
+function logOutcome(
+  { log, store }: Parts,
+  adapter: string,
+  outcome: Exclude<DirectoryEvent["outcome"], "failed">,
+): void {
+  if (outcome === "kept") return; // the file is gone, the name has changed hands before
+  const change = outcome === "removed" ? "deleted" : outcome;
+  logChange(log, { adapter, change, generation: store.get(adapter)?.generation, source: "directory" });
+}

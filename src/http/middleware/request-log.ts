@@ -1,0 +1,24 @@
+/** One line of the log for every request, when it has ended. Probes and scrapes, which come every few seconds, at level debug. */
+import type { MiddlewareHandler } from "hono";
+import type { AppContext, AppEnv } from "../context.ts";
+import { RequestRecord } from "../request-record.ts";
+
+const PROBES: ReadonlySet<string> = new Set(["/healthz", "/health", "/ping", "/readyz", "/metrics"]);
+
+/** Sets the variable `record`. The path is logged without its query, which might hold what is not ours to keep. */
+export function requestLog({ log }: Pick<AppContext, "log">): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const record = new RequestRecord();
+    c.set("record", record);
+    await next();
+    const { method, path } = c.req;
+    const { status } = c.res;
+    const level = PROBES.has(path) || method === "OPTIONS" ? "debug" : "info";
+    record.whenDone(() =>
+      log[level](
+        { status, tenant: c.get("tenant"), ...record.toFields(), requestId: c.get("requestId"), method, path },
+        "request",
+      ),
+    );
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * The facts of one request that its line in the log tells, gathered while it runs. The line is written when everything that
+ * holds the record has let go: of a stream that is its end, not its beginning.
+ */
+import type { FinishedReason } from "../metrics/table.ts";
+
+/** One sequence of a request that has ended. */
+export interface SequenceRecord {
+  readonly promptTokens: number;
+  readonly tokens: number;
+  readonly finishReason: FinishedReason;
+  readonly queueSeconds: number | null;
+  readonly firstTokenSeconds: number | null;
+}
+
+export class RequestRecord {
+  readonly #startedAt = performance.now();
+  readonly #sequences: SequenceRecord[] = [];
+  #numHolders = 0;
+  #onDone: () => void = () => {};
+  adapter: string | null = null;
+  generation: string | null = null;
+  /** Code of the error that was answered or that ended a stream. */
+  errorCode: string | null = null;
+  /** Only with --log-prompts. */
+  prompt: unknown;
+  cachedTokens = 0;
+
+  add(sequence: SequenceRecord): void {
+    this.#sequences.push(sequence);
+  }
+
+  /** The line waits until the function that this returns has been called. */
+  hold(): () => void {
+    this.#numHolders += 1;
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#numHolders -= 1;
+      if (this.#numHolders === 0) this.#onDone();
+    };
+  }
+
+  /** Calls once when nothing holds the record; at once if nothing does. */
+  whenDone(listener: () => void): void {
+    if (this.#numHolders === 0) listener();
+    else this.#onDone = listener;
+  }
+
+  /** What is known, without what is not. */
+  toFields(): object {
+    const sequences = this.#sequences;
+    const first = (pick: (sequence: SequenceRecord) => number | null) =>
+      sequences
+        .map(pick)
+        .reduce((least, value) => (value !== null && (least === null || value < least) ? value : least), null);
+    const sum = (pick: (sequence: SequenceRecord) => number) => sequences.reduce((total, one) => total + pick(one), 0);
+    const fields = {
+      adapter: this.adapter,
+      generation: this.generation,
+      promptTokens: sequences.length > 0 ? sum(({ promptTokens }) => promptTokens) : null,
+      cachedTokens: sequences.length > 0 ? this.cachedTokens : null,
+      tokens: sequences.length > 0 ? sum(({ tokens }) => tokens) : null,
+      finishReason: [...new Set(sequences.map(({ finishReason }) => finishReason))].join(",") || null,
+      seconds: (performance.now() - this.#startedAt) / 1000,
+      queueSeconds: first(({ queueSeconds }) => queueSeconds),
+      firstTokenSeconds: first(({ firstTokenSeconds }) => firstTokenSeconds),
+      error: this.errorCode,
+      prompt: this.prompt ?? null,
+    };
+    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+  }
+}

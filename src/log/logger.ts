@@ -1,0 +1,64 @@
+/**
+ * The server's log on stderr: one JSON object a line by pino, or a readable form on a terminal. stdout is left to results.
+ * Knows nothing of requests; it only makes sure that no key of the server is ever written.
+ */
+import { type DestinationStream, type Logger, pino } from "pino";
+import { readableLine } from "./readable-line.ts";
+
+/** Lines that wait for a reader of stderr that is slow; more are dropped, and counted. */
+const MAX_WAITING_BYTES = 2 ** 20;
+/** A shorter key could be part of any word. */
+const MIN_REDACTED_LENGTH = 8;
+const REDACTED = "[redacted]";
+
+export interface LoggerOptions {
+  readonly level: string;
+  /** Keys that must not appear, whatever they are part of. */
+  readonly keys: readonly string[];
+}
+
+/** Where the lines go. */
+export interface LogOutput {
+  readonly isTerminal: boolean;
+  write(text: string): void;
+}
+
+/** A logger to stderr. */
+export function createLogger(options: LoggerOptions): Logger {
+  if (process.stderr.isTTY) return loggerTo({ isTerminal: true, write: (text) => process.stderr.write(text) }, options);
+  // Not synchronous: nobody may be reading, and a full pipe would stop the server.
+  const destination = pino.destination({ fd: 2, sync: false, maxLength: MAX_WAITING_BYTES });
+  const log = build(destination, options);
+  let numDropped = 0;
+  destination.on("drop", () => (numDropped += 1));
+  destination.on("drain", () => {
+    if (numDropped === 0) return;
+    const dropped = numDropped;
+    numDropped = 0;
+    log.warn({ dropped }, "lines of the log were dropped, because nothing read stderr fast enough");
+  });
+  return log;
+}
+
+/** The same to any output. */
+export function loggerTo(output: LogOutput, options: LoggerOptions): Logger {
+  return build({ write: (line) => output.write(output.isTerminal ? readableLine(line) : line) }, options);
+}
+
+function build(destination: DestinationStream, { level, keys }: LoggerOptions): Logger {
+  const secrets = keys
+    .filter((key) => key.length >= MIN_REDACTED_LENGTH)
+    .map((key) => JSON.stringify(key).slice(1, -1));
+  const redacted = (line: string) => secrets.reduce((text, secret) => text.replaceAll(secret, REDACTED), line);
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: ["authorization", "*.authorization", "*.*.authorization"], censor: REDACTED },
+      hooks: { streamWrite: redacted },
+    },
+    destination,
+  );
+}
