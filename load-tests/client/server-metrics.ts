@@ -22,7 +22,7 @@ export interface ServerLoad {
 
 export async function readServerLoad(url: string): Promise<ServerLoad> {
   const metrics = await readMetrics(url);
-  const delay = metrics?.get('mosara_event_loop_delay_seconds{quantile="0.99"}');
+  const delay = metrics?.get('mosara_event_loop_delay_seconds{statistic="p99"}');
   return {
     residentBytes: metrics?.get("process_resident_memory_bytes") ?? null,
     eventLoopDelayP99Ms: delay === undefined ? null : 1000 * delay,

@@ -147,12 +147,13 @@ function connect(
   });
   const metrics = new Metrics({
     modelName: name,
-    maxAdaptersPerBatch: config.maxNumSeqs,
+    usesPrefixCache: !config.noPrefixCache,
     nameOfGeneration: (generation) => names.nameOf(generation),
     facts: () => ({
       live: store.count() - placements.numMerged,
       merged: placements.numMerged,
       storeBytes: store.totalBytes(),
+      capacity: engine.limits()?.capacity ?? null,
     }),
   });
   engine.onStats((stats) => metrics.recordStep(stats));

@@ -160,6 +160,16 @@ export interface EngineOptions {
   readonly takesAdapters: boolean;
 }
 
+/** How much an engine holds at once. */
+export interface EngineCapacity {
+  /** Tokens that are cached and reused together. */
+  readonly kvBlockTokens: number;
+  /** Blocks of so many tokens that --kv-cache-bytes holds. */
+  readonly numKvBlocks: number;
+  /** Adapters that --adapter-cache-bytes keeps ready; sequences that run hold theirs in any case. */
+  readonly maxReadyAdapters: number;
+}
+
 /** What an engine that is ready can do. */
 export interface EngineLimits {
   readonly maxModelLen: number;
@@ -168,6 +178,7 @@ export interface EngineLimits {
   /** Result of the self-test on the real graph. */
   readonly isBatchInvariant: boolean;
   readonly device: DeviceFacts;
+  readonly capacity: EngineCapacity;
 }
 
 /** A pipe beside the channel: the generations of adapters whose sequences are on their way, a line each. It is read while a step runs, too. */

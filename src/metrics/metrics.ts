@@ -4,9 +4,10 @@
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { StepStats } from "../engine/protocol.ts";
+import type { EngineCapacity, StepStats } from "../engine/protocol.ts";
 import { BusiestAdapters } from "./busiest-adapters.ts";
-import { type FinishedReason, METRICS, type MetricName, type MetricSpec } from "./table.ts";
+import type { MetricSpec } from "./metric-spec.ts";
+import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
 
 /** One sequence that has ended. Times in seconds; null where it never came so far. */
 export interface RequestReport {
@@ -26,12 +27,13 @@ export interface ScrapeFacts {
   readonly live: number;
   readonly merged: number;
   readonly storeBytes: number;
+  /** Of the live engine; null until it was ready once. */
+  readonly capacity: EngineCapacity | null;
 }
 
 export interface MetricsOptions {
   readonly modelName: string;
-  /** The value of vLLM's `max_lora`: most distinct adapters in a batch. */
-  readonly maxAdaptersPerBatch: number;
+  readonly usesPrefixCache: boolean;
   /** An adapter's name for a generation in use. */
   readonly nameOfGeneration: (generation: string) => string;
   readonly facts: () => ScrapeFacts;
@@ -89,6 +91,7 @@ export class Metrics {
   /** A further token, so many seconds after the one before. */
   recordTokenGap(seconds: number): void {
     this.#observe("vllm:inter_token_latency_seconds", seconds);
+    this.#observe("vllm:time_per_output_token_seconds", seconds);
   }
 
   recordGeneratedToken(): void {
@@ -123,7 +126,7 @@ export class Metrics {
     this.#lastStep = undefined;
     this.#gauge("vllm:num_requests_running").set(this.#model, 0);
     this.#gauge("vllm:num_requests_waiting").set(this.#model, 0);
-    this.#gauge("vllm:kv_cache_usage_perc").set(this.#model, 0);
+    this.#setKvUsage(0);
   }
 
   recordMerge(seconds: number): void {
@@ -132,12 +135,13 @@ export class Metrics {
 
   /** The Prometheus text. */
   async render(): Promise<string> {
-    const { live, merged, storeBytes } = this.#options.facts();
+    const { live, merged, storeBytes, capacity } = this.#options.facts();
     this.#gauge("mosara_adapters").set({ placement: "live" }, live);
     this.#gauge("mosara_adapters").set({ placement: "merged" }, merged);
     this.#gauge("mosara_adapter_bytes").set({ tier: "store" }, storeBytes);
     setLoopDelay(this.#gauge("mosara_event_loop_delay_seconds"), this.#loop);
-    this.#setAdaptersInUse();
+    this.#setCacheConfig(capacity);
+    this.#setAdaptersInUse(capacity?.maxReadyAdapters ?? 0);
     return await this.#registry.metrics();
   }
 
@@ -150,25 +154,42 @@ export class Metrics {
   #setState(stats: StepStats): void {
     this.#gauge("vllm:num_requests_running").set(this.#model, stats.numRunning);
     this.#gauge("vllm:num_requests_waiting").set(this.#model, stats.numWaiting);
-    this.#gauge("vllm:kv_cache_usage_perc").set(this.#model, stats.kvUsage);
+    this.#setKvUsage(stats.kvUsage);
     this.#gauge("mosara_adapter_bytes").set({ tier: "cache" }, stats.adapterCacheBytes);
     for (const [kind, count] of Object.entries(stats.deviceBytes ?? {}))
       this.#gauge("mosara_device_bytes").set({ kind }, count);
   }
 
-  #setAdaptersInUse(): void {
+  #setKvUsage(share: number): void {
+    this.#gauge("vllm:kv_cache_usage_perc").set(this.#model, share);
+    this.#gauge("vllm:gpu_cache_usage_perc").set(this.#model, share);
+  }
+
+  #setCacheConfig(capacity: EngineCapacity | null): void {
+    const info = this.#gauge("vllm:cache_config_info");
+    info.reset();
+    const labels = {
+      block_size: String(capacity?.kvBlockTokens ?? 0),
+      num_gpu_blocks: String(capacity?.numKvBlocks ?? 0),
+      enable_prefix_caching: this.#options.usesPrefixCache ? "True" : "False", // as Python writes them
+    };
+    info.set(labels, 1);
+  }
+
+  /** An adapter that runs is not listed as waiting, too: a gateway would count it twice. */
+  #setAdaptersInUse(maxReady: number): void {
     const namesOf = (generations: readonly string[] = []) =>
-      [...new Set(generations.map(this.#options.nameOfGeneration))].sort().join(",");
+      [...new Set(generations.map(this.#options.nameOfGeneration))].sort();
+    const running = namesOf(this.#lastStep?.runningAdapters);
+    const waiting = namesOf(this.#lastStep?.waitingAdapters).filter((name) => !running.includes(name));
     const info = this.#gauge("vllm:lora_requests_info");
     info.reset(); // one series at a time: a gateway reads the one with the largest value
-    info.set(
-      {
-        max_lora: String(this.#options.maxAdaptersPerBatch),
-        running_lora_adapters: namesOf(this.#lastStep?.runningAdapters),
-        waiting_lora_adapters: namesOf(this.#lastStep?.waitingAdapters),
-      },
-      Date.now() / 1000,
-    );
+    const labels = {
+      max_lora: String(maxReady),
+      running_lora_adapters: running.join(","),
+      waiting_lora_adapters: waiting.join(","),
+    };
+    info.set(labels, Date.now() / 1000);
   }
 
   #observe(name: MetricName, value: number | null): void {
@@ -211,8 +232,8 @@ function setLoopDelay(gauge: Gauge, loop: IntervalHistogram): void {
   const resolution = 10e6; // the histogram counts the timer's own period, in nanoseconds
   const delay = (nanoseconds: number) =>
     Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds - resolution) / 1e9 : 0;
-  gauge.set({ quantile: "0.5" }, loop.count === 0 ? 0 : delay(loop.percentile(50)));
-  gauge.set({ quantile: "0.99" }, loop.count === 0 ? 0 : delay(loop.percentile(99)));
-  gauge.set({ quantile: "1" }, loop.count === 0 ? 0 : delay(loop.max));
+  gauge.set({ statistic: "p50" }, loop.count === 0 ? 0 : delay(loop.percentile(50)));
+  gauge.set({ statistic: "p99" }, loop.count === 0 ? 0 : delay(loop.percentile(99)));
+  gauge.set({ statistic: "max" }, loop.count === 0 ? 0 : delay(loop.max));
   loop.reset();
 }

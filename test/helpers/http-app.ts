@@ -102,12 +102,13 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   });
   const metrics = new Metrics({
     modelName: "base",
-    maxAdaptersPerBatch: 16,
+    usesPrefixCache: true,
     nameOfGeneration: (generation) => names.nameOf(generation),
     facts: () => ({
       live: store.count() - placements.numMerged,
       merged: placements.numMerged,
       storeBytes: store.totalBytes(),
+      capacity: engine.limits()?.capacity ?? null,
     }),
   });
   engine.onStats((stats) => metrics.recordStep(stats));

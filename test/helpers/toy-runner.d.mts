@@ -1,4 +1,4 @@
-import type { AdapterRef, DeviceFacts } from "../../src/engine/protocol.ts";
+import type { AdapterRef, DeviceFacts, EngineCapacity } from "../../src/engine/protocol.ts";
 import type { LogitRows } from "../../src/engine/sampling/logit-rows.ts";
 import type { ChunkRows } from "../../src/engine/kv/prefix-cache.ts";
 import type {
@@ -39,6 +39,7 @@ export declare class ToyRunner implements ModelRunner {
   readonly maxModelLen: number;
   readonly vocabSize: number;
   readonly isBatchInvariant: boolean;
+  readonly capacity: EngineCapacity;
   readonly device: DeviceFacts;
   readonly kv: KvRows & { readonly rows: readonly { readonly id: number }[] };
   readonly adapters:

@@ -7,9 +7,14 @@ let metrics: Metrics;
 beforeEach(() => {
   metrics = new Metrics({
     modelName: "base",
-    maxAdaptersPerBatch: 16,
+    usesPrefixCache: true,
     nameOfGeneration: (generation) => `name-${generation}`,
-    facts: () => ({ live: 3, merged: 1, storeBytes: 500 }),
+    facts: () => ({
+      live: 3,
+      merged: 1,
+      storeBytes: 500,
+      capacity: { kvBlockTokens: 64, numKvBlocks: 200, maxReadyAdapters: 5000 },
+    }),
   });
 });
 afterEach(() => metrics.close());
@@ -30,7 +35,7 @@ const step: StepStats = {
   numRunning: 4,
   numWaiting: 2,
   runningAdapters: ["b", "a", "a"],
-  waitingAdapters: ["c"],
+  waitingAdapters: ["c", "a"],
   kvUsage: 0.25,
   adapterCacheBytes: 100,
   adapterCacheHits: 2,
@@ -59,7 +64,9 @@ describe("the first scrape", () => {
       const own = [...series].filter(([key]) => new RegExp(`^${name}(_count|_sum|_bucket)?(\\{|$)`).test(key));
       expect(own.length, name).toBeGreaterThan(0);
       const isZero =
-        !/^(mosara_adapters|mosara_adapter_bytes|mosara_event_loop_delay_seconds|vllm:lora_requests_info)$/.test(name);
+        !/^(mosara_adapters|mosara_adapter_bytes|mosara_event_loop_delay_seconds|vllm:lora_requests_info|vllm:cache_config_info)$/.test(
+          name,
+        );
       if (isZero)
         expect(
           own.map(([, value]) => value).every((value) => value === 0),
@@ -82,7 +89,7 @@ describe("the first scrape", () => {
       expect(series.get(`vllm:request_success_total{model_name="base",finished_reason="${reason}"}`)).toBe(0);
     const info = [...series].filter(([key]) => key.startsWith("vllm:lora_requests_info"));
     expect(info.map(([key]) => key)).toEqual([
-      'vllm:lora_requests_info{max_lora="16",running_lora_adapters="",waiting_lora_adapters=""}',
+      'vllm:lora_requests_info{max_lora="5000",running_lora_adapters="",waiting_lora_adapters=""}',
     ]);
     expect(series.get('mosara_adapters{placement="live"}')).toBe(3);
     expect(series.get('mosara_adapter_bytes{tier="store"}')).toBe(500);
@@ -107,7 +114,7 @@ describe("steps", () => {
     expect(series.get("mosara_batch_adapters_sum")).toBe(3);
     const info = [...series].filter(([key]) => key.startsWith("vllm:lora_requests_info"));
     expect(info.map(([key]) => key)).toEqual([
-      'vllm:lora_requests_info{max_lora="16",running_lora_adapters="name-a,name-b",waiting_lora_adapters="name-c"}',
+      'vllm:lora_requests_info{max_lora="5000",running_lora_adapters="name-a,name-b",waiting_lora_adapters="name-c"}',
     ]);
     expect(info[0]?.[1]).toBeGreaterThan(1.7e9);
   });
@@ -121,6 +128,21 @@ describe("steps", () => {
     expect([...series.keys()].find((key) => key.startsWith("vllm:lora_requests_info"))).toContain(
       'running_lora_adapters=""',
     );
+  });
+});
+
+describe("the older names", () => {
+  it("have the values of the newer ones", async () => {
+    metrics.recordStep(step);
+    metrics.recordTokenGap(0.03);
+    const series = await scrape();
+    expect(series.get('vllm:gpu_cache_usage_perc{model_name="base"}')).toBe(0.25);
+    expect(series.get('vllm:time_per_output_token_seconds_sum{model_name="base"}')).toBe(0.03);
+    const newer = [...series].filter(([key]) => key.startsWith("vllm:inter_token_latency_seconds"));
+    const older = newer.map(([key]) => key.replace("inter_token_latency", "time_per_output_token"));
+    expect(older.map((key) => series.get(key))).toEqual(newer.map(([, value]) => value));
+    metrics.recordRestart();
+    expect((await scrape()).get('vllm:gpu_cache_usage_perc{model_name="base"}')).toBe(0);
   });
 });
 

@@ -4,11 +4,11 @@
  */
 import { AppError, toWire } from "../../errors.ts";
 import { EngineLoop } from "./engine-loop.ts";
-import type { DeviceFacts, EngineCommand, EngineEvent, EngineOptions } from "../protocol.ts";
+import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions } from "../protocol.ts";
 import type { ModelRunner } from "../contracts.ts";
 
 /** A runner, what its self-test on the real graph found, and where it runs. */
-export type OpenedRunner = ModelRunner & { readonly isBatchInvariant: boolean; readonly device: DeviceFacts };
+export type OpenedRunner = ModelRunner & Pick<EngineLimits, "isBatchInvariant" | "device" | "capacity">;
 export type OpenRunner = (options: EngineOptions) => Promise<OpenedRunner>;
 
 /** Most that a process which has to end waits: for its last message to be taken, or for what is open to be closed. */
@@ -49,10 +49,10 @@ async function serve(
   const runner = await openRunner(options);
   const loop = new EngineLoop(runner, options, sendEvent);
   onLoop(loop);
-  const { maxModelLen, vocabSize, isBatchInvariant, device } = runner;
+  const { maxModelLen, vocabSize, isBatchInvariant, device, capacity } = runner;
   sendEvent({
     type: "engine-ready",
-    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant, device },
+    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant, device, capacity },
   });
   await loop.run();
   await runner.close();

@@ -12,7 +12,8 @@ import { BatchRows } from "../kv/batch-rows.ts";
 import { SessionRunner } from "../run/model-runner.ts";
 import { type OpenDevice, openDevice } from "../run/open-device.ts";
 import { PrefixCache } from "../kv/prefix-cache.ts";
-import type { EngineOptions } from "../protocol.ts";
+import { CHUNK_TOKENS } from "../chunks.ts";
+import type { EngineCapacity, EngineOptions } from "../protocol.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
 /**
@@ -30,7 +31,8 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
     const runner = assembleRunner(options, base, device, loader);
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
-    return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts });
+    const capacity = capacityOf(options, runner.kv.bytesPerPosition, layout);
+    return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts, capacity });
   } catch (error) {
     await loader?.[Symbol.asyncDispose]();
     await device[Symbol.asyncDispose]();
@@ -54,6 +56,17 @@ function assembleRunner(
   const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
   return new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
+}
+
+/** How much fits into the memory that was given. An adapter is counted as a Mo-SARA one, whose size is the base's alone. */
+function capacityOf(options: EngineOptions, bytesPerPosition: number, layout: AdapterLayout): EngineCapacity {
+  const { kvCacheBytes, adapterCacheBytes, maxNumSeqs, takesAdapters } = options;
+  const isLive = takesAdapters && layout.groups.length > 0;
+  return {
+    kvBlockTokens: CHUNK_TOKENS,
+    numKvBlocks: Math.floor(kvCacheBytes / (bytesPerPosition * CHUNK_TOKENS)),
+    maxReadyAdapters: isLive ? Math.max(maxNumSeqs, Math.floor(adapterCacheBytes / zeroRow(layout).bytes)) : 0,
+  };
 }
 
 /** An adapter that changes something on every target, for the self-test. */

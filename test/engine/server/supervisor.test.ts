@@ -112,6 +112,7 @@ describe("an engine process", () => {
       maxNumSeqs: 4,
       isBatchInvariant: true,
       device: expect.objectContaining({ name: "cpu" }),
+      capacity: expect.objectContaining({ kvBlockTokens: 64 }),
     });
     const generations = [null, "g1", "g2"];
     const answers = await Promise.all(

@@ -1,0 +1,21 @@
+/** What a metric is declared with, and buckets and labels that several share. */
+
+export interface MetricSpec {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly buckets?: readonly number[];
+  /** Label values that exist from the first scrape; default: one series without further labels. */
+  readonly initial?: readonly Readonly<Record<string, string>>[];
+}
+
+export const MODEL = ["model_name"];
+export const FINISH_REASONS = ["stop", "length", "abort", "error"] as const;
+/** In seconds. */
+export const REQUEST_TIME = [
+  0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
+];
+
+/** One set of labels a value. */
+export const each = (label: string, values: readonly string[]) => values.map((value) => ({ [label]: value }));

@@ -1,0 +1,115 @@
+/** Metrics of our own, whose names begin with `mosara_`. */
+import { DEVICE_BYTE_KINDS } from "../engine/protocol.ts";
+import { each, FINISH_REASONS, type MetricSpec, REQUEST_TIME } from "./metric-spec.ts";
+
+const STEP_TIME = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const ROWS = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256];
+
+export const OWN_METRICS = [
+  {
+    name: "mosara_adapters",
+    type: "gauge",
+    help: "Adapters by placement.",
+    labels: ["placement"],
+    initial: each("placement", ["live", "merged"]),
+  },
+  {
+    name: "mosara_adapter_bytes",
+    type: "gauge",
+    help: "Bytes of adapters in the store and in the engine's cache.",
+    labels: ["tier"],
+    initial: each("tier", ["store", "cache"]),
+  },
+  {
+    name: "mosara_device_bytes",
+    type: "gauge",
+    help: "Bytes of the device's memory that the engine holds; 0 on cpu.",
+    labels: ["kind"],
+    initial: each("kind", DEVICE_BYTE_KINDS),
+  },
+  {
+    name: "mosara_adapter_loads_total",
+    type: "counter",
+    help: "Adapters taken in, by where they came from and how it ended.",
+    labels: ["source", "result"],
+    initial: ["upload", "directory", "inline"].flatMap((source) => [
+      { source, result: "ok" },
+      { source, result: "error" },
+    ]),
+  },
+  {
+    name: "mosara_adapter_cache_hits_total",
+    type: "counter",
+    help: "Sequences whose adapter was ready in the engine.",
+    labels: [],
+  },
+  {
+    name: "mosara_adapter_cache_misses_total",
+    type: "counter",
+    help: "Sequences whose adapter had to be read.",
+    labels: [],
+  },
+  {
+    name: "mosara_adapter_requests_total",
+    type: "counter",
+    help: "Sequences by adapter; the busiest 100 by name, the rest as _other.",
+    labels: ["adapter", "finished_reason"],
+    initial: each("finished_reason", FINISH_REASONS).map((labels) => ({ adapter: "_other", ...labels })),
+  },
+  {
+    name: "mosara_adapter_tokens_total",
+    type: "counter",
+    help: "Tokens by adapter; the busiest 100 by name, the rest as _other.",
+    labels: ["adapter", "kind"],
+    initial: each("kind", ["prompt", "generation"]).map((labels) => ({ adapter: "_other", ...labels })),
+  },
+  {
+    name: "mosara_engine_steps_total",
+    type: "counter",
+    help: "Steps of the engine.",
+    labels: ["phase"],
+    initial: each("phase", ["prefill", "decode"]),
+  },
+  {
+    name: "mosara_engine_step_seconds",
+    type: "histogram",
+    help: "Time of a step.",
+    labels: ["phase"],
+    buckets: STEP_TIME,
+    initial: each("phase", ["prefill", "decode"]),
+  },
+  { name: "mosara_batch_rows", type: "histogram", help: "Rows of a decode step.", labels: [], buckets: ROWS },
+  {
+    name: "mosara_batch_adapters",
+    type: "histogram",
+    help: "Distinct adapters in a decode step.",
+    labels: [],
+    buckets: [0, ...ROWS],
+  },
+  {
+    name: "mosara_requests_refused_total",
+    type: "counter",
+    help: "Requests refused with 503 because the queue was full or the server was stopping.",
+    labels: [],
+  },
+  {
+    name: "mosara_engine_restarts_total",
+    type: "counter",
+    help: "Engine processes that died and were started again.",
+    labels: [],
+  },
+  {
+    name: "mosara_event_loop_delay_seconds",
+    type: "gauge",
+    help: "Delay of the HTTP process's event loop since the last scrape: its median, 99th percentile and maximum.",
+    labels: ["statistic"],
+    initial: each("statistic", ["p50", "p99", "max"]),
+  },
+  {
+    name: "mosara_merge_seconds",
+    type: "histogram",
+    help: "Time to start a merged engine.",
+    labels: [],
+    buckets: REQUEST_TIME,
+  },
+] as const satisfies readonly MetricSpec[];

@@ -1,0 +1,128 @@
+/** Metrics with vLLM's names, meaning, units, labels and buckets, so that its dashboards, routers and autoscalers work. */
+import { each, FINISH_REASONS, type MetricSpec, MODEL, REQUEST_TIME } from "./metric-spec.ts";
+
+const FIRST_TOKEN = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
+];
+const BETWEEN_TOKENS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80];
+const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
+
+export const VLLM_METRICS = [
+  { name: "vllm:num_requests_running", type: "gauge", help: "Sequences that have a row in the engine.", labels: MODEL },
+  { name: "vllm:num_requests_waiting", type: "gauge", help: "Sequences that wait for a row.", labels: MODEL },
+  {
+    name: "vllm:kv_cache_usage_perc",
+    type: "gauge",
+    help: "Share of the key-value memory in use, 0 to 1.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:gpu_cache_usage_perc",
+    type: "gauge",
+    help: "The same under the older name that production-stack and AIBrix read.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:cache_config_info",
+    type: "gauge",
+    help: "Layout of the key-value memory: tokens a block and blocks, 0 until the engine is ready. The value is 1.",
+    labels: ["block_size", "num_gpu_blocks", "enable_prefix_caching"],
+    initial: [],
+  },
+  {
+    name: "vllm:lora_requests_info",
+    type: "gauge",
+    help: "Adapters of running sequences, and of waiting ones that none runs with; max_lora: how many stay ready at once. The value is the unix time of the report.",
+    labels: ["max_lora", "running_lora_adapters", "waiting_lora_adapters"],
+    initial: [],
+  },
+  {
+    name: "vllm:prompt_tokens_total",
+    type: "counter",
+    help: "Prompt tokens of sequences that were started.",
+    labels: MODEL,
+  },
+  { name: "vllm:generation_tokens_total", type: "counter", help: "Tokens generated.", labels: MODEL },
+  {
+    name: "vllm:request_success_total",
+    type: "counter",
+    help: "Sequences that ended, by reason.",
+    labels: [...MODEL, "finished_reason"],
+    initial: each("finished_reason", FINISH_REASONS),
+  },
+  {
+    name: "vllm:prefix_cache_queries_total",
+    type: "counter",
+    help: "Prompt tokens looked up in the prefix cache.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:prefix_cache_hits_total",
+    type: "counter",
+    help: "Prompt tokens found in the prefix cache.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:time_to_first_token_seconds",
+    type: "histogram",
+    help: "From the request to its first token.",
+    labels: MODEL,
+    buckets: FIRST_TOKEN,
+  },
+  {
+    name: "vllm:inter_token_latency_seconds",
+    type: "histogram",
+    help: "Between two tokens of a sequence.",
+    labels: MODEL,
+    buckets: BETWEEN_TOKENS,
+  },
+  {
+    name: "vllm:time_per_output_token_seconds",
+    type: "histogram",
+    help: "The same under the older name that production-stack and AIBrix read.",
+    labels: MODEL,
+    buckets: BETWEEN_TOKENS,
+  },
+  {
+    name: "vllm:e2e_request_latency_seconds",
+    type: "histogram",
+    help: "From the request to its end.",
+    labels: MODEL,
+    buckets: REQUEST_TIME,
+  },
+  {
+    name: "vllm:request_queue_time_seconds",
+    type: "histogram",
+    help: "Time in the queue.",
+    labels: MODEL,
+    buckets: REQUEST_TIME,
+  },
+  {
+    name: "vllm:request_prefill_time_seconds",
+    type: "histogram",
+    help: "Time in prefill.",
+    labels: MODEL,
+    buckets: REQUEST_TIME,
+  },
+  {
+    name: "vllm:request_decode_time_seconds",
+    type: "histogram",
+    help: "Time in decoding.",
+    labels: MODEL,
+    buckets: REQUEST_TIME,
+  },
+  {
+    name: "vllm:request_prompt_tokens",
+    type: "histogram",
+    help: "Prompt tokens of a sequence.",
+    labels: MODEL,
+    buckets: COUNTS,
+  },
+  {
+    name: "vllm:request_generation_tokens",
+    type: "histogram",
+    help: "Tokens generated for a sequence.",
+    labels: MODEL,
+    buckets: COUNTS,
+  },
+] as const satisfies readonly MetricSpec[];
