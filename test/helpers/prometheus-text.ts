@@ -26,7 +26,7 @@ export function parseMetrics(text: string): Map<string, Family> {
       continue;
     }
     const sample = parseSample(line);
-    const key = JSON.stringify([sample.name, Object.entries(sample.labels).sort()]);
+    const key = JSON.stringify([sample.name, Object.entries(sample.labels).map(String).sort()]);
     if (seen.has(key)) throw new Error(`a second sample of a series: ${line}`);
     seen.add(key);
     const family = familyOf(families, sample.name);

@@ -27,16 +27,22 @@ export function browserGuard(policy: AccessPolicy): MiddlewareHandler<AppEnv> {
     if (!isOwnHost(policy, host)) throw unknownHost(host ?? "");
     const origin = c.req.header("origin");
     const isAllowed = origin === undefined || isAllowedOrigin(policy, origin, host);
+    // Errors carry them, too: a page that may call is told what was wrong.
+    const corsHeaders = corsHeadersFor(policy, origin, isAllowed);
+    for (const [name, value] of corsHeaders) c.header(name, value);
     const isPreflight = c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined;
     if (!READING.has(c.req.method)) checkChange(c, isAllowed);
     if (isPreflight && !isAllowed) throw foreignOrigin(origin);
     if (isPreflight) c.res = c.body(null, 204, preflightHeaders(c));
     else await next();
-    if (policy.corsOrigins.length > 0) c.res.headers.append("vary", "origin");
-    if (origin === undefined || !isAllowed) return;
-    c.res.headers.set("access-control-allow-origin", origin);
-    c.res.headers.set("access-control-expose-headers", EXPOSED_HEADERS);
+    for (const [name, value] of corsHeaders) c.res.headers.set(name, value);
   };
+}
+
+function corsHeadersFor(policy: AccessPolicy, origin: string | undefined, isAllowed: boolean): [string, string][] {
+  const vary: [string, string][] = policy.corsOrigins.length > 0 ? [["vary", "origin"]] : [];
+  if (origin === undefined || !isAllowed) return vary;
+  return [...vary, ["access-control-allow-origin", origin], ["access-control-expose-headers", EXPOSED_HEADERS]];
 }
 
 /** What a browser sends to change something comes from an allowed page and is of a type that no form can send. */
