@@ -64,7 +64,7 @@ export async function readJsonObject(path: string): Promise<RawConfig> {
 }
 
 /** @param what the text is called in messages. @throws {AppError} checkpoint_invalid */
-export function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
+function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
   let value: unknown;
   try {
     value = JSON.parse(typeof text === "string" ? text : Buffer.from(text).toString("utf8"));
