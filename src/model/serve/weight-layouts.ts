@@ -20,7 +20,7 @@ const BLOCK_SIZE = 32;
 
 /**
  * The layouts of a kind. int8 has zero points, which cost no time. int4 has minimums, as llama.cpp's Q4_1: whole zero points of 4 bits lose a
- * third more (docs/log.md). It keeps the vocabulary projection at 8 bits, whose errors reach the answer directly.
+ * third more (docs/log/2026-11.md). It keeps the vocabulary projection at 8 bits, whose errors reach the answer directly.
  * @param blockSize null: the kind's own
  */
 export function layoutsOf(kind: QuantizedKind, blockSize: number | null): WeightLayouts {
