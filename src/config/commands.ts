@@ -29,7 +29,7 @@ export const COMMANDS = {
     flags: { ...SERVE, ...BUILD, ...CACHE, debug: COMMON.debug, help: COMMON.help },
   },
   build: {
-    summary: "Turn a checkpoint, a Hugging Face directory or a GGUF file, into a base directory.",
+    summary: "Convert a checkpoint (Hugging Face directory or GGUF file) to a base directory.",
     positionals: ["checkpoint"],
     flags: { out: OUT, ...BUILD, ...COMMON },
   },
@@ -40,32 +40,32 @@ export const COMMANDS = {
     rest: "data",
   },
   init: {
-    summary: "Write a checkpoint with random weights, to train from nothing.",
+    summary: "Write a checkpoint with random weights, as a start for training.",
     positionals: [],
     flags: { ...INIT, ...COMMON },
   },
   eval: {
-    summary: "Measure a base, and an adapter beside it, on examples.",
+    summary: "Measure a base on examples, and compare an adapter with it.",
     positionals: [],
     flags: { ...EVAL, ...BUILD, ...CACHE, ...COMMON },
   },
   merge: {
-    summary: "Write a Hugging Face checkpoint with an adapter folded in.",
+    summary: "Merge an adapter into the weights and write a Hugging Face checkpoint.",
     positionals: [],
     flags: { ...MERGE, ...CACHE, ...COMMON },
   },
   import: {
-    summary: "Turn a PEFT LoRA directory into a .mosara file.",
+    summary: "Convert a PEFT LoRA directory to a .mosara file.",
     positionals: ["peft dir"],
     flags: { ...IMPORT, ...CACHE, ...COMMON },
   },
   export: {
-    summary: "Write an adapter as a PEFT LoRA directory.",
+    summary: "Convert an adapter to a PEFT LoRA directory.",
     positionals: ["name.mosara"],
     flags: { ...EXPORT, ...CACHE, ...COMMON },
   },
   inspect: {
-    summary: "Say what a .mosara file, a base directory or a checkpoint is.",
+    summary: "Describe a .mosara file, a base directory or a checkpoint.",
     positionals: ["path"],
     flags: { ...COMMON },
   },

@@ -13,7 +13,7 @@ export function overview(): string {
     "Commands:",
     ...rows,
     "",
-    "mosara <command> --help says more. mosara --version prints the version.",
+    "mosara <command> --help lists the flags. mosara --version prints the version.",
     "",
   ].join("\n");
 }
@@ -27,7 +27,7 @@ export function commandHelp(name: CommandName): string {
     const head = left.length < 33 ? left.padEnd(34) + (lines.shift() ?? "") : left;
     return [head, ...lines.map((line) => " ".repeat(34) + line)].join("\n");
   });
-  const note = "A flag that is not given is read from the environment: --some-flag is MOSARA_SOME_FLAG.";
+  const note = "Missing flags are read from the environment: MOSARA_SOME_FLAG stands for --some-flag.";
   return [synopsis(name), "", summary, "", "Flags:", ...rows, "", note, ""].join("\n");
 }
 
@@ -51,7 +51,7 @@ export function commandsDocument(): string {
     ].join("\n");
   });
   const intro =
-    "Made by `scripts/make-docs.ts` from the table in `src/config/commands.ts`; a test fails when they differ. Flags win over the environment, the environment over defaults.\nExit codes: 0 done, 1 failed, 2 wrong usage.";
+    "`scripts/make-docs.ts` makes this page from the table in `src/config/commands.ts`. A test fails when they differ.\n\nA flag overrides its environment variable, and the variable overrides the default.\n\nExit codes: 0 success, 1 failure, 2 wrong usage.";
   return `${["# Commands", intro, ...sections].join("\n\n")}\n`;
 }
 

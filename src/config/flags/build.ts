@@ -6,7 +6,7 @@ import { text, integer, proportion, names, optional, toggle } from "../values.ts
 export const BUILD = {
   weights: {
     value: "<format>",
-    help: "auto, float32, float16, int8 or int4. auto: float32 under 50 M parameters, else int8.",
+    help: "auto, float32, float16, int8 or int4. auto chooses float32 below 50 M parameters and int8 from there on.",
     schema: z.enum(["auto", "float32", "float16", "int8", "int4"]).default("auto"),
   },
   blockSize: {
@@ -22,21 +22,24 @@ export const BUILD = {
   },
   basisFrom: {
     value: "<base dir>",
-    help: "Take the bases of this base directory over instead of computing them.",
+    help: "Copy the bases of this base directory instead of computing them.",
     schema: optional(text),
   },
   targets: {
     value: "<names>",
     help: "Linear layers that get a Mo-SARA basis: names separated by commas, all-linear, or none.",
-    defaultText: "q_proj,v_proj,o_proj,down_proj, or what the family calls them",
+    defaultText: "q_proj,v_proj,o_proj,down_proj, under the family's own names",
     schema: optional(names),
   },
   threshold: {
     value: "<m>",
-    help: "Proportion of the sum of all singular values that decides each basis' rank.",
+    help: "Each basis gets the smallest rank whose singular values reach this proportion of the sum of all.",
     defaultText: "0.25",
     schema: optional(proportion),
   },
-  maxRank: { value: "<n>", help: "Upper bound of each basis' rank.", schema: optional(integer(1)) },
-  slim: { help: "Leave out the original weights; merge, train and merged placement then refuse.", schema: toggle },
+  maxRank: { value: "<n>", help: "Maximum rank of a basis.", schema: optional(integer(1)) },
+  slim: {
+    help: "Leave out the original weights. The base then cannot be merged with an adapter or trained.",
+    schema: toggle,
+  },
 } satisfies Flags;

@@ -11,25 +11,25 @@ export const MERGE = {
   out: OUT,
   dtype: {
     value: "<dtype>",
-    help: "float32, float16 or bfloat16.",
+    help: "Format of the written weights: float32, float16 or bfloat16.",
     defaultText: "the source's",
     schema: optional(z.enum(["float32", "float16", "bfloat16"])),
   },
   meanGate: {
     value: "<file.jsonl>",
-    help: "Merge an adapter with several heads by its mean gate over these examples; not exact, and the error is reported.",
+    help: "Merge an adapter with several heads, using its mean gate over these examples. The result is not exact, and the error is reported.",
     schema: optional(text),
   },
 } satisfies Flags;
 
 /** Flags of `mosara import`. */
 export const IMPORT = {
-  model: { value: "<dir>", help: "Base directory or checkpoint that it is to be served on.", schema: text },
+  model: { value: "<dir>", help: "Base directory or checkpoint that will serve the adapter.", schema: text },
   out: { value: "<name.mosara>", help: "The file to write.", schema: text },
 } satisfies Flags;
 
 /** Flags of `mosara export`. */
 export const EXPORT = {
-  model: { value: "<dir>", help: "Base directory or checkpoint that it was made for.", schema: text },
+  model: { value: "<dir>", help: "Base directory or checkpoint that the adapter was made for.", schema: text },
   out: OUT,
 } satisfies Flags;

@@ -6,10 +6,10 @@ import { OUT, seed } from "./shared.ts";
 export const INIT = {
   config: {
     value: "<config.json>",
-    help: "The model's configuration, as Hugging Face writes it; initializer_range (0.02) is the weights' deviation.",
+    help: "The model's configuration in Hugging Face's form. initializer_range (0.02 if missing) is the standard deviation of the weights.",
     schema: text,
   },
-  tokenizer: { value: "<dir>", help: "Directory whose tokenizer files are copied.", schema: text },
+  tokenizer: { value: "<dir>", help: "Directory to copy the tokenizer files from.", schema: text },
   out: OUT,
-  seed: seed("Decides the weights."),
+  seed: seed("Seed of the random weights."),
 } satisfies Flags;

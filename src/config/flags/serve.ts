@@ -7,16 +7,16 @@ import { COMPUTE } from "./shared.ts";
 export const SERVE = {
   model: {
     value: "<dir>",
-    help: "Base directory, or a checkpoint (a Hugging Face directory or a GGUF file), which is built first, once, into the cache.",
+    help: "Base directory or checkpoint (Hugging Face directory or GGUF file). A checkpoint is built into the cache first, and only once.",
     defaultText: "the shipped demo, with its adapters",
     schema: optional(text),
   },
   host: { value: "<address>", help: "Address to listen on.", schema: text.default("127.0.0.1") },
-  port: { value: "<n>", help: "Port to listen on; 0 is any free one.", schema: integer(0, 65_535).default(8080) },
-  data: { value: "<dir>", help: "The adapter store.", schema: text.default("./data") },
+  port: { value: "<n>", help: "Port to listen on. 0 picks a free port.", schema: integer(0, 65_535).default(8080) },
+  data: { value: "<dir>", help: "Directory of the adapter store.", schema: text.default("./data") },
   adapters: {
     value: "<dir>",
-    help: "Directory whose .mosara files and PEFT directories are imported and watched; their names are the adapters'.",
+    help: "Directory to watch. Its .mosara files and PEFT directories are imported under their own names.",
     schema: optional(text),
   },
   servedModelName: {
@@ -25,16 +25,20 @@ export const SERVE = {
     defaultText: "the directory's name",
     schema: optional(text.max(256)),
   },
-  maxNumSeqs: { value: "<n>", help: "Most sequences that run at once.", schema: integer(1, 4096).default(16) },
+  maxNumSeqs: {
+    value: "<n>",
+    help: "Maximum number of sequences that run at once.",
+    schema: integer(1, 4096).default(16),
+  },
   maxModelLen: {
     value: "<n>",
-    help: "Most tokens of prompt and answer together.",
+    help: "Maximum number of tokens of prompt and answer together.",
     defaultText: "the model's, or what fits one row",
     schema: optional(integer(1)),
   },
   kvCacheBytes: {
     value: "<bytes>",
-    help: "Memory for keys and values. K, M or G may follow.",
+    help: "Memory for keys and values, in bytes. The suffixes K, M and G are accepted.",
     defaultText: "a quarter of free memory",
     schema: optional(bytes),
   },
@@ -46,7 +50,7 @@ export const SERVE = {
   },
   maxMerged: {
     value: "<n>",
-    help: "Most merged engines; each holds a full copy of the weights.",
+    help: "Maximum number of merged engines. Each holds a full copy of the weights.",
     schema: integer(0, 64).default(1),
   },
   maxLiveRank: {
@@ -56,7 +60,7 @@ export const SERVE = {
   },
   adapterCacheBytes: {
     value: "<bytes>",
-    help: "Memory for adapters kept ready. K, M or G may follow.",
+    help: "Memory for adapters that are ready to run, in bytes. The suffixes K, M and G are accepted.",
     schema: bytes.default(268_435_456),
   },
   maxAdapterBytes: {
@@ -66,57 +70,60 @@ export const SERVE = {
   },
   maxQueue: {
     value: "<n>",
-    help: "Most sequences that wait; more are refused with 503.",
+    help: "Maximum number of waiting sequences. The server refuses any more with 503.",
     schema: integer(0).default(1024),
   },
   maxQueueTokens: {
     value: "<n>",
-    help: "Most prompt tokens that wait; more are refused with 503.",
+    help: "Maximum number of waiting prompt tokens. The server refuses any more with 503.",
     schema: integer(1).default(1_048_576),
   },
   noPrefixCache: {
-    help: "Compute every prompt from its first token. Without it, prompts of one tenant and adapter that begin alike share what was computed of their beginnings, in up to half of --kv-cache-bytes that no row needs.",
+    help: "Disable prefix caching. By default, prompts of the same tenant and adapter that share a prefix reuse its computation, using up to half of --kv-cache-bytes.",
     schema: toggle,
   },
-  noBatchInvariance: { help: "Give up equal bits alone and in company where that is faster.", schema: toggle },
+  noBatchInvariance: {
+    help: "Allow results to differ in the last bits depending on the other rows in the batch, where that is faster.",
+    schema: toggle,
+  },
   strictFields: {
-    help: "Refuse request fields that no table has, and say which name was probably meant. Without it they are ignored.",
+    help: "Refuse unknown request fields and suggest the closest known name. By default, unknown fields are ignored.",
     schema: toggle,
   },
   apiKey: {
     value: "<[tenant=]key>",
-    help: "Key that callers must send. Repeatable; in the environment separated by commas. Without a name the tenant is default.",
+    help: "Key that callers must send, with the name of their tenant. Without a name the tenant is called default. Repeatable; in the environment separated by commas.",
     isRepeatable: true,
     schema: z.array(apiKey).default([]),
   },
   publicMetrics: {
-    help: "Serve /metrics without a key, for scrapers and pickers that send none.",
+    help: "Serve /metrics without a key, for scrapers that cannot send one.",
     schema: toggle,
   },
   corsOrigin: {
     value: "<origin>",
-    help: "Allow pages of this origin, such as https://app.example, to call the API; * allows every page. Repeatable; in the environment separated by commas.",
+    help: "Allow pages of this origin, such as https://app.example, to call the API. * allows every page. Repeatable; in the environment separated by commas.",
     isRepeatable: true,
     schema: z.array(origin).default([]),
   },
   allowedHost: {
     value: "<name>",
-    help: "Accept requests whose Host header has this name, such as a proxy's. On a loopback --host, other names than this machine's are refused. Repeatable; in the environment separated by commas.",
+    help: "Accept requests with this name in the Host header, such as a proxy's. On a loopback --host, only this machine's names are accepted by default. Repeatable; in the environment separated by commas.",
     isRepeatable: true,
     schema: z.array(hostName).default([]),
   },
   shutdownTimeout: {
     value: "<seconds>",
-    help: "How long running requests may go on after SIGTERM.",
+    help: "Time that running requests may take to finish after SIGTERM.",
     schema: seconds.default(30),
   },
   logLevel: {
     value: "<level>",
-    help: "debug, info, warn, error or silent. The log goes to stderr, one JSON object a line, or readable on a terminal: a line for every request and for every change of an adapter at info, probes and scrapes at debug.",
+    help: "debug, info, warn, error or silent. The log goes to stderr, as JSON lines, or readable on a terminal. info logs every request and every change of an adapter. debug adds probes and scrapes.",
     schema: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   },
   logPrompts: {
-    help: "Write the prompt of every request into its line of the log. Without it no prompt is ever logged.",
+    help: "Write the prompt of every request to the log. By default no prompt is logged.",
     schema: toggle,
   },
 } satisfies Flags;

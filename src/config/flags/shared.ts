@@ -4,15 +4,15 @@ import type { Flag, Flags } from "../flag.ts";
 import { integer, optional, text, toggle } from "../values.ts";
 
 export const COMMON = {
-  json: { help: "Print the result as one JSON object on stdout and nothing else there.", schema: toggle },
-  debug: { help: "Print the stack trace of a failure.", schema: toggle },
+  json: { help: "Print the result as one JSON object, and nothing else, on stdout.", schema: toggle },
+  debug: { help: "Print the stack trace when the command fails.", schema: toggle },
   help: { help: "Print this help.", schema: toggle },
 } satisfies Flags;
 
 export const CACHE = {
   cache: {
     value: "<dir>",
-    help: "Where bases built from checkpoints are kept.",
+    help: "Directory for bases that were built from checkpoints.",
     defaultText: "mosara under the user's cache directory",
     schema: optional(text),
   },
@@ -20,7 +20,7 @@ export const CACHE = {
 
 export const OUT = {
   value: "<dir>",
-  help: "Directory to write; it must not exist or be empty.",
+  help: "Directory to write. It must be empty or not exist.",
   schema: text,
 } satisfies Flag<string>;
 
@@ -28,13 +28,13 @@ export const OUT = {
 export const COMPUTE = {
   threads: {
     value: "<n>",
-    help: "Threads that compute.",
+    help: "Number of threads that compute.",
     defaultText: "the number of cores",
     schema: optional(integer(1, 1024)),
   },
   device: {
     value: "<device>",
-    help: "cpu, webgpu or cuda. Never falls back in silence.",
+    help: "cpu, webgpu or cuda. A missing device is an error, never a silent fallback.",
     schema: z.enum(["cpu", "webgpu", "cuda"]).default("cpu"),
   },
 } satisfies Flags;
@@ -42,10 +42,10 @@ export const COMPUTE = {
 /** The base of a command that needs one. */
 export const MODEL = {
   value: "<dir>",
-  help: "Base directory, or a checkpoint (a directory or a GGUF file), which is built once into the cache.",
+  help: "Base directory or checkpoint (Hugging Face directory or GGUF file). A checkpoint is built into the cache once.",
   schema: text,
 } satisfies Flag<string>;
 
-/** @param help the part of the result that the seed decides */
+/** @param help the part of the result that depends on the seed */
 export const seed = (help: string) =>
   ({ value: "<n>", help, schema: integer(0, 2 ** 32 - 1).default(0) }) satisfies Flag<number>;
