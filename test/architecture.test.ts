@@ -26,7 +26,7 @@ const TABLE: ImportTable = {
   "device-graph": ["base", "model", "graph", "formats", "tensor"],
   store: ["adapter", "formats"],
   jinja: [],
-  tokenizer: ["jinja"],
+  tokenizer: ["jinja/jinja.ts"],
   data: ["tokenizer"],
   eval: ["engine/engine.ts", "data", "tokenizer", "tensor"],
   // The ground floor: the face, the contract between the two processes, and the few rules both ask.

@@ -14,32 +14,32 @@ const MAX_DEPTH = 400;
 
 /** Counts the cost of one render and stops it at the bounds. */
 export class Budget {
-  private steps = 0;
-  private units = 0;
-  private depth = 0;
+  #steps = 0;
+  #units = 0;
+  #depth = 0;
 
   /** Nodes evaluated, or work worth as many. @throws {JinjaError} past the bound. */
   step(count = 1): void {
-    this.steps += count;
-    if (this.steps > MAX_STEPS) throw new JinjaError(`the template does not end: stopped after ${MAX_STEPS} steps`);
+    this.#steps += count;
+    if (this.#steps > MAX_STEPS) throw new JinjaError(`the template does not end: stopped after ${MAX_STEPS} steps`);
   }
 
   /** A string of `length` units, or a list of that many items, about to be built. @throws {JinjaError} past the bounds. */
   spend(length: number): void {
-    this.units += length;
+    this.#units += length;
     this.step(length >> 6); // copying takes time too
-    if (length > MAX_LENGTH || this.units > MAX_UNITS) {
+    if (length > MAX_LENGTH || this.#units > MAX_UNITS) {
       throw new JinjaError(`the template builds too much text: stopped above ${MAX_LENGTH} characters`);
     }
   }
 
   /** Runs a macro or a recursive loop one level deeper. @throws {JinjaError} past the bound. */
   nested<T>(run: () => T): T {
-    if (++this.depth > MAX_DEPTH) throw new JinjaError("maximum recursion depth exceeded in the template");
+    if (++this.#depth > MAX_DEPTH) throw new JinjaError("maximum recursion depth exceeded in the template");
     try {
       return run();
     } finally {
-      this.depth--;
+      this.#depth--;
     }
   }
 }

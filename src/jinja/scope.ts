@@ -2,29 +2,29 @@
 import { JinjaError, Undefined, type Value } from "./values.ts";
 
 export class Scope {
-  private readonly names = new Map<string, Value>();
-  private readonly parent: Scope | undefined;
+  readonly #names = new Map<string, Value>();
+  readonly #parent: Scope | undefined;
 
   constructor(parent?: Scope) {
-    this.parent = parent;
+    this.#parent = parent;
   }
 
   /** The value of a name; `Undefined` when no scope has it. */
   get(name: string): Value {
-    const own = this.names.get(name);
-    return own === undefined ? this.outer(name) : own;
+    const own = this.#names.get(name);
+    return own === undefined ? this.#outer(name) : own;
   }
 
-  private outer(name: string): Value {
-    for (let scope = this.parent; scope !== undefined; scope = scope.parent) {
-      const value = scope.names.get(name);
+  #outer(name: string): Value {
+    for (let scope = this.#parent; scope !== undefined; scope = scope.#parent) {
+      const value = scope.#names.get(name);
       if (value !== undefined) return value;
     }
     return new Undefined(`'${name}' is undefined`);
   }
 
   set(name: string, value: Value): void {
-    this.names.set(name, value);
+    this.#names.set(name, value);
   }
 
   /** Assigns values to several names. @throws {JinjaError} when their numbers differ. */

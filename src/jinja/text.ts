@@ -2,7 +2,7 @@
  * Python's string functions where JavaScript's differ: white space, code points, letters, formats, dates.
  * Pure; knows template values only to print them.
  */
-import { PY_SPACE } from "./lexer.ts";
+import { PY_SPACE } from "./syntax/lexer.ts";
 import { reprFloat, repr, toText } from "./printing.ts";
 import { asNumber, JinjaError, typeName, type Value } from "./values.ts";
 

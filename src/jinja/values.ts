@@ -39,18 +39,18 @@ export class Undefined {
 export class Iter {
   readonly typeName: string;
   readonly isView: boolean;
-  private items: readonly Value[];
+  #items: readonly Value[];
 
   constructor(typeName: string, items: readonly Value[], isView = false) {
     this.typeName = typeName;
-    this.items = items;
+    this.#items = items;
     this.isView = isView;
   }
 
   /** The values; a generator has none the second time. */
   take(): readonly Value[] {
-    const items = this.items;
-    if (!this.isView) this.items = [];
+    const items = this.#items;
+    if (!this.isView) this.#items = [];
     return items;
   }
 }

@@ -6,10 +6,7 @@
 import { AppError } from "../errors.ts";
 import { renderOpenEnded } from "./open-ended.ts";
 import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
-import type { Statement } from "../jinja/ast.ts";
-import { parseTemplate } from "../jinja/parser.ts";
-import { renderParsed } from "../jinja/render.ts";
-import { JinjaError } from "../jinja/values.ts";
+import { JinjaError, parseJinja, renderParsed, type Template } from "../jinja/jinja.ts";
 import { readTextFiles, type TextFiles } from "./text-files.ts";
 
 /** What a request adds to its messages. */
@@ -30,7 +27,7 @@ export interface ChatTemplate {
 }
 
 interface Compiled {
-  readonly body: readonly Statement[];
+  readonly body: Template;
   readonly abilities: TemplateAbilities;
 }
 
@@ -53,7 +50,7 @@ export function makeChatTemplate(
   const compile = (name: string): Compiled => {
     const ready = compiled.get(name);
     if (ready !== undefined) return ready;
-    const body = parseTemplate(sources.get(name) ?? "");
+    const body = parseJinja(sources.get(name) ?? "");
     const fresh = { body, abilities: findAbilities(body) };
     compiled.set(name, fresh);
     return fresh;
@@ -118,7 +115,7 @@ function asInvalidRequest(render: () => string): string {
 const TYPE_TESTS = ["string", "iterable", "sequence", "mapping"];
 
 /** Looks through a template for questions about the type of a content or of a call's arguments, and for loops over contents. */
-export function findAbilities(body: readonly Statement[]): TemplateAbilities {
+export function findAbilities(body: Template): TemplateAbilities {
   let takesParts = false;
   let takesStringArguments = false;
   const visit = (node: unknown): void => {

@@ -70,150 +70,150 @@ export async function createTextWorker(dir: string, options: TextWorkerOptions =
 
 /** Keeps one worker alive and gives it one job at a time, so that a time limit always names the job that broke it. */
 class WorkerOwner {
-  private readonly dir: string;
-  private readonly limits: TextWorkerLimits;
-  private readonly waiting: WaitingJob[] = [];
-  private current: (WaitingJob & { readonly id: number }) | undefined;
-  private worker: Worker | undefined;
-  private isReady = false;
-  private isClosed = false;
-  private nextId = 0;
-  private timer: NodeJS.Timeout | undefined;
+  readonly #dir: string;
+  readonly #limits: TextWorkerLimits;
+  readonly #waiting: WaitingJob[] = [];
+  #current: (WaitingJob & { readonly id: number }) | undefined;
+  #worker: Worker | undefined;
+  #isReady = false;
+  #isClosed = false;
+  #nextId = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(dir: string, limits: TextWorkerLimits) {
-    this.dir = dir;
-    this.limits = limits;
+    this.#dir = dir;
+    this.#limits = limits;
   }
 
   /** Starts the first worker and waits until it has loaded. */
   start(): Promise<void> {
-    return new Promise((resolve, reject) => this.spawn(resolve, reject));
+    return new Promise((resolve, reject) => this.#spawn(resolve, reject));
   }
 
   submit(job: TextJob): Promise<number[]> {
     return new Promise((resolve, reject) => {
-      if (this.isClosed) return reject(unavailable());
-      if (this.waiting.length >= MAX_WAITING) {
+      if (this.#isClosed) return reject(unavailable());
+      if (this.#waiting.length >= MAX_WAITING) {
         return reject(
           new AppError("overloaded", `${MAX_WAITING} texts already wait to be encoded. Try again shortly.`),
         );
       }
-      this.waiting.push({ job, resolve, reject });
-      if (this.worker === undefined) this.respawn();
-      else this.next();
+      this.#waiting.push({ job, resolve, reject });
+      if (this.#worker === undefined) this.#respawn();
+      else this.#next();
     });
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    this.abandon(unavailable());
-    await this.stop();
+    this.#isClosed = true;
+    this.#abandon(unavailable());
+    await this.#stop();
   }
 
-  private abandon(error: Error): void {
-    this.settle((job) => job.reject(error));
-    for (const job of this.waiting.splice(0)) job.reject(error);
+  #abandon(error: Error): void {
+    this.#settle((job) => job.reject(error));
+    for (const job of this.#waiting.splice(0)) job.reject(error);
   }
 
-  private spawn(onReady: () => void, onFailed: (error: Error) => void): void {
+  #spawn(onReady: () => void, onFailed: (error: Error) => void): void {
     const file = import.meta.url.endsWith(".ts") ? "./text-worker.ts" : "./text-worker.js";
     const worker = new Worker(new URL(file, import.meta.url), {
-      workerData: { dir: this.dir },
+      workerData: { dir: this.#dir },
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
-    this.worker = worker;
-    this.isReady = false;
+    this.#worker = worker;
+    this.#isReady = false;
     const failed = (error: Error): void => {
-      if (this.worker === worker) void this.stop();
+      if (this.#worker === worker) void this.#stop();
       onFailed(error);
     };
-    this.arm(START_TIMEOUT_MS, () =>
+    this.#arm(START_TIMEOUT_MS, () =>
       failed(new AppError("engine_unavailable", "The text worker did not start in time.")),
     );
     worker.on("message", (reply: TextReply) => {
-      if (this.worker !== worker) return;
+      if (this.#worker !== worker) return;
       if (reply.kind === "worker-failed") return failed(fromWire(reply.error));
-      if (reply.kind !== "worker-ready") return this.receive(reply);
-      clearTimeout(this.timer);
-      this.isReady = true;
+      if (reply.kind !== "worker-ready") return this.#receive(reply);
+      clearTimeout(this.#timer);
+      this.#isReady = true;
       worker.unref(); // an idle worker keeps no process alive; one at work does
       onReady();
-      this.next();
+      this.#next();
     });
     worker.on("error", (error: Error) => {
-      if (this.worker !== worker) return;
-      const wasReady = this.isReady;
-      this.isReady = false;
-      this.worker = undefined;
-      clearTimeout(this.timer);
+      if (this.#worker !== worker) return;
+      const wasReady = this.#isReady;
+      this.#isReady = false;
+      this.#worker = undefined;
+      clearTimeout(this.#timer);
       if (!wasReady) return onFailed(error);
-      this.settle((job) => job.reject(crashed(job.job, error)));
-      this.respawn();
+      this.#settle((job) => job.reject(crashed(job.job, error)));
+      this.#respawn();
     });
   }
 
   /** A later worker that cannot start fails what waits for it; the next job tries again. */
-  private respawn(): void {
-    if (this.isClosed) return;
-    this.spawn(
+  #respawn(): void {
+    if (this.#isClosed) return;
+    this.#spawn(
       () => undefined,
       (error) =>
-        this.abandon(
+        this.#abandon(
           new AppError("engine_unavailable", `The text worker cannot be restarted: ${error.message}`, { cause: error }),
         ),
     );
   }
 
-  private next(): void {
-    if (!this.isReady || this.current !== undefined || this.worker === undefined) return;
-    const job = this.waiting.shift();
+  #next(): void {
+    if (!this.#isReady || this.#current !== undefined || this.#worker === undefined) return;
+    const job = this.#waiting.shift();
     if (job === undefined) return;
-    const id = this.nextId++;
-    this.current = { ...job, id };
+    const id = this.#nextId++;
+    this.#current = { ...job, id };
     const isChat = job.job.kind === "encode-chat";
-    this.arm(isChat ? this.limits.templateTimeoutMs : this.limits.encodeTimeoutMs, () => this.expire(isChat));
-    this.worker.ref();
-    this.worker.postMessage({ ...job.job, id });
+    this.#arm(isChat ? this.#limits.templateTimeoutMs : this.#limits.encodeTimeoutMs, () => this.#expire(isChat));
+    this.#worker.ref();
+    this.#worker.postMessage({ ...job.job, id });
   }
 
-  private receive(reply: Extract<TextReply, { id: number }>): void {
-    if (this.current?.id !== reply.id) return;
-    if (reply.kind === "prompt-rendered") return this.arm(this.limits.encodeTimeoutMs, () => this.expire(false));
-    clearTimeout(this.timer);
-    this.settle((job) =>
+  #receive(reply: Extract<TextReply, { id: number }>): void {
+    if (this.#current?.id !== reply.id) return;
+    if (reply.kind === "prompt-rendered") return this.#arm(this.#limits.encodeTimeoutMs, () => this.#expire(false));
+    clearTimeout(this.#timer);
+    this.#settle((job) =>
       reply.kind === "text-encoded" ? job.resolve(Array.from(reply.ids)) : job.reject(fromWire(reply.error)),
     );
-    this.next();
+    this.#next();
   }
 
-  private settle(answer: (job: WaitingJob) => void): void {
-    const job = this.current;
-    this.current = undefined;
-    if (this.isReady) this.worker?.unref();
+  #settle(answer: (job: WaitingJob) => void): void {
+    const job = this.#current;
+    this.#current = undefined;
+    if (this.#isReady) this.#worker?.unref();
     if (job !== undefined) answer(job);
   }
 
-  private arm(timeoutMs: number, expire: () => void): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(expire, timeoutMs);
-    this.timer.unref();
+  #arm(timeoutMs: number, expire: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(expire, timeoutMs);
+    this.#timer.unref();
   }
 
-  private expire(isTemplate: boolean): void {
-    const { templateTimeoutMs, encodeTimeoutMs } = this.limits;
+  #expire(isTemplate: boolean): void {
+    const { templateTimeoutMs, encodeTimeoutMs } = this.#limits;
     const message = isTemplate
       ? `The model's chat template took longer than ${templateTimeoutMs} ms for this conversation and was stopped.`
       : `The text took longer than ${encodeTimeoutMs} ms to encode and was given up. Send a shorter one.`;
-    this.settle((job) => job.reject(new AppError("invalid_request", message)));
-    void this.stop();
-    this.respawn();
+    this.#settle((job) => job.reject(new AppError("invalid_request", message)));
+    void this.#stop();
+    this.#respawn();
   }
 
-  private async stop(): Promise<void> {
-    clearTimeout(this.timer);
-    const worker = this.worker;
-    this.worker = undefined;
-    this.isReady = false;
+  async #stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    const worker = this.#worker;
+    this.#worker = undefined;
+    this.#isReady = false;
     await worker?.terminate();
   }
 }

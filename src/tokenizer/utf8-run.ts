@@ -5,28 +5,28 @@
 const REPLACEMENT = "\ufffd";
 
 export class Utf8Run {
-  private pending: number[] = [];
+  #pending: number[] = [];
 
   /** The characters (and one U+FFFD for each byte that can no longer become one) that this byte settles. */
   push(byte: number): string {
-    this.pending.push(byte);
+    this.#pending.push(byte);
     let text = "";
     for (;;) {
-      const [first] = this.pending;
+      const [first] = this.#pending;
       if (first === undefined) return text;
       const size = sequenceLength(first);
-      if (size === 0 || !this.pending.every((value, i) => i === 0 || i >= size || isContinuation(first, value, i))) {
+      if (size === 0 || !this.#pending.every((value, i) => i === 0 || i >= size || isContinuation(first, value, i))) {
         text += REPLACEMENT;
-        this.pending.shift();
-      } else if (this.pending.length < size) return text;
-      else text += new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(this.pending.splice(0, size)));
+        this.#pending.shift();
+      } else if (this.#pending.length < size) return text;
+      else text += new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(this.#pending.splice(0, size)));
     }
   }
 
   /** Ends the run: one U+FFFD for each byte still held. */
   flush(): string {
-    const text = REPLACEMENT.repeat(this.pending.length);
-    this.pending = [];
+    const text = REPLACEMENT.repeat(this.#pending.length);
+    this.#pending = [];
     return text;
   }
 }

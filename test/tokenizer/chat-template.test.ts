@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import type { ChatMessage } from "../../src/tokenizer/chat-message.ts";
 import { findAbilities, loadChatTemplate, makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
-import { parseTemplate } from "../../src/jinja/parser.ts";
+import { parseJinja } from "../../src/jinja/jinja.ts";
 
 const USER: ChatMessage[] = [{ role: "user", content: "hi" }];
 const template = (source: string, special = {}) => makeChatTemplate(new Map([["default", source]]), special);
@@ -172,6 +172,6 @@ describe("findAbilities", () => {
     ["{{ m.content | selectattr('type', 'equalto', 'text') }}", true],
     ["{{ m.content | trim }}", false],
   ])("%s takes parts: %s", (source, takesParts) => {
-    expect(findAbilities(parseTemplate(source)).takesParts).toBe(takesParts);
+    expect(findAbilities(parseJinja(source)).takesParts).toBe(takesParts);
   });
 });

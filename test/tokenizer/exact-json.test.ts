@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { mapJsonStrings, parseExactJson } from "../../src/tokenizer/exact-json.ts";
-import { renderJinja } from "../../src/jinja/render.ts";
+import { renderJinja } from "../../src/jinja/jinja.ts";
 
 const shown = (json: string): string =>
   renderJinja("{{ x | tojson }}", { x: structuredClone(parseExactJson(`{"v":${json}}`)) });

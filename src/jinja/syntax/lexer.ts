@@ -2,7 +2,7 @@
  * Template source → tokens, with the white-space rules transformers sets (trim_blocks, lstrip_blocks, one final newline dropped).
  * Knows no grammar. Source: Jinja 3.1, "Whitespace Control" and "Literals".
  */
-import { JinjaError } from "./values.ts";
+import { JinjaError } from "../values.ts";
 
 export type TokenType =
   | "data"

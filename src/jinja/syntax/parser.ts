@@ -6,7 +6,7 @@ import type { Expression, Parameter, Statement, Target } from "./ast.ts";
 import { tokenize } from "./lexer.ts";
 import { parseExpression, parseFilterChain, parseOr, parseTuple } from "./parse-expression.ts";
 import { TokenStream } from "./token-stream.ts";
-import { JinjaError } from "./values.ts";
+import { JinjaError } from "../values.ts";
 
 /** The tree of a template. @throws {JinjaError} when the source is no template. */
 export function parseTemplate(source: string): readonly Statement[] {

@@ -1,27 +1,27 @@
 /** A cursor over the lexer's tokens with the questions a parser asks. */
 import type { Token, TokenType } from "./lexer.ts";
-import { JinjaError } from "./values.ts";
+import { JinjaError } from "../values.ts";
 
 const END: Token = { type: "end", text: "" };
 /** Deeper nesting than any template has; it keeps the parser's recursion off the end of the stack. */
 const MAX_DEPTH = 200;
 
 export class TokenStream {
-  private readonly tokens: readonly Token[];
-  private at = 0;
-  private depth = 0;
+  readonly #tokens: readonly Token[];
+  #at = 0;
+  #depth = 0;
 
   constructor(tokens: readonly Token[]) {
-    this.tokens = tokens;
+    this.#tokens = tokens;
   }
 
   get current(): Token {
-    return this.tokens[this.at] ?? END;
+    return this.#tokens[this.#at] ?? END;
   }
 
   next(): Token {
     const token = this.current;
-    this.at++;
+    this.#at++;
     return token;
   }
 
@@ -40,13 +40,13 @@ export class TokenStream {
   /** True, and past it, when the next token is this one. */
   skip(type: TokenType, text: string): boolean {
     if (!this.is(type, text)) return false;
-    this.at++;
+    this.#at++;
     return true;
   }
 
   /** Whether the token after the current one is this name. */
   isFollowedBy(name: string): boolean {
-    const token = this.tokens[this.at + 1];
+    const token = this.#tokens[this.#at + 1];
     return token?.type === "name" && token.text === name;
   }
 
@@ -57,9 +57,9 @@ export class TokenStream {
 
   /** Runs one level of nested parsing. @throws {JinjaError} when the template is nested too deep. */
   nested<T>(parse: () => T): T {
-    if (++this.depth > MAX_DEPTH) throw new JinjaError("the template is nested too deep");
+    if (++this.#depth > MAX_DEPTH) throw new JinjaError("the template is nested too deep");
     const result = parse();
-    this.depth--;
+    this.#depth--;
     return result;
   }
 }

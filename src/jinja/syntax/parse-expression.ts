@@ -4,7 +4,7 @@
  */
 import type { CallArguments, Expression } from "./ast.ts";
 import type { TokenStream } from "./token-stream.ts";
-import { JinjaError } from "./values.ts";
+import { JinjaError } from "../values.ts";
 
 const NO_ARGUMENTS: CallArguments = { positional: [], keyword: [] };
 const CONSTANTS = new Map<string, null | boolean>([

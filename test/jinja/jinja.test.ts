@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { withStandardFields } from "../../src/tokenizer/chat-message.ts";
 import { parseExactJson } from "../../src/tokenizer/exact-json.ts";
-import { renderJinja } from "../../src/jinja/render.ts";
-import { JinjaError } from "../../src/jinja/values.ts";
+import { JinjaError, renderJinja } from "../../src/jinja/jinja.ts";
 import { casesIn, templateFolders } from "../helpers/fixtures.ts";
 
 interface Expectation {

@@ -1,5 +1,5 @@
 /** The syntax tree of a template: plain data, made by the parser, read by the interpreter. Source: Jinja 3.1 `nodes`. */
-import type { Value } from "./values.ts";
+import type { Value } from "../values.ts";
 
 /** Arguments of a call, a filter or a test. `spread` and `spreadKeyword` are `*x` and `**x`. */
 export interface CallArguments {
