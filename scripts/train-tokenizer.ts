@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { Progress } from "../src/cli/shared/progress.ts";
 import { streamTexts } from "../src/data/corpus.ts";
 import { AppError } from "../src/errors.ts";
-import { trainByteLevelBpe, WordCounter } from "../src/tokenizer/byte-level-bpe.ts";
+import { trainByteLevelBpe, WordCounter } from "../src/tokenizer/train/byte-level-bpe.ts";
 import { loadTokenizer } from "../src/tokenizer/tokenizer.ts";
 
 const NUM_BYTES = 256;

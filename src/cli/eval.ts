@@ -58,7 +58,7 @@ interface Facts {
   readonly placement: "live" | "merged";
 }
 
-/** Exact JSON (tokenizer/exact-json.ts) as JSON can say it; a number of very many digits loses some. */
+/** Exact JSON (tokenizer/chat/exact-json.ts) as JSON can say it; a number of very many digits loses some. */
 function plain(_: string, value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   return value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value;

@@ -7,7 +7,7 @@ import { makeExampleEncoder } from "../data/encode.ts";
 import { AppError } from "../errors.ts";
 import type { RawConfig } from "../model/config/config-reader.ts";
 import { parseModelConfig } from "../model/families.ts";
-import { readGenerationDefaults } from "../tokenizer/generation-config.ts";
+import { readGenerationDefaults } from "../tokenizer/files/generation-config.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { Progress } from "./shared/progress.ts";
 

@@ -3,9 +3,9 @@
  * template writes before them. Found by rendering, since no template says it: the conversation up to a turn gives where the turn
  * begins, the conversation with that one message changed gives where it ends.
  */
-import type { ChatMessage } from "../tokenizer/chat-message.ts";
-import type { ChatTemplate, RenderOptions } from "../tokenizer/chat-template.ts";
-import { type RenderedChat, renderChat } from "../tokenizer/chat.ts";
+import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
+import type { ChatTemplate, RenderOptions } from "../tokenizer/chat/chat-template.ts";
+import { type RenderedChat, renderChat } from "../tokenizer/chat/chat.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Conversation } from "./conversation.ts";
 

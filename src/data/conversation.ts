@@ -2,8 +2,8 @@
  * A conversation out of a training line: its messages, which of them are learnt, and what else its template is given. Knows the
  * messages of OpenAI and of ShareGPT, but no whole lines (`examples.ts`) and no tokens.
  */
-import type { ChatMessage } from "../tokenizer/chat-message.ts";
-import { parseExactJson } from "../tokenizer/exact-json.ts";
+import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
+import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import { refuseUnknownMeaning } from "./line-keys.ts";
 
 /** Refuses the line at hand. */

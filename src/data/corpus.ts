@@ -2,7 +2,7 @@
  * Running text out of files, for what needs no examples: plain text as it stands, JSON lines by their texts. Streamed, so that
  * a corpus may be larger than memory.
  */
-import type { ChatMessage } from "../tokenizer/chat-message.ts";
+import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { parseExample } from "./examples.ts";
 import { lineError, readLines } from "./lines.ts";
 

@@ -4,10 +4,10 @@
  * Knows no batches, no lengths and no policy: an over-long example is the caller's to judge.
  */
 import { AppError } from "../errors.ts";
-import { encodeChat } from "../tokenizer/chat.ts";
-import { type ChatTemplate, chatTemplateOf } from "../tokenizer/chat-template.ts";
-import { loadGenerationDefaults } from "../tokenizer/generation-config.ts";
-import { readTextFiles } from "../tokenizer/text-files.ts";
+import { encodeChat } from "../tokenizer/chat/chat.ts";
+import { type ChatTemplate, chatTemplateOf } from "../tokenizer/chat/chat-template.ts";
+import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
+import { readTextFiles } from "../tokenizer/files/text-files.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { encodeChatSpans, renderOptions } from "./chat-spans.ts";
 import { type Example, type ExamplePlace, lastLearntTurn } from "./examples.ts";

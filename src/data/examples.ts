@@ -2,8 +2,8 @@
  * Training and evaluation examples from JSON lines: prompt and completion, conversations, prompts with references or an answer.
  * Every line is checked before anything is done with one of them. Knows no tokens.
  */
-import type { ChatMessage } from "../tokenizer/chat-message.ts";
-import { parseExactJson } from "../tokenizer/exact-json.ts";
+import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
+import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import {
   type Conversation,
   conversationOfPairs,

@@ -1,9 +1,9 @@
 /** The text side of the routes over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of tokens. */
-import type { ChatMessage } from "../tokenizer/chat-message.ts";
+import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import { byteLevelBytes } from "../tokenizer/stream-decoder.ts";
 import type { StreamDecoder, Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { TextWorker } from "../tokenizer/tokenizer-pool.ts";
+import type { TextWorker } from "../tokenizer/worker/text-worker-client.ts";
 import type { Text, TextDelta, TextStream, TextStreamOptions } from "./context.ts";
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;

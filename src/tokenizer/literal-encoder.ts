@@ -4,8 +4,8 @@
  * Knows no chat; whoever calls says which occurrences are literal by putting placeholders in their place.
  */
 import { AppError } from "../errors.ts";
-import type { AddedToken } from "./added-tokens.ts";
-import type { TokenizerFiles } from "./tokenizer-files.ts";
+import type { AddedToken } from "./files/added-tokens.ts";
+import type { TokenizerFiles } from "./files/tokenizer-files.ts";
 
 /** First of the characters that stand for special tokens (Supplementary Private Use Area-B). */
 const ALIAS_START = 0x100000;

@@ -6,10 +6,10 @@ import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { AppError } from "../errors.ts";
 import { aliasSpecials, type AliasedTokenizer, type LiteralMarks, makeLiteralMarks } from "./literal-encoder.ts";
 import { createTokenDecoder } from "./stream-decoder.ts";
-import { readTextFiles } from "./text-files.ts";
-import { installSteps, withoutSteps } from "./text-pipeline.ts";
-import { tokenText } from "./tokenizer-config.ts";
-import { byteToken, tokenTable, type TokenizerFiles } from "./tokenizer-files.ts";
+import { readTextFiles } from "./files/text-files.ts";
+import { installSteps, withoutSteps } from "./steps/text-pipeline.ts";
+import { tokenText } from "./files/tokenizer-config.ts";
+import { byteToken, tokenTable, type TokenizerFiles } from "./files/tokenizer-files.ts";
 
 /** Decodes the ids of one sequence, one delta an id. */
 export interface StreamDecoder {

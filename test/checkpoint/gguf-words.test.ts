@@ -5,7 +5,7 @@ import { PRE_TOKENIZER_NAMES, preTokenizerOf } from "../../src/checkpoint/gguf/p
 import { readVocabulary } from "../../src/checkpoint/gguf/vocabulary.ts";
 import type { GgufValue } from "../../src/formats/gguf/metadata.ts";
 import { makeTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { checkTokenizer } from "../../src/tokenizer/tokenizer-files.ts";
+import { checkTokenizer } from "../../src/tokenizer/files/tokenizer-files.ts";
 import { GGUF_GOLDEN, readJson } from "../helpers/fixtures.ts";
 
 interface Golden {

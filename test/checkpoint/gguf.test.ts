@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { makeTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { checkTokenizer } from "../../src/tokenizer/tokenizer-files.ts";
+import { checkTokenizer } from "../../src/tokenizer/files/tokenizer-files.ts";
 import { flag, float32, float32Tensor, text, texts, uint32 } from "../helpers/gguf.ts";
 import {
   BPE,

@@ -5,8 +5,8 @@ import { describe, expect, it } from "vitest";
 import { type EncodedExample, makeExampleEncoder } from "../../src/data/encode.ts";
 import { type Example, parseExample } from "../../src/data/examples.ts";
 import { joinNotice } from "../../src/data/join-notice.ts";
-import { type ChatTemplate, makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
-import { encodeChat } from "../../src/tokenizer/chat.ts";
+import { type ChatTemplate, makeChatTemplate } from "../../src/tokenizer/chat/chat-template.ts";
+import { encodeChat } from "../../src/tokenizer/chat/chat.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { textOf } from "../../src/http/worker-text.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import type { TextWorker } from "../../src/tokenizer/tokenizer-pool.ts";
+import type { TextWorker } from "../../src/tokenizer/worker/text-worker-client.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
 
 const dir = join(fixturesDir("text"), "tokenizers");

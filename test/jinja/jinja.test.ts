@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { withStandardFields } from "../../src/tokenizer/chat-message.ts";
-import { parseExactJson } from "../../src/tokenizer/exact-json.ts";
+import { withStandardFields } from "../../src/tokenizer/chat/chat-message.ts";
+import { parseExactJson } from "../../src/tokenizer/chat/exact-json.ts";
 import { JinjaError, renderJinja } from "../../src/jinja/jinja.ts";
 import { casesIn, templateFolders } from "../helpers/fixtures.ts";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AppError } from "../../src/errors.ts";
-import { checkTokenizer } from "../../src/tokenizer/tokenizer-files.ts";
+import { checkTokenizer } from "../../src/tokenizer/files/tokenizer-files.ts";
 import { loadTokenizer, makeTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
 

@@ -13,7 +13,7 @@ import type { ModelConfig } from "../../model/config/model-config.ts";
 import { type WeightLayouts, layoutOf } from "../../model/serve/weight-layouts.ts";
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
-import { loadEndTokens } from "../../tokenizer/end-tokens.ts";
+import { loadEndTokens } from "../../tokenizer/files/end-tokens.ts";
 import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-bases.ts";
 import { writeServeGraph } from "./build-graph.ts";
 import { writeWeights } from "./build-weights.ts";

@@ -3,8 +3,8 @@ import { estimateBuild } from "../../base/build/build-estimate.ts";
 import type { BuildOptions } from "../../base/build/build.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
-import { loadEndTokens, NOTHING_ENDS } from "../../tokenizer/end-tokens.ts";
-import { loadVocabularyNotice } from "../../tokenizer/vocabulary-check.ts";
+import { loadEndTokens, NOTHING_ENDS } from "../../tokenizer/files/end-tokens.ts";
+import { loadVocabularyNotice } from "../../tokenizer/files/vocabulary-check.ts";
 
 /** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
 export async function announceBuild(checkpointPath: string, options: BuildOptions): Promise<void> {

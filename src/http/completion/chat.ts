@@ -1,5 +1,5 @@
 /** Chat completions: a conversation that the model's chat template turns into one prompt. */
-import { parseJsonBothWays } from "../../tokenizer/exact-json.ts";
+import { parseJsonBothWays } from "../../tokenizer/chat/exact-json.ts";
 import { invalid } from "../error-response.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";
 import { readConversation } from "./chat-prompt.ts";

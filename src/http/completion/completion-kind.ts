@@ -14,7 +14,7 @@ import type { Target } from "./resolve-model.ts";
 export interface ParsedBody {
   /** As JSON.parse gives it. */
   readonly plain: unknown;
-  /** As a template may see it: numbers know how they were written (`tokenizer/exact-json.ts`). */
+  /** As a template may see it: numbers know how they were written (`tokenizer/chat/exact-json.ts`). */
   readonly exact: unknown;
 }
 

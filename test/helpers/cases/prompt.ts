@@ -1,8 +1,8 @@
 /** A conversation's prompt, a text's ids and the end token of a checkpoint's own tokenizer and template. */
 import { expect } from "vitest";
-import type { ChatMessage } from "../../../src/tokenizer/chat-message.ts";
-import { loadChatTemplate } from "../../../src/tokenizer/chat-template.ts";
-import { encodeChat, renderChat } from "../../../src/tokenizer/chat.ts";
+import type { ChatMessage } from "../../../src/tokenizer/chat/chat-message.ts";
+import { loadChatTemplate } from "../../../src/tokenizer/chat/chat-template.ts";
+import { encodeChat, renderChat } from "../../../src/tokenizer/chat/chat.ts";
 import { loadTokenizer } from "../../../src/tokenizer/tokenizer.ts";
 import { type CheckpointSpec, writeCaseCheckpoint } from "../case-checkpoint.ts";
 

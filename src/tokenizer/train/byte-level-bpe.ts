@@ -3,7 +3,7 @@
  * `tokenizer.json` that the `tokenizers` package and transformers read as it is. Knows no files.
  * Source: Radford et al. (2019); the file format of the `tokenizers` package, version 1.0.
  */
-import { byteLevelCharacters } from "./stream-decoder.ts";
+import { byteLevelCharacters } from "../stream-decoder.ts";
 import { type TrainedBpe, trainBpe } from "./train-bpe.ts";
 
 /** GPT-2's words, which is what `use_regex` stands for in the file. */

@@ -4,7 +4,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { isObject } from "./tokenizer-config.ts";
 
 /** Files by their names; those of folders by paths with "/". Each is read when it is asked for. */

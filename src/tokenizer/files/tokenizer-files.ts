@@ -2,9 +2,9 @@
  * Checks tokenizer.json beside its configuration and says what they mean here: types that are known, the decoder's rule, added
  * tokens as transformers completes them. Anything that would give wrong ids in silence is refused by name. Reads no files.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
-import type { DecoderRule } from "./stream-decoder.ts";
+import type { DecoderRule } from "../stream-decoder.ts";
 import { type ClassTraits, GENERAL_TRAITS } from "./tokenizer-class.ts";
 import { isObject } from "./tokenizer-config.ts";
 

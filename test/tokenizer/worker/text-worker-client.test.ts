@@ -5,11 +5,21 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type * as Pool from "../../src/tokenizer/tokenizer-pool.ts";
-import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
+import type * as Pool from "../../../src/tokenizer/worker/text-worker-client.ts";
+import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
 
 const ROOT = join(fixturesDir("text"), "tokenizers");
-const BUILT = join(import.meta.dirname, "..", "..", "dist", "src", "tokenizer", "tokenizer-pool.js");
+const BUILT = join(
+  import.meta.dirname,
+  "..",
+  "..",
+  "..",
+  "dist",
+  "src",
+  "tokenizer",
+  "worker",
+  "text-worker-client.js",
+);
 const TEMPLATE = `
 {%- if messages[0].content == 'loop' %}{% for a in range(99999) %}{% set b = range(99999) | list %}{% endfor %}{% endif %}
 {%- if messages[0].role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}

@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AppError } from "../../src/errors.ts";
-import type { ChatMessage } from "../../src/tokenizer/chat-message.ts";
-import { findAbilities, loadChatTemplate, makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
-import { parseJinja } from "../../src/jinja/jinja.ts";
+import { AppError } from "../../../src/errors.ts";
+import type { ChatMessage } from "../../../src/tokenizer/chat/chat-message.ts";
+import { findAbilities, loadChatTemplate, makeChatTemplate } from "../../../src/tokenizer/chat/chat-template.ts";
+import { parseJinja } from "../../../src/jinja/jinja.ts";
 
 const USER: ChatMessage[] = [{ role: "user", content: "hi" }];
 const template = (source: string, special = {}) => makeChatTemplate(new Map([["default", source]]), special);

@@ -5,7 +5,7 @@
 import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { makeNormalizer } from "./normalizers.ts";
 import { makePreTokenizer } from "./pre-tokenizers.ts";
-import type { TokenizerFiles } from "./tokenizer-files.ts";
+import type { TokenizerFiles } from "../files/tokenizer-files.ts";
 
 interface HubAddedToken {
   readonly content: string;

@@ -2,7 +2,7 @@
  * What ends an answer: the end tokens of config.json and generation_config.json and the tokenizer's own, all of them together, as vLLM
  * has it. Every command asks here, so that building, serving and evaluation agree.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { readEosTokenIds } from "./generation-config.ts";
 import { readTexts } from "./text-files.ts";
 import { readJsonText, type TextSource } from "./text-source.ts";

@@ -3,12 +3,12 @@
  * It may be killed at any moment; it keeps nothing that is not in the model's directory.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { toWire } from "../errors.ts";
-import { encodeChat } from "./chat.ts";
-import { type ChatTemplate, chatTemplateOf } from "./chat-template.ts";
-import { readTextFiles } from "./text-files.ts";
+import { toWire } from "../../errors.ts";
+import { encodeChat } from "../chat/chat.ts";
+import { type ChatTemplate, chatTemplateOf } from "../chat/chat-template.ts";
+import { readTextFiles } from "../files/text-files.ts";
 import type { TextReply, TextRequest } from "./text-protocol.ts";
-import { makeTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { makeTokenizer, type Tokenizer } from "../tokenizer.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("internal: text-worker runs only as a worker thread");

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { ChatMessage } from "../../src/tokenizer/chat-message.ts";
-import { makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
+import type { ChatMessage } from "../../../src/tokenizer/chat/chat-message.ts";
+import { makeChatTemplate } from "../../../src/tokenizer/chat/chat-template.ts";
 
 interface Case {
   readonly template: string;
@@ -14,13 +14,15 @@ interface Case {
 }
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const { cases } = JSON.parse(readFileSync(join(HERE, "../golden-more/text/open-ended.json"), "utf8")) as {
+const { cases } = JSON.parse(readFileSync(join(HERE, "../../golden-more/text/open-ended.json"), "utf8")) as {
   cases: Case[];
 };
 const special = { bos_token: "<s>", eos_token: "</s>" };
 const templateOf = (name: string) =>
   makeChatTemplate(
-    new Map([["default", readFileSync(join(HERE, "../golden/text/chat-templates", name, "template.jinja"), "utf8")]]),
+    new Map([
+      ["default", readFileSync(join(HERE, "../../golden/text/chat-templates", name, "template.jinja"), "utf8")],
+    ]),
     special,
   );
 const options = { continueFinalMessage: true, addGenerationPrompt: false };

@@ -3,8 +3,8 @@ import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { readJson, TOKENIZER_CLASSES } from "../helpers/fixtures.ts";
+import { loadTokenizer } from "../../../src/tokenizer/tokenizer.ts";
+import { readJson, TOKENIZER_CLASSES } from "../../helpers/fixtures.ts";
 
 interface Variant {
   readonly source: string;

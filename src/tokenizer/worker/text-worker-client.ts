@@ -4,11 +4,11 @@
  * Short texts without a template are encoded in the calling thread, where a message to a worker would cost more.
  */
 import { Worker } from "node:worker_threads";
-import { AppError, fromWire } from "../errors.ts";
-import type { ChatMessage } from "./chat-message.ts";
-import type { RenderOptions } from "./chat-template.ts";
+import { AppError, fromWire } from "../../errors.ts";
+import type { ChatMessage } from "../chat/chat-message.ts";
+import type { RenderOptions } from "../chat/chat-template.ts";
 import type { TextJob, TextReply } from "./text-protocol.ts";
-import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../tokenizer.ts";
 
 /** UTF-16 units. SentencePiece BPE, the slowest, takes 9 µs a unit: 20 ms of the event loop. */
 const MAX_IN_THREAD = 2048;

@@ -2,12 +2,12 @@
  * A conversation → token ids. Without spellings of special tokens in the messages these are transformers' ids exactly;
  * spellings are encoded as text, or refused where that cannot be done. Special tokens come from the template alone.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import type { ChatMessage } from "./chat-message.ts";
 import type { ChatTemplate, RenderOptions } from "./chat-template.ts";
 import { mapJsonStrings } from "./exact-json.ts";
-import { literalError } from "./literal-encoder.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import { literalError } from "../literal-encoder.ts";
+import type { Tokenizer } from "../tokenizer.ts";
 
 /** A rendered conversation. */
 export interface RenderedChat {

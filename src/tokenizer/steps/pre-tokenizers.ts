@@ -4,7 +4,7 @@
  * Source: the pre-tokenizers and `NormalizedString::split` of the original.
  */
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
-import { byteLevelCharacters } from "./stream-decoder.ts";
+import { byteLevelCharacters } from "../stream-decoder.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

@@ -2,7 +2,7 @@
  * A prompt that ends with the content of its last message, so that the answer continues it. A mark behind the content is rendered with
  * it, and the prompt is cut there. Source: `continue_final_message` of transformers 5 `apply_chat_template`.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import type { ChatMessage, ContentPart } from "./chat-message.ts";
 
 /** Its space shows whether the template keeps white space at the end of a content. */

@@ -1,8 +1,8 @@
 /** Which of the two files counts, and what is refused. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { loadGenerationDefaults, readGenerationDefaults } from "../../src/tokenizer/generation-config.ts";
-import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
+import { loadGenerationDefaults, readGenerationDefaults } from "../../../src/tokenizer/files/generation-config.ts";
+import { casesIn, fixturesDir, readJson } from "../../helpers/fixtures.ts";
 
 const MODELS = fixturesDir("models");
 

@@ -2,7 +2,7 @@
  * The files by which a model reads and writes text, read once for tokenizer and template alike: tokenizer.json, its configuration with
  * the older files beside it, and the chat templates in every place and form that transformers 5.24 knows.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { directoryTexts, readJsonText, readText, TEMPLATE_FOLDER, type TextSource } from "./text-source.ts";
 import { applyTokenizerClass } from "./tokenizer-class.ts";
 import { isObject, mergeTokenizerConfig, namedTokens, tokenText } from "./tokenizer-config.ts";

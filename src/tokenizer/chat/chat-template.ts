@@ -3,11 +3,11 @@
  * Renders in the calling thread within the engine's budget; a server renders in the text worker, which can be killed.
  * Source: transformers 5 `apply_chat_template`; the engine is src/tokenizer/jinja.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { renderOpenEnded } from "./open-ended.ts";
 import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
-import { JinjaError, parseJinja, renderParsed, type Template } from "../jinja/jinja.ts";
-import { readTextFiles, type TextFiles } from "./text-files.ts";
+import { JinjaError, parseJinja, renderParsed, type Template } from "../../jinja/jinja.ts";
+import { readTextFiles, type TextFiles } from "../files/text-files.ts";
 
 /** What a request adds to its messages. */
 export interface RenderOptions {

@@ -3,7 +3,7 @@
  * is; some take only vocabulary, merges, added tokens and the post-processor, and bring the rest themselves. `add_bos_token` and
  * `add_eos_token` change nothing beside a tokenizer.json. Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

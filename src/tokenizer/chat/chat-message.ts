@@ -3,7 +3,7 @@
  * and none shall be asked for what it cannot accept. Fields that are null are dropped and reasoning is given its standard
  * name, as transformers 5.24 does. Knows the shape of messages, no syntax of templates.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { parseExactJson } from "./exact-json.ts";
 
 /** One part of a message's content. Only text parts can be flattened. */

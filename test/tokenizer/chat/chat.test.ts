@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { encodeChat } from "../../src/tokenizer/chat.ts";
-import { makeChatTemplate } from "../../src/tokenizer/chat-template.ts";
-import { loadTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
+import { encodeChat } from "../../../src/tokenizer/chat/chat.ts";
+import { makeChatTemplate } from "../../../src/tokenizer/chat/chat-template.ts";
+import { loadTokenizer, type Tokenizer } from "../../../src/tokenizer/tokenizer.ts";
+import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
 
 const ROOT = join(fixturesDir("text"), "tokenizers");
 

@@ -1,7 +1,7 @@
 /** The messages between the text worker and its owner: a closed union in one place. */
-import type { WireError } from "../errors.ts";
-import type { ChatMessage } from "./chat-message.ts";
-import type { RenderOptions } from "./chat-template.ts";
+import type { WireError } from "../../errors.ts";
+import type { ChatMessage } from "../chat/chat-message.ts";
+import type { RenderOptions } from "../chat/chat-template.ts";
 
 export type TextJob =
   | { readonly kind: "encode"; readonly text: string; readonly addSpecialTokens: boolean }

@@ -2,7 +2,7 @@
  * tokenizer_config.json with the older files beside it, special_tokens_map.json and added_tokens.json, as transformers 5.24 puts them
  * together: one object in which every special token has its place. Knows nothing of tokenizer.json and of ids that are free.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 
 type Json = Record<string, unknown>;
 

@@ -1,8 +1,8 @@
 /** Normalizers and pre-tokenizers against those of the original, over unusual texts (test/golden/tokenizer-steps). */
 import { describe, expect, it } from "vitest";
-import { makeNormalizer } from "../../src/tokenizer/normalizers.ts";
-import { makePreTokenizer } from "../../src/tokenizer/pre-tokenizers.ts";
-import { readJson } from "../helpers/fixtures.ts";
+import { makeNormalizer } from "../../../src/tokenizer/steps/normalizers.ts";
+import { makePreTokenizer } from "../../../src/tokenizer/steps/pre-tokenizers.ts";
+import { readJson } from "../../helpers/fixtures.ts";
 
 type Config = Readonly<Record<string, unknown>>;
 
@@ -14,6 +14,7 @@ interface Steps {
 
 const { texts, preTokenizers, normalizers } = readJson<Steps>(
   import.meta.dirname,
+  "..",
   "..",
   "golden",
   "tokenizer-steps",

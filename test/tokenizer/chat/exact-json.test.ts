@@ -1,8 +1,8 @@
 /** JSON as Python reads it: what JavaScript loses is kept, everything else is what JSON.parse says. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { mapJsonStrings, parseExactJson } from "../../src/tokenizer/exact-json.ts";
-import { renderJinja } from "../../src/jinja/jinja.ts";
+import { mapJsonStrings, parseExactJson } from "../../../src/tokenizer/chat/exact-json.ts";
+import { renderJinja } from "../../../src/jinja/jinja.ts";
 
 const shown = (json: string): string =>
   renderJinja("{{ x | tojson }}", { x: structuredClone(parseExactJson(`{"v":${json}}`)) });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PairHeap, pairKey } from "../../src/tokenizer/pair-heap.ts";
-import { trainBpe } from "../../src/tokenizer/train-bpe.ts";
+import { PairHeap, pairKey } from "../../../src/tokenizer/train/pair-heap.ts";
+import { trainBpe } from "../../../src/tokenizer/train/train-bpe.ts";
 
 /** The definition, at its slowest: all pairs counted anew for every merge. */
 function slowMerges(

@@ -2,7 +2,7 @@
  * What generation_config.json says: where a generation ends and how requests sample by default.
  * It outranks config.json field by field; end tokens are those of both. Like vLLM, sampling fields count whatever `do_sample` says.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import { directoryTexts, readJsonText } from "./text-source.ts";
 
 /** End tokens and sampling defaults of a model; absent where the files are silent. */

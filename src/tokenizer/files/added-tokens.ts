@@ -2,7 +2,7 @@
  * The added tokens of a tokenizer: those of tokenizer.json, then those that the configuration adds, with the ids that the original
  * gives them. An id is that of the vocabulary or the next free one, whatever a file says. Source: `tokenizers` 0.23, transformers 5.24.
  */
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 import type { ClassTraits } from "./tokenizer-class.ts";
 import { isObject, namedTokens, namelessTokens, tokenText } from "./tokenizer-config.ts";
 
