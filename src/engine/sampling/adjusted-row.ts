@@ -1,37 +1,37 @@
 /**
- * Bias, penalties and masks on a row. Most touch few logits, so these are changed in place, their blocks' maxima with them, and put back
- * afterwards: nothing is copied but the maxima. Where only some ids are allowed, those logits are copied into a row of masks.
+ * Applies bias, penalties and masks to a row. Most requests change few logits. These are changed in place, with the maxima of their blocks,
+ * and restored afterwards, so that only the maxima are copied. Where only some ids are allowed, their logits are copied into a masked row.
  */
 import { AppError } from "../../errors.ts";
 import { type Blocks, maximumOf } from "./blocks.ts";
 import type { SamplingState } from "./sampling-state.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** Whether a row is sampled from as the model gave it. */
-export function isUntouched(state: SamplingState, maskedIds: readonly number[]): boolean {
+/** Whether a row is sampled exactly as the model produced it. */
+export function isUnadjusted(state: SamplingState, maskedIds: readonly number[]): boolean {
   const { seenIds, outputCounts, outputIds, params } = state;
   const isPlain = seenIds === null && outputCounts === null && outputIds === null && params.allowedIds === null;
   return isPlain && maskedIds.length === 0 && params.logitBias.length === 0;
 }
 
-/** Room for a row as it is sampled from. */
+/** Work space for an adjusted row. */
 export interface AdjustedRoom {
   readonly maxima: Float32Array; // [V], for blocks of any size
   readonly logits: Float32Array; // [V]
 }
 
 /**
- * Gives `use` the row as it is sampled from; the row is itself again afterwards.
+ * Passes the adjusted row to `use`, and restores the row afterwards.
  * @throws {AppError} invalid_request where the request leaves no token that may be chosen.
  */
-export function withTouched<T>(
+export function withAdjusted<T>(
   row: Blocks,
   state: SamplingState,
   maskedIds: readonly number[],
   room: AdjustedRoom,
   use: (blocks: Blocks) => T,
 ): T {
-  if (isUntouched(state, maskedIds)) return use(row);
+  if (isUnadjusted(state, maskedIds)) return use(row);
   const { allowedIds } = state.params;
   const blocks = allowedIds === null ? row : allowedRow(row, allowedIds, room.logits);
   const ids: number[] = [];
@@ -42,7 +42,7 @@ export function withTouched<T>(
     blocks.logits[id] = value;
   };
   try {
-    touch(blocks.logits, state, maskedIds, change);
+    adjust(blocks.logits, state, maskedIds, change);
     const maxima = allowedIds === null ? maximaAfter(blocks, ids, room.maxima) : allMaxima(blocks, room.maxima);
     if (!maxima.some((max) => max > -Infinity)) throw nothingLeft();
     return use({ ...blocks, maxima });
@@ -51,14 +51,14 @@ export function withTouched<T>(
   }
 }
 
-/** The row with every logit masked that is not allowed; the blocks' maxima are still the whole row's. */
+/** The row with every id masked that is not allowed. The blocks' maxima are still those of the whole row. */
 function allowedRow({ logits, maxima, blockSize }: Blocks, allowedIds: Int32Array, room: Float32Array): Blocks {
   const masked = room.subarray(0, logits.length).fill(-Infinity);
   for (const id of allowedIds) masked[id] = logits[id]!;
   return { logits: masked, maxima, blockSize };
 }
 
-/** The last ids of words that would be complete with them. Source: vLLM's `apply_bad_words`. */
+/** Last ids of bad words whose other ids have just been generated. Source: vLLM's `apply_bad_words`. */
 function forbiddenIds({ params, outputIds }: SamplingState): number[] {
   const past = outputIds ?? [];
   return params.badWords.flatMap((word) => {
@@ -75,8 +75,8 @@ function nothingLeft(): AppError {
   );
 }
 
-/** In vLLM's order: masks and bias, then the repetition penalty, then frequency and presence. */
-function touch(
+/** Adjusts the row in vLLM's order: masks and bias, then the repetition penalty, then frequency and presence. */
+function adjust(
   row: Float32Array,
   state: SamplingState,
   maskedIds: readonly number[],

@@ -1,13 +1,13 @@
 /**
- * A row of logits in blocks, each with its greatest one: the best few of a vocabulary are found by looking into a few blocks.
- * Knows nothing of tokens, temperatures or where the maxima come from.
+ * A row of logits in blocks, each with its greatest logit. The best few of a vocabulary are then found by searching a few blocks. Knows
+ * nothing of tokens, temperatures or the origin of the maxima.
  */
 import { AppError } from "../../errors.ts";
 import type { WholeRow } from "./logit-rows.ts";
 import { selectTop } from "./select.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** Where nobody says how large the blocks are. */
+/** Block size where the caller does not give one. */
 export const BLOCK_SIZE = 128;
 
 export interface Blocks {
@@ -17,7 +17,7 @@ export interface Blocks {
 }
 
 /**
- * A row and its blocks' maxima, worked out into `scratch` where they are not known.
+ * A row with its blocks' maxima. Unknown maxima are computed into `scratch`.
  * @throws {AppError} internal_error where a logit is NaN or infinity (minus infinity is a token that cannot be chosen).
  */
 export function blocksOf({ logits, maxima, blockSize }: WholeRow, scratch: Float32Array): Blocks {
@@ -54,12 +54,12 @@ export function bestOf({ logits, maxima, blockSize }: Blocks): number {
 }
 
 /**
- * Writes the ids of the `count` greatest logits to `ids`, in no particular order, and says how many they are.
+ * Writes the ids of the `count` greatest logits to `ids`, in no particular order, and returns their number.
  * @param ids room for as many entries as there are logits @param heap room for `count` entries
  */
 export function topOf({ logits, maxima, blockSize }: Blocks, count: number, ids: Int32Array, heap: Int32Array): number {
   if (count >= maxima.length) return selectTop(logits, count, ids);
-  // The count-th greatest maximum is a logit, as are those before it: nothing below it is wanted.
+  // The count-th greatest maximum is itself a logit, as are the greater maxima. No logit below it is needed.
   selectTop(maxima, count, heap);
   const bar = maxima[heap[0]!]!;
   let numFound = 0;
@@ -70,9 +70,9 @@ export function topOf({ logits, maxima, blockSize }: Blocks, count: number, ids:
   }
   if (numFound <= count) return numFound;
   const found = Float32Array.from({ length: numFound }, (_, i) => logits[ids[i]!]!);
-  const size = selectTop(found, count, heap); // ids ascend, so that equals count by lower id here too
+  const size = selectTop(found, count, heap); // ids ascend, so ties go to the lower id here too
   heap.subarray(0, size).sort();
-  for (let i = 0; i < size; i++) ids[i] = ids[heap[i]!]!; // never behind what is still to be read
+  for (let i = 0; i < size; i++) ids[i] = ids[heap[i]!]!; // never overtakes the block still to be read
   return size;
 }
 

@@ -1,29 +1,30 @@
 /**
- * Draws from a whole row's distribution without weighing the row. A block is drawn by the most it could weigh, a place in it evenly, and
- * kept with the share that its weight has of that: exact, and 128 tries at most on average. For top_p what is drawn counts when what is
- * likelier holds less than top_p; that is plain from a few blocks or from bounds, or else the row is summed once. What a rejected draw is
- * not ahead of is not drawn again. Source: von Neumann's rejection (1951); pivots as in FlashInfer's sampling kernels.
+ * Draws from a whole row's distribution without computing every weight. A block is drawn by the greatest weight it could have, and a place
+ * in it uniformly. The token is kept with the ratio of its weight to that bound. This is exact, and takes at most 128 tries on average.
+ * For top_p, a drawn token counts when the likelier tokens hold less than top_p. A few blocks or bounds usually decide that; otherwise the
+ * row is summed once. Tokens less likely than a rejected one are not drawn again.
+ * Source: von Neumann's rejection (1951); pivots as in FlashInfer's sampling kernels.
  */
 import { type RandomState, nextUniform } from "../../tensor/random.ts";
 import type { Blocks } from "./blocks.ts";
 import { expOfNegative } from "./exp.ts";
 import { type MassBounds, boundMasses, createMassBounds, isAheadLess } from "./mass-bounds.ts";
 import { selectMass } from "./select.ts";
-import { type Depths, bucketOf, createBuckets, sumWeights, weightOf } from "./weight-sums.ts";
+import { type LogitScale, bucketOf, createBuckets, sumWeights, weightOf } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** Blocks looked into before the whole row is summed. */
+/** Most blocks that are searched before the whole row is summed. */
 const MAX_BLOCKS = 48;
-/** Keeps what is decided from bounds clear of rounding. */
+/** Margin that keeps decisions from bounds clear of rounding errors. */
 const MARGIN = 1e-9;
-/** Draws that may fall behind the cut before everything ahead of it is weighed instead (many equal logits). */
+/** Draws that may fall after the cut. Then all tokens before the cut are weighed instead (many equal logits). */
 const MAX_MISSES = 16;
 
 /** Work space, shared by all rows of an engine. */
 export interface DrawScratch {
   readonly ids: Int32Array; // [V]
   readonly weights: Float64Array; // [V]
-  /** Sums of the blocks' greatest possible weights, up to each block. */
+  /** Running sums of the blocks' greatest possible weights. */
   readonly ceilings: Float64Array; // [V], for blocks of any size
   readonly buckets: Float64Array;
   readonly bounds: MassBounds;
@@ -45,35 +46,38 @@ interface Cut {
   readonly logit: number;
 }
 
-/** A token drawn by softmax of the logits times `scale`, of those within the limit and the first whose mass reaches `topP`. */
+/**
+ * Draws a token by softmax of the logits times `scale`. Only tokens within the limit count, and of those the first whose mass reaches
+ * `topP`.
+ */
 export function drawToken(
   blocks: Blocks,
-  depths: Depths,
+  scaling: LogitScale,
   topP: number,
   random: RandomState,
   scratch: DrawScratch,
 ): number {
   const { logits } = blocks;
-  let total = raiseCeilings(blocks, depths, scratch.ceilings);
-  if (topP >= 1) return drawOne(blocks, depths, total, random, scratch.ceilings);
+  let total = sumBlockCeilings(blocks, scaling, scratch.ceilings);
+  if (topP >= 1) return drawOne(blocks, scaling, total, random, scratch.ceilings);
   const mostPossible = total;
-  let { limit } = depths;
+  let { limit } = scaling;
   let isBounded = false;
   for (let miss = 0; ; miss++) {
-    const id = drawOne(blocks, { ...depths, limit }, total, random, scratch.ceilings);
-    let isIn = isWithin(blocks, depths, topP, id, mostPossible);
+    const id = drawOne(blocks, { ...scaling, limit }, total, random, scratch.ceilings);
+    let isIn = isWithin(blocks, scaling, topP, id, mostPossible);
     if (isIn === null) {
-      if (!isBounded) boundMasses(logits, depths, scratch.bounds);
+      if (!isBounded) boundMasses(logits, scaling, scratch.bounds);
       isBounded = true;
       isIn = isAheadLess(scratch.bounds, logits[id]!, topP);
     }
     if (isIn === true) return id;
     if (isIn === null || miss === MAX_MISSES) {
-      const cut = cutOf(blocks, depths, topP, scratch);
-      return isAheadOf(logits, id, cut) ? id : drawBefore(blocks, depths, cut, random, scratch);
+      const cut = cutOf(blocks, scaling, topP, scratch);
+      return isAheadOf(logits, id, cut) ? id : drawBefore(blocks, scaling, cut, random, scratch);
     }
-    limit = (depths.max - logits[id]!) * depths.scale;
-    total = raiseCeilings(blocks, { ...depths, limit }, scratch.ceilings);
+    limit = (scaling.max - logits[id]!) * scaling.scale;
+    total = sumBlockCeilings(blocks, { ...scaling, limit }, scratch.ceilings);
   }
 }
 
@@ -82,10 +86,10 @@ const isAheadOf = (logits: Float32Array, id: number, cut: Cut): boolean =>
   logits[id]! > cut.logit || (logits[id] === cut.logit && id <= cut.id);
 
 /** Draws until the token belongs to the cut. */
-function drawBefore(blocks: Blocks, depths: Depths, cut: Cut, random: RandomState, scratch: DrawScratch): number {
+function drawBefore(blocks: Blocks, scaling: LogitScale, cut: Cut, random: RandomState, scratch: DrawScratch): number {
   const { logits } = blocks;
-  const before = { ...depths, limit: (depths.max - cut.logit) * depths.scale };
-  const total = raiseCeilings(blocks, before, scratch.ceilings);
+  const before = { ...scaling, limit: (scaling.max - cut.logit) * scaling.scale };
+  const total = sumBlockCeilings(blocks, before, scratch.ceilings);
   for (let miss = 0; miss < MAX_MISSES; miss++) {
     const id = drawOne(blocks, before, total, random, scratch.ceilings);
     if (isAheadOf(logits, id, cut)) return id;
@@ -94,7 +98,7 @@ function drawBefore(blocks: Blocks, depths: Depths, cut: Cut, random: RandomStat
   return drawListed(scratch.ids, scratch.weights, size, random);
 }
 
-/** Draws from ids by their weights, one after the other. */
+/** Draws from a list of ids by their weights. */
 export function drawListed(ids: Int32Array, weights: Float64Array, size: number, random: RandomState): number {
   let total = 0;
   for (let i = 0; i < size; i++) total += weights[i]!;
@@ -106,26 +110,26 @@ export function drawListed(ids: Int32Array, weights: Float64Array, size: number,
     rest -= weights[i]!;
     if (rest < 0) break;
   }
-  return last; // the last possible one where rounding left a rest
+  return last; // the last possible id, where rounding left a remainder
 }
 
-/** Sums up the most that every block could weigh: all of its logits as great as the greatest. @returns the sum */
-function raiseCeilings({ maxima, blockSize, logits }: Blocks, depths: Depths, ceilings: Float64Array): number {
-  const { max, scale, limit } = depths;
+/** Sums the greatest possible weights of the blocks, as if all logits of a block equalled its maximum. @returns the sum */
+function sumBlockCeilings({ maxima, blockSize, logits }: Blocks, scaling: LogitScale, ceilings: Float64Array): number {
+  const { max, scale, limit } = scaling;
   const numInLast = logits.length - (maxima.length - 1) * blockSize;
   let total = 0;
   for (let block = 0; block < maxima.length; block++) {
     const size = block === maxima.length - 1 ? numInLast : blockSize;
-    if ((max - maxima[block]!) * scale <= limit) total += size * weightOf(maxima[block]!, depths);
+    if ((max - maxima[block]!) * scale <= limit) total += size * weightOf(maxima[block]!, scaling);
     ceilings[block] = total;
   }
   return total;
 }
 
-/** One token within the limit, by its weight. */
+/** Draws one token within the limit, by its weight. */
 function drawOne(
   { logits, maxima, blockSize }: Blocks,
-  { max, scale, limit }: Depths,
+  { max, scale, limit }: LogitScale,
   total: number,
   random: RandomState,
   ceilings: Float64Array,
@@ -143,7 +147,7 @@ function drawOne(
   }
 }
 
-/** Index of the first of `count` ascending values that is above `at`; the last that rises where rounding left none. */
+/** Index of the first of `count` ascending values that is above `at`. Where rounding left none, the index of the last value that rises. */
 function firstAbove(values: Float64Array, count: number, at: number): number {
   const bound = Math.min(at, values[count - 1]! * (1 - Number.EPSILON));
   let low = 0;
@@ -157,32 +161,32 @@ function firstAbove(values: Float64Array, count: number, at: number): number {
 }
 
 /**
- * Whether what is likelier than a token holds less than `topP` of the mass; null where that takes more than a few blocks to say.
+ * Whether the tokens likelier than this one hold less than `topP` of the mass; null where a few blocks cannot decide that.
  * @param mostPossible of the row: every block's greatest possible weight
  */
 function isWithin(
   { logits, maxima, blockSize }: Blocks,
-  depths: Depths,
+  scaling: LogitScale,
   topP: number,
   id: number,
   mostPossible: number,
 ): boolean | null {
-  const { max, scale, limit } = depths;
+  const { max, scale, limit } = scaling;
   const logit = logits[id]!;
   let numBlocks = 0;
   for (let block = 0; block < maxima.length; block++)
     if (maxima[block]! >= logit && ++numBlocks > MAX_BLOCKS) return null;
   let ahead = 0;
   let known = 0;
-  let rest = mostPossible; // of the blocks that are not looked into
+  let rest = mostPossible; // of the blocks that are not searched
   for (let block = 0; block < maxima.length; block++) {
     if (maxima[block]! < logit) continue;
     const end = Math.min((block + 1) * blockSize, logits.length);
-    rest -= (end - block * blockSize) * weightOf(maxima[block]!, depths);
+    rest -= (end - block * blockSize) * weightOf(maxima[block]!, scaling);
     for (let i = block * blockSize; i < end; i++) {
       const value = logits[i]!;
       if (!((max - value) * scale <= limit)) continue;
-      const weight = weightOf(value, depths);
+      const weight = weightOf(value, scaling);
       known += weight;
       if (value > logit || (value === logit && i < id)) ahead += weight;
     }
@@ -191,11 +195,11 @@ function isWithin(
   return ahead >= topP * (known + Math.max(0, rest)) * (1 + MARGIN) ? false : null;
 }
 
-/** The last of the fewest tokens, heaviest first, whose weights reach `topP` of the row's. */
-function cutOf(blocks: Blocks, depths: Depths, topP: number, scratch: DrawScratch): Cut {
+/** The last token of the smallest set, heaviest first, whose weights reach `topP` of the row's. */
+function cutOf(blocks: Blocks, scaling: LogitScale, topP: number, scratch: DrawScratch): Cut {
   const { logits } = blocks;
   const { ids, weights, buckets } = scratch;
-  const target = topP * sumWeights(blocks, depths, buckets);
+  const target = topP * sumWeights(blocks, scaling, buckets);
   let ahead = 0;
   let bucket = 0;
   let last = 0;
@@ -205,7 +209,7 @@ function cutOf(blocks: Blocks, depths: Depths, topP: number, scratch: DrawScratc
     if (ahead + buckets[bucket]! >= target) break;
     ahead += buckets[bucket]!;
   }
-  const size = gather(blocks, depths, (i) => bucketOf(logits[i]!, depths) === last, scratch);
+  const size = gather(blocks, scaling, (i) => bucketOf(logits[i]!, scaling) === last, scratch);
   const count = selectMass(ids, weights, size, target - ahead);
   let id = ids[0]!;
   for (let i = 1; i < count; i++) {
@@ -215,14 +219,14 @@ function cutOf(blocks: Blocks, depths: Depths, topP: number, scratch: DrawScratc
   return { id, logit: logits[id]! };
 }
 
-/** Writes the tokens within the limit that are wanted, and their weights. @returns how many they are */
+/** Writes the wanted tokens within the limit, and their weights. @returns their number */
 function gather(
   { logits, maxima, blockSize }: Blocks,
-  depths: Depths,
+  scaling: LogitScale,
   isWanted: (id: number) => boolean,
   { ids, weights }: DrawScratch,
 ): number {
-  const { max, scale, limit } = depths;
+  const { max, scale, limit } = scaling;
   let size = 0;
   for (let block = 0; block < maxima.length; block++) {
     if (!((max - maxima[block]!) * scale <= limit)) continue;
@@ -230,7 +234,7 @@ function gather(
     for (let i = block * blockSize; i < end; i++) {
       if (!((max - logits[i]!) * scale <= limit) || !isWanted(i)) continue;
       ids[size] = i;
-      weights[size++] = weightOf(logits[i]!, depths);
+      weights[size++] = weightOf(logits[i]!, scaling);
     }
   }
   return size;

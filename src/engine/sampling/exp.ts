@@ -1,13 +1,13 @@
 /**
- * exp for the negative numbers of a softmax. A vocabulary of 152 k takes 2.7 ms with Math.exp and 1.0 ms with this (Node 20, one
- * core), and sixteen sampled rows come after every step. Table of 2^(i/64), then a polynomial on what is left.
+ * exp for the negative numbers of a softmax. A vocabulary of 152 k takes 2.7 ms with Math.exp and 1.0 ms with this function (Node 20, one
+ * core). Sixteen rows may be sampled after every step. The method is a table of 2^(i/64) and a polynomial on the rest.
  */
 // Indices are bounded by masks and the early return, hence `!`.
 
 const STEPS = 64;
 const STEP = Math.LN2 / STEPS;
 const STEPS_PER_UNIT = 1 / STEP;
-/** The step in two parts: products of the first with a whole number are exact. */
+/** The step in two parts: products of the first part with a whole number are exact. */
 const STEP_HIGH = Math.fround(STEP);
 const STEP_LOW = STEP - STEP_HIGH;
 /** Below this, float64 has no normal number left. */

@@ -1,35 +1,41 @@
 /**
- * Scores of the next token as a step leaves them: the model's rows, of which each request reads as little as it can. Where they come from is
- * `logit-reader.ts`'s. Types and two needs.
+ * Logits of a step, one row a sequence. Each request reads as little of its row as it can. `logit-reader.ts` defines where the rows come
+ * from. Types and two constant needs.
  */
 
 /** A row on the host. */
 export interface WholeRow {
   readonly kind: "whole";
-  /** float32 [V]; sampling changes it for a while. */
+  /** float32 [V]; sampling changes it temporarily. */
   readonly logits: Float32Array;
-  /** The greatest logit of every `blockSize` logits; null where nobody has worked it out, or where a logit is not a number. */
+  /** The greatest logit of every `blockSize` logits; null where it has not been computed, or where a logit is not a number. */
   readonly maxima: Float32Array | null;
   readonly blockSize: number;
 }
 
-/** The best of a row, best first, lower id first among equals; none where a logit is not finite and the row is still to be asked for. */
+/**
+ * The best logits of a row, best first, lower id first among equals. Empty where a logit is not finite; the whole row must then be
+ * requested.
+ */
 export interface TopRow {
   readonly kind: "top";
   readonly ids: Int32Array;
-  /** Of no meaning where `sums` is null. */
+  /** Without meaning where `sums` is null. */
   readonly logits: Float32Array;
-  /** Of the whole row: Σ exp(logit − greatest logit), and the same of the logits divided by the temperature; null: only the best is known. */
+  /**
+   * Of the whole row: Σ exp(logit − greatest logit), and the same sum for the logits divided by the temperature. null: only the best token
+   * is known.
+   */
   readonly sums: { readonly unit: number; readonly weights: number } | null;
 }
 
 export type LogitRow = WholeRow | TopRow;
 
-/** What a request reads of its row. */
+/** The part of its row that a request reads. */
 export interface RowNeed {
-  /** Candidates, at most `MAX_CANDIDATES`; 1: the best alone; Infinity: the whole row. */
+  /** Number of candidates, at most `MAX_CANDIDATES`; 1: the best alone; Infinity: the whole row. */
   readonly numTop: number;
-  /** What `sums.weights` is taken at. */
+  /** Temperature for `sums.weights`. */
   readonly temperature: number;
 }
 
@@ -42,8 +48,8 @@ export const BEST: RowNeed = { numTop: 1, temperature: 1 };
 export interface LogitRows {
   readonly numRows: number;
   /**
-   * Rows as the sampler reads them, at least as much of each as it needs.
-   * @param needs one a row, within what the step was told, or of a row whose `TopRow` did not suffice; null: nothing, for now.
+   * Returns the rows for the sampler, with at least as much of each row as its need asks for.
+   * @param needs one a row, within the needs given to the step, or of a row whose `TopRow` did not suffice; null: this row is not read now.
    */
   read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]>;
   /** Every row whole: float32 [numRows, V]. */

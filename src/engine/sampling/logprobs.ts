@@ -1,5 +1,5 @@
 /**
- * Log-probabilities of the model's own distribution: log-softmax of the raw logits in float64, before temperature, bias and
+ * Log-probabilities of the model's own distribution. They are the log-softmax of the raw logits in float64, before temperature, bias and
  * penalties (OpenAI's meaning, vLLM's `raw_logprobs`). Knows nothing of sampling.
  */
 import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
@@ -25,7 +25,10 @@ export function tokenLogprob(
     : logprobOfRow(blocksOf(row, scratch.maxima), tokenId, numTop, scratch);
 }
 
-/** The same of a prompt's token, with its rank: how many tokens are at least as likely, as vLLM counts. @param row a whole one */
+/**
+ * Log-probability of a prompt token, with its rank: the number of tokens that are at least as likely, as vLLM counts. @param row a whole
+ * one
+ */
 export function promptLogprob(row: LogitRow, tokenId: number, numTop: number, scratch: SamplerScratch): PromptLogprob {
   if (row.kind !== "whole") throw new Error("internal: a prompt's row of logits did not come whole");
   const blocks = blocksOf(row, scratch.maxima);
@@ -47,7 +50,7 @@ function logprobOfRow(blocks: Blocks, tokenId: number, numTop: number, scratch: 
   const { logits } = blocks;
   const max = logits[bestOf(blocks)]!;
   const logSum = Math.log(sumWeights(blocks, { max, scale: 1, limit: Infinity }, scratch.buckets));
-  // Relative to the maximum first: its own size then costs no digits.
+  // The maximum is subtracted first, so that its own size costs no digits.
   const logprobOf = (id: number): number => logits[id]! - max - logSum;
   const size = numTop === 0 ? 0 : topOf(blocks, Math.min(numTop, logits.length), scratch.ids, scratch.heap);
   const topIds = Array.from(sortByLogit(logits, scratch.ids.subarray(0, size)));

@@ -1,17 +1,18 @@
 /**
- * Bounds of the mass that lies ahead of a logit and behind it, without weighing any: float32 numbers with the same leading bits are counted
- * together (1/256 of their size wide), and a count weighs between its widest and its narrowest. A quarter of the time of a sum of weights.
+ * Bounds of the mass before a logit and after it, without computing any weight exactly. float32 numbers with the same leading bits are
+ * counted together (1/256 of their size wide). Each counted logit weighs between the least and the greatest weight of its range. This takes
+ * a quarter of the time of a sum of weights.
  */
-import { type Depths, weightWithin } from "./weight-sums.ts";
+import { type LogitScale, weightWithin } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** Of sign, exponent and mantissa, 1, 8 and 8 bits stay. */
+/** Sign, exponent and the first mantissa bits are kept: 1, 8 and 8 bits. */
 const SHIFT = 15;
 const NUM_COUNTS = 1 << (32 - SHIFT);
-/** From here on the numbers are negative, and fall. */
+/** From this index on the numbers are negative, and fall. */
 const FIRST_NEGATIVE = NUM_COUNTS / 2;
 
-/** What a row's logits weigh at most and at least, likeliest first, by the place that their leading bits say. */
+/** Upper and lower bounds of the weights of a row's logits, likeliest first, indexed by their leading bits. */
 export interface MassBounds {
   readonly counts: Int32Array;
   readonly places: Int32Array;
@@ -31,24 +32,24 @@ export function createMassBounds(): MassBounds {
 }
 
 /** Fills the bounds of a row. */
-export function boundMasses(logits: Float32Array, depths: Depths, bounds: MassBounds): void {
+export function boundMasses(logits: Float32Array, scaling: LogitScale, bounds: MassBounds): void {
   const { counts } = bounds;
   countLogits(logits, counts);
   bounds.size = 0;
   let isHeavy = true;
-  for (let place = depths.max < 0 ? -1 : placeOf(depths.max); place >= 0 && isHeavy; place--)
-    if (counts[place] !== 0) isHeavy = append(bounds, place, place + 1, place, depths);
+  for (let place = scaling.max < 0 ? -1 : placeOf(scaling.max); place >= 0 && isHeavy; place--)
+    if (counts[place] !== 0) isHeavy = append(bounds, place, place + 1, place, scaling);
   for (let place = FIRST_NEGATIVE; place < NUM_COUNTS && isHeavy; place++)
-    if (counts[place] !== 0) isHeavy = append(bounds, place, place, place + 1, depths);
+    if (counts[place] !== 0) isHeavy = append(bounds, place, place, place + 1, scaling);
 }
 
-/** @param high place of the end that is likelier, and @param low of the other. @returns false where nothing there weighs anything */
-function append(bounds: MassBounds, place: number, high: number, low: number, depths: Depths): boolean {
+/** @param high index of the likelier end, and @param low of the other end. @returns false where no logit there has weight */
+function append(bounds: MassBounds, place: number, high: number, low: number, scaling: LogitScale): boolean {
   const count = bounds.counts[place]!;
-  const most = weightWithin(Math.min(innerEnd(high), depths.max), depths);
+  const most = weightWithin(Math.min(innerEnd(high), scaling.max), scaling);
   bounds.places[bounds.size] = place;
   bounds.most[bounds.size] = count * most;
-  bounds.least[bounds.size] = count * weightWithin(innerEnd(low), depths);
+  bounds.least[bounds.size] = count * weightWithin(innerEnd(low), scaling);
   if (most > 0) bounds.size++;
   return most > 0;
 }
@@ -58,7 +59,7 @@ function countLogits(logits: Float32Array, counts: Int32Array): void {
   const bits = new Int32Array(logits.buffer, logits.byteOffset, logits.length);
   counts.fill(0);
   const numInFours = bits.length - (bits.length % 4);
-  // By fours, which takes half the time.
+  // Four at a time, which takes half the time.
   for (let i = 0; i < numInFours; i += 4) {
     counts[bits[i]! >>> SHIFT]!++;
     counts[bits[i + 1]! >>> SHIFT]!++;
@@ -76,15 +77,15 @@ function placeOf(logit: number): number {
   return wordBits[0]! >>> SHIFT;
 }
 
-/** The number nearest to zero that is counted at a place; the other end is the next place's. */
+/** The number nearest to zero that is counted at an index. The other end of its range is the next index's number. */
 function innerEnd(place: number): number {
   wordBits[0] = place << SHIFT;
   return word[0]!;
 }
 
 /**
- * Whether what is ahead of a logit within the limit holds less than `share` of the mass; null where the bounds do not tell.
- * What has the logit's own place may be on either side.
+ * Whether the tokens before a logit within the limit hold less than `share` of the mass; null where the bounds cannot decide. Tokens at the
+ * logit's own index may be on either side.
  */
 export function isAheadLess({ places, most, least, size }: MassBounds, logit: number, share: number): boolean | null {
   const own = places.subarray(0, size).indexOf(placeOf(logit));

@@ -1,7 +1,19 @@
 /**
- * One row of logits → one token id, in vLLM's order: allowed ids, bad words, min tokens and logit bias, penalties (repetition, frequency, presence),
- * temperature, min_p, top_k, top_p, draw. A function of the row and the sequence's own random state, whatever else is in the batch.
- * Ties count by lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
+ * Turns one row of logits into one token id, in vLLM's order: allowed ids, bad words, min tokens and logit bias, penalties (repetition,
+ * frequency, presence), temperature, min_p, top_k, top_p, draw. The result depends on the row and on the sequence's own random state only.
+ * Ties go to the lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
+ *
+ * | the request asks for                       | is read of the row       | is chosen or drawn by                                |
+ * | ------------------------------------------ | ------------------------ | ---------------------------------------------------- |
+ * | greedy (temperature 0 or top_k 1)          | best id                  | `sampler.ts`: the best id itself                     |
+ * | top_k up to 64                             | 64 candidates            | `draw.ts`: `drawListed`, cut by `select.ts`          |
+ * | top_p or min_p, no top_k                   | 64 candidates            | the same where they suffice, else as in the next row |
+ * | temperature alone, or the whole row needed | whole row                | `draw.ts`: `drawToken`, by rejection                 |
+ * | … with top_p                               | whole row                | … its cut by `mass-bounds.ts`, then `weight-sums.ts` |
+ * | top_k above 64                             | whole row                | `blocks.ts`: `topOf`, then `drawListed`              |
+ * | bias, penalties, masks or allowed ids      | whole row                | `adjusted-row.ts` first, then as above               |
+ *
+ * Log-probabilities need 64 candidates, or the whole row for more than 64 alternatives.
  */
 import { MAX_CANDIDATES } from "../../model/ports.ts";
 import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
@@ -10,8 +22,8 @@ import { BEST, type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-r
 import type { SamplingParams } from "../protocol.ts";
 import type { SamplingState } from "./sampling-state.ts";
 import { selectMass } from "./select.ts";
-import { type AdjustedRoom, isUntouched, withTouched } from "./adjusted-row.ts";
-import { type Depths, weightWithin } from "./weight-sums.ts";
+import { type AdjustedRoom, isUnadjusted, withAdjusted } from "./adjusted-row.ts";
+import { type LogitScale, weightWithin } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
 /** Below this, dividing by the temperature overflows float32 and the draw is the maximum anyway; vLLM draws the line here too. */
@@ -22,7 +34,7 @@ const MAX_WEIGHT_DEPTH = 708;
 
 /** Work space for one row, shared by all sequences of an engine. */
 export interface SamplerScratch extends DrawScratch {
-  /** Maxima of blocks that the row came without. */
+  /** Block maxima of rows that came without them. */
   readonly maxima: Float32Array;
   readonly adjusted: AdjustedRoom;
   readonly heap: Int32Array; // [V]
@@ -38,13 +50,16 @@ export function createSamplerScratch(vocabSize: number): SamplerScratch {
   };
 }
 
-/** Whether the likeliest token is taken. */
+/** Whether the likeliest token is always chosen. */
 const isGreedy = ({ temperature, topK }: SamplingParams): boolean => temperature < GREEDY_TEMPERATURE || topK === 1;
 
-/** What choosing a token, and its log-probability beside `numLogprobs` others (null: none), reads of the row. */
+/**
+ * The part of the row that is needed to choose a token and to report its log-probability with `numLogprobs` alternatives (null: no
+ * log-probability).
+ */
 export function needOf(state: SamplingState, maskedIds: readonly number[], numLogprobs: number | null): RowNeed {
   const { params } = state;
-  if (!isUntouched(state, maskedIds) || (numLogprobs ?? 0) > MAX_CANDIDATES) return WHOLE;
+  if (!isUnadjusted(state, maskedIds) || (numLogprobs ?? 0) > MAX_CANDIDATES) return WHOLE;
   if (isGreedy(params)) return numLogprobs === null ? BEST : { numTop: MAX_CANDIDATES, temperature: 1 };
   const isCut = (params.topK > 0 && params.topK <= MAX_CANDIDATES) || params.topP < 1 || params.minP > 0;
   return isCut ? { numTop: MAX_CANDIDATES, temperature: params.temperature } : WHOLE;
@@ -52,8 +67,8 @@ export function needOf(state: SamplingState, maskedIds: readonly number[], numLo
 
 /**
  * Chooses the next token.
- * @param row never changed when this returns @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
- * @returns null where the candidates of a `TopRow` do not suffice: then nothing was drawn, and the whole row is needed
+ * @param row unchanged when this returns @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
+ * @returns null where the candidates of a `TopRow` do not suffice: nothing was drawn, and the whole row is needed
  * @throws {AppError} internal_error for logits that are not numbers; invalid_request when nothing may be chosen.
  */
 export function chooseToken(
@@ -62,15 +77,17 @@ export function chooseToken(
   maskedIds: readonly number[],
   scratch: SamplerScratch,
 ): number | null {
-  if (row.kind === "top") return isUntouched(state, maskedIds) ? chooseOfTop(row, state, scratch) : null;
+  if (row.kind === "top") return isUnadjusted(state, maskedIds) ? chooseOfTop(row, state, scratch) : null;
   const blocks = blocksOf(row, scratch.maxima);
-  return withTouched(blocks, state, maskedIds, scratch.adjusted, (touched) => {
-    const best = bestOf(touched);
-    return isGreedy(state.params) ? best : draw(touched, touched.logits[best]!, state, scratch);
+  return withAdjusted(blocks, state, maskedIds, scratch.adjusted, (adjusted) => {
+    const best = bestOf(adjusted);
+    return isGreedy(state.params) ? best : draw(adjusted, adjusted.logits[best]!, state, scratch);
   });
 }
 
-/** How deep a logit may lie below the best, of logits divided by the temperature: min_p bounds the weight, which is e^-depth. */
+/**
+ * Greatest distance of a logit below the best one, for logits divided by the temperature. min_p bounds the weight, which is e^-distance.
+ */
 const depthLimit = ({ minP }: SamplingParams): number =>
   minP > 0 ? Math.min(MAX_WEIGHT_DEPTH, -Math.log(Math.min(minP, 1))) : MAX_WEIGHT_DEPTH;
 
@@ -78,36 +95,37 @@ const depthLimit = ({ minP }: SamplingParams): number =>
 function draw(blocks: Blocks, max: number, state: SamplingState, scratch: SamplerScratch): number {
   const { params, random } = state;
   const { logits } = blocks;
-  const depths: Depths = { max, scale: 1 / params.temperature, limit: depthLimit(params) };
-  if (params.topK === 0 || params.topK >= logits.length) return drawToken(blocks, depths, params.topP, random, scratch);
+  const scaling: LogitScale = { max, scale: 1 / params.temperature, limit: depthLimit(params) };
+  if (params.topK === 0 || params.topK >= logits.length)
+    return drawToken(blocks, scaling, params.topP, random, scratch);
   const size = topOf(blocks, params.topK, scratch.ids, scratch.heap);
   if (size <= MAX_CANDIDATES) sortByLogit(logits, scratch.ids.subarray(0, size));
-  for (let i = 0; i < size; i++) scratch.weights[i] = weightWithin(logits[scratch.ids[i]!]!, depths);
+  for (let i = 0; i < size; i++) scratch.weights[i] = weightWithin(logits[scratch.ids[i]!]!, scaling);
   return drawOfTop(size, sumOf(scratch.weights, size), state, scratch);
 }
 
-/** Draws from the first `size` ids of the work space and their weights, as far as `topP` of `total` goes. */
+/** Draws from the first `size` ids and weights of the work space, cut where the weights reach `topP` of `total`. */
 function drawOfTop(size: number, total: number, { params, random }: SamplingState, scratch: SamplerScratch): number {
   const { ids, weights } = scratch;
   const count = params.topP < 1 ? selectMass(ids, weights, size, params.topP * total) : size;
   return drawListed(ids, weights, count, random);
 }
 
-/** The same from a row's best alone; null where they are too few. */
+/** Chooses a token from a row's best candidates alone; null where they do not suffice. */
 function chooseOfTop(row: TopRow, state: SamplingState, scratch: SamplerScratch): number | null {
   const { params } = state;
   if (isGreedy(params) || row.ids.length === 0) return row.ids[0] ?? null;
   const { ids, weights } = scratch;
   if (row.sums === null) return null;
-  const depths: Depths = { max: row.logits[0]!, scale: 1 / params.temperature, limit: depthLimit(params) };
+  const scaling: LogitScale = { max: row.logits[0]!, scale: 1 / params.temperature, limit: depthLimit(params) };
   const isTopK = params.topK > 0 && params.topK <= row.ids.length;
   const size = isTopK ? params.topK : row.ids.length;
   for (let i = 0; i < size; i++) {
     ids[i] = row.ids[i]!;
-    weights[i] = weightWithin(row.logits[i]!, depths);
+    weights[i] = weightWithin(row.logits[i]!, scaling);
   }
   const known = sumOf(weights, size);
-  // Where min_p cuts within the candidates, they hold all that weighs anything.
+  // Where min_p cuts within the candidates, they include every token that has weight.
   if (isTopK || weights[size - 1] === 0) return drawOfTop(size, known, state, scratch);
   const isEnough = params.topK === 0 && params.topP < 1 && params.minP === 0 && known >= params.topP * row.sums.weights;
   return isEnough ? drawOfTop(size, row.sums.weights, state, scratch) : null;

@@ -1,4 +1,4 @@
-/** What sampling remembers of one sequence between its tokens: the random stream and the counts behind the penalties. */
+/** Sampling state of one sequence between its tokens: the random stream, and the counts for the penalties. */
 import { type RandomState, seedRandom } from "../../tensor/random.ts";
 import type { SamplingParams } from "../protocol.ts";
 
@@ -6,15 +6,15 @@ import type { SamplingParams } from "../protocol.ts";
 export interface SamplingState {
   readonly params: SamplingParams;
   readonly random: RandomState;
-  /** Distinct ids of prompt and output; kept only where the repetition penalty asks. */
+  /** Distinct ids of prompt and output; kept only for the repetition penalty. */
   readonly seenIds: Set<number> | null;
-  /** How often each id was generated; kept only where a penalty asks. */
+  /** Number of times each id was generated; kept only for frequency and presence penalties. */
   readonly outputCounts: Map<number, number> | null;
-  /** The generated ids; kept only where words are not to be generated. */
+  /** The generated ids; kept only for bad words. */
   readonly outputIds: number[] | null;
 }
 
-/** The state a sequence starts with. */
+/** The state at the start of a sequence. */
 export function createSamplingState(params: SamplingParams, promptIds: Int32Array): SamplingState {
   return {
     params,

@@ -1,18 +1,17 @@
 /**
- * The best entries of a long row without sorting it: by count (a bounded heap) and by mass (a quickselect that weighs).
- * Both use one total order, larger value first and lower id first among equals, so that every cut is unique.
- * Knows nothing of tokens or probabilities.
+ * Selects the best entries of a long row without sorting it: by count (a bounded heap) or by mass (a quickselect with weights). Both use
+ * one total order, larger value first and lower id first among equals, so every cut is unique. Knows nothing of tokens or probabilities.
  */
 // Indices are bounded by their loops, hence `!`.
 
-/** Whether entry `a` comes behind entry `b`. */
+/** Whether entry `a` comes after entry `b`. */
 function isBehind(values: Float32Array, a: number, b: number): boolean {
   const x = values[a]!;
   const y = values[b]!;
   return x < y || (x === y && a > b);
 }
 
-/** Restores the heap (hindmost on top) below `root`. */
+/** Restores the heap (last entry on top) below `root`. */
 function siftDown(values: Float32Array, heap: Int32Array, size: number, root: number): void {
   const id = heap[root]!;
   let hole = root;
@@ -27,7 +26,7 @@ function siftDown(values: Float32Array, heap: Int32Array, size: number, root: nu
 
 /**
  * Writes the ids of the `count` largest values to `ids`, in no particular order.
- * @param values without NaN. @param ids room for `count` entries. @returns how many were written: min(count, values.length).
+ * @param values without NaN. @param ids room for `count` entries. @returns the number written: min(count, values.length).
  */
 export function selectTop(values: Float32Array, count: number, ids: Int32Array): number {
   const size = Math.min(count, values.length);
@@ -36,7 +35,7 @@ export function selectTop(values: Float32Array, count: number, ids: Int32Array):
   for (let root = (size >> 1) - 1; root >= 0; root--) siftDown(values, ids, size, root);
   let bar = values[ids[0]!]!;
   for (let i = size; i < values.length; i++) {
-    if (values[i]! <= bar) continue; // an equal value with a higher id is behind
+    if (values[i]! <= bar) continue; // an equal value with a higher id comes later
     ids[0] = i;
     siftDown(values, ids, size, 0);
     bar = values[ids[0]!]!;
@@ -45,7 +44,7 @@ export function selectTop(values: Float32Array, count: number, ids: Int32Array):
 }
 
 /**
- * Moves to the front the fewest entries, heaviest first, whose weights reach `target`, and returns how many they are (at least 1).
+ * Moves to the front the fewest entries, heaviest first, whose weights reach `target`. Returns their number (at least 1).
  * @param ids and @param weights parallel; the first `size` entries count and are reordered. Expected time O(size).
  */
 export function selectMass(ids: Int32Array, weights: Float64Array, size: number, target: number): number {

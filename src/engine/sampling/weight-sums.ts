@@ -1,13 +1,14 @@
 /**
- * The weights e^-depth of a whole row, summed by how deep they lie below the greatest: one pass that gives the row's total and where a
- * share of it ends. Within a bucket e^-depth is a polynomial of the place in it, so that a logit costs no exponential; 1e-12 of the sum.
+ * Sums the weights e^-distance of a whole row by the logits' distance below the greatest one. One pass gives the row's total and where a
+ * share of it ends. Within a bucket e^-distance is a polynomial of the place in it, so a logit costs no exponential. The error is 1e-12 of
+ * the sum.
  */
 import type { Blocks } from "./blocks.ts";
 import { expOfNegative } from "./exp.ts";
 // Indices are bounded by their loops, hence `!`.
 
 const BUCKETS_PER_UNIT = 64;
-/** Deeper ones weigh e^-64 and less: a whole vocabulary of them is below the sum's last digit. */
+/** Logits further below weigh e^-64 or less. A whole vocabulary of them is below the sum's last digit. */
 const MAX_BUCKET_DEPTH = 64;
 const NUM_BUCKETS = MAX_BUCKET_DEPTH * BUCKETS_PER_UNIT;
 
@@ -16,11 +17,11 @@ const C2 = STEP ** 2 / 2;
 const C3 = STEP ** 3 / 6;
 const C4 = STEP ** 4 / 24;
 
-/** e^-depth at the middle of every bucket. */
+/** e^-distance at the middle of every bucket. */
 const MIDDLES = Float64Array.from({ length: NUM_BUCKETS }, (_, i) => Math.exp(-(i + 0.5) * STEP));
 
-/** Depth of a logit: (max − logit) · scale. */
-export interface Depths {
+/** Scale of a row's logits. The distance of a logit below the greatest is (max − logit) · scale. */
+export interface LogitScale {
   readonly max: number;
   /** 1 / temperature */
   readonly scale: number;
@@ -29,7 +30,7 @@ export interface Depths {
 }
 
 /** The bucket that a logit's weight is added to. */
-export const bucketOf = (logit: number, { max, scale }: Depths): number =>
+export const bucketOf = (logit: number, { max, scale }: LogitScale): number =>
   ((max - logit) * (scale * BUCKETS_PER_UNIT)) | 0;
 
 /** Sums of weights by bucket, likeliest first. */
@@ -38,7 +39,7 @@ export const createBuckets = (): Float64Array => new Float64Array(NUM_BUCKETS);
 /** Fills `buckets` with a row's weights. @returns their sum */
 export function sumWeights(
   { logits, maxima, blockSize }: Blocks,
-  { max, scale, limit }: Depths,
+  { max, scale, limit }: LogitScale,
   buckets: Float64Array,
 ): number {
   const end = Math.min(limit, MAX_BUCKET_DEPTH - STEP);
@@ -66,9 +67,9 @@ export function sumWeights(
   return total;
 }
 
-/** Weight of a logit that is not deeper than the limit. */
-export const weightOf = (logit: number, { max, scale }: Depths): number => expOfNegative((logit - max) * scale);
+/** Weight of a logit within the limit. */
+export const weightOf = (logit: number, { max, scale }: LogitScale): number => expOfNegative((logit - max) * scale);
 
-/** Weight of any logit: none beyond the limit. A bound above the greatest logit weighs as much as the greatest. */
-export const weightWithin = (logit: number, depths: Depths): number =>
-  (depths.max - logit) * depths.scale <= depths.limit ? weightOf(Math.min(logit, depths.max), depths) : 0;
+/** Weight of any logit: 0 beyond the limit. A bound above the greatest logit weighs as much as the greatest. */
+export const weightWithin = (logit: number, scaling: LogitScale): number =>
+  (scaling.max - logit) * scaling.scale <= scaling.limit ? weightOf(Math.min(logit, scaling.max), scaling) : 0;

@@ -52,14 +52,14 @@ describe.each(ROWS)("a row that is %s", (_, row) => {
     const mass = sums.at(-1)!;
     const random = seedRandom(3);
     const scratch = createDrawScratch(V);
-    const depths = { max, scale: 1 / temperature, limit: 708 };
+    const scaling = { max, scale: 1 / temperature, limit: 708 };
     const numDraws = 800;
     const blocks = whole(row);
     const expected = new Float64Array(10);
     sums.forEach((sum, rank) => (expected[tenthOf(sum, weights[rank]!, mass)]! += weights[rank]! / mass));
     const counts = new Float64Array(10);
     for (let i = 0; i < numDraws; i++) {
-      const rank = rankOf.get(drawToken(blocks, depths, topP, random, scratch))!; // an id of the row
+      const rank = rankOf.get(drawToken(blocks, scaling, topP, random, scratch))!; // an id of the row
       if (rank >= size) expect(rank).toBeLessThan(size); // one assertion a draw would be most of the time
       counts[tenthOf(sums[rank]!, weights[rank]!, mass)]!++;
     }
@@ -73,10 +73,10 @@ describe.each(ROWS)("a row that is %s", (_, row) => {
 
   it("is summed to 1e-11, and bounded on the right side", () => {
     const { order, max, weights, total } = sorted(row, 0.9, 1);
-    const depths = { max, scale: 1 / 0.9, limit: 708 };
-    expect(sumWeights(whole(row), depths, createBuckets()) / total).toBeCloseTo(1, 11);
+    const scaling = { max, scale: 1 / 0.9, limit: 708 };
+    expect(sumWeights(whole(row), scaling, createBuckets()) / total).toBeCloseTo(1, 11);
     const bounds = createMassBounds();
-    boundMasses(row, depths, bounds);
+    boundMasses(row, scaling, bounds);
     let ahead = 0;
     let numPlain = 0;
     for (const [rank, id] of order.entries()) {
