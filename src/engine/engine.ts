@@ -1,13 +1,13 @@
 /**
- * The engine as the server sees it: submit a sequence, read its events, cancel it. Types and one constant; `engine-client.ts` speaks to
- * one process, `supervisor.ts` keeps the live engine and the merged ones and restarts what dies.
+ * The engine as the server sees it: submit a sequence, read its events, cancel it. This file holds types and one constant.
+ * `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and restarts those that die.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import type { EngineLimits, FinishReason, PromptLogprob, SequenceSpec, StepStats, TokenLogprob } from "./protocol.ts";
 
 export type SequenceRequest = Omit<SequenceSpec, "id">;
 
-/** The likeliest token at every step, every processor off. */
+/** Sampling that always chooses the likeliest token, with every processor off. */
 export const GREEDY: SequenceRequest["sampling"] = {
   temperature: 0,
   topP: 1,
@@ -22,7 +22,7 @@ export const GREEDY: SequenceRequest["sampling"] = {
   seed: 0,
 };
 
-/** What a running sequence yields. Exactly one `finished` ends it; a failure is thrown by the iterator as an AppError. */
+/** An event of a running sequence. Exactly one `finished` ends the sequence. The iterator throws a failure as an AppError. */
 export type SequenceEvent =
   | { readonly type: "prompt-scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "token"; readonly tokenId: number; readonly logprob: TokenLogprob | null }
@@ -36,15 +36,15 @@ export type SequenceEvent =
 
 /** A sequence in flight. Leaving the iteration early, or `cancel()`, stops the work within one step. */
 export interface SequenceStream extends AsyncIterable<SequenceEvent> {
-  /** Prompt tokens that were taken from the prefix cache; known from the first token on, 0 before. */
+  /** Prompt tokens that came from the prefix cache. The number is known from the first token on; before that it is 0. */
   readonly numCached: number;
   cancel(): void;
 }
 
-/** What a request wants of the queue. */
+/** The room that a request needs in the queue. */
 export interface QueueDemand {
   readonly tenant: string;
-  /** Of each of its sequences. */
+  /** Prompt tokens of each of the request's sequences. */
   readonly promptTokens: readonly number[];
 }
 
@@ -53,37 +53,38 @@ export type Readiness = { readonly isReady: true } | { readonly isReady: false; 
 
 export interface Engine {
   /**
-   * Refuses a tenant's request that no engine has a place for, before its body is read.
+   * Refuses a tenant's request before its body is read, where no engine has a place for it.
    * @throws {AppError} overloaded, engine_unavailable.
    */
   assertAnyQueueHasRoom(tenant: string): void;
   /**
-   * Refuses a request whose sequences do not all have a place in the queue. Those that are submitted in the same turn find it.
-   * @param generation whose engine; null: the base's
+   * Refuses a request unless the queue has a place for every one of its sequences. The places are still there for sequences submitted in
+   * the same turn of the event loop.
+   * @param generation the adapter whose engine is asked; null: the base's engine
    * @throws {AppError} overloaded, engine_unavailable.
    */
   assertQueueHasRoom(demand: QueueDemand, generation: string | null): void;
   /** Queues a sequence. @throws {AppError} overloaded, engine_unavailable, context_length_exceeded, not_live. */
   submit(request: SequenceRequest): SequenceStream;
   readiness(): Readiness;
-  /** Of the live engine; null until it was ready once. */
+  /** Limits of the live engine; null until that engine has been ready once. */
   limits(): EngineLimits | null;
-  /** Generations that a merged engine serves or is being started for. */
+  /** Generations that a merged engine serves, or that one is being started for. */
   mergedGenerations(): ReadonlySet<string>;
   /**
-   * Starts an engine whose weights contain the adapter, and resolves when it serves.
+   * Starts an engine whose weights contain the adapter. Resolves when that engine serves.
    * @throws {AppError} not_mergeable, insufficient_memory (beyond --max-merged).
    */
   merge(generation: string): Promise<MergeReport>;
-  /** Stops the merged engine of a generation after its sequences have ended; live serves it from now on. */
+  /** Stops the merged engine of a generation after its sequences have ended. From now on the live engine serves the generation. */
   unmerge(generation: string): Promise<void>;
-  /** Says that a sequence with this adapter is on its way, so that it is made ready meanwhile. */
+  /** Announces a sequence with this adapter, so that the engine makes the adapter ready meanwhile. */
   prepareAdapter(generation: string): void;
-  /** Frees what the engines hold of a generation that nothing uses any more. */
+  /** Frees everything the engines hold of a generation that nothing uses any more. */
   dropAdapter(generation: string): void;
-  /** Called for every step report and restart, for the metrics. */
+  /** Calls the listener for every step report, for the metrics. */
   onStats(listener: (stats: StepStats) => void): void;
   onRestart(listener: () => void): void;
-  /** Takes no new sequences, lets running ones end until the deadline, then ends the processes. */
+  /** Accepts no new sequences, lets running ones end until the deadline, then ends the processes. */
   stop(timeoutMs: number): Promise<void>;
 }

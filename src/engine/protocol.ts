@@ -1,11 +1,10 @@
 /**
- * Every message between the server and an engine process, as two closed unions of plain data.
- * The engine knows token ids: no text, no HTTP, no adapter names. Sent over Node's IPC channel with `serialization: "advanced"`,
- * so typed arrays arrive as typed arrays.
+ * Every message between the server and an engine process, as two closed unions of plain data. The engine knows token ids only: no text, no
+ * HTTP, no adapter names. Messages travel over Node's IPC channel with `serialization: "advanced"`, so typed arrays arrive as typed arrays.
  */
 import type { WireError } from "../errors.ts";
 
-/** How tokens are chosen from logits. Neutral values switch a processor off. */
+/** Rules for choosing tokens from logits. Neutral values switch a processor off. */
 export interface SamplingParams {
   /** 0 is greedy. */
   readonly temperature: number;
@@ -15,17 +14,17 @@ export interface SamplingParams {
   readonly repetitionPenalty: number; // 1: off; over prompt and output, as in vLLM
   readonly presencePenalty: number; // 0: off; over output
   readonly frequencyPenalty: number; // 0: off; over output
-  /** Token id and what is added to its logit. */
+  /** Token id and the number added to its logit. */
   readonly logitBias: readonly (readonly [number, number])[];
   /** The ids that may be chosen; null: all. */
   readonly allowedIds: Int32Array | null;
-  /** Runs of ids that are not generated: the last one of a run is not chosen after the others. */
+  /** Sequences of ids that must not be generated: the last id is not chosen after the others. */
   readonly badWords: readonly (readonly number[])[];
   /** Unsigned 32-bit seed of the sequence's own random stream. */
   readonly seed: number;
 }
 
-/** Which adapter a sequence runs with. The content is in the store under its generation, or comes along (inline). */
+/** The adapter a sequence runs with. Its content is in the store under its generation, or travels in the message (inline). */
 export interface AdapterRef {
   /** SHA-256 of the file, hex. */
   readonly generation: string;
@@ -34,11 +33,11 @@ export interface AdapterRef {
 
 /** One sequence to generate: prompt in, ids out. */
 export interface SequenceSpec {
-  /** Unique among all sequences this engine ever got. */
+  /** Unique among all sequences this engine ever received. */
   readonly id: number;
   readonly tenant: string;
   readonly promptIds: Int32Array;
-  /** Prompts share their beginnings only with prompts of the same salt; absent or null: those without one. */
+  /** A prompt shares its prefix only with prompts of the same salt. Prompts without a salt (absent or null) share among themselves. */
   readonly cacheSalt?: string | null;
   /** null: the base itself. */
   readonly adapter: AdapterRef | null;
@@ -51,9 +50,9 @@ export interface SequenceSpec {
   readonly stopIds: readonly number[];
   /** Alternatives to report for each generated token; 0: the chosen one alone; null: no log-probabilities. */
   readonly numLogprobs: number | null;
-  /** The same for every prompt token but the first; null: the prompt is not scored. */
+  /** Alternatives to report for every prompt token but the first; null: the prompt is not scored. */
   readonly numPromptLogprobs: number | null;
-  /** Unix time in ms after which it is dropped; null: none. */
+  /** Unix time in ms after which the sequence is dropped; null: it has no deadline. */
   readonly deadlineMs: number | null;
 }
 
@@ -64,7 +63,7 @@ export interface TokenLogprob {
   readonly topLogprobs: readonly number[];
 }
 
-/** The same of a prompt's token, and its place among all tokens by log-probability: 1 is the likeliest. */
+/** Log-probability of a prompt token, with the token's rank among all tokens: rank 1 is the likeliest. */
 export interface PromptLogprob extends TokenLogprob {
   readonly rank: number;
 }
@@ -92,14 +91,14 @@ export interface PromptScored {
   readonly logprobs: readonly PromptLogprob[];
 }
 
-/** A prompt is done, and how much of it was known already. */
+/** Report that a prompt has been prefilled, and how much of it came from the cache. */
 export interface PromptPrefilled {
   readonly id: number;
-  /** Prompt tokens whose keys and values were taken from the prefix cache. */
+  /** Prompt tokens whose keys and values came from the prefix cache. */
   readonly numCached: number;
 }
 
-/** What one step did and what the engine looks like after it. Counters are increments since the last report. */
+/** One step's work, and the engine's state after it. Counters are increments since the last report. */
 export interface StepStats {
   readonly phase: "prefill" | "decode" | "idle";
   readonly seconds: number;
@@ -108,7 +107,7 @@ export interface StepStats {
   readonly promptTokens: number;
   readonly numRunning: number;
   readonly numWaiting: number;
-  /** Generations of running and of waiting sequences (without the base). */
+  /** Generations of running and of waiting sequences, without the base. */
   readonly runningAdapters: readonly string[];
   readonly waitingAdapters: readonly string[];
   /** Share of --kv-cache-bytes in use, 0…1. */
@@ -118,16 +117,16 @@ export interface StepStats {
   readonly adapterCacheMisses: number;
   readonly prefixQueries: number;
   readonly prefixHits: number;
-  /** Of the device that is not the host; null on cpu. */
+  /** Memory in use on a device other than the host; null on cpu. */
   readonly deviceBytes: DeviceBytes | null;
 }
 
-/** Where an engine runs, and how it computes there. */
+/** The device an engine runs on, and how the engine computes there. */
 export interface DeviceFacts {
   readonly name: "cpu" | "webgpu" | "cuda";
-  /** How attention is computed: the first of these ways that is right on this device (`device-graph/device-form.ts`). */
+  /** The attention kernel: the first of these three that gives correct results on this device (`device-graph/device-form.ts`). */
   readonly attention: "fused" | "stepwise" | "plain";
-  /** Of attention, its cache and products of weights that are not quantised. */
+  /** Precision of attention, its cache and products of weights that are not quantised. */
   readonly precision: "float32" | "float16";
   /** false: keys and values cross the bus in every step. */
   readonly isCacheResident: boolean;
@@ -139,7 +138,7 @@ export const DEVICE_BYTE_KINDS = ["weights", "bases", "kv", "adapters"] as const
 /** Bytes of a device's memory, by use. */
 export type DeviceBytes = Readonly<Record<(typeof DEVICE_BYTE_KINDS)[number], number>>;
 
-/** How an engine process is set up; its first message. */
+/** Settings of an engine process, sent as its first message. */
 export interface EngineOptions {
   readonly baseDir: string;
   /** LMDB directory with adapter contents, opened read-only. */
@@ -156,21 +155,21 @@ export interface EngineOptions {
   readonly maxQueueTokens: number;
   readonly usesPrefixCache: boolean;
   readonly requiresBatchInvariance: boolean;
-  /** false: a merged engine, whose graph has no adapter inputs. */
+  /** false for a merged engine, whose graph has no adapter inputs. */
   readonly takesAdapters: boolean;
 }
 
 /** How much an engine holds at once. */
 export interface EngineCapacity {
-  /** Tokens that are cached and reused together. */
+  /** Tokens in one block. A block is cached and reused as a whole. */
   readonly kvBlockTokens: number;
-  /** Blocks of so many tokens that --kv-cache-bytes holds. */
+  /** Blocks that --kv-cache-bytes holds. */
   readonly numKvBlocks: number;
-  /** Adapters that --adapter-cache-bytes keeps ready; sequences that run hold theirs in any case. */
+  /** Adapters that --adapter-cache-bytes keeps ready. Running sequences hold their adapters in any case. */
   readonly maxReadyAdapters: number;
 }
 
-/** What an engine that is ready can do. */
+/** Abilities and limits of an engine that is ready. */
 export interface EngineLimits {
   readonly maxModelLen: number;
   readonly vocabSize: number;
@@ -181,7 +180,10 @@ export interface EngineLimits {
   readonly capacity: EngineCapacity;
 }
 
-/** A pipe beside the channel: the generations of adapters whose sequences are on their way, a line each. It is read while a step runs, too. */
+/**
+ * File descriptor of a pipe beside the IPC channel. It carries the generations of adapters that announced sequences will need, one a line.
+ * The engine reads it during a step as well.
+ */
 export const WANTED_FD = 4;
 
 /** Server → engine. */
@@ -199,7 +201,7 @@ export type EngineEvent =
   | { readonly type: "engine-ready"; readonly limits: EngineLimits }
   | {
       readonly type: "step-finished";
-      /** Ids that have been taken in, and ids that have been given a row, since the last report. */
+      /** Ids that were queued, and ids that received a row, since the last report. */
       readonly added: readonly number[];
       readonly admitted: readonly number[];
       readonly sampled: readonly TokenSampled[];
@@ -207,7 +209,7 @@ export type EngineEvent =
       readonly scored: readonly PromptScored[];
       readonly finished: readonly SequenceFinished[];
       readonly failed: readonly { readonly id: number; readonly error: WireError }[];
-      /** Generations that the engine has made ready, and ones that it has no more or could not load, since the last report. */
+      /** Generations that became ready, and generations that were let go or failed to load, since the last report. */
       readonly loadedAdapters: readonly string[];
       readonly releasedAdapters: readonly string[];
       readonly stats: StepStats;

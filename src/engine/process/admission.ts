@@ -1,6 +1,6 @@
 /**
- * How a sequence gets in: queued, dropped where its deadline cannot be kept, and given a row as soon as one is free and its adapter is ready.
- * Whose turn it is, and what fits, is the scheduler's to decide.
+ * Admission of a sequence: it is queued, dropped when its deadline cannot be kept, and given a row when one is free and its adapter is
+ * ready. The scheduler decides whose turn it is and whether the sequence fits.
  */
 import { AppError } from "../../errors.ts";
 import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
@@ -21,7 +21,7 @@ export class Admission {
     this.#reporter = reporter;
   }
 
-  /** Takes a sequence in; one that cannot be taken in fails. */
+  /** Accepts a sequence. One that cannot be accepted is reported as failed. */
   add(spec: SequenceSpec): void {
     this.#reporter.noteChange();
     const { report } = this.#reporter;
@@ -37,7 +37,7 @@ export class Admission {
     this.admit();
   }
 
-  /** Gives rows to all that can have one now. */
+  /** Gives a row to every sequence that can have one now. */
   admit(): void {
     this.#dropOverdue(); // before they are given a row
     let failure: unknown = null;
@@ -58,7 +58,7 @@ export class Admission {
     if (ahead) this.#runner.adapters?.prepare(ahead);
   }
 
-  /** @param failure why its adapter cannot be had; null where it can */
+  /** @param failure why the adapter cannot be loaded; null where it can */
   #start(sequence: Sequence, failure: unknown): void {
     this.#reporter.noteChange();
     try {

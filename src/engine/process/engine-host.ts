@@ -1,17 +1,17 @@
 /**
- * The engine process from the inside: opens the model, runs the loop, speaks over this process's IPC channel, and ends with its
- * parent. Which model is opened is the caller's: `engine-process.ts` gives the real one.
+ * The engine process from the inside. It opens the model, runs the loop, speaks over this process's IPC channel, and ends with its parent.
+ * The caller chooses the model: `engine-process.ts` passes the real one.
  */
 import { AppError, toWire } from "../../errors.ts";
 import { EngineLoop } from "./engine-loop.ts";
 import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions } from "../protocol.ts";
 import type { ModelRunner } from "../contracts.ts";
 
-/** A runner, what its self-test on the real graph found, and where it runs. */
+/** A runner, the result of its self-test on the real graph, and its device. */
 export type OpenedRunner = ModelRunner & Pick<EngineLimits, "isBatchInvariant" | "device" | "capacity">;
 export type OpenRunner = (options: EngineOptions) => Promise<OpenedRunner>;
 
-/** Most that a process which has to end waits: for its last message to be taken, or for what is open to be closed. */
+/** Longest wait of a process that has to end, for its last message to be sent or for open resources to be closed. */
 const LAST_MS = 1000;
 
 /** Turns this process into an engine. Its first message must be `engine-started`. */
@@ -34,7 +34,7 @@ export function hostEngine(openRunner: OpenRunner): void {
     }).catch(failEngine);
   };
   process.on("message", receive);
-  // The parent has gone, or this process has closed everything and left the channel.
+  // The parent has gone, or this process has closed all its resources and left the channel.
   process.on("disconnect", () => {
     receive({ type: "engine-stopped" });
     setTimeout(endNow, LAST_MS).unref();
@@ -66,7 +66,7 @@ function sendEvent(event: EngineEvent): void {
   });
 }
 
-/** Says why, and ends. What someone can act on is told by the parent; anything else is a bug whose place has to be seen. */
+/** Reports the error and ends. The parent explains an error that a user can act on. Any other error is a bug, so its stack is printed. */
 function failEngine(error: unknown): void {
   if (!(error instanceof AppError)) console.error(error);
   setTimeout(endNow, LAST_MS);
@@ -76,8 +76,8 @@ function failEngine(error: unknown): void {
 }
 
 /**
- * Ends a process in whatever state it is. Not by `exit`, which ends the threads first: one that is just opening the store would bring
- * the process down with a fatal error of its own (`adapter-loader.ts`).
+ * Ends the process in whatever state it is. `exit` is not used because it ends the threads first. A thread that is just opening the store
+ * would then crash the process with a fatal error of its own (`adapter-loader.ts`).
  */
 function endNow(): void {
   process.kill(process.pid, "SIGKILL");

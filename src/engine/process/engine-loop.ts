@@ -1,7 +1,7 @@
 /**
- * The engine's loop: obey commands and admit → plan → run a step → one report. Owns the sequences and nothing native.
- * Between two steps it yields to the event loop, so a cancellation takes effect within one step; without work it sleeps.
- * How sequences get in is in `admission.ts`, what a step does in `step.ts`. No text, no HTTP.
+ * The engine's loop: obey commands and admit → plan → run a step → send one report. It owns the sequences and nothing native. Between two
+ * steps it yields to the event loop, so a cancellation takes effect within one step. Without work it sleeps. `admission.ts` lets sequences
+ * in, `step.ts` runs a step. No text, no HTTP.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
@@ -32,7 +32,7 @@ export class EngineLoop {
     this.#step = new Step(runner, this.#scheduler, this.#reporter);
     this.#turns = new TurnGate(send);
     runner.adapters?.onReady(() => {
-      this.#reporter.noteChange(); // the metrics, and the server's record of what is ready, follow also when nothing runs
+      this.#reporter.noteChange(); // the metrics and the server's record of ready adapters must stay current when nothing runs
       this.#wake?.();
     });
   }
@@ -44,8 +44,8 @@ export class EngineLoop {
   }
 
   /**
-   * Runs until `engine-stopped`; sequences that are still here then end with engine_unavailable.
-   * @throws {AppError} engine_unavailable where the device is lost or spoiled: the process ends, and another takes its place
+   * Runs until `engine-stopped`. Sequences that are still here then end with engine_unavailable.
+   * @throws {AppError} engine_unavailable when the device is lost or unusable: the process ends, and a new one takes its place
    */
   async run(): Promise<void> {
     for (;;) {
@@ -60,7 +60,7 @@ export class EngineLoop {
         if (this.#scheduler.isIdle) this.#step.assertDeviceUsable();
         await this.#nextCommand();
       } else if (!this.#turns.tryEnter()) {
-        await this.#nextCommand(); // what comes meanwhile is planned anew
+        await this.#nextCommand(); // commands that arrive meanwhile need a new plan
       } else {
         this.#reporter.send(await this.#step.run(plan));
         this.#turns.end();
@@ -98,7 +98,7 @@ export class EngineLoop {
       case "sequence-added":
         return this.#admission.add(command.sequence);
       case "sequence-cancelled": {
-        const sequence = this.#scheduler.get(command.id); // null: it has ended meanwhile
+        const sequence = this.#scheduler.get(command.id); // null: the sequence has ended meanwhile
         if (sequence !== null) this.#reporter.remove(sequence);
         return;
       }

@@ -17,7 +17,7 @@ import type { EngineCapacity, EngineOptions } from "../protocol.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
 /**
- * @param wantedFd a pipe over which the server orders adapters ahead (`adapter-loader.ts`)
+ * @param wantedFd a pipe over which the server orders adapters in advance (`adapter-loader.ts`)
  * @throws {AppError} base_invalid, insufficient_memory, usage, device_unavailable
  */
 export async function openRunner(options: EngineOptions, wantedFd: number | null = null): Promise<OpenedRunner> {
@@ -58,7 +58,7 @@ function assembleRunner(
   return new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
 }
 
-/** How much fits into the memory that was given. An adapter is counted as a Mo-SARA one, whose size is the base's alone. */
+/** Capacity of the memory that was given. An adapter is counted as a Mo-SARA adapter, whose size depends on the base alone. */
 function capacityOf(options: EngineOptions, bytesPerPosition: number, layout: AdapterLayout): EngineCapacity {
   const { kvCacheBytes, adapterCacheBytes, maxNumSeqs, takesAdapters } = options;
   const isLive = takesAdapters && layout.groups.length > 0;
@@ -69,7 +69,7 @@ function capacityOf(options: EngineOptions, bytesPerPosition: number, layout: Ad
   };
 }
 
-/** An adapter that changes something on every target, for the self-test. */
+/** An adapter that changes every target a little, for the self-test. */
 function probeRow(layout: AdapterLayout): AdapterRow {
   const row = zeroRow(layout);
   for (const array of [...row.gains, ...row.scales]) array.fill(0.125);
@@ -77,16 +77,16 @@ function probeRow(layout: AdapterLayout): AdapterRow {
 }
 
 /**
- * Of the CPU: quantised products take another kernel, with other bits, for one row (int4 in blocks of 32, seen with AVX2) or for the last of an odd
- * number of rows (blocks of 128): batches of an even number of rows agree.
+ * On the CPU, quantised products use another kernel, with other bits, in two cases. One is a single row (int4 in blocks of 32, seen with
+ * AVX2). The other is the last of an odd number of rows (blocks of 128). Batches of an even number of rows agree.
  */
 export function rowMultipleOf(manifest: Manifest): number {
   return manifest.blockSize === null ? 1 : 2;
 }
 
 /**
- * Most tokens of a sequence: what was asked for, or the model's length as far as one row of it fits into the cache.
- * @throws {AppError} usage, insufficient_memory: what was asked for is never shortened in silence
+ * Most tokens of a sequence: the requested number, or the model's length as far as one such row fits into the cache.
+ * @throws {AppError} usage, insufficient_memory: a requested number is never shortened silently
  */
 function modelLengthOf(
   options: Pick<EngineOptions, "maxModelLen" | "kvCacheBytes">,

@@ -1,6 +1,6 @@
 /**
- * What happens to sequences, written into the report that is sent next, and the end of those that end: they leave the scheduler, and with it
- * their row. Knows nothing of how steps are run.
+ * Writes events of sequences into the next report. It also ends sequences: they leave the scheduler and free their row. Knows nothing of
+ * how steps are run.
  */
 import type { ModelRunner } from "../contracts.ts";
 import type { EngineEvent, FinishReason } from "../protocol.ts";
@@ -13,7 +13,7 @@ export class Reporter {
   readonly #scheduler: Scheduler;
   readonly #send: (event: EngineEvent) => void;
   #report = new StepReport();
-  /** Something changed since the last report. */
+  /** Whether something changed since the last report. */
   #isDirty = false;
 
   constructor(runner: ModelRunner, scheduler: Scheduler, send: (event: EngineEvent) => void) {
@@ -22,12 +22,12 @@ export class Reporter {
     this.#send = send;
   }
 
-  /** The report that is sent next. */
+  /** The report that will be sent next. */
   get report(): StepReport {
     return this.#report;
   }
 
-  /** The next report is worth sending although no step runs. */
+  /** Marks the next report as worth sending although no step runs. */
   noteChange(): void {
     this.#isDirty = true;
   }
@@ -45,13 +45,13 @@ export class Reporter {
     this.remove(sequence);
   }
 
-  /** Ends a sequence about which nobody wants to hear more. */
+  /** Ends a sequence without a report, because its reader has gone. */
   remove(sequence: Sequence): void {
     this.#isDirty = true;
     this.#scheduler.remove(sequence);
   }
 
-  /** Sends what somebody waits to hear, before a step that may take long. */
+  /** Sends pending news of sequences before a step that may take long. */
   sendIfUrgent(): void {
     if (this.#report.isUrgent) this.send(IDLE_FACTS);
   }

@@ -1,22 +1,22 @@
 /**
- * The law of isolation, checked on the real graph of this machine: a sequence gives the same bits alone and beside others.
- * Kernels choose their path by the number of rows and the place among them, and another CPU may choose otherwise.
+ * Self-test of isolation on the real graph of this machine: a sequence's results are bit-identical alone and beside others. Kernels choose
+ * their path by the number of rows and the place among them, and another CPU may choose otherwise.
  */
 import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
 
-/** Batch sizes that took different kernels somewhere (measured), within the engine's own limit. */
+/** Batch sizes at which kernels were measured to change, within the engine's own limit. */
 const BATCH_SIZES = [1, 2, 3, 5, 8, 16, 17];
 const PROMPT_TOKENS = 5;
 
 interface Probe {
   readonly id: number;
-  /** Whether it is the sequence under test (every other row is) or one of its neighbours, all different. */
+  /** Whether this row is the sequence under test. Every other row is; the rows between are neighbours, all different. */
   readonly isSame: boolean;
 }
 
 /**
  * Whether one sequence gets the same logits alone and at any place in batches of every size tried. Leaves no row in use.
- * @param adapter what the sequence under test carries; its neighbours carry none
+ * @param adapter the adapter of the sequence under test; its neighbours have none
  */
 export async function isBatchInvariant(
   runner: ModelRunner,
@@ -51,7 +51,7 @@ async function admitProbe(runner: ModelRunner, index: number, adapter: ReadyAdap
   return probe;
 }
 
-/** One decode step of all of them: their logits, in row order. */
+/** Runs one decode step of all sequences. Returns their logits in row order. */
 async function decodeProbes(
   runner: ModelRunner,
   probes: readonly Probe[],

@@ -1,4 +1,4 @@
-/** Collects what one step did, to be sent as one message. Knows nothing of how steps are run. */
+/** Collects the results of one step, to be sent as one message. Knows nothing of how steps are run. */
 import { toWire } from "../../errors.ts";
 import type {
   EngineEvent,
@@ -11,7 +11,7 @@ import type {
 import type { ModelRunner } from "../contracts.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
 
-/** Most generations named in a report: a queue of thousands must not make every step's message long. */
+/** Most generations named in a report. A queue of thousands must not make every step's message long. */
 const MAX_NAMED_ADAPTERS = 64;
 
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
@@ -30,7 +30,7 @@ export class StepReport {
   readonly finished: SequenceFinished[] = [];
   readonly #failed: StepFinished["failed"][number][] = [];
 
-  /** Whether somebody waits to hear of it: who came, was given a row, or ended, before the next step. */
+  /** Whether a sequence was queued, was given a row or ended, so that the report should not wait for the next step. */
   get isUrgent(): boolean {
     return this.added.length + this.admitted.length + this.#failed.length > 0;
   }

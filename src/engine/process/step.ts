@@ -1,6 +1,6 @@
 /**
- * One step: prefill a chunk of one prompt, or decode a token of every decoding row, and choose tokens from the logits. A bad sequence never
- * fails its batch. A step that fails ends its own sequences, and the engine goes on.
+ * One step prefills a chunk of one prompt, or decodes a token of every decoding row, and chooses tokens from the logits. A bad sequence
+ * never fails its batch. A failed step ends its own sequences, and the engine continues.
  */
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
@@ -33,8 +33,8 @@ export class Step {
   }
 
   /**
-   * Runs one step; an error in it ends its own sequences.
-   * @throws {AppError} engine_unavailable where nothing can run here any more: the process ends, and another takes its place
+   * Runs one step. An error in the step ends the step's own sequences.
+   * @throws {AppError} engine_unavailable when nothing can run in this process any more: it ends, and a new one takes its place
    */
   async run(plan: Plan): Promise<StepFacts> {
     const startedAt = performance.now();
@@ -56,13 +56,13 @@ export class Step {
     };
   }
 
-  /** @throws {AppError} engine_unavailable where a device's memory was used up in a way that lasts as long as this process */
+  /** @throws {AppError} engine_unavailable when a device ran out of memory in a way that lasts as long as this process */
   assertDeviceUsable(): void {
     if (!this.#isDeviceSpoiled) return;
     throw new AppError("engine_unavailable", "The device's memory was used up; another engine is started on it.");
   }
 
-  /** The sequences that end with a failed step: its own, or the newest of all where memory ran out, so that the others go on. */
+  /** The sequences that end with a failed step: the step's own, or the newest of all when memory ran out, so that the others continue. */
   #endedBy(error: unknown, ofStep: readonly Sequence[]): readonly Sequence[] {
     const code = error instanceof AppError ? error.code : null;
     if (code === "engine_unavailable") throw error;
@@ -72,8 +72,8 @@ export class Step {
   }
 
   /**
-   * The others go on after a first failure that lasts, for their steps may never need the buffer that could not be had. The process ends
-   * when they are done, or with a second failure.
+   * After a first lasting failure the other sequences continue: their steps may never need the buffer that could not be allocated. The
+   * process ends when they are done, or with a second failure.
    */
   #noteIfSpoiled(error: unknown): void {
     if (!(error instanceof DeviceFullError) || !error.isLasting) return;
@@ -84,7 +84,7 @@ export class Step {
 
   async #prefill({ sequence }: PrefillPlan): Promise<void> {
     const { spec } = sequence;
-    // Looked up before every chunk: prompts that come together take over from each other what one of them has just prefilled.
+    // The prefix is looked up before every chunk, so prompts that arrive together reuse chunks that one of them has just prefilled.
     await this.#restorePrefix(sequence);
     const chunk = sequence.nextChunk();
     const startedAt = performance.now();
@@ -108,7 +108,7 @@ export class Step {
     const ofLast = <T>(value: T): (T | null)[] =>
       positions.map((_, row) => (row === positions.length - 1 ? value : null));
     await this.#sample(ofLast(sequence), ofLast(need), logits);
-    // One that ended with its first token need not have its row moved.
+    // A sequence that ended with its first token does not need its row moved.
     if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
   }
 
@@ -120,10 +120,10 @@ export class Step {
     sequence.numPrefilled = length;
   }
 
-  /** Row j of the logits is position past + j, which predicts the token after it. */
+  /** Row j of the logits belongs to position past + j, which predicts the token after it. */
   async #scorePrompt(sequence: Sequence, chunk: Chunk, logits: LogitRows, numTop: number): Promise<void> {
     const { promptIds } = sequence.spec;
-    const targets = promptIds.subarray(chunk.past + 1, chunk.past + 1 + chunk.length); // none behind the last prompt token
+    const targets = promptIds.subarray(chunk.past + 1, chunk.past + 1 + chunk.length); // the last prompt token has no successor
     const needs = Array.from({ length: logits.numRows }, (_, j) => (j < targets.length ? WHOLE : null));
     const rows = await logits.read(needs);
     for (const [j, target] of targets.entries())
@@ -140,14 +140,14 @@ export class Step {
       adapter: sequence.adapter,
       need: needs[row]!, // one a sequence
     }));
-    // Noted before, so that a step that keeps failing does not hold up the prompts either.
+    // Noted before the step, so that a step that keeps failing does not hold up the prompts either.
     this.#scheduler.noteDecoded();
     const startedAt = performance.now();
     await this.#sample(sequences, needs, await this.#runner.decode(rows));
     this.#scheduler.noteDecodeTime((performance.now() - startedAt) / 1000);
   }
 
-  /** Chooses the next token of every sequence from its row, of which it needs so much; null: a row of nobody's. */
+  /** Chooses the next token of every sequence from its row, reading only as much of the row as needed; null: a row without a sequence. */
   async #sample(
     sequences: readonly (Sequence | null)[],
     needs: readonly (RowNeed | null)[],
@@ -160,7 +160,7 @@ export class Step {
     for (const [i, row] of whole.entries()) if (row !== null) this.#sampleOne(sequences[i]!, row);
   }
 
-  /** Chooses a sequence's next token. @returns false where its row is not enough of it */
+  /** Chooses a sequence's next token. @returns false when more of its row is needed */
   #sampleOne(sequence: Sequence, row: LogitRow): boolean {
     const { id, spec } = sequence;
     try {
@@ -178,7 +178,7 @@ export class Step {
   }
 }
 
-/** Prompt tokens that were prefilled, not taken over. */
+/** Prompt tokens that were prefilled rather than reused. */
 function numComputedOf({ numPrefilled, numCached }: Sequence): number {
   return numPrefilled - numCached;
 }
@@ -186,7 +186,7 @@ function numComputedOf({ numPrefilled, numCached }: Sequence): number {
 const needOfNext = (sequence: Sequence): RowNeed =>
   needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs);
 
-/** Only positions whose logits are used are projected to the vocabulary: all of a scored chunk, else the last of the prompt. */
+/** Only positions whose logits are used are projected to the vocabulary: every position of a scored chunk, otherwise the prompt's last. */
 function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {
   if (spec.numPromptLogprobs !== null) {
     const isLastUsed = !chunk.isLast || spec.maxTokens > 0;

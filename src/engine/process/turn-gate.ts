@@ -1,10 +1,10 @@
 /**
- * Whether the loop may run a step now. Where several engines are busy they take turns, which the server grants
- * (`server/step-turns.ts`); an engine that is alone needs none. Pure, but for the messages it sends.
+ * Decides whether the loop may run a step now. Several busy engines take turns, which the server grants (`server/step-turns.ts`). An engine
+ * that is alone needs no turns. Pure, except for the messages it sends.
  */
 import type { EngineEvent } from "../protocol.ts";
 
-/** `off`: no turns are needed. `free`: they are, and none was asked for. */
+/** `off`: no turns are needed. `free`: turns are needed, and none has been requested. */
 type TurnState = "off" | "free" | "waiting" | "granted";
 
 export class TurnGate {
@@ -15,7 +15,7 @@ export class TurnGate {
     this.#send = send;
   }
 
-  /** Whether a step may run. Where it may not, the turn has been asked for. */
+  /** Whether a step may run. If not, the turn has been requested. */
   tryEnter(): boolean {
     if (this.#state === "free") {
       this.#state = "waiting";
@@ -37,7 +37,7 @@ export class TurnGate {
 
   change(areTurnsNeeded: boolean): void {
     this.#state = areTurnsNeeded ? "free" : "off";
-    // Says that no step is running now: from here on each one waits for its turn.
+    // Tells the server that no step is running now. From here on each step waits for its turn.
     if (areTurnsNeeded) this.#send({ type: "turn-ended" });
   }
 }

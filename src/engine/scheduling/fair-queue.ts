@@ -1,23 +1,24 @@
 /**
- * Whose turn it is among flows that share something by tokens: deficit round robin whose deficits are paid afterwards, so that a flow
- * which has had nothing yet is next at once, however large its first request is, and pays with the turns behind it.
- * Pure; a flow is a key, what waits in it is the caller's. Idea: Shreedhar and Varghese, "Efficient fair queuing using deficit
- * round robin" (1996), with a quantum as large as the flow needs that has had least.
+ * Fair queuing by tokens: the flow that has had the fewest tokens goes next. This is deficit round robin with deficits paid afterwards. A
+ * flow that has had nothing goes next at once, however large its first request is, and pays with later turns. Pure: a flow is a key, and
+ * the caller keeps the flow's waiting requests.
+ * Idea: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin" (1996). The quantum here is as large as the flow with
+ * the fewest tokens needs.
  */
 
 interface Flow {
   numWaiting: number;
-  /** Tokens it has had, on the scale of `#level`. */
+  /** Tokens this flow has been charged, on the scale of `#level`. */
   numTokens: number;
 }
 
-/** Flows remembered while nothing of theirs waits; beyond them what they have had is forgotten, in their favour. */
+/** Idle flows that are remembered. Beyond this number, a flow's account is forgotten in its favour. */
 const MAX_REMEMBERED = 4096;
 
 export class FairTurns {
-  /** Among equals the first is next. */
+  /** Flows in order; among equals the first goes next. */
   readonly #flows = new Map<string, Flow>();
-  /** What the one whose turn came last had had: nobody's account falls behind it, so that saving up gives no claims. */
+  /** Tokens charged to the flow served last. New and returning flows start from here, so an idle flow cannot save up credit. */
   #level = 0;
   #numWaiting = 0;
 
@@ -31,7 +32,7 @@ export class FairTurns {
     if (this.#flows.size > MAX_REMEMBERED) this.#forgetIdle();
   }
 
-  /** Who is next: of those that wait the one that has had least. */
+  /** The next flow: of those that wait, the one charged the fewest tokens. */
   next(): string | null {
     let next: string | null = null;
     let least = Infinity;
@@ -43,7 +44,7 @@ export class FairTurns {
     return next;
   }
 
-  /** One that waited has its turn, and is charged. */
+  /** Serves a waiting flow and charges it. */
   take(key: string, numTokens: number): void {
     const flow = this.#waitingFlow(key);
     this.#level = Math.max(this.#level, flow.numTokens);
@@ -52,12 +53,12 @@ export class FairTurns {
     this.#noteGone(flow);
   }
 
-  /** One that waited has left. */
+  /** Removes one waiting request of a flow without serving it. */
   leave(key: string): void {
     this.#noteGone(this.#waitingFlow(key));
   }
 
-  /** Charges what came to a flow after its turn. */
+  /** Charges a flow for tokens that came after its turn. */
   charge(key: string, numTokens: number): void {
     const flow = this.#flows.get(key);
     if (flow) flow.numTokens += numTokens;
@@ -72,7 +73,7 @@ export class FairTurns {
   #noteGone(flow: Flow): void {
     flow.numWaiting--;
     if (--this.#numWaiting > 0) return;
-    // There is room for everyone: what was had before takes nothing from anybody.
+    // Nobody waits, so earlier use has cost nobody anything and is forgotten.
     this.#flows.clear();
     this.#level = 0;
   }

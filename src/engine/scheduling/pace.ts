@@ -1,14 +1,14 @@
 /**
- * How many prompt tokens may come between two decode steps: what running rows have to wait, against what prompts have to wait.
- * Learns how long chunks and steps take from those of late. Pure, no clock of its own; where chunks are cut is not its business.
+ * Decides how many prompt tokens may run between two decode steps. It balances the wait of running rows against the wait of prompts. It
+ * learns the time of chunks and steps from recent ones. Pure, with no clock of its own. Chunk boundaries are decided in `chunks.ts`.
  */
 import { CHUNK_TOKENS } from "../chunks.ts";
 
-/** Rows that wait for their next token, or will. */
+/** Counts of rows that wait for their next token, or will. */
 export interface Waiting {
-  /** Decoding rows that have had no token since the last decode step. */
+  /** Decoding rows without a token since the last decode step. */
   readonly numDelayed: number;
-  /** Decoding rows whose prompt was completed since then: their first token came with it. */
+  /** Decoding rows whose prompt was completed since the last decode step. Their first token came with it. */
   readonly numJoined: number;
   /** Prompts with something left. */
   readonly numPrompts: number;
@@ -17,13 +17,13 @@ export interface Waiting {
 export interface PromptBudget {
   /** Tokens of any prompts. */
   readonly numTokens: number;
-  /** Tokens as long as they complete prompts, whose rows then share the next decode step; never less. */
+  /** Most tokens as long as they complete prompts, whose rows then share the next decode step. Never less than `numTokens`. */
   readonly numCompleting: number;
 }
 
-/** Most prompt tokens between two decode steps while no row but new ones waits, in chunks. */
+/** Most prompt tokens between two decode steps while only new rows wait, in chunks. */
 const MAX_CHUNKS = 16;
-/** The same while others wait: what a burst of short prompts may take from streams that run. */
+/** Most prompt tokens between two decode steps while older rows wait: the share a burst of short prompts may take from running streams. */
 const MAX_DELAYING_CHUNKS = 4;
 /** Weight of the newest time in the running means. */
 const NEWEST = 1 / 8;
@@ -41,8 +41,9 @@ export class Pace {
   }
 
   /**
-   * A chunk after every decode step costs running rows a chunk's time a token and nobody more, and a prompt gets more than half of
-   * the time as long as a decode step takes no longer than a chunk. Where it takes longer, as many chunks as make up for it.
+   * With one chunk after every decode step, each token of a running row costs one chunk's time more, and nobody else pays. A prompt then
+   * gets at least half of the time, as long as a decode step takes no longer than a chunk. Where decode steps take longer, as many chunks
+   * run as make up for it.
    */
   budget({ numDelayed, numJoined, numPrompts }: Waiting): PromptBudget {
     const numTokens = CHUNK_TOKENS * Math.min(MAX_CHUNKS, this.#chunksPerStep());

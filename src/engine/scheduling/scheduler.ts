@@ -1,6 +1,6 @@
 /**
- * Which sequence runs next: admission, the rhythm of prefill and decode, deadlines, the bounds of the queue.
- * Pure: no tensors, no clock of its own, no I/O; the KV rows answer through their interface. Idea: nano-vllm's scheduler.
+ * Decides which sequence runs next: admission, the rhythm of prefill and decode, deadlines, and the bounds of the queue. Pure: no tensors,
+ * no clock of its own, no I/O. The KV rows answer through their interface. Idea: nano-vllm's scheduler.
  */
 import { AppError } from "../../errors.ts";
 import type { KvRows } from "../contracts.ts";
@@ -16,7 +16,7 @@ export interface SchedulerLimits extends QueueLimits {
   readonly maxNumSeqs: number;
 }
 
-/** What to run next; a decode step takes every decoding row. */
+/** The next step. A decode step includes every decoding row. */
 export type Plan =
   | { readonly phase: "prefill"; readonly sequence: Sequence; readonly chunk: Chunk }
   | { readonly phase: "decode"; readonly sequences: readonly Sequence[] };
@@ -26,12 +26,12 @@ export class Scheduler {
   readonly #kv: KvRows;
   readonly #all = new Map<number, Sequence>();
   readonly #waiting: WaitingQueue;
-  /** Has its turn, and a row, but not all that it needs; nobody overtakes it. */
+  /** The sequence whose turn it is, held up because memory or its adapter is missing. No other sequence overtakes it. */
   #heldUp: Sequence | null = null;
   readonly #times = new ServiceTimes();
   /** Ids of admitted sequences. */
   readonly #running = new Set<number>();
-  /** Those with prompt left to prefill, in the order of their admission. */
+  /** Sequences with prompt left to prefill, in the order of their admission. */
   #prefilling: Sequence[] = [];
   #isTurnOfOldest = false;
   readonly #pace = new Pace();
@@ -53,12 +53,12 @@ export class Scheduler {
     return this.#waiting.size;
   }
 
-  /** Every sequence here, in the order of arrival. */
+  /** Every sequence in this scheduler, in the order of arrival. */
   sequences(): Iterable<Sequence> {
     return this.#all.values();
   }
 
-  /** No sequence is here, running or waiting. */
+  /** Whether no sequence is here, running or waiting. */
   get isIdle(): boolean {
     return this.#all.size === 0;
   }
@@ -72,8 +72,8 @@ export class Scheduler {
   }
 
   /**
-   * Queues a sequence; call `takeAdmissible` next, since only what cannot start at once counts as waiting.
-   * @param nowMs the clock of `start`. @returns sequences that have to make room for it; the caller ends and removes them.
+   * Queues a sequence. Call `takeAdmissible` next, because only sequences that cannot start at once count as waiting.
+   * @param nowMs the clock of `start`. @returns sequences that must make room; the caller ends and removes them.
    * @throws {AppError} insufficient_memory where it could never fit, overloaded where the queue is full.
    */
   add(sequence: Sequence, nowMs: number): readonly Sequence[] {
@@ -83,7 +83,7 @@ export class Scheduler {
         "insufficient_memory",
         `${sequence.numReservedTokens} tokens of prompt and answer do not fit into the KV cache even alone. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
       );
-    // Those for whom there is a row wait for nothing but their adapters.
+    // Sequences for which a row is free wait for their adapters only.
     const numFree = this.#limits.maxNumSeqs - this.#running.size;
     const canStartNow = this.#waiting.size < numFree && this.#kv.canAdmit(sequence.numReservedTokens);
     const displaced = canStartNow ? [] : this.#waiting.displacedBy(sequence);
@@ -93,7 +93,7 @@ export class Scheduler {
     return displaced;
   }
 
-  /** What a sequence is told for which there is no place in the queue. */
+  /** The error for a sequence that finds no place in the queue. */
   overloaded(nowMs: number): AppError {
     return overloadedError(this.#waiting, this.#limits, this.#times.retryAfterSeconds(this.#waiting.size, nowMs));
   }
@@ -102,20 +102,20 @@ export class Scheduler {
     return this.#running.size < this.#limits.maxNumSeqs && this.#kv.canAdmit(sequence.numReservedTokens);
   }
 
-  /** The sequence whose turn is next; null when none waits. */
+  /** The waiting sequence whose turn is next; null when none waits. */
   peekWaiting(): Sequence | null {
     return this.#heldUp ?? this.#waiting.peek();
   }
 
   /**
-   * Takes the next waiting sequence out of the queue if it fits now; the caller then starts or removes it.
-   * One for which there is a row but no memory yet, or no adapter, keeps its turn and nobody overtakes it, so a large request
-   * cannot starve behind small ones. @param isReady whether what a sequence needs beside a row is there
+   * Takes the next waiting sequence out of the queue if it fits now. The caller then starts or removes it. A sequence that lacks memory or
+   * its adapter keeps its turn. Nobody overtakes it, so a large request cannot starve behind small ones.
+   * @param isReady whether everything a sequence needs beside a row is there
    */
   takeAdmissible(isReady: (sequence: Sequence) => boolean = () => true): Sequence | null {
     const next = this.peekWaiting();
     if (next === null || this.#running.size >= this.#limits.maxNumSeqs) return null;
-    // With no row in use no room will ever be freed: rather let the attempt fail with the rows' own error than wait for ever.
+    // With no row in use no room will ever be freed. It is better that the attempt fails with the rows' own error than waits for ever.
     const isAdmissible = (this.#hasRoomFor(next) || this.#running.size === 0) && isReady(next);
     this.#heldUp = isAdmissible ? null : next;
     if (!isAdmissible) return null;
@@ -132,8 +132,8 @@ export class Scheduler {
   }
 
   /**
-   * What to run next, or null when nothing can run: after a decode step a chunk of a prompt, then as many more as `pace.ts` allows,
-   * then a decode step of all rows that decode.
+   * The next step, or null when nothing can run. After a decode step comes a chunk of a prompt, then as many more chunks as `pace.ts`
+   * allows, then a decode step of all decoding rows.
    */
   plan(): Plan | null {
     const decodingIds = this.#kv.decodingIds();
@@ -144,9 +144,9 @@ export class Scheduler {
   }
 
   /**
-   * The prompt whose chunk is due; null when there is none before the next decode step. Every other chunk is for the prompt with
-   * least left, so that a short one does not wait for long ones and equal ones are answered one after the other instead of all at
-   * the end; the others are for the oldest, which so gets half of the time, whatever comes after it.
+   * The prompt whose chunk is due; null when none is due before the next decode step. Every other chunk goes to the prompt with the fewest
+   * tokens left. Short prompts then do not wait for long ones, and equal ones finish one after the other instead of all at the end. The
+   * chunks between go to the oldest prompt, which gets half of the time, whatever arrives after it.
    */
   #nextPrompt(numDecoding: number): Sequence | null {
     const [oldest] = this.#prefilling;
@@ -162,7 +162,7 @@ export class Scheduler {
     return numTokens + shortest.numPromptLeft <= budget.numCompleting ? shortest : null;
   }
 
-  /** Notes that a chunk was prefilled. @param seconds what it took */
+  /** Notes that a chunk was prefilled. @param seconds the time the chunk took */
   notePrefilled(sequence: Sequence, chunk: Chunk, seconds: number): void {
     sequence.numPrefilled += chunk.length;
     this.#numPromptTokensSinceDecode += chunk.length;
@@ -171,25 +171,25 @@ export class Scheduler {
     if (chunk.isLast) this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
   }
 
-  /** Notes what a decode step took. */
+  /** Notes the time a decode step took. */
   noteDecodeTime(seconds: number): void {
     this.#pace.noteDecode(seconds);
   }
 
-  /** Notes a decode step: a token for every decoding row, which its tenant and its adapter pay for. */
+  /** Notes a decode step. Each decoding row gets a token, charged to its tenant and its adapter. */
   noteDecoded(): void {
     if (this.#waiting.size > 0) for (const id of this.#kv.decodingIds()) this.#waiting.charge(this.#require(id), 1);
     this.#numPromptTokensSinceDecode = 0;
     this.#joinedSinceDecode.clear();
   }
 
-  /** Moves a sequence whose prompt is done among the decoding rows. */
+  /** Moves a sequence whose prompt is done to the decoding rows. */
   startDecoding(sequence: Sequence): void {
     this.#kv.startDecoding(sequence.id);
     this.#joinedSinceDecode.add(sequence.id);
   }
 
-  /** Notes that a sequence has ended by itself, for the estimates. */
+  /** Notes that a sequence has ended by itself, for the estimates of service times. */
   noteFinished(sequence: Sequence, times: SequenceFinished): void {
     this.#times.noteFinished(sequence.spec.promptIds.length, sequence.numOutputTokens, times);
   }
@@ -206,8 +206,9 @@ export class Scheduler {
   }
 
   /**
-   * Sequences whose deadline has passed, and, where others wait as well, those that wait and would hardly end before it even if they
-   * started now: work on them would be lost, and taken from those that can. @param nowMs Unix time in ms.
+   * Sequences to drop. A sequence is dropped when its deadline has passed. When several wait, a waiting one is also dropped if it could
+   * hardly finish in time even if it started now. Work on it would be lost, and taken from sequences that can finish.
+   * @param nowMs Unix time in ms.
    */
   overdue(nowMs: number): Sequence[] {
     const isFull = this.#waiting.size > 1;
@@ -222,8 +223,9 @@ export class Scheduler {
   }
 
   /**
-   * In a full queue the oldest have waited until they can just make it, so an estimate that is right on the whole would start many that
-   * cannot. It is a cautious one for those that came with time enough; who came with less may try his luck.
+   * In a full queue the oldest sequences have waited until they can only just finish in time. An estimate that is right on average would
+   * start many that fail. Sequences that arrived with enough time are therefore judged by a cautious estimate. Sequences that arrived with
+   * less time are judged by the usual one.
    */
   #secondsNeeded({ spec }: Sequence, patienceMs: number): number {
     const { usual, cautious } = this.#times.secondsFor(spec.promptIds.length, spec.maxTokens);

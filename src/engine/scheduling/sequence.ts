@@ -1,7 +1,4 @@
-/**
- * One sequence in the engine: its request, its progress and its times.
- * Knows nothing of other sequences, rows or tensors.
- */
+/** One sequence in the engine: its request, its progress and its times. Knows nothing of other sequences, rows or tensors. */
 import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from "../protocol.ts";
 import { type Chunk, chunkAt } from "../chunks.ts";
 import type { ReadyAdapter } from "../contracts.ts";
@@ -14,15 +11,15 @@ export class Sequence {
   readonly spec: SequenceSpec;
   readonly sampling: SamplingState;
   readonly promptLogprobs: PromptLogprob[] = [];
-  /** Held from admission to the end, so a replaced adapter goes on serving the sequences that began with it. */
+  /** Held from admission to the end, so a replaced adapter continues to serve the sequences that began with it. */
   adapter: ReadyAdapter | null = null;
-  /** How long it could wait when it came, its deadline less the time then; null: not asked yet. */
+  /** Time in ms from arrival to the deadline; null: not computed yet. */
   patienceMs: number | null = null;
   /** Prompt tokens whose keys and values are in its row. */
   numPrefilled = 0;
-  /** Those of them that were taken from the prefix cache. */
+  /** Prefilled tokens that came from the prefix cache. */
   numCached = 0;
-  /** Prompt tokens that the prefix cache had when this one was admitted. */
+  /** Prompt tokens that the prefix cache held when this sequence was admitted. */
   numKnown = 0;
   numOutputTokens = 0;
   lastTokenId = -1;
@@ -50,7 +47,7 @@ export class Sequence {
     return this.spec.promptIds.length + this.numOutputTokens - 1;
   }
 
-  /** Prompt tokens that are still to be computed, as far as that is known before. */
+  /** Prompt tokens still to be computed, as far as can be known in advance. */
   get numPromptLeft(): number {
     return this.spec.promptIds.length - Math.max(this.numPrefilled, this.numKnown);
   }
@@ -72,7 +69,7 @@ export class Sequence {
     this.#prefilledAt = now;
   }
 
-  /** Takes a generated token and says whether the sequence ends with it. */
+  /** Appends a generated token. Returns why the sequence ends with it, or null where it continues. */
   append(tokenId: number): FinishReason | null {
     recordToken(this.sampling, tokenId);
     this.lastTokenId = tokenId;

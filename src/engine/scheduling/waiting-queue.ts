@@ -1,6 +1,6 @@
 /**
- * Sequences that wait for a row: turns by tokens among tenants, within a tenant among adapters, within an adapter first come
- * first served. `peek` is the one place that decides who is next. Pure; knows nothing of rows or memory.
+ * Sequences that wait for a row. Tenants take turns by tokens, then the adapters of a tenant do. Within an adapter the first to come is
+ * served first. `peek` is the one place that decides who is next. Pure; knows nothing of rows or memory.
  */
 import { FairTurns } from "./fair-queue.ts";
 import type { SequenceSpec } from "../protocol.ts";
@@ -9,7 +9,7 @@ import type { Sequence } from "./sequence.ts";
 
 interface Tenant {
   readonly turns: FairTurns;
-  /** By adapter, none of them empty. */
+  /** Waiting sequences by adapter; no list is empty. */
   readonly lines: Map<string, Sequence[]>;
 }
 
@@ -18,7 +18,7 @@ const lineOf = ({ adapter }: SequenceSpec): string => adapter?.generation ?? "";
 export class WaitingQueue {
   readonly #bound: QueueBound;
   readonly #turns = new FairTurns();
-  /** Those of whom something waits. */
+  /** Tenants with waiting sequences. */
   readonly #tenants = new Map<string, Tenant>();
   readonly #byId = new Map<number, Sequence>();
 
@@ -30,7 +30,7 @@ export class WaitingQueue {
     return this.#bound.size;
   }
 
-  /** Prompt tokens of all that wait. */
+  /** Prompt tokens of all waiting sequences. */
   get numTokens(): number {
     return this.#bound.numTokens;
   }
@@ -55,7 +55,7 @@ export class WaitingQueue {
     return tenant?.lines.get(tenant.turns.next() ?? "")?.[0] ?? null;
   }
 
-  /** Takes a sequence out whose turn has come; its tenant and its adapter pay for its prompt. */
+  /** Removes a sequence whose turn has come. Its tenant and its adapter are charged for its prompt. */
   take(sequence: Sequence): void {
     const { spec } = sequence;
     const tenant = this.#takeOut(sequence);
@@ -64,7 +64,7 @@ export class WaitingQueue {
     tenant.turns.take(lineOf(spec), spec.promptIds.length);
   }
 
-  /** Takes a sequence out whose turn has not come; nothing where it does not wait. */
+  /** Removes a sequence whose turn has not come. Does nothing where the sequence does not wait. */
   remove(sequence: Sequence): void {
     const tenant = this.#takeOut(sequence);
     if (tenant === null) return;
@@ -72,13 +72,13 @@ export class WaitingQueue {
     tenant.turns.leave(lineOf(sequence.spec));
   }
 
-  /** Charges what a sequence that was taken has had since. */
+  /** Charges the tenant and the adapter for tokens that a sequence received after it was taken. */
   charge({ spec }: Sequence, numTokens: number): void {
     this.#turns.charge(spec.tenant, numTokens);
     this.#tenants.get(spec.tenant)?.turns.charge(lineOf(spec), numTokens);
   }
 
-  /** Which sequences would have to go for this one to come in; null: it may not. @see QueueBound.displacedBy */
+  /** Sequences that must leave so that this one can enter; null: it may not enter. @see QueueBound.displacedBy */
   displacedBy({ spec }: Sequence): readonly Sequence[] | null {
     const displaced = this.#bound.displacedBy(spec.tenant, 1, spec.promptIds.length);
     return displaced?.flatMap((id) => this.#byId.get(id) ?? []) ?? null;
