@@ -1,7 +1,7 @@
 /**
- * Whether an adapter makes sense in itself: method, heads and router agree, every target is whole and every number finite.
- * Knows nothing of file bytes (adapter-file.ts) nor of the base it may fit (`assertFits` in adapter.ts).
- * Source: docs/reference/mosara-file.md. Indices are bounded by their loops, hence `!`.
+ * Checks that an adapter is consistent in itself: method, heads and router agree, every target is whole, every number is finite.
+ * Knows neither file bytes (adapter-file.ts) nor the base (`assertFits` in adapter.ts).
+ * Source: docs/reference/mosara-file.md. Loops bound the indices, hence `!`.
  */
 import { AppError } from "../errors.ts";
 import { encode } from "../formats/msgpack.ts";
@@ -9,13 +9,13 @@ import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
 import { type Adapter, type AdapterTarget, type Card, type CardValue, expectedTensors } from "./adapter.ts";
 import { METHODS } from "./methods.ts";
 
-/** Nesting of lists and maps allowed in a card. */
+/** Depth to which lists and maps in a card may nest. */
 export const MAX_CARD_DEPTH = 6;
 const MAX_CARD_ITEMS = 10_000;
-/** A card is stored beside the name and sent in listings, so it has to stay small. */
+/** Most bytes of a card. It is stored beside the name and sent in listings, so it has to stay small. */
 const MAX_CARD_BYTES = 65_536;
 
-/** Of one adapter. */
+/** Most end tokens of one adapter. */
 const MAX_END_TOKENS = 64;
 
 const TARGET_NAME = /^layers\.(0|[1-9]\d{0,5})(\.[A-Za-z0-9_]+)+$/;
@@ -23,7 +23,7 @@ const MAX_TARGET_NAME_LENGTH = 256;
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 const BASE_ID = /^[\x21-\x7e]{1,128}$/;
 
-/** A value from an untrusted file, cut to a length fit for a message; never throws, whatever the value. */
+/** A value from an untrusted file, cut to a length that fits a message. Never throws, whatever the value is. */
 export function quote(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length <= 120 ? value : `${value.slice(0, 120)}…`);
   if (Array.isArray(value)) return `[${value.slice(0, 8).map(quoteItem).join(",")}${value.length > 8 ? ",…" : ""}]`;
@@ -35,12 +35,12 @@ function quoteItem(value: unknown): string {
   return Array.isArray(value) ? "a list" : value instanceof Uint8Array ? "binary" : "a map";
 }
 
-/** Refuses an adapter, naming what is wrong and where. @throws AppError adapter_invalid, always. */
+/** Refuses an adapter. The message says what is wrong and where. @throws AppError adapter_invalid, always. */
 export function refuse(problem: string): never {
   throw new AppError("adapter_invalid", `The adapter is invalid: ${problem}. Write it again and upload that.`);
 }
 
-/** Checks everything an adapter says about itself. @throws AppError adapter_invalid, naming the target and tensor. */
+/** Checks everything that an adapter states about itself. @throws AppError adapter_invalid, naming the target and tensor. */
 export function assertAdapter(adapter: Adapter): void {
   const { method, baseId, heads, router, targets, endTokenIds, card } = adapter;
   if (!Object.hasOwn(METHODS, method))
@@ -64,7 +64,7 @@ export function assertAdapter(adapter: Adapter): void {
   assertCard(card);
 }
 
-/** A model has a few end tokens; equal lists have to be equal bytes. */
+/** A model has few end tokens. They must be ascending, because equal lists have to be equal bytes. */
 function assertEndTokens(ids: unknown): void {
   const isId = (id: unknown, i: number, all: readonly unknown[]): boolean =>
     Number.isSafeInteger(id) && (id as number) >= 0 && (i === 0 || (id as number) > (all[i - 1] as number));
@@ -149,7 +149,7 @@ function assertCard(card: Card): void {
   if (byteLength > MAX_CARD_BYTES) refuse(`the card has ${byteLength} bytes, allowed are ${MAX_CARD_BYTES}`);
 }
 
-/** Whether `value` is a map as the codec makes them: a plain object. */
+/** Whether `value` is a plain object, the form in which the codec returns maps. */
 export function isPlainMap(value: unknown): value is Record<string, CardValue> {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }

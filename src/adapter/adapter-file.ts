@@ -1,7 +1,7 @@
 /**
- * The `.mosara` file: an adapter as bytes and back, and the generation that names those bytes.
- * Reading trusts nothing: sizes are checked before memory is taken, then types, then (adapter-check.ts) sense.
- * Knows nothing of where files come from or go to. Source: docs/reference/mosara-file.md.
+ * The `.mosara` file: encodes and decodes an adapter, and computes the generation that names its bytes.
+ * The reader trusts nothing. It checks sizes before it allocates memory, then types, then consistency (adapter-check.ts).
+ * Does not know where files are stored. Source: docs/reference/mosara-file.md.
  */
 import { createHash } from "node:crypto";
 import { AppError } from "../errors.ts";
@@ -22,20 +22,20 @@ import {
 const MAGIC = "mosara";
 const VERSION = 1;
 
-/** Largest `.mosara` file read unless told otherwise. */
+/** Default bound on the bytes of a `.mosara` file that is read. */
 export const DEFAULT_MAX_ADAPTER_BYTES = 64 * 2 ** 20;
 // A target takes about 60 values, so this is some 16,000 targets.
 const MAX_ITEMS = 1_000_000;
 // File, targets, target, tensors, tensor, shape; or file, card and what nests in it.
 const MAX_DEPTH = Math.max(6, MAX_CARD_DEPTH + 3);
 
-/** Bounds on a file to read. */
+/** Bounds on a file that is read. */
 export interface AdapterFileLimits {
   /** Default `DEFAULT_MAX_ADAPTER_BYTES`. */
   readonly maxBytes?: number;
 }
 
-/** A `.mosara` file's bytes with the adapter in them, decoded once for everyone who needs both. */
+/** The bytes of a `.mosara` file with the decoded adapter. It is decoded once for all callers that need both. */
 export interface DecodedFile {
   readonly bytes: Uint8Array;
   readonly adapter: Adapter;
@@ -47,8 +47,8 @@ export function generationOf(bytes: Uint8Array): string {
 }
 
 /**
- * The adapter as the bytes of a `.mosara` file; equal adapters give equal bytes.
- * @throws AppError adapter_invalid for what `decodeAdapter` would refuse, so that no file is written that cannot be read.
+ * Encodes an adapter as a `.mosara` file. Equal adapters give equal bytes.
+ * @throws AppError adapter_invalid where `decodeAdapter` would refuse the file, so that no unreadable file is written.
  */
 export function encodeAdapter(adapter: Adapter): Uint8Array {
   assertAdapter(adapter);
@@ -77,8 +77,8 @@ function plainTarget({ method, router, heads }: Adapter, target: AdapterTarget) 
 }
 
 /**
- * The adapter in the bytes of a `.mosara` file, in memory of its own.
- * @throws AppError adapter_too_large above `maxBytes`; adapter_invalid for everything else, naming what is wrong and where.
+ * Decodes the bytes of a `.mosara` file. The adapter's tensors are in memory of their own.
+ * @throws AppError adapter_too_large above `maxBytes`; adapter_invalid for all else, with what is wrong and where.
  */
 export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {}): Adapter {
   const { maxBytes = DEFAULT_MAX_ADAPTER_BYTES } = limits;
@@ -146,7 +146,7 @@ function parseTensor(value: unknown, where: string): HostTensor {
   return tensorFromBytes(dtype, shape as number[], data);
 }
 
-/** A map with no key but the known ones: a key we would not heed could change what the adapter means. */
+/** A map that has only the known keys. An ignored key could change what the adapter means. */
 function mapOf(value: unknown, where: string, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (!isPlainMap(value)) return refuse(`${where} is not a map`);
   const unknown = Object.keys(value).find((key) => !known.includes(key));

@@ -1,6 +1,6 @@
 /**
- * What an adapter is: a method, the base it was made for, and for each target linear layer a few tensors.
- * Knows nothing of files (adapter-file.ts), of what a method computes (methods.ts) or where it is served.
+ * The adapter type: a method, the base it was made for, and a few tensors for each target linear layer.
+ * Knows nothing of files (adapter-file.ts), of the mathematics of a method (methods.ts) or of serving.
  * Source: arXiv 2408.03290; exact forms in docs/explanation/mo-sara.md.
  */
 import { AppError } from "../errors.ts";
@@ -10,7 +10,7 @@ import { METHODS } from "./methods.ts";
 export type Method = keyof typeof METHODS;
 export type RouterKind = "none" | "rank1" | "full";
 
-/** Strings, numbers and lists about how it was made; no wall-clock time, no path. */
+/** Strings, numbers and lists that describe how the adapter was made; no wall-clock time, no path. */
 export type Card = { readonly [key: string]: CardValue };
 export type CardValue = string | number | boolean | null | readonly CardValue[] | Card;
 
@@ -36,7 +36,7 @@ export interface Adapter {
   readonly heads: number;
   readonly router: RouterKind;
   readonly targets: readonly AdapterTarget[];
-  /** Tokens that end an answer of this adapter beside those that end the base's, ascending; absent where there are none. */
+  /** Tokens that end an answer of this adapter, in addition to the base's end tokens. Ascending; absent where there are none. */
   readonly endTokenIds?: readonly number[];
   readonly card: Card;
 }
@@ -50,11 +50,11 @@ export interface LinearSignature {
   readonly basisId?: string;
 }
 
-/** What must match for an adapter to fit a base. `linears` holds every linear layer by name. */
+/** The properties of a base that an adapter must match. `linears` holds every linear layer by name. */
 export interface BaseSignature {
   readonly baseId: string;
   readonly linears: ReadonlyMap<string, LinearSignature>;
-  /** Absent where nobody asks for token ids. */
+  /** Absent where no caller needs token ids. */
   readonly vocabSize?: number;
 }
 
@@ -68,7 +68,7 @@ export function expectedTensors(
   return METHODS[method].parameters(target, { heads, router });
 }
 
-/** Trained numbers in the adapter. */
+/** Number of trained values in the adapter. */
 export function numParams(adapter: Adapter): number {
   return adapter.targets.reduce(
     (sum, target) => sum + Object.values(target.tensors).reduce((n, tensor) => n + numElements(tensor.shape), 0),

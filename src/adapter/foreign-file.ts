@@ -1,4 +1,7 @@
-/** Files that people send where a `.mosara` file is wanted: what each of them is by its first bytes, and its way in. */
+/**
+ * Recognises files of other formats that users send instead of a `.mosara` file, by their first bytes, and says how to convert
+ * each.
+ */
 
 interface ForeignFile {
   readonly is: (bytes: Uint8Array) => boolean;
@@ -52,13 +55,15 @@ const FILES: readonly ForeignFile[] = [
   { is: (bytes) => /^\s*[{[]/.test(textAt(bytes, 0, 16)), what: "JSON", wayIn: IMPORT },
 ];
 
-/** A sentence and the way in; null for bytes that nothing is known of. The first kilobytes are enough. */
+/**
+ * A sentence that names the format and the way to convert it; null for unknown bytes. The first kilobytes of the file are enough.
+ */
 export function foreignFileNotice(bytes: Uint8Array): string | null {
   const found = FILES.find(({ is }) => is(bytes));
   return found ? `it is ${found.what}. ${found.wayIn}` : null;
 }
 
-/** Enough of a file to tell what it is. */
+/** Number of leading bytes that are enough to recognise a file. */
 export const FOREIGN_HEAD_BYTES = 4096;
 
 function textAt(bytes: Uint8Array, start: number, length: number): string {
@@ -73,7 +78,7 @@ function has(bytes: Uint8Array, text: string): boolean {
   return textAt(bytes, 0, FOREIGN_HEAD_BYTES).includes(text);
 }
 
-/** The length of its header, then JSON. */
+/** A safetensors file starts with the length of its header, then JSON. */
 function isSafetensors(bytes: Uint8Array): boolean {
   if (bytes.length < 10 || bytes[8] !== 0x7b) return false;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

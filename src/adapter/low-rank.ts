@@ -1,6 +1,7 @@
 /**
- * The low-rank forward pass that serves SARA and LoRA alike: delta(x) = up (down x). A(Λ ⊙ Bx) is down = B, up = A diag(Λ);
- * (α/r) B(Ax) is down = A, up = (α/r) B. Every sequence of a batch has its own two matrices, padded with zeros to one rank.
+ * The low-rank forward pass that SARA and LoRA share: delta(x) = up (down x).
+ * SARA's A(Λ ⊙ Bx) has down = B, up = A diag(Λ). LoRA's (α/r) B(Ax) has down = A, up = (α/r) B.
+ * Every sequence of a batch has its own two matrices, padded with zeros to one rank.
  */
 import type { Var } from "../graph/graph.ts";
 import { matMul } from "../graph/ops/linear.ts";
@@ -24,7 +25,7 @@ export interface LowRankFactors {
   readonly up: Float32Array;
 }
 
-/** The two matrices of a SARA or LoRA target, its diagonal or scale folded into the second. */
+/** The two matrices of a SARA or LoRA target. The diagonal or the scale is folded into the second one. */
 export function lowRankFactors(method: Exclude<Method, "mo-sara">, target: AdapterTarget): LowRankFactors {
   const tensor = (name: string): Float32Array => {
     const value = target.tensors[name];

@@ -1,4 +1,4 @@
-/** What merging an adapter changed, measured against the same adapter served live. Plain data that crosses processes. */
+/** The effect of merging an adapter, compared with the same adapter served live. Plain data that crosses processes. */
 
 export interface MergeReport {
   /** Largest absolute logit difference over the probe prompts. */

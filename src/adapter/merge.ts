@@ -1,6 +1,6 @@
 /**
- * Folding an adapter into a weight: every method's delta is a product L·R of rank k, so merging is W + L·R, exactly.
- * n > 1 heads depend on the token and have no such product; a mean gate stands in only where it is given. Pure.
+ * Folds an adapter into a weight. The delta of every method is a product L·R of rank k, so the merged weight is exactly W + L·R.
+ * With n > 1 heads the delta depends on the token and has no such product. A mean gate replaces it only where one is given. Pure.
  * Source: docs/explanation/mo-sara.md.
  */
 // Indices are bounded by their loops, hence `!`.
@@ -34,7 +34,8 @@ export function assertMergeable(adapter: Adapter): void {
 }
 
 /**
- * The adapter with one head that stands in for one with several: λ̄ = Σᵢ ḡᵢ λᵢ, v as it is. Not exact: the gate depends on the token.
+ * Replaces the heads of an adapter by one: λ̄ = Σᵢ ḡᵢ λᵢ; v is unchanged. This is not exact, because the gate depends on the
+ * token.
  * @param meanGates mean gate ḡ [n] of every target, by name
  */
 export function withMeanGates(adapter: Adapter, meanGates: ReadonlyMap<string, ArrayLike<number>>): Adapter {

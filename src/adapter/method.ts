@@ -1,13 +1,14 @@
 /**
- * What a training method is: names and shapes of its parameters, their initial values, and what it adds to a layer's output.
- * One file a method implements this; `methods.ts` lists them. Knows nothing of losses, optimisers and checkpoints.
+ * The interface of a training method: names and shapes of its parameters, their initial values, and the term it adds to a layer's
+ * output.
+ * Each method implements it in one file; `methods.ts` lists them. Knows nothing of losses, optimisers and checkpoints.
  */
 import type { Var } from "../graph/graph.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
 import type { RandomState } from "../tensor/random.ts";
 import type { RouterKind } from "./adapter.ts";
 
-/** A linear layer as a method adapts it. */
+/** A linear layer with the sizes that a method needs to adapt it. */
 export interface MethodTarget {
   readonly dIn: number;
   readonly dOut: number;
@@ -17,7 +18,7 @@ export interface MethodTarget {
   readonly scale?: number;
 }
 
-/** What holds for all layers of an adapter. */
+/** Settings shared by all layers of an adapter. */
 export interface MethodSettings {
   /** Adapter heads; 1 unless the method has several. */
   readonly heads: number;
@@ -41,12 +42,13 @@ export interface BasisVars {
 }
 
 export interface AdapterMethod {
-  /** Where the singular triplets come in: in every forward pass, in the initial values alone, or nowhere. */
+  /** Where the method uses the singular triplets: in every forward pass, in the initial values alone, or nowhere. */
   readonly basis: "forward" | "initial" | "none";
-  /** Names and shapes of a target's parameters, in the order they are stored and drawn. */
+  /** Names and shapes of a target's parameters, in the order in which they are stored and drawn. */
   parameters(target: MethodTarget, settings: MethodSettings): Readonly<Record<string, readonly number[]>>;
   /**
-   * Values at which the adapter is the base, bit for bit; draws come from `random` alone, in the order of `parameters`.
+   * Initial values at which the adapter leaves the base bit-identical. Random numbers come from `random` alone, in the order of
+   * `parameters`.
    * @param basis null where `basis` above is "none"
    * @returns float32 values by name
    */
@@ -57,8 +59,8 @@ export interface AdapterMethod {
     random: RandomState,
   ): Readonly<Record<string, Float32Array>>;
   /**
-   * What one unit of the learning rate is worth to each number of a parameter, by its name; 1 where it is left out. The trainer
-   * multiplies steps by it, so that one rate means the same on every layer of every model.
+   * The factor on the learning rate for each number of a parameter, by the parameter's name; 1 where it is left out.
+   * The trainer multiplies its steps by it, so that one rate means the same on every layer of every model.
    * @param basis as in `initialValues`
    */
   units?(
@@ -67,7 +69,7 @@ export interface AdapterMethod {
     basis: BasisValues | null,
   ): Readonly<Record<string, Float32Array>>;
   /**
-   * What the adapter adds to the layer's output.
+   * Builds the term that the adapter adds to the layer's output.
    * @param x float32 [M,dIn]
    * @param parameters the target's parameters by name, in the shapes of `parameters`
    * @param basis null unless `basis` above is "forward"
@@ -82,14 +84,14 @@ export interface AdapterMethod {
   ): Var;
 }
 
-/** One of `values` by name, which the method's own `parameters` promise. */
+/** The entry of `values` with this name. The method's own `parameters` guarantees that it exists. */
 export function named<T>(values: Readonly<Record<string, T>>, name: string): T {
   const value = values[name];
   if (value === undefined) throw new Error(`internal: no ${name} among ${Object.keys(values).join(", ")}`);
   return value;
 }
 
-/** The triplets of a method that cannot do without. */
+/** The triplets, for a method that needs them. */
 export function needBasis<T>(basis: T | null): T {
   if (!basis) throw new Error("internal: this method needs the layer's singular triplets");
   return basis;

@@ -1,4 +1,4 @@
-/** The training methods that make an adapter. A new method is one file that implements `AdapterMethod` and one line here. */
+/** The table of training methods. A new method is one file that implements `AdapterMethod` and one line here. */
 import { lora } from "./lora.ts";
 import type { AdapterMethod } from "./method.ts";
 import { moSara } from "./mo-sara.ts";

@@ -1,7 +1,9 @@
 /**
- * Mo-SARA's forward pass: delta(x) = v ⊙ U((Σᵢ gᵢ(z) λᵢ) ⊙ z) with z = Vᵀx. U and V are the base's frozen basis, shared by
- * every adapter; λ, v and the router belong to the row. The gated λ are combined first, so that n heads cost one product.
- * Used by the serving graph (every row's own numbers) and the training graph (one adapter) alike. Source: arXiv 2408.03290; the form of docs/explanation/mo-sara.md.
+ * Mo-SARA's forward pass: delta(x) = v ⊙ U((Σᵢ gᵢ(z) λᵢ) ⊙ z) with z = Vᵀx.
+ * All adapters share U and V, the base's frozen basis. λ, v and the router belong to the row.
+ * The gated λ are combined first, so that n heads cost one product.
+ * The serving graph (numbers of each row) and the training graph (one adapter) both use it.
+ * Source: arXiv 2408.03290; the form of docs/explanation/mo-sara.md.
  */
 import type { Var } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/elementwise.ts";
@@ -13,7 +15,7 @@ import { nextNormal } from "../tensor/random.ts";
 import type { RouterKind } from "./adapter.ts";
 import { type AdapterMethod, type BasisVars, type MethodSettings, named, needBasis } from "./method.ts";
 
-/** The two products with a layer's frozen basis, however a graph holds it. */
+/** The two products with a layer's frozen basis, independent of how a graph stores it. */
 export interface BasisProducts {
   /** z = Vᵀx: float32 [M,dIn] → [M,k]. */
   readonly project: (x: Var) => Var;
@@ -21,13 +23,13 @@ export interface BasisProducts {
   readonly expand: (z: Var) => Var;
 }
 
-/** The products with V and Uᵀ as they are. */
+/** The two products, with V and Uᵀ stored directly. */
 export function plainBasis({ left, right }: BasisVars): BasisProducts {
   return { project: (x) => matMul(x, right), expand: (z) => matMul(z, left) };
 }
 
 /**
- * What the adapter adds to the layer's output.
+ * Builds the term that the adapter adds to the layer's output.
  * @param x float32 [M,dIn]
  * @param weigh z [M,k] → the effective λ ⊙ z
  * @param scale v, float32 [1|M,dOut]
@@ -38,7 +40,8 @@ export function moSaraDelta(x: Var, basis: BasisProducts, weigh: (z: Var) => Var
 }
 
 /**
- * Gates of a full router of each row's own: softmax over heads of W_g z. A rank-1 router is the full one with W_g = w₂ w₁ᵀ.
+ * Gates of a full router that belongs to each row: softmax over heads of W_g z. A rank-1 router is the full one with W_g = w₂
+ * w₁ᵀ.
  * @param z float32 [M,k]
  * @param router W_gᵀ, float32 [1|M,k,n]
  * @param mask float32 [1|M,1,n]: 0 for a head, −∞ for padding; null: all are heads
@@ -49,7 +52,7 @@ export function gates(z: Var, router: Var, mask: Var | null): Var {
   return softmax(mask ? add(scores, mask) : scores, -1);
 }
 
-/** Σᵢ gᵢ λᵢ with heads of each row's own: gates float32 [M,1,n], heads float32 [1|M,n,k] → float32 [M,k]. */
+/** Σᵢ gᵢ λᵢ with heads that belong to each row: gates float32 [M,1,n], heads float32 [1|M,n,k] → float32 [M,k]. */
 export function mixHeads(gate: Var, heads: Var): Var {
   return squeeze(matMul(gate, heads), 1);
 }
@@ -91,7 +94,7 @@ export const moSara: AdapterMethod = {
     if (router === "rank1") return { ...common, router_w1: normals(k, deviation), router_w2: normals(heads, 1) };
     return router === "full" ? { ...common, router_full: normals(heads * k, deviation) } : common;
   },
-  // v is relative already: the layer's own output times 1 + v, along the basis. λ becomes so by σ, and the method then moves
+  // v needs no factor: it scales the layer's own output by 1 + v along the basis. σ makes λ relative too. The method then moves
   // alike when a layer's weights are scaled and the next layer's by the inverse.
   units: ({ k }, { heads }, basis) => {
     const sigma = toFloat32(needBasis(basis).sigma);

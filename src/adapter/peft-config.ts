@@ -1,6 +1,7 @@
 /**
- * PEFT's adapter_config.json: which rank and scale each module has, and whether the file says anything that makes more of the
- * tensors than a low-rank change. Settings that are not known are refused unless they are off: one of them might change the answers.
+ * Reads PEFT's adapter_config.json: the rank and scale of each module.
+ * Refuses settings that turn the tensors into more than a low-rank change. Unknown settings are refused unless they are off,
+ * because one of them might change the answers.
  * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures' README.
  */
 import vm from "node:vm";
@@ -18,11 +19,11 @@ export interface PeftConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly usesRootRank: boolean;
-  /** Of each module path, without `base_model.model.`, in the order given. @throws AppError adapter_invalid */
+  /** Rank and scale of each module path (without `base_model.model.`), in the order given. @throws AppError adapter_invalid */
   scalesOf(paths: readonly string[]): readonly PeftScale[];
 }
 
-/** Refuses a PEFT adapter, naming what is wrong. @throws AppError adapter_invalid, always. */
+/** Refuses a PEFT adapter. The message says what is wrong. @throws AppError adapter_invalid, always. */
 export function refusePeft(problem: string): never {
   throw new AppError("adapter_invalid", `The PEFT adapter cannot be used: ${problem}.`);
 }
@@ -61,7 +62,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "use_rslora",
 ]);
 
-/** Settings that make more of an adapter than a low-rank change of the base's weights, and how. */
+/** Settings that make an adapter more than a low-rank change of the base's weights, each with the reason. */
 const REASONS: Readonly<Record<string, string>> = {
   use_dora: "magnitude vectors (DoRA) change the formula",
   modules_to_save: "whole modules replace the base's own",
@@ -75,10 +76,10 @@ const REASONS: Readonly<Record<string, string>> = {
   use_bdlora: "the halves are block-diagonal",
 };
 
-/** Ways to begin that leave the base's weights as they are. The others subtract from them what the adapter begins with. */
+/** Initialisations that leave the base's weights unchanged. All others subtract the adapter's initial product from them. */
 const HARMLESS_BEGINNINGS: readonly unknown[] = [undefined, null, true, false, "gaussian", "eva", "orthogonal", "mica"];
 
-/** Reads the file's bytes. @throws AppError adapter_invalid for everything it cannot stand for. */
+/** Reads the file's bytes. @throws AppError adapter_invalid for every setting that cannot be represented. */
 export function readPeftConfig(bytes: Uint8Array): PeftConfig {
   const config = parse(bytes);
   if (config.peft_type !== "LORA") refusePeft(`peft_type is ${quote(config.peft_type)}, only "LORA" is known`);
@@ -127,7 +128,7 @@ function parse(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   return isPlainMap(value) ? value : refusePeft("adapter_config.json does not hold an object");
 }
 
-/** What Python takes for false. */
+/** Values that Python treats as false. */
 function isOff(value: unknown): boolean {
   if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
   return !value;
@@ -166,7 +167,8 @@ function patternsOf(value: unknown, name: string, check: (value: unknown, key: s
   return entries.map(([key, item]) => {
     if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
     try {
-      // What Python spells otherwise ("\\Z", "(?P<…>)") is an error in Unicode mode, and never something else in silence.
+      // Syntax that Python spells otherwise ("\\Z", "(?P<…>)") is an error in Unicode mode. It never matches something else in
+      // silence.
       void new RegExp(anchored(key), "u");
     } catch {
       refusePeft(`${name} has the pattern ${quote(key)}, which is no regular expression that can be read here`);
@@ -175,7 +177,7 @@ function patternsOf(value: unknown, name: string, check: (value: unknown, key: s
   });
 }
 
-/** peft matches a pattern against the end of a module's path, from a dot on. */
+/** peft matches a pattern against the end of a module's path, beginning at a dot. */
 function anchored(key: string): string {
   return `^(.*\\.)?(${key})$`;
 }
@@ -186,7 +188,10 @@ const MATCH = `(() => {
   return paths.map((path) => patterns.findIndex((pattern) => pattern.test(path)));
 })()`;
 
-/** The value of the first pattern that matches each path. In a context of its own, so that a pattern that never ends can be stopped. */
+/**
+ * The value of the first pattern that matches each path. It runs in a separate context, so that a pattern that never ends can be
+ * stopped.
+ */
 function firstMatches(
   patterns: readonly Pattern[],
   name: string,

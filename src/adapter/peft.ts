@@ -1,7 +1,9 @@
 /**
- * PEFT LoRA in and out: the two files of a PEFT directory ↔ an adapter. What counts is the tensors in the file; the configuration
- * gives their scale. Out: every method whose delta is one product of rank k, which is a LoRA of scale 1.
- * Knows nothing of directories, nor how a family calls its modules (`PeftNames`). Source: peft 0.21, facts in the model fixtures' README.
+ * Converts a PEFT LoRA directory (two files) to an adapter and back.
+ * Import reads the tensors in the file; the configuration gives their scale.
+ * Export accepts every method whose delta is one product of rank k, which is a LoRA of scale 1.
+ * Knows neither directories nor the module names of a family (`PeftNames`). Source: peft 0.21, facts in the model fixtures'
+ * README.
  */
 import { AppError } from "../errors.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
@@ -11,7 +13,7 @@ import type { Adapter, AdapterTarget, BaseSignature, LinearSignature } from "./a
 import { type MergeBasis, deltaFactors } from "./merge.ts";
 import { type PeftScale, readPeftConfig, refusePeft } from "./peft-config.ts";
 
-/** How a base's family calls its linear layers in its own files. */
+/** The names of linear layers in the files of a base's family. */
 export interface PeftNames {
   /** Our name of the layer at a module path, e.g. `model.layers.0.self_attn.q_proj`; undefined where there is no linear layer. */
   linearAt(path: string): string | undefined;
@@ -33,7 +35,8 @@ interface Halves {
 
 /**
  * The adapter in a PEFT directory, made for this base.
- * @throws AppError adapter_invalid for everything that is not a plain LoRA, adapter_incompatible where it does not fit the base.
+ * @throws AppError adapter_invalid for every adapter that is not a plain LoRA, adapter_incompatible where it does not fit the
+ * base.
  */
 export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: PeftNames): Adapter {
   const config = readPeftConfig(files.config); // before the tensors: it says why there are others
@@ -58,8 +61,8 @@ export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: Pe
 }
 
 /**
- * The adapter in a PEFT directory as its own tensors describe it, for somebody who has no base at hand: every check but the base's. Its
- * layers are called by number and module, and it belongs to no base. @throws AppError adapter_invalid
+ * Reads a PEFT directory without a base, for a caller that has none. Every check runs except the comparison with the base.
+ * Layers are named by number and module. The adapter belongs to no base. @throws AppError adapter_invalid
  */
 export function adapterOfPeftAlone(files: PeftFiles): Adapter {
   readPeftConfig(files.config); // before the tensors, as above
@@ -71,13 +74,13 @@ export function adapterOfPeftAlone(files: PeftFiles): Adapter {
   return adapterFromPeft(files, { baseId: NO_BASE, linears: new Map(linears) }, own);
 }
 
-/** `layers.<L>.<module>` of a path in any family. */
+/** `layers.<L>.<module>` of a module path in any family. */
 function nameAlone(path: string): string {
   return path.replace(/^(?:.*\.)?(?:layers|h)\.(\d+)\./, "layers.$1.");
 }
 
 const NO_BASE = "0".repeat(64);
-// "default" is the name that peft gives an adapter without one; some trainers leave it in the file, and peft loads that too.
+// "default" is peft's name for an unnamed adapter. Some trainers leave it in the file, and peft loads that too.
 const HALF = /^base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight$/;
 const NAMED_HALF = /\.lora_[AB]\.([^.]+)\.weight$/;
 
@@ -96,7 +99,7 @@ function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
   return halves;
 }
 
-/** What a tensor is that is no half of a low-rank change. */
+/** The description of a tensor that is not half of a low-rank change. */
 function whatElse(name: string): string {
   if (name.includes("lora_magnitude_vector")) return "a magnitude vector: DoRA changes the formula";
   if (name.includes("lora_embedding_")) return "a change of the embedding; only linear layers can be adapted";
@@ -180,7 +183,7 @@ export function peftTensors(
   ]);
 }
 
-/** The adapter_config.json that goes with `peftTensors`. */
+/** The adapter_config.json that belongs to `peftTensors`. */
 export function peftConfig(adapter: Adapter, names: PeftNames): Readonly<Record<string, unknown>> {
   const modules = adapter.targets.map((target) => {
     const scale = adapter.method === "lora" ? (target.scale ?? 1) : 1;
@@ -213,14 +216,14 @@ export function peftConfig(adapter: Adapter, names: PeftNames): Readonly<Record<
   };
 }
 
-/** The alpha whose alpha / rank is `scale` to the last bit, where there is one. */
+/** The alpha for which alpha / rank is bit-identical to `scale`, where there is one. */
 function alphaOf(scale: number, rank: number): number {
   const alpha = scale * rank;
   const near = [alpha, alpha * (1 + 2 ** -52), alpha * (1 - 2 ** -52)];
   return near.find((one) => one / rank === scale) ?? alpha;
 }
 
-/** A path as the regular expression that matches it alone. */
+/** A path as the regular expression that matches only this path. */
 function asPattern(path: string): string {
   return path.replaceAll(".", "\\.");
 }

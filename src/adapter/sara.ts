@@ -1,5 +1,5 @@
 /**
- * SARA: delta(x) = A(Λ ⊙ (B x)), rank k from the threshold, started from the layer's own singular vectors.
+ * SARA: delta(x) = A(Λ ⊙ (B x)). The threshold sets the rank k; training starts from the layer's own singular vectors.
  * Source: arXiv 2408.03290; the form of docs/explanation/mo-sara.md.
  */
 import { mul } from "../graph/ops/elementwise.ts";

@@ -1,4 +1,4 @@
-/** An existing base directory, opened: manifest, tensors where they lie, bases, and what an adapter must match. */
+/** An opened base directory: manifest, tensors in their files, bases, and the properties that an adapter must match. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { BaseSignature, LinearSignature } from "../adapter/adapter.ts";
@@ -11,15 +11,15 @@ import type { StoredTensor, TensorSource } from "../model/weights.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 
-/** Tensors of the checkpoint: all of them, or (slim) those that the graph refers to. */
+/** Tensors of the checkpoint: all of them, or in a slim base those that the graph refers to. */
 export const WEIGHTS_FILE = "weights.safetensors";
 /** U, σ, V and all singular values of every target. */
 export const BASES_FILE = "bases.safetensors";
 export const SERVE_GRAPH_FILE = "serve.onnx";
-/** Weights that were made for the graph: quantised ones, rotary tables, U/σ. */
+/** Weights made for the graph: quantised weights, rotary tables, U/σ. */
 export const SERVE_WEIGHTS_FILE = "serve.weights";
 
-/** A safetensors file of the base as the graph builder sees it. */
+/** A safetensors file of the base, in the form that the graph builder reads. */
 export function tensorSource(file: SafetensorsFile, location: string): TensorSource {
   return {
     has: (name) => file.tensors.has(name),
@@ -46,12 +46,12 @@ export interface Base extends AsyncDisposable {
   readonly dir: string;
   readonly manifest: Manifest;
   readonly source: TensorSource;
-  /** Where each target's basis lies, in the manifest's order. */
+  /** The place of each target's basis, in the manifest's order. */
   readonly bases: readonly StoredBasis[];
   readBasis(target: string): Promise<Basis>;
-  /** What an adapter must match. */
+  /** The properties of the base that an adapter must match. */
   readonly signature: BaseSignature;
-  /** Where an adapter's numbers go in the serving graph. */
+  /** The places of an adapter's numbers in the serving graph. */
   readonly layout: AdapterLayout;
 }
 
@@ -108,7 +108,7 @@ async function openPart(dir: string, name: string): Promise<SafetensorsFile> {
   }
 }
 
-/** The bases of `targets` as they lie in a bases file, which has to stay open while they are read. */
+/** The bases of `targets` as a bases file stores them. The file has to stay open while they are read. */
 function storedBases(
   file: SafetensorsFile,
   targets: readonly { readonly name: string; readonly k: number }[],
@@ -122,7 +122,7 @@ function storedBases(
   }));
 }
 
-/** The same as the serving graph wants them. */
+/** The same bases in the form that the serving graph needs. */
 export async function servedBases(
   file: SafetensorsFile,
   targets: readonly { readonly name: string; readonly k: number }[],
@@ -139,7 +139,7 @@ export async function servedBases(
   );
 }
 
-/** What an adapter must match to fit a base. */
+/** The properties that an adapter must match to fit a base. */
 function signatureOf(manifest: Manifest): BaseSignature {
   const linears = new Map<string, LinearSignature>(
     allLinears(manifest.config).map(({ name, dIn, dOut }) => [name, { name, dIn, dOut }]),

@@ -1,6 +1,7 @@
 /**
- * Identity by content. `baseId` covers the checkpoint's mathematics: what of the config changes results, and every tensor's
- * name, shape, dtype and bytes; not quantisation, targets or threshold. `basisId` covers one target's stored U, σ, V.
+ * Identity by content. `baseId` covers the checkpoint's mathematics: the parts of the config that change results, and the name,
+ * shape, dtype and bytes of every tensor.
+ * It does not cover quantisation, targets or threshold. `basisId` covers the stored U, σ, V of one target.
  */
 import { createHash } from "node:crypto";
 import type { ModelConfig } from "../model/config/model-config.ts";
@@ -29,7 +30,7 @@ function canonicalJson(value: unknown): string {
   return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(",")}}`;
 }
 
-/** SHA-256, hex. Whether the head is tied shows in the tensors, so the declaration in the config is left out. */
+/** SHA-256, hex. The tensors show whether the head is tied, so the config's declaration is left out. */
 export function baseIdOf(config: ModelConfig, digests: readonly TensorDigest[]): string {
   const { tiesEmbeddings: _, ...mathematics } = config;
   const tensors = [...digests].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -1,4 +1,7 @@
-/** `mosara.json`: what a base directory is. Written by the builder, checked when read; no absolute paths, so directories can move. */
+/**
+ * `mosara.json`, the manifest of a base directory. The builder writes it and readers check it. It has no absolute paths, so
+ * directories can move.
+ */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -7,9 +10,9 @@ import type { ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
 export const FORMAT_VERSION = 4;
-/** The version before layouts: its bases without quantised weights are as today's, with nothing to say about layouts. */
+/** The version before layouts. Its bases without quantised weights equal today's, because they have no layouts to state. */
 const BEFORE_LAYOUTS = 3;
-/** The oldest version whose bases, weights and manifest are as today's; only its serving graph is another. */
+/** The oldest version whose bases, weights and manifest equal today's. Only its serving graph differs. */
 export const OLDEST_BASES_VERSION = 2;
 
 export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
@@ -28,7 +31,7 @@ const targetSchema = z.object({
   nuclearNorm: z.number().nonnegative(),
 });
 
-/** The sizes that everything is laid out by; the rest was checked when it was written. */
+/** The sizes from which everything is laid out. The rest was checked when it was written. */
 const configSchema = z
   .looseObject({
     family: z.string(),
@@ -61,7 +64,7 @@ const manifestSchema = z.object({
   /** null where weights are not quantised. */
   blockSize: count.nullable(),
   accuracyLevel: count.nullable(),
-  /** How the matrices of a quantised base are held, by group; null where weights are not quantised. */
+  /** The layouts of the matrices of a quantised base, by group; null where weights are not quantised. */
   layouts: z.record(z.string(), layoutSchema).nullable().default(null),
   /** null when there are no targets. */
   threshold: z.number().nullable(),
@@ -69,7 +72,7 @@ const manifestSchema = z.object({
   parameters: count,
   /** Whether the original weights are here, for merging and training. */
   hasOriginals: z.boolean(),
-  /** Generation that is folded into the weights; null in an ordinary base. */
+  /** Generation of the adapter folded into the weights; null in an ordinary base. */
   merged: hash.nullable(),
   endTokenIds: z.array(z.number().int().nonnegative()),
   targets: z.array(targetSchema),
@@ -80,7 +83,7 @@ export type ManifestTarget = z.infer<typeof targetSchema>;
 
 /**
  * The manifest of a base directory.
- * @param oldest version that will do: `OLDEST_BASES_VERSION` where the serving graph is not used
+ * @param oldest oldest version to accept: `OLDEST_BASES_VERSION` where the serving graph is not used
  * @throws {AppError} base_invalid
  */
 export async function readManifest(dir: string, oldest: number = FORMAT_VERSION): Promise<Manifest> {
@@ -105,7 +108,7 @@ export async function readManifest(dir: string, oldest: number = FORMAT_VERSION)
   );
 }
 
-/** Bases of weights that are not quantised are the same in both versions, so those of the older one are served as they are. */
+/** Unquantised bases are the same in both versions, so those of the older version are served unchanged. */
 function checkVersion(path: string, value: Partial<Manifest> | null, oldest: number): void {
   const version = value?.formatVersion;
   const isQuantized = value?.weights === "int8" || value?.weights === "int4";

@@ -1,6 +1,6 @@
 /**
- * The bases of a base directory: the truncated SVD of every target, computed on worker threads or taken over from another base.
- * Results are spilled to disk one by one, since the file's header needs every k before its first byte.
+ * The bases of a base directory: the truncated SVD of every target. Worker threads compute it, or it is copied from another base.
+ * Results are spilled to disk one by one, because the file's header needs every k before its first byte.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -50,7 +50,7 @@ export async function writeBases(
     next = linears.length;
     throw error;
   };
-  // All have ended before a failure is reported: nobody writes into a directory that is being removed.
+  // All threads have ended before a failure is reported, so that none writes into a directory that is being removed.
   const ends = await Promise.allSettled(Array.from({ length: numAtOnce }, () => work().catch(stopAtFailure)));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
   await assemble(join(dir, BASES_FILE), spilled);
@@ -97,8 +97,9 @@ async function assemble(path: string, spilled: readonly SpilledBasis[]): Promise
 }
 
 /**
- * How many SVDs may run at once within `budgetBytes`. One holds its weight as stored, as float32, a copy for the thread and one
- * lying on its long side, and the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`).
+ * Number of SVDs that may run at once within `budgetBytes`.
+ * One SVD holds its weight as stored, as float32, a copy for the thread and one copy lying on its long side.
+ * It also holds the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`).
  */
 export function numSvdsAtOnce(linears: readonly Linear[], numThreads: number, budgetBytes: number): number {
   const bytesOfSvd = ({ dIn, dOut }: Linear): number => 16 * dIn * dOut + 8 * Math.min(dIn, dOut) ** 2;
@@ -130,8 +131,8 @@ export function computedBases(
 }
 
 /**
- * Bases taken over from another base directory of the same checkpoint: bits differ between CPUs, so a basis is copied.
- * @throws {AppError} base_invalid when it is another checkpoint's, or damaged
+ * Copies bases from another base directory of the same checkpoint. They are copied because recomputed bits differ between CPUs.
+ * @throws {AppError} base_invalid where the other base is of another checkpoint, or damaged
  */
 export async function copiedBases(
   from: string,

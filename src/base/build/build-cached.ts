@@ -1,6 +1,7 @@
 /**
- * Bases built from checkpoints, kept in a cache directory under what they were made from: the bytes of the checkpoint and the
- * build's options. The same checkpoint elsewhere, or touched but not changed, is found again. Knows no user's directories.
+ * Bases built from checkpoints, kept in a cache directory. The key is the content: the checkpoint's bytes and the build's
+ * options.
+ * A copied checkpoint, or one with new timestamps, finds the same base. Knows no user's directories.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
@@ -12,14 +13,16 @@ import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
 import { listCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
 import { FORMAT_VERSION, MANIFEST_FILE, OLDEST_BASES_VERSION, readManifest } from "../manifest.ts";
 
-/** What a build may read; the rest of a checkpoint (pickles, README) changes nothing. */
+/** The files that a build may read. Other files of a checkpoint (pickles, README) do not change the result. */
 const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
 
 /**
- * The base directory of a checkpoint in `cacheDir`, built there first if it is not there yet. Others may build the same at the
- * same time: each builds for itself, the first to end gives the directory its name, and nobody ever sees half of one.
- * @param onBuild called before a build starts, and not when there is none
- * @returns its path. @throws {AppError} what `buildBase` throws.
+ * The base directory of a checkpoint in `cacheDir`, built there first where it is missing.
+ * Several processes may build the same base at once. Each builds its own copy, and the first to finish gives the directory its
+ * name.
+ * No process ever sees an incomplete base.
+ * @param onBuild called before a build starts; not called where none is needed
+ * @returns the directory's path. @throws {AppError} every error of `buildBase`.
  */
 export async function buildCached(
   checkpointPath: string,
@@ -44,7 +47,7 @@ export async function buildCached(
 }
 
 async function cacheKey(checkpointPath: string, options: BuildOptions): Promise<string> {
-  const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // threads change no result
+  const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // the number of threads changes no result
   const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
   const basis =
     basisFrom === null
@@ -59,7 +62,7 @@ async function cacheKey(checkpointPath: string, options: BuildOptions): Promise<
   return key.digest("hex").slice(0, 32);
 }
 
-/** What a build may read, in an order that is always the same. */
+/** The files that a build may read, always in the same order. */
 async function filesOf(checkpointPath: string): Promise<readonly string[]> {
   if (!(await stat(checkpointPath)).isDirectory()) return await ggufPaths(checkpointPath);
   const names = (await readdir(checkpointPath)).filter((name) => READ_FILES.test(name));

@@ -1,6 +1,7 @@
 /**
- * How long a build will take and how large the base will be, before anything is done. Sizes of weights are exact; ranks are not known
- * yet, so bases are guessed; speeds are those of one core of an AMD EPYC (AVX2), measured.
+ * Estimates the duration of a build and the size of the base before the build starts.
+ * Sizes of weights are exact. Sizes of bases are guessed, because ranks are not known yet.
+ * Speeds were measured on one core of an AMD EPYC (AVX2).
  */
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
@@ -19,11 +20,14 @@ export interface BuildEstimate {
   readonly seconds: number;
 }
 
-// One core: Gram matrix and tridiagonal form of an SVD, flops a second; copying, checking and hashing, and quantising, bytes a second.
+// One core. SVD (Gram matrix and tridiagonal form): flops a second. Copying, checking and hashing; quantising: bytes a second.
 const SVD_FLOPS = 2.5e9;
 const COPY_RATE = 250e6;
 const QUANTIZE_RATE = 150e6;
-/** Leading singular values that make up a share of the sum are fewer than that share: the first ones are the largest. */
+/**
+ * Fraction of singular values that make up the threshold share of the sum. It is below that share, because the first values are
+ * the largest.
+ */
 const RANK_SHARE = 0.5;
 
 export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): BuildEstimate {

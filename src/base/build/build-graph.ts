@@ -1,6 +1,6 @@
 /**
- * The serving graph of a base directory: written over the weights and bases that lie there already, with what is made for it
- * (quantised weights, rotary tables) in a file of its own.
+ * The serving graph of a base directory. It refers to the weights and bases that the directory already holds.
+ * Weights made for the graph (quantised weights, rotary tables) go into a separate file.
  */
 import { join } from "node:path";
 import { openSafetensors } from "../../formats/safetensors.ts";
@@ -26,7 +26,7 @@ export async function writeServeGraph(
   const bases = basesFile ? await servedBases(basesFile, targets) : [];
   const stored = tensorSource(weights, WEIGHTS_FILE);
   const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
-  // A slim base holds only what the graph refers to; what is quantised into it comes from the checkpoint.
+  // A slim base holds only the tensors that the graph refers to. The sources of quantised weights come from the checkpoint.
   const source = {
     has: (name: string): boolean => shapes.has(name),
     stored: (name: string) =>

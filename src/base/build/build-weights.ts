@@ -1,6 +1,6 @@
 /**
- * The weights of a base directory: the checkpoint's tensors copied one at a time, checked and hashed on the way.
- * Knows nothing of graphs and bases; what is quantised is made when the serving graph is written.
+ * The weights of a base directory. The checkpoint's tensors are copied one at a time; each is checked and hashed during the copy.
+ * Knows nothing of graphs and bases. Quantised weights are made later, with the serving graph.
  */
 import { join } from "node:path";
 import { AppError } from "../../errors.ts";
@@ -14,7 +14,7 @@ import type { CheckpointTensor } from "../../checkpoint/stored-tensors.ts";
 import { type TensorDigest, tensorDigest } from "../identity.ts";
 import type { WeightKind } from "../manifest.ts";
 
-/** Copies the tensors into the base, checks that every value is finite, and gives the digests of what the checkpoint holds. */
+/** Copies the tensors into the base, checks that every value is finite, and returns the digests of the checkpoint's tensors. */
 export async function writeWeights(
   dir: string,
   checkpoint: Checkpoint,
@@ -42,7 +42,7 @@ export async function writeWeights(
   return digests;
 }
 
-/** The tensors that a base holds as they are: all, or (slim) those that the graph does not hold quantised. */
+/** The tensors that a base stores unchanged: all, or in a slim base those that the graph does not hold quantised. */
 export function keptTensors(
   { config, tensors }: Pick<Checkpoint, "config" | "tensors">,
   weights: WeightKind,
@@ -53,7 +53,7 @@ export function keptTensors(
   return tensors.filter(({ name }) => !quantized.has(name));
 }
 
-/** What a tensor means, whatever it is stored as: a GGUF file and the checkpoint that it becomes in float32 are one model. */
+/** A tensor's values as float32, whatever its storage type. A GGUF file and its float32 checkpoint are therefore one model. */
 function asFloat32(tensor: HostTensor): HostTensor {
   return { dtype: "float32", shape: tensor.shape, data: toFloat32(tensor) };
 }

@@ -1,6 +1,7 @@
 /**
- * `mosara build`: a checkpoint becomes a base directory. Everything is written beside the destination and renamed at the end,
- * so a directory is whole or not there. Tensors stream through one at a time.
+ * `mosara build`: makes a base directory from a checkpoint.
+ * The build writes to a temporary directory beside the destination and renames it at the end, so a base is whole or absent.
+ * Tensors stream through one at a time.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -34,12 +35,12 @@ import { type TargetChoice, chooseTargets } from "./targets.ts";
 
 export interface BuildOptions {
   readonly weights: "auto" | WeightKind;
-  /** null: the kind's own, 32. */
+  /** null: the default of the kind of weights, 32. */
   readonly blockSize: number | null;
   readonly targets: TargetChoice;
   readonly threshold: number;
   readonly maxRank: number | null;
-  /** A base directory whose bases are taken over. */
+  /** A base directory to copy bases from. */
   readonly basisFrom: string | null;
   /** Leave out the original weights. */
   readonly isSlim: boolean;
@@ -56,17 +57,17 @@ export interface BuildProgress {
 
 export interface BuildResult {
   readonly manifest: Manifest;
-  /** null where nothing is quantised that was quantised before. */
+  /** null where no tensor was quantised before. */
   readonly secondRounding: SecondRounding | null;
   /** Size of the directory. */
   readonly bytes: number;
   readonly seconds: number;
 }
 
-// Above this "auto" quantises: smaller models are fast in float32 and lose more to rounding.
+// "auto" quantises models above this size. Smaller models are fast in float32 and lose more to rounding.
 const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
 
-/** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; nothing is left behind then */
+/** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; then no file is left */
 export async function buildBase(
   checkpointPath: string,
   outDir: string,
@@ -95,7 +96,7 @@ export async function buildBase(
   }
 }
 
-/** Only an absent or empty directory, or an older base, may be written over. */
+/** Allows only an absent or empty directory, or an older base, as the destination. */
 async function assertReplaceable(destination: string): Promise<void> {
   if (!existsSync(destination) || existsSync(join(destination, MANIFEST_FILE))) {
     await mkdir(dirname(destination), { recursive: true });
@@ -109,7 +110,7 @@ async function assertReplaceable(destination: string): Promise<void> {
     );
 }
 
-/** Puts `replacement` in the place of `destination`; what was there goes only when the new one is in place. */
+/** Moves `replacement` to `destination`. The old directory is removed only when the new one is in place. */
 async function replaceDirectory(destination: string, replacement: string): Promise<void> {
   if (!existsSync(destination)) return await rename(replacement, destination);
   const older = `${replacement}.older`;
@@ -132,7 +133,7 @@ async function writeParts(
   const { config } = checkpoint;
   const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = kindOf(options.weights, parameters);
-  // Before the long work: what is wrong in names and small files is an error at once.
+  // Before the long work: errors in names and small files are reported at once.
   const plan = await planBases(config, options);
   const { tokens: endTokens } = await loadEndTokens(checkpoint.texts, checkpoint.path, config.vocabSize);
   const digests = await writeWeights(dir, checkpoint, weights, options.isSlim, (done) =>
@@ -170,13 +171,13 @@ async function writeParts(
   return manifest;
 }
 
-/** The weights that "auto" means for a model of this size. */
+/** The kind of weights that "auto" selects for a model of this size. */
 export function kindOf(kind: BuildOptions["weights"], parameters: number): WeightKind {
   if (kind !== "auto") return kind;
   return parameters < AUTO_QUANTIZE_PARAMETERS ? "float32" : "int8";
 }
 
-/** How the matrices of a base of this kind are held; null where they stay as they are. */
+/** The layouts of the matrices in a base of this kind; null where they are not quantised. */
 async function quantizedLayouts(
   checkpoint: Checkpoint,
   weights: WeightKind,
@@ -185,7 +186,7 @@ async function quantizedLayouts(
   return weights === "int8" || weights === "int4" ? await chooseLayouts(checkpoint, weights, blockSize) : null;
 }
 
-/** Which layers get a basis, and by what rule its k was chosen; null where there are none. */
+/** The layers that get a basis, and the rule by which their k was chosen; null where there are none. */
 interface BasisPlan {
   readonly linears: readonly Linear[];
   readonly threshold: number | null;
@@ -212,7 +213,7 @@ async function planBases(config: ModelConfig, options: BuildOptions): Promise<Ba
   return { linears, threshold: from.threshold, maxRank: from.maxRank };
 }
 
-// Of the gigabyte that a build may take beside four times its largest tensor; the rest is the process itself.
+// Share of the gigabyte that a build may use beside four times its largest tensor. The process itself uses the rest.
 const SVD_BYTES = 512 * 2 ** 20;
 
 async function writeTargets(

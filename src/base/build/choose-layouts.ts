@@ -1,7 +1,8 @@
 /**
- * The layouts of a base's matrices: those of its kind of weights, but zero points instead of minimums where blocks do not divide the rows, and
- * scales in float32 where float16 would lose their digits. What was quantised before in blocks that a graph can hold keeps its numbers.
- * One tensor in memory at a time.
+ * Chooses the layouts of a base's matrices; the default is the layout of its kind of weights.
+ * Zero points replace minimums where blocks do not divide the rows. Scales are float32 where float16 would lose their digits.
+ * A matrix that was quantised before, in blocks that a graph can hold, keeps its numbers.
+ * One tensor is in memory at a time.
  */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { allGroups } from "../../model/linears.ts";
@@ -17,10 +18,10 @@ import {
 import { EMBEDDING, LM_HEAD, linearWeight } from "../../model/weight-names.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
 
-/** Greatest weights of a matrix whose scales float16 holds with all its digits. */
+/** Range for a matrix's greatest weight in which float16 holds the scales with all their digits. */
 const HALF_RANGE = { least: 2 ** -7, greatest: 2 ** 15 };
 
-/** @param blockSize null: the kind's own */
+/** @param blockSize null: the default of the kind */
 export async function chooseLayouts(
   checkpoint: Checkpoint,
   kind: QuantizedKind,
@@ -47,11 +48,11 @@ export async function chooseLayouts(
 export interface Matrix {
   readonly group: string;
   readonly dIn: number;
-  /** What lies in it, below each other. */
+  /** The tensors of the matrix, concatenated along the rows. */
   readonly tensors: readonly string[];
 }
 
-/** Every matrix that is multiplied by, the vocabulary projection last. */
+/** Every matrix of a product; the vocabulary projection is the last. */
 export function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
   const head = tensors.some(({ name }) => name === LM_HEAD) ? LM_HEAD : EMBEDDING;
   const groups = allGroups(config).map(({ name, dIn, members }): Matrix => ({

@@ -1,6 +1,7 @@
 /**
- * What it costs to quantise a model again that was quantised before: which of its matrices keep their numbers, and how far the others
- * move. Measured on some rows of each.
+ * The loss of quantising a model again that was quantised before. It says which matrices keep their numbers and how far the
+ * others move.
+ * The loss is measured on some rows of each matrix.
  */
 import type { Checkpoint, QuantizedTensors } from "../../checkpoint/checkpoint.ts";
 import { quantizedMatrix } from "../../model/serve/quantize.ts";
@@ -10,17 +11,17 @@ import { toFloat32 } from "../../tensor/host-tensor.ts";
 import { matricesOf } from "./choose-layouts.ts";
 
 export interface SecondRounding {
-  /** Tensors whose numbers are the file's own. */
+  /** Tensors whose numbers are copied from the file. */
   readonly kept: number;
-  /** How many others there are, by the type that they have in the file. */
+  /** Number of other tensors, by their type in the file. */
   readonly rounded: Readonly<Record<string, number>>;
-  /** Root mean square of how far the others' weights move, over that of the weights. */
+  /** Root mean square change of the other tensors' weights, divided by that of the weights. */
   readonly relativeError: number;
 }
 
 const NUM_SAMPLE_ROWS = 32;
 
-/** null where nothing was quantised before, or nothing is now. */
+/** null where no tensor was quantised before, or none is now. */
 export async function measureSecondRounding(
   checkpoint: Checkpoint,
   layouts: WeightLayouts | null,

@@ -1,4 +1,4 @@
-/** Which linear layers get a basis: names given by the user, matched by their last part, or a default. Pure. */
+/** Chooses the linear layers that get a basis: by names from the user, matched by their last part, or by a default. Pure. */
 import { AppError } from "../../errors.ts";
 import { type Linear, allLinears, defaultTargets } from "../../model/linears.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
@@ -6,7 +6,7 @@ import type { ModelConfig } from "../../model/config/model-config.ts";
 /** null: the family's default; "none"; "all-linear"; or names such as "q_proj" and "layers.0.self_attn.q_proj". */
 export type TargetChoice = null | "none" | "all-linear" | readonly string[];
 
-/** The chosen layers in the model's order. @throws {AppError} usage when a given name matches nothing */
+/** The chosen layers in the model's order. @throws {AppError} usage where a given name matches no layer */
 export function chooseTargets(config: ModelConfig, choice: TargetChoice): readonly Linear[] {
   const linears = allLinears(config);
   if (choice === "none") return [];

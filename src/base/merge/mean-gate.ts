@@ -1,6 +1,7 @@
 /**
- * Merging what cannot be merged exactly: the mean gate of every router over given sequences stands in for the gate of each token, and
- * the error that this makes is measured on the same sequences.
+ * Approximate merging of adapters that cannot be merged exactly.
+ * The mean gate of every router over given sequences replaces the gate of each token. The error is measured on the same
+ * sequences.
  */
 import { type Adapter, assertFits } from "../../adapter/adapter.ts";
 import { withMeanGates } from "../../adapter/merge.ts";
@@ -12,22 +13,22 @@ import { type Session, hostTensorOf, openSession, runtimeTensor } from "../../ru
 import type { Base } from "../base.ts";
 
 export interface MeanGateResult {
-  /** One head; merges exactly. */
+  /** One head; it merges exactly. */
   readonly adapter: Adapter;
   /** Mean gate [n] of every target. */
   readonly meanGates: ReadonlyMap<string, Float64Array>;
-  /** What the stand-in changes: logits of the last positions of every sequence. */
+  /** The error of the mean gate, in the logits of the last positions of every sequence. */
   readonly maxAbsLogitDifference: number;
   readonly meanAbsLogitDifference: number;
   readonly tokens: number;
 }
 
-// Logits of a large vocabulary are big: so many positions of a sequence tell enough of the error.
+// Number of positions compared for each sequence. Logits of a large vocabulary are big, and this many show the error well enough.
 const MAX_LOGIT_ROWS = 64;
 
 /**
  * @param sequences token ids, each at most as long as the model's context
- * @throws {AppError} not_mergeable where there is nothing to average or nothing to average over
+ * @throws {AppError} not_mergeable where there is no router, or no sequence to average over
  */
 export async function mergeByMeanGate(
   base: Base,

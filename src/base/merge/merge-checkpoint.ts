@@ -1,4 +1,4 @@
-/** `mosara merge`: an ordinary Hugging Face checkpoint with an adapter folded in, written tensor by tensor. */
+/** `mosara merge`: writes an ordinary Hugging Face checkpoint with an adapter folded in, tensor by tensor. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -84,7 +84,7 @@ export async function mergeCheckpoint(
 interface FileTensor {
   readonly name: string;
   readonly dtype: MergeDType;
-  /** As the file holds it. */
+  /** A tensor's name and layout in the file. */
   readonly shape: readonly number[];
   readonly isTransposed: boolean;
 }
@@ -117,7 +117,7 @@ function stored(name: string, tensor: HostTensor, dtype: MergeDType): HostTensor
   return rounded;
 }
 
-/** Configuration and tokenizer as they are; where the dtype was chosen, the configuration says so. */
+/** Copies configuration and tokenizer. Where the dtype was chosen, the configuration states the new one. */
 async function copyTexts(from: string, to: string, dtype: MergeDType | null): Promise<void> {
   await copyCheckpointTexts(from, to);
   if (dtype === null) return;

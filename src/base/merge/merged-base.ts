@@ -1,7 +1,7 @@
 /**
- * A base directory for an engine whose weights contain one adapter: the bare serving graph, with the changed weights in a file of
- * their own and everything else linked from the base it was made from. In quantised bases the changed groups are int8 in blocks of
- * 32, which loses less than the base's own quantisation.
+ * A base directory for an engine whose weights contain one adapter. It has the serving graph without adapters.
+ * The changed weights are in a separate file; all other files are linked from the original base.
+ * In quantised bases the changed groups are int8 in blocks of 32, which loses less than the base's own quantisation.
  */
 import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
@@ -29,7 +29,7 @@ const MERGED_MADE_FILE = "merged.weights";
 const MERGED_FORMAT: WeightFormat = { kind: "quantized", ...plainLayout(8, 32) };
 
 /**
- * Writes the merged base directory, or does nothing when it is there already.
+ * Writes the merged base directory. Does nothing where it already exists.
  * @param generation the adapter's, noted in the manifest
  * @throws {AppError} not_mergeable, adapter_incompatible; nothing is left behind then
  */
@@ -65,7 +65,7 @@ export async function writeMergedBase(
   }
 }
 
-/** ONNX Runtime reads external weights from the model's own directory alone; a hard link costs nothing where it is possible. */
+/** ONNX Runtime reads external weights only from the model's own directory. A hard link costs nothing where it is possible. */
 async function linkOrCopy(from: string, to: string): Promise<void> {
   if (!existsSync(from)) return;
   try {
@@ -110,7 +110,7 @@ async function writeMergedGraph(dir: string, base: Base, changed: ReadonlySet<st
     formatOf: (name) =>
       manifest.layouts && changedGroups.has(name) ? MERGED_FORMAT : formatOf(manifest.layouts, name),
     bases: [],
-    // What the adapter does not change is quantised already.
+    // Groups that the adapter does not change are quantised already.
     known: (name) => (changedGroups.has(groupOfPart(name) ?? name) ? undefined : quantized.get(name)),
   });
   await writeGraph(graph, join(dir, SERVE_GRAPH_FILE), MERGED_MADE_FILE);

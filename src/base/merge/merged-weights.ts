@@ -1,6 +1,6 @@
 /**
- * A checkpoint's tensors with an adapter folded in: the targets' weights are W + L·R, everything else is as it was.
- * The products run on the runtime in float64, so the only rounding is the last one.
+ * A checkpoint's tensors with an adapter folded in. Weights of targets are W + L·R; all others are unchanged.
+ * ONNX Runtime computes the products in float64, so the only rounding is the last one.
  */
 import type { Adapter } from "../../adapter/adapter.ts";
 import { assertFits } from "../../adapter/adapter.ts";
@@ -54,7 +54,7 @@ export async function mergedWeights(base: Base, adapter: Adapter, numThreads: nu
   };
 }
 
-/** The directions that a mo-sara target's delta is made of. */
+/** The singular directions that form the delta of a mo-sara target. */
 export async function mergeBasis(base: Base, target: string): Promise<MergeBasis> {
   const { left, sigma, right } = await base.readBasis(target);
   return { left: toFloat32(left), right: toFloat32(right), k: sigma.shape[0] ?? 0 };

@@ -1,6 +1,6 @@
 /**
- * All matrix products of a base without adapters in one session, over the weights that lie in it and with nothing between them: what
- * a step of its serving graph could cost at best. For measuring, not for serving.
+ * All matrix products of a base without adapters in one session, over its own weights, with no operators between them.
+ * This is the lower bound for the cost of a step of the serving graph. For measuring, not for serving.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ import { type Base, SERVE_GRAPH_FILE } from "../base.ts";
 const LOGITS = "logits";
 
 export interface Products extends AsyncDisposable {
-  /** A step of so many rows, whose memory is made here and whose values mean nothing. */
+  /** A step of this many rows. Its memory is allocated here and its values are arbitrary. */
   step(numRows: number): () => Promise<unknown>;
 }
 
@@ -33,7 +33,7 @@ export async function openProducts(base: Base, numThreads: number): Promise<Prod
     inputs.set(width, input);
     return input;
   };
-  // All are outputs, so that none is left out, but only the last is fetched.
+  // All products are outputs, so that none is optimised away. Only the last one is fetched.
   for (const group of allGroups(config)) {
     const format = formatOf(layouts, group.name);
     graph.output(made.linearGroup(inputOf(group.dIn), group, format), group.name);
