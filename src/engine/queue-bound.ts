@@ -1,17 +1,18 @@
 /**
- * What waits, by tenant, against the bounds of a queue: whether there is a place, and who has to make room for whom. The engine's queue
- * and the server's mirror of it (`server/queue-mirror.ts`) count in the same way. Pure; what waits is an id with a number of prompt tokens.
+ * Waiting requests by tenant, and the bounds of a queue: whether there is a place, and which requests must make room. The engine's queue
+ * and the server's mirror of it (`server/queue-mirror.ts`) count with this same class. Pure; a waiting request is an id with a number of
+ * prompt tokens.
  */
 import { AppError } from "../errors.ts";
 
 export interface QueueLimits {
-  /** Most sequences that wait for a row. */
+  /** Most sequences that may wait for a row. */
   readonly maxQueue: number;
-  /** Most prompt tokens of those that wait. */
+  /** Most prompt tokens that waiting sequences may have together. */
   readonly maxQueueTokens: number;
 }
 
-/** What a sequence is told for which there is no place. */
+/** The error for a sequence that finds no place. */
 export function overloadedError(
   waiting: { readonly size: number; readonly numTokens: number },
   { maxQueue, maxQueueTokens }: QueueLimits,
@@ -24,14 +25,14 @@ export function overloadedError(
   );
 }
 
-/** What a tenant has waiting. */
+/** A tenant's waiting requests. */
 interface Share {
   /** Prompt tokens by id. */
   readonly waiting: Map<number, number>;
   numTokens: number;
 }
 
-/** What would be left of a tenant's share. */
+/** A tenant's share after some of its requests have left. */
 interface Rest {
   size: number;
   numTokens: number;
@@ -39,7 +40,7 @@ interface Rest {
 
 export class QueueBound {
   readonly #limits: QueueLimits;
-  /** Those of whom something waits. */
+  /** Tenants with waiting requests. */
   readonly #tenants = new Map<string, Share>();
   #size = 0;
   #numTokens = 0;
@@ -52,7 +53,7 @@ export class QueueBound {
     return this.#size;
   }
 
-  /** Prompt tokens of all that wait. */
+  /** Prompt tokens of all waiting requests. */
   get numTokens(): number {
     return this.#numTokens;
   }
@@ -78,9 +79,9 @@ export class QueueBound {
   }
 
   /**
-   * Ids that would have to go for `count` more of a tenant, with `numTokens` between them, to come in: none where there is room, the
-   * newest of whoever has most in the queue where it is full; null where this tenant is that one. So nobody can keep the others
-   * out by filling the queue.
+   * Ids that must leave so that `count` more of a tenant, with `numTokens` together, can enter. None where there is room. In a full queue,
+   * the newest requests of the tenant that has most in the queue; null where that is the asking tenant. So nobody can keep the others out
+   * by filling the queue.
    */
   displacedBy(tenant: string, count: number, numTokens: number): readonly number[] | null {
     const { maxQueue, maxQueueTokens } = this.#limits;

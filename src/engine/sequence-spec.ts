@@ -1,13 +1,13 @@
 /**
- * The check of a sequence before it is queued. Both processes ask: the server before it sends, the engine before it queues.
- * It stands apart from `sequence.ts` so that the server does not load the sampler with it.
+ * Checks a sequence before it is queued. Both processes call it: the server before it sends, the engine before it queues. It stands apart
+ * from `sequence.ts` so that the server does not load the sampler with it.
  */
 import { AppError } from "../errors.ts";
 import type { SequenceSpec } from "./protocol.ts";
 
 /**
- * Refuses what the runner cannot be asked.
- * @throws {AppError} invalid_request; context_length_exceeded where prompt and answer are longer than the model takes.
+ * Refuses a sequence that the runner could not compute.
+ * @throws {AppError} invalid_request; context_length_exceeded where prompt and answer are longer than the model accepts.
  */
 export function checkSpec(
   spec: Omit<SequenceSpec, "id">,

@@ -1,17 +1,17 @@
 /**
- * How long sequences take and how fast the queue drains, from those of late: what a full server tells those it refuses, and
- * whether a sequence can still end before its deadline. Estimates; pure, no clock of its own.
+ * Estimates from recent sequences of how long a sequence takes and how fast the queue drains. A full server reports them to refused
+ * clients. They also say whether a sequence can still end before its deadline. Pure, no clock of its own.
  */
 import type { SequenceFinished } from "./protocol.ts";
 
-/** Starts that the rate is taken from. */
+/** Number of recent starts that the rate is measured over. */
 const NUM_STARTS = 32;
 /** Weight of the newest sequence in the running means. */
 const NEWEST = 1 / 16;
-/** Sequences whose differences from the means are remembered, and the share of them that a cautious estimate covers. */
+/** Number of recent sequences whose deviation from the means is remembered, and the share of them that a cautious estimate covers. */
 const NUM_LATE = 64;
 const CAUTION = 0.95;
-/** Longest wait that is advised: clients heed no longer one, and much can change until then. */
+/** Longest wait that is advised. Clients ignore longer ones, and much can change in that time. */
 const MAX_RETRY_SECONDS = 60;
 
 interface Means {
@@ -22,16 +22,16 @@ interface Means {
 
 /** Seconds that a sequence takes once it has a row. */
 export interface SecondsNeeded {
-  /** As those of late took on the whole. */
+  /** Seconds that recent sequences took on average. */
   readonly usual: number;
-  /** More than nearly all of them would have taken. */
+  /** More seconds than nearly all recent sequences took. */
   readonly cautious: number;
 }
 
-/** The last values of something, and what nearly all of them do not exceed. */
+/** The last values of a measurement, and a bound that nearly all of them stay within. */
 class Late {
   readonly #values: number[] = [];
-  /** Worked out once a value, for it is asked of everything that waits. */
+  /** Computed once for each new value, because it is read for every waiting sequence. */
   high = 0;
 
   add(value: number): void {
@@ -47,20 +47,20 @@ export class ServiceTimes {
   readonly #starts: number[] = [];
   #means: Means | null = null;
   readonly #outputTokens = new Late();
-  /** What sequences took ÷ what the means said of ones of their lengths. */
+  /** Time that sequences took, divided by the mean estimate for sequences of their lengths. */
   readonly #excess = new Late();
 
-  /** A sequence that had to wait has been given its row. */
+  /** Notes that a sequence which had to wait has been given its row. */
   noteStarted(nowMs: number): void {
     this.#starts.push(nowMs);
     if (this.#starts.length > NUM_STARTS) this.#starts.shift();
   }
 
-  /** A sequence has ended by itself. */
+  /** Notes that a sequence has ended by itself. */
   noteFinished(numPromptTokens: number, numOutputTokens: number, times: SequenceFinished): void {
     const one: Means = {
       prefillPerToken: times.prefillSeconds / numPromptTokens,
-      decodePerToken: times.decodeSeconds / Math.max(1, numOutputTokens - 1), // the first one comes of the prefill
+      decodePerToken: times.decodeSeconds / Math.max(1, numOutputTokens - 1), // the first token comes from the prefill
       outputTokens: numOutputTokens,
     };
     const before = this.#means ?? one;
@@ -75,7 +75,7 @@ export class ServiceTimes {
     };
   }
 
-  /** What a sequence needs, by those of late; 0 as long as there were none. */
+  /** Time that a sequence needs, judged by recent ones; 0 as long as there were none. */
   secondsFor(numPromptTokens: number, maxTokens: number): SecondsNeeded {
     if (this.#means === null) return { usual: 0, cautious: 0 };
     const usual = secondsOf(this.#means, numPromptTokens, Math.min(maxTokens, this.#means.outputTokens));
@@ -83,7 +83,7 @@ export class ServiceTimes {
     return { usual, cautious: Math.max(usual, longest * this.#excess.high) };
   }
 
-  /** When half of `numWaiting` will have been given their rows, in whole seconds: worth another try by then. */
+  /** Estimated time until half of `numWaiting` have been given rows, in whole seconds. A retry is then worthwhile. */
   retryAfterSeconds(numWaiting: number, nowMs: number): number {
     const [first] = this.#starts;
     if (first === undefined || nowMs <= first) return 1;
@@ -92,7 +92,7 @@ export class ServiceTimes {
   }
 }
 
-/** The first token comes of the prefill. */
+/** The first token comes from the prefill. */
 function secondsOf(
   { prefillPerToken, decodePerToken }: Means,
   numPromptTokens: number,

@@ -1,6 +1,6 @@
 /**
- * The adapter inputs of a step: one row of numbers a sequence, written when the composition of the batch changes and not before.
- * A prefill has one adapter, whose own arrays are fed as they are; a decode batch has a buffer a port.
+ * The adapter inputs of a step: one row of numbers a sequence. They are written only when the composition of the batch changes. A prefill
+ * has one adapter, whose own arrays are fed as they are. A decode batch has one buffer a port.
  */
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import { HAS_MO_SARA, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../../model/ports.ts";
@@ -19,7 +19,7 @@ export class AdapterFeeds implements StepFeeds {
   #gains: Float32Array[] = [];
   #scales: Float32Array[] = [];
   #capacity = 0;
-  /** What each row of the buffers holds; null: zeros. */
+  /** Content of each row of the buffers; null: zeros. */
   #held: (AdapterRow | null)[] = [];
   #lastRows: readonly (AdapterRow | null)[] | null = null;
   #lastFeeds: Feeds = {};
@@ -47,7 +47,7 @@ export class AdapterFeeds implements StepFeeds {
     return feeds;
   }
 
-  /** Feeds of a decode step, one adapter (or none) a row. The same rows give the same tensors, untouched. */
+  /** Feeds of a decode step, one adapter (or none) a row. The same rows give the same tensors, unchanged. */
   batch(rows: readonly (AdapterRow | null)[]): Feeds {
     const isSame = this.#lastRows?.length === rows.length && rows.every((row, i) => row === this.#lastRows?.[i]);
     if (isSame) return this.#lastFeeds;
@@ -70,7 +70,7 @@ export class AdapterFeeds implements StepFeeds {
 
   #ensure(numRows: number): void {
     if (numRows <= this.#capacity) return;
-    const capacity = rowBucket(numRows); // a batch that grows row by row is not written anew for each of them
+    const capacity = rowBucket(numRows); // a batch that grows row by row is not rewritten for each new row
     this.#capacity = capacity;
     this.#gains = this.#groups.map((group) => new Float32Array(capacity * group.k));
     this.#scales = this.#groups.map((group) => new Float32Array(capacity * group.dOut));
@@ -86,7 +86,7 @@ export class AdapterFeeds implements StepFeeds {
     this.#held[at] = adapter;
   }
 
-  /** The switches, and heads and routers of all rows padded to the greatest n; a row without them is zero. */
+  /** Writes the switches, and the heads and routers of all rows, padded to the greatest n. A row without them is zero. */
   #common(rows: readonly (AdapterRow | null)[]): Feeds {
     const { totalK } = this.#layout;
     const numHeads = rows.reduce((most, row) => Math.max(most, row?.routed?.numHeads ?? 0), 0);

@@ -1,7 +1,7 @@
 /**
- * The loader thread as the engine's own thread sees it: a queue of adapters to load, and a reply to each. The server's process puts orders
- * into the same queue over a pipe, because this thread computes and would read them between two steps only.
- * Knows nothing of what is kept (`ready-adapters.ts`).
+ * The loader thread as the engine's own thread sees it: a queue of adapters to load, and one reply to each. The server's process adds
+ * orders to the same queue over a pipe. This thread computes, and would read them only between two steps. `ready-adapters.ts` decides what
+ * is kept.
  */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -12,16 +12,16 @@ import type { LoadOptions } from "./load-adapter.ts";
 
 export interface LoaderData extends LoadOptions {
   readonly storeDir: string;
-  /** A pipe with the generations that the server orders, a line each; null: there is none. */
+  /** A pipe with the generations that the server orders, one a line; null: there is none. */
   readonly wantedFd: number | null;
 }
 
-/** `numRead`: how many replies had been read when this order was written. */
+/** `numRead`: number of replies read before this order was written. */
 export type LoadOrder = { readonly ref: AdapterRef; readonly numRead: number } | { readonly type: "end" };
 
 export interface LoadReply {
   readonly generation: string;
-  /** Whether the server ordered it. */
+  /** Whether the server ordered this load. */
   readonly isAhead: boolean;
   readonly outcome: { readonly row: AdapterRow } | { readonly error: WireError };
 }
@@ -43,7 +43,7 @@ export class AdapterLoader implements AsyncDisposable {
       this.#numRead++;
       if (!this.#isClosed) this.#onReply(reply);
     });
-    // An engine that cannot read adapters is of no use: its process ends with the reason, and another one is started.
+    // An engine that cannot read adapters is useless. Its process ends with the reason, and another one is started.
     this.#thread.on("error", (error) => {
       if (!this.#isClosed) throw error;
     });
@@ -53,7 +53,7 @@ export class AdapterLoader implements AsyncDisposable {
     });
   }
 
-  /** Puts an adapter into the queue. */
+  /** Adds an adapter to the queue. */
   readonly order = (ref: AdapterRef): void => {
     if (!this.#isClosed) this.#post({ ref, numRead: this.#numRead });
   };
@@ -64,8 +64,8 @@ export class AdapterLoader implements AsyncDisposable {
   }
 
   /**
-   * Lets the thread end by itself: one that is terminated while it opens the store takes the process with it
-   * ("FATAL ERROR: Error::ThrowAsJavaScriptException napi_throw", lmdb 3.5.6).
+   * Lets the thread end by itself. A thread that is terminated while it opens the store ends the whole process with it ("FATAL ERROR:
+   * Error::ThrowAsJavaScriptException napi_throw", lmdb 3.5.6).
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isClosed) {

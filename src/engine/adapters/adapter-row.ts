@@ -1,6 +1,6 @@
 /**
- * An adapter laid out as rows of the graph's ports (`model/adapter-layout.ts`), for every method: what a sequence brings to a
- * batch. Pure; the cache decides how long it is kept.
+ * An adapter laid out as rows of the graph's ports (`model/adapter-layout.ts`), for every method. A sequence brings such a row to a batch.
+ * Pure; the cache decides how long a row is kept.
  */
 import type { Adapter, AdapterTarget } from "../../adapter/adapter.ts";
 import { lowRankFactors } from "../../adapter/low-rank.ts";
@@ -19,7 +19,7 @@ export interface AdapterRow extends ReadyAdapter {
   readonly scales: readonly Float32Array[];
   /** n > 1: λ float32 [n, totalK] and W_gᵀ float32 [totalK, n]. */
   readonly routed: { readonly numHeads: number; readonly heads: Float32Array; readonly routers: Float32Array } | null;
-  /** SARA and LoRA: one entry a group of the layout's `lowRank`; null where the adapter does not touch it. */
+  /** SARA and LoRA: one entry for each group of the layout's `lowRank`; null where the adapter does not change the group. */
   readonly lowRank: readonly (LowRankGroup | null)[] | null;
   readonly bytes: number;
 }
@@ -60,7 +60,7 @@ function sizeOf(arrays: readonly Float32Array[]): number {
   return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 }
 
-/** Rows of an adapter without Mo-SARA numbers; also what a base row holds. */
+/** Rows of an adapter without Mo-SARA numbers; the base's row is the same. */
 export function zeroRow(layout: AdapterLayout): AdapterRow {
   const gains = layout.groups.map((group) => new Float32Array(group.k));
   const scales = layout.groups.map((group) => new Float32Array(group.group.dOut));
@@ -134,7 +134,10 @@ function lowRankRow(generation: string, adapter: Adapter, layout: AdapterLayout)
   return { ...row, generation, lowRank, bytes };
 }
 
-/** The targets of a group as one pair: downs side by side, each up at its rows and at its columns of the group's output. */
+/**
+ * The targets of a group as one pair of matrices. The downs lie side by side; each up lies at its own rows and at its columns of the
+ * group's output.
+ */
 function lowRankGroup(
   { method }: Adapter,
   targets: ReadonlyMap<string, AdapterTarget>,

@@ -1,17 +1,17 @@
 /**
- * The states of an adapter in an engine process, as a pure machine: an event comes in, the next state and orders come out.
- * absent → loading → waiting or spare → ready → absent (evicted or dropped); or loading → failed → absent.
- * It knows no rows, no threads and no sizes: `ready-adapters.ts` keeps the rows and carries the orders out.
+ * The states of an adapter in an engine process, as a pure machine: from an event follow the next state and orders. absent → loading →
+ * waiting or spare → ready → absent (evicted or dropped); or loading → failed → absent. It knows no rows, threads or sizes:
+ * `ready-adapters.ts` keeps the rows and carries the orders out.
  */
 
-/** An adapter that is in no table is absent. */
+/** An adapter without an entry is absent. */
 export type AdapterState =
   | "absent"
   /** It is wanted and its load is ordered. Only the loader thread sees when the load begins. */
   | "loading"
   /** Its content was dropped before the load ended. */
   | "abandoned"
-  /** Loaded for a sequence that has not come back for it. It is set aside, so that it cannot be evicted by size. */
+  /** Loaded for a sequence that has not returned for it. It is set aside, so that it cannot be evicted by size. */
   | "waiting"
   /** Loaded because the server expected a sequence, and not used yet. It is kept as long as it fits. */
   | "spare"
@@ -31,9 +31,9 @@ export type AdapterEvent =
   | "load-failed"
   /** A load that the server ordered ahead has failed. */
   | "load-ahead-failed"
-  /** Its place was needed for another. */
+  /** Its place was needed for another adapter. */
   | "evicted"
-  /** Its content is gone from the store. */
+  /** Its content has left the store. */
   | "dropped";
 
 export type AdapterOrder =
@@ -45,7 +45,7 @@ export type AdapterOrder =
   | "keep"
   | "count-hit"
   | "count-miss"
-  /** Let go of the row or the reason, and report that the adapter is not here any more. */
+  /** Release the row or the reason, and report that the adapter is no longer here. */
   | "release";
 
 export interface Transition {
@@ -55,7 +55,7 @@ export interface Transition {
 
 const to = (state: AdapterState, ...orders: AdapterOrder[]): Transition => ({ state, orders });
 
-/** An event that is not named for a state changes nothing there. */
+/** Transitions. An event that is not named for a state changes nothing there. */
 const TRANSITIONS: Record<AdapterState, Partial<Record<AdapterEvent, Transition>>> = {
   absent: {
     asked: to("loading", "load"),
@@ -96,7 +96,7 @@ const TRANSITIONS: Record<AdapterState, Partial<Record<AdapterEvent, Transition>
   },
 };
 
-/** What an event does to an adapter. */
+/** The next state and the orders that follow from an event. */
 export function nextState(state: AdapterState, event: AdapterEvent): Transition {
   return TRANSITIONS[state][event] ?? to(state);
 }

@@ -1,4 +1,4 @@
-/** An adapter's file as a row of the graph's inputs: read, decoded, checked against the base, laid out. Knows no threads. */
+/** Loads an adapter's file as a row of the graph's inputs: read, decode, check against the base, lay out. Knows no threads. */
 import { type BaseSignature, assertFits } from "../../adapter/adapter.ts";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { AppError } from "../../errors.ts";

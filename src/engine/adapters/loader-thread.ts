@@ -1,7 +1,7 @@
 /**
- * The thread of an engine process that loads adapters: reading one may wait for the disk, and laying one out takes milliseconds, neither
- * of which may delay the next step. It loads what is in its queue, replies with rows, and keeps nothing. Orders come from the engine's own
- * thread, and over a pipe from the server. `adapter-loader.ts` starts it and defines the messages.
+ * The thread of an engine process that loads adapters. Reading an adapter may wait for the disk, and laying it out takes milliseconds.
+ * Neither may delay the next step. The thread loads the adapters in its queue, replies with rows, and keeps nothing. Orders come from the
+ * engine's own thread, and over a pipe from the server. `adapter-loader.ts` starts it and defines the messages.
  */
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
@@ -13,7 +13,7 @@ import type { LoadOrder, LoadReply, LoaderData } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import { loadAdapter } from "./load-adapter.ts";
 
-/** Most replies with a row that are remembered until the engine has read them. One that is forgotten earlier costs a second load. */
+/** Most replies with a row that are remembered until the engine has read them. A reply that is forgotten earlier costs a second load. */
 const MAX_UNREAD = 64;
 
 const port = parentPort;
@@ -32,7 +32,7 @@ port.on("message", (order: LoadOrder) => {
 });
 if (pipe !== null) createInterface({ input: pipe }).on("line", (generation) => load({ generation }, true));
 
-/** Both may order the same adapter: a row that is on its way answers the second order too. */
+/** Engine and server may order the same adapter. A row that is on its way answers the second order too. */
 function load(ref: AdapterRef, isAhead: boolean): void {
   const { generation } = ref;
   if (unread.has(generation)) return;
@@ -58,14 +58,14 @@ function reply(message: LoadReply, buffers: readonly ArrayBuffer[]): void {
   port?.postMessage(message, buffers);
 }
 
-/** Closes all that keeps this thread alive. */
+/** Closes everything that keeps this thread alive. */
 async function end(): Promise<void> {
   pipe?.destroy();
   port?.close();
   await contents.close();
 }
 
-/** The row's memory, which goes over to the engine without a copy. */
+/** The row's memory, which is transferred to the engine without a copy. */
 function buffersOf({ gains, scales, routed, lowRank }: AdapterRow): ArrayBuffer[] {
   const arrays = [
     ...gains,
@@ -73,5 +73,5 @@ function buffersOf({ gains, scales, routed, lowRank }: AdapterRow): ArrayBuffer[
     ...(routed ? [routed.heads, routed.routers] : []),
     ...(lowRank ?? []).flatMap((group) => (group ? [group.down, group.up] : [])),
   ];
-  return arrays.map(({ buffer }) => buffer as ArrayBuffer); // each has been made for its array alone
+  return arrays.map(({ buffer }) => buffer as ArrayBuffer); // each buffer was made for its array alone
 }

@@ -1,7 +1,7 @@
 /**
- * The low-rank inputs of a step: for every group of linear layers, down and up matrices of every sequence, padded with zeros to
- * one rank a group. Written when the composition of the batch changes; a step of one sequence reads the adapter's own matrices where
- * their rank is one that matrices are padded to, and a step without low-rank rows feeds empty tensors.
+ * The low-rank inputs of a step: down and up matrices of every sequence for every group of linear layers. Within a group they are padded
+ * with zeros to one rank. They are written when the composition of the batch changes. A step of one sequence reads the adapter's own
+ * matrices where their rank is one of the padded ranks. A step without low-rank rows feeds empty tensors.
  */
 import type { LinearGroup } from "../../model/linears.ts";
 import { hasLowRankPort, lowRankPorts } from "../../model/ports.ts";
@@ -11,7 +11,7 @@ import { rowBucket } from "../kv/kv-cache.ts";
 
 type Feeds = Record<string, RuntimeTensor>;
 
-/** Ranks that matrices are padded to: few, so that shapes repeat. */
+/** Ranks that matrices are padded to. They are few, so that shapes repeat. */
 function rankBucket(rank: number): number {
   if (rank === 0) return 0;
   return rank > 64 ? Math.ceil(rank / 64) * 64 : Math.max(8, 2 ** Math.ceil(Math.log2(rank)));
@@ -25,13 +25,13 @@ interface GroupBuffers {
   rank: number;
   down: Float32Array;
   up: Float32Array;
-  /** What each row holds; null: zeros. */
+  /** Content of each row; null: zeros. */
   held: (LowRankGroup | null)[];
 }
 
 export class LowRankFeeds {
   readonly #groups: GroupBuffers[];
-  /** For single sequences of other ranks than the buckets', so that they disturb nothing of the batch's. */
+  /** Buffers for single sequences of other ranks than the padded ones. They leave the batch's buffers undisturbed. */
   readonly #singles: GroupBuffers[];
   readonly #noRows: Feeds;
 
@@ -62,7 +62,7 @@ export class LowRankFeeds {
     return feeds;
   }
 
-  /** Feeds of a step with these sequences. */
+  /** Feeds of a step with several sequences. */
   batch(rows: readonly (AdapterRow | null)[]): Feeds {
     if (!rows.some((row) => row?.lowRank)) return this.#noRows;
     const feeds = { ...this.#noRows };
@@ -92,7 +92,7 @@ interface StepMatrices {
   readonly up: Float32Array;
 }
 
-/** Puts a group's matrices into the feeds, and says that its part has some where it has. */
+/** Sets a group's matrices in the feeds, and its switch where it has any. */
 function setFeeds(feeds: Feeds, { group, downPort, upPort }: GroupBuffers, step: StepMatrices): void {
   const { rank, numRows, down, up } = step;
   const matrices = (data: Float32Array, shape: readonly [number, number]): RuntimeTensor =>
@@ -102,12 +102,12 @@ function setFeeds(feeds: Feeds, { group, downPort, upPort }: GroupBuffers, step:
   if (rank > 0) feeds[hasLowRankPort(group.part).name] = flag(true);
 }
 
-/** Makes the buffers hold `parts` at `rank`; rows that hold them already are left alone. */
+/** Makes the buffers hold `parts` at `rank`. Rows that hold them already are left unchanged. */
 function writeRows(buffers: GroupBuffers, parts: readonly (LowRankGroup | null)[], rank: number): void {
   const { dIn, dOut } = buffers.group;
   const isTooSmall = buffers.down.length < parts.length * dIn * rank || buffers.up.length < parts.length * dOut * rank;
   if (rank !== buffers.rank || isTooSmall) {
-    const numRows = rowBucket(parts.length); // a batch that grows row by row is not written anew for each of them
+    const numRows = rowBucket(parts.length); // a batch that grows row by row is not rewritten for each new row
     buffers.rank = rank;
     buffers.down = new Float32Array(numRows * dIn * rank);
     buffers.up = new Float32Array(numRows * rank * dOut);
@@ -127,7 +127,7 @@ function writeRows(buffers: GroupBuffers, parts: readonly (LowRankGroup | null)[
   });
 }
 
-/** One sequence's matrices into a row of wider rank. */
+/** Copies one sequence's matrices into a row of wider rank. */
 function writePart(part: LowRankGroup, rank: number, down: Float32Array, up: Float32Array, dIn: number): void {
   up.set(part.up);
   if (part.rank === rank) return down.set(part.down);

@@ -1,7 +1,7 @@
 /**
- * The adapters of an engine process: keeps their rows within a bound of bytes, the least recently used going first, and carries out the
- * orders of `adapter-state.ts`. Running sequences hold their own row, so that eviction never disturbs them. Loads are done by another
- * thread (`adapter-loader.ts`); a sequence that asks too early asks again after `onReady`.
+ * The adapters of an engine process. It keeps their rows within a bound of bytes, evicts the least recently used, and carries out the
+ * orders of `adapter-state.ts`. Running sequences hold their own row, so eviction never disturbs them. Another thread loads adapters
+ * (`adapter-loader.ts`). A sequence that asks too early asks again after `onReady`.
  */
 import { LRUCache } from "lru-cache";
 import { fromWire } from "../../errors.ts";
@@ -11,7 +11,7 @@ import type { LoadReply } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import { type AdapterEvent, type AdapterOrder, type AdapterState, nextState } from "./adapter-state.ts";
 
-/** Most adapters that are set aside for sequences that have not come back for them. */
+/** Most adapters that are set aside for sequences that have not returned for them. */
 const MAX_SET_ASIDE = 8;
 
 type Outcome = LoadReply["outcome"];
@@ -54,7 +54,7 @@ export class ReadyAdapters implements AdapterCache {
     this.#handle(ref, "expected");
   }
 
-  /** Takes in a reply of the loader. */
+  /** Handles a reply of the loader. */
   receive({ generation, isAhead, outcome }: LoadReply): void {
     if ("row" in outcome) this.#handle({ generation }, "loaded", outcome);
     else this.#handle({ generation }, isAhead ? "load-ahead-failed" : "load-failed", outcome);
@@ -88,7 +88,7 @@ export class ReadyAdapters implements AdapterCache {
     const { generation } = ref;
     const { state, orders } = nextState(this.#states.get(generation) ?? "absent", event);
     if (state === "absent") this.#states.delete(generation);
-    else this.#states.set(generation, state); // before the orders, one of which may evict this adapter
+    else this.#states.set(generation, state); // first, because one of the orders may evict this adapter
     for (const order of orders) this.#execute(order, ref, outcome ?? this.#setAside.get(generation));
   }
 

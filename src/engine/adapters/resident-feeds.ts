@@ -1,13 +1,13 @@
 /**
- * Adapter inputs in a device's memory: uploaded when another adapter is prefilled or the composition of the decoding batch changes, and
- * not before. What the host's feeds are made of is theirs to know; switches and empty inputs stay on the host.
+ * Adapter inputs in a device's memory. They are uploaded only when another adapter is prefilled or the composition of the decoding batch
+ * changes. The host's feeds define the content. Switches and empty inputs stay on the host.
  */
 import type { DeviceMemory, DeviceTensor } from "../../runtime/device-memory.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import type { Feeds, StepFeeds } from "./step-feeds.ts";
 
-/** What was uploaded, and what for. */
+/** The uploaded tensors, and the host's tensors they were made from. */
 class Uploaded {
   readonly feeds: Feeds;
   readonly tensors: readonly DeviceTensor[];

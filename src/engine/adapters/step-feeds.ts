@@ -7,6 +7,6 @@ export type Feeds = Record<string, RuntimeTensor>;
 export interface StepFeeds {
   /** Feeds of a step of one sequence. */
   single(adapter: AdapterRow | null): Feeds | Promise<Feeds>;
-  /** Feeds of a decode step, one adapter (or none) a row. The same rows give the same tensors, untouched. */
+  /** Feeds of a decode step, one adapter (or none) a row. The same rows give the same tensors, unchanged. */
   batch(rows: readonly (AdapterRow | null)[]): Feeds | Promise<Feeds>;
 }

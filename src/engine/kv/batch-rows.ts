@@ -1,7 +1,8 @@
 /**
- * Which sequence has which row of the KV cache, and whether another one fits. Decoding rows lie first and without a gap, so a
- * decode step is one batch; prefilling rows lie behind them. Memory is bounded before it is used: a sequence is admitted only
- * when prompt and longest answer of every row fit into the bytes allowed. What rows do not use now is lent to whoever gives it back at once.
+ * Decides which sequence has which row of the KV cache, and whether another one fits. Decoding rows lie first and without a gap, so a
+ * decode step is one batch; prefilling rows lie after them. Memory is bounded before it is used. A sequence is admitted only when prompt
+ * and longest answer of every row fit into the bytes allowed. Memory that rows do not use now is lent to a borrower who gives it back at
+ * once.
  */
 import { AppError } from "../../errors.ts";
 import { type KvCache, type KvChunk, bytesPerPosition } from "./kv-cache.ts";
@@ -11,7 +12,7 @@ import type { KvRows } from "../contracts.ts";
 interface Row {
   readonly id: number;
   readonly reserved: number;
-  /** Positions that its prompt will take: allocated at once, since growing copies. */
+  /** Positions that its prompt will fill. They are allocated at once, since growing copies. */
   readonly numPrompt: number;
   /** Positions written. */
   length: number;
@@ -57,13 +58,13 @@ export class BatchRows implements KvRows, ChunkRows {
     return this.paddedRows(this.cache.rowsFor(numRows)) * this.cache.positionsFor(length) * this.bytesPerPosition;
   }
 
-  /** Rows of a batch of `count` sequences. */
+  /** Rows of the padded batch for `count` sequences. */
   paddedRows(count: number): number {
     const { rowMultiple } = this.#limits;
     return Math.ceil(count / rowMultiple) * rowMultiple;
   }
 
-  /** The longest sequence that fits alone. */
+  /** Length of the longest sequence that fits alone. */
   maxLength(): number {
     let [fits, tooLong] = [0, 1 + Math.floor(this.#limits.maxBytes / this.bytesPerPosition)];
     while (tooLong - fits > 1) {
@@ -99,18 +100,21 @@ export class BatchRows implements KvRows, ChunkRows {
     return at;
   }
 
-  /** Notes that a row will have `length` positions; call `allocate` before the step. */
+  /** Notes that a row will have `length` positions. Call `allocate` before the step. */
   extend(row: number, length: number): void {
     const entry = this.#rows[row];
     if (!entry || length > entry.reserved) throw new Error(`internal: row ${row} cannot take ${length} positions`);
     entry.length = length;
   }
 
-  /** Makes room for all rows, and for padding rows up to `numRows`. @param length a position that has to exist, whatever the rows say */
+  /**
+   * Makes room for all rows, and for padding rows up to `numRows`. @param length a position that must exist, whatever the rows' lengths are
+   */
   allocate(numRows: number, length: number): void {
     const longest = this.#rows.reduce((most, row) => Math.max(most, row.length, row.numPrompt), length);
     const count = Math.max(numRows, this.paddedRows(this.#rows.length));
-    // Ahead of the next bucket a layer a step, so that no single step has to copy everything; never beyond what was reserved.
+    // One layer a step grows ahead of the next bucket, so that no single step must copy everything. It never grows beyond the reserved
+    // length.
     const reserved = this.#rows.reduce((most, row) => Math.max(most, row.reserved), 0);
     const ahead = Math.min(longest + this.cache.shape.numLayers, reserved);
     this.#borrower?.shrinkTo(this.#limits.maxBytes - this.#bytesFor(count, Math.max(longest, ahead)));

@@ -1,14 +1,14 @@
 /**
- * The KV cache in a device's memory. Rows that decode lie together in one batch; a row that is prefilled has buffers of its own and
- * moves into the batch when a view of several rows covers it. What moves rows only notes it; the copies, all of them on the device, are
- * made by the next view. Nothing of a row ever crosses to the host.
+ * The KV cache in a device's memory. Decoding rows lie together in one batch. A row that is prefilled has buffers of its own, and moves
+ * into the batch when a view of several rows covers it. Moving a row only notes the move. The next view makes the copies, all of them on
+ * the device. No row ever crosses to the host.
  */
 import { cacheHeadSize, cachePorts } from "../../model/ports.ts";
 import type { DeviceMemory, DeviceTensor, MatrixPair } from "../../runtime/device-memory.ts";
 import { DeviceKvRows } from "./device-kv-rows.ts";
 import { type CacheShape, type KvCache, type KvChunk, type KvView, positionBucket } from "./kv-cache.ts";
 
-/** Where a row lies: in the batch, or in buffers of its own. */
+/** Location of a row: in the batch, or in buffers of its own. */
 type Place = { readonly batchRow: number } | { readonly own: DeviceKvRows };
 
 /** Positions of a row: for every buffer [K, numPositions·D]. */
@@ -30,10 +30,10 @@ class DeviceChunk implements KvChunk {
   }
 }
 
-// The batch grows by so many rows at once, since growing copies it.
+// The batch grows by this many rows at once, since growing copies it.
 const ROW_STEP = 4;
 
-/** Rows that a batch of `count` rows has: few of them are not used. */
+/** Number of rows in a batch of `count` rows; few of them are unused. */
 function batchRows(count: number): number {
   return count <= ROW_STEP ? count : Math.ceil(count / ROW_STEP) * ROW_STEP;
 }
@@ -41,7 +41,7 @@ function batchRows(count: number): number {
 export interface DeviceCacheOptions {
   readonly memory: DeviceMemory;
   readonly dtype: "float32" | "float16";
-  /** Rows and positions left over from other times are given back before more than this is taken. */
+  /** Unused rows and positions are given back before more than this is allocated. */
   readonly maxBytes: number;
 }
 
@@ -71,7 +71,7 @@ export class DeviceKvCache implements KvCache {
     return positionBucket(length);
   }
 
-  /** What is needed is known, and made, when a view is asked for. */
+  /** The needed size is known, and allocated, when a view is requested. */
   ensure(): void {}
 
   moveRow(from: number, to: number): void {
@@ -99,7 +99,7 @@ export class DeviceKvCache implements KvCache {
 
   async view(first: number, count: number, length: number): Promise<KvView> {
     const place = this.#places[first];
-    // What is left of a batch stays in it: buffers of its own would go beyond what was reserved.
+    // The remaining rows of a batch stay in it. Buffers of their own would exceed the reserved memory.
     const isAlone = count === 1 && !(first === 0 && place && "batchRow" in place);
     const rows = isAlone ? await this.#asOwn(first, length) : await this.#asBatch(count, length);
     const view: KvView = { feeds: {}, fetches: {} };
@@ -170,7 +170,7 @@ export class DeviceKvCache implements KvCache {
       const place = this.#places[row] ?? null;
       return place !== null && !("batchRow" in place && place.batchRow === row);
     });
-    // A row of the batch is written when its row's turn comes: whatever is read from a row further to the front has to be taken out before.
+    // Rows are written from the front. Content that moves further back is copied out first, before its old place is overwritten.
     for (const row of misplaced) if (this.#batchRowOf(row) < row) await this.#asOwn(row, length);
     for (const row of misplaced) {
       const place = this.#places[row]!; // it is misplaced
@@ -188,7 +188,7 @@ export class DeviceKvCache implements KvCache {
     return place && "batchRow" in place ? place.batchRow : Infinity;
   }
 
-  /** Rows of the batch that are in use, in steps. */
+  /** Rows of the batch that are in use, rounded up to steps. */
   #usedRows(): number {
     const written = this.#places.flatMap((place) => (place && "batchRow" in place ? [place.batchRow + 1] : []));
     return batchRows(Math.max(0, ...written));
@@ -207,7 +207,7 @@ export class DeviceKvCache implements KvCache {
     await own.resize(1, positions);
   }
 
-  /** Gives back the rows of the batch that no sequence has any more. */
+  /** Gives back the rows of the batch that no sequence uses any more. */
   async #shrinkBatch(): Promise<void> {
     const numUsed = this.#usedRows();
     if (numUsed === 0) this.#batch.free();

@@ -1,6 +1,6 @@
 /**
- * Rows of keys and values in a device's memory: two tensors a layer, [rows, K, S, D]. Grown and copied layer by layer, so that beside
- * the rows only one layer is ever there twice; a layer is either as it was or as it is wanted, whatever fails between.
+ * Rows of keys and values in a device's memory: two tensors a layer, [rows, K, S, D]. They are grown and copied layer by layer, so that
+ * only one layer beside the rows ever exists twice. Whatever fails between, each layer is either unchanged or complete.
  */
 import { cacheHeadSize } from "../../model/ports.ts";
 import type { DeviceMatrix, DeviceMemory, DeviceTensor, MatrixPair } from "../../runtime/device-memory.ts";
@@ -44,12 +44,12 @@ export class DeviceKvRows {
     return this.#layers.reduce((sum, { key, value }) => sum + key.bytes + value.bytes, 0);
   }
 
-  /** Bytes of so many rows and positions. */
+  /** Bytes for this many rows and positions. */
   bytesOf(numRows: number, numPositions: number): number {
     return numRows * numPositions * bytesPerPosition(this.#shape, this.#dtype === "float16" ? 2 : 4);
   }
 
-  /** Makes it so many rows and positions; what lies within both sizes stays, the rest is zero. @throws {AppError} insufficient_memory */
+  /** Resizes to this many rows and positions. Content within both sizes stays, the rest is zero. @throws {AppError} insufficient_memory */
   async resize(numRows: number, numPositions: number): Promise<void> {
     const { numLayers, numKvHeads } = this.#shape;
     const headSize = cacheHeadSize(this.#shape);
@@ -71,7 +71,7 @@ export class DeviceKvRows {
     }
   }
 
-  /** Copies a row over one of another (or of this), as many positions as both have. */
+  /** Copies a row over another row of `source` (or of this), as many positions as both have. */
   async copyTo(row: number, target: DeviceKvRows, targetRow: number): Promise<void> {
     const { numKvHeads } = this.#shape;
     const targets = target.byHead(target.numRows);
@@ -110,7 +110,7 @@ export class DeviceKvRows {
     }
   }
 
-  /** Every buffer's first `numRows` rows as a matrix with a line a head: [rows·K, S·D]; keys and values of layer after layer. */
+  /** The first `numRows` rows of every buffer as a matrix with one line a head: [rows·K, S·D]; keys and values, layer by layer. */
   byHead(numRows: number): DeviceMatrix[] {
     return this.#layers.flatMap((layer) => [
       this.#byHead(layer.key, layer, numRows),
@@ -123,7 +123,7 @@ export class DeviceKvRows {
     return { tensor, numRows: numRows * this.#shape.numKvHeads, numColumns };
   }
 
-  /** The first `numRows` rows of a layer, as a session takes them: [numRows, K, S, D]. */
+  /** The first `numRows` rows of a layer in a session's shape: [numRows, K, S, D]. */
   layer(index: number, numRows: number): { readonly key: RuntimeTensor; readonly value: RuntimeTensor } {
     const layer = this.#layers[index];
     if (!layer) throw new Error(`internal: layer ${index} has no buffers`);

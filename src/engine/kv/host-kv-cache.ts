@@ -1,8 +1,9 @@
 /**
- * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous,
- * so rows first…first+count−1 are a cache of their own. What a run adds it gives as results, which are written here behind the past:
- * fetching the cache itself would copy all of it (see device-graph/new-cache.ts). Grows in buckets, layer by layer: all at once where it has to,
- * a layer a step where there is time (S may differ between layers). Growing copies what was written and leaves the rest of the new memory untouched.
+ * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous, so rows
+ * first…first+count−1 are a cache of their own. A run returns only the positions it adds, and this class writes them after the past.
+ * Fetching the cache itself would copy all of it (see device-graph/new-cache.ts).
+ * The cache grows in buckets, layer by layer: all at once where it must, one layer a step where there is time (S may differ between
+ * layers). Growing copies the written positions and leaves the rest of the new memory untouched.
  */
 import { type CachePorts, type NewCacheNames, cacheHeadSize, cachePorts, newCacheNames } from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
@@ -19,8 +20,8 @@ import {
 type Values = Float32Array | Uint16Array;
 
 /**
- * Positions grow by a multiple of this. Attention puts past and new into memory of its own in every step, and clears all of that first, room that
- * nobody uses included, while growing copies what was written: the sum is least at about the root of twice the length.
+ * Positions grow by a multiple of this. In every step attention copies past and new into memory of its own, and first clears all of it,
+ * unused room included. Growing copies the written positions. The sum is least at about the root of twice the length.
  */
 const POSITION_STEP = 64;
 
@@ -32,7 +33,7 @@ interface Layer {
   value: Values;
 }
 
-/** Positions of a row: [layers, 2, K, numPositions, D] in one piece of memory, which goes back to the system as one. */
+/** Positions of a row: [layers, 2, K, numPositions, D] in one piece of memory, which returns to the system as one. */
 class HostChunk implements KvChunk {
   readonly numPositions: number;
   data: Values;
@@ -86,7 +87,7 @@ export class HostKvCache implements KvCache {
   }
 
   positionsFor(length: number): number {
-    // As many as there are layers at least: `growAhead` grows one of them a step, and has to be through before it begins anew.
+    // At least the number of layers: `growAhead` grows one layer a step, and must finish before it begins anew.
     const step = Math.ceil(this.shape.numLayers / POSITION_STEP) * POSITION_STEP;
     return Math.ceil(length / step) * step;
   }
@@ -123,7 +124,7 @@ export class HostKvCache implements KvCache {
 
   #resized(old: Values, oldPositions: number, rows: number, positions: number, written: WrittenPositions): Values {
     const { numKvHeads } = this.shape;
-    // Zeroed by the system when it is first touched, so what is not copied costs nothing yet.
+    // The system zeroes this memory when it is first touched, so positions that are not copied cost nothing yet.
     const resized = this.#zeros(rows * numKvHeads * positions * this.#headSize);
     const oldStride = oldPositions * this.#headSize;
     const stride = positions * this.#headSize;
@@ -152,7 +153,7 @@ export class HostKvCache implements KvCache {
     });
   }
 
-  /** The memory stays: it is as large as the batch was, and is given back when the last row goes. */
+  /** The memory stays. It is as large as the batch was, and is given back when the last row goes. */
   keepRows(): void {}
 
   copyOut(row: number, from: number, count: number): HostChunk {
@@ -181,7 +182,7 @@ export class HostKvCache implements KvCache {
     return cacheHeadSize(this.shape);
   }
 
-  /** Where every head of two rows begins, in every buffer. */
+  /** Offset of every head of two rows, in every buffer. */
   #eachHead(a: number, b: number, visit: (buffer: Values, atA: number, atB: number) => void): void {
     const { numKvHeads } = this.shape;
     for (const { key, value, numPositions } of this.#layers) {
@@ -215,7 +216,7 @@ export class HostKvCache implements KvCache {
     return view;
   }
 
-  /** Writes what a run gave, [B, K, T, D] of each, behind each other into the rows from `first` on. */
+  /** Writes the results of a run, [B, K, T, D] each, one after the other into the rows from `first` on. */
   #keep(first: number, results: Record<string, RuntimeTensor>, lastPositions: readonly number[]): void {
     for (const { added, numPositions, ...buffers } of this.#layers)
       for (const part of ["key", "value"] as const) {

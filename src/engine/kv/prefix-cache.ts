@@ -1,8 +1,9 @@
 /**
- * Keys and values of prompts' beginnings, kept for prompts of the same tenant and the same adapter generation that begin with the same
- * ids: a tree of whole chunks whose branches are named by the ids themselves, so that what is found is what was asked for (a hash
- * could collide). Only chunks that prefill wrote on the grid are kept, so a hit has the bits of a miss. Bounded by bytes: the least
- * recently used go first, and all of them before the rows lack anything. Knows no tensors; rows copy their chunks out and in.
+ * Keys and values of prompt prefixes, kept for prompts of the same tenant and adapter generation that begin with the same ids. They form a
+ * tree of whole chunks. Branches are named by the ids themselves, because a hash could collide. Only chunks that prefill wrote on the grid
+ * are kept, so a hit is bit-identical to a miss.
+ * The cache is bounded by bytes: the least recently used chunks go first, and all of them go before the rows lack memory. Knows no tensors;
+ * rows copy their chunks out and in.
  */
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
@@ -10,29 +11,29 @@ import type { KvChunk } from "./kv-cache.ts";
 import type { PrefixReuse, Prompt } from "../contracts.ts";
 import { CHUNK_TOKENS } from "../chunks.ts";
 
-/** The rows of the batch, as far as prefixes need them. */
+/** The part of the batch rows' interface that prefixes need. */
 export interface ChunkRows {
-  /** Bytes of keys and values that may be held in all. */
+  /** Most bytes of keys and values that may be held in all. */
   readonly maxBytes: number;
   readonly bytesPerPosition: number;
-  /** Those of `maxBytes` that are not allocated for rows now. */
+  /** Bytes of `maxBytes` that are not allocated for rows now. */
   spareBytes(): number;
-  /** From now on `borrower` holds spare bytes, and gives them back when a row needs them. */
+  /** Registers `borrower` as the holder of spare bytes. It gives them back when a row needs them. */
   lendTo(borrower: { shrinkTo(bytes: number): void }): void;
-  /** Makes room for the first `length` positions of a sequence's row; this may take memory back. */
+  /** Makes room for the first `length` positions of a sequence's row. This may take memory back from the borrower. */
   reach(id: number, length: number): void;
   /** A copy of positions of a sequence's row. */
   copyOut(id: number, from: number, count: number): KvChunk | Promise<KvChunk>;
-  /** Writes a chunk into a sequence's row, within what was reached. */
+  /** Writes a chunk into a sequence's row, within the positions made room for. */
   copyIn(id: number, from: number, chunk: KvChunk): void | Promise<void>;
 }
 
 /**
- * Prefixes hold at most this share of --kv-cache-bytes, also while no row needs them: memory that was lent and freed goes back to the
- * system at the next collection only, so that lending all of it could for a moment double what was allowed.
+ * Prefixes hold at most this share of --kv-cache-bytes, even while no row needs the rest. Freed memory returns to the system only at the
+ * next collection. Lending all of it could for a moment double the memory allowed.
  */
 const MAX_SHARE = 0.5;
-/** What a chunk takes beside its keys and values: its ids, a node, entries of a map and a set. */
+/** Bytes of a chunk beside its keys and values: its ids, a node, entries of a map and a set. */
 const NODE_BYTES = 1024;
 
 interface Node {
@@ -40,7 +41,7 @@ interface Node {
   /** null: the first chunk of a prompt. */
   readonly parent: Node | null;
   readonly siblings: Map<string, Node>;
-  /** What it is called among its siblings. */
+  /** The chunk's name among its siblings. */
   readonly name: string;
   readonly children: Map<string, Node>;
   readonly chunk: KvChunk;
@@ -49,10 +50,13 @@ interface Node {
 export class PrefixCache implements PrefixReuse {
   readonly #rows: ChunkRows;
   readonly #first = new Map<string, Node>();
-  /** The least recently used first. A chunk is always used after those behind it, so the first one is never needed by another. */
+  /**
+   * Chunks in order of use, least recently used first. A chunk is always used after the chunks that follow it, so the first one is never
+   * needed by another.
+   */
   readonly #byUse = new Set<Node>();
   readonly #chunkBytes: number;
-  /** What a device's memory had room for when it was used up: more is not tried again. */
+  /** Bytes that a device's memory had room for when it was exhausted. No more than that is tried again. */
   #mostBytes = Infinity;
   #queries = 0;
   #hits = 0;
@@ -93,7 +97,7 @@ export class PrefixCache implements PrefixReuse {
     const path = this.#path(prompt, depth + 1);
     const parent = path.at(-1) ?? null;
     if (parent) this.#touch(parent);
-    // Known already; or one before it is no longer there.
+    // The chunk is known already, or one before it has been evicted.
     if (path.length !== depth || !this.#hasRoomBehind(parent)) return;
     const chunk = await this.#copyOut(prompt.id, past);
     if (chunk === null) return;
@@ -128,7 +132,7 @@ export class PrefixCache implements PrefixReuse {
     return stats;
   }
 
-  /** Makes room for one more chunk, whose own beginning has to stay. */
+  /** Makes room for one more chunk. Its own prefix is not evicted. */
   #hasRoomBehind(parent: Node | null): boolean {
     const limit =
       Math.min(this.#rows.maxBytes * MAX_SHARE, this.#rows.spareBytes(), this.#mostBytes) - this.#chunkBytes;
@@ -151,7 +155,7 @@ export class PrefixCache implements PrefixReuse {
     }
   }
 
-  /** The chunks that are known of a prompt, from its first on, at most `maxChunks`. */
+  /** The known chunks of a prompt, from its first on, at most `maxChunks`. */
   #path(prompt: Prompt, maxChunks: number): readonly Node[] {
     const path: Node[] = [];
     let siblings = this.#first;
@@ -164,7 +168,7 @@ export class PrefixCache implements PrefixReuse {
     return path;
   }
 
-  /** Notes the use of a chunk, and after it of those before it. */
+  /** Notes the use of a chunk, and after it of the chunks before it. */
   #touch(last: Node): void {
     for (let node: Node | null = last; node !== null; node = node.parent) {
       this.#byUse.delete(node);
@@ -179,12 +183,12 @@ export class PrefixCache implements PrefixReuse {
   }
 }
 
-/** Positions that are scored have to be computed: what is kept has no logits. */
+/** Positions that are scored must be computed, because kept chunks have no logits. */
 function isReusable({ numPromptLogprobs }: Prompt): boolean {
   return numPromptLogprobs === null;
 }
 
-/** Chunks that a prompt can take over; its last token is always computed, since its logits choose the first of the answer. */
+/** Number of chunks that a prompt can reuse. Its last token is always computed, since its logits choose the first token of the answer. */
 function maxReused(prompt: Prompt): number {
   return isReusable(prompt) ? Math.floor((prompt.promptIds.length - 1) / CHUNK_TOKENS) : 0;
 }
@@ -193,7 +197,7 @@ function generationOf({ adapter }: Prompt): string {
   return adapter?.generation ?? "";
 }
 
-/** A chunk's ids, byte for byte; a first chunk's with whose they are before them. Equal names are equal chunks. */
+/** The name of a chunk: its ids, byte for byte. A first chunk's name begins with tenant, salt and adapter. Equal names are equal chunks. */
 function nameOf(prompt: Prompt, depth: number): string {
   const from = depth * CHUNK_TOKENS;
   const { buffer, byteOffset, byteLength } = prompt.promptIds.subarray(from, from + CHUNK_TOKENS);

@@ -1,6 +1,6 @@
 /**
- * Whether a device's attention is right: the model's own kinds of layers, on numbers that are known, held against the CPU's. Prompts
- * in one and in several chunks, whose sizes take the kernels' different ways, then a step of rows of different length.
+ * Checks a device's attention. It compares the model's own kinds of layers with the CPU's results, on known numbers. Prompts come in one
+ * and in several chunks, whose sizes select the kernels' different paths. A step with rows of different lengths follows.
  */
 import { type AttentionPath, CPU_FORM, type DeviceForm } from "../../device-graph/device-form.ts";
 import { PROBE_INPUT, attentionProbe, probeConfig, probeOutput } from "../../device-graph/attention-probe.ts";
@@ -15,27 +15,27 @@ import type { KvCache, KvView } from "../kv/kv-cache.ts";
 
 type Config = Manifest["config"];
 
-/** Chunks of three prompts; each row then takes one token more. */
+/** Chunks of three prompts; then each row gets one more token. */
 const PROMPTS: readonly (readonly number[])[] = [[5], [64, 64, 37], [64, 1]];
-/** Ways to compute attention, the fastest first, and the operators that they stand for. */
+/** Attention kernels, the fastest first, and the operators that they consist of. */
 const WAYS: Readonly<Record<AttentionPath, string>> = {
   fused: "GroupQueryAttention",
   stepwise: "GroupQueryAttention with smooth_softmax",
   plain: "ScatterElements, MatMul and Softmax",
 };
-/** Greatest difference of a value: float32 sums in another order, or float16. Wrong kernels were off by 0.03 and more. */
+/** Greatest allowed difference of a value, for float32 sums in another order, or for float16. Wrong kernels were off by 0.03 and more. */
 const BOUNDS = { float32: 1e-3, float16: 1e-2 };
 
-/** Where a form of attention is tried. */
+/** A place to try a form of attention. */
 interface Place {
   readonly name: Device;
-  /** A cache there for a shape, in the form's type. */
+  /** A cache in that place for a shape, in the form's type. */
   readonly newCache: (config: Config) => KvCache;
 }
 
 /**
- * The first of the ways to compute attention that is right on this device.
- * @throws {AppError} device_unavailable where none is, with the operators that each way uses
+ * The first attention kernel that gives correct results on this device.
+ * @throws {AppError} device_unavailable where none does, with the operators that each kernel uses
  */
 export async function rightAttention(
   config: Config,
@@ -56,7 +56,7 @@ export async function rightAttention(
   );
 }
 
-/** What the CPU's attention gives for the probe. */
+/** The CPU's results for the probe. */
 export async function expectedAttention(config: Config): Promise<readonly Float32Array[]> {
   const probe = probeConfig(config);
   const expected: Float32Array[] = [];
@@ -65,7 +65,7 @@ export async function expectedAttention(config: Config): Promise<readonly Float3
   return expected;
 }
 
-/** What is wrong with attention in this form at this place, in words; null: nothing. @param bound greatest difference allowed */
+/** Describes the fault of attention in this form at this place; null: there is none. @param bound greatest difference allowed */
 export async function attentionProblem(
   config: Config,
   form: DeviceForm,
@@ -79,11 +79,11 @@ export async function attentionProblem(
     let step = 0;
     for await (const values of results(probe, await open(probe, form, place.name), cache)) {
       const difference = greatestDifference(values, expected[step++]);
-      if (difference > bound) return `is off by ${difference.toPrecision(2)}`; // the rest would only take time
+      if (difference > bound) return `is off by ${difference.toPrecision(2)}`; // the remaining chunks would only take time
     }
     return null;
   } catch (error) {
-    // What the device cannot do is a reason to try the next way; a device that is lost or full is not.
+    // A kernel that the device cannot run is a reason to try the next one. A device that is lost or full is not.
     if (error instanceof AppError && error.code !== "base_invalid") throw error;
     return `fails: ${(error as Error).message}`;
   } finally {
@@ -95,7 +95,7 @@ async function open(config: Config, form: DeviceForm, device: Device): Promise<S
   return await openSession(await attentionProbe(config, form), { device, numThreads: 2 });
 }
 
-/** What all chunks and the last step give, in their order. Closes the session. */
+/** Results of all chunks and of the last step, in order. Closes the session. */
 async function* results(config: Config, session: Session, cache: KvCache): AsyncGenerator<Float32Array> {
   await using own = session;
   const random = seedRandom(7);

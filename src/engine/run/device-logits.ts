@@ -1,4 +1,4 @@
-/** Rows of logits in a device's memory: token ids or a few candidates come from there, and whole rows only when asked for. */
+/** Rows of logits in a device's memory. Token ids or a few candidates cross to the host; whole rows cross only on request. */
 import { sampleModel } from "../../device-graph/sample-graph.ts";
 import {
   BEST_IDS,
@@ -24,7 +24,7 @@ import type { LogitReader } from "./logit-reader.ts";
 import type { LogitRow, LogitRows, RowNeed, TopRow } from "../sampling/logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** @param logits where a step leaves `numRows` rows: float32 [at least numRows,V], unchanged until the next step */
+/** @param logits tensor in which a step leaves `numRows` rows: float32 [at least numRows,V], unchanged until the next step */
 export async function openDeviceReader(
   vocabSize: number,
   options: SessionOptions,
@@ -47,7 +47,7 @@ export async function openDeviceReader(
   };
 }
 
-/** Of a row with logits that are not finite: whoever needs it asks for the whole row, and is told there. */
+/** For a row with logits that are not finite. The sampler then requests the whole row, and gets the error there. */
 const NOTHING: TopRow = { kind: "top", ids: new Int32Array(0), logits: new Float32Array(0), sums: null };
 
 type DeviceSessions = Readonly<Record<"best" | "top" | "rows", Session>>;
@@ -96,7 +96,7 @@ class DeviceLogitRows implements LogitRows {
 
   async #top(needs: readonly (RowNeed | null)[]): Promise<readonly TopRow[]> {
     const ports = candidatePorts(this.#vocabSize);
-    const numFed = this.#logits.dims[0]!; // rows that pad the batch come along
+    const numFed = this.#logits.dims[0]!; // rows that pad the batch are included
     const inverse = Float32Array.from({ length: numFed }, (_, row) => 1 / (needs[row]?.temperature ?? 1));
     const feeds = { ...this.#feed(), [INVERSE_TEMPERATURES.name]: runtimeTensor("float32", inverse, [numFed, 1]) };
     const names = [ports.ids.name, ports.logits.name, WEIGHT_SUMS.name, UNIT_WEIGHT_SUMS.name];

@@ -1,6 +1,6 @@
 /**
- * Rows of logits on the host. Where the serving graph reads them where they are (`device-graph/read-logits.ts`), the best token of every row comes over,
- * and the whole of those rows only that are wanted so, since every fetched byte is copied.
+ * Rows of logits on the host. Where the serving graph reads logits itself (`device-graph/read-logits.ts`), only the best token of every row
+ * crosses. A whole row crosses only on request, since every fetched byte is copied.
  */
 import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, logitsPort, wholeLogitsPort } from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
@@ -19,7 +19,7 @@ export const hostReader = (vocabSize: number): LogitReader => ({
   view: (needs, numRows) => viewOf(needs, numRows, vocabSize),
 });
 
-/** For one that gives its logits: all rows come over whole, and maxima are left to the sampler. */
+/** For a serving graph that returns its logits. All rows cross whole, and the sampler computes the maxima. */
 export const wholeRowReader = (vocabSize: number): LogitReader => ({
   view: (needs) => ({
     feeds: {},
@@ -52,7 +52,7 @@ class WholeRows implements LogitRows {
 
 function viewOf(needs: readonly RowNeed[], numRows: number, vocabSize: number): LogitView {
   const isWhole = Uint8Array.from({ length: numRows }, (_, row) => Number((needs[row]?.numTop ?? 0) > 1));
-  // Maxima are of use for whole rows alone; those of a row with what is not a number are not.
+  // Maxima are useful for whole rows only. The maxima of a row with a value that is not a number are not used.
   const names = [BEST_IDS.name, ROW_SUMS.name, WHOLE_LOGITS, ...(isWhole.includes(1) ? [MAXIMA] : [])];
   return {
     feeds: { [IS_WHOLE.name]: runtimeTensor("bool", isWhole, [numRows]) },
@@ -65,10 +65,10 @@ class ReadRows implements LogitRows {
   readonly numRows: number;
   readonly #results: Record<string, RuntimeTensor>;
   readonly #vocabSize: number;
-  /** Of each row: its place among those that came whole; −1: it did not. */
+  /** For each row: its index among the rows that crossed whole; −1: it did not. */
   readonly #places: readonly number[];
 
-  /** @param isWhole of each row: not 0 where it was wanted whole */
+  /** @param isWhole for each row: not 0 where the whole row was requested */
   constructor(results: Record<string, RuntimeTensor>, isWhole: Uint8Array, vocabSize: number) {
     this.numRows = isWhole.length;
     this.#results = results;
@@ -89,7 +89,7 @@ class ReadRows implements LogitRows {
   #rowOf(row: number, need: RowNeed): LogitRow {
     const place = this.#places[row]!;
     if (place >= 0) return this.#wholeRow(row, place);
-    // A best token always suffices whoever asked for no more (`needOf`), so that nobody comes back for the row.
+    // A best token always suffices for a request that needs no more (`needOf`), so the whole row is never requested later.
     if (need.numTop > 1) throw new Error("internal: a row of logits that was not asked for");
     const id = (this.#data(BEST_IDS.name) as BigInt64Array)[row]!;
     return { kind: "top", ids: Int32Array.of(Number(id)), logits: new Float32Array(1), sums: null };
@@ -99,7 +99,7 @@ class ReadRows implements LogitRows {
     const logits = this.#logits().subarray(place * this.#vocabSize, (place + 1) * this.#vocabSize);
     const maxima = this.#results[MAXIMA];
     const numBlocks = maxima?.dims[1] ?? 1;
-    // What is not a number is looked for one by one, and a single block tells the sampler nothing.
+    // A value that is not a number must be searched for one by one. A single block tells the sampler nothing.
     if (!maxima || numBlocks === 1 || !this.#isFinite(row))
       return { kind: "whole", logits, maxima: null, blockSize: BLOCK_SIZE };
     const blocks = (maxima.data as Float32Array).subarray(row * numBlocks, (row + 1) * numBlocks);

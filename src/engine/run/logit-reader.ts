@@ -1,18 +1,18 @@
 /**
- * How rows of logits get from a session to whoever samples. Two kinds: to the host come the best token of every row and those rows that are
- * wanted whole (`host-logits.ts`); of rows that stay on a device a few candidates are brought over, and the whole row only where they do not
+ * Brings rows of logits from a session to the sampler. There are two kinds. To the host cross the best token of every row and the rows that
+ * are needed whole (`host-logits.ts`). Of rows that stay on a device a few candidates cross, and the whole row only where these do not
  * suffice (`device-logits.ts`). Types only.
  */
 import type { RuntimeTensor } from "../../runtime/ort.ts";
 import type { LogitRows, RowNeed } from "../sampling/logit-rows.ts";
 
-/** For all steps of one runner. */
+/** One reader for all steps of a runner. */
 export interface LogitReader {
-  /** @param needs one for each row that will be read: the first rows of the run @param numRows all rows, with those that pad it */
+  /** @param needs one for each row that will be read: the first rows of the run @param numRows all rows, including those that pad it */
   view(needs: readonly RowNeed[], numRows: number): LogitView | Promise<LogitView>;
 }
 
-/** What a run feeds and is asked for, so that its logits can be read. */
+/** Feeds and outputs of a run that are needed to read its logits. */
 export interface LogitView {
   readonly feeds: Record<string, RuntimeTensor>;
   readonly fetches: Record<string, RuntimeTensor | null>;

@@ -67,7 +67,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     this.kv.extend(row, length);
     this.kv.allocate(0, length);
     const numTokens = tokenIds.length;
-    // The vocabulary projection of an odd number of rows takes another kernel for the last of them; the padding repeats it.
+    // The vocabulary projection of an odd number of rows uses another kernel for the last row. The padding repeats that row.
     const wanted = padded(logitPositions, this.kv.paddedRows(logitPositions.length));
     const positions = Array.from({ length: numTokens }, (_, i) => past + i);
     return this.#run(
@@ -93,7 +93,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
       rows.map((row) => row.tokenId),
       numRows,
     );
-    // A row that only pads the batch stands one position behind what is there, where nothing is read before it is written again.
+    // A row that only pads the batch is written one position after the used ones. Nothing reads that position before it is written again.
     const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.lengthOf(row));
     this.kv.allocate(numRows, Math.max(...lastPositions) + 1);
     return this.#run(
@@ -115,7 +115,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     );
   }
 
-  /** Runs the graph; gives the first rows of its logits, one a need. @param numLogitRows those that pad the run included */
+  /** Runs the graph. Returns the first rows of its logits, one for each need. @param numLogitRows includes the rows that pad the run */
   async #run(
     feeds: Record<string, RuntimeTensor>,
     cache: KvView,

@@ -1,6 +1,6 @@
 /**
- * What an engine needs of the device it runs on: the model opened there in the form that the device is right in, the KV cache in its
- * memory, adapter inputs that stay there, and the facts that are told to the outside. The rest of the engine knows no devices.
+ * Everything an engine needs of its device: the model opened in the form that works there, the KV cache in its memory, resident adapter
+ * inputs, and the facts that are reported outside. The rest of the engine knows no devices.
  */
 import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../../device-graph/device-form.ts";
 import type { Manifest } from "../../base/manifest.ts";
@@ -22,9 +22,9 @@ export interface OpenDevice extends AsyncDisposable {
   readonly session: Session;
   readonly cache: KvCache;
   readonly reader: LogitReader;
-  /** The adapter inputs, kept where the session reads them. */
+  /** The adapter inputs, kept in the memory that the session reads. */
   keepFeeds(host: StepFeeds): StepFeeds;
-  /** What is taken of the device's memory now; null where that is the host's. */
+  /** Device memory in use now; null where the device is the host. */
   bytes(): DeviceBytes | null;
 }
 
@@ -103,16 +103,17 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
   };
 }
 
-/** The binding keeps nothing on a CUDA device between two runs: the cache is the host's, and crosses the bus in every step. */
+/** The binding keeps nothing on a CUDA device between two runs. The cache is therefore the host's, and crosses the bus in every step. */
 async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevice> {
   const { config } = manifest;
-  // CUDA's attention knows float16 alone.
+  // Attention on CUDA supports float16 alone.
   const hasHalfProducts = manifest.weights === "float16";
   const known = { writesCache: false, readsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
   const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
   const attention = await rightAttention(config, known, { name: "cuda", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });
-  // What reads logits inside of the graph is held to be right on the CPU alone: others' ArgMax and Compress treat ties and no rows otherwise.
+  // Reading logits inside the graph has been tested on the CPU alone. ArgMax and Compress on other devices treat ties and empty batches
+  // differently.
   return withHostMemory(session, newCache(config), wholeRowReader(config.vocabSize), {
     facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
     bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),

@@ -1,9 +1,9 @@
-/** The statistics of several engines as those of one: increments are the reporting engine's, states are summed. Pure. */
+/** Combines the statistics of several engines into one. Increments come from the reporting engine, states are summed. Pure. */
 import { DEVICE_BYTE_KINDS, type DeviceBytes, type StepStats } from "../protocol.ts";
 
 /**
- * One engine's report with the states of all engines in it.
- * @param report increments are taken from here. @param states the last report of every engine that lives, this one included.
+ * One engine's report, with the states of all engines summed.
+ * @param report increments come from here. @param states the last report of every live engine, this one included.
  */
 export function combineStats(report: StepStats, states: readonly StepStats[]): StepStats {
   const sum = (pick: (stats: StepStats) => number): number => states.reduce((total, stats) => total + pick(stats), 0);
@@ -14,7 +14,7 @@ export function combineStats(report: StepStats, states: readonly StepStats[]): S
     numWaiting: sum((stats) => stats.numWaiting),
     runningAdapters: union((stats) => stats.runningAdapters),
     waitingAdapters: union((stats) => stats.waitingAdapters),
-    // Every engine has a cache of its own; the fullest one is what an operator has to know.
+    // Every engine has a cache of its own. The operator needs to know the fullest one.
     kvUsage: Math.max(0, ...states.map((stats) => stats.kvUsage)),
     adapterCacheBytes: sum((stats) => stats.adapterCacheBytes),
     deviceBytes: summedBytes(states),

@@ -1,6 +1,6 @@
 /**
- * The parent's side of one engine process: forks it, sends commands, deals its reports out to the streams.
- * When the process ends, for whatever reason, every open stream fails with engine_unavailable. Restarting is `engine-unit.ts`'s business.
+ * The parent's side of one engine process. It forks the process, sends commands, and distributes the reports to the streams. When the
+ * process ends, for whatever reason, every open stream fails with engine_unavailable. `engine-unit.ts` restarts the process.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
@@ -19,30 +19,31 @@ import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
 import { QueueMirror } from "./queue-mirror.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
 
-/** The child's entry: beside this file, compiled or not as this file is. */
+/** Entry of the child process: beside this file, compiled if this file is. */
 const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
 /**
- * Every step sets off collections of a heap of a few MB, for what is fetched comes in new external memory.
- * Helper threads cost such a collection more than they spare it, all the more where the cores are busy; and little of what is new lives on, so that
- * V8's own two halves of 16 MB for it, in either thread, are memory alone, and longer pauses: docs/log/2026-11.md. Flags of the server's own command line come
- * behind these, and win.
+ * V8 flags of the engine process. Every step triggers collections of a heap of a few MB, because fetched results come in new external
+ * memory. Helper threads cost such a collection more than they save, especially when the cores are busy. Few new objects survive, so V8's
+ * two young halves of 16 MB in each thread only cost memory and longer pauses: docs/log/2026-11.md. Flags of the server's own command line
+ * follow these, and override them.
  */
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
 /**
- * Blocks of 32 kB and more go back to the system when they are freed. glibc would raise that size with the blocks it sees, and keep what lies free
- * between small ones: a fifth of the process after some thousand adapters (docs/log/2026-11.md). Whoever sets them otherwise is heard.
+ * Blocks of 32 kB and more return to the system when they are freed. By default glibc raises that size with the blocks it sees, and keeps
+ * free memory between small blocks: a fifth of the process after some thousand adapters (docs/log/2026-11.md). Values already in the
+ * environment take precedence.
  */
 const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
 
-/** What happens to an engine process. `exited` comes once, and nothing after it. */
+/** Events of an engine process. `exited` comes once, and no event follows it. */
 export type ProcessEvent =
   | { readonly type: "ready"; readonly limits: EngineLimits }
   | { readonly type: "stats"; readonly stats: StepStats }
   | { readonly type: "turn-requested" | "turn-ended" }
-  /** The process has its first sequence, or none any more. */
+  /** The process has received its first sequence, or its last one has ended. */
   | { readonly type: "busy-changed"; readonly isBusy: boolean }
-  /** `error` says why, as far as known. */
+  /** `error` is the reason, as far as it is known. */
   | { readonly type: "exited"; readonly error: AppError };
 
 export class EngineClient {
@@ -74,7 +75,7 @@ export class EngineClient {
       );
       this.kill();
     });
-    // The child's stdout goes to our stderr: stdout carries results alone.
+    // The child's stdout is sent to our stderr, because stdout carries results alone.
     this.#child = fork(entry, {
       serialization: "advanced",
       stdio: ["ignore", 2, 2, "ipc", "pipe"],
@@ -82,17 +83,17 @@ export class EngineClient {
       env: { ...ENGINE_MALLOC, ...process.env },
     });
     this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
-    this.#wanted.on("error", () => {}); // a process that has gone wants nothing
+    this.#wanted.on("error", () => {}); // errors of a pipe to a process that has gone do not matter
     const { promise, resolve } = withResolvers();
     this.#exit = promise;
     this.#child.on("message", (event: EngineEvent) => this.#receive(event));
     this.#child.on("error", (error) => {
       this.#error ??= new AppError("engine_unavailable", `The engine process: ${error.message}`, { cause: error });
-      // A process that could not be started has no other event; one whose channel is broken is of no use.
+      // A process that could not be started has no other event. A process with a broken channel is useless.
       if (this.#child.pid === undefined) this.#end(null, null, resolve);
       else this.kill();
     });
-    // "close", not "exit": it comes after the last message, which may say why.
+    // "close" instead of "exit": it comes after the last message, which may give the reason.
     this.#child.on("close", (code, signal) => this.#end(code, signal, resolve));
     this.send({ type: "engine-started", options });
   }
@@ -106,7 +107,7 @@ export class EngineClient {
     return this.#queue.numWaiting;
   }
 
-  /** Why the process would refuse a request for want of a place; null where it would not. */
+  /** The error with which the process would refuse a request because its queue is full; null where it would not. */
   refusal(demand: QueueDemand): AppError | null {
     return this.#queue.refusal(demand, performance.now());
   }
@@ -136,7 +137,7 @@ export class EngineClient {
     });
   }
 
-  /** A sequence with this adapter is on its way. Heard by the thread that makes adapters ready, also while a step runs. */
+  /** Announces a sequence with this adapter. The loader thread reads the announcement even while a step runs. */
   wantAdapter(generation: string): void {
     if (this.#adapters.has(generation) || !this.#wanted.writable) return;
     this.#adapters.add(generation);
@@ -147,7 +148,7 @@ export class EngineClient {
     this.#child.kill("SIGKILL");
   }
 
-  /** Ends the process: politely, then, after `graceMs`, by force. Resolves when it is gone. */
+  /** Ends the process: by a message first, then, after `graceMs`, by force. Resolves when it is gone. */
   async stop(graceMs: number): Promise<void> {
     if (this.#hasExited) return;
     this.send({ type: "engine-stopped" });
@@ -173,7 +174,7 @@ export class EngineClient {
     }
   }
 
-  /** A stream that was cancelled meanwhile is not there any more. */
+  /** A stream that was cancelled meanwhile is not in the map any more. */
   #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
     const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
     for (const generation of event.loadedAdapters) this.#adapters.add(generation);

@@ -1,6 +1,6 @@
 /**
- * One engine that is kept alive: a process, restarted with growing delays when it dies, and whether it can serve now.
- * The supervisor owns several. Knows nothing of adapters, placement or HTTP.
+ * One engine that is kept alive: a process, restarted with growing delays when it dies, and whether it can serve now. The supervisor owns
+ * several units. Knows nothing of adapters, placement or HTTP.
  */
 import { AppError } from "../../errors.ts";
 import { EngineClient, type ProcessEvent } from "./engine-client.ts";
@@ -13,13 +13,13 @@ export interface RestartPolicy {
   readonly minMs: number;
   readonly maxMs: number;
   readonly healthyMs: number;
-  /** When a process that has work and is silent is ended. */
+  /** Bounds of silence after which a busy process is ended. */
   readonly hang: HangLimits;
 }
 
 export const RESTART_POLICY: RestartPolicy = { minMs: 200, maxMs: 10_000, healthyMs: 30_000, hang: HANG_LIMITS };
 
-/** Pause before the next start. @param numFailures how many processes ended in a row before this one. */
+/** Pause before the next start. @param numFailures number of processes that ended in a row before this one. */
 export function restartDelayMs({ minMs, maxMs }: Pick<RestartPolicy, "minMs" | "maxMs">, numFailures: number): number {
   return Math.min(maxMs, minMs * 2 ** numFailures);
 }
@@ -27,7 +27,7 @@ export function restartDelayMs({ minMs, maxMs }: Pick<RestartPolicy, "minMs" | "
 /** Time an engine gets to close its sessions before it is killed. */
 const CLOSE_MS = 2000;
 
-/** What happens to an engine: the events of its processes as they are, and the start of a process in place of a dead one. */
+/** Events of an engine: those of its processes, unchanged, and the start of a new process in place of a dead one. */
 export type UnitEvent = ProcessEvent | { readonly type: "restarted" };
 
 export type UnitListener = (unit: EngineUnit, event: UnitEvent) => void;
@@ -56,11 +56,11 @@ export class EngineUnit {
     this.#firstStart = new Promise((resolve, reject) => {
       this.#settleFirst = (error) => (error === null ? resolve() : reject(error));
     });
-    this.#firstStart.catch(() => {}); // whoever waits hears of it; nobody has to
+    this.#firstStart.catch(() => {}); // callers that wait get the rejection; nobody has to wait
     this.#client = this.#start();
   }
 
-  /** Resolves when the first process serves. @throws {AppError} why it ended before that; restarts go on. */
+  /** Resolves when the first process serves. @throws {AppError} why the first process ended before that; restarts continue. */
   whenReady(): Promise<void> {
     return this.#firstStart;
   }
@@ -73,7 +73,7 @@ export class EngineUnit {
     return this.#isStopped;
   }
 
-  /** Of the last process that was ready. */
+  /** Limits of the last process that was ready. */
   get limits(): EngineLimits | null {
     return this.#limits;
   }
@@ -94,7 +94,7 @@ export class EngineUnit {
     return this.#client.numWaiting;
   }
 
-  /** Why a request could not be answered now: overloaded, engine_unavailable; null where it can. */
+  /** The error with which a request would be refused now: overloaded, engine_unavailable; null where it would be accepted. */
   refusal(demand: QueueDemand): AppError | null {
     return this.#unavailable() ?? this.#client.refusal(demand);
   }
@@ -114,7 +114,7 @@ export class EngineUnit {
     });
   }
 
-  /** Has an adapter made ready for a sequence that is on its way. */
+  /** Makes an adapter ready for an announced sequence. */
   wantAdapter(generation: string): void {
     this.#client.wantAdapter(generation);
   }
@@ -134,12 +134,12 @@ export class EngineUnit {
     clearTimeout(timer);
   }
 
-  /** Ends the process for good; what is still in flight fails with engine_unavailable. */
+  /** Ends the process for good. Sequences in flight fail with engine_unavailable. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
     this.#settleFirst(new AppError("engine_unavailable", "The engine was stopped before it was ready."));
-    // One that is still loading cannot hear us yet.
+    // A process that is still loading cannot read messages yet.
     if (this.#readyAt === null) this.#client.kill();
     await this.#client.stop(CLOSE_MS);
   }
@@ -148,7 +148,7 @@ export class EngineUnit {
     return new EngineClient(this.#options, (event) => this.#receive(event), this.#entry, this.#policy.hang);
   }
 
-  /** Notes what changes for this engine, then forwards the event; a new process is arranged for after its owner knows. */
+  /** Updates this engine's state, then forwards the event. A new process is scheduled after the owner has been told. */
   #receive(event: ProcessEvent): void {
     switch (event.type) {
       case "ready":

@@ -1,13 +1,13 @@
 /**
- * Notices that a process at work gives no sign of life: a native call that never returns ends nothing by itself. Every report of a step
- * is a sign, and what is taken for a hang grows with the longest step seen, so that a slow machine is not taken for a dead one.
- * Knows no process; counts time only while it runs itself, so that a machine put to sleep has not hung.
+ * Detects a busy process that gives no sign of life, because a native call that never returns ends nothing by itself. Every report of a
+ * step is a sign of life. The silence that counts as a hang grows with the longest step seen, so a slow machine is not mistaken for a dead
+ * one. Knows no process. It counts only time in which it runs itself, so a suspended machine has not hung.
  */
 
 export interface HangLimits {
-  /** Silence that is a hang whatever the steps take; more than any first step can. */
+  /** Shorter silence is never a hang, however short the steps are. It is longer than any first step takes. */
   readonly minMs: number;
-  /** Silence of so many of the longest steps is one, too. */
+  /** Silence shorter than this many of the longest steps is no hang either. */
   readonly numSteps: number;
   readonly checkMs: number;
 }
@@ -26,7 +26,7 @@ export class HangWatch {
     this.#onHang = onHang;
   }
 
-  /** A message has come. @param stepSeconds what the step took that it tells of; 0 for others */
+  /** Notes a message. @param stepSeconds time of the step that it reports; 0 for other messages */
   noteSign(stepSeconds: number): void {
     this.#silentMs = 0;
     this.#longestStepMs = Math.max(this.#longestStepMs, 1000 * stepSeconds);

@@ -1,6 +1,6 @@
 /**
- * The engines whose weights contain one adapter: started on request, at most so many, looked up by generation when a sequence
- * is routed. Knows nothing of names; how an adapter is folded and measured is the composition root's.
+ * The engines whose weights contain one adapter each. They are started on request, up to a maximum, and found by generation when a sequence
+ * is routed. Knows nothing of names. The composition root decides how an adapter is folded and measured.
  */
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
@@ -12,7 +12,7 @@ export type Submit = (request: SequenceRequest) => SequenceStream;
 export interface MergePorts {
   /** Folds an adapter into a base directory. @throws {AppError} not_mergeable, adapter_not_found. */
   readonly prepareMerged: (generation: string) => Promise<string>;
-  /** Compares both placements of a generation. `live` takes requests with the adapter, `merged` the same without. */
+  /** Compares both placements of a generation. `live` accepts requests with the adapter, `merged` the same requests without it. */
   readonly measureMerge: (generation: string, live: Submit, merged: Submit) => Promise<MergeReport>;
 }
 
@@ -20,7 +20,7 @@ interface MergedEngine {
   unit: EngineUnit | null;
   /** Sequences are routed to it. */
   isServing: boolean;
-  /** It is on its way out. */
+  /** The engine is being stopped. */
   isLeaving: boolean;
   readonly merging: Promise<MergeReport>;
 }
@@ -63,7 +63,7 @@ export class MergedEngines {
     return [...this.#engines.keys()].flatMap((generation) => this.servingUnit(generation) ?? []);
   }
 
-  /** @throws {AppError} insufficient_memory beyond the cap, and what the ports throw. */
+  /** @throws {AppError} insufficient_memory beyond the maximum, and the errors of the ports. */
   merge(generation: string): Promise<MergeReport> {
     const known = this.#engines.get(generation);
     if (known !== undefined && !known.isLeaving) return known.merging;
@@ -116,8 +116,8 @@ export class MergedEngines {
     engine.isServing = false;
     engine.isLeaving = true;
     if (!isUp) {
-      if (engine.unit !== null) await engine.unit.stop(); // ends the waiting for it
-      await engine.merging.catch(() => {}); // told to whoever asked for it
+      if (engine.unit !== null) await engine.unit.stop(); // ends the wait for it
+      await engine.merging.catch(() => {}); // reported to the caller that asked for it
       return;
     }
     await engine.unit?.whenIdle(Infinity);

@@ -1,7 +1,7 @@
 /**
- * The engine's queue as the server knows it: which sequences of one process wait and which have a row, from what was sent there and what
- * it has told. So a request without a place is refused here, before its prompt is read, and never becomes a message. The engine
- * checks again. Pure; one mirror a process, so that nothing outlives a process that has died.
+ * The server's mirror of one engine process's queue: which sequences wait and which have a row. It follows from the sequences sent and the
+ * reports received. A request without a place is refused here, before its prompt is read, and never becomes a message. The engine checks
+ * again. Pure; one mirror a process, so no count outlives a dead process.
  */
 import type { AppError } from "../../errors.ts";
 import type { QueueDemand } from "../engine.ts";
@@ -12,7 +12,7 @@ interface MirrorLimits extends QueueLimits {
   readonly maxNumSeqs: number;
 }
 
-/** `starting`: sent when there was a row for it, and not heard of since. */
+/** `starting`: sent while a row was free, and not reported since. */
 interface Passed {
   readonly tenant: string;
   readonly numTokens: number;
@@ -34,7 +34,7 @@ export class QueueMirror {
     return this.#bound.size;
   }
 
-  /** Why a request cannot come in; null where it can. @param nowMs of a monotonic clock */
+  /** The reason why a request cannot enter; null where it can. @param nowMs of a monotonic clock */
   refusal({ tenant, promptTokens }: QueueDemand, nowMs: number): AppError | null {
     const queued = promptTokens.slice(this.#numFreeRows());
     if (queued.length === 0) return null;
@@ -44,14 +44,14 @@ export class QueueMirror {
     return overloadedError(this.#bound, this.#limits, retryAfterSeconds);
   }
 
-  /** A sequence is sent to the engine. */
+  /** Notes that a sequence is sent to the engine. */
   add(id: number, tenant: string, numTokens: number): void {
     const state = this.#numFreeRows() > 0 ? "starting" : "waiting";
     this.#passed.set(id, { tenant, numTokens, state });
     if (state === "waiting") this.#bound.add(id, tenant, numTokens);
   }
 
-  /** The engine has taken these in; without a row as yet, unless `noteAdmitted` says otherwise. */
+  /** Notes that the engine has queued these sequences. They have no row yet, unless `noteAdmitted` follows. */
   noteAdded(ids: readonly number[]): void {
     for (const id of ids) {
       const one = this.#passed.get(id); // undefined: cancelled meanwhile
@@ -59,7 +59,7 @@ export class QueueMirror {
     }
   }
 
-  /** The engine has given these a row. @param nowMs the clock of `refusal` */
+  /** Notes that the engine has given these sequences a row. @param nowMs the clock of `refusal` */
   noteAdmitted(ids: readonly number[], nowMs: number): void {
     for (const id of ids) {
       const one = this.#passed.get(id);
@@ -69,14 +69,14 @@ export class QueueMirror {
     }
   }
 
-  /** A sequence has ended, in whatever way. */
+  /** Notes that a sequence has ended, in whatever way. */
   remove(id: number): void {
     const one = this.#passed.get(id);
     if (one?.state === "waiting") this.#bound.remove(id, one.tenant);
     this.#passed.delete(id);
   }
 
-  /** How many more would be given a row at once: those that wait come first, as they do in the engine. */
+  /** Number of further sequences that would get a row at once. Waiting sequences come first, as they do in the engine. */
   #numFreeRows(): number {
     return Math.max(0, this.#limits.maxNumSeqs - this.#passed.size);
   }

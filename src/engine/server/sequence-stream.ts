@@ -34,7 +34,7 @@ export class BufferedSequenceStream implements SequenceStream {
     else reader.resolve({ done: false, value: event });
   }
 
-  /** Ends the stream with an error, which the reader gets after what was buffered before. */
+  /** Ends the stream with an error, which the reader receives after the buffered events. */
   fail(error: AppError): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
@@ -43,7 +43,7 @@ export class BufferedSequenceStream implements SequenceStream {
     else reader.reject(error);
   }
 
-  /** Stops the work; a reader that waits sees the end of the iteration. */
+  /** Stops the work. A waiting reader sees the end of the iteration. */
   cancel(): void {
     this.#buffer.length = 0;
     if (this.#hasEnded) return;

@@ -1,7 +1,7 @@
 /**
- * Who may run a step: sessions that spin on the same cores slow each other badly (measured: steps swing by 1.5×), so when two
- * engines are busy, one runs at a time, in strict alternation. With one busy engine nobody waits for anything.
- * Pure; the engines are opaque and hear of it through `send`.
+ * Decides which engine may run a step. Sessions that spin on the same cores slow each other badly (measured: steps swing by 1.5×). When two
+ * engines are busy they therefore alternate strictly, one step at a time. With one busy engine nobody waits. Pure; the engines are opaque
+ * and are informed through `send`.
  */
 import type { EngineCommand } from "../protocol.ts";
 
@@ -9,7 +9,7 @@ export class TurnKeeper<E> {
   readonly #send: (engine: E, command: EngineCommand) => void;
   readonly #engines = new Set<E>();
   readonly #busy = new Set<E>();
-  /** Told that turns are needed, but perhaps still in a step begun before. */
+  /** Informed that turns are needed, but perhaps still in a step begun before. */
   readonly #unsettled = new Set<E>();
   #queue: E[] = [];
   #holder: E | null = null;
@@ -25,7 +25,7 @@ export class TurnKeeper<E> {
     if (this.#areTurnsNeeded) this.#tell(engine);
   }
 
-  /** An engine that is gone, perhaps with the turn in its hands. */
+  /** Removes an engine, which may hold the turn. */
   leave(engine: E): void {
     this.#engines.delete(engine);
     this.#unsettled.delete(engine);
@@ -48,12 +48,12 @@ export class TurnKeeper<E> {
   }
 
   request(engine: E): void {
-    if (!this.#areTurnsNeeded) return; // asked before it heard that turns are off
+    if (!this.#areTurnsNeeded) return; // requested before the engine learned that turns are off
     if (!this.#queue.includes(engine)) this.#queue.push(engine);
     this.#grantNext();
   }
 
-  /** An engine runs no step now: it gives its turn back, or has just heard of the turns. */
+  /** An engine runs no step now: it gives its turn back, or has just learned that turns are needed. */
   end(engine: E): void {
     this.#unsettled.delete(engine);
     if (this.#holder === engine) this.#holder = null;

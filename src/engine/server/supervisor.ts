@@ -1,6 +1,6 @@
 /**
- * The engine as the server has it: the live process, the merged ones, who gets a sequence, whose turn it is, and how all of it
- * is restarted and stopped. Knows no tokens, no adapter contents and no HTTP.
+ * The server's whole engine: the live process and the merged ones. It routes sequences, grants turns, and restarts and stops the processes.
+ * Knows no tokens, no adapter contents and no HTTP.
  */
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
@@ -13,7 +13,7 @@ import { checkSpec } from "../sequence-spec.ts";
 import { TurnKeeper } from "./step-turns.ts";
 
 export interface SupervisorOptions extends MergePorts {
-  /** Of the live engine; a merged one differs in its directory and takes no adapters. */
+  /** Options of the live engine. A merged engine differs in its directory and accepts no adapters. */
   readonly engine: EngineOptions;
   /** --max-merged. */
   readonly maxMerged: number;
@@ -22,9 +22,9 @@ export interface SupervisorOptions extends MergePorts {
   readonly entry?: URL;
 }
 
-/** The engine, and what its owner alone asks. */
+/** The engine, with the methods for its owner alone. */
 export interface SupervisedEngine extends Engine {
-  /** Resolves when the live engine serves. @throws {AppError} why its first start failed; restarts go on until `stop`. */
+  /** Resolves when the live engine serves. @throws {AppError} why its first start failed; restarts continue until `stop`. */
   whenReady(): Promise<void>;
   /** Process ids of all engines that were started. */
   pids(): readonly number[];
@@ -35,7 +35,7 @@ export function createEngine(options: SupervisorOptions): SupervisedEngine {
   return new Supervisor(options);
 }
 
-/** Most sequences that wait where adapters are still made ready as soon as they are known to be needed. */
+/** Most waiting sequences at which adapters are still made ready as soon as a request names them. */
 const MAX_WAITING_AHEAD = 8;
 
 class Supervisor implements SupervisedEngine {
@@ -64,7 +64,7 @@ class Supervisor implements SupervisedEngine {
 
   assertAnyQueueHasRoom(tenant: string): void {
     this.#refuseIfStopping();
-    const demand = { tenant, promptTokens: [0] }; // how long its prompts are is not known yet
+    const demand = { tenant, promptTokens: [0] }; // the lengths of its prompts are not known yet
     const refusal = this.#live.refusal(demand);
     if (refusal !== null && this.#merged.servingUnits().every((unit) => unit.refusal(demand) !== null)) throw refusal;
   }
@@ -79,7 +79,7 @@ class Supervisor implements SupervisedEngine {
   submit(request: SequenceRequest): SequenceStream {
     this.#refuseIfStopping();
     const limits = this.limits();
-    // The engine checks again; here it spares the trip and the wait for the step under way.
+    // The engine checks again. The check here saves the message and the wait for the running step.
     if (limits !== null) checkSpec(request, limits);
     const generation = request.adapter?.generation;
     const merged = generation === undefined ? null : this.#merged.servingUnit(generation);
@@ -118,7 +118,7 @@ class Supervisor implements SupervisedEngine {
   }
 
   prepareAdapter(generation: string): void {
-    // Where many wait it might be gone again before its turn; the engine makes the next one's ready anyway.
+    // With many waiting, the adapter might be evicted before its turn. The engine prepares the next one's adapter anyway.
     if (this.#merged.servingUnit(generation) !== null || this.#live.numWaiting > MAX_WAITING_AHEAD) return;
     this.#live.wantAdapter(generation);
   }
@@ -143,7 +143,7 @@ class Supervisor implements SupervisedEngine {
   async #stopAll(timeoutMs: number): Promise<void> {
     const units = [...this.#units];
     await Promise.all(units.map((unit) => unit.whenIdle(timeoutMs)));
-    // Again over all: a merged engine may have been started meanwhile by a merge that was under way.
+    // A second round over all engines: a merge under way may have started another one meanwhile.
     await Promise.all([...this.#units].map((unit) => unit.stop()));
   }
 
@@ -194,7 +194,7 @@ class Supervisor implements SupervisedEngine {
   }
 }
 
-/** A merged engine takes no adapter by name; its sequences are that generation's all the same. */
+/** A merged engine accepts no adapter by name. Its sequences count for its generation all the same. */
 function namingAdapter(stats: StepStats, generation: string): StepStats {
   const named = [generation];
   return {
