@@ -1,4 +1,4 @@
-/** Which files of a checkpoint are its text: configuration, tokenizer and chat templates. They travel with a base as they are. */
+/** The text files of a checkpoint: configuration, tokenizer and chat templates. They are copied into a base unchanged. */
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 const TEXT_FILES =
   /^(config\.json|generation_config\.json|tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|chat_template\..*)$/;
 
-/** Where transformers keeps the chat templates besides the default one. */
+/** The folder in which transformers keeps the chat templates besides the default one. */
 const TEMPLATE_FOLDER = "additional_chat_templates";
 
 /** Paths of the text files below `dir`, with "/", sorted. */

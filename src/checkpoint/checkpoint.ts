@@ -1,6 +1,8 @@
 /**
- * A checkpoint, checked: a Hugging Face directory (config.json, safetensors in one file or in shards with an index) or a GGUF file.
- * Gives the tensors that the model needs under our names and in our layout; embedding and head that are one matrix are one tensor.
+ * A checked checkpoint: a Hugging Face directory (config.json, safetensors in one file or in shards with an index) or a GGUF
+ * file.
+ * It offers the tensors that the model needs, under our names and in our layout. Embedding and head are one tensor where they are
+ * one matrix.
  * Never reads a pickle.
  */
 import { existsSync } from "node:fs";
@@ -21,14 +23,14 @@ import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./sto
 
 const INDEX_FILE = "model.safetensors.index.json";
 const SINGLE_FILE = "model.safetensors";
-/** Configuration, tokenizer and chat template by the names of their files; each is made or read when it is asked for. */
+/** Configuration, tokenizer and chat template by file name. Each is made or read when a caller asks for it. */
 export type CheckpointTexts = ReadonlyMap<string, () => Promise<string | Uint8Array>>;
 
-/** The numbers of tensors that were quantised before. */
+/** The levels and scales of tensors that were quantised before. */
 export interface QuantizedTensors {
   /** The name of a tensor's blocks, such as Q6_K; null where it has none. */
   typeOf(name: string): string | null;
-  /** The layout that holds a tensor's numbers as they are; null where there is none for its blocks. */
+  /** The layout that holds a tensor's numbers unchanged; null where no layout exists for its blocks. */
   layoutOf(name: string): QuantizedLayout | null;
   /** A tensor that has a layout. */
   read(name: string): Promise<QuantizedMatrix>;
@@ -39,14 +41,14 @@ export interface Checkpoint extends AsyncDisposable {
   readonly path: string;
   readonly rawConfig: RawConfig;
   readonly config: ModelConfig;
-  /** All tensors of the model in a fixed order; none is left over, none is missing. */
+  /** All tensors of the model in a fixed order; none is missing and none is superfluous. */
   readonly tensors: readonly CheckpointTensor[];
   readonly texts: CheckpointTexts;
-  /** What a user should know before a base is built of it. */
+  /** Notices for the user before a base is built. */
   readonly notices: readonly string[];
-  /** Whether the tensors are decoded from another form: what they mean in float32 is what identifies the model then. */
+  /** Whether the tensors are decoded from another form. The model is then identified by their float32 values. */
   readonly isDecoded: boolean;
-  /** null where nothing was. */
+  /** null where no tensor was quantised before. */
   readonly quantized: QuantizedTensors | null;
   read(name: string): Promise<HostTensor>;
 }
@@ -63,7 +65,7 @@ export async function readJsonObject(path: string): Promise<RawConfig> {
   return parseJsonObject(text, path);
 }
 
-/** @param what the text is called in messages. @throws {AppError} checkpoint_invalid */
+/** @param what name of the text in messages. @throws {AppError} checkpoint_invalid */
 function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
   let value: unknown;
   try {
@@ -76,9 +78,9 @@ function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
   return value as RawConfig;
 }
 
-/** File names of the shards; each has to lie in the directory itself. */
+/** File names of the shards. Each has to be in the checkpoint's own directory. */
 async function shardNames(dir: string): Promise<readonly string[]> {
-  // As transformers decides where both are there.
+  // transformers decides the same way where both exist.
   if (existsSync(join(dir, SINGLE_FILE))) return [SINGLE_FILE];
   if (!existsSync(join(dir, INDEX_FILE)))
     throw invalid(
@@ -140,7 +142,7 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   }
 }
 
-/** Why tensors are missing or have other shapes and types, where the rest of the checkpoint tells it. */
+/** The reason why tensors are missing or have other shapes and types, where other files of the checkpoint state it. */
 async function explained(
   error: unknown,
   dir: string,
@@ -161,7 +163,7 @@ async function explained(
   );
 }
 
-/** A directory of GGUF files is what people download: any of them is a model of its own. */
+/** Users download directories of several GGUF files. Each file is a model of its own. */
 async function ggufWay(dir: string): Promise<string> {
   const gguf = (await readdir(dir)).find((name) => name.endsWith(".gguf"));
   return gguf === undefined ? "" : ` Name one of its GGUF files, such as ${join(dir, gguf)}.`;
@@ -215,7 +217,7 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
   };
 }
 
-/** A backbone that was saved alone has no "model." in its names, and some exports have it twice; transformers loads both. */
+/** A backbone that was saved alone has no "model." in its names; some exports have it twice. transformers loads both. */
 function prefixes(name: string): readonly string[] {
   return name.startsWith("model.") ? [name, name.slice("model.".length), `model.${name}`] : [name];
 }

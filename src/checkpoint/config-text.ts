@@ -1,19 +1,20 @@
 /**
- * Settings of a config.json changed in its text, everything else left as it is written: transformers 5 tells 4.0 from 4 and
- * refuses an integer where a class wants a float, and JavaScript's numbers do not know the difference.
+ * Changes settings in the text of a config.json and leaves all other text as it is.
+ * transformers 5 distinguishes 4.0 from 4 and refuses an integer where a class wants a float. JavaScript's numbers cannot express
+ * the difference.
  */
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
 
 /**
- * The text with these settings at its top level, replaced where they stand and added behind the others where they do not.
+ * Sets these keys at the top level of the text: existing keys are replaced in place, new ones are added after the others.
  * @param text a JSON object
  */
 export function withSettings(text: string, settings: Readonly<Record<string, unknown>>): string {
   const ranges = topLevelValues(text);
   let out = text.slice(0, text.lastIndexOf("}")).trimEnd();
   const present = Object.keys(settings).filter((key) => ranges.has(key));
-  // From the back, so that the ranges before stay true.
+  // From the last to the first, so that earlier ranges stay valid.
   for (const key of present.sort((a, b) => (ranges.get(b)?.[0] ?? 0) - (ranges.get(a)?.[0] ?? 0))) {
     const [start, end] = ranges.get(key) ?? [0, 0];
     out = `${out.slice(0, start)}${JSON.stringify(settings[key])}${out.slice(end)}`;
@@ -24,12 +25,12 @@ export function withSettings(text: string, settings: Readonly<Record<string, unk
   return `${out}${separator}${lines.join(",")}\n}\n`;
 }
 
-/** The same for the dtype, under the name that the file has for it. */
+/** Sets the dtype, under the key that the file uses for it. */
 export function withDtype(text: string, dtype: string): string {
   return withSettings(text, { [topLevelValues(text).has("torch_dtype") ? "torch_dtype" : "dtype"]: dtype });
 }
 
-/** Where the value of each key of the outermost object lies; of a key given twice, the last, which is the one that counts. */
+/** The range of each value of the outermost object. Where a key occurs twice, the last one counts. */
 function topLevelValues(text: string): ReadonlyMap<string, readonly [start: number, end: number]> {
   const ranges = new Map<string, readonly [number, number]>();
   let depth = 0;

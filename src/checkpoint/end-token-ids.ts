@@ -1,10 +1,13 @@
-/** End tokens that are added to a checkpoint's generation_config.json, beside those that its files name. */
+/** Adds end tokens to a checkpoint's generation_config.json, in addition to those that its files name. */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readJsonObject } from "./checkpoint.ts";
 
-/** Writes nothing where there is nothing to add. @param dir of a checkpoint whose text files are there. @throws {AppError} checkpoint_invalid */
+/**
+ * Writes no file where there is no token to add. @param dir of a checkpoint whose text files exist. @throws {AppError}
+ * checkpoint_invalid
+ */
 export async function addEndTokenIds(dir: string, added: readonly number[]): Promise<void> {
   if (added.length === 0) return;
   const path = join(dir, "generation_config.json");

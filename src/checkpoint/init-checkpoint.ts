@@ -1,6 +1,6 @@
 /**
- * A checkpoint with random weights, to train from nothing: matrices normal around 0, norms that change nothing, biases 0. Every
- * tensor draws from a stream of its own, so that a seed says the same whatever the order in the file.
+ * Makes a checkpoint with random weights for training from scratch: matrices normal around 0, neutral norms, biases 0.
+ * Each tensor draws from its own random stream, so a seed gives the same values in any file order.
  * Source: transformers' `_init_weights` (deviation `initializer_range`).
  */
 import { existsSync } from "node:fs";
@@ -17,7 +17,7 @@ import { nextNormal, nextUint32, seedRandom } from "../tensor/random.ts";
 import { copyCheckpointTexts } from "./checkpoint-files.ts";
 import { withDtype, withSettings } from "./config-text.ts";
 
-/** What transformers takes where the configuration is silent. */
+/** transformers' default where the configuration states none. */
 const DEFAULT_DEVIATION = 0.02;
 
 export interface InitOptions {
@@ -25,7 +25,7 @@ export interface InitOptions {
   readonly tokenizerDir: string;
   /** Unsigned 32-bit. */
   readonly seed: number;
-  /** The config.json that the configuration was read from; what differs from it is written into it. */
+  /** The config.json from which the configuration was read. Differences are written into it. */
   readonly configText: string;
 }
 
@@ -118,7 +118,7 @@ function configFile(raw: RawConfig, text: string): string {
   return withDtype(withSettings(text, Object.fromEntries(changed)), "float32");
 }
 
-/** The files of the tokenizer alone: its directory may be a whole model. */
+/** Copies only the tokenizer's files, because its directory may hold a whole model. */
 async function copyTokenizer(from: string, to: string): Promise<void> {
   await copyCheckpointTexts(from, to, (path) => !/^(generation_)?config\.json$/.test(path));
 }

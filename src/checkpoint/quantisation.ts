@@ -1,13 +1,14 @@
 /**
- * How checkpoints say that they are quantised: in config.json, in one of several files beside it, or only by the names and element
- * types of their tensors. Whichever it is, the refusal names the method and where it is said.
+ * Detects quantised checkpoints: by config.json, by one of several files beside it, or only by names and element types of
+ * tensors.
+ * The refusal always names the method and the place that states it.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import type { RawConfig } from "../model/config/config-reader.ts";
 
-/** @param what the method, and where the checkpoint says so */
+/** @param what the method, and where the checkpoint states it */
 export function quantised(dir: string, what: string, cause?: unknown): AppError {
   return new AppError(
     "checkpoint_unsupported",
@@ -16,14 +17,14 @@ export function quantised(dir: string, what: string, cause?: unknown): AppError 
   );
 }
 
-/** Files beside config.json, whose they are, and where in them the method or its bits stand. */
+/** Files beside config.json, the tool that writes each, and the key of the method or its bits. */
 const FILES: readonly { readonly name: string; readonly method: string; readonly key: readonly string[] }[] = [
   { name: "hf_quant_config.json", method: "ModelOpt", key: ["quantization", "quant_algo"] },
   { name: "quantize_config.json", method: "GPTQ", key: ["bits"] },
   { name: "quant_config.json", method: "AWQ", key: ["w_bit"] },
 ];
 
-/** Names that end so hold the parts of a quantised weight; the first that fits counts. */
+/** Name endings of the parts of a quantised weight; the first match counts. */
 const SUFFIXES: readonly (readonly [suffix: RegExp, method: string])[] = [
   [/\.g_idx$/, "GPTQ"],
   [/\.(qweight|qzeros)$/, "GPTQ or AWQ"],
@@ -35,14 +36,14 @@ const SUFFIXES: readonly (readonly [suffix: RegExp, method: string])[] = [
   [/\.W_q$/, "HQQ"],
   [/\.weight\._(data|scale)$/, "quanto"],
 ];
-/** These mean a quantised weight only where the weights themselves are not as they should be. */
+/** Endings that mean a quantised weight only where the weights themselves have an unexpected form. */
 const DOUBTFUL_SUFFIXES: typeof SUFFIXES = [
   [/\.scales$/, "MLX, GPTQ or AWQ"],
   [/_(blocks|scales)$/, "MXFP4"],
   [/_scale$/, "FP8 or another type with scales"],
 ];
 
-/** Refuses weights that are nothing without the scales beside them. @throws {AppError} checkpoint_unsupported */
+/** Refuses weights that are meaningless without their scales. @throws {AppError} checkpoint_unsupported */
 export async function assertNotQuantised(dir: string, config: RawConfig, names: Iterable<string>): Promise<void> {
   const all = [...names];
   if (methodInNames(all, SUFFIXES) === null) return;
@@ -50,8 +51,8 @@ export async function assertNotQuantised(dir: string, config: RawConfig, names: 
 }
 
 /**
- * The method and where it is said; null where nothing says so.
- * @param types the files' words for the element types that are not known here
+ * The method and the place that states it; null where no place does.
+ * @param types the files' names of element types that are not known here
  */
 export async function quantisationOf(
   dir: string,
@@ -67,7 +68,7 @@ export async function quantisationOf(
   );
 }
 
-/** What config.json says; its `quantization_config` is refused where the model's sizes are read. */
+/** The statement of config.json. Its `quantization_config` is refused where the model's sizes are read. */
 function methodInConfig(config: RawConfig): string | null {
   for (const key of ["compression_config", "quantization"]) {
     const value = config[key];
@@ -100,7 +101,7 @@ function valueAt(text: string, keys: readonly string[]): unknown {
   try {
     return keys.reduce<unknown>((value, key) => (value as RawConfig | null)?.[key], JSON.parse(text));
   } catch {
-    return undefined; // that the file is there says enough
+    return undefined; // the existence of the file is evidence enough
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The tensors of a checkpoint, whatever its files are: which of them the model needs, whether they are there in the right shape, and
- * whether embedding and head are one matrix.
+ * The tensors of a checkpoint, independent of its file format. Checks which of them the model needs, that each has the right
+ * shape, and whether embedding and head are one matrix.
  */
 import { AppError } from "../errors.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
@@ -16,25 +16,25 @@ export interface CheckpointTensor extends RequiredTensor {
 }
 
 export interface StoredEntry {
-  /** A `DType`, or the file's own word for a type that is none. */
+  /** A `DType`, or the file's own name of a type that is not a `DType`. */
   readonly dtype: string;
   readonly shape: readonly number[];
 }
 
-/** What the files hold, under our names and in our layout. */
+/** The tensors in the files, under our names and in our layout. */
 export interface StoredTensors {
-  /** What the configuration is called in messages. */
+  /** Name of the configuration in messages. */
   readonly configuration: string;
   has(name: string): boolean;
-  /** What the files call it, for messages. */
+  /** Name of a tensor in the files, for messages. */
   foreignName(name: string): string;
-  /** Shape as ours; undefined when there is none of that name. */
+  /** Shape in our layout; undefined where no tensor has that name. */
   entry(name: string): StoredEntry | undefined;
   read(name: string): Promise<HostTensor>;
 }
 
 /**
- * The model's tensors and, where an embedding is stored as the head, the name behind it.
+ * The model's tensors and, where an embedding is stored as the head, the stored name.
  * @throws {AppError} checkpoint_invalid, checkpoint_unsupported
  */
 export async function resolveTensors(
@@ -67,8 +67,8 @@ function invalid(message: string): AppError {
 }
 
 /**
- * Whether the LM head is a matrix of its own, as transformers 5 decides: tied means one matrix, whichever of the two is stored;
- * both stored and different are not tied, whatever the config says.
+ * Whether the LM head is a separate matrix, decided as in transformers 5.
+ * Tied means one matrix, whichever of the two is stored. Two different stored matrices are not tied, whatever the config states.
  */
 async function ownHead(config: ModelConfig, stored: StoredTensors, sources: Map<string, string>): Promise<boolean> {
   const hasHead = stored.has(LM_HEAD);

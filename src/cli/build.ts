@@ -1,4 +1,4 @@
-/** `mosara build`: a checkpoint becomes a base directory. */
+/** `mosara build`: makes a base directory from a checkpoint. */
 import { stat } from "node:fs/promises";
 import { buildBase } from "../base/build/build.ts";
 import type { SecondRounding } from "../base/build/second-rounding.ts";
@@ -11,7 +11,7 @@ import { Progress } from "./shared/progress.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function build(config: ConfigOf<"build">): Promise<number> {
-  const [checkpoint = ""] = config.positionals; // the table asks for one
+  const [checkpoint = ""] = config.positionals; // the table requires one
   const options = buildOptions(config);
   if (!(await isDirectory(checkpoint)) && !(await isGgufFile(checkpoint))) throw await noModelError(checkpoint);
   await announceBuild(checkpoint, options);
@@ -46,7 +46,7 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
-/** What a file's own quantisation became. */
+/** A sentence on the result of a file's own quantisation. */
 function roundingLine({ kept, rounded, relativeError }: SecondRounding, weights: string): string {
   const types = Object.entries(rounded).map(([type, count]) => `${count} of ${type}`);
   const cost = `${(100 * relativeError).toPrecision(2)} % of their weights' size (root mean square)`;

@@ -1,4 +1,4 @@
-/** `mosara eval`: the base and an adapter beside it, measured on examples through the serving engine. */
+/** `mosara eval`: measures the base, and an adapter beside it, on examples through the serving engine. */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename } from "node:path";
@@ -14,7 +14,7 @@ import { Progress } from "./shared/progress.ts";
 import { readAdapter } from "./shared/read-adapter.ts";
 import { resolveBase } from "./shared/resolve-base.ts";
 
-/** Examples at work for each row of the engine, so that no row waits for the next prompt. */
+/** Examples in flight for each row of the engine, so that no row waits for the next prompt. */
 const IN_FLIGHT_PER_ROW = 2;
 
 type EvalConfig = ConfigOf<"eval">;
@@ -58,13 +58,13 @@ interface Facts {
   readonly placement: "live" | "merged";
 }
 
-/** Exact JSON (tokenizer/chat/exact-json.ts) as JSON can say it; a number of very many digits loses some. */
+/** Converts exact JSON (tokenizer/chat/exact-json.ts) to plain JSON. A number with very many digits loses some. */
 function plain(_: string, value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   return value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value;
 }
 
-/** `value` is the adapter's where there is one, else the base's. */
+/** `value` is the adapter's score where there is one, else the base's. */
 function asJson({ metric, count, numTokens, skipped, base, adapter, difference, seconds }: Evaluation, facts: Facts) {
   const { value, low, high } = adapter ?? base;
   return {
@@ -99,7 +99,7 @@ function asText({ metric, count, base, adapter, difference, seconds }: Evaluatio
   return lines.join("");
 }
 
-/** What is left out is said, whatever the output. */
+/** Reports the examples that were left out, for every kind of output. */
 function noteSkipped({ skipped }: Evaluation, numExamples: number, maxModelLen: number): void {
   const [first] = skipped;
   if (first === undefined) return;
@@ -112,7 +112,9 @@ interface Output {
   write(text: string): Promise<void>;
 }
 
-/** A file that appears under its name when it is complete; that it can be written shows before the work. @throws {AppError} usage */
+/**
+ * Opens a file that gets its name when it is complete. An unwritable path is reported before the work. @throws {AppError} usage
+ */
 async function openOutput(path: string, cleanup: Cleanup): Promise<Output> {
   const temporary = `${path}.${randomUUID()}.tmp`;
   const file: FileHandle = await open(temporary, "wx").catch((cause: Error) => {

@@ -1,4 +1,4 @@
-/** `mosara export`: an adapter as a PEFT LoRA directory. Mo-SARA with one head and SARA are a LoRA of rank k, exactly. */
+/** `mosara export`: writes an adapter as a PEFT LoRA directory. Mo-SARA with one head and SARA are exactly a LoRA of rank k. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -16,7 +16,7 @@ import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function exportPeft(config: ConfigOf<"export">): Promise<number> {
-  const [path = ""] = config.positionals; // the table asks for one
+  const [path = ""] = config.positionals; // the table requires one
   const { adapter, generation } = await readAdapter(path);
   assertExportable(adapter);
   const out = resolve(config.out);

@@ -1,4 +1,4 @@
-/** `mosara import`: a PEFT LoRA directory as a `.mosara` file. */
+/** `mosara import`: converts a PEFT LoRA directory to a `.mosara` file. */
 import { mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, parse, resolve } from "node:path";
 import { DEFAULT_MAX_ADAPTER_BYTES, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
@@ -12,7 +12,7 @@ import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function importPeft(config: ConfigOf<"import">): Promise<number> {
-  const [path = ""] = config.positionals; // the table asks for one
+  const [path = ""] = config.positionals; // the table requires one
   const dir = await realpath(path).catch(() => undefined);
   if (dir === undefined) throw new AppError("usage", `There is no ${path}. Name a PEFT adapter's directory.`);
   const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // before a checkpoint is built in vain
@@ -37,7 +37,7 @@ export async function importPeft(config: ConfigOf<"import">): Promise<number> {
   return 0;
 }
 
-/** Under its name only when it is complete. */
+/** Writes a file that gets its name only when it is complete. */
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   await mkdir(dirname(path), { recursive: true });

@@ -1,4 +1,4 @@
-/** `mosara init`: a checkpoint with random weights, configuration and tokenizer checked against each other. */
+/** `mosara init`: makes a checkpoint with random weights. Configuration and tokenizer are checked against each other. */
 import { readFile } from "node:fs/promises";
 import { readJsonObject } from "../checkpoint/checkpoint.ts";
 import { initCheckpoint } from "../checkpoint/init-checkpoint.ts";
@@ -33,7 +33,7 @@ export async function init(config: ConfigOf<"init">): Promise<number> {
   return 0;
 }
 
-/** The configuration with the tokenizer's bos and eos where it names none. @throws {AppError} where the two do not go together. */
+/** The configuration, with the tokenizer's bos and eos where it names none. @throws {AppError} where the two do not match. */
 function completeConfig(
   raw: RawConfig,
   tokenizer: Tokenizer,

@@ -1,4 +1,4 @@
-/** `mosara inspect`: what a .mosara file, a PEFT directory, a base directory or a checkpoint (a GGUF file too) is. */
+/** `mosara inspect`: describes a .mosara file, a PEFT directory, a base directory or a checkpoint (GGUF files too). */
 import { existsSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ import { readAdapter } from "./shared/read-adapter.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function inspect(config: ConfigOf<"inspect">): Promise<number> {
-  const [path = ""] = config.positionals; // the table asks for one
+  const [path = ""] = config.positionals; // the table requires one
   const facts = await describe(path);
   process.stdout.write(config.json ? `${JSON.stringify(facts)}\n` : asLines(facts));
   return 0;
@@ -54,7 +54,7 @@ async function describeAdapter(path: string): Promise<Facts> {
   };
 }
 
-/** What the files say; whether they fit shows only beside a base. */
+/** The contents of the files. Whether they fit a base can only be checked with that base. */
 async function describePeft(path: string): Promise<Facts> {
   const root = await realpath(path);
   const files = await readPeftFiles(root, root, DEFAULT_MAX_ADAPTER_BYTES);
@@ -93,7 +93,7 @@ async function checkpointFacts(checkpoint: Checkpoint): Promise<Facts> {
   };
 }
 
-/** A checkpoint in one file, and what it was quantised to. */
+/** A checkpoint in one file, and its quantisation. */
 async function describeGguf(path: string): Promise<Facts> {
   await using file = await openGguf(path);
   await using checkpoint = await openCheckpoint(path);
@@ -113,7 +113,7 @@ function showEnd({ id, text, from }: EndToken): string {
   return `${id}${text === null ? "" : ` ${JSON.stringify(text)}`} (${from.join(", ")})`;
 }
 
-/** One fact a line; a list of layers as a table below. */
+/** One fact a line; a list of layers follows as a table. */
 function asLines(facts: Facts): string {
   const lines = Object.entries(facts).flatMap(([key, value]) => {
     if (value === undefined) return [];

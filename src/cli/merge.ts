@@ -1,4 +1,4 @@
-/** `mosara merge`: a Hugging Face checkpoint with an adapter folded in. */
+/** `mosara merge`: writes a Hugging Face checkpoint with an adapter folded in. */
 import { availableParallelism } from "node:os";
 import type { Adapter } from "../adapter/adapter.ts";
 import { type Base, openBase } from "../base/base.ts";
@@ -43,7 +43,7 @@ export async function merge(config: ConfigOf<"merge">): Promise<number> {
   return 0;
 }
 
-/** An adapter with one head that stands in for one with several, by its gates over a file of examples. */
+/** Replaces an adapter's heads by one, with their mean gate over a file of examples. */
 async function byMeanGate(base: Base, adapter: Adapter, path: string): Promise<MeanGateResult> {
   const encoder = await loadExampleEncoder(base.dir);
   const examples = await readExamples([path]);

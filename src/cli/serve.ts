@@ -1,6 +1,7 @@
 /**
- * `mosara serve`, the composition root: base → store → adapters → text → engine → application → port, and back in reverse on
- * a signal. Wires and waits; the work is elsewhere.
+ * `mosara serve`, the composition root: base → store → adapters → text → engine → application → port. A signal stops them in
+ * reverse order.
+ * This file only wires and waits.
  */
 import { availableParallelism, freemem } from "node:os";
 import { rm } from "node:fs/promises";
@@ -41,7 +42,7 @@ import { noteAdapters } from "./shared/start-notices.ts";
 
 type ServeConfig = ConfigOf<"serve">;
 
-/** Bodies of requests; room for an adapter brought along, and for any prompt that a model can take. */
+/** Largest request body: it holds an adapter of a request, and any prompt that a model can accept. */
 const MAX_JSON_BYTES = 16 * 2 ** 20;
 
 /** Serves until a signal. @returns the exit code. @throws {AppError} when it cannot start. */
@@ -79,7 +80,7 @@ interface Sources {
   readonly adaptersDir: string | null;
 }
 
-/** Everything behind the port. The engine starts while adapters are imported and the tokenizer loads. */
+/** Opens all parts but the port. The engine starts while adapters are imported and the tokenizer loads. */
 async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sources, cleanup: Cleanup) {
   const log = createLogger({ level: config.logLevel, keys: config.apiKey.map(({ key }) => key) });
   const base = cleanup.use(await openBase(baseDir));
@@ -132,7 +133,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   return { context, engine };
 }
 
-/** The parts that listen to each other. */
+/** Connects the parts that listen to each other. */
 function connect(
   config: ServeConfig,
   { engine, store, log, name }: { engine: SupervisedEngine; store: AdapterStore; log: Logger; name: string },
@@ -165,7 +166,7 @@ function connect(
   return { engine, store, log, names, placements, metrics, readiness, inFlight: new InFlight() };
 }
 
-/** Says where the engine runs, and what is not as it should be there; nothing of the host. */
+/** Reports the engine's device and any problem with it; no details of the host. */
 function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
   const device = engine.limits()?.device;
   if (device === undefined || device.name === "cpu") return;
@@ -178,7 +179,7 @@ function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
     log.warn("keys and values cross the bus in every step: this device keeps nothing between two");
 }
 
-/** Waits for the engine, then for what --merge names. @throws {AppError} */
+/** Waits for the engine, then for the adapters that --merge names. @throws {AppError} */
 async function start(config: ServeConfig, context: AppContext, engine: SupervisedEngine): Promise<void> {
   await engine.whenReady();
   logDevice(context, engine);

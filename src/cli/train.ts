@@ -1,6 +1,6 @@
 /**
- * `mosara train`: examples in, an adapter (or a checkpoint) out. Everything that can be wrong with flags, data, base and output
- * is found before the first step.
+ * `mosara train`: makes an adapter (or a checkpoint) from examples. All errors in flags, data, base and output are found before
+ * the first step.
  */
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
@@ -77,7 +77,7 @@ export async function train(config: TrainConfig): Promise<number> {
   return 0;
 }
 
-/** Something to know that is no failure; those begin with the program's name. */
+/** Prints a notice that is not a failure. Failures begin with the program's name. */
 function notice(text: string): void {
   process.stderr.write(`note: ${text}\n`);
 }
@@ -136,7 +136,7 @@ function goOn(trainer: Trainer, saved: SavedRun, now: Surroundings): void {
     notice(`the run began with ${key} ${then[key]}, goes on with ${now[key]}: the last bits of the result may differ.`);
 }
 
-/** Trains to the end or to the first signal; the step log and the bar go along. */
+/** Trains to the end or to the first signal. Writes the step log and shows the progress bar. */
 async function runTrainer(trainer: Trainer, run: Run, paths: OutputPaths, surroundings: Surroundings): Promise<void> {
   using log = new StepLog(paths.log, trainer.state.logBytes);
   const progress = new TrainProgress(run.schedule.steps);

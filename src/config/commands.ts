@@ -19,8 +19,8 @@ export interface CommandRow {
 }
 
 /**
- * The commands that work, in the order of the help. `positionals` are names of required arguments; `rest` is the repeatable flag
- * that further arguments belong to, so that a shell's list of files may follow it.
+ * The implemented commands, in the order of the help. `positionals` are names of required arguments.
+ * `rest` is the repeatable flag for further arguments, so that a shell's list of files may follow it.
  */
 export const COMMANDS = {
   serve: {
@@ -77,7 +77,7 @@ export type CommandName = keyof typeof COMMANDS;
 export type ConfigOf<C extends CommandName> = Readonly<ValuesOf<(typeof COMMANDS)[C]["flags"]>> & {
   readonly positionals: readonly string[];
 };
-/** What `build` and `serve` hand to the builder. */
+/** The options of the builder that `build` and `serve` share. */
 export type BuildFlags = ValuesOf<typeof BUILD>;
 
 /** `maxNumSeqs` → `max-num-seqs`. */
@@ -90,7 +90,7 @@ export function environmentName(key: string): string {
   return `MOSARA_${flagName(key).replaceAll("-", "_").toUpperCase()}`;
 }
 
-/** Whether there is a command of that name. */
+/** Whether a command of that name exists. */
 export function isCommand(name: string): name is CommandName {
   return Object.hasOwn(COMMANDS, name);
 }

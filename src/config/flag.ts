@@ -1,4 +1,4 @@
-/** What a flag is: a placeholder, a line of help, and the schema that checks its text. */
+/** The definition of a flag: a placeholder, a line of help, and the schema that checks its text. */
 import type { z } from "zod";
 
 /** One flag. Without a `value` it is a switch. */
@@ -6,10 +6,10 @@ export interface Flag<T> {
   /** Placeholder in the help, e.g. `<dir>`; absent for a switch. */
   readonly value?: string;
   readonly help: string;
-  /** What the default does, in words, where the default is not a literal. */
+  /** The default in words, where it is not a literal. */
   readonly defaultText?: string;
   readonly isRepeatable?: boolean;
-  /** From the text given (undefined: not given) to the value. */
+  /** Converts the given text (undefined: not given) to the value. */
   readonly schema: z.ZodType<T>;
 }
 

@@ -1,4 +1,4 @@
-/** From arguments and environment to the checked values of a command: flags > MOSARA_* environment > defaults. */
+/** Parses arguments and environment into the checked values of a command: flags > MOSARA_* environment > defaults. */
 import { parseArgs } from "node:util";
 import { AppError } from "../errors.ts";
 import { closestName } from "../fields/closest-name.ts";
@@ -6,8 +6,8 @@ import { COMMANDS, type CommandName, type CommandRow, type ConfigOf, environment
 import type { Flag, Flags } from "./flag.ts";
 
 /**
- * Values of a command from its arguments and the environment.
- * @throws {AppError} `usage`, naming the flag or variable, what was found and what it takes.
+ * The values of a command from its arguments and the environment.
+ * @throws {AppError} `usage`, naming the flag or variable, the value found and the values it accepts.
  */
 export function parseCommand<C extends CommandName>(
   command: C,
@@ -27,7 +27,7 @@ export function parseCommand<C extends CommandName>(
     const raw = isFromFlag ? fromFlag : fromEnvironment(flag, env[environmentName(key)], source);
     if (!isHelp) values[key] = valueOf(command, key, flag, raw, source);
   }
-  if (isHelp) return { help: true, positionals } as unknown as ConfigOf<C>; // nothing else is read then
+  if (isHelp) return { help: true, positionals } as unknown as ConfigOf<C>; // no other flag is read then
   if (positionals.length !== wanted.length) {
     const expected = wanted.length === 0 ? "no arguments" : wanted.map((name) => `<${name}>`).join(" ");
     throw usage(
@@ -56,7 +56,7 @@ function readArguments(command: string, flags: Flags, args: readonly string[]) {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    // Node's first sentence names the flag; what follows is advice about "--" that fits no command here.
+    // Node's first sentence names the flag. The rest is advice about "--" that fits no command here.
     const [sentence = error.message] = error.message.split(/\.\s/);
     throw usage(command, `${sentence.replace(/\.$/, "")}.${meantFlag(sentence, Object.keys(options))}`);
   }

@@ -1,4 +1,4 @@
-/** Schemas of flag values: from the text given on a command line to a checked value. Messages continue "--flag …". */
+/** Schemas of flag values: they convert the text of a command line to a checked value. Messages continue "--flag …". */
 import { z } from "zod";
 
 export const text = z.string().min(1, "must not be empty");
@@ -45,10 +45,10 @@ export const apiKey = z
   .string()
   .transform((s) => {
     const [, tenant, key] = /^(?:([A-Za-z0-9][A-Za-z0-9._-]{0,63})=)?(.*)$/s.exec(s) ?? [];
-    // A key in base64 may end in "=": that is no tenant without a key.
+    // A base64 key may end in "=". It must not be read as a tenant without a key.
     return key === undefined || key === "" ? { tenant: "default", key: s } : { tenant: tenant ?? "default", key };
   })
-  // A header cannot carry anything else, so such a key could never be sent.
+  // A header can carry no other characters, so such a key could never be sent.
   .refine(
     ({ key }) => /^[\x21-\x7e]{1,512}$/.test(key),
     "must be [tenant=]key, the key 1 to 512 visible ASCII characters",

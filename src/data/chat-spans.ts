@@ -1,7 +1,8 @@
 /**
- * Which tokens of a conversation are learnt: turns of the assistant with their end-of-turn tokens, without the headers that the
- * template writes before them. Found by rendering, since no template says it: the conversation up to a turn gives where the turn
- * begins, the conversation with that one message changed gives where it ends.
+ * Finds the tokens of a conversation that are learnt: the assistant's turns with their end-of-turn tokens, without the template's
+ * headers.
+ * Templates do not mark turns, so the spans are found by rendering.
+ * The conversation up to a turn shows where the turn begins. The conversation with that one message changed shows where it ends.
  */
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import type { ChatTemplate, RenderOptions } from "../tokenizer/chat/chat-template.ts";
@@ -9,13 +10,13 @@ import { type RenderedChat, renderChat } from "../tokenizer/chat/chat.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Conversation } from "./conversation.ts";
 
-/** Ids of a whole conversation, and which of them are learnt (1) or not (0). */
+/** Ids of a whole conversation, with a mask of learnt tokens (1) and others (0). */
 export interface ChatIds {
   readonly ids: readonly number[];
   readonly isLearnt: Uint8Array;
 }
 
-/** What every render of the conversation is given beside its messages. */
+/** The template's inputs besides the messages, equal in every render. */
 export function renderOptions({ tools, templateKwargs }: Conversation): RenderOptions {
   return { tools: tools ?? undefined, kwargs: templateKwargs ?? undefined };
 }
@@ -52,22 +53,23 @@ export function encodeChatSpans(
 
 type Render = (part: readonly ChatMessage[], addGenerationPrompt: boolean) => RenderedChat;
 
-/** Where the turn of message `index` stands in the whole text; what follows it there is the template's. */
+/** The range of the turn of message `index` in the whole text. The text after it belongs to the template. */
 function turnSpan(text: string, messages: readonly ChatMessage[], index: number, render: Render): Span {
   const changed = changedSpan(text, messages, index, render);
-  // What the server would send before this turn is the best witness of where it begins; some templates cannot render it.
+  // The server's prompt before this turn shows best where it begins. Some templates cannot render it.
   const header = index === 0 ? undefined : tryRender(() => render(messages.slice(0, index), true).text);
   const start = header !== undefined && text.startsWith(header) ? header.length : changed.start;
   return { start, end: Math.max(start, changed.end) };
 }
 
-/** What of the text changes with the message. */
+/** The range of the text that changes with the message. */
 function changedSpan(text: string, messages: readonly ChatMessage[], index: number, render: Render): Span {
   const mark = unusedCharacter(text);
   const changed = messages.map((message, i) => (i === index ? { role: message.role, content: mark } : message));
   const other = tryRender(() => render(changed, false).text);
   if (other === undefined) {
-    // The template needs this very message, say for the tool result that follows it: then where it ends, rendered up to it.
+    // The template needs this very message, for example for a following tool result. The turn then ends where the text rendered
+    // up to it ends.
     const upTo = render(messages.slice(0, index + 1), false).text;
     const before = render(messages.slice(0, index), false).text;
     return { start: commonPrefix(text, before), end: commonPrefix(text, upTo.trimEnd()) };
@@ -76,7 +78,7 @@ function changedSpan(text: string, messages: readonly ChatMessage[], index: numb
   return { start, end: text.length - commonSuffix(text, other, Math.min(text.length, other.length) - start) };
 }
 
-/** A template may refuse a conversation that ends where this one does not, or that misses a call. */
+/** A template may refuse a conversation that is cut off here, or that misses a call. */
 function tryRender(render: () => string): string | undefined {
   try {
     return render();
@@ -85,7 +87,7 @@ function tryRender(render: () => string): string | undefined {
   }
 }
 
-/** A private-use character that the text does not hold, so that it differs from whatever stands in its place. */
+/** A private-use character that the text does not contain, so that it differs from any character in its place. */
 function unusedCharacter(text: string): string {
   for (let code = 0xe000; code <= 0xf8ff; code++) {
     const character = String.fromCharCode(code);
@@ -107,7 +109,7 @@ function commonSuffix(a: string, b: string, most: number): number {
   return length;
 }
 
-/** How many of the ids lie wholly before `position`, and whether the next one lies across it. */
+/** Number of ids that lie wholly before `position`, and whether the next one crosses it. */
 function tokensBefore(
   whole: RenderedChat,
   ids: readonly number[],
@@ -119,7 +121,9 @@ function tokensBefore(
   return { stable, straddles: stable < before.length };
 }
 
-/** Behind the token that ends the turn, where one follows its text at once, or behind white space if it ends a generation. */
+/**
+ * The position after the token that ends the turn. That token follows at once, or after white space where it ends a generation.
+ */
 function endOfTurn(
   tokenizer: Tokenizer,
   ids: readonly number[],

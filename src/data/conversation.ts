@@ -1,47 +1,47 @@
 /**
- * A conversation out of a training line: its messages, which of them are learnt, and what else its template is given. Knows the
- * messages of OpenAI and of ShareGPT, but no whole lines (`examples.ts`) and no tokens.
+ * Reads a conversation from a training line: its messages, the learnt turns, and the template's other inputs.
+ * Knows the message formats of OpenAI and ShareGPT, but no whole lines (`examples.ts`) and no tokens.
  */
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import { refuseUnknownMeaning } from "./line-keys.ts";
 
-/** Refuses the line at hand. */
+/** Refuses the line that is being read. */
 export type Fail = (reason: string, cause?: unknown) => never;
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** Messages with everything that a template is given beside them, in every render. */
+/** Messages with the template's other inputs, equal in every render. */
 export interface Conversation {
   readonly messages: readonly ChatMessage[];
-  /** By message: whether the loss counts it. Only turns of the assistant are ever learnt. */
+  /** By message: whether the loss counts it. Only the assistant's turns are ever learnt. */
   readonly isLearnt: readonly boolean[];
   readonly tools: readonly unknown[] | null;
   readonly templateKwargs: Json | null;
 }
 
-/** What a line holds beside its messages. */
+/** The fields of a line besides its messages. */
 export interface ConversationExtras {
-  /** Said before everything else. */
+  /** The system text, before all messages. */
   readonly system?: unknown;
-  /** A list, or the JSON text of one. */
+  /** The tools as a list, or as the JSON text of one. */
   readonly tools?: unknown;
   readonly chat_template_kwargs?: unknown;
 }
 
-/** A value of JSON for a message, cut short. */
+/** A JSON value for an error message, shortened. */
 export function nameOf(value: unknown): string {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? String(item) : item));
   return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
 }
 
-/** @param key what the line calls its list of messages */
+/** @param key name of the line's list of messages */
 export function readConversation(key: string, value: unknown, extras: ConversationExtras, fail: Fail): Conversation {
   return withExtras(readTurns(key, value, fail), extras, key, fail);
 }
 
-/** TRL's conversational prompt and completion: one conversation, of which the completion alone is learnt. */
+/** TRL's conversational prompt and completion: one conversation, of which only the completion is learnt. */
 export function readConversationalPair(
   prompt: unknown,
   completion: unknown,
@@ -56,7 +56,7 @@ export function readConversationalPair(
   return withExtras(turns, extras, "prompt", fail);
 }
 
-/** Turns of question and answer, the answers learnt. */
+/** Turns of question and answer; the answers are learnt. */
 export function conversationOfPairs(
   pairs: readonly (readonly [user: string, assistant: string])[],
   extras: ConversationExtras,
@@ -107,18 +107,18 @@ function readTurns(key: string, value: unknown, fail: Fail): readonly Turn[] {
   });
 }
 
-/** Content is checked again, and more closely, where the chat template takes it. */
+/** The chat template's code checks content again, more strictly. */
 function checkContent({ content, ...others }: Json, path: string, fail: Fail): void {
   if (typeof content === "string" || Array.isArray(content)) return;
-  // A message that calls tools, or whose fields only the template knows, may have no content.
+  // Content is optional for a message that calls tools, or whose fields only the template knows.
   const isBare = (content === undefined || content === null) && Object.keys(others).length > 1; // the role is one
   if (!isBare) fail(`${path}.content should be a string, found ${nameOf(content)}.`);
 }
 
-/** OpenAI's `weight`: 0 keeps a turn of the assistant out of the loss. */
+/** OpenAI's `weight`: 0 excludes a turn of the assistant from the loss. */
 function readWeight(weight: unknown, role: string, path: string, fail: Fail): boolean {
   const isAssistant = role === "assistant";
-  const value = weight instanceof Number ? weight.valueOf() : weight; // how exact JSON says 1.0
+  const value = weight instanceof Number ? weight.valueOf() : weight; // exact JSON represents 1.0 this way
   if (value === undefined || value === null) return isAssistant;
   if (value !== 0 && value !== 1)
     return fail(`${path}.weight should be 0 (not learnt) or 1 (learnt), found ${nameOf(value)}.`);
@@ -143,7 +143,7 @@ const SHAREGPT_ROLES: Readonly<Record<string, string>> = {
 };
 const SHAREGPT_CALLS = ["function_call", "tool_call"];
 
-/** ShareGPT's `from` and `value` as role and content; a call is JSON text, as LLaMA-Factory writes it. */
+/** Converts ShareGPT's `from` and `value` to role and content. A call is JSON text, as LLaMA-Factory writes it. */
 function fromShareGpt({ from, value, ...others }: Json, path: string, fail: Fail): Json {
   if (typeof value !== "string") return fail(`${path}.value should be a string, found ${nameOf(value)}.`);
   if (typeof from === "string" && Object.hasOwn(SHAREGPT_ROLES, from))
@@ -183,7 +183,7 @@ function readTools(value: unknown, fail: Fail): readonly unknown[] | null {
   return tools.length === 0 ? null : tools;
 }
 
-/** Where a turn begins and ends is found by rendering, which these would turn into something else. */
+/** Template arguments that a line must not have. Turns are found by rendering, and these would change it. */
 const OWN_KWARGS = ["messages", "tools", "add_generation_prompt", "continue_final_message"];
 
 function readTemplateKwargs(value: unknown, fail: Fail): Json | null {

@@ -1,12 +1,12 @@
 /**
- * Running text out of files, for what needs no examples: plain text as it stands, JSON lines by their texts. Streamed, so that
- * a corpus may be larger than memory.
+ * Reads running text from files, for training without examples: plain text as it is, JSON lines by their texts.
+ * Files are streamed, so a corpus may be larger than memory.
  */
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { parseExample } from "./examples.ts";
 import { lineError, readLines } from "./lines.ts";
 
-/** Plain text is given out in pieces of about this many UTF-16 units, cut behind line ends. */
+/** Approximate UTF-16 units in a piece of plain text. Pieces are cut after line ends. */
 const PIECE_UNITS = 2 ** 20;
 
 /**
@@ -47,12 +47,12 @@ function textsOf(text: string, file: string, line: number): readonly string[] {
   return [prompt, ...[completion, ...(references ?? []), answer].filter((part) => part !== null)];
 }
 
-/** undefined where the line has no such field, or is none that `parseExample` would take. */
+/** undefined where the line has no such field, or where `parseExample` would refuse it. */
 function textField(text: string): unknown {
   try {
     return (JSON.parse(text) as { text?: unknown } | null)?.text;
   } catch {
-    return undefined; // told by parseExample, with the line
+    return undefined; // parseExample reports it with the line
   }
 }
 

@@ -1,7 +1,9 @@
 /**
- * Examples → token ids and loss mask. Prompt and completion: encode(prompt, with special tokens) ++ encode(completion, without) ++
- * end token, loss on completion and end token. Conversations: as the template renders them, loss on the turns that are learnt.
- * Knows no batches, no lengths and no policy: an over-long example is the caller's to judge.
+ * Converts examples to token ids and a loss mask.
+ * Prompt and completion: encode(prompt, with special tokens) ++ encode(completion, without) ++ end token, loss on completion and
+ * end token.
+ * Conversations: as the template renders them, loss on the learnt turns.
+ * Knows no batches, no lengths and no policy. The caller decides on over-long examples.
  */
 import { AppError } from "../errors.ts";
 import { encodeChat } from "../tokenizer/chat/chat.ts";
@@ -26,13 +28,15 @@ export interface EncodedExample extends ExamplePlace {
 export interface ExampleEncoder {
   readonly tokenizer: Tokenizer;
   readonly hasChatTemplate: boolean;
-  /** Put behind every completion. */
+  /** The token after every completion. */
   readonly endTokenId: number;
   /** Any of these ends a generation. */
   readonly endTokenIds: readonly number[];
-  /** One sequence; one a reference where there is no completion. @throws {AppError} data_invalid, naming file and line. */
+  /**
+   * One sequence; without a completion one sequence for each reference. @throws {AppError} data_invalid, naming file and line.
+   */
   encode(example: Example): readonly EncodedExample[];
-  /** Ids of what is given to the model to go on from. @throws {AppError} data_invalid, naming file and line. */
+  /** Ids of the text that the model has to continue. @throws {AppError} data_invalid, naming file and line. */
   encodePrompt(example: Example): Int32Array;
 }
 
@@ -43,7 +47,7 @@ export async function loadExampleEncoder(dir: string): Promise<ExampleEncoder> {
 }
 
 /**
- * @param eosTokenIds what the model's configuration says ends a generation; may be empty.
+ * @param eosTokenIds end tokens from the model's configuration; may be empty.
  * @param dir only named in messages. @throws {AppError} checkpoint_invalid where there is no end token.
  */
 export function makeExampleEncoder(
@@ -102,7 +106,7 @@ function assertTemplate(template: ChatTemplate | undefined, { file, line }: Exam
     );
 }
 
-/** The tokenizer's end token, unless the configuration names others alone. */
+/** The tokenizer's end token. Where it is not one of the configuration's end tokens, the configuration's applies. */
 function chooseEnd(tokenizer: Tokenizer, eosTokenIds: readonly number[], dir: string): number {
   const own = tokenizer.eosToken === undefined ? undefined : tokenizer.tokenToId(tokenizer.eosToken);
   const end = own !== undefined && (eosTokenIds.length === 0 || eosTokenIds.includes(own)) ? own : eosTokenIds[0];
@@ -120,12 +124,12 @@ function chooseEnd(tokenizer: Tokenizer, eosTokenIds: readonly number[], dir: st
 }
 
 function encoded(ids: readonly number[], lossMask: Uint8Array, { file, line }: ExamplePlace): EncodedExample {
-  if (lossMask.length > 0) lossMask[0] = 0; // nothing stands before it that could predict it
+  if (lossMask.length > 0) lossMask[0] = 0; // no token before it could predict it
   const numLossTokens = lossMask.reduce((sum, bit) => sum + bit, 0);
   return { ids: Int32Array.from(ids), lossMask, numLossTokens, file, line };
 }
 
-/** A text that cannot be encoded, or a conversation that the template refuses, is that line's fault. */
+/** Reports an error of the text or of the template as an error of that line. */
 function atPlace<T>({ file, line }: ExamplePlace, encode: () => T): T {
   try {
     return encode();

@@ -1,6 +1,7 @@
 /**
- * Training and evaluation examples from JSON lines: prompt and completion, conversations, prompts with references or an answer.
- * Every line is checked before anything is done with one of them. Knows no tokens.
+ * Reads training and evaluation examples from JSON lines: prompt and completion, conversations, prompts with references or an
+ * answer.
+ * Every line is checked before any is used. Knows no tokens.
  */
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
@@ -16,17 +17,17 @@ import {
 import { refuseUnknownMeaning } from "./line-keys.ts";
 import { lineError, readLines } from "./lines.ts";
 
-/** How an answer is found in generated text and compared: a number, or one of a few words (eval/answers.ts). */
+/** The kind of an answer in generated text: a number, or one of a few words (eval/answers.ts). */
 export const ANSWER_KINDS = ["number", "letter", "true-false", "solution", "answer", "ending", "option"] as const;
 export type AnswerKind = (typeof ANSWER_KINDS)[number];
 
-/** Where an example stands; `line` counts from 1. */
+/** The place of an example; `line` counts from 1. */
 export interface ExamplePlace {
   readonly file: string;
   readonly line: number;
 }
 
-/** A prompt with what should follow it: at least one of completion, references and answer is there. */
+/** A prompt with its expected continuation: at least one of completion, references and answer exists. */
 export interface PromptExample extends ExamplePlace {
   readonly form: "prompt";
   readonly prompt: string;
@@ -36,7 +37,7 @@ export interface PromptExample extends ExamplePlace {
   readonly answerKind: AnswerKind | null;
 }
 
-/** A conversation with at least one message of the assistant's. */
+/** A conversation with at least one message of the assistant. */
 export interface ChatExample extends ExamplePlace, Conversation {
   readonly form: "messages";
 }
@@ -44,12 +45,12 @@ export interface ChatExample extends ExamplePlace, Conversation {
 export type Example = PromptExample | ChatExample;
 
 export interface ReadOptions {
-  /** Stops after this many examples, all files together. */
+  /** Stops after this many examples, over all files. */
   readonly limit?: number | null;
 }
 
 /**
- * The examples of JSON-lines files, in order. Blank lines are passed over.
+ * The examples of JSON-lines files, in order. Blank lines are skipped.
  * @throws {AppError} usage (no such file), data_invalid naming file, line and reason.
  */
 export async function* streamExamples(files: readonly string[]): AsyncGenerator<Example> {
@@ -57,7 +58,7 @@ export async function* streamExamples(files: readonly string[]): AsyncGenerator<
     for await (const { line, text } of readLines(file)) if (text.trim() !== "") yield parseExample(text, file, line);
 }
 
-/** All examples of the files in memory. @throws {AppError} also where a file has none. */
+/** All examples of the files in memory. @throws {AppError} as `readExamples`, and where a file has none. */
 export async function readExamples(files: readonly string[], { limit = null }: ReadOptions = {}): Promise<Example[]> {
   const examples: Example[] = [];
   for (const file of files) {
@@ -77,7 +78,7 @@ export async function readExamples(files: readonly string[], { limit = null }: R
   return examples;
 }
 
-/** The example on one line, in whichever form it is written. @throws {AppError} data_invalid naming file, line and reason. */
+/** The example on one line, in any of the forms. @throws {AppError} data_invalid naming file, line and reason. */
 export function parseExample(text: string, file: string, line: number): Example {
   const fail = (reason: string, cause?: unknown): never => {
     throw lineError(file, line, reason, cause);
@@ -98,7 +99,7 @@ export function parseExample(text: string, file: string, line: number): Example 
   return { form: "messages", ...conversationOf(key, exactly(text), fail), file, line };
 }
 
-/** Forms of lines, each known by the key that it has to have. */
+/** Forms of lines. Each is recognised by its required key. */
 const FORM_KEYS = ["prompt", "messages", "conversations", "instruction"] as const;
 type FormKey = (typeof FORM_KEYS)[number];
 
@@ -113,7 +114,7 @@ function formKey(json: Json, fail: Fail): FormKey {
   );
 }
 
-/** What a template may print is read as it prints it: 1.0 is not 1. */
+/** A template may print numbers, so they are read exactly: 1.0 is not 1. */
 function exactly(text: string): Json {
   const value = parseExactJson(text);
   return (value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value) as Json;
@@ -131,7 +132,7 @@ function conversationOf(key: FormKey, json: Json, fail: Fail): Conversation {
   return readConversationalPair(json.prompt, json.completion, json, fail);
 }
 
-/** Alpaca's form, joined as LLaMA-Factory documents it; the answers of `history` are learnt as well. */
+/** Alpaca's form, joined as LLaMA-Factory documents it. The answers of `history` are learnt too. */
 function instructionPairs(json: Json, fail: Fail): readonly (readonly [string, string])[] {
   const instruction = readText(json, "instruction", fail) ?? "";
   const input = readText(json, "input", fail) ?? "";
@@ -145,7 +146,7 @@ function instructionPairs(json: Json, fail: Fail): readonly (readonly [string, s
   return [...history, [input === "" ? instruction : `${instruction}\n${input}`, output]];
 }
 
-/** What belongs to other forms, and would be lost beside a prompt that is text. */
+/** Keys of other forms, which would be ignored beside a prompt that is text. */
 const NOT_BESIDE_TEXT = ["tools", "chat_template_kwargs", "system", "input", "output", "history"];
 
 function promptExample(json: Json, place: ExamplePlace, fail: Fail): PromptExample {
@@ -192,14 +193,15 @@ function readKind(value: unknown, fail: Fail): AnswerKind | null {
   return kind ?? fail(`"kind" should be one of ${ANSWER_KINDS.join(", ")}, found ${nameOf(value)}.`);
 }
 
-/** Whether something of it is learnt: not so for a conversation whose turns all have the weight 0. */
+/** Whether any turn is learnt. A conversation whose turns all have the weight 0 has none. */
 export function hasLearntTurn(example: Example): boolean {
   return example.form === "prompt" || example.isLearnt.includes(true);
 }
 
 /**
- * An evaluation by generation asks for the assistant's last turn that is learnt: what is said before it, and its text.
- * @throws {AppError} data_invalid where no turn is
+ * The prompt and the answer for an evaluation by generation: the text before the assistant's last learnt turn, and that turn's
+ * text.
+ * @throws {AppError} data_invalid where no turn is learnt
  */
 export function lastLearntTurn({ messages, isLearnt, file, line }: ChatExample): {
   readonly before: readonly ChatMessage[];

@@ -1,14 +1,13 @@
 /**
- * What a trainer is told of prompts that are text: they are joined with their completions as they stand, and no chat template
- * renders them. Both are right where they are meant and hard to see where they are not, so the first such example is shown as the
- * model sees it.
+ * Notices on text prompts of a training set. They are joined with their completions directly, and no chat template renders them.
+ * This may be intended, but a mistake is hard to see. The first such example is therefore shown as the model sees it.
  */
 import type { EncodedExample, ExampleEncoder } from "./encode.ts";
 import type { Example } from "./examples.ts";
 
-/** Of a long text, so much is shown on either side of the joint. */
+/** Characters of a long text shown on either side of the joint. */
 const SHOWN_CHARACTERS = 120;
-/** Scripts that put nothing between words. */
+/** Scripts that have no separator between words. */
 const UNSPACED =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 
@@ -18,7 +17,7 @@ export interface JoinedExample {
   readonly encoded: EncodedExample;
 }
 
-/** One sentence or more about the examples; null where there is nothing to say. */
+/** One or more sentences about the examples; null where no notice is needed. */
 export function joinNotice(all: readonly JoinedExample[], encoder: ExampleEncoder): string | null {
   const joined = all.filter(({ example }) => example.form === "prompt");
   const tight = joined.filter((one) => isTight(one, encoder));
@@ -43,7 +42,7 @@ interface Halves {
   readonly after: string;
 }
 
-/** What the ids spell; taken apart only afterwards, since a tokenizer may put a space between the halves by itself. */
+/** The text of the ids. It is split only afterwards, because a tokenizer may add a space between the halves by itself. */
 function asSeen({ encoded: { ids, lossMask } }: JoinedExample, { tokenizer }: ExampleEncoder): Halves {
   const text = (some: Int32Array): string => tokenizer.decode(some, { skipSpecialTokens: false });
   const whole = text(ids);
@@ -52,7 +51,7 @@ function asSeen({ encoded: { ids, lossMask } }: JoinedExample, { tokenizer }: Ex
   return { before: whole.slice(0, length), after: whole.slice(length) };
 }
 
-/** Whether nothing parts the halves: no white space, no special token, no script that needs none. */
+/** Whether the halves are joined without any separator: no white space, no special token, no script that needs none. */
 function isTight(one: JoinedExample, encoder: ExampleEncoder): boolean {
   if (one.example.form !== "prompt" || one.example.prompt === "" || one.example.completion === "") return false;
   const { ids, lossMask } = one.encoded;

@@ -1,12 +1,13 @@
 /**
- * Keys of training lines that other programs read and that change what is learnt. A line that has one of them is refused by name,
- * since its author means something that would not happen. Keys that merely describe a line (id, source, category …) pass.
+ * Keys of training lines that other programs read and that change the training.
+ * A line with one of them is refused by name, because its author expects an effect that would not happen.
+ * Descriptive keys (id, source, category …) are accepted.
  */
 
 type Fail = (reason: string) => never;
 type Json = Readonly<Record<string, unknown>>;
 
-/** A key with one of these words in it says what the loss counts. */
+/** A key that contains one of these words selects what the loss counts. */
 const LOSS_WORDS: ReadonlySet<string> = new Set([
   "loss",
   "losses",
@@ -29,7 +30,7 @@ const USE_TOOLS = 'Write "tools": [{"type": "function", "function": {…}}], and
 const USE_TEXT = "Models here read text alone. Leave the line out.";
 const USE_COMPLETION = "Preferences are not learnt here. Write the wanted answer as completion, and nothing else.";
 
-/** Other such keys, and what to do instead. */
+/** Other such keys, each with the alternative. */
 const MEANINGS: Readonly<Record<string, string>> = {
   functions: USE_TOOLS,
   function_call: USE_TOOLS,
@@ -53,7 +54,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 };
 
 /**
- * @param path where the object stands in its line; "" for the line itself
+ * @param path path of the object in its line; "" for the line itself
  * @param heeded keys that this object may have
  */
 export function refuseUnknownMeaning(object: Json, path: string, fail: Fail, heeded: readonly string[] = []): void {
@@ -67,9 +68,9 @@ export function refuseUnknownMeaning(object: Json, path: string, fail: Fail, hee
 
 function adviceOn(key: string, value: unknown): string | undefined {
   if (Object.hasOwn(MEANINGS, key)) return MEANINGS[key];
-  // TRL's unpaired preferences say with a boolean whether the completion is wanted; other labels are classes.
+  // A boolean label is TRL's unpaired preference: whether the completion is wanted. Other labels are classes.
   if (key === "label" && typeof value === "boolean") return USE_COMPLETION;
-  // A line that weighs as much as any other.
+  // A weight of 1 changes nothing.
   if (key === "weight" && value === 1) return undefined;
   const words = key
     .replaceAll(/([a-z])([A-Z])/g, "$1_$2")

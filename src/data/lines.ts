@@ -1,12 +1,12 @@
 /**
- * The lines of a text file, one at a time, so that a corpus of any size can be read: bounded in length, checked to be UTF-8.
- * Knows nothing of what the lines mean.
+ * Reads a text file line by line, so that a corpus of any size can be read. Lines are bounded in length and checked to be UTF-8.
+ * Knows nothing of the meaning of lines.
  */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { AppError } from "../errors.ts";
 
-/** Longer lines are no example of anything; the bound keeps a file without line ends out of memory. */
+/** Most bytes of a line. No example is longer, and the bound keeps a file without line ends out of memory. */
 const MAX_LINE_BYTES = 64 * 2 ** 20;
 const NEWLINE = 0x0a;
 
@@ -30,7 +30,7 @@ async function assertFile(file: string): Promise<void> {
 
 /**
  * The lines of `file` in order, without line ends and without a byte order mark at the start.
- * @throws {AppError} usage where there is no such file, data_invalid for a line that is too long or no UTF-8.
+ * @throws {AppError} usage where the file does not exist, data_invalid for a line that is too long or not UTF-8.
  */
 export async function* readLines(file: string): AsyncGenerator<TextLine> {
   await assertFile(file);
@@ -61,7 +61,7 @@ export async function* readLines(file: string): AsyncGenerator<TextLine> {
 
 function decode(file: string, line: number, bytes: Buffer): string {
   try {
-    // Only the first line may begin with a byte order mark; elsewhere U+FEFF is text.
+    // A byte order mark can only begin the first line. Elsewhere U+FEFF is text.
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: line > 1 }).decode(bytes);
     return text.endsWith("\r") ? text.slice(0, -1) : text;
   } catch (cause) {

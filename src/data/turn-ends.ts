@@ -1,6 +1,7 @@
 /**
- * Tokens that close turns of the training data and end no answer of the base. A template may close its turns with a token that no
- * configuration names as an end: an adapter trained on such turns has to bring it along, or its answers would never stop.
+ * Tokens that close turns of the training data but do not end the base's answers.
+ * A template may close its turns with a token that no configuration names as an end token.
+ * An adapter trained on such turns has to carry it, or its answers would never stop.
  */
 import type { EncodedExample, ExampleEncoder } from "./encode.ts";
 
@@ -17,7 +18,7 @@ export function unheededTurnEnds(examples: readonly EncodedExample[], encoder: E
   return [...found].sort((a, b) => a - b);
 }
 
-/** What training says of them. */
+/** The notice that training prints about these tokens. */
 export function turnEndNotice(ids: readonly number[], { tokenizer }: ExampleEncoder): string {
   const names = ids.map((id) => `${id} ${JSON.stringify(tokenizer.idToToken(id))}`).join(", ");
   return `the template closes turns with ${names}, which ends no answer of this model. It becomes an end token of what is trained.`;

@@ -8,14 +8,14 @@ const MAX_ORDER = 4;
 /** Matches, candidates (each by n-gram order), length of the hypothesis, of the closest reference. */
 const NUM_STATISTICS = 2 * MAX_ORDER + 2;
 
-/** sacrebleu's options under our names; what is absent is sacrebleu's default. */
+/** sacrebleu's options under our names. An absent option has sacrebleu's default. */
 export interface BleuOptions {
   readonly tokenize?: "13a" | "none";
   readonly lowercase?: boolean;
   readonly smoothMethod?: "exp" | "floor" | "add-k" | "none";
   /** 0.1 for floor, 1 for add-k. */
   readonly smoothValue?: number;
-  /** Averages over the orders that have candidates alone. */
+  /** Whether the average is over the orders with candidates only. */
   readonly effectiveOrder?: boolean;
 }
 
@@ -31,12 +31,12 @@ export interface BleuScore {
   readonly referenceLength: number;
 }
 
-/** What Python's `str.split` and `rstrip` take for white space. */
+/** The characters that Python's `str.split` and `rstrip` treat as white space. */
 const SPACE_RUN = String.raw`[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+`;
 const SPACE = new RegExp(SPACE_RUN);
 const SPACE_AT_END = new RegExp(`${SPACE_RUN}$`);
 
-/** Score of a corpus; `references[i]` are those of `hypotheses[i]`, at least one. */
+/** Score of a corpus. `references[i]` are the references of `hypotheses[i]`, at least one. */
 export function corpusBleu(
   hypotheses: readonly string[],
   references: readonly (readonly string[])[],
@@ -49,7 +49,7 @@ export function corpusBleu(
   return bleuOfStatistics(sum, options);
 }
 
-/** Statistics of one segment, to be added up. @returns float64 [10]: 4 matches, 4 candidates, 2 lengths. */
+/** Statistics of one segment, which can be summed. @returns float64 [10]: 4 matches, 4 candidates, 2 lengths. */
 export function bleuStatistics(
   hypothesis: string,
   references: readonly string[],
@@ -76,7 +76,7 @@ export function bleuStatistics(
   return statistics;
 }
 
-/** The score of added-up statistics. */
+/** The score of summed statistics. */
 export function bleuOfStatistics(sum: Float64Array, options: BleuOptions = {}): BleuScore {
   const counts = [...sum.subarray(0, MAX_ORDER)];
   const totals = [...sum.subarray(MAX_ORDER, 2 * MAX_ORDER)];
@@ -99,7 +99,7 @@ export function bleuOfStatistics(sum: Float64Array, options: BleuOptions = {}): 
     }
   }
   const { precisions, numOrders } = smooth(counts, totals, options);
-  // An order without a single candidate leaves the precision 0, and the geometric mean with it.
+  // An order without a candidate has precision 0, and the geometric mean is 0 too.
   const mean = precisions.slice(0, numOrders).reduce((log, p) => log + (p > 0 ? Math.log(p) : -Infinity), 0);
   return { score: brevityPenalty * Math.exp(mean / numOrders), counts, totals, precisions, ...facts };
 }
@@ -121,14 +121,14 @@ function smooth(
   return { precisions, numOrders };
 }
 
-/** The reference length nearer to the hypothesis', the shorter one on a tie; −1 stands for none so far. */
+/** The reference length closer to that of the hypothesis, the shorter one on a tie; −1 means none so far. */
 function closer(length: number, best: number, candidate: number): number {
   if (best < 0) return candidate;
   const difference = Math.abs(length - candidate) - Math.abs(length - best);
   return difference < 0 || (difference === 0 && candidate < best) ? candidate : best;
 }
 
-/** Counts by n-gram, its tokens joined by spaces, which no token holds. */
+/** Counts by n-gram. Its tokens are joined by spaces, because no token contains one. */
 function countNgrams(tokens: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (let start = 0; start < tokens.length; start++) {

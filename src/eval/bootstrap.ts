@@ -1,6 +1,7 @@
 /**
- * Intervals of a score by resampling its items: how much of a difference is luck of the draw. Several systems scored on the same
- * items are resampled together, so that their differences are paired. Source: Efron (1979); Koehn (2004) for BLEU.
+ * Confidence intervals of a score, by resampling its items: they show how much of a difference is chance.
+ * Systems scored on the same items are resampled together, so that their differences are paired. Source: Efron (1979); Koehn
+ * (2004) for BLEU.
  * Indices are bounded by their loops, hence `!`.
  */
 import { nextUniform, seedRandom } from "../tensor/random.ts";
@@ -26,7 +27,7 @@ export interface BootstrapResult {
 
 /**
  * @param systems for each system the statistics of every item, all of one length, items in the same order.
- * @param score of added-up statistics.
+ * @param score computes a score from summed statistics.
  */
 export function bootstrap(
   systems: readonly (readonly Float64Array[])[],
@@ -53,7 +54,7 @@ export function bootstrap(
   };
 }
 
-/** The sum of the items' statistics, of those drawn or of all. */
+/** The sum of the items' statistics, over the drawn items or all. */
 export function addUp(items: readonly Float64Array[], drawn?: Uint32Array): Float64Array {
   const sum = new Float64Array(items[0]?.length ?? 0);
   const numDrawn = drawn?.length ?? items.length;

@@ -1,6 +1,7 @@
 /**
- * Examples through the engine to a score: the base and, beside it in the same batches, an adapter; intervals by bootstrap; one
- * prediction an example. What does not fit the context is left out and reported. Knows no files and no command line.
+ * Scores examples with the engine: the base and, in the same batches, an adapter. Intervals come from a bootstrap; each example
+ * gets one prediction.
+ * Examples that do not fit the context are left out and reported. Knows no files and no command line.
  */
 import type { EncodedExample, ExampleEncoder } from "../data/encode.ts";
 import type { Example, ExamplePlace } from "../data/examples.ts";
@@ -20,7 +21,7 @@ import {
 import { generate, lossOf, type Runner, runAll } from "./run-sequences.ts";
 
 export interface GenerationLimits {
-  /** Most tokens generated for an example; fewer where the context has less room. */
+  /** Most tokens generated for an example. Fewer where the context has less room. */
   readonly maxTokens: number;
   readonly maxModelLen: number;
   /** Any of these ends a generation. */
@@ -29,13 +30,13 @@ export interface GenerationLimits {
 
 export interface EvaluationOptions extends GenerationLimits {
   readonly engine: Pick<Engine, "submit">;
-  /** Measured beside the base; null: the base alone. */
+  /** The adapter measured beside the base; null: the base alone. */
   readonly adapter: SequenceRequest["adapter"];
-  /** Tokens that end the adapter's answers beside `stopIds`. */
+  /** Tokens that end the adapter's answers, in addition to `stopIds`. */
   readonly adapterEndIds?: readonly number[];
-  /** Examples at work at a time. */
+  /** Number of examples in flight. */
   readonly numInFlight: number;
-  /** Of the bootstrap. */
+  /** Seed of the bootstrap. */
   readonly seed: number;
   readonly onProgress?: (done: number) => void;
 }
@@ -47,37 +48,37 @@ export interface Score extends Interval {
 
 export interface Evaluation {
   readonly metric: MetricName;
-  /** Examples that were scored. */
+  /** Number of examples that were scored. */
   readonly count: number;
-  /** Tokens that the loss counts; null for metrics of text. */
+  /** Number of tokens in the loss; null for metrics of text. */
   readonly numTokens: number | null;
-  /** Examples that do not fit the context, with the tokens that they have. */
+  /** Examples that do not fit the context, each with its number of tokens. */
   readonly skipped: readonly (ExamplePlace & { readonly numTokens: number })[];
   readonly base: Score;
   readonly adapter: Score | null;
-  /** Adapter less base, resampled in pairs. */
+  /** Adapter minus base, resampled in pairs. */
   readonly difference: Score | null;
-  /** One object an example, for reading. */
+  /** One object for each example, for readers. */
   readonly predictions: readonly Readonly<Record<string, unknown>>[];
   readonly seconds: number;
 }
 
-/** What measuring one example takes; made and checked before any engine runs. */
+/** Everything needed to measure one example. It is made and checked before any engine runs. */
 export interface EvaluationItem {
   readonly example: Example;
-  /** Least room it needs in the context. */
+  /** Number of tokens of the context that it needs at least. */
   readonly numTokens: number;
-  /** What a reader of the predictions wants to know beside the results. */
+  /** Fields that a reader of the predictions needs besides the results. */
   readonly about: Readonly<Record<string, unknown>>;
   run(runner: Runner, limits: GenerationLimits): Promise<Judgement>;
 }
 
-/** @throws {AppError} data_invalid, naming file and line, where an example lacks what the metric compares with. */
+/** @throws {AppError} data_invalid, naming file and line, where an example lacks a field that the metric needs. */
 export function prepareItem(example: Example, metric: MetricName, encoder: ExampleEncoder): EvaluationItem {
   return metric === "loss" ? lossItem(example, encoder) : textItem(example, metric, encoder);
 }
 
-/** @throws {AppError} data_invalid where nothing fits the context; what the engine fails with. */
+/** @throws {AppError} data_invalid where no example fits the context; every error of the engine. */
 export async function evaluate(
   items: readonly EvaluationItem[],
   metric: MetricName,
@@ -97,7 +98,7 @@ export async function evaluate(
   const runners: Runner[] = [{ engine, adapter: null }, ...(adapter === null ? [] : [{ engine, adapter }])];
   const adapterLimits = { ...options, stopIds: [...options.stopIds, ...(options.adapterEndIds ?? [])] };
   const startedAt = performance.now();
-  // The adapter's row stands beside the base's, so both see the same batches.
+  // The adapter's row runs beside the base's, so both see the same batches.
   const work = (item: EvaluationItem): Promise<Judgement[]> =>
     Promise.all(runners.map((runner) => item.run(runner, runner.adapter === null ? options : adapterLimits)));
   const onDone = (numDone: number): void => options.onProgress?.(numDone / fitting.length);

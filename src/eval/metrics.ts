@@ -1,6 +1,7 @@
 /**
- * What `mosara eval` can measure. Each metric turns an item into statistics that add up over items and scores the sum, so that
- * one bootstrap serves all. A metric of generated text also says what an example must have. Knows no engine.
+ * The metrics of `mosara eval`. Each computes statistics of an item that can be summed, and scores the sum. One bootstrap
+ * therefore serves all.
+ * A metric of generated text also checks that an example has the fields it needs. Knows no engine.
  */
 import { type AnswerKind, type Example, lastLearntTurn } from "../data/examples.ts";
 import { lineError } from "../data/lines.ts";
@@ -10,33 +11,33 @@ import { bleuOfStatistics, bleuStatistics } from "./bleu.ts";
 export type TextMetricName = "exact" | "contains" | "number" | "choice" | "bleu";
 export type MetricName = "loss" | TextMetricName;
 
-/** What a generated text is worth: statistics to add up, and what a reader of the predictions wants to know. */
+/** The judgement of a generated text: statistics to sum, and fields for a reader of the predictions. */
 export interface Judgement {
   readonly statistics: Float64Array;
   /** Fields of the prediction's line. */
   readonly notes: Readonly<Record<string, unknown>>;
 }
 
-/** A text metric made ready for one example. */
+/** A text metric prepared for one example. */
 export interface Judge {
-  /** What the text is compared with, for a reader. */
+  /** The reference for the text, for a reader. */
   readonly expected: readonly string[];
   judge(text: string): Judgement;
 }
 
 export interface TextMetric {
-  /** @throws {AppError} data_invalid, naming file and line, where the example lacks what the metric compares with. */
+  /** @throws {AppError} data_invalid, naming file and line, where the example lacks a field that the metric needs. */
   judgeFor(example: Example): Judge;
 }
 
-/** Score of added-up statistics: BLEU 0…100, a loss in nats a token, everything else a share 0…1. */
+/** Score of summed statistics: BLEU 0…100, a loss in nats a token, every other metric a share 0…1. */
 export function scoreOf(metric: MetricName, sum: Float64Array): number {
   if (metric === "bleu") return bleuOfStatistics(sum).score;
   const [total = 0, count = 0] = sum;
   return total / count;
 }
 
-/** Statistics of a loss: summed over tokens, and their number. */
+/** Statistics of a loss: its sum over tokens, and their number. */
 export function lossStatistics(sum: number, numTokens: number): Float64Array {
   return Float64Array.of(sum, numTokens);
 }
@@ -90,12 +91,12 @@ function judged(isRight: boolean, notes: Readonly<Record<string, unknown>> = {})
   return { statistics: Float64Array.of(isRight ? 1 : 0, 1), notes: { ...notes, right: isRight } };
 }
 
-/** The texts that would be right: references, else the completion, else the answer. */
+/** The right texts: references, else the completion, else the answer. */
 function expectedTexts(example: Example): readonly string[] {
   if (example.form === "messages") return [lastLearntTurn(example).text];
   const { references, completion, answer } = example;
   if (references !== null) return references;
-  return [completion ?? answer ?? ""]; // one of the three is there
+  return [completion ?? answer ?? ""]; // one of the three exists
 }
 
 function expectedNumber(example: Example): { readonly text: string; readonly label: number } {

@@ -1,9 +1,9 @@
-/** Texts and losses of prompts through the engine: greedy generation, and log-probabilities of given tokens. Knows no metric. */
+/** Runs prompts through the engine: greedy generation, and log-probabilities of given tokens. Knows no metric. */
 import type { EncodedExample } from "../data/encode.ts";
 import { type Engine, GREEDY, type SequenceRequest } from "../engine/engine.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-/** What runs sequences, and with which adapter; null: the base itself. */
+/** The engine that runs sequences, and the adapter; null: the base itself. */
 export interface Runner {
   readonly engine: Pick<Engine, "submit">;
   readonly adapter: SequenceRequest["adapter"];
@@ -24,7 +24,7 @@ function request(promptIds: Int32Array, adapter: SequenceRequest["adapter"]): Se
   };
 }
 
-/** The text that follows a prompt, without special tokens and what ended it. @throws {AppError} */
+/** The text that follows a prompt, without special tokens and the end token. @throws {AppError} */
 export async function generate(
   { engine, adapter }: Runner,
   tokenizer: Tokenizer,
@@ -52,7 +52,10 @@ export async function lossOf({ engine, adapter }: Runner, { ids, lossMask }: Enc
   return sum;
 }
 
-/** Runs `work` on every item in order, at most `numInFlight` at a time. @throws the first failure; nothing new is begun then. */
+/**
+ * Runs `work` on every item in order, at most `numInFlight` at a time. @throws the first failure; no new item is started after
+ * it.
+ */
 export async function runAll<T, R>(
   items: readonly T[],
   numInFlight: number,

@@ -1,6 +1,7 @@
 /**
- * The architectures of GGUF files that are read here: what llama.cpp's converter wrote becomes the `config.json` that the model had
- * or could have had. What a file does not say (a pattern of layers, an activation) is the architecture's own and stands here.
+ * The supported architectures of GGUF files. Each converts llama.cpp's metadata to the `config.json` that the model had or could
+ * have had.
+ * Values that no file states (a pattern of layers, an activation) are properties of the architecture and written here.
  * Source: llama.cpp, conversion/*.py and src/models/*.cpp as of November 2026.
  */
 import { AppError } from "../../errors.ts";
@@ -8,11 +9,11 @@ import type { RawConfig } from "../../model/config/config-reader.ts";
 import type { MetadataReader } from "./metadata-reader.ts";
 import { frequencyScaling, longropeScaling, metadataScaling } from "./rope-scaling.ts";
 
-/** What a configuration is read from. */
+/** The inputs from which a configuration is read. */
 export interface ConfigSource {
   readonly metadata: MetadataReader;
   hasTensor(name: string): boolean;
-  /** Outermost dimension first. @throws {AppError} checkpoint_invalid when there is none of that name */
+  /** Outermost dimension first. @throws {AppError} checkpoint_invalid where no tensor has that name */
   shapeOf(name: string): readonly number[];
   /** A small tensor of factors. */
   readFactors(name: string): Promise<Float32Array>;
@@ -20,9 +21,9 @@ export interface ConfigSource {
 
 export interface Architecture {
   readonly read: (source: ConfigSource) => Promise<RawConfig>;
-  /** The rows of q and k lie in pairs of neighbours, as the original Llama code turns them; ours lie in halves. */
+  /** Whether rows of q and k are pairs of neighbours, as in the original Llama code. Our rows are in halves. */
   readonly isTurned: boolean;
-  /** What the words of its tokenizer are where the file does not say; null: not known. */
+  /** The pre-tokenizer to use where the file names none; null: not known. */
   readonly preTokenizer: string | null;
 }
 
@@ -38,7 +39,7 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   gpt2: { read: readGpt2, isTurned: false, preTokenizer: "gpt-2" },
 };
 
-/** Settings that change what a model computes, and that none of these architectures has. */
+/** Settings that change a model's results and that none of these architectures has. */
 const FOREIGN_SETTINGS = [
   "expert_count",
   "attention.alibi_bias_max",
@@ -210,7 +211,7 @@ async function readGemma3(source: ConfigSource): Promise<RawConfig> {
   };
 }
 
-/** Which layers slide, where the file says so: each by itself, or all but every n-th. */
+/** The layers with a sliding window, where the file states them: a list of layers, or all but every n-th. */
 function slidingLayers(metadata: MetadataReader): readonly boolean[] | undefined {
   const pattern = metadata.numberOrList(metadata.own("attention.sliding_window_pattern"));
   if (pattern === undefined) return undefined;
@@ -220,7 +221,7 @@ function slidingLayers(metadata: MetadataReader): readonly boolean[] | undefined
     : pattern.map((slides) => slides !== 0);
 }
 
-/** All layers but every n-th slide; n = 0: all of them. */
+/** All layers but every n-th have a sliding window; n = 0: all of them. */
 function repeated({ num_hidden_layers: numLayers }: RawConfig, n: number): readonly boolean[] {
   return Array.from({ length: numLayers as number }, (_, layer) => n === 0 || layer % n < n - 1);
 }

@@ -1,6 +1,6 @@
 /**
- * The text files that a GGUF model's checkpoint would have: configuration, tokenizer, chat template. They are made when they are
- * asked for; what cannot be made is refused before.
+ * The text files that a GGUF model's checkpoint would have: configuration, tokenizer, chat template.
+ * They are made when a caller asks for them. Models for which one cannot be made are refused earlier.
  */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
@@ -12,7 +12,7 @@ import { type Vocabulary, readVocabulary } from "./vocabulary.ts";
 
 export interface GgufTexts {
   readonly texts: CheckpointTexts;
-  /** What a user should know before the model is built. */
+  /** Notices for the user before the model is built. */
   readonly notices: readonly string[];
   /** The special ids, under the names that config.json has for them. */
   readonly tokenIds: RawConfig;
@@ -39,7 +39,7 @@ export function ggufTexts(metadata: MetadataReader, config: RawConfig, usualPreT
   return { texts, notices: plan.notices, tokenIds };
 }
 
-/** @throws {AppError} checkpoint_invalid for tokens that the model has no rows for */
+/** @throws {AppError} checkpoint_invalid for tokens without a row in the model's embedding */
 function assertRows(metadata: MetadataReader, { tokens, kinds }: Vocabulary, numRows: number): void {
   const beyond = tokens.findIndex((_, id) => id >= numRows && kinds[id] !== "unused");
   if (beyond >= 0)
@@ -62,7 +62,7 @@ function tokenizerConfig(metadata: MetadataReader, vocabulary: Vocabulary, confi
   const text = (id: number | null): string | null => (id === null ? null : (tokens[id] ?? null));
   const template = chatTemplate(metadata);
   return {
-    // tokenizer.json is right as it is; a class of its own would bring parts of its own.
+    // tokenizer.json is complete. A tokenizer class would add parts of its own.
     tokenizer_class: "PreTrainedTokenizerFast",
     bos_token: text(bos),
     eos_token: text(eos),
@@ -76,7 +76,7 @@ function tokenizerConfig(metadata: MetadataReader, vocabulary: Vocabulary, confi
 
 const TEMPLATE_KEY = "tokenizer.chat_template";
 
-/** The template as it stands in the file; a list where there are named ones beside it. */
+/** The template as the file states it; a list where the file has named templates too. */
 function chatTemplate(metadata: MetadataReader): string | readonly { name: string; template: string }[] | null {
   const plain = metadata.text(TEMPLATE_KEY) ?? null;
   const named = (metadata.strings("tokenizer.chat_templates") ?? []).flatMap((name) => {

@@ -1,4 +1,4 @@
-/** Typed reading of a GGUF file's metadata: an absent key means the given fallback, a value of another kind is an error. */
+/** Typed reading of a GGUF file's metadata. An absent key gives the fallback; a value of another kind is an error. */
 import { AppError } from "../../errors.ts";
 import type { GgufMetadata, GgufValue } from "../../formats/gguf/metadata.ts";
 
@@ -18,13 +18,13 @@ export class MetadataReader {
     return this.#metadata.has(key);
   }
 
-  /** Whether a setting is there and switches something on. */
+  /** Whether a setting exists and switches something on. */
   isSet(key: string): boolean {
     const value = this.#metadata.get(key);
     return value !== undefined && value !== 0 && value !== false;
   }
 
-  /** The name of a setting of the model itself. */
+  /** The key of a setting of the model itself. */
   own(key: string): string {
     return `${this.architecture}.${key}`;
   }
@@ -37,7 +37,7 @@ export class MetadataReader {
     return this.#read(key, "true or false", (value): value is boolean => typeof value === "boolean");
   }
 
-  /** A whole number from 0 on. A list, one for each layer, will do where all are the same. */
+  /** A whole number ≥ 0. A list with one number for each layer is accepted where all are equal. */
   count(key: string): number | undefined {
     const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
     const value = this.#metadata.get(key);
@@ -51,12 +51,12 @@ export class MetadataReader {
     );
   }
 
-  /** @throws {AppError} checkpoint_invalid where the file does not say */
+  /** @throws {AppError} checkpoint_invalid where the file does not state it */
   requiredCount(key: string): number {
     return this.count(key) ?? this.#lacks(key);
   }
 
-  /** A number; float32 ones as the shortest decimal that means the same, for 1e-6 lies in the file as 9.999999974752427e-7. */
+  /** A number. A float32 is returned as its shortest decimal, because a file stores 1e-6 as 9.999999974752427e-7. */
   number(key: string): number | undefined {
     const value = this.#read(key, "a number", (one): one is number => typeof one === "number" && Number.isFinite(one));
     return value === undefined ? undefined : shortestDecimal(value);
@@ -73,7 +73,7 @@ export class MetadataReader {
     return this.#read(key, "a list of numbers", isNumbers);
   }
 
-  /** A number, a list of numbers or of true and false, as it stands. */
+  /** A number, or a list of numbers or booleans, as the file states it. */
   numberOrList(key: string): number | readonly number[] | undefined {
     const value = this.#metadata.get(key);
     if (typeof value !== "object") return this.count(key);
@@ -116,7 +116,7 @@ function asNumber(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
-/** The decimal with the fewest digits whose float32 is this value; the value itself where it is no float32. */
+/** The shortest decimal whose float32 is this value; the value itself where it is no float32. */
 export function shortestDecimal(value: number): number {
   if (Math.fround(value) !== value) return value;
   for (let digits = 1; digits <= 9; digits++) {

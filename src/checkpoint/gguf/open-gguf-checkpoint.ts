@@ -1,6 +1,6 @@
 /**
- * A GGUF model as a checkpoint: its configuration, tensors and tokenizer as the files of the model that it was converted from would
- * have them. Whatever in the file has no place in the model is refused by name; nothing is left out in silence.
+ * A GGUF model as a checkpoint. Its configuration, tensors and tokenizer equal the files of the model that it was converted from.
+ * Tensors that have no place in the model are refused by name; none is ignored in silence.
  */
 import { AppError } from "../../errors.ts";
 import { READABLE_TYPES } from "../../formats/gguf/block-types.ts";
@@ -18,7 +18,7 @@ import { quantizedTensors } from "./quantized-tensors.ts";
 import { inHalves, joined } from "./rows.ts";
 import { type Recipe, type RecipePart, tensorRecipes } from "./tensor-recipes.ts";
 
-/** Tensors that are no weights: they are read with the configuration, or say again what it says. */
+/** Tensors that are not weights: they are read with the configuration, or repeat it. */
 const FACTOR_TENSORS = /^(rope_freqs|rope_factors_(short|long)|blk\.\d+\.(attn_rot_embd|rope_freqs))(\.weight)?$/;
 
 /** @throws {AppError} checkpoint_invalid, checkpoint_unsupported */
@@ -89,7 +89,7 @@ function assertReadable(file: GgufFile): void {
     );
 }
 
-/** A tensor that nobody reads would be a part of the model that is not computed. */
+/** Refuses tensors that no recipe reads: each would be a part of the model that is not computed. */
 function assertAllUsed(file: GgufFile, recipes: ReadonlyMap<string, Recipe>, metadata: MetadataReader): void {
   const used = new Set([...recipes.values()].flatMap(({ parts }) => parts.map(({ tensor }) => tensor)));
   const left = [...file.tensors.keys()].find((name) => !used.has(name) && !FACTOR_TENSORS.test(name));
@@ -100,11 +100,11 @@ function assertAllUsed(file: GgufFile, recipes: ReadonlyMap<string, Recipe>, met
     );
 }
 
-/** What the file holds, under our names and in our layout. */
+/** The tensors of the file, under our names and in our layout. */
 function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): StoredTensors {
   const rowsOf = ({ tensor, rows }: RecipePart): number => {
     const all = file.tensors.get(tensor)?.shape[0] ?? 0;
-    // Where the joined matrix is not what the configuration says, its own size shows that.
+    // The shape of a joined matrix shows where it differs from the configuration.
     return rows === undefined || rows.of !== all ? all : rows.count;
   };
   const dtypeOf = ({ parts, subtract }: Recipe): HostTensor["dtype"] => {
@@ -138,7 +138,7 @@ function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): St
   };
 }
 
-/** In float32, as the converter added it. */
+/** Subtracted in float32, because the converter added it in float32. */
 function lessOne(tensor: HostTensor, subtract: 0 | 1): HostTensor {
   if (subtract === 0) return tensor;
   const values = toFloat32(tensor);

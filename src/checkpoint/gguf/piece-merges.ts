@@ -1,13 +1,13 @@
 /**
- * The merges behind SentencePiece pieces: every way to cut a piece into two others, the piece with the best score first. Where
- * scores are the order of training, as in BPE models, the result encodes as the pieces do.
+ * Derives merges from SentencePiece pieces: every split of a piece into two other pieces, the piece with the best score first.
+ * Where scores are the order of training, as in BPE models, the result encodes as the pieces do.
  */
 import type { TokenKind } from "./vocabulary.ts";
 
-/** Pieces that no text is merged into. */
+/** Kinds of pieces that are never the result of a merge. */
 const APART: ReadonlySet<TokenKind | undefined> = new Set<TokenKind>(["control", "unknown", "unused", "byte"]);
 
-/** @param scores the higher, the earlier a piece is merged; null: the lower its id, the earlier */
+/** @param scores pieces of higher score merge earlier; null: pieces of lower id merge earlier */
 export function mergesOfPieces(
   pieces: readonly string[],
   kinds: readonly TokenKind[],

@@ -1,15 +1,16 @@
 /**
- * How the words of a byte-level BPE are cut, by the name that a GGUF file has for it (`tokenizer.ggml.pre`). Each pattern cuts what
- * the one before it left.
- * Source: the tokenizer.json of the models that each name stands for (llama.cpp, convert_hf_to_gguf_update.py), and llama.cpp's own
- * patterns (src/llama-vocab.cpp, November 2026), whose ids `test/golden/gguf/pre-tokenizers.json` holds.
+ * Splitting of text into words before byte-level BPE, by the GGUF name (`tokenizer.ggml.pre`).
+ * Each pattern splits the pieces that the previous one left.
+ * Source: the tokenizer.json of each named model (llama.cpp, convert_hf_to_gguf_update.py) and llama.cpp's own patterns
+ * (src/llama-vocab.cpp, November 2026).
+ * `test/golden/gguf/pre-tokenizers.json` holds llama.cpp's ids.
  */
 
 export interface PreTokenizer {
   readonly patterns: readonly string[];
-  /** Texts are composed first (NFC). */
+  /** Whether texts are composed first (NFC). */
   readonly isComposed: boolean;
-  /** A word that is a token is that token, whatever its merges say. */
+  /** Whether a word that is a token becomes that token, whatever its merges are. */
   readonly ignoresMerges: boolean;
   /** Whether texts begin with bos where the file does not say. */
   readonly addsBos: boolean;
@@ -30,7 +31,7 @@ const cased = (end: string, numbers: string): string => {
   return `${before}${upper}*${lower}+${end}|${before}${upper}+${lower}*${end}|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`;
 };
 
-// Chinese, Japanese and Korean characters that DeepSeek's tokenizers cut off from what is around them.
+// Chinese, Japanese and Korean characters that DeepSeek's tokenizers separate from the text around them.
 const CODER_CJK = "[\\u4e00-\\u9fa5\\u0800-\\u4e00\\uac00-\\ud7ff]+";
 const V3_CJK = "[\\u4e00-\\u9fa5\\u3040-\\u309f\\u30a0-\\u30ff]+";
 const V3_WORDS = `[!"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_\`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|${SPACES}`;
@@ -46,7 +47,7 @@ const SINGLE_DIGITS = plain("\\p{N}", GPT2);
 const LLAMA3_WORDS = { ...plain(LLAMA3), ignoresMerges: true, addsBos: true };
 const GPT4O_WORDS = plain(cased(`${CONTRACTIONS}?`, "\\p{N}{1,3}"));
 
-/** llama.cpp's own choice for files that do not say. */
+/** llama.cpp's own choice for files that name none. */
 export const DEFAULT_PRE = "default";
 
 const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {

@@ -1,4 +1,4 @@
-/** A configuration as JSON that transformers reads: where its classes want a float, a whole number has a point. */
+/** Writes a configuration as JSON that transformers accepts: whole numbers have a point where its classes want a float. */
 
 const FLOATS: ReadonlySet<string> = new Set([
   "attention_factor",
@@ -18,6 +18,6 @@ const FLOATS: ReadonlySet<string> = new Set([
 
 export function pythonJson(value: unknown): string {
   const text = JSON.stringify(value, null, 2);
-  // A string's quotes are escaped, so that a line of this form is a key and a number.
+  // Quotes inside strings are escaped, so a line of this form is always a key and a number.
   return `${text.replace(/^( *"(\w+)": -?\d+)(,?)$/gm, (line, number: string, key: string, comma: string) => (FLOATS.has(key) ? `${number}.0${comma}` : line))}\n`;
 }

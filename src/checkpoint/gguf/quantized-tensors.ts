@@ -1,4 +1,4 @@
-/** The tensors of a GGUF file whose blocks a graph can hold as they are, so that their numbers are rounded no second time. */
+/** The tensors of a GGUF file whose blocks a graph can hold unchanged, so that their numbers are not rounded a second time. */
 import type { GgufFile } from "../../formats/gguf/gguf-file.ts";
 import type { GgufTensor } from "../../formats/gguf/header.ts";
 import { KEPT_TYPES, type KeptType, keptBlocks } from "../../formats/gguf/kept-blocks.ts";
@@ -8,7 +8,7 @@ import type { QuantizedTensors } from "../checkpoint.ts";
 import { inHalves, joined } from "./rows.ts";
 import type { Recipe } from "./tensor-recipes.ts";
 
-/** Reads a recipe's parts as they lie in the file, rows in our order. */
+/** Reads a recipe's parts without decoding them, rows in our order. */
 async function codedRows(file: GgufFile, { parts }: Recipe): Promise<HostTensor> {
   const rows: HostTensor[] = [];
   for (const part of parts) {
@@ -20,7 +20,7 @@ async function codedRows(file: GgufFile, { parts }: Recipe): Promise<HostTensor>
   return joined(rows, "uint8", [numRows, rows[0]?.shape[1] ?? 0]);
 }
 
-/** @param sourceOf the name behind a tensor that is stored under another */
+/** @param sourceOf the stored name of a tensor that is stored under another name */
 export function quantizedTensors(
   file: GgufFile,
   recipes: ReadonlyMap<string, Recipe>,
@@ -54,7 +54,7 @@ export function quantizedTensors(
   };
 }
 
-/** How a graph holds blocks of a type without changing them. */
+/** The layout in which a graph holds blocks of a type unchanged. */
 function keptLayout(type: KeptType | undefined): QuantizedLayout | null {
   if (type === undefined) return null;
   return {

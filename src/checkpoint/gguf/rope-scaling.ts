@@ -1,6 +1,6 @@
 /**
- * How a GGUF file stretches positions: settings in its metadata, or finished factors in small tensors. Llama 3's factors are taken
- * back to the settings they were computed from, so that the model is the same one that its checkpoint is.
+ * Reads the position scaling of a GGUF file: settings in its metadata, or computed factors in small tensors.
+ * Llama 3's factors are converted back to their settings, so that the model is identical to its checkpoint.
  */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
@@ -11,7 +11,7 @@ import { type MetadataReader, shortestDecimal } from "./metadata-reader.ts";
 export function metadataScaling(metadata: MetadataReader): RawConfig | null {
   const number = (key: string): number | undefined => metadata.number(metadata.own(`rope.scaling.${key}`));
   const given = metadata.text(metadata.own("rope.scaling.type"));
-  // Files from 2023 have a divisor of positions alone.
+  // Files from 2023 only have a divisor of positions.
   const factor = number("factor") ?? metadata.number(metadata.own("rope.scale_linear"));
   const type = given ?? (factor === undefined ? "none" : "linear");
   const magnitude = number("attn_factor") ?? 1;
@@ -49,14 +49,14 @@ function yarnScaling(metadata: MetadataReader, factor: number): RawConfig {
 }
 
 const FREQUENCIES = "rope_freqs.weight";
-/** Lengths that a model may have been trained at, the one of Llama 3 first. */
+/** Possible training context lengths, that of Llama 3 first. */
 const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 16 }, (_, i) => 2 ** (i + 5))];
 const LOW_FACTOR = 1;
 const HIGH_FACTOR = 4;
-// The factors went through a few float32 operations.
+// The factors passed through a few float32 operations.
 const FACTOR_TOLERANCE = 1e-5;
 
-/** Divisors of the frequencies that lie in a tensor of the file, as Llama 3's settings where they come from such. */
+/** Frequency divisors from a tensor of the file, as Llama 3's settings where they were computed from such settings. */
 export async function frequencyScaling(source: ConfigSource): Promise<RawConfig | null> {
   if (!source.hasTensor(FREQUENCIES)) return null;
   const { metadata } = source;

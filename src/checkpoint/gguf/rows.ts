@@ -1,4 +1,4 @@
-/** The rows of a file's tensors put into our order and together. */
+/** Reorders rows of a file's tensors into our order, and joins tensors. */
 import { DTYPES } from "../../tensor/dtype.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 
@@ -15,7 +15,7 @@ export function inHalves({ dtype, shape, data }: HostTensor, numHeads: number): 
   return { dtype, shape, data: ordered };
 }
 
-/** Tensors below each other. */
+/** Tensors concatenated along the rows. */
 export function joined(parts: readonly HostTensor[], dtype: HostTensor["dtype"], shape: readonly number[]): HostTensor {
   const [only] = parts;
   if (parts.length === 1 && only?.dtype === dtype) return only;

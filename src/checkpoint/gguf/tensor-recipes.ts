@@ -1,6 +1,7 @@
 /**
- * Where each tensor of a model lies in a GGUF file, under llama.cpp's names: as it is, as a part of a joined matrix, or in several.
- * The same for all families: what differs is in `ModelConfig` already.
+ * The place of each tensor of a model in a GGUF file, under llama.cpp's names: one tensor, a part of a joined matrix, or several
+ * tensors.
+ * The recipes are the same for all families, because `ModelConfig` already holds the differences.
  */
 import {
   LM_HEAD,
@@ -12,25 +13,25 @@ import {
 } from "../../model/weight-names.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
 
-/** Rows of a tensor of the file; all of them where `rows` is undefined. */
+/** A range of rows of a file's tensor; all rows where `rows` is undefined. */
 export interface RecipePart {
   readonly tensor: string;
   readonly rows?: { readonly first: number; readonly count: number; readonly of: number };
-  /** Heads whose rows lie in pairs of neighbours and have to be put into halves. */
+  /** Number of heads whose rows are pairs of neighbours and have to be reordered into halves. */
   readonly turnedHeads?: number;
 }
 
-/** A tensor of ours: the parts below each other. */
+/** The recipe for one of our tensors: its parts, concatenated along the rows. */
 export interface Recipe {
   readonly parts: readonly RecipePart[];
-  /** Taken from every value: Gemma's norms are stored as what they multiply by, ours without the 1. */
+  /** Subtracted from every value. Gemma's files store the norm's factor; we store the factor minus 1. */
   readonly subtract: 0 | 1;
 }
 
-/** Names without ".weight" or ".bias": ours → the file's. */
+/** Names without ".weight" or ".bias": our name → the file's name. */
 type Sources = Map<string, readonly RecipePart[]>;
 
-/** Recipes by our names, for all tensors that the model could need and the file has. */
+/** Recipes by our names, for all tensors that the model could need and the file contains. */
 export function tensorRecipes(
   config: ModelConfig,
   isTurned: boolean,
@@ -93,7 +94,7 @@ function addLayer(
   add(key, [{ tensor: block("attn_k_norm") }]);
 }
 
-/** Several of ours get one part each; one of ours gets them all. */
+/** Several of our tensors get one part each; a single one gets all parts. */
 function addGroup(sources: Sources, names: readonly string[], parts: readonly RecipePart[]): void {
   const [only] = names;
   if (names.length === 1 && only !== undefined) sources.set(only, parts);
@@ -117,7 +118,7 @@ function queryKeyValue(
   });
 }
 
-/** Gate and up. Phi-3's one matrix for both is usually `ffn_up` in the file, and so is the way in of an MLP without a gate. */
+/** Gate and up. The file usually stores Phi-3's joined matrix as `ffn_up`, and also the input layer of an MLP without a gate. */
 function mlpIn({ modules }: ModelConfig, block: (name: string) => string, hasGate: boolean): readonly RecipePart[] {
   if (modules.mlpIn.length === 1 && !hasGate) return [{ tensor: block("ffn_up") }];
   return [{ tensor: block("ffn_gate") }, { tensor: block("ffn_up") }];

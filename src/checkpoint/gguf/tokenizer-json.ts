@@ -1,6 +1,7 @@
 /**
- * A GGUF file's tokenizer as the `tokenizer.json` that it was converted from: a byte-level BPE with the words of its
- * `tokenizer.ggml.pre`, or SentencePiece pieces, whose merges follow from their scores.
+ * Converts a GGUF file's tokenizer to the `tokenizer.json` that it came from.
+ * It is a byte-level BPE with the words of its `tokenizer.ggml.pre`, or SentencePiece pieces, whose merges follow from their
+ * scores.
  * Source: the file format of the `tokenizers` package, version 1.0; llama.cpp, src/llama-vocab.cpp.
  */
 import { AppError } from "../../errors.ts";
@@ -9,7 +10,7 @@ import { mergesOfPieces } from "./piece-merges.ts";
 import { DEFAULT_PRE, PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-/** Says how the tokenizer is built; building it, which takes long for large vocabularies, is left to `make`. */
+/** A description of the tokenizer. `make` builds it, which takes long for large vocabularies. */
 export interface TokenizerPlan {
   readonly notices: readonly string[];
   readonly make: () => object;
@@ -77,7 +78,7 @@ function byteLevelJson(
       ...bpe(vocabulary, vocabulary.tokens),
       unk_token: null,
       ignore_merges: words.ignoresMerges,
-      // A token may begin with a space, so the mark between two is the first one behind a character.
+      // A token may begin with a space, so the separator is the first space after a character.
       merges: merges.map((merge) => {
         const mark = merge.indexOf(" ", 1);
         if (mark < 0)
@@ -105,7 +106,7 @@ function piecesJson(metadata: MetadataReader, vocabulary: Vocabulary, scores: Ar
   const marks = { type: "Replace", pattern: { String: " " }, content: MARK };
   const prefix = { type: "Sequence", normalizers: [{ type: "Prepend", prepend: MARK }, marks] };
   const words = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false };
-  // The converter writes runs of spaces, which are tokens of their own, as spaces.
+  // The converter writes runs of spaces, which are separate tokens, as spaces.
   const pieces = vocabulary.tokens.map((token) => (/^ +$/.test(token) ? MARK.repeat(token.length) : token));
   const isByOrder = metadata.architecture.startsWith("gemma");
   return {
@@ -132,7 +133,7 @@ function piecesJson(metadata: MetadataReader, vocabulary: Vocabulary, scores: Ar
   };
 }
 
-/** What both kinds have. `strips`: whether special tokens take the spaces behind them along. */
+/** The parts of tokenizer.json that both kinds share. `strips`: whether special tokens absorb the spaces after them. */
 function shared({ tokens, kinds }: Vocabulary, strips: boolean): object {
   const isModel = new Set(["<unk>", "<s>", "<|endoftext|>"]);
   const added = tokens.flatMap((content, id) => {
@@ -146,7 +147,7 @@ function shared({ tokens, kinds }: Vocabulary, strips: boolean): object {
   return { version: "1.0", truncation: null, padding: null, added_tokens: added };
 }
 
-/** Fillers that the converter wrote for rows of the embedding that no token has. */
+/** Filler tokens that the converter wrote for embedding rows without a token. */
 const FILLER = /^\[PAD\d+\]$/;
 
 function bpe({ kinds }: Vocabulary, texts: readonly string[]): object {

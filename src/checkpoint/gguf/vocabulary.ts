@@ -1,4 +1,4 @@
-/** The tokens of a GGUF file: their texts and kinds, the special ones by their roles, and which of them end an answer. */
+/** The tokens of a GGUF file: their texts and kinds, the special tokens by role, and the tokens that end an answer. */
 import { AppError } from "../../errors.ts";
 import type { MetadataReader } from "./metadata-reader.ts";
 
@@ -39,7 +39,7 @@ export function readVocabulary(metadata: MetadataReader): Vocabulary {
   const isSentencePiece = metadata.text("tokenizer.ggml.model") === "llama";
   const id = (role: string, fallback?: number): number | null => {
     const given = metadata.count(`tokenizer.ggml.${role}_token_id`) ?? (isSentencePiece ? fallback : undefined);
-    // 2^32 - 1 stands for none in some files, and ids beyond the vocabulary are those of another one.
+    // Some files write 2^32 - 1 for "none". Ids beyond the vocabulary belong to another one.
     return given !== undefined && given < tokens.length ? given : null;
   };
   const eos = id("eos", SENTENCEPIECE_IDS.eos);
@@ -55,7 +55,7 @@ export function readVocabulary(metadata: MetadataReader): Vocabulary {
   };
 }
 
-/** A file names few of a model's ends, so those that are ends by their spelling are added, as llama.cpp does. */
+/** A file names few of a model's end tokens. Tokens with a known end spelling are added, as llama.cpp does. */
 const END_SPELLINGS: ReadonlySet<string> = new Set([
   "<|eot_id|>",
   "<|im_end|>",

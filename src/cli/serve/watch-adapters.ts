@@ -1,4 +1,7 @@
-/** The --adapters directory of a server: imported at the start, followed afterwards, with its changes in the metrics and the log. */
+/**
+ * The --adapters directory of a server. It is imported at the start and watched afterwards; changes go to the metrics and the
+ * log.
+ */
 import { realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Base } from "../../base/base.ts";
@@ -10,12 +13,12 @@ import { peftConverter } from "../shared/peft-converter.ts";
 type Parts = Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { readonly base: Base };
 
 interface WatchOptions {
-  /** The served model's name, which no adapter may take. */
+  /** The served model's name, which no adapter may have. */
   readonly name: string;
   readonly maxAdapterBytes: number;
 }
 
-/** Imports the directory and follows it. The import of the start is one line of the log, however many adapters there are. */
+/** Imports the directory and watches it. The import at the start is one line of the log, however many adapters it has. */
 export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapterBytes }: WatchOptions) {
   const { store, log, metrics, placements, base } = parts;
   const counts = new Map<DirectoryEvent["outcome"], number>();
@@ -28,7 +31,7 @@ export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapte
     else logOutcome(parts, adapter, outcome);
     if (outcome === "replaced" || outcome === "removed") placements.follow(adapter, store.get(adapter)?.generation);
   };
-  const root = await realpath(dir).catch(() => dir); // openAdapterDirectory says what is wrong with it
+  const root = await realpath(dir).catch(() => dir); // openAdapterDirectory reports the problem
   const directory = await openAdapterDirectory(dir, store, {
     onEvent,
     reservedNames: new Set([name]),
@@ -45,7 +48,7 @@ function logOutcome(
   adapter: string,
   outcome: Exclude<DirectoryEvent["outcome"], "failed">,
 ): void {
-  if (outcome === "kept") return; // the file is gone, the name has changed hands before
+  if (outcome === "kept") return; // the file is gone, and the name has already passed to another adapter
   const change = outcome === "removed" ? "deleted" : outcome;
   logChange(log, { adapter, change, generation: store.get(adapter)?.generation, source: "directory" });
 }

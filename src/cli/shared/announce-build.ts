@@ -1,4 +1,4 @@
-/** What a build will be, said before it starts: people decide here whether to wait. */
+/** Describes a build before it starts, because users decide here whether to wait. */
 import { estimateBuild } from "../../base/build/build-estimate.ts";
 import type { BuildOptions } from "../../base/build/build.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
@@ -11,7 +11,7 @@ export async function announceBuild(checkpointPath: string, options: BuildOption
   await using checkpoint = await openCheckpoint(checkpointPath);
   for (const notice of checkpoint.notices) process.stderr.write(`warning: ${notice}\n`);
   const { tokens, problem } = await loadEndTokens(checkpoint.texts, checkpoint.path, checkpoint.config.vocabSize);
-  // Text that cannot be right is no base to build; text that is not supported here may still be trained and scored by ids.
+  // Invalid text files prevent the build. Unsupported ones do not: such a model can be trained and scored by ids.
   if (problem?.code === "checkpoint_invalid") throw problem;
   if (problem !== null) process.stderr.write(`warning: the base will have no text: ${problem.message}\n`);
   else if (tokens.length === 0) process.stderr.write(`warning: ${NOTHING_ENDS}\n`);
@@ -27,7 +27,7 @@ export async function announceBuild(checkpointPath: string, options: BuildOption
   );
 }
 
-/** Somebody who knows the model's long context has to learn that it is not served. */
+/** Tells users of a long-context model that its long context is not served. */
 function positionsNotice({ ropes, maxPositions }: ModelConfig): string {
   if (!ropes.some(({ scaling }) => scaling.type === "longrope")) return "";
   return `serving up to ${maxPositions} positions: with more of them longrope turns every position otherwise, which cached ones cannot follow\n`;

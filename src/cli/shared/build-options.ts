@@ -1,4 +1,4 @@
-/** Build flags → what the builder takes, for every command that may build. */
+/** Converts build flags to the builder's options, for every command that may build. */
 import { availableParallelism } from "node:os";
 import { type BuildOptions, DEFAULT_THRESHOLD } from "../../base/build/build.ts";
 import type { BuildFlags } from "../../config/commands.ts";

@@ -1,15 +1,15 @@
-/** What was opened, closed in reverse order, each once, whatever fails on the way (Node 20 has no AsyncDisposableStack). */
+/** Closes opened resources in reverse order, each once, even where one fails (Node 20 has no AsyncDisposableStack). */
 
 export class Cleanup implements AsyncDisposable {
   readonly #steps: (() => unknown)[] = [];
 
-  /** Closes `resource` in its turn. */
+  /** Registers `resource` to be closed. */
   use<T extends AsyncDisposable>(resource: T): T {
     this.defer(() => resource[Symbol.asyncDispose]());
     return resource;
   }
 
-  /** Runs `step` in its turn. */
+  /** Registers `step` to be run. */
   defer(step: () => unknown): void {
     this.#steps.push(step);
   }

@@ -1,6 +1,7 @@
 /**
- * From arguments to a command and an exit code: 0 done, 1 failed, 2 wrong usage. A failure is one line on stderr; results are
- * the commands' own. Commands are loaded when they are called, so that --help costs nothing.
+ * Runs a command line and returns its exit code: 0 done, 1 failed, 2 wrong usage.
+ * A failure is one line on stderr; each command prints its own results.
+ * A command's code is loaded when it is called, so that --help is fast.
  */
 import { type CommandName, COMMANDS, isCommand } from "../../config/commands.ts";
 import { parseCommand } from "../../config/parse.ts";
@@ -64,7 +65,7 @@ function print(text: string): number {
   return 0;
 }
 
-/** One line, whatever happened; the stack only with --debug. */
+/** The failure as one line; the stack only with --debug. */
 function report(error: unknown, isDebug: boolean): number {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`mosara: ${message.replaceAll(/\s*\n\s*/g, " ")}\n`);

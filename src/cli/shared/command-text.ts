@@ -1,9 +1,9 @@
-/** The command line that gives a command's values again, for people to read and to run. Pure but for the home directory. */
+/** Rebuilds the command line from a command's values, for users to read and run. Pure except for the home directory. */
 import { homedir } from "node:os";
 import { COMMANDS, type CommandName, type ConfigOf, flagName } from "../../config/commands.ts";
 import type { Flag } from "../../config/flag.ts";
 
-/** Flags that differ from their defaults, wherever they were given, quoted for a shell. The home directory is `~`. */
+/** All flags that differ from their defaults, wherever they were set, quoted for a shell. The home directory is `~`. */
 export function commandText<C extends CommandName>(command: C, config: ConfigOf<C>, home = homedir()): string {
   const flags: Readonly<Record<string, Flag<unknown>>> = COMMANDS[command].flags;
   const values: Readonly<Record<string, unknown>> = config;

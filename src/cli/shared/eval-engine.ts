@@ -1,4 +1,4 @@
-/** An engine for one command's own use: a store of its own that goes with it, the adapter in it, live or merged. */
+/** An engine for one command, with its own store. The store holds the adapter, live or merged, and is removed afterwards. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,14 +14,14 @@ import type { Cleanup } from "./cleanup.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { readAdapter } from "./read-adapter.ts";
 
-/** Nobody else uses the engine, so nothing is refused that would fit. */
+/** Nobody else uses the engine, so no request that fits is refused. */
 const NO_BOUND = Number.MAX_SAFE_INTEGER;
 const NAME = "evaluated";
 
 export interface EvalEngine {
   readonly engine: SupervisedEngine;
   readonly limits: EngineLimits;
-  /** Of the adapter; null: the base alone. */
+  /** Generation of the adapter to serve; null: the base alone. */
   readonly generation: string | null;
   readonly weights: string;
   /** Any of these ends a generation. */

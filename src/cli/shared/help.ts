@@ -1,4 +1,4 @@
-/** Help texts and docs/reference/commands.md, made from the table of flags. Knows the table and nothing else. */
+/** Makes help texts and docs/reference/commands.md from the table of flags. Knows only the table. */
 import { COMMANDS, type CommandName, environmentName, flagName } from "../../config/commands.ts";
 import type { Flag } from "../../config/flag.ts";
 
@@ -67,7 +67,7 @@ function synopsis(name: CommandName): string {
   return `Usage: mosara ${name}${positionals.map((p) => ` <${p}>`).join("")}${required.join("")} [flags]`;
 }
 
-/** The default as it would be typed; empty for "none". */
+/** The default as a user would type it; empty for "none". */
 function defaultOf(flag: Flag<unknown>): string {
   if (flag.defaultText !== undefined) return flag.defaultText;
   const result = flag.schema.safeParse(undefined);

@@ -1,4 +1,4 @@
-/** The port: an HTTP server for the application, and how it is closed without cutting answers off. */
+/** The HTTP server on its port. Closing it lets running answers finish. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { randomUUID } from "node:crypto";
@@ -7,12 +7,12 @@ import { AppError } from "../../errors.ts";
 import type { App } from "../../http/app.ts";
 import { invalid, toErrorBody } from "../../http/error-response.ts";
 
-/** How long the last bytes of answers may take to leave. */
+/** Time that the last bytes of answers have to leave. */
 const FLUSH_TIMEOUT_MS = 2000;
 const IDLE_CHECK_MS = 20;
-/** Longer than a load balancer keeps an idle connection, so that the server is not the one who closes it in use. */
+/** Longer than a load balancer keeps an idle connection, so that the server never closes one that is about to be used. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** A client whose machine has vanished is noticed by TCP itself. */
+/** TCP itself detects a client whose machine has vanished. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
 
 export interface Listener {
@@ -23,7 +23,7 @@ export interface Listener {
 
 /** @throws {AppError} usage when the address cannot be used. */
 export async function listen(app: App, host: string, port: number): Promise<Listener> {
-  // HTTP/1.0 needs no Host header, and HAProxy's plain check sends none: some name has to stand in the URL.
+  // HTTP/1.0 needs no Host header, and HAProxy's plain check sends none. The URL needs some host name.
   const answer = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     errorHandler: refuse,
@@ -49,7 +49,7 @@ export async function listen(app: App, host: string, port: number): Promise<List
   return { url: `http://${shownHost}:${address.port}`, close: () => closeServer(server) };
 }
 
-/** What never reaches the application: a request line or Host header that makes no URL. */
+/** Requests that never reach the application: their request line or Host header makes no URL. */
 function refuse(error: unknown): Response {
   const isCallers = error instanceof RequestError;
   const body = toErrorBody(isCallers ? invalid("The request's path or Host header makes no valid URL.") : error);
@@ -59,7 +59,7 @@ function refuse(error: unknown): Response {
 
 async function closeServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  // A connection whose answer ends after `close` would stay open, idle.
+  // A connection whose answer ends after `close` would stay open and idle.
   const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
   const timer = setTimeout(() => server.closeAllConnections(), FLUSH_TIMEOUT_MS);
   await closed;

@@ -1,4 +1,4 @@
-/** What a path is that is given as a model and is none, with the way to one: the one place that knows the usual mistakes. */
+/** Explains a --model value that is not a model and says how to get one. All known mistakes are listed here. */
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
@@ -8,7 +8,7 @@ import { nameOfFile } from "../../store/directory-files.ts";
 /** `owner/name`, as the Hub spells its models. */
 const HUB_NAME = /^(?:hf:\/\/|https:\/\/huggingface\.co\/)?([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)\/?$/;
 
-/** @param model as it was given */
+/** @param model the user's value */
 export async function noModelError(model: string): Promise<AppError> {
   const found = await stat(model).catch(() => undefined);
   const reason = found === undefined ? absent(model) : found.isDirectory() ? await directory(model) : await file(model);

@@ -1,4 +1,4 @@
-/** Where the package lies: the nearest folder upwards with the package.json of mosara, from the sources as from dist. */
+/** The package's folder: the nearest parent folder with mosara's package.json, from the sources and from dist. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

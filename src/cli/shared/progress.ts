@@ -1,23 +1,23 @@
-/** Progress on stderr: a bar that is redrawn on a terminal, a plain line every few seconds elsewhere. */
+/** Progress on stderr: a redrawn bar on a terminal, a plain line every few seconds elsewhere. */
 
 const BAR_WIDTH = 30;
 const LINE_INTERVAL_MS = 5000;
 const REDRAW_INTERVAL_MS = 100;
 
-/** What progress is written to: process.stderr, or a test's. */
+/** The output of progress: process.stderr, or a stream of a test. */
 export interface ProgressOutput {
   readonly isTTY?: boolean;
   write(text: string): unknown;
 }
 
-/** A report of how far something has come. */
+/** Reports how far a task is. */
 export class Progress {
   readonly #output: ProgressOutput;
   readonly #now: () => number;
   #stage = "";
   #lastAt = -Infinity;
   #hasBar = false;
-  /** Of the bar that stands there. */
+  /** Width of the bar on the terminal. */
   #width = 0;
 
   constructor(output: ProgressOutput = process.stderr, now: () => number = () => performance.now()) {
@@ -25,7 +25,7 @@ export class Progress {
     this.#now = now;
   }
 
-  /** `done` is 0…1 within the stage; `detail` is shown behind it. */
+  /** `done` is 0…1 within the stage; `detail` is shown after it. */
   update(stage: string, done: number, detail = ""): void {
     const now = this.#now();
     const isTerminal = this.#output.isTTY === true;

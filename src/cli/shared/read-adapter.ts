@@ -1,4 +1,4 @@
-/** An adapter file from a path, with its size checked before it is read. */
+/** Reads an adapter file from a path. Its size is checked before it is read. */
 import { open, readFile, stat } from "node:fs/promises";
 import { decodeAdapter, DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../../adapter/adapter-file.ts";
 import type { Adapter } from "../../adapter/adapter.ts";
@@ -28,7 +28,7 @@ export async function readAdapter(
   return { adapter: decodeAdapter(bytes), generation: generationOf(bytes), bytes: bytes.byteLength };
 }
 
-/** Of a file that may be far larger than any adapter. */
+/** First bytes of a file that may be far larger than any adapter. */
 async function readHead(path: string): Promise<Uint8Array> {
   await using file = await open(path);
   const { buffer, bytesRead } = await file.read(Buffer.alloc(FOREIGN_HEAD_BYTES), 0, FOREIGN_HEAD_BYTES, 0);

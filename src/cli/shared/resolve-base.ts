@@ -1,4 +1,4 @@
-/** What `--model` means: a base directory as it is, a checkpoint built once into the cache, or the shipped demo. */
+/** Resolves `--model`: a base directory is used directly, a checkpoint is built once into the cache, the demo is shipped. */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -13,17 +13,17 @@ import { noModelError } from "./no-model.ts";
 import { packageRoot } from "./package-root.ts";
 import { Progress } from "./progress.ts";
 
-/** The folder of the shipped demo, and of its adapters. */
+/** The folder of the shipped demo and its adapters. */
 export function shippedDemo(): { readonly model: string; readonly adapters: string } {
   return { model: join(packageRoot(), "models", "demo"), adapters: join(packageRoot(), "adapters") };
 }
 
-/** The name a base gets where none is given: its directory's, or its GGUF file's. */
+/** The default name of a base: the name of its directory or GGUF file. */
 export function nameOfModel(model: string): string {
   return basename(resolve(model)).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "") || "base";
 }
 
-/** How a checkpoint is built for a command that has no flags for it, such as one that reads the weights and bases alone. */
+/** Build options for commands without build flags, such as a command that reads only weights and bases. */
 export const PLAIN_BUILD: BuildFlags = {
   weights: "auto",
   blockSize: null,
@@ -34,7 +34,7 @@ export const PLAIN_BUILD: BuildFlags = {
   slim: false,
 };
 
-/** A base directory for `model`, built first if it is a checkpoint. @throws {AppError} usage, checkpoint_invalid, … */
+/** A base directory for `model`. A checkpoint is built first. @throws {AppError} usage, checkpoint_invalid, … */
 export async function resolveBase(
   model: string,
   flags: BuildFlags & { readonly cache: string | null },
@@ -54,7 +54,7 @@ export async function resolveBase(
   );
 }
 
-/** A flag that changes nothing would be a promise broken in silence. */
+/** Refuses flags that would have no effect: ignoring one would break its promise in silence. */
 function assertNoBuildFlags(model: string, flags: BuildFlags): void {
   const { weights, blockSize, basisFrom, targets, threshold, maxRank, slim } = flags;
   const isGiven =
@@ -66,7 +66,7 @@ function assertNoBuildFlags(model: string, flags: BuildFlags): void {
     );
 }
 
-/** Where this platform keeps what can be made again. */
+/** The platform's directory for data that can be made again. */
 function defaultCache(): string {
   const { env, platform } = process;
   if (platform === "win32" && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, "mosara", "cache");

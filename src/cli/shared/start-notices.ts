@@ -1,12 +1,12 @@
-/** What somebody who starts a server has to know of its adapters: that there are none, or which of them belong to another base. */
+/** Notices on the adapters at a server's start: there are none, or some belong to another base. */
 import type { AppContext } from "../../http/context.ts";
 import { isCompatible } from "../../http/adapters/find-adapter.ts";
 
-/** So many names are said; the rest is counted. */
+/** Number of names in a notice; further ones are counted. */
 const NAMED = 20;
 const MAX_RECORDS = 1000;
 
-/** @param adaptersDir what --adapters names; null: nothing */
+/** @param adaptersDir the directory of --adapters; null: none */
 export function noteAdapters(context: AppContext, adaptersDir: string | null): void {
   const { base, log, store } = context;
   const { records } = store.list({ limit: MAX_RECORDS });

@@ -1,4 +1,4 @@
-/** The flags of `mosara train` that depend on each other, checked and completed before anything is read. Pure. */
+/** Checks and completes the flags of `mosara train` that depend on each other, before any file is read. Pure. */
 import type { ConfigOf } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
 import type { MethodSettings } from "../../train/method-settings.ts";
@@ -7,11 +7,11 @@ export type TrainConfig = ConfigOf<"train">;
 
 /** Measured in docs/study.md and, on models of several sizes, in docs/study-rates.md. */
 const LEARNING_RATES = { "mo-sara": 0.2, sara: 0.03, lora: 0.01, full: 0.001 } as const;
-/** Of adapters; a whole model in training from nothing is left to its warm-up. Measured in docs/study-rates.md. */
+/** Default trust of adapters. Training a whole model from scratch uses warm-up only. Measured in docs/study-rates.md. */
 const DEFAULT_TRUST = 0.3;
 const DEFAULT_RANK = 8;
 
-/** Which flags mean something to which method. */
+/** The flags that apply to each method only. */
 const FLAGS_OF = {
   heads: ["mo-sara"],
   router: ["mo-sara"],
@@ -21,7 +21,7 @@ const FLAGS_OF = {
   targets: ["mo-sara", "sara", "lora"],
 } as const satisfies Partial<Record<keyof TrainConfig, readonly TrainConfig["method"][]>>;
 
-/** @throws {AppError} usage for flags that contradict each other or would change nothing */
+/** @throws {AppError} usage for flags that contradict each other or would have no effect */
 export function methodFlags(config: TrainConfig): MethodSettings {
   const { method } = config;
   for (const [flag, methods] of Object.entries(FLAGS_OF) as [keyof typeof FLAGS_OF, readonly string[]][])

@@ -1,4 +1,4 @@
-/** What a training run will take of the memory, said before it starts: people decide here whether to go on. */
+/** Estimates the memory of a training run before it starts, because users decide here whether to continue. */
 import { freemem } from "node:os";
 import { buildTrainGraph } from "../../model/train/train-graph.ts";
 import { rowLength } from "../../train/batch-feeds.ts";
@@ -8,7 +8,7 @@ import type { TrainModelOptions } from "../../train/train-model.ts";
 import type { TrainConfig } from "./flags.ts";
 import type { Run } from "../../train/run.ts";
 
-/** One line on stderr, and a second one where the memory is not there. */
+/** Prints one line on stderr, and a second one where the memory is not available. */
 export function announceMemory(options: TrainModelOptions, run: Run, { batchSize, device }: TrainConfig): void {
   const graphs = [true, ...(run.evaluation ? [false] : [])].map(
     (hasGradients) => buildTrainGraph({ ...options, hasGradients }).graph,
@@ -24,7 +24,7 @@ export function announceMemory(options: TrainModelOptions, run: Run, { batchSize
     );
 }
 
-/** No micro-batch of a run is larger: the longest examples and those with most tokens to predict, as if together. */
+/** The upper bound of all micro-batches: the longest examples and those with most tokens to predict, as if in one batch. */
 function largestBatch(examples: readonly TrainExample[], batchSize: number): BatchExtent {
   const rows = Math.min(batchSize, examples.length);
   const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
@@ -33,7 +33,7 @@ function largestBatch(examples: readonly TrainExample[], batchSize: number): Bat
   return { rows, length: rowLength(longest), lossRows };
 }
 
-/** What the host has left, or what the container may still take. */
+/** Memory that the host has left, or that the container may still use. */
 function availableBytes(): number {
   const limit = process.constrainedMemory();
   const left = limit > 0 ? limit - process.memoryUsage.rss() : Infinity;

@@ -1,4 +1,4 @@
-/** Where `mosara train` writes: the adapter or checkpoint, and beside it the step log and the checkpoint to go on from. */
+/** The output files of `mosara train`: the adapter or checkpoint, and beside it the step log and the checkpoint for resuming. */
 import { constants } from "node:fs";
 import { access, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -19,9 +19,9 @@ export function outputPaths(out: string): OutputPaths {
 }
 
 /**
- * Whether everything can be written when the time comes.
- * @param isDirectory whether a checkpoint directory is made (`full`), else a file
- * @param mayReplace whether a directory may be there already: a run that goes on writes its own again
+ * Checks before training that every output can be written.
+ * @param isDirectory whether the output is a checkpoint directory (`full`), else a file
+ * @param mayReplace whether a directory may exist already: a resumed run writes its own directory again
  * @throws {AppError} usage
  */
 export async function assertWritable({ out }: OutputPaths, isDirectory: boolean, mayReplace: boolean): Promise<void> {
@@ -41,15 +41,15 @@ export async function assertWritable({ out }: OutputPaths, isDirectory: boolean,
 }
 
 /**
- * Makes room for a run that begins anew: an unfinished one's checkpoint is put aside, never lost.
- * @param steps that a finished run has
+ * Makes room for a new run. The checkpoint of an unfinished run is moved aside, never lost.
+ * @param steps number of steps of a finished run
  */
 export async function putAside(
   { checkpoint }: OutputPaths,
   steps: number,
   onNotice: (text: string) => void,
 ): Promise<void> {
-  const saved = await readCheckpoint(checkpoint).catch(() => undefined); // a damaged one is put aside as well
+  const saved = await readCheckpoint(checkpoint).catch(() => undefined); // a damaged one is moved aside as well
   if (saved === null) return;
   const isFinished = saved !== undefined && (saved.state.isStopped || saved.state.step >= steps);
   if (isFinished) return await rm(checkpoint);
@@ -60,7 +60,7 @@ export async function putAside(
   );
 }
 
-/** Writes the adapter beside its place and puts it there when it is whole. @throws {AppError} training_failed */
+/** Writes the adapter beside its destination and renames it when it is complete. @throws {AppError} training_failed */
 export async function writeAdapter(
   { out, checkpoint }: OutputPaths,
   adapter: Adapter,

@@ -1,8 +1,8 @@
-/** How far training is: a bar with loss, tokens/s and time left on a terminal, a plain line every few seconds elsewhere. */
+/** Training progress: a bar with loss, tokens/s and time left on a terminal, a plain line every few seconds elsewhere. */
 import type { EvaluationLine, StepLine } from "../../train/step-log.ts";
 import { Progress, type ProgressOutput } from "../shared/progress.ts";
 
-/** Weight of the newest step in the rates shown: the last twenty or so count. */
+/** Weight of the newest step in the displayed rates; about the last twenty steps count. */
 const NEWEST = 0.1;
 
 export class TrainProgress {
@@ -22,7 +22,7 @@ export class TrainProgress {
     this.#lastAt = now();
   }
 
-  /** One more line of the step log. */
+  /** Shows one more line of the step log. */
   update(line: StepLine | EvaluationLine): void {
     if ("evalLoss" in line) return void (this.#evalLoss = line.evalLoss);
     const now = this.#now();

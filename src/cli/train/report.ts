@@ -1,4 +1,4 @@
-/** `mosara train --report`: gathers what a finished run has to show and writes it as one HTML file. */
+/** `mosara train --report`: collects the results of a finished run and writes them as one HTML file. */
 import { constants } from "node:fs";
 import { access, open, rename, rm, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -22,7 +22,7 @@ import type { OutputPaths } from "./output.ts";
 import type { TrainResult } from "./result.ts";
 import type { Run } from "../../train/run.ts";
 
-/** Tokens that mean gates are taken over: enough for two digits. */
+/** Number of tokens for mean gates: enough for two digits. */
 const GATE_TOKENS = 4096;
 
 /** A finished run. */
@@ -32,13 +32,13 @@ export interface ReportSources {
   readonly run: Run;
   readonly data: ReadData;
   readonly trainer: Trainer;
-  /** The trained numbers as they were before the first step. */
+  /** The trained numbers before the first step. */
   readonly initial: Float32Array;
   readonly result: TrainResult;
   readonly paths: OutputPaths;
 }
 
-/** Whether the report can be written when the time comes. @throws {AppError} usage */
+/** Checks before training that the report can be written. @throws {AppError} usage */
 export async function assertReportWritable(path: string): Promise<void> {
   const full = resolve(path);
   const found = await stat(full).catch(() => null);
@@ -54,8 +54,8 @@ export async function assertReportWritable(path: string): Promise<void> {
 }
 
 /**
- * Writes the report to `path`, whole or not at all. A part that cannot be made is left out, and the report says why.
- * @param onNotice hears the same
+ * Writes the report to `path`, whole or not at all. Parts that cannot be made are left out, and the report says why.
+ * @param onNotice receives the same reasons
  * @throws {AppError} training_failed where the file cannot be written
  */
 export async function writeReport(
@@ -126,7 +126,7 @@ async function gather(sources: ReportSources, onNotice: (text: string) => void):
   };
 }
 
-/** Held-out data where there is some. */
+/** Held-out data where there is any, else training data. */
 function sampleSource({ data, run }: ReportSources): SampleSource {
   const examples = run.evaluation ? data.evaluation : data.training;
   return examples.length > 0 ? { examples } : { windows: (run.evaluation ?? run.training).examples };

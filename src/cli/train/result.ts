@@ -1,4 +1,4 @@
-/** What comes out of `mosara train`: the file with its card, the JSON result and the line for people. */
+/** The results of `mosara train`: the file with its card, the JSON result and the line for users. */
 import type { Card } from "../../adapter/adapter.ts";
 import type { Base } from "../../base/base.ts";
 import { DivergedError } from "../../train/divergence.ts";
@@ -11,7 +11,7 @@ import { type OutputPaths, writeAdapter } from "./output.ts";
 import { duration } from "./progress.ts";
 import type { Run } from "../../train/run.ts";
 
-/** What `--json` prints. Source: docs/reference/commands.md, `train`. */
+/** The output of `--json`. Source: docs/reference/commands.md, `train`. */
 export interface TrainResult {
   readonly out: string;
   /** null for a checkpoint. */
@@ -20,16 +20,16 @@ export interface TrainResult {
   readonly steps: number;
   readonly numParams: number;
   readonly bytes: number;
-  /** Mean of the last steps. */
+  /** Mean loss of the last steps. */
   readonly trainLoss: number | null;
   readonly evalLossBase: number | null;
-  /** Of what was written: the best. */
+  /** Held-out loss of the written state, which is the best. */
   readonly evalLoss: number | null;
-  /** Of this process. */
+  /** Duration of this process. */
   readonly seconds: number;
 }
 
-/** Writes the best state, or the last where nothing was held out. @throws {AppError} training_failed */
+/** Writes the best state, or the last one where no data was held out. @throws {AppError} training_failed */
 export async function writeResult(
   base: Base,
   trainer: Trainer,
@@ -53,8 +53,8 @@ export async function writeResult(
 }
 
 /**
- * Writes the best state of a run that has diverged, if it had become better than its beginning.
- * @returns the run's error, which says where the state is
+ * Writes the best state of a run that has diverged, if that state was better than the start.
+ * @returns the run's error, extended by the path of the state
  */
 export async function keepBest(
   error: DivergedError,
@@ -94,7 +94,7 @@ async function writeValues(
   return await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, extras));
 }
 
-/** How the adapter was made; nothing of clocks, paths, threads or interruptions, so that equal runs give equal bytes. */
+/** Describes how the adapter was made. No clocks, paths, threads or interruptions, so that equal runs give equal bytes. */
 function cardOf({ state }: Trainer, { flags, training, evaluation, maxLength, schedule, settings }: Run): Card {
   return {
     method: flags.method,
@@ -125,7 +125,7 @@ function dataCard({ examples, numTokens, numLossTokens, sha256 }: ExampleSet): C
   return { examples: examples.length, tokens: numTokens, lossTokens: numLossTokens, sha256 };
 }
 
-/** For people. */
+/** The result as text for users. */
 export function summary(result: TrainResult): string {
   const { out, method, numParams, bytes, steps, seconds, trainLoss, evalLossBase, evalLoss } = result;
   const loss = (value: number | null): string => value?.toFixed(4) ?? "–";

@@ -1,4 +1,6 @@
-/** Samples for a training report: the base and what was trained answer the same prompts, greedily, through the serving engine. */
+/**
+ * Samples for a training report: the base and the trained model answer the same prompts, greedily, through the serving engine.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,9 +16,9 @@ import { readAdapter } from "../shared/read-adapter.ts";
 import type { TrainConfig } from "./flags.ts";
 
 const NUM_SAMPLES = 6;
-/** Most tokens of an answer. */
+/** Most tokens of one answer. */
 export const MAX_ANSWER_TOKENS = 96;
-/** Of running text, which has no prompts of its own. */
+/** Length of a prompt cut from running text, which has no prompts of its own. */
 const WINDOW_PROMPT_TOKENS = 24;
 
 export interface SampleOptions {
@@ -29,7 +31,7 @@ export interface SampleOptions {
   readonly threads: number;
 }
 
-/** Examples, or the token ids of running text, to take some from. */
+/** The sources of samples: examples, or the token ids of running text. */
 export type SampleSource =
   | { readonly examples: readonly Example[] }
   | { readonly windows: readonly { readonly ids: Int32Array }[] };
@@ -40,7 +42,7 @@ interface Prompt {
   readonly expected: string | null;
 }
 
-/** @throws {AppError} data_invalid where no prompt leaves room for an answer; what engine, builder and encoder throw */
+/** @throws {AppError} data_invalid where no prompt leaves room for an answer; every error of engine, builder and encoder */
 export async function collectSamples(source: SampleSource, options: SampleOptions): Promise<readonly Sample[]> {
   const encoder = await loadExampleEncoder(options.baseDir);
   const all =
@@ -61,7 +63,7 @@ export async function collectSamples(source: SampleSource, options: SampleOption
   }));
 }
 
-/** A few of them, from everywhere. */
+/** A few items, spread evenly over all of them. */
 function evenly<T>(items: readonly T[]): readonly T[] {
   const stride = Math.max(1, items.length / NUM_SAMPLES);
   return items.filter((_, i) => Math.floor(i / stride) !== Math.floor((i - 1) / stride)).slice(0, NUM_SAMPLES);
@@ -71,14 +73,14 @@ function examplePrompt(example: Example, encoder: ExampleEncoder): Prompt {
   return { ids: encoder.encodePrompt(example), prompt: promptText(example), expected: expectedText(example) };
 }
 
-/** The beginning of a piece of text, and how it goes on. */
+/** The beginning of a piece of text, and its continuation. */
 function windowPrompt(ids: Int32Array, { tokenizer }: ExampleEncoder): Prompt {
   const length = Math.min(WINDOW_PROMPT_TOKENS, Math.ceil(ids.length / 2));
   const [before, after] = [ids.slice(0, length), ids.slice(length, length + MAX_ANSWER_TOKENS)];
   return { ids: before, prompt: tokenizer.decode([...before]), expected: tokenizer.decode([...after]) };
 }
 
-/** Of a whole model that was trained: it is built for the engine, and the build is removed again. */
+/** The answers of a trained whole model. Its base is built for the engine and removed again. */
 async function trainedAnswers(
   prompts: readonly Prompt[],
   encoder: ExampleEncoder,

@@ -1,4 +1,4 @@
-/** Flags of the commands that turn adapters into something else and back: merge, import, export. */
+/** Flags of the commands that convert adapters: merge, import, export. */
 import { z } from "zod";
 import type { Flags } from "../flag.ts";
 import { text, optional } from "../values.ts";

@@ -1,4 +1,4 @@
-/** Flags of several commands. */
+/** Flags that several commands share. */
 import { z } from "zod";
 import type { Flag, Flags } from "../flag.ts";
 import { integer, optional, text, toggle } from "../values.ts";
@@ -24,7 +24,7 @@ export const OUT = {
   schema: text,
 } satisfies Flag<string>;
 
-/** Where the engine or the trainer computes. */
+/** The device of the engine or the trainer. */
 export const COMPUTE = {
   threads: {
     value: "<n>",
