@@ -1,6 +1,6 @@
 /**
- * Who may reach the server besides those with a key: which Host headers are its own, which pages of other origins may call it,
- * and whether metrics need a key. Made once from the flags.
+ * Decides who may reach the server besides callers with a key: which Host headers are its own, which other origins' pages may call it, and
+ * whether metrics need a key. Made once from the flags.
  */
 
 export interface AccessPolicy {
@@ -45,7 +45,7 @@ export function isAllowedOrigin({ corsOrigins }: AccessPolicy, origin: string, h
   return corsOrigins.includes("*") || corsOrigins.includes(origin.toLowerCase()) || isSameHost(origin, host);
 }
 
-/** The scheme is left out: before a proxy that ends TLS it differs. */
+/** The scheme is left out, because it differs behind a proxy that ends TLS. */
 function isSameHost(origin: string, host: string | undefined): boolean {
   if (host === undefined || !URL.canParse(origin)) return false;
   const { protocol, host: ofOrigin } = new URL(origin);

@@ -1,6 +1,6 @@
 /**
- * The HTTP application: middleware, the list of routes, and the answers for what is no route. Opens no port and starts nothing;
- * the composition root hands in what it works with.
+ * The HTTP application: middleware, the list of routes, and the answers for unknown paths. Opens no port and starts nothing. The
+ * composition root passes in everything it works with.
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
@@ -30,12 +30,12 @@ import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
 
-/** Longest path that a message repeats. */
+/** Longest path that an error message repeats. */
 const MAX_SHOWN_PATH = 200;
 
 export type App = OpenAPIHono<AppEnv>;
 
-/** The application over its context. */
+/** Makes the application from its context. */
 export function createApp(context: AppContext): App {
   const app: App = new OpenAPIHono<AppEnv>();
   const routes = allRoutes(context.version);
@@ -56,7 +56,7 @@ export function createApp(context: AppContext): App {
   return app;
 }
 
-/** Every route of the server. @param version the program's, for the OpenAPI document */
+/** Every route of the server. @param version the program's version, for the OpenAPI document */
 export function allRoutes(version: string): readonly Route[] {
   const routes: Route[] = [...apiRoutes(), ...pageRoutes()];
   const document = openApiRoute(() => routes, version);
@@ -85,7 +85,7 @@ function apiRoutes(): Route[] {
   ];
 }
 
-/** 405 for a path that exists under another method, else 404 with the route that was probably meant. */
+/** Answers 405 for a path that exists under another method, else 404 with the closest route. */
 function noSuchRoute(table: RouteTable, c: RequestContext): AppError {
   const { method } = c.req;
   const path = c.req.path.slice(0, MAX_SHOWN_PATH);

@@ -1,6 +1,6 @@
 /**
- * What the routes work with: the engine, the store, text and facts of the base, handed in by the composition root.
- * The ports say the little that HTTP needs of a neighbour, so that a test can hand in a small real one.
+ * Everything the routes work with: the engine, the store, text and facts of the base, passed in by the composition root. The ports name
+ * only the little that HTTP needs of a neighbour, so that a test can pass in a small real one.
  */
 import type { Context } from "hono";
 import type { Logger } from "pino";
@@ -16,17 +16,17 @@ import type { InFlight } from "./in-flight.ts";
 import type { Placements } from "../placement/placements.ts";
 import type { RequestRecord } from "./request-record.ts";
 
-/** A part of text that goes out, and whether a stop string has been met (then nothing follows). */
+/** A part of the outgoing text, and whether a stop string has been met (then nothing follows). */
 export interface TextDelta {
   readonly text: string;
   readonly isStopped: boolean;
 }
 
-/** Token ids of one sequence to text, in order, without ever splitting a character; cut at the stop strings. */
+/** Converts the token ids of one sequence to text, in order, never splitting a character. The text is cut at the stop strings. */
 export interface TextStream {
   /** @param mayStop whether a stop string may end with this token's text */
   push(tokenId: number, mayStop: boolean): TextDelta;
-  /** What was held back. */
+  /** Returns the text that was held back. */
   flush(mayStop: boolean): TextDelta;
 }
 
@@ -41,7 +41,7 @@ export interface ChatPrompt {
   readonly continuesFinalMessage?: boolean;
 }
 
-/** How the text of a sequence is cut. */
+/** Rules for cutting the text of a sequence. */
 export interface TextStreamOptions {
   readonly stop: readonly string[];
   /** Whether the stop string is part of the text. */
@@ -49,11 +49,11 @@ export interface TextStreamOptions {
   readonly skipsSpecial: boolean;
 }
 
-/** Text to ids and back. Long texts are encoded beside the event loop. */
+/** Converts text to ids and back. Long texts are encoded outside the event loop. */
 export interface Text {
   /** Ids of a text, with the special tokens that the tokenizer adds unless `addsSpecial` is false. */
   encode(text: string, addsSpecial?: boolean): Promise<Int32Array>;
-  /** Ids of the rendered chat template. @throws {AppError} invalid_request when there is none, or it refuses. */
+  /** Ids of the rendered chat template. @throws {AppError} invalid_request when there is no template, or it refuses. */
   encodeChat(prompt: ChatPrompt): Promise<Int32Array>;
   stream(options: TextStreamOptions): TextStream;
   /** The bytes that one token alone stands for. */
@@ -69,31 +69,31 @@ export interface SamplingDefaults {
   readonly repetitionPenalty?: number | undefined;
 }
 
-/** Facts of the base that is served. */
+/** Facts of the served base. */
 export interface ServedBase {
   readonly name: string;
   readonly signature: BaseSignature;
-  /** Which stored adapters fit it. */
+  /** Decides which stored adapters fit the base. */
   readonly fits: AdapterFits;
   readonly weights: string;
   readonly device: string;
   /** Token ids that end an answer. */
   readonly endIds: readonly number[];
-  /** Sampling where a request is silent, from generation_config.json; OpenAI's defaults where that is silent too. */
+  /** Sampling defaults where a request gives none, from generation_config.json; OpenAI's defaults where that file gives none either. */
   readonly samplingDefaults: SamplingDefaults;
-  /** Unix time in seconds at which it was loaded. */
+  /** Unix time in seconds at which the base was loaded. */
   readonly created: number;
 }
 
-/** Bounds on what a caller may send. */
+/** Limits on the content of requests. */
 export interface HttpLimits {
   readonly maxJsonBytes: number;
   readonly maxAdapterBytes: number;
-  /** Whether a field that no table has is an error. */
+  /** Whether an unknown field is an error. */
   readonly refusesUnknownFields: boolean;
 }
 
-/** A key as it is kept: never the key itself. */
+/** A key in its stored form, never the key itself. */
 export interface HashedKey {
   readonly tenant: string;
   readonly sha256: Buffer;
@@ -103,7 +103,7 @@ export interface AppContext {
   readonly version: string;
   readonly base: ServedBase;
   readonly engine: Engine;
-  /** Whether requests can be answered now; the composition root knows what else must be up. */
+  /** Whether requests can be answered now. The composition root knows which other parts must be ready. */
   readonly readiness: () => Readiness;
   readonly store: AdapterStore;
   readonly placements: Placements;

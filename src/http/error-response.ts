@@ -1,12 +1,12 @@
 /**
- * Errors as the outside sees them, in one shape: OpenAI's. `error-table.ts` has the status of each code. Knows nothing of what failed;
- * what nobody can act on leaves as `internal_error` without detail, and its story goes to the log under the request's id.
+ * Errors in the one shape that clients see: OpenAI's. `error-table.ts` has the status of each code. Knows nothing of the cause. An error
+ * that no client can act on leaves as `internal_error` without detail; its details go to the log under the request's id.
  */
 import { AppError, type ErrorCode } from "../errors.ts";
 import { ERRORS } from "./error-table.ts";
 import type { AppContext, RequestContext } from "./context.ts";
 
-/** The body of an error response, and of the last event of a stream that failed. */
+/** The body of an error response, and of the last event of a failed stream. */
 export interface ErrorBody {
   readonly error: {
     readonly message: string;
@@ -29,12 +29,12 @@ export function toErrorBody(error: unknown): ErrorBody {
   return { error: { message: known.message, type, param: known.details.param ?? null, code: known.code } };
 }
 
-/** The response for a failure; logs what the caller is not told. */
+/** The response for a failure. Logs the details that the caller does not receive. */
 export function errorResponse(context: AppContext, c: RequestContext, error: unknown): Response {
   const body = toErrorBody(error);
   const status = ERRORS[body.error.code].status;
   c.get("record").errorCode = body.error.code;
-  // A client that has gone makes reading its body fail; nobody reads this answer.
+  // When a client has gone, reading its body fails. Nobody reads this answer.
   if (status === 500 && !c.req.raw.signal.aborted) logFailure(context, c, error);
   if (body.error.code === "overloaded") context.metrics.recordRefusal();
   if (status === 503 || status === 429) {
@@ -44,7 +44,7 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
   return c.json(body, status);
 }
 
-/** Writes a failure that has no code to the log, with the request's id. */
+/** Logs a failure without a code, with the request's id. */
 export function logFailure({ log }: AppContext, c: RequestContext, error: unknown): void {
   log.error({ err: error, requestId: c.get("requestId"), method: c.req.method, path: c.req.path }, "request failed");
 }

@@ -126,7 +126,7 @@ export const ERRORS = {
     meaning: "The engine is starting, or ended and is being restarted.",
     remedy: "Retry after Retry-After; GET /readyz reports when it is ready.",
   },
-  // Errors of the command line: over HTTP they are faults.
+  // Errors of the command line. Over HTTP they are server faults.
   usage: command("Wrong flags or arguments; exit code 2.", "See `mosara <command> --help`."),
   device_unavailable: command("The device is missing or lacks a library.", "Install what the message names."),
   checkpoint_invalid: command(

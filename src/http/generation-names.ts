@@ -1,8 +1,8 @@
-/** Names of the generations that requests in flight use, for metrics that the engine reports by generation. */
+/** Names of the generations that requests in flight use. The metrics need them, because the engine reports by generation. */
 export class GenerationNames {
   readonly #names = new Map<string, { name: string; count: number }>();
 
-  /** The name is known until the function it returns is called. */
+  /** Registers the name until the returned function is called. */
   hold(generation: string, name: string): () => void {
     const entry = this.#names.get(generation) ?? { name, count: 0 };
     entry.count += 1;

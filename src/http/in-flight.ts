@@ -1,4 +1,4 @@
-/** How many requests are being worked on, and whether new ones are still taken: what a graceful stop waits for. */
+/** Counts the requests in progress, and decides whether new ones are still accepted. A graceful stop waits for this count. */
 
 export class InFlight {
   #count = 0;
@@ -14,7 +14,7 @@ export class InFlight {
     return this.#isDraining;
   }
 
-  /** Counts one piece of work; call what it returns once, when it has ended. Further calls do nothing. */
+  /** Counts one piece of work. Call the returned function when the work has ended; further calls do nothing. */
   enter(): () => void {
     this.#count += 1;
     let hasLeft = false;
@@ -26,7 +26,7 @@ export class InFlight {
     };
   }
 
-  /** Refuses new work from now on. Resolves true when nothing runs any more, false when that took longer than the timeout. */
+  /** Refuses new work from now on. Resolves true when no work is left, false when that took longer than the timeout. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#isDraining = true;
     if (this.#count === 0) return true;

@@ -1,4 +1,4 @@
-/** JSON bodies through zod, with the first thing wrong told as OpenAI tells it: which field, what was wanted, what was found. */
+/** Checks JSON bodies with zod. The first fault is reported as OpenAI reports it: which field, what was wanted, what was found. */
 import type { z } from "@hono/zod-openapi";
 import type { AppError } from "../errors.ts";
 import { invalid } from "./error-response.ts";

@@ -1,9 +1,9 @@
-/** Request bodies, read with a bound that holds whatever Content-Length says, and JSON made of them. */
+/** Reads request bodies and parses them as JSON. The bound on their length holds whatever Content-Length says. */
 import { AppError } from "../errors.ts";
 import type { RequestContext } from "./context.ts";
 import { invalid } from "./error-response.ts";
 
-/** The whole body. @throws what `tooLarge` makes as soon as the body is longer than `maxBytes`. */
+/** The whole body. @throws the error from `tooLarge`, as soon as the body is longer than `maxBytes`. */
 export async function readBody(c: RequestContext, maxBytes: number, tooLarge: () => AppError): Promise<Uint8Array> {
   const encoding = c.req.header("content-encoding");
   if (encoding !== undefined && encoding !== "identity")
@@ -36,7 +36,7 @@ export async function readText(c: RequestContext, maxBytes: number): Promise<str
   return asJson(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes));
 }
 
-/** What `parse` makes of a body's text. @throws {AppError} invalid_request. */
+/** The result of `parse` on a body's text. @throws {AppError} invalid_request. */
 export function parseBody<T>(text: string, parse: (text: string) => T): T {
   return asJson(() => parse(text));
 }

@@ -1,6 +1,6 @@
 /**
- * The facts of one request that its line in the log tells, gathered while it runs. The line is written when everything that
- * holds the record has let go: of a stream that is its end, not its beginning.
+ * Facts of one request for its line in the log, gathered while it runs. The line is written when every holder has released the record. A
+ * stream releases it at its end, not at its beginning.
  */
 import type { FinishedReason } from "../metrics/table.ts";
 
@@ -20,7 +20,7 @@ export class RequestRecord {
   #onDone: () => void = () => {};
   adapter: string | null = null;
   generation: string | null = null;
-  /** Code of the error that was answered or that ended a stream. */
+  /** Code of the error that was answered, or that ended a stream. */
   errorCode: string | null = null;
   /** Only with --log-prompts. */
   prompt: unknown;
@@ -30,7 +30,7 @@ export class RequestRecord {
     this.#sequences.push(sequence);
   }
 
-  /** The line waits until the function that this returns has been called. */
+  /** Delays the line until the returned function has been called. */
   hold(): () => void {
     this.#numHolders += 1;
     let isHeld = true;
@@ -42,13 +42,13 @@ export class RequestRecord {
     };
   }
 
-  /** Calls once when nothing holds the record; at once if nothing does. */
+  /** Calls `onDone` once, when nobody holds the record; at once if nobody does. */
   whenDone(listener: () => void): void {
     if (this.#numHolders === 0) listener();
     else this.#onDone = listener;
   }
 
-  /** What is known, without what is not. */
+  /** The known facts, without the unknown ones. */
   toFields(): object {
     const sequences = this.#sequences;
     const first = (pick: (sequence: SequenceRecord) => number | null) =>

@@ -1,7 +1,4 @@
-/**
- * The paths there are, as data: which methods a path answers, and which route a mistaken path came near to.
- * Knows no handlers.
- */
+/** The paths of the server as data: which methods a path answers, and which route is closest to a mistaken path. Knows no handlers. */
 import type { Route } from "./route.ts";
 
 interface Entry {
@@ -25,7 +22,7 @@ export class RouteTable {
     return this.#entries.find(({ pattern }) => pattern.test(path))?.methods ?? [];
   }
 
-  /** `POST /v1/chat/completions` for a path with a slash or a `/v1` too many or too few; undefined where none is near. */
+  /** `POST /v1/chat/completions` for a path with a slash or a `/v1` too many or too few; undefined where no route is close. */
   nearestTo(method: string, path: string): string | undefined {
     const known = spellingsOf(path).filter((spelling) => spelling !== path && this.methodsOf(spelling).length > 0);
     const fitting = known.find((spelling) => this.methodsOf(spelling).includes(method));
@@ -43,7 +40,7 @@ function patternOf(path: string): RegExp {
   return new RegExp(`^${parts.join("/")}$`);
 }
 
-/** What may have been meant, the least change first. */
+/** Paths that may have been meant, the smallest change first. */
 function spellingsOf(path: string): string[] {
   const clean = path.replace(/\/{2,}/g, "/").replace(/(?<=.)\/$/, "");
   const lower = clean.toLowerCase();

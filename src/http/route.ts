@@ -1,4 +1,4 @@
-/** What a route file hands to app.ts: where it answers, what the OpenAPI document says of it, and the handler. */
+/** The description of a route for app.ts: its path and method, its entry in the OpenAPI document, and the handler. */
 import { type RouteConfig, z } from "@hono/zod-openapi";
 import type { AppContext, RequestContext } from "./context.ts";
 

@@ -1,4 +1,4 @@
-/** The text side of the routes over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of tokens. */
+/** The text side of the routes, over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of tokens. */
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import { byteLevelBytes } from "../tokenizer/stream-decoder.ts";
@@ -54,7 +54,7 @@ export function createTextStream(
   };
 }
 
-/** A token of whole text: behind it the next one is not the first, which some decoders treat specially. */
+/** A token of whole text. A token decoded after it is not the first one, which some decoders treat specially. */
 function findAnchor(tokenizer: Tokenizer): number | undefined {
   for (let id = 0; id < tokenizer.vocabSize; id++) {
     if (tokenizer.isSpecial(id) || BYTE_TOKEN.test(tokenizer.idToToken(id) ?? "")) continue;

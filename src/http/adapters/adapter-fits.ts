@@ -1,6 +1,6 @@
 /**
- * Which stored adapters fit the served base. Thousands of records share one list of targets, and comparing that list takes longer
- * than anything else that is done with a record, so each list is compared once.
+ * Decides which stored adapters fit the served base. Thousands of records share one list of targets. Comparing that list takes longer than
+ * all other work on a record, so each list is compared once.
  */
 import { type Adapter, type BaseSignature, assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
@@ -8,16 +8,16 @@ import type { AdapterRecord } from "../../store/adapter-record.ts";
 
 export class AdapterFits {
   readonly #signature: BaseSignature;
-  /** What was found of records with the same targets, by method and largest end token. */
+  /** Results for records with the same targets, by method and largest end token. */
   readonly #found = new WeakMap<AdapterRecord["targets"], Map<string, AppError | null>>();
 
   constructor(signature: BaseSignature) {
     this.#signature = signature;
   }
 
-  /** Why the record's adapter does not fit the base; null where it does. */
+  /** The reason why the record's adapter does not fit the base; null where it fits. */
   misfitOf(record: AdapterRecord): AppError | null {
-    if (record.baseId !== this.#signature.baseId) return this.#compare(record); // the first thing that is compared
+    if (record.baseId !== this.#signature.baseId) return this.#compare(record); // compared first
     const found = this.#found.get(record.targets) ?? new Map<string, AppError | null>();
     this.#found.set(record.targets, found);
     const kind = `${record.method} ${record.endTokenIds?.at(-1) ?? ""}`;
@@ -38,7 +38,7 @@ export class AdapterFits {
   }
 }
 
-/** The record as an adapter without tensors, which checks of fit and placement do not read. */
+/** The record as an adapter without tensors. Checks of fit and placement do not read tensors. */
 export function asAdapter(record: AdapterRecord): Adapter {
   return { ...record, router: "none", targets: record.targets.map((target) => ({ ...target, tensors: {} })) };
 }

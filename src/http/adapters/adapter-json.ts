@@ -1,4 +1,4 @@
-/** An adapter as the routes answer it, and the entity tags that name its generation. */
+/** The JSON of an adapter in the routes' answers, and the entity tags that name its generation. */
 import { z } from "@hono/zod-openapi";
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
@@ -6,7 +6,7 @@ import type { Precondition } from "../../store/precondition.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { isCompatible } from "./find-adapter.ts";
 
-/** Longest list that a list route answers with, and its default. */
+/** Most entries that a list route returns, and its default. */
 const MAX_LIST = 10_000;
 
 export const adapterSchema = z
@@ -73,14 +73,14 @@ export function etagOf(generation: string): string {
   return `"${generation}"`;
 }
 
-/** Whether `If-None-Match` names what the caller would get (weak comparison, RFC 9110 §13.1.2). */
+/** Whether `If-None-Match` names the generation the caller would get (weak comparison, RFC 9110 §13.1.2). */
 export function isNotModified(c: RequestContext, generation: string): boolean {
   const header = c.req.header("if-none-match");
   if (header === undefined) return false;
   return header.trim() === "*" || tagsIn(header).some((tag) => tag.replace(/^W\//, "") === etagOf(generation));
 }
 
-/** The preconditions of a change. `current`: the generation the name has now; it settles a list of several tags. */
+/** The preconditions of a change. `current`: the name's generation now; it decides between several tags. */
 export function preconditionOf(c: RequestContext, current: string | undefined): Precondition {
   const match = c.req.header("if-match")?.trim();
   const noneMatch = c.req.header("if-none-match")?.trim();
@@ -92,7 +92,7 @@ export function preconditionOf(c: RequestContext, current: string | undefined): 
       match === "*" ? "*" : (generations.find((one) => one === current) ?? generations[0] ?? "no entity tag");
   }
   if (noneMatch === "*") result.ifNoneMatch = "*";
-  // A tag that is the current one: the change is not wanted. Put as a match that cannot hold.
+  // One of the tags is the current one, so the change must be refused. The result is a match that cannot hold.
   else if (noneMatch !== undefined && current !== undefined && isNotModified(c, current))
     result.ifMatch = `anything but ${current}`;
   return result;

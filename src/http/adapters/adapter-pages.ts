@@ -1,4 +1,4 @@
-/** The store's records page by page: a list of thousands must not keep the event loop from the streams that run. */
+/** Reads the store's records page by page, so that a list of thousands does not block the event loop for running streams. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
@@ -6,7 +6,7 @@ import type { AdapterStore } from "../../store/adapter-store.ts";
 /** About a millisecond's worth. */
 const PAGE = 100;
 
-/** Records behind `after` in the order of their names, a page at a time, the event loop running in between. */
+/** Records after `after` in the order of their names, one page at a time. The event loop runs between pages. */
 export async function* adapterPages(
   store: Pick<AdapterStore, "list">,
   after: string | undefined,

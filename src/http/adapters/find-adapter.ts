@@ -1,8 +1,8 @@
-/** Stored adapters by the names that callers send. */
+/** Finds stored adapters by the names that callers send. */
 import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
 import type { AppContext } from "../context.ts";
 
-/** The record of a name; undefined also for a text that cannot be a name. */
+/** The record of a name; undefined where there is none, also for a text that cannot be a name. */
 export function findAdapter(context: Pick<AppContext, "store">, name: string): AdapterRecord | undefined {
   try {
     assertAdapterName(name);

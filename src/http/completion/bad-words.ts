@@ -1,13 +1,13 @@
 /**
- * `bad_words` as runs of token ids. Source: vLLM's `SamplingParams.update_from_tokenizer`, which leaves the form after a space out where
- * it has another number of tokens; then the word is still generated in the middle of a text, so here both forms count.
+ * Converts `bad_words` to lists of token ids. Source: vLLM's `SamplingParams.update_from_tokenizer`. vLLM omits the form after a space
+ * where that form has another number of tokens. The word can then still be generated in the middle of a text, so both forms count here.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
 
 /**
- * The ids of each word as the beginning of a text, and after a space where that is written with others.
+ * The ids of each word at the beginning of a text, and after a space where those ids differ.
  * @throws {AppError} invalid_request for a word without tokens.
  */
 export async function badWordIds(text: Text, words: readonly string[]): Promise<readonly (readonly number[])[]> {

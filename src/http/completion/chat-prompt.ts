@@ -1,4 +1,4 @@
-/** A conversation of a request → its prompt: what the chat template may be given, and the ids it makes. */
+/** Converts the conversation of a request to its prompt: checks the input of the chat template, and returns the ids it renders. */
 import { AppError } from "../../errors.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
@@ -7,7 +7,7 @@ import type { ChatMessage, ChatRequest } from "./request-schema.ts";
 import { type Truncation, truncate } from "./truncation.ts";
 
 /**
- * @param exact the body as the template sees it: it shows how a number was written
+ * @param exact the body as the template sees it, where each number keeps its written form
  * @throws {AppError} invalid_request, unsupported_parameter, context_length_exceeded.
  */
 export async function readConversation(
@@ -38,7 +38,7 @@ export async function readConversation(
   return { ids: truncation === null ? ids : truncate(ids, truncation), text: null };
 }
 
-/** How the prompt ends: where the assistant begins to speak, or with the last message, which the answer continues. */
+/** The end of the prompt: where the assistant begins to speak, or after the last message, which the answer continues. */
 function promptEnd({ continue_final_message: continues, add_generation_prompt: adds }: ChatRequest) {
   if (continues === true && adds === true)
     throw invalid(
@@ -49,7 +49,7 @@ function promptEnd({ continue_final_message: continues, add_generation_prompt: a
   return { addsGenerationPrompt: adds ?? undefined };
 }
 
-/** Templates do not know the role developer, OpenAI's newer name for the system. */
+/** Templates do not know the role developer, OpenAI's newer name for system. */
 function checkedMessage(message: ChatMessage, index: number): ChatMessage {
   const parts = Array.isArray(message.content) ? message.content : [];
   parts.forEach((part, i) => {

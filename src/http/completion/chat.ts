@@ -1,4 +1,4 @@
-/** Chat completions: a conversation that the model's chat template turns into one prompt. */
+/** Chat completions: the model's chat template turns a conversation into one prompt. */
 import { parseJsonBothWays } from "../../tokenizer/chat/exact-json.ts";
 import { invalid } from "../error-response.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";

@@ -1,6 +1,5 @@
 /**
- * How one kind of completion differs from the others: what it reads of a body, and the JSON it answers with. `run.ts` does what all
- * kinds have in common. Types only.
+ * The differences between kinds of completion: how a body is read, and the JSON of the answer. `run.ts` has the common part. Types only.
  */
 import type { z } from "@hono/zod-openapi";
 import type { Endpoint } from "../../fields/field.ts";
@@ -14,11 +13,11 @@ import type { Target } from "./resolve-model.ts";
 export interface ParsedBody {
   /** As JSON.parse gives it. */
   readonly plain: unknown;
-  /** As a template may see it: numbers know how they were written (`tokenizer/chat/exact-json.ts`). */
+  /** The body for a template: numbers keep their written form (`tokenizer/chat/exact-json.ts`). */
   readonly exact: unknown;
 }
 
-/** How much is to be generated and scored. */
+/** Amounts to generate and to score. */
 export interface AnswerShape {
   readonly maxTokens: number;
   readonly numLogprobs: number | null;
@@ -34,7 +33,7 @@ export interface CompletionJob<F extends SharedFields> {
   readonly numCached: () => number;
 }
 
-/** An answer under way, told of every event of its sequences. */
+/** An answer in progress. It receives every event of its sequences. */
 export interface CompletionAnswer {
   /** Notes an event. @returns the chunks that a stream sends for it */
   add(index: number, event: ChoiceEvent): readonly object[];
@@ -47,7 +46,7 @@ export interface CompletionAnswer {
 export interface CompletionKind<F extends SharedFields> {
   readonly endpoint: Endpoint;
   readonly schema: z.ZodType<F>;
-  /** The field that errors about the prompt's length name. */
+  /** The field that errors about the prompt's length mention. */
   readonly promptField: "prompt" | "messages";
   /** @throws {SyntaxError} as JSON.parse does. */
   parse(text: string): ParsedBody;

@@ -1,6 +1,6 @@
 /**
- * One request's sequences, run together: submits them, turns their events into text deltas, cuts at stop strings, keeps the
- * metrics, and lets go of everything on every way out. Knows no JSON shapes.
+ * Runs one request's sequences together: submits them, converts their events to text deltas, cuts at stop strings and records the metrics.
+ * Releases everything on every way out. Knows no JSON shapes.
  */
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
@@ -13,20 +13,20 @@ import { SequenceMeter } from "./sequence-meter.ts";
 /** Log-probability of one token and of the likeliest alternatives. */
 export type TokenLogprob = NonNullable<Extract<SequenceEvent, { type: "token" }>["logprob"]>;
 
-/** The same of a prompt's token, with its rank. */
+/** Log-probability of a prompt token, with its rank. */
 export type PromptLogprob = Extract<SequenceEvent, { type: "prompt-scored" }>["logprobs"][number];
 
 const NO_TEXT = { text: "", isStopped: false };
 
-/** A generated token, and the text known after it. */
+/** A generated token, and the text that is known after it. */
 export interface TokenOut {
   readonly id: number;
   readonly logprob: TokenLogprob | null;
-  /** Text that this token lets out; less than the token's own where something is held back. */
+  /** Text that becomes final with this token. It is shorter than the token's own text where some is held back. */
   readonly text: string;
 }
 
-/** What a sequence yields, in order: scores (if asked for), tokens, then how it ended, with the text held back till then. */
+/** Events of a sequence, in order: scores (if requested), tokens, then the end, with the text held back till then. */
 export type ChoiceEvent =
   | { readonly type: "scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "token"; readonly token: TokenOut }
@@ -35,13 +35,13 @@ export type ChoiceEvent =
 export interface GenerationRequest {
   readonly target: Target;
   readonly tenant: string;
-  /** Gets how every sequence ended. */
+  /** Receives the end of every sequence. */
   readonly record: RequestRecord;
-  /** One prompt a list of ids; each gets `n` sequences. */
+  /** One prompt is a list of ids. Each prompt gets `n` sequences. */
   readonly prompts: readonly Int32Array[];
   readonly n: number;
   readonly options: SequenceOptions;
-  /** How the text is cut. */
+  /** Rules for cutting the text. */
   readonly text: TextStreamOptions;
   readonly deadlineMs: number | null;
   /** Aborted when the client has gone. */
@@ -50,10 +50,10 @@ export interface GenerationRequest {
   readonly arrivedAt: number;
 }
 
-/** Called for every event of every sequence; the sequence waits for it. `index` is prompt · n + number of the sequence. */
+/** Called for every event of every sequence, which waits for the call. `index` is prompt · n + number of the sequence. */
 export type Listener = (index: number, event: ChoiceEvent) => void | Promise<void>;
 
-/** The client has left, so nobody is told. */
+/** The client has left, so no answer is sent. */
 export class ClientGone extends Error {
   constructor() {
     super("the client has gone");
@@ -62,17 +62,23 @@ export class ClientGone extends Error {
 }
 
 export interface Generation {
-  /** Runs to the end. Releases the target and cancels what still runs, however it ends. @throws {AppError | ClientGone} */
+  /**
+   * Runs to the end. However it ends, it releases the target and cancels running sequences. @throws {AppError
+   * ClientGone}
+   */
   run(listener: Listener): Promise<void>;
   cancel(): void;
   /**
-   * Prompt tokens that were taken from the prefix cache, of every prompt once: as many as each of its sequences got, for what they
-   * take over from each other was computed for this request. Known once every sequence has a token.
+   * Prompt tokens that came from the prefix cache, counted once for each prompt. The number is the one that each of the prompt's sequences
+   * got. Tokens reused between them were computed for this request. Known once every sequence has a token.
    */
   numCached(): number;
 }
 
-/** Submits the sequences. On failure nothing is left running; the target stays the caller's to release. @throws {AppError | ClientGone} */
+/**
+ * Submits the sequences. On failure no sequence is left running, and the caller still has to release the target. @throws {AppError
+ * ClientGone}
+ */
 export function startGeneration(context: AppContext, request: GenerationRequest): Generation {
   if (request.signal.aborted) throw new ClientGone();
   if (request.deadlineMs !== null && Date.now() >= request.deadlineMs)
@@ -98,7 +104,7 @@ class RunningGeneration implements Generation {
   readonly #context: AppContext;
   readonly #request: GenerationRequest;
   readonly #streams: readonly SequenceStream[];
-  /** Undone when it has ended, in whatever way. */
+  /** Released when the generation has ended, in whatever way. */
   readonly #leave: () => void;
   readonly #forgetName: () => void;
 
@@ -121,14 +127,14 @@ class RunningGeneration implements Generation {
       try {
         await runSequence(this.#context, this.#request, stream, index, listener);
       } catch (error) {
-        this.cancel(); // the others of this request answer nobody any more
+        this.cancel(); // nobody reads the other sequences of this request any more
         throw error;
       }
     });
     try {
       const results = await Promise.allSettled(runs);
       const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
-      // The first cause, not the cancellations that followed from it.
+      // The first cause is reported, not the cancellations that followed from it.
       const cause = failures.find((failure) => !(failure instanceof ClientGone)) ?? failures[0];
       if (cause !== undefined) throw cause;
     } finally {
@@ -162,7 +168,7 @@ function sequenceRequest(request: GenerationRequest, promptIds: Int32Array, i: n
   };
 }
 
-/** One sequence from its first event to its end, counted in the metrics whatever that end is. */
+/** Runs one sequence from its first event to its end. The metrics count it whatever that end is. */
 async function runSequence(
   context: AppContext,
   request: GenerationRequest,
@@ -203,7 +209,7 @@ async function forward(
     }
     numTokens += 1;
     meter.token();
-    // The token that ends the answer is counted and reported, but is no part of the text unless that is asked for.
+    // The token that ends the answer is counted and reported. Its text is left out unless the request asks for it.
     const isEnd = numTokens >= options.minTokens && options.stopIds.includes(event.tokenId);
     const isLeftOut = isEnd && !request.text.includesStop;
     const delta = isLeftOut ? NO_TEXT : text.push(event.tokenId, numTokens > options.minTokens);
@@ -213,7 +219,7 @@ async function forward(
     await emit({ type: "finished", reason: "stop", text: "" });
     return "stop"; // leaving the loop cancels the sequence
   }
-  throw new ClientGone(); // only a cancelled sequence ends without saying how
+  throw new ClientGone(); // only a cancelled sequence ends without a final event
 }
 
 async function finish(

@@ -1,4 +1,4 @@
-/** The adapters that a request's fields name, in every server's spelling. */
+/** Reads the adapters that a request's fields name, in every server's spelling. */
 import { AppError } from "../../errors.ts";
 import { switchedOff } from "../../fields/adapter-fields.ts";
 import { invalid } from "../error-response.ts";
@@ -12,7 +12,7 @@ export interface NamedAdapter {
 
 type AdapterFields = Pick<SharedFields, "adapter" | "adapter_id" | "lora" | "lora_name" | "lora_path" | "lora_request">;
 
-/** The names, which may all be the same. @throws {AppError} invalid_request, unsupported_parameter. */
+/** The named adapters; they may all be the same. @throws {AppError} invalid_request, unsupported_parameter. */
 export function namedAdapters(fields: AdapterFields): NamedAdapter[] {
   const names: readonly (readonly [string, string | null])[] = [
     ["adapter", typeof fields.adapter === "string" ? fields.adapter : null],
@@ -25,7 +25,7 @@ export function namedAdapters(fields: AdapterFields): NamedAdapter[] {
   return names.flatMap(([param, name]) => (name === null ? [] : [{ param, name }]));
 }
 
-/** SGLang takes an adapter for each prompt; here they have to be the same. */
+/** SGLang accepts an adapter for each prompt. Here all of them must be the same. */
 function oneOf(path: AdapterFields["lora_path"]): string | null {
   const paths = Array.isArray(path) ? [...new Set(path)] : [path ?? null];
   if (paths.length <= 1) return paths[0] ?? null;

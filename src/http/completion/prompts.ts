@@ -1,10 +1,10 @@
-/** The `prompt` field as a list of prompts in token ids. Checks sizes before anything is encoded. */
+/** Reads the `prompt` field as a list of prompts in token ids. Sizes are checked before anything is encoded. */
 import { AppError } from "../../errors.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { type Truncation, truncate } from "./truncation.ts";
 
-/** One prompt; `text` where it was given as text. */
+/** One prompt. `text` is set where it was given as text. */
 export interface Prompt {
   readonly ids: Int32Array;
   readonly text: string | null;
@@ -20,11 +20,11 @@ export interface PromptOptions {
 /** Most sequences of one request: prompts times n. */
 const MAX_REQUEST_SEQUENCES = 512;
 
-/** No token of a real vocabulary stands for more characters; longer texts cannot fit and are refused without encoding. */
+/** Most characters of one token in a real vocabulary. Longer texts cannot fit and are refused without encoding. */
 const MAX_CHARS_PER_TOKEN = 128;
 
 /**
- * @param addsSpecial whether texts get the tokenizer's special tokens @param truncation null: prompts are left as they are
+ * @param addsSpecial whether texts get the tokenizer's special tokens @param truncation null: prompts are not truncated
  * @throws {AppError} invalid_request, context_length_exceeded.
  */
 export async function readPrompts(
@@ -69,14 +69,14 @@ async function encodeText(
   return { ids: truncate(ids, truncation, bare), text: null };
 }
 
-/** What the engine can do. @throws {AppError} engine_unavailable while it starts. */
+/** Limits of the engine. @throws {AppError} engine_unavailable while it starts. */
 export function engineLimits({ engine }: AppContext) {
   const limits = engine.limits();
   if (limits) return limits;
   throw new AppError("engine_unavailable", "The engine is starting. Try again in a moment.", { retryAfterSeconds: 2 });
 }
 
-/** @throws {AppError} context_length_exceeded for a text that is too long whatever its tokens are. */
+/** @throws {AppError} context_length_exceeded for a text that is too long with any tokens. */
 export function assertCouldFit(chars: number, maxModelLen: number, part: "prompt" | "messages"): void {
   if (chars <= maxModelLen * MAX_CHARS_PER_TOKEN) return;
   throw new AppError(

@@ -1,6 +1,6 @@
 /**
- * The bodies of completions and chat completions: OpenAI's fields, and vLLM's under vLLM's names. The same schemas check
- * requests and make the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: docs/reference/http-api.md.
+ * The bodies of completions and chat completions: OpenAI's fields, and vLLM's under vLLM's names. The same schemas check requests and
+ * produce the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: docs/reference/http-api.md.
  */
 import { z } from "@hono/zod-openapi";
 
@@ -13,7 +13,7 @@ const MAX_ALLOWED_IDS = 1_048_576;
 const integer = (min: number, max: number) => z.int().min(min).max(max);
 const name = z.string().min(1).max(512);
 
-/** Most alternatives that a token's log-probabilities list. */
+/** Most alternatives in a token's log-probabilities. */
 const MAX_LOGPROBS = 20;
 
 const stop = z
@@ -86,10 +86,10 @@ const shared = {
   user: z.string().max(1024).nullish(),
 };
 
-/** Fields that both endpoints have. */
+/** Fields of both endpoints. */
 export type SharedFields = z.output<z.ZodObject<typeof shared>>;
 
-/** What a prompt may be; `prompts.ts` checks it, faster than a schema could check a million ids. */
+/** The forms of a prompt. `prompts.ts` checks it, faster than a schema could check a million ids. */
 const prompt = z
   .unknown()
   .refine((value) => value !== undefined && value !== null, "is missing")

@@ -1,6 +1,6 @@
 /**
- * Who answers a request: the base, a stored adapter or one brought along. Whatever names an adapter that is not there or does
- * not fit is an error; nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
+ * Decides which model answers a request: the base, a stored adapter or an adapter in the request. A name of an adapter that does not exist
+ * or does not fit is an error. Nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
  */
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
@@ -12,7 +12,7 @@ import { invalid } from "../error-response.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "./request-schema.ts";
 
-/** What of a request says who answers. */
+/** The fields of a request that name the model. */
 export type ModelFields = Pick<
   SharedFields,
   "model" | "adapter" | "adapter_id" | "lora" | "lora_name" | "lora_path" | "lora_request"
@@ -20,12 +20,12 @@ export type ModelFields = Pick<
 
 /** The answering model, held until `release`, which may be called more than once. */
 export interface Target {
-  /** As the caller named it. */
+  /** The name as the caller wrote it. */
   readonly model: string;
-  /** For the metrics; null: the base. */
+  /** Adapter label for the metrics; null: the base. */
   readonly adapterName: string | null;
   readonly adapter: SequenceRequest["adapter"];
-  /** Tokens that end its answers beside those that end the base's. */
+  /** Tokens that end its answers, in addition to the base's end tokens. */
   readonly endIds: readonly number[];
   readonly fingerprint: string;
   release(): void;
@@ -54,7 +54,7 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
   return { model, adapterName: null, adapter: null, endIds: [], fingerprint: fingerprint(context), release: () => {} };
 }
 
-/** The adapter that `model` stands for; null: the base. @throws {AppError} model_not_found. */
+/** The adapter that `model` names; null: the base. @throws {AppError} model_not_found. */
 function adapterNamedBy(context: AppContext, model: string): string | null {
   const { name } = context.base;
   if (model === name) return null;
@@ -76,7 +76,7 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
   const { generation } = record;
   context.placements.follow(name, generation);
   context.store.contents.acquire(generation);
-  context.engine.prepareAdapter(generation); // while the prompt is encoded
+  context.engine.prepareAdapter(generation); // the adapter loads while the prompt is encoded
   let isHeld = true;
   const release = () => {
     if (isHeld) context.store.contents.release(generation);
@@ -101,7 +101,7 @@ function inlineTarget(context: AppContext, model: string, data: string): Target 
     assertFits(adapter, context.base.signature);
     const generation = generationOf(inlineBytes);
     context.metrics.recordAdapterLoad("inline", "ok");
-    // One label for all of them: nobody chose a name.
+    // One label for all inline adapters, because nobody chose a name for them.
     return {
       model,
       adapterName: "_inline",

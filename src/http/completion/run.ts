@@ -1,6 +1,6 @@
 /**
- * One completion from its body to its answer, whatever its kind: room in the queue, body, adapter, deadline, prompts, generation,
- * and the answer whole or streamed. Knows no shapes of requests or answers; those are a `CompletionKind`'s.
+ * Runs one completion of any kind from its body to its answer: room in the queue, body, adapter, deadline, prompts, generation, answer. The
+ * answer is sent whole or streamed. Knows no shapes of requests or answers; a `CompletionKind` has those.
  */
 import { checkFields } from "../../fields/check-fields.ts";
 import type { AppContext, RequestContext } from "../context.ts";

@@ -1,4 +1,4 @@
-/** Request fields → what the engine is asked for. OpenAI's and vLLM's spellings and defaults end here. */
+/** Converts request fields to the engine's sampling parameters. OpenAI's and vLLM's spellings and defaults end here. */
 import { randomInt } from "node:crypto";
 import type { SequenceRequest } from "../../engine/engine.ts";
 import type { RequestContext, ServedBase } from "../context.ts";
@@ -8,17 +8,17 @@ import type { SharedFields } from "./request-schema.ts";
 
 const LARGEST_TIMEOUT_MS = 86_400_000;
 
-/** What all sequences of a request have in common. */
+/** Parameters that all sequences of a request share. */
 export type SequenceOptions = Pick<
   SequenceRequest,
   "maxTokens" | "minTokens" | "stopIds" | "cacheSalt" | "numLogprobs" | "numPromptLogprobs"
 > & {
-  /** Of the first sequence; the i-th has `seed + i`. */
+  /** Seed of the first sequence; the i-th has `seed + i`. */
   readonly sampling: SequenceRequest["sampling"];
 };
 
 /**
- * @param badWords token ids of the words that are not to be generated
+ * @param badWords token ids of the words that must not be generated
  * @param base its end ids end an answer unless `ignore_eos`.
  * @throws {AppError} invalid_request for ids outside the vocabulary and fields that contradict each other.
  */
@@ -48,7 +48,7 @@ export function sequenceOptions(
     cacheSalt: fields.cache_salt ?? null,
     sampling: {
       temperature: fields.temperature ?? defaults.temperature ?? 1,
-      // 0 keeps the likeliest token alone; the engine wants more than nothing.
+      // 0 keeps the likeliest token alone. The engine requires a number above 0.
       topP: Math.max(fields.top_p ?? defaults.topP ?? 1, Number.EPSILON),
       topK: Math.max(fields.top_k ?? defaults.topK ?? 0, 0),
       minP: fields.min_p ?? defaults.minP ?? 0,

@@ -1,4 +1,4 @@
-/** `truncate_prompt_tokens`: prompts cut to so many tokens, the special tokens around a text kept, as vLLM's tokenizers do. */
+/** `truncate_prompt_tokens`: cuts prompts to a number of tokens. The special tokens around a text are kept, as in vLLM's tokenizers. */
 import { AppError } from "../../errors.ts";
 import type { SharedFields } from "./request-schema.ts";
 
@@ -9,7 +9,7 @@ export interface Truncation {
 }
 
 /**
- * What the request asks for; null: nothing.
+ * The truncation a request asks for; null: none.
  * @param maxTokens the tokens that may be generated @throws {AppError} context_length_exceeded.
  */
 export function truncationOf(fields: SharedFields, maxTokens: number, maxModelLen: number): Truncation | null {
@@ -26,7 +26,7 @@ export function truncationOf(fields: SharedFields, maxTokens: number, maxModelLe
   return { numKept, side: fields.truncation_side ?? "left" };
 }
 
-/** The ids that are left. @param bare the ids of the same text without special tokens around it */
+/** The remaining ids. @param bare the ids of the same text without special tokens around it */
 export function truncate(ids: Int32Array, { numKept, side }: Truncation, bare: Int32Array = ids): Int32Array {
   if (ids.length <= numKept) return ids;
   const numSpecial = ids.length - bare.length;
@@ -41,7 +41,7 @@ function cut(ids: Int32Array, count: number, side: Truncation["side"]): Int32Arr
   return side === "left" ? ids.slice(ids.length - count) : ids.slice(0, count);
 }
 
-/** Where the bare ids stand among the others; -1: nowhere. */
+/** Index of the bare ids within the others; -1: they do not occur. */
 function startOf(bare: Int32Array, ids: Int32Array): number {
   for (let start = 0; start <= ids.length - bare.length; start++)
     if (bare.every((id, i) => ids[start + i] === id)) return start;

@@ -1,4 +1,4 @@
-/** Counts requests, and refuses new ones while the server stops. Health checks and metrics are answered to the end. */
+/** Counts requests, and refuses new ones while the server stops. Health checks and metrics are answered until the end. */
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
 import type { AppEnv } from "../context.ts";
@@ -13,7 +13,7 @@ const ALWAYS_ANSWERED: ReadonlySet<string> = new Set([
   "/version",
 ]);
 
-/** @throws {AppError} overloaded, with Retry-After, once draining. */
+/** @throws {AppError} overloaded, with Retry-After, while the server stops. */
 export function admission(inFlight: InFlight): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     if (ALWAYS_ANSWERED.has(c.req.path)) return next();

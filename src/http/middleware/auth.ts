@@ -1,6 +1,6 @@
 /**
- * Keys. Once there are any, every path but the health checks and the pages needs one, whether it is a route or not, so that no
- * spelling of a path and no new route can slip by. Keys are kept and compared as SHA-256, in constant time.
+ * Keys. When any key is set, every path except the health checks and the pages needs one, whether it is a route or not. So no spelling of a
+ * path and no new route can slip by. Keys are stored and compared as SHA-256, in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
@@ -8,12 +8,12 @@ import { AppError } from "../../errors.ts";
 import type { AccessPolicy } from "../access-policy.ts";
 import type { AppEnv, HashedKey } from "../context.ts";
 
-/** Compared with the path that routes are matched by, so that both always mean the same. */
+/** Compared with the path that routes are matched by, so that both always agree. */
 const HEALTH_PATHS = ["/healthz", "/health", "/ping", "/readyz"];
-/** The pages and the document they show hold no data; the page asks its user for the key. */
+/** The pages and the document they show contain no data. The page asks its user for the key. */
 const PAGE_PATHS = ["/", "/docs", "/openapi.json"];
 
-/** A key as it is kept. */
+/** A key in its stored form. */
 export function hashKey({ tenant, key }: { readonly tenant: string; readonly key: string }): HashedKey {
   return { tenant, sha256: createHash("sha256").update(key).digest() };
 }
@@ -29,7 +29,7 @@ export function auth(
     if (keys.length > 0 && !publicPaths.has(c.req.path)) {
       const tenant = tenantOf(keys, presentedKey(c.req.header("authorization"), c.req.method));
       if (tenant === undefined) {
-        // A browser asks its user for a key (as the password) when it is sent here by hand.
+        // A person who opens this URL in a browser is asked for a key (as the password).
         const wantsPage = c.req.method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
         c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
         throw new AppError(
@@ -43,7 +43,7 @@ export function auth(
   };
 }
 
-/** Basic credentials only read: a browser would send them along with another site's form. */
+/** Basic credentials only permit reading. A browser would also send them with another site's form. */
 function presentedKey(header: string | undefined, method: string): string | undefined {
   const bearer = /^Bearer +(\S+)\s*$/i.exec(header ?? "")?.[1];
   if (bearer !== undefined || method !== "GET") return bearer;
@@ -53,7 +53,7 @@ function presentedKey(header: string | undefined, method: string): string | unde
   return credentials.slice(credentials.indexOf(":") + 1);
 }
 
-/** Looks at every key, so that the time says nothing about which one came close. */
+/** Compares every key, so that the time does not reveal which one came close. */
 function tenantOf(keys: readonly HashedKey[], key: string | undefined): string | undefined {
   const hash = createHash("sha256")
     .update(key ?? "")

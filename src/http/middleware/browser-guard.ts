@@ -1,6 +1,6 @@
 /**
- * Keeps pages of other sites from using a visitor's browser against this server. A browser says which page a request comes
- * from; what says nothing of the kind, such as curl or an SDK, is let through. Keys are checked elsewhere.
+ * Prevents pages of other sites from using a visitor's browser against this server. A browser sends the page's origin with a request. A
+ * request without one, such as from curl or an SDK, passes. Keys are checked elsewhere.
  */
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
@@ -8,7 +8,7 @@ import { type AccessPolicy, isAllowedOrigin, isOwnHost } from "../access-policy.
 import type { AppEnv, RequestContext } from "../context.ts";
 
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
-/** None of them can be sent by a form or without a preflight. */
+/** Content types that no form can send. Each of them needs a preflight. */
 const BODY_TYPES: ReadonlySet<string> = new Set([
   "application/json",
   "application/octet-stream",
@@ -27,7 +27,7 @@ export function browserGuard(policy: AccessPolicy): MiddlewareHandler<AppEnv> {
     if (!isOwnHost(policy, host)) throw unknownHost(host ?? "");
     const origin = c.req.header("origin");
     const isAllowed = origin === undefined || isAllowedOrigin(policy, origin, host);
-    // Errors carry them, too: a page that may call is told what was wrong.
+    // Errors carry these headers, too, so that a page that may call can read what was wrong.
     const corsHeaders = corsHeadersFor(policy, origin, isAllowed);
     for (const [name, value] of corsHeaders) c.header(name, value);
     const isPreflight = c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined;
@@ -45,7 +45,7 @@ function corsHeadersFor(policy: AccessPolicy, origin: string | undefined, isAllo
   return [...vary, ["access-control-allow-origin", origin], ["access-control-expose-headers", EXPOSED_HEADERS]];
 }
 
-/** What a browser sends to change something comes from an allowed page and is of a type that no form can send. */
+/** A browser's change must come from an allowed page, with a content type that no form can send. */
 function checkChange(c: RequestContext, isAllowed: boolean): void {
   const origin = c.req.header("origin");
   const site = c.req.header("sec-fetch-site");

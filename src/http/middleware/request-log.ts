@@ -1,11 +1,14 @@
-/** One line of the log for every request, when it has ended. Probes and scrapes, which come every few seconds, at level debug. */
+/**
+ * Writes one line to the log for every request, when it has ended. Probes and scrapes come every few seconds, so they are logged at level
+ * debug.
+ */
 import type { MiddlewareHandler } from "hono";
 import type { AppContext, AppEnv } from "../context.ts";
 import { RequestRecord } from "../request-record.ts";
 
 const PROBES: ReadonlySet<string> = new Set(["/healthz", "/health", "/ping", "/readyz", "/metrics"]);
 
-/** Sets the variable `record`. The path is logged without its query, which might hold what is not ours to keep. */
+/** Sets the variable `record`. The path is logged without its query, which might contain private data. */
 export function requestLog({ log }: Pick<AppContext, "log">): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const record = new RequestRecord();

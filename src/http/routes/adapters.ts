@@ -1,4 +1,4 @@
-/** The adapters a server has: list, one, its bytes, put, delete. */
+/** The routes of stored adapters: list, one, its bytes, put, delete. */
 import { z } from "@hono/zod-openapi";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
@@ -161,7 +161,7 @@ export const deleteAdapterRoute: Route = {
   },
 };
 
-/** The list as pieces of JSON: ten thousand adapters of a large model are a hundred megabytes, which nobody has to hold. */
+/** The list as pieces of JSON. Ten thousand adapters of a large model are a hundred megabytes, which should never be in memory at once. */
 async function* listParts(context: AppContext, limit: number, after: string | undefined): AsyncGenerator<string> {
   let numLeft = limit;
   let hasMore = false;

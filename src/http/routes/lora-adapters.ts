@@ -42,7 +42,7 @@ export const loadLoraRoute: Route = {
     const { directory, path, generation } = await findFile(context, fields.lora_path);
     const loaded = context.store.get(name);
     if (fields.load_inplace !== true && loaded) {
-      // Callers that load before every use, or twice after a timeout, ask for what is there already.
+      // Some callers load before every use, or again after a timeout. They ask for an adapter that is there already.
       if (loaded.generation === generation) return c.text(`Success: LoRA adapter '${name}' is loaded already.`);
       throw invalid(
         `The lora adapter '${name}' has already been loaded with other content. Set "load_inplace" to true to replace it.`,
@@ -80,7 +80,7 @@ export const unloadLoraRoute: Route = {
   },
 };
 
-/** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be left out. */
+/** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be omitted. */
 async function findFile({ adapters, base, limits }: AppContext, path: string) {
   if (adapters === null)
     throw invalid(

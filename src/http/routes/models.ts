@@ -69,7 +69,7 @@ export const getModelRoute: Route = {
   },
 };
 
-/** Up to `limit` fitting adapters behind `after`, and whether there are more. */
+/** Up to `limit` fitting adapters after `after`, and whether there are more. */
 async function compatibleAfter(context: AppContext, after: string | undefined, limit: number) {
   const found: { name: string; created: number }[] = [];
   for await (const records of adapterPages(context.store, after))

@@ -1,4 +1,4 @@
-/** What operators ask: alive, ready, metrics, version. */
+/** The routes for operators: alive, ready, metrics, version. */
 import { z } from "@hono/zod-openapi";
 import { readinessResponse } from "../readiness.ts";
 import { jsonResponses, type Route } from "../route.ts";
@@ -26,7 +26,7 @@ const statusSchema = z
   .object({ status: z.string(), device: z.string().optional(), reason: z.string().optional() })
   .openapi("Status");
 
-/** The same under the names that Kubernetes, vLLM and SageMaker use. */
+/** The same routes under the names that Kubernetes, vLLM and SageMaker use. */
 export const healthRoutes: readonly Route[] = ["/healthz", "/health", "/ping"].map((path) => ({
   method: "get",
   path,

@@ -1,4 +1,4 @@
-/** The pages: `/` to try a model, `/docs` to read the API. Plain files beside the code, no script from elsewhere. */
+/** The pages: `/` to try a model, `/docs` to read the API. Plain files beside the code, with no script from other sites. */
 import { readFileSync } from "node:fs";
 import { z } from "@hono/zod-openapi";
 import type { Route } from "../route.ts";

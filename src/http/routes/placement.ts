@@ -34,7 +34,7 @@ export const placementRoute: Route = {
     }
     const adapter = asAdapter(record);
     assertFits(adapter, context.base.signature);
-    assertMergeable(adapter); // before the cap: more memory would not help it
+    assertMergeable(adapter); // checked before the maximum, because more memory would not help
     const report = await context.placements.merge(record.name, record.generation);
     logPlacement("merged");
     return c.json(adapterJson(context, record, report));
