@@ -1,12 +1,12 @@
 /**
- * The store as an engine process sees it: contents by generation, read-only, beside the process that writes.
- * Knows nothing of names, nor of what the bytes mean.
+ * The store as an engine process sees it: contents by generation, read-only, beside the process that writes. Knows neither names nor the
+ * meaning of the bytes.
  */
 import { openContentsTable } from "./database.ts";
 
-/** What an engine process needs of the store: contents by generation. */
+/** The part of the store that an engine process needs: contents by generation. */
 export interface AdapterContents {
-  /** The file's bytes, in memory of the caller's own; whatever the server's process has put is found. */
+  /** The file's bytes, in memory of the caller's own. Contents that the server's process has just put are found. */
   read(generation: string): Uint8Array | undefined;
   close(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export function openAdapterContents(dir: string): AdapterContents {
     read: (generation) => {
       const found = contents.get(generation);
       if (found) return found;
-      // LMDB keeps a snapshot for about a millisecond: what another process has just put may not be in it.
+      // LMDB keeps a snapshot for about a millisecond. A content that another process has just put may be missing from it.
       root.resetReadTxn();
       return contents.get(generation);
     },

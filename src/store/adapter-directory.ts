@@ -1,7 +1,7 @@
 /**
- * The watched directory: `<name>.mosara` files and PEFT directories become adapters at start and whenever they change.
- * A change made through the store (PUT, DELETE) holds until the file changes; a file that cannot be used changes nothing.
- * Knows nothing of HTTP. Source: docs/how-to/watch-a-directory.md.
+ * The watched directory. `<name>.mosara` files and PEFT directories become adapters at start and whenever they change. A change made
+ * through the store (PUT, DELETE) holds until the file changes. A file that cannot be used changes nothing. Knows nothing of HTTP. Source:
+ * docs/how-to/watch-a-directory.md.
  */
 import type { Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
@@ -18,28 +18,28 @@ import { DirectoryWatch } from "./directory-watch.ts";
 import { fingerprint, isDirectory, isSettled, statsOf, statsWaitedFor } from "./file-state.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
 
-/** What happened to a file; nothing is told of files that have not changed. */
+/** A change of a file. Unchanged files are not reported. */
 export interface DirectoryEvent {
   readonly path: string;
-  /** removed: the name went with the file; kept: the file went, the name points to something newer; failed: see `error`. */
+  /** removed: the name went with the file; kept: the file went, but the name points to something newer; failed: see `error`. */
   readonly outcome: PutOutcome | "removed" | "kept" | "failed";
   readonly error?: Error;
 }
 
-/** The bytes of a `.mosara` file out of a PEFT adapter, for the base that is served. @throws AppError */
+/** Converts a PEFT adapter to the bytes of a `.mosara` file, for the served base. @throws AppError */
 export type ConvertPeft = (files: PeftFiles) => Uint8Array;
 
 export interface AdapterDirectoryOptions extends AdapterFileLimits {
   /** Without it, PEFT directories are refused. */
   readonly convertPeft?: ConvertPeft;
   readonly onEvent: (event: DirectoryEvent) => void;
-  /** Names no file may take, such as the served model's. */
+  /** Names that no file may have, such as the served model's. */
   readonly reservedNames?: ReadonlySet<string>;
-  /** A file is read when it has been quiet for this long (default 100): editors write in several steps. */
+  /** A file is read after this long without a change (default 100), because editors write in several steps. */
   readonly debounceMs?: number;
   /**
-   * Pause between looks at the whole directory (default 10,000), for file systems that tell of no changes; where a look takes
-   * long, the pause is many times longer.
+   * Pause between scans of the whole directory (default 10,000), for file systems that report no changes. Where a scan takes long, the
+   * pause is many times longer.
    */
   readonly rescanMs?: number;
 }
@@ -61,10 +61,10 @@ export async function openAdapterDirectory(
   return directory;
 }
 
-/** Most bytes and files that one step of a scan has in memory; together they share one write to disk. */
+/** Most bytes and files that one step of a scan has in memory. They share one write to disk. */
 const MAX_CHUNK_BYTES = 64 * 2 ** 20;
 const MAX_CHUNK_FILES = 256;
-/** Files whose state is asked for at once. */
+/** Files whose state is read at the same time. */
 const STATS_AT_ONCE = 64;
 
 export class AdapterDirectory implements AsyncDisposable {
@@ -74,7 +74,7 @@ export class AdapterDirectory implements AsyncDisposable {
   readonly #debounceMs: number;
   readonly #maxBytes: number;
   readonly #watch: DirectoryWatch;
-  /** States of files already looked at, so that a scan reads only what has changed; those of imported files are in the store. */
+  /** States of files already examined, so that a scan reads only changed files. The states of imported files are in the store. */
   readonly #seen = new Map<string, string>();
   /** Work on one path never overlaps. */
   readonly #work = new KeyedQueue();
@@ -97,13 +97,13 @@ export class AdapterDirectory implements AsyncDisposable {
     });
   }
 
-  /** Watches, then looks at every file: no change falls between the two. */
+  /** Watches first, then examines every file, so that no change falls between the two. */
   async start(): Promise<void> {
     this.#watch.start();
     await this.#watch.rescan();
   }
 
-  /** Looks at every file once; resolves when all that has changed is in the store. */
+  /** Examines every file once. Resolves when all changes are in the store. */
   scan(): Promise<void> {
     return this.#work.run(this.#root, async () => {
       await this.#scan();
@@ -116,13 +116,13 @@ export class AdapterDirectory implements AsyncDisposable {
     try {
       fileNames = (await readdir(this.#root)).filter((fileName) => !fileName.startsWith(".")).sort();
     } catch (error) {
-      // The whole directory is out of reach: no reason to think that every file was removed.
+      // The whole directory is unreachable. That does not mean that every file was removed.
       return this.#report(this.#root, "failed", error);
     }
     const imported = await this.#imported();
     const present = new Set(fileNames);
     const missing = [...imported.keys()].filter((fileName) => !present.has(fileName));
-    // A file that is replaced may be away for a moment, hence the pause before its name goes.
+    // A file that is being replaced may be missing for a moment, so its name is removed only after a pause.
     if (missing.length > 0) await new Promise((resolve) => setTimeout(resolve, this.#debounceMs));
     let chunk: Promise<void>[] = [];
     let chunkBytes = 0;
@@ -139,7 +139,10 @@ export class AdapterDirectory implements AsyncDisposable {
     await Promise.all(chunk);
   }
 
-  /** Names of files here that were imported, with the state that each was in. Read in one go: asking for each takes three times as long. */
+  /**
+   * Names of files here that were imported, with the state of each at that time. They are read in one pass; reading each alone takes three
+   * times as long.
+   */
   async #imported(): Promise<Map<string, string | undefined>> {
     const states = new Map<string, string | undefined>();
     const prefix = this.#root.endsWith(sep) ? this.#root : this.#root + sep;
@@ -152,7 +155,7 @@ export class AdapterDirectory implements AsyncDisposable {
     return states;
   }
 
-  /** Every file with its state, some at a time; undefined where there is none. */
+  /** Every file with its state, several at a time; undefined where the file is gone. */
   async *#states(fileNames: readonly string[]) {
     const look = this.#isFirstScan ? statsWaitedFor : (path: string) => statsOf(path).catch(() => undefined);
     for (let first = 0; first < fileNames.length; first += STATS_AT_ONCE) {
@@ -164,7 +167,7 @@ export class AdapterDirectory implements AsyncDisposable {
     }
   }
 
-  /** Whether a file is as it was when it was looked at last, by this process or, in the state `imported`, by any. */
+  /** Whether a file is unchanged since it was last examined, by this process or (in the state `imported`) by any process. */
   #isKnown(path: string, found: readonly Stats[], imported: string | undefined): boolean {
     const state = fingerprint(found);
     if (this.#seen.get(path) === state) return true;
@@ -173,9 +176,10 @@ export class AdapterDirectory implements AsyncDisposable {
   }
 
   /**
-   * Imports one file or PEFT directory now, whatever was imported from it before, under `name` (default: its own).
-   * @param path absolute or relative to the directory; has to lie inside it, links followed.
-   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large, precondition_failed.
+   * Imports one file or PEFT directory now, whatever was imported from it before. It gets `name` (default: its own name).
+   * @param path absolute or relative to the directory; must lie inside it, links followed.
+   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large,
+   * precondition_failed.
    */
   async importFile(
     path: string,
@@ -188,12 +192,12 @@ export class AdapterDirectory implements AsyncDisposable {
     this.#assertFreeName(name);
     return this.#work.run(inside.path, async () => {
       const bytes = await this.#readBytes(inside.realPath);
-      // Under another name it is like a PUT: the file still owns its own name alone.
+      // Under another name this is like a PUT. The file still owns only its own name.
       return this.#store.put(name, bytes, options.precondition, name === ownName ? { path: inside.path } : undefined);
     });
   }
 
-  /** The adapter at a path as the bytes of a `.mosara` file. @throws AppError as `importFile`, and what is wrong with a PEFT adapter */
+  /** The adapter at a path as the bytes of a `.mosara` file. @throws AppError as `importFile`, and the faults of a PEFT adapter */
   async read(path: string): Promise<Uint8Array> {
     return await this.#readBytes((await resolveInside(this.#root, path)).realPath);
   }
@@ -219,13 +223,13 @@ export class AdapterDirectory implements AsyncDisposable {
     return this.close();
   }
 
-  /** Brings the store in line with one path; whatever goes wrong is reported, never thrown. */
+  /** Updates the store from one path. Every failure is reported, never thrown. */
   async #look(path: string): Promise<void> {
     try {
       const outcome = await this.#work.run(path, () => this.#bringInLine(path));
       if (outcome) this.#report(path, outcome);
     } catch (error) {
-      // What is wrong with the file stays wrong until it changes; anything else is tried again.
+      // A fault of the file itself lasts until the file changes. After any other failure the file is tried again.
       if (!(error instanceof AppError)) this.#seen.delete(path);
       this.#report(path, "failed", error);
     }
@@ -236,17 +240,17 @@ export class AdapterDirectory implements AsyncDisposable {
       if (error.code !== "ENOENT") throw error;
     });
     if (!found) return this.#forget(path);
-    const state = fingerprint(found); // before reading: a write after this line is seen by the next scan
+    const state = fingerprint(found); // before reading, so that the next scan sees a later write
     this.#seen.set(path, state);
     const isPeft = found[0]?.isDirectory() === true;
-    // A directory that was one before and is half-way through being replaced is told of, not taken for gone.
+    // A known directory that is half-way through being replaced is reported as failed, not as removed.
     if (isPeft && !(await isPeftDirectory(path)) && !this.#store.imports.get(path)) return undefined;
     const name = isPeft ? basename(path) : nameOfFile(path);
     if (name === undefined) return undefined;
     this.#assertFreeName(name);
     const { realPath } = await resolveInside(this.#root, path);
     const bytes = await this.#readBytes(realPath);
-    // What is made of a PEFT adapter depends on the base as well, which may be another one next time.
+    // The result of converting a PEFT adapter depends on the base as well, which may be another one next time.
     const settled = isSettled(found) && !isPeft ? { state } : {};
     const before = this.#store.imports.get(path);
     if (before?.generation !== generationOf(bytes)) {

@@ -1,6 +1,6 @@
 /**
- * What the store keeps about a name beside the adapter's bytes, so that listing decodes no adapter; and the rule for names.
- * Knows nothing of LMDB. Source: docs/reference/http-api.md, "Adapters".
+ * The store's data about a name beside the adapter's bytes, so that listing decodes no adapter. Also the rule for names. Knows nothing of
+ * LMDB. Source: docs/reference/http-api.md, "Adapters".
  */
 import type { Adapter, Card, Method } from "../adapter/adapter.ts";
 import { numParams } from "../adapter/adapter.ts";
@@ -27,16 +27,16 @@ export interface AdapterRecord {
   /** Size of the file. */
   readonly bytes: number;
   readonly baseId: string;
-  /** The same object for records of the same kind, as a rule. */
+  /** Records of the same kind usually share one object. */
   readonly targets: readonly RecordTarget[];
-  /** End tokens of its own; absent where it has none. */
+  /** End tokens of the adapter's own; absent where it has none. */
   readonly endTokenIds?: readonly number[];
   readonly card: Card;
   /** When the name began to point to this generation, in unix seconds. */
   readonly created: number;
 }
 
-/** The record of a name that is made to point to `adapter` now. */
+/** The record of a name that will point to `adapter` from now on. */
 export function recordOf(name: string, generation: string, bytes: number, adapter: Adapter): AdapterRecord {
   const { method, heads, baseId, endTokenIds, card } = adapter;
   const ends = endTokenIds === undefined ? {} : { endTokenIds };
@@ -70,7 +70,7 @@ export function isAdapterName(name: string): boolean {
   return NAME.test(name) && !name.includes("..");
 }
 
-/** Checks a name from outside. @throws AppError invalid_request. */
+/** Checks a name from a caller. @throws AppError invalid_request. */
 export function assertAdapterName(name: string): void {
   if (isAdapterName(name)) return;
   const found = name.length <= 140 ? name : `${name.slice(0, 140)}…`;

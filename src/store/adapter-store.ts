@@ -1,7 +1,7 @@
 /**
- * Adapters on disk: contents under their hash, immutable, and names that point to them. One process writes, others read.
- * `reference-counts.ts` says how long a content lives. Knows nothing of engines, HTTP or directories.
- * Source: docs/reference/http-api.md, "Adapters".
+ * Adapters on disk: immutable contents under their hash, and names that point to them. One process writes, others read.
+ * `reference-counts.ts` decides how long a content lives. Knows nothing of engines, HTTP or directories. Source:
+ * docs/reference/http-api.md, "Adapters".
  */
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
@@ -22,12 +22,12 @@ export interface PutResult {
 }
 
 export interface AdapterStoreOptions extends AdapterFileLimits {
-  /** Nothing can be written and nothing is cleared away. */
+  /** The store accepts no writes and removes nothing. */
   readonly readOnly?: boolean;
 }
 
 /**
- * Opens the store in `dir`, making it unless `readOnly`. Contents that a process left behind when it was killed are removed.
+ * Opens the store in `dir`, creating it unless `readOnly`. Contents that a killed process left behind are removed.
  * @throws Error when `dir` cannot be used.
  */
 export async function openAdapterStore(dir: string, options: AdapterStoreOptions = {}): Promise<AdapterStore> {
@@ -41,14 +41,14 @@ export async function openAdapterStore(dir: string, options: AdapterStoreOptions
 const MAX_KNOWN_TARGETS = 256;
 
 export class AdapterStore implements AsyncDisposable {
-  /** How long contents live: holds, and listeners for those that go. */
+  /** Lifetimes of contents: holds, and listeners for removed contents. */
   readonly contents: ReferenceCounts;
-  /** What was imported from which path. */
+  /** Imports by path. */
   readonly imports: Imports;
   readonly #tables: Tables;
   readonly #limits: AdapterFileLimits;
   readonly #transactions: Transactions;
-  /** Lists of targets by their hash: records of one kind have the same object. */
+  /** Lists of targets by their hash. Records of one kind share the same object. */
   readonly #knownTargets = new LRUCache<string, readonly RecordTarget[]>({ max: MAX_KNOWN_TARGETS });
 
   /** For `openAdapterStore`. */
@@ -61,9 +61,9 @@ export class AdapterStore implements AsyncDisposable {
   }
 
   /**
-   * Points `name` to an adapter, in one step that is on disk when the promise resolves; the old one serves until then.
+   * Points `name` to an adapter, in one step. The change is on disk when the promise resolves; the old adapter serves until then.
    * @param file its bytes, or the file as the caller decoded it within the store's limits
-   * @param importedFrom the file the bytes come from, and its state; noted in the same step
+   * @param importedFrom the file that the bytes come from, and its state; noted in the same step
    * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed.
    */
   async put(
@@ -108,7 +108,7 @@ export class AdapterStore implements AsyncDisposable {
     assertAdapterName(name);
     const record = await this.#transactions.write(() => {
       const before = this.#recordOf(name);
-      // A name that does not exist is told as such, whatever was expected of it.
+      // A name that does not exist is reported as such, whatever the precondition was.
       if (!before) throw new AppError("adapter_not_found", notFound(`adapter "${name}"`));
       assertPrecondition(name, before, precondition);
       this.contents.subtract(before.generation);
@@ -119,7 +119,7 @@ export class AdapterStore implements AsyncDisposable {
     return record;
   }
 
-  /** Up to `limit` records in the order of their names, beginning behind `after`. @throws AppError invalid_request (after). */
+  /** Up to `limit` records in the order of their names, beginning after `after`. @throws AppError invalid_request (after). */
   list({ limit, after }: { readonly limit: number; readonly after?: string }) {
     if (after !== undefined) assertAdapterName(after);
     if (!Number.isSafeInteger(limit) || limit < 1) throw new Error(`internal: a list of ${limit} records`);
@@ -162,7 +162,7 @@ export class AdapterStore implements AsyncDisposable {
     return { ...record, targets };
   }
 
-  /** The record as it is kept; within a transaction, which also keeps its targets. */
+  /** The record in its stored form. Called within a transaction, which also stores its targets. */
   #stored({ targets, ...record }: AdapterRecord): StoredRecord {
     const targetsId = createHash("sha256").update(JSON.stringify(targets)).digest("hex");
     if (!this.#tables.targets.doesExist(targetsId)) void this.#tables.targets.put(targetsId, targets);

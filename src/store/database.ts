@@ -1,32 +1,32 @@
 /**
- * The LMDB environment: which tables there are, how keys look, and how it is opened for writing or reading.
- * Keys carry the tenant, or are content hashes that all tenants share. Knows nothing of adapters' bytes.
- * Source: measurements of lmdb 3.5, and its README, "Overlapping Sync Options".
+ * The LMDB environment: its tables, the form of keys, and how it is opened for writing or reading. Keys contain the tenant, or are content
+ * hashes that all tenants share. Knows nothing of adapters' bytes. Source: measurements of lmdb 3.5, and its README, "Overlapping Sync
+ * Options".
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 
-/** The one namespace there is for now; every key of a name, an import or a total carries it. */
+/** The only namespace for now. Every key of a name, an import or a total contains it. */
 export const TENANT = "default";
 
 /** Greater than every character of a name, so `[tenant, LAST]` ends a tenant's keys. */
 export const LAST = "\x7f";
 
-/** 2 keeps the targets of a record apart, where its equals find them; records of 1 have them inside and are read as they are. */
+/** Version 2 stores the targets of a record apart, shared with equal lists. Records of version 1 contain them and are read as they are. */
 const FORMAT_VERSION = 2;
 const KNOWN_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
 
-/** A record as it is kept. */
+/** A record in its stored form. */
 export type StoredRecord = Omit<AdapterRecord, "targets"> &
   ({ readonly targetsId: string } | Pick<AdapterRecord, "targets">);
 
-/** What was last imported from a path, under which name. */
+/** The last import from a path, and its name. */
 export interface ImportRecord {
   readonly generation: string;
   readonly name: string;
-  /** What the file looked like from outside when it was read, where that will tell whether it has changed since. */
+  /** State of the file from outside when it was read, where that will show whether it has changed since. */
   readonly state?: string;
 }
 
@@ -42,15 +42,15 @@ export interface Tables {
   /** [tenant, name] → record. */
   readonly names: Database<StoredRecord, [string, string]>;
   /**
-   * SHA-256 of a list of targets → the list. Adapters of one kind share one, which takes 14 kB on a model of 24 layers: to read it with
-   * every name would take most of the time. Lists are few and stay.
+   * SHA-256 of a list of targets → the list. Adapters of one kind share one list, which takes 14 kB on a model of 24 layers. Reading it
+   * with every name would take most of the time. Lists are few and are never removed.
    */
   readonly targets: Database<readonly RecordTarget[], string>;
   /** generation → the file's bytes. */
   readonly contents: Database<Buffer, string>;
-  /** generation → how many names point to it; absent when none does. */
+  /** generation → number of names that point to it; absent when none does. */
   readonly references: Database<number, string>;
-  /** generation → true for contents that no name points to, kept for whoever still runs on them. */
+  /** generation → true for contents without a name, kept for sequences that still use them. */
   readonly leftovers: Database<true, string>;
   /** [tenant, SHA-256 of the path] → import. Paths may be longer than a key can be. */
   readonly imports: Database<ImportRecord & { readonly path: string }, [string, string]>;
@@ -59,8 +59,8 @@ export interface Tables {
 }
 
 /**
- * Opens the tables in `dir`, making them when `isReadOnly` is false.
- * @throws Error when `dir` cannot be used, or was written by a version of the program that laid it out differently.
+ * Opens the tables in `dir`, creating them when `isReadOnly` is false.
+ * @throws Error when `dir` cannot be used, or was written by a program version with another layout.
  */
 export function openTables(dir: string, isReadOnly: boolean): Tables {
   const root = openRoot(dir, isReadOnly);
@@ -94,6 +94,6 @@ export function openContentsTable(dir: string): Pick<Tables, "root" | "contents"
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
   if (isReadOnly && !existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
-  // noSubdir is guessed from a dot in the name otherwise. Readers are processes here, of which there are few.
+  // Without this, LMDB derives noSubdir from a dot in the name. Readers are processes here, of which there are few.
   return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16 });
 }

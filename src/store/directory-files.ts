@@ -1,6 +1,6 @@
 /**
- * Files below a directory, read with care: never outside it, never a pipe, never more than allowed.
- * Knows nothing of the store. Source: docs/how-to/watch-a-directory.md.
+ * Reads files below a directory with care: never outside it, never a pipe, never more than allowed. Knows nothing of the store. Source:
+ * docs/how-to/watch-a-directory.md.
  */
 import { type Stats, constants } from "node:fs";
 import { access, open, realpath, stat } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { AppError } from "../errors.ts";
 
 export const ADAPTER_EXTENSION = ".mosara";
 
-/** The adapter's name in a file's name; undefined for files that are no `.mosara`. */
+/** The adapter's name in a file's name; undefined for files that do not end in `.mosara`. */
 export function nameOfFile(path: string): string | undefined {
   return path.endsWith(ADAPTER_EXTENSION) ? basename(path, ADAPTER_EXTENSION) : undefined;
 }
@@ -20,7 +20,7 @@ const PEFT_TENSORS = "adapter_model.safetensors";
 const PEFT_PICKLE = "adapter_model.bin";
 const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
 
-/** Whether there is a file, or whatever else, at the end of the links. */
+/** Whether the path exists, links followed. */
 function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
@@ -33,14 +33,14 @@ export async function isPeftDirectory(path: string): Promise<boolean> {
   return await exists(join(path, PEFT_CONFIG));
 }
 
-/** The directory and what counts in it, as they are now: a file may change in a directory that does not. */
+/** The current states of the directory and of its relevant files. A file may change in a directory that does not. */
 export async function peftStats(dir: string): Promise<readonly Stats[]> {
   const found = [dir, join(dir, PEFT_CONFIG), join(dir, PEFT_TENSORS)].map((path) => stat(path).catch(() => undefined));
   return (await Promise.all(found)).filter((one) => one !== undefined);
 }
 
 /**
- * The two files of a PEFT directory, links followed as long as they stay inside `root`; never a pickle.
+ * The two files of a PEFT directory. Links are followed as long as they stay inside `root`. A pickle is never read.
  * @throws AppError adapter_invalid where one is missing, adapter_too_large, invalid_request.
  */
 export async function readPeftFiles(root: string, dir: string, maxBytes: number): Promise<PeftFiles> {
@@ -60,7 +60,7 @@ export async function readPeftFiles(root: string, dir: string, maxBytes: number)
 }
 
 /**
- * A path from outside made safe: `path` without links followed, `realPath` with; both inside `root`, which is a real path.
+ * Makes a caller's path safe: `path` without links followed, `realPath` with. Both lie inside `root`, which is a real path.
  * @throws AppError invalid_request when it leads outside, adapter_not_found when nothing is there.
  */
 export async function resolveInside(root: string, path: string): Promise<{ path: string; realPath: string }> {
@@ -68,7 +68,7 @@ export async function resolveInside(root: string, path: string): Promise<{ path:
     new AppError("invalid_request", `${JSON.stringify(path.slice(0, 300))} is not inside the adapters directory.`);
   if (path.includes("\0")) throw outside();
   const wanted = resolve(root, path);
-  // Checked before anything is looked up, so that nobody learns what exists elsewhere.
+  // Checked before any look-up, so that no caller learns which files exist elsewhere.
   if (!isInside(root, wanted)) throw outside();
   const realPath = await realpath(wanted).catch((cause: unknown) => {
     const message = `There is no file ${JSON.stringify(relative(root, wanted))} in the adapters directory.`;
@@ -87,7 +87,7 @@ function isInside(root: string, path: string): boolean {
  * @throws AppError adapter_too_large, or invalid_request when it is no regular file or became a link meanwhile.
  */
 export async function readAdapterFile(realPath: string, maxBytes: number): Promise<Uint8Array> {
-  // A pipe would block without O_NONBLOCK; a link put in the file's place must not be followed.
+  // A pipe would block without O_NONBLOCK. A link put in the file's place must not be followed.
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
   const file = await open(realPath, flags).catch((cause: unknown) => {
     throw new AppError("invalid_request", `${realPath} cannot be opened. Check that it is a readable file.`, { cause });
@@ -97,7 +97,7 @@ export async function readAdapterFile(realPath: string, maxBytes: number): Promi
     if (!found.isFile()) throw new AppError("invalid_request", `${realPath} is not a regular file.`);
     if (found.size > maxBytes)
       throw new AppError("adapter_too_large", `${realPath} has ${found.size} bytes, allowed are ${maxBytes}.`);
-    // What is appended while reading is left out; the watch comes back to it.
+    // Bytes appended while reading are left out. The watch then reads the file again.
     const bytes = new Uint8Array(found.size);
     let length = 0;
     while (length < bytes.length) {

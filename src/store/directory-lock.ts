@@ -1,7 +1,7 @@
 /**
- * One server a data directory: a file that names its owner, fresh as long as the owner lives. What a killed process leaves behind
- * blocks nobody: on the same machine the process is looked for, on another (a shared volume) the file is watched for a while.
- * LMDB would let several write; what is held and what may be cleared away, a server knows only of itself.
+ * Allows one server for each data directory. A file names the owner, and stays fresh as long as the owner lives. A killed process's lock
+ * blocks nobody. On the same machine the process is looked up; from another machine (a shared volume) the file is watched for a while.
+ * LMDB would let several processes write. But a server knows only its own holds, and so only which contents it may remove itself.
  */
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
@@ -12,22 +12,22 @@ import { AppError } from "../errors.ts";
 
 const FILE = "server.lock";
 const TOUCH_MS = 2000;
-/** Two touches of an owner on another machine fall into this, and some delay. */
+/** Long enough for two touches by an owner on another machine, with some delay. */
 const WATCH_MS = 6000;
-/** Turns at an abandoned file that others want as well. */
+/** Attempts at an abandoned file that other processes want as well. */
 const MAX_TRIES = 5;
 
 interface Owner {
   readonly pid: number;
   readonly host: string;
-  /** Differs between two processes that had the same id; "" where the system does not tell. */
+  /** Differs between two processes that had the same id; "" where the system does not report it. */
   readonly start: string;
   readonly id: string;
 }
 
 /**
- * Makes `dir` where it is not there and takes it for this process until disposed of.
- * @throws {AppError} usage when another server has it, or it cannot be written.
+ * Creates `dir` where it is missing, and locks it for this process until disposed of.
+ * @throws {AppError} usage when another server has the lock, or the directory cannot be written.
  */
 export async function lockDirectory(dir: string): Promise<AsyncDisposable> {
   const path = join(dir, FILE);
@@ -43,7 +43,7 @@ export async function lockDirectory(dir: string): Promise<AsyncDisposable> {
       cause: error,
     });
   } finally {
-    await rm(own, { force: true }).catch(() => {}); // where it could not be made
+    await rm(own, { force: true }).catch(() => {}); // where it could not be created
   }
   const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), TOUCH_MS);
   touch.unref();
@@ -74,7 +74,7 @@ async function take(dir: string, path: string, own: string): Promise<void> {
   throw inUse(dir, null);
 }
 
-/** Takes the file away that was found, unless another one has put its own in its place meanwhile. */
+/** Removes the lock file that was found, unless another process has meanwhile put its own in its place. */
 async function removeAbandoned(dir: string, path: string, found: string): Promise<void> {
   const aside = `${path}.${randomUUID()}`;
   await rename(path, aside).catch((error: NodeJS.ErrnoException) => {
@@ -113,12 +113,12 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** When a process was started, as Linux counts it from boot, with the boot's id; "" elsewhere or where there is none. */
+/** Start time of a process, as Linux counts it from boot, with the boot's id; "" elsewhere or where there is no such process. */
 async function startOf(pid: number): Promise<string> {
   try {
     const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
     const text = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The name in parentheses may hold anything; the start is the 22nd field, the 20th behind it.
+    // The name in parentheses may contain anything. The start time is the 22nd field, the 20th after the name.
     return `${boot} ${text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? ""}`;
   } catch {
     return "";

@@ -1,24 +1,24 @@
 /**
- * When to look at a directory: the file system's own events, once a file has been quiet, and a rescan now and then for
- * file systems that report no changes. Knows nothing of adapters.
+ * Decides when to examine files of a directory. The file system's events trigger it, once a file has been quiet. An occasional rescan
+ * serves file systems that report no changes. Knows nothing of adapters.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { join } from "node:path";
 import { nameOfFile } from "./directory-files.ts";
 
 export interface DirectoryWatchOptions {
-  /** A file is looked at when nothing has happened to it for this long. */
+  /** A file is examined after this long without an event. */
   readonly debounceMs: number;
   /** Pause between two scans. */
   readonly rescanMs: number;
-  /** Looks at one file; never rejects. */
+  /** Examines one file; never rejects. */
   readonly look: (fileName: string) => Promise<void>;
   /** Looks at all. */
   readonly scan: () => Promise<void>;
   readonly onError: (error: unknown) => void;
 }
 
-/** The pause between two scans is at least this many times the length of a scan. */
+/** The pause between two scans is at least this many times a scan's duration. */
 const PAUSE_FACTOR = 20;
 
 export class DirectoryWatch {
@@ -40,7 +40,7 @@ export class DirectoryWatch {
       this.#watcher = watch(this.#root, (_, fileName) => this.#whenQuiet(fileName ?? ""));
       this.#watcher.on("error", this.#options.onError);
     } catch (error) {
-      this.#options.onError(error); // rescans still find what changes
+      this.#options.onError(error); // rescans still find changes
     }
   }
 
@@ -61,7 +61,7 @@ export class DirectoryWatch {
     for (const timer of this.#quietTimers.values()) clearTimeout(timer);
   }
 
-  /** Looks at a file, or at all when its name is unknown or may stand for several, once it has been quiet for a while. */
+  /** Examines a file once it has been quiet for a while. Examines all files where the name is unknown or may stand for several. */
   #whenQuiet(fileName: string): void {
     clearTimeout(this.#quietTimers.get(fileName));
     const look = (): void => {

@@ -1,6 +1,6 @@
 /**
- * Who in this process still uses which content, and which contents are on their way out. Pure bookkeeping.
- * Knows nothing of LMDB: the store asks here inside its transactions.
+ * Counts which contents this process still uses, and which are being removed. Pure bookkeeping. Knows nothing of LMDB: the store asks here
+ * inside its transactions.
  */
 
 /** Counts of holds by generation. */
@@ -12,7 +12,7 @@ export class Holds {
     this.#counts.set(generation, (this.#counts.get(generation) ?? 0) + 1);
   }
 
-  /** Takes one hold away and says how many are left. @throws Error when there was none: somebody released twice. */
+  /** Removes one hold and returns the number left. @throws Error when there was none: a caller released twice. */
   remove(generation: string): number {
     const before = this.#counts.get(generation);
     if (before === undefined) throw new Error(`internal: ${generation} was released more often than acquired`);
@@ -25,7 +25,7 @@ export class Holds {
     return this.#counts.has(generation);
   }
 
-  /** Between these two nobody may begin to hold the generation. They may overlap. */
+  /** Between these two calls no new hold on the generation may begin. Pairs may overlap. */
   beginRemoval(generation: string): void {
     this.#removals.set(generation, (this.#removals.get(generation) ?? 0) + 1);
   }

@@ -1,4 +1,4 @@
-/** Imports by path: which generation each file of a watched directory gave, and the file's state then. */
+/** Imports by path: the generation that each file of a watched directory gave, and the file's state then. */
 import { createHash } from "node:crypto";
 import { type ImportRecord, LAST, TENANT, type Tables } from "./database.ts";
 import type { Transactions } from "./transactions.ts";
@@ -8,7 +8,7 @@ export interface ImportedFrom extends Pick<ImportRecord, "state"> {
   readonly path: string;
 }
 
-/** A page takes about two milliseconds. */
+/** Entries in a page. A page takes about two milliseconds. */
 const PAGE = 1000;
 
 export class Imports {
@@ -36,7 +36,7 @@ export class Imports {
     await this.#transactions.write(() => void this.#table.remove(keyOf(path)));
   }
 
-  /** Writes a record within a transaction of the caller's. */
+  /** Writes an import within the caller's transaction. */
   note(path: string, record: ImportRecord): void {
     void this.#table.put(keyOf(path), { path, ...record });
   }

@@ -1,13 +1,13 @@
-/** Work in order: pieces of work with the same key never overlap, and run in the order in which they came. */
+/** Runs work in order: pieces of work with the same key never overlap, and run in the order in which they were added. */
 export class KeyedQueue {
   /** The last work of each key. */
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Runs `work` when earlier work of this key has ended, however it ended. */
+  /** Runs `work` after earlier work of this key has ended, in whatever way. */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key);
     const mine = (async () => {
-      await before?.catch(() => undefined); // its own caller hears of that
+      await before?.catch(() => undefined); // its own caller receives the error
       return work();
     })();
     this.#last.set(key, mine);

@@ -1,8 +1,8 @@
-/** Compare-and-set on names: what a caller expects of a name before it changes. Pure. */
+/** Compare-and-set on names: a change happens only if the name is as the caller expects. Pure. */
 import { AppError } from "../errors.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
 
-/** Expectations of a name before it changes. `ifMatch: "*"` wants the name to exist, whatever it points to. */
+/** Expectations of a name before it changes. `ifMatch: "*"` requires the name to exist, whatever it points to. */
 export interface Precondition {
   readonly ifMatch?: string;
   readonly ifNoneMatch?: "*";

@@ -1,6 +1,6 @@
 /**
- * How many names point to each content, who holds one, and when it goes. A content lives while a name points to it or
- * somebody in this process holds it. Knows nothing of records.
+ * Counts the names that point to each content and the holds on it, and removes contents. A content lives while a name points to it or a
+ * caller in this process holds it. Knows nothing of records.
  */
 import { AppError } from "../errors.ts";
 import type { Tables, Totals } from "./database.ts";
@@ -18,31 +18,31 @@ export class ReferenceCounts {
     this.#transactions = transactions;
   }
 
-  /** Holds a content until `release`, as often as called. @throws {AppError} adapter_not_found when it is gone */
+  /** Holds a content until `release` has been called as often as this. @throws {AppError} adapter_not_found when it is gone */
   acquire(generation: string): void {
     const { contents, references } = this.#tables;
-    // With a name pointing to it, it was put again after the removal; LMDB may show that before it tells us of the commit.
+    // A name points to the content, so it was put again after the removal. LMDB may show that before it reports the commit.
     const isLeaving = this.#holds.isBeingRemoved(generation) && !references.doesExist(generation);
     if (isLeaving || !contents.doesExist(generation))
       throw new AppError("adapter_not_found", notFound(`adapter content ${generation}`));
     this.#holds.add(generation);
   }
 
-  /** Ends one hold; the last one removes the content when no name points to it. */
+  /** Ends one hold. The last one removes the content when no name points to it. */
   release(generation: string): void {
     if (this.#holds.remove(generation) > 0) return;
     if (this.#tables.references.doesExist(generation)) return;
-    // A failed write leaves the content to `clearLeftovers`; whoever runs the process sees the warning.
+    // After a failed write the content stays until `clearLeftovers`. The operator sees the warning.
     this.dropIfUnused(generation).catch((error: unknown) => process.emitWarning(error as Error));
   }
 
-  /** `listener` hears of every generation whose content is gone. @returns how to stop that */
+  /** Calls `listener` for every generation whose content is gone. @returns a function that ends that */
   onDropped(listener: (generation: string) => void): () => void {
     this.#droppedListeners.add(listener);
     return () => this.#droppedListeners.delete(listener);
   }
 
-  /** Removes contents that no name points to; only before anybody can hold one. */
+  /** Removes contents that no name points to. Called only before any content can be held. */
   async clearLeftovers(): Promise<void> {
     const generations = [...this.#tables.leftovers.getKeys()];
     await Promise.all(generations.map((generation) => this.dropIfUnused(generation)));
@@ -83,7 +83,7 @@ export class ReferenceCounts {
     this.#addToTotals(-1, 0);
   }
 
-  /** Removes a content that no name points to and nobody holds; tells the listeners. */
+  /** Removes a content that no name points to and nobody holds. Informs the listeners. */
   async dropIfUnused(generation: string): Promise<void> {
     const { contents, references, leftovers } = this.#tables;
     let isRemoving = false;
@@ -92,7 +92,7 @@ export class ReferenceCounts {
         if (this.#holds.has(generation) || references.doesExist(generation)) return;
         const numBytes = contents.getBinaryFast(generation)?.length;
         if (numBytes === undefined) return;
-        // From here to the commit readers still see the content, but must not begin to use it.
+        // From here to the commit readers still see the content, but no new hold may begin.
         this.#holds.beginRemoval(generation);
         isRemoving = true;
         void contents.remove(generation);
@@ -102,12 +102,12 @@ export class ReferenceCounts {
     } finally {
       if (isRemoving) this.#holds.endRemoval(generation);
     }
-    if (!isRemoving || contents.doesExist(generation)) return; // used, gone already, or put again in the meantime
+    if (!isRemoving || contents.doesExist(generation)) return; // it is in use, is gone already, or was put again meanwhile
     for (const listener of this.#droppedListeners) listener(generation);
   }
 }
 
-/** The message for something that is not in the store. */
+/** The error for a name or content that is not in the store. */
 export function notFound(what: string): string {
   return `There is no ${what} in the store. List what there is with GET /v1/adapters.`;
 }

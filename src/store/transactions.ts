@@ -9,7 +9,7 @@ export class Transactions {
     this.#root = root;
   }
 
-  /** Runs `change` in a transaction that takes back everything when it throws. Resolves when others see the change. */
+  /** Runs `change` in a transaction that is rolled back when it throws. Resolves when others see the change. */
   async commit<T>(change: () => T): Promise<T> {
     const write = this.#root.childTransaction(change as () => Promise<T>);
     this.#running.add(write);
@@ -20,14 +20,14 @@ export class Transactions {
     }
   }
 
-  /** The same, but resolves when the change is on disk: a commit is visible, not yet safe from a power cut. */
+  /** Runs `change` like `commit`, but resolves when the change is on disk. A commit that is visible may not yet survive a power cut. */
   async write<T>(change: () => T): Promise<T> {
     const result = await this.commit(change);
     await this.#root.flushed;
     return result;
   }
 
-  /** Resolves when none is running; one may start another. */
+  /** Resolves when no transaction is running; a new one may start meanwhile. */
   async settle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
