@@ -19,6 +19,7 @@ const FLAGS = {
     value: "<file.json>",
     help: "Write all samples, the machine and the commit there, a table and a chart beside it (.md, .svg).",
   },
+  publish: { help: "Write the results into the repository too: load-tests/results and docs/benchmarks.md." },
   work: {
     value: "<dir>",
     help: "Where checkpoints and bases are kept (default: mosara-load-tests in the user's cache).",
@@ -77,6 +78,7 @@ export interface BenchOptions {
   readonly isHelpWanted: boolean;
   readonly isSmoke: boolean;
   readonly outFile: string | null;
+  readonly isPublished: boolean;
   readonly workDir: string;
   readonly isFresh: boolean;
   readonly weights: readonly WeightChoice[];
@@ -117,11 +119,17 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const isSmoke = values.smoke === true;
   const base = isSmoke ? SMOKE : HALF_BILLION;
   const heads = number("heads", base.heads);
+  if (isSmoke && values.publish === true)
+    throw new AppError(
+      "usage",
+      "--publish wants a full run: the times of --smoke mean nothing. Leave out one of the two.",
+    );
   return {
     scenarios: positionals,
     isHelpWanted: values.help === true,
     isSmoke,
     outFile: textOf(values.out),
+    isPublished: values.publish === true,
     workDir: textOf(values.work) ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "mosara-load-tests"),
     isFresh: values.fresh === true,
     weights: (textOf(values.weights) ?? "int8,int4").split(",").map(weightChoice),

@@ -2,15 +2,15 @@
  * `npm run bench`: runs scenarios one after the other and prints what they found, the promised figures first. Leaves it as JSON,
  * markdown and a chart, after every scenario, so that a run that is broken off leaves what it has.
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { AppError } from "../src/errors.ts";
 import { chart } from "./chart.ts";
 import { summaryTable } from "./goals.ts";
 import { type BenchOptions, flagsHelp, parseOptions } from "./options.ts";
 import { type ScenarioResult, markdownTable } from "./report.ts";
+import { type Circumstances, circumstances, headline } from "./report/circumstances.ts";
+import { publish } from "./report/publish.ts";
 import type { Scenario } from "./scenario.ts";
 import { blocksScenario } from "./scenarios/blocks.ts";
 import { buildScenario } from "./scenarios/build.ts";
@@ -83,29 +83,11 @@ function chosen({ scenarios: names, remote }: BenchOptions): readonly Scenario[]
   return scenarios;
 }
 
-/** Where it was measured. */
-function circumstances() {
-  const commit = spawnSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).stdout?.trim() ?? "";
-  const [cpu] = cpus();
-  return {
-    cpu: cpu?.model.trim() ?? "unknown",
-    cores: cpus().length,
-    memoryBytes: totalmem(),
-    node: process.version,
-    platform: `${process.platform}-${process.arch}`,
-    commit,
-    command: ["npm run bench --", ...process.argv.slice(2)].join(" "),
-    date: new Date().toISOString().slice(0, 10),
-  };
-}
-
-type Circumstances = ReturnType<typeof circumstances>;
-
 async function runAll(options: BenchOptions): Promise<void> {
   const scenarios = chosen(options);
   const note = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
   const folder = new WorkFolder(options, note);
-  const where = circumstances();
+  const where = circumstances("npm run bench --");
   const outFile = options.outFile ?? join(options.workDir, "results", `${where.date}-${where.commit}.json`);
   const results: (ScenarioResult & { readonly seconds: number })[] = [];
   for (const { name, run } of scenarios) {
@@ -118,6 +100,7 @@ async function runAll(options: BenchOptions): Promise<void> {
     write(outFile, where, options, results);
   }
   process.stdout.write(markdownOf(where, results));
+  if (options.isPublished) note(`published: ${publish(process.cwd(), where, results)}`);
   note(`written: ${outFile}, and the same as .md and .svg`);
 }
 
@@ -132,11 +115,6 @@ function write(
   writeFileSync(outFile, `${JSON.stringify({ ...where, shape, results }, null, 2)}\n`);
   writeFileSync(`${path}.md`, markdownOf(where, results));
   writeFileSync(`${path}.svg`, chart(results, headline(where)));
-}
-
-function headline(where: Circumstances): string {
-  const memory = (where.memoryBytes / 2 ** 30).toFixed(0);
-  return `${where.cores} cores (${where.cpu}), ${memory} GiB, Node ${where.node}, ${where.platform}; commit ${where.commit}; \`${where.command}\``;
 }
 
 function markdownOf(where: Circumstances, results: readonly ScenarioResult[]): string {

@@ -18,6 +18,8 @@ import { parseOptions } from "./options.ts";
 import { childrenOf, memoryOf } from "./process-memory.ts";
 import { randomAdapter } from "./random-adapter.ts";
 import { type Figure, markdownTable } from "./report.ts";
+import { circumstances } from "./report/circumstances.ts";
+import { publish } from "./report/publish.ts";
 import { type Server, startServer } from "./server-process.ts";
 import { sendSoakRequest, type SoakOutcome } from "./soak-request.ts";
 import { WorkFolder } from "./work-folder.ts";
@@ -28,6 +30,7 @@ const HELP = `Usage: npm run soak -- [flags]
   --adapters <n>        Adapters in the store (default: 10000).
   --clients <n>         Requests under way at once (default: 24).
   --work <dir>          Where the tiny base is kept (default: as for npm run bench).
+  --publish             Add the results to load-tests/results and docs/benchmarks.md.
 `;
 
 /** Requests before the memory that all later memory is compared with. */
@@ -46,6 +49,7 @@ interface SoakOptions {
   readonly numAdapters: number;
   readonly numClients: number;
   readonly work: readonly string[];
+  readonly isPublished: boolean;
 }
 
 const note = (text: string): void => void process.stderr.write(`soak: ${text}\n`);
@@ -57,6 +61,7 @@ function soakOptions(args: readonly string[]): SoakOptions | null {
     adapters: string,
     clients: string,
     work: string,
+    publish: { type: "boolean" },
     help: { type: "boolean" },
   } as const;
   const { values } = parseArgs({ args: [...args], options });
@@ -72,6 +77,7 @@ function soakOptions(args: readonly string[]): SoakOptions | null {
     numAdapters: count("adapters", 10_000),
     numClients: count("clients", 24),
     work: values.work === undefined ? [] : ["--work", values.work],
+    isPublished: values.publish === true,
   };
 }
 
@@ -158,6 +164,7 @@ function figuresOf({ outcomes, samples, numReplaced, seconds }: Result, options:
     {
       ...figure("memory of both after all ÷ after 1,000", "×", sum(last.own) / sum(first.own)),
       goal: { atMost: 1.05 },
+      row: "soak",
     },
     figure("the server's", "×", last.own[0] / first.own[0]),
     figure("the engine's", "×", last.own[1] / first.own[1]),
@@ -200,7 +207,11 @@ async function soak(options: SoakOptions): Promise<Figure[]> {
 try {
   const options = soakOptions(process.argv.slice(2));
   if (options === null) process.stdout.write(HELP);
-  else process.stdout.write(markdownTable([{ scenario: "soak", figures: await soak(options) }]));
+  else {
+    const results = [{ scenario: "soak", figures: await soak(options) }];
+    process.stdout.write(markdownTable(results));
+    if (options.isPublished) note(`published: ${publish(process.cwd(), circumstances("npm run soak --"), results)}`);
+  }
 } catch (error) {
   process.stderr.write(`soak: ${error instanceof AppError ? error.message : (error as Error).stack}\n`);
   process.exitCode = error instanceof AppError && error.code === "usage" ? 2 : 1;

@@ -1,6 +1,8 @@
-/** Writes the generated pages of docs/reference from the tables of flags, metrics and fields. `--check` only compares. */
+/** Writes the generated pages of docs from the tables of flags, metrics and fields, and from the published results. `--check` only compares. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { benchmarksPage } from "../load-tests/report/benchmarks-page.ts";
+import { publishedRuns } from "../load-tests/report/publish.ts";
 import { commandsDocument } from "../src/cli/shared/help.ts";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
 import { fieldsDocument } from "../src/fields/document.ts";
@@ -10,6 +12,7 @@ import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");
 const documents = {
+  "benchmarks.md": benchmarksPage(publishedRuns(packageRoot())),
   "reference/commands.md": commandsDocument(),
   "reference/metrics.md": metricsDocument(),
   "reference/fields.md": fieldsDocument(),

@@ -83,7 +83,7 @@ const TABLE: ImportTable = {
   web: [],
   cli: ["*"],
   "main.ts": ["*"],
-  scripts: ["*", "-http"],
+  scripts: ["*", "-http", "load-tests"],
   "load-tests": [
     "engine",
     "engine/*",

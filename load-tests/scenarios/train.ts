@@ -120,8 +120,11 @@ function figuresOf(one: TrainCase, sides: readonly Side[]): Figure[] {
   if (!ours || !peer) return figures;
   const [mine, theirs] = [ours, peer].map(timesOf) as [Times, Times];
   const goal = GOALS.get(one.name);
+  const what = `${one.name}: step, ours ÷ torch`;
   return [
-    ratio(`${one.name}: step, ours ÷ torch`, mine.wall, theirs.wall, goal === undefined ? undefined : { atMost: goal }),
+    goal === undefined
+      ? ratio(what, mine.wall, theirs.wall)
+      : ratio(what, mine.wall, theirs.wall, { atMost: goal }, "train"),
     ratio(`${one.name}: processor time of a step, ours ÷ torch`, mine.cpu, theirs.cpu),
     ...figures,
     ...lossFigures(one, ours, peer),

@@ -1,0 +1,66 @@
+/** docs/benchmarks.md: every promised row beside its goal, from the newest published run that measured it. Pure. */
+import { PROMISES, type PromisedRow } from "../goals.ts";
+import { type Figure, type ScenarioResult, cellsOf, isMet, table } from "../report.ts";
+import { type Circumstances, machineText } from "./circumstances.ts";
+
+/** One run whose results lie in load-tests/results. */
+export interface PublishedRun extends Circumstances {
+  readonly results: readonly ScenarioResult[];
+}
+
+interface Row {
+  readonly promise: PromisedRow;
+  readonly run: PublishedRun;
+  readonly figure: Figure;
+}
+
+const HEAD = ["met", "promise", "goal", "measured", "median", "min–max", "unit", "commit"];
+
+export function benchmarksPage(runs: readonly PublishedRun[]): string {
+  const newestFirst = runs.toSorted((a, b) => b.date.localeCompare(a.date));
+  const rows = PROMISES.flatMap((promise) => rowsOf(promise, newestFirst));
+  const missing = PROMISES.filter(({ name }) => !rows.some(({ promise }) => promise.name === name));
+  const numMet = rows.filter(({ figure }) => isMet(figure) === true).length;
+  const lines = [
+    "# Benchmarks",
+    "",
+    "The promised rows, each measured beside its goal. A row with several formats has a line for each.",
+    `**${numMet} of ${rows.length} lines meet their goal.** A goal that is missed says "no" and stays here.`,
+    "",
+    table([HEAD, ...rows.map(cells), ...missing.map(missingCells)]),
+    ...machines(rows),
+    "",
+    "Every figure is the median over the rounds of one run. A ratio is taken round by round, so that a machine that is",
+    "slow for a while slows both sides. All other figures are in [the results](../load-tests/results), and",
+    "[load-tests](../load-tests/README.md) says what each scenario does.",
+    "",
+    "This page is generated. `npm run bench -- --publish` and `npm run soak -- --publish` write it together with",
+    "`load-tests/results/`; `node dist/scripts/make-docs.js` writes it again from there.",
+    "",
+  ];
+  return lines.join("\n");
+}
+
+/** Of the newest run that measured the promise; older ones are history. */
+function rowsOf(promise: PromisedRow, newestFirst: readonly PublishedRun[]): Row[] {
+  for (const run of newestFirst) {
+    const figures = run.results.flatMap((result) => result.figures).filter(({ row }) => row === promise.name);
+    if (figures.length > 0) return figures.map((figure) => ({ promise, run, figure }));
+  }
+  return [];
+}
+
+function cells({ promise, run, figure }: Row): readonly string[] {
+  const [measured = "", middle = "", range = "", unit = "", goal = "", met = ""] = cellsOf(figure);
+  return [`**${met}**`, promise.what, goal, measured, middle, range, unit, `\`${run.commit}\``];
+}
+
+function missingCells({ what, target, scenario }: PromisedRow): readonly string[] {
+  return ["not measured", what, target, scenario, "", "", "", ""];
+}
+
+/** One line a commit: the machine and the day. */
+function machines(rows: readonly Row[]): string[] {
+  const runs = new Map(rows.map(({ run }) => [run.commit, run]));
+  return [...runs.values()].map((run) => `- \`${run.commit}\`, ${run.date}: ${machineText(run)}.`);
+}
