@@ -1,15 +1,15 @@
 /**
- * Encodes a text in which some spellings of special tokens are meant as text. A second tokenizer knows every special
- * token under a private-use character instead of its spelling, so the spelling itself is ordinary text to it.
- * Knows no chat; whoever calls says which occurrences are literal by putting placeholders in their place.
+ * Encodes a text in which some spellings of special tokens are meant as text.
+ * A second tokenizer has a private-use character for every special token, so a spelling is ordinary text to it.
+ * Knows no chat. The caller marks literal occurrences by placeholders.
  */
 import { AppError } from "../errors.ts";
 import type { AddedToken } from "./files/added-tokens.ts";
 import type { TokenizerFiles } from "./files/tokenizer-files.ts";
 
-/** First of the characters that stand for special tokens (Supplementary Private Use Area-B). */
+/** First of the characters that replace special tokens (Supplementary Private Use Area-B). */
 const ALIAS_START = 0x100000;
-/** First of the characters that stand for the characters of literal occurrences. */
+/** First of the characters that replace the characters of literal occurrences. */
 const PLACEHOLDER_START = 0x108000;
 const MAX_TOKENS = PLACEHOLDER_START - ALIAS_START;
 const RESERVED = /[\u{100000}-\u{10ffff}]/u;
@@ -20,13 +20,13 @@ export interface LiteralMarks {
   find(text: string): string | undefined;
   /** All special tokens spelt in `text`, in order. */
   findAll(text: string): readonly string[];
-  /** A special token of which `text` begins or ends with a piece, so that text beside it may complete it; else undefined. */
+  /** A special token of which `text` begins or ends with a piece, so that adjacent text may complete it; else undefined. */
   findPiece(text: string): string | undefined;
   /** `text` with a placeholder for each character of each spelling, and of pieces at its ends. */
   hide(text: string): string;
   /** The inverse of `hide`. */
   restore(text: string): string;
-  /** Whether `text` already holds a character that is used as a mark. */
+  /** Whether `text` already contains a character that is used as a mark. */
   hasReserved(text: string): boolean;
 }
 
@@ -50,7 +50,7 @@ export function makeLiteralMarks(files: TokenizerFiles): LiteralMarks {
     const end = text.length - tail;
     return conceal(text.slice(0, head)) + text.slice(head, end) + conceal(text.slice(end));
   };
-  /** Many templates trim what they are given, so both ends count: the text's own, and those behind white space. */
+  /** Many templates trim their inputs, so both ends are checked: the text's own, and those after white space. */
   const hideAllEnds = (text: string): string => {
     const core = text.trim();
     const at = text.indexOf(core);
@@ -94,14 +94,16 @@ function anyOf(texts: readonly string[]): RegExp {
   return new RegExp(sorted.map((text) => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")).join("|"), "g");
 }
 
-/** Special tokens under aliases: the files of the second tokenizer, and the text it is to be given. */
+/** Special tokens under aliases: the files of the second tokenizer, and the text for it. */
 export interface AliasedTokenizer {
   readonly files: TokenizerFiles;
-  /** Puts the alias of each special token in the place of its spelling. */
+  /** Replaces the spelling of each special token by its alias. */
   alias(text: string): string;
 }
 
-/** @throws {AppError} invalid_request when the tokenizer matches special tokens in normalised text, where aliases would not do. */
+/**
+ * @throws {AppError} invalid_request where the tokenizer matches special tokens in normalised text, where aliases would not work.
+ */
 export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
   const specials = specialsOf(files);
   const normalized = specials.find((token) => token.normalized === true && files.json.normalizer !== null);
@@ -122,7 +124,7 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
     ...token,
     content: token.special === true ? rename(token.content) : token.content,
   }));
-  // An added token that is not special keeps its spelling, and where it is the longer match it wins.
+  // An added token that is not special keeps its spelling. It wins where it is the longer match.
   const spelling = anyOf(files.json.added_tokens.map((token) => token.content).filter((content) => content !== ""));
   return {
     files: { ...files, json: { ...files.json, model, added_tokens: added, post_processor: null } },
@@ -130,7 +132,7 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
   };
 }
 
-/** The refusal of a conversation whose literals cannot be kept apart from special tokens. */
+/** The refusal of a conversation whose literals cannot be separated from special tokens. */
 export function literalError(token: string): AppError {
   return new AppError(
     "invalid_request",

@@ -1,18 +1,18 @@
 /**
  * Watches streamed text for stop strings that may begin in one delta and end in a later one.
- * Holds back only what could still become a stop string. OpenAI's meaning: the stop text itself is not returned.
+ * It holds back only text that could still become a stop string. As in OpenAI's API, the stop text itself is not returned.
  * Pure; knows no tokens.
  */
 
-/** What one delta lets out. */
+/** The result of one delta. */
 export interface StopResult {
   /** Text that may be sent now. */
   readonly text: string;
-  /** The stop string that was found, after which nothing more comes. */
+  /** The stop string that was found. No text follows it. */
   readonly stop: string | undefined;
 }
 
-/** Finds the stop string that ends first in a stream of deltas; of those ending together, the one that begins first. */
+/** Finds the stop string that ends first in a stream of deltas. Of those that end together, the one that begins first. */
 export class StopStrings {
   readonly #stops: readonly string[];
   readonly #longest: number;
@@ -28,7 +28,7 @@ export class StopStrings {
   }
 
   /**
-   * Takes the next delta and gives what is safe to send. After a stop it gives nothing.
+   * Accepts the next delta and returns the text that is safe to send. After a stop it returns no text.
    * @param mayStop false: no stop string that ends within this delta counts; one that ends in a later delta does (as in vLLM)
    */
   push(delta: string, mayStop = true): StopResult {
@@ -50,14 +50,14 @@ export class StopStrings {
     return { text, stop: undefined };
   }
 
-  /** What was held back at the end of the stream; it became no stop string. */
+  /** The held text at the end of the stream, which became no stop string. */
   flush(): string {
     const text = this.#held;
     this.#held = "";
     return text;
   }
 
-  /** A generation that had been checked character by character would have ended at the first end of a stop string. */
+  /** The first end of a stop string counts, as if a generation were checked character by character. */
   #find(text: string): { at: number; stop: string } | undefined {
     let best: { at: number; stop: string } | undefined;
     for (const stop of this.#stops) {

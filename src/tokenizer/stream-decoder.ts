@@ -1,18 +1,18 @@
 /**
- * Token strings → text, one delta a token, never half a character. The rule is fixed by the text fixtures' README:
- * deltas joined are the answer, so an unstreamed answer is made of them too. Knows no ids and no special tokens.
+ * Converts token strings to text, one delta for each token, never half a character. The rule is in the text fixtures' README.
+ * The joined deltas are the answer, so an unstreamed answer is made from them too. Knows no ids and no special tokens.
  */
 import { Utf8Run } from "./utf8-run.ts";
 
-/** How a tokenizer turns tokens into text; read from the decoder of tokenizer.json. */
+/** The rule by which a tokenizer converts tokens to text, read from the decoder of tokenizer.json. */
 export type DecoderRule =
   | { readonly kind: "byte-level" }
   | {
       readonly kind: "pieces";
-      /** What stands for a space inside tokens, or undefined. */
+      /** The character that represents a space inside tokens, or undefined. */
       readonly space: string | undefined;
       readonly hasByteTokens: boolean;
-      /** Spaces dropped from the start of the whole output. */
+      /** Number of spaces dropped from the start of the whole output. */
       readonly stripSpaces: number;
       /** Metaspace: the first token loses every `space`, and characters made of byte tokens are replaced too. */
       readonly isMetaspace: boolean;
@@ -24,17 +24,17 @@ export type DecoderRule =
 export interface TokenDecoder {
   /** The text that this token completes. */
   push(token: string): string;
-  /** What is left at the end: U+FFFD for unfinished bytes, else nothing. */
+  /** The remaining text at the end: U+FFFD for unfinished bytes, else none. */
   flush(): string;
 }
 
-/** A fresh decoder after a rule. */
+/** A new decoder for a rule. */
 export function createTokenDecoder(rule: DecoderRule): TokenDecoder {
   if (rule.kind === "byte-level") return createByteLevelDecoder();
   return rule.kind === "words" ? createWordDecoder(rule.prefix, rule.hasCleanup) : createPieceDecoder(rule);
 }
 
-/** GPT-2's table: printable bytes stand for themselves, the others for the characters from U+0100 on. */
+/** GPT-2's table: printable bytes represent themselves; the characters from U+0100 on represent the others. */
 const BYTE_OF: ReadonlyMap<string, number> = makeByteTable();
 
 function makeByteTable(): Map<string, number> {
@@ -47,7 +47,7 @@ function makeByteTable(): Map<string, number> {
   return table;
 }
 
-/** The character that stands for each byte in byte-level tokens. */
+/** The character that represents each byte in byte-level tokens. */
 export function byteLevelCharacters(): readonly string[] {
   const characters: string[] = [];
   for (const [character, byte] of BYTE_OF) characters[byte] = character;
@@ -95,7 +95,7 @@ function createPieceDecoder(rule: Extract<DecoderRule, { kind: "pieces" }>): Tok
     if (rule.space === undefined) return text;
     return text.replaceAll(rule.space, rule.isMetaspace && rule.dropsFirstSpaces && isFirst ? "" : " ");
   };
-  /** Text that bytes made: only Metaspace, which runs last, still looks for its space in it. */
+  /** Text made from bytes. Only Metaspace, which runs last, still replaces its space in it. */
   const emitBytes = (text: string): string => {
     if (text === "") return "";
     const out = strip(rule.isMetaspace ? spaced(text) : text);
@@ -115,7 +115,7 @@ function createPieceDecoder(rule: Extract<DecoderRule, { kind: "pieces" }>): Tok
   };
 }
 
-/** The clean-up of the WordPiece decoder, in its own order, inside one token. */
+/** The clean-up of the WordPiece decoder inside one token, in the original order. */
 const CLEANUP: readonly (readonly [string, string])[] = [
   [" .", "."],
   [" ?", "?"],

@@ -1,6 +1,6 @@
 /**
- * Text ↔ token ids of one model: @huggingface/tokenizers for encoding, mended where it differs from the Python original
- * (the list is in the text fixtures' README), and our own stream decoder for decoding. Knows no chat and no HTTP.
+ * Text ↔ token ids of one model. Encoding uses @huggingface/tokenizers, corrected where it differs from the Python original.
+ * The text fixtures' README lists the differences. Decoding is our own stream decoder. Knows no chat and no HTTP.
  */
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { AppError } from "../errors.ts";
@@ -13,9 +13,9 @@ import { byteToken, tokenTable, type TokenizerFiles } from "./files/tokenizer-fi
 
 /** Decodes the ids of one sequence, one delta an id. */
 export interface StreamDecoder {
-  /** The text this id completes; never half a character. An id outside the vocabulary gives nothing. */
+  /** The text that this id completes; never half a character. An id outside the vocabulary gives no text. */
   push(id: number): string;
-  /** What is left when the sequence ends. */
+  /** The remaining text when the sequence ends. */
   flush(): string;
 }
 
@@ -33,7 +33,7 @@ export interface Tokenizer {
   readonly eosToken: string | undefined;
   /** Special tokens, text and id, in the order of their ids. */
   readonly specialTokens: readonly { readonly id: number; readonly content: string }[];
-  /** Ids of a text; `addSpecialTokens` (default true) adds what the post-processor adds (bos, eos). */
+  /** Ids of a text; `addSpecialTokens` (default true) adds the tokens of the post-processor (bos, eos). */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
   idToToken(id: number): string | undefined;
   tokenToId(token: string): number | undefined;
@@ -44,8 +44,8 @@ export interface Tokenizer {
   /** Finds and hides spellings of special tokens in text. */
   readonly literals: LiteralMarks;
   /**
-   * Ids of a text in which `literals.hide` has hidden the spellings that are meant as text; special tokens that are
-   * still spelt are special. Adds none. Builds a second encoder on first use. @throws {AppError} invalid_request.
+   * Ids of a text in which `literals.hide` has hidden the spellings that are meant as text. Other spellings are special tokens.
+   * Adds no special tokens. Builds a second encoder on first use. @throws {AppError} invalid_request.
    */
   encodeHidden(text: string): number[];
 }
@@ -103,7 +103,7 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   };
 }
 
-/** What the library's encoder gives; an id is absent where it found no token and the model has no unknown token. */
+/** The result of the library's encoder. An id is absent where it found no token and the model has no unknown token. */
 interface HubEncoding {
   readonly ids: readonly (number | undefined)[];
   readonly tokens: readonly string[];
@@ -125,7 +125,7 @@ function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): num
 function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
   let hub: HubTokenizer;
   try {
-    // Decoding is ours, so of the config only what the library's encoder reads is passed.
+    // Decoding is ours, so only the parts of the config that the library's encoder reads are passed.
     hub = new HubTokenizer(withoutSteps(files), {
       clean_up_tokenization_spaces: false,
       eos_token: tokenText(files.config.eos_token),
@@ -149,8 +149,9 @@ interface HubUnigram {
 }
 
 /**
- * Unigram: the library never falls back to bytes and joins unknown characters across words; the original does both
- * word by word, and does not overflow the stack on a long word. Its `encode` is replaced by one that does the same.
+ * Unigram: the library never falls back to bytes and joins unknown characters across words.
+ * The original does both word by word, and does not overflow the stack on a long word.
+ * The library's `encode` is replaced by one that equals the original.
  */
 function mendUnknowns(hub: HubTokenizer, files: TokenizerFiles): void {
   if (files.json.model.type !== "Unigram") return;

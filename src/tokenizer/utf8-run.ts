@@ -1,5 +1,5 @@
 /**
- * Bytes that arrive one at a time → whole characters, for byte-fallback tokens. Unlike TextDecoder a broken stretch
+ * Converts bytes that arrive one at a time to whole characters, for byte-fallback tokens. Unlike TextDecoder, a broken stretch
  * gives one U+FFFD a byte, as the tokenizers library does. Source: Unicode 15, table 3-7 "Well-Formed UTF-8 Byte Sequences".
  */
 const REPLACEMENT = "\ufffd";
@@ -7,7 +7,7 @@ const REPLACEMENT = "\ufffd";
 export class Utf8Run {
   #pending: number[] = [];
 
-  /** The characters (and one U+FFFD for each byte that can no longer become one) that this byte settles. */
+  /** The characters that this byte completes, with one U+FFFD for each byte that can no longer become one. */
   push(byte: number): string {
     this.#pending.push(byte);
     let text = "";

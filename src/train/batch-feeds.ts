@@ -1,6 +1,8 @@
 /**
- * A micro-batch as the training graph is fed: rows padded at the right, which causality keeps from the tokens before, and the
- * rows that predict something gathered. A row's last token is left out: it predicts nothing. Indices are bounded, hence `!`.
+ * Converts a micro-batch to the training graph's feeds. Rows are padded at the right, where causality hides the padding from the
+ * tokens.
+ * Rows that predict a token are gathered. A row's last token is left out, because it predicts nothing. Indices are bounded, hence
+ * `!`.
  */
 import {
   LOSS_DENOMINATOR,
@@ -13,7 +15,7 @@ import {
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import type { MicroBatch } from "./batches.ts";
 
-/** Row lengths are rounded up to this, so that a run sees few shapes and its memory settles. */
+/** Row lengths are rounded up to a multiple of this, so that a run has few shapes and its memory settles. */
 const LENGTH_MULTIPLE = 8;
 
 /** Tokens of a row for examples of at most `length` tokens. */
@@ -21,12 +23,12 @@ export function rowLength(length: number): number {
   return Math.max(1, Math.ceil((length - 1) / LENGTH_MULTIPLE)) * LENGTH_MULTIPLE;
 }
 
-/** Predicted tokens of a micro-batch. */
+/** Number of predicted tokens in a micro-batch. */
 export function lossTokens(batch: MicroBatch): number {
   return batch.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
 }
 
-/** @param denominator what the sum of the token losses is divided by: the predicted tokens of the whole step */
+/** @param denominator divisor of the sum of token losses: the predicted tokens of the whole step */
 export function batchFeeds(batch: MicroBatch, denominator: number): Record<string, RuntimeTensor> {
   const numRows = batch.length;
   const length = rowLength(batch.reduce((most, { ids }) => Math.max(most, ids.length), 0));

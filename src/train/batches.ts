@@ -1,13 +1,15 @@
 /**
- * Which examples make which step: a pure function of the examples, the sizes and the seed, so that a run can go on at any step.
- * Every epoch takes every example once, in an order of its own. Examples of like length share a micro-batch (a window of the
- * shuffled order is sorted by length), so that little is padded; the micro-batches of an epoch come in random order.
+ * Assigns examples to steps. It is a pure function of the examples, the sizes and the seed, so that a run can resume at any step.
+ * Every epoch uses every example once, in a new order.
+ * A window of the shuffled order is sorted by length, so that examples of similar length share a micro-batch and little is
+ * padded.
+ * The micro-batches of an epoch come in random order.
  * Knows nothing of tensors. Indices are bounded by their loops, hence `!`.
  */
 import type { EncodedExample } from "../data/encode.ts";
 import { type RandomState, nextUint32, seedRandom } from "../tensor/random.ts";
 
-/** What training needs of an example. */
+/** The property of an example that batching needs. */
 export type TrainExample = Pick<EncodedExample, "ids" | "lossMask" | "numLossTokens">;
 
 /** Examples that run through the graph together. */
@@ -21,13 +23,13 @@ export interface BatchSource {
 }
 
 export interface BatchSizes {
-  /** Examples of a micro-batch. */
+  /** Number of examples in a micro-batch. */
   readonly batchSize: number;
-  /** Micro-batches of a step. */
+  /** Number of micro-batches in a step. */
   readonly accumulate: number;
 }
 
-/** Micro-batches in a window that is sorted by length: more would pad less and mix less. */
+/** Micro-batches in a window that is sorted by length. A larger window would pad less and mix less. */
 const WINDOW = 32;
 
 /** @param seed unsigned, 32 bits */
@@ -52,7 +54,7 @@ export function shuffledBatches(
   };
 }
 
-/** Examples in their order by length, for evaluation: little padding, and always the same batches. */
+/** Examples sorted by length, for evaluation: little padding, and always the same batches. */
 export function sortedBatches(examples: readonly TrainExample[], batchSize: number): readonly MicroBatch[] {
   return slices(examples.toSorted(byLength), batchSize);
 }
@@ -76,7 +78,7 @@ function slices<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
 
-/** In place. Source: Fisher and Yates; the bias of the remainder is below 1e-6 for a thousand items. */
+/** Shuffles in place. Source: Fisher and Yates; the bias of the remainder is below 1e-6 for a thousand items. */
 function shuffle<T>(items: T[], random: RandomState): T[] {
   for (let i = items.length - 1; i > 0; i--) {
     const j = nextUint32(random) % (i + 1);
@@ -85,7 +87,7 @@ function shuffle<T>(items: T[], random: RandomState): T[] {
   return items;
 }
 
-/** A different stream for every epoch of every seed. */
+/** A different random stream for every epoch of every seed. */
 function epochSeed(seed: number, epoch: number): number {
   return (Math.imul(seed ^ 0x5bd1e995, 0x9e3779b1) + epoch + 1) >>> 0;
 }

@@ -1,6 +1,6 @@
 /**
- * `<out>.checkpoint`: everything a run goes on from, in one safetensors file that is replaced as a whole or not at all: what is
- * trained, the optimiser's moments, the best state so far, where the run stands, and the settings it was made with.
+ * `<out>.checkpoint`: everything that a run needs to resume, in one safetensors file that is replaced atomically.
+ * It holds the trained values, the optimiser's moments, the best state so far, the run's progress, and its settings.
  */
 import { existsSync } from "node:fs";
 import { z } from "zod";
@@ -11,10 +11,10 @@ import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
 import type { RunState } from "./run-state.ts";
 import type { Trainer } from "./trainer.ts";
 
-/** What decides the result of a run, by names for messages. Equal settings give equal bytes. */
+/** The settings that decide the result of a run, by their names in messages. Equal settings give equal bytes. */
 export type RunSettings = Readonly<Record<string, string | number | boolean | null>>;
 
-/** What results may depend on in their last bits. */
+/** Settings that may change the last bits of results. */
 export interface Surroundings {
   readonly cpu: string;
   readonly device: string;
@@ -51,7 +51,7 @@ const headSchema = z.object({
   }),
 });
 
-/** Writes the checkpoint; until it is whole the one before stays. @throws {AppError} training_failed */
+/** Writes the checkpoint. The previous one stays until the new one is complete. @throws {AppError} training_failed */
 export async function saveCheckpoint(
   path: string,
   trainer: Trainer,
@@ -80,7 +80,7 @@ export async function saveCheckpoint(
   }
 }
 
-/** The saved run, or null where there is none. @throws {AppError} training_failed for a file that is none */
+/** The saved run, or null where none exists. @throws {AppError} training_failed for a file that is not a checkpoint */
 export async function readCheckpoint(path: string): Promise<SavedRun | null> {
   if (!existsSync(path)) return null;
   try {
@@ -100,7 +100,7 @@ export async function readCheckpoint(path: string): Promise<SavedRun | null> {
   }
 }
 
-/** @throws {AppError} usage when the saved run was made with other settings, naming them */
+/** @throws {AppError} usage where the saved run has other settings, naming them */
 export function assertSameRun(saved: SavedRun, settings: RunSettings, path: string): void {
   const names = [...new Set([...Object.keys(saved.settings), ...Object.keys(settings)])];
   const different = names.filter((name) => saved.settings[name] !== settings[name]);
@@ -112,7 +112,7 @@ export function assertSameRun(saved: SavedRun, settings: RunSettings, path: stri
   );
 }
 
-/** Puts a trainer where the saved run stood. */
+/** Restores a trainer to the state of the saved run. */
 export function restore(trainer: Trainer, saved: SavedRun): void {
   const { parameters } = trainer.model;
   parameters.values.set(saved.values);
@@ -122,7 +122,7 @@ export function restore(trainer: Trainer, saved: SavedRun): void {
   trainer.state = saved.state;
 }
 
-/** A setting for a message; hashes are cut. */
+/** A setting for a message; hashes are shortened. */
 function shown(value: string | number | boolean | null | undefined): string {
   if (value === undefined) return "not given";
   return typeof value === "string" && value.length > 40 ? `${value.slice(0, 12)}…` : String(value);

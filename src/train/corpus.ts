@@ -1,16 +1,20 @@
 /**
- * Running text as training data (`--method full`): plain text files and JSON lines with a `text`, as one stream of tokens, cut into
- * windows that all have one length. Text is streamed; only its tokens are kept, four bytes each.
+ * Running text as training data (`--method full`): plain text files and JSON lines with a `text`.
+ * They form one stream of tokens, which is cut into windows of equal length.
+ * Text is streamed; only its tokens are kept in memory, four bytes each.
  */
 import { streamTexts } from "../data/corpus.ts";
 import type { ExampleEncoder } from "../data/encode.ts";
 import { readLines } from "../data/lines.ts";
 import type { TrainExample } from "./batches.ts";
 
-/** Plain text is encoded in pieces of about this many UTF-16 units, cut behind line ends: encoders slow down on long texts. */
+/**
+ * Approximate UTF-16 units of a piece of plain text for the encoder. Encoders are slow on long texts, so text is cut after line
+ * ends.
+ */
 const PIECE_UNITS = 4096;
 
-/** Whether the files hold running text: any that is no .jsonl, or one whose first line has a `text` in place of a prompt. */
+/** Whether the files hold running text: a file other than .jsonl, or one whose first line has a `text` instead of a prompt. */
 export async function isCorpus(files: readonly string[]): Promise<boolean> {
   for (const file of files) if (!file.endsWith(".jsonl") || (await startsWithText(file))) return true;
   return false;
@@ -22,15 +26,16 @@ async function startsWithText(file: string): Promise<boolean> {
     try {
       return typeof (JSON.parse(text) as { text?: unknown } | null)?.text === "string";
     } catch {
-      return false; // told, with the line, by whoever reads it as an example
+      return false; // the reader of examples reports it with the line
     }
   }
   return false;
 }
 
 /**
- * The files' tokens in windows of `length`: every document encoded with the tokenizer's special tokens and followed by the end
- * token, one after the other. A window begins with the last token of the one before, so that every token is predicted once.
+ * The files' tokens in windows of `length`. Every document is encoded with the tokenizer's special tokens and followed by the end
+ * token.
+ * A window begins with the last token of the previous one, so that every token is predicted once.
  * @throws {AppError} usage, data_invalid
  */
 export async function corpusWindows(
@@ -77,7 +82,7 @@ function windows(tokens: Int32Array, length: number): readonly TrainExample[] {
   return found;
 }
 
-/** Numbers that come in pieces, in one array that doubles. */
+/** Numbers that arrive in pieces, collected in one array that doubles. */
 class TokenBuffer {
   #array = new Int32Array(1 << 16);
   #length = 0;

@@ -1,18 +1,18 @@
-/** A run whose loss has exploded: why it ends, and how to begin one that does not. Pure. */
+/** Diverged runs: the reason why a run whose loss has exploded ends, and advice for the next one. Pure. */
 import { AppError } from "../errors.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** Above this a loss cannot go with gradients of exactly 0, as one of perfect predictions does. */
+/** A loss above this cannot have gradients of exactly 0, as one of perfect predictions does. */
 const LEARNED_LOSS = 1e-3;
 
-/** Training cannot go on. The state from before may be worth keeping. */
+/** Training cannot continue. The state from before may be worth keeping. */
 export class DivergedError extends AppError {
-  /** What happened, and at which step; ends with a full stop. */
+  /** The event and its step; ends with a full stop. */
   readonly reason: string;
-  /** How to begin again. */
+  /** Advice for the next run. */
   readonly advice: string;
 
-  /** @param kept what has become of the run's best state; a sentence */
+  /** @param kept a sentence that says where the run's best state is */
   constructor(reason: string, advice: string, kept = "Nothing was written.") {
     super("training_failed", `${reason} ${kept} ${advice}`);
     this.reason = reason;
@@ -35,7 +35,10 @@ export function diverged(
   );
 }
 
-/** Why a step cannot be taken, or null. Values far out of range need not show as NaN: norms and softmax bound them. */
+/**
+ * The reason why a step cannot be made, or null. Values far out of range need not show as NaN, because norms and softmax bound
+ * them.
+ */
 export function faultOf(loss: number, gradNorm: number): string | null {
   if (!Number.isFinite(loss)) return `the loss became ${loss}`;
   if (!Number.isFinite(gradNorm)) return `the gradient's norm became ${gradNorm}`;

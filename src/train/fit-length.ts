@@ -1,6 +1,6 @@
 /**
- * What happens to examples that cannot be learned from as they are: too long ones are cut or left out, ones without a token to
- * predict are left out. Nothing is silent: the counts are handed back.
+ * Fits examples to the maximum length. Over-long examples are cut or left out; examples without a token to predict are left out.
+ * All counts are returned, so nothing happens in silence.
  */
 import type { TrainExample } from "./batches.ts";
 
@@ -10,16 +10,16 @@ export type OverlongPolicy = "truncate" | "skip";
 export interface FittedExamples {
   readonly examples: readonly TrainExample[];
   readonly numTruncated: number;
-  /** Over-long ones left out. */
+  /** Number of over-long examples that were left out. */
   readonly numSkipped: number;
-  /** Left out because nothing of them is to be predicted, whatever their length. */
+  /** Number of examples left out because they have no token to predict, whatever their length. */
   readonly numUnlearnt: number;
-  /** Left out because nothing to predict is left of them after cutting. */
+  /** Number of examples left out because cutting removed all tokens to predict. */
   readonly numEmpty: number;
 }
 
 /**
- * Cuts every example behind its last predicted token (what follows changes nothing) and applies the policy.
+ * Cuts every example after its last predicted token, because later tokens change nothing, and applies the policy.
  * @param maxLength most tokens of an example
  */
 export function fitLength(

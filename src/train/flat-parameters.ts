@@ -1,7 +1,8 @@
 /**
- * All trained numbers of a run in one flat buffer, and all their gradients in another: every tensor of the graph is a view into
- * them, so that clipping, accumulation, the optimiser, copying and saving are one loop each, and no step copies a tensor.
- * Knows nothing of what the numbers mean.
+ * All trained numbers of a run in one flat buffer, and all their gradients in another. Every tensor of the graph is a view into
+ * them.
+ * Clipping, accumulation, the optimiser, copying and saving are therefore one loop each, and no step copies a tensor.
+ * Knows nothing of the meaning of the numbers.
  */
 import type { TrainParameter } from "../model/train/train-graph.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
@@ -14,7 +15,7 @@ interface Place {
 }
 
 export class FlatParameters {
-  /** float32, the parameters one after the other in the graph's order. */
+  /** float32, the parameters concatenated in the graph's order. */
   readonly values: Float32Array;
   /** float32, at the same places. */
   readonly gradients: Float32Array;
@@ -42,12 +43,12 @@ export class FlatParameters {
     return [...this.#places.keys()];
   }
 
-  /** Numbers in all. */
+  /** Total number of trained values. */
   get length(): number {
     return this.values.length;
   }
 
-  /** Sets one parameter, in `values` or in another flat buffer laid out as they are. */
+  /** Sets one parameter, in `values` or in another flat buffer with the same layout. */
   set(name: string, values: Float32Array, flat: Float32Array = this.values): void {
     const { start, end } = this.#place(name);
     if (values.length !== end - start)
@@ -55,7 +56,7 @@ export class FlatParameters {
     flat.set(values, start);
   }
 
-  /** One parameter out of a flat buffer laid out as `values` is; a view. */
+  /** One parameter of a flat buffer with the layout of `values`; a view. */
   tensor(name: string, flat: Float32Array = this.values): HostTensor {
     const { shape, start, end } = this.#place(name);
     return hostTensor("float32", shape, flat.subarray(start, end));

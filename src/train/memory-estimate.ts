@@ -1,6 +1,7 @@
 /**
- * How much memory a training run takes, before it starts: the graph is walked in the order in which it runs, and what is alive at
- * once is added up for the largest batch. An estimate: the runtime reuses buffers in its own way and packs weights for its kernels.
+ * Estimates the memory of a training run before it starts. The graph is walked in execution order, and the live values are summed
+ * for the largest batch.
+ * It is an estimate, because the runtime reuses buffers in its own way and packs weights for its kernels.
  */
 import type { Graph, Node, Var } from "../graph/graph.ts";
 import type { Dim } from "../graph/shape.ts";
@@ -15,13 +16,13 @@ export interface BatchExtent {
 }
 
 export interface MemoryEstimate {
-  /** Frozen weights, as sessions hold them. */
+  /** Frozen weights, as sessions store them. */
   readonly weights: number;
   /** Largest sum of the values that are alive at once. */
   readonly activations: number;
-  /** What is trained: values, gradients and the optimiser's two moments. */
+  /** The trained values, their gradients and the optimiser's two moments. */
   readonly parameters: number;
-  /** All of it, with the process itself. */
+  /** The total, including the process itself. */
   readonly total: number;
 }
 
@@ -30,7 +31,7 @@ const PROCESS_BYTES = 160e6;
 /** Values, gradients, two moments and the best values of the run. */
 const COPIES_OF_PARAMETERS = 5;
 
-/** @param graphs those of the run's sessions: the steps', and the one of held-out losses where there are any */
+/** @param graphs the graphs of the run's sessions: that of the steps, and that of held-out losses where there are any */
 export function estimateTrainingMemory(graphs: readonly Graph[], extent: BatchExtent): MemoryEstimate {
   const sizeOf = (value: Var): number => numElementsOf(value, extent) * bytesPerElement(value.dtype);
   const weights = sumOf(graphs, (graph) => weightBytes(graph, sizeOf));
@@ -42,7 +43,7 @@ export function estimateTrainingMemory(graphs: readonly Graph[], extent: BatchEx
 
 const isNumber = (dim: Dim): boolean => typeof dim === "number";
 
-/** Nodes that only weights lead to are computed once, when the session opens. */
+/** Nodes that depend on weights only are computed once, when the session opens. */
 function weightBytes(graph: Graph, sizeOf: (value: Var) => number): number {
   const folded = [...frozenNodes(graph)].filter((node) => !isView(node));
   return sumOf(graph.weights, ({ value }) => sizeOf(value)) + sumOf(folded, ({ outputs }) => sumOf(outputs, sizeOf));
@@ -74,14 +75,14 @@ function frozenNodes(graph: Graph): ReadonlySet<Node> {
   return frozen;
 }
 
-/** Operators whose result lies where their operand does. */
+/** Operators whose result shares the memory of their operand. */
 const VIEWS: ReadonlySet<string> = new Set(["Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten"]);
 
 function isView(node: Node): boolean {
   return VIEWS.has(node.op);
 }
 
-/** Values live from the node that makes them to the last that reads them; the graph's outputs to the end. */
+/** A value lives from the node that makes it to its last reader; the graph's outputs live to the end. */
 function largestAlive(graph: Graph, frozen: ReadonlySet<Node>, sizeOf: (value: Var) => number): number {
   const nodes = graph.nodes.filter((node) => !frozen.has(node));
   const rootOf = (value: Var): Var => {

@@ -1,12 +1,12 @@
-/** The method of a training run, complete: every value is chosen, by a flag or by the method's default. */
+/** The complete settings of a training run's method: every value was chosen, by a flag or by the method's default. */
 import type { Method, RouterKind } from "../adapter/adapter.ts";
 
-/** Method and the sizes that belong to it. */
+/** The method and its sizes. */
 export interface MethodSettings {
   readonly method: Method | "full";
   readonly heads: number;
   readonly router: RouterKind;
-  /** lora. */
+  /** lora only. */
   readonly rank: number | null;
   readonly alpha: number | null;
   readonly learningRate: number;

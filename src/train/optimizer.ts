@@ -1,7 +1,7 @@
 /**
  * AdamW with clipping by the global norm, over flat buffers. Arithmetic is in double precision, state in float32.
- * Two things make one learning rate fit every model: each number may have a unit of its own, and a step is held back when
- * the loss that it promises to remove is more than a share of the loss that is there.
+ * Two things make one learning rate fit every model. Each number may have its own unit.
+ * A step is shortened where it promises to remove more than a given share of the current loss.
  * Sources: AdamW: Loshchilov and Hutter, arXiv 1711.05101; order of decay, bias correction and epsilon as in the training
  * fixtures' README §1. The bound is Polyak's step size with momentum: Schaipp et al., arXiv 2305.07583.
  * Indices are bounded by their loops, hence `!`.
@@ -15,7 +15,7 @@ const NORM_EPSILON = 1e-6;
 export interface StepSizes {
   readonly learningRate: number;
   readonly weightDecay: number;
-  /** Largest global norm of the gradients; null: they are taken as they are. */
+  /** Largest global norm of the gradients; null: no clipping. */
   readonly clip: number | null;
   /** Largest share of the loss that a step may promise to remove; null: no bound. */
   readonly trust: number | null;
@@ -25,18 +25,18 @@ export interface StepSizes {
 export interface StepGradients {
   readonly loss: number;
   readonly gradients: Float32Array;
-  /** Of `gradients`, as `norm` gives it. */
+  /** Norm of `gradients`, from `norm`. */
   readonly norm: number;
 }
 
 export class AdamW {
-  /** Running means of the gradients and of their squares; written by whoever resumes a run. */
+  /** Running means of the gradients and of their squares. A resumed run writes them. */
   readonly first: Float32Array;
   readonly second: Float32Array;
-  /** Every number is looked at as a multiple of its unit: its gradient, its moments, its step. null: 1 to all. */
+  /** The unit of every number: its gradient, moments and step are multiples of it. null: all units are 1. */
   readonly #units: Float32Array | null;
 
-  /** @param units as long as the values */
+  /** @param units one unit for each value */
   constructor(length: number, units: Float32Array | null = null) {
     if (units !== null && units.length !== length)
       throw new Error(`internal: ${units.length} units for ${length} values`);
@@ -45,7 +45,7 @@ export class AdamW {
     this.second = new Float32Array(length);
   }
 
-  /** L2 norm of all gradients together, each by its number's unit. */
+  /** L2 norm of all gradients together, each multiplied by its number's unit. */
   norm(gradients: Float32Array): number {
     let sum = 0;
     for (let i = 0; i < gradients.length; i++) sum += (gradients[i]! * (this.#units?.[i] ?? 1)) ** 2;
@@ -55,7 +55,7 @@ export class AdamW {
   /**
    * Moves `values` by one step.
    * @param step counts from 0
-   * @returns the learning rate that the step had: the given one, or less where it was held back
+   * @returns the learning rate of the step: the given one, or less where the step was shortened
    */
   update(values: Float32Array, { loss, gradients, norm }: StepGradients, step: number, sizes: StepSizes): number {
     const { weightDecay, clip, trust } = sizes;
@@ -84,8 +84,8 @@ export class AdamW {
   }
 
   /**
-   * By how much the loss falls for one unit of the learning rate, were it a straight line: the move times the mean gradient.
-   * The mean, because a single batch's gradient promises what it knows of that batch alone.
+   * The fall of the loss for one unit of the learning rate, by linear extrapolation: the move times the mean gradient.
+   * The mean is used, because the gradient of a single batch is valid for that batch only.
    */
   #promisePerRate(step: number): number {
     const { first, second } = this;

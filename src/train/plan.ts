@@ -1,4 +1,7 @@
-/** Which layers `mosara train` adapts, with what k, and where their triplets come from: the base's bases, or computed here. */
+/**
+ * Chooses the layers that `mosara train` adapts, the k of each, and the source of its triplets: the base, or an SVD computed
+ * here.
+ */
 import type { BasisValues } from "../adapter/method.ts";
 import type { Base } from "../base/base.ts";
 import { DEFAULT_THRESHOLD } from "../base/build/build.ts";
@@ -15,14 +18,14 @@ import type { MethodSettings } from "./method-settings.ts";
 
 export interface PlanOptions {
   readonly flags: MethodSettings & { readonly method: AdapterPlan["method"] };
-  /** `--targets`. */
+  /** Value of `--targets`. */
   readonly targets: readonly string[] | null;
-  /** `--threshold`, unless the base was built with it. */
+  /** Value of `--threshold`, unless the base was built with it. */
   readonly threshold: number | null;
   readonly onNotice: (text: string) => void;
 }
 
-/** @throws {AppError} usage for names that match nothing, base_invalid where a wanted basis is missing */
+/** @throws {AppError} usage for names that match no layer, base_invalid where a wanted basis is missing */
 export async function planAdapter(base: Base, options: PlanOptions): Promise<AdapterPlan> {
   const { flags } = options;
   const linears = chosenLinears(base, options.targets);
@@ -30,7 +33,7 @@ export async function planAdapter(base: Base, options: PlanOptions): Promise<Ada
   return { method: flags.method, heads: flags.heads, router: flags.router, layers };
 }
 
-/** Named ones; else those the base has bases for; else the family's default. */
+/** The named layers; else those with a basis in the base; else the family's default. */
 function chosenLinears(base: Base, names: readonly string[] | null): readonly Linear[] {
   const { config, targets } = base.manifest;
   const choice = targetsOf(names);
@@ -76,7 +79,7 @@ async function basisLayers(
   return layers;
 }
 
-/** A layer whose basis the base keeps: its k, or fewer of its directions. */
+/** A layer whose basis the base holds: its k, or fewer of its directions. */
 async function storedLayer(base: Base, target: ManifestTarget, options: PlanOptions): Promise<AdaptedLayer> {
   const { name, dIn, dOut, basisId } = target;
   const k = options.threshold === null ? target.k : await rankWithin(base, target, options.threshold, options.onNotice);
@@ -100,7 +103,7 @@ async function rankWithin(
   return Math.min(wanted, k);
 }
 
-/** SARA starts from singular vectors but does not need them afterwards, so layers without a basis get theirs computed. */
+/** SARA only starts from singular vectors, so they are computed for layers without a basis. */
 async function computedLayers(
   base: Base,
   linears: readonly Linear[],

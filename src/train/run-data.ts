@@ -1,4 +1,6 @@
-/** The data of `mosara train`: files → encoded examples of bounded length, with everything reported that was left out or cut. */
+/**
+ * The data of `mosara train`: encodes files as examples of bounded length, and reports every example that was left out or cut.
+ */
 import { createHash } from "node:crypto";
 import { type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
 import { type Example, readExamples } from "../data/examples.ts";
@@ -9,28 +11,28 @@ import type { TrainExample } from "./batches.ts";
 import { type FittedExamples, type OverlongPolicy, fitLength } from "./fit-length.ts";
 import { corpusWindows, isCorpus } from "./corpus.ts";
 
-/** Data before a model is there to encode it for: examples that were read and checked, or files of running text. */
+/** Data before the model is known: examples that were read and checked, or files of running text. */
 export interface ReadData {
   readonly training: readonly Example[];
   readonly evaluation: readonly Example[];
-  /** Instead of examples; null: there are examples. */
+  /** Files of running text instead of examples; null: there are examples. */
   readonly trainingCorpus: readonly string[] | null;
   readonly evaluationCorpus: readonly string[] | null;
 }
 
-/** Examples of one use, encoded. */
+/** The encoded examples of one use. */
 export interface ExampleSet {
   readonly examples: readonly TrainExample[];
   readonly numTokens: number;
   readonly numLossTokens: number;
-  /** Tokens that close its turns and end no answer of the base. */
+  /** Tokens that close turns of the data but do not end the base's answers. */
   readonly endTokenIds: readonly number[];
-  /** SHA-256 over ids and masks, hex: equal examples have equal ones, whatever their files are called. */
+  /** SHA-256 over ids and masks, hex. Equal examples have equal hashes, whatever their files' names. */
   readonly sha256: string;
 }
 
 /**
- * @param takesCorpus whether running text is wanted as well (`full`)
+ * @param takesCorpus whether running text is accepted as well (`full`)
  * @throws {AppError} usage, data_invalid naming file, line and reason
  */
 export async function readData(
@@ -50,7 +52,7 @@ export async function readData(
 }
 
 export interface EncodeOptions {
-  /** Of the model. */
+  /** Vocabulary size of the model. */
   readonly vocabSize: number;
   readonly maxLength: number;
   readonly overlong: OverlongPolicy;
@@ -58,8 +60,9 @@ export interface EncodeOptions {
 }
 
 /**
- * Encodes for the model in `dir`. @throws {AppError} checkpoint_invalid (a tokenizer without end token, or with ids that the
- * model does not have), data_invalid for a line that cannot be encoded, or when nothing is left to learn
+ * Encodes for the model in `dir`.
+ * @throws {AppError} checkpoint_invalid (a tokenizer without end token, or with ids that the model does not have), data_invalid
+ * for a line that cannot be encoded, or where no token is left to learn
  */
 export async function encodeData(
   dir: string,

@@ -1,6 +1,6 @@
 /**
- * Where a run stands: everything but the numbers trained and the optimiser's, as plain data that survives JSON exactly.
- * Pure: what an evaluation or a step changes, when a run is better than before, when it has got nowhere and when it diverges.
+ * The progress of a run, as plain data that survives JSON exactly. The trained numbers and the optimiser's are elsewhere.
+ * Pure: how a step or an evaluation changes the state, and when a run improves, stagnates or diverges.
  */
 
 export interface Best {
@@ -12,15 +12,15 @@ export interface Best {
 export interface RunState {
   /** Steps done. */
   readonly step: number;
-  /** Whether an early stop has ended the run. */
+  /** Whether early stopping has ended the run. */
   readonly isStopped: boolean;
   /** Evaluation of the base; null without evaluation. */
   readonly baseLoss: number | null;
   /** The best evaluation of a trained state. */
   readonly best: Best | null;
-  /** Evaluations since then. */
+  /** Evaluations since the best one. */
   readonly numWorse: number;
-  /** Without evaluation: where the mean of the last losses was lowest when it was looked at. */
+  /** Without evaluation: the lowest mean of recent losses, and its step. */
   readonly calm: { readonly step: number; readonly loss: number } | null;
   readonly firstLoss: number | null;
   /** Losses of the last steps, oldest first. */
@@ -60,8 +60,8 @@ export function afterStep(state: RunState, loss: number): RunState {
 }
 
 /**
- * The state after an evaluation: of the base at step 0, else of what is trained.
- * @param patience evaluations without a gain that end the run; null: none do
+ * The state after an evaluation: of the base at step 0, else of the trained values.
+ * @param patience evaluations without improvement that end the run; null: none do
  */
 export function afterEvaluation(state: RunState, evalLoss: number, patience: number | null): RunState {
   if (state.step === 0) return { ...state, baseLoss: evalLoss };
@@ -76,7 +76,7 @@ export function recentLoss({ recentLosses }: RunState): number | null {
   return recentLosses.length === 0 ? null : recentLosses.reduce((sum, loss) => sum + loss, 0) / recentLosses.length;
 }
 
-/** The state after a look without evaluation. */
+/** The state after a check without evaluation. */
 export function afterWatch(state: RunState): RunState {
   const loss = recentLoss(state);
   if (loss === null || (state.calm !== null && loss >= state.calm.loss)) return state;
@@ -84,8 +84,8 @@ export function afterWatch(state: RunState): RunState {
 }
 
 /**
- * A rise of the loss from which a run does not come back, as it does from a single bad step: most losses of a whole window lie far
- * above the first one, or far above the best window. null: there is none.
+ * The reason why the loss has risen for good, in contrast to a single bad step; null: it has not.
+ * Most losses of a whole window are then far above the first loss, or far above the best window.
  */
 export function divergence(state: RunState): { readonly from: number; readonly to: number } | null {
   const { firstLoss, lowestLoss, recentLosses } = state;
@@ -95,7 +95,7 @@ export function divergence(state: RunState): { readonly from: number; readonly t
   return to > 3 * lowestLoss + 1 ? { from: lowestLoss, to } : null;
 }
 
-/** null until the window is whole. */
+/** null until the window is full. */
 function medianOf(recentLosses: readonly number[]): number | null {
   return recentLosses.length < RECENT ? null : (recentLosses.toSorted((a, b) => a - b)[RECENT / 2] ?? null);
 }

@@ -1,4 +1,4 @@
-/** A run of `mosara train` as it is decided before the first step: data, layers, schedule, and the settings that name it. */
+/** The decisions of `mosara train` before the first step: data, layers, schedule, and the settings that identify the run. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Base } from "../base/base.ts";
@@ -18,12 +18,12 @@ import { planAdapter } from "./plan.ts";
 type TrainConfig = ConfigOf<"train">;
 
 const DEFAULT_EPOCHS = 3;
-/** Longer examples are rare in instruction data, and attention grows with the square. */
+/** Default maximum length. Longer examples are rare in instruction data, and attention grows with the square. */
 const DEFAULT_MAX_LENGTH = 1024;
-/** Share of the highest rate that the last step has. */
+/** Rate of the last step as a share of the highest rate. */
 const FLOOR = 0.05;
 
-/** Everything that is decided before the first step. */
+/** All decisions made before the first step. */
 export interface Run {
   readonly flags: MethodSettings;
   /** null: full. */
@@ -79,7 +79,7 @@ export async function prepareRun(
   return { flags, plan, training, evaluation, maxLength, schedule, options, settings };
 }
 
-/** All that decides the bytes of the result; of layers and data their content. */
+/** The settings that decide the bytes of the result. Layers and data enter by their content. */
 function settingsOf(baseId: string, run: Omit<Run, "settings">, config: TrainConfig): RunSettings {
   const { flags, plan, training, evaluation, schedule, options } = run;
   const layers = plan?.layers.map(({ name, k, stored }) => `${name}:${k}:${stored?.basisId.slice(0, 8) ?? ""}`);

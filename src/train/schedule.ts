@@ -2,11 +2,11 @@
 
 export interface Schedule {
   readonly peak: number;
-  /** Steps of the run. */
+  /** Number of steps in the run. */
   readonly steps: number;
-  /** The last of these is the first at the peak. */
+  /** Number of warm-up steps. The last of them is the first at the peak. */
   readonly warmupSteps: number;
-  /** What the last step's rate is of the peak, 0…1. */
+  /** The last step's rate as a share of the peak, 0…1. */
   readonly floor: number;
 }
 
@@ -17,7 +17,7 @@ export function learningRateAt({ peak, steps, warmupSteps, floor }: Schedule, st
   return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }
 
-/** `--warmup`: below 1 a share of all steps, else a number of steps; never more than there are. */
+/** Steps of `--warmup`: below 1 a share of all steps, else a number of steps. Never more than the run has. */
 export function warmupSteps(warmup: number, steps: number): number {
   return Math.min(steps, Math.round(warmup < 1 ? warmup * steps : warmup));
 }

@@ -1,6 +1,7 @@
 /**
- * `<out>.log.jsonl`: one JSON object a step, evaluations between them. Written line by line, so that whoever looks sees where a
- * run is, and cut back to the saved step when a run goes on. Source: docs/reference/commands.md, `train`.
+ * `<out>.log.jsonl`: one JSON object for each step and each evaluation. It is written line by line, so that readers can follow a
+ * run.
+ * A resumed run cuts it back to the saved step. Source: docs/reference/commands.md, `train`.
  */
 import { closeSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { AppError } from "../errors.ts";
@@ -10,14 +11,14 @@ export interface StepLine {
   readonly step: number;
   readonly loss: number;
   readonly lr: number;
-  /** Before clipping. */
+  /** Norm before clipping. */
   readonly gradNorm: number;
-  /** Tokens that ran through the model in this step, padding left out. */
+  /** Tokens that ran through the model in this step, without padding. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
 }
 
-/** An evaluation behind that many steps; 0 is the base. */
+/** An evaluation after that many steps; 0 is the base. */
 export interface EvaluationLine {
   readonly step: number;
   readonly evalLoss: number;
@@ -28,7 +29,7 @@ export class StepLog implements Disposable {
   readonly #file: number;
   #bytes: number;
 
-  /** @param keepBytes what to keep of a log that is there already; the rest was never saved @throws {AppError} usage */
+  /** @param keepBytes bytes of an existing log to keep; the rest was never saved @throws {AppError} usage */
   constructor(path: string, keepBytes: number) {
     this.path = path;
     try {
@@ -43,12 +44,12 @@ export class StepLog implements Disposable {
     }
   }
 
-  /** Length so far. */
+  /** Length of the log so far. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** @throws {AppError} training_failed, such as for a full disk */
+  /** @throws {AppError} training_failed, for example for a full disk */
   append(line: StepLine | EvaluationLine): void {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
     try {
@@ -68,7 +69,7 @@ export class StepLog implements Disposable {
   }
 }
 
-/** The lines of a log, in order; a last line that was cut off is left out. For reports. */
+/** The lines of a log, in order, for reports. An incomplete last line is left out. */
 export function readStepLog(path: string): readonly (StepLine | EvaluationLine)[] {
   const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
   return lines.map((line) => JSON.parse(line) as StepLine | EvaluationLine);

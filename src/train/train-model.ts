@@ -1,6 +1,7 @@
 /**
- * The training graph opened: gradients of a micro-batch into the flat buffer, and the losses of examples without them.
- * Sizes of batches are free at every run. The losses' graph is opened when it is first needed.
+ * The opened training graph. It computes the gradients of a micro-batch into the flat buffer, or the losses of examples without
+ * gradients.
+ * Batch sizes may change at every run. The graph for losses is opened when it is first needed.
  */
 import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
@@ -14,7 +15,7 @@ import type { MicroBatch } from "./batches.ts";
 import { FlatParameters } from "./flat-parameters.ts";
 
 export interface TrainModelOptions extends Pick<TrainGraphOptions, "config" | "source" | "trained" | "maxPositions"> {
-  /** Where the files lie that the source and the bases refer to. */
+  /** The directory of the files that the source and the bases refer to. */
   readonly weightsDir: string;
   readonly device: SessionOptions["device"];
   readonly numThreads: number;
@@ -32,7 +33,7 @@ export interface TrainModel extends AsyncDisposable {
   lossSum(batch: MicroBatch): Promise<number>;
 }
 
-/** @throws {AppError} device_unavailable where the device cannot train, naming the operator that it lacks */
+/** @throws {AppError} device_unavailable where the device cannot train, naming the missing operator */
 export async function openTrainModel(options: TrainModelOptions): Promise<TrainModel> {
   const { graph, parameters: described } = buildTrainGraph(options);
   assertTrainable(graph, options.device);

@@ -1,6 +1,7 @@
 /**
- * An adapter that is trained: its layers with what they start from, and the adapter that comes out. The methods say what is
- * trained and where it begins; here the base's bases are cut to each layer's k. Knows nothing of steps and files.
+ * An adapter in training: its layers with their initial values, and the finished adapter.
+ * Methods define the parameters and their initial values; this file cuts the base's bases to each layer's k. Knows nothing of
+ * steps and files.
  */
 import type { Adapter, Card, Method, RouterKind } from "../adapter/adapter.ts";
 import type { BasisValues } from "../adapter/method.ts";
@@ -33,7 +34,7 @@ export interface AdapterPlan {
   readonly layers: readonly AdaptedLayer[];
 }
 
-/** The plan as the training graph takes it. */
+/** The plan in the form that the training graph accepts. */
 export function trainedOf({ method, heads, router, layers }: AdapterPlan): Trained & { kind: "adapter" } {
   const targets = layers.map(({ name, dIn, dOut, k, scale, stored }): TrainTarget => {
     const basis = stored ? { left: stored.left, right: stored.right } : null;
@@ -43,8 +44,8 @@ export function trainedOf({ method, heads, router, layers }: AdapterPlan): Train
 }
 
 /**
- * Fills `parameters` with the values at which the adapter is the base; the seed decides all draws.
- * @returns what one unit of the learning rate is worth to each number, laid out as `parameters.values`
+ * Fills `parameters` with the values at which the adapter changes nothing. The seed decides all draws.
+ * @returns the factor on the learning rate for each number, with the layout of `parameters.values`
  */
 export async function initializeAdapter(
   plan: AdapterPlan,
@@ -66,8 +67,8 @@ export async function initializeAdapter(
 }
 
 /**
- * The adapter made of trained numbers.
- * @param flat laid out as `parameters.values`
+ * Makes the adapter from trained numbers.
+ * @param flat has the layout of `parameters.values`
  */
 export function adapterOf(
   plan: AdapterPlan,

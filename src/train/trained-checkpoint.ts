@@ -1,4 +1,4 @@
-/** A whole model that is trained: where it starts from, and the Hugging Face checkpoint that comes out, in float32. */
+/** A whole model in training: its initial values, and the resulting Hugging Face checkpoint in float32. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -18,9 +18,9 @@ export async function initializeFull(source: TensorSource, parameters: FlatParam
 }
 
 /**
- * Writes the checkpoint to `out`, beside it first; what is there is replaced when the new one is whole.
- * @param texts where configuration and tokenizer are copied from, and end tokens that are added to them
- * @param flat laid out as `parameters.values`
+ * Writes the checkpoint beside `out` and renames it. An existing one is replaced when the new one is complete.
+ * @param texts the source of configuration and tokenizer, and end tokens to add to them
+ * @param flat has the layout of `parameters.values`
  * @returns its size in bytes
  */
 export async function writeTrainedCheckpoint(

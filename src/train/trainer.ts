@@ -1,7 +1,7 @@
 /**
  * The training loop: micro-batches → gradients → one step of the optimiser; evaluations, the best state, saving and stopping.
- * Everything it does is a function of the state it starts from, so a run that goes on from a saved state ends in the same bits.
- * Knows nothing of files and methods: where a state is kept and what is printed is the caller's.
+ * The loop is a function of its initial state only, so a run that resumes from a saved state is bit-identical.
+ * Knows nothing of files and methods. The caller decides where a state is kept and which messages are printed.
  */
 import { lossTokens } from "./batch-feeds.ts";
 import type { BatchSource, MicroBatch } from "./batches.ts";
@@ -15,7 +15,7 @@ import type { TrainModel } from "./train-model.ts";
 export interface TrainerOptions {
   readonly schedule: Schedule;
   readonly weightDecay: number;
-  /** Largest global norm of the gradients; null: not clipped. */
+  /** Largest global norm of the gradients; null: no clipping. */
   readonly clip: number | null;
   /** Largest share of the loss that a step may promise to remove; null: no bound. */
   readonly trust: number | null;
@@ -25,23 +25,23 @@ export interface TrainerOptions {
   readonly evalEvery: number;
   /** Steps between saves. */
   readonly saveEvery: number;
-  /** Evaluations without a gain that end the run. */
+  /** Evaluations without improvement that end the run. */
   readonly patience: number | null;
 }
 
-/** What the loop asks of its surroundings. */
+/** The functions of the caller that the loop needs. */
 export interface TrainerPorts {
   log(line: StepLine | EvaluationLine): void;
-  /** Keeps the state, so that the run can go on from it. */
+  /** Keeps the state, so that the run can resume from it. */
   save(): Promise<void>;
-  /** Whether somebody wants the run to end after this step. */
+  /** Whether the run should end after this step. */
   shouldStop(): boolean;
 }
 
 export class Trainer {
   readonly model: TrainModel;
   readonly optimizer: AdamW;
-  /** Values of the best evaluation; without evaluation those behind the lowest training loss. null until there are some. */
+  /** Values of the best evaluation; without evaluation those of the lowest training loss. null until there are any. */
   bestValues: Float32Array | null = null;
   state: RunState;
   readonly #batches: BatchSource;
@@ -49,8 +49,8 @@ export class Trainer {
   readonly #sum: Float32Array | null;
 
   /**
-   * The model's parameters hold the values to start from; so does the optimiser once a caller has filled it.
-   * @param units what one unit of the learning rate is worth to each number; null: 1 to all
+   * The model's parameters hold the initial values. A caller that resumes a run fills the optimiser too.
+   * @param units factor on the learning rate for each number; null: 1 for all
    */
   constructor(
     model: TrainModel,
@@ -68,7 +68,7 @@ export class Trainer {
     this.#sum = batches.at(0).length > 1 ? new Float32Array(length) : null;
   }
 
-  /** What the run comes to: the best evaluation's values, or the last ones where nothing was held out. */
+  /** The result of the run: the best evaluation's values, or the last ones where no data was held out. */
   get resultValues(): Float32Array {
     return (this.state.best && this.bestValues) ?? this.model.parameters.values;
   }
@@ -78,8 +78,8 @@ export class Trainer {
   }
 
   /**
-   * Trains until the end, an early stop or somebody's wish to stop; saved at the end in every case.
-   * @throws {DivergedError} what was saved before stays, and `bestValues` are those from before
+   * Trains until the end, an early stop or a requested stop. The state is saved at the end in every case.
+   * @throws {DivergedError} the previous save stays, and `bestValues` are from before the divergence
    */
   async run(ports: TrainerPorts): Promise<void> {
     const { evaluation, evalEvery, saveEvery, schedule } = this.#options;
@@ -93,7 +93,7 @@ export class Trainer {
       const mustEnd = this.isDone || ports.shouldStop();
       if (mustEnd || step % saveEvery === 0) await ports.save();
       if (mustEnd) return;
-      await new Promise(setImmediate); // signals are heard between steps
+      await new Promise(setImmediate); // signals are handled between steps
     }
   }
 
@@ -130,7 +130,7 @@ export class Trainer {
     return sum / count;
   }
 
-  /** Loss and gradients of a step: sums over its micro-batches, over the count of all their tokens. */
+  /** Loss and gradients of a step: sums over its micro-batches, divided by the number of all their predicted tokens. */
   async #gradients(batches: readonly MicroBatch[]): Promise<number> {
     const { gradients } = this.model.parameters;
     const denominator = batches.reduce((sum, batch) => sum + lossTokens(batch), 0);
@@ -154,7 +154,7 @@ export class Trainer {
     if (step > 0 && this.state.best?.step === step) this.bestValues = this.model.parameters.values.slice();
   }
 
-  /** Without evaluation: remembers the state if training was never better, for the case that it explodes later. */
+  /** Without evaluation: remembers the state where training was never better, in case it diverges later. */
   #watch(): void {
     this.state = afterWatch(this.state);
     if (this.state.calm?.step === this.state.step) this.bestValues = this.model.parameters.values.slice();

@@ -1,7 +1,8 @@
 /**
- * The messages of a conversation as they come in, checked before a template sees them: no template shall print JSON,
- * and none shall be asked for what it cannot accept. Fields that are null are dropped and reasoning is given its standard
- * name, as transformers 5.24 does. Knows the shape of messages, no syntax of templates.
+ * Checks the messages of a conversation before a template reads them. No template may print JSON or receive content it cannot
+ * handle.
+ * Null fields are dropped and reasoning gets its standard name, as in transformers 5.24.
+ * Knows the shape of messages, but no syntax of templates.
  */
 import { AppError } from "../../errors.ts";
 import { parseExactJson } from "./exact-json.ts";
@@ -13,18 +14,18 @@ export interface ContentPart {
   readonly [key: string]: unknown;
 }
 
-/** One message; other fields (`name`, `tool_calls`, `tool_call_id`, …) go to the template as they are. */
+/** One message. Other fields (`name`, `tool_calls`, `tool_call_id`, …) reach the template unchanged. */
 export interface ChatMessage {
   readonly role: string;
   readonly content?: string | readonly ContentPart[] | null;
   readonly [key: string]: unknown;
 }
 
-/** What a template can take, read from its source. */
+/** The abilities of a template, read from its source. */
 export interface TemplateAbilities {
-  /** It looks at whether a content is a string, or loops over one. */
+  /** Whether it tests that a content is a string, or loops over one. */
   readonly takesParts: boolean;
-  /** It looks at whether the arguments of a tool call are a string. */
+  /** Whether it tests that the arguments of a tool call are a string. */
   readonly takesStringArguments: boolean;
 }
 
@@ -32,7 +33,9 @@ function fail(param: string, message: string): never {
   throw new AppError("invalid_request", message, { param });
 }
 
-/** Checked messages, flattened where the template takes only strings. @throws {AppError} invalid_request with the field's path. */
+/**
+ * Checked messages, flattened where the template accepts only strings. @throws {AppError} invalid_request with the field's path.
+ */
 export function prepareMessages(messages: readonly ChatMessage[], abilities: TemplateAbilities): ChatMessage[] {
   if (messages.length === 0) fail("messages", "A conversation needs at least one message.");
   return messages.map((message, i) => prepareMessage(message, `messages[${i}]`, abilities));
@@ -53,12 +56,13 @@ function prepareMessage(message: ChatMessage, path: string, abilities: TemplateA
   return prepared as ChatMessage;
 }
 
-/** The names under which clients send a message's reasoning, the standard one first. */
+/** The names that clients use for a message's reasoning, the standard one first. */
 const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
 
 /**
- * A message as transformers 5.24 hands it to a template: fields that are null are absent, since templates ask whether a field is
- * there. Reasoning stands in `reasoning_content` under whichever name it came, and in `thinking`, which some templates read.
+ * A message in the form that transformers 5.24 gives to a template. Null fields are absent, because templates test whether a
+ * field exists.
+ * Reasoning is in `reasoning_content`, whatever its original name, and in `thinking`, which some templates read.
  */
 export function withStandardFields(message: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
@@ -91,7 +95,7 @@ function checkPart(part: unknown, path: string): ContentPart {
   return checked;
 }
 
-/** OpenAI carries a call's arguments as JSON text; templates that do not ask for text want the object. */
+/** Parses a call's arguments. OpenAI sends them as JSON text; templates that do not test for text need the object. */
 function parseArguments(call: unknown): unknown {
   const fn: unknown = (call as { function?: unknown } | null)?.function;
   const args: unknown = (fn as { arguments?: unknown } | null | undefined)?.arguments;
@@ -101,6 +105,6 @@ function parseArguments(call: unknown): unknown {
     if (typeof value !== "object" || value === null) return call;
     return { ...(call as object), function: { ...(fn as object), arguments: value } };
   } catch {
-    return call; // not JSON: the model said so, the template shows it as it is
+    return call; // not JSON: the model wrote it, so the template shows it unchanged
   }
 }

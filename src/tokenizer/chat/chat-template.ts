@@ -1,7 +1,7 @@
 /**
- * A model's chat template: where it comes from, what it may be given, and messages → prompt text.
- * Renders in the calling thread within the engine's budget; a server renders in the text worker, which can be killed.
- * Source: transformers 5 `apply_chat_template`; the engine is src/tokenizer/jinja.
+ * A model's chat template: its sources, its variables, and the conversion of messages to prompt text.
+ * It renders in the calling thread within the engine's budget. A server renders in the text worker, which can be killed.
+ * Source: transformers 5 `apply_chat_template`; the engine is src/jinja.
  */
 import { AppError } from "../../errors.ts";
 import { renderOpenEnded } from "./open-ended.ts";
@@ -9,12 +9,12 @@ import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./cha
 import { JinjaError, parseJinja, renderParsed, type Template } from "../../jinja/jinja.ts";
 import { readTextFiles, type TextFiles } from "../files/text-files.ts";
 
-/** What a request adds to its messages. */
+/** The inputs of a request besides its messages. */
 export interface RenderOptions {
   readonly tools?: readonly unknown[] | undefined;
-  /** The request's `chat_template_kwargs`: more variables for the template. */
+  /** The request's `chat_template_kwargs`: further variables for the template. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
-  /** Whether the prompt ends where the assistant begins to speak (default true). */
+  /** Whether the prompt ends where the assistant's answer begins (default true). */
   readonly addGenerationPrompt?: boolean | undefined;
   /** Whether the prompt ends with the last message's content, which the answer continues (default false). */
   readonly continueFinalMessage?: boolean | undefined;
@@ -41,7 +41,7 @@ export function chatTemplateOf({ templates, specialVariables }: TextFiles): Chat
   return templates.size === 0 ? undefined : makeChatTemplate(templates, specialVariables);
 }
 
-/** A template from its sources by name ("default", "tool_use", …) and the special tokens it is given. */
+/** Makes a template from its sources by name ("default", "tool_use", …) and its special tokens. */
 export function makeChatTemplate(
   sources: ReadonlyMap<string, string>,
   special: Readonly<Record<string, unknown>>,
@@ -99,7 +99,7 @@ function variablesOf(
   };
 }
 
-/** A template's failure is the request's: its own message as it is, any other with what happened. */
+/** A template's failure is an error of the request. The template's own message is unchanged; any other names the cause. */
 function asInvalidRequest(render: () => string): string {
   try {
     return render();
@@ -114,7 +114,7 @@ function asInvalidRequest(render: () => string): string {
 
 const TYPE_TESTS = ["string", "iterable", "sequence", "mapping"];
 
-/** Looks through a template for questions about the type of a content or of a call's arguments, and for loops over contents. */
+/** Searches a template for tests on the type of a content or of a call's arguments, and for loops over contents. */
 export function findAbilities(body: Template): TemplateAbilities {
   let takesParts = false;
   let takesStringArguments = false;

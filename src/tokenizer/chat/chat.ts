@@ -1,6 +1,6 @@
 /**
- * A conversation → token ids. Without spellings of special tokens in the messages these are transformers' ids exactly;
- * spellings are encoded as text, or refused where that cannot be done. Special tokens come from the template alone.
+ * Converts a conversation to token ids. They equal transformers' ids exactly where no message spells a special token.
+ * Such spellings are encoded as text, or refused where that is impossible. Special tokens come from the template alone.
  */
 import { AppError } from "../../errors.ts";
 import type { ChatMessage } from "./chat-message.ts";
@@ -11,7 +11,7 @@ import type { Tokenizer } from "../tokenizer.ts";
 
 /** A rendered conversation. */
 export interface RenderedChat {
-  /** The prompt; spellings of special tokens that are meant as text are hidden in it (`Tokenizer.literals`). */
+  /** The prompt. Spellings of special tokens that are meant as text are hidden in it (`Tokenizer.literals`). */
   readonly text: string;
   /** Ids of `text`, or of a piece of it. @throws {AppError} invalid_request. */
   encode(text: string): number[];
@@ -30,7 +30,7 @@ export function encodeChat(
   return rendered.encode(rendered.text);
 }
 
-/** The text of a conversation's prompt and how it is encoded. @throws {AppError} invalid_request. */
+/** The text of a conversation's prompt and the function that encodes it. @throws {AppError} invalid_request. */
 export function renderChat(
   tokenizer: Tokenizer,
   template: ChatTemplate | undefined,
@@ -50,9 +50,9 @@ export function renderChat(
   if (literals.hasReserved(prompt)) throw literalError(piece);
   const hidden = template.render(...mapTexts(messages, options, (text) => literals.hide(text)));
   const own = literals.findAll(hidden);
-  // Without a spelling in one text, only pieces that text beside them completed are of interest.
+  // No single text contains a spelling here, so only pieces that text beside them completes matter.
   if (literal === undefined && isSame(own, literals.findAll(prompt))) return plain;
-  // A template that looks at the text (splits at a tag, escapes, cuts) may answer the hidden one differently.
+  // A template that inspects the text (splits at a tag, escapes, cuts) may treat the hidden text differently.
   if (literals.restore(hidden) !== prompt) throw literalError(piece);
   return { text: hidden, encode: (text) => tokenizer.encodeHidden(text) };
 }
@@ -61,7 +61,7 @@ function isSame(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((token, i) => token === other[i]);
 }
 
-/** The first special token that `find` sees in what the client sent. */
+/** The first special token that `find` finds in the client's texts. */
 function findIn(
   messages: readonly ChatMessage[],
   options: RenderOptions,
@@ -76,8 +76,9 @@ function findIn(
 }
 
 /**
- * A conversation, its tools and further variables with every text mapped. Roles and the types of parts stay, for templates compare them
- * with words of their own or make tags of them; so do variables that replace a special token by name.
+ * Maps every text of a conversation, its tools and further variables.
+ * Roles and the types of parts stay unchanged, because templates compare them with fixed words or make tags from them.
+ * Variables that replace a special token by name stay unchanged too.
  */
 function mapTexts(
   messages: readonly ChatMessage[],

@@ -1,11 +1,12 @@
 /**
- * JSON as Python reads it, where templates show the difference: `1.0` stays a float, integers keep all their digits, and keys that
- * look like numbers keep their place. What JavaScript cannot say itself becomes a `Number` object (a float of whole value), a bigint
- * or a `Map`; all of them survive a message to a worker. Knows no templates.
+ * Reads JSON as Python does, where templates show the difference: `1.0` stays a float, integers keep all digits, keys that look
+ * like numbers keep their order.
+ * Values that JavaScript cannot express become a `Number` object (a float of whole value), a bigint or a `Map`.
+ * All of them survive a message to a worker. Knows no templates.
  */
 import { randomUUID } from "node:crypto";
 
-/** In front of what a JSON text says and JSON.parse would lose; nobody outside can spell it. */
+/** Mark before JSON text whose value JSON.parse would lose. No outside text can contain it. */
 const MARK = randomUUID();
 /** A whole number with a point or an exponent, or with more digits than a double keeps. */
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
@@ -17,14 +18,14 @@ export function parseExactJson(text: string): unknown {
   return parseJsonBothWays(text).exact;
 }
 
-/** The value of a JSON text as JSON.parse gives it, and exactly: one object where nothing is lost. @throws {SyntaxError} */
+/** The value of a JSON text from JSON.parse, and the exact value; one object where nothing is lost. @throws {SyntaxError} */
 export function parseJsonBothWays(text: string): { readonly plain: unknown; readonly exact: unknown } {
   const plain: unknown = JSON.parse(text);
   const marked = markLosses(text);
   return { plain, exact: marked === text ? plain : unmark(JSON.parse(marked)) };
 }
 
-/** `text`, valid JSON, with marks in front of what would be lost. */
+/** `text`, valid JSON, with marks before the values that would be lost. */
 function markLosses(text: string): string {
   let out = "";
   let at = 0;
@@ -46,7 +47,7 @@ function isLossy(literal: string): boolean {
   return Number.isInteger(value) || !Number.isFinite(value);
 }
 
-/** The index behind the closing quote. */
+/** The index after the closing quote. */
 function endOfString(text: string, quote: number): number {
   let at = text.indexOf('"', quote + 1);
   while (isEscaped(text, at)) at = text.indexOf('"', at + 1);
@@ -74,12 +75,15 @@ function unmark(value: unknown): unknown {
   return new Map(entries.map(([key, item]) => [key.startsWith(MARK) ? key.slice(MARK.length) : key, item]));
 }
 
-/** The wrapper is the mark: a primitive cannot say that it is a float. */
+/** The wrapper is the mark, because a primitive cannot show that it is a float. */
 function exactNumber(literal: string): unknown {
   return /[.eE]/.test(literal) ? new Number(literal) : BigInt(literal);
 }
 
-/** A JSON value, perhaps out of `parseExactJson`, with every string in it mapped, keys too. `path` are the keys and places above it. */
+/**
+ * Maps every string of a JSON value, keys too. The value may come from `parseExactJson`. `path` holds the keys and indices above
+ * it.
+ */
 export function mapJsonStrings(value: unknown, map: (text: string, path: readonly string[]) => string): unknown {
   const path: string[] = [];
   const below = (key: string, item: unknown): unknown => {

@@ -1,14 +1,17 @@
 /**
- * A prompt that ends with the content of its last message, so that the answer continues it. A mark behind the content is rendered with
- * it, and the prompt is cut there. Source: `continue_final_message` of transformers 5 `apply_chat_template`.
+ * Makes a prompt that ends with the content of its last message, so that the answer continues it.
+ * A mark after the content is rendered with it, and the prompt is cut there. Source: `continue_final_message` of transformers 5
+ * `apply_chat_template`.
  */
 import { AppError } from "../../errors.ts";
 import type { ChatMessage, ContentPart } from "./chat-message.ts";
 
-/** Its space shows whether the template keeps white space at the end of a content. */
+/** The space in the mark shows whether the template keeps white space at the end of a content. */
 const MARK = "CONTINUE_FINAL_MESSAGE_MARK ";
 
-/** The rendered prompt up to the end of the last content. @throws {AppError} invalid_request where there is nothing to continue. */
+/**
+ * The rendered prompt up to the end of the last content. @throws {AppError} invalid_request where no content can be continued.
+ */
 export function renderOpenEnded(
   messages: readonly ChatMessage[],
   render: (messages: readonly ChatMessage[]) => string,

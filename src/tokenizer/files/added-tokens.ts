@@ -1,6 +1,6 @@
 /**
- * The added tokens of a tokenizer: those of tokenizer.json, then those that the configuration adds, with the ids that the original
- * gives them. An id is that of the vocabulary or the next free one, whatever a file says. Source: `tokenizers` 0.23, transformers 5.24.
+ * The added tokens of a tokenizer: those of tokenizer.json, then those of the configuration, with the ids of the original.
+ * An id is that of the vocabulary or the next free one, whatever a file states. Source: `tokenizers` 0.23, transformers 5.24.
  */
 import { AppError } from "../../errors.ts";
 import type { ClassTraits } from "./tokenizer-class.ts";
@@ -8,7 +8,7 @@ import { isObject, namedTokens, namelessTokens, tokenText } from "./tokenizer-co
 
 type Json = Record<string, unknown>;
 
-/** One added token, in the file's own spelling. */
+/** One added token, with the file's own key names. */
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
@@ -23,7 +23,7 @@ type TokenEntry = Omit<AddedToken, "id">;
 
 interface AddedTokenOptions extends ClassTraits {
   readonly vocab: ReadonlyMap<string, number>;
-  /** Only named in messages. */
+  /** Used only in messages. */
   readonly dir: string;
 }
 
@@ -43,7 +43,7 @@ export function completeAddedTokens(
     if (entry.content === "") return;
     const known = tokens.get(entry.content);
     const id = known?.id ?? vocab.get(entry.content) ?? next++;
-    // Named again, a token changes its flags; what was special stays so.
+    // A token that occurs again changes its flags, but a special token stays special.
     tokens.set(entry.content, { ...entry, id, special: known?.special === true || entry.special === true });
   };
   const listed = (Array.isArray(json.added_tokens) ? (json.added_tokens as unknown[]) : []).map((token) =>
@@ -63,15 +63,16 @@ export function completeAddedTokens(
     const isSpecial = !isObject(token) || names.has(content) || token.special === true;
     add({ ...flags, content, special: isSpecial });
   }
-  // Such a class adds its special tokens once more, by their texts alone.
+  // Such a class adds its special tokens again, by their texts only.
   if (strips)
     for (const token of [...named, ...namelessTokens(config)]) add({ content: tokenText(token) ?? "", special: true });
   return [...tokens.values()];
 }
 
 /**
- * What the configuration declares, in the order of its ids: `added_tokens_decoder` of tokenizer_config.json alone, or
- * added_tokens.json, where a token of tokenizer.json with the same id outranks it.
+ * The tokens of the configuration, in the order of ids: only `added_tokens_decoder` of tokenizer_config.json, or
+ * added_tokens.json.
+ * A token of tokenizer.json outranks a token of added_tokens.json with the same id.
  */
 function declaredTokens(config: Json, listed: readonly AddedToken[]): TokenEntry[] {
   const { added_tokens_decoder: decoder, added_tokens: older } = config;

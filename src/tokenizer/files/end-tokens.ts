@@ -1,6 +1,6 @@
 /**
- * What ends an answer: the end tokens of config.json and generation_config.json and the tokenizer's own, all of them together, as vLLM
- * has it. Every command asks here, so that building, serving and evaluation agree.
+ * The tokens that end an answer: all end tokens of config.json and generation_config.json and the tokenizer's own, as in vLLM.
+ * Every command uses this file, so that building, serving and evaluation agree.
  */
 import { AppError } from "../../errors.ts";
 import { readEosTokenIds } from "./generation-config.ts";
@@ -9,10 +9,10 @@ import { readJsonText, type TextSource } from "./text-source.ts";
 import { tokenText } from "./tokenizer-config.ts";
 import { tokenTable } from "./tokenizer-files.ts";
 
-/** A token that ends an answer, and the places that say so. */
+/** A token that ends an answer, and the places that name it. */
 export interface EndToken {
   readonly id: number;
-  /** Its text; null where the directory has no tokenizer, or the tokenizer no such token. */
+  /** Its text; null where the directory has no tokenizer, or the tokenizer does not have the token. */
   readonly text: string | null;
   readonly from: readonly string[];
 }
@@ -22,14 +22,14 @@ const CONFIGURATIONS = ["generation_config.json", "config.json"];
 export interface EndTokens {
   /** By id. */
   readonly tokens: readonly EndToken[];
-  /** Why the tokenizer's own is not among them; null where it is, or where the tokenizer has none. */
+  /** The reason why the tokenizer's own end token is missing; null where it is included, or where the tokenizer has none. */
   readonly problem: AppError | null;
 }
 
 /**
- * The end tokens of a model. Its tokenizer may be absent or unusable, for a base can be built without text.
- * @param where the source is called in messages
- * @param vocabSize of the model: ids beyond it can never be generated and are left out
+ * The end tokens of a model. Its tokenizer may be absent or unusable, because a base can be built without text.
+ * @param where name of the source in messages
+ * @param vocabSize of the model; larger ids can never be generated and are left out
  * @throws {AppError} checkpoint_invalid for a configuration that cannot be read
  */
 export async function loadEndTokens(texts: TextSource, where: string, vocabSize: number): Promise<EndTokens> {
@@ -54,6 +54,6 @@ function asProblem(error: unknown): AppError {
   throw error;
 }
 
-/** Said where a model is built and served, since an answer would always run to its limit. */
+/** Notice for building and serving a model without end tokens: an answer would always run to its limit. */
 export const NOTHING_ENDS =
   "nothing ends an answer of this model: neither config.json nor generation_config.json nor the tokenizer names an end token, so every answer runs to max_tokens. Add eos_token_id to generation_config.json.";

@@ -1,11 +1,11 @@
 /**
- * What generation_config.json says: where a generation ends and how requests sample by default.
- * It outranks config.json field by field; end tokens are those of both. Like vLLM, sampling fields count whatever `do_sample` says.
+ * Reads generation_config.json: the end tokens of a generation and the default sampling settings.
+ * It outranks config.json field by field; end tokens are those of both. Like vLLM, sampling fields count whatever `do_sample` is.
  */
 import { AppError } from "../../errors.ts";
 import { directoryTexts, readJsonText } from "./text-source.ts";
 
-/** End tokens and sampling defaults of a model; absent where the files are silent. */
+/** End tokens and sampling defaults of a model. Fields that no file sets are absent. */
 export interface GenerationDefaults {
   readonly bosTokenId: number | undefined;
   /** The end tokens of both files; the tokenizer may name another (end-tokens.ts). */

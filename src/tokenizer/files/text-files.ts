@@ -1,6 +1,7 @@
 /**
- * The files by which a model reads and writes text, read once for tokenizer and template alike: tokenizer.json, its configuration with
- * the older files beside it, and the chat templates in every place and form that transformers 5.24 knows.
+ * The text files of a model, read once for tokenizer and template: tokenizer.json, its configuration with the older files beside
+ * it, and chat templates.
+ * Templates are found in every place and form that transformers 5.24 knows.
  */
 import { AppError } from "../../errors.ts";
 import { directoryTexts, readJsonText, readText, TEMPLATE_FOLDER, type TextSource } from "./text-source.ts";
@@ -8,12 +9,12 @@ import { applyTokenizerClass } from "./tokenizer-class.ts";
 import { isObject, mergeTokenizerConfig, namedTokens, tokenText } from "./tokenizer-config.ts";
 import { checkTokenizer, type TokenizerFiles } from "./tokenizer-files.ts";
 
-/** Everything that the text files of one model say. */
+/** The contents of the text files of one model. */
 export interface TextFiles {
   readonly tokenizer: TokenizerFiles;
   /** Sources of chat templates by name ("default", "tool_use", …); empty where the model has none. */
   readonly templates: ReadonlyMap<string, string>;
-  /** Special tokens under the names by which templates know them. */
+  /** Special tokens, by their names in templates. */
   readonly specialVariables: Readonly<Record<string, string>>;
 }
 
@@ -22,7 +23,9 @@ export async function readTextFiles(dir: string): Promise<TextFiles> {
   return await readTexts(await directoryTexts(dir), dir);
 }
 
-/** Reads the text files of any source. @param where the source is called in messages. @throws {AppError} as `readTextFiles` does. */
+/**
+ * Reads the text files of any source. @param where name of the source in messages. @throws {AppError} as `readTextFiles` does.
+ */
 export async function readTexts(texts: TextSource, where: string): Promise<TextFiles> {
   const optional = (name: string) => readJsonText(texts, where, name);
   const json = await optional("tokenizer.json");
@@ -46,7 +49,7 @@ export async function readTexts(texts: TextSource, where: string): Promise<TextF
   return { tokenizer, templates: await readTemplates(texts, where, merged.chat_template), specialVariables };
 }
 
-/** Files outrank the configuration, all of it. */
+/** Template files outrank all templates of the configuration. */
 async function readTemplates(texts: TextSource, where: string, configured: unknown): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const prefix = `${TEMPLATE_FOLDER}/`;

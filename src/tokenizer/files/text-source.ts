@@ -1,19 +1,19 @@
 /**
- * Where a model's text files come from: a directory, or anything else that has them under their names, such as a GGUF file. Knows
- * nothing of what they mean.
+ * The source of a model's text files: a directory, or another container of named files, such as a GGUF file.
+ * Knows nothing of their meaning.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../../errors.ts";
 import { isObject } from "./tokenizer-config.ts";
 
-/** Files by their names; those of folders by paths with "/". Each is read when it is asked for. */
+/** Files by name; files in folders by paths with "/". Each is read when a caller asks for it. */
 export type TextSource = ReadonlyMap<string, () => Promise<string | Uint8Array>>;
 
-/** Where transformers keeps the chat templates besides the default one. */
+/** The folder in which transformers keeps the chat templates besides the default one. */
 export const TEMPLATE_FOLDER = "additional_chat_templates";
 
-/** The files of a base directory or checkpoint; none where there is no such directory. */
+/** The files of a base directory or checkpoint; none where the directory does not exist. */
 export async function directoryTexts(dir: string): Promise<TextSource> {
   const own = await namesIn(dir);
   const templates = own.includes(TEMPLATE_FOLDER) ? await namesIn(join(dir, TEMPLATE_FOLDER)) : [];
@@ -30,7 +30,10 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** The text of a file; undefined where there is none. @param where the source is called in messages. @throws {AppError} checkpoint_invalid */
+/**
+ * The text of a file; undefined where it does not exist. @param where name of the source in messages. @throws {AppError}
+ * checkpoint_invalid
+ */
 export async function readText(texts: TextSource, where: string, name: string): Promise<string | undefined> {
   try {
     const content = await texts.get(name)?.();
@@ -41,7 +44,7 @@ export async function readText(texts: TextSource, where: string, name: string): 
   }
 }
 
-/** The JSON object in a file; undefined where there is none. @throws {AppError} checkpoint_invalid, naming the file. */
+/** The JSON object in a file; undefined where it does not exist. @throws {AppError} checkpoint_invalid, naming the file. */
 export async function readJsonText(
   texts: TextSource,
   where: string,

@@ -1,7 +1,9 @@
 /**
- * What the class that tokenizer_config.json declares makes of tokenizer.json. The general classes of transformers take the file as it
- * is; some take only vocabulary, merges, added tokens and the post-processor, and bring the rest themselves. `add_bos_token` and
- * `add_eos_token` change nothing beside a tokenizer.json. Source: transformers 5.24, AutoTokenizer and the classes named here.
+ * Applies the class that tokenizer_config.json declares to tokenizer.json. The general classes of transformers use the file
+ * unchanged.
+ * Some classes use only vocabulary, merges, added tokens and the post-processor, and add the other steps themselves.
+ * `add_bos_token` and `add_eos_token` have no effect beside a tokenizer.json. Source: transformers 5.24, AutoTokenizer and the
+ * classes named here.
  */
 import { AppError } from "../../errors.ts";
 
@@ -11,19 +13,19 @@ interface TokenizerClass {
   /** Special tokens where tokenizer_config.json names none. */
   readonly special: Json;
   readonly pipeline: (config: Json) => Json & { readonly model: Json };
-  /** It adds its special tokens without the flags that the files give them. */
+  /** Whether the class adds its special tokens without the flags of the files. */
   readonly stripsFlags?: boolean;
 }
 
-/** How a class takes the added tokens of the files. */
+/** The rule by which a class reads the added tokens of the files. */
 export interface ClassTraits {
-  /** From the configuration, which tokenizer.json only completes. */
+  /** From the configuration; tokenizer.json only completes it. */
   readonly rebuilds: boolean;
-  /** Special ones without their flags. */
+  /** Special tokens without their flags. */
   readonly strips: boolean;
 }
 
-/** The file is taken as it is. */
+/** The file is used unchanged. */
 export const GENERAL_TRAITS: ClassTraits = { rebuilds: false, strips: false };
 
 const SPACE = "\u2581";
@@ -91,7 +93,7 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
   GPT2Tokenizer: { special: { unk_token: END, bos_token: END, eos_token: END }, pipeline: gpt2 },
 };
 
-/** The class of a family's tokenizer where it is not a general one. */
+/** The class of a family's tokenizer, where it is not a general one. */
 const FAMILY_CLASS: Readonly<Record<string, string>> = {
   qwen2: "Qwen2Tokenizer",
   qwen3: "Qwen2Tokenizer",
@@ -100,13 +102,13 @@ const FAMILY_CLASS: Readonly<Record<string, string>> = {
   gpt2: "GPT2Tokenizer",
 };
 const GENERAL_CLASSES: ReadonlySet<string> = new Set(["PreTrainedTokenizer", "TokenizersBackend", "PythonBackend"]);
-/** Families whose checkpoints often declare a wrong class: it does not count. */
+/** Families whose checkpoints often declare a wrong class. The declaration is ignored. */
 const GENERAL_FAMILIES: ReadonlySet<string> = new Set(["mistral", "phi3", "olmo2"]);
 
 /**
- * tokenizer.json and its configuration as the declared class completes them.
- * @param modelType that of config.json
- * @throws {AppError} checkpoint_unsupported for a class whose file cannot be what it needs.
+ * Completes tokenizer.json and its configuration as the declared class does.
+ * @param modelType `model_type` of config.json
+ * @throws {AppError} checkpoint_unsupported for a class whose file lacks a part that the class needs.
  */
 export function applyTokenizerClass(
   json: Json,
@@ -131,7 +133,7 @@ export function applyTokenizerClass(
   return { json: completed, config: { ...found.special, ...config }, traits };
 }
 
-/** An unknown token that is not there would be an id of no token. */
+/** An unknown token that does not exist would be an id of no token. */
 function assertKnown(name: string, token: unknown, vocab: Json, dir: string): void {
   if (typeof token !== "string" || Object.hasOwn(vocab, token)) return;
   throw new AppError(
@@ -149,11 +151,11 @@ function unsupported(what: string): AppError {
 
 function className(json: Json, config: Json, modelType: string): string {
   const own = FAMILY_CLASS[modelType] ?? "";
-  // Checkpoints of Qwen2 often declare a wrong class: transformers takes its own whatever they say.
+  // Checkpoints of Qwen2 often declare a wrong class. transformers uses its own class for all of them.
   if (typeof config.tokenizer_class !== "string" || modelType === "qwen2") return own;
   const declared = config.tokenizer_class.replace(/Fast$/, "");
   if (GENERAL_FAMILIES.has(modelType) || GENERAL_CLASSES.has(declared)) return "";
-  // Llama 3 and others declare it over a byte-level file, which it could not read.
+  // Llama 3 and others declare this class over a byte-level file, which it could not read.
   return declared === "LlamaTokenizer" && hasByteLevel(json.pre_tokenizer) ? "" : declared;
 }
 

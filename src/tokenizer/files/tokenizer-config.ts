@@ -1,19 +1,20 @@
 /**
- * tokenizer_config.json with the older files beside it, special_tokens_map.json and added_tokens.json, as transformers 5.24 puts them
- * together: one object in which every special token has its place. Knows nothing of tokenizer.json and of ids that are free.
+ * Merges tokenizer_config.json with the older files beside it, special_tokens_map.json and added_tokens.json, as transformers
+ * 5.24 does.
+ * The result is one object in which every special token has its place. Knows nothing of tokenizer.json and of free ids.
  */
 import { AppError } from "../../errors.ts";
 
 type Json = Record<string, unknown>;
 
-/** The files of one directory; undefined where a file is not there. */
+/** The files of one directory; undefined where a file does not exist. */
 export interface ConfigFiles {
   readonly config: Json | undefined;
   readonly specialTokensMap: Json | undefined;
   readonly addedTokens: Json | undefined;
 }
 
-/** The special tokens that every tokenizer has a name for. */
+/** The special tokens that have a name in every tokenizer. */
 const STANDARD_NAMES: readonly string[] = [
   "bos_token",
   "eos_token",
@@ -47,7 +48,7 @@ export function mergeTokenizerConfig({ config, specialTokensMap, addedTokens }: 
   return addedTokens === undefined ? settled : { ...settled, added_tokens: decoderOf(addedTokens, merged, dir) };
 }
 
-/** Names that the model brings besides the standard ones, under one key; the older name of the list of further tokens. */
+/** Collects non-standard names under one key, and converts the older name of the list of further tokens. */
 function collectNames(config: Json): Json {
   const { additional_special_tokens: additional, ...rest } = config;
   const isListed = additional !== undefined && isEmpty(rest.extra_special_tokens);
@@ -85,7 +86,7 @@ function asSpecial(value: unknown): unknown {
   return isObject(value) ? { ...value, special: true } : value;
 }
 
-/** What special_tokens_map.json brought under names of its own, where the rest is looked for. */
+/** Moves other names of special_tokens_map.json to the place where the rest is read. */
 function settleNames(merged: Json): Json {
   const { additional_special_tokens: additional, ...settled } = merged;
   if (additional !== undefined && settled.extra_special_tokens === undefined) settled.extra_special_tokens = additional;
@@ -96,7 +97,7 @@ function settleNames(merged: Json): Json {
   return { ...settled, model_specific_special_tokens: { ...own, ...explicit } };
 }
 
-/** added_tokens.json, a map of texts to ids, in the form of `added_tokens_decoder`; it stands under `added_tokens`. */
+/** Converts added_tokens.json, a map of texts to ids, to the form of `added_tokens_decoder`, under `added_tokens`. */
 function decoderOf(addedTokens: Json, config: Json, dir: string): Json {
   const named = [...STANDARD_NAMES.map((name) => config[name]), ...extraTokens(config)];
   const special = new Set(named.map(tokenText));

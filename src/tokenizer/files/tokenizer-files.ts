@@ -1,6 +1,7 @@
 /**
- * Checks tokenizer.json beside its configuration and says what they mean here: types that are known, the decoder's rule, added
- * tokens as transformers completes them. Anything that would give wrong ids in silence is refused by name. Reads no files.
+ * Checks tokenizer.json with its configuration and interprets them: known types, the decoder's rule, added tokens as transformers
+ * completes them.
+ * Any part that would give wrong ids in silence is refused by name. Reads no files.
  */
 import { AppError } from "../../errors.ts";
 import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
@@ -10,7 +11,7 @@ import { isObject } from "./tokenizer-config.ts";
 
 type Json = Record<string, unknown>;
 
-/** A tokenizer's files after checking: `json` is tokenizer.json with what was missing filled in, `config` the merged configuration. */
+/** A tokenizer's files after checking. `json` is the completed tokenizer.json, `config` the merged configuration. */
 export interface TokenizerFiles {
   readonly json: Json & { model: Json; added_tokens: AddedToken[] };
   readonly config: Json;
@@ -27,7 +28,7 @@ function refuse(dir: string, what: string): never {
 
 /**
  * Checks parsed files.
- * @param config a merged configuration. @param dir only named in messages. @param traits of its class
+ * @param config a merged configuration. @param dir used only in messages. @param traits of its class
  * @throws {AppError} checkpoint_invalid, checkpoint_unsupported
  */
 export function checkTokenizer(
@@ -58,7 +59,7 @@ export function checkTokenizer(
 }
 
 function modelType(model: Json, dir: string): string {
-  // Files of tokenizers before 0.9 name no type; their fields tell it.
+  // Files of tokenizers before 0.9 name no type. Their fields show it.
   const type =
     model.type ??
     (Array.isArray(model.vocab)
@@ -107,7 +108,7 @@ function vocabulary(model: Json): Map<string, number> {
   return new Map(Object.entries(model.vocab as Record<string, number>));
 }
 
-/** The rule of the stream decoder for a decoder of tokenizer.json. @throws {AppError} for one that is not known. */
+/** The rule of the stream decoder for a decoder of tokenizer.json. @throws {AppError} for an unknown decoder. */
 function decoderRule(decoder: unknown, dir: string): DecoderRule {
   if (decoder === null) return { kind: "words", prefix: undefined, hasCleanup: false };
   if (!isObject(decoder)) return refuse(dir, `the decoder ${JSON.stringify(decoder)}`);
@@ -125,7 +126,7 @@ function decoderRule(decoder: unknown, dir: string): DecoderRule {
   return pieceRule(steps, dir);
 }
 
-/** Sequences in the manner of SentencePiece: a space mark, byte tokens, fusing, one strip at the start. */
+/** Decoder sequences in the style of SentencePiece: a space mark, byte tokens, fusing, one strip at the start. */
 function pieceRule(steps: readonly Json[], dir: string): DecoderRule {
   const rule = {
     kind: "pieces" as const,
@@ -156,7 +157,7 @@ function pieceRule(steps: readonly Json[], dir: string): DecoderRule {
       if (rule.space !== undefined || names.includes("Fuse")) return refuse(dir, `the decoder ${names.join(" + ")}`);
       rule.space = typeof step.replacement === "string" ? step.replacement : "\u2581";
       rule.isMetaspace = true;
-      // Files before tokenizers 0.15 say add_prefix_space instead of prepend_scheme.
+      // Files before tokenizers 0.15 have add_prefix_space instead of prepend_scheme.
       rule.dropsFirstSpaces =
         (step.prepend_scheme ?? (step.add_prefix_space === false ? "never" : "always")) !== "never";
     }

@@ -1,14 +1,14 @@
-/** Whether a model has all the tokens that its tokenizer can give; one that it has not fails every request with it in its text. */
+/** Checks that a model has all tokens of its tokenizer. A missing one fails every request whose text contains it. */
 import { readTexts } from "./text-files.ts";
 import type { TextSource } from "./text-source.ts";
 import { tokenTable } from "./tokenizer-files.ts";
 
-/** So many tokens are named; the rest is counted. */
+/** Number of tokens that are named; further ones are counted. */
 const NAMED = 8;
 
 /**
  * A sentence about the tokens beyond the model's vocabulary, by id; null where there are none, or no tokenizer.
- * @param where the source is called in messages. @throws {AppError} where the tokenizer cannot be used
+ * @param where name of the source in messages. @throws {AppError} where the tokenizer cannot be used
  */
 export async function loadVocabularyNotice(
   texts: TextSource,

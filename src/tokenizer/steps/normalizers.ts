@@ -1,6 +1,7 @@
 /**
- * Text → text before it is cut into words: the normalizers of `tokenizers` 0.23 as the original does them. The JavaScript library guesses
- * at compiled maps of SentencePiece, lower-cases by context and misses characters beyond the basic plane.
+ * Normalises text before it is split into words: the normalizers of `tokenizers` 0.23, equal to the original.
+ * The JavaScript library guesses compiled SentencePiece maps, lower-cases by context and misses characters beyond the basic
+ * plane.
  * Source: the normalizers of the original.
  */
 import { makePrecompiledMap } from "./precompiled-map.ts";
@@ -10,7 +11,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 export type Normalizer = (text: string) => string;
 
-/** The normalizer of tokenizer.json; null where it has none. @throws {Error} for a type that is not known. */
+/** The normalizer of tokenizer.json; null where it has none. @throws {Error} for an unknown type. */
 export function makeNormalizer(config: Json | null): Normalizer | null {
   if (config === null) return null;
   switch (config.type) {
@@ -47,7 +48,7 @@ export function makeNormalizer(config: Json | null): Normalizer | null {
   }
 }
 
-/** Character by character: a capital sigma is the same at the end of a word. */
+/** Lower-cases character by character: a capital sigma is the same at the end of a word. */
 function lowercase(text: string): string {
   return text.replaceAll("\u03a3", "\u03c3").toLowerCase();
 }
@@ -58,7 +59,7 @@ function strip(text: string, left: boolean, right: boolean): string {
   return right ? rest.replace(/\p{White_Space}+$/u, "") : rest;
 }
 
-/** What BERT takes for characters of Chinese. */
+/** The characters that BERT treats as Chinese. */
 const CHINESE =
   /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
 

@@ -1,6 +1,7 @@
 /**
- * Text → words before the model sees it: the pre-tokenizers of `tokenizers` 0.23, step by step as the original does them. The JavaScript
- * library knows ASCII digits and punctuation only, forgets most behaviours of a split, and has JavaScript's idea of white space.
+ * Splits text into words for the model: the pre-tokenizers of `tokenizers` 0.23, equal to the original step by step.
+ * The JavaScript library knows only ASCII digits and punctuation, ignores most split behaviours, and uses JavaScript's white
+ * space.
  * Source: the pre-tokenizers and `NormalizedString::split` of the original.
  */
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
@@ -8,30 +9,30 @@ import { byteLevelCharacters } from "../stream-decoder.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** @param isFirst the text stands at the start of everything that is encoded. */
+/** @param isFirst whether the text is the start of the encoded input. */
 export type PreTokenizer = (text: string, isFirst: boolean) => string[];
 
 /** A part of a text, and whether the pattern of a split matches it. */
 type Part = readonly [text: string, isMatch: boolean];
 
-/** A text among a step's settings. @throws {Error} where it is something else. */
+/** A text among a step's settings. @throws {Error} where the value is not a text. */
 export function textSetting(config: Json, name: string, fallback: string): string {
   const value = config[name] ?? fallback;
   if (typeof value === "string") return value;
   throw new Error(`${name} of ${String(config.type)} should be a text, found ${JSON.stringify(value)}`);
 }
 
-/** GPT-2's words; `\s` as Oniguruma has it. */
+/** GPT-2's words; `\s` as in Oniguruma. */
 const BYTE_LEVEL_WORDS =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 const WORDS = new RegExp(`[${WORD}]+|[^${WORD}\\p{White_Space}]+`, "gu");
 const WHITE_SPACE = /\p{White_Space}/gu;
 const NUMBER = /\p{N}/gu;
-/** Of Unicode, and what ASCII counts too. */
+/** Unicode punctuation, and the characters that ASCII counts as such. */
 const PUNCTUATION = /[\p{P}$+<=>^`|~]/gu;
 
-/** The pre-tokenizer of tokenizer.json. @throws {Error} for a type that is not known. */
+/** The pre-tokenizer of tokenizer.json. @throws {Error} for an unknown type. */
 export function makePreTokenizer(config: Json | null): PreTokenizer {
   if (config === null) return (text) => [text];
   switch (config.type) {
@@ -85,14 +86,14 @@ function sequence(configs: readonly Json[]): PreTokenizer {
     for (const { run, rewrites } of steps) {
       const [before = ""] = words;
       words = words.flatMap((word, i) => run(word, startsFirst && i === 0));
-      // A step that drops what stands at the start leaves no first word.
+      // A step that drops the start of the text leaves no first word.
       startsFirst &&= rewrites || before.startsWith(words[0] ?? "");
     }
     return words;
   };
 }
 
-/** Steps that change the characters of words, and drop none of them. */
+/** Steps that change the characters of words but drop no word. */
 const REWRITING: ReadonlySet<string> = new Set(["ByteLevel", "Metaspace", "Sequence"]);
 
 function byteLevel(config: Json): PreTokenizer {
@@ -107,7 +108,7 @@ function byteLevel(config: Json): PreTokenizer {
 
 function metaspace(config: Json): PreTokenizer {
   const mark = textSetting(config, "replacement", "\u2581");
-  // Files before tokenizers 0.15 say add_prefix_space instead of prepend_scheme.
+  // Files before tokenizers 0.15 have add_prefix_space instead of prepend_scheme.
   const scheme = config.prepend_scheme ?? (config.add_prefix_space === false ? "never" : "always");
   return (text, isFirst) => {
     const marked = text.replaceAll(" ", mark);
@@ -126,11 +127,11 @@ function split(config: Json): PreTokenizer {
   };
 }
 
-/** A literal text, or an expression of Oniguruma in JavaScript's syntax. @throws {Error} for an expression that cannot be said there. */
+/** A literal text, or an Oniguruma expression in JavaScript's syntax. @throws {Error} for one that JavaScript cannot express. */
 export function patternOf(pattern: Json): RegExp {
   if (typeof pattern.String === "string") return literal(pattern.String);
   if (typeof pattern.Regex !== "string") throw new Error(`Unknown pattern: ${JSON.stringify(pattern)}`);
-  // The library's own split knows how expressions of Oniguruma are said in JavaScript.
+  // The library's own split converts Oniguruma expressions to JavaScript.
   const step = { type: "Split", pattern: { Regex: pattern.Regex }, behavior: "Isolated", invert: false };
   const parts = { normalizer: null, pre_tokenizer: step, post_processor: null, decoder: null, added_tokens: [] };
   const hub = new HubTokenizer({ ...parts, model: { type: "BPE", vocab: {}, merges: [] } }, {});
@@ -141,7 +142,7 @@ function literal(text: string): RegExp {
   return new RegExp(text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "gu");
 }
 
-/** The matches of a pattern and what lies between them, in order. */
+/** The matches of a pattern and the text between them, in order. */
 function partsOf(text: string, pattern: RegExp): Part[] {
   const parts: Part[] = [];
   let from = 0;
@@ -154,7 +155,7 @@ function partsOf(text: string, pattern: RegExp): Part[] {
   return parts;
 }
 
-/** The words that the parts become. @throws {Error} for a behaviour that is not known. */
+/** The words made from the parts. @throws {Error} for an unknown behaviour. */
 function join(parts: readonly Part[], behavior: string): string[] {
   switch (behavior.toLowerCase().replaceAll("_", "")) {
     case "isolated":

@@ -1,12 +1,13 @@
 /**
- * SentencePiece's compiled map of characters: a double-array trie over UTF-8 bytes, and the texts it leads to. Whole graphemes are looked
- * up first, then their characters. Source: Darts-clone's units; `spm_precompiled`, which the original uses.
+ * SentencePiece's compiled character map: a double-array trie over UTF-8 bytes, and its replacement texts.
+ * Whole graphemes are looked up first, then their characters. Source: Darts-clone's units; `spm_precompiled`, which the original
+ * uses.
  */
 
 /** Longer graphemes are looked up character by character. */
 const MAX_GRAPHEME_BYTES = 6;
 
-/** The function of a map in base64. @throws {Error} for a map that is cut off. */
+/** The function of a base64 map. @throws {Error} for an incomplete map. */
 export function makePrecompiledMap(base64: string): (text: string) => string {
   const bytes = Buffer.from(base64, "base64");
   if (bytes.length === 0) return (text) => text;

@@ -1,6 +1,6 @@
 /**
- * Text → tokens of a model: added tokens are cut out, the rest is normalised, cut into words and given to the model. The steps before the
- * model are ours (normalizers.ts, pre-tokenizers.ts), in the library's place.
+ * Converts text to a model's tokens: added tokens are cut out; the rest is normalised, split into words and given to the model.
+ * The steps before the model are ours (normalizers.ts, pre-tokenizers.ts) and replace the library's.
  */
 import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { makeNormalizer } from "./normalizers.ts";
@@ -18,7 +18,7 @@ interface Splitter {
   split(text: string): string[];
 }
 
-/** The library's tokenizer, as far as its type declarations do not say. */
+/** Members of the library's tokenizer that its type declarations lack. */
 interface HubInside {
   readonly added_tokens: readonly HubAddedToken[];
   readonly added_tokens_map: Map<string, HubAddedToken>;
@@ -27,12 +27,12 @@ interface HubInside {
   encode_text: (text: string | null) => string[] | null;
 }
 
-/** Files with which the library's tokenizer is made: without the steps that are ours. */
+/** Files for the library's tokenizer, without the steps that are ours. */
 export function withoutSteps(files: TokenizerFiles): TokenizerFiles["json"] {
   return { ...files.json, normalizer: null, pre_tokenizer: null };
 }
 
-/** Gives the library's tokenizer our steps. @throws {Error} for a step that is not known. */
+/** Installs our steps in the library's tokenizer. @throws {Error} for an unknown step. */
 export function installSteps(tokenizer: HubTokenizer, files: TokenizerFiles): void {
   const hub = tokenizer as unknown as HubInside;
   const normalize = makeNormalizer(files.json.normalizer as Parameters<typeof makeNormalizer>[0]);
@@ -66,7 +66,7 @@ interface Section {
   readonly token: HubAddedToken | null;
 }
 
-/** Cuts added tokens out of a text; a token takes the white space beside it where it is made so. Empty texts are left out. */
+/** Cuts added tokens out of a text. A token absorbs the adjacent white space where its flags say so. Empty texts are left out. */
 function makeCutter(splitter: Splitter, tokens: ReadonlyMap<string, HubAddedToken>): (text: string) => Section[] {
   return (text) => {
     if (tokens.size === 0) return text === "" ? [] : [{ text, token: null }];

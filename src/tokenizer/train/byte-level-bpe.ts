@@ -1,20 +1,20 @@
 /**
- * A byte-level BPE tokenizer from texts: words are cut as GPT-2 cuts them, bytes stand as its characters, and the result is a
- * `tokenizer.json` that the `tokenizers` package and transformers read as it is. Knows no files.
+ * Trains a byte-level BPE tokenizer on texts: words are split as in GPT-2, and its characters represent bytes.
+ * The result is a `tokenizer.json` that the `tokenizers` package and transformers read unchanged. Knows no files.
  * Source: Radford et al. (2019); the file format of the `tokenizers` package, version 1.0.
  */
 import { byteLevelCharacters } from "../stream-decoder.ts";
 import { type TrainedBpe, trainBpe } from "./train-bpe.ts";
 
-/** GPT-2's words, which is what `use_regex` stands for in the file. */
+/** GPT-2's words, which `use_regex` means in the file. */
 const WORD = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 export interface ByteLevelOptions {
-  /** Most tokens, special ones among them; at least 256 more than those. */
+  /** Most tokens, including special ones; at least 256 more than those. */
   readonly vocabSize: number;
   /** Special tokens in the order of their ids, from 0 on. */
   readonly special: readonly string[];
-  /** Put before every text; one of the special tokens, or null. */
+  /** The special token before every text, or null. */
   readonly bos: string | null;
   /** Pairs seen less often are not merged. */
   readonly minCount: number;
@@ -26,10 +26,10 @@ export class WordCounter {
   readonly #characters = byteLevelCharacters();
   readonly #counts = new Map<string, number>();
   readonly #special: RegExp | null;
-  /** UTF-16 units counted. */
+  /** Number of UTF-16 units counted. */
   numUnits = 0;
 
-  /** @param special texts that are no words and end those around them. */
+  /** @param special texts that are not words and separate the words around them. */
   constructor(special: readonly string[]) {
     const escaped = special.map((token) => token.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"));
     this.#special = special.length === 0 ? null : new RegExp(escaped.sort((a, b) => b.length - a.length).join("|"));
@@ -47,7 +47,7 @@ export class WordCounter {
     const counts = new Map<string, number>();
     for (const [word, count] of this.#counts) {
       const key = Array.from(encoder.encode(word), (byte) => this.#characters[byte]).join("");
-      counts.set(key, (counts.get(key) ?? 0) + count); // lone surrogates fall together
+      counts.set(key, (counts.get(key) ?? 0) + count); // all lone surrogates have one key
     }
     return counts;
   }

@@ -1,6 +1,6 @@
 /**
- * Pairs of tokens by count, the most frequent first; equal counts by the smaller left id, then the smaller right id. Entries go
- * stale when counts fall: whoever takes one compares it with the count of now and puts it back if it differs.
+ * Pairs of tokens by count, the most frequent first; equal counts by the smaller left id, then the smaller right id.
+ * Entries become stale when counts fall. The caller compares an entry with the current count and puts it back where it differs.
  * Indices are bounded by their loops, hence `!`.
  */
 

@@ -1,17 +1,18 @@
 /**
- * Byte-pair encoding learned from counted words: again and again the most frequent pair of neighbours becomes a token, ties going
- * to the smaller ids. Counts are kept up to date word by word, so a merge costs what it changes. Knows no files and no regex.
+ * Byte-pair encoding learned from counted words: the most frequent pair of neighbours repeatedly becomes a token; ties go to the
+ * smaller ids.
+ * Counts are updated word by word, so the cost of a merge is proportional to its changes. Knows no files and no regex.
  * Source: Sennrich et al. (2016); order and ties as the `tokenizers` package's BpeTrainer has them. Indices are bounded by their
  * loops, hence `!`.
  */
 import { MAX_ID, PairHeap, pairKey } from "./pair-heap.ts";
 
 export interface BpeOptions {
-  /** Most tokens, those of the alphabet and the reserved ids among them. */
+  /** Most tokens, including those of the alphabet and the reserved ids. */
   readonly vocabSize: number;
-  /** Pairs seen less often stay apart. */
+  /** Pairs with a lower count are not merged. */
   readonly minCount: number;
-  /** Ids before the alphabet, which are not the trainer's (special tokens). */
+  /** Ids before the alphabet, reserved for special tokens. */
   readonly numReserved: number;
   readonly onProgress?: (done: number) => void;
 }
@@ -54,12 +55,12 @@ export function trainBpe(
   return { tokens, merges };
 }
 
-/** Words as ids, and what is known of their pairs. */
+/** Words as ids, with the counts of their pairs. */
 class Corpus {
   readonly #words: Int32Array[] = [];
   readonly #wordCounts: number[] = [];
   readonly #pairCounts = new Map<number, number>();
-  /** Words in which a pair stood when it was last counted up; some may have lost it. */
+  /** Words that contained a pair when it was last counted up. Some may have lost it. */
   readonly #homes = new Map<number, number[]>();
   readonly #heap = new PairHeap();
 
@@ -73,7 +74,7 @@ class Corpus {
     for (const [key, count] of this.#pairCounts) this.#heap.push(key, count);
   }
 
-  /** Takes the pair that is merged next; undefined when none is frequent enough. */
+  /** Removes and returns the pair to merge next; undefined where none is frequent enough. */
   takeMostFrequent(minCount: number): number | undefined {
     for (let top = this.#heap.pop(); top !== undefined; top = this.#heap.pop()) {
       const count = this.#pairCounts.get(top.key) ?? 0;
@@ -83,7 +84,7 @@ class Corpus {
     return undefined;
   }
 
-  /** Puts `id` in the place of the pair, wherever it stands. */
+  /** Replaces every occurrence of the pair by `id`. */
   merge(left: number, right: number, id: number): void {
     const key = pairKey(left, right);
     const homes = this.#homes.get(key) ?? [];

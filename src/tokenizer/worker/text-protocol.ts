@@ -12,7 +12,7 @@ export type TextRequest = TextJob & { readonly id: number };
 export type TextReply =
   | { readonly kind: "worker-ready" }
   | { readonly kind: "worker-failed"; readonly error: WireError }
-  /** The template is done; what follows is encoding, which has its own time limit. */
+  /** The template is rendered. Encoding follows and has its own time limit. */
   | { readonly kind: "prompt-rendered"; readonly id: number }
   | { readonly kind: "text-encoded"; readonly id: number; readonly ids: Uint32Array<ArrayBuffer> }
   | { readonly kind: "job-failed"; readonly id: number; readonly error: WireError };

@@ -1,6 +1,7 @@
 /**
- * Text work off the main thread. One worker owns the tokenizer and the template and serves templates and long texts
- * alike, one job at a time; a job that takes too long is answered with an error and its worker killed and replaced.
+ * Runs text work off the main thread. One worker owns the tokenizer and the template. It renders templates and encodes long
+ * texts, one job at a time.
+ * A job that exceeds its time limit fails, and its worker is killed and replaced.
  * Short texts without a template are encoded in the calling thread, where a message to a worker would cost more.
  */
 import { Worker } from "node:worker_threads";
@@ -10,11 +11,14 @@ import type { RenderOptions } from "../chat/chat-template.ts";
 import type { TextJob, TextReply } from "./text-protocol.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer.ts";
 
-/** UTF-16 units. SentencePiece BPE, the slowest, takes 9 µs a unit: 20 ms of the event loop. */
+/**
+ * Longest text, in UTF-16 units, for the calling thread. SentencePiece BPE, the slowest, needs 9 µs a unit: 20 ms of the event
+ * loop.
+ */
 const MAX_IN_THREAD = 2048;
 const MAX_WAITING = 1024;
 const START_TIMEOUT_MS = 120_000;
-/** Enough for vocabularies of 256,000 tokens twice over; a template that wants more is stopped. */
+/** Heap of the worker: enough for two vocabularies of 256,000 tokens. A template that needs more is stopped. */
 const MAX_HEAP_MB = 2048;
 
 /** Time limits, in milliseconds. */
@@ -25,7 +29,7 @@ export interface TextWorkerLimits {
 
 /** Options of a text worker. */
 export interface TextWorkerOptions extends Partial<TextWorkerLimits> {
-  /** The tokenizer of the same directory, when it is loaded already. */
+  /** The tokenizer of the same directory, where it is loaded already. */
   readonly tokenizer?: Tokenizer;
 }
 
@@ -37,7 +41,7 @@ export interface TextWorker extends AsyncDisposable {
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): Promise<number[]>;
   /** Ids of a conversation's prompt. @throws {AppError} invalid_request with the template's message or the failure. */
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Promise<number[]>;
-  /** Ends the worker; jobs that wait are answered with engine_unavailable. */
+  /** Ends the worker. Waiting jobs fail with engine_unavailable. */
   close(): Promise<void>;
 }
 
@@ -136,7 +140,7 @@ class WorkerOwner {
       if (reply.kind !== "worker-ready") return this.#receive(reply);
       clearTimeout(this.#timer);
       this.#isReady = true;
-      worker.unref(); // an idle worker keeps no process alive; one at work does
+      worker.unref(); // an idle worker keeps no process alive, a busy one does
       onReady();
       this.#next();
     });
@@ -152,7 +156,7 @@ class WorkerOwner {
     });
   }
 
-  /** A later worker that cannot start fails what waits for it; the next job tries again. */
+  /** A later worker that cannot start fails all waiting jobs; the next job tries again. */
   #respawn(): void {
     if (this.#isClosed) return;
     this.#spawn(

@@ -1,6 +1,6 @@
 /**
- * The worker thread's entry: owns one tokenizer and one chat template and does the jobs it is sent, one after another.
- * It may be killed at any moment; it keeps nothing that is not in the model's directory.
+ * The entry of the worker thread: it owns one tokenizer and one chat template and runs its jobs one after another.
+ * It may be killed at any moment, because it keeps no state outside the model's directory.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { toWire } from "../../errors.ts";
