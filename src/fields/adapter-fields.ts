@@ -1,7 +1,7 @@
-/** Fields that name an adapter, in every server's spelling. None of them is ever ignored: the base would answer in silence. */
+/** Fields that name an adapter, in every server's spelling. None of them is ever ignored, because the base would then answer silently. */
 import { both, either, empty, type Field, heeded, is, type Neutral, nothing, refused } from "./field.ts";
 
-/** llama.cpp: an adapter that is not in the list, or has the scale 0, takes no part. */
+/** llama.cpp: an adapter that is not in the list, or has the scale 0, is not used. */
 export const switchedOff: Neutral = {
   text: "a list of adapters with the scale 0",
   holds: (value) => Array.isArray(value) && value.every((one) => (one as { scale?: unknown } | null)?.scale === 0),
@@ -32,5 +32,5 @@ export const ADAPTER_FIELDS: readonly Field[] = [
   ...both(["LoRAX"], { adapters: refused(either(empty, nothing), "Name one adapter.") }),
 ];
 
-/** A field that seems to name an adapter and is in no table. */
+/** A field that seems to name an adapter and that no table has. */
 export const SEEMS_ADAPTER = /lora|adapter/i;

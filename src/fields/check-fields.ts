@@ -1,6 +1,6 @@
 /**
- * A request's body compared with the tables of fields: what is neither heeded nor harmless is refused by name. So nothing that
- * changes an answer is ever dropped in silence.
+ * Compares a request's body with the tables of fields. A field that is neither heeded nor harmless is refused by name. So no field that
+ * changes an answer is ever dropped silently.
  */
 import { AppError } from "../errors.ts";
 import { ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";
@@ -11,10 +11,10 @@ import { OPENAI_FIELDS } from "./openai-fields.ts";
 import { OTHER_FIELDS } from "./other-fields.ts";
 import { VLLM_FIELDS } from "./vllm-fields.ts";
 
-/** Every field of the top level. A name stands once. */
+/** Every field of the top level. Each name occurs once. */
 export const FIELDS: readonly Field[] = [...OPENAI_FIELDS, ...VLLM_FIELDS, ...ADAPTER_FIELDS, ...OTHER_FIELDS];
 
-/** The prefix of llama.cpp's fields of speculation, which change no answer. */
+/** The prefix of llama.cpp's fields for speculative decoding, which change no answer. */
 const SPECULATIVE = /^speculative\./;
 
 const BY_NAME: Readonly<Record<Endpoint, ReadonlyMap<string, Treatment>>> = {
@@ -28,7 +28,7 @@ const NESTED = Object.entries(NESTED_FIELDS).map(([place, fields]) => ({
 }));
 
 /**
- * @param isStrict also refuses fields that no table has
+ * @param isStrict whether fields that no table has are refused, too
  * @throws {AppError} unsupported_parameter, and invalid_request for an unknown field, with the field's path as `param`.
  */
 export function checkFields(body: unknown, endpoint: Endpoint, { isStrict }: { readonly isStrict: boolean }): void {

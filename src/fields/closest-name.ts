@@ -1,6 +1,6 @@
-/** The known name that a misspelt one was probably meant to be. */
+/** Finds the known name that a misspelt one was probably meant to be. */
 
-/** The closest of the names within a third of the name's length in edits; undefined where none is that close. */
+/** The closest of the names within a third of the name's length in edits; undefined where no name is that close. */
 export function closestName(name: string, known: Iterable<string>): string | undefined {
   if (name.length > 64) return undefined;
   let best: string | undefined;
@@ -15,7 +15,7 @@ export function closestName(name: string, known: Iterable<string>): string | und
   return best;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours between two texts. */
+/** Number of insertions, deletions, replacements and swaps of neighbours between two texts. */
 function numEdits(a: string, b: string): number {
   let before: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

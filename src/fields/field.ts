@@ -1,6 +1,6 @@
 /**
- * How a field of a request is treated, as data. Every field that a known server's API has is heeded, harmless, or refused unless its
- * value asks for what happens anyway. Knows no HTTP and no schemas.
+ * The treatment of a request's field, as data. Every field in the API of a known server is heeded, harmless, or refused. A refused field
+ * still passes when its value asks for what happens anyway. Knows no HTTP and no schemas.
  */
 
 /** Servers whose clients send the field. */
@@ -11,7 +11,7 @@ export type Endpoint = "chat" | "completions";
 
 export type Body = Readonly<Record<string, unknown>>;
 
-/** Values of a refused field that ask for what happens anyway. */
+/** Values of a refused field that ask for the normal behaviour. */
 export interface Neutral {
   /** For the documentation. */
   readonly text: string;
@@ -19,11 +19,11 @@ export interface Neutral {
 }
 
 export type Treatment =
-  /** It does what its server documents; `text` says how. */
+  /** It works as its server documents; `text` says how. */
   | { readonly kind: "heeded"; readonly text: string }
   /** Accepted without effect; `text` says why the answer does not change. */
   | { readonly kind: "harmless"; readonly text: string }
-  /** 400 unless neutral; `text` says what to do instead. */
+  /** Answered with 400 unless neutral; `text` says what to do instead. */
   | { readonly kind: "refused"; readonly neutral: Neutral; readonly text: string };
 
 export interface Field {
@@ -36,12 +36,12 @@ export const heeded = (text: string): Treatment => ({ kind: "heeded", text });
 export const harmless = (text: string): Treatment => ({ kind: "harmless", text });
 export const refused = (neutral: Neutral, text = "Leave it out."): Treatment => ({ kind: "refused", neutral, text });
 
-/** Fields that are treated alike wherever they stand. */
+/** Fields that have the same treatment wherever they occur. */
 export function both(servers: readonly Server[], fields: Readonly<Record<string, Treatment>>): Field[] {
   return Object.entries(fields).map(([name, one]) => ({ name, servers, treatment: { chat: one, completions: one } }));
 }
 
-/** Fields of one endpoint; the other refuses them unless `elsewhere` holds. */
+/** Fields of one endpoint. The other endpoint refuses them unless `elsewhere` holds. */
 export function only(
   endpoint: Endpoint,
   servers: readonly Server[],
@@ -57,7 +57,7 @@ export function only(
   }));
 }
 
-/** null alone, which everywhere is the same as absent. */
+/** null alone, which always means the same as absent. */
 export const nothing: Neutral = { text: "null", holds: () => false };
 
 /** These values, by JSON equality. */
@@ -74,7 +74,7 @@ export const empty: Neutral = {
   holds: (value) => value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0),
 };
 
-/** Any value, as long as the field that gives it a meaning is absent or neutral itself. */
+/** Any value, as long as the field that gives it a meaning is absent or itself neutral. */
 export function without(name: string, neutral: Neutral): Neutral {
   return {
     text: `any, while ${name} is absent or ${neutral.text}`,

@@ -5,7 +5,7 @@ const TEMPLATE = heeded("Given to the chat template.");
 const UNCHECKED = harmless("Calls in an answer stay text.");
 const CACHE = harmless("Prompts that begin alike share their beginning without it.");
 
-/** Where the objects stand: `[]` is every item of a list. */
+/** Path of the objects: `[]` is every item of a list. */
 export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
   stream_options: {
     include_usage: heeded("A last chunk has the usage."),

@@ -1,10 +1,10 @@
-/** Counters by adapter, with the names of the busiest adapters and one series for all others. */
+/** Counters by adapter, with one series for each of the busiest adapters and one for all others. */
 import type { Counter } from "prom-client";
 
 const MAX_NAMED = 100;
 const MAX_CANDIDATES = 10_000;
 
-/** The part of a sequence's report that is counted by adapter. */
+/** The numbers of a sequence's report that are counted by adapter. */
 interface AdapterReport {
   readonly finishedReason: string;
   readonly promptTokens: number;
@@ -12,13 +12,13 @@ interface AdapterReport {
 }
 
 /**
- * Counters by adapter with at most 100 names. When an adapter outside becomes busier than the least busy one inside, they
- * change places, and what the one inside had counted moves to `_other`: so `_other` and the sum never fall.
+ * Counters by adapter with at most 100 names. When an unnamed adapter becomes busier than the least busy named one, they change places. The
+ * count of the adapter that loses its name moves to `_other`, so neither `_other` nor the sum ever falls.
  */
 export class BusiestAdapters {
   readonly #requests: Counter;
   readonly #tokens: Counter;
-  /** How busy each named adapter was (before it was named, too), and what its series hold. */
+  /** Activity of each named adapter (including the time before it was named), and the content of its series. */
   readonly #named = new Map<
     string,
     { requests: number; byReason: Map<string, number>; prompt: number; generation: number }
@@ -48,7 +48,7 @@ export class BusiestAdapters {
     if (this.#named.has(adapter)) return adapter;
     if (this.#named.size < MAX_NAMED) return this.#admit(adapter, 0);
     const count = (this.#candidates.get(adapter) ?? 0) + 1;
-    if (this.#candidates.size >= MAX_CANDIDATES) this.#candidates.clear(); // bounded; the busy ones are back at once
+    if (this.#candidates.size >= MAX_CANDIDATES) this.#candidates.clear(); // bounded; busy adapters return at once
     this.#candidates.set(adapter, count);
     const [least, counts] = [...this.#named].reduce((a, b) => (b[1].requests < a[1].requests ? b : a));
     if (count <= counts.requests) return "_other";

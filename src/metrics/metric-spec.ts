@@ -1,4 +1,4 @@
-/** What a metric is declared with, and buckets and labels that several share. */
+/** The declaration of a metric, and the buckets and labels that several metrics share. */
 
 export interface MetricSpec {
   readonly name: string;
@@ -6,7 +6,7 @@ export interface MetricSpec {
   readonly help: string;
   readonly labels: readonly string[];
   readonly buckets?: readonly number[];
-  /** Label values that exist from the first scrape; default: one series without further labels. */
+  /** Label values that exist from the first scrape. Default: one series without further labels. */
   readonly initial?: readonly Readonly<Record<string, string>>[];
 }
 
@@ -17,5 +17,5 @@ export const REQUEST_TIME = [
   0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
 ];
 
-/** One set of labels a value. */
+/** One set of labels for each value. */
 export const each = (label: string, values: readonly string[]) => values.map((value) => ({ [label]: value }));

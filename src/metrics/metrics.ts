@@ -1,6 +1,6 @@
 /**
- * The recorder: the few calls by which the server reports what happened, and the Prometheus text. Which metrics there are is
- * in table.ts. Knows neither HTTP nor how the engine works: it receives plain numbers.
+ * The recorder: the few calls that report events of the server, and the Prometheus text. table.ts lists the metrics. Knows neither HTTP nor
+ * the engine's workings: it receives plain numbers.
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
@@ -9,7 +9,7 @@ import { BusiestAdapters } from "./busiest-adapters.ts";
 import type { MetricSpec } from "./metric-spec.ts";
 import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
 
-/** One sequence that has ended. Times in seconds; null where it never came so far. */
+/** One sequence that has ended. Times in seconds; null where the sequence never reached that point. */
 export interface RequestReport {
   /** The adapter's name; null: the base. */
   readonly adapter: string | null;
@@ -22,12 +22,12 @@ export interface RequestReport {
   readonly decodeSeconds: number | null;
 }
 
-/** The state at the moment of a scrape. */
+/** State at the moment of a scrape. */
 export interface ScrapeFacts {
   readonly live: number;
   readonly merged: number;
   readonly storeBytes: number;
-  /** Of the live engine; null until it was ready once. */
+  /** Of the live engine; null until that engine has been ready once. */
   readonly capacity: EngineCapacity | null;
 }
 
@@ -41,7 +41,7 @@ export interface MetricsOptions {
 
 type Recorders = ReadonlyMap<string, Counter | Gauge | Histogram>;
 
-/** A registry of its own with every metric of the table, at 0 until something is recorded. */
+/** Every metric of the table in a registry of its own, at 0 until something is recorded. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #options: MetricsOptions;
@@ -67,7 +67,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** A step of an engine; counters of the report are increments. */
+  /** Records a step of an engine. Counters of the report are increments. */
   recordStep(stats: StepStats): void {
     this.#lastStep = stats;
     this.#setState(stats);
@@ -83,12 +83,12 @@ export class Metrics {
     this.#histogram("mosara_batch_adapters").observe(stats.distinctAdapters);
   }
 
-  /** A sequence got its first token (or its prompt's scores) after so many seconds. */
+  /** Records the time to a sequence's first token (or to its prompt's scores). */
   recordFirstToken(seconds: number): void {
     this.#observe("vllm:time_to_first_token_seconds", seconds);
   }
 
-  /** A further token, so many seconds after the one before. */
+  /** Records a further token, and the time since the token before it. */
   recordTokenGap(seconds: number): void {
     this.#observe("vllm:inter_token_latency_seconds", seconds);
     this.#observe("vllm:time_per_output_token_seconds", seconds);
@@ -115,12 +115,12 @@ export class Metrics {
     this.#counter("mosara_adapter_loads_total").inc({ source, result });
   }
 
-  /** A request was turned away at once. */
+  /** Records a request that was refused at once. */
   recordRefusal(): void {
     this.#counter("mosara_requests_refused_total").inc();
   }
 
-  /** An engine process died: its sequences have ended. */
+  /** Records that an engine process died, which ended its sequences. */
   recordRestart(): void {
     this.#counter("mosara_engine_restarts_total").inc();
     this.#lastStep = undefined;
@@ -145,7 +145,7 @@ export class Metrics {
     return await this.#registry.metrics();
   }
 
-  /** Stops the sampling of the event loop. */
+  /** Stops sampling the event loop. */
   close(): void {
     this.#loop.disable();
     this.#registry.clear();
@@ -176,14 +176,14 @@ export class Metrics {
     info.set(labels, 1);
   }
 
-  /** An adapter that runs is not listed as waiting, too: a gateway would count it twice. */
+  /** A running adapter is not listed as waiting, too, because a gateway would count it twice. */
   #setAdaptersInUse(maxReady: number): void {
     const namesOf = (generations: readonly string[] = []) =>
       [...new Set(generations.map(this.#options.nameOfGeneration))].sort();
     const running = namesOf(this.#lastStep?.runningAdapters);
     const waiting = namesOf(this.#lastStep?.waitingAdapters).filter((name) => !running.includes(name));
     const info = this.#gauge("vllm:lora_requests_info");
-    info.reset(); // one series at a time: a gateway reads the one with the largest value
+    info.reset(); // one series at a time: a gateway reads the series with the largest value
     const labels = {
       max_lora: String(maxReady),
       running_lora_adapters: running.join(","),

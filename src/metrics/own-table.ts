@@ -1,4 +1,4 @@
-/** Metrics of our own, whose names begin with `mosara_`. */
+/** Mosara's own metrics, whose names begin with `mosara_`. */
 import { DEVICE_BYTE_KINDS } from "../engine/protocol.ts";
 import { each, FINISH_REASONS, type MetricSpec, REQUEST_TIME } from "./metric-spec.ts";
 

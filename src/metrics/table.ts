@@ -1,6 +1,4 @@
-/**
- * Every metric, declared once as data. Nothing is recorded here: see metrics.ts. prom-client's process metrics come on top.
- */
+/** Every metric, declared once as data. metrics.ts records them. prom-client adds its process metrics. */
 import type { FINISH_REASONS } from "./metric-spec.ts";
 import { OWN_METRICS } from "./own-table.ts";
 import { VLLM_METRICS } from "./vllm-table.ts";

@@ -1,6 +1,6 @@
 /**
- * What merging changed: the same prompts scored live and merged. The engine tells log-probabilities of the likeliest tokens,
- * so these stand for the logits: equal distributions differ by nothing in either.
+ * Measures the effect of merging by scoring the same prompts live and merged. The engine reports log-probabilities of the likeliest tokens,
+ * which stand in for the logits. Equal distributions give a difference of zero in either.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import { GREEDY, type SequenceRequest, type SequenceStream } from "../engine/engine.ts";
@@ -12,7 +12,7 @@ const NUM_PROMPTS = 4;
 const PROMPT_TOKENS = 48;
 const NUM_TOP = 20;
 
-/** @param vocabSize ids of the probes lie below. @param maxLen tokens that a prompt may have. */
+/** @param vocabSize the probes' ids lie below it. @param maxLen most tokens of a prompt. */
 export async function measureMerge(
   generation: string,
   live: Submit,
@@ -46,7 +46,7 @@ export async function measureMerge(
   };
 }
 
-/** Ids spread over the vocabulary; the same ones every time. */
+/** Ids spread over the vocabulary; the same ids every time. */
 function probe(index: number, length: number, vocabSize: number): Int32Array {
   return Int32Array.from({ length }, (_, t) => (index * 7919 + t * 104_729 + 13) % vocabSize);
 }
@@ -71,7 +71,7 @@ async function scores(stream: SequenceStream): Promise<readonly TokenLogprob[]> 
   throw new Error("internal: a probe was not scored");
 }
 
-/** Over the tokens that both list. */
+/** Compared over the tokens that both list. */
 function largestDifference(expected: TokenLogprob, actual: TokenLogprob): number {
   const others = new Map(actual.topIds.map((id, i) => [id, actual.topLogprobs[i]]));
   const differences = expected.topIds.map((id, i) =>
@@ -83,7 +83,7 @@ function largestDifference(expected: TokenLogprob, actual: TokenLogprob): number
   );
 }
 
-/** KL over the tokens that both list, the rest taken as one token. */
+/** KL over the tokens that both list, with the rest counted as one token. */
 function divergence(expected: TokenLogprob, actual: TokenLogprob): number {
   const others = new Map(actual.topIds.map((id, i) => [id, actual.topLogprobs[i]]));
   let sum = 0;
@@ -96,5 +96,5 @@ function divergence(expected: TokenLogprob, actual: TokenLogprob): number {
     restActual -= Math.exp(q);
   });
   if (restExpected > 1e-9 && restActual > 1e-9) sum += restExpected * Math.log(restExpected / restActual);
-  return Math.max(0, sum); // rounding can take equal distributions below
+  return Math.max(0, sum); // rounding can push equal distributions below 0
 }

@@ -1,6 +1,6 @@
 /**
- * What the engine's supervisor asks of the composition root to serve an adapter merged: a base directory with the adapter in its
- * weights, and how far its answers are from the live ones. The directories lie beside the store and go when nobody serves them.
+ * The supervisor's ports for serving an adapter merged: making a base directory with the adapter in its weights, and measuring how far its
+ * answers are from the live ones. The directories lie beside the store. They are removed when no engine serves them.
  */
 import { readdir, rm, mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,13 +15,13 @@ import { measureMerge } from "./measure-merge.ts";
 export interface MergePortsOptions {
   readonly base: Base;
   readonly store: AdapterStore;
-  /** Holds the directories and nothing else; on the base's file system they cost little. */
+  /** A directory for merged bases alone. On the base's file system they need little space. */
   readonly mergedDir: string;
   readonly maxAdapterBytes: number;
   /** Most tokens of a probe. */
   readonly maxLen: number;
   readonly numThreads: number;
-  /** Whether an engine serves, or is being started for, the generation. */
+  /** Whether an engine serves the generation, or is being started for it. */
   readonly isServed: (generation: string) => boolean;
 }
 
@@ -44,7 +44,7 @@ export function mergePorts(options: MergePortsOptions): MergePorts {
   };
 }
 
-/** Removes every directory but those in use; also what an earlier run has left, which may be of another base. */
+/** Removes every directory that is not in use. An earlier run's directories go too, since they may be of another base. */
 async function removeUnserved(mergedDir: string, isServed: (generation: string) => boolean): Promise<void> {
   await mkdir(mergedDir, { recursive: true });
   for (const name of await readdir(mergedDir))

@@ -1,6 +1,6 @@
 /**
- * Which names are to be served merged, and the engine calls that make it so. A name that moves to another generation is served
- * live until the new one's engine is ready. Knows the engine and the store, nothing of requests.
+ * Names to be served merged, and the engine calls that achieve it. A name that moves to another generation is served live until the new
+ * generation's engine is ready. Knows the engine and the store, nothing of requests.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -10,15 +10,15 @@ export interface PlacementsOptions {
   readonly engine: Engine;
   readonly store: AdapterStore;
   readonly onMerged: (report: MergeReport) => void;
-  /** A merge in the background has failed; the name goes on live. */
+  /** Called when a merge in the background has failed. The name continues to be served live. */
   readonly onFailed: (name: string, error: unknown) => void;
 }
 
 export class Placements {
   readonly #options: PlacementsOptions;
-  /** Name → the generation whose merged engine it has, or waits for while that is not serving yet. */
+  /** Name → the generation of its merged engine, which may still be starting. */
   readonly #merged = new Map<string, { readonly generation: string; readonly isServing: boolean }>();
-  /** Changes happen one after another: a new merge may need the place of the old one. */
+  /** Changes run one after another, because a new merge may need the place of the old one. */
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: PlacementsOptions) {
@@ -31,7 +31,7 @@ export class Placements {
     return [...this.#merged.values()].filter(({ isServing }) => isServing).length;
   }
 
-  /** Where the name is served: merged only while its current generation has an engine that serves it. */
+  /** The placement of a name: merged only while an engine serves its current generation. */
   of(name: string, generation: string): "live" | "merged" {
     const placed = this.#merged.get(name);
     if (placed?.generation !== generation || !placed.isServing) return "live";
@@ -52,7 +52,7 @@ export class Placements {
     await this.#inOrder(() => this.#stop(name));
   }
 
-  /** To be called when a name may have moved: follows in the background. `generation` undefined: the name is gone. */
+  /** Must be called when a name may have moved; updates the placement in the background. `generation` undefined: the name is gone. */
   follow(name: string, generation: string | undefined): void {
     const before = this.#merged.get(name)?.generation;
     if (before === undefined || before === generation) return;
@@ -61,7 +61,7 @@ export class Placements {
       return;
     }
     this.#merged.set(name, { generation, isServing: false });
-    const isCurrent = () => this.#merged.get(name)?.generation === generation; // else the name has moved on
+    const isCurrent = () => this.#merged.get(name)?.generation === generation; // otherwise the name has moved on
     void this.#inOrder(async () => {
       if (!isCurrent()) return;
       await this.#stopUnlessUsed(before);
@@ -73,7 +73,7 @@ export class Placements {
     });
   }
 
-  /** The content must stay while it is read and the old engine goes. */
+  /** The content must stay while it is being read and while the old engine stops. */
   async #start(generation: string): Promise<MergeReport> {
     const { engine, store, onMerged } = this.#options;
     store.contents.acquire(generation);
@@ -100,7 +100,7 @@ export class Placements {
 
   #inOrder<T>(change: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(change);
-    this.#queue = result.catch(() => undefined); // its caller hears of the failure, the next change does not
+    this.#queue = result.catch(() => undefined); // the caller receives the error; the next change runs in any case
     return result;
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Allows one server for each data directory. A file names the owner, and stays fresh as long as the owner lives. A killed process's lock
  * blocks nobody. On the same machine the process is looked up; from another machine (a shared volume) the file is watched for a while.
+ *
  * LMDB would let several processes write. But a server knows only its own holds, and so only which contents it may remove itself.
  */
 import { randomUUID } from "node:crypto";

@@ -2,6 +2,7 @@
  * Keys and values of prompt prefixes, kept for prompts of the same tenant and adapter generation that begin with the same ids. They form a
  * tree of whole chunks. Branches are named by the ids themselves, because a hash could collide. Only chunks that prefill wrote on the grid
  * are kept, so a hit is bit-identical to a miss.
+ *
  * The cache is bounded by bytes: the least recently used chunks go first, and all of them go before the rows lack memory. Knows no tensors;
  * rows copy their chunks out and in.
  */

@@ -1,8 +1,10 @@
 /**
  * Draws from a whole row's distribution without computing every weight. A block is drawn by the greatest weight it could have, and a place
  * in it uniformly. The token is kept with the ratio of its weight to that bound. This is exact, and takes at most 128 tries on average.
+ *
  * For top_p, a drawn token counts when the likelier tokens hold less than top_p. A few blocks or bounds usually decide that; otherwise the
  * row is summed once. Tokens less likely than a rejected one are not drawn again.
+ *
  * Source: von Neumann's rejection (1951); pivots as in FlashInfer's sampling kernels.
  */
 import { type RandomState, nextUniform } from "../../tensor/random.ts";

@@ -2,6 +2,7 @@
  * Fair queuing by tokens: the flow that has had the fewest tokens goes next. This is deficit round robin with deficits paid afterwards. A
  * flow that has had nothing goes next at once, however large its first request is, and pays with later turns. Pure: a flow is a key, and
  * the caller keeps the flow's waiting requests.
+ *
  * Idea: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin" (1996). The quantum here is as large as the flow with
  * the fewest tokens needs.
  */
