@@ -1,6 +1,6 @@
 /**
- * The attention of a model alone, as a graph whose queries, keys and values are inputs: what a device's kernels are held against the
- * CPU's with. One layer for every kind of layer that the model has.
+ * The attention of a model alone, as a graph whose queries, keys and values are inputs. A device's kernels are compared with the CPU's on
+ * it. It has one layer for every kind of layer in the model.
  */
 import { encodeModel } from "../formats/onnx-proto.ts";
 import { Graph, type Var } from "../graph/graph.ts";
@@ -13,18 +13,18 @@ import { type DeviceForm, inForm } from "./device-form.ts";
 
 /** Queries, keys and values side by side, float32 [B·T, width]. */
 export const PROBE_INPUT = "qkv";
-/** What attention makes of them in layer `layer`, float32 [B·T, H·D]. */
+/** Output of attention in layer `layer`, float32 [B·T, H·D]. */
 export const probeOutput = (layer: number): string => `heads.${layer}`;
 
-/** Positions that a probe has. */
+/** Positions of a probe. */
 const PROBE_POSITIONS = 512;
-/** A window that the probe's prompts go beyond, and a cap that its scores, which are of the size of 1, reach. */
+/** A window shorter than the probe's prompts, and a cap that its scores, of size about 1, reach. */
 const PROBE_WINDOW = 50;
 const PROBE_CAP = 1;
 
 /**
- * The model's configuration with one layer of each kind, and as many positions as a probe needs. Windows and caps are made so small that
- * a kernel which does not know them is found out: it would pass with those of most models.
+ * The model's configuration with one layer of each kind, and as many positions as a probe needs. Windows and caps are small, so that a
+ * kernel that ignores them is detected. With the values of most models it would pass.
  */
 export function probeConfig(config: ModelConfig): ModelConfig {
   const kinds = new Map<string, number>();
@@ -64,7 +64,7 @@ export async function attentionProbe(config: ModelConfig, form: DeviceForm): Pro
   return encodeModel(inForm(toOnnxModel(graph), form));
 }
 
-/** Weights of the norms on heads: what they multiply by is no matter here. */
+/** Weights of the norms on heads. Their values do not matter here. */
 function ones(graph: Graph, config: ModelConfig, layer: number, name: string): Var {
   const { headSize, numHeads, numKvHeads, queryKeyNorm } = config;
   const heads = name.startsWith(queryKeyNorms(layer).query) ? numHeads : numKvHeads;

@@ -1,6 +1,6 @@
 /**
- * A serving graph as a device needs it: the file of the base directory with attention, products and the cache put otherwise, in memory. The files
- * stay as they are, so one base serves every device. Pure, but for reading the file.
+ * Adapts a serving graph to a device, in memory: attention, products and the cache of the stored graph are rewritten. The files stay
+ * unchanged, so one base serves every device. Pure, except for reading the file.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,27 +24,27 @@ import { attentionAsOperators } from "./plain-attention.ts";
 import { withReadLogits } from "./read-logits.ts";
 
 /**
- * How attention is computed: "fused" is the kernel's fast way. "stepwise" is the same operator made to compute scores, weights and sums
- * one after the other: it takes that way where its softmax has a sink, and a sink of weight 0 changes nothing. "plain" does without it:
- * products, a softmax and what else is needed, each an operator of its own.
+ * Attention kernels. "fused" is the operator's fast path. "stepwise" makes the same operator compute scores, weights and sums one after the
+ * other. It takes that path where its softmax has a sink, and a sink of weight 0 changes nothing. "plain" replaces it by products, a
+ * softmax and the other steps, each an operator of its own.
  */
 export type AttentionPath = "fused" | "stepwise" | "plain";
 
 export interface DeviceForm {
   readonly attention: AttentionPath;
-  /** Whether the session writes the cache; where not, it gives what a step adds, `newCacheNames`, to whoever owns the cache. */
+  /** Whether the session writes the cache. If not, it returns the part that a step adds, `newCacheNames`, to the owner of the cache. */
   readonly writesCache: boolean;
-  /** Whether the serving graph reads its logits itself and gives what is read of them; where not, it gives them as they are. */
+  /** Whether the serving graph reads its logits itself and returns only the result. If not, it returns the logits unchanged. */
   readonly readsLogits: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;
   /** Whether products of weights that are not quantised are float16. */
   readonly hasHalfProducts: boolean;
-  /** Whether the device knows float16 at all; where not, tables of it are cast when the session opens. */
+  /** Whether the device supports float16 at all. If not, float16 tables are cast when the session opens. */
   readonly knowsHalf: boolean;
 }
 
-/** The CPU's: its kernels are right, and its cache is in the host's memory. */
+/** The CPU's form: its kernels are right, and its cache is in the host's memory. */
 export const CPU_FORM: DeviceForm = {
   attention: "fused",
   writesCache: false,
@@ -54,7 +54,7 @@ export const CPU_FORM: DeviceForm = {
   knowsHalf: true,
 };
 
-/** Bytes that a model's constants take on a device, as computed with. */
+/** Bytes of a model's constants on a device, in the type used for computing. */
 export interface ModelBytes {
   readonly weights: number;
   /** U and V of the targets. */
@@ -71,7 +71,7 @@ export async function deviceModel(
   return { model: encodeModel(model), bytes: modelBytes(model, form) };
 }
 
-/** Counts every constant once: quantised ones as they are, the others in the type that they are computed with. */
+/** Counts every constant once: quantised ones as they are, the others in the type used for computing. */
 function modelBytes({ graph }: OnnxModel, { hasHalfProducts }: DeviceForm): ModelBytes {
   const total = { weights: 0, bases: 0 };
   for (const { dims, dataType, externalData } of graph.initializer) {
@@ -91,7 +91,7 @@ const CACHE_OUTPUTS = [1, 2];
 const FLOAT_INPUTS = [0, 1, 2, 7, 8];
 const SINK_INPUT = 11;
 
-/** A model in this form. */
+/** The model rewritten in this form. */
 export function inForm(model: OnnxModel, form: DeviceForm): OnnxModel {
   const { graph } = model;
   const attention = graph.node.filter(({ opType }) => opType === ATTENTION);
@@ -114,7 +114,7 @@ export function inForm(model: OnnxModel, form: DeviceForm): OnnxModel {
   return form.writesCache ? formed : withNewCacheOutputs(formed, presents);
 }
 
-/** A node of fused attention as the form wants it. @param added takes the constants that come with it, by name */
+/** Rewrites a node of fused attention in this form. @param added receives the constants that come with it, by name */
 function attentionNodes(
   node: OnnxNode,
   graph: OnnxGraph,
@@ -134,7 +134,7 @@ function asHalf({ type, ...info }: OnnxValueInfo): OnnxValueInfo {
   return { ...info, type: { tensorType: { ...type?.tensorType, elemType: onnxTypeOf("float16") } } };
 }
 
-/** The least finite numbers: a score that far below the others has weight 0. */
+/** The least finite numbers. A score that far below the others has weight 0. */
 const LEAST = { float32: Float32Array.of(-3.4e38), float16: Uint16Array.of(0xfbff) };
 
 function withSink(node: OnnxNode, isHalf: boolean, sinks: Map<string, OnnxTensor>): OnnxNode {
@@ -162,14 +162,14 @@ const castNode = (from: string, to: string, dtype: "float16" | "float32"): OnnxN
   attribute: [{ name: "to", type: ATTRIBUTE_TYPES.int, i: onnxTypeOf(dtype) }],
 });
 
-/** A Gather out of a float16 table, out of the same in float32; what casts its result later has nothing left to do. */
+/** A Gather from a float32 copy of a float16 table. A later cast of its result then has nothing left to do. */
 function ofFullTable(node: OnnxNode): readonly OnnxNode[] {
   const [table = "", ...rest] = node.input;
   const full = `${node.output[0] ?? ""}.table`;
   return [castNode(table, full, "float32"), { ...node, input: [full, ...rest] }];
 }
 
-/** The node on float16: the inputs at these places cast to it, its first output cast back. */
+/** The node computed in float16. The inputs at these indices are cast to it, and its first output is cast back. */
 function inHalf(node: OnnxNode, places: readonly number[]): readonly OnnxNode[] {
   const [result = "", ...rest] = node.output;
   const halfOf = (at: number): string => `${result}.half.${at}`;

@@ -1,20 +1,20 @@
-/** Nodes written in the graph language, for a model that is there already. Pure. */
+/** Nodes written in the graph language, to be added to an existing model. Pure. */
 import type { OnnxNode, OnnxTensor, OnnxValueInfo } from "../formats/onnx-proto.ts";
 import type { Graph } from "../graph/graph.ts";
 import { toOnnxModel } from "../graph/serialize.ts";
 
 export interface GraphPart {
   readonly nodes: readonly OnnxNode[];
-  /** Tensors that the nodes bring along. */
+  /** Tensors that the nodes need. */
   readonly constants: readonly OnnxTensor[];
-  /** What goes in, all of it: some may be there already. */
+  /** All inputs of the part. Some may exist in the model already. */
   readonly inputs: readonly OnnxValueInfo[];
   readonly outputs: readonly OnnxValueInfo[];
 }
 
 /**
- * A graph as a part of another: what goes in keeps its name, what comes out gets the wanted one.
- * @param prefix what all other names begin with, so that they are no other part's
+ * A graph as a part of another graph. Its inputs keep their names, and its outputs get the requested ones.
+ * @param prefix begins all other names, so that they differ from every other part's
  * @param results names of the graph's outputs, in their order
  */
 export function graphPart(graph: Graph, prefix: string, results: readonly string[]): GraphPart {

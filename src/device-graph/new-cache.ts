@@ -1,7 +1,7 @@
 /**
- * Gives the part of the KV cache that a step adds instead of the whole present one, for caches in the host's memory. ONNX
- * Runtime's binding (1.30) copies every fetched output, so a fetched cache would cross memory in every step. The present
- * cache stays inside, and its owner writes the new positions after the past. First the operators, then the pass. Pure.
+ * Returns only the part of the KV cache that a step adds, for caches in the host's memory. ONNX Runtime's binding (1.30) copies every
+ * fetched output, so a fetched cache would cross memory in every step. The present cache stays inside the graph. Its owner writes the new
+ * positions after the past. The operators come first in this file, then the pass. Pure.
  */
 import { dtypeOfOnnxType, type OnnxGraph, type OnnxModel } from "../formats/onnx-proto.ts";
 import { fixedDim, Graph, type Var } from "../graph/graph.ts";
@@ -27,9 +27,10 @@ function newPositions(presents: readonly Var[], tokens: Var, lastPositions: Var)
 /** @param presents names of the present keys and values among the outputs: of layer 0, of layer 1, … */
 export function withNewCacheOutputs(model: OnnxModel, presents: readonly string[]): OnnxModel {
   const { graph } = model;
-  /*
-   * The last layer first: ONNX Runtime (1.30) orders nodes from the end of the model. So each layer's part runs right behind its attention, and
-   * its present cache is given back then. The other way round those of all layers lie in memory at the same time (measured).
+  /**
+   * Works from the last layer to the first, because ONNX Runtime (1.30) orders nodes from the end of the model. Each layer's part then runs
+   * right after its attention, and its present cache is freed then. In the other order the caches of all layers are in memory at the same
+   * time (measured).
    */
   const reversed = presents.toReversed();
   const wanted = reversed.map((_, at) => nameOf(presents.length - 1 - at));
@@ -45,7 +46,7 @@ export function withNewCacheOutputs(model: OnnxModel, presents: readonly string[
   };
 }
 
-/** Keys and values of the layers take turns. */
+/** Keys and values alternate, layer by layer. */
 function nameOf(present: number): string {
   return newCacheNames(Math.floor(present / 2))[present % 2 === 0 ? "key" : "value"];
 }

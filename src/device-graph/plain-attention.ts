@@ -1,8 +1,8 @@
 /**
- * Attention over the KV cache in plain operators, for devices whose fused kernel is wrong. The values in and out are those
- * of `groupQueryAttention`; new positions are written by ScatterElements, which works in place where a result is fetched
- * into its own input. Query heads that share a key head are folded into one product. First the operators, then the pass
- * that replaces a fused node by them, names in and out kept. Knows nothing of devices. Pure.
+ * Attention over the KV cache in plain operators, for devices whose fused kernel is wrong. Inputs and outputs are those of
+ * `groupQueryAttention`. ScatterElements writes the new positions, in place where a result is fetched into its own input. Query heads that
+ * share a key head are folded into one product. The operators come first, then the pass that replaces a fused node by them and keeps its
+ * names. Knows nothing of devices. Pure.
  */
 import type { OnnxGraph, OnnxNode } from "../formats/onnx-proto.ts";
 import { fixedDim, Graph, type Var } from "../graph/graph.ts";
@@ -15,11 +15,11 @@ import { expand, expandAs, reshape, split, transpose, unsqueeze } from "../graph
 import { type Dim, product } from "../graph/shape.ts";
 import { graphPart, type GraphPart } from "./graph-part.ts";
 
-/** A score so low that its weight is 0; infinity is no literal of WebGPU's language. */
+/** A score so low that its weight is 0. WebGPU's language has no literal for infinity. */
 const UNSEEN = -3.4e38;
 
 /**
- * Causal grouped-query attention. The cache may be float16: products over it are then float16 too, the softmax between them never.
+ * Causal grouped-query attention. The cache may be float16. Products over it are then float16 too, but never the softmax between them.
  * @returns output float32 [B,T,H·D], and the cache with the new positions written
  */
 function plainCachedAttention(options: CachedAttention): CachedResult {
@@ -47,7 +47,7 @@ function plainCachedAttention(options: CachedAttention): CachedResult {
   return { output: weighted(weights, presentValue, options), presentKey, presentValue };
 }
 
-/** Where every token of the step stands: int64 [B,T], ending with each row's last position. @param tokens [B,T,…] */
+/** Position of every token of the step: int64 [B,T], ending with each row's last position. @param tokens [B,T,…] */
 export function tokenPositions(tokens: Var, lastPositions: Var): Var {
   const behind = sub(sub(sizeOf(tokens, 1), tokens.graph.constant("int64", [], [1])), indicesAlong(tokens, 1)); // [T]: T−1…0
   return sub(unsqueeze(cast(lastPositions, "int64"), 1), behind);
@@ -62,7 +62,7 @@ function attentionWeights(query: Var, key: Var, positions: Var, options: CachedA
   const group = numHeads / numKvHeads;
   const folded = product([group, t]);
   const scaled = mul(query, graph.constant("float32", [], [scale]));
-  // The queries are turned round instead of the keys, of which there are more.
+  // The queries are transposed instead of the keys, of which there are more.
   const heads = transpose(reshape(scaled, [b, t, numKvHeads, group, headSize]), [0, 2, 4, 3, 1]); // [B,K,D,H/K,T]
   const columns = cast(reshape(heads, [b, numKvHeads, headSize, folded]), key.dtype);
   const scores = transpose(cast(matMul(key, columns), "float32"), [0, 1, 3, 2]); // [B,K,H/K·T,S]
@@ -77,7 +77,10 @@ function attentionWeights(query: Var, key: Var, positions: Var, options: CachedA
   return softmax(where(seen, capped, graph.constant("float32", [], [UNSEEN])), -1);
 }
 
-/** The weighted sum of values: float32 [B,T,H·D]. What lies behind a row's end is another's, so not even 0 times it may count. */
+/**
+ * The weighted sum of values: float32 [B,T,H·D]. Positions after a row's end belong to another row, so they must not count even with weight
+ * 0.
+ */
 function weighted(weights: Var, value: Var, { query, lastPositions, numHeads, numKvHeads }: CachedAttention): Var {
   const { graph } = value;
   const [b, t] = query.shape as readonly [Dim, Dim];
@@ -91,8 +94,8 @@ function weighted(weights: Var, value: Var, { query, lastPositions, numHeads, nu
 }
 
 /**
- * @param node a GroupQueryAttention of `graph`, as the serving graph has them
- * @param cacheType of keys and values in the cache
+ * @param node a GroupQueryAttention of `graph`, as serving graphs have it
+ * @param cacheType type of keys and values in the cache
  */
 export function attentionAsOperators(node: OnnxNode, graph: OnnxGraph, cacheType: "float32" | "float16"): GraphPart {
   const part = new Graph("attention");

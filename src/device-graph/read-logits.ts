@@ -1,8 +1,8 @@
 /**
- * Reads a step's logits inside the serving graph, for logits in the host's memory. ONNX Runtime's binding (1.30) copies
- * every fetched output into new memory: 10 MB for 16 rows of a large vocabulary, where most requests need one number of
- * a row. First the operators, then the pass that puts them into a stored graph. Every operation works within one row, and
- * none of its values depends on the number of rows. Pure.
+ * Reads a step's logits inside the serving graph, for logits in the host's memory. ONNX Runtime's binding (1.30) copies every fetched
+ * output into new memory. That is 10 MB for 16 rows of a large vocabulary, where most requests need one number of a row. The operators come
+ * first, then the pass that adds them to a stored graph. Every operation works within one row, and none of its values depends on the number
+ * of rows. Pure.
  */
 import type { OnnxModel } from "../formats/onnx-proto.ts";
 import { fixedDim, Graph, graphOf, type Var } from "../graph/graph.ts";
@@ -14,11 +14,13 @@ import { reshape, unsqueeze } from "../graph/ops/shaping.ts";
 import { BEST_IDS, blockMaximaPort, IS_WHOLE, logitsPort, ROW_SUMS, wholeLogitsPort } from "../model/ports.ts";
 import { graphPart } from "./graph-part.ts";
 
-/** Larger blocks leave more to search within one, smaller ones more maxima to search among. */
+/** Larger blocks leave more to search within one block, smaller blocks leave more maxima to search among. */
 const MAX_BLOCK = 256;
 const MIN_BLOCK = 16;
 
-/** Logits a block: the divisor of the vocabulary's size that is nearest to 128; the whole vocabulary where none is of a useful size. */
+/**
+ * Logits in a block: the divisor of the vocabulary's size that is nearest to 128; the whole vocabulary where no divisor has a useful size.
+ */
 export function logitBlockSize(vocabSize: number): number {
   const sizes = Array.from({ length: MAX_BLOCK - MIN_BLOCK + 1 }, (_, i) => MIN_BLOCK + i);
   const distance = (size: number): number => Math.abs(Math.log2(size / 128));
@@ -27,13 +29,13 @@ export function logitBlockSize(vocabSize: number): number {
 }
 
 export interface ReadLogits {
-  /** The first of the likeliest tokens, int64 [N]. */
+  /** The likeliest token of each row, the first among equals, int64 [N]. */
   readonly bestIds: Var;
-  /** Of each row, float32 [N]: not finite where one of its logits is not. */
+  /** Sum of each row, float32 [N]: not finite where one of its logits is not. */
   readonly sums: Var;
   /** The greatest logit of every block, float32 [N,V/block]. */
   readonly maxima: Var;
-  /** Rows that are wanted whole or whose sum is not finite, float32 [F,V]: what they hold has to be looked at one by one. */
+  /** Rows that are wanted whole or whose sum is not finite, float32 [F,V]. Values that are not finite must be found one by one. */
   readonly whole: Var;
 }
 
@@ -54,19 +56,24 @@ export function readLogits(logits: Var, isWhole: Var): ReadLogits {
   };
 }
 
-/** In the first block with the greatest maximum, the first such logit: a quarter of the time of searching the row as it is (measured). */
+/**
+ * In the first block with the greatest maximum, finds the first such logit. This takes a quarter of the time of searching the whole row
+ * (measured).
+ */
 function firstGreatest(blocks: Var, maxima: Var, blockSize: number): Var {
   const block = firstOf(maxima);
   const within = firstOf(gatherND(blocks, unsqueeze(block, 1), 1));
   return add(mul(block, graphOf(blocks).constant("int64", [], [blockSize])), within);
 }
 
-/** Index of each row's first greatest value. ONNX Runtime's ArgMax (1.30) leaves an axis too many where there are no rows. */
+/** Index of each row's first greatest value. ONNX Runtime's ArgMax (1.30) leaves an extra axis where there are no rows. */
 function firstOf(rows: Var): Var {
   return reshape(argMax(rows), rows.shape.slice(0, 1));
 }
 
-/** The graph with `BEST_IDS`, `ROW_SUMS`, blocks' maxima and whole rows as outputs in the place of the logits, and `IS_WHOLE` as an input more. */
+/**
+ * The graph with `BEST_IDS`, `ROW_SUMS`, blocks' maxima and whole rows as outputs instead of the logits, and the further input `IS_WHOLE`.
+ */
 export function withReadLogits(model: OnnxModel): OnnxModel {
   const { graph } = model;
   const { name } = logitsPort(0); // for its name
@@ -86,7 +93,7 @@ export function withReadLogits(model: OnnxModel): OnnxModel {
   };
 }
 
-/** In the order in which `reading` gives them. */
+/** In the order in which `reading` returns them. */
 const NAMES = [BEST_IDS, ROW_SUMS, blockMaximaPort(0), wholeLogitsPort(0)].map(({ name }) => name);
 
 function reading(vocabSize: number): Graph {

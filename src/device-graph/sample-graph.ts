@@ -1,7 +1,7 @@
 /**
- * The sampling graphs of devices: logits in, and out the little that choosing tokens needs of them. They are models of
- * their own beside the serving graph, so that a step computes only the parts its requests ask for, and a row can still be
- * fetched whole afterwards. Every operation works within one row, and none of its values depends on the number of rows.
+ * The sampling graphs of devices: they reduce logits to the few numbers that choosing tokens needs. They are models of their own beside the
+ * serving graph. A step then computes only the parts its requests need, and a row can still be fetched whole afterwards. Every operation
+ * works within one row, and none of its values depends on the number of rows.
  */
 import { Graph, type Var } from "../graph/graph.ts";
 import { exp, mul, sub } from "../graph/ops/elementwise.ts";
@@ -43,7 +43,7 @@ export function buildSampleGraph(kind: SampleGraph, vocabSize: number): Graph {
 function top(graph: Graph, logits: Var, inverseTemperatures: Var, vocabSize: number): Graph {
   const { ids, logits: topLogits } = candidatePorts(vocabSize);
   const candidates = topK(logits, ids.shape[1] as number); // the port's own, a number
-  // Relative to the greatest one: large logits would overflow.
+  // Relative to the greatest logit, because large logits would overflow.
   const below = sub(logits, reduceMax(logits, { axes: [1], keepDims: true }));
   const total = (x: Var): Var => reduceSum(exp(x), { axes: [1], keepDims: false });
   graph.output(candidates.indices, ids.name);

@@ -1,6 +1,6 @@
 /**
- * What goes wrong with devices, told apart by ONNX Runtime's messages (1.30, seen on Dawn with Vulkan; there are no codes), and what to
- * do about it. No device ever stands in for another.
+ * Errors of devices, distinguished by ONNX Runtime's messages (1.30, seen on Dawn with Vulkan; there are no codes), with the remedy for
+ * each. No device ever replaces another.
  */
 import { AppError } from "../errors.ts";
 
@@ -8,8 +8,8 @@ import { AppError } from "../errors.ts";
 export type Device = "cpu" | "webgpu" | "cuda";
 
 /**
- * Operators that our graphs use and a device's provider has not: the session would compute them on the host, with every operand over the
- * bus. ONNX Runtime 1.30, by its log of where nodes were placed.
+ * Operators of our graphs that a device's provider lacks. The session would compute them on the host, with every operand over the bus.
+ * Source: ONNX Runtime 1.30's log of node placement.
  */
 export const MISSING_OPERATORS: Readonly<Record<Device, readonly string[]>> = {
   cpu: [],
@@ -17,13 +17,13 @@ export const MISSING_OPERATORS: Readonly<Record<Device, readonly string[]>> = {
   cuda: [],
 };
 
-// "No supported adapters" with a loader but no driver; "Failed to get a WebGPU adapter" without either.
+// The message is "No supported adapters" with a loader but no driver, and "Failed to get a WebGPU adapter" without either.
 const NO_WEBGPU = /WebGPU (adapter|device)|supported adapters|wgpu::RequestAdapterStatus|VK_ERROR_INCOMPATIBLE_DRIVER/i;
 const NO_CUDA = /CUDA|cudnn|shared library|providers_shared/i;
-// Dawn reports a failed allocation to its log, and then every command that uses the buffer as invalid.
+// Dawn logs a failed allocation, and then reports every command that uses the buffer as invalid.
 const NO_MEMORY =
   /OUT_OF_(DEVICE|HOST)_MEMORY|out of memory|max buffer size limit|\[Invalid Buffer|Failed to allocate|bad_alloc/i;
-// "[Device] is lost." is Dawn's.
+// "[Device] is lost." is Dawn's message.
 const LOST = /device\]? (is |was )?lost|lost device|DEVICE_LOST|CUDA failure/i;
 
 const WEBGPU_HELP =
@@ -31,11 +31,11 @@ const WEBGPU_HELP =
 const CUDA_HELP =
   "It needs ONNX Runtime's CUDA binaries, which are installed by an extra step (ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js), CUDA 12 and cuDNN 9.";
 
-/** The memory of a device is used up. */
+/** The memory of a device is exhausted. */
 export class DeviceFullError extends AppError {
   /**
-   * Whether the provider keeps a buffer that could not be had, and hands it out again: runs that need one of its size then fail, whatever
-   * becomes free, until the process ends.
+   * Whether the provider keeps a buffer that could not be allocated, and hands it out again. Runs that need a buffer of its size then fail
+   * until the process ends, whatever memory becomes free.
    */
   readonly isLasting: boolean;
 
@@ -45,7 +45,7 @@ export class DeviceFullError extends AppError {
   }
 }
 
-/** Why a session could not be opened. @param model what was to be opened */
+/** The error for a session that could not be opened. @param model the model that was to be opened */
 export function openError(device: Device, model: string, cause: unknown): AppError {
   const { message } = cause as Error;
   const reason = reasonOf(message);
@@ -60,14 +60,14 @@ export function openError(device: Device, model: string, cause: unknown): AppErr
   return new AppError("base_invalid", `${model} cannot be opened on ${device}: ${message}`, { cause });
 }
 
-/** What a message says, without the place in ONNX Runtime's sources before it. */
+/** A message without its leading source location in ONNX Runtime. */
 function reasonOf(message: string): string {
   const [line = ""] = message.trim().split("\n");
   const said = line.replace(/^\/\S+:\d+ .* was false\. /, "");
   return (/ message: (.*)$/.exec(said)?.[1] ?? said).replace(/\.+$/, "");
 }
 
-/** Why a run failed, where that is the device's doing; other errors come back as they are. */
+/** The error for a failed run where the device caused it. Other errors are returned unchanged. */
 export function runError(device: Device, error: unknown): unknown {
   const { message } = error as Error;
   const reason = reasonOf(message);

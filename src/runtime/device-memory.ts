@@ -1,12 +1,14 @@
 /**
- * Memory of a WebGPU device: tensors made, filled and moved there without the host. Every operation is a tiny model of one or two
- * operators, opened when it is first used; several tensors of one type go through one run. Knows nothing of what the tensors are for.
+ * Memory of a WebGPU device: tensors created, filled and copied there without the host. Every operation is a tiny model of one or two
+ * operators, opened on first use. Several tensors of one type share one run. Knows nothing of the tensors' purpose.
  *
- * The binding can neither allocate nor copy device buffers, but runs give them (`keepsOutputs`), a fetch writes into the tensor it names,
- * and ScatterElements leaves alone what it does not write when its result is its own input (ONNX Runtime 1.30, seen on SwiftShader).
+ * The binding can neither allocate nor copy device buffers. But runs return new ones (`keepsOutputs`), and a fetch writes into the tensor
+ * it names. ScatterElements leaves positions it does not write unchanged when its result is its own input (ONNX Runtime 1.30, seen on
+ * SwiftShader).
  *
- * A buffer that could not be had is one that is not valid; the provider would take it back with those that are, for the next of its size. A session
- * that keeps its outputs holds those of its last run, so one that failed is set aside, with what it holds, and another opened in its place.
+ * A buffer that could not be allocated is invalid. If it were freed with valid ones, the provider would
+ * reuse it for the next tensor of its size. A session that keeps its outputs holds those of its last run. So a failed session is set
+ * aside with its buffers, and another is opened in its place.
  */
 import { ATTRIBUTE_TYPES, type OnnxNode, encodeModel, onnxTypeOf } from "../formats/onnx-proto.ts";
 import { type DType, type TypedArray, bytesPerElement } from "../tensor/dtype.ts";
@@ -14,7 +16,7 @@ import { numElements } from "../tensor/host-tensor.ts";
 import { DeviceFullError } from "./device-errors.ts";
 import { type RuntimeTensor, type Session, type Traffic, deviceView, openSession, runtimeTensor } from "./ort.ts";
 
-/** A tensor in a device's memory. Freed by its owner: a feed of freed memory would end the process. */
+/** A tensor in a device's memory. Its owner frees it. Feeding freed memory would end the process. */
 export class DeviceTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -28,7 +30,7 @@ export class DeviceTensor {
     this.bytes = numElements(tensor.dims) * bytesPerElement(this.dtype);
   }
 
-  /** The first values, in this shape, as a session takes them. */
+  /** The first values, in this shape, as a session accepts them. */
   as(shape: readonly number[]): RuntimeTensor {
     if (!this.#tensor) throw new Error("internal: a device tensor is used after it was freed");
     if (numElements(shape) > numElements(this.shape)) throw new Error("internal: a view beyond a device tensor's end");
@@ -41,7 +43,7 @@ export class DeviceTensor {
   }
 }
 
-/** A matrix on the device, which may be the first values of a larger one. */
+/** A matrix on the device, which may be the first values of a larger tensor. */
 export interface DeviceMatrix {
   readonly tensor: DeviceTensor;
   readonly numRows: number;
@@ -55,7 +57,7 @@ const int64s = (values: readonly number[]): RuntimeTensor =>
   runtimeTensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
 const viewOf = ({ tensor, numRows, numColumns }: DeviceMatrix): RuntimeTensor => tensor.as([numRows, numColumns]);
 
-/** Sessions that may be set aside: each takes some host memory, and may hold buffers that are valid beside one that is not. */
+/** Most sessions that may be set aside. Each takes some host memory, and may hold valid buffers beside an invalid one. */
 const MAX_SET_ASIDE = 32;
 
 export class DeviceMemory implements AsyncDisposable {
@@ -86,7 +88,7 @@ export class DeviceMemory implements AsyncDisposable {
     }));
   }
 
-  /** A copy in another shape of as many axes: what lies within both stays, the rest is zero. @throws {DeviceFullError} */
+  /** A copy in another shape with the same number of axes. Values within both shapes stay, the rest is zero. @throws {DeviceFullError} */
   async resized(tensor: DeviceTensor, shape: readonly number[]): Promise<DeviceTensor> {
     const { dtype } = tensor;
     const rank = shape.length;
@@ -120,7 +122,7 @@ export class DeviceMemory implements AsyncDisposable {
     }
   }
 
-  /** Tensors of one type with the host's values. @throws {DeviceFullError} */
+  /** Tensors of one type, filled with values from the host. @throws {DeviceFullError} */
   async upload(
     dtype: DType,
     parts: readonly { readonly data: TypedArray; readonly shape: readonly number[] }[],
@@ -133,7 +135,7 @@ export class DeviceMemory implements AsyncDisposable {
     }));
   }
 
-  /** The values of tensors of one type, on the host. For small results and tests. */
+  /** Values of tensors of one type, copied to the host. For small results and tests. */
   async download(tensors: readonly RuntimeTensor[]): Promise<TypedArray[]> {
     const dtype = tensors[0]?.type as DType;
     const ranks = tensors.map(({ dims }) => dims.length);
@@ -151,8 +153,8 @@ export class DeviceMemory implements AsyncDisposable {
   }
 
   /**
-   * Writes each source [a,c] over the first c columns of rows `firstRow`…`firstRow`+a−1 of its target [A,C], in place.
-   * The matrices are of one type; a source may not lie in its target's memory.
+   * Writes each source [a,c] over the first c columns of rows `firstRow`…`firstRow`+a−1 of its target [A,C], in place. All matrices have
+   * one type. A source must not lie in its target's memory.
    */
   async writeRows(pairs: readonly MatrixPair[], firstRow: number): Promise<void> {
     const numRows = pairs[0]?.source.numRows ?? 0;
@@ -224,7 +226,7 @@ export class DeviceMemory implements AsyncDisposable {
     return made!; // it has one output
   }
 
-  /** New tensors: all outputs of a model, y0, y1, …, by whose name its session is known. */
+  /** New tensors: all outputs y0, y1, … of a model. The session is cached under the model's name. */
   async #make(name: string, feeds: Record<string, RuntimeTensor>, parts: () => ModelParts): Promise<DeviceTensor[]> {
     const session = await this.#session(name, true, parts);
     try {
@@ -254,7 +256,7 @@ export class DeviceMemory implements AsyncDisposable {
   }
 }
 
-/** Where a matrix is written, and what. */
+/** Place where a matrix is written, and its source. */
 export interface MatrixPair {
   readonly target: DeviceMatrix;
   readonly source: DeviceMatrix;
@@ -266,7 +268,7 @@ interface ModelParts {
   readonly outputs: readonly PortParts[];
 }
 
-/** A model whose sizes are all free. Source: ONNX IR 10, opset 21. */
+/** A model with every size free. Source: ONNX IR 10, opset 21. */
 function model({ nodes, inputs, outputs }: ModelParts): Uint8Array {
   const port = ([name, dtype, rank]: PortParts) => {
     const dim = Array.from({ length: rank }, (_, i) => ({ dimParam: `${name}.${i}` }));

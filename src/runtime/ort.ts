@@ -1,32 +1,35 @@
 /**
- * The only file that knows onnxruntime-node: sessions are opened, run and released here, and host tensors become its tensors.
- * `run` blocks the calling thread until the graph is done (measured; the binding schedules and then computes).
+ * The only file that knows onnxruntime-node. It opens, runs and releases sessions, and makes host tensors the library's tensors. `run`
+ * blocks the calling thread until the graph is done (measured; the binding schedules and then computes).
  */
-import "./telemetry-off.ts"; // first: the library reads the environment when it loads
+import "./telemetry-off.ts"; // first, because the library reads the environment when it loads
 import * as ort from "onnxruntime-node";
 import { type DType, type TypedArray, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
 import { type Device, openError, runError } from "./device-errors.ts";
 
-/** A tensor as a session takes and gives it. Made once and fed many times, it is read in place at every run. */
+/** A tensor that a session reads or returns. Made once and fed many times, it is read in place at every run. */
 export type RuntimeTensor = ort.Tensor;
 
 export interface SessionOptions {
   readonly device: Device;
   readonly numThreads: number;
-  /** Reuse of activation memory planned by shape; off where shapes vary or memory counts. Default false. */
+  /** Whether ONNX Runtime plans reuse of activation memory by shape. Off where shapes vary or memory is scarce. Default false. */
   readonly usesMemoryPattern?: boolean;
-  /** Where the external weights of a model given as bytes lie. */
+  /** Directory of the external weights of a model given as bytes. */
   readonly weightsDir?: string;
-  /** Whether what is fetched without a tensor of its own stays on the device. Then no fetch may name one: the binding ignores it. */
+  /**
+   * Whether outputs fetched without a tensor of their own stay on the device. Then no fetch may name a tensor, because the binding ignores
+   * it.
+   */
   readonly keepsOutputs?: boolean;
   /** Prefix of a profile file, for measurements. */
   readonly profilePrefix?: string;
 }
 
 /**
- * How long a worker thread waits busily for its part of the next operator before it sleeps. To wake it takes longer than most operators of a step of
- * few rows; ONNX Runtime's own milliseconds, though, are taken from whoever else needs the core (docs/log/2026-11.md).
+ * How long a worker thread spins for its part of the next operator before it sleeps. Waking it takes longer than most operators of a step
+ * of few rows. ONNX Runtime's default of milliseconds takes the core from other work (docs/log/2026-11.md).
  */
 const SPIN_MICROSECONDS = 20;
 
@@ -42,9 +45,9 @@ const ORT_TYPES: Partial<Record<DType, ort.Tensor.Type>> = {
 };
 
 /**
- * float16 values are raw bits in Uint16Arrays, here as in the native binding. onnxruntime-common 1.30 expects a Float16Array instead where the
- * language has one (Node 24), and the binding then reads an empty tensor. It decides at the first tensor of a thread, so that one is made here,
- * while there is no Float16Array to be seen.
+ * float16 values are raw bits in Uint16Arrays, here as in the native binding. Where the language has a Float16Array (Node 24),
+ * onnxruntime-common 1.30 expects one, and the binding then reads an empty tensor. The library decides at the first tensor of a thread. So
+ * one tensor is made here while Float16Array is hidden.
  */
 function keepHalvesAsBits(): void {
   const known = Object.getOwnPropertyDescriptor(globalThis, "Float16Array");
@@ -56,16 +59,16 @@ function keepHalvesAsBits(): void {
     Object.defineProperty(globalThis, "Float16Array", known);
   }
 }
-keepHalvesAsBits(); // at import, since a session's result may be the first tensor
+keepHalvesAsBits(); // at import, because a session's result may be the first tensor
 
-/** A tensor over `data`, without a copy: later changes of `data` are seen by later runs. */
+/** A tensor over `data`, without a copy. Later runs see later changes of `data`. */
 export function runtimeTensor(dtype: DType, data: TypedArray, shape: readonly number[]): RuntimeTensor {
   const type = ORT_TYPES[dtype];
   if (!type) throw new Error(`internal: ${dtype} tensors cannot be fed to a session`);
   return new ort.Tensor(type, data as ort.Tensor.DataType, shape as number[]);
 }
 
-/** A session's result as a host tensor (the same memory). */
+/** A session's result as a host tensor, in the same memory. */
 export function hostTensorOf(tensor: RuntimeTensor): HostTensor {
   return { dtype: tensor.type as DType, shape: tensor.dims, data: tensor.data as TypedArray };
 }
@@ -75,13 +78,13 @@ function isOnDevice(tensor: RuntimeTensor): boolean {
   return tensor.location === "gpu-buffer";
 }
 
-/** The first values of a device's tensor in another shape, without a copy. It must not be used once the tensor is disposed. */
+/** The first values of a device's tensor in another shape, without a copy. It must not be used after the tensor is disposed. */
 export function deviceView(tensor: RuntimeTensor, shape: readonly number[]): RuntimeTensor {
   const dataType = tensor.type as ort.Tensor.GpuBufferDataTypes;
   return ort.Tensor.fromGpuBuffer(tensor.gpuBuffer, { dataType, dims: [...shape] });
 }
 
-/** Bytes that fed and fetched tensors have brought over the bus. */
+/** Bytes that fed and fetched tensors have moved over the bus. */
 export interface Traffic {
   toDevice: number;
   toHost: number;
@@ -107,10 +110,10 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Runs the graph once. `fetches` names the wanted outputs; one that comes with a tensor is written into its memory.
+   * Runs the graph once. `fetches` names the wanted outputs. An output that comes with a tensor is written into that tensor's memory.
    * @throws {Error} with ONNX Runtime's message when a node fails.
-   * @throws {DeviceFullError} insufficient_memory, which lasts unless whoever opened the session knows better
-   * @throws {AppError} engine_unavailable: the device is lost, nothing on it can be used again
+   * @throws {DeviceFullError} insufficient_memory, which lasts unless the opener of the session knows better
+   * @throws {AppError} engine_unavailable: the device is lost, and nothing on it can be used again
    */
   async run(
     feeds: Record<string, RuntimeTensor>,
@@ -163,7 +166,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
     executionMode: "sequential",
     graphOptimizationLevel: "all",
     enableMemPattern: options.usesMemoryPattern ?? false,
-    logSeverityLevel: 4, // failures come back as exceptions; the native logger would write them to stderr as well
+    logSeverityLevel: 4, // failures are thrown as exceptions; the native logger would also write them to stderr
     extra: {
       session: {
         intra_op: { allow_spinning: "1", spin_duration_us: String(SPIN_MICROSECONDS) },
@@ -176,7 +179,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {
-    // Two overloads of one function: the compiler wants to know which.
+    // Two overloads of one function. The compiler needs to know which one is called.
     const session = await (typeof model === "string"
       ? ort.InferenceSession.create(model, native)
       : ort.InferenceSession.create(model, native));
