@@ -1,6 +1,6 @@
 /**
- * Recognises files of other formats that users send instead of a `.mosara` file, by their first bytes, and says how to convert
- * each.
+ * Recognises files of other formats that users send instead of a
+ * `.mosara` file, by their first bytes, and says how to convert each.
  */
 
 interface ForeignFile {

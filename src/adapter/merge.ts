@@ -34,8 +34,8 @@ export function assertMergeable(adapter: Adapter): void {
 }
 
 /**
- * Replaces the heads of an adapter by one: λ̄ = Σᵢ ḡᵢ λᵢ; v is unchanged. This is not exact, because the gate depends on the
- * token.
+ * Replaces the heads of an adapter by one: λ̄ = Σᵢ ḡᵢ λᵢ; v is
+ * unchanged. This is not exact, because the gate depends on the token.
  * @param meanGates mean gate ḡ [n] of every target, by name
  */
 export function withMeanGates(adapter: Adapter, meanGates: ReadonlyMap<string, ArrayLike<number>>): Adapter {

@@ -1,6 +1,6 @@
 /**
- * The interface of a training method: names and shapes of its parameters, their initial values, and the term it adds to a layer's
- * output.
+ * The interface of a training method: names and shapes of its parameters,
+ * their initial values, and the term it adds to a layer's output.
  * Each method implements it in one file; `methods.ts` lists them. Knows nothing of losses, optimisers and checkpoints.
  */
 import type { Var } from "../graph/graph.ts";
@@ -47,8 +47,8 @@ export interface AdapterMethod {
   /** Names and shapes of a target's parameters, in the order in which they are stored and drawn. */
   parameters(target: MethodTarget, settings: MethodSettings): Readonly<Record<string, readonly number[]>>;
   /**
-   * Initial values at which the adapter leaves the base bit-identical. Random numbers come from `random` alone, in the order of
-   * `parameters`.
+   * Initial values at which the adapter leaves the base bit-identical.
+   * Random numbers come from `random` alone, in the order of `parameters`.
    * @param basis null where `basis` above is "none"
    * @returns float32 values by name
    */

@@ -40,8 +40,8 @@ export function moSaraDelta(x: Var, basis: BasisProducts, weigh: (z: Var) => Var
 }
 
 /**
- * Gates of a full router that belongs to each row: softmax over heads of W_g z. A rank-1 router is the full one with W_g = w₂
- * w₁ᵀ.
+ * Gates of a full router that belongs to each row: softmax over
+ * heads of W_g z. A rank-1 router is the full one with W_g = w₂ w₁ᵀ.
  * @param z float32 [M,k]
  * @param router W_gᵀ, float32 [1|M,k,n]
  * @param mask float32 [1|M,1,n]: 0 for a head, −∞ for padding; null: all are heads

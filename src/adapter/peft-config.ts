@@ -167,8 +167,8 @@ function patternsOf(value: unknown, name: string, check: (value: unknown, key: s
   return entries.map(([key, item]) => {
     if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
     try {
-      // Syntax that Python spells otherwise ("\\Z", "(?P<…>)") is an error in Unicode mode. It never matches something else in
-      // silence.
+      // Syntax that Python spells otherwise ("\\Z", "(?P<…>)") is an error
+      // in Unicode mode. It never matches something else in silence.
       void new RegExp(anchored(key), "u");
     } catch {
       refusePeft(`${name} has the pattern ${quote(key)}, which is no regular expression that can be read here`);
@@ -189,8 +189,8 @@ const MATCH = `(() => {
 })()`;
 
 /**
- * The value of the first pattern that matches each path. It runs in a separate context, so that a pattern that never ends can be
- * stopped.
+ * The value of the first pattern that matches each path. It runs in a
+ * separate context, so that a pattern that never ends can be stopped.
  */
 function firstMatches(
   patterns: readonly Pattern[],

@@ -2,8 +2,8 @@
  * Converts a PEFT LoRA directory (two files) to an adapter and back.
  * Import reads the tensors in the file; the configuration gives their scale.
  * Export accepts every method whose delta is one product of rank k, which is a LoRA of scale 1.
- * Knows neither directories nor the module names of a family (`PeftNames`). Source: peft 0.21, facts in the model fixtures'
- * README.
+ * Knows neither directories nor the module names of a family
+ * (`PeftNames`). Source: peft 0.21, facts in the model fixtures' README.
  */
 import { AppError } from "../errors.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
@@ -35,8 +35,8 @@ interface Halves {
 
 /**
  * The adapter in a PEFT directory, made for this base.
- * @throws AppError adapter_invalid for every adapter that is not a plain LoRA, adapter_incompatible where it does not fit the
- * base.
+ * @throws AppError adapter_invalid for every adapter that is not a
+ * plain LoRA, adapter_incompatible where it does not fit the base.
  */
 export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: PeftNames): Adapter {
   const config = readPeftConfig(files.config); // before the tensors: it says why there are others

@@ -1,8 +1,10 @@
 /**
- * Reverse-mode differentiation: the gradient of a scalar is built as further nodes of the same graph. One walk over the nodes
- * from last to first; each hands the gradient of its result to its operands by the rule of its operator (`rules/`), and what a
- * value gets from all its uses is summed. Only what lies between the wanted values and the loss is visited: a frozen branch
- * costs nothing. Knows no operator and no model.
+ * Reverse-mode differentiation: the gradient of a scalar is built as further nodes of the same graph.
+ * One walk visits the nodes from last to first. Each passes the gradient
+ * of its result to its operands by its operator's rule (`rules/`).
+ * The gradients from all uses of a value are summed.
+ * Only nodes between the wanted values and the loss are visited, so
+ * a frozen branch costs nothing. Knows no operator and no model.
  */
 import { type Graph, GraphError, type Node, type Var } from "../graph/graph.ts";
 import { sum } from "../graph/ops/elementwise.ts";
@@ -16,7 +18,7 @@ import { RULES } from "./rules/table.ts";
  * d loss / d value for each value of `wrt`, in its shape and type; zeros where the loss does not depend on it.
  * @param loss a float scalar
  * @param wrt float inputs, weights or inner values of the same graph
- * @throws {GraphError} for an operator without a rule on the way, naming it and where it was built
+ * @throws {GraphError} for an operator without a rule on the path, naming it and the line that built it
  */
 export function gradients(loss: Var, wrt: readonly Var[]): Var[] {
   assertDifferentiable(loss, wrt);
@@ -71,7 +73,7 @@ function dependents(nodes: readonly Node[], wrt: readonly Var[]): ReadonlySet<Va
   return active;
 }
 
-/** Whether a branch of this node reads one of `values`; branches see them under their names. */
+/** Whether a branch of this node reads one of `values`. Branches see them by name. */
 function branchesRead(node: Node, values: ReadonlySet<Var>): boolean {
   const branches = Object.values(node.attributes).flatMap((value) =>
     typeof value === "object" && "graph" in value ? [value.graph] : [],

@@ -1,6 +1,7 @@
 /**
- * Cross-entropy of a vocabulary projection as one operator: the logits and their gradient are by far the widest tensors of a
- * training step, so softmax is computed once and everything that can is done on the narrow side.
+ * Cross-entropy of a vocabulary projection as one operator. The logits
+ * and their gradient are by far the widest tensors of a training step.
+ * Softmax is therefore computed once, and all other work is done on the narrow side where possible.
  */
 import { type Var, expectDtype, expectShape } from "../graph/graph.ts";
 import { div, log, maximum, mul, neg, sub, tanh } from "../graph/ops/elementwise.ts";
@@ -21,8 +22,8 @@ const SMALLEST_PROBABILITY = 2 ** -126;
  * @param x float32 [N,C]
  * @param weight the LM head, float32 [V,C]
  * @param labels int64 [N]
- * @param options.trainsHead whether the gradient of `weight` will be wanted: P − E is then built once for both gradients
- * @param options.softCap c, or 0: logits as they are
+ * @param options.trainsHead whether the gradient of `weight` is needed: P − E is then built once for both gradients
+ * @param options.softCap c, or 0: logits are not capped
  * @returns logits float32 [N,V] and the loss of each row, float32 [N]
  */
 export function headCrossEntropy(

@@ -1,6 +1,7 @@
 /**
- * What a derivative rule is, and what rules are written with. A rule turns the gradient dy of a node's result into those of
- * its operands, one function an operand, called only when somebody needs that gradient. dy always has the result's shape.
+ * The interface of derivative rules, and helpers to write them. A rule
+ * converts the gradient dy of a node's result to those of its operands.
+ * It has one function for each operand, called only when that gradient is needed. dy always has the result's shape.
  */
 import { type Node, type Var, GraphError } from "../graph/graph.ts";
 import { reduceSum } from "../graph/ops/reduce.ts";
@@ -10,7 +11,10 @@ import { formatShape, sameDim } from "../graph/shape.ts";
 /** Builds the gradient of one operand, in that operand's shape; null: this operand has none. */
 export type Gradient = (() => Var) | null;
 
-/** Gradients of a node's operands from those of its results (null: nobody needs that result), in the operands' order. */
+/**
+ * Gradients of a node's operands from those of its results, in the
+ * operands' order. A result's gradient is null where it is not needed.
+ */
 export type Rule = (node: Node, upstream: readonly (Var | null)[]) => readonly Gradient[];
 
 /** Rules by operator name. Names of ONNX and of ONNX Runtime's own operators do not collide. */
@@ -30,7 +34,7 @@ export function ofFirstResult(
   return table;
 }
 
-/** A node's operand that its operator cannot do without. */
+/** An operand that the node's operator requires. */
 export function operand(node: Node, index: number): Var {
   const value = node.inputs[index];
   if (!value) throw new Error(`internal: ${node.op} at ${node.site} lacks operand ${index}`);
@@ -51,7 +55,7 @@ export function scalarLike(like: Var, value: number): Var {
 
 /**
  * The transpose of broadcasting: `gradient` summed over the dimensions along which `operand` was repeated.
- * @throws {GraphError} for a dimension of which only the run tells whether it was ("1|M")
+ * @throws {GraphError} for a dimension that is only known at run time ("1|M")
  */
 export function sumTo(gradient: Var, operandValue: Var): Var {
   const { shape } = operandValue;
@@ -88,7 +92,7 @@ export function floatAttribute(node: Node, name: string, fallback: number): numb
   return value.float;
 }
 
-/** The whole numbers of a constant operand, as axes and sizes are given; null when the operand was left out. */
+/** The whole numbers of a constant operand, such as axes and sizes; null where the operand was left out. */
 export function constantInts(node: Node, index: number): readonly number[] | null {
   const value = node.inputs[index];
   if (!value) return null;

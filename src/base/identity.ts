@@ -1,6 +1,6 @@
 /**
- * Identity by content. `baseId` covers the checkpoint's mathematics: the parts of the config that change results, and the name,
- * shape, dtype and bytes of every tensor.
+ * Identity by content. `baseId` covers the checkpoint's mathematics: the parts of the
+ * config that change results, and the name, shape, dtype and bytes of every tensor.
  * It does not cover quantisation, targets or threshold. `basisId` covers the stored U, σ, V of one target.
  */
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
- * `mosara.json`, the manifest of a base directory. The builder writes it and readers check it. It has no absolute paths, so
- * directories can move.
+ * `mosara.json`, the manifest of a base directory. The builder writes it
+ * and readers check it. It has no absolute paths, so directories can move.
  */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

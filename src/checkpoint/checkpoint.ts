@@ -1,8 +1,8 @@
 /**
- * A checked checkpoint: a Hugging Face directory (config.json, safetensors in one file or in shards with an index) or a GGUF
- * file.
- * It offers the tensors that the model needs, under our names and in our layout. Embedding and head are one tensor where they are
- * one matrix.
+ * A checked checkpoint: a Hugging Face directory (config.json,
+ * safetensors in one file or in shards with an index) or a GGUF file.
+ * It offers the tensors that the model needs, under our names and in our
+ * layout. Embedding and head are one tensor where they are one matrix.
  * Never reads a pickle.
  */
 import { existsSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
  * Changes settings in the text of a config.json and leaves all other text as it is.
- * transformers 5 distinguishes 4.0 from 4 and refuses an integer where a class wants a float. JavaScript's numbers cannot express
- * the difference.
+ * transformers 5 distinguishes 4.0 from 4 and refuses an integer where a
+ * class wants a float. JavaScript's numbers cannot express the difference.
  */
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;

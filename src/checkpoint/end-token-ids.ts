@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { readJsonObject } from "./checkpoint.ts";
 
 /**
- * Writes no file where there is no token to add. @param dir of a checkpoint whose text files exist. @throws {AppError}
- * checkpoint_invalid
+ * Writes no file where there is no token to add. @param dir of a
+ * checkpoint whose text files exist. @throws {AppError} checkpoint_invalid
  */
 export async function addEndTokenIds(dir: string, added: readonly number[]): Promise<void> {
   if (added.length === 0) return;

@@ -1,6 +1,6 @@
 /**
- * Detects quantised checkpoints: by config.json, by one of several files beside it, or only by names and element types of
- * tensors.
+ * Detects quantised checkpoints: by config.json, by one of several
+ * files beside it, or only by names and element types of tensors.
  * The refusal always names the method and the place that states it.
  */
 import { readFile } from "node:fs/promises";

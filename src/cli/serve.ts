@@ -1,6 +1,6 @@
 /**
- * `mosara serve`, the composition root: base → store → adapters → text → engine → application → port. A signal stops them in
- * reverse order.
+ * `mosara serve`, the composition root: base → store → adapters → text
+ * → engine → application → port. A signal stops them in reverse order.
  * This file only wires and waits.
  */
 import { availableParallelism, freemem } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * `mosara train`: makes an adapter (or a checkpoint) from examples. All errors in flags, data, base and output are found before
- * the first step.
+ * `mosara train`: makes an adapter (or a checkpoint) from examples. All
+ * errors in flags, data, base and output are found before the first step.
  */
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";

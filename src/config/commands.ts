@@ -1,6 +1,6 @@
 /**
- * Every command with its flags, in one table. `--help`, docs/reference/commands.md and the parser all read it, so they cannot
- * disagree. It knows no command's code.
+ * Every command with its flags, in one table. `--help`, docs/reference/commands.md
+ * and the parser all read it, so they cannot disagree. It knows no command's code.
  */
 import type { Flags, ValuesOf } from "./flag.ts";
 import { BUILD } from "./flags/build.ts";

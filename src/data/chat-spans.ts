@@ -1,6 +1,6 @@
 /**
- * Finds the tokens of a conversation that are learnt: the assistant's turns with their end-of-turn tokens, without the template's
- * headers.
+ * Finds the tokens of a conversation that are learnt: the assistant's
+ * turns with their end-of-turn tokens, without the template's headers.
  * Templates do not mark turns, so the spans are found by rendering.
  * The conversation up to a turn shows where the turn begins. The conversation with that one message changed shows where it ends.
  */
@@ -68,8 +68,8 @@ function changedSpan(text: string, messages: readonly ChatMessage[], index: numb
   const changed = messages.map((message, i) => (i === index ? { role: message.role, content: mark } : message));
   const other = tryRender(() => render(changed, false).text);
   if (other === undefined) {
-    // The template needs this very message, for example for a following tool result. The turn then ends where the text rendered
-    // up to it ends.
+    // The template needs this very message, for example for a following tool
+    // result. The turn then ends where the text rendered up to it ends.
     const upTo = render(messages.slice(0, index + 1), false).text;
     const before = render(messages.slice(0, index), false).text;
     return { start: commonPrefix(text, before), end: commonPrefix(text, upTo.trimEnd()) };

@@ -1,7 +1,7 @@
 /**
  * Converts examples to token ids and a loss mask.
- * Prompt and completion: encode(prompt, with special tokens) ++ encode(completion, without) ++ end token, loss on completion and
- * end token.
+ * Prompt and completion: encode(prompt, with special tokens) ++
+ * encode(completion, without) ++ end token, loss on completion and end token.
  * Conversations: as the template renders them, loss on the learnt turns.
  * Knows no batches, no lengths and no policy. The caller decides on over-long examples.
  */

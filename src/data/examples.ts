@@ -1,6 +1,6 @@
 /**
- * Reads training and evaluation examples from JSON lines: prompt and completion, conversations, prompts with references or an
- * answer.
+ * Reads training and evaluation examples from JSON lines: prompt and
+ * completion, conversations, prompts with references or an answer.
  * Every line is checked before any is used. Knows no tokens.
  */
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
@@ -199,8 +199,8 @@ export function hasLearntTurn(example: Example): boolean {
 }
 
 /**
- * The prompt and the answer for an evaluation by generation: the text before the assistant's last learnt turn, and that turn's
- * text.
+ * The prompt and the answer for an evaluation by generation: the text
+ * before the assistant's last learnt turn, and that turn's text.
  * @throws {AppError} data_invalid where no turn is learnt
  */
 export function lastLearntTurn({ messages, isLearnt, file, line }: ChatExample): {

@@ -1,7 +1,7 @@
 /**
  * Confidence intervals of a score, by resampling its items: they show how much of a difference is chance.
- * Systems scored on the same items are resampled together, so that their differences are paired. Source: Efron (1979); Koehn
- * (2004) for BLEU.
+ * Systems scored on the same items are resampled together, so that their
+ * differences are paired. Source: Efron (1979); Koehn (2004) for BLEU.
  * Indices are bounded by their loops, hence `!`.
  */
 import { nextUniform, seedRandom } from "../tensor/random.ts";

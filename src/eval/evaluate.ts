@@ -1,6 +1,6 @@
 /**
- * Scores examples with the engine: the base and, in the same batches, an adapter. Intervals come from a bootstrap; each example
- * gets one prediction.
+ * Scores examples with the engine: the base and, in the same batches, an
+ * adapter. Intervals come from a bootstrap; each example gets one prediction.
  * Examples that do not fit the context are left out and reported. Knows no files and no command line.
  */
 import type { EncodedExample, ExampleEncoder } from "../data/encode.ts";

@@ -1,6 +1,6 @@
 /**
- * The metrics of `mosara eval`. Each computes statistics of an item that can be summed, and scores the sum. One bootstrap
- * therefore serves all.
+ * The metrics of `mosara eval`. Each computes statistics of an item that
+ * can be summed, and scores the sum. One bootstrap therefore serves all.
  * A metric of generated text also checks that an example has the fields it needs. Knows no engine.
  */
 import { type AnswerKind, type Example, lastLearntTurn } from "../data/examples.ts";

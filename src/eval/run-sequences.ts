@@ -53,8 +53,8 @@ export async function lossOf({ engine, adapter }: Runner, { ids, lossMask }: Enc
 }
 
 /**
- * Runs `work` on every item in order, at most `numInFlight` at a time. @throws the first failure; no new item is started after
- * it.
+ * Runs `work` on every item in order, at most `numInFlight` at a
+ * time. @throws the first failure; no new item is started after it.
  */
 export async function runAll<T, R>(
   items: readonly T[],

@@ -1,7 +1,7 @@
 /**
- * MessagePack from untrusted bytes, and back to bytes that are always the same for the same value.
- * A scanner of our own walks the bytes first, so the library below never sees a length, a depth or a type that was not checked.
- * Knows nothing of what the values mean. Source: the MessagePack specification, "Formats".
+ * Decodes MessagePack from untrusted bytes, and encodes equal values as equal bytes.
+ * Our own scanner reads the bytes first, so the library only sees lengths, depths and types that were checked.
+ * Knows nothing of the meaning of values. Source: the MessagePack specification, "Formats".
  */
 import { isUtf8 } from "node:buffer";
 import { Packr, Unpackr } from "msgpackr";

@@ -1,7 +1,8 @@
 /**
  * The protobuf wire format over a table of message descriptions. Knows nothing of ONNX.
- * Decoding treats the bytes as hostile: lengths, depth and number of values are bounded, a value of the wrong wire type is refused.
- * Unknown fields are skipped, as the format asks. Source: the Protocol Buffers documentation, "Encoding".
+ * The decoder treats bytes as hostile: lengths, depth and number of
+ * values are bounded, and values of a wrong wire type are refused.
+ * Unknown fields are skipped, as the format requires. Source: the Protocol Buffers documentation, "Encoding".
  */
 
 /**
@@ -23,7 +24,7 @@ export type Messages = Readonly<Record<string, Readonly<Record<string, Field>>>>
 /** A plain object with one property a field. */
 export type Message = Record<string, unknown>;
 
-/** Why bytes cannot be decoded; the caller says which file it was. */
+/** The reason why bytes cannot be decoded. The caller adds the name of the file. */
 export class ProtobufError extends Error {}
 
 const VARINT = 0;

@@ -1,4 +1,4 @@
-/** Names that an object of a JSON text has twice. JSON.parse takes the last and says nothing. Knows no safetensors. */
+/** Finds keys that an object of a JSON text repeats. JSON.parse uses the last one in silence. Knows no safetensors. */
 
 /**
  * The first key that the outermost object of `text` repeats, as it is written there, or undefined.

@@ -1,7 +1,8 @@
 /**
- * Writing .safetensors files of any size: the header from the specs, then one tensor at a time, so only one is ever in memory.
- * Knows nothing of where tensors come from. The file appears under its name only when it is complete.
- * Source: the "Format" section of the safetensors README; the order of tensors is that of its own serializer (widest elements first).
+ * Writes .safetensors files of any size: the header from the specs, then one tensor at a time, so only one is ever in memory.
+ * Knows nothing of the source of tensors. The file gets its name only when it is complete.
+ * Source: the "Format" section of the safetensors README. The order
+ * of tensors is that of its own serializer (widest elements first).
  */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
@@ -9,7 +10,7 @@ import { type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements } from "../tensor/host-tensor.ts";
 import { MAX_HEADER_BYTES, SAFETENSORS_DTYPES, type TensorEntry } from "./safetensors.ts";
 
-/** What a tensor will be, before its values exist. */
+/** The description of a tensor whose values do not exist yet. */
 export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
@@ -56,9 +57,9 @@ function isSameSpec(tensor: HostTensor, entry: TensorEntry): boolean {
 }
 
 /**
- * Writes `specs` to `path`, replacing what was there, and tells where every tensor lies (bytes from the start of the file).
- * `load` is called once a tensor, in file order: widest elements first, else as given. Same input, same bytes.
- * @throws what `load` or the file system throws; nothing is left behind then, and an old file stays as it was.
+ * Writes `specs` to `path`, replacing an existing file, and returns the place of every tensor (bytes from the start of the file).
+ * `load` is called once for each tensor, in file order: widest elements first, else as given. Equal input gives equal bytes.
+ * @throws every error of `load` or the file system; then nothing is left behind, and an old file is unchanged.
  */
 export async function writeSafetensors(
   path: string,

@@ -1,7 +1,7 @@
 /**
- * Reading .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole.
- * Knows nothing of models: names, element types, shapes and byte ranges only. Every number of the header is checked before it is used.
- * Source: the "Format" section of the safetensors README: 8 bytes little-endian header length, a JSON object, then the data without holes.
+ * Reads .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole.
+ * Knows only names, element types, shapes and byte ranges. Every number of the header is checked before it is used.
+ * Source: the safetensors README, "Format": 8 bytes little-endian header length, a JSON object, then the data without holes.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { AppError } from "../errors.ts";
@@ -22,7 +22,7 @@ export const SAFETENSORS_DTYPES: Readonly<Record<string, DType>> = {
   BOOL: "bool",
 };
 
-/** Bits of the format's other element types: quantised checkpoints have them, and so have tensors that are not read. */
+/** Bits of the format's other element types. Quantised checkpoints have them, and so do tensors that are not read. */
 const OTHER_TYPES: Readonly<Record<string, number>> = {
   I16: 16,
   U16: 16,
@@ -42,7 +42,7 @@ export const MAX_HEADER_BYTES = 100_000_000;
 // One read call takes at most 2 GiB minus a page on Linux.
 const MAX_READ_BYTES = 2 ** 30;
 
-/** Where a tensor lies; `byteOffset` counts from the start of the file. */
+/** The place of a tensor; `byteOffset` counts from the start of the file. */
 export interface TensorEntry {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -50,7 +50,7 @@ export interface TensorEntry {
   readonly byteLength: number;
 }
 
-/** A tensor of an element type that nothing here computes with, perhaps one of a newer version of the format. */
+/** A tensor of an element type that is not supported, perhaps from a newer version of the format. */
 export interface UnreadableEntry {
   /** The format's name of the type. */
   readonly storedType: string;
@@ -72,7 +72,7 @@ export interface SafetensorsFile extends AsyncDisposable {
   readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** A name from a file, quoted and cut to a length fit for a message. */
+/** A name from a file, quoted and cut to a length that fits a message. */
 function quote(name: unknown): string {
   const text = JSON.stringify(name) ?? String(name);
   return text.length <= 120 ? text : `${text.slice(0, 120)}…`;
@@ -141,8 +141,8 @@ function parseHeader(path: string, bytes: Uint8Array, fileBytes: number) {
 }
 
 /**
- * All tensors of a small file that is in memory already, each in memory of its own.
- * @param path what messages call it
+ * All tensors of a small file that is already in memory. Each tensor has memory of its own.
+ * @param path name of the file in messages
  * @throws AppError checkpoint_invalid, as `openSafetensors`
  */
 export function parseSafetensors(bytes: Uint8Array, path: string): ReadonlyMap<string, HostTensor> {
@@ -174,7 +174,7 @@ function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
 }
 
 interface ParsedEntry extends Omit<TensorEntry, "dtype"> {
-  /** null: a type that is not known here. */
+  /** null: an unknown type. */
   readonly dtype: DType | null;
   readonly storedType: string;
 }
@@ -199,7 +199,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
     numBits *= size;
     if (!Number.isSafeInteger(numBits)) return refuse(path, `${tensor} has the impossible shape ${quote(shape)}`);
   }
-  // What an element of a newer type takes is not known.
+  // The size of a newer type's elements is not known.
   if (bits !== undefined && numBits !== 8 * (end - begin))
     return refuse(
       path,
@@ -208,7 +208,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   return { dtype, storedType, shape, byteOffset: dataStart + begin, byteLength: end - begin };
 }
 
-/** A file may hold such a tensor, but nobody can read it. */
+/** Refuses to read such a tensor, which a file may contain. */
 function refuseType(path: string, name: string, { storedType }: UnreadableEntry): never {
   const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
   throw new AppError(
@@ -224,7 +224,7 @@ function parseMetadata(path: string, value: unknown): Readonly<Record<string, st
   return value as Record<string, string>;
 }
 
-/** The format wants the data covered exactly: no overlap, no hole, nothing after the last tensor. */
+/** The format requires that the data is covered exactly: no overlap, no hole, no bytes after the last tensor. */
 function checkCoverage(path: string, tensors: ReadonlyMap<string, ParsedEntry>, dataStart: number, fileBytes: number) {
   const byPosition = [...tensors].sort(([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
   let end = dataStart;
@@ -242,7 +242,7 @@ function checkCoverage(path: string, tensors: ReadonlyMap<string, ParsedEntry>, 
  * @throws AppError checkpoint_invalid, naming file and tensor, for everything the format forbids.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  // A named pipe would block in open, so its kind is asked for first.
+  // Opening a named pipe would block, so the kind of file is checked first.
   const kind = await stat(path).catch((cause: unknown) => refuse(path, "it cannot be found", cause));
   if (!kind.isFile()) refuse(path, "it is not a regular file");
   const file = await open(path).catch((cause: unknown) => refuse(path, "it cannot be opened", cause));

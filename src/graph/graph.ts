@@ -23,15 +23,15 @@ export type Attribute = number | string | readonly number[] | { readonly float: 
 export interface Node {
   readonly op: string;
   readonly domain: "" | "com.microsoft";
-  /** null: an optional input left out. */
+  /** null: an optional input that was left out. */
   readonly inputs: readonly (Var | null)[];
   readonly outputs: readonly Var[];
   readonly attributes: Readonly<Record<string, Attribute>>;
-  /** Where it was built: "attention.ts:41". */
+  /** The line that built it: "attention.ts:41". */
   readonly site: string;
 }
 
-/** Where a weight's bytes come from: inline, from a file that lies beside the model, or made when the model is written. */
+/** The source of a weight's bytes: inline, a file beside the model, or a function called when the model is written. */
 export type WeightData =
   | { readonly kind: "inline"; readonly tensor: HostTensor }
   | { readonly kind: "file"; readonly location: string; readonly offset: number; readonly length: number }
@@ -42,7 +42,7 @@ export interface Weight {
   readonly data: WeightData;
 }
 
-/** A shape or type that does not fit; names the operation, the operands and the line that built it. */
+/** A shape or type that does not fit. The message names the operation, the operands and the line that built it. */
 export class GraphError extends Error {
   constructor(message: string) {
     super(message);
@@ -58,7 +58,7 @@ function callSite(): string {
   Error.stackTraceLimit = 20;
   const lines = (new Error().stack ?? "").split("\n").slice(1);
   Error.stackTraceLimit = stackTraceLimit;
-  // Frames without a file are the language's own, such as `Array.map`.
+  // Frames without a file belong to the language itself, such as `Array.map`.
   const places = lines
     .filter((line) => !/\/graph\/(ops\/[\w-]+|graph)\.[jt]s/.test(line))
     .map((line) => PLACE.exec(line)?.[1]);
@@ -79,7 +79,7 @@ export class Graph {
   constructor(name: string, parent: Graph | null = null) {
     this.name = name;
     this.parent = parent;
-    // Branches share the namespace of the whole model: ONNX wants names unique across nested graphs.
+    // Branches share the names of the whole model, because ONNX requires unique names across nested graphs.
     this.#names = parent ? parent.#names : new Set();
   }
 
@@ -124,10 +124,10 @@ export class Graph {
     return this.#scalars.get(key) ?? this.parent?.constantNamed(key);
   }
 
-  /** A value of a surrounding graph as this branch sees it: operations on it land in the branch. */
+  /** A value of a surrounding graph, as this branch sees it. Operations on it become nodes of the branch. */
   capture(value: Var): Var {
     if (!isInside(this, value.graph)) throw new GraphError(`graph ${this.name} does not see ${value.name}`);
-    // The name is looked up: the value may still get its public one.
+    // The name is looked up later, because the value may still get its public one.
     return {
       graph: this,
       get name() {
@@ -139,7 +139,7 @@ export class Graph {
     };
   }
 
-  /** Marks a value as a result, under the name it is fetched by. A value gets its name here unless it has one already. */
+  /** Marks a value as a result, under its name for fetching. A value gets its name here unless it has one already. */
   output(value: Var, name?: string): void {
     if (name !== undefined && value.name !== name) this.rename(value, name);
     this.outputs.push(value);
@@ -153,7 +153,7 @@ export class Graph {
   }
 
   /**
-   * Adds a node. Called by the functions in `ops/`, which have checked the operands.
+   * Adds a node. The functions in `ops/` call it after they have checked the operands.
    * @param results dtype and shape of each output; `null` for an optional output that is not wanted.
    */
   node(
@@ -178,7 +178,7 @@ export class Graph {
     return node.outputs;
   }
 
-  /** One more result of a node of this graph: an optional output that nobody wanted when the node was built. */
+  /** One more result of a node of this graph: an optional output that no caller wanted when the node was built. */
   addOutput(node: Node, dtype: DType, shape: Shape): Var {
     const value = this.#value(this.#fresh(node.op), dtype, shape, node);
     (node as { outputs: readonly Var[] }).outputs = [...node.outputs, value];
@@ -198,7 +198,7 @@ export class Graph {
   }
 }
 
-/** The graph that an operation on these values belongs to: the innermost of theirs. */
+/** The graph for an operation on these values: the innermost of their graphs. */
 export function graphOf(...values: readonly (Var | null)[]): Graph {
   let innermost: Graph | null = null;
   for (const value of values) if (value && (!innermost || isInside(value.graph, innermost))) innermost = value.graph;

@@ -1,4 +1,4 @@
-/** A graph as text: one line a value, for snapshots and for people who look for a mistake. */
+/** A graph as text: one line for each value, for snapshots and for debugging. */
 import type { Attribute, Graph, Node, Var } from "./graph.ts";
 import { formatShape } from "./shape.ts";
 
@@ -39,7 +39,7 @@ function* graphLines(graph: Graph, indent: string): Generator<string> {
   yield `${indent}return ${graph.outputs.map((output) => output.name).join(", ")}`;
 }
 
-/** The graph as readable text, the same for the same graph. */
+/** The graph as readable text. Equal graphs give equal text. */
 export function printGraph(graph: Graph): string {
   return [`graph ${graph.name}`, ...graphLines(graph, "  ")].join("\n");
 }

@@ -1,4 +1,4 @@
-/** Removal of what no result of a graph depends on, so that a graph says what it computes and nothing else. */
+/** Removes nodes and weights that no result of a graph depends on. */
 import type { Graph, Node } from "./graph.ts";
 
 /** The graphs of a node's branches. */
@@ -8,7 +8,7 @@ function branchesOf(node: Node): readonly Graph[] {
   );
 }
 
-/** Names of everything a node reads, in its branches too: they see the values around them under their names. */
+/** Names of all values that a node reads, including those of its branches, which see outer values by name. */
 function* namesRead(node: Node): Generator<string> {
   for (const input of node.inputs) if (input) yield input.name;
   for (const branch of branchesOf(node)) {
@@ -17,7 +17,7 @@ function* namesRead(node: Node): Generator<string> {
   }
 }
 
-/** Drops the nodes and weights that none of the graph's outputs needs. Inputs stay: they are its contract. */
+/** Drops the nodes and weights that none of the graph's outputs needs. Inputs stay, because they are the graph's contract. */
 export function pruneGraph(graph: Graph): void {
   const needed = new Set(graph.outputs.map((output) => output.name));
   const kept: Node[] = [];

@@ -1,6 +1,6 @@
 /**
- * A graph as an ONNX model. Weights that are made when the model is written go to one external file, tensor by tensor;
- * weights that lie in a file already are referred to where they are. Source: ONNX IR 10, opset 21.
+ * Writes a graph as an ONNX model. Weights of kind "made" go to one external file, tensor by tensor.
+ * Weights in existing files are referred to. Source: ONNX IR 10, opset 21.
  */
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -24,7 +24,7 @@ import type { Attribute, Graph, Node, Var, Weight } from "./graph.ts";
 const OPSET = 21;
 const IR_VERSION = 10;
 
-/** Where a weight of kind "made" was put. */
+/** The place of a weight of kind "made". */
 export interface ExternalPlace {
   readonly location: string;
   readonly offset: number;
@@ -83,7 +83,7 @@ function onnxGraph(graph: Graph, places: Places): OnnxGraph {
   };
 }
 
-/** The graph as an ONNX model; `places` says where the weights of kind "made" were written. */
+/** The graph as an ONNX model; `places` holds the places of the weights of kind "made". */
 export function toOnnxModel(graph: Graph, places: Places = new Map()): OnnxModel {
   return {
     irVersion: IR_VERSION,
@@ -96,7 +96,7 @@ export function toOnnxModel(graph: Graph, places: Places = new Map()): OnnxModel
   };
 }
 
-/** The weights of a model that lie in files, by name. */
+/** The weights of a model that are in files, by name. */
 export function externalTensors(
   model: OnnxModel,
 ): ReadonlyMap<string, ExternalPlace & { readonly dtype: DType; readonly shape: readonly number[] }> {
@@ -110,13 +110,13 @@ export function externalTensors(
   );
 }
 
-/** Turns the weights that are made when a graph is written into inline ones: for graphs that never become files. */
+/** Converts the weights of kind "made" to inline ones, for graphs that never become files. */
 export async function inlineMadeWeights(graph: Graph): Promise<void> {
   for (const [i, { value, data }] of graph.weights.entries())
     if (data.kind === "made") graph.weights[i] = { value, data: { kind: "inline", tensor: await data.make() } };
 }
 
-/** A graph whose weights are inline or lie in files, as the bytes of a model. */
+/** The bytes of a model whose weights are inline or in files. */
 export function serializeGraph(graph: Graph): Uint8Array {
   return encodeModel(toOnnxModel(graph));
 }
@@ -148,7 +148,7 @@ export async function writeGraph(
   return { weightBytes: offset };
 }
 
-// ONNX Runtime maps external tensors from the file; 64 bytes keep every tensor on a cache line.
+// ONNX Runtime maps external tensors from the file. An alignment of 64 bytes keeps every tensor on a cache line.
 const ALIGNMENT = 64;
 
 async function writeMade(

@@ -1,12 +1,12 @@
 /**
  * Shapes with named dimensions. A dimension is a number, a name ("B"), or a product of names and one number ("2*B*T").
- * "1|M" is a dimension that is either 1 or M: an input given once for all rows or once for each. Pure.
+ * "1|M" is a dimension that is either 1 or M: the input is given once for all rows or once for each row. Pure.
  */
 
 export type Dim = number | string;
 export type Shape = readonly Dim[];
 
-/** A product of dimensions taken apart: its number, and its names in alphabetical order. */
+/** A factored dimension: its number, and its names in alphabetical order. */
 interface Monomial {
   readonly factor: number;
   readonly names: readonly string[];
@@ -61,7 +61,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, i) => sameDim(dim, b[i]!));
 }
 
-/** What two dimensions broadcast to by ONNX's (numpy's) rule, or null when they do not. */
+/** The result of broadcasting two dimensions by ONNX's (numpy's) rule, or null where they do not fit. */
 function broadcastDim(a: Dim, b: Dim): Dim | null {
   if (sameDim(a, b)) return a;
   if (a === 1) return b;
@@ -71,7 +71,7 @@ function broadcastDim(a: Dim, b: Dim): Dim | null {
   return null;
 }
 
-/** The shape two operands broadcast to, aligned at the right, or null when they do not. */
+/** The result of broadcasting two shapes, aligned at the right, or null where they do not fit. */
 export function broadcast(a: Shape, b: Shape): Shape | null {
   const rank = Math.max(a.length, b.length);
   const out: Dim[] = [];
@@ -83,7 +83,7 @@ export function broadcast(a: Shape, b: Shape): Shape | null {
   return out;
 }
 
-/** "[B,T,64]", as messages and the printer write a shape. */
+/** "[B,T,64]", the form in messages and printed graphs. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(",")}]`;
 }

@@ -1,12 +1,12 @@
 /**
- * What one render may cost. A template is somebody's program: it may loop for ever or build gigabytes.
- * Counting is deterministic, so the same template fails the same way on every machine; the worker's clock is the second fence.
+ * The budget of one render. A template is a foreign program: it may loop for ever or build gigabytes.
+ * Counting is deterministic, so a template fails the same way on every machine. The worker's time limit is the second bound.
  */
 import { JinjaError } from "./values.ts";
 
-/** Evaluated nodes; a template of a current model takes some 100 a turn. This many take about a second. */
+/** Evaluated nodes. A template of a current model needs some 100 for each message. This many take about a second. */
 const MAX_STEPS = 5_000_000;
-/** UTF-16 units built in all, intermediate strings included: far above any context, far below the heap. */
+/** UTF-16 units built in total, including intermediate strings: far above any context, far below the heap. */
 const MAX_UNITS = 256 * 1024 * 1024;
 /** UTF-16 units of one string, and items of one list. */
 const MAX_LENGTH = 32 * 1024 * 1024;
@@ -18,13 +18,15 @@ export class Budget {
   #units = 0;
   #depth = 0;
 
-  /** Nodes evaluated, or work worth as many. @throws {JinjaError} past the bound. */
+  /** Counts evaluated nodes, or work of equal cost. @throws {JinjaError} past the bound. */
   step(count = 1): void {
     this.#steps += count;
     if (this.#steps > MAX_STEPS) throw new JinjaError(`the template does not end: stopped after ${MAX_STEPS} steps`);
   }
 
-  /** A string of `length` units, or a list of that many items, about to be built. @throws {JinjaError} past the bounds. */
+  /**
+   * Counts a string of `length` units, or a list of that many items, before it is built. @throws {JinjaError} past the bounds.
+   */
   spend(length: number): void {
     this.#units += length;
     this.step(length >> 6); // copying takes time too

@@ -41,7 +41,7 @@ export class Evaluator {
     return { positional, keyword };
   }
 
-  /** What a builtin built is paid for afterwards: one of them alone cannot outgrow the heap. */
+  /** A builtin's result is charged after it is built. A single one cannot outgrow the heap. */
   #paid(value: Value): Value {
     if (typeof value === "string" || Array.isArray(value)) this.#budget.spend(value.length);
     return value;
@@ -54,7 +54,7 @@ export class Evaluator {
     throw new JinjaError(`'${typeName(callee)}' object is not callable`);
   }
 
-  /** The value of an expression. @param blockText what a filter without an object is applied to. */
+  /** The value of an expression. @param blockText input of a filter without an object. */
   evaluate(expression: Expression, scope: Scope, blockText = ""): Value {
     this.#budget.step();
     switch (expression.kind) {

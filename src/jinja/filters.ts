@@ -19,7 +19,7 @@ import {
   type Value,
 } from "./values.ts";
 
-/** What a filter is given: the value, the arguments, what it may cost, and how to call other filters. */
+/** The inputs of a filter: the value, the arguments, the budget, and the function that calls other filters. */
 export interface FilterContext {
   readonly budget: Budget;
   readonly filter: (name: string, value: Value, args: Arguments) => Value;

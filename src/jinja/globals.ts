@@ -1,10 +1,10 @@
-/** The functions every template sees. Source: Jinja 3.1, "List of Global Functions", and what transformers adds to them. */
+/** The functions that every template can call. Source: Jinja 3.1, "List of Global Functions", and transformers' additions. */
 import { asInteger, asString, bind, bindAll } from "./arguments.ts";
 import { formatDate } from "./text.ts";
 import { toText } from "./printing.ts";
 import { type Arguments, iterate, JinjaError, PyObject, Undefined, type Value } from "./values.ts";
 
-/** The sandbox's own bound on `range`. */
+/** The bound on `range` of Jinja's sandbox. */
 const MAX_RANGE = 100_000;
 
 function range(args: Arguments): Value {
@@ -65,7 +65,7 @@ function named(name: string, call: (args: Arguments) => Value, printed = `<funct
   return [name, new PyObject("function", { call, printed })];
 }
 
-/** The names of a fresh render. @param now what `strftime_now` reads, in local time. */
+/** The names of a new render. @param now the local time for `strftime_now`. */
 export function makeGlobals(now: () => Date): Map<string, Value> {
   return new Map<string, Value>([
     named("range", range, "<class 'range'>"),

@@ -10,10 +10,10 @@ import { toText } from "./printing.ts";
 import { Scope } from "./scope.ts";
 import { type Arguments, isTrue, iterate, JinjaError, PyObject, Tuple, Undefined, type Value } from "./values.ts";
 
-/** How a body ended: with its text alone, or also by leaving the loop around it. */
+/** The end of a body: its text, and whether it leaves the loop around it. */
 type Ending = "normal" | "break" | "continue";
 
-/** What a turn of a loop costs before its body: a scope and the `loop` object. */
+/** Cost of a loop iteration before its body: a scope and the `loop` object. */
 const LOOP_STEPS = 10;
 
 interface Output {
@@ -24,7 +24,7 @@ export class Interpreter {
   readonly #budget = new Budget();
   readonly #evaluator = new Evaluator(this.#budget);
 
-  /** The text of a template. @throws {JinjaError} when the template fails or costs too much. */
+  /** The text of a template. @throws {JinjaError} where the template fails or exceeds its budget. */
   render(body: readonly Statement[], globals: ReadonlyMap<string, Value>): string {
     const scope = new Scope();
     for (const [name, value] of globals) scope.set(name, value);

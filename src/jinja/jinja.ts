@@ -1,7 +1,9 @@
 /**
- * The one door of this folder: a template's source and variables → text. Pure but for the clock, which the caller may pin.
- * An engine of our own because prompts must be transformers' to the letter: of 609 renders that transformers made
- * (test/golden/text) @huggingface/jinja 0.5.11 differs in 145 and has no bounds; its value classes cannot be extended.
+ * The only entrance of this folder: a template's source and variables
+ * → text. Pure except for the clock, which the caller may fix.
+ * The engine is our own, because prompts must equal those of transformers exactly.
+ * Of 609 renders by transformers (test/golden/text), @huggingface/jinja 0.5.11
+ * differs in 145. It also has no bounds, and its value classes cannot be extended.
  */
 import type { Statement } from "./syntax/ast.ts";
 import { makeGlobals } from "./globals.ts";
@@ -11,7 +13,7 @@ import { JinjaError, toValue } from "./values.ts";
 
 export { JinjaError };
 
-/** A template that was parsed. */
+/** A parsed template. */
 export type Template = readonly Statement[];
 
 /** Parses a template, for many renders. @throws {JinjaError} naming the line */
@@ -19,7 +21,7 @@ export function parseJinja(source: string): Template {
   return parseTemplate(source);
 }
 
-/** Renders a template as transformers' `apply_chat_template` environment would. @throws {JinjaError} */
+/** Renders a template as transformers' `apply_chat_template` environment does. @throws {JinjaError} */
 export function renderJinja(
   source: string,
   variables: Readonly<Record<string, unknown>>,
@@ -28,7 +30,7 @@ export function renderJinja(
   return renderParsed(parseTemplate(source), variables, now);
 }
 
-/** Renders a template parsed before. @throws {JinjaError} */
+/** Renders a parsed template. @throws {JinjaError} */
 export function renderParsed(
   template: Template,
   variables: Readonly<Record<string, unknown>>,
@@ -39,7 +41,7 @@ export function renderParsed(
   try {
     return new Interpreter().render(template, names);
   } catch (error) {
-    // The engine's own limits (stack, string length) are a template that asks for too much.
+    // JavaScript's own limits (stack, string length) are reported as a template that needs too much.
     if (error instanceof RangeError) throw new JinjaError(`the template asks for too much: ${error.message}`);
     throw error;
   }

@@ -1,17 +1,17 @@
 /** The `loop` variable inside a `for`. Source: Jinja 3.1, "List of Control Structures: For". */
 import { type Arguments, isEqual, JinjaError, PyObject, Undefined, type Value } from "./values.ts";
 
-/** One run of a `for`: what its turns share. */
+/** One run of a `for`: the state that its iterations share. */
 export interface LoopRun {
   readonly items: readonly Value[];
   readonly depth: number;
   /** Runs the loop again over other items; absent without the `recursive` mark. */
   readonly recurse: ((iterable: Value) => string) | undefined;
-  /** What `loop.changed` was last given. */
+  /** The last arguments of `loop.changed`. */
   last: readonly Value[] | undefined;
 }
 
-/** The `loop` of the turn at `at`. */
+/** The `loop` object of the iteration at `at`. */
 export function makeLoop(run: LoopRun, at: number): PyObject {
   const { items, depth, recurse } = run;
   const size = items.length;

@@ -170,7 +170,7 @@ function sequence(value: Value): readonly Value[] {
   return typeof value === "string" && !/[\ud800-\udfff]/.test(value) ? value.split("") : iterate(value);
 }
 
-/** `object[start:stop:step]`. @throws {JinjaError} for what cannot be sliced. */
+/** `object[start:stop:step]`. @throws {JinjaError} for a value that cannot be sliced. */
 export function slice(object: Value, bounds: readonly (Value | undefined)[]): Value {
   failOnUndefined(object);
   if (typeof object !== "string" && !Array.isArray(object) && !(object instanceof Tuple)) {
@@ -198,7 +198,7 @@ function sliceBound(value: Value | undefined): number | undefined {
   return Number(number);
 }
 
-/** `+value` and `-value`. @throws {JinjaError} for what is no number. */
+/** `+value` and `-value`. @throws {JinjaError} for a value that is not a number. */
 export function signed(operator: "negate" | "plus", value: Value): Value {
   failOnUndefined(value);
   const number = asNumber(value);

@@ -80,7 +80,7 @@ const map: Filter = (value, args, context) => {
   );
 };
 
-/** Every step of the path that leads nowhere leads to the fallback. */
+/** A step of the path that leads to no value gives the fallback. */
 function readOr(entry: Value, path: Value, fallback: Value | undefined): Value {
   if (fallback === undefined || fallback === null) return read(entry, path);
   return attributePath(path).reduce<Value>((object, step) => {
@@ -110,7 +110,7 @@ const unique: Filter = (value, args) => {
   );
 };
 
-/** Groups are told apart without regard to case, and called what their first member calls them. */
+/** Groups ignore case and have the name of their first member. */
 const groupBy: Filter = (value, args) => {
   const [attribute = null, fallback, isCased] = bind(args, "attribute", "default", "case_sensitive");
   const shown = (entry: Value): Value => readOr(entry, attribute, fallback);

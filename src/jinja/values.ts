@@ -1,6 +1,6 @@
 /**
- * The values of a Jinja template, with Python's meaning: what is true, what is equal, how a value prints.
- * int is bigint, float is number, so `1` and `1.0` stay apart; dict is Map, list is Array. Knows no syntax.
+ * The values of a Jinja template, with Python's meaning of truth, equality and printing.
+ * int is bigint, float is number, so `1` and `1.0` stay distinct; dict is Map, list is Array. Knows no syntax.
  * Source: Python 3.11 data model, jinja2 3.1 `Undefined`.
  */
 
@@ -26,7 +26,7 @@ export class Tuple {
   }
 }
 
-/** What a name or attribute that is not there evaluates to: prints as nothing, fails when used. */
+/** The value of a missing name or attribute: it prints as nothing and fails when used. */
 export class Undefined {
   readonly message: string;
 

@@ -12,7 +12,7 @@ const KEPT_SHARE = 0.7;
 /**
  * Makes row `index` orthogonal to the rows before it, which are orthonormal, and scales it to length 1.
  * @param rows float64, `length` values a row
- * @returns its length before scaling, 0 when nothing was left of it (the row is then useless).
+ * @returns its length before scaling; 0 where the remainder is zero (the row is then useless).
  */
 export function orthonormalise(rows: Float64Array, index: number, length: number): number {
   const target = rows.subarray(index * length, (index + 1) * length);

@@ -22,7 +22,7 @@ export function rankForThreshold(
   return Math.max(1, Math.min(maxRank, singularValues.length));
 }
 
-/** The total, summed as the partial sums are: in any other order rounding could put threshold 1 out of reach. */
+/** The total, in the summation order of the partial sums. Rounding in any other order could put threshold 1 out of reach. */
 export function sumInOrder(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]!;
@@ -30,7 +30,7 @@ export function sumInOrder(values: ArrayLike<number>): number {
 }
 
 /**
- * Singular values from the descending eigenvalues of a float64 Gram matrix; what is rounding noise becomes exactly 0.
+ * Singular values from the descending eigenvalues of a float64 Gram matrix. Rounding noise becomes exactly 0.
  * The rule "s ≤ max(dOut,dIn) · eps · s₁ is noise" applies where the rounding happens, which is here among the squares:
  * λ ≤ 8 · max(dOut,dIn) · eps64 · λ₁, that is s ≤ 6e-7 · s₁ for 200 rows. (The 8 is for matrices of a few rows, whose noise
  * exceeds n · eps64; eps32 on the values themselves would drop 7 true values of 32 from a matrix of condition 1e6.)

@@ -1,6 +1,6 @@
 /**
- * Truncated SVDs on worker threads, as many at once as the pool has threads; more wait in order.
- * Knows nothing of the mathematics. The pool owns its threads: dispose it, or the process stays alive.
+ * Truncated SVDs on worker threads. As many run at once as the pool has threads; others wait in order.
+ * Knows nothing of the mathematics. The owner has to dispose the pool, or its threads keep the process alive.
  */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -11,11 +11,11 @@ import type { TruncatedSvd, TruncatedSvdOptions } from "./truncated-svd.ts";
 /** Threads that compute truncated SVDs. */
 export interface SvdPool {
   /**
-   * `truncatedSvd` on a thread. The weight is copied when its turn comes: it stays the caller's, who leaves it unchanged until then.
-   * @throws what `truncatedSvd` throws, as an `AppError`; an `Error` when the thread died or the pool was closed.
+   * `truncatedSvd` on a thread. The weight is copied when its turn comes, and the caller leaves it unchanged until then.
+   * @throws every error of `truncatedSvd`, as an `AppError`; an `Error` where the thread died or the pool was closed.
    */
   svd(weight: Float32Array, dOut: number, dIn: number, options: TruncatedSvdOptions): Promise<TruncatedSvd>;
-  /** Ends the threads; what is unfinished is rejected. */
+  /** Ends the threads. Unfinished jobs are rejected. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ class ThreadPool implements SvdPool {
   svd(weight: Float32Array, dOut: number, dIn: number, options: TruncatedSvdOptions): Promise<TruncatedSvd> {
     if (this.#isClosed) return Promise.reject(new Error("internal: the SVD pool is closed"));
     return new Promise((resolve, reject) => {
-      // Copied only when a thread is free: waiting jobs cost no memory.
+      // Copied only when a thread is free, so waiting jobs cost no memory.
       const start = () => ({ weight: weight.slice(), dOut, dIn, options });
       this.#waiting.push({ start, resolve, reject });
       this.#startWaiting();
@@ -85,7 +85,7 @@ class ThreadPool implements SvdPool {
       worker.postMessage(job, [job.weight.buffer]);
       this.#busy.set(worker, pending);
     } catch (cause) {
-      // No memory for the copy: that job's failure, the thread is as good as before.
+      // There is no memory for the copy. Only this job fails; the thread is intact.
       this.#idle.push(worker);
       pending.reject(new Error("internal: a weight could not be handed to an SVD thread", { cause }));
     }
@@ -107,7 +107,7 @@ class ThreadPool implements SvdPool {
     return worker;
   }
 
-  /** A dead thread fails its job alone; the next job gets a new thread. */
+  /** A dead thread fails only its own job. The next job gets a new thread. */
   #lose(worker: Worker, cause: unknown): void {
     const pending = this.#busy.get(worker);
     this.#busy.delete(worker);

@@ -1,4 +1,7 @@
-/** One worker thread of the SVD pool: takes a weight, answers with its truncated SVD or an error as data. Knows nothing of the pool. */
+/**
+ * One worker thread of the SVD pool. It receives a weight and returns
+ * its truncated SVD, or an error as data. Knows nothing of the pool.
+ */
 import { parentPort } from "node:worker_threads";
 import { type WireError, toWire } from "../errors.ts";
 import { type TruncatedSvd, type TruncatedSvdOptions, truncatedSvd } from "./truncated-svd.ts";

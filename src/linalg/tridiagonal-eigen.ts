@@ -179,7 +179,7 @@ class ShiftedTridiagonal {
   }
 }
 
-/** A shift that is an eigenvalue makes a pivot of 0; rounding noise in its place is as good and can be divided by. */
+/** A shift that equals an eigenvalue gives a pivot of 0. Rounding noise in its place is as good, and a divisor. */
 function awayFromZero(pivot: number): number {
   if (Math.abs(pivot) >= Number.EPSILON) return pivot;
   return pivot < 0 ? -Number.EPSILON : Number.EPSILON;

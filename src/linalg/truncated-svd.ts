@@ -11,7 +11,7 @@ import { rankForThreshold, singularValuesFromGram, sumInOrder } from "./rank.ts"
 import { backTransform, tridiagonalise } from "./tridiagonalise.ts";
 import { tridiagonalEigenvalues, tridiagonalEigenvectors } from "./tridiagonal-eigen.ts";
 
-/** What to keep. */
+/** The bounds on the number of triplets to keep. */
 export interface TruncatedSvdOptions {
   /** Proportion of the sum of all singular values that the leading k must reach, in (0, 1]; 1 keeps the numerical rank. */
   readonly threshold: number;
@@ -19,7 +19,7 @@ export interface TruncatedSvdOptions {
   readonly maxRank?: number | undefined;
 }
 
-/** The leading k singular triplets, row-major, and what all singular values say. */
+/** The leading k singular triplets, row-major, and the data on all singular values. */
 export interface TruncatedSvd {
   readonly k: number;
   /** float32 [dOut,k]; in every column the entry of largest magnitude is positive. */

@@ -1,6 +1,6 @@
 /**
- * Where an adapter's numbers go in the graph's inputs: for each fused group, which columns of its λ, router and v belong to
- * which target. One row of a group's ports is one sequence's adapter. Pure; shared by the graph builder and the engine.
+ * The places of an adapter's numbers in the graph's inputs: the columns of λ, router and v of each target, for each fused group.
+ * One row of a group's ports is one sequence's adapter. Pure; shared by the graph builder and the engine.
  */
 import type { LinearGroup } from "./linears.ts";
 
@@ -33,15 +33,15 @@ export interface GroupLayout {
 export interface AdapterLayout {
   /** Groups with Mo-SARA targets. */
   readonly groups: readonly GroupLayout[];
-  /** Groups that take low-rank rows: all of them, in a base that takes adapters at all. */
+  /** Groups that accept low-rank rows: all of them, in a base that accepts adapters at all. */
   readonly lowRank: readonly LinearGroup[];
   /** Sum of all k. */
   readonly totalK: number;
 }
 
 /**
- * Lays out the targets group by group. Groups without a target have no Mo-SARA ports but take low-rank rows all the same; a base
- * without any target is the bare one and takes neither.
+ * Lays out the targets group by group. Groups without a target have no Mo-SARA ports but accept low-rank rows.
+ * A base without any target has no adapters and accepts neither.
  */
 export function adapterLayout(groups: readonly LinearGroup[], targets: readonly Target[]): AdapterLayout {
   const ranks = new Map(targets.map((target) => [target.name, target.k]));

@@ -1,7 +1,7 @@
 /**
  * Attention of the serving graph: fused q, k and v of a layer → its output heads, over the cache.
- * The kernel takes the heads apart and turns them itself where it can; elsewhere that is done by nodes of our own, and head sizes
- * that the kernel refuses are padded with zeros, which change no score.
+ * The kernel splits and rotates the heads where it can; elsewhere our own nodes do it.
+ * Head sizes that the kernel refuses are padded with zeros, which change no score.
  */
 import type { Graph, Var } from "../graph/graph.ts";
 import { groupQueryAttention } from "../graph/ops/attention.ts";
@@ -11,13 +11,13 @@ import type { ModelConfig } from "./config/model-config.ts";
 import type { TensorOf } from "./norms.ts";
 import { LAST_POSITIONS, ROWS, TOTAL_LENGTH, cacheHeadSize, cachePorts } from "./ports.ts";
 
-// ONNX Runtime 1.30 on CPU, measured: built-in rotation wants head sizes of a multiple of 16.
+// ONNX Runtime 1.30 on CPU, measured: built-in rotation needs head sizes that are a multiple of 16.
 const ROTARY_MULTIPLE = 16;
 
 /** Attention of one layer: qkv float32 [B·T, (H+2K)·D] → [B·T, H·D]. */
 export type Attend = (layer: number, qkv: Var, tensor: TensorOf) => Var;
 
-/** Whether the kernel does everything for this layer: no norm on heads, and no rotation or one that it knows. */
+/** Whether the kernel does all the work for this layer: no norm on heads, and either no rotation or one that it supports. */
 function isFused(config: ModelConfig, layer: number): boolean {
   const { headSize, queryKeyNorm, ropes, layerRopes } = config;
   if (queryKeyNorm !== "none" || cacheHeadSize(config) !== headSize) return false;
@@ -25,14 +25,14 @@ function isFused(config: ModelConfig, layer: number): boolean {
   return at === null || (headSize % ROTARY_MULTIPLE === 0 && ropes[at]?.rotaryDim === headSize);
 }
 
-/** Whether the serving graph reads the position of every token itself. */
+/** Whether the serving graph itself reads the position of every token. */
 export function needsPositionIds(config: ModelConfig): boolean {
   const turnsOutside = (layer: number): boolean => !isFused(config, layer) && config.layerRopes[layer] !== null;
   return config.hasLearnedPositions || config.layerRopes.some((_, layer) => turnsOutside(layer));
 }
 
 /**
- * Declares the ports that attention needs and gives the function that builds each layer's.
+ * Declares the ports that attention needs and returns the function that builds each layer's attention.
  * @param inputIds int64 [B,T]
  * @param positionIds int64 [B,T], where `needsPositionIds`
  */
@@ -73,7 +73,7 @@ export function cachedAttention(graph: Graph, config: ModelConfig, inputIds: Var
   };
 }
 
-/** [B·T, heads·D] → [B·T, heads·D'], zeros behind each head. */
+/** [B·T, heads·D] → [B·T, heads·D'], with zeros after each head. */
 function padHeads(x: Var, heads: number, config: ModelConfig): Var {
   const extra = cacheHeadSize(config) - config.headSize;
   if (extra === 0) return x;

@@ -1,7 +1,7 @@
 /**
- * The decoder: embedding, layers of attention and MLP around a residual stream, final norm. How a linear layer computes
- * (weights, quantisation, adapters) and how attention works (cache or none) is given by whoever builds the graph, so the
- * serving graph and the training graph share this definition. Rows are flat: [B·T, C].
+ * The decoder: embedding, layers of attention and MLP around a residual stream, final norm.
+ * The builder of the graph supplies the linear layers (weights, quantisation, adapters) and attention (with or without cache).
+ * The serving graph and the training graph therefore share this definition. Rows are flat: [B·T, C].
  */
 import type { Var } from "../graph/graph.ts";
 import { add, div, geluTanh, mul, silu, tanh } from "../graph/ops/elementwise.ts";
@@ -14,23 +14,24 @@ import { type TensorOf, normalize } from "./norms.ts";
 import { FINAL_NORM, POSITION_EMBEDDING, layerNorms } from "./weight-names.ts";
 
 /**
- * Cheap steps behind a group of linear layers. They are given along so that a graph may build them inside of a branch (with
- * values of outside): a branch that has nothing to do would copy its input.
+ * Cheap steps after a group of linear layers. They are passed along
+ * so that a graph may build them inside a branch, with outer values.
+ * A branch without work would otherwise copy its input.
  */
 export type Finish = (y: Var) => Var;
 
 const AS_IT_IS: Finish = (y) => y;
 
-/** What a decoder is made of. */
+/** The parts from which a decoder is built. */
 export interface DecoderParts {
   readonly tensor: TensorOf;
-  /** A group of linear layers and what is made of its output: x float32 [B·T, dIn] → `finish` of y [B·T, dOut]. */
+  /** A group of linear layers, with the steps after it: x float32 [B·T, dIn] → `finish` of y [B·T, dOut]. */
   readonly linear: (x: Var, group: LinearGroup, finish: Finish) => Var;
   readonly attend: Attend;
 }
 
 /**
- * What the layers begin with.
+ * The input of the first layer.
  * @param embedded rows of the embedding, float32 [B·T, C]
  * @param positionIds int64 [B,T]; read where positions are learned
  */
@@ -63,7 +64,7 @@ export function decoderLayers(config: ModelConfig, embedded: Var, parts: Decoder
   return hidden;
 }
 
-/** The MLP's inner values: float32 [B·T, I], from gate and up side by side [B·T, 2I] where there is a gate. */
+/** The MLP's inner values: float32 [B·T, I]. Where there is a gate, from gate and up side by side [B·T, 2I]. */
 function activated({ activation, hasGate, intermediateSize }: ModelConfig, x: Var): Var {
   const activate = activation === "silu" ? silu : geluTanh;
   if (!hasGate) return activate(x);
@@ -76,7 +77,7 @@ export function finalNorm(config: ModelConfig, hidden: Var, { tensor }: Pick<Dec
   return normalize(config, hidden, FINAL_NORM, tensor);
 }
 
-/** The logits as they are, or capped: cap · tanh(x / cap). */
+/** The logits, capped where the model caps them: cap · tanh(x / cap). */
 export function cappedLogits({ logitSoftCap }: Pick<ModelConfig, "logitSoftCap">, logits: Var): Var {
   if (logitSoftCap === 0) return logits;
   const cap = logits.graph.constant("float32", [], [logitSoftCap]);

@@ -1,6 +1,6 @@
 /**
- * The decoder families: `model_type` → how its `config.json` is read, and what its files call the tensors. A new family is one file
- * and one line here.
+ * The decoder families: `model_type` → the reader of its `config.json` and the
+ * names of tensors in its files. A new family is one file and one line here.
  */
 import { AppError } from "../errors.ts";
 import type { RawConfig } from "./config/config-reader.ts";
@@ -35,7 +35,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
 
 const OUR_NAMES: ForeignNames = { namesOf: (name) => [name], isTransposed: () => false };
 
-/** What the checkpoints of a model's family call its tensors. */
+/** The tensor names in checkpoints of a model's family. */
 export function foreignNames({ family }: Pick<ModelConfig, "family">): ForeignNames {
   return FAMILIES[family]?.names ?? OUR_NAMES;
 }

@@ -1,6 +1,6 @@
 /**
- * The linear layers of a decoder and how they are fused: layers that read the same input are computed as one product, a
- * *group*, whose output is theirs side by side. Names are those of adapters: `layers.<L>.<module>`.
+ * The linear layers of a decoder and their fusion. Layers that read the same input are computed as one product, a *group*.
+ * A group's output holds the layers' outputs side by side. Names are those of adapters: `layers.<L>.<module>`.
  */
 import type { ModelConfig } from "./config/model-config.ts";
 
@@ -13,9 +13,9 @@ export interface Linear {
 }
 
 export interface LinearGroup {
-  /** `layers.0.self_attn.qkv`: also the prefix of its weights and ports in the graph. */
+  /** `layers.0.self_attn.qkv`: also the prefix of the group's weights and ports in the graph. */
   readonly name: string;
-  /** What every layer calls it: `self_attn.qkv`. */
+  /** The group's name within a layer: `self_attn.qkv`. */
   readonly part: string;
   readonly dIn: number;
   /** Sum of the members' dOut. */
@@ -26,7 +26,7 @@ export interface LinearGroup {
 export interface LayerGroups {
   readonly qkv: LinearGroup;
   readonly output: LinearGroup;
-  /** Gate and up, or the only way into the MLP. */
+  /** Gate and up, or the only input layer of the MLP. */
   readonly mlpIn: LinearGroup;
   readonly down: LinearGroup;
 }
@@ -45,7 +45,7 @@ export function layerGroups(config: ModelConfig, layer: number): LayerGroups {
     names.map((module, i) => ({
       name: `layers.${layer}.${module}`,
       dIn,
-      // One matrix for all of them, or one each.
+      // One matrix for all of them, or one for each.
       dOut: names.length === 1 ? widths.reduce((sum, width) => sum + width, 0) : (widths[i] ?? 0),
       hasBias,
     }));
@@ -58,7 +58,7 @@ export function layerGroups(config: ModelConfig, layer: number): LayerGroups {
   };
 }
 
-/** All groups, layer by layer, in the order they are computed. */
+/** All groups, layer by layer, in the order of computation. */
 export function allGroups(config: ModelConfig): readonly LinearGroup[] {
   return Array.from({ length: config.numLayers }, (_, layer) => layerGroups(config, layer)).flatMap(
     ({ qkv, output, mlpIn, down }) => [qkv, output, mlpIn, down],
@@ -71,8 +71,8 @@ export function allLinears(config: ModelConfig): readonly Linear[] {
 }
 
 /**
- * Targets of Mo-SARA where none are named, by their last part: q, v, o and down, or what the family calls them, which had the best gain
- * per trained number in our measurements.
+ * Default Mo-SARA targets, by their last part: q, v, o and down, or the family's names for them.
+ * They had the best gain per trained number in our measurements.
  */
 export function defaultTargets({ modules }: Pick<ModelConfig, "modules">): readonly string[] {
   const [query, , value] = modules.qkv;

@@ -1,4 +1,4 @@
-/** A decoder's norms, whatever their kind. */
+/** A decoder's norms, of every kind. */
 import type { Var } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import { layerNorm, rmsNorm } from "../graph/ops/norm.ts";
@@ -11,7 +11,8 @@ export type TensorOf = (name: string) => Var;
 export function normalize({ norm }: Pick<ModelConfig, "norm">, x: Var, name: string, tensor: TensorOf): Var {
   const stored = tensor(`${name}.weight`);
   if (norm.kind === "layer") return layerNorm(x, stored, tensor(`${name}.bias`), norm.epsilon);
-  // Added to a constant, so folded when the session opens; where the weight is trained, a node like any other.
+  // The offset is added to a constant, so it is folded when the session
+  // opens. Where the weight is trained, it is an ordinary node.
   const weight = norm.offset === 1 ? add(stored, stored.graph.constant("float32", [], [1])) : stored;
   return rmsNorm(x, weight, norm.epsilon);
 }

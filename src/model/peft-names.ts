@@ -1,4 +1,4 @@
-/** How PEFT names a model's linear layers: by the family's own module paths. */
+/** PEFT's names of a model's linear layers: the family's own module paths. */
 import type { PeftNames } from "../adapter/peft.ts";
 import { foreignNames } from "./families.ts";
 import { allLinears } from "./linears.ts";

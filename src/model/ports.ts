@@ -1,6 +1,6 @@
 /**
  * Every input and output of the serving graph, by name, dtype and shape: the contract between the builder and the engine.
- * A step is either B sequences with one token each, or one sequence with T tokens; so a row of adapter numbers is given
+ * A step is either B sequences with one token each, or one sequence with T tokens. A row of adapter numbers is therefore given
  * once (prefill) or once a token row (decode): "1|B*T".
  */
 import type { DType } from "../tensor/dtype.ts";
@@ -22,18 +22,18 @@ const ADAPTER_ROWS = `1|${ROWS}`;
 
 /** Token ids of the step. */
 export const INPUT_IDS: Port = { name: "input_ids", dtype: "int64", shape: ["B", "T"] };
-/** Position of every token; only in graphs that apply rotary positions outside of attention. */
+/** Position of every token; only in graphs that apply rotary positions outside attention. */
 export const POSITION_IDS: Port = { name: "position_ids", dtype: "int64", shape: ["B", "T"] };
 /** Index of each row's last token after the step: its length − 1. */
 export const LAST_POSITIONS: Port = { name: "seqlens_k", dtype: "int32", shape: ["B"] };
 /** The greatest length in the batch after the step. */
 export const TOTAL_LENGTH: Port = { name: "total_sequence_length", dtype: "int32", shape: [] };
-/** Which token rows are projected to the vocabulary. */
+/** The token rows that are projected to the vocabulary. */
 export const LOGIT_ROWS: Port = { name: "logit_rows", dtype: "int64", shape: ["N"] };
 /** Scores of the next token after each of `LOGIT_ROWS`. */
 export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype: "float32", shape: ["N", vocabSize] });
 
-/** Which of `LOGIT_ROWS` are wanted whole; only in graphs that read their logits themselves and give none of the others. */
+/** The rows of `LOGIT_ROWS` that are wanted whole; only in graphs that read their logits themselves and return no others. */
 export const IS_WHOLE: Port = { name: "is_whole", dtype: "bool", shape: ["N"] };
 /** The logits of those rows, and of rows whose sum is not finite, in their order. */
 export const wholeLogitsPort = (vocabSize: number): Port => ({
@@ -53,15 +53,15 @@ export const BEST_IDS: Port = { name: "best_ids", dtype: "int64", shape: ["N"] }
 export const ROW_SUMS: Port = { name: "row_sums", dtype: "float32", shape: ["N"] };
 
 /**
- * The sampling graphs, which read `logitsPort` where the serving graph left it in a device's memory: only token ids and a few candidates
- * should leave that. `best` gives `BEST_IDS` and `ROW_SUMS`.
+ * The sampling graphs. They read `logitsPort` in the device's memory, where the serving graph left it.
+ * Only token ids and a few candidates should leave that memory. `best` returns `BEST_IDS` and `ROW_SUMS`.
  */
 export type SampleGraph = "best" | "top" | "rows";
 
-/** Candidates a row that `top` gives; all of the vocabulary where that is smaller. */
+/** Candidates a row that `top` returns; the whole vocabulary where that is smaller. */
 export const MAX_CANDIDATES = 64;
 
-/** `top`: what logits are multiplied with before `WEIGHT_SUMS` is summed. */
+/** `top`: factor on the logits before `WEIGHT_SUMS` is summed. */
 export const INVERSE_TEMPERATURES: Port = { name: "inverse_temperatures", dtype: "float32", shape: ["N", 1] };
 /** `top`: the likeliest tokens, best first. */
 export const candidatePorts = (vocabSize: number): { readonly ids: Port; readonly logits: Port } => {
@@ -76,7 +76,7 @@ export const WEIGHT_SUMS: Port = { name: "weight_sums", dtype: "float32", shape:
 /** `top`: the same at temperature 1, for log-probabilities. */
 export const UNIT_WEIGHT_SUMS: Port = { name: "unit_weight_sums", dtype: "float32", shape: ["N"] };
 
-/** `rows`: which rows are wanted whole. */
+/** `rows`: the rows that are wanted whole. */
 export const WANTED_ROWS: Port = { name: "wanted_rows", dtype: "int64", shape: ["F"] };
 /** `rows`: their logits. */
 export const wantedLogitsPort = (vocabSize: number): Port => ({
@@ -85,7 +85,7 @@ export const wantedLogitsPort = (vocabSize: number): Port => ({
   shape: ["F", vocabSize],
 });
 
-// ONNX Runtime 1.30 on CPU, measured: attention wants head sizes of a multiple of 8; others are padded with zeros.
+// ONNX Runtime 1.30 on CPU, measured: attention needs head sizes that are a multiple of 8; others are padded with zeros.
 const HEAD_MULTIPLE = 8;
 
 /** Size of a head in the KV cache. */
@@ -113,7 +113,7 @@ export function cachePorts(layer: number, config: Pick<ModelConfig, "headSize" |
   };
 }
 
-/** What a step adds to the cache of one layer, [B,K,T,D] each, in graphs that give no present cache. */
+/** The new cache entries of one layer, [B,K,T,D] each, in graphs that return no present cache. */
 export interface NewCacheNames {
   readonly key: string;
   readonly value: string;
@@ -123,7 +123,7 @@ export function newCacheNames(layer: number): NewCacheNames {
   return { key: `new_key_values.${layer}.key`, value: `new_key_values.${layer}.value` };
 }
 
-/** Whether any row of the step has a Mo-SARA adapter; if not, their part of the graph is skipped. */
+/** Whether any row of the step has a Mo-SARA adapter. If not, this part of the graph is skipped. */
 export const HAS_MO_SARA: Port = { name: "adapter.has_mo_sara", dtype: "bool", shape: [] };
 /** Whether any row of the step has a routed Mo-SARA adapter (n > 1). */
 export const HAS_ROUTERS: Port = { name: "adapter.has_routers", dtype: "bool", shape: [] };
@@ -151,14 +151,17 @@ export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonl
   };
 }
 
-/** Whether any sequence of the step has a SARA or LoRA adapter on a group that layers call `part`, in any layer. */
+/** Whether any sequence of the step has a SARA or LoRA adapter on a group with the name `part`, in any layer. */
 export const hasLowRankPort = (part: string): Port => ({
   name: `adapter.has_low_rank.${part}`,
   dtype: "bool",
   shape: [],
 });
 
-/** The two matrices of every sequence's low-rank adapter on one group, padded to a common rank; rank 0 where no row uses the group. */
+/**
+ * The two matrices of every sequence's low-rank adapter on one group,
+ * padded to a common rank. Rank 0 where no row uses the group.
+ */
 export function lowRankPorts(group: Pick<LinearGroup, "name" | "dIn" | "dOut">): {
   readonly down: Port;
   readonly up: Port;

@@ -1,4 +1,4 @@
-/** Which tensors a decoder needs, and their shapes: what a checkpoint is checked against. */
+/** The tensors that a decoder needs, with their shapes. A checkpoint is checked against this list. */
 import { allLinears } from "./linears.ts";
 import type { ModelConfig } from "./config/model-config.ts";
 import {
@@ -17,7 +17,7 @@ export interface RequiredTensor {
   readonly shape: readonly number[];
 }
 
-/** Every tensor of the model in a fixed order; the LM head last, where it is a matrix of its own. */
+/** Every tensor of the model in a fixed order. The LM head is last, where it is a matrix of its own. */
 export function requiredTensors(config: ModelConfig, hasOwnHead: boolean): readonly RequiredTensor[] {
   const { hiddenSize, vocabSize, maxPositions } = config;
   const linears = allLinears(config).flatMap((linear) => [

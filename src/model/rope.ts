@@ -1,7 +1,7 @@
 /**
- * Rotary tables: cosine and sine of position × frequency. Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071), LongRoPE (arXiv
- * 2402.13753); the scalings
- * as transformers computes them.
+ * Rotary tables: cosine and sine of position × frequency.
+ * Source: RoFormer (arXiv 2104.09864), YaRN (arXiv 2309.00071), LongRoPE
+ * (arXiv 2402.13753); the scalings as transformers computes them.
  */
 import type { RopeConfig, RopeScaling } from "./config/model-config.ts";
 
@@ -24,7 +24,7 @@ function frequencies({ theta, rotaryDim, scaling }: RopeConfig): Float64Array {
 
 type Scaling<T extends RopeScaling["type"]> = RopeScaling & { readonly type: T };
 
-/** Long wavelengths are stretched by the factor, short ones stay, the band between is interpolated. */
+/** Long wavelengths are stretched by the factor, short ones stay, and the band between is interpolated. */
 function llama3Frequency(frequency: number, scaling: Scaling<"llama3">): number {
   const wavelength = (2 * Math.PI) / frequency;
   const { factor, lowFrequencyFactor, highFrequencyFactor, originalMaxPositions } = scaling;
@@ -34,7 +34,7 @@ function llama3Frequency(frequency: number, scaling: Scaling<"llama3">): number 
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-/** Dimensions that turn often keep their frequency, those that hardly turn are stretched, a ramp lies between. */
+/** Dimensions that rotate often keep their frequency, those that hardly rotate are stretched, and a ramp lies between. */
 function yarnFrequencies(
   plain: Float64Array,
   theta: number,
@@ -63,7 +63,7 @@ export function rotaryTables(rope: RopeConfig, numPositions: number): { cos: Flo
   const angularFrequencies = frequencies(rope);
   for (let position = 0; position < numPositions; position++)
     for (let i = 0; i < half; i++) {
-      // transformers rounds the frequency to float32 and multiplies in float32: far positions differ visibly otherwise.
+      // transformers rounds the frequency to float32 and multiplies in float32. Far positions would differ visibly otherwise.
       const angle = Math.fround(position * Math.fround(angularFrequencies[i] ?? 0));
       cos[position * half + i] = Math.cos(angle) * magnitude;
       sin[position * half + i] = Math.sin(angle) * magnitude;

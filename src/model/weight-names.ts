@@ -1,6 +1,6 @@
 /**
- * Names of a decoder's tensors, the same for every family: those that Llama's checkpoints have. Where a family's files call them
- * otherwise, `families.ts` translates when a checkpoint is read or written.
+ * Names of a decoder's tensors, the same for every family: those of Llama's checkpoints.
+ * Where a family's files use other names, `families.ts` translates when a checkpoint is read or written.
  */
 import type { ModelConfig } from "./config/model-config.ts";
 
@@ -10,11 +10,11 @@ export const LM_HEAD = "lm_head.weight";
 /** A norm's name without its part, "weight" or "bias". */
 export const FINAL_NORM = "model.norm";
 
-/** How a family's files differ from our names and layouts. */
+/** The differences between a family's files and our names and layouts. */
 export interface ForeignNames {
-  /** What the files call a tensor. Several where files disagree; the first is written. */
+  /** The name of a tensor in the files. Several where files differ; the first is written. */
   readonly namesOf: (name: string) => readonly string[];
-  /** Whether the files hold this matrix as [dIn,dOut]. */
+  /** Whether the files store this matrix as [dIn,dOut]. */
   readonly isTransposed: (name: string) => boolean;
 }
 
@@ -35,7 +35,10 @@ export interface LayerNorms {
   readonly afterMlp: string | null;
 }
 
-/** NOTE: "post_attention_layernorm" is the norm before the MLP where norms come before, and the one after attention elsewhere. */
+/**
+ * NOTE: "post_attention_layernorm" is the norm before the MLP in
+ * families with norms on inputs, and the norm after attention in others.
+ */
 export function layerNorms({ blockNorms }: Pick<ModelConfig, "blockNorms">, layer: number): LayerNorms {
   const norm = (name: string): string => `model.layers.${layer}.${name}`;
   const hasBefore = blockNorms !== "after";

@@ -1,7 +1,7 @@
 /**
- * How a checkpoint's tensors become values of a graph. Tensors stay in the file they lie in, in its dtype; casts, joins and
- * transpositions are nodes over constants, which the runtime folds once when the session opens. Quantised weights are made
- * when the graph is written, one at a time.
+ * Converts a checkpoint's tensors to values of a graph. Tensors stay in their file, in its dtype.
+ * Casts, joins and transpositions are nodes over constants, which the runtime folds once when the session opens.
+ * Quantised weights are made when the graph is written, one at a time.
  */
 import type { Graph, Var, WeightData } from "../graph/graph.ts";
 import { add, cast } from "../graph/ops/elementwise.ts";
@@ -23,7 +23,7 @@ import {
 } from "./serve/quantized-matrix.ts";
 import { linearBias, linearWeight } from "./weight-names.ts";
 
-/** A tensor that lies in a file beside the graph. */
+/** A tensor in a file beside the graph. */
 export interface StoredTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -32,17 +32,17 @@ export interface StoredTensor {
   readonly length: number;
 }
 
-/** The checkpoint's tensors, as the graph may refer to them and as values. */
+/** The checkpoint's tensors, as references for the graph and as values. */
 export interface TensorSource {
   has(name: string): boolean;
-  /** @throws when there is none of that name */
+  /** @throws where no tensor has that name */
   stored(name: string): StoredTensor;
   read(name: string): Promise<HostTensor>;
   /** The numbers of a tensor that was quantised in this layout before; null where it was not. */
   readQuantized?(name: string, layout: QuantizedLayout): Promise<QuantizedMatrix> | null;
 }
 
-/** Some rows of a weight that is quantised when the graph is written, read only then. */
+/** Some rows of a weight that is quantised when the graph is written. They are read only then. */
 export interface RowsToQuantize {
   readonly count: number;
   /** float32 [count,dIn] */
@@ -51,10 +51,10 @@ export interface RowsToQuantize {
   readonly readQuantized?: (layout: QuantizedLayout) => Promise<QuantizedMatrix> | null;
 }
 
-/** How the linear layers of a graph hold their weights. "stored" is the checkpoint's own dtype, computed in float32. */
+/** The storage of linear layers in a graph. "stored" is the checkpoint's own dtype, computed in float32. */
 export type WeightFormat = { readonly kind: "stored" } | ({ readonly kind: "quantized" } & QuantizedLayout);
 
-/** The quantised parts of a group that some file holds already. */
+/** The quantised parts of a group that a file already contains. */
 export type KnownWeights = (name: string) => StoredTensor | undefined;
 
 export class GraphWeights {
@@ -95,7 +95,7 @@ export class GraphWeights {
     return this.product(x, group.name, names, bias, format);
   }
 
-  /** x @ [W₁; W₂; …]ᵀ + bias for tensors [nᵢ,dIn] of the checkpoint. `name` is the prefix of what is made for it. */
+  /** x @ [W₁; W₂; …]ᵀ + bias for tensors [nᵢ,dIn] of the checkpoint. `name` is the prefix of weights made for it. */
   product(x: Var, name: string, tensors: readonly string[], bias: Var | null, format: WeightFormat): Var {
     if (format.kind === "stored") {
       return linear(
@@ -116,7 +116,9 @@ export class GraphWeights {
     return bias ? add(y, bias) : y;
   }
 
-  /** x @ Wᵀ, W being these rows below each other, quantised: x float32 [M,dIn] → [M, sum of the counts]. `name` as in `product`. */
+  /**
+   * x @ Wᵀ with W quantised, where W concatenates these rows: x float32 [M,dIn] → [M, sum of the counts]. `name` as in `product`.
+   */
   quantizedProduct(x: Var, name: string, rows: readonly RowsToQuantize[], format: QuantizedLayout): Var {
     const dIn = x.shape.at(-1);
     if (typeof dIn !== "number") throw new Error(`internal: ${name} is multiplied by a value of unknown width`);
@@ -139,7 +141,7 @@ export class GraphWeights {
     );
   }
 
-  /** The parts of a weight as values of the graph, each in the type it has in its file. */
+  /** The parts of a weight as values of the graph, each in its file's type. */
   #quantized(
     name: string,
     rows: readonly RowsToQuantize[],
@@ -149,7 +151,7 @@ export class GraphWeights {
     const dOut = rows.reduce((sum, { count }) => sum + count, 0);
     const shapes = partShapes(dOut, dIn, layout);
     const parts = partsOf(layout);
-    // All parts come from one pass over the weight; the writer asks for them one after the other.
+    // All parts come from one pass over the weight, and the writer requests them one after another.
     let pending: Promise<QuantizedMatrix> | null = null;
     const make = async (part: MatrixPart): Promise<HostTensor> => {
       const made = await (pending ??= quantize(rows, dOut, dIn, layout));
@@ -197,7 +199,7 @@ async function quantize(
   return matrix;
 }
 
-/** A weight of the graph that lies in a file. */
+/** A weight of the graph that is stored in a file. */
 export function fromFile(graph: Graph, name: string, tensor: StoredTensor): Var {
   const { dtype, shape, location, offset, length } = tensor;
   return graph.weight(name, dtype, shape, { kind: "file", location, offset, length });

@@ -1,6 +1,6 @@
 /**
- * A training report as one HTML file that needs nothing else: inline SVG, no script, no address outside. Pure: data in, text
- * out. Everything that comes from data is escaped by the templates (markup.ts).
+ * Renders a training report as one self-contained HTML file: inline SVG, no script, no external address. Pure: data in, text out.
+ * The templates (markup.ts) escape all text that comes from data.
  */
 import { curvesSection } from "./sections/curves-section.ts";
 import { headSection } from "./sections/head-section.ts";
@@ -29,7 +29,7 @@ export function renderReport(data: ReportData): string {
     { id: "settings", title: "Settings", body: settingsSection(data) },
   ];
   const shown = sections.filter(({ body }) => body !== null);
-  // The policy forbids what the file does not need, should escaping ever fail.
+  // The policy forbids everything that the file does not need, in case escaping ever fails.
   return markup`<!doctype html>
 <html lang="en">
 <head>

@@ -1,46 +1,46 @@
-/** What a report is made of: plain data, gathered by the caller. Nothing in it is trusted to be harmless text. */
+/** The input of a report: plain data, collected by the caller. None of it is trusted to be harmless text. */
 import type { EvaluationLine, StepLine } from "../train/step-log.ts";
 
-/** A line of a table of facts. */
+/** A row of a table of facts. */
 export interface Fact {
   readonly name: string;
   readonly value: string;
 }
 
 export interface Headline {
-  /** Held-out loss of the base and of what was written, nats a token; null where nothing was held out. */
+  /** Held-out loss of the base and of the written state, nats a token; null where no data was held out. */
   readonly evalLossBase: number | null;
   readonly evalLoss: number | null;
-  /** Steps behind which the best evaluation stood. */
+  /** Number of steps before the best evaluation. */
   readonly bestStep: number | null;
-  /** Mean of the last steps. */
+  /** Mean loss of the last steps. */
   readonly trainLoss: number | null;
   readonly numParams: number;
-  /** Numbers in the whole base; null where that says nothing. */
+  /** Number of values in the whole base; null where that is not informative. */
   readonly numBaseParams: number | null;
-  /** Of what was written. */
+  /** Size of the written file. */
   readonly bytes: number;
   readonly steps: number;
   readonly plannedSteps: number;
 }
 
-/** How far one trained tensor of a layer moved. Norms are Euclidean. */
+/** The movement of one trained tensor of a layer. Norms are Euclidean. */
 export interface TensorMove {
-  /** As in the file: lambda, v, A, … */
+  /** Name in the file: lambda, v, A, … */
   readonly name: string;
   readonly count: number;
   readonly initialNorm: number;
   readonly finalNorm: number;
-  /** Of the difference. */
+  /** Norm of the difference. */
   readonly movedNorm: number;
 }
 
 export interface LayerReport {
-  /** Such as `layers.0.self_attn.q_proj`. */
+  /** For example `layers.0.self_attn.q_proj`. */
   readonly name: string;
   /** Directions used, or the rank; null where every weight is trained. */
   readonly k: number | null;
-  /** All singular values, greatest first; null where they are not known or mean nothing to the method. */
+  /** All singular values, greatest first; null where they are not known or do not matter to the method. */
   readonly singularValues: ArrayLike<number> | null;
   readonly tensors: readonly TensorMove[];
 }
@@ -48,23 +48,23 @@ export interface LayerReport {
 export interface GateReport {
   /** Mean gate of every head by layer; each list sums to 1. */
   readonly meanGates: ReadonlyMap<string, ArrayLike<number>>;
-  /** Tokens that they are means over. */
+  /** Number of tokens in the means. */
   readonly tokens: number;
-  /** Where the sequences came from: "held-out examples". */
+  /** The source of the sequences: "held-out examples". */
   readonly source: string;
 }
 
-/** What base and adapter answered to the same prompt, greedily. */
+/** The answers of base and adapter to the same prompt, greedily. */
 export interface Sample {
   readonly prompt: string;
-  /** What the example wants; null where it does not say. */
+  /** The expected answer; null where the example has none. */
   readonly expected: string | null;
   readonly base: string;
   readonly trained: string;
 }
 
 export interface ReportData {
-  /** Such as the adapter's file name. */
+  /** For example the adapter's file name. */
   readonly title: string;
   /** "mo-sara", "full", … */
   readonly method: string;
@@ -74,14 +74,14 @@ export interface ReportData {
   readonly facts: readonly Fact[];
   /** The step log. */
   readonly log: readonly (StepLine | EvaluationLine)[];
-  /** Largest norm of the gradients; null: not clipped. */
+  /** Largest norm of the gradients; null: no clipping. */
   readonly clip: number | null;
   readonly layers: readonly LayerReport[];
   /** null where there is no router. */
   readonly gates: GateReport | null;
   readonly samples: readonly Sample[];
-  /** Where their answers are cut. */
+  /** Largest number of tokens in an answer. */
   readonly maxAnswerTokens: number;
-  /** Why a part is missing or should be read with care, a sentence each. */
+  /** The reasons why a part is missing or needs care, a sentence each. */
   readonly notes: readonly string[];
 }

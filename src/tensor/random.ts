@@ -1,13 +1,17 @@
 /**
- * A random stream of its own for everything that draws (a sequence, an adapter's initial values): xoshiro128**, so that a seed
- * gives the same draws whatever runs beside it. Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (2018).
+ * Random streams: xoshiro128**. Every consumer (a sequence, an adapter's initial values) has its own stream.
+ * A seed therefore gives the same draws, whatever runs beside it. Source:
+ * Blackman and Vigna, "Scrambled linear pseudorandom number generators" (2018).
  */
 // Indices are 0…3 of a four-word state, hence `!`.
 
 /** Four 32-bit words, not all zero. */
 export type RandomState = Uint32Array;
 
-/** The state for an unsigned 32-bit seed: four outputs of a Weyl sequence through murmur3's finaliser, so that neighbouring seeds share nothing. */
+/**
+ * The state for an unsigned 32-bit seed: four outputs of a Weyl sequence
+ * through murmur3's finaliser. Neighbouring seeds share nothing.
+ */
 export function seedRandom(seed: number): RandomState {
   const state = new Uint32Array(4);
   for (let i = 0; i < 4; i++) {
@@ -36,14 +40,14 @@ export function nextUint32(state: RandomState): number {
   return result;
 }
 
-/** Uniform in [0, 1) with 53 bits; takes two words. */
+/** Uniform in [0, 1) with 53 bits; uses two words. */
 export function nextUniform(state: RandomState): number {
   const high = nextUint32(state) >>> 5;
   const low = nextUint32(state) >>> 6;
   return (high * 0x4000000 + low) / 0x20000000000000;
 }
 
-/** Normally distributed, mean 0 and variance 1; takes four words. Source: Box and Muller (1958). */
+/** Normally distributed, mean 0 and variance 1; uses four words. Source: Box and Muller (1958). */
 export function nextNormal(state: RandomState): number {
   const radius = Math.sqrt(-2 * Math.log(1 - nextUniform(state))); // 1 − u is never 0
   return radius * Math.cos(2 * Math.PI * nextUniform(state));

@@ -1,8 +1,8 @@
 /**
- * Converts a micro-batch to the training graph's feeds. Rows are padded at the right, where causality hides the padding from the
- * tokens.
- * Rows that predict a token are gathered. A row's last token is left out, because it predicts nothing. Indices are bounded, hence
- * `!`.
+ * Converts a micro-batch to the training graph's feeds. Rows are padded
+ * at the right, where causality hides the padding from the tokens.
+ * Rows that predict a token are gathered. A row's last token is left
+ * out, because it predicts nothing. Indices are bounded, hence `!`.
  */
 import {
   LOSS_DENOMINATOR,

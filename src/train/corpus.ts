@@ -9,8 +9,8 @@ import { readLines } from "../data/lines.ts";
 import type { TrainExample } from "./batches.ts";
 
 /**
- * Approximate UTF-16 units of a piece of plain text for the encoder. Encoders are slow on long texts, so text is cut after line
- * ends.
+ * Approximate UTF-16 units of a piece of plain text for the encoder.
+ * Encoders are slow on long texts, so text is cut after line ends.
  */
 const PIECE_UNITS = 4096;
 
@@ -33,8 +33,8 @@ async function startsWithText(file: string): Promise<boolean> {
 }
 
 /**
- * The files' tokens in windows of `length`. Every document is encoded with the tokenizer's special tokens and followed by the end
- * token.
+ * The files' tokens in windows of `length`. Every document is encoded
+ * with the tokenizer's special tokens and followed by the end token.
  * A window begins with the last token of the previous one, so that every token is predicted once.
  * @throws {AppError} usage, data_invalid
  */

@@ -36,8 +36,8 @@ export function diverged(
 }
 
 /**
- * The reason why a step cannot be made, or null. Values far out of range need not show as NaN, because norms and softmax bound
- * them.
+ * The reason why a step cannot be made, or null. Values far out of
+ * range need not show as NaN, because norms and softmax bound them.
  */
 export function faultOf(loss: number, gradNorm: number): string | null {
   if (!Number.isFinite(loss)) return `the loss became ${loss}`;

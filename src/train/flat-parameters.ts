@@ -1,6 +1,6 @@
 /**
- * All trained numbers of a run in one flat buffer, and all their gradients in another. Every tensor of the graph is a view into
- * them.
+ * All trained numbers of a run in one flat buffer, and all their
+ * gradients in another. Every tensor of the graph is a view into them.
  * Clipping, accumulation, the optimiser, copying and saving are therefore one loop each, and no step copies a tensor.
  * Knows nothing of the meaning of the numbers.
  */

@@ -1,6 +1,6 @@
 /**
- * Estimates the memory of a training run before it starts. The graph is walked in execution order, and the live values are summed
- * for the largest batch.
+ * Estimates the memory of a training run before it starts. The graph is walked
+ * in execution order, and the live values are summed for the largest batch.
  * It is an estimate, because the runtime reuses buffers in its own way and packs weights for its kernels.
  */
 import type { Graph, Node, Var } from "../graph/graph.ts";

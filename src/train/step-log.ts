@@ -1,6 +1,6 @@
 /**
- * `<out>.log.jsonl`: one JSON object for each step and each evaluation. It is written line by line, so that readers can follow a
- * run.
+ * `<out>.log.jsonl`: one JSON object for each step and each evaluation.
+ * It is written line by line, so that readers can follow a run.
  * A resumed run cuts it back to the saved step. Source: docs/reference/commands.md, `train`.
  */
 import { closeSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";

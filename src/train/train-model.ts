@@ -1,6 +1,6 @@
 /**
- * The opened training graph. It computes the gradients of a micro-batch into the flat buffer, or the losses of examples without
- * gradients.
+ * The opened training graph. It computes the gradients of a micro-batch
+ * into the flat buffer, or the losses of examples without gradients.
  * Batch sizes may change at every run. The graph for losses is opened when it is first needed.
  */
 import { AppError } from "../errors.ts";

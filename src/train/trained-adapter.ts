@@ -1,7 +1,7 @@
 /**
  * An adapter in training: its layers with their initial values, and the finished adapter.
- * Methods define the parameters and their initial values; this file cuts the base's bases to each layer's k. Knows nothing of
- * steps and files.
+ * Methods define the parameters and their initial values; this file cuts
+ * the base's bases to each layer's k. Knows nothing of steps and files.
  */
 import type { Adapter, Card, Method, RouterKind } from "../adapter/adapter.ts";
 import type { BasisValues } from "../adapter/method.ts";

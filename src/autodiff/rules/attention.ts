@@ -4,7 +4,7 @@ import { rotaryEmbedding } from "../../graph/ops/attention.ts";
 import { neg } from "../../graph/ops/elementwise.ts";
 import { intAttribute, ofFirstResult, operand } from "../rule.ts";
 
-/** −sin, one node for all layers: the runtime folds each into a table of its own. */
+/** −sin as one node for all layers, because the runtime folds each node into a separate table. */
 function negated(sin: Var): Var {
   const known = sin.graph.nodes.find((node) => node.op === "Neg" && node.inputs[0] === sin);
   return known?.outputs[0] ?? neg(sin);
@@ -20,6 +20,6 @@ function rotaryGradient(node: Node, dy: Var): Var {
 }
 
 export const attentionRules = ofFirstResult({
-  // The tables get no gradient: nobody trains positions.
+  // The tables get no gradient, because positions are never trained.
   RotaryEmbedding: (node, dy) => [() => rotaryGradient(node, dy), null, null, null],
 });

@@ -1,4 +1,4 @@
-/** Derivatives of operations that work value by value. y is the result, dy its gradient; operands that were repeated get the sum. */
+/** Derivatives of operations that work value by value. y is the result, dy its gradient. Repeated operands get the sum. */
 import type { Node, Var } from "../../graph/graph.ts";
 import {
   add,

@@ -35,7 +35,7 @@ function optionsOf(node: Node): ProductOptions {
   };
 }
 
-/** Vectors are given the dimension that the product gave them, batches that were repeated are summed. */
+/** Vectors get the dimension that the product gave them; repeated batches are summed. */
 function matMulRule(node: Node, dy: Var): readonly Gradient[] {
   const [a, b] = [operand(node, 0), operand(node, 1)];
   const [isRow, isColumn] = [a.shape.length === 1, b.shape.length === 1];

@@ -4,7 +4,7 @@ import { cast, exp, mul, sub } from "../../graph/ops/elementwise.ts";
 import { reduceMean, reduceSum } from "../../graph/ops/reduce.ts";
 import { type Gradient, intAttribute, ofFirstResult, operand, result, sumTo } from "../rule.ts";
 
-/** 1/√(mean(x²) + ε) of a norm, [...,1] in x's type: a second result of its node, which is asked for here. */
+/** 1/√(mean(x²) + ε) of a norm, [...,1] in x's type. It is a second result of the norm's node, requested here. */
 function inverseNorm(node: Node): Var {
   const x = operand(node, 0);
   // ONNX Runtime gives it in float32 whatever x is.
@@ -50,7 +50,7 @@ function layerNormRule(node: Node, dy: Var): readonly Gradient[] {
   ];
 }
 
-/** Σ over the axis of the node, kept as 1. */
+/** Σ over the axis of the node, which stays with size 1. */
 const sumOverAxis = (node: Node, value: Var): Var =>
   reduceSum(value, { axes: [intAttribute(node, "axis", -1)], keepDims: true });
 

@@ -1,4 +1,4 @@
-/** Derivatives of reductions: dy is given back the reduced dimensions as 1, and broadcasts. */
+/** Derivatives of reductions: dy gets the reduced dimensions back with size 1, and broadcasts. */
 import type { Node, Var } from "../../graph/graph.ts";
 import { cast, div, equal, mul } from "../../graph/ops/elementwise.ts";
 import { numElementsOf } from "../../graph/ops/indexing.ts";

@@ -41,7 +41,7 @@ function transposeRule(node: Node, dy: Var): readonly Gradient[] {
   ];
 }
 
-/** y = x₀ ‖ x₁ ‖ …: dxᵢ = its part of dy; the parts are taken at once. */
+/** y = x₀ ‖ x₁ ‖ …: dxᵢ = its part of dy. All parts are computed together. */
 function concatRule(node: Node, dy: Var): readonly Gradient[] {
   const axis = intAttribute(node, "axis", 0);
   const sizes = node.inputs.map((_, i) => operand(node, i).shape[axis] as number); // concat has checked it
@@ -52,7 +52,7 @@ function concatRule(node: Node, dy: Var): readonly Gradient[] {
   });
 }
 
-/** y₀ ‖ y₁ ‖ … = x: dx = dy₀ ‖ dy₁ ‖ …, zeros for parts that nobody uses. */
+/** y₀ ‖ y₁ ‖ … = x: dx = dy₀ ‖ dy₁ ‖ …, with zeros for unused parts. */
 const splitRule: Rule = (node, upstream) => [
   () =>
     concat(
@@ -94,7 +94,7 @@ function unslice(dy: Var, axis: number, size: number, at: { first: number; count
   return pad(spread, counts(before), counts(size - before - (count - 1) * stride - 1));
 }
 
-/** stride − 1 zeros between the values of an axis: every value becomes a row of its own, which is filled up. */
+/** stride − 1 zeros between the values of an axis: every value becomes a separate row, which is padded. */
 function spreadOut(dy: Var, axis: number, count: number, stride: number): Var {
   const rank = dy.shape.length + 1;
   const behind = Array.from({ length: rank }, (_, i) => (i === axis + 1 ? stride - 1 : 0));
@@ -110,7 +110,7 @@ function spreadOut(dy: Var, axis: number, count: number, stride: number): Var {
   return slice(joined, axis, 0, (count - 1) * stride + 1);
 }
 
-/** y = x among zeros: dx = what lies between them. */
+/** y = x among zeros: dx = the values between them. */
 function padRule(node: Node, dy: Var): readonly Gradient[] {
   return [
     () => {

@@ -1,6 +1,6 @@
 /**
- * Bases built from checkpoints, kept in a cache directory. The key is the content: the checkpoint's bytes and the build's
- * options.
+ * Bases built from checkpoints, kept in a cache directory. The key
+ * is the content: the checkpoint's bytes and the build's options.
  * A copied checkpoint, or one with new timestamps, finds the same base. Knows no user's directories.
  */
 import { createHash, randomUUID } from "node:crypto";
@@ -18,8 +18,8 @@ const READ_FILES = /\.(safetensors|json|jinja|txt|model)$/;
 
 /**
  * The base directory of a checkpoint in `cacheDir`, built there first where it is missing.
- * Several processes may build the same base at once. Each builds its own copy, and the first to finish gives the directory its
- * name.
+ * Several processes may build the same base at once. Each builds its
+ * own copy, and the first to finish gives the directory its name.
  * No process ever sees an incomplete base.
  * @param onBuild called before a build starts; not called where none is needed
  * @returns the directory's path. @throws {AppError} every error of `buildBase`.

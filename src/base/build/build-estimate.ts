@@ -25,8 +25,8 @@ const SVD_FLOPS = 2.5e9;
 const COPY_RATE = 250e6;
 const QUANTIZE_RATE = 150e6;
 /**
- * Fraction of singular values that make up the threshold share of the sum. It is below that share, because the first values are
- * the largest.
+ * Fraction of singular values that make up the threshold share of the
+ * sum. It is below that share, because the first values are the largest.
  */
 const RANK_SHARE = 0.5;
 

@@ -1,7 +1,7 @@
 /**
  * Approximate merging of adapters that cannot be merged exactly.
- * The mean gate of every router over given sequences replaces the gate of each token. The error is measured on the same
- * sequences.
+ * The mean gate of every router over given sequences replaces the
+ * gate of each token. The error is measured on the same sequences.
  */
 import { type Adapter, assertFits } from "../../adapter/adapter.ts";
 import { withMeanGates } from "../../adapter/merge.ts";

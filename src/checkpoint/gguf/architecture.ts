@@ -1,6 +1,6 @@
 /**
- * The supported architectures of GGUF files. Each converts llama.cpp's metadata to the `config.json` that the model had or could
- * have had.
+ * The supported architectures of GGUF files. Each converts llama.cpp's
+ * metadata to the `config.json` that the model had or could have had.
  * Values that no file states (a pattern of layers, an activation) are properties of the architecture and written here.
  * Source: llama.cpp, conversion/*.py and src/models/*.cpp as of November 2026.
  */

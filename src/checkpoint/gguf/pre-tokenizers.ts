@@ -1,8 +1,8 @@
 /**
  * Splitting of text into words before byte-level BPE, by the GGUF name (`tokenizer.ggml.pre`).
  * Each pattern splits the pieces that the previous one left.
- * Source: the tokenizer.json of each named model (llama.cpp, convert_hf_to_gguf_update.py) and llama.cpp's own patterns
- * (src/llama-vocab.cpp, November 2026).
+ * Source: the tokenizer.json of each named model (llama.cpp, convert_hf_to_gguf_update.py)
+ * and llama.cpp's own patterns (src/llama-vocab.cpp, November 2026).
  * `test/golden/gguf/pre-tokenizers.json` holds llama.cpp's ids.
  */
 

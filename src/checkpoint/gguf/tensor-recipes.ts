@@ -1,6 +1,6 @@
 /**
- * The place of each tensor of a model in a GGUF file, under llama.cpp's names: one tensor, a part of a joined matrix, or several
- * tensors.
+ * The place of each tensor of a model in a GGUF file, under llama.cpp's
+ * names: one tensor, a part of a joined matrix, or several tensors.
  * The recipes are the same for all families, because `ModelConfig` already holds the differences.
  */
 import {

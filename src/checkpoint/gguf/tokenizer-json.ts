@@ -1,7 +1,7 @@
 /**
  * Converts a GGUF file's tokenizer to the `tokenizer.json` that it came from.
- * It is a byte-level BPE with the words of its `tokenizer.ggml.pre`, or SentencePiece pieces, whose merges follow from their
- * scores.
+ * It is a byte-level BPE with the words of its `tokenizer.ggml.pre`,
+ * or SentencePiece pieces, whose merges follow from their scores.
  * Source: the file format of the `tokenizers` package, version 1.0; llama.cpp, src/llama-vocab.cpp.
  */
 import { AppError } from "../../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * The --adapters directory of a server. It is imported at the start and watched afterwards; changes go to the metrics and the
- * log.
+ * The --adapters directory of a server. It is imported at the start
+ * and watched afterwards; changes go to the metrics and the log.
  */
 import { realpath } from "node:fs/promises";
 import { basename } from "node:path";

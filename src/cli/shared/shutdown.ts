@@ -1,8 +1,8 @@
 /** Signals. The first asks for a graceful stop, a second ends the program at once. Engine processes end with the program. */
 
 /**
- * A second signal within this time is a copy of the first: npm forwards a signal that the terminal has sent to the whole group
- * already.
+ * A second signal within this time is a copy of the first: npm forwards
+ * a signal that the terminal has sent to the whole group already.
  */
 const SAME_SIGNAL_MS = 500;
 

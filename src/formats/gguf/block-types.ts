@@ -1,21 +1,21 @@
 /**
- * The types of tensors in GGUF files: how many values a block has, how many bytes it takes, and how it is decoded. Types without
- * a decoder are known by name so that they can be refused by name.
- * Source: ggml's type traits; every decoder equals the PyPI package gguf to the bit (`test/golden/gguf`).
+ * The tensor types of GGUF files: values and bytes of a block, and its decoder.
+ * Types without a decoder are listed so that they can be refused by name.
+ * Source: ggml's type traits. Every decoder is bit-identical to the PyPI package gguf (`test/golden/gguf`).
  */
 import type { DType } from "../../tensor/dtype.ts";
 import { decodeQ2K, decodeQ3K, decodeQ4K, decodeQ5K, decodeQ6K } from "./k-blocks.ts";
 import { decodeIq4Nl, decodeIq4Xs } from "./nonlinear-blocks.ts";
 import { decodeQ40, decodeQ41, decodeQ50, decodeQ51, decodeQ80 } from "./plain-blocks.ts";
 
-/** Decodes `bytes`, whole blocks one after the other, into `values` from `start` on; every value as float32 arithmetic gives it. */
+/** Decodes `bytes`, whole blocks in sequence, into `values` from `start` on. Every value equals float32 arithmetic. */
 export type BlockDecoder = (bytes: Uint8Array, values: Float32Array, start: number) => void;
 
 export interface BlockType {
   readonly name: string;
   readonly blockSize: number;
   readonly blockBytes: number;
-  /** What the tensor is here: its own element type, or float32 where it is decoded. null: not read. */
+  /** Our type of the tensor: its own element type, or float32 where it is decoded. null: not supported. */
   readonly dtype: DType | null;
   readonly decode: BlockDecoder | null;
 }

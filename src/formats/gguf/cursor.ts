@@ -1,12 +1,12 @@
 /**
- * Reading little-endian numbers and strings from the beginning of a GGUF file. The bytes at hand may be only a part of the file:
- * whoever reads past them gets `NeedsMoreBytes`, whoever reads past the file gets an error. No length is believed before it is
- * compared with what the file has left.
+ * Reads little-endian numbers and strings from the start of a GGUF file. The bytes may be only a part of the file.
+ * A read past these bytes throws `NeedsMoreBytes`; a read past the file is an error.
+ * Every length is compared with the remaining size of the file before it is used.
  */
 import { isUtf8 } from "node:buffer";
 import { AppError } from "../../errors.ts";
 
-/** The bytes at hand end before the header does; there are more in the file. */
+/** The given bytes end before the header does, and the file has more. */
 export class NeedsMoreBytes extends Error {}
 
 /** @throws always */
@@ -15,7 +15,7 @@ export function refuseGguf(path: string, problem: string, cause?: unknown): neve
   throw new AppError("checkpoint_invalid", message, cause === undefined ? {} : { cause });
 }
 
-/** A text from a file, quoted and cut to a length fit for a message. */
+/** A text from a file, quoted and cut to a length that fits a message. */
 export function quoteForMessage(text: string): string {
   const quoted = JSON.stringify(text);
   return quoted.length <= 120 ? quoted : `${quoted.slice(0, 120)}…`;
@@ -27,7 +27,7 @@ export class Cursor {
   readonly #bytes: Buffer;
   #position = 0;
 
-  /** @param bytes the first bytes of the file, all of them where it has no more */
+  /** @param bytes the first bytes of the file; all of them where the file is no longer */
   constructor(path: string, bytes: Uint8Array, fileBytes: number) {
     this.path = path;
     this.fileBytes = fileBytes;
@@ -87,7 +87,7 @@ export class Cursor {
     return this.#bytes.readBigInt64LE(this.#take(8));
   }
 
-  /** How many there are of something, each of which takes `leastBytes` or more of what is left of the file. */
+  /** A count of items, each of which needs `leastBytes` or more of the remaining file. */
   count(what: string, leastBytes: number): number {
     const count = this.uint64();
     if (count * BigInt(leastBytes) > BigInt(this.remaining))
@@ -95,7 +95,7 @@ export class Cursor {
     return Number(count);
   }
 
-  /** A length and as many bytes of UTF-8. */
+  /** A length, and that many bytes of UTF-8. */
   string(what: string): string {
     const length = this.count(what, 1);
     const start = this.#take(length);
@@ -112,7 +112,7 @@ export class Cursor {
     return copy;
   }
 
-  /** The place of the next `length` bytes, which are passed. */
+  /** The position of the next `length` bytes, which are skipped. */
   #take(length: number): number {
     const start = this.#position;
     if (length > this.fileBytes - start) this.refuse("it ends inside its header");

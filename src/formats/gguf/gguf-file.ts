@@ -1,6 +1,7 @@
 /**
- * An open GGUF model: one file, or the files that it was split into. Tensors are read and decoded on demand, so a model is never
- * in memory as a whole. Knows nothing of models: names, types, shapes and metadata only.
+ * An open GGUF model: one file, or a model split into several. Tensors are
+ * read and decoded on demand, so a model is never in memory as a whole.
+ * Knows only names, types, shapes and metadata, nothing of models.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { DTYPES } from "../../tensor/dtype.ts";
@@ -13,19 +14,20 @@ import { splitPaths } from "./split-files.ts";
 
 /** An open model. The opener disposes of it. */
 export interface GgufFile extends AsyncDisposable {
-  /** Of the first file, where there are several. */
+  /** Path of the first file, where there are several. */
   readonly path: string;
   /** All files, in order. */
   readonly paths: readonly string[];
   readonly metadata: GgufMetadata;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /**
-   * Some rows (along the outermost dimension) of a tensor in memory of their own: in its own element type, or decoded to float32.
-   * @throws {AppError} checkpoint_invalid for a file that shrank. An unknown name, rows outside the tensor or a type that is not
-   * read are bugs of the caller.
+   * Some rows (along the outermost dimension) of a tensor in memory of
+   * their own: in the tensor's element type, or decoded to float32.
+   * @throws {AppError} checkpoint_invalid for a file that shrank. An unknown name,
+   * rows outside the tensor or a type that is not read are bugs of the caller.
    */
   readRows(name: string, firstRow: number, numRows: number): Promise<HostTensor>;
-  /** The same rows as they lie in the file, uint8 [numRows, bytes of a row]. @throws as `readRows` */
+  /** The same rows undecoded, uint8 [numRows, bytes of a row]. @throws as `readRows` */
   readCodedRows(name: string, firstRow: number, numRows: number): Promise<HostTensor>;
 }
 
@@ -88,7 +90,7 @@ interface Part {
 }
 
 async function openPart(path: string): Promise<Part> {
-  // A named pipe would block in open, so its kind is asked for first.
+  // Opening a named pipe would block, so the kind of file is checked first.
   const kind = await stat(path).catch((cause: unknown) => refuseGguf(path, "it cannot be found", cause));
   if (!kind.isFile()) refuseGguf(path, "it is not a regular file");
   const file = await open(path).catch((cause: unknown) => refuseGguf(path, "it cannot be opened", cause));

@@ -1,6 +1,7 @@
 /**
- * The header of a GGUF file: metadata, and where each tensor lies. Every count, length, offset and range is checked against the
- * size of the file; tensors may not overlap. Pure: bytes in, values out.
+ * The header of a GGUF file: metadata, and the place of each tensor. Every
+ * count, length, offset and range is checked against the size of the file.
+ * Tensors may not overlap. Pure: bytes in, values out.
  * Source: the GGUF specification of the ggml project, versions 2 and 3, little-endian.
  */
 import { type BlockType, blockTypeOf } from "./block-types.ts";
@@ -10,7 +11,7 @@ import { type GgufMetadata, readMetadata } from "./metadata.ts";
 export interface GgufTensor {
   readonly name: string;
   readonly type: BlockType;
-  /** Outermost dimension first, as everywhere else here; the file has it the other way round. */
+  /** Outermost dimension first, as everywhere in this project; the file has the reverse order. */
   readonly shape: readonly number[];
   /** From the start of the file. */
   readonly byteOffset: number;
@@ -28,18 +29,18 @@ const MAX_DIMENSIONS = 4;
 const MAX_NAME_LENGTH = 256;
 const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 2 ** 20;
-/** A tensor's entry takes this or more: its name's length, the number of dimensions, type and offset. */
+/** Least bytes of a tensor's entry: the length of its name, the number of dimensions, type and offset. */
 const LEAST_TENSOR_BYTES = 24;
 
-/** Whether a file that begins with these bytes is, or was to be, a GGUF file. */
+/** Whether a file that begins with these bytes is, or should be, a GGUF file. */
 export function isGguf(start: Buffer): boolean {
   return start.length >= 4 && start.readUInt32LE() === MAGIC;
 }
 
 /**
  * @param bytes the beginning of the file, or all of it
- * @throws {NeedsMoreBytes} where the header goes on behind `bytes`
- * @throws {AppError} checkpoint_invalid for everything that the format forbids, checkpoint_unsupported for versions and types
+ * @throws {NeedsMoreBytes} where the header continues after `bytes`
+ * @throws {AppError} checkpoint_invalid for every violation of the format, checkpoint_unsupported for versions and types
  */
 export function parseGgufHeader(path: string, bytes: Uint8Array, fileBytes: number): GgufHeader {
   const from = new Cursor(path, bytes, fileBytes);
@@ -102,7 +103,7 @@ function alignmentOf(from: Cursor, metadata: GgufMetadata): number {
   return alignment;
 }
 
-/** Where the tensors lie in the file. The data begins at the first aligned byte behind the header. */
+/** The places of the tensors in the file. The data begins at the first aligned byte after the header. */
 function placeTensors(
   from: Cursor,
   entries: readonly TensorEntry[],

@@ -1,6 +1,7 @@
 /**
- * "K" blocks: 256 values with one scale (and in some a second one, for the minima) in binary16, and for every 16 or 32 of the
- * values a small factor for either. Source: ggml, block_q2_K … block_q6_K; products are rounded to float32 one by one, as there.
+ * "K" blocks: 256 values with one binary16 scale, and in some types a second one for the minimums.
+ * Every 16 or 32 of the values have a small factor for either scale. Source: ggml,
+ * block_q2_K … block_q6_K; products are rounded to float32 one by one, as in ggml.
  */
 // Indices are bounded by the loops over whole blocks, hence `!`.
 import { float16Values } from "../../tensor/float16.ts";

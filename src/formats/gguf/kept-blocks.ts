@@ -1,6 +1,6 @@
 /**
- * Blocks of 32 whose numbers can be kept as they are: levels, scales and minimums taken apart without decoding them. Levels come
- * out unsigned and in the order of the values; of two in a byte, the first is in the low half.
+ * Blocks of 32 whose numbers can be kept: levels, scales and minimums are separated without decoding them.
+ * Levels are unsigned and in the order of the values. The first of two levels in a byte is in the low half.
  * Source: ggml, block_q4_0, block_q4_1 and block_q8_0.
  */
 // Indices are bounded by the loops over whole blocks, hence `!`.
@@ -12,13 +12,13 @@ export type KeptType = (typeof KEPT_TYPES)[number];
 export interface KeptBlocks {
   readonly packed: Uint8Array;
   readonly scales: Float32Array;
-  /** null: a level stands for (level − half of the levels) · scale. */
+  /** null: the weight is (level − half of the levels) · scale. */
   readonly minimums: Float32Array | null;
 }
 
 const BLOCK_BYTES = { Q4_0: 18, Q4_1: 20, Q8_0: 34 } as const;
 
-/** @param bytes whole blocks, one after the other */
+/** @param bytes whole blocks in sequence */
 export function keptBlocks(type: KeptType, bytes: Uint8Array): KeptBlocks {
   const half = float16Values();
   const blockBytes = BLOCK_BYTES[type];
@@ -38,7 +38,7 @@ export function keptBlocks(type: KeptType, bytes: Uint8Array): KeptBlocks {
   return { packed, scales, minimums };
 }
 
-/** The file has values i and i + 16 in one byte; here neighbours are. */
+/** The file has values i and i + 16 in one byte; our bytes hold neighbours. */
 function packNibbles(bytes: Uint8Array, from: number, packed: Uint8Array, to: number): void {
   for (let i = 0; i < 8; i++) {
     const [first, second] = [bytes[from + 2 * i]!, bytes[from + 2 * i + 1]!];

@@ -1,5 +1,5 @@
 /**
- * The key-value part of a GGUF header: thirteen kinds of values, arrays of them nested. What the keys mean is not known here.
+ * The key-value part of a GGUF header: thirteen kinds of values, and nested arrays of them. Does not know the meaning of keys.
  * Source: the GGUF specification of the ggml project, versions 2 and 3.
  */
 import { type Cursor, quoteForMessage } from "./cursor.ts";
@@ -46,9 +46,9 @@ const NUMBERS = new Map<number, { bytes: number; read: (from: Cursor) => number 
 type NumberArray = new (buffer: ArrayBuffer) => Exclude<GgufArray, readonly unknown[]>;
 
 const MAX_DEPTH = 4;
-/** Far beyond any vocabulary. Empty strings and arrays take more memory here than in the file. */
+/** Far above any vocabulary. Empty strings and arrays need more memory here than in the file. */
 const MAX_VALUES = 2 ** 24;
-/** A key and a value take this or more: two lengths and a kind. */
+/** Least bytes of a key and a value: two lengths and a kind. */
 const LEAST_BYTES = 13;
 
 /** All key-value pairs. @throws {AppError} checkpoint_invalid, before anything is allocated by a length from the file */
@@ -104,7 +104,7 @@ class ValueReader {
     return values as GgufArray; // one kind for all of them
   }
 
-  /** How an element that is no number is read, and the least bytes that it takes. */
+  /** The reader of an element that is not a number, and the least bytes that it needs. */
   #element(kind: number, what: string, depth: number): [number, () => unknown] {
     if (kind === BOOL) return [1, () => this.#boolean(what)];
     if (kind === STRING) return [8, () => this.#from.string(what)];

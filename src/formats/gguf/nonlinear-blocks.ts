@@ -1,6 +1,7 @@
 /**
- * Blocks whose 4-bit numbers stand for sixteen unevenly spaced levels: IQ4_NL with one scale for 32 values, IQ4_XS with a scale
- * for 256 and a 6-bit factor for every 32 of them. Source: ggml, block_iq4_nl and block_iq4_xs.
+ * Blocks whose 4-bit numbers select one of sixteen unevenly spaced levels.
+ * IQ4_NL has one scale for 32 values. IQ4_XS has a scale for 256 values and
+ * a 6-bit factor for every 32. Source: ggml, block_iq4_nl and block_iq4_xs.
  */
 // Indices are bounded by the loops over whole blocks, hence `!`.
 import { float16Values } from "../../tensor/float16.ts";

@@ -7,21 +7,21 @@ export interface CachedAttention {
   readonly query: Var;
   readonly key?: Var;
   readonly value?: Var;
-  /** float32 [B,K,S,D]; where it is fed and fetched in the same memory, only new positions are written. */
+  /** float32 [B,K,S,D]. Where input and output share memory, only new positions are written. */
   readonly pastKey: Var;
   readonly pastValue: Var;
   /** int32 [B]: the index of each row's last token, its length − 1. */
   readonly lastPositions: Var;
   /** int32 scalar: the greatest length in the batch. */
   readonly totalLength: Var;
-  /** float32 [positions, D/2], or null: positions are in q and k already, or there are none. */
+  /** float32 [positions, D/2]; null: q and k already contain positions, or there are none. */
   readonly rotary: { readonly cos: Var; readonly sin: Var } | null;
   readonly numHeads: number;
   readonly numKvHeads: number;
   readonly scale: number;
-  /** Key j is seen by query i when i − window < j ≤ i; −1: all earlier ones. */
+  /** Query i sees key j when i − window < j ≤ i; −1: all earlier keys. */
   readonly window: number;
-  /** Scores are capped to ±cap by tanh; 0: not at all. */
+  /** Scores are capped to ±cap by tanh; 0: no cap. */
   readonly softCap: number;
 }
 
@@ -74,8 +74,8 @@ export function groupQueryAttention(options: CachedAttention): CachedResult {
 }
 
 /**
- * Rotary positions on heads: x [B,T,heads·D], positionIds int64 [B,T], tables [positions, R/2], the first R values of each
- * head turn (R = D unless `rotaryDim` says fewer); pairs are (i, i + R/2).
+ * Rotary positions on heads: x [B,T,heads·D], positionIds int64 [B,T], tables [positions, R/2].
+ * The first R values of each head are rotated (R = D unless `rotaryDim` is less); pairs are (i, i + R/2).
  */
 export function rotaryEmbedding(
   x: Var,

@@ -3,8 +3,8 @@ import { Graph, type Var, expectDtype, expectShape, fail, graphOf } from "../gra
 import { sameShape } from "../shape.ts";
 
 /**
- * Runs one of two branches and gives its value. Each branch gets the `captured` values as it sees them and builds on those.
- * Both results need one dtype; where their shapes differ the first branch's is taken, which the other must broadcast like.
+ * Runs one of two branches and returns its value. Each branch receives the `captured` values as it sees them.
+ * Both results need one dtype. Where their shapes differ, the first branch's shape is used, and the other must broadcast like it.
  * @param condition bool scalar
  */
 export function ifElse(
@@ -19,7 +19,7 @@ export function ifElse(
   const build = (name: string, body: (...values: Var[]) => Var): { branch: Graph; result: Var } => {
     const branch = new Graph(name, graph);
     let result = body(...captured.map((value) => branch.capture(value)));
-    // A branch has to make its result itself: a captured value is passed on by an Identity.
+    // A branch has to make its result itself, so a captured value is returned through an Identity.
     if (!result.producer)
       result = branch.node("Identity", [result], [{ dtype: result.dtype, shape: result.shape }])[0]!;
     branch.output(result);

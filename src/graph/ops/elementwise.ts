@@ -55,7 +55,7 @@ export function not(x: Var): Var {
   return graphOf(x).node("Not", [x], [{ dtype: "bool", shape: x.shape }])[0]!;
 }
 
-/** The sum of all values, which have one shape; of a single one, itself. */
+/** The sum of all values, which have one shape; a single value is returned itself. */
 export function sum(values: readonly Var[]): Var {
   const [first, second] = values;
   if (!first) fail("Sum", "nothing to add");
@@ -119,7 +119,7 @@ export function geluTanh(x: Var): Var {
 /** SiLU: x · sigmoid(x). */
 export const silu = (x: Var): Var => quickGelu(x, 1);
 
-/** The values under a name of their own: a result that some node has to produce. */
+/** The values under a new name, for a result that a node has to produce. */
 export function identity(x: Var): Var {
   return graphOf(x).node("Identity", [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
 }

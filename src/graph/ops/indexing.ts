@@ -1,7 +1,7 @@
 /**
- * Reading and adding at indices, and the indices themselves. Duplicates in `scatterAdd` add up whatever the number of threads
- * (ScatterND's do not: ONNX Runtime loses updates with two). Source: ONNX Gather-13, GatherElements-13, ScatterElements-18, Range-11,
- * GatherND-13, Compress-11.
+ * Reading and adding at indices, and the indices themselves. Duplicates in `scatterAdd` add up with any number of threads.
+ * ScatterND's do not: ONNX Runtime loses updates with two threads.
+ * Source: ONNX Gather-13, GatherElements-13, ScatterElements-18, Range-11, GatherND-13, Compress-11.
  */
 import { type Var, expectDtype, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
 import { type Dim, formatShape } from "../shape.ts";
@@ -14,7 +14,7 @@ function axisOf(op: string, x: Var, axis: number): number {
   return normal;
 }
 
-/** The values of an axis at `indices` of any shape, which takes the axis's place; negative ones count from the end. */
+/** The values of an axis at `indices` of any shape, which replaces the axis. Negative indices count from the end. */
 export function gather(x: Var, indices: Var, axis: number): Var {
   expectDtype("gather", "the indices", indices, "int64", "int32");
   const at = axisOf("gather", x, axis);
@@ -32,8 +32,9 @@ export function gatherElements(x: Var, indices: Var, axis: number): Var {
 }
 
 /**
- * What lies at indices behind leading dimensions that x and the indices share: x [b…,i…,rest…], indices [b…,n…,|i|] → [b…,n…,rest…].
- * @param batchDims how many are shared
+ * The values at indices, after leading dimensions that x and the
+ * indices share: x [b…,i…,rest…], indices [b…,n…,|i|] → [b…,n…,rest…].
+ * @param batchDims number of shared dimensions
  */
 export function gatherND(x: Var, indices: Var, batchDims: number): Var {
   expectDtype("gatherND", "the indices", indices, "int64");
@@ -46,7 +47,7 @@ export function gatherND(x: Var, indices: Var, batchDims: number): Var {
   return graphOf(x, indices).node("GatherND", [x, indices], results, { batch_dims: batchDims })[0]!;
 }
 
-/** What lies in the places of the first axis that are true in `isWanted` (bool), in their order. @param count names how many they are */
+/** The entries of the first axis for which `isWanted` (bool) is true, in order. @param count name of their number */
 export function compress(x: Var, isWanted: Var, count: string): Var {
   expectDtype("compress", "the condition", isWanted, "bool");
   expectShape("compress", "the condition", isWanted, x.shape.slice(0, 1));
@@ -54,7 +55,7 @@ export function compress(x: Var, isWanted: Var, count: string): Var {
   return graphOf(x, isWanted).node("Compress", [x, isWanted], results, { axis: 0 })[0]!;
 }
 
-/** x with each of `updates` in the place of the value at its index along the axis; an index twice leaves open which one. */
+/** x with each of `updates` in place of the value at its index along the axis. For a repeated index the result is undefined. */
 export function scatterElements(x: Var, indices: Var, updates: Var, axis: number): Var {
   expectElementIndices("scatterElements", x, indices);
   expectDtype("scatterElements", "updates", updates, x.dtype);
@@ -108,7 +109,7 @@ export function sizeOf(x: Var, axis: number): Var {
   return graph.node("Gather", place, [{ dtype: "int64", shape: [] }], { axis: 0 })[0]!;
 }
 
-/** How many values x holds, as a scalar of its own type. */
+/** The number of values in x, as a scalar of x's type. */
 export function numElementsOf(x: Var): Var {
   const size = graphOf(x).node("Size", [x], [{ dtype: "int64", shape: [] }])[0]!;
   return cast(size, x.dtype);

@@ -14,7 +14,7 @@ export function matMul(a: Var, b: Var): Var {
   return graphOf(a, b).node("MatMul", [a, b], [{ dtype: a.dtype, shape }])[0]!;
 }
 
-/** How a product takes its operands. */
+/** The operands' form in a product. */
 export interface ProductOptions {
   /** Whether the last two dimensions of a are swapped first. */
   readonly transA?: boolean;
@@ -23,7 +23,7 @@ export interface ProductOptions {
   readonly alpha?: number;
 }
 
-/** The attributes as nodes have them, those at their defaults left out. */
+/** The attributes in the form of nodes; those with default values are left out. */
 function productAttributes({ transA, transB, alpha = 1 }: ProductOptions): Record<string, Attribute> {
   return {
     ...(transA ? { transA: 1 } : {}),
@@ -84,7 +84,7 @@ export function linear(x: Var, weight: Var, bias: Var | null = null): Var {
   return graphOf(x, weight).node("Gemm", inputs, [{ dtype: x.dtype, shape: [m, n] }], { transB: 1 })[0]!;
 }
 
-/** How a block-quantised weight was packed. `accuracyLevel` 4 quantises activations to int8 in blocks, 1 computes in float32. */
+/** The packing of a block-quantised weight. `accuracyLevel` 4 quantises activations to int8 in blocks, 1 computes in float32. */
 export interface QuantizedFormat {
   readonly bits: 4 | 8;
   readonly blockSize: number;
@@ -93,19 +93,20 @@ export interface QuantizedFormat {
 
 /** A block-quantised weight [N,K] in a graph: w = (level − zero point) · scale, or level · scale + minimum. */
 export interface QuantizedWeight {
-  /** uint8 [N, ceil(K/block), block·bits/8]; of two levels in a byte the first is in the low half. */
+  /** uint8 [N, ceil(K/block), block·bits/8]. The first of two levels in a byte is in the low half. */
   readonly packed: Var;
   /** float32 [N, ceil(K/block)] */
   readonly scales: Var;
-  /** uint8 [N, ceil(ceil(K/block)·bits/8)], packed like the levels; null: 2^(bits-1) everywhere. They cost no time. */
+  /** uint8 [N, ceil(ceil(K/block)·bits/8)], packed like the levels; null: 2^(bits-1) for all blocks. They cost no time. */
   readonly zeroPoints: Var | null;
-  /** float32 [N, K/block], instead of zero points; null: there are none. They cost a thin float32 product. */
+  /** float32 [N, K/block], instead of zero points; null: none. They cost a thin float32 product. */
   readonly minimums: Var | null;
 }
 
 /**
- * x @ Wᵀ with a block-quantised weight: x float32 [M,K] → float32 [M,N]. Source: com.microsoft MatMulNBits, whose zero points are whole
- * numbers: floating ones, which it also accepts, make it dequantise the whole weight at every run (ONNX Runtime 1.30).
+ * x @ Wᵀ with a block-quantised weight: x float32 [M,K] → float32 [M,N]. Source: com.microsoft MatMulNBits.
+ * Its zero points are whole numbers. It also accepts floating ones, but
+ * then dequantises the whole weight at every run (ONNX Runtime 1.30).
  */
 export function quantizedLinear(x: Var, weight: QuantizedWeight, format: QuantizedFormat): Var {
   const { packed, scales, zeroPoints, minimums } = weight;
@@ -132,7 +133,8 @@ export function quantizedLinear(x: Var, weight: QuantizedWeight, format: Quantiz
   if (!minimums) return y;
   if (zeroPoints) fail("quantizedLinear", "a weight has zero points or minimums, not both");
   expectShape("quantizedLinear", "the minimums", minimums, [n, numInputs / format.blockSize]);
-  // The kernel's zero point lies in the middle, where rounded activations meet small numbers; the rest is a constant beside the minimum.
+  // The kernel's zero point is in the middle, where rounded activations
+  // meet small numbers. The rest is a constant beside the minimum.
   const middle = graphOf(x).constant("float32", [], [2 ** (format.bits - 1)]);
   return gemm(blockSums(x, format.blockSize), add(minimums, mul(scales, middle)), { transB: true }, y);
 }

@@ -1,4 +1,6 @@
-/** The greatest values of an axis and where they are; among equals the lower index comes first. Source: ONNX ArgMax-13, TopK-11. */
+/**
+ * The greatest values of an axis and their indices. Among equals the lower index comes first. Source: ONNX ArgMax-13, TopK-11.
+ */
 import { type Var, expectDtype, fail, fixedDim, graphOf } from "../graph.ts";
 import { formatShape } from "../shape.ts";
 

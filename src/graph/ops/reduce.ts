@@ -2,7 +2,7 @@
 import { type Var, expectDtype, fail, graphOf } from "../graph.ts";
 import { formatShape } from "../shape.ts";
 
-/** Which axes go, negative ones counted from the end (null: all), and whether they stay as 1. */
+/** The axes to reduce, negative ones counted from the end (null: all), and whether they stay with size 1. */
 export interface Reduction {
   readonly axes: readonly number[] | null;
   readonly keepDims: boolean;

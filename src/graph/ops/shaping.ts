@@ -15,7 +15,7 @@ export function shapeOf(x: Var): Var {
 
 const int64s = (like: Var, values: readonly number[]): Var => graphOf(like).constant("int64", [values.length], values);
 
-/** The sizes that Reshape is given for a shape, or null when they cannot be constants: 0 copies a size, −1 is what is left. */
+/** Reshape's sizes for a shape, or null where they cannot be constants. 0 copies a size, −1 is the remaining one. */
 function reshapeSizes(x: Var, shape: Shape): readonly number[] | null {
   const isCopied = (dim: Dim, i: number): boolean => x.shape[i] !== undefined && sameDim(dim, x.shape[i]);
   const isAlone = shape.filter((dim) => typeof dim === "string").length === 1;
@@ -23,7 +23,7 @@ function reshapeSizes(x: Var, shape: Shape): readonly number[] | null {
   return sizes.filter((size) => size === -1).length > 1 ? null : sizes;
 }
 
-/** The same values in another shape of as many elements; at most one named dimension may change its place (more: `reshapeLike`). */
+/** The same values in another shape of equal size. At most one named dimension may change its place (for more: `reshapeLike`). */
 export function reshape(x: Var, shape: Shape): Var {
   if (!sameDim(product(x.shape), product(shape)))
     fail("reshape", `${formatShape(x.shape)} does not hold as many values as ${formatShape(shape)}`);
@@ -45,7 +45,7 @@ export function reshapeAs(x: Var, like: Var): Var {
   return graphOf(x, like).node("Reshape", [x, shapeOf(like)], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
-/** The same values with the leading dimensions of `like` (named ones included) before `tail`; what is left over has to fit. */
+/** The same values with the leading dimensions of `like` (named ones included) before `tail`. The remaining size has to fit. */
 export function reshapeLike(x: Var, like: Var, tail: readonly number[]): Var {
   const shape = [...like.shape, ...tail];
   if (quotient(product(x.shape), product(shape)) !== 1)
@@ -53,7 +53,7 @@ export function reshapeLike(x: Var, like: Var, tail: readonly number[]): Var {
   return graphOf(x, like).node("Reshape", [x, sizesLike(like, tail)], [{ dtype: x.dtype, shape }])[0]!;
 }
 
-/** The sizes of `like` and `tail` behind them, known when the graph runs; in the graph of `like`. int64 [rank + tail's] */
+/** The sizes of `like`, then `tail`, known when the graph runs; in the graph of `like`. int64 [rank + tail's] */
 function sizesLike(like: Var, tail: readonly number[]): Var {
   const results = [{ dtype: "int64" as const, shape: [like.shape.length + tail.length] }];
   return like.graph.node("Concat", [shapeOf(like), int64s(like, tail)], results, { axis: 0 })[0]!;
@@ -109,14 +109,14 @@ export function concat(values: readonly Var[], axis: number): Var {
   return graphOf(...values).node("Concat", values, [{ dtype: first.dtype, shape }], { axis: at })[0]!;
 }
 
-/** The values that were joined to x along this axis, when they have these sizes. */
+/** The values that were joined to x along this axis, where they have these sizes. */
 function joinedParts(x: Var, sizes: readonly number[], at: number): readonly Var[] | null {
   const join = x.producer;
   if (join?.op !== "Concat" || join.attributes.axis !== at || join.inputs.length !== sizes.length) return null;
   return join.inputs.every((part, i) => part?.shape[at] === sizes[i]) ? (join.inputs as readonly Var[]) : null;
 }
 
-/** The parts of an axis, of the given sizes. What was joined of just these parts is not taken apart: the parts are given back. */
+/** The parts of an axis, of the given sizes. Where x was joined from exactly these parts, the original parts are returned. */
 export function split(x: Var, sizes: readonly number[], axis: number): readonly Var[] {
   const at = normalAxis("split", x, axis);
   const total = sizes.reduce((sum, size) => sum + size, 0);
@@ -140,7 +140,10 @@ export function slice(x: Var, axis: number, start: number, end: number): Var {
   return graphOf(x).node("Slice", [x, ...operands], [{ dtype: x.dtype, shape }])[0]!;
 }
 
-/** A part of several axes, as ONNX's Slice takes it: negative bounds count from the end, bounds past it are cut, steps may be negative. */
+/**
+ * A part of several axes, as in ONNX's Slice: negative bounds count
+ * from the end, bounds past the end are cut, steps may be negative.
+ */
 export interface SliceBounds {
   readonly starts: readonly number[];
   readonly ends: readonly number[];
@@ -160,7 +163,7 @@ export function sliceAxes(x: Var, { starts, ends, axes, steps }: SliceBounds): V
   return graphOf(x).node("Slice", [x, ...operands], [{ dtype: x.dtype, shape }])[0]!;
 }
 
-/** Where a slice of an axis of `size` values begins, and how many it takes. Source: ONNX Slice-13. */
+/** The first index and the number of values in a slice of an axis of `size` values. Source: ONNX Slice-13. */
 export function sliceExtent(size: number, start: number, end: number, step: number): { first: number; count: number } {
   if (step === 0) fail("sliceAxes", "a step of 0");
   const clamp = (bound: number, low: number, high: number): number =>
@@ -170,14 +173,14 @@ export function sliceExtent(size: number, start: number, end: number, step: numb
   return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
 }
 
-/** x repeated along dimensions of size 1 and new leading ones, so that it has the shape it broadcasts to with `shape`. */
+/** x repeated along dimensions of size 1 and new leading ones, to the shape that it and `shape` broadcast to. */
 export function expand(x: Var, shape: readonly number[]): Var {
   const wanted = broadcast(x.shape, shape);
   if (!wanted) fail("expand", `${formatShape(x.shape)} does not broadcast with ${formatShape(shape)}`);
   return graphOf(x).node("Expand", [x, int64s(x, shape)], [{ dtype: x.dtype, shape: wanted }])[0]!;
 }
 
-/** x repeated to the shape of `like`, whatever its named dimensions. */
+/** x repeated to the shape of `like`, with any named dimensions. */
 export function expandAs(x: Var, like: Var): Var {
   if (sameShape(x.shape, like.shape)) return x;
   const wanted = broadcast(x.shape, like.shape);

@@ -1,4 +1,4 @@
-/** The syntax tree of a template: plain data, made by the parser, read by the interpreter. Source: Jinja 3.1 `nodes`. */
+/** The syntax tree of a template: plain data that the parser makes and the interpreter reads. Source: Jinja 3.1 `nodes`. */
 import type { Value } from "../values.ts";
 
 /** Arguments of a call, a filter or a test. `spread` and `spreadKeyword` are `*x` and `**x`. */
@@ -19,7 +19,7 @@ export type Expression =
   | { readonly kind: "item"; readonly object: Expression; readonly key: Expression }
   | { readonly kind: "slice"; readonly object: Expression; readonly bounds: readonly (Expression | undefined)[] }
   | { readonly kind: "call"; readonly callee: Expression; readonly args: CallArguments }
-  /** `object` is absent in `{% filter name %}` and `{% set x | name %}`: the block's text takes its place. */
+  /** `object` is absent in `{% filter name %}` and `{% set x | name %}`, where the block's text replaces it. */
   | {
       readonly kind: "filter";
       readonly object: Expression | undefined;
@@ -39,7 +39,7 @@ export type Expression =
       readonly otherwise: Expression | undefined;
     };
 
-/** What can be assigned to: a name, an attribute of a namespace, or a tuple of those. */
+/** The targets of an assignment: a name, an attribute of a namespace, or a tuple of those. */
 export type Target =
   | { readonly kind: "name"; readonly name: string }
   | { readonly kind: "attribute"; readonly object: string; readonly name: string }

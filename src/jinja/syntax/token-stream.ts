@@ -1,9 +1,9 @@
-/** A cursor over the lexer's tokens with the questions a parser asks. */
+/** A cursor over the lexer's tokens, with the tests that a parser needs. */
 import type { Token, TokenType } from "./lexer.ts";
 import { JinjaError } from "../values.ts";
 
 const END: Token = { type: "end", text: "" };
-/** Deeper nesting than any template has; it keeps the parser's recursion off the end of the stack. */
+/** Nesting deeper than in any template. The bound keeps the parser's recursion within the stack. */
 const MAX_DEPTH = 200;
 
 export class TokenStream {
@@ -37,7 +37,7 @@ export class TokenStream {
     return this.current.type === "operator" && texts.includes(this.current.text);
   }
 
-  /** True, and past it, when the next token is this one. */
+  /** Whether the next token is this one; then it is consumed. */
   skip(type: TokenType, text: string): boolean {
     if (!this.is(type, text)) return false;
     this.#at++;

@@ -1,4 +1,4 @@
-/** The activation of an MLP, by the names that transformers has for it: two functions under five names. */
+/** The activation of an MLP, by transformers' names: two functions under five names. */
 import { type RawConfig, readChoice } from "./config-reader.ts";
 import type { ModelConfig } from "./model-config.ts";
 

@@ -1,4 +1,4 @@
-/** Typed reading of a Hugging Face `config.json`: an absent or null key means the class's default; a wrong type is an error. */
+/** Typed reading of a Hugging Face `config.json`. An absent or null key means the class's default; a wrong type is an error. */
 import { AppError } from "../../errors.ts";
 
 export type RawConfig = Readonly<Record<string, unknown>>;
@@ -7,7 +7,7 @@ function wrong(key: string, wanted: string, value: unknown): AppError {
   return new AppError("checkpoint_invalid", `config.json: ${key} has to be ${wanted}, is ${JSON.stringify(value)}.`);
 }
 
-/** A refusal of a setting that changes the mathematics and is not supported. */
+/** Refuses a setting that changes the mathematics and is not supported. */
 export function unsupported(key: string, value: unknown, supported: string): AppError {
   return new AppError(
     "checkpoint_unsupported",
@@ -15,7 +15,7 @@ export function unsupported(key: string, value: unknown, supported: string): App
   );
 }
 
-/** No size of a model is greater; positions are bounded since their rotary tables are made before anything can contradict them. */
+/** Largest size of any model. It bounds positions too, because rotary tables are made before tensors could contradict them. */
 const MAX_COUNT = 2 ** 24;
 
 /** A positive integer. */
@@ -27,8 +27,8 @@ export function readCount(raw: RawConfig, key: string, fallback: number, max = M
 }
 
 /**
- * `raw` with a class's own defaults for what is absent or null. Null key/value heads stay null: everywhere that means as many as
- * attention heads, whatever the class's default.
+ * `raw` with the class's defaults for absent or null keys.
+ * Null key/value heads stay null: this always means the number of attention heads, whatever the class's default.
  */
 export function withDefaults(raw: RawConfig, defaults: RawConfig): RawConfig {
   const isGiven = ([key, value]: [string, unknown]): boolean =>

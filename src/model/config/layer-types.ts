@@ -1,10 +1,10 @@
-/** Which layers slide: `layer_types` says so of each, and outranks whatever rule the family has. */
+/** The layers with a sliding window. `layer_types` states this for each layer and outranks the family's rule. */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "./config-reader.ts";
 
 /**
- * @param slides the family's rule for layers where `layer_types` is absent
- * @throws checkpoint_unsupported for a type that is neither, checkpoint_invalid for a list of another length
+ * @param slides the family's rule where `layer_types` is absent
+ * @throws checkpoint_unsupported for an unknown layer type, checkpoint_invalid for a list of another length
  */
 export function layerTypes(raw: RawConfig, numLayers: number, slides: (layer: number) => boolean): readonly boolean[] {
   const types = raw.layer_types ?? null;

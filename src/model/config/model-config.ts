@@ -1,6 +1,6 @@
 /**
- * What a decoder is, in our own names: everything of `config.json` that changes the mathematics, and nothing else.
- * Foreign spellings (transformers 4 and 5) stop in `families/` and `rope-config.ts`.
+ * A decoder's configuration under our own names: all parts of `config.json` that change the mathematics, and no others.
+ * Foreign spellings (transformers 4 and 5) are only known in `families/` and `rope-config.ts`.
  */
 
 export type RopeScaling =
@@ -19,34 +19,34 @@ export type RopeScaling =
       readonly betaFast: number;
       readonly betaSlow: number;
       readonly originalMaxPositions: number;
-      /** Multiplies cosine and sine. */
+      /** Factor on cosine and sine. */
       readonly attentionFactor: number;
-      /** Whether the bounds of the ramp are whole dimensions. */
+      /** Whether the bounds of the ramp are rounded to whole dimensions. */
       readonly isTruncated: boolean;
     }
   | {
-      /** Up to `originalMaxPositions` alone: beyond, every position of a sequence turns otherwise than it did. */
+      /** Valid only up to `originalMaxPositions`: in a longer sequence the rotation of every position would change. */
       readonly type: "longrope";
-      /** Divides the frequency of each pair. */
+      /** Divisor of the frequency of each pair. */
       readonly shortFactors: readonly number[];
       readonly originalMaxPositions: number;
-      /** Multiplies cosine and sine. */
+      /** Factor on cosine and sine. */
       readonly attentionFactor: number;
     };
 
 export interface RopeConfig {
   readonly theta: number;
-  /** Leading values of a head that turn; the others stay. */
+  /** Number of leading values of a head that are rotated; the others stay. */
   readonly rotaryDim: number;
   readonly scaling: RopeScaling;
 }
 
-/** Names of the linear layers within a layer; those of one list are computed as one product. */
+/** Names of the linear layers within a layer. Those of one list are computed as one product. */
 export interface LinearModules {
-  /** q, k and v, apart or as one matrix. */
+  /** q, k and v, separate or as one matrix. */
   readonly qkv: readonly string[];
   readonly output: string;
-  /** Gate and up, apart or as one matrix; or the only way in of an MLP without a gate. */
+  /** Gate and up, separate or as one matrix; or the only input layer of an MLP without a gate. */
   readonly mlpIn: readonly string[];
   readonly down: string;
 }
@@ -67,7 +67,7 @@ export interface ModelConfig {
   readonly norm: { readonly kind: "rms" | "layer"; readonly epsilon: number; readonly offset: 0 | 1 };
   /** Whether attention and MLP have a norm on their input, on their output, or on both. */
   readonly blockNorms: "before" | "after" | "both";
-  /** A norm on queries and keys before they turn: on every head, or on all heads side by side. */
+  /** A norm on queries and keys before rotation: on every head, or on all heads together. */
   readonly queryKeyNorm: "none" | "head" | "all";
   readonly activation: "silu" | "gelu_tanh";
   readonly hasGate: boolean;
@@ -75,17 +75,17 @@ export interface ModelConfig {
   readonly embeddingScale: number;
   /** Factor of the attention scores. */
   readonly attentionScale: number;
-  /** Scores and logits are capped to ±cap by tanh; 0: not at all. */
+  /** Scores and logits are capped to ±cap by tanh; 0: no cap. */
   readonly scoreSoftCap: number;
   readonly logitSoftCap: number;
-  /** A table of positions is added to the embedding. */
+  /** Whether a table of positions is added to the embedding. */
   readonly hasLearnedPositions: boolean;
   readonly ropes: readonly RopeConfig[];
-  /** Which of `ropes` turns each layer; null: none. */
+  /** The index in `ropes` for each layer; null: no rotation. */
   readonly layerRopes: readonly (number | null)[];
-  /** Sliding window of each layer; null: sees everything before it. */
+  /** Sliding window of each layer; null: the layer sees all earlier tokens. */
   readonly windows: readonly (number | null)[];
-  /** Whether the config declares embedding and head one matrix; what is stored decides (`checkpoint/stored-tensors.ts`). */
+  /** Whether the config declares embedding and head as one matrix. The stored tensors decide (`checkpoint/stored-tensors.ts`). */
   readonly tiesEmbeddings: boolean;
   readonly hasQkvBias: boolean;
   readonly hasOutputBias: boolean;

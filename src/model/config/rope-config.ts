@@ -1,9 +1,15 @@
-/** Rotary settings out of `config.json`, in both spellings: `rope_parameters` (transformers 5), `rope_theta` + `rope_scaling` (4). */
+/**
+ * Reads rotary settings from `config.json`, in both spellings:
+ * `rope_parameters` (transformers 5), `rope_theta` + `rope_scaling` (4).
+ */
 import { AppError } from "../../errors.ts";
 import { type RawConfig, readCount, readNumber, readObject, unsupported } from "./config-reader.ts";
 import type { RopeConfig, RopeScaling } from "./model-config.ts";
 
-/** Settings that turn whole heads. @throws checkpoint_unsupported for a kind of scaling that is not known here, or a part of each head */
+/**
+ * Settings that rotate whole heads. @throws checkpoint_unsupported for
+ * an unknown kind of scaling, or for rotation of a part of each head
+ */
 export function readRope(raw: RawConfig, defaultTheta: number, headSize: number): RopeConfig {
   const rope = readPartialRope(raw, defaultTheta, headSize);
   if (rope.rotaryDim !== headSize)
@@ -11,9 +17,9 @@ export function readRope(raw: RawConfig, defaultTheta: number, headSize: number)
   return rope;
 }
 
-/** Settings of a family that may turn only the leading part of each head. */
+/** Settings of a family that may rotate only the leading part of each head. */
 export function readPartialRope(raw: RawConfig, defaultTheta: number, headSize: number): RopeConfig {
-  // Where both spellings are there, transformers takes the older one and forgets the newer.
+  // Where both spellings exist, transformers uses the older one and ignores the newer.
   const settings = given(readObject(raw, "rope_scaling")) ?? given(readObject(raw, "rope_parameters")) ?? {};
   const byType = ["full_attention", "sliding_attention"].find((type) => type in settings);
   if (byType !== undefined) throw unsupported("rope_parameters", settings, "one entry for all layers in this family");
@@ -29,7 +35,7 @@ function given(settings: RawConfig | null): RawConfig | null {
 
 function readScaling(scaling: RawConfig, raw: RawConfig, numPairs: number): RopeScaling {
   const type = scaling.rope_type ?? scaling.type ?? "default";
-  // `dynamic` begins beyond the model's positions, which nobody gets here.
+  // `dynamic` scaling begins beyond the model's positions, which are never served.
   if (type === "default" || type === "dynamic") return { type: "default" };
   const factor = (): number => readNumber(scaling, "factor", Number.NaN);
   if (type === "linear") return { type, factor: factor() };
@@ -81,7 +87,7 @@ function longropeAttentionFactor(scaling: RawConfig, maxPositions: number, origi
   return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
 }
 
-/** As transformers computes it: given, or from the two `mscale` settings, or from the factor alone. */
+/** Computed as in transformers: the given value, or from the two `mscale` settings, or from the factor alone. */
 function yarnAttentionFactor(scaling: RawConfig, factor: number): number {
   if (typeof scaling.attention_factor === "number") return readNumber(scaling, "attention_factor", 1);
   const magnitude = (mscale: number): number => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1);

@@ -1,6 +1,7 @@
 /**
- * Gemma 2 and the text part of Gemma 3: scaled embeddings, norms that multiply by 1 + w on both sides of every block, a gate through
- * GELU, and layers that slide. Defaults of transformers' Gemma2Config and Gemma3TextConfig.
+ * Gemma 2 and the text part of Gemma 3: scaled embeddings, norms with factor 1
+ * + w on both sides of every block, a gate through GELU, and sliding layers.
+ * Defaults of transformers' Gemma2Config and Gemma3TextConfig.
  */
 import { readActivation } from "../config/activation.ts";
 import {
@@ -27,7 +28,7 @@ const SHARED_DEFAULTS = {
   tie_word_embeddings: true,
 };
 
-/** What both share. */
+/** The settings that both share. */
 function readGemma(raw: RawConfig, defaults: RawConfig): ModelConfig {
   if (readFlag(raw, "use_bidirectional_attention", false))
     throw unsupported("use_bidirectional_attention", true, "false");
@@ -64,7 +65,7 @@ export function readGemma2(raw: RawConfig): ModelConfig {
   };
 }
 
-/** NOTE: Gemma 3 never caps scores, whatever `attn_logit_softcapping` says; scaled positions concern its full layers alone. */
+/** NOTE: Gemma 3 never caps scores, whatever `attn_logit_softcapping` is. Scaled positions apply to its full layers only. */
 export function readGemma3(raw: RawConfig): ModelConfig {
   const byType = readObject(raw, "rope_parameters");
   const isNested = byType !== null && ("full_attention" in byType || "sliding_attention" in byType);
@@ -93,7 +94,7 @@ const SLIDING_THETA = 10_000;
 function nestedRopes(raw: RawConfig, byType: RawConfig, headSize: number): ModelConfig["ropes"] {
   const rope = (settings: RawConfig, givenTheta: unknown, theta: number): ModelConfig["ropes"][number] =>
     readRope(
-      // Of the keys beside them, only the thetas mean anything here.
+      // Of the other keys, only the thetas have a meaning here.
       {
         ...raw,
         rope_scaling: null,
@@ -109,7 +110,7 @@ function nestedRopes(raw: RawConfig, byType: RawConfig, headSize: number): Model
   return [rope(full, raw.rope_theta, FULL_THETA), rope(sliding, raw.rope_local_base_freq, SLIDING_THETA)];
 }
 
-/** transformers 4: the sliding layers keep their own base, unscaled. */
+/** transformers 4: the sliding layers keep their own base frequency, unscaled. */
 function separateRopes(raw: RawConfig, headSize: number): ModelConfig["ropes"] {
   const sliding = {
     theta: readNumber(raw, "rope_local_base_freq", SLIDING_THETA),

@@ -1,13 +1,14 @@
 /**
- * GPT-2: learned positions, LayerNorm, one projection for q, k and v, an MLP without a gate. Its files hold matrices as [in, out]
- * (Conv1D) under names of their own, on the hub without the prefix. Defaults of transformers' GPT2Config.
+ * GPT-2: learned positions, LayerNorm, one projection for q, k and v, an MLP without a gate.
+ * Its files store matrices as [in, out] (Conv1D) under names of their own,
+ * on the hub without the prefix. Defaults of transformers' GPT2Config.
  */
 import { readActivation } from "../config/activation.ts";
 import { type RawConfig, readCount, readFlag, readNumber, unsupported } from "../config/config-reader.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { EMBEDDING, FINAL_NORM, type ForeignNames, LM_HEAD, POSITION_EMBEDDING } from "../weight-names.ts";
 
-/** The names that other families have for these; transformers reads both. */
+/** The other families' names of these settings; transformers reads both. */
 const OTHER_NAMES = {
   n_embd: "hidden_size",
   n_positions: "max_position_embeddings",

@@ -1,10 +1,10 @@
-/** Llama 2 and 3, and the pattern of most others. Defaults are those of transformers' LlamaConfig. */
+/** Llama 2 and 3, and the pattern of most other families. Defaults are those of transformers' LlamaConfig. */
 import { readActivation } from "../config/activation.ts";
 import { type RawConfig, readCount, readFlag, readNumber } from "../config/config-reader.ts";
 import type { LinearModules, ModelConfig } from "../config/model-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
-// Far beyond any model: lists of this length are made before the tensors are looked at.
+// Far above any model. Lists of this length are made before the tensors are read.
 const MAX_LAYERS = 4096;
 
 const LLAMA_MODULES: LinearModules = {

@@ -1,4 +1,4 @@
-/** Mistral: Llama without biases, every layer behind a sliding window unless it is null. Defaults of transformers' MistralConfig. */
+/** Mistral: Llama without biases. Every layer has a sliding window unless it is null. Defaults of transformers' MistralConfig. */
 import { type RawConfig, readCount, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";
 import type { ModelConfig } from "../config/model-config.ts";

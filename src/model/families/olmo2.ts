@@ -1,4 +1,4 @@
-/** OLMo 2: norms on the output of every block alone, and one over all heads of queries and of keys. Defaults of Olmo2Config. */
+/** OLMo 2: norms only on the output of every block, and one over all heads of queries and of keys. Defaults of Olmo2Config. */
 import { type RawConfig, withDefaults } from "../config/config-reader.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { readLlama } from "./llama.ts";

@@ -1,4 +1,7 @@
-/** Phi-3: Llama with q, k, v in one matrix and gate and up in another, perhaps turning only a part of each head. Defaults of Phi3Config. */
+/**
+ * Phi-3: Llama with q, k, v in one matrix and gate and up in another.
+ * It may rotate only a part of each head. Defaults of Phi3Config.
+ */
 import { type RawConfig, readCount, unsupported, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";
 import type { ModelConfig } from "../config/model-config.ts";
@@ -17,7 +20,7 @@ export function readPhi3(raw: RawConfig): ModelConfig {
   const whole = { partial_rotary_factor: 1, rope_parameters: null, rope_scaling: null };
   const config = readLlama({ ...given, ...whole, attention_bias: false, mlp_bias: false });
   const rope = readPartialRope(given, 10000, config.headSize);
-  // This family knows one kind of scaling, longrope, and takes what others call yarn for that.
+  // This family knows one kind of scaling, longrope, and also reads the name yarn as longrope.
   if (rope.scaling.type !== "default" && rope.scaling.type !== "longrope")
     throw unsupported("rope_type", rope.scaling.type, "default, longrope in this family");
   const window = (raw.sliding_window ?? null) === null ? null : readCount(raw, "sliding_window", 1);

@@ -1,6 +1,7 @@
 /**
- * Qwen2: Llama with biases on q, k and v, windows from some layer on when switched on. Qwen3: a norm on every head of queries and keys
- * instead of the biases. Defaults of transformers' Qwen2Config and Qwen3Config.
+ * Qwen2: Llama with biases on q, k and v, and optional windows from some layer
+ * on. Qwen3: a norm on every head of queries and keys instead of the biases.
+ * Defaults of transformers' Qwen2Config and Qwen3Config.
  */
 import { type RawConfig, readCount, readFlag, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";
@@ -24,7 +25,7 @@ export function readQwen3(raw: RawConfig): ModelConfig {
   return { ...config, family: "qwen3", queryKeyNorm: "head", windows: readWindows(raw, config.numLayers) };
 }
 
-/** `layer_types` outranks `max_window_layers`; without `use_sliding_window` there is no window whatever they say. */
+/** `layer_types` outranks `max_window_layers`. Without `use_sliding_window` there is no window, whatever they are. */
 function readWindows(raw: RawConfig, numLayers: number): readonly (number | null)[] {
   const isOn = readFlag(raw, "use_sliding_window", false);
   const window = raw.sliding_window === null ? null : readCount(raw, "sliding_window", 4096);

@@ -1,4 +1,4 @@
-/** SmolLM3: Llama with layers that have no positions at all. Defaults of transformers' SmolLM3Config. */
+/** SmolLM3: Llama with some layers without positions. Defaults of transformers' SmolLM3Config. */
 import { AppError } from "../../errors.ts";
 import { type RawConfig, readCount, readFlag, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";
@@ -19,7 +19,7 @@ export function readSmolLm3(raw: RawConfig): ModelConfig {
   const config = readLlama({ ...withDefaults(raw, defaults), ...theta });
   const turns = layersThatTurn(raw, config.numLayers);
   const window = (raw.sliding_window ?? null) === null ? null : readCount(raw, "sliding_window", 1);
-  // NOTE: the switch decides what layer_types are where they are absent; given ones hold without it.
+  // NOTE: the switch only applies where layer_types are absent. Given layer_types are valid without it.
   const isOn = readFlag(raw, "use_sliding_window", false);
   const slides = layerTypes(raw, config.numLayers, (layer) => isOn && turns[layer] === false);
   return {
@@ -30,7 +30,7 @@ export function readSmolLm3(raw: RawConfig): ModelConfig {
   };
 }
 
-/** NOTE: a 1 in `no_rope_layers` means that the layer does turn; without the list every n-th layer does not. */
+/** NOTE: a 1 in `no_rope_layers` means that the layer does rotate. Without the list every n-th layer does not. */
 function layersThatTurn(raw: RawConfig, numLayers: number): readonly boolean[] {
   const list = raw.no_rope_layers ?? null;
   const interval = readCount(raw, "no_rope_layer_interval", 4);

@@ -1,20 +1,22 @@
 /**
- * Chooses the numbers of a quantised weight, block by block, so that the squared error of the weights is least among the candidates. Weights
- * that were written in blocks like ours (Q4_0, Q4_1, Q8_0) are found again without any error. Pure; packing is `quantized-matrix.ts`'s.
+ * Chooses the numbers of a quantised weight, block by block: of all
+ * candidates, those with the least squared error of the weights.
+ * Weights that were quantised in blocks like ours (Q4_0, Q4_1, Q8_0)
+ * are recovered without error. Pure; `quantized-matrix.ts` packs them.
  */
 // Indices are bounded by their loops, hence `!`.
 import { type QuantizedLayout, type QuantizedMatrix, emptyMatrix, roundedTo } from "./quantized-matrix.ts";
 
-/** What a block's levels mean: w = (level − zero) · scale + minimum. */
+/** The meaning of a block's levels: w = (level − zero) · scale + minimum. */
 interface BlockCode {
   scale: number;
   zero: number;
   minimum: number;
 }
 
-/** How much of a block's range its levels span: what lies outside is cut off, and the rest is finer. */
+/** Share of a block's range that its levels span. Values outside are cut off, and the steps inside are finer. */
 const SPANS = [1, 0.94, 0.88, 0.82] as const;
-/** Places of the zero point around the one that the span asks for. */
+/** Candidate zero points around the one that the span gives. */
 const ZERO_STEPS = [0, -1, 1] as const;
 
 /** Quantises rows of `weight` (float32 [rows,dIn]) into `target`, whose first row to write is `firstRow`. */
@@ -31,14 +33,14 @@ export function quantizeRows(weight: Float32Array, target: QuantizedMatrix, firs
     }
 }
 
-/** A whole weight [dOut,dIn] at once. */
+/** Quantises a whole weight [dOut,dIn]. */
 export function quantizedMatrix(weight: Float32Array, dIn: number, layout: QuantizedLayout): QuantizedMatrix {
   const matrix = emptyMatrix(weight.length / dIn, dIn, layout);
   quantizeRows(weight, matrix, 0);
   return matrix;
 }
 
-/** The candidates of one layout, tried on one block after the other. */
+/** The candidates of one layout, tried on one block after another. */
 class BlockSearch {
   readonly #layout: QuantizedLayout;
   readonly #top: number;
@@ -52,7 +54,7 @@ class BlockSearch {
     this.#middle = 2 ** (layout.bits - 1);
   }
 
-  /** The best code of `weight` from `start` to `end`; the object is used again. */
+  /** The best code of `weight` from `start` to `end`. The returned object is reused. */
   codeOf(weight: Float32Array, start: number, end: number): Readonly<BlockCode> {
     let low = weight[start]!;
     let high = low;
@@ -68,13 +70,13 @@ class BlockSearch {
     if (low === 0 && high === 0) return this.#best;
     if (this.#layout.hasMinimums) this.#tryMinimums(weight, start, end, low, high);
     else if (this.#layout.hasZeroPoints) this.#tryZeroPoints(weight, start, end, Math.min(low, 0), Math.max(high, 0));
-    // Last, for it is seldom the best of several, and a candidate is given up as soon as it is worse.
+    // Tried last, because it is seldom the best of several, and a candidate is dropped as soon as it is worse.
     if (this.#error > 0) this.#trySymmetric(weight, start, end, low, high);
     if (this.#error > 0) this.#refine(weight, start, end);
     return this.#best;
   }
 
-  /** The value of greatest magnitude on the last level of its side: −8 of 4 bits (as Q4_0 has it), ±127 of 8 (as Q8_0). */
+  /** The value of greatest magnitude gets the last level of its side: −8 of 4 bits (as in Q4_0), ±127 of 8 (as in Q8_0). */
   #trySymmetric(weight: Float32Array, start: number, end: number, low: number, high: number): void {
     const greatest = -low > high ? low : high;
     const scale = this.#layout.bits === 8 ? Math.abs(greatest) / 127 : -greatest / 8;
@@ -99,7 +101,7 @@ class BlockSearch {
     }
   }
 
-  /** Keeps this code if it is better than the best so far. */
+  /** Keeps this code where it is better than the best so far. */
   #try(weight: Float32Array, start: number, end: number, rawScale: number, zero: number, rawMinimum: number): void {
     if (zero < 0 || zero > this.#top) return;
     const scale = roundedTo(this.#layout.scaleType, rawScale);
@@ -122,7 +124,7 @@ class BlockSearch {
     this.#best.minimum = minimum;
   }
 
-  /** The scale (and minimum) of least squared error for the levels that the best code gives. */
+  /** The scale (and minimum) of least squared error for the levels of the best code. */
   #refine(weight: Float32Array, start: number, end: number): void {
     const { scale, zero, minimum } = this.#best;
     if (scale === 0) return;
@@ -145,10 +147,10 @@ class BlockSearch {
   }
 }
 
-/** A sum with it has no digits behind the point left: it rounds to whole numbers, several times as fast as `Math.round`. */
+/** A sum with this number has no fractional digits left. It rounds to whole numbers, several times as fast as `Math.round`. */
 const WHOLE = 1.5 * 2 ** 52;
 
-/** The whole number next to `value`, between two others. */
+/** The whole number nearest to `value`, between two bounds. */
 function bounded(value: number, lowest: number, highest: number): number {
   const level = value + WHOLE - WHOLE;
   return level < lowest ? lowest : level > highest ? highest : level;
@@ -167,7 +169,7 @@ function writeBlock(target: QuantizedMatrix, row: number, at: number, code: Bloc
   const [inverse, top] = [scale === 0 ? 0 : 1 / scale, 2 ** bits - 1];
   const start = (block * blockSize * bits) / 8;
   for (let i = 0; i < blockSize; i++) {
-    // What fills the last block up stands for 0, and so does the row's end of x.
+    // The padding of the last block represents 0, and so does the padding of x.
     const level = i < values.length ? bounded((values[i]! - minimum) * inverse, -zero, top - zero) + zero : zero;
     writeLevel(packed, start, i, level, bits);
   }

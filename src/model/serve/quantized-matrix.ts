@@ -1,23 +1,26 @@
 /**
- * A weight [dOut,dIn] in blocks along its rows, as the serving graph holds it. A block has a scale and either a zero point,
- * w = (level − zero point) · scale, or a minimum, w = level · scale + minimum. Packed as MatMulNBits reads it. How the numbers are chosen
- * is in `quantize.ts`.
+ * A weight [dOut,dIn] in blocks along its rows, in the form of the serving graph.
+ * A block has a scale and either a zero point, w = (level − zero point) · scale, or a minimum, w = level · scale + minimum.
+ * It is packed as MatMulNBits reads it. `quantize.ts` chooses the numbers.
  *
- * llama.cpp's Q4_0 and Q8_0 are held exactly (4 and 8 bits, blocks of 32, no zero points), and Q4_1 (4 bits, blocks of 32, minimums):
- * their scales and minimums are float16 as well.
+ * llama.cpp's Q4_0 and Q8_0 are represented exactly (4 and 8 bits, blocks of 32, no zero points), and Q4_1 too (4 bits, blocks of
+ * 32, minimums): their scales and minimums are float16 as well.
  */
 // Indices are bounded by their loops, hence `!`.
 import type { QuantizedFormat } from "../../graph/ops/linear.ts";
 import { float32ToFloat16 } from "../../tensor/float16.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
 
-/** What a block has beside its levels and its scale. */
+/** The kinds of numbers of a block besides levels and scale. */
 export interface QuantizedLayout extends QuantizedFormat {
-  /** Whole zero points of the blocks' own, cost-free; otherwise it is 2^(bits-1). */
+  /** Whether blocks have their own whole zero points, which cost no time; otherwise the zero point is 2^(bits-1). */
   readonly hasZeroPoints: boolean;
-  /** Minimums, which are added in float32: a sixth more time at one row. Never beside zero points, and only where blocks divide the rows. */
+  /**
+   * Whether blocks have minimums, added in float32: a sixth more time at
+   * one row. Never with zero points, and only where blocks divide the rows.
+   */
   readonly hasMinimums: boolean;
-  /** How scales and minimums lie in the file; float32 where they are too small or too large for float16. */
+  /** Stored type of scales and minimums; float32 where they are too small or too large for float16. */
   readonly scaleType: "float16" | "float32";
 }
 
@@ -25,7 +28,9 @@ export interface QuantizedMatrix {
   readonly layout: QuantizedLayout;
   readonly dOut: number;
   readonly dIn: number;
-  /** The levels, [dOut, blocks, blockSize·bits/8]: of two in a byte the first is in the low half. The last block is filled up. */
+  /**
+   * The levels, [dOut, blocks, blockSize·bits/8]. The first of two levels in a byte is in the low half. The last block is padded.
+   */
   readonly packed: Uint8Array;
   /** [dOut, blocks] */
   readonly scales: Float32Array;
@@ -76,7 +81,7 @@ export function emptyMatrix(dOut: number, dIn: number, layout: QuantizedLayout):
   };
 }
 
-/** Puts a matrix of the same layout into the rows of another from `firstRow` on. */
+/** Copies a matrix of the same layout into the rows of another, from `firstRow` on. */
 export function copyRows(from: QuantizedMatrix, target: QuantizedMatrix, firstRow: number): void {
   for (const part of ["packed", "scales", "zeroPoints", "minimums"] as const) {
     const [source, all] = [from[part], target[part]];
@@ -85,13 +90,13 @@ export function copyRows(from: QuantizedMatrix, target: QuantizedMatrix, firstRo
   }
 }
 
-/** Bits that a weight takes in a file, everything counted. */
+/** Bits of a weight in a file, with all parts counted. */
 export function bitsPerWeight({ bits, blockSize, hasZeroPoints, hasMinimums, scaleType }: QuantizedLayout): number {
   const scaleBits = scaleType === "float16" ? 16 : 32;
   return bits + (scaleBits * (hasMinimums ? 2 : 1) + (hasZeroPoints ? bits : 0)) / blockSize;
 }
 
-/** The level of a block that stands for 0, or for the minimum; `at` counts blocks within the row. */
+/** The level of a block that represents 0, or the minimum; `at` counts blocks within the row. */
 function zeroPointAt({ layout, zeroPoints, dIn }: QuantizedMatrix, row: number, at: number): number {
   if (layout.hasMinimums) return 0;
   if (!zeroPoints) return 2 ** (layout.bits - 1);
@@ -100,7 +105,7 @@ function zeroPointAt({ layout, zeroPoints, dIn }: QuantizedMatrix, row: number, 
   return (zeroPoints[row * numBytes + (at >> 1)]! >> (at & 1 ? 4 : 0)) & 15;
 }
 
-/** The weights that the numbers stand for, float64 [dOut,dIn]. */
+/** The weights that the numbers represent, float64 [dOut,dIn]. */
 export function dequantized(matrix: QuantizedMatrix): Float64Array {
   const { layout, dOut, dIn, packed, scales, minimums } = matrix;
   const { bits, blockSize } = layout;
@@ -118,7 +123,7 @@ export function dequantized(matrix: QuantizedMatrix): Float64Array {
   return weights;
 }
 
-/** A part of a matrix as a file holds it. */
+/** A part of a matrix as stored in a file. */
 export type MatrixPart = "packed" | "scales" | "zeroPoints" | "minimums";
 
 /** The parts that a layout has. */
@@ -143,12 +148,12 @@ export function partTensor(matrix: QuantizedMatrix, part: MatrixPart): HostTenso
   return { dtype: "float16", shape, data: float32ToFloat16(data) };
 }
 
-/** Numbers that float16 holds with all 11 digits. */
+/** Numbers that float16 represents with all 11 digits. */
 const LEAST_NORMAL_HALF = 2 ** -14;
-/** What a product with it sums up to has the upper 11 of float32's 24 digits. */
+/** Factor that splits a number: the sums of its product have the upper 11 of float32's 24 digits. */
 const SPLITTER = 2 ** 13 + 1;
 
-/** The nearest number of the layout's type. Called for every candidate of every block, so without memory of its own. */
+/** The nearest number of the layout's type. It allocates no memory, because it is called for every candidate of every block. */
 export function roundedTo(type: QuantizedLayout["scaleType"], value: number): number {
   const single = Math.fround(value);
   if (type === "float32") return single;

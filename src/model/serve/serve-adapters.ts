@@ -1,6 +1,7 @@
 /**
- * The adapters' part of the serving graph: what the step's Mo-SARA, SARA and LoRA rows add to the outputs of the linear layers.
- * Everything is behind switches, so that a step pays for what its rows have.
+ * The adapters' part of the serving graph: the terms that the step's
+ * Mo-SARA, SARA and LoRA rows add to the outputs of linear layers.
+ * All parts have switches, so that a step only pays for the adapters of its rows.
  */
 import type { Graph, Var } from "../../graph/graph.ts";
 import { ifElse } from "../../graph/ops/control.ts";
@@ -26,7 +27,7 @@ import {
 import { type BasisOptions, groupBasis } from "./serve-bases.ts";
 import type { GraphWeights } from "../weights.ts";
 
-/** Makes `finish` of a group's output y and the deltas of the step's adapters; what no row has is skipped. */
+/** Builds `finish` of a group's output y plus the deltas of the step's adapters. Kinds that no row has are skipped. */
 type Adapt = (x: Var, y: Var, group: LinearGroup, finish: Finish) => Var;
 
 /** @param inputIds int64 [B,T] */
@@ -36,7 +37,7 @@ export function adapterPart(options: BasisOptions, layout: AdapterLayout, weight
   const lowRank = lowRankPart(graph, inputIds);
   return (x, y, group, finish) => {
     const delta = lowRank(group);
-    // Sums are made in the innermost branches: one that has nothing to do copies its input.
+    // Sums are made in the innermost branches, because a branch without work copies its input.
     const addLowRank = (x2: Var, terms: readonly Var[]): Var =>
       ifElse(
         delta.condition,
@@ -55,7 +56,10 @@ export function adapterPart(options: BasisOptions, layout: AdapterLayout, weight
   };
 }
 
-/** What some kind of adapter adds to a group's output y, to be built inside of a branch: x and y as the branch sees them → [B·T, dOut]. */
+/**
+ * Builds the term that a kind of adapter adds to a group's output y,
+ * inside a branch: x and y as the branch sees them → [B·T, dOut].
+ */
 interface Delta {
   /** bool scalar: whether any row of the step has one. */
   readonly condition: Var;
@@ -88,7 +92,7 @@ function moSaraPart(
         hasRouters,
         [z, gains],
         (z2, gains2) => mul(z2!, routedGains(at, z2!, gains2!, heads, routers, mask)),
-        (z2, gains2) => mul(z2!, gains2!), // in here: a branch that gave the gains themselves would copy them
+        (z2, gains2) => mul(z2!, gains2!), // inside, because a branch that returned the gains themselves would copy them
       );
     return { condition, of: (x, y) => moSaraDelta(basis.readsOutput ? y : x, basis, weigh, scale) };
   };
@@ -109,9 +113,9 @@ function lowRankPart(graph: Graph, inputIds: Var): (group: LinearGroup) => Delta
   };
 }
 
-/** λ of a step with routed rows: plain rows have it in `gains`, routed ones in their heads; the other part is zero. */
+/** λ of a step with routed rows: plain rows have it in `gains`, routed rows in their heads. The other part is zero. */
 function routedGains(at: GroupLayout, z: Var, gains: Var, heads: Var, routers: Var, mask: Var): Var {
-  const { graph } = z; // the branch's: slices of inputs would otherwise be taken outside of it, routed rows or not
+  const { graph } = z; // the branch's graph: slices of inputs would otherwise run outside it, with or without routed rows
   const mixed = at.targets.map((target) => {
     const from = at.headsAt + target.gainsAt;
     const router = slice(graph.capture(routers), 1, from, from + target.k);

@@ -1,6 +1,7 @@
 /**
- * A base's frozen bases in the serving graph: the products z = Vᵀx and Uz of a group of linear layers, and how U and V are held. Knows
- * nothing of λ, v, routers and rows.
+ * A base's frozen bases in the serving graph: the products z = Vᵀx
+ * and Uz of a group of linear layers, and the storage of U and V.
+ * Knows nothing of λ, v, routers and rows.
  */
 import type { BasisProducts } from "../../adapter/mo-sara.ts";
 import type { Graph, Var } from "../../graph/graph.ts";
@@ -12,7 +13,7 @@ import type { GroupLayout, TargetPlace } from "../adapter-layout.ts";
 import { plainLayout } from "./quantized-matrix.ts";
 import { type GraphWeights, type RowsToQuantize, type StoredTensor, type WeightFormat, fromFile } from "../weights.ts";
 
-/** A target's basis as it lies in a file: U float32 [dOut,k], V float32 [dIn,k]. */
+/** A target's stored basis: U float32 [dOut,k], V float32 [dIn,k]. */
 export interface StoredBasis {
   readonly name: string;
   readonly k: number;
@@ -22,7 +23,7 @@ export interface StoredBasis {
   readonly readRight: () => Promise<HostTensor>;
 }
 
-/** A basis as the serving graph wants it. */
+/** A basis in the form that the serving graph needs. */
 export interface ServedBasis extends StoredBasis {
   /** σ of its directions [k]. */
   readonly sigma: Float32Array;
@@ -39,14 +40,16 @@ export interface BasisOptions {
 
 /** The products with a group's bases. */
 export interface GroupBasis extends BasisProducts {
-  /** Whether z is made of the layer's output y, not of what it reads. */
+  /** Whether z is computed from the layer's output y instead of its input. */
   readonly readsOutput: boolean;
 }
 
 /**
- * The products with the bases of a group's targets. V: all of them side by side, since they read the same x; in blocks where the
- * weights are (memory counts at few rows). U: one product a target, float32, since its inner size is only k, where products of blocks
- * are slow (measured); each spans the columns from the target before it to its own end, the last one to the end of the output.
+ * The products with the bases of a group's targets.
+ * V: all targets side by side, because they read the same x. It is in
+ * blocks where the weights are, because memory decides at few rows.
+ * U: one float32 product for each target. Its inner size is only k, where products of blocks are slow (measured).
+ * Each spans the columns from the previous target to its own end; the last one extends to the end of the output.
  */
 export function groupBasis(
   graph: Graph,
@@ -73,8 +76,8 @@ export function groupBasis(
 }
 
 /**
- * How V is held where weights are quantised: int8 beside int4 weights too, where it costs next to nothing in accuracy, and int4 would
- * cost an eighth of what the weights' own rounding does (measured on a trained model: docs/log/2026-11.md).
+ * The storage of V where weights are quantised. It is int8 beside int4 weights too, where it costs next to no accuracy.
+ * int4 would add an eighth of the rounding error of the weights (measured on a trained model: docs/log/2026-11.md).
  */
 const BASIS_LAYOUT = plainLayout(8, 128);
 
@@ -84,9 +87,9 @@ interface BasisPart {
 }
 
 /**
- * Whether z is read from what the layer gives instead of what it takes: y = Wx has z in it, for Uᵀy = σ ⊙ Vᵀx. That is where a layer
- * takes more than it gives (the way out of an MLP), so that U has fewer numbers than V. What y has been rounded by comes out in z
- * divided by σ: no more of it than y has where σ is as great as singular values are on average.
+ * Whether z is read from a layer's output instead of its input. y = Wx contains z, because Uᵀy = σ ⊙ Vᵀx.
+ * This is done where a layer's input is wider than its output (the MLP's down projection), so that U has fewer numbers than V.
+ * The rounding error of y is divided by σ in z. It does not grow where σ is as great as the mean singular value.
  */
 function isCheaperFromOutput({ group }: GroupLayout, { target, basis }: BasisPart): boolean {
   return group.members.length === 1 && basis.isStrong && 2 * target.dOut <= target.dIn;
@@ -132,7 +135,7 @@ function rowsOfRight({ target: { k, dIn }, basis }: BasisPart): RowsToQuantize {
   return { count: k, read };
 }
 
-/** Uz: the parts of z apart, each with its own U. */
+/** Uz: the parts of z separately, each with its own U. */
 function expansion(graph: Graph, { group, targets }: GroupLayout, parts: readonly BasisPart[]): (z: Var) => Var {
   const lefts = parts.map(({ target, basis }, i) => {
     const previous = targets[i - 1];

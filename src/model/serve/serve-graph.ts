@@ -1,6 +1,7 @@
 /**
- * The serving graph: token ids in, logits of the wanted rows out, past keys and values in and present ones out, and an adapter in every row.
- * Without targets there is no adapter part at all: the bare base, and merged models.
+ * The serving graph. Inputs: token ids, past keys and values, and an adapter
+ * in every row. Outputs: logits of the wanted rows, present keys and values.
+ * Without targets it has no adapter part: this is for bases without adapters and for merged models.
  */
 import { Graph, type Var } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/elementwise.ts";
@@ -20,11 +21,11 @@ import { GraphWeights, type KnownWeights, type TensorSource, type WeightFormat }
 export interface ServeGraphOptions {
   readonly config: ModelConfig;
   readonly source: TensorSource;
-  /** How a group's weights are held; `lmHead` is asked for by that name. */
+  /** The storage of a group's weights; the LM head has the name `lmHead`. */
   readonly formatOf: (name: string) => WeightFormat;
   /** Bases of the targets; empty: a graph without adapters. */
   readonly bases: readonly ServedBasis[];
-  /** Quantised weights that a file holds already. */
+  /** Quantised weights that a file already contains. */
   readonly known?: KnownWeights;
 }
 

@@ -1,27 +1,28 @@
 /**
- * Which layout each matrix of a quantised base has: one for most of them, others by the name of their group. What `int8` and `int4` mean is
- * here, and nowhere else.
+ * The layout of each matrix in a quantised base: one default, and exceptions
+ * by group name. The meaning of `int8` and `int4` is defined only here.
  */
 import { type QuantizedLayout, plainLayout } from "./quantized-matrix.ts";
 import type { WeightFormat } from "../weights.ts";
 
-/** Name under which the vocabulary projection's layout is kept. */
+/** Key of the vocabulary projection's layout. */
 export const LM_HEAD_GROUP = "lm_head";
 const DEFAULT = "default";
 
-/** Layouts by group name; `default` is that of all groups without their own. */
+/** Layouts by group name; `default` applies to all other groups. */
 export type WeightLayouts = Readonly<Record<string, QuantizedLayout>>;
 
 /** The kinds of weights that have layouts. */
 export type QuantizedKind = "int8" | "int4";
 
-/** Activations are rounded in the weights' blocks, so that small blocks count even where the weights would not need them. */
+/** Activations are rounded in the weights' blocks, so small blocks matter even where the weights would not need them. */
 const BLOCK_SIZE = 32;
 
 /**
- * The layouts of a kind. int8 has zero points, which cost no time. int4 has minimums, as llama.cpp's Q4_1: whole zero points of 4 bits lose a
- * third more (docs/log/2026-11.md). It keeps the vocabulary projection at 8 bits, whose errors reach the answer directly.
- * @param blockSize null: the kind's own
+ * The layouts of a kind. int8 has zero points, which cost no time. int4 has minimums, as llama.cpp's Q4_1, because whole zero
+ * points of 4 bits lose a third more (docs/log/2026-11.md).
+ * int4 keeps the vocabulary projection at 8 bits, because its errors reach the answer directly.
+ * @param blockSize null: the default of the kind
  */
 export function layoutsOf(kind: QuantizedKind, blockSize: number | null): WeightLayouts {
   const size = blockSize ?? BLOCK_SIZE;
@@ -37,12 +38,12 @@ export function layoutOf(layouts: WeightLayouts, group: string): QuantizedLayout
   return layout;
 }
 
-/** How a graph holds a group's weights; `layouts` is null where they are not quantised. */
+/** The storage of a group's weights in a graph; `layouts` is null where they are not quantised. */
 export function formatOf(layouts: WeightLayouts | null, group: string): WeightFormat {
   return layouts ? { kind: "quantized", ...layoutOf(layouts, group) } : { kind: "stored" };
 }
 
-/** The layouts with some groups' own among them; one that is the default's is left out. */
+/** Adds layouts of single groups. A layout equal to the default is left out. */
 export function withOwn(layouts: WeightLayouts, own: ReadonlyMap<string, QuantizedLayout>): WeightLayouts {
   const isOther = ([group, layout]: [string, QuantizedLayout]): boolean =>
     JSON.stringify(layout) !== JSON.stringify(layoutOf(layouts, group));

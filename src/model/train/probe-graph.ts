@@ -1,6 +1,7 @@
 /**
- * A graph that looks at a Mo-SARA adapter at work: one whole sequence in, logits of chosen rows and the sum of every router's
- * gates out, in float32 and without a cache. For measuring, not for serving.
+ * A graph that measures a Mo-SARA adapter. Input: one whole sequence.
+ * Outputs: logits of chosen rows and the sum of every router's gates.
+ * float32, without a cache. For measuring, not for serving.
  */
 import type { Adapter } from "../../adapter/adapter.ts";
 import { moSaraDelta, plainBasis, sharedGates } from "../../adapter/mo-sara.ts";
@@ -20,7 +21,7 @@ import { TRAIN_IDS, TRAIN_POSITIONS } from "./train-ports.ts";
 import { EMBEDDING, LM_HEAD, linearBias, linearWeight } from "../weight-names.ts";
 import { GraphWeights, type TensorSource, fromFile } from "../weights.ts";
 
-/** Inputs beside `TRAIN_IDS` and `TRAIN_POSITIONS` [B,T]: the flat rows whose logits are wanted, int64 [N]. */
+/** The input besides `TRAIN_IDS` and `TRAIN_POSITIONS` [B,T]: the flat rows whose logits are wanted, int64 [N]. */
 export const PROBE_ROWS = "logit_rows";
 /** float32 [N,V] */
 export const PROBE_LOGITS = "logits";

@@ -1,7 +1,8 @@
 /**
- * Attention of the training graph: written out, so that it can be differentiated, over whole sequences without a cache.
- * Query heads that share a key head are folded into the length, [B,K,g·T,D]: one product a key head, and the gradients of
- * keys and values add up over the group by themselves. Sizes may be names, so that one session takes batches of any length.
+ * Attention of the training graph, built from differentiable operators, over whole sequences without a cache.
+ * Query heads that share a key head are folded into the length, [B,K,g·T,D]. This is one product for each key head, and the
+ * gradients of keys and values sum over the group.
+ * Sizes may be names, so that one session accepts batches of any length.
  */
 import type { Graph, Var } from "../../graph/graph.ts";
 import { add, and, div, equal, less, lessOrEqual, mul, sub, tanh, where } from "../../graph/ops/elementwise.ts";
@@ -14,17 +15,20 @@ import type { Attend } from "../attention.ts";
 import { preparedHeads, rotaryWeights } from "../heads.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 
-/** Which tokens are where. */
+/** The positions and segments of the tokens. */
 export interface SequenceVars {
   /** int64 [B,T] */
   readonly inputIds: Var;
   /** int64 [B,T] */
   readonly positionIds: Var;
-  /** int64 [B,T]: tokens see their own segment alone; null: all of a row is one. */
+  /** int64 [B,T]: tokens only see their own segment; null: each row is one segment. */
   readonly segmentIds: Var | null;
 }
 
-/** The function that builds each layer's attention. @param maxPositions rows of the rotary tables: bounds the positions fed */
+/**
+ * Returns the function that builds each layer's attention. @param
+ * maxPositions rows of the rotary tables: bounds the positions fed
+ */
 export function differentiableAttention(
   graph: Graph,
   config: ModelConfig,
@@ -52,12 +56,12 @@ export function differentiableAttention(
   };
 }
 
-/** How scores become weights. */
+/** The rule that converts scores to weights. */
 export interface ScoreOptions {
-  /** float32, broadcasts to [B,K,H/K,T,T]: 0 where a key is seen, −∞ where not. */
+  /** float32, broadcasts to [B,K,H/K,T,T]: 0 where a key is seen, −∞ where it is not. */
   readonly mask: Var;
   readonly scale: number;
-  /** Scores are capped to ±softCap by tanh; 0: not at all. */
+  /** Scores are capped to ±softCap by tanh; 0: no cap. */
   readonly softCap: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The training graph: token ids in, loss and the gradient of every trained parameter out, in float32. What is trained are
- * inputs; everything else is a constant that lies where the checkpoint does. The decoder is the one that is served.
+ * The training graph: token ids in, loss and the gradient of every trained parameter out, in float32.
+ * Trained tensors are inputs; all others are constants in the checkpoint's files. The decoder is the one that is served.
  * Knows nothing of optimisers, data and steps.
  */
 import { gradients } from "../../autodiff/backward.ts";
@@ -42,7 +42,7 @@ export interface TrainTarget extends MethodTarget {
   readonly basis: { readonly left: StoredTensor; readonly right: StoredTensor } | null;
 }
 
-/** What a step moves: an adapter's parameters, or ("full") the checkpoint's own tensors. */
+/** The trained tensors: an adapter's parameters, or ("full") the checkpoint's own tensors. */
 export type Trained =
   | { readonly kind: "full" }
   | {
@@ -54,16 +54,16 @@ export type Trained =
 
 export interface TrainGraphOptions {
   readonly config: ModelConfig;
-  /** The checkpoint; "full" asks it only whether the LM head is a matrix of its own. */
+  /** The checkpoint. "full" only reads from it whether the LM head is a matrix of its own. */
   readonly source: TensorSource;
   readonly trained: Trained;
   /** Rows B, tokens T and loss rows N of a batch; default: names, any size at every run. */
   readonly sizes?: { readonly batch?: Dim; readonly length?: Dim; readonly lossRows?: Dim };
-  /** Whether rows hold several examples, told apart by `segment_ids`. */
+  /** Whether rows hold several examples, separated by `segment_ids`. */
   readonly isPacked?: boolean;
   /** Rows of the rotary tables; default the model's own bound. */
   readonly maxPositions?: number;
-  /** False: the loss alone, for evaluation. */
+  /** False: the loss only, for evaluation. */
   readonly hasGradients?: boolean;
 }
 
@@ -77,7 +77,7 @@ export interface TrainParameter {
 export interface TrainGraph {
   readonly graph: Graph;
   readonly parameters: readonly TrainParameter[];
-  /** float32 [N,V], to be marked as an output by whoever wants to see them. */
+  /** float32 [N,V]; a caller may mark it as an output. */
   readonly logits: Var;
 }
 
@@ -104,7 +104,7 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const embedded = scaledEmbedding(config, rowsOfEmbedding, positionIds, model.tensor);
   const hidden = decoderLayers(config, embedded, {
     tensor: model.tensor,
-    // Joined here and taken apart by the decoder: `split` gives the parts back as they are.
+    // Joined here and split by the decoder: `split` returns the original parts.
     linear: (x, group, finish) => {
       const outputs = group.members.map((one) => model.linear(x, one));
       return finish(concat(outputs, 1));
@@ -131,7 +131,7 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   return { graph, parameters: described, logits };
 }
 
-/** A gradient under its final name; one that is another's too, or no node's result, gets a node of its own. */
+/** A gradient under its final name. It gets a node of its own where it equals another gradient, or is no node's result. */
 function outputGradient(graph: Graph, gradient: Var, name: string): void {
   const isOwn = gradient.producer !== null && !graph.outputs.includes(gradient);
   graph.output(isOwn ? gradient : identity(gradient), name);
@@ -151,7 +151,7 @@ function plainLinear(tensor: (name: string) => Var, x: Var, { name, hasBias }: L
   return linear(x, tensor(linearWeight(name)), hasBias ? tensor(linearBias(name)) : null);
 }
 
-/** Every tensor of the checkpoint is a parameter, a tied embedding one for both of its uses. */
+/** Every tensor of the checkpoint is a parameter. A tied embedding is one parameter for both of its uses. */
 function wholeModel(graph: Graph, { config, source }: TrainGraphOptions): TrainedModel {
   const inputs = new Map(
     requiredTensors(config, source.has(LM_HEAD)).map(({ name, shape }) => [name, graph.input(name, "float32", shape)]),

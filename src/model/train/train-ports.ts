@@ -6,19 +6,19 @@ export interface TrainPort {
   readonly dtype: DType;
 }
 
-/** Token ids [B,T]; what stands behind a row's end is never seen by what is before it. */
+/** Token ids [B,T]. Tokens never see the padding after a row's end. */
 export const TRAIN_IDS: TrainPort = { name: "input_ids", dtype: "int64" };
 /** Position of every token [B,T], for the rotary tables. */
 export const TRAIN_POSITIONS: TrainPort = { name: "position_ids", dtype: "int64" };
-/** Example of every token [B,T], where several share a row: a token sees its own example alone. Only in packed graphs. */
+/** Example of every token [B,T], where several share a row. A token only sees its own example. Only in packed graphs. */
 export const TRAIN_SEGMENTS: TrainPort = { name: "segment_ids", dtype: "int64" };
-/** Flat rows b·T + t that predict something [N]: those whose logits enter the loss. May repeat. */
+/** Flat rows b·T + t that predict a token [N]. Their logits enter the loss. Rows may repeat. */
 export const LOSS_ROWS: TrainPort = { name: "loss_rows", dtype: "int64" };
-/** The token that each of `LOSS_ROWS` is to predict [N]. */
+/** The token that each of `LOSS_ROWS` has to predict [N]. */
 export const LOSS_LABELS: TrainPort = { name: "loss_labels", dtype: "int64" };
-/** Weight of each of `LOSS_ROWS` [N]: 1, or 0 for a row that fills up. */
+/** Weight of each of `LOSS_ROWS` [N]: 1, or 0 for a row of padding. */
 export const LOSS_WEIGHTS: TrainPort = { name: "loss_weights", dtype: "float32" };
-/** What the weighted sum is divided by, a scalar: the sum of the weights of the whole step, over all its micro-batches. */
+/** Divisor of the weighted sum, a scalar: the sum of the weights of the whole step, over all its micro-batches. */
 export const LOSS_DENOMINATOR: TrainPort = { name: "loss_denominator", dtype: "float32" };
 
 /** Σ weight · cross-entropy / denominator, a float32 scalar. */

@@ -22,7 +22,7 @@ import { linearScale } from "./scale.ts";
 
 export interface BarSeries {
   readonly label: string;
-  /** One a category; null: none there. */
+  /** One value for each category; null: none. */
   readonly values: readonly (number | null)[];
   readonly colour: number;
 }

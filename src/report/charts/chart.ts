@@ -1,13 +1,14 @@
 /**
- * What all charts share, as inline SVG: axes, ticks, grid, legend and the element around them, with a title and a description
- * for those who do not see it. Knows nothing of training; colours are CSS variables of the page (style.ts). Lengths are units
- * of the view box, about pixels on a wide screen.
+ * The parts that all charts share, as inline SVG: axes, ticks, grid, legend,
+ * and the outer element with a title and a description for blind readers.
+ * Knows nothing of training. Colours are CSS variables of the page (style.ts).
+ * Lengths are units of the view box, about pixels on a wide screen.
  */
 import { type Markup, markup } from "./markup.ts";
 import { fixed, significant } from "./numbers.ts";
 import type { Scale } from "./scale.ts";
 
-/** Of the view box. */
+/** Width of the view box. */
 export const WIDTH = 480;
 const PLOT_HEIGHT = 190;
 /** Margin. */
@@ -15,26 +16,26 @@ export const RIGHT = 14;
 const LINE = 20;
 /** Mean width of a character at the charts' font size, in a wide font. */
 export const CHARACTER = 7.7;
-/** Colours in style.ts. */
+/** Number of colours in style.ts. */
 export const NUM_COLOURS = 7;
 
-/** Classes of a series' colour; the second time around the palette shapes are hollow. */
+/** Classes of a series' colour. When the palette repeats, shapes are hollow. */
 export function colourClass(colour: number): string {
   return `s${colour % NUM_COLOURS}${colour < NUM_COLOURS ? "" : " again"}`;
 }
 
-/** What every chart has. */
+/** Properties of every chart. */
 export interface ChartText {
   /** Unique in the page; letters, digits and hyphens. */
   readonly id: string;
   readonly title: string;
-  /** What is to be seen, in a sentence, for those who do not see it. */
+  /** A sentence that describes the chart for blind readers. */
   readonly description: string;
   readonly xLabel: string;
   readonly yLabel: string;
 }
 
-/** Where lines, bars and the axes around them lie. */
+/** The area of lines and bars, surrounded by the axes. */
 export interface Frame {
   readonly left: number;
   readonly top: number;
@@ -46,11 +47,11 @@ export interface Frame {
 /** A row of a legend. */
 export interface Entry {
   readonly label: string;
-  /** Drawn from 0 to 22 to the right, −9 to 1 down. */
+  /** The symbol, drawn from 0 to 22 to the right, −9 to 1 down. */
   readonly sample: Markup;
 }
 
-/** In rows above the chart. */
+/** The legend, in rows above the chart. */
 export function placeLegend(entries: readonly Entry[]): { readonly items: readonly Markup[]; readonly height: number } {
   let [x, row] = [2, 0];
   const items = entries.map(({ label, sample }) => {
@@ -63,10 +64,10 @@ export function placeLegend(entries: readonly Entry[]): { readonly items: readon
   return { items, height: entries.length === 0 ? 0 : LINE * (row + 1) + 6 };
 }
 
-/** Room for the ticks at the left and the legend above. */
+/** Space for the ticks at the left and the legend above. */
 export function frameOf(yScale: Scale, legendHeight: number): Frame {
   const left = Math.max(30, most(yScale.ticks.map((tick) => tickLabel(tick, yScale).length)) * CHARACTER + 12);
-  const top = legendHeight + LINE + 10; // the y axis' name stands above it
+  const top = legendHeight + LINE + 10; // the y axis' name is above it
   return {
     left,
     top,
@@ -88,7 +89,7 @@ export function yAxis({ yLabel }: ChartText, { left, top, y }: Frame, scale: Sca
   ];
 }
 
-/** The line below with its ticks, and the axis' name. @param ticks `at` from 0 to 1 */
+/** The bottom line with its ticks, and the axis' name. @param ticks `at` from 0 to 1 */
 export function xAxis(
   { xLabel }: ChartText,
   { left, top, x }: Frame,
@@ -105,7 +106,7 @@ export function xAxis(
   ];
 }
 
-/** As many places as the steps between the ticks need. */
+/** The number of decimal places that the steps between ticks need. */
 export function tickLabel(tick: number, { isLog, ticks }: Scale): string {
   if (isLog || ticks.length < 2) return significant(tick);
   const step = Math.abs((ticks[1] ?? 0) - (ticks[0] ?? 0));
@@ -113,7 +114,7 @@ export function tickLabel(tick: number, { isLog, ticks }: Scale): string {
   return fixed(tick, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
 }
 
-/** The element around a chart. @param height of the view box */
+/** The outer element of a chart. @param height of the view box */
 export function svg(
   { id, title, description }: Pick<ChartText, "id" | "title" | "description">,
   { height }: { readonly height: number },
@@ -125,7 +126,7 @@ ${parts}
 </svg>`;
 }
 
-/** A chart without anything that can be drawn. */
+/** A chart without drawable data. */
 export function emptyChart(chart: ChartText): Markup {
   return svg(chart, { height: 60 }, [markup`<text class="axis" x="2" y="34">nothing to show</text>`]);
 }
@@ -135,8 +136,8 @@ export function at(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-// Lists are too long to be spread into Math.min.
-/** The least of them; Infinity of none. */
+// Lists are too long for spreading into Math.min.
+/** The least value; Infinity for an empty list. */
 export const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
-/** The greatest of them; −Infinity of none. */
+/** The greatest value; −Infinity for an empty list. */
 export const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);

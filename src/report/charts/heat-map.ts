@@ -1,10 +1,10 @@
-/** A table of shares from 0 to 1 as cells that are the stronger, the greater the share. */
+/** A table of shares from 0 to 1 as cells. A greater share has a stronger colour. */
 import { CHARACTER, type ChartText, WIDTH, at, most, svg } from "./chart.ts";
 import { type Markup, markup } from "./markup.ts";
 import { percent } from "./numbers.ts";
 
 const CELL_HEIGHT = 22;
-/** Narrower cells carry no number. */
+/** Least width of a cell that shows a number. */
 const LEAST_LABELLED = 34;
 
 export interface HeatMap extends ChartText {
@@ -12,7 +12,7 @@ export interface HeatMap extends ChartText {
   readonly rows: readonly { readonly label: string; readonly shares: readonly number[] }[];
 }
 
-/** Rows below each other, columns named underneath. The strongest share of all has the full colour. */
+/** Rows from top to bottom, with the names of columns below. The greatest share has the full colour. */
 export function heatMap(map: HeatMap): Markup {
   const { columns, rows, xLabel, yLabel } = map;
   const left = Math.max(30, most(rows.map(({ label }) => label.length)) * CHARACTER + 12);

@@ -1,4 +1,4 @@
-/** Lines over numbers, on linear or log axes, with levels across; series differ in dash and marker as well as in colour. */
+/** Line charts on linear or log axes, with horizontal levels. Series differ in dash and marker as well as in colour. */
 import {
   type ChartText,
   type Entry,
@@ -26,15 +26,15 @@ const DASHES = ["", "7 3", "2 3", "9 3 2 3", "", "7 3", "2 3"];
 
 export interface LineSeries {
   readonly label: string;
-  /** In order of x. Points that an axis cannot show (not finite, not positive on a log axis) are left out. */
+  /** Points in order of x. Those that an axis cannot show (not finite, not positive on a log axis) are left out. */
   readonly points: readonly (readonly [x: number, y: number])[];
-  /** Of the palette. */
+  /** Index in the palette. */
   readonly colour: number;
-  /** A pale line behind the others. */
+  /** Whether it is a pale line behind the others. */
   readonly isFaint?: boolean;
   readonly isDashed?: boolean;
   readonly hasMarkers?: boolean;
-  /** 0 to 1. */
+  /** Height of the level, 0 to 1. */
   readonly opacity?: number;
   readonly hasLegend?: boolean;
 }
@@ -52,11 +52,11 @@ export interface LineChart extends ChartText {
   readonly isLogY?: boolean;
   /** Whether the axis begins at 0. */
   readonly startsAtZero?: boolean;
-  /** Whether x counts things. */
+  /** Whether x is a count. */
   readonly isWholeX?: boolean;
 }
 
-/** Lines over numbers. Without a point that can be shown, a chart that says so. */
+/** Draws lines. Where no point can be shown, the chart says so. */
 export function lineChart(chart: LineChart): Markup {
   const { series, levels = [], isLogX = false, isLogY = false, startsAtZero = false } = chart;
   const isShown = ([x, y]: readonly [number, number]): boolean =>

@@ -1,9 +1,9 @@
 /**
- * Text that is already HTML, told apart from text that is data: whatever is put into a `markup` template is escaped unless it
- * came out of one. What comes out is well-formed XML too. Knows nothing of reports.
+ * Separates HTML text from data: a value in a `markup` template is escaped unless it is the result of one.
+ * The result is well-formed XML too. Knows nothing of reports.
  */
 
-/** Escaped and ready to be written. */
+/** Escaped text that is ready to be written. */
 export class Markup {
   readonly text: string;
 
@@ -22,7 +22,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** A template whose values are escaped; null is nothing, a list is joined. */
+/** A template whose values are escaped. null gives no text; a list is joined. */
 export function markup(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
   return new Markup(strings.reduce((text, string, i) => text + textOf(parts[i - 1] ?? null) + string));
 }
@@ -33,9 +33,9 @@ function textOf(part: Part): string {
   return typeof part === "object" ? part.map(({ text }) => text).join("") : escapeText(String(part));
 }
 
-/** For the text of elements and for attributes in quotes; characters that XML forbids become U+FFFD. */
+/** Escapes text of elements and of quoted attributes. Characters that XML forbids become U+FFFD. */
 export function escapeText(text: string): string {
-  // Control characters, lone surrogates and the two that are no characters at all.
+  // Control characters, lone surrogates and the two noncharacters.
   const allowed = text.replaceAll(/[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, "\uFFFD");
   return allowed.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
 }

@@ -1,4 +1,4 @@
-/** Numbers as people read them: few digits, grouped thousands, a real minus sign. Pure. */
+/** Formats numbers for readers: few digits, grouped thousands, a real minus sign. Pure. */
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
@@ -7,13 +7,13 @@ export function count(value: number): string {
   return minus(value.toLocaleString("en-US", { maximumFractionDigits: 0 }));
 }
 
-/** With so many places behind the point: `0.1230`. */
+/** A number with this many decimal places: `0.1230`. */
 export function fixed(value: number, digits: number): string {
   if (!Number.isFinite(value)) return minus(String(value));
   return minus(value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 }
 
-/** With so many significant digits: `0.0123`, `12,300`, `1.23×10⁻⁷`. */
+/** A number with this many significant digits: `0.0123`, `12,300`, `1.23×10⁻⁷`. */
 export function significant(value: number, digits = 3): string {
   if (value === 0 || !Number.isFinite(value)) return minus(String(value));
   const exponent = Math.floor(Math.log10(Math.abs(value)));

@@ -1,4 +1,4 @@
-/** From values to places on an axis and to the ticks along it, evenly or by powers of ten. Pure. */
+/** Converts values to positions on an axis, and chooses its ticks, evenly or by powers of ten. Pure. */
 
 export interface Scale {
   readonly isLog: boolean;
@@ -6,21 +6,21 @@ export interface Scale {
   readonly from: number;
   readonly to: number;
   readonly ticks: readonly number[];
-  /** 0 at `from`, 1 at `to`; held within the axis. */
+  /** 0 at `from`, 1 at `to`; limited to the axis. */
   readonly at: (value: number) => number;
 }
 
 export interface ScaleOptions {
-  /** At most about this many; 5 unless told. */
+  /** Approximate largest number of ticks; default 5. */
   readonly numTicks?: number;
-  /** Whether the ends are moved out to ticks. */
+  /** Whether the ends are extended to ticks. */
   readonly isRounded?: boolean;
 }
 
 /** Even steps of 1, 2 or 5 times a power of ten. Equal ends are moved apart. */
 export function linearScale(least: number, most: number, { numTicks = 5, isRounded = true }: ScaleOptions = {}): Scale {
   const size = Math.max(Math.abs(least), Math.abs(most));
-  const isEqual = most - least <= Math.max(1e-9 * size, 1e-290); // closer than numbers can be told apart
+  const isEqual = most - least <= Math.max(1e-9 * size, 1e-290); // too close to be distinguished
   const pad = isEqual ? (size > 1e-280 ? 0.1 * size : 1) : 0;
   const [low, high] = [least - pad, most + pad];
   const step = niceStep((high - low) / numTicks);
@@ -38,7 +38,7 @@ function niceStep(rough: number): number {
   return factor * power;
 }
 
-/** Powers of ten, with 2 and 5 times them where few would be. @param least above 0 */
+/** Powers of ten, with 2 and 5 times them where there would be few. @param least above 0 */
 export function logScale(least: number, most: number, { numTicks = 5, isRounded = true }: ScaleOptions = {}): Scale {
   const decades = Math.log10(most / least);
   const factors = decades < 2 ? [1, 2, 5] : [1];

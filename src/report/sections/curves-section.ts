@@ -7,12 +7,12 @@ import { type Markup, markup } from "../charts/markup.ts";
 import { count, fixed, significant } from "../charts/numbers.ts";
 import type { ReportData } from "../report-data.ts";
 
-/** Points of a line: more than a chart has places for. */
+/** Most points of a line: more than a chart can resolve. */
 const MOST_POINTS = 700;
-/** Ratio of the greatest loss to the least from which a log axis shows more. */
+/** Ratio of greatest to least loss above which a log axis is used. */
 const LOG_RATIO = 10;
 
-/** The section; without a step a sentence. */
+/** The section; without any step, a sentence. */
 export function curvesSection({ log, clip, headline }: ReportData): Markup {
   const steps = log.filter((line): line is StepLine => "loss" in line);
   if (steps.length === 0) return markup`<p>There was no step to draw.</p>`;
@@ -83,7 +83,7 @@ function normChart(steps: readonly StepLine[], clip: number | null): Markup {
   });
 }
 
-/** Every step pale, their running mean over it; a short run as it is. */
+/** Every step in pale, with the running mean over it. A short run is drawn directly. */
 function rawAndSmooth(label: string, points: readonly Point[], colour: number): readonly LineSeries[] {
   const raw = thinned(points, MOST_POINTS);
   if (points.length < 40) return [{ label, points: raw, colour }];

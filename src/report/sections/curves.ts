@@ -1,8 +1,11 @@
-/** Long series of steps made fit to be drawn: bounded in points without hiding a spike, and smoothed. Pure. Indices are bounded by their loops, hence `!`. */
+/**
+ * Prepares long series of steps for drawing: bounded in points without hiding
+ * a spike, and smoothed. Pure. Indices are bounded by their loops, hence `!`.
+ */
 
 export type Point = readonly [x: number, y: number];
 
-/** At most about `most` points: of every bucket its least and its greatest, in their order. */
+/** At most about `most` points: the least and the greatest of every bucket, in their order. */
 export function thinned(points: readonly Point[], most: number): readonly Point[] {
   if (points.length <= most) return points;
   const numBuckets = Math.max(1, Math.floor(most / 2));
@@ -18,7 +21,7 @@ export function thinned(points: readonly Point[], most: number): readonly Point[
   }).flat();
 }
 
-/** The mean of each point and up to `radius` on either side; fewer at the ends, as many on both sides. */
+/** The mean of each point and up to `radius` neighbours on either side. At the ends both sides have equally many. */
 export function smoothed(points: readonly Point[], radius: number): readonly Point[] {
   const sums = new Float64Array(points.length + 1);
   for (let i = 0; i < points.length; i++) sums[i + 1] = sums[i]! + points[i]![1];

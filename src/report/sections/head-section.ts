@@ -1,4 +1,4 @@
-/** The headline of a report: what came out, how large it is, and what made it. */
+/** The headline of a report: the result, its size, and how it was made. */
 import { type Markup, markup } from "../charts/markup.ts";
 import { byteSize, count, fixed, percent, timeSpan } from "../charts/numbers.ts";
 import type { Headline, ReportData } from "../report-data.ts";
@@ -14,7 +14,7 @@ ${notes.length === 0 ? null : markup`<ul class="notes">${notes.map((note) => mar
 </header>`;
 }
 
-/** Broken between flags alone, where it is too long for a line. */
+/** The command line, broken only between flags where it is too long. */
 function commandParts(command: string): readonly Markup[] {
   return command.split(/ (?=--)/).map((part, i) => markup`${i === 0 ? "" : " "}<span>${part}</span>`);
 }
@@ -56,7 +56,7 @@ function tiles(
   ];
 }
 
-/** Time in steps, over all processes of a run that was taken up again. */
+/** Duration of the steps, over all processes of a resumed run. */
 function timeTile(log: ReportData["log"]): Markup {
   let [seconds, tokens] = [0, 0];
   for (const line of log) {

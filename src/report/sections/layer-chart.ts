@@ -5,12 +5,12 @@ import type { ModuleGroup } from "./layer-names.ts";
 import { lineChart } from "../charts/line-chart.ts";
 import type { Markup } from "../charts/markup.ts";
 
-/** Bars that are still told apart. */
+/** Most bars that can still be distinguished. */
 const MOST_BARS = 72;
 
 export interface LayerChart<T> extends Omit<ChartText, "xLabel"> {
   readonly groups: readonly ModuleGroup<T>[];
-  /** null: this layer has none. */
+  /** null: this layer has no value. */
   readonly valueOf: (item: T) => number | null;
 }
 

@@ -1,8 +1,8 @@
-/** How far trained numbers lie from where they began, layer by layer, for a report. Pure. */
+/** The distance of trained numbers from their initial values, layer by layer, for a report. Pure. */
 import { type HostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 import type { LayerReport, TensorMove } from "../report-data.ts";
 
-/** One flat buffer of numbers under the names of their tensors. */
+/** One flat buffer of numbers, with the names of its tensors. */
 export interface NamedTensors {
   /** `<layer>.<tensor>`. */
   readonly names: readonly string[];

@@ -1,20 +1,20 @@
-/** Names of layers for people: which block, and a short name of the module that is still one of a kind. Pure. */
+/** Layer names for readers: the block, and a short but unique name of the module. Pure. */
 
 export interface LayerPlace<T> {
-  /** Of the block. */
+  /** Index of the block. */
   readonly index: number;
   readonly item: T;
 }
 
 /** Layers of equal module in different blocks. */
 export interface ModuleGroup<T> {
-  /** Such as `q_proj`. */
+  /** For example `q_proj`. */
   readonly module: string;
-  /** By block. */
+  /** Layers by block. */
   readonly places: readonly LayerPlace<T>[];
 }
 
-/** Groups what is named `…layers.<L>.<module>…`; other names are in none. */
+/** Groups names of the form `…layers.<L>.<module>…`. Other names are in no group. */
 export function groupByModule<T>(items: readonly T[], nameOf: (item: T) => string): readonly ModuleGroup<T>[] {
   const groups = new Map<string, LayerPlace<T>[]>();
   for (const item of items) {

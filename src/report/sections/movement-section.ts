@@ -1,4 +1,4 @@
-/** What training changed: how far every tensor of every layer moved, norms where they say more, and all of it as a table. */
+/** The effect of training: the movement of every tensor of every layer, norms where they are informative, and a table of all. */
 import { layerChart } from "./layer-chart.ts";
 import { type ModuleGroup, groupByModule } from "./layer-names.ts";
 import { type Markup, markup } from "../charts/markup.ts";
@@ -99,7 +99,7 @@ function row({ name, k, tensors, singularValues }: LayerReport, tensor: TensorMo
   return markup`<tr>${index === 0 ? cells : null}<td>${symbolOf(tensor.name)}</td><td class="n">${count(tensor.count)}</td><td class="n">${significant(tensor.initialNorm)}</td><td class="n">${significant(tensor.finalNorm)}</td><td class="n">${relative}</td></tr>`;
 }
 
-/** Proportion of the sum of all singular values that the first k have. */
+/** Share of the first k values in the sum of all singular values. */
 function shareOf(singularValues: ArrayLike<number>, k: number): number {
   const values = Array.from(singularValues);
   const sum = (some: readonly number[]): number => some.reduce((total, value) => total + value, 0);

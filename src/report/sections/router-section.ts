@@ -1,11 +1,11 @@
-/** How much each adapter head is used: mean gates by layer. */
+/** The use of each adapter head: mean gates by layer. */
 import { heatMap } from "../charts/heat-map.ts";
 import { groupByModule } from "./layer-names.ts";
 import { type Markup, markup } from "../charts/markup.ts";
 import { count, significant } from "../charts/numbers.ts";
 import type { GateReport } from "../report-data.ts";
 
-/** Heads that a chart has room for; of more the most used are shown. */
+/** Most heads in a chart. Where there are more, the most used are shown. */
 const MOST_HEADS = 48;
 
 export function routerSection({ meanGates, tokens, source }: GateReport): Markup {
@@ -43,7 +43,7 @@ ${groups.map(
 </div>`;
 }
 
-/** In the order of their numbers. */
+/** Heads in the order of their numbers. */
 function mostUsed(all: readonly (readonly number[])[], numHeads: number): readonly number[] {
   const use = (head: number): number => all.reduce((sum, gates) => sum + (gates[head] ?? 0), 0);
   const heads = Array.from({ length: numHeads }, (_, head) => head);
@@ -55,7 +55,7 @@ function mostUsed(all: readonly (readonly number[])[], numHeads: number): readon
     .sort((a, b) => a - b);
 }
 
-/** e to the entropy: n for n heads of even use, 1 for a single one. */
+/** e to the power of the entropy: n for n equally used heads, 1 for a single one. */
 function effectiveHeads(gates: readonly number[]): number {
   return Math.exp(-gates.reduce((sum, gate) => sum + (gate > 0 ? gate * Math.log(gate) : 0), 0));
 }

@@ -1,8 +1,8 @@
-/** What the base and the trained model answer to the same prompts. */
+/** The answers of the base and the trained model to the same prompts. */
 import { type Markup, markup } from "../charts/markup.ts";
 import type { ReportData } from "../report-data.ts";
 
-/** Characters of a text that are shown. */
+/** Most characters of a text that are shown. */
 const MOST_CHARACTERS = 2000;
 
 export function samplesSection({ samples, maxAnswerTokens }: ReportData): Markup {
@@ -16,7 +16,7 @@ ${expected === null ? null : markup`<div class="prompt"><h3>Expected</h3>${text(
 )}`;
 }
 
-/** As it is written, in its own direction. */
+/** The text in its own writing direction. */
 function text(value: string): Markup {
   if (value.trim() === "") return markup`<p class="nothing">(nothing)</p>`;
   const characters = [...value];

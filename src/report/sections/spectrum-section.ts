@@ -1,4 +1,4 @@
-/** Which directions each layer uses: k per layer, beside the singular values that decided it. */
+/** The directions that each layer uses: k by layer, with the singular values that decided it. */
 import { layerChart } from "./layer-chart.ts";
 import { type ModuleGroup, groupByModule } from "./layer-names.ts";
 import { type LineSeries, lineChart } from "../charts/line-chart.ts";

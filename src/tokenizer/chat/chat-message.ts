@@ -1,6 +1,6 @@
 /**
- * Checks the messages of a conversation before a template reads them. No template may print JSON or receive content it cannot
- * handle.
+ * Checks the messages of a conversation before a template reads them.
+ * No template may print JSON or receive content it cannot handle.
  * Null fields are dropped and reasoning gets its standard name, as in transformers 5.24.
  * Knows the shape of messages, but no syntax of templates.
  */
@@ -60,8 +60,8 @@ function prepareMessage(message: ChatMessage, path: string, abilities: TemplateA
 const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
 
 /**
- * A message in the form that transformers 5.24 gives to a template. Null fields are absent, because templates test whether a
- * field exists.
+ * A message in the form that transformers 5.24 gives to a template. Null
+ * fields are absent, because templates test whether a field exists.
  * Reasoning is in `reasoning_content`, whatever its original name, and in `thinking`, which some templates read.
  */
 export function withStandardFields(message: Readonly<Record<string, unknown>>): Record<string, unknown> {

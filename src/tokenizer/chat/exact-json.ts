@@ -1,6 +1,6 @@
 /**
- * Reads JSON as Python does, where templates show the difference: `1.0` stays a float, integers keep all digits, keys that look
- * like numbers keep their order.
+ * Reads JSON as Python does, where templates show the difference: `1.0` stays a
+ * float, integers keep all digits, keys that look like numbers keep their order.
  * Values that JavaScript cannot express become a `Number` object (a float of whole value), a bigint or a `Map`.
  * All of them survive a message to a worker. Knows no templates.
  */
@@ -81,8 +81,8 @@ function exactNumber(literal: string): unknown {
 }
 
 /**
- * Maps every string of a JSON value, keys too. The value may come from `parseExactJson`. `path` holds the keys and indices above
- * it.
+ * Maps every string of a JSON value, keys too. The value may come
+ * from `parseExactJson`. `path` holds the keys and indices above it.
  */
 export function mapJsonStrings(value: unknown, map: (text: string, path: readonly string[]) => string): unknown {
   const path: string[] = [];

@@ -1,7 +1,7 @@
 /**
  * Makes a prompt that ends with the content of its last message, so that the answer continues it.
- * A mark after the content is rendered with it, and the prompt is cut there. Source: `continue_final_message` of transformers 5
- * `apply_chat_template`.
+ * A mark after the content is rendered with it, and the prompt is cut there.
+ * Source: `continue_final_message` of transformers 5 `apply_chat_template`.
  */
 import { AppError } from "../../errors.ts";
 import type { ChatMessage, ContentPart } from "./chat-message.ts";

@@ -70,8 +70,8 @@ export function completeAddedTokens(
 }
 
 /**
- * The tokens of the configuration, in the order of ids: only `added_tokens_decoder` of tokenizer_config.json, or
- * added_tokens.json.
+ * The tokens of the configuration, in the order of ids: only
+ * `added_tokens_decoder` of tokenizer_config.json, or added_tokens.json.
  * A token of tokenizer.json outranks a token of added_tokens.json with the same id.
  */
 function declaredTokens(config: Json, listed: readonly AddedToken[]): TokenEntry[] {

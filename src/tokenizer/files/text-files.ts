@@ -1,6 +1,6 @@
 /**
- * The text files of a model, read once for tokenizer and template: tokenizer.json, its configuration with the older files beside
- * it, and chat templates.
+ * The text files of a model, read once for tokenizer and template: tokenizer.json,
+ * its configuration with the older files beside it, and chat templates.
  * Templates are found in every place and form that transformers 5.24 knows.
  */
 import { AppError } from "../../errors.ts";

@@ -31,8 +31,8 @@ async function namesIn(folder: string): Promise<string[]> {
 }
 
 /**
- * The text of a file; undefined where it does not exist. @param where name of the source in messages. @throws {AppError}
- * checkpoint_invalid
+ * The text of a file; undefined where it does not exist. @param where
+ * name of the source in messages. @throws {AppError} checkpoint_invalid
  */
 export async function readText(texts: TextSource, where: string, name: string): Promise<string | undefined> {
   try {

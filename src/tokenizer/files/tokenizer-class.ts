@@ -1,9 +1,9 @@
 /**
- * Applies the class that tokenizer_config.json declares to tokenizer.json. The general classes of transformers use the file
- * unchanged.
+ * Applies the class that tokenizer_config.json declares to tokenizer.json.
+ * The general classes of transformers use the file unchanged.
  * Some classes use only vocabulary, merges, added tokens and the post-processor, and add the other steps themselves.
- * `add_bos_token` and `add_eos_token` have no effect beside a tokenizer.json. Source: transformers 5.24, AutoTokenizer and the
- * classes named here.
+ * `add_bos_token` and `add_eos_token` have no effect beside a tokenizer.json.
+ * Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
 import { AppError } from "../../errors.ts";
 

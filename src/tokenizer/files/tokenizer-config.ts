@@ -1,6 +1,6 @@
 /**
- * Merges tokenizer_config.json with the older files beside it, special_tokens_map.json and added_tokens.json, as transformers
- * 5.24 does.
+ * Merges tokenizer_config.json with the older files beside it,
+ * special_tokens_map.json and added_tokens.json, as transformers 5.24 does.
  * The result is one object in which every special token has its place. Knows nothing of tokenizer.json and of free ids.
  */
 import { AppError } from "../../errors.ts";

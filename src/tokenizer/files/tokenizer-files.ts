@@ -1,6 +1,6 @@
 /**
- * Checks tokenizer.json with its configuration and interprets them: known types, the decoder's rule, added tokens as transformers
- * completes them.
+ * Checks tokenizer.json with its configuration and interprets them: known
+ * types, the decoder's rule, added tokens as transformers completes them.
  * Any part that would give wrong ids in silence is refused by name. Reads no files.
  */
 import { AppError } from "../../errors.ts";

@@ -1,7 +1,7 @@
 /**
  * Normalises text before it is split into words: the normalizers of `tokenizers` 0.23, equal to the original.
- * The JavaScript library guesses compiled SentencePiece maps, lower-cases by context and misses characters beyond the basic
- * plane.
+ * The JavaScript library guesses compiled SentencePiece maps,
+ * lower-cases by context and misses characters beyond the basic plane.
  * Source: the normalizers of the original.
  */
 import { makePrecompiledMap } from "./precompiled-map.ts";

@@ -1,7 +1,7 @@
 /**
  * Splits text into words for the model: the pre-tokenizers of `tokenizers` 0.23, equal to the original step by step.
- * The JavaScript library knows only ASCII digits and punctuation, ignores most split behaviours, and uses JavaScript's white
- * space.
+ * The JavaScript library knows only ASCII digits and punctuation,
+ * ignores most split behaviours, and uses JavaScript's white space.
  * Source: the pre-tokenizers and `NormalizedString::split` of the original.
  */
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";

@@ -1,7 +1,7 @@
 /**
  * SentencePiece's compiled character map: a double-array trie over UTF-8 bytes, and its replacement texts.
- * Whole graphemes are looked up first, then their characters. Source: Darts-clone's units; `spm_precompiled`, which the original
- * uses.
+ * Whole graphemes are looked up first, then their characters. Source:
+ * Darts-clone's units; `spm_precompiled`, which the original uses.
  */
 
 /** Longer graphemes are looked up character by character. */

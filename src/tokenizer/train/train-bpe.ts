@@ -1,9 +1,9 @@
 /**
- * Byte-pair encoding learned from counted words: the most frequent pair of neighbours repeatedly becomes a token; ties go to the
- * smaller ids.
+ * Byte-pair encoding learned from counted words: the most frequent pair
+ * of neighbours repeatedly becomes a token; ties go to the smaller ids.
  * Counts are updated word by word, so the cost of a merge is proportional to its changes. Knows no files and no regex.
- * Source: Sennrich et al. (2016); order and ties as the `tokenizers` package's BpeTrainer has them. Indices are bounded by their
- * loops, hence `!`.
+ * Source: Sennrich et al. (2016); order and ties as the `tokenizers` package's
+ * BpeTrainer has them. Indices are bounded by their loops, hence `!`.
  */
 import { MAX_ID, PairHeap, pairKey } from "./pair-heap.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Runs text work off the main thread. One worker owns the tokenizer and the template. It renders templates and encodes long
- * texts, one job at a time.
+ * Runs text work off the main thread. One worker owns the tokenizer and the
+ * template. It renders templates and encodes long texts, one job at a time.
  * A job that exceeds its time limit fails, and its worker is killed and replaced.
  * Short texts without a template are encoded in the calling thread, where a message to a worker would cost more.
  */
@@ -12,8 +12,8 @@ import type { TextJob, TextReply } from "./text-protocol.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer.ts";
 
 /**
- * Longest text, in UTF-16 units, for the calling thread. SentencePiece BPE, the slowest, needs 9 µs a unit: 20 ms of the event
- * loop.
+ * Longest text, in UTF-16 units, for the calling thread. SentencePiece
+ * BPE, the slowest, needs 9 µs a unit: 20 ms of the event loop.
  */
 const MAX_IN_THREAD = 2048;
 const MAX_WAITING = 1024;
