@@ -19,9 +19,9 @@ export interface AdapterCache<A extends ReadyAdapter = ReadyAdapter> {
   get(ref: AdapterRef): A | null;
   /** Begins to make an adapter ready for a later `get`. */
   prepare(ref: AdapterRef): void;
-  /** For one listener. */
+  /** Sets the one listener. It is called when an adapter has become ready or has failed. */
   onReady(listener: () => void): void;
-  /** Whether it was there. */
+  /** Forgets an adapter. @returns whether it was here */
   drop(generation: string): boolean;
   /** Hits and misses are counted since the last call. */
   takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };

@@ -85,7 +85,7 @@ export function without(name: string, neutral: Neutral): Neutral {
   };
 }
 
-/** Either of two. */
+/** Values that satisfy either of two conditions. */
 export function either(one: Neutral, other: Neutral): Neutral {
   return {
     text: `${one.text}; ${other.text}`,

@@ -12,7 +12,7 @@ export interface MetricSpec {
 
 export const MODEL = ["model_name"];
 export const FINISH_REASONS = ["stop", "length", "abort", "error"] as const;
-/** In seconds. */
+/** Bucket bounds in seconds. */
 export const REQUEST_TIME = [
   0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
 ];

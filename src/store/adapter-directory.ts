@@ -171,7 +171,7 @@ export class AdapterDirectory implements AsyncDisposable {
   #isKnown(path: string, found: readonly Stats[], imported: string | undefined): boolean {
     const state = fingerprint(found);
     if (this.#seen.get(path) === state) return true;
-    const isReserved = this.#options.reservedNames?.has(nameOfFile(path) ?? "") === true; // since that import, perhaps
+    const isReserved = this.#options.reservedNames?.has(nameOfFile(path) ?? "") === true; // reserved since that import, perhaps
     return !isReserved && imported === state;
   }
 

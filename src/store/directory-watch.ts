@@ -13,7 +13,7 @@ export interface DirectoryWatchOptions {
   readonly rescanMs: number;
   /** Examines one file; never rejects. */
   readonly look: (fileName: string) => Promise<void>;
-  /** Looks at all. */
+  /** Examines all files. */
   readonly scan: () => Promise<void>;
   readonly onError: (error: unknown) => void;
 }

@@ -58,7 +58,7 @@ export class AdapterLoader implements AsyncDisposable {
     if (!this.#isClosed) this.#post({ ref, numRead: this.#numRead });
   };
 
-  /** For one listener. */
+  /** Sets the one listener. */
   onReply(listener: (reply: LoadReply) => void): void {
     this.#onReply = listener;
   }

@@ -15,7 +15,7 @@ export type AdapterState =
   | "waiting"
   /** Loaded because the server expected a sequence, and not used yet. It is kept as long as it fits. */
   | "spare"
-  /** Kept, and used before. */
+  /** Kept, and used at least once. */
   | "ready"
   /** It cannot be loaded. The reason is set aside for the sequence that wanted it. */
   | "failed";
@@ -25,7 +25,7 @@ export type AdapterEvent =
   | "asked"
   /** A sequence will need it soon. */
   | "expected"
-  /** Its row has come. */
+  /** Its row has arrived. */
   | "loaded"
   /** A load that this process ordered has failed. */
   | "load-failed"
@@ -37,7 +37,7 @@ export type AdapterEvent =
   | "dropped";
 
 export type AdapterOrder =
-  /** Put its generation into the loader's queue. */
+  /** Add its generation to the loader's queue. */
   | "load"
   /** Hold the row, or the reason of the failure, for the sequence that wanted it. */
   | "set-aside"

@@ -20,7 +20,7 @@ export class ReadyAdapters implements AdapterCache {
   readonly #order: (ref: AdapterRef) => void;
   readonly #states = new Map<string, AdapterState>();
   readonly #kept: LRUCache<string, AdapterRow>;
-  /** The oldest first. */
+  /** Rows and failures that are set aside, the oldest first. */
   readonly #setAside = new Map<string, Outcome>();
   #onReady: () => void = () => {};
   #hits = 0;

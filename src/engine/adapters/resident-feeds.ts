@@ -39,7 +39,7 @@ export class ResidentFeeds implements StepFeeds {
     this.#memory = memory;
   }
 
-  /** Taken on the device. */
+  /** Bytes in use on the device. */
   get bytes(): number {
     return (this.#single?.bytes ?? 0) + (this.#batch?.bytes ?? 0);
   }

@@ -26,12 +26,12 @@ export class DeviceKvRows {
     this.#memory = memory;
   }
 
-  /** That every layer has. */
+  /** Rows that every layer has. */
   get numRows(): number {
     return this.#least((layer) => layer.numRows);
   }
 
-  /** That every layer has. */
+  /** Positions that every layer has. */
   get numPositions(): number {
     return this.#least((layer) => layer.numPositions);
   }

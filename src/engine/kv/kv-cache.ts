@@ -62,7 +62,7 @@ export interface KvCache {
   readonly shape: CacheShape;
   /** Bytes of each value: 4, or 2 for float16. */
   readonly bytesPerElement: number;
-  /** Allocated now. */
+  /** Bytes allocated now. */
   readonly bytes: number;
   /** Most rows that are allocated for `count` rows. */
   rowsFor(count: number): number;

@@ -68,7 +68,7 @@ export class PrefixCache implements PrefixReuse {
     rows.lendTo(this);
   }
 
-  /** Held now. */
+  /** Bytes held now. */
   get bytes(): number {
     return this.#byUse.size * this.#chunkBytes;
   }

@@ -39,9 +39,9 @@ export interface RowNeed {
   readonly temperature: number;
 }
 
-/** The whole row. */
+/** Reads the whole row. */
 export const WHOLE: RowNeed = { numTop: Infinity, temperature: 1 };
-/** The likeliest token alone. */
+/** Reads the likeliest token alone. */
 export const BEST: RowNeed = { numTop: 1, temperature: 1 };
 
 /** Rows of one step, valid until the runner's next call. */

@@ -25,7 +25,7 @@ export interface LogitScale {
   readonly max: number;
   /** 1 / temperature */
   readonly scale: number;
-  /** Deeper logits weigh nothing. */
+  /** Logits further below the greatest weigh nothing. */
   readonly limit: number;
 }
 

@@ -23,7 +23,7 @@ export class FairTurns {
   #level = 0;
   #numWaiting = 0;
 
-  /** One more waits. */
+  /** Adds one waiting request of a flow. */
   add(key: string): void {
     this.#numWaiting++;
     const flow = this.#flows.get(key) ?? { numWaiting: 0, numTokens: this.#level };

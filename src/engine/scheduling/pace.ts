@@ -10,12 +10,12 @@ export interface Waiting {
   readonly numDelayed: number;
   /** Decoding rows whose prompt was completed since the last decode step. Their first token came with it. */
   readonly numJoined: number;
-  /** Prompts with something left. */
+  /** Prompts with tokens left to prefill. */
   readonly numPrompts: number;
 }
 
 export interface PromptBudget {
-  /** Tokens of any prompts. */
+  /** Most tokens of any prompts. */
   readonly numTokens: number;
   /** Most tokens as long as they complete prompts, whose rows then share the next decode step. Never less than `numTokens`. */
   readonly numCompleting: number;

@@ -132,8 +132,8 @@ export class Scheduler {
   }
 
   /**
-   * The next step, or null when nothing can run. After a decode step comes a chunk of a prompt, then as many more chunks as `pace.ts`
-   * allows, then a decode step of all decoding rows.
+   * The next step, or null when nothing can run. After a decode step comes a chunk of a prompt, and as many further chunks as `pace.ts`
+   * allows. A decode step of all decoding rows follows.
    */
   plan(): Plan | null {
     const decodingIds = this.#kv.decodingIds();

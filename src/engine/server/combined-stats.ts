@@ -29,7 +29,7 @@ function summedBytes(states: readonly StepStats[]): DeviceBytes | null {
   return Object.fromEntries(DEVICE_BYTE_KINDS.map((kind) => [kind, sum(kind)])) as DeviceBytes;
 }
 
-/** A report of nothing. */
+/** A report without any work. */
 export const NO_STATS: StepStats = {
   phase: "idle",
   seconds: 0,

@@ -47,7 +47,7 @@ export class MergedEngines {
     this.#submitLive = submitLive;
   }
 
-  /** Serving or being started. */
+  /** Generations whose engine serves or is being started. */
   generations(): ReadonlySet<string> {
     return new Set([...this.#engines].filter(([, engine]) => !engine.isLeaving).map(([generation]) => generation));
   }
@@ -58,7 +58,7 @@ export class MergedEngines {
     return engine?.isServing === true && engine.unit?.isReady === true ? engine.unit : null;
   }
 
-  /** All that serve now. */
+  /** All engines that serve now. */
   servingUnits(): EngineUnit[] {
     return [...this.#engines.keys()].flatMap((generation) => this.servingUnit(generation) ?? []);
   }

@@ -17,7 +17,7 @@ export class AdapterFits {
 
   /** The reason why the record's adapter does not fit the base; null where it fits. */
   misfitOf(record: AdapterRecord): AppError | null {
-    if (record.baseId !== this.#signature.baseId) return this.#compare(record); // compared first
+    if (record.baseId !== this.#signature.baseId) return this.#compare(record); // the base id is compared first, so this is quick
     const found = this.#found.get(record.targets) ?? new Map<string, AppError | null>();
     this.#found.set(record.targets, found);
     const kind = `${record.method} ${record.endTokenIds?.at(-1) ?? ""}`;

@@ -11,7 +11,7 @@ import type { Target } from "./resolve-model.ts";
 
 /** A body, read once. */
 export interface ParsedBody {
-  /** As JSON.parse gives it. */
+  /** The body as JSON.parse returns it. */
   readonly plain: unknown;
   /** The body for a template: numbers keep their written form (`tokenizer/chat/exact-json.ts`). */
   readonly exact: unknown;

@@ -19,7 +19,7 @@ interface ChatLogprobs {
   readonly refusal: null;
 }
 
-/** What one event adds to a choice. */
+/** The part that one event adds to a choice. */
 export interface ChatPart {
   delta: { role?: "assistant"; content?: string };
   logprobs: ChatLogprobs | null;
@@ -46,7 +46,7 @@ export class ChatChoice implements Choice {
     return this.#numTokens;
   }
 
-  /** The parts this event adds; the first event begins with the role. */
+  /** The parts this event adds. The first event's part begins with the role. */
   add(event: ChoiceEvent): ChatPart[] {
     if (event.type === "scored") {
       const { text, promptIds, numPromptLogprobs } = this.#options;
@@ -80,7 +80,7 @@ export class ChatChoice implements Choice {
     };
   }
 
-  /** What an unstreamed answer has beside its choices. */
+  /** Fields of an unstreamed answer beside its choices. */
   beside(): object {
     return this.#promptLogprobs === null ? {} : { prompt_logprobs: this.#promptLogprobs };
   }

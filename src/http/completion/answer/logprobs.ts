@@ -1,11 +1,11 @@
-/** Log-probabilities in OpenAI's two formats. A token that is no whole text is shown by its bytes. */
+/** Log-probabilities in OpenAI's two formats. A token that is not whole text is shown by its bytes. */
 import type { Text } from "../../context.ts";
 import type { TokenLogprob } from "../generation.ts";
 
-/** What JSON cannot say (−∞ of a masked token) is said as vLLM says it. */
+/** Stands for a value that JSON cannot express (−∞ of a masked token), as in vLLM. */
 const LOWEST = -9999;
 
-/** `logprobs` of a completion: parallel lists, one entry a token. */
+/** `logprobs` of a completion: parallel lists with one entry for each token. */
 export interface CompletionLogprobs {
   text_offset: number[];
   token_logprobs: (number | null)[];
@@ -24,7 +24,7 @@ export interface ChatLogprob extends ChatToken {
   readonly top_logprobs: readonly ChatToken[];
 }
 
-/** Empty lists, to be appended to. */
+/** Empty lists, to which tokens are appended. */
 export function emptyCompletionLogprobs(): CompletionLogprobs {
   return { text_offset: [], token_logprobs: [], tokens: [], top_logprobs: [] };
 }
@@ -45,7 +45,7 @@ export function appendLogprob(
   const top = new Map<string, number>();
   logprob.topIds.forEach((topId, i) => {
     const name = completionToken(text.bytesOf(topId));
-    if (!top.has(name)) top.set(name, finiteLogprob(logprob.topLogprobs[i] ?? LOWEST)); // of equal names, the likelier
+    if (!top.has(name)) top.set(name, finiteLogprob(logprob.topLogprobs[i] ?? LOWEST)); // of equal names, the likelier token counts
   });
   if (!top.has(token)) top.set(token, finiteLogprob(logprob.logprob));
   lists.top_logprobs.push(Object.fromEntries(top));
@@ -61,7 +61,7 @@ export function chatLogprob(text: Text, id: number, logprob: TokenLogprob): Chat
   return { ...entry(id, logprob.logprob), top_logprobs: top };
 }
 
-/** Characters as Python counts them, which OpenAI's offsets are in. */
+/** Number of characters as Python counts them, the unit of OpenAI's offsets. */
 export function countCharacters(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;
@@ -76,7 +76,7 @@ function wholeText(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return undefined; // a part of a character
+    return undefined; // part of a character
   }
 }
 
@@ -84,7 +84,7 @@ function escaped(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
 }
 
-/** A value that JSON can say. */
+/** A value that JSON can express. */
 export function finiteLogprob(logprob: number): number {
   return Math.max(logprob, LOWEST);
 }

@@ -13,7 +13,7 @@ export interface Choice {
   add(event: ChoiceEvent): readonly object[];
   /** All parts together. */
   whole(): object;
-  /** What an unstreamed answer has beside its choices; the first one's counts. */
+  /** Fields of an unstreamed answer beside its choices. Those of the first choice count. */
   beside?(): object;
 }
 

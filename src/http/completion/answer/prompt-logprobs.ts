@@ -10,7 +10,7 @@ interface RankedLogprob {
   readonly decoded_token: string;
 }
 
-/** One entry a prompt token; null: the first one, before which there is nothing. */
+/** One entry for each prompt token; null: the first token, which nothing precedes. */
 export type PromptLogprobs = readonly (Readonly<Record<string, RankedLogprob>> | null)[];
 
 /** @param scores of the prompt's tokens from the second on, with at least `numTop` alternatives each */
@@ -32,7 +32,7 @@ export function promptLogprobs(
   return [null, ...entries];
 }
 
-/** A log-probability with its first `numTop` alternatives alone. */
+/** A log-probability with only its first `numTop` alternatives. */
 export function withTop(score: TokenLogprob, numTop: number): TokenLogprob {
   if (score.topIds.length <= numTop) return score;
   return { ...score, topIds: score.topIds.slice(0, numTop), topLogprobs: score.topLogprobs.slice(0, numTop) };

@@ -1,11 +1,11 @@
-/** How an answer leaves: as one JSON object, or as a stream whose failures before the first chunk are ordinary errors. */
+/** Sends an answer as one JSON object, or as a stream. A failure before a stream's first chunk is an ordinary error. */
 import type { AppContext, RequestContext } from "../../context.ts";
 import { errorResponse, logFailure, toErrorBody } from "../../error-response.ts";
 import type { CompletionAnswer } from "../completion-kind.ts";
 import { ClientGone, type Generation } from "../generation.ts";
 import { openEventStream } from "./sse.ts";
 
-/** Runs the generation and sends the answer when it is complete. @throws what the generation throws. */
+/** Runs the generation and sends the answer when it is complete. @throws the generation's errors. */
 export async function sendWhole(
   c: RequestContext,
   generation: Generation,
@@ -17,7 +17,7 @@ export async function sendWhole(
 
 /**
  * Streams the answer's chunks for every event, then its trailer, then `[DONE]`. Resolves with the first chunk.
- * @throws what the generation throws before it.
+ * @throws the generation's errors before the first chunk.
  */
 export async function sendStream(
   context: AppContext,
@@ -56,11 +56,11 @@ export async function sendStream(
     await stream.send(body);
   };
   await Promise.race([stream.started, ended]);
-  ended.catch((error: unknown) => logFailure(context, c, error)); // from here on nobody else hears of it
+  ended.catch((error: unknown) => logFailure(context, c, error)); // from here on nobody else would report it
   return stream.response;
 }
 
-/** The response when nobody is there to read it; its status only shows in logs. */
+/** The response when no client is there to read it. Its status only appears in logs. */
 export function goneResponse(context: AppContext, c: RequestContext, error: unknown): Response {
   return error instanceof ClientGone ? c.body(null, 400) : errorResponse(context, c, error);
 }

@@ -1,9 +1,9 @@
 /**
- * Server-sent events with back-pressure: a send waits while the client has no room. Not Hono's stream helper, which swallows
- * write errors. Knows nothing of what is sent.
+ * Server-sent events with back-pressure: a send waits while the client has no room. Hono's stream helper is not used, because it swallows
+ * write errors. Knows nothing of the events' content.
  */
 
-/** An event stream under way. */
+/** An open event stream. */
 export interface EventStream {
   readonly response: Response;
   /** Resolves with the first `send`. */
@@ -13,10 +13,10 @@ export interface EventStream {
   close(): void;
 }
 
-/** Bytes that wait for the client before `send` does. */
+/** Bytes that may wait for the client before `send` waits. */
 const BUFFERED_BYTES = 65_536;
 
-/** A new stream; `onGone` is called once if the client leaves before `close`. */
+/** Opens a stream. `onGone` is called once if the client leaves before `close`. */
 export function openEventStream(onGone: () => void): EventStream {
   const encoder = new TextEncoder();
   const waiting: (() => void)[] = [];

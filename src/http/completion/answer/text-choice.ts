@@ -12,7 +12,7 @@ export interface TextChoiceOptions {
   readonly echoes: boolean;
   /** Alternatives that each token lists; null: no log-probabilities. */
   readonly numLogprobs: number | null;
-  /** The same of `prompt_logprobs`. */
+  /** Alternatives of `prompt_logprobs`; null: the prompt is not scored. */
   readonly numPromptLogprobs: number | null;
   readonly hasTokenIds: boolean;
   readonly skipsSpecial: boolean;

@@ -4,11 +4,11 @@ interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
-  /** Always present, as clients read it without asking whether it is there. */
+  /** Always present, because clients read it without checking. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
-/** @param numCached prompt tokens that were not computed again */
+/** @param numCached prompt tokens that were reused rather than computed */
 export function usageOf(promptTokens: number, numCached: number, completionTokens: number): Usage {
   return {
     prompt_tokens: promptTokens,
