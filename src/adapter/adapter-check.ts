@@ -37,7 +37,7 @@ function quoteItem(value: unknown): string {
 
 /** Refuses an adapter. The message says what is wrong and where. @throws AppError adapter_invalid, always. */
 export function refuse(problem: string): never {
-  throw new AppError("adapter_invalid", `The adapter is invalid: ${problem}. Write it again and upload that.`);
+  throw new AppError("adapter_invalid", `The adapter is invalid: ${problem}. Write the file again and upload it.`);
 }
 
 /** Checks everything that an adapter states about itself. @throws AppError adapter_invalid, naming the target and tensor. */

@@ -85,7 +85,7 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
   if (bytes.byteLength > maxBytes)
     throw new AppError(
       "adapter_too_large",
-      `The adapter file has ${bytes.byteLength} bytes, allowed are ${maxBytes}. Train it with fewer targets or a smaller k.`,
+      `The adapter file has ${bytes.byteLength} bytes, but at most ${maxBytes} are allowed. Train it with fewer targets or a smaller k.`,
     );
   const foreign = foreignFileNotice(bytes);
   if (foreign !== null) return refuse(`${foreign.replace(/\.$/, "")}`);

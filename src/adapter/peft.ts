@@ -127,7 +127,7 @@ function linearAt(path: string, base: BaseSignature, names: PeftNames): LinearSi
   const known = [...base.linears.keys()].map((one) => names.pathOf(one));
   throw new AppError(
     "adapter_incompatible",
-    `The PEFT adapter changes ${JSON.stringify(path.slice(0, 200))}, which is no linear layer of this base: they are ${known[0]} … ${known.at(-1)}, of the modules ${[...new Set(known.map((one) => one.split(".").at(-1)))].join(", ")}.`,
+    `The PEFT adapter changes ${JSON.stringify(path.slice(0, 200))}, which is not a linear layer of this base. Its layers are ${known[0]} … ${known.at(-1)}, with the modules ${[...new Set(known.map((one) => one.split(".").at(-1)))].join(", ")}.`,
   );
 }
 
@@ -157,7 +157,7 @@ export function assertExportable({ heads }: Adapter): void {
   if (heads === 1) return;
   throw new AppError(
     "not_mergeable",
-    `The adapter has ${heads} heads: their gate depends on the token, and a LoRA has none. Only adapters with one head can be exported.`,
+    `The adapter has ${heads} heads: their gate depends on the token, and LoRA has no gate. Only adapters with one head can be exported.`,
   );
 }
 

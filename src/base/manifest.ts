@@ -117,11 +117,11 @@ function checkVersion(path: string, value: Partial<Manifest> | null, oldest: num
     if (version === BEFORE_LAYOUTS)
       throw new AppError(
         "base_invalid",
-        `${path} is of format version ${version}, whose ${value?.weights} weights lose more than today's. Build the base again; --basis-from ${dirname(path)} takes over its bases, so that adapters still fit.`,
+        `${path} has format version ${version}, whose ${value?.weights} weights are less accurate than today's. Build the base again. --basis-from ${dirname(path)} copies its bases, so that adapters still fit.`,
       );
   }
   throw new AppError(
     "base_invalid",
-    `${path} has format version ${JSON.stringify(version)}, this mosara reads ${FORMAT_VERSION}. Build the base again; --basis-from takes over the bases of version ${OLDEST_BASES_VERSION}.`,
+    `${path} has format version ${JSON.stringify(version)}, but this mosara reads ${FORMAT_VERSION}. Build the base again. --basis-from copies the bases of version ${OLDEST_BASES_VERSION}.`,
   );
 }

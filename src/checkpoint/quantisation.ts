@@ -12,7 +12,7 @@ import type { RawConfig } from "../model/config/config-reader.ts";
 export function quantised(dir: string, what: string, cause?: unknown): AppError {
   return new AppError(
     "checkpoint_unsupported",
-    `${dir} is quantised: ${what}. Give the unquantised checkpoint; mosara build quantises it.`,
+    `${dir} is quantised: ${what}. Use the unquantised checkpoint. mosara build quantises it.`,
     cause === undefined ? {} : { cause },
   );
 }

@@ -22,7 +22,7 @@ type EvalConfig = ConfigOf<"eval">;
 /** @returns the exit code. @throws {AppError} */
 export async function evaluateCommand(config: EvalConfig): Promise<number> {
   if (config.placement === "merged" && config.adapter === null)
-    throw new AppError("usage", "--placement merged is for an adapter, but no --adapter is given. Name one.");
+    throw new AppError("usage", "--placement merged needs an adapter. Name it with --adapter.");
   const examples = await readExamples(config.data, { limit: config.limit });
   const adapter = config.adapter === null ? null : await readAdapter(config.adapter); // before a checkpoint is built in vain
   await using cleanup = new Cleanup();

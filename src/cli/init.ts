@@ -43,7 +43,7 @@ function completeConfig(
   if (vocabSize < tokenizer.vocabSize)
     throw new AppError(
       "checkpoint_invalid",
-      `${paths.config} has a vocab_size of ${vocabSize}, the tokenizer in ${paths.tokenizer} has ids up to ${tokenizer.vocabSize - 1}. Give a vocab_size of ${tokenizer.vocabSize} or more.`,
+      `${paths.config} has a vocab_size of ${vocabSize}, but the tokenizer in ${paths.tokenizer} has ids up to ${tokenizer.vocabSize - 1}. Give a vocab_size of ${tokenizer.vocabSize} or more.`,
     );
   const { bosTokenId, eosTokenIds } = readGenerationDefaults({}, raw);
   const { endTokenId } = makeExampleEncoder(tokenizer, undefined, eosTokenIds, paths.tokenizer);

@@ -188,7 +188,7 @@ async function start(config: ServeConfig, context: AppContext, engine: Supervise
     if (!record)
       throw new AppError(
         "usage",
-        `--merge names "${name}", which is no adapter here. There are ${compatibleNames(context).slice(0, 20).join(", ") || "none"}.`,
+        `--merge names "${name}", which is not an adapter of this server. Its adapters: ${compatibleNames(context).slice(0, 20).join(", ") || "none"}.`,
       );
     await context.placements.merge(name, record.generation);
   }

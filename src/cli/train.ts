@@ -66,7 +66,7 @@ export async function train(config: TrainConfig): Promise<number> {
   if (!trainer.isDone)
     throw new AppError(
       "training_failed",
-      `Stopped at step ${trainer.state.step} of ${run.schedule.steps}; everything is saved in ${paths.checkpoint}. Go on with the same command and --resume.`,
+      `Stopped at step ${trainer.state.step} of ${run.schedule.steps}. Everything is saved in ${paths.checkpoint}. To continue, run the same command with --resume.`,
     );
   const written = await writeResult(base, trainer, run, paths);
   const result = { ...written, seconds: (performance.now() - start) / 1000 };
@@ -100,7 +100,7 @@ async function openTrainingBase({ method, model, targets, threshold, cache }: Tr
   await base[Symbol.asyncDispose]();
   throw new AppError(
     "base_invalid",
-    `${model} was built --slim, without the original weights that training needs. Name the checkpoint it was built from as --model, or build it again without --slim.`,
+    `${model} was built with --slim, without the original weights that training needs. Name the checkpoint it was built from as --model, or build it again without --slim.`,
   );
 }
 

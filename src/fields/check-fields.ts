@@ -59,7 +59,7 @@ function refuseUnknown(name: string, path: string, fields: ReadonlyMap<string, T
   if (path === "" && SEEMS_ADAPTER.test(name))
     throw new AppError(
       "unsupported_parameter",
-      `"${param}" seems to name an adapter, and this server does not know it. Name adapters with "model" or "adapter".`,
+      `"${param}" seems to name an adapter, but this server does not know that field. Name adapters with "model" or "adapter".`,
       { param },
     );
   if (!isStrict) return;

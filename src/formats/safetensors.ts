@@ -213,7 +213,7 @@ function refuseType(path: string, name: string, { storedType }: UnreadableEntry)
   const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
   throw new AppError(
     "checkpoint_unsupported",
-    `The tensor ${quote(name)} in ${path} is of the type ${storedType}, which is not known here; known are ${known}.`,
+    `The tensor ${quote(name)} in ${path} has the type ${storedType}, which is not supported. Supported types: ${known}.`,
   );
 }
 

@@ -92,7 +92,7 @@ function noSuchRoute(table: RouteTable, c: RequestContext): AppError {
   const allow = table.methodsOf(c.req.path).join(", ");
   if (allow !== "") {
     c.header("allow", allow);
-    return new AppError("method_not_allowed", `${method} is not possible on ${path}; ${allow} is.`);
+    return new AppError("method_not_allowed", `${path} does not allow ${method}. It allows ${allow}.`);
   }
   const meant = table.nearestTo(method, c.req.path);
   const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;

@@ -32,7 +32,7 @@ export async function readText(c: RequestContext, maxBytes: number): Promise<str
     maxBytes,
     () => new AppError("request_too_large", `The body is longer than ${maxBytes} bytes. Send less in one request.`),
   );
-  if (bytes.byteLength === 0) throw invalid("The body is empty; a JSON object is wanted.");
+  if (bytes.byteLength === 0) throw invalid("The body is empty. Send a JSON object.");
   return asJson(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes));
 }
 

@@ -7,7 +7,7 @@ export function metricsDocument(): string {
     (spec) =>
       `| \`${spec.name}\` | ${spec.type} | ${spec.labels.map((label) => `\`${label}\``).join(" ")} | ${spec.help} |`,
   );
-  const intro = `Made by \`scripts/make-docs.ts\` from the table in \`src/metrics/table.ts\`; a test fails when they differ.
+  const intro = `\`scripts/make-docs.ts\` makes this page from the table in \`src/metrics/table.ts\`. A test fails when they differ.
 \`GET /metrics\` also has prom-client's process metrics.`;
   return `# Metrics\n\n${intro}\n\n| name | type | labels | |\n|---|---|---|---|\n${rows.join("\n")}\n`;
 }

@@ -64,7 +64,7 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
   if (odd)
     throw new AppError(
       "checkpoint_invalid",
-      `config.json: rotary positions turn an even number of a head's values, it says ${odd.rotaryDim} of ${config.headSize}.`,
+      `config.json: the number of values in a head that rotary positions turn must be even, found ${odd.rotaryDim} of ${config.headSize}.`,
     );
   const bounds = config.ropes.map(({ scaling }) =>
     scaling.type === "longrope" ? scaling.originalMaxPositions : Infinity,
@@ -77,6 +77,6 @@ function quantisedError(settings: unknown): AppError {
   const name = typeof method === "string" ? ` says ${method}${typeof bits === "number" ? `, ${bits} bits` : ""}` : "";
   return new AppError(
     "checkpoint_unsupported",
-    `config.json: quantization_config${name}: give the unquantised checkpoint; mosara build quantises it.`,
+    `config.json: the checkpoint is quantised (quantization_config${name}). Use the unquantised checkpoint. mosara build quantises it.`,
   );
 }

@@ -30,7 +30,7 @@ export function mergePorts(options: MergePortsOptions): MergePorts {
   const prepareMerged = async (generation: string): Promise<string> => {
     const bytes = store.content(generation);
     if (!bytes)
-      throw new AppError("adapter_not_found", `The adapter ${generation} is gone from the store. Upload it again.`);
+      throw new AppError("adapter_not_found", `The adapter ${generation} is no longer in the store. Upload it again.`);
     const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
     await removeUnserved(mergedDir, (other) => other !== generation && options.isServed(other));
     const dir = join(mergedDir, generation);

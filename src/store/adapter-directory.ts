@@ -55,7 +55,10 @@ export async function openAdapterDirectory(
 ): Promise<AdapterDirectory> {
   const root = await realpath(dir).catch(() => undefined);
   if (root === undefined || !(await stat(root)).isDirectory())
-    throw new AppError("usage", `The adapters directory ${dir} is not a directory. Make it, or name another one.`);
+    throw new AppError(
+      "usage",
+      `The adapters directory ${dir} is not a directory. Create it, or name another directory.`,
+    );
   const directory = new AdapterDirectory(root, store, options);
   await directory.start();
   return directory;
@@ -288,7 +291,7 @@ export class AdapterDirectory implements AsyncDisposable {
   #assertFreeName(name: string): void {
     assertAdapterName(name);
     if (this.#options.reservedNames?.has(name))
-      throw new AppError("invalid_request", `"${name}" is the served model's own name. Give the adapter another one.`);
+      throw new AppError("invalid_request", `"${name}" is the served model's own name. Give the adapter another name.`);
   }
 
   #report(path: string, outcome: DirectoryEvent["outcome"], error?: unknown): void {

@@ -96,7 +96,10 @@ export async function readAdapterFile(realPath: string, maxBytes: number): Promi
     const found = await file.stat();
     if (!found.isFile()) throw new AppError("invalid_request", `${realPath} is not a regular file.`);
     if (found.size > maxBytes)
-      throw new AppError("adapter_too_large", `${realPath} has ${found.size} bytes, allowed are ${maxBytes}.`);
+      throw new AppError(
+        "adapter_too_large",
+        `${realPath} has ${found.size} bytes, but at most ${maxBytes} are allowed.`,
+      );
     // Bytes appended while reading are left out. The watch then reads the file again.
     const bytes = new Uint8Array(found.size);
     let length = 0;

@@ -74,7 +74,7 @@ export async function saveCheckpoint(
   } catch (cause) {
     throw new AppError(
       "training_failed",
-      `${path} could not be written: ${(cause as Error).message}. The checkpoint before it is whole; make room and go on with --resume.`,
+      `${path} could not be written: ${(cause as Error).message}. The previous checkpoint is intact. Make room and continue with --resume.`,
       { cause },
     );
   }
@@ -94,7 +94,7 @@ export async function readCheckpoint(path: string): Promise<SavedRun | null> {
   } catch (cause) {
     throw new AppError(
       "training_failed",
-      `${path} is no checkpoint to go on from: ${(cause as Error).message}. Begin again without --resume.`,
+      `${path} is not a checkpoint that training can resume from: ${(cause as Error).message}. Begin again without --resume.`,
       { cause },
     );
   }
@@ -108,7 +108,7 @@ export function assertSameRun(saved: SavedRun, settings: RunSettings, path: stri
   const list = different.map((name) => `${name} was ${shown(saved.settings[name])}, is ${shown(settings[name])}`);
   throw new AppError(
     "usage",
-    `${path} belongs to another run: ${list.join("; ")}. Give the same flags and data, or begin again without --resume.`,
+    `${path} belongs to another run: ${list.join("; ")}. Use the same flags and data, or begin again without --resume.`,
   );
 }
 

@@ -38,7 +38,7 @@ function chosenLinears(base: Base, names: readonly string[] | null): readonly Li
   const { config, targets } = base.manifest;
   const choice = targetsOf(names);
   if (choice === "none")
-    throw new AppError("usage", "--targets none leaves nothing to train. Name layers, or leave it out.");
+    throw new AppError("usage", "--targets none leaves nothing to train. Name layers, or leave the flag out.");
   return chooseTargets(config, choice === null && targets.length > 0 ? targets.map(({ name }) => name) : choice);
 }
 
@@ -48,7 +48,7 @@ function loraLayers(linears: readonly Linear[], { rank, alpha }: MethodSettings)
   if (widest)
     throw new AppError(
       "usage",
-      `--rank ${rank} is more than ${widest.name} has (${widest.dOut}×${widest.dIn}). Choose a smaller one or other --targets.`,
+      `--rank ${rank} is more than ${widest.name} has (${widest.dOut}×${widest.dIn}). Choose a smaller rank or other --targets.`,
     );
   return linears.map(({ name, dIn, dOut }) => ({ name, dIn, dOut, k: rank, scale: alpha / rank }));
 }

@@ -95,7 +95,7 @@ function encodeSet(
   if (fitted.examples.length === 0)
     throw new AppError(
       "data_invalid",
-      `Of ${encoded.length} ${use} examples none is left to predict within ${maxLength} tokens. Raise --max-length, or give shorter ones.`,
+      `None of the ${encoded.length} ${use} examples has a token to predict within ${maxLength} tokens. Raise --max-length, or use shorter examples.`,
     );
   const endTokenIds = unheededTurnEnds(encoded, encoder);
   if (use === "training" && endTokenIds.length > 0) onNotice(turnEndNotice(endTokenIds, encoder));
@@ -110,7 +110,7 @@ async function encodeCorpus(
 ): Promise<ExampleSet> {
   const examples = await corpusWindows(files, encoder, maxLength);
   if (examples.length === 0)
-    throw new AppError("data_invalid", `There is no ${use} text in ${files.join(", ")}. Name files that hold some.`);
+    throw new AppError("data_invalid", `There is no ${use} text in ${files.join(", ")}. Name files with text.`);
   for (const { ids } of examples) assertInVocabulary({ ids, file: files.join(", "), line: null }, vocabSize);
   return exampleSet(examples, []);
 }

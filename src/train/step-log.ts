@@ -57,7 +57,7 @@ export class StepLog implements Disposable {
     } catch (cause) {
       throw new AppError(
         "training_failed",
-        `${this.path} could not be written: ${(cause as Error).message}. What was saved before is whole; make room and go on with --resume.`,
+        `${this.path} could not be written: ${(cause as Error).message}. The earlier checkpoint is intact. Make room and continue with --resume.`,
         { cause },
       );
     }

@@ -65,7 +65,7 @@ function assertTrainable(graph: Graph, device: SessionOptions["device"]): void {
   if (missing.size === 0) return;
   throw new AppError(
     "device_unavailable",
-    `Training needs the operators ${[...missing].join(", ")}, which ONNX Runtime has not on ${device}. Train with --device cpu.`,
+    `Training needs the operators ${[...missing].join(", ")}, which ONNX Runtime lacks on ${device}. Train with --device cpu.`,
   );
 }
 

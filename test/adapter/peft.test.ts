@@ -200,8 +200,8 @@ describe("tensors", () => {
       "adapter_incompatible",
       /4×7, this base's is 4×6/,
     ],
-    ["a layer that is not there", halves("net.layers.7.attn.q", 2), "adapter_incompatible", /layers\.7.*no linear/],
-    ["the head", halves("lm_head", 2), "adapter_incompatible", /"lm_head".*no linear layer/],
+    ["a layer that is not there", halves("net.layers.7.attn.q", 2), "adapter_incompatible", /layers\.7.*not a linear/],
+    ["the head", halves("lm_head", 2), "adapter_incompatible", /"lm_head".*not a linear layer/],
     ["the same layer twice", { ...halves(q, 2), ...halves("old.layers.0.attn.q", 2) }, "adapter_invalid", /twice/],
     [
       "a magnitude vector",

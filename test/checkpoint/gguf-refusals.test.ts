@@ -32,7 +32,7 @@ describe("a GGUF file is refused", () => {
       "that is an adapter",
       "unsupported",
       () => write({ ...MODEL, ...BPE, "general.type": text("adapter") }),
-      /of the type "adapter"/,
+      /has the type "adapter"/,
     ],
     [
       "with more tokens than rows",
@@ -56,13 +56,13 @@ describe("a GGUF file is refused", () => {
       "without a size",
       "invalid",
       () => write(without({ ...MODEL, ...BPE }, "llama.block_count")),
-      /does not say its llama\.block_count/,
+      /lacks llama\.block_count/,
     ],
     [
       "with a size of another kind",
       "invalid",
       () => write({ ...MODEL, ...BPE, "llama.block_count": text("1") }),
-      /llama\.block_count has to be a whole number, is "1"/,
+      /llama\.block_count must be a whole number, found "1"/,
     ],
     [
       "with experts",
@@ -107,7 +107,7 @@ describe("a GGUF file is refused", () => {
       "with a tensor that has no place",
       "unsupported",
       () => write({ ...MODEL, ...BPE }, [...TENSORS, zeros("blk.0.attn_sinks.weight", 2)]),
-      /blk\.0\.attn_sinks\.weight has no place in a llama model/,
+      /blk\.0\.attn_sinks\.weight does not belong to a llama model/,
     ],
     [
       "with a type that is not read",
@@ -129,7 +129,7 @@ describe("a GGUF file is refused", () => {
       "with words that are not known",
       "unsupported",
       () => write({ ...MODEL, ...BPE, "tokenizer.ggml.pre": text("newer") }),
-      /tokenizer\.ggml\.pre "newer".*known: default, gpt-2/,
+      /tokenizer\.ggml\.pre "newer".*Known: default, gpt-2/,
     ],
     [
       "without merges",

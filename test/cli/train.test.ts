@@ -118,7 +118,7 @@ it("stops cleanly on a signal, says how to go on, and goes on to the same bytes"
   const args = [...COMMON, ...flags, "--out", out];
   const stopped = await run(args, { send: "SIGINT", out, atLine: 6 });
   expect(stopped.code).toBe(1);
-  expect(stopped.stderr).toMatch(/Stopped at step \d+ of 24; everything is saved .*--resume/);
+  expect(stopped.stderr).toMatch(/Stopped at step \d+ of 24\. Everything is saved .*--resume/);
   expect(existsSync(out)).toBe(false);
   const resumed = await run([...args, "--save-every", "7", "--resume"]);
   expect(resumed.code, resumed.stderr).toBe(0);
@@ -206,7 +206,7 @@ describe("refused before the first step:", () => {
       "a prompt that fills the context",
       bad("long.jsonl", ['{"prompt":"' + "a b ".repeat(3000) + '","completion":"x"}']),
       1,
-      /none is left to predict within 1024/,
+      /has a token to predict within 1024/,
     ],
     [
       "a place that is not there",

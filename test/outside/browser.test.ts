@@ -118,7 +118,7 @@ describe.skipIf(!hasProgram("chromium", "a browser against the server"))("Chromi
     await using server = await serve("--api-key", KEY);
     const html = await documentOf(`${server.url}/`);
     expect(html).toContain('id="key"');
-    expect(html).toContain("This server wants a valid API key.");
+    expect(html).toContain("This server requires a valid API key.");
     expect(await documentOf(`${server.url}/docs`)).toContain("/v1/chat/completions");
   });
 

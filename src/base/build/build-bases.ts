@@ -143,7 +143,7 @@ export async function copiedBases(
     await base[Symbol.asyncDispose]();
     throw new AppError(
       "base_invalid",
-      `--basis-from ${from} is base ${base.manifest.baseId}, the checkpoint is ${baseId}. Take the bases of the same checkpoint.`,
+      `--basis-from ${from} is base ${base.manifest.baseId}, but the checkpoint is ${baseId}. Use the bases of the same checkpoint.`,
     );
   }
   const basisIds = new Map(base.manifest.targets.map((target) => [target.name, target.basisId]));
@@ -153,7 +153,7 @@ export async function copiedBases(
       if (basisIdOf(basis.left, basis.sigma, basis.right) === basisIds.get(name)) return basis;
       throw new AppError(
         "base_invalid",
-        `--basis-from ${from}: the basis of ${name} is not the one its manifest names. Build that base again.`,
+        `--basis-from ${from}: the basis of ${name} differs from the one that its manifest names. Build that base again.`,
       );
     },
     [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),

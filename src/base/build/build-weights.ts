@@ -26,7 +26,7 @@ export async function writeWeights(
   const readChecked = async (name: string): Promise<HostTensor> => {
     const tensor = await checkpoint.read(name);
     if (indexOfNonFinite(tensor) >= 0)
-      throw new AppError("checkpoint_invalid", `The tensor ${name} holds NaN or infinite values.`);
+      throw new AppError("checkpoint_invalid", `The tensor ${name} contains NaN or infinite values.`);
     digests.push(tensorDigest(name, checkpoint.isDecoded ? asFloat32(tensor) : tensor));
     onDone(digests.length / checkpoint.tensors.length);
     return weights === "float16" ? toFloat16(name, tensor) : tensor;

@@ -27,6 +27,7 @@ export function targetsOf(names: readonly string[] | null): TargetChoice {
   if (names === null) return null;
   const word = names.find((name) => name === "none" || name === "all-linear");
   if (word === undefined) return names;
-  if (names.length > 1) throw new AppError("usage", `--targets ${word} stands alone; found ${names.join(",")}.`);
+  if (names.length > 1)
+    throw new AppError("usage", `--targets ${word} cannot be combined with other names, found ${names.join(",")}.`);
   return word as "none" | "all-linear";
 }

@@ -38,11 +38,14 @@ export async function mergeByMeanGate(
 ): Promise<MeanGateResult> {
   assertFits(adapter, base.signature);
   if (adapter.heads === 1)
-    throw new AppError("usage", "--mean-gate is for adapters with several heads; this one has one and merges exactly.");
+    throw new AppError(
+      "usage",
+      "--mean-gate is for adapters with several heads. This adapter has one head and merges exactly.",
+    );
   if (!base.manifest.hasOriginals)
     throw new AppError(
       "not_mergeable",
-      `${base.dir} was built --slim, without the original weights. Build it from the checkpoint again.`,
+      `${base.dir} was built with --slim, without the original weights. Build it from the checkpoint again.`,
     );
   const used = sequences.filter((ids) => ids.length > 0);
   if (used.length === 0) throw new AppError("usage", "--mean-gate needs at least one example.");

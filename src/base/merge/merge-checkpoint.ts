@@ -113,7 +113,7 @@ function stored(name: string, tensor: HostTensor, dtype: MergeDType): HostTensor
   if (tensor.dtype === dtype) return tensor;
   const rounded: HostTensor = { dtype, shape: tensor.shape, data: fromFloat32(toFloat32(tensor), dtype) };
   if (indexOfNonFinite(rounded) >= 0)
-    throw new AppError("usage", `${name} has values beyond the range of ${dtype}. Give --dtype float32 or bfloat16.`);
+    throw new AppError("usage", `${name} has values beyond the range of ${dtype}. Use --dtype float32 or bfloat16.`);
   return rounded;
 }
 

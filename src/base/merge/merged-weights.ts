@@ -30,7 +30,7 @@ export async function mergedWeights(base: Base, adapter: Adapter, numThreads: nu
   if (!base.manifest.hasOriginals)
     throw new AppError(
       "not_mergeable",
-      `${base.dir} was built --slim, without the original weights. Build it from the checkpoint again, without --slim.`,
+      `${base.dir} was built with --slim, without the original weights. Build it from the checkpoint again, without --slim.`,
     );
   const products = await openProducts(numThreads);
   const targets = new Map(adapter.targets.map((target) => [linearWeight(target.name), target]));

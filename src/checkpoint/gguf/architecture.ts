@@ -63,7 +63,7 @@ export function architectureOf(metadata: MetadataReader): Architecture {
   if (kind !== "model")
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path} is of the type ${JSON.stringify(kind)} and no model. Name the model's own file.`,
+      `${metadata.path} has the type ${JSON.stringify(kind)} and is not a model. Name the model's own file.`,
     );
   const name = metadata.architecture;
   const architecture = Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;

@@ -98,12 +98,12 @@ export class MetadataReader {
       typeof value === "object" ? "a list" : JSON.stringify(typeof value === "bigint" ? String(value) : value);
     throw new AppError(
       "checkpoint_invalid",
-      `${this.path}: ${key} has to be ${wanted}, is ${found.slice(0, 100)}. Convert the model again.`,
+      `${this.path}: ${key} must be ${wanted}, found ${found.slice(0, 100)}. Convert the model again.`,
     );
   }
 
   #lacks(key: string): never {
-    throw new AppError("checkpoint_invalid", `${this.path} does not say its ${key}. Convert the model again.`);
+    throw new AppError("checkpoint_invalid", `${this.path} lacks ${key}. Convert the model again.`);
   }
 }
 

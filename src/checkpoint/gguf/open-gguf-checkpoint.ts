@@ -64,7 +64,7 @@ function configSource(file: GgufFile, metadata: MetadataReader): ConfigSource {
     if (found) return found;
     throw new AppError(
       "checkpoint_invalid",
-      `${file.path} lacks the tensor ${name}. A vocabulary alone or a projector is no model: name the model's own file.`,
+      `${file.path} lacks the tensor ${name}. A file with only a vocabulary or a projector is not a model. Name the model's own file.`,
     );
   };
   return {
@@ -74,7 +74,7 @@ function configSource(file: GgufFile, metadata: MetadataReader): ConfigSource {
     readFactors: async (name) => {
       const { shape, type } = tensor(name);
       if (shape.length !== 1 || type.dtype === null)
-        throw new AppError("checkpoint_invalid", `${file.path}: ${name} has to be a list of numbers.`);
+        throw new AppError("checkpoint_invalid", `${file.path}: ${name} must be a list of numbers.`);
       return toFloat32(await file.readRows(name, 0, shape[0] ?? 0));
     },
   };
@@ -85,7 +85,7 @@ function assertReadable(file: GgufFile): void {
   if (unread)
     throw new AppError(
       "checkpoint_unsupported",
-      `${file.path}: the tensor ${unread.name} is ${unread.type.name}; supported: ${READABLE_TYPES.join(", ")}. Take another quantisation of the model.`,
+      `${file.path}: the tensor ${unread.name} is ${unread.type.name}; supported: ${READABLE_TYPES.join(", ")}. Use another quantisation of the model.`,
     );
 }
 
@@ -96,7 +96,7 @@ function assertAllUsed(file: GgufFile, recipes: ReadonlyMap<string, Recipe>, met
   if (left !== undefined)
     throw new AppError(
       "checkpoint_unsupported",
-      `${file.path}: the tensor ${left} has no place in a ${metadata.architecture} model as it is known here. Use another model.`,
+      `${file.path}: the tensor ${left} does not belong to a ${metadata.architecture} model. Use another model.`,
     );
 }
 

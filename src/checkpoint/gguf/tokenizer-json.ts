@@ -42,13 +42,13 @@ function planByteLevel(metadata: MetadataReader, vocabulary: Vocabulary, usual: 
   if (!words)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, and its words would be guessed; known: ${PRE_TOKENIZER_NAMES.join(", ")}.`,
+      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}.`,
     );
   const merges = metadata.strings(MERGES_KEY);
   if (!merges)
     throw new AppError("checkpoint_invalid", `${metadata.path} has no ${MERGES_KEY}. Convert the model again.`);
   const found = given === "" ? `has no ${PRE_KEY}` : `has ${PRE_KEY} ${JSON.stringify(given)}`;
-  const notice = `${metadata.path} ${found}, so its words are cut as ${JSON.stringify(name)} cuts them; ids may be wrong. Convert the model with a recent llama.cpp if they are.`;
+  const notice = `${metadata.path} ${found}, so its words are split as ${JSON.stringify(name)} splits them. The ids may be wrong. If so, convert the model with a recent llama.cpp.`;
   return {
     notices: isSilent ? [notice] : [],
     make: () => byteLevelJson(metadata, vocabulary, words, merges),

@@ -11,13 +11,10 @@ export function buildOptions(flags: BuildFlags): BuildOptions {
   if (blockSize !== null && (weights === "float32" || weights === "float16"))
     throw new AppError(
       "usage",
-      `--block-size is for quantised weights; --weights is ${weights}. Leave one of them out.`,
+      `--block-size is for quantised weights, but --weights is ${weights}. Leave one of them out.`,
     );
   if (basisFrom !== null && (threshold !== null || maxRank !== null))
-    throw new AppError(
-      "usage",
-      "--basis-from takes the ranks over with the bases. Leave --threshold and --max-rank out.",
-    );
+    throw new AppError("usage", "--basis-from copies the ranks with the bases. Leave --threshold and --max-rank out.");
   return {
     weights,
     blockSize,

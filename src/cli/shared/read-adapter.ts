@@ -14,15 +14,15 @@ export async function readAdapter(
   if (found?.isDirectory() && (await isPeftDirectory(path)))
     throw new AppError(
       "usage",
-      `${path} is the directory of a PEFT adapter. Make a .mosara file of it first: mosara import ${path} --model <base> --out <name.mosara>.`,
+      `${path} is the directory of a PEFT adapter. Convert it to a .mosara file first: mosara import ${path} --model <base> --out <name.mosara>.`,
     );
   if (!found?.isFile()) throw new AppError("usage", `There is no file ${path}. Name a .mosara file.`);
   const foreign = foreignFileNotice(await readHead(path));
-  if (foreign !== null) throw new AppError("adapter_invalid", `${path} is no .mosara file: ${foreign}`);
+  if (foreign !== null) throw new AppError("adapter_invalid", `${path} is not a .mosara file: ${foreign}`);
   if (found.size > DEFAULT_MAX_ADAPTER_BYTES)
     throw new AppError(
       "adapter_too_large",
-      `${path} has ${found.size} bytes; adapters have at most ${DEFAULT_MAX_ADAPTER_BYTES}.`,
+      `${path} has ${found.size} bytes, but adapters have at most ${DEFAULT_MAX_ADAPTER_BYTES}.`,
     );
   const bytes = await readFile(path);
   return { adapter: decodeAdapter(bytes), generation: generationOf(bytes), bytes: bytes.byteLength };

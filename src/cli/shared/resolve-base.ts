@@ -62,7 +62,7 @@ function assertNoBuildFlags(model: string, flags: BuildFlags): void {
   if (isGiven)
     throw new AppError(
       "usage",
-      `${model} is a base directory already; build flags are for checkpoints. Leave them out, or name the checkpoint.`,
+      `${model} is a base directory already, and build flags are only for checkpoints. Leave the flags out, or name the checkpoint.`,
     );
 }
 

@@ -28,17 +28,17 @@ export function methodFlags(config: TrainConfig): MethodSettings {
     if (config[flag] !== null && !methods.includes(method))
       throw new AppError(
         "usage",
-        `--${flag} is for --method ${methods.join(" and ")}; this is ${method}. Leave it out.`,
+        `--${flag} is for --method ${methods.join(" and ")}, but the method is ${method}. Leave the flag out.`,
       );
   if (config.steps !== null && config.epochs !== null)
-    throw new AppError("usage", "--steps and --epochs both say how long to train. Give one of them.");
+    throw new AppError("usage", "--steps and --epochs both set the length of the training. Use one of them.");
   if (config.eval.length === 0 && (config.evalEvery !== null || config.patience !== null))
     throw new AppError("usage", "--eval-every and --patience need held-out examples. Give --eval <file.jsonl>.");
   const heads = config.heads ?? 1;
   if (heads === 1 && config.router !== null)
     throw new AppError(
       "usage",
-      `--router ${config.router} is for several heads; there is 1. Give --heads or leave it out.`,
+      `--router ${config.router} is for several heads, but there is 1. Set --heads, or leave --router out.`,
     );
   const rank = method === "lora" ? (config.rank ?? DEFAULT_RANK) : null;
   return {

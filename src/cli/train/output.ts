@@ -28,7 +28,7 @@ export async function assertWritable({ out }: OutputPaths, isDirectory: boolean,
   const parent = dirname(out);
   const kind = await stat(parent).catch(() => null);
   if (!kind?.isDirectory())
-    throw new AppError("usage", `--out ${out}: there is no directory ${parent}. Make it first.`);
+    throw new AppError("usage", `--out ${out}: there is no directory ${parent}. Create it first.`);
   await access(parent, constants.W_OK).catch((cause: unknown) => {
     throw new AppError("usage", `--out ${out}: ${parent} cannot be written. Choose another place.`, { cause });
   });
@@ -76,7 +76,7 @@ export async function writeAdapter(
     await rm(temporary, { force: true });
     throw new AppError(
       "training_failed",
-      `${out} could not be written: ${(cause as Error).message}. The trained state is in ${checkpoint}; make room and run again with --resume.`,
+      `${out} could not be written: ${(cause as Error).message}. The trained state is in ${checkpoint}. Make room and run the command again with --resume.`,
       { cause },
     );
   }

@@ -47,7 +47,7 @@ export async function assertReportWritable(path: string): Promise<void> {
   };
   if (found?.isDirectory()) fail("this is a directory. Name an .html file.");
   const parent = dirname(full);
-  if (!(await stat(parent).catch(() => null))?.isDirectory()) fail(`there is no directory ${parent}. Make it first.`);
+  if (!(await stat(parent).catch(() => null))?.isDirectory()) fail(`there is no directory ${parent}. Create it first.`);
   await access(parent, constants.W_OK).catch((cause: unknown) =>
     fail(`${parent} cannot be written. Choose another place.`, cause),
   );
@@ -75,7 +75,7 @@ export async function writeReport(
     const reason = (cause as Error).message;
     throw new AppError(
       "training_failed",
-      `${path} could not be written: ${reason}. The result is in ${sources.paths.out}; run the same command with --resume for the report.`,
+      `${path} could not be written: ${reason}. The result is in ${sources.paths.out}. Run the same command with --resume to write the report.`,
       { cause },
     );
   }

@@ -51,7 +51,7 @@ export async function collectSamples(source: SampleSource, options: SampleOption
       : evenly(source.windows).map(({ ids }) => windowPrompt(ids, encoder));
   const prompts = all.filter(({ ids }) => ids.length > 0 && ids.length < options.maxPositions);
   if (prompts.length === 0)
-    throw new AppError("data_invalid", `No prompt leaves room for an answer in ${options.maxPositions} positions.`);
+    throw new AppError("data_invalid", `No prompt leaves room for an answer within ${options.maxPositions} positions.`);
   const isFull = options.method === "full";
   const base = await answers(prompts, options.baseDir, encoder, options, !isFull);
   const trained = base.trained ?? (await trainedAnswers(prompts, encoder, options));

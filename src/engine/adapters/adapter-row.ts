@@ -45,13 +45,13 @@ export function layOutAdapter(
   if (layout.lowRank.length === 0)
     throw new AppError(
       "not_live",
-      `The base was built --targets none and takes no live adapters; serve it merged (placement "merged").`,
+      `The base was built with --targets none and accepts no live adapters. Serve the adapter merged (placement "merged").`,
     );
   const highest = adapter.targets.find((target) => target.k > maxLiveRank);
   if (highest)
     throw new AppError(
       "not_live",
-      `${highest.name} has rank ${highest.k}, live rows take ${maxLiveRank} at most (--max-live-rank). Serve it merged (placement "merged").`,
+      `${highest.name} has rank ${highest.k}, but a live adapter has at most ${maxLiveRank} (--max-live-rank). Serve the adapter merged (placement "merged").`,
     );
   return lowRankRow(generation, adapter, layout);
 }

@@ -95,11 +95,14 @@ function modelLengthOf(
 ): number {
   const { maxModelLen: wanted, kvCacheBytes } = options;
   if (wanted !== null && wanted > maxPositions)
-    throw new AppError("usage", `--max-model-len ${wanted}: the model has ${maxPositions} positions. Ask for no more.`);
+    throw new AppError(
+      "usage",
+      `--max-model-len ${wanted} is more than the model's ${maxPositions} positions. Choose a smaller value.`,
+    );
   const length = Math.min(wanted ?? maxPositions, maxRowLength);
   if (length >= (wanted ?? 1)) return length;
   throw new AppError(
     "insufficient_memory",
-    `--kv-cache-bytes ${kvCacheBytes} holds ${maxRowLength} tokens of one sequence of this model, wanted ${wanted ?? "at least a short one"}. Raise it${wanted === null ? "" : " or lower --max-model-len"}.`,
+    `--kv-cache-bytes ${kvCacheBytes} holds ${maxRowLength} tokens of one sequence of this model, expected ${wanted ?? "room for at least a short one"}. Raise it${wanted === null ? "" : " or lower --max-model-len"}.`,
   );
 }

@@ -59,7 +59,7 @@ export class Step {
   /** @throws {AppError} engine_unavailable when a device ran out of memory in a way that lasts as long as this process */
   assertDeviceUsable(): void {
     if (!this.#isDeviceSpoiled) return;
-    throw new AppError("engine_unavailable", "The device's memory was used up; another engine is started on it.");
+    throw new AppError("engine_unavailable", "The device's memory was exhausted. The engine is restarted.");
   }
 
   /** The sequences that end with a failed step: the step's own, or the newest of all when memory ran out, so that the others continue. */

@@ -52,7 +52,7 @@ export async function rightAttention(
   }
   throw new AppError(
     "device_unavailable",
-    `No way to compute this model's attention is right on ${device.name} (${found.join("; ")}; a difference of ${bound} from the CPU is allowed). Serve it with --device cpu.`,
+    `No attention kernel computes this model correctly on ${device.name} (${found.join("; ")}; the largest allowed difference from the CPU is ${bound}). Serve the model with --device cpu.`,
   );
 }
 

@@ -71,7 +71,7 @@ function forbiddenIds({ params, outputIds }: SamplingState): number[] {
 function nothingLeft(): AppError {
   return new AppError(
     "invalid_request",
-    "No token may be chosen next: allowed_token_ids, bad_words and min_tokens together rule all of them out.",
+    "No token is left to choose: allowed_token_ids, bad_words and min_tokens together exclude all tokens.",
   );
 }
 

@@ -81,7 +81,7 @@ export class Scheduler {
     if (!this.#kv.canEverFit(sequence.numReservedTokens))
       throw new AppError(
         "insufficient_memory",
-        `${sequence.numReservedTokens} tokens of prompt and answer do not fit into the KV cache even alone. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
+        `${sequence.numReservedTokens} tokens of prompt and answer do not fit into an empty KV cache. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
       );
     // Sequences for which a row is free wait for their adapters only.
     const numFree = this.#limits.maxNumSeqs - this.#running.size;

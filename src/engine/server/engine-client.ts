@@ -71,7 +71,7 @@ export class EngineClient {
     this.#watch = new HangWatch(hang, (seconds) => {
       this.#error ??= new AppError(
         "engine_unavailable",
-        `The engine process gave no sign of life for ${seconds} s at work and was ended.`,
+        `The engine process made no progress for ${seconds} s with work to do. The server ended it.`,
       );
       this.kill();
     });

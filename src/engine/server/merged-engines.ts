@@ -70,7 +70,7 @@ export class MergedEngines {
     if (known !== undefined || this.#engines.size >= this.#maxMerged)
       throw new AppError(
         "insufficient_memory",
-        `A merged adapter takes a full copy of the model; ${this.#engines.size} of ${this.#maxMerged} (--max-merged) are taken. Place another one live first.`,
+        `A merged adapter needs a full copy of the model, and ${this.#engines.size} of ${this.#maxMerged} copies (--max-merged) are in use. Place another adapter live first.`,
       );
     const started = performance.now();
     const engine: MergedEngine = {

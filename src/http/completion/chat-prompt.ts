@@ -57,7 +57,7 @@ function checkedMessage(message: ChatMessage, index: number): ChatMessage {
     if (part.type !== "text")
       throw new AppError(
         "unsupported_parameter",
-        `"${param}" has type ${JSON.stringify(part.type.slice(0, 64))}; this server takes text alone.`,
+        `"${param}" has type ${JSON.stringify(part.type.slice(0, 64))}, but this server accepts only text.`,
         { param },
       );
     if (typeof part.text !== "string") throw invalid(`"${param}.text" is missing.`, param);

@@ -37,7 +37,7 @@ function ofLlamaCpp(lora: AdapterFields["lora"]): string | null {
   if (typeof lora === "string") return lora;
   throw new AppError(
     "unsupported_parameter",
-    '"lora" is a list of numbers and scales. Adapters have names here: send the name of one.',
+    '"lora" is a list of numbers and scales, but adapters have names on this server. Send the name of an adapter.',
     { param: "lora" },
   );
 }

@@ -122,7 +122,9 @@ function decodeBase64(data: string, maxBytes: number): Uint8Array {
       param: "adapter",
     });
   if (data === "" || data.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(data))
-    throw new AppError("adapter_invalid", '"adapter.data" is no base64 of a .mosara file.', { param: "adapter" });
+    throw new AppError("adapter_invalid", '"adapter.data" is not the base64 text of a .mosara file.', {
+      param: "adapter",
+    });
   return new Uint8Array(Buffer.from(data, "base64"));
 }
 

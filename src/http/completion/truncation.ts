@@ -20,7 +20,7 @@ export function truncationOf(fields: SharedFields, maxTokens: number, maxModelLe
   if (numKept > most || most < 1)
     throw new AppError(
       "context_length_exceeded",
-      `"truncate_prompt_tokens" asks for ${numKept} tokens, but beside ${maxTokens} to generate this model's context of ${maxModelLen} holds ${Math.max(0, most)}. Ask for fewer.`,
+      `"truncate_prompt_tokens" asks for ${numKept} tokens, but this model's context of ${maxModelLen} has room for ${Math.max(0, most)} beside the ${maxTokens} to generate. Ask for fewer.`,
       { param: "truncate_prompt_tokens" },
     );
   return { numKept, side: fields.truncation_side ?? "left" };

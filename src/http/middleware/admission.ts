@@ -18,7 +18,7 @@ export function admission(inFlight: InFlight): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     if (ALWAYS_ANSWERED.has(c.req.path)) return next();
     if (inFlight.isDraining)
-      throw new AppError("overloaded", "The server is shutting down. Send the request to another one.", {
+      throw new AppError("overloaded", "The server is shutting down. Send the request to another server.", {
         retryAfterSeconds: 5,
       });
     const leave = inFlight.enter();

@@ -34,7 +34,7 @@ export function auth(
         c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
         throw new AppError(
           "invalid_api_key",
-          "This server wants a valid API key. Send it as Authorization: Bearer <key>.",
+          "This server requires a valid API key. Send it as Authorization: Bearer <key>.",
         );
       }
       c.set("tenant", tenant);

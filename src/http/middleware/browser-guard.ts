@@ -78,13 +78,13 @@ function foreignOrigin(origin: string | undefined): AppError {
   const page = origin === undefined ? "another site" : JSON.stringify(origin.slice(0, 200));
   return new AppError(
     "origin_not_allowed",
-    `The request comes from a page of ${page}, which may not call this server. Start it with --cors-origin <origin> to allow that page.`,
+    `The request comes from a page of ${page}, which may not call this server. Start the server with --cors-origin <origin> to allow that page.`,
   );
 }
 
 function unknownHost(host: string): AppError {
   return new AppError(
     "host_not_allowed",
-    `The request is addressed to ${JSON.stringify(host.slice(0, 200))}, which is no name of this server. Start it with --allowed-host <name> to accept that name, for instance of a proxy.`,
+    `The request is addressed to ${JSON.stringify(host.slice(0, 200))}, which is not a name of this server. Start the server with --allowed-host <name> to accept a name, such as a proxy's.`,
   );
 }

@@ -116,7 +116,7 @@ export const putAdapterRoute: Route = {
         () =>
           new AppError(
             "adapter_too_large",
-            `The adapter is larger than the ${maxAdapterBytes} bytes this server takes.`,
+            `The adapter is larger than the ${maxAdapterBytes} bytes that this server accepts.`,
           ),
       );
       const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });

@@ -4,7 +4,7 @@ import { AppError } from "../../errors.ts";
 export type RawConfig = Readonly<Record<string, unknown>>;
 
 function wrong(key: string, wanted: string, value: unknown): AppError {
-  return new AppError("checkpoint_invalid", `config.json: ${key} has to be ${wanted}, is ${JSON.stringify(value)}.`);
+  return new AppError("checkpoint_invalid", `config.json: ${key} must be ${wanted}, found ${JSON.stringify(value)}.`);
 }
 
 /** Refuses a setting that changes the mathematics and is not supported. */

@@ -10,7 +10,7 @@ export function layerTypes(raw: RawConfig, numLayers: number, slides: (layer: nu
   const types = raw.layer_types ?? null;
   if (types === null) return Array.from({ length: numLayers }, (_, layer) => slides(layer));
   if (!Array.isArray(types) || types.length !== numLayers)
-    throw new AppError("checkpoint_invalid", `config.json: layer_types has to name each of the ${numLayers} layers.`);
+    throw new AppError("checkpoint_invalid", `config.json: layer_types must name each of the ${numLayers} layers.`);
   return (types as readonly unknown[]).map((type) => {
     if (type === "sliding_attention") return true;
     if (type === "full_attention") return false;

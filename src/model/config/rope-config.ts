@@ -76,7 +76,7 @@ function readFactors(scaling: RawConfig, key: string, count: number): readonly n
   if (list.length !== count)
     throw new AppError(
       "checkpoint_invalid",
-      `config.json: ${key} has to be a list of ${count} numbers, has ${list.length}.`,
+      `config.json: ${key} must be a list of ${count} numbers, but has ${list.length}.`,
     );
   return list.map((_, i) => readNumber({ [key]: list[i] ?? "nothing" }, key, 1));
 }

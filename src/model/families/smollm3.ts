@@ -36,9 +36,6 @@ function layersThatTurn(raw: RawConfig, numLayers: number): readonly boolean[] {
   const interval = readCount(raw, "no_rope_layer_interval", 4);
   if (list === null) return Array.from({ length: numLayers }, (_, layer) => (layer + 1) % interval !== 0);
   if (!Array.isArray(list) || list.length < numLayers)
-    throw new AppError(
-      "checkpoint_invalid",
-      `config.json: no_rope_layers has to name each of the ${numLayers} layers.`,
-    );
+    throw new AppError("checkpoint_invalid", `config.json: no_rope_layers must name each of the ${numLayers} layers.`);
   return (list as readonly unknown[]).slice(0, numLayers).map((value) => value === 1 || value === true);
 }

@@ -74,7 +74,7 @@ describe("a build that fails leaves nothing behind", () => {
     const from = await changed(Q_PROJ, change);
     await expect(build({}, from)).rejects.toMatchObject({
       code: "checkpoint_invalid",
-      message: expect.stringMatching(/q_proj\.weight holds NaN or infinite values/),
+      message: expect.stringMatching(/q_proj\.weight contains NaN or infinite values/),
     });
     expect(readdirSync(join(dir, "out"))).toEqual([]);
   });
@@ -137,7 +137,7 @@ describe("the place of a base", () => {
     writeFileSync(mine, "mine");
     await expect(build()).rejects.toMatchObject({
       code: "usage",
-      message: expect.stringMatching(/exists and is no base directory/),
+      message: expect.stringMatching(/exists and is not a base directory/),
     });
     expect(readFileSync(mine, "utf8")).toBe("mine");
   });
@@ -321,7 +321,7 @@ describe("bases", () => {
     const other = await changed(Q_PROJ, (values) => (values[0]! += 1)); // it has values
     await expect(build({ targets: null, basisFrom: from }, other)).rejects.toMatchObject({
       code: "base_invalid",
-      message: expect.stringMatching(/is base [0-9a-f]{64}, the checkpoint is [0-9a-f]{64}/),
+      message: expect.stringMatching(/is base [0-9a-f]{64}, but the checkpoint is [0-9a-f]{64}/),
     });
     await expect(build({ targets: ["gate_proj"], basisFrom: from })).rejects.toMatchObject({
       code: "base_invalid",
@@ -343,7 +343,7 @@ describe("bases", () => {
     writeFileSync(file.path, bytes);
     await expect(build({ targets: null, basisFrom: damaged })).rejects.toMatchObject({
       code: "base_invalid",
-      message: expect.stringMatching(/basis of layers\.0\.mlp\.down_proj is not the one its manifest names/),
+      message: expect.stringMatching(/basis of layers\.0\.mlp\.down_proj differs from the one that its manifest names/),
     });
     expect(readdirSync(join(dir, "out"))).toEqual([]);
   });
@@ -377,7 +377,7 @@ describe("opening a base", () => {
     [
       "another format",
       () => writeFileSync(join(out(), MANIFEST_FILE), '{"formatVersion":99}'),
-      /format version 99, this mosara reads \d/,
+      /format version 99, but this mosara reads \d/,
     ],
     [
       "a manifest without an id",
@@ -398,7 +398,7 @@ describe("opening a base", () => {
     [
       "quantised weights of an older version",
       () => changeManifest((manifest) => Object.assign(manifest, { formatVersion: 3, weights: "int8" })),
-      /format version 3, whose int8 weights lose more.*--basis-from/,
+      /format version 3, whose int8 weights are less accurate.*--basis-from/,
     ],
     ["cut-off weights", () => truncateSync(join(out(), WEIGHTS_FILE), 100), /is damaged: .*weights\.safetensors/],
   ])("with %s is refused as base_invalid", async (_, damage, message) => {

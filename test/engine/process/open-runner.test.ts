@@ -53,11 +53,11 @@ describe("the longest sequence", () => {
     expect(await lengthOf({ maxModelLen: 256, kvCacheBytes: row(256) })).toBe(256);
     await expect(lengthOf({ maxModelLen: POSITIONS + 1 })).rejects.toMatchObject({
       code: "usage",
-      message: expect.stringMatching(/--max-model-len 301: the model has 300 positions/),
+      message: expect.stringMatching(/--max-model-len 301 is more than the model's 300 positions/),
     });
     await expect(lengthOf({ maxModelLen: 200, kvCacheBytes: row(255) })).rejects.toMatchObject({
       code: "insufficient_memory",
-      message: expect.stringMatching(/holds 192 tokens of one sequence of this model, wanted 200.*--max-model-len/),
+      message: expect.stringMatching(/holds 192 tokens of one sequence of this model, expected 200.*--max-model-len/),
     });
   });
 

@@ -250,7 +250,7 @@ describe("when the process dies", () => {
     expect(performance.now() - before).toBeLessThan(1000);
   });
 
-  it("ends one that has work and gives no sign of life, and none that only takes its time", async () => {
+  it("ends one that has work and gives no progress, and none that only takes its time", async () => {
     const hang = { minMs: 300, numSteps: 30, checkMs: 20 };
     const engine = await startReady({ stepMs: 50 }, { restartPolicy: { minMs: 10, maxMs: 10, healthyMs: 0, hang } });
     // A second in all, each step shorter than the bound.
@@ -265,7 +265,7 @@ describe("when the process dies", () => {
     const before = performance.now();
     await until(() => !isAlive(pid));
     expect(performance.now() - before).toBeGreaterThan(1000); // 30 steps of 50 ms are more than 300 ms
-    expect(engine.readiness()).toEqual({ isReady: false, reason: expect.stringContaining("no sign of life") });
+    expect(engine.readiness()).toEqual({ isReady: false, reason: expect.stringContaining("no progress") });
     await until(() => engine.readiness().isReady);
     expect(await tokensOf(engine.submit(sequenceRequest([1])))).toEqual(toyGreedy([1], null, 4));
   });

@@ -224,19 +224,19 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     "longrope with a factor too few",
     { model_type: "phi3", rope_scaling: { type: "longrope", short_factor: [1], long_factor: [1] } },
     "checkpoint_invalid",
-    /short_factor has to be a list of 48 numbers, has 1/,
+    /short_factor must be a list of 48 numbers, but has 1/,
   ],
   [
     "longrope with a factor that is none",
     { hidden_size: 8, num_attention_heads: 4, rope_scaling: { type: "longrope", short_factor: ["1"] } },
     "checkpoint_invalid",
-    /short_factor has to be a positive number/,
+    /short_factor must be a positive number/,
   ],
   [
     "linear scaling without a factor",
     { rope_scaling: { type: "linear" } },
     "checkpoint_invalid",
-    /factor has to be a positive number/,
+    /factor must be a positive number/,
   ],
   [
     "a scaling that Phi-3 reads as longrope",
@@ -290,9 +290,9 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     "rope settings that are no object",
     { rope_scaling: "linear" },
     "checkpoint_invalid",
-    /rope_scaling has to be an object/,
+    /rope_scaling must be an object/,
   ],
-  ["an odd head size", { head_dim: 15 }, "checkpoint_invalid", /an even number of a head's values, it says 15/],
+  ["an odd head size", { head_dim: 15 }, "checkpoint_invalid", /must be even, found 15/],
   [
     "heads that do not share evenly",
     { num_attention_heads: 6, num_key_value_heads: 4, head_dim: 8 },
@@ -303,10 +303,10 @@ const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
     "a flag that is no flag",
     { tie_word_embeddings: "no" },
     "checkpoint_invalid",
-    /tie_word_embeddings has to be true or false/,
+    /tie_word_embeddings must be true or false/,
   ],
-  ["an epsilon of zero", { rms_norm_eps: 0 }, "checkpoint_invalid", /rms_norm_eps has to be a positive number/],
-  ["layers beyond any model", { num_hidden_layers: 1_000_000 }, "checkpoint_invalid", /num_hidden_layers has to be/],
+  ["an epsilon of zero", { rms_norm_eps: 0 }, "checkpoint_invalid", /rms_norm_eps must be a positive number/],
+  ["layers beyond any model", { num_hidden_layers: 1_000_000 }, "checkpoint_invalid", /num_hidden_layers must be/],
 ];
 
 describe("a config is refused by name for", () => {
