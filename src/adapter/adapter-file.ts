@@ -24,9 +24,9 @@ const VERSION = 1;
 
 /** Default bound on the bytes of a `.mosara` file that is read. */
 export const DEFAULT_MAX_ADAPTER_BYTES = 64 * 2 ** 20;
-// A target takes about 60 values, so this is some 16,000 targets.
+// A target needs about 60 values, so this is some 16,000 targets.
 const MAX_ITEMS = 1_000_000;
-// File, targets, target, tensors, tensor, shape; or file, card and what nests in it.
+// Depth of file, targets, target, tensors, tensor, shape; or of file, card and the card's own nesting.
 const MAX_DEPTH = Math.max(6, MAX_CARD_DEPTH + 3);
 
 /** Bounds on a file that is read. */

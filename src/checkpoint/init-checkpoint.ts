@@ -57,7 +57,7 @@ export async function initCheckpoint(
     let numDone = 0;
     const load = async (name: string): Promise<HostTensor> => {
       onProgress(++numDone / tensors.size);
-      return tensors.get(name)!.make(); // asked for what the specs name
+      return tensors.get(name)!.make(); // the specs name only these tensors
     };
     const specs = [...tensors].map(([name, { shape }]) => ({ name, shape, dtype: "float32" as const }));
     await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });

@@ -55,7 +55,7 @@ async function writePeftDirectory(base: Base, adapter: Adapter, out: string): Pr
       ))
         tensors.set(name, tensor);
     const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-    const load = async (name: string): Promise<HostTensor> => tensors.get(name) as HostTensor; // asked for what it was told of
+    const load = async (name: string): Promise<HostTensor> => tensors.get(name) as HostTensor; // the writer requests only the names of its specs
     await writeSafetensors(join(temporary, "adapter_model.safetensors"), specs, load, { format: "pt" });
     await writeFile(join(temporary, "adapter_config.json"), `${JSON.stringify(peftConfig(adapter, names), null, 2)}\n`);
     await mkdir(dirname(out), { recursive: true });

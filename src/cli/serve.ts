@@ -70,7 +70,7 @@ export async function serve(config: ServeConfig): Promise<number> {
   const isIdle = await context.inFlight.drain(config.shutdownTimeout * 1000);
   if (isIdle) return 0;
   context.log.warn({ inFlight: context.inFlight.count }, "requests still run after --shutdown-timeout and are ended");
-  await engine.stop(0); // their callers hear of it before the connections go
+  await engine.stop(0); // callers get their error before their connections close
   return 0;
 }
 

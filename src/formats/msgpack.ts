@@ -133,8 +133,8 @@ function assertPlain(value: unknown, path: string): void {
 }
 
 /**
- * One message: keys in the object's own order, lengths and integers up to 32 bits in their smallest form, every other number
- * as float64, bigint as 64-bit integer, Uint8Array as binary. The same value gives the same bytes.
+ * Encodes one message. Keys keep the object's order; lengths and integers up to 32 bits have their smallest form.
+ * Every other number is a float64, a bigint a 64-bit integer, a Uint8Array binary. Equal values give equal bytes.
  */
 export function encode(value: unknown): Uint8Array {
   assertPlain(value, "value");

@@ -53,7 +53,7 @@ export interface OnnxNode {
   readonly docString?: string;
 }
 
-/** The codes that say which one of an attribute's values is meant. */
+/** The codes that select one of an attribute's values. */
 export const ATTRIBUTE_TYPES = {
   float: 1,
   int: 2,
@@ -84,7 +84,7 @@ export interface OnnxAttribute {
   readonly strings?: readonly string[];
 }
 
-/** `dataLocation` of a tensor whose bytes lie in the file that `externalData` names (keys location, offset, length). */
+/** `dataLocation` of a tensor whose bytes are in the file that `externalData` names (keys location, offset, length). */
 export const EXTERNAL_DATA_LOCATION = 1;
 
 /** `dataType` as `onnxTypeOf`; `rawData` little-endian and row-major. */

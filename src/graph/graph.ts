@@ -1,7 +1,7 @@
 /**
  * The graph-building language: typed values, nodes in the order they were built, inputs, weights and outputs.
- * A graph is built by calling the functions in `ops/`; each checks its operands (dtype, shape) and names itself and the
- * line that called it when they do not fit. Knows nothing of models, adapters or sessions.
+ * A graph is built by calling the functions in `ops/`. Each checks its operands (dtype, shape).
+ * Its error names the operation and the line that called it. Knows nothing of models, adapters or sessions.
  */
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";

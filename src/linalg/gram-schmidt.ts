@@ -1,7 +1,7 @@
 /**
  * Gram–Schmidt over vectors stored as contiguous rows of one array. Knows nothing of matrices.
- * A pass is repeated while it removes a large part of the vector: twice is enough (Kahan and Parlett), once is enough
- * where the vector was nearly orthogonal before. Indices are bounded by their loops, hence `!`.
+ * A pass is repeated while it removes a large part of the vector. Twice is enough (Kahan and Parlett).
+ * Once is enough where the vector was nearly orthogonal before. Indices are bounded by their loops, hence `!`.
  */
 
 const MAX_PASSES = 4;

@@ -12,7 +12,7 @@ export interface MatrixProducts {
   multiply(left: Float64Array, a: Float32Array, count: number, rows: number, cols: number): Promise<Float64Array>;
 }
 
-/** Columns taken at a time: 256 float64 a row keep a strip of rows in the cache, and 900 such rows in 2 MB. */
+/** Number of columns in a strip: 256 float64 a row keep a strip of rows in the cache, and 900 such rows in 2 MB. */
 const PANEL = 256;
 
 /** Both products on the calling thread. */

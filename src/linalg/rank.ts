@@ -31,9 +31,10 @@ export function sumInOrder(values: ArrayLike<number>): number {
 
 /**
  * Singular values from the descending eigenvalues of a float64 Gram matrix. Rounding noise becomes exactly 0.
- * The rule "s ≤ max(dOut,dIn) · eps · s₁ is noise" applies where the rounding happens, which is here among the squares:
- * λ ≤ 8 · max(dOut,dIn) · eps64 · λ₁, that is s ≤ 6e-7 · s₁ for 200 rows. (The 8 is for matrices of a few rows, whose noise
- * exceeds n · eps64; eps32 on the values themselves would drop 7 true values of 32 from a matrix of condition 1e6.)
+ * The rule "s ≤ max(dOut,dIn) · eps · s₁ is noise" applies where the rounding happens, which is here among the squares.
+ * It becomes λ ≤ 8 · max(dOut,dIn) · eps64 · λ₁, that is s ≤ 6e-7 · s₁ for 200 rows.
+ * The 8 is for matrices of a few rows, whose noise exceeds n · eps64.
+ * eps32 on the values themselves would drop 7 true values of 32 from a matrix of condition 1e6.
  */
 export function singularValuesFromGram(eigenvalues: Float64Array, longSide: number): Float64Array {
   const floor = 8 * longSide * Number.EPSILON * eigenvalues[0]!;

@@ -141,7 +141,7 @@ class ShiftedTridiagonal {
 
   factor(shift: number): void {
     const n = this.#diagonal.length;
-    // What elimination has left of the current row: its diagonal entry and the one to the right.
+    // The remainder of the current row after elimination: its diagonal entry and the one to the right.
     let here = this.#diagonal[0]! - shift;
     let right = n > 1 ? this.#offDiagonal[0]! : 0;
     for (let i = 0; i < n - 1; i++) {
@@ -179,7 +179,7 @@ class ShiftedTridiagonal {
   }
 }
 
-/** A shift that equals an eigenvalue gives a pivot of 0. Rounding noise in its place is as good, and a divisor. */
+/** A shift that equals an eigenvalue gives a pivot of 0. Rounding noise replaces it, because division by noise is as good. */
 function awayFromZero(pivot: number): number {
   if (Math.abs(pivot) >= Number.EPSILON) return pivot;
   return pivot < 0 ? -Number.EPSILON : Number.EPSILON;

@@ -1,9 +1,9 @@
 /**
- * Householder reduction of a symmetric matrix to tridiagonal form, and the way back for vectors.
- * Knows nothing of singular values. Rows are eliminated from the last to the first (EISPACK's order), so that every
- * Householder vector is a contiguous row. The rank-2 update of one step and the matrix-vector product of the next
- * share one pass over the matrix: the pass is bound by memory, and this halves it. Golub & Van Loan, §8.3.1.
- * Indices are bounded by their loops, hence `!`.
+ * Householder reduction of a symmetric matrix to tridiagonal form, and
+ * the transformation of vectors back. Knows nothing of singular values.
+ * Rows are eliminated from the last to the first (EISPACK's order), so that every Householder vector is a contiguous row.
+ * The rank-2 update of one step and the matrix-vector product of the next share one pass over the matrix.
+ * The pass is bound by memory, and this halves it. Golub & Van Loan, §8.3.1. Indices are bounded by their loops, hence `!`.
  */
 
 /** A = Q T Qᵀ. Q is kept as Householder vectors: `vectors` row i, entries 0…i-1, with factor `factors[i]`. */

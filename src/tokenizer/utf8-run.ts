@@ -1,6 +1,7 @@
 /**
- * Converts bytes that arrive one at a time to whole characters, for byte-fallback tokens. Unlike TextDecoder, a broken stretch
- * gives one U+FFFD a byte, as the tokenizers library does. Source: Unicode 15, table 3-7 "Well-Formed UTF-8 Byte Sequences".
+ * Converts bytes that arrive one at a time to whole characters, for byte-fallback tokens.
+ * Unlike TextDecoder, it gives one U+FFFD for each byte of a broken stretch, as the tokenizers library does.
+ * Source: Unicode 15, table 3-7 "Well-Formed UTF-8 Byte Sequences".
  */
 const REPLACEMENT = "\ufffd";
 

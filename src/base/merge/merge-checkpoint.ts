@@ -61,7 +61,7 @@ export async function mergeCheckpoint(
   try {
     let numDone = 0;
     const load = async (foreign: string): Promise<HostTensor> => {
-      const { name, dtype, isTransposed } = file.get(foreign)!; // asked for what the layout names
+      const { name, dtype, isTransposed } = file.get(foreign)!; // the layout names only tensors of the file
       const tensor = merged.changed.has(name) ? await merged.read(name) : await base.source.read(name);
       onProgress(++numDone / specs.length);
       const rounded = stored(name, tensor, dtype);

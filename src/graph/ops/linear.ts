@@ -7,7 +7,7 @@ import { type Dim, type Shape, broadcast, formatShape, sameDim, sameShape } from
 
 /**
  * a @ b over the last two dimensions, the leading ones broadcast: [...,M,K] × [...,K,N] → [...,M,N].
- * A vector is a row on the left and a column on the right, and leaves no dimension behind.
+ * A vector is a row on the left and a column on the right, and its dimension is absent from the result.
  */
 export function matMul(a: Var, b: Var): Var {
   const shape = productShape("matMul", a, b, {});

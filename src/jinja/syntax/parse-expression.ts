@@ -30,7 +30,7 @@ export function parseExpression(tokens: TokenStream): Expression {
   });
 }
 
-/** One expression, or a tuple where commas follow. `parseItem` is `parseOr` where a bare `if` must not be taken. */
+/** One expression, or a tuple where commas follow. `parseItem` is `parseOr` where a bare `if` must not be consumed. */
 export function parseTuple(tokens: TokenStream, parseItem = parseExpression, isParenthesised = false): Expression {
   const items: Expression[] = [];
   let isTuple = false;
@@ -158,7 +158,7 @@ function parseEntry(tokens: TokenStream): [Expression, Expression] {
   return [key, parseExpression(tokens)];
 }
 
-/** Items separated by commas up to `close`, which is taken too; a last comma is allowed. */
+/** Items separated by commas up to `close`, which is consumed too. A comma after the last item is allowed. */
 function parseList<T>(tokens: TokenStream, close: string, parseItem: (tokens: TokenStream) => T): T[] {
   const items: T[] = [];
   while (!tokens.isOperator(close)) {
@@ -257,7 +257,7 @@ function parseTest(tokens: TokenStream, object: Expression): Expression {
   return isNegated ? { kind: "not", operand: test } : test;
 }
 
-/** A test takes one argument without brackets: `is divisibleby 3`, `is in list`. */
+/** A test accepts one argument without brackets: `is divisibleby 3`, `is in list`. */
 function parseTestArguments(tokens: TokenStream): CallArguments {
   if (tokens.isOperator("(")) return parseArguments(tokens);
   const isOperand = tokens.is("string") || tokens.is("int") || tokens.is("float") || tokens.isOperator("[", "{");

@@ -16,7 +16,7 @@ export function parseTemplate(source: string): readonly Statement[] {
   return body;
 }
 
-/** Statements up to a tag named in `ends`, whose `{% name` is taken; an empty `ends` reads to the end of the template. */
+/** Statements up to a tag named in `ends`, whose `{% name` is consumed. An empty `ends` reads to the end of the template. */
 function parseBody(tokens: TokenStream, ends: readonly string[]): Statement[] {
   const body: Statement[] = [];
   while (!tokens.is("end")) {

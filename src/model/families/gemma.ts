@@ -1,6 +1,6 @@
 /**
- * Gemma 2 and the text part of Gemma 3: scaled embeddings, norms with factor 1
- * + w on both sides of every block, a gate through GELU, and sliding layers.
+ * Gemma 2 and the text part of Gemma 3: scaled embeddings, a gate through GELU, and sliding layers.
+ * Norms have the factor 1 + w and are on both sides of every block.
  * Defaults of transformers' Gemma2Config and Gemma3TextConfig.
  */
 import { readActivation } from "../config/activation.ts";

@@ -3,8 +3,8 @@
  * A block has a scale and either a zero point, w = (level − zero point) · scale, or a minimum, w = level · scale + minimum.
  * It is packed as MatMulNBits reads it. `quantize.ts` chooses the numbers.
  *
- * llama.cpp's Q4_0 and Q8_0 are represented exactly (4 and 8 bits, blocks of 32, no zero points), and Q4_1 too (4 bits, blocks of
- * 32, minimums): their scales and minimums are float16 as well.
+ * Two of llama.cpp's types are represented exactly without zero points: Q4_0 (4 bits) and Q8_0 (8 bits), in blocks of 32.
+ * Q4_1 (4 bits, blocks of 32, minimums) is exact too, because its scales and minimums are float16 as well.
  */
 // Indices are bounded by their loops, hence `!`.
 import type { QuantizedFormat } from "../../graph/ops/linear.ts";

@@ -1,6 +1,6 @@
 /**
- * A base's frozen bases in the serving graph: the products z = Vᵀx
- * and Uz of a group of linear layers, and the storage of U and V.
+ * A base's frozen bases in the serving graph: the storage of U and
+ * V, and the products z = Vᵀx and Uz of a group of linear layers.
  * Knows nothing of λ, v, routers and rows.
  */
 import type { BasisProducts } from "../../adapter/mo-sara.ts";

@@ -19,8 +19,8 @@ export type QuantizedKind = "int8" | "int4";
 const BLOCK_SIZE = 32;
 
 /**
- * The layouts of a kind. int8 has zero points, which cost no time. int4 has minimums, as llama.cpp's Q4_1, because whole zero
- * points of 4 bits lose a third more (docs/log/2026-11.md).
+ * The layouts of a kind. int8 has zero points, which cost no time.
+ * int4 has minimums, as llama.cpp's Q4_1, because whole zero points of 4 bits lose a third more (docs/log/2026-11.md).
  * int4 keeps the vocabulary projection at 8 bits, because its errors reach the answer directly.
  * @param blockSize null: the default of the kind
  */

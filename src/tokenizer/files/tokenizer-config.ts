@@ -36,9 +36,10 @@ export function tokenText(value: unknown): string | undefined {
 }
 
 /**
- * The merged configuration: standard names, `extra_special_tokens` as a list, `model_specific_special_tokens` as a map,
- * `added_tokens_decoder`, and added_tokens.json as `added_tokens`. special_tokens_map.json outranks tokenizer_config.json, and neither it nor added_tokens.json counts
- * where tokenizer_config.json has an `added_tokens_decoder`.
+ * The merged configuration: standard names, `extra_special_tokens` as a
+ * list, `model_specific_special_tokens` as a map, `added_tokens_decoder`.
+ * added_tokens.json is under `added_tokens`. special_tokens_map.json outranks tokenizer_config.json.
+ * Both of these older files are ignored where tokenizer_config.json has an `added_tokens_decoder`.
  */
 export function mergeTokenizerConfig({ config, specialTokensMap, addedTokens }: ConfigFiles, dir: string): Json {
   const merged = collectNames({ ...config });
