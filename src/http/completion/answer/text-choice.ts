@@ -1,4 +1,4 @@
-/** One choice of a completion, built event by event: the same parts make a stream's chunks and, joined, the whole answer. */
+/** One choice of a completion, built event by event. The same parts make a stream's chunks and, joined, the whole answer. */
 import type { Text } from "../../context.ts";
 import type { ChoiceEvent, PromptLogprob } from "../generation.ts";
 import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";
@@ -10,7 +10,7 @@ export interface TextChoiceOptions {
   readonly text: Text;
   readonly prompt: Prompt;
   readonly echoes: boolean;
-  /** Alternatives that each token lists; null: no log-probabilities. */
+  /** Alternatives listed for each token; null: no log-probabilities. */
   readonly numLogprobs: number | null;
   /** Alternatives of `prompt_logprobs`; null: the prompt is not scored. */
   readonly numPromptLogprobs: number | null;
@@ -18,7 +18,7 @@ export interface TextChoiceOptions {
   readonly skipsSpecial: boolean;
 }
 
-/** What one event adds to a choice. */
+/** The part that one event adds to a choice. */
 export interface TextPart {
   text: string;
   logprobs: CompletionLogprobs | null;
@@ -32,7 +32,7 @@ export class TextChoice implements Choice {
   readonly #options: TextChoiceOptions;
   readonly #whole: TextPart;
   #numTokens = 0;
-  /** Characters of text so far. */
+  /** Characters of text up to now. */
   #offset = 0;
   #hasBegun = false;
 
@@ -45,7 +45,7 @@ export class TextChoice implements Choice {
     return this.#numTokens;
   }
 
-  /** The part this event adds; none when it adds nothing that is to be sent. */
+  /** The part this event adds; none when it adds nothing to send. */
   add(event: ChoiceEvent): TextPart[] {
     const part = this.#emptyPart();
     if (!this.#hasBegun) this.#begin(part, event.type === "scored" ? event.logprobs : null);
@@ -80,7 +80,7 @@ export class TextChoice implements Choice {
     };
   }
 
-  /** What stands before the first token: the prompt, if it is to be echoed. */
+  /** The part before the first token: the prompt, if it is to be echoed. */
   #begin(part: TextPart, scores: readonly PromptLogprob[] | null): void {
     this.#hasBegun = true;
     const { prompt, echoes, hasTokenIds, skipsSpecial, text, numLogprobs, numPromptLogprobs } = this.#options;
