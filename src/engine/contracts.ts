@@ -29,10 +29,12 @@ export interface AdapterCache<A extends ReadyAdapter = ReadyAdapter> {
   takeChanges(): AdapterChanges;
 }
 
-/** Generations, in order. */
+/** Generations. One that is in both lists came first and went then. */
 export interface AdapterChanges {
   /** Generations that became ready. */
   readonly loaded: readonly string[];
+  /** How long each of those took, in the same order. */
+  readonly loadSeconds: readonly number[];
   /** Generations that are no longer here, or could not be made ready. */
   readonly released: readonly string[];
 }

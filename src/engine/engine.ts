@@ -48,6 +48,14 @@ export interface QueueDemand {
   readonly promptTokens: readonly number[];
 }
 
+/** Generations that are ready at this moment. */
+export interface LoadedAdapters {
+  /** Laid out in the live engine; more or others push them out. */
+  readonly live: ReadonlySet<string>;
+  /** Folded into the weights of an engine of their own, which serves. */
+  readonly merged: ReadonlySet<string>;
+}
+
 /** Ready, or why not. */
 export type Readiness = { readonly isReady: true } | { readonly isReady: false; readonly reason: string };
 
@@ -71,6 +79,8 @@ export interface Engine {
   limits(): EngineLimits | null;
   /** Generations that a merged engine serves, or that one is being started for. */
   mergedGenerations(): ReadonlySet<string>;
+  /** Adapters that no sequence would have to wait for; they come and go with the engine processes. */
+  loadedAdapters(): LoadedAdapters;
   /**
    * Starts an engine whose weights contain the adapter. Resolves when that engine serves.
    * @throws {AppError} not_mergeable, insufficient_memory (beyond --max-merged).

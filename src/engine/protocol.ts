@@ -115,6 +115,8 @@ export interface StepStats {
   readonly adapterCacheBytes: number;
   readonly adapterCacheHits: number;
   readonly adapterCacheMisses: number;
+  /** How long each adapter took that has been read and laid out since the last report. */
+  readonly adapterLoadSeconds: readonly number[];
   readonly prefixQueries: number;
   readonly prefixHits: number;
   /** Memory in use on a device other than the host; null on cpu. */
@@ -209,7 +211,10 @@ export type EngineEvent =
       readonly scored: readonly PromptScored[];
       readonly finished: readonly SequenceFinished[];
       readonly failed: readonly { readonly id: number; readonly error: WireError }[];
-      /** Generations that became ready, and generations that were let go or failed to load, since the last report. */
+      /**
+       * Generations that became ready, and generations that were let go or failed to load, since the last report. One that is in both lists
+       * came first and went then.
+       */
       readonly loadedAdapters: readonly string[];
       readonly releasedAdapters: readonly string[];
       readonly stats: StepStats;

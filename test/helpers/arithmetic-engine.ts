@@ -77,6 +77,7 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
   };
   const running = new Set<BufferedSequenceStream>();
   const merged = new Set<string>();
+  const loaded = new Set<string>();
   const requests: SequenceRequest[] = [];
   const dropped: string[] = [];
   const onStats: ((stats: StepStats) => void)[] = [];
@@ -152,6 +153,7 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
       if (isDead) throw new AppError("engine_unavailable", "The engine is being restarted.", { retryAfterSeconds: 2 });
       if (running.size >= maxWaiting) throw new AppError("overloaded", "The queue is full.", { retryAfterSeconds: 3 });
       requests.push(request);
+      if (request.adapter !== null && !merged.has(request.adapter.generation)) loaded.add(request.adapter.generation);
       const stream = new BufferedSequenceStream(() => running.delete(stream));
       running.add(stream);
       void run(request, stream);
@@ -170,12 +172,17 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     },
     unmerge: async (generation) => void merged.delete(generation),
     prepareAdapter: () => {},
-    dropAdapter: (generation) => dropped.push(generation),
+    loadedAdapters: () => ({ live: loaded, merged }),
+    dropAdapter: (generation) => {
+      dropped.push(generation);
+      loaded.delete(generation);
+    },
     onStats: (listener) => onStats.push(listener),
     onRestart: (listener) => onRestart.push(listener),
     stop: async () => {},
     kill: () => {
       isDead = true;
+      loaded.clear();
       for (const stream of running) end(stream, new AppError("engine_unavailable", "The engine died."));
     },
     revive: () => {

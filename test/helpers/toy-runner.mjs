@@ -110,7 +110,7 @@ class ToyAdapters {
     return { bytes: this.ready.size * 100, hits, misses };
   }
   takeChanges() {
-    return { loaded: [], released: [] };
+    return { loaded: [], loadSeconds: [], released: [] };
   }
 }
 

@@ -23,7 +23,8 @@ export interface LoadReply {
   readonly generation: string;
   /** Whether the server ordered this load. */
   readonly isAhead: boolean;
-  readonly outcome: { readonly row: AdapterRow } | { readonly error: WireError };
+  /** `seconds`: how long the thread read and laid out. */
+  readonly outcome: { readonly row: AdapterRow; readonly seconds: number } | { readonly error: WireError };
 }
 
 /** The thread's entry: beside this file, compiled or not as this file is. */

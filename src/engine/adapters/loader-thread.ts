@@ -36,9 +36,11 @@ if (pipe !== null) createInterface({ input: pipe }).on("line", (generation) => l
 function load(ref: AdapterRef, isAhead: boolean): void {
   const { generation } = ref;
   if (unread.has(generation)) return;
+  const startedMs = performance.now();
   try {
     const row = loadAdapter(ref, contents, options);
-    reply({ generation, isAhead, outcome: { row } }, buffersOf(row));
+    const seconds = (performance.now() - startedMs) / 1000;
+    reply({ generation, isAhead, outcome: { row, seconds } }, buffersOf(row));
     unread.set(generation, numSent);
     if (unread.size > MAX_UNREAD) forgetUpTo(numSent - MAX_UNREAD);
   } catch (error) {

@@ -26,7 +26,8 @@ export class ReadyAdapters implements AdapterCache {
   #hits = 0;
   #misses = 0;
   #loaded: string[] = [];
-  #released: string[] = [];
+  #loadSeconds: number[] = [];
+  readonly #released = new Set<string>();
 
   /** @param order puts an adapter into the loader's queue; `receive` is called with the reply */
   constructor(order: (ref: AdapterRef) => void, maxBytes: number) {
@@ -43,8 +44,9 @@ export class ReadyAdapters implements AdapterCache {
   get(ref: AdapterRef): AdapterRow | null {
     const { generation } = ref;
     const row = this.#kept.get(generation);
-    const outcome = row === undefined ? this.#setAside.get(generation) : { row };
+    const outcome = this.#setAside.get(generation);
     this.#handle(ref, "asked");
+    if (row !== undefined) return row;
     if (outcome === undefined) return null;
     if ("error" in outcome) throw fromWire(outcome.error);
     return outcome.row;
@@ -62,9 +64,9 @@ export class ReadyAdapters implements AdapterCache {
   }
 
   drop(generation: string): boolean {
-    const isKept = this.#kept.has(generation);
+    const isHere = this.#kept.has(generation) || this.#setAside.has(generation);
     this.#handle({ generation }, "dropped");
-    return isKept;
+    return isHere;
   }
 
   onReady(listener: () => void): void {
@@ -78,8 +80,9 @@ export class ReadyAdapters implements AdapterCache {
   }
 
   takeChanges(): AdapterChanges {
-    const changes = { loaded: this.#loaded, released: this.#released };
-    [this.#loaded, this.#released] = [[], []];
+    const changes = { loaded: this.#loaded, loadSeconds: this.#loadSeconds, released: [...this.#released] };
+    [this.#loaded, this.#loadSeconds] = [[], []];
+    this.#released.clear();
     return changes;
   }
 
@@ -110,22 +113,30 @@ export class ReadyAdapters implements AdapterCache {
       case "release":
         this.#setAside.delete(generation);
         this.#kept.delete(generation);
-        this.#released.push(generation);
+        this.#released.add(generation);
     }
   }
 
   #putAside(generation: string, outcome: Outcome | undefined): void {
     if (outcome === undefined) throw new Error("internal: there is nothing to be set aside");
     this.#setAside.set(generation, outcome);
-    if ("row" in outcome) this.#loaded.push(generation);
+    if ("row" in outcome) this.#noteLoaded(generation, outcome.seconds);
     const [oldest] = this.#setAside.keys();
     if (this.#setAside.size > MAX_SET_ASIDE && oldest !== undefined) this.#handle({ generation: oldest }, "evicted");
   }
 
   #keep(generation: string, outcome: Outcome | undefined): void {
     if (outcome === undefined || "error" in outcome) throw new Error("internal: there is no row to be kept");
-    if (!this.#setAside.delete(generation)) this.#loaded.push(generation); // else it was reported when it was set aside
+    // One that was set aside has been reported then.
+    if (!this.#setAside.delete(generation)) this.#noteLoaded(generation, outcome.seconds);
     this.#kept.set(generation, outcome.row);
     if (!this.#kept.has(generation)) this.#handle({ generation }, "evicted"); // larger than all that may be kept
+  }
+
+  /** One that was released before, within the same report, is here again. */
+  #noteLoaded(generation: string, seconds: number): void {
+    this.#loaded.push(generation);
+    this.#loadSeconds.push(seconds);
+    this.#released.delete(generation);
   }
 }

@@ -48,7 +48,7 @@ export class StepReport {
     const { added, admitted, sampled, prefilled, scored, finished } = this;
     const prefixes = runner.prefixes?.takeStats() ?? { queries: 0, hits: 0 };
     const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
-    const changes = adapters?.takeChanges() ?? { loaded: [], released: [] };
+    const changes = adapters?.takeChanges() ?? { loaded: [], loadSeconds: [], released: [] };
     const stats: StepStats = {
       ...facts,
       numRunning: scheduler.numRunning,
@@ -58,6 +58,7 @@ export class StepReport {
       adapterCacheBytes: cache.bytes,
       adapterCacheHits: cache.hits,
       adapterCacheMisses: cache.misses,
+      adapterLoadSeconds: changes.loadSeconds,
       prefixQueries: prefixes.queries,
       prefixHits: prefixes.hits,
       deviceBytes: runner.deviceBytes?.() ?? null,

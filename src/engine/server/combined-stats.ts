@@ -44,6 +44,7 @@ export const NO_STATS: StepStats = {
   adapterCacheBytes: 0,
   adapterCacheHits: 0,
   adapterCacheMisses: 0,
+  adapterLoadSeconds: [],
   prefixQueries: 0,
   prefixHits: 0,
   deviceBytes: null,

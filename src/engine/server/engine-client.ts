@@ -54,6 +54,8 @@ export class EngineClient {
   readonly #queue: QueueMirror;
   /** Adapters that the process has, or has been told to load. */
   readonly #adapters = new Set<string>();
+  /** Adapters that the process has. */
+  readonly #loaded = new Set<string>();
   readonly #exit: Promise<void>;
   readonly #watch: HangWatch;
   #error: AppError | null = null;
@@ -105,6 +107,11 @@ export class EngineClient {
   /** Sequences in flight that have no row. */
   get numWaiting(): number {
     return this.#queue.numWaiting;
+  }
+
+  /** Generations of the adapters that the process has ready. */
+  get loadedAdapters(): ReadonlySet<string> {
+    return this.#loaded;
   }
 
   /** The error with which the process would refuse a request because its queue is full; null where it would not. */
@@ -177,8 +184,7 @@ export class EngineClient {
   /** A stream that was cancelled meanwhile is not in the map any more. */
   #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
     const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
-    for (const generation of event.loadedAdapters) this.#adapters.add(generation);
-    for (const generation of event.releasedAdapters) this.#adapters.delete(generation);
+    this.#noteAdapters(event.loadedAdapters, event.releasedAdapters);
     this.#queue.noteAdded(added);
     this.#queue.noteAdmitted(admitted, performance.now());
     for (const { id, numCached } of prefilled) {
@@ -197,6 +203,17 @@ export class EngineClient {
     }
   }
 
+  #noteAdapters(loaded: readonly string[], released: readonly string[]): void {
+    for (const generation of loaded) {
+      this.#adapters.add(generation);
+      this.#loaded.add(generation);
+    }
+    for (const generation of released) {
+      this.#adapters.delete(generation);
+      this.#loaded.delete(generation);
+    }
+  }
+
   #forget(id: number): void {
     this.#queue.remove(id);
     if (this.#streams.delete(id) && this.#streams.size === 0) this.#noteBusy(false);
@@ -210,6 +227,7 @@ export class EngineClient {
   #end(code: number | null, signal: NodeJS.Signals | null, resolve: () => void): void {
     if (this.#hasExited) return;
     this.#hasExited = true;
+    this.#loaded.clear();
     const reason = signal === null ? `ended with code ${code}` : `was ended by ${signal}`;
     const error = this.#error ?? new AppError("engine_unavailable", `The engine process ${reason}.`);
     for (const [id, stream] of this.#streams) {

@@ -94,6 +94,11 @@ export class EngineUnit {
     return this.#client.numWaiting;
   }
 
+  /** Generations of the adapters that are ready; none after a restart. */
+  get loadedAdapters(): ReadonlySet<string> {
+    return this.#client.loadedAdapters;
+  }
+
   /** The error with which a request would be refused now: overloaded, engine_unavailable; null where it would be accepted. */
   refusal(demand: QueueDemand): AppError | null {
     return this.#unavailable() ?? this.#client.refusal(demand);

@@ -58,9 +58,14 @@ export class MergedEngines {
     return engine?.isServing === true && engine.unit?.isReady === true ? engine.unit : null;
   }
 
-  /** All engines that serve now. */
-  servingUnits(): EngineUnit[] {
-    return [...this.#engines.keys()].flatMap((generation) => this.servingUnit(generation) ?? []);
+  /** All that serve now, by generation. */
+  serving(): ReadonlyMap<string, EngineUnit> {
+    const serving = new Map<string, EngineUnit>();
+    for (const generation of this.#engines.keys()) {
+      const unit = this.servingUnit(generation);
+      if (unit !== null) serving.set(generation, unit);
+    }
+    return serving;
   }
 
   /** @throws {AppError} insufficient_memory beyond the maximum, and the errors of the ports. */

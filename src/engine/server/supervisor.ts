@@ -6,7 +6,7 @@ import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
 import { combineStats, NO_STATS } from "./combined-stats.ts";
 import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitEvent } from "./engine-unit.ts";
-import type { Engine, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
+import type { Engine, LoadedAdapters, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { MergedEngines, type MergePorts } from "./merged-engines.ts";
 import type { EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
 import { checkSpec } from "../sequence-spec.ts";
@@ -66,7 +66,8 @@ class Supervisor implements SupervisedEngine {
     this.#refuseIfStopping();
     const demand = { tenant, promptTokens: [0] }; // the lengths of its prompts are not known yet
     const refusal = this.#live.refusal(demand);
-    if (refusal !== null && this.#merged.servingUnits().every((unit) => unit.refusal(demand) !== null)) throw refusal;
+    if (refusal !== null && [...this.#merged.serving().values()].every((unit) => unit.refusal(demand) !== null))
+      throw refusal;
   }
 
   assertQueueHasRoom(demand: QueueDemand, generation: string | null): void {
@@ -106,6 +107,10 @@ class Supervisor implements SupervisedEngine {
 
   mergedGenerations(): ReadonlySet<string> {
     return this.#merged.generations();
+  }
+
+  loadedAdapters(): LoadedAdapters {
+    return { live: this.#live.loadedAdapters, merged: new Set(this.#merged.serving().keys()) };
   }
 
   async merge(generation: string): Promise<MergeReport> {

@@ -66,7 +66,7 @@ interface TestCache {
 function cacheOf(contents: Contents, maxBytes: number): TestCache {
   const outcomeOf = (ref: AdapterRef): LoadReply["outcome"] => {
     try {
-      return { row: loadAdapter(ref, contents, { layout, signature, maxLiveRank: 64 }) };
+      return { row: loadAdapter(ref, contents, { layout, signature, maxLiveRank: 64 }), seconds: 0.25 };
     } catch (error) {
       return { error: toWire(error) };
     }
@@ -80,7 +80,7 @@ function cacheOf(contents: Contents, maxBytes: number): TestCache {
     return released;
   };
   const offer = (row: AdapterRow): void =>
-    cache.receive({ generation: row.generation, isAhead: true, outcome: { row } });
+    cache.receive({ generation: row.generation, isAhead: true, outcome: { row, seconds: 0.5 } });
   const get = async (ref: AdapterRef): Promise<AdapterRow> => {
     const ready = new Promise<void>((resolve) => cache.onReady(resolve));
     const row = cache.get(ref);
