@@ -16,6 +16,7 @@ import { accessPolicyOf } from "../http/access-policy.ts";
 import { createApp } from "../http/app.ts";
 import type { AppContext, ServedBase } from "../http/context.ts";
 import { GenerationNames } from "../http/generation-names.ts";
+import { Residency } from "../http/residency.ts";
 import { InFlight } from "../http/in-flight.ts";
 import { hashKey } from "../http/middleware/auth.ts";
 import { Placements } from "../placement/placements.ts";
@@ -146,6 +147,7 @@ function connect(
     onFailed: (adapter, error) =>
       log.error({ err: error, adapter }, "a merged adapter could not follow its name; it is served live"),
   });
+  const residency = new Residency(engine, store, placements);
   const metrics = new Metrics({
     modelName: name,
     usesPrefixCache: !config.noPrefixCache,
@@ -155,6 +157,7 @@ function connect(
       merged: placements.numMerged,
       storeBytes: store.totalBytes(),
       capacity: engine.limits()?.capacity ?? null,
+      residency: residency.facts(),
     }),
   });
   engine.onStats((stats) => metrics.recordStep(stats));
@@ -163,7 +166,7 @@ function connect(
     log.error("an engine process died and is started again");
   });
   const readiness = () => engine.readiness();
-  return { engine, store, log, names, placements, metrics, readiness, inFlight: new InFlight() };
+  return { engine, store, log, names, residency, placements, metrics, readiness, inFlight: new InFlight() };
 }
 
 /** Reports the engine's device and any problem with it; no details of the host. */

@@ -44,6 +44,11 @@ export class BusiestAdapters {
     this.#tokens.inc({ adapter: name, kind: "generation" }, report.generationTokens);
   }
 
+  /** How many sequences have ended, as far as it is remembered; 0 for an adapter that is not known. */
+  requestsOf(adapter: string): number {
+    return this.#named.get(adapter)?.requests ?? this.#candidates.get(adapter) ?? 0;
+  }
+
   #labelOf(adapter: string): string {
     if (this.#named.has(adapter)) return adapter;
     if (this.#named.size < MAX_NAMED) return this.#admit(adapter, 0);

@@ -2,11 +2,13 @@
  * The recorder: the few calls that report events of the server, and the Prometheus text. table.ts lists the metrics. Knows neither HTTP nor
  * the engine's workings: it receives plain numbers.
  */
-import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { EngineCapacity, StepStats } from "../engine/protocol.ts";
 import { BusiestAdapters } from "./busiest-adapters.ts";
+import { setLoopDelay } from "./loop-delay.ts";
 import type { MetricSpec } from "./metric-spec.ts";
+import { type ResidencyFacts, setLoadedAdapters } from "./residency.ts";
 import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
 
 /** One sequence that has ended. Times in seconds; null where the sequence never reached that point. */
@@ -29,6 +31,7 @@ export interface ScrapeFacts {
   readonly storeBytes: number;
   /** Of the live engine; null until that engine has been ready once. */
   readonly capacity: EngineCapacity | null;
+  readonly residency: ResidencyFacts;
 }
 
 export interface MetricsOptions {
@@ -73,6 +76,8 @@ export class Metrics {
     this.#setState(stats);
     this.#counter("mosara_adapter_cache_hits_total").inc(stats.adapterCacheHits);
     this.#counter("mosara_adapter_cache_misses_total").inc(stats.adapterCacheMisses);
+    for (const seconds of stats.adapterLoadSeconds)
+      this.#histogram("vllm:lora_adapter_load_seconds").observe({ ...this.#model, transition: "load" }, seconds);
     this.#counter("vllm:prefix_cache_queries_total").inc(this.#model, stats.prefixQueries);
     this.#counter("vllm:prefix_cache_hits_total").inc(this.#model, stats.prefixHits);
     if (stats.phase === "idle") return;
@@ -135,13 +140,15 @@ export class Metrics {
 
   /** The Prometheus text. */
   async render(): Promise<string> {
-    const { live, merged, storeBytes, capacity } = this.#options.facts();
+    const { live, merged, storeBytes, capacity, residency } = this.#options.facts();
     this.#gauge("mosara_adapters").set({ placement: "live" }, live);
     this.#gauge("mosara_adapters").set({ placement: "merged" }, merged);
     this.#gauge("mosara_adapter_bytes").set({ tier: "store" }, storeBytes);
     setLoopDelay(this.#gauge("mosara_event_loop_delay_seconds"), this.#loop);
     this.#setCacheConfig(capacity);
-    this.#setAdaptersInUse(capacity?.maxReadyAdapters ?? 0);
+    const maxReady = capacity?.maxReadyAdapters ?? 0;
+    this.#setAdaptersInUse(maxReady);
+    this.#setResidency(residency, maxReady);
     return await this.#registry.metrics();
   }
 
@@ -192,6 +199,14 @@ export class Metrics {
     info.set(labels, Date.now() / 1000);
   }
 
+  /** A merged adapter has a place of its own, so that the difference of the two numbers is what the live engine has free. */
+  #setResidency(facts: ResidencyFacts, maxReady: number): void {
+    const { numLive, numMerged } = facts;
+    this.#gauge("vllm:num_gpu_loaded_lora_adapters").set(this.#model, numLive + numMerged);
+    this.#gauge("vllm:max_gpu_lora_adapters").set(this.#model, maxReady + numMerged);
+    setLoadedAdapters(this.#gauge("vllm:lora_adapter_loaded"), facts, (name) => this.#adapters.requestsOf(name));
+  }
+
   #observe(name: MetricName, value: number | null): void {
     if (value !== null) this.#histogram(name).observe(this.#model, value);
   }
@@ -226,14 +241,4 @@ function create(spec: MetricSpec, registry: Registry, model: { model_name: strin
   const metric = new Histogram({ ...common, buckets: [...(spec.buckets ?? [])] });
   for (const labels of initial) metric.zero(labels);
   return metric;
-}
-
-function setLoopDelay(gauge: Gauge, loop: IntervalHistogram): void {
-  const resolution = 10e6; // the histogram counts the timer's own period, in nanoseconds
-  const delay = (nanoseconds: number) =>
-    Number.isFinite(nanoseconds) ? Math.max(0, nanoseconds - resolution) / 1e9 : 0;
-  gauge.set({ statistic: "p50" }, loop.count === 0 ? 0 : delay(loop.percentile(50)));
-  gauge.set({ statistic: "p99" }, loop.count === 0 ? 0 : delay(loop.percentile(99)));
-  gauge.set({ statistic: "max" }, loop.count === 0 ? 0 : delay(loop.max));
-  loop.reset();
 }

@@ -5,6 +5,7 @@ const FIRST_TOKEN = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560,
 ];
 const BETWEEN_TOKENS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80];
+const LOAD_TIME = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 
 export const VLLM_METRICS = [
@@ -35,6 +36,33 @@ export const VLLM_METRICS = [
     help: "Adapters of running sequences, and adapters that only waiting sequences have. max_lora is the number that stays ready at once. The value is the unix time of the report.",
     labels: ["max_lora", "running_lora_adapters", "waiting_lora_adapters"],
     initial: [],
+  },
+  {
+    name: "vllm:lora_adapter_loaded",
+    type: "gauge",
+    help: 'Adapters that no request waits for: the 100 busiest by name. The value is 1, and the series goes with the adapter. level is always "gpu": ready for the next step, on every device. pinned is "true" for merged ones, which are never pushed out. rank is the highest of its targets: for Mo-SARA, the directions used.',
+    labels: ["adapter_name", "level", "pinned", "rank"],
+    initial: [],
+  },
+  {
+    name: "vllm:num_gpu_loaded_lora_adapters",
+    type: "gauge",
+    help: "Adapters that are ready, merged and inline ones included.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:max_gpu_lora_adapters",
+    type: "gauge",
+    help: "How many adapters stay ready at once: max_lora, and one for each merged adapter.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:lora_adapter_load_seconds",
+    type: "histogram",
+    help: 'Time to read an adapter and lay it out. transition is always "load": nothing else happens before the next step.',
+    labels: [...MODEL, "transition"],
+    buckets: LOAD_TIME,
+    initial: each("transition", ["load"]),
   },
   {
     name: "vllm:prompt_tokens_total",

@@ -31,6 +31,13 @@ export class Placements {
     return [...this.#merged.values()].filter(({ isServing }) => isServing).length;
   }
 
+  /** Names served merged, and the generation of each. */
+  serving(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#merged].flatMap(([name, { generation, isServing }]) => (isServing ? [[name, generation]] : [])),
+    );
+  }
+
   /** The placement of a name: merged only while an engine serves its current generation. */
   of(name: string, generation: string): "live" | "merged" {
     const placed = this.#merged.get(name);

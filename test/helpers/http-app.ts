@@ -13,6 +13,7 @@ import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
+import { Residency } from "../../src/http/residency.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
 import { Placements } from "../../src/placement/placements.ts";
@@ -100,6 +101,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     onMerged: ({ seconds }) => metrics.recordMerge(seconds),
     onFailed: () => {},
   });
+  const residency = new Residency(engine, store, placements);
   const metrics = new Metrics({
     modelName: "base",
     usesPrefixCache: true,
@@ -109,6 +111,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       merged: placements.numMerged,
       storeBytes: store.totalBytes(),
       capacity: engine.limits()?.capacity ?? null,
+      residency: residency.facts(),
     }),
   });
   engine.onStats((stats) => metrics.recordStep(stats));
@@ -149,6 +152,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     },
     inFlight: new InFlight(),
     names,
+    residency,
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,
   };
   const app = createApp(context);

@@ -76,6 +76,7 @@ function storedTarget(context: AppContext, model: string, name: string, param: s
   const { generation } = record;
   context.placements.follow(name, generation);
   context.store.contents.acquire(generation);
+  context.residency.note(name, generation);
   context.engine.prepareAdapter(generation); // the adapter loads while the prompt is encoded
   let isHeld = true;
   const release = () => {
