@@ -115,8 +115,8 @@ try {
   const lines = [
     "# Agreement with transformers",
     "",
-    "Largest logit difference over the largest logit / mean KL divergence in nats a position, against transformers in float32, on the model",
-    "fixtures (tiny random models whose weights are scaled up, so that every detail shows).",
+    "Largest logit difference over the largest logit / mean KL divergence in nats a position, against transformers in",
+    "float32, on the model fixtures (tiny random models whose weights are scaled up, so that every detail shows).",
     "Made by `node dist/scripts/agreement.js`; blocks of 32, activations rounded to int8.",
     "",
     `| case | ${WEIGHT_KINDS.join(" | ")} |`,

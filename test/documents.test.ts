@@ -55,6 +55,17 @@ describe("documents", () => {
     expect(DOCUMENTS.flatMap((file) => brokenLinks(file).map((link) => `${file}: ${link}`))).toEqual([]);
   });
 
+  it("keep prose within 120 columns", () => {
+    const isFree = (line: string): boolean => /^\s*\||^!\[/.test(line) || !line.trim().includes(" ");
+    const longLines = DOCUMENTS.flatMap((file) =>
+      prose(read(file))
+        .split("\n")
+        .filter((line) => line.length > 120 && !isFree(line))
+        .map((line) => `${file}: ${line.slice(0, 60)}`),
+    );
+    expect(longLines).toEqual([]);
+  });
+
   it("name paths that exist", () => {
     // The log tells of files as they were called then.
     const current = DOCUMENTS.filter((file) => !file.startsWith("docs/log/") && file !== "CHANGELOG.md");

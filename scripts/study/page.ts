@@ -22,7 +22,9 @@ export function renderPage(data: PageData): string {
   const wanted = tasks.length * SETTINGS.reduce((sum, { numSeeds }) => sum + numSeeds, 0);
   return [
     "# What the methods are worth",
-    `\`${base.name}\` (${base.parameters.toLocaleString("en")} parameters, base \`${base.id.slice(0, 8)}\`), ${steps} steps of 8 examples, every method at one learning rate (\`scripts/study/settings.ts\`). Loss: held out, nats a token of the completion, mean over seeds (± half of their spread). **Gain**: loss drop from the base ÷ that of ${REFERENCE} on the same task. Speed: tokens/s of 16 rows with the adapter ÷ 16 rows of the bare base (\`--targets none\`), median of rounds in turns, float32. Seconds are of training with its two evaluations, on whatever else the machine did: compare them within a table at most. Regenerate with \`npm run study\`; what is known lies in \`docs/study/results.jsonl\`, and only what is missing is run (${runs.length} runs known; the tables ask for ${wanted}, the figure by layer for more).`,
+    wrapped(
+      `\`${base.name}\` (${base.parameters.toLocaleString("en")} parameters, base \`${base.id.slice(0, 8)}\`), ${steps} steps of 8 examples, every method at one learning rate (\`scripts/study/settings.ts\`). Loss: held out, nats a token of the completion, mean over seeds (± half of their spread). **Gain**: loss drop from the base ÷ that of ${REFERENCE} on the same task. Speed: tokens/s of 16 rows with the adapter ÷ 16 rows of the bare base (\`--targets none\`), median of rounds in turns, float32. Seconds are of training with its two evaluations, on whatever else the machine did: compare them within a table at most. Regenerate with \`npm run study\`; what is known lies in \`docs/study/results.jsonl\`, and only what is missing is run (${runs.length} runs known; the tables ask for ${wanted}, the figure by layer for more).`,
+    ),
     conclusions.trim(),
     "## The method's targets, as means over tasks",
     table(["claim", "target", "reached"], targetRows(data)),
@@ -32,6 +34,18 @@ export function renderPage(data: PageData): string {
   ]
     .join("\n\n")
     .concat("\n");
+}
+
+/** Prose in lines of at most 120 columns. */
+function wrapped(text: string): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1) ?? "";
+    if (line === "") lines[lines.length - 1] = word;
+    else if (line.length + 1 + word.length <= 120) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join("\n");
 }
 
 function taskTable({ results, runs, base }: PageData, { name }: Task): string {

@@ -42,8 +42,10 @@ The default address is \`http://127.0.0.1:8080\`. With keys configured, requests
 ## Models and adapters by name
 
 - \`model\` is the base's served name, an adapter's name, or \`base:adapter\`.
-- \`adapter\` may name the adapter instead. As \`{"data": "<base64 of a .mosara file>"}\` it brings one along for this request.
-- Two different adapters in one request are a 400. An unknown name is a 404. The base never answers in an adapter's place.
+- \`adapter\` may name the adapter instead. As \`{"data": "<base64 of a .mosara file>"}\` it brings one along for this
+  request.
+- Two different adapters in one request are a 400. An unknown name is a 404. The base never answers in an adapter's
+  place.
 - Names match \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\` without \`..\`.
 - A request keeps the generation it began with, whatever is uploaded or deleted meanwhile.
 `;
@@ -77,7 +79,9 @@ function operationLines(method: string, path: string, operation: Operation): rea
     const bodies = Object.entries(content ?? {}).map(
       ([type, { schema }]) => ` \`${type}\`${schema ? ` (${typeOf(schema)})` : ""}`,
     );
-    lines.push(`- ${status}: ${description}${bodies.length === 0 ? "" : bodies.join(",")}`);
+    const line = `- ${status}: ${description}`;
+    const body = bodies.join(",");
+    lines.push(...(line.length + body.length <= 120 ? [`${line}${body}`] : [line, ` ${body}`]));
   }
   return [...lines, ""];
 }
