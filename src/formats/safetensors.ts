@@ -1,6 +1,6 @@
 /**
- * Reads .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole.
- * Knows only names, element types, shapes and byte ranges. Every number of the header is checked before it is used.
+ * Reads .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole. Knows
+ * names, element types, shapes and byte ranges. Every number of the header is checked before it is used.
  * Source: the safetensors README, "Format": 8 bytes little-endian header length, a JSON object, then the data without holes.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";

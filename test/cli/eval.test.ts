@@ -223,7 +223,12 @@ describe("mosara eval", () => {
       1,
       /line 1: "answer" is missing/,
     ],
-    ["an adapter that is none", () => ["--data", data, "--metric", "loss", "--adapter", data], 1, /MessagePack/],
+    [
+      "an adapter that is none",
+      () => ["--data", data, "--metric", "loss", "--adapter", data],
+      1,
+      /is not a \.mosara file: it is JSON/,
+    ],
     [
       "an unwritable output",
       () => ["--data", data, "--metric", "loss", "--predictions", join(dir, "no", "p.jsonl")],

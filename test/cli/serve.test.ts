@@ -142,6 +142,7 @@ describe("mosara serve", () => {
     expect(printed.stderr).not.toContain(key);
     const lines = printed.stderr.trim().split("\n");
     expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([
+      { level: "warn", msg: expect.stringContaining("no adapter is served") as string },
       {
         level: "info",
         msg: "request",

@@ -16,7 +16,7 @@ interface Flow {
 /** Idle flows that are remembered. Beyond this number, a flow's account is forgotten in its favour. */
 const MAX_REMEMBERED = 4096;
 
-export class FairTurns {
+export class FairQueue {
   /** Flows in order; among equals the first goes next. */
   readonly #flows = new Map<string, Flow>();
   /** Tokens charged to the flow served last. New and returning flows start from here, so an idle flow cannot save up credit. */

@@ -2,13 +2,13 @@
  * Sequences that wait for a row. Tenants take turns by tokens, then the adapters of a tenant do. Within an adapter the first to come is
  * served first. `peek` is the one place that decides who is next. Pure; knows nothing of rows or memory.
  */
-import { FairTurns } from "./fair-queue.ts";
+import { FairQueue } from "./fair-queue.ts";
 import type { SequenceSpec } from "../protocol.ts";
 import { QueueBound, type QueueLimits } from "../queue-bound.ts";
 import type { Sequence } from "./sequence.ts";
 
 interface Tenant {
-  readonly turns: FairTurns;
+  readonly turns: FairQueue;
   /** Waiting sequences by adapter; no list is empty. */
   readonly lines: Map<string, Sequence[]>;
 }
@@ -17,7 +17,7 @@ const lineOf = ({ adapter }: SequenceSpec): string => adapter?.generation ?? "";
 
 export class WaitingQueue {
   readonly #bound: QueueBound;
-  readonly #turns = new FairTurns();
+  readonly #turns = new FairQueue();
   /** Tenants with waiting sequences. */
   readonly #tenants = new Map<string, Tenant>();
   readonly #byId = new Map<number, Sequence>();
@@ -37,7 +37,7 @@ export class WaitingQueue {
 
   add(sequence: Sequence): void {
     const { id, spec } = sequence;
-    const tenant = this.#tenants.get(spec.tenant) ?? { turns: new FairTurns(), lines: new Map<string, Sequence[]>() };
+    const tenant = this.#tenants.get(spec.tenant) ?? { turns: new FairQueue(), lines: new Map<string, Sequence[]>() };
     this.#tenants.set(spec.tenant, tenant);
     const line = lineOf(spec);
     const own = tenant.lines.get(line);

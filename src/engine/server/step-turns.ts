@@ -5,7 +5,7 @@
  */
 import type { EngineCommand } from "../protocol.ts";
 
-export class TurnKeeper<E> {
+export class StepTurns<E> {
   readonly #send: (engine: E, command: EngineCommand) => void;
   readonly #engines = new Set<E>();
   readonly #busy = new Set<E>();

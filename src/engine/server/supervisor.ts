@@ -10,7 +10,7 @@ import type { Engine, LoadedAdapters, QueueDemand, Readiness, SequenceRequest, S
 import { MergedEngines, type MergePorts } from "./merged-engines.ts";
 import type { EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
 import { checkSpec } from "../sequence-spec.ts";
-import { TurnKeeper } from "./step-turns.ts";
+import { StepTurns } from "./step-turns.ts";
 
 export interface SupervisorOptions extends MergePorts {
   /** Options of the live engine. A merged engine differs in its directory and accepts no adapters. */
@@ -40,7 +40,7 @@ const MAX_WAITING_AHEAD = 8;
 
 class Supervisor implements SupervisedEngine {
   readonly #options: SupervisorOptions;
-  readonly #turns = new TurnKeeper<EngineUnit>((unit, command) => unit.send(command));
+  readonly #turns = new StepTurns<EngineUnit>((unit, command) => unit.send(command));
   readonly #merged: MergedEngines;
   readonly #units = new Set<EngineUnit>();
   readonly #lastStats = new Map<EngineUnit, StepStats>();

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FairTurns } from "../../../src/engine/scheduling/fair-queue.ts";
+import { FairQueue } from "../../../src/engine/scheduling/fair-queue.ts";
 
 /** Takes `count` turns, each at the cost that `costOf` gives, and names them. */
-function takeTurns(turns: FairTurns, count: number, costOf: (key: string) => number): string[] {
+function takeTurns(turns: FairQueue, count: number, costOf: (key: string) => number): string[] {
   return Array.from({ length: count }, () => {
     const key = turns.next();
     if (key === null) return "";
@@ -12,8 +12,8 @@ function takeTurns(turns: FairTurns, count: number, costOf: (key: string) => num
   });
 }
 
-function filled(counts: Record<string, number>): FairTurns {
-  const turns = new FairTurns();
+function filled(counts: Record<string, number>): FairQueue {
+  const turns = new FairQueue();
   for (const [key, count] of Object.entries(counts)) for (let i = 0; i < count; i++) turns.add(key);
   return turns;
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { TurnKeeper } from "../../../src/engine/server/step-turns.ts";
+import { StepTurns } from "../../../src/engine/server/step-turns.ts";
 
 /** A keeper and what it said, as `a:on`, `a:off`, `a:go`. */
-function makeKeeper(): { keeper: TurnKeeper<string>; said: string[] } {
+function makeKeeper(): { keeper: StepTurns<string>; said: string[] } {
   const said: string[] = [];
-  const keeper = new TurnKeeper<string>((engine, command) => {
+  const keeper = new StepTurns<string>((engine, command) => {
     if (command.type === "turn-granted") said.push(`${engine}:go`);
     if (command.type === "turns-changed") said.push(`${engine}:${command.areTurnsNeeded ? "on" : "off"}`);
   });
