@@ -40,7 +40,7 @@ export function publishedRuns(root: string): PublishedRun[] {
 }
 
 /** The tables of one run, the promised rows first. */
-export function resultsPage(run: PublishedRun): string {
+function resultsPage(run: PublishedRun): string {
   return `# Results at ${run.commit}\n\n${headline(run)}\n\n${summaryTable(run.results)}\n${markdownTable(run.results)}`;
 }
 
