@@ -239,7 +239,7 @@ describe("mosara eval", () => {
       "merged without an adapter",
       () => ["--data", data, "--metric", "loss", "--placement", "merged"],
       2,
-      /no --adapter is given/,
+      /needs an adapter\. Name it with --adapter/,
     ],
     [
       "several heads merged",

@@ -251,7 +251,7 @@ describe("mosara serve", () => {
     const cases: [string[], RegExp][] = [
       [["--model", base, "--port", String(port)], /port \d+: something else listens there/],
       [["--model", join(dir, "nothing")], /neither a base directory/],
-      [["--model", base, "--weights", "int8"], /build flags are for checkpoints/],
+      [["--model", base, "--weights", "int8"], /build flags are only for checkpoints/],
       [["--model", base, "--adapters", join(dir, "nothing"), "--port", "0"], /not a directory/],
       [["--model", base, "--merge", "nobody", "--port", "0"], /--merge names "nobody"/],
     ];
