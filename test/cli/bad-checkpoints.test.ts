@@ -58,7 +58,7 @@ const DAMAGES: readonly [string, (dir: string) => Promise<void>, RegExp][] = [
   [
     "a weight that is NaN",
     tensors((all) => all.set(Q_PROJ, hostTensor("float32", [16, 16], new Float32Array(256).fill(NaN)))),
-    /q_proj.weight holds NaN/,
+    /q_proj.weight contains NaN/,
   ],
   ["an untied model without a head", tensors((all) => all.delete(LM_HEAD)), /lacks lm_head.weight/],
   [

@@ -121,10 +121,10 @@ describe("mosara init", () => {
     [
       "a vocabulary smaller than the tokenizer's",
       { vocab_size: 100 },
-      /vocab_size of 100, the tokenizer .* Give a vocab_size of \d+/,
+      /vocab_size of 100, but the tokenizer .* Give a vocab_size of \d+/,
     ],
     ["an unknown family", { model_type: "nonsense" }, /model_type "nonsense" is not supported/],
-    ["a spread that is no number", { initializer_range: "wide" }, /initializer_range has to be a positive number/],
+    ["a spread that is no number", { initializer_range: "wide" }, /initializer_range must be a positive number/],
   ])("refuses %s in one line and leaves nothing behind", (_, changes, message) => {
     const { status, stdout, stderr } = init([
       "--config",

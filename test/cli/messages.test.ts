@@ -60,7 +60,7 @@ it("eval names both bases of an adapter that does not fit, and speaks of no serv
   expect(stderr).toContain(`made for base ${madeUpAdapter().baseId}`);
   expect(stderr).not.toMatch(/server/);
   const foreign = await mosara("eval", ...args, join(dir, "weights.safetensors"));
-  expect(foreign.stderr).toMatch(/is no \.mosara file: it is a safetensors file.*mosara import/);
+  expect(foreign.stderr).toMatch(/is not a \.mosara file: it is a safetensors file.*mosara import/);
   const peft = await mosara("eval", ...args, join(dir, "peft"));
   expect(peft.stderr).toMatch(/the directory of a PEFT adapter.*mosara import/);
 });
