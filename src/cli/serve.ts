@@ -3,7 +3,6 @@
  * → engine → application → port. A signal stops them in reverse order.
  * This file only wires and waits.
  */
-import { availableParallelism, freemem } from "node:os";
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
@@ -27,10 +26,10 @@ import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
-import { loadEndTokens, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
-import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
 import { createTextWorker } from "../tokenizer/worker/text-worker-client.ts";
+import { servedEndIds, sharedEngineOptions } from "./shared/engine-options.ts";
+import { NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { demoLine } from "./shared/demo-line.ts";
 import { listen } from "./shared/listen.ts";
@@ -199,34 +198,25 @@ async function start(config: ServeConfig, context: AppContext, engine: Supervise
 
 function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): EngineOptions {
   return {
-    baseDir,
-    storeDir,
-    device: config.device,
-    numThreads: config.threads ?? availableParallelism(),
-    maxNumSeqs: config.maxNumSeqs,
-    maxModelLen: config.maxModelLen,
-    kvCacheBytes: config.kvCacheBytes ?? Math.floor(freemem() / 4),
+    ...sharedEngineOptions(config, baseDir, storeDir),
     adapterCacheBytes: config.adapterCacheBytes,
     maxLiveRank: config.maxLiveRank,
     maxQueue: config.maxQueue,
     maxQueueTokens: config.maxQueueTokens,
     usesPrefixCache: !config.noPrefixCache,
     requiresBatchInvariance: !config.noBatchInvariance,
-    takesAdapters: true,
   };
 }
 
 async function servedBase(config: ServeConfig, base: Base, name: string): Promise<ServedBase> {
-  const { dir, manifest } = base;
-  const defaults = await loadGenerationDefaults(dir);
-  const { tokens: endTokens } = await loadEndTokens(await directoryTexts(dir), dir, manifest.config.vocabSize);
+  const defaults = await loadGenerationDefaults(base.dir);
   return {
     name,
     signature: base.signature,
     fits: new AdapterFits(base.signature),
     weights: base.manifest.weights,
     device: config.device,
-    endIds: [...new Set([...manifest.endTokenIds, ...endTokens.map(({ id }) => id)])],
+    endIds: await servedEndIds(base),
     samplingDefaults: defaults,
     created: Math.floor(Date.now() / 1000),
   };

@@ -1,6 +1,6 @@
 /** An engine for one command, with its own store. The store holds the adapter, live or merged, and is removed afterwards. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { availableParallelism, freemem, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assertFits } from "../../adapter/adapter.ts";
 import { openBase } from "../../base/base.ts";
@@ -8,9 +8,8 @@ import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { openAdapterStore } from "../../store/adapter-store.ts";
-import { loadEndTokens } from "../../tokenizer/files/end-tokens.ts";
-import { directoryTexts } from "../../tokenizer/files/text-source.ts";
 import type { Cleanup } from "./cleanup.ts";
+import { servedEndIds, sharedEngineOptions } from "./engine-options.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { readAdapter } from "./read-adapter.ts";
 
@@ -67,32 +66,23 @@ export async function startEvalEngine(
   const limits = engine.limits();
   if (limits === null) throw new Error("internal: an engine that is ready has limits");
   if (adapter !== null && config.placement === "merged") await engine.merge(adapter.generation);
-  const texts = await directoryTexts(baseDir);
-  const { tokens: endTokens } = await loadEndTokens(texts, baseDir, base.manifest.config.vocabSize);
   return {
     engine,
     limits,
     generation: adapter?.generation ?? null,
     weights: base.manifest.weights,
-    endIds: [...base.manifest.endTokenIds, ...endTokens.map(({ id }) => id)],
+    endIds: await servedEndIds(base),
   };
 }
 
 function engineOptions(config: EngineFlags, baseDir: string, storeDir: string): EngineOptions {
   return {
-    baseDir,
-    storeDir,
-    device: config.device,
-    numThreads: config.threads ?? availableParallelism(),
-    maxNumSeqs: config.maxNumSeqs,
-    maxModelLen: config.maxModelLen,
-    kvCacheBytes: config.kvCacheBytes ?? Math.floor(freemem() / 4),
+    ...sharedEngineOptions(config, baseDir, storeDir),
     adapterCacheBytes: NO_BOUND,
     maxLiveRank: NO_BOUND,
     maxQueue: NO_BOUND,
     maxQueueTokens: NO_BOUND,
     usesPrefixCache: true,
     requiresBatchInvariance: true,
-    takesAdapters: true,
   };
 }
