@@ -4,8 +4,8 @@
  * Source: transformers' `_init_weights` (deviation `initializer_range`).
  */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { readdir, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { AppError } from "../errors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { type RawConfig, readNumber } from "../model/config/config-reader.ts";
@@ -16,6 +16,7 @@ import { type HostTensor, hostTensor, numElements } from "../tensor/host-tensor.
 import { nextNormal, nextUint32, seedRandom } from "../tensor/random.ts";
 import { copyCheckpointTexts } from "./checkpoint-files.ts";
 import { withDtype, withSettings } from "./config-text.ts";
+import { writeWholeDirectory } from "./whole-directory.ts";
 
 /** transformers' default where the configuration states none. */
 const DEFAULT_DEVIATION = 0.02;
@@ -50,10 +51,7 @@ export async function initCheckpoint(
   if (existsSync(out) && (!(await stat(out)).isDirectory() || (await readdir(out)).length > 0))
     throw new AppError("usage", `--out ${out} exists and is not empty. Choose another place or remove it.`);
   const tensors = plannedTensors(raw, seed);
-  const temporary = `${out}.writing-${process.pid}`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  try {
+  await writeWholeDirectory(out, async (temporary) => {
     let numDone = 0;
     const load = async (name: string): Promise<HostTensor> => {
       onProgress(++numDone / tensors.size);
@@ -63,13 +61,7 @@ export async function initCheckpoint(
     await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
     await writeFile(join(temporary, "config.json"), configFile(raw, configText));
     await copyTokenizer(tokenizerDir, temporary);
-    await mkdir(dirname(out), { recursive: true });
-    await rm(out, { recursive: true, force: true });
-    await rename(temporary, out);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  });
   const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + numElements(shape), 0);
   const { size: bytes } = await stat(join(out, "model.safetensors"));
   return { out, parameters, tensors: tensors.size, bytes };

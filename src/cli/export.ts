@@ -1,7 +1,7 @@
 /** `mosara export`: writes an adapter as a PEFT LoRA directory. Mo-SARA with one head and SARA are exactly a LoRA of rank k. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { readdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { type Adapter, assertFits } from "../adapter/adapter.ts";
 import { assertExportable, peftConfig, peftTensors } from "../adapter/peft.ts";
 import { type Base, openBase } from "../base/base.ts";
@@ -13,6 +13,7 @@ import { peftNames } from "../model/peft-names.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
 import { readAdapter } from "./shared/read-adapter.ts";
 import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
+import { writeWholeDirectory } from "../checkpoint/whole-directory.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function exportPeft(config: ConfigOf<"export">): Promise<number> {
@@ -41,10 +42,7 @@ export async function exportPeft(config: ConfigOf<"export">): Promise<number> {
 /** The directory appears under its name only when it is complete. */
 async function writePeftDirectory(base: Base, adapter: Adapter, out: string): Promise<void> {
   const names = peftNames(base.manifest.config);
-  const temporary = `${out}.exporting-${process.pid}`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  try {
+  await writeWholeDirectory(out, async (temporary) => {
     const tensors = new Map<string, HostTensor>();
     for (const target of adapter.targets)
       for (const [name, tensor] of peftTensors(
@@ -58,11 +56,5 @@ async function writePeftDirectory(base: Base, adapter: Adapter, out: string): Pr
     const load = async (name: string): Promise<HostTensor> => tensors.get(name) as HostTensor; // the writer requests only the names of its specs
     await writeSafetensors(join(temporary, "adapter_model.safetensors"), specs, load, { format: "pt" });
     await writeFile(join(temporary, "adapter_config.json"), `${JSON.stringify(peftConfig(adapter, names), null, 2)}\n`);
-    await mkdir(dirname(out), { recursive: true });
-    await rm(out, { recursive: true, force: true }); // empty, as checked
-    await rename(temporary, out);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }

@@ -11,6 +11,7 @@ import type { ModelConfig } from "../model/config/model-config.ts";
 import type { TensorSource } from "../model/weights.ts";
 import { type HostTensor, toFloat32, transposed } from "../tensor/host-tensor.ts";
 import type { FlatParameters } from "./flat-parameters.ts";
+import { writeWholeDirectory } from "../checkpoint/whole-directory.ts";
 
 /** Fills `parameters` with the checkpoint's own tensors. */
 export async function initializeFull(source: TensorSource, parameters: FlatParameters): Promise<void> {
@@ -30,21 +31,18 @@ export async function writeTrainedCheckpoint(
   parameters: FlatParameters,
   flat: Float32Array,
 ): Promise<number> {
-  const temporary = `${out}.writing-${process.pid}`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  try {
-    const tensors = foreignTensors(config, parameters, flat);
-    const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-    const load = async (name: string): Promise<HostTensor> => tensors.get(name)!; // a spec's name
-    await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
-    await copyTexts(texts.dir, temporary);
-    await addEndTokenIds(temporary, texts.endTokenIds);
-    await replaceDirectory(out, temporary);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  await writeWholeDirectory(
+    out,
+    async (temporary) => {
+      const tensors = foreignTensors(config, parameters, flat);
+      const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+      const load = async (name: string): Promise<HostTensor> => tensors.get(name)!; // a spec's name
+      await writeSafetensors(join(temporary, "model.safetensors"), specs, load, { format: "pt" });
+      await copyTexts(texts.dir, temporary);
+      await addEndTokenIds(temporary, texts.endTokenIds);
+    },
+    (temporary) => replaceDirectory(out, temporary),
+  );
   let bytes = 0;
   for (const name of await readdir(out)) bytes += (await stat(join(out, name))).size;
   return bytes;

@@ -1,7 +1,7 @@
 /** `mosara merge`: writes an ordinary Hugging Face checkpoint with an adapter folded in, tensor by tensor. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Adapter } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { writeSafetensors } from "../../formats/safetensors-writer.ts";
@@ -16,6 +16,7 @@ import { copyCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
 import { withDtype } from "../../checkpoint/config-text.ts";
 import { addEndTokenIds } from "../../checkpoint/end-token-ids.ts";
 import { mergedWeights } from "./merged-weights.ts";
+import { writeWholeDirectory } from "../../checkpoint/whole-directory.ts";
 
 export type MergeDType = "float32" | "float16" | "bfloat16";
 
@@ -55,10 +56,7 @@ export async function mergeCheckpoint(
     dtype: options.dtype ?? base.source.stored(name).dtype,
   }));
   const file = fileLayout(base.manifest.config, specs);
-  const temporary = `${out}.merging-${process.pid}`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  try {
+  await writeWholeDirectory(out, async (temporary) => {
     let numDone = 0;
     const load = async (foreign: string): Promise<HostTensor> => {
       const { name, dtype, isTransposed } = file.get(foreign)!; // the layout names only tensors of the file
@@ -71,13 +69,7 @@ export async function mergeCheckpoint(
     await writeSafetensors(join(temporary, "model.safetensors"), foreignSpecs, load, { format: "pt" });
     await copyTexts(base.dir, temporary, options.dtype);
     await addEndTokenIds(temporary, adapter.endTokenIds ?? []);
-    await mkdir(dirname(out), { recursive: true });
-    await rm(out, { recursive: true, force: true });
-    await rename(temporary, out);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  });
   return { out, changed: [...merged.changed], tensors: specs.length, seconds: (performance.now() - start) / 1000 };
 }
 

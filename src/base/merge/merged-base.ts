@@ -3,7 +3,7 @@
  * The changed weights are in a separate file; all other files are linked from the original base.
  * In quantised bases the changed groups are int8 in blocks of 32, which loses less than the base's own quantisation.
  */
-import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, readFile, rename, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Adapter } from "../../adapter/adapter.ts";
@@ -20,6 +20,7 @@ import { type TensorSource, type WeightFormat, groupOfPart } from "../../model/w
 import { type Base, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, tensorSource } from "../base.ts";
 import { MANIFEST_FILE, type Manifest } from "../manifest.ts";
 import { mergedWeights } from "./merged-weights.ts";
+import { writeWholeDirectory } from "../../checkpoint/whole-directory.ts";
 
 /** The targets' weights with the adapter folded in, float32. */
 const MERGED_WEIGHTS_FILE = "merged.safetensors";
@@ -42,27 +43,24 @@ export async function writeMergedBase(
 ): Promise<void> {
   if (existsSync(join(dir, MANIFEST_FILE))) return;
   await using merged = await mergedWeights(base, adapter, numThreads);
-  const temporary = `${dir}.merging-${process.pid}`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
-  try {
-    for (const name of [WEIGHTS_FILE, SERVE_WEIGHTS_FILE])
-      await linkOrCopy(join(base.dir, name), join(temporary, name));
-    await writeChanged(join(temporary, MERGED_WEIGHTS_FILE), base, merged);
-    await writeMergedGraph(temporary, base, merged.changed);
-    const manifest: Manifest = {
-      ...base.manifest,
-      hasOriginals: false,
-      merged: generation,
-      threshold: null,
-      targets: [],
-    };
-    await writeFile(join(temporary, MANIFEST_FILE), JSON.stringify(manifest));
-    await rename(temporary, dir);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  await writeWholeDirectory(
+    dir,
+    async (temporary) => {
+      for (const name of [WEIGHTS_FILE, SERVE_WEIGHTS_FILE])
+        await linkOrCopy(join(base.dir, name), join(temporary, name));
+      await writeChanged(join(temporary, MERGED_WEIGHTS_FILE), base, merged);
+      await writeMergedGraph(temporary, base, merged.changed);
+      const manifest: Manifest = {
+        ...base.manifest,
+        hasOriginals: false,
+        merged: generation,
+        threshold: null,
+        targets: [],
+      };
+      await writeFile(join(temporary, MANIFEST_FILE), JSON.stringify(manifest));
+    },
+    rename,
+  );
 }
 
 /** ONNX Runtime reads external weights only from the model's own directory. A hard link costs nothing where it is possible. */
