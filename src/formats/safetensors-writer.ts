@@ -8,7 +8,8 @@ import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements } from "../tensor/host-tensor.ts";
-import { MAX_HEADER_BYTES, SAFETENSORS_DTYPES, type TensorEntry } from "./safetensors.ts";
+import { MAX_HEADER_BYTES, type TensorEntry } from "./safetensors.ts";
+import { SAFETENSORS_DTYPES } from "./safetensors-types.ts";
 
 /** The description of a tensor whose values do not exist yet. */
 export interface TensorSpec {

@@ -8,34 +8,7 @@ import { AppError } from "../errors.ts";
 import { DTYPES, type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, hostTensor, tensorFromBytes } from "../tensor/host-tensor.ts";
 import { repeatedKey } from "./repeated-key.ts";
-
-/** The format's names of the element types we know. */
-export const SAFETENSORS_DTYPES: Readonly<Record<string, DType>> = {
-  F32: "float32",
-  F16: "float16",
-  BF16: "bfloat16",
-  F64: "float64",
-  I64: "int64",
-  I32: "int32",
-  I8: "int8",
-  U8: "uint8",
-  BOOL: "bool",
-};
-
-/** Bits of the format's other element types. Quantised checkpoints have them, and so do tensors that are not read. */
-const OTHER_TYPES: Readonly<Record<string, number>> = {
-  I16: 16,
-  U16: 16,
-  U32: 32,
-  U64: 64,
-  C64: 64,
-  F8_E4M3: 8,
-  F8_E5M2: 8,
-  F8_E8M0: 8,
-  F6_E2M3: 6,
-  F6_E3M2: 6,
-  F4: 4,
-};
+import { OTHER_TYPES, SAFETENSORS_DTYPES } from "./safetensors-types.ts";
 
 /** Longest header the format allows. */
 export const MAX_HEADER_BYTES = 100_000_000;
