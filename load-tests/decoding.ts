@@ -5,7 +5,7 @@ import type { DecodeRow, ModelRunner, ReadyAdapter } from "../src/engine/contrac
 import { seedRandom } from "../src/tensor/random.ts";
 import { emptyStore, engineOptions } from "./engine-settings.ts";
 import type { BenchOptions } from "./options.ts";
-import { randomIds } from "./random-values.ts";
+import { randomIds } from "./inputs/random-values.ts";
 import { secondsOf } from "./rounds.ts";
 
 /** Decoding rows of an opened runner. */

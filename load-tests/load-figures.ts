@@ -4,7 +4,7 @@ import { type LoadRun, runClosedLoop, runOpenLoop } from "./client/load.ts";
 import { type ServerLoad, readServerLoad } from "./client/server-metrics.ts";
 import type { Target } from "./client/stream.ts";
 import { type LoadSummary, type Percentiles, summarize } from "./client/summary.ts";
-import type { Figure } from "./report.ts";
+import type { Figure } from "./report/figures.ts";
 import type { Variant } from "./rounds.ts";
 
 /** So many clients that wait for their answers, or arrivals at a rate that is known when the time comes. */

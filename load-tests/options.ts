@@ -3,7 +3,7 @@ import { availableParallelism, homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { AppError } from "../src/errors.ts";
-import { type CheckpointShape, HALF_BILLION, SMOKE } from "./random-checkpoint.ts";
+import { type CheckpointShape, HALF_BILLION, SMOKE } from "./inputs/random-checkpoint.ts";
 
 interface Flag {
   /** Placeholder in the help; absent for a switch. */

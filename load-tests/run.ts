@@ -5,10 +5,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { AppError } from "../src/errors.ts";
-import { chart } from "./chart.ts";
-import { summaryTable } from "./goals.ts";
+import { chart } from "./report/chart.ts";
+import { summaryTable } from "./report/goals.ts";
 import { type BenchOptions, flagsHelp, parseOptions } from "./options.ts";
-import { type ScenarioResult, markdownTable } from "./report.ts";
+import { type ScenarioResult, markdownTable } from "./report/figures.ts";
 import { type Circumstances, circumstances, headline } from "./report/circumstances.ts";
 import { publish } from "./report/publish.ts";
 import type { Scenario } from "./scenario.ts";
@@ -28,7 +28,7 @@ import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
 import { trainScenario } from "./scenarios/train.ts";
-import { WorkFolder } from "./work-folder.ts";
+import { WorkFolder } from "./inputs/work-folder.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   engineScenario,

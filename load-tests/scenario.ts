@@ -1,7 +1,7 @@
 /** What a scenario is: a name, a sentence, and a function from options and bases to figures. */
 import type { BenchOptions } from "./options.ts";
-import type { Figure } from "./report.ts";
-import type { WorkFolder } from "./work-folder.ts";
+import type { Figure } from "./report/figures.ts";
+import type { WorkFolder } from "./inputs/work-folder.ts";
 
 export interface BenchContext {
   readonly options: BenchOptions;

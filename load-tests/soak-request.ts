@@ -1,6 +1,6 @@
 /** One request of the soak: most are answered, some break off, some are refused, as real clients' are. */
 import { nextUint32, type RandomState } from "../src/tensor/random.ts";
-import { BASE_NAME } from "./server-process.ts";
+import { BASE_NAME } from "./processes/server-process.ts";
 
 export type SoakOutcome = "answered" | "streamed" | "left by the client" | "past its deadline" | "refused";
 

@@ -15,14 +15,14 @@ import { AppError } from "../src/errors.ts";
 import { openAdapterStore } from "../src/store/adapter-store.ts";
 import { nextUint32, type RandomState, seedRandom } from "../src/tensor/random.ts";
 import { parseOptions } from "./options.ts";
-import { childrenOf, memoryOf } from "./process-memory.ts";
-import { randomAdapter } from "./random-adapter.ts";
-import { type Figure, markdownTable } from "./report.ts";
+import { childrenOf, memoryOf } from "./processes/process-memory.ts";
+import { randomAdapter } from "./inputs/random-adapter.ts";
+import { type Figure, markdownTable } from "./report/figures.ts";
 import { circumstances } from "./report/circumstances.ts";
 import { publish } from "./report/publish.ts";
-import { type Server, startServer } from "./server-process.ts";
+import { type Server, startServer } from "./processes/server-process.ts";
 import { sendSoakRequest, type SoakOutcome } from "./soak-request.ts";
-import { WorkFolder } from "./work-folder.ts";
+import { WorkFolder } from "./inputs/work-folder.ts";
 
 const HELP = `Usage: npm run soak -- [flags]
 
@@ -196,7 +196,7 @@ async function soak(options: SoakOptions): Promise<Figure[]> {
     note(`writing ${options.numAdapters} adapters`);
     await fillStore(join(scratch, "data"), base.manifest, options.numAdapters);
     // Both processes inherit it.
-    process.env.NODE_OPTIONS = `--import ${new URL("./collect-on-signal.js", import.meta.url).href}`;
+    process.env.NODE_OPTIONS = `--import ${new URL("./processes/collect-on-signal.js", import.meta.url).href}`;
     await using server = await startServer(baseDir, scratch, 1, ["--adapter-cache-bytes", String(ADAPTER_CACHE_BYTES)]);
     return figuresOf(await sendAll(server, base.manifest, options), options);
   } finally {

@@ -4,7 +4,7 @@
  */
 // Indices are bounded by their loops, hence `!`.
 import { type RandomState, nextNormal, nextUint32, seedRandom } from "../../src/tensor/random.ts";
-import { randomIds } from "../random-values.ts";
+import { randomIds } from "../inputs/random-values.ts";
 
 /** A number of tokens. Lognormal: `sigma` is the deviation of the logarithm; draws beyond `max` are `max`. */
 export type LengthDraw =

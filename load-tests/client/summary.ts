@@ -1,5 +1,5 @@
 /** From outcomes to figures: rates, percentiles and errors of a run. Pure. */
-import { quantile } from "../report.ts";
+import { quantile } from "../report/figures.ts";
 import type { LoadRun } from "./load.ts";
 import type { RequestOutcome } from "./stream.ts";
 

@@ -1,6 +1,6 @@
 /** docs/benchmarks.md: every promised row beside its goal, from the newest published run that measured it. Pure. */
-import { PROMISES, type PromisedRow } from "../goals.ts";
-import { type Figure, type ScenarioResult, cellsOf, isMet, table } from "../report.ts";
+import { PROMISES, type PromisedRow } from "./goals.ts";
+import { type Figure, type ScenarioResult, cellsOf, isMet, table } from "./figures.ts";
 import { type Circumstances, machineText } from "./circumstances.ts";
 
 /** One run whose results lie in load-tests/results. */

@@ -5,8 +5,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../../src/errors.ts";
-import { summaryTable } from "../goals.ts";
-import { type ScenarioResult, markdownTable } from "../report.ts";
+import { summaryTable } from "./goals.ts";
+import { type ScenarioResult, markdownTable } from "./figures.ts";
 import { type PublishedRun, benchmarksPage } from "./benchmarks-page.ts";
 import { type Circumstances, headline } from "./circumstances.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { ModelRunner } from "../../src/engine/contracts.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding, prefillRate } from "../decoding.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
-import { type Figure, ratio } from "../report.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
 

@@ -1,9 +1,9 @@
 /** What a build costs: seconds by stage and the process's peak memory, once for every format, on the default targets. */
-import type { BuildCost } from "../build-worker.ts";
+import type { BuildCost } from "../processes/build-worker.ts";
 import type { WeightChoice } from "../options.ts";
-import type { Figure } from "../report.ts";
+import type { Figure } from "../report/figures.ts";
 import type { Scenario } from "../scenario.ts";
-import { weightName } from "../work-folder.ts";
+import { weightName } from "../inputs/work-folder.ts";
 
 export const buildScenario: Scenario = {
   name: "build",

@@ -7,10 +7,10 @@ import { type Products, openProducts } from "../../src/base/merge/products.ts";
 import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding } from "../decoding.ts";
 import { type WeightChoice, fewRounds } from "../options.ts";
-import { type Figure, ratio } from "../report.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { weightName } from "../work-folder.ts";
+import { weightName } from "../inputs/work-folder.ts";
 
 const ROW_COUNTS = [1, MAX_ROWS];
 

@@ -1,9 +1,9 @@
 /** Closed-loop clients in growing numbers on any server: what it gains from company, and what the clients lose. */
 import type { Workload } from "../client/draw.ts";
 import { loadVariant } from "../load-figures.ts";
-import { type MeasuredServer, withServers } from "../measured-server.ts";
+import { type MeasuredServer, withServers } from "../processes/measured-server.ts";
 import { type BenchOptions, fewRounds } from "../options.ts";
-import { type Figure, ratio } from "../report.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { measureInTurns } from "../rounds.ts";
 import type { Scenario } from "../scenario.ts";
 

@@ -10,12 +10,12 @@ import { openBase } from "../../src/base/base.ts";
 import { CHUNK_TOKENS, MAX_ROWS, decodeRate, decodingRows, openDecoding, prefillRate } from "../decoding.ts";
 import { readyAdapters } from "../engine-settings.ts";
 import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
-import type { RowName } from "../goals.ts";
-import { randomAdapter, randomLora } from "../random-adapter.ts";
-import { type Figure, ratio } from "../report.ts";
+import type { RowName } from "../report/goals.ts";
+import { randomAdapter, randomLora } from "../inputs/random-adapter.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { type BaseChoice, weightName } from "../work-folder.ts";
+import { type BaseChoice, weightName } from "../inputs/work-folder.ts";
 
 const ROW_COUNTS = [1, 8, 16];
 

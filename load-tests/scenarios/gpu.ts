@@ -13,13 +13,13 @@ import { seedRandom } from "../../src/tensor/random.ts";
 import { decodingRows } from "../decoding.ts";
 import { emptyStore, engineOptions, readyAdapters } from "../engine-settings.ts";
 import type { BenchOptions, WeightChoice } from "../options.ts";
-import { randomAdapter } from "../random-adapter.ts";
-import { type CheckpointShape, HALF_BILLION } from "../random-checkpoint.ts";
-import { randomIds } from "../random-values.ts";
-import { type Figure, ratio } from "../report.ts";
+import { randomAdapter } from "../inputs/random-adapter.ts";
+import { type CheckpointShape, HALF_BILLION } from "../inputs/random-checkpoint.ts";
+import { randomIds } from "../inputs/random-values.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { WorkFolder, weightName } from "../work-folder.ts";
+import { WorkFolder, weightName } from "../inputs/work-folder.ts";
 
 /** Rows of a decode step; fewer in a smoke test, which SwiftShader has to get through. */
 const rowCounts = ({ isSmoke }: BenchOptions): readonly number[] => (isSmoke ? [1, 2, 4] : [1, 16, 64]);

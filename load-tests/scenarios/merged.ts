@@ -9,12 +9,12 @@ import { planRequests } from "../client/draw.ts";
 import { runClosedLoop } from "../client/load.ts";
 import { requireAnswers, summarize } from "../client/summary.ts";
 import { type BenchOptions, fewRounds } from "../options.ts";
-import { childrenOf, memoryOf } from "../process-memory.ts";
-import { randomAdapter } from "../random-adapter.ts";
-import { type Figure, ratio } from "../report.ts";
+import { childrenOf, memoryOf } from "../processes/process-memory.ts";
+import { randomAdapter } from "../inputs/random-adapter.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { measureInTurns } from "../rounds.ts";
 import type { Scenario } from "../scenario.ts";
-import { BASE_NAME, type Server, startServer } from "../server-process.ts";
+import { BASE_NAME, type Server, startServer } from "../processes/server-process.ts";
 
 const NUM_CLIENTS = 16;
 const PROMPT_TOKENS = 16;

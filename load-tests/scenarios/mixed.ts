@@ -5,9 +5,9 @@
  */
 import type { AdapterDraw, PrefixShare, Workload } from "../client/draw.ts";
 import { type Arrivals, loadVariant } from "../load-figures.ts";
-import { type MeasuredServer, withServers } from "../measured-server.ts";
+import { type MeasuredServer, withServers } from "../processes/measured-server.ts";
 import { type BenchOptions, fewRounds } from "../options.ts";
-import { type Figure, median, ratio } from "../report.ts";
+import { type Figure, median, ratio } from "../report/figures.ts";
 import { measureInTurns } from "../rounds.ts";
 import type { Scenario } from "../scenario.ts";
 

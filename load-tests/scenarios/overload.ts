@@ -8,10 +8,10 @@ import { type LoadRun, runClosedLoop, runOpenLoop } from "../client/load.ts";
 import type { Target } from "../client/stream.ts";
 import { requireAnswers, summarize } from "../client/summary.ts";
 import { fewRounds } from "../options.ts";
-import { type Figure, quantile, ratio } from "../report.ts";
+import { type Figure, quantile, ratio } from "../report/figures.ts";
 import { measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { BASE_NAME, startServer } from "../server-process.ts";
+import { BASE_NAME, startServer } from "../processes/server-process.ts";
 
 const NUM_CLIENTS = 16;
 /** Requests that wait at most: four times the rows. */

@@ -5,13 +5,13 @@
 import { join } from "node:path";
 import { openBase } from "../../src/base/base.ts";
 import { type RandomState, seedRandom } from "../../src/tensor/random.ts";
-import { type DirectEngine, startEngine } from "../engine-process.ts";
+import { type DirectEngine, startEngine } from "../processes/engine-process.ts";
 import { emptyStore } from "../engine-settings.ts";
 import type { BenchOptions, WeightChoice } from "../options.ts";
-import { randomIds } from "../random-values.ts";
-import { type Figure, quantile, ratio } from "../report.ts";
+import { randomIds } from "../inputs/random-values.ts";
+import { type Figure, quantile, ratio } from "../report/figures.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { weightName } from "../work-folder.ts";
+import { weightName } from "../inputs/work-folder.ts";
 
 const NUM_STREAMS = 8;
 const CHUNK_TOKENS = 64;

@@ -5,14 +5,14 @@
 import { join } from "node:path";
 import { openBase } from "../../src/base/base.ts";
 import { seedRandom } from "../../src/tensor/random.ts";
-import { type DirectEngine, startEngine } from "../engine-process.ts";
+import { type DirectEngine, startEngine } from "../processes/engine-process.ts";
 import { emptyStore } from "../engine-settings.ts";
 import type { WeightChoice } from "../options.ts";
-import { randomIds } from "../random-values.ts";
-import { type Figure, ratio } from "../report.ts";
+import { randomIds } from "../inputs/random-values.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { weightName } from "../work-folder.ts";
+import { weightName } from "../inputs/work-folder.ts";
 
 const OWN_TOKENS = 32;
 

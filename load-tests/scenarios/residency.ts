@@ -15,12 +15,12 @@ import { type LoadRun, runClosedLoop } from "../client/load.ts";
 import { readServerLoad } from "../client/server-metrics.ts";
 import { requireAnswers, summarize } from "../client/summary.ts";
 import { type BenchOptions, fewRounds } from "../options.ts";
-import { memoryOf } from "../process-memory.ts";
-import { randomAdapter } from "../random-adapter.ts";
-import { type Figure, ratio } from "../report.ts";
+import { memoryOf } from "../processes/process-memory.ts";
+import { randomAdapter } from "../inputs/random-adapter.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { BASE_NAME, type Server, startServer } from "../server-process.ts";
+import { BASE_NAME, type Server, startServer } from "../processes/server-process.ts";
 
 const NUM_ADAPTERS = 100_000;
 const NUM_SMOKE_ADAPTERS = 300;

@@ -10,7 +10,7 @@ import type { SamplingParams } from "../../src/engine/protocol.ts";
 import { chooseToken, createSamplerScratch } from "../../src/engine/sampling/sampler.ts";
 import { createSamplingState } from "../../src/engine/sampling/sampling-state.ts";
 import { nextNormal, seedRandom } from "../../src/tensor/random.ts";
-import { type Figure, ratio } from "../report.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
 import type { Scenario } from "../scenario.ts";
 

@@ -5,12 +5,12 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { BenchOptions } from "../options.ts";
-import { SMOKE } from "../random-checkpoint.ts";
-import { type Figure, ratio } from "../report.ts";
+import { SMOKE } from "../inputs/random-checkpoint.ts";
+import { type Figure, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { StepProcess, type StepTurn } from "../step-process.ts";
-import { type TrainCase, writeJob } from "../train-job.ts";
+import { StepProcess, type StepTurn } from "../processes/step-process.ts";
+import { type TrainCase, writeJob } from "../processes/train-job.ts";
 
 const M: TrainCase = {
   name: "adapter (M)",
@@ -49,7 +49,7 @@ const GOALS = new Map([
 /** What the first losses may differ by, for the two to be called the same computation. */
 const SAME_LOSS = 1e-4;
 
-const OURS = fileURLToPath(new URL("../train-process.js", import.meta.url));
+const OURS = fileURLToPath(new URL("../processes/train-process.js", import.meta.url));
 // Read where it lies in the sources: the compiler copies no Python.
 const PEER = fileURLToPath(new URL("../../../load-tests/peers/torch_step.py", import.meta.url));
 const PYTHON = process.env.MOSARA_PYTHON ?? "python3";

@@ -1,5 +1,5 @@
 /** Every figure that has a goal as an SVG: median, range and goal, in parts of the goal, so that all share one axis. Pure. */
-import { type Figure, type ScenarioResult, boundsOf, cellsOf, isMet, median } from "./report.ts";
+import { type Figure, type ScenarioResult, boundsOf, cellsOf, isMet, median } from "./figures.ts";
 
 const ROW_HEIGHT = 22;
 const LABEL_WIDTH = 520;

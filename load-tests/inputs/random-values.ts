@@ -1,5 +1,5 @@
 /** Arrays of random values from one stream, for made-up weights, adapters and prompts. */
-import { type RandomState, nextNormal, nextUint32 } from "../src/tensor/random.ts";
+import { type RandomState, nextNormal, nextUint32 } from "../../src/tensor/random.ts";
 
 /** `count` values of N(0, standardDeviation²). */
 export function randomNormals(count: number, standardDeviation: number, random: RandomState): Float32Array {

@@ -6,14 +6,14 @@
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeSafetensors } from "../src/formats/safetensors-writer.ts";
-import { parseModelConfig } from "../src/model/families.ts";
-import { allLinears } from "../src/model/linears.ts";
-import type { ModelConfig } from "../src/model/config/model-config.ts";
-import { hostTensor, numElements } from "../src/tensor/host-tensor.ts";
-import { seedRandom } from "../src/tensor/random.ts";
-import { type CheckpointShape, randomCheckpoint } from "./random-checkpoint.ts";
-import { randomIds, randomNormals } from "./random-values.ts";
+import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
+import { parseModelConfig } from "../../src/model/families.ts";
+import { allLinears } from "../../src/model/linears.ts";
+import type { ModelConfig } from "../../src/model/config/model-config.ts";
+import { hostTensor, numElements } from "../../src/tensor/host-tensor.ts";
+import { seedRandom } from "../../src/tensor/random.ts";
+import { type CheckpointShape, randomCheckpoint } from "../inputs/random-checkpoint.ts";
+import { randomIds, randomNormals } from "../inputs/random-values.ts";
 
 /** Who trains what, and on how much. */
 export interface TrainCase {

@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { PROMISES } from "../../load-tests/goals.ts";
-import { type Figure, ratio } from "../../load-tests/report.ts";
-import { type PublishedRun, benchmarksPage } from "../../load-tests/report/benchmarks-page.ts";
-import { publish, publishedRuns } from "../../load-tests/report/publish.ts";
-import { packageRoot } from "../../src/cli/shared/package-root.ts";
+import { PROMISES } from "../../../load-tests/report/goals.ts";
+import { type Figure, ratio } from "../../../load-tests/report/figures.ts";
+import { type PublishedRun, benchmarksPage } from "../../../load-tests/report/benchmarks-page.ts";
+import { publish, publishedRuns } from "../../../load-tests/report/publish.ts";
+import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 
 const WHERE = {
   cpu: "A processor",

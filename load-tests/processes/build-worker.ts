@@ -2,7 +2,7 @@
  * A process that builds one base and tells what it took: its peak memory is then the build's alone.
  * Its only argument is the job as JSON; the result is its one message.
  */
-import { type BuildOptions, buildBase } from "../src/base/build/build.ts";
+import { type BuildOptions, buildBase } from "../../src/base/build/build.ts";
 
 export interface BuildJob {
   readonly checkpointDir: string;

@@ -5,16 +5,16 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { tensorSource } from "../src/base/base.ts";
-import { type SafetensorsFile, openSafetensors } from "../src/formats/safetensors.ts";
-import { toFloat32 } from "../src/tensor/host-tensor.ts";
-import { rowLength } from "../src/train/batch-feeds.ts";
-import type { FlatParameters } from "../src/train/flat-parameters.ts";
-import { INITIAL_STATE } from "../src/train/run-state.ts";
-import { openTrainModel } from "../src/train/train-model.ts";
-import { type AdapterPlan, trainedOf } from "../src/train/trained-adapter.ts";
-import { initializeFull } from "../src/train/trained-checkpoint.ts";
-import { Trainer } from "../src/train/trainer.ts";
+import { tensorSource } from "../../src/base/base.ts";
+import { type SafetensorsFile, openSafetensors } from "../../src/formats/safetensors.ts";
+import { toFloat32 } from "../../src/tensor/host-tensor.ts";
+import { rowLength } from "../../src/train/batch-feeds.ts";
+import type { FlatParameters } from "../../src/train/flat-parameters.ts";
+import { INITIAL_STATE } from "../../src/train/run-state.ts";
+import { openTrainModel } from "../../src/train/train-model.ts";
+import { type AdapterPlan, trainedOf } from "../../src/train/trained-adapter.ts";
+import { initializeFull } from "../../src/train/trained-checkpoint.ts";
+import { Trainer } from "../../src/train/trainer.ts";
 import type { StepTurn } from "./step-process.ts";
 import { type TrainJob, jobTargets, readModelConfig } from "./train-job.ts";
 

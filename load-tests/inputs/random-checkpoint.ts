@@ -8,11 +8,11 @@ import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeSafetensors } from "../src/formats/safetensors-writer.ts";
-import { parseModelConfig } from "../src/model/families.ts";
-import { requiredTensors } from "../src/model/required-tensors.ts";
-import { type HostTensor, fromFloat32, hostTensor, numElements } from "../src/tensor/host-tensor.ts";
-import { nextUint32, seedRandom } from "../src/tensor/random.ts";
+import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
+import { parseModelConfig } from "../../src/model/families.ts";
+import { requiredTensors } from "../../src/model/required-tensors.ts";
+import { type HostTensor, fromFloat32, hostTensor, numElements } from "../../src/tensor/host-tensor.ts";
+import { nextUint32, seedRandom } from "../../src/tensor/random.ts";
 import { randomNormals } from "./random-values.ts";
 
 /** What distinguishes one random checkpoint from another. */

@@ -1,9 +1,9 @@
 /** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
-import { EngineClient } from "../src/engine/server/engine-client.ts";
-import { GREEDY } from "../src/engine/engine.ts";
-import type { EngineOptions, StepStats } from "../src/engine/protocol.ts";
-import { engineOptions } from "./engine-settings.ts";
-import type { BenchOptions } from "./options.ts";
+import { EngineClient } from "../../src/engine/server/engine-client.ts";
+import { GREEDY } from "../../src/engine/engine.ts";
+import type { EngineOptions, StepStats } from "../../src/engine/protocol.ts";
+import { engineOptions } from "../engine-settings.ts";
+import type { BenchOptions } from "../options.ts";
 
 export interface DirectEngine extends AsyncDisposable {
   /** Runs one greedy sequence without adapter to its end. @returns its number of tokens */

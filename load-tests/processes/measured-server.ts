@@ -1,13 +1,13 @@
 /** The server that a scenario of clients measures: one of ours on the random checkpoint, or the one that `--url` names. */
-import { encodeAdapter } from "../src/adapter/adapter-file.ts";
-import { openBase } from "../src/base/base.ts";
-import { AppError } from "../src/errors.ts";
-import type { Target } from "./client/stream.ts";
-import type { RemoteServer } from "./options.ts";
-import { randomAdapter } from "./random-adapter.ts";
-import type { BenchContext } from "./scenario.ts";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
+import { openBase } from "../../src/base/base.ts";
+import { AppError } from "../../src/errors.ts";
+import type { Target } from "../client/stream.ts";
+import type { RemoteServer } from "../options.ts";
+import { randomAdapter } from "../inputs/random-adapter.ts";
+import type { BenchContext } from "../scenario.ts";
 import { BASE_NAME, startServer } from "./server-process.ts";
-import { weightName } from "./work-folder.ts";
+import { weightName } from "../inputs/work-folder.ts";
 
 export interface MeasuredServer {
   readonly target: Target;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { chart } from "../../load-tests/chart.ts";
-import { summaryTable } from "../../load-tests/goals.ts";
-import { type Figure, isMet, markdownTable, median, quantile, ratio } from "../../load-tests/report.ts";
-import { measureInTurns } from "../../load-tests/rounds.ts";
+import { chart } from "../../../load-tests/report/chart.ts";
+import { summaryTable } from "../../../load-tests/report/goals.ts";
+import { type Figure, isMet, markdownTable, median, quantile, ratio } from "../../../load-tests/report/figures.ts";
+import { measureInTurns } from "../../../load-tests/rounds.ts";
 
 describe("samples", () => {
   it("have the middle one, or the mean of two, as their median", () => {

@@ -1,8 +1,8 @@
 /** Adapters with random numbers for any base: every seed is another adapter, none of them is the base. */
-import type { Adapter } from "../src/adapter/adapter.ts";
-import type { Manifest } from "../src/base/manifest.ts";
-import { type HostTensor, hostTensor, numElements } from "../src/tensor/host-tensor.ts";
-import { type RandomState, seedRandom } from "../src/tensor/random.ts";
+import type { Adapter } from "../../src/adapter/adapter.ts";
+import type { Manifest } from "../../src/base/manifest.ts";
+import { type HostTensor, hostTensor, numElements } from "../../src/tensor/host-tensor.ts";
+import { type RandomState, seedRandom } from "../../src/tensor/random.ts";
 import { randomNormals } from "./random-values.ts";
 
 /** λ like singular values of the base, v small enough that the model stays sane. */

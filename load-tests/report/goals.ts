@@ -1,5 +1,5 @@
 /** What the project promises about speed, as a table: every row, which scenario measures it, and what was found. Pure. */
-import { type Figure, type ScenarioResult, cellsOf, table } from "./report.ts";
+import { type Figure, type ScenarioResult, cellsOf, table } from "./figures.ts";
 
 /** The rows in their order: what is compared, the bound in words, and the scenario that measures it. */
 const ROWS = {

@@ -8,8 +8,8 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { BuildCost, BuildJob } from "./build-worker.ts";
-import type { BenchOptions, WeightChoice } from "./options.ts";
+import type { BuildCost, BuildJob } from "../processes/build-worker.ts";
+import type { BenchOptions, WeightChoice } from "../options.ts";
 import { randomCheckpoint } from "./random-checkpoint.ts";
 
 /** Which base is wanted. */
@@ -152,7 +152,7 @@ export class WorkFolder {
 }
 
 /** A base in words. */
-export function describe({ weights, targets }: BaseChoice): string {
+function describe({ weights, targets }: BaseChoice): string {
   const words = { none: "bare", default: "default targets", "all-linear": "all linear layers" };
   return `${weightName(weights)}, ${typeof targets === "string" ? words[targets] : targets.join(", ")}`;
 }
@@ -170,7 +170,7 @@ async function codeOf(dir: string): Promise<string> {
 function hashOfCode(folders: readonly string[]): string {
   const hash = createHash("sha256");
   for (const folder of folders) {
-    const dir = fileURLToPath(new URL(`../src/${folder}`, import.meta.url));
+    const dir = fileURLToPath(new URL(`../../src/${folder}`, import.meta.url));
     for (const name of readdirSync(dir, { recursive: true, encoding: "utf8" }).sort())
       if (/\.[jt]s$/.test(name)) hash.update(name).update(readFileSync(join(dir, name)));
   }
@@ -178,7 +178,7 @@ function hashOfCode(folders: readonly string[]): string {
 }
 
 async function runBuild(job: BuildJob): Promise<BuildCost> {
-  const worker = fileURLToPath(new URL("./build-worker.js", import.meta.url));
+  const worker = fileURLToPath(new URL("../processes/build-worker.js", import.meta.url));
   const child = fork(worker, [JSON.stringify(job)], { execArgv: [] }); // as `mosara build` runs, whatever this process was given
   return await new Promise<BuildCost>((resolve, reject) => {
     let cost: BuildCost | null = null;

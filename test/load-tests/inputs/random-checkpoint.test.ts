@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { SMOKE, randomCheckpoint } from "../../load-tests/random-checkpoint.ts";
-import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { toFloat32 } from "../../src/tensor/host-tensor.ts";
-import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { SMOKE, randomCheckpoint } from "../../../load-tests/inputs/random-checkpoint.ts";
+import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
+import { toFloat32 } from "../../../src/tensor/host-tensor.ts";
+import { loadTokenizer } from "../../../src/tokenizer/tokenizer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "mosara-random-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
