@@ -27,7 +27,7 @@ export const DEFAULT_MAX_ADAPTER_BYTES = 64 * 2 ** 20;
 // A target needs about 60 values, so this is some 16,000 targets.
 const MAX_ITEMS = 1_000_000;
 // Depth of file, targets, target, tensors, tensor, shape; or of file, card and the card's own nesting.
-const MAX_DEPTH = Math.max(6, MAX_CARD_DEPTH + 3);
+const MAX_FILE_DEPTH = Math.max(6, MAX_CARD_DEPTH + 3);
 
 /** Bounds on a file that is read. */
 export interface AdapterFileLimits {
@@ -89,7 +89,7 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
     );
   const foreign = foreignFileNotice(bytes);
   if (foreign !== null) return refuse(`${foreign.replace(/\.$/, "")}`);
-  const file = decodeBounded(bytes, { maxBytes, maxDepth: MAX_DEPTH, maxItems: MAX_ITEMS });
+  const file = decodeBounded(bytes, { maxBytes, maxDepth: MAX_FILE_DEPTH, maxItems: MAX_ITEMS });
   if (!isPlainMap(file) || file.magic !== MAGIC) return refuse('it is no .mosara file (its "magic" is not "mosara")');
   if (file.version !== VERSION)
     return refuse(`it has version ${quote(file.version)}, this program reads version ${VERSION}`);

@@ -32,7 +32,7 @@ const FIXED64 = 1;
 const DELIMITED = 2;
 const FIXED32 = 5;
 
-const MAX_DEPTH = 64;
+const MAX_MESSAGE_DEPTH = 64;
 // A value costs as little as two bytes of input but some hundred bytes of memory; the graph of a 100-layer model has below a million.
 const MAX_VALUES = 2_000_000;
 
@@ -198,7 +198,7 @@ class Decoder {
   }
 
   message(name: string, bytes: Buffer, depth: number): Message {
-    if (depth > MAX_DEPTH) throw new ProtobufError(`messages nest deeper than ${MAX_DEPTH}`);
+    if (depth > MAX_MESSAGE_DEPTH) throw new ProtobufError(`messages nest deeper than ${MAX_MESSAGE_DEPTH}`);
     const layout = this.#layouts.get(name);
     if (!layout) throw new Error(`internal: no message "${name}" in the table`);
     const message: Message = {};

@@ -10,7 +10,7 @@ const MAX_STEPS = 5_000_000;
 const MAX_UNITS = 256 * 1024 * 1024;
 /** UTF-16 units of one string, and items of one list. */
 const MAX_LENGTH = 32 * 1024 * 1024;
-const MAX_DEPTH = 400;
+const MAX_CALL_DEPTH = 400;
 
 /** Counts the cost of one render and stops it at the bounds. */
 export class Budget {
@@ -37,7 +37,7 @@ export class Budget {
 
   /** Runs a macro or a recursive loop one level deeper. @throws {JinjaError} past the bound. */
   nested<T>(run: () => T): T {
-    if (++this.#depth > MAX_DEPTH) throw new JinjaError("maximum recursion depth exceeded in the template");
+    if (++this.#depth > MAX_CALL_DEPTH) throw new JinjaError("maximum recursion depth exceeded in the template");
     try {
       return run();
     } finally {

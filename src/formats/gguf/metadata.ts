@@ -45,7 +45,7 @@ const NUMBERS = new Map<number, { bytes: number; read: (from: Cursor) => number 
 
 type NumberArray = new (buffer: ArrayBuffer) => Exclude<GgufArray, readonly unknown[]>;
 
-const MAX_DEPTH = 4;
+const MAX_ARRAY_DEPTH = 4;
 /** Far above any vocabulary. Empty strings and arrays need more memory here than in the file. */
 const MAX_VALUES = 2 ** 24;
 /** Least bytes of a key and a value: two lengths and a kind. */
@@ -88,7 +88,7 @@ class ValueReader {
   }
 
   #array(what: string, depth: number): GgufArray {
-    if (depth > MAX_DEPTH) this.#from.refuse(`${what} nests deeper than ${MAX_DEPTH}`);
+    if (depth > MAX_ARRAY_DEPTH) this.#from.refuse(`${what} nests deeper than ${MAX_ARRAY_DEPTH}`);
     const kind = this.#from.uint32();
     const number = NUMBERS.get(kind);
     if (number) {

@@ -4,7 +4,7 @@ import { JinjaError } from "../values.ts";
 
 const END: Token = { type: "end", text: "" };
 /** Nesting deeper than in any template. The bound keeps the parser's recursion within the stack. */
-const MAX_DEPTH = 200;
+const MAX_SYNTAX_DEPTH = 200;
 
 export class TokenStream {
   readonly #tokens: readonly Token[];
@@ -57,7 +57,7 @@ export class TokenStream {
 
   /** Runs one level of nested parsing. @throws {JinjaError} when the template is nested too deep. */
   nested<T>(parse: () => T): T {
-    if (++this.#depth > MAX_DEPTH) throw new JinjaError("the template is nested too deep");
+    if (++this.#depth > MAX_SYNTAX_DEPTH) throw new JinjaError("the template is nested too deep");
     const result = parse();
     this.#depth--;
     return result;
