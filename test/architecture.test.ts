@@ -12,6 +12,7 @@ const TABLE: ImportTable = {
   "errors.ts": [],
   config: ["fields/closest-name.ts"],
   log: [],
+  hub: [],
   metrics: ["engine/protocol.ts"],
   tensor: [],
   formats: ["tensor"],

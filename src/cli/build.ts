@@ -6,13 +6,15 @@ import type { ConfigOf } from "../config/commands.ts";
 import { isGgufFile } from "../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./shared/announce-build.ts";
 import { buildOptions } from "./shared/build-options.ts";
+import { locateModel } from "./shared/locate-model.ts";
 import { noModelError } from "./shared/no-model.ts";
 import { Progress } from "./shared/progress.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function build(config: ConfigOf<"build">): Promise<number> {
-  const [checkpoint = ""] = config.positionals; // the table requires one
+  const [model = ""] = config.positionals; // the table requires one
   const options = buildOptions(config);
+  const checkpoint = await locateModel(model);
   if (!(await isDirectory(checkpoint)) && !(await isGgufFile(checkpoint))) throw await noModelError(checkpoint);
   await announceBuild(checkpoint, options);
   const progress = new Progress();

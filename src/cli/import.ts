@@ -7,14 +7,20 @@ import { openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { readPeftFiles } from "../store/directory-files.ts";
+import { locateAdapter } from "./shared/locate-model.ts";
 import { peftConverter } from "./shared/peft-converter.ts";
 import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function importPeft(config: ConfigOf<"import">): Promise<number> {
   const [path = ""] = config.positionals; // the table requires one
-  const dir = await realpath(path).catch(() => undefined);
-  if (dir === undefined) throw new AppError("usage", `There is no ${path}. Name a PEFT adapter's directory.`);
+  const found = await locateAdapter(path);
+  if (found === null)
+    throw new AppError(
+      "usage",
+      `There is no ${path}. Name a PEFT adapter's directory, or its repository on the Hub (owner/name).`,
+    );
+  const dir = await realpath(found);
   const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // before a checkpoint is built in vain
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const bytes = peftConverter(base)(files);

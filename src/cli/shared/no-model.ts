@@ -3,10 +3,8 @@ import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
+import { ALIASES } from "../../hub/aliases.ts";
 import { nameOfFile } from "../../store/directory-files.ts";
-
-/** `owner/name`, as the Hub spells its models. */
-const HUB_NAME = /^(?:hf:\/\/|https:\/\/huggingface\.co\/)?([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)\/?$/;
 
 /** @param model the user's value */
 export async function noModelError(model: string): Promise<AppError> {
@@ -16,10 +14,8 @@ export async function noModelError(model: string): Promise<AppError> {
 }
 
 function absent(model: string): string {
-  const [, name] = HUB_NAME.exec(model) ?? [];
-  if (name === undefined)
-    return `${model} is neither a base directory nor a checkpoint: nothing is there. Name a base directory, a checkpoint directory or a GGUF file.`;
-  return `${model} is neither a base directory nor a checkpoint: nothing is there. It looks like a model of the Hugging Face Hub, and mosara downloads nothing: fetch it with "hf download ${name} --local-dir ${name.split("/")[1]}" and name that directory.`;
+  const aliases = [...ALIASES.keys()].join(", ");
+  return `${model} is neither a base directory nor a checkpoint: nothing is there. Name a base directory, a checkpoint directory, a GGUF file, a model of the Hub (owner/name) or one of these: ${aliases}.`;
 }
 
 async function directory(model: string): Promise<string> {

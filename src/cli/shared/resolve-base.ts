@@ -1,4 +1,7 @@
-/** Resolves `--model`: a base directory is used directly, a checkpoint is built once into the cache, the demo is shipped. */
+/**
+ * Resolves `--model`: a base directory is used directly, a checkpoint is built once into the cache, a model of the Hub is fetched first, the
+ * demo is shipped.
+ */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -6,9 +9,11 @@ import { buildCached } from "../../base/build/build-cached.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import type { BuildFlags } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
+import { ALIASES } from "../../hub/aliases.ts";
 import { isGgufFile } from "../../formats/gguf/gguf-file.ts";
 import { announceBuild } from "./announce-build.ts";
 import { buildOptions } from "./build-options.ts";
+import { hubNameOf, locateModel } from "./locate-model.ts";
 import { noModelError } from "./no-model.ts";
 import { packageRoot } from "./package-root.ts";
 import { Progress } from "./progress.ts";
@@ -18,9 +23,11 @@ export function shippedDemo(): { readonly model: string; readonly adapters: stri
   return { model: join(packageRoot(), "models", "demo"), adapters: join(packageRoot(), "adapters") };
 }
 
-/** The default name of a base: the name of its directory or GGUF file. */
+/** The default name of a base: a short name, or the name of its repository, directory or GGUF file. */
 export function nameOfModel(model: string): string {
-  return basename(resolve(model)).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "") || "base";
+  const hub = ALIASES.has(model.toLowerCase()) ? null : hubNameOf(model);
+  const path = hub === null ? resolve(model) : (hub.file ?? hub.repo);
+  return basename(path).replace(/(-\d{5}-of-\d{5})?\.gguf$/, "") || "base";
 }
 
 /** Build options for commands without build flags, such as a command that reads only weights and bases. */
@@ -39,7 +46,7 @@ export async function resolveBase(
   model: string,
   flags: BuildFlags & { readonly cache: string | null },
 ): Promise<string> {
-  const dir = resolve(model);
+  const dir = resolve(await locateModel(model));
   if (existsSync(join(dir, MANIFEST_FILE))) {
     assertNoBuildFlags(model, flags);
     return dir;

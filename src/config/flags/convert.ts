@@ -6,7 +6,7 @@ import { OUT } from "./shared.ts";
 
 /** Flags of `mosara merge`. */
 export const MERGE = {
-  model: { value: "<dir>", help: "Base directory or checkpoint.", schema: text },
+  model: { value: "<dir>", help: "Base directory, checkpoint, or a model of the Hub.", schema: text },
   adapter: { value: "<file>", help: "The .mosara file.", schema: text },
   out: OUT,
   dtype: {
@@ -24,12 +24,20 @@ export const MERGE = {
 
 /** Flags of `mosara import`. */
 export const IMPORT = {
-  model: { value: "<dir>", help: "Base directory or checkpoint that will serve the adapter.", schema: text },
+  model: {
+    value: "<dir>",
+    help: "Base directory, checkpoint, or model of the Hub that will serve the adapter.",
+    schema: text,
+  },
   out: { value: "<name.mosara>", help: "The file to write.", schema: text },
 } satisfies Flags;
 
 /** Flags of `mosara export`. */
 export const EXPORT = {
-  model: { value: "<dir>", help: "Base directory or checkpoint that the adapter was made for.", schema: text },
+  model: {
+    value: "<dir>",
+    help: "Base directory, checkpoint, or model of the Hub that the adapter was made for.",
+    schema: text,
+  },
   out: OUT,
 } satisfies Flags;

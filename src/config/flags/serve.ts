@@ -7,7 +7,7 @@ import { COMPUTE } from "./shared.ts";
 export const SERVE = {
   model: {
     value: "<dir>",
-    help: "Base directory or checkpoint (Hugging Face directory or GGUF file). A checkpoint is built into the cache first, and only once.",
+    help: "Base directory, checkpoint directory, GGUF file, or a model of the Hub (owner/name, owner/name/file.gguf). A checkpoint is built into the cache first, and only once.",
     defaultText: "the shipped demo, with its adapters",
     schema: optional(text),
   },
