@@ -3,6 +3,7 @@
  * HTTP, no adapter names. Messages travel over Node's IPC channel with `serialization: "advanced"`, so typed arrays arrive as typed arrays.
  */
 import type { WireError } from "../errors.ts";
+import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 
 /** Rules for choosing tokens from logits. Neutral values switch a processor off. */
 export interface SamplingParams {
@@ -42,6 +43,8 @@ export interface SequenceSpec {
   /** null: the base itself. */
   readonly adapter: AdapterRef | null;
   readonly sampling: SamplingParams;
+  /** The grammar that the answer obeys. Absent or null: the answer is free. */
+  readonly grammar?: GrammarSpec | null;
   /** Most tokens to generate; 0 only scores the prompt. */
   readonly maxTokens: number;
   /** End and stop token ids are not chosen before this many tokens. */
