@@ -18,7 +18,8 @@ export type DecoderRule =
       readonly isMetaspace: boolean;
       readonly dropsFirstSpaces: boolean;
     }
-  | { readonly kind: "words"; readonly prefix: string | undefined; readonly hasCleanup: boolean };
+  | { readonly kind: "words"; readonly prefix: string | undefined; readonly hasCleanup: boolean }
+  | { readonly kind: "suffixes"; /** Marks the end of a word. */ readonly suffix: string };
 
 /** Decodes tokens one by one. */
 export interface TokenDecoder {
@@ -31,6 +32,7 @@ export interface TokenDecoder {
 /** A new decoder for a rule. */
 export function createTokenDecoder(rule: DecoderRule): TokenDecoder {
   if (rule.kind === "byte-level") return createByteLevelDecoder();
+  if (rule.kind === "suffixes") return createSuffixDecoder(rule.suffix);
   return rule.kind === "words" ? createWordDecoder(rule.prefix, rule.hasCleanup) : createPieceDecoder(rule);
 }
 
@@ -78,6 +80,7 @@ const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 function createPieceDecoder(rule: Extract<DecoderRule, { kind: "pieces" }>): TokenDecoder {
   const run = new Utf8Run();
   let isFirst = true;
+  let isInRun = false;
   let stripLeft = rule.stripSpaces;
 
   const strip = (text: string): string => {
@@ -95,18 +98,18 @@ function createPieceDecoder(rule: Extract<DecoderRule, { kind: "pieces" }>): Tok
     if (rule.space === undefined) return text;
     return text.replaceAll(rule.space, rule.isMetaspace && rule.dropsFirstSpaces && isFirst ? "" : " ");
   };
-  /** Text made from bytes. Only Metaspace, which runs last, still replaces its space in it. */
-  const emitBytes = (text: string): string => {
-    if (text === "") return "";
-    const out = strip(rule.isMetaspace ? spaced(text) : text);
-    isFirst = false;
-    return out;
-  };
+  /** Text made from bytes. Only Metaspace, which runs last, still replaces its space in it. A whole run of bytes counts as one token. */
+  const emitBytes = (text: string): string => strip(rule.isMetaspace ? spaced(text) : text);
   return {
     push(token) {
       const byte = rule.hasByteTokens ? BYTE_TOKEN.exec(token)?.[1] : undefined;
-      if (byte !== undefined) return emitBytes(run.push(Number.parseInt(byte, 16)));
+      if (byte !== undefined) {
+        isInRun = true;
+        return emitBytes(run.push(Number.parseInt(byte, 16)));
+      }
       const head = emitBytes(run.flush());
+      if (isInRun) isFirst = false;
+      isInRun = false;
       const tail = strip(spaced(token));
       isFirst = false;
       return head + tail;
@@ -141,5 +144,24 @@ function createWordDecoder(prefix: string | undefined, hasCleanup: boolean): Tok
       return text;
     },
     flush: () => "",
+  };
+}
+
+/** The suffix is a space between words, and nothing at the end of the text. So the text from the last suffix on waits for a further token. */
+function createSuffixDecoder(suffix: string): TokenDecoder {
+  let held = "";
+  const emit = (space: string): string => {
+    const text = held.replaceAll(suffix, space);
+    held = "";
+    return text;
+  };
+  return {
+    push(token) {
+      const before = emit(" ");
+      const at = suffix === "" ? -1 : token.indexOf(suffix);
+      held = at < 0 ? "" : token.slice(at);
+      return before + (at < 0 ? token : token.slice(0, at));
+    },
+    flush: () => emit(""),
   };
 }

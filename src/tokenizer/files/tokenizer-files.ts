@@ -5,6 +5,7 @@
  */
 import { AppError } from "../../errors.ts";
 import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
+import { decoderRule } from "./decoder-rule.ts";
 import type { DecoderRule } from "../stream-decoder.ts";
 import { type ClassTraits, GENERAL_TRAITS } from "./tokenizer-class.ts";
 import { isObject } from "./tokenizer-config.ts";
@@ -55,7 +56,7 @@ export function checkTokenizer(
     post_processor: json.post_processor ?? null,
     decoder: json.decoder ?? null,
   };
-  return { json: complete, config, rule: decoderRule(json.decoder ?? null, dir) };
+  return { json: complete, config, rule: decoderRule(json.decoder ?? null, (what) => refuse(dir, what)) };
 }
 
 function modelType(model: Json, dir: string): string {
@@ -106,63 +107,6 @@ export function byteToken(byte: number): string {
 function vocabulary(model: Json): Map<string, number> {
   if (Array.isArray(model.vocab)) return new Map(model.vocab.map((entry: [string, number], id) => [entry[0], id]));
   return new Map(Object.entries(model.vocab as Record<string, number>));
-}
-
-/** The rule of the stream decoder for a decoder of tokenizer.json. @throws {AppError} for an unknown decoder. */
-function decoderRule(decoder: unknown, dir: string): DecoderRule {
-  if (decoder === null) return { kind: "words", prefix: undefined, hasCleanup: false };
-  if (!isObject(decoder)) return refuse(dir, `the decoder ${JSON.stringify(decoder)}`);
-  const steps =
-    decoder.type === "Sequence" && Array.isArray(decoder.decoders) ? (decoder.decoders as Json[]) : [decoder];
-  const [only] = steps;
-  if (steps.length === 1 && only?.type === "ByteLevel") return { kind: "byte-level" };
-  if (steps.length === 1 && only?.type === "WordPiece") {
-    return {
-      kind: "words",
-      prefix: typeof only.prefix === "string" ? only.prefix : "##",
-      hasCleanup: only.cleanup !== false,
-    };
-  }
-  return pieceRule(steps, dir);
-}
-
-/** Decoder sequences in the style of SentencePiece: a space mark, byte tokens, fusing, one strip at the start. */
-function pieceRule(steps: readonly Json[], dir: string): DecoderRule {
-  const rule = {
-    kind: "pieces" as const,
-    space: undefined as string | undefined,
-    hasByteTokens: false,
-    stripSpaces: 0,
-    isMetaspace: false,
-    dropsFirstSpaces: false,
-  };
-  const names = steps.map((step) => String(step.type));
-  const order = ["Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"];
-  const isOrdered = names.every(
-    (name, i) => order.includes(name) && (i === 0 || order.indexOf(name) > order.indexOf(names[i - 1] ?? "")),
-  );
-  if (!isOrdered || steps.length === 0) return refuse(dir, `the decoder ${names.join(" + ") || "without steps"}`);
-  for (const step of steps) {
-    if (step.type === "Replace") {
-      const pattern = isObject(step.pattern) ? step.pattern.String : undefined;
-      if (typeof pattern !== "string" || pattern === "" || step.content !== " ")
-        return refuse(dir, `the decoder Replace ${JSON.stringify(step)}`);
-      rule.space = pattern;
-    } else if (step.type === "ByteFallback") rule.hasByteTokens = true;
-    else if (step.type === "Strip") {
-      if (step.content !== " " || (step.stop ?? 0) !== 0 || typeof step.start !== "number" || !names.includes("Fuse"))
-        return refuse(dir, `the decoder Strip ${JSON.stringify(step)}`);
-      rule.stripSpaces = step.start;
-    } else if (step.type === "Metaspace") {
-      if (rule.space !== undefined || names.includes("Fuse")) return refuse(dir, `the decoder ${names.join(" + ")}`);
-      rule.space = typeof step.replacement === "string" ? step.replacement : "\u2581";
-      rule.isMetaspace = true;
-      // Files before tokenizers 0.15 have add_prefix_space instead of prepend_scheme.
-      rule.dropsFirstSpaces =
-        (step.prepend_scheme ?? (step.add_prefix_space === false ? "never" : "always")) !== "never";
-    }
-  }
-  return rule;
 }
 
 /** The texts of all tokens by their ids. */
