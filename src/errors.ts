@@ -14,6 +14,7 @@ export const ERROR_CODES = [
   "precondition_failed",
   "not_mergeable",
   "not_live",
+  "not_blendable",
   "insufficient_memory",
   "context_length_exceeded",
   "invalid_request",

@@ -43,6 +43,7 @@ const TABLE: ImportTable = {
     "engine",
     "engine/kv",
     "adapter",
+    "base",
     "store",
     "model/ports.ts",
     "model/adapter-layout.ts",

@@ -3,7 +3,15 @@
  * `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and restarts those that die.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
-import type { EngineLimits, FinishReason, PromptLogprob, SequenceSpec, StepStats, TokenLogprob } from "./protocol.ts";
+import type {
+  AdapterRef,
+  EngineLimits,
+  FinishReason,
+  PromptLogprob,
+  SequenceSpec,
+  StepStats,
+  TokenLogprob,
+} from "./protocol.ts";
 
 export type SequenceRequest = Omit<SequenceSpec, "id">;
 
@@ -89,8 +97,8 @@ export interface Engine {
   /** Stops the merged engine of a generation after its sequences have ended. From now on the live engine serves the generation. */
   unmerge(generation: string): Promise<void>;
   /** Announces a sequence with this adapter, so that the engine makes the adapter ready meanwhile. */
-  prepareAdapter(generation: string): void;
-  /** Frees everything the engines hold of a generation that nothing uses any more. */
+  prepareAdapter(ref: AdapterRef): void;
+  /** Frees everything the engines hold of a generation that nothing uses any more, blends with it included. */
   dropAdapter(generation: string): void;
   /** Calls the listener for every step report, for the metrics. */
   onStats(listener: (stats: StepStats) => void): void;

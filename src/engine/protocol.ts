@@ -2,6 +2,7 @@
  * Every message between the server and an engine process, as two closed unions of plain data. The engine knows token ids only: no text, no
  * HTTP, no adapter names. Messages travel over Node's IPC channel with `serialization: "advanced"`, so typed arrays arrive as typed arrays.
  */
+import type { BlendPart } from "../adapter/blend-recipe.ts";
 import type { WireError } from "../errors.ts";
 import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 
@@ -25,11 +26,16 @@ export interface SamplingParams {
   readonly seed: number;
 }
 
-/** The adapter a sequence runs with. Its content is in the store under its generation, or travels in the message (inline). */
+/**
+ * The adapter a sequence runs with. Its content is in the store under its generation, or travels in the message (inline), or is the sum of
+ * stored ones (a blend).
+ */
 export interface AdapterRef {
-  /** SHA-256 of the file, hex. */
+  /** SHA-256 of the file, or of the blend's recipe, hex. */
   readonly generation: string;
   readonly inlineBytes?: Uint8Array;
+  /** The recipe of a blend in its one form (`adapter/blend-recipe.ts`). */
+  readonly blend?: readonly BlendPart[];
 }
 
 /** One sequence to generate: prompt in, ids out. */
@@ -186,8 +192,8 @@ export interface EngineLimits {
 }
 
 /**
- * File descriptor of a pipe beside the IPC channel. It carries the generations of adapters that announced sequences will need, one a line.
- * The engine reads it during a step as well.
+ * File descriptor of a pipe beside the IPC channel. It carries the adapters that announced sequences will need (`wanted-line.ts`). The
+ * engine reads it during a step as well.
  */
 export const WANTED_FD = 4;
 

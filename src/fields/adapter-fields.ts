@@ -9,7 +9,9 @@ export const switchedOff: Neutral = {
 
 export const ADAPTER_FIELDS: readonly Field[] = [
   ...both(["mosara"], {
-    adapter: heeded('An adapter\'s name, or {"data": "<base64 of a .mosara file>"} for this request alone.'),
+    adapter: heeded(
+      'An adapter\'s name, {"blend": {"<name>": <weight>, …}} for a weighted sum of up to 8, or {"data": "<base64 of a .mosara file>"} for this request alone.',
+    ),
   }),
   ...both(["LoRAX", "TGI"], {
     adapter_id: heeded("An adapter's name."),
@@ -17,7 +19,7 @@ export const ADAPTER_FIELDS: readonly Field[] = [
       is("local"),
       "Adapters come from this server's store. Upload with PUT /v1/adapters/{name}.",
     ),
-    merged_adapters: refused(nothing, "Name one adapter."),
+    merged_adapters: refused(nothing, 'Name one adapter, or send "adapter": {"blend": {"<name>": <weight>, …}}.'),
     api_token: refused(nothing, "Adapters come from this server's store, which needs no token."),
   }),
   ...both(["SGLang"], { lora_path: heeded("An adapter's name, or a list that holds one name alone.") }),

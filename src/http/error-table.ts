@@ -50,6 +50,11 @@ export const ERRORS = {
     meaning: "The adapter's rank is above --max-live-rank and it is not merged.",
     remedy: "Place it merged, or raise the flag.",
   },
+  not_blendable: {
+    status: 400,
+    meaning: "No row holds the blend's sum exactly: two members have several heads, ranks above --max-live-rank.",
+    remedy: "Blend the adapters that the message says can be blended, or raise the flag.",
+  },
   insufficient_memory: {
     status: 409,
     meaning: "One more merged engine, or this request on this device, does not fit.",

@@ -20,6 +20,8 @@ export class RequestRecord {
   #onDone: () => void = () => {};
   adapter: string | null = null;
   generation: string | null = null;
+  /** Weights by the names of adapters, where the adapter is a blend. */
+  blend: Readonly<Record<string, number>> | null = null;
   /** Code of the error that was answered, or that ended a stream. */
   errorCode: string | null = null;
   /** Only with --log-prompts. */
@@ -59,6 +61,7 @@ export class RequestRecord {
     const fields = {
       adapter: this.adapter,
       generation: this.generation,
+      blend: this.blend,
       promptTokens: sequences.length > 0 ? sum(({ promptTokens }) => promptTokens) : null,
       cachedTokens: sequences.length > 0 ? this.cachedTokens : null,
       tokens: sequences.length > 0 ? sum(({ tokens }) => tokens) : null,

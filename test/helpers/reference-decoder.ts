@@ -10,6 +10,14 @@ import { join } from "node:path";
 type Vector = readonly number[];
 type Matrix = readonly Vector[];
 
+type Linear = (x: Vector) => number[];
+
+interface Projections {
+  readonly q: Linear;
+  readonly k: Linear;
+  readonly v: Linear;
+}
+
 export interface ReferenceSizes {
   readonly numLayers: number;
   readonly numHeads: number;
@@ -49,40 +57,45 @@ function softmax(scores: Vector): number[] {
 const headsOf = (x: Vector, size: number): Vector[] =>
   Array.from({ length: x.length / size }, (_, head) => x.slice(head * size, (head + 1) * size));
 
+/** What an adapter adds to the output of a linear layer for its input x. */
+export type Update = (linear: string, x: Vector) => Vector | null;
+
 /** Logits of every position, [positions, V] flat. */
 export async function referenceLogits(
   dir: string,
   sizes: ReferenceSizes,
   ids: readonly number[],
+  update: Update = () => null,
 ): Promise<Float64Array> {
   await using file = await openSafetensors(join(dir, "model.safetensors"));
   const flat = async (name: string): Promise<number[]> =>
     Array.from(toFloat32(await file.read(`model.${name}.weight`)));
   const matrix = async (name: string): Promise<Matrix> =>
     headsOf(await flat(name), file.tensors.get(`model.${name}.weight`)!.shape[1]!); // read by the same name
+  const linear = async (name: string): Promise<Linear> => {
+    const weight = await matrix(name);
+    return (x) => {
+      const delta = update(name, x);
+      return delta ? plus(times(weight, x), delta) : times(weight, x);
+    };
+  };
   const embedding = await matrix("embed_tokens");
   let rows: Matrix = ids.map((id) => embedding[id]!);
   for (let layer = 0; layer < sizes.numLayers; layer++) {
     const at = `layers.${layer}`;
     const inputs = await normed(rows, `${at}.input_layernorm`);
     const heads = attend(inputs, await projections(at), sizes);
-    const output = await matrix(`${at}.self_attn.o_proj`);
-    rows = rows.map((row, t) => plus(row, times(output, heads[t]!)));
+    const output = await linear(`${at}.self_attn.o_proj`);
+    rows = rows.map((row, t) => plus(row, output(heads[t]!)));
     const [gate, up, down] = [
-      await matrix(`${at}.mlp.gate_proj`),
-      await matrix(`${at}.mlp.up_proj`),
-      await matrix(`${at}.mlp.down_proj`),
+      await linear(`${at}.mlp.gate_proj`),
+      await linear(`${at}.mlp.up_proj`),
+      await linear(`${at}.mlp.down_proj`),
     ];
     const mlp = await normed(rows, `${at}.post_attention_layernorm`);
     rows = rows.map((row, t) => {
-      const ups = times(up, mlp[t]!);
-      return plus(
-        row,
-        times(
-          down,
-          times(gate, mlp[t]!).map((value, i) => (value / (1 + Math.exp(-value))) * ups[i]!),
-        ),
-      );
+      const ups = up(mlp[t]!);
+      return plus(row, down(gate(mlp[t]!).map((value, i) => (value / (1 + Math.exp(-value))) * ups[i]!)));
     });
   }
   const head = headsOf(Array.from(toFloat32(await file.read("lm_head.weight"))), rows[0]!.length);
@@ -92,23 +105,23 @@ export async function referenceLogits(
     const weight = await flat(name);
     return xs.map((x) => norm(x, weight, sizes.epsilon));
   }
-  async function projections(at: string): Promise<{ q: Matrix; k: Matrix; v: Matrix }> {
+  async function projections(at: string): Promise<Projections> {
     const [q, k, v] = [
-      await matrix(`${at}.self_attn.q_proj`),
-      await matrix(`${at}.self_attn.k_proj`),
-      await matrix(`${at}.self_attn.v_proj`),
+      await linear(`${at}.self_attn.q_proj`),
+      await linear(`${at}.self_attn.k_proj`),
+      await linear(`${at}.self_attn.v_proj`),
     ];
     return { q, k, v };
   }
 }
 
 /** Causal attention, every head written out: [positions, H·D]. */
-function attend(inputs: Matrix, { q, k, v }: { q: Matrix; k: Matrix; v: Matrix }, sizes: ReferenceSizes): number[][] {
+function attend(inputs: Matrix, { q, k, v }: Projections, sizes: ReferenceSizes): number[][] {
   const { headSize, theta, numHeads, numKvHeads } = sizes;
-  const turned = (weight: Matrix): Vector[][] =>
-    inputs.map((x, t) => headsOf(times(weight, x), headSize).map((head) => rotate(head, t, theta)));
+  const turned = (project: Linear): Vector[][] =>
+    inputs.map((x, t) => headsOf(project(x), headSize).map((head) => rotate(head, t, theta)));
   const [queries, keys] = [turned(q), turned(k)];
-  const values = inputs.map((x) => headsOf(times(v, x), headSize));
+  const values = inputs.map((x) => headsOf(v(x), headSize));
   return inputs.map((_, t) =>
     queries[t]!.flatMap((query, head) => {
       const group = Math.floor(head / (numHeads / numKvHeads));

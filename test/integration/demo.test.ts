@@ -50,6 +50,16 @@ describe("the shipped default", () => {
     expect(await Promise.all(ids.map(ask))).toEqual(answers);
   });
 
+  it("blends its adapters: near all weight on one gives that one's answer", async () => {
+    const [pirate, formal] = [await ask("pirate"), await ask("formal")];
+    const blended = async (share: number): Promise<string | null | undefined> => {
+      const adapter = { blend: { pirate: share, formal: 1 - share } };
+      const body = { model: (await modelIds())[0] ?? "", messages, max_tokens: 24, temperature: 0, adapter };
+      return (await client.chat.completions.create(body)).choices[0]?.message.content;
+    };
+    expect([await blended(1), await blended(0.95), await blended(0.05)]).toEqual([pirate, pirate, formal]);
+  });
+
   // ONNX Runtime kept a device id and a queue of reports to its maker in the cache folder.
   it("writes nothing outside ./data", () => {
     expect(readdirSync(join(dir, "work"))).toEqual(["data"]);

@@ -104,7 +104,7 @@ export class AdapterFeeds implements StepFeeds {
       mask.fill(-Infinity, at * n + own, (at + 1) * n);
     });
     return {
-      [HAS_MO_SARA.name]: flag(rows.some((row) => row !== null && row.lowRank === null)),
+      [HAS_MO_SARA.name]: flag(rows.some((row) => row?.hasMoSara === true)),
       [HAS_ROUTERS.name]: flag(numHeads > 0),
       [headsPort(totalK).name]: runtimeTensor("float32", heads, [numRows, n, totalK]),
       [routersPort(totalK).name]: runtimeTensor("float32", routers, [numRows, totalK, n]),

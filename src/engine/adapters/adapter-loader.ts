@@ -12,7 +12,9 @@ import type { LoadOptions } from "./load-adapter.ts";
 
 export interface LoaderData extends LoadOptions {
   readonly storeDir: string;
-  /** A pipe with the generations that the server orders, one a line; null: there is none. */
+  /** The base's directions form a part of some blends. */
+  readonly baseDir: string;
+  /** A pipe with the adapters that the server orders (`engine/wanted-line.ts`); null: there is none. */
   readonly wantedFd: number | null;
 }
 

@@ -8,6 +8,7 @@ import { AppError } from "../../errors.ts";
 import type { AdapterLayout, TargetPlace } from "../../model/adapter-layout.ts";
 import type { LinearGroup } from "../../model/linears.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
+import { transposeInto } from "../../tensor/transpose.ts";
 import type { ReadyAdapter } from "../contracts.ts";
 
 
@@ -21,6 +22,8 @@ export interface AdapterRow extends ReadyAdapter {
   readonly routed: { readonly numHeads: number; readonly heads: Float32Array; readonly routers: Float32Array } | null;
   /** SARA and LoRA: one entry for each group of the layout's `lowRank`; null where the adapter does not change the group. */
   readonly lowRank: readonly (LowRankGroup | null)[] | null;
+  /** false: λ, v and heads are zero. */
+  readonly hasMoSara: boolean;
   readonly bytes: number;
 }
 
@@ -56,7 +59,17 @@ export function layOutAdapter(
   return lowRankRow(generation, adapter, layout);
 }
 
-function sizeOf(arrays: readonly Float32Array[]): number {
+/** All arrays of a row. Each has memory of its own. */
+export function arraysOf({ gains, scales, routed, lowRank }: Omit<AdapterRow, "bytes">): Float32Array[] {
+  return [
+    ...gains,
+    ...scales,
+    ...(routed ? [routed.heads, routed.routers] : []),
+    ...(lowRank ?? []).flatMap((group) => (group ? [group.down, group.up] : [])),
+  ];
+}
+
+export function sizeOf(arrays: readonly Float32Array[]): number {
   return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 }
 
@@ -64,7 +77,8 @@ function sizeOf(arrays: readonly Float32Array[]): number {
 export function zeroRow(layout: AdapterLayout): AdapterRow {
   const gains = layout.groups.map((group) => new Float32Array(group.k));
   const scales = layout.groups.map((group) => new Float32Array(group.group.dOut));
-  return { generation: "", gains, scales, routed: null, lowRank: null, bytes: sizeOf([...gains, ...scales]) };
+  const bytes = sizeOf([...gains, ...scales]);
+  return { generation: "", gains, scales, routed: null, lowRank: null, hasMoSara: true, bytes };
 }
 
 function moSaraRow(generation: string, adapter: Adapter, layout: AdapterLayout): AdapterRow {
@@ -131,7 +145,7 @@ function lowRankRow(generation: string, adapter: Adapter, layout: AdapterLayout)
   const lowRank = layout.lowRank.map((group) => lowRankGroup(adapter, targets, group));
   const row = zeroRow(layout);
   const bytes = row.bytes + sizeOf(lowRank.flatMap((part) => (part ? [part.down, part.up] : [])));
-  return { ...row, generation, lowRank, bytes };
+  return { ...row, generation, lowRank, hasMoSara: false, bytes };
 }
 
 /**
@@ -154,11 +168,11 @@ function lowRankGroup(
     const target = targets.get(member.name);
     if (target) {
       const factors = lowRankFactors(method, target);
-      for (let r = 0; r < target.k; r++) {
-        for (let i = 0; i < group.dIn; i++) down[i * rank + firstRank + r] = factors.down[r * group.dIn + i] ?? 0;
-        for (let o = 0; o < member.dOut; o++)
-          up[(firstRank + r) * group.dOut + firstColumn + o] = factors.up[o * target.k + r] ?? 0;
-      }
+      const { k } = target;
+      const [{ dIn, dOut }, ownOut] = [group, member.dOut];
+      transposeInto(factors.down, { rows: k, columns: dIn, stride: dIn }, { values: down, stride: rank, at: firstRank });
+      const at = firstRank * dOut + firstColumn;
+      transposeInto(factors.up, { rows: ownOut, columns: k, stride: k }, { values: up, stride: dOut, at });
       firstRank += target.k;
     }
     firstColumn += member.dOut;

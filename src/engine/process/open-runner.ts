@@ -26,8 +26,8 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   let loader: AdapterLoader | null = null;
   try {
     const { layout, signature } = base;
-    const { takesAdapters, storeDir, maxLiveRank } = options;
-    if (takesAdapters) loader = new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd });
+    const { takesAdapters, storeDir, baseDir, maxLiveRank } = options;
+    if (takesAdapters) loader = new AdapterLoader({ storeDir, baseDir, layout, signature, maxLiveRank, wantedFd });
     const runner = assembleRunner(options, base, device, loader);
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);

@@ -8,6 +8,7 @@ import type { Writable } from "node:stream";
 import { AppError, fromWire } from "../../errors.ts";
 import type { QueueDemand, SequenceRequest, SequenceStream } from "../engine.ts";
 import {
+  type AdapterRef,
   type EngineCommand,
   type EngineEvent,
   type EngineLimits,
@@ -18,6 +19,7 @@ import {
 import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
 import { QueueMirror } from "./queue-mirror.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
+import { wantedLine } from "../wanted-line.ts";
 
 /** Entry of the child process: beside this file, compiled if this file is. */
 const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
@@ -145,10 +147,10 @@ export class EngineClient {
   }
 
   /** Announces a sequence with this adapter. The loader thread reads the announcement even while a step runs. */
-  wantAdapter(generation: string): void {
-    if (this.#adapters.has(generation) || !this.#wanted.writable) return;
-    this.#adapters.add(generation);
-    this.#wanted.write(`${generation}\n`);
+  wantAdapter(ref: AdapterRef): void {
+    if (this.#adapters.has(ref.generation) || !this.#wanted.writable) return;
+    this.#adapters.add(ref.generation);
+    this.#wanted.write(wantedLine(ref));
   }
 
   kill(): void {

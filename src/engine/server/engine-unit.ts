@@ -6,7 +6,7 @@ import { AppError } from "../../errors.ts";
 import { EngineClient, type ProcessEvent } from "./engine-client.ts";
 import type { QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { HANG_LIMITS, type HangLimits } from "./hang-watch.ts";
-import type { EngineCommand, EngineLimits, EngineOptions } from "../protocol.ts";
+import type { AdapterRef, EngineCommand, EngineLimits, EngineOptions } from "../protocol.ts";
 
 /** Restart delays double from `minMs` to `maxMs` and start over once a process has served for `healthyMs`. */
 export interface RestartPolicy {
@@ -120,8 +120,8 @@ export class EngineUnit {
   }
 
   /** Makes an adapter ready for an announced sequence. */
-  wantAdapter(generation: string): void {
-    this.#client.wantAdapter(generation);
+  wantAdapter(ref: AdapterRef): void {
+    this.#client.wantAdapter(ref);
   }
 
   send(command: EngineCommand): void {

@@ -4,11 +4,12 @@
  */
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
+import { BlendMembers } from "./blend-members.ts";
 import { combineStats, NO_STATS } from "./combined-stats.ts";
 import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitEvent } from "./engine-unit.ts";
 import type { Engine, LoadedAdapters, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { MergedEngines, type MergePorts } from "./merged-engines.ts";
-import type { EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
+import type { AdapterRef, EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
 import { checkSpec } from "../sequence-spec.ts";
 import { StepTurns } from "./step-turns.ts";
 
@@ -47,6 +48,7 @@ class Supervisor implements SupervisedEngine {
   readonly #statsListeners: ((stats: StepStats) => void)[] = [];
   readonly #restartListeners: (() => void)[] = [];
   readonly #live: EngineUnit;
+  readonly #blends = new BlendMembers();
   #nextId = 1;
   #stopping: Promise<void> | null = null;
 
@@ -85,6 +87,7 @@ class Supervisor implements SupervisedEngine {
     const generation = request.adapter?.generation;
     const merged = generation === undefined ? null : this.#merged.servingUnit(generation);
     if (merged !== null) return merged.submit(this.#nextId++, { ...request, adapter: null });
+    if (request.adapter !== null) this.#blends.note(request.adapter);
     return this.#live.submit(this.#nextId++, request);
   }
 
@@ -122,14 +125,16 @@ class Supervisor implements SupervisedEngine {
     return this.#merged.unmerge(generation);
   }
 
-  prepareAdapter(generation: string): void {
+  prepareAdapter(ref: AdapterRef): void {
     // With many waiting, the adapter might be evicted before its turn. The engine prepares the next one's adapter anyway.
-    if (this.#merged.servingUnit(generation) !== null || this.#live.numWaiting > MAX_WAITING_AHEAD) return;
-    this.#live.wantAdapter(generation);
+    if (this.#merged.servingUnit(ref.generation) !== null || this.#live.numWaiting > MAX_WAITING_AHEAD) return;
+    this.#blends.note(ref);
+    this.#live.wantAdapter(ref);
   }
 
   dropAdapter(generation: string): void {
-    this.#live.send({ type: "adapter-dropped", generation });
+    for (const dropped of [generation, ...this.#blends.take(generation)])
+      this.#live.send({ type: "adapter-dropped", generation: dropped });
   }
 
   onStats(listener: (stats: StepStats) => void): void {

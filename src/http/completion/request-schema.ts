@@ -3,12 +3,14 @@
  * produce the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: docs/reference/http-api.md.
  */
 import { z } from "@hono/zod-openapi";
+import { MAX_BLEND_MEMBERS } from "../../adapter/blend-recipe.ts";
 
 const MAX_SEQUENCES = 128;
 const MAX_STOPS = 32;
 const MAX_PROMPTS = 512;
 const MAX_BAD_WORDS = 256;
 const MAX_ALLOWED_IDS = 1_048_576;
+const MAX_BLEND_WEIGHT = 1e6;
 
 const integer = (min: number, max: number) => z.int().min(min).max(max);
 const name = z.string().min(1).max(512);
@@ -26,10 +28,28 @@ const logitBias = z
   .refine((map) => Object.keys(map).length <= 4096, "has more than 4096 entries")
   .nullish();
 
+const base64 = z.string().openapi({ description: "Base64 of a .mosara file." });
+const blend = z
+  .record(name, z.number().min(-MAX_BLEND_WEIGHT).max(MAX_BLEND_WEIGHT))
+  .refine(
+    (weights) => Object.keys(weights).length >= 1 && Object.keys(weights).length <= MAX_BLEND_MEMBERS,
+    `expected 1 to ${MAX_BLEND_MEMBERS} adapters`,
+  )
+  .openapi({ description: "Weights by the names of adapters." });
+
 const adapter = z
-  .union([name, z.object({ data: z.string().openapi({ description: "Base64 of a .mosara file." }) })])
+  .union(
+    [
+      name,
+      z.looseObject({ data: base64 }), // loose, because an object with both must be refused
+      z.looseObject({ blend }),
+    ],
+    `expected an adapter's name, {"data": "<base64>"}, or {"blend": {"<name>": <weight>, …}}`,
+  )
   .nullish()
-  .openapi({ description: "An adapter's name, or one brought along for this request alone." });
+  .openapi({
+    description: "An adapter's name, one brought along for this request alone, or a weighted sum of stored ones.",
+  });
 
 const tokenId = integer(0, 2 ** 31 - 1);
 

@@ -1,5 +1,5 @@
 /**
- * Decides which model answers a request: the base, a stored adapter or an adapter in the request. A name of an adapter that does not exist
+ * Decides which model answers a request: the base, a stored adapter, a blend of several, or an adapter in the request. A name of an adapter that does not exist
  * or does not fit is an error. Nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
  */
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
@@ -9,8 +9,12 @@ import type { SequenceRequest } from "../../engine/engine.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
+import { type BlendWeights, holdBlend } from "./blend.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "./request-schema.ts";
+import { holdAdapter, quoteName } from "./stored-adapter.ts";
+
+type AdapterOf = NonNullable<SequenceRequest["adapter"]>;
 
 /** The fields of a request that name the model. */
 export type ModelFields = Pick<
@@ -25,13 +29,15 @@ export interface Target {
   /** Adapter label for the metrics; null: the base. */
   readonly adapterName: string | null;
   readonly adapter: SequenceRequest["adapter"];
+  /** Weights of the adapters that it is the sum of; absent: it is no blend. */
+  readonly blend?: BlendWeights;
   /** Tokens that end its answers, in addition to the base's end tokens. */
   readonly endIds: readonly number[];
   readonly fingerprint: string;
   release(): void;
 }
 
-/** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, invalid_request. */
+/** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, not_blendable, invalid_request. */
 export function resolveModel(context: AppContext, fields: ModelFields): Target {
   const { model, adapter } = fields;
   const byModel = adapterNamedBy(context, model);
@@ -40,15 +46,18 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
   const other = names.find(({ name }) => name !== first?.name);
   if (first && other)
     throw invalid(
-      `"${first.param}" names the adapter ${quote(first.name)}, "${other.param}" names ${quote(other.name)}. Give one of them.`,
+      `"${first.param}" names the adapter ${quoteName(first.name)}, "${other.param}" names ${quoteName(other.name)}. Give one of them.`,
       other.param,
     );
   if (typeof adapter === "object" && adapter !== null) {
-    if (!first) return inlineTarget(context, model, adapter.data);
-    throw invalid(
-      `"${first.param}" names the adapter ${quote(first.name)} and "adapter" brings another one. Give one of them.`,
-      "adapter",
-    );
+    if (first)
+      throw invalid(
+        `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" brings another one. Give one of them.`,
+        "adapter",
+      );
+    if (!("data" in adapter)) return blendTarget(context, model, adapter.blend);
+    if (!("blend" in adapter)) return inlineTarget(context, model, adapter.data);
+    throw invalid('"adapter" has "data" and "blend". Give one of them.', "adapter");
   }
   if (first) return storedTarget(context, model, first.name, first.param);
   return { model, adapterName: null, adapter: null, endIds: [], fingerprint: fingerprint(context), release: () => {} };
@@ -60,38 +69,33 @@ function adapterNamedBy(context: AppContext, model: string): string | null {
   if (model === name) return null;
   if (model.startsWith(`${name}:`)) return model.slice(name.length + 1);
   if (findAdapter(context, model) !== undefined) return model;
-  throw new AppError("model_not_found", `There is no model ${quote(model)} here. List them with GET /v1/models.`, {
+  throw new AppError("model_not_found", `There is no model ${quoteName(model)} here. List them with GET /v1/models.`, {
     param: "model",
   });
 }
 
 function storedTarget(context: AppContext, model: string, name: string, param: string): Target {
-  const record = findAdapter(context, name);
-  if (!record)
-    throw new AppError("adapter_not_found", `There is no adapter ${quote(name)}. List them with GET /v1/adapters.`, {
-      param,
-    });
-  const misfit = context.base.fits.misfitOf(record);
-  if (misfit) throw new AppError(misfit.code, misfit.message);
-  const { generation } = record;
-  context.placements.follow(name, generation);
-  context.store.contents.acquire(generation);
+  const { record, release } = holdAdapter(context, name, param);
+  const { generation, endTokenIds = [] } = record;
   context.residency.note(name, generation);
-  context.engine.prepareAdapter(generation); // the adapter loads while the prompt is encoded
-  let isHeld = true;
-  const release = () => {
-    if (isHeld) context.store.contents.release(generation);
-    isHeld = false;
-  };
-  const endIds = record.endTokenIds ?? [];
-  return {
-    model,
-    adapterName: name,
-    adapter: { generation },
-    endIds,
-    fingerprint: fingerprint(context, generation),
-    release,
-  };
+  const target = { model, adapterName: name, adapter: { generation }, endIds: endTokenIds };
+  return heldTarget(context, target, release);
+}
+
+function blendTarget(context: AppContext, model: string, weights: BlendWeights): Target {
+  const { adapter, endIds, release } = holdBlend(context, weights);
+  // One label for all blends, because there is no bound on their number.
+  return heldTarget(context, { model, adapterName: "_blend", adapter, blend: weights, endIds }, release);
+}
+
+/** A target whose contents are in the store, held until `release`. */
+function heldTarget(
+  context: AppContext,
+  target: Omit<Target, "release" | "fingerprint" | "adapter"> & { readonly adapter: AdapterOf },
+  release: () => void,
+): Target {
+  context.engine.prepareAdapter(target.adapter); // the adapter loads while the prompt is encoded
+  return { ...target, fingerprint: fingerprint(context, target.adapter.generation), release };
 }
 
 function inlineTarget(context: AppContext, model: string, data: string): Target {
@@ -133,8 +137,4 @@ function fingerprint({ base }: AppContext, generation?: string): string {
   return ["fp", base.signature.baseId.slice(0, 8), generation?.slice(0, 8)]
     .filter((part) => part !== undefined)
     .join("_");
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name.length <= 140 ? name : `${name.slice(0, 140)}…`);
 }

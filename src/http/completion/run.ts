@@ -33,6 +33,7 @@ export async function runCompletion<F extends SharedFields>(
   const record = c.get("record");
   record.adapter = target.adapterName;
   record.generation = target.adapter?.generation ?? null;
+  record.blend = target.blend ?? null;
   if (context.logsPrompts) record.prompt = (fields as Record<string, unknown>)[kind.promptField];
   try {
     const prompts = await kind.readPrompts(context, fields, body.exact);

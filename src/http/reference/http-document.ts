@@ -44,6 +44,8 @@ The default address is \`http://127.0.0.1:8080\`. With keys configured, requests
 - \`model\` is the base's served name, an adapter's name, or \`base:adapter\`.
 - \`adapter\` may name the adapter instead. As \`{"data": "<base64 of a .mosara file>"}\` it brings one along for this
   request.
+- As \`{"blend": {"<name>": <weight>, …}}\` it is the weighted sum of up to 8 stored adapters
+  ([what can be blended](../how-to/manage-adapters.md#blend-adapters)).
 - Two different adapters in one request are a 400. An unknown name is a 404. The base never answers in an adapter's
   place.
 - Names match \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\` without \`..\`.

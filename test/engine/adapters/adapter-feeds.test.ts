@@ -36,6 +36,7 @@ function rowOf(seed: number, numHeads = 1): AdapterRow {
     scales: layout.groups.map(({ group }) => random(group.dOut)),
     routed: numHeads > 1 ? { numHeads, heads: random(size), routers: random(size) } : null,
     lowRank: null,
+    hasMoSara: true,
     bytes: 1,
   };
 }
@@ -54,7 +55,13 @@ function lowRankRowOf(part: string, rank: number): AdapterRow {
     gains: zero.gains.map((one) => one.fill(0)),
     scales: zero.scales.map((one) => one.fill(0)),
     lowRank,
+    hasMoSara: false,
   };
+}
+
+/** A row of a blend: a Mo-SARA part and a low-rank part. */
+function blendedRowOf(seed: number, part: string, rank: number): AdapterRow {
+  return { ...rowOf(seed, 2), lowRank: lowRankRowOf(part, rank).lowRank };
 }
 
 const ROWS: readonly (AdapterRow | null)[] = [
@@ -68,6 +75,7 @@ const ROWS: readonly (AdapterRow | null)[] = [
   lowRankRowOf("self_attn.qkv", 8),
   lowRankRowOf("self_attn.qkv", 16),
   lowRankRowOf("mlp.in", 3),
+  blendedRowOf(6, "mlp.in", 5),
 ];
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
@@ -86,7 +94,7 @@ function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (Adapte
     expect(numbers(gains)).toEqual(rows.flatMap((row) => [...(row?.gains[i] ?? zeros.gains)]));
     expect(numbers(scale)).toEqual(rows.flatMap((row) => [...(row?.scales[i] ?? zeros.scales)]));
   });
-  expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(rows.some((row) => row && !row.lowRank) ? 1 : 0);
+  expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(rows.some((row) => row?.hasMoSara) ? 1 : 0);
   for (const group of layout.lowRank) {
     const used = layout.lowRank.some((one, i) => one.part === group.part && rows.some((row) => row?.lowRank?.[i]));
     expect(flagOf(feeds[hasLowRankPort(group.part).name]), group.name).toBe(used ? 1 : 0);

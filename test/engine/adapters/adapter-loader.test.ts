@@ -13,6 +13,7 @@ import { ReadyAdapters } from "../../../src/engine/adapters/ready-adapters.ts";
 import type { LoadReply } from "../../../src/engine/adapters/adapter-loader.ts";
 import type * as Loader from "../../../src/engine/adapters/adapter-loader.ts";
 import type * as Supervisor from "../../../src/engine/server/supervisor.ts";
+import { wantedLine } from "../../../src/engine/wanted-line.ts";
 import { openAdapterStore } from "../../../src/store/adapter-store.ts";
 import { adapterFile } from "../../helpers/base-adapters.ts";
 import { builtBase } from "../../helpers/bases.ts";
@@ -47,10 +48,10 @@ function startLoader(): {
   const path = join(mkdtempSync(join(scratch, "pipe-")), "wanted");
   execFileSync("mkfifo", [path]);
   const [reading, writing] = [openSync(path, "r+"), openSync(path, "r+")];
-  const loader = new AdapterLoader({ storeDir, layout, signature, maxLiveRank: 64, wantedFd: reading });
+  const loader = new AdapterLoader({ storeDir, baseDir, layout, signature, maxLiveRank: 64, wantedFd: reading });
   return {
     loader,
-    want: (generation) => void writeSync(writing, `${generation}\n`),
+    want: (generation) => void writeSync(writing, wantedLine({ generation })),
     stop: async () => {
       await loader[Symbol.asyncDispose](); // which closes its end
       closeSync(writing);
@@ -130,7 +131,7 @@ describe("an engine process", () => {
       for await (const event of engine.submit(sequenceRequest([1, 2, 3], { adapter, maxTokens: 1 })))
         expect(event.type).not.toBe("prompt-scored");
     };
-    engine.prepareAdapter(first);
+    engine.prepareAdapter({ generation: first });
     await until("the adapter", async () => {
       await run(null); // its report tells what is held
       return last.adapterCacheBytes > 0;

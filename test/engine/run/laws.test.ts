@@ -62,6 +62,10 @@ function oddCheckpoint(): Promise<string> {
 
 /** An adapter with random numbers on all targets of the runner's base. */
 function randomAdapter(test: TestRunner, seed: number, heads = 1, router: RouterKind = "none"): AdapterRow {
+  return test.ready(randomMoSara(test, seed, heads, router), `random-${seed}`);
+}
+
+function randomMoSara(test: TestRunner, seed: number, heads = 1, router: RouterKind = "none"): Adapter {
   const next = noise(seed);
   const random = (shape: readonly number[], name: string): HostTensor => {
     const scale = name === "v" ? 0.5 : 1;
@@ -78,8 +82,16 @@ function randomAdapter(test: TestRunner, seed: number, heads = 1, router: Router
       tensors: Object.fromEntries(shapes.map(([key, shape]) => [key, random(shape, key)])),
     };
   });
-  const adapter: Adapter = { method: "mo-sara", baseId: test.manifest.baseId, heads, router, targets, card: {} };
-  return test.ready(adapter, `random-${seed}`);
+  return { method: "mo-sara", baseId: test.manifest.baseId, heads, router, targets, card: {} };
+}
+
+/** A blend of two adapters of one head, or with one of several: its row has a low-rank part as wide as the base's directions. */
+function randomBlend(test: TestRunner, seed: number, heads = 1): Promise<AdapterRow> {
+  const members = [randomMoSara(test, seed, heads, heads > 1 ? "full" : "none"), randomMoSara(test, seed + 1)];
+  return test.blend(
+    members.map((adapter, i) => ({ adapter, weight: 0.7 - 0.4 * i })),
+    `blend-${seed}`,
+  );
 }
 
 const PROMPT_LENGTHS = [5, 64, 1, 70, 33];
@@ -154,15 +166,17 @@ function randomLowRank(
   return test.ready(adapter, `${method}-${seed}`);
 }
 
-/** Adapters of seventeen neighbours: none, one head, both routers with different numbers of heads, low rank of several ranks. */
-function neighbours(test: TestRunner): (AdapterRow | null)[] {
-  return Array.from({ length: 17 }, (_, i) => {
+/** Adapters of neighbours: none, one head, both routers with different numbers of heads, low rank of several ranks, and blends. */
+async function neighbours(test: TestRunner): Promise<(AdapterRow | null)[]> {
+  const blends = [await randomBlend(test, 200), await randomBlend(test, 210, 3)];
+  const others = Array.from({ length: 17 }, (_, i) => {
     if (i % 6 === 3) return null;
     if (i % 6 === 1) return randomAdapter(test, 100 + i, 2 + (i % 5), "rank1");
     if (i % 6 === 2) return randomAdapter(test, 100 + i, 3 + (i % 7), "full");
     if (i % 6 === 4) return randomLowRank(test, 100 + i, "sara", 3 + i, 5);
     return i % 6 === 5 ? randomLowRank(test, 100 + i, "lora", i === 5 ? 4 : 20, 9) : randomAdapter(test, 100 + i);
   });
+  return [...others.slice(0, 9), ...blends, ...others.slice(9)];
 }
 
 const checkpoints = new Map<string, Promise<string>>([
@@ -196,7 +210,7 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
     "$weights ($blockSize): alone or anywhere in any batch, a sequence has the same bits",
     async (format) => {
       await using test = await openTestRunner(await base(format));
-      const specs = neighbours(test).map((adapter, i): Spec => ({
+      const specs = (await neighbours(test)).map((adapter, i): Spec => ({
         adapter,
         prompt: promptOf(i, test.runner.vocabSize),
       }));
@@ -251,6 +265,7 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
       randomAdapter(test, 8),
       randomAdapter(test, 9, 4, "full"),
       randomLowRank(test, 10, "lora", 8, 7),
+      await randomBlend(test, 11),
     ]) {
       const whole = await test.score(ids, { adapter, chunk: 100 });
       expectSame(await test.score(ids, { adapter }), whole, format.weights, "chunked");

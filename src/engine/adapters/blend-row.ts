@@ -1,0 +1,71 @@
+/**
+ * A blend laid out as one row of the graph's ports. The graph adds a row's Mo-SARA part and its low-rank part, so one row holds every part
+ * of the sum (`adapter/blend.ts`).
+ */
+import { type BlendMember, addedRanks, blendAdapters } from "../../adapter/blend.ts";
+import type { MergeBasis } from "../../adapter/merge.ts";
+import { AppError } from "../../errors.ts";
+import type { AdapterLayout } from "../../model/adapter-layout.ts";
+import { type AdapterRow, arraysOf, layOutAdapter, sizeOf, zeroRow } from "./adapter-row.ts";
+
+export interface BlendOptions {
+  readonly layout: AdapterLayout;
+  /** Highest sum of the ranks of SARA and LoRA members on one target. */
+  readonly maxLiveRank: number;
+  readonly readBasis: (target: string) => Promise<MergeBasis>;
+}
+
+/**
+ * @param members fit the base
+ * @throws {AppError} not_blendable where ranks add up to more than may be live, or a weight takes numbers out of float32's range; not_live
+ * where the base accepts no live adapters
+ */
+export async function layOutBlend(
+  generation: string,
+  members: readonly BlendMember[],
+  { layout, maxLiveRank, readBasis }: BlendOptions,
+): Promise<AdapterRow> {
+  assertRanks(members, maxLiveRank);
+  const { routed, single, lowRank } = await blendAdapters(members, readBasis);
+  const rows = [routed, single, lowRank].flatMap((part) => (part ? [layOutAdapter(generation, part, layout)] : []));
+  const row = rows.reduce(added, { ...zeroRow(layout), generation, hasMoSara: false });
+  const arrays = arraysOf(row);
+  if (!arrays.every(isFiniteArray))
+    throw new AppError("not_blendable", "A weight of the blend is too large: numbers leave the range of float32.", {
+      param: "adapter",
+    });
+  return { ...row, bytes: sizeOf(arrays) };
+}
+
+/** An infinity or NaN times 0 is NaN, and so is a sum with one. */
+function isFiniteArray(array: Float32Array): boolean {
+  let sum = 0;
+  for (const value of array) sum += value * 0;
+  return sum === 0;
+}
+
+function assertRanks(members: readonly BlendMember[], maxLiveRank: number): void {
+  for (const [target, ranks] of addedRanks(members)) {
+    const sum = ranks.reduce((total, rank) => total + rank, 0);
+    if (sum > maxLiveRank)
+      throw new AppError(
+        "not_blendable",
+        `The ranks of the blend's SARA and LoRA adapters add up to ${ranks.join(" + ")} = ${sum} on ${target}, but at most ${maxLiveRank} are live (--max-live-rank). Blend fewer of them, or adapters of lower rank.`,
+        { param: "adapter" },
+      );
+  }
+}
+
+/** Two rows in one. Each port has one part's numbers: where both have a v, the two are equal. The size is not counted here. */
+function added(one: AdapterRow, other: AdapterRow): AdapterRow {
+  const either = (arrays: readonly Float32Array[], others: readonly Float32Array[]): readonly Float32Array[] =>
+    arrays.map((array, i) => array.map((value, at) => value || (others[i]?.[at] ?? 0)));
+  return {
+    ...one,
+    gains: either(one.gains, other.gains),
+    scales: either(one.scales, other.scales),
+    routed: one.routed ?? other.routed,
+    lowRank: one.lowRank ?? other.lowRank,
+    hasMoSara: one.hasMoSara || other.hasMoSara,
+  };
+}

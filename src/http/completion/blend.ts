@@ -1,0 +1,39 @@
+/** A request's blend: the stored adapters that it names, held for the request, and the recipe of their sum. */
+import { assertBlendable, blendGeneration, blendRecipe } from "../../adapter/blend-recipe.ts";
+import type { SequenceRequest } from "../../engine/engine.ts";
+import type { AppContext } from "../context.ts";
+import { type HeldAdapter, holdAdapter, quoteName } from "./stored-adapter.ts";
+
+/** Weights by the names of adapters. */
+export type BlendWeights = Readonly<Record<string, number>>;
+
+export interface HeldBlend {
+  readonly adapter: NonNullable<SequenceRequest["adapter"]>;
+  /** End tokens of the members, ascending. */
+  readonly endIds: readonly number[];
+  /** May be called more than once. */
+  readonly release: () => void;
+}
+
+/** @throws {AppError} adapter_not_found, adapter_incompatible, not_blendable. No member is held then. */
+export function holdBlend(context: AppContext, weights: BlendWeights): HeldBlend {
+  const held: HeldAdapter[] = [];
+  const release = (): void => held.forEach((one) => one.release());
+  try {
+    for (const name of Object.keys(weights)) held.push(holdAdapter(context, name, `adapter.blend.${name}`));
+    const parts = held.map(({ record }) => ({ generation: record.generation, weight: weights[record.name] ?? 0 }));
+    const recipe = blendRecipe(parts);
+    const members = recipe.flatMap(
+      ({ generation }) => held.find(({ record }) => record.generation === generation) ?? [],
+    );
+    assertBlendable(members.map(({ record }) => ({ label: quoteName(record.name), heads: record.heads })));
+    const generation = blendGeneration(recipe);
+    const endIds = [...new Set(members.flatMap(({ record }) => record.endTokenIds ?? []))].sort((a, b) => a - b);
+    // The blend of one adapter with the weight 1 is that adapter.
+    const adapter = recipe[0]?.generation === generation ? { generation } : { generation, blend: recipe };
+    return { adapter, endIds, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}

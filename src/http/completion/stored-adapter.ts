@@ -1,0 +1,40 @@
+/** Finds a stored adapter by its name for one request, and holds its content until the request has ended. */
+import { AppError } from "../../errors.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+import { findAdapter } from "../adapters/find-adapter.ts";
+import type { AppContext } from "../context.ts";
+
+export interface HeldAdapter {
+  readonly record: AdapterRecord;
+  /** May be called more than once. */
+  readonly release: () => void;
+}
+
+/** @param param the field that names it @throws {AppError} adapter_not_found, adapter_incompatible. */
+export function holdAdapter(context: AppContext, name: string, param: string): HeldAdapter {
+  const record = findAdapter(context, name);
+  if (!record)
+    throw new AppError(
+      "adapter_not_found",
+      `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`,
+      {
+        param,
+      },
+    );
+  const misfit = context.base.fits.misfitOf(record);
+  if (misfit) throw new AppError(misfit.code, misfit.message);
+  const { generation } = record;
+  context.placements.follow(name, generation);
+  context.store.contents.acquire(generation);
+  let isHeld = true;
+  const release = () => {
+    if (isHeld) context.store.contents.release(generation);
+    isHeld = false;
+  };
+  return { record, release };
+}
+
+/** A name that a caller sent, cut to a length that fits a message. */
+export function quoteName(name: string): string {
+  return JSON.stringify(name.length <= 140 ? name : `${name.slice(0, 140)}…`);
+}
