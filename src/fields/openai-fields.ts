@@ -36,7 +36,6 @@ const SHARED = both(["OpenAI"], {
   user: harmless("Nothing is kept by user."),
   response_format: refused(isText, "Answers cannot be constrained to a format."),
   service_tier: harmless(SCHEDULING),
-  best_of: refused(isNumberOfAnswers, 'Send "n" and choose among the answers.'),
   metadata: harmless("Nothing is kept of a request."),
   store: harmless("Nothing is kept of a request."),
   prompt_cache_key: harmless("Prompts that begin alike share their beginning without it."),
@@ -82,6 +81,14 @@ const COMPLETIONS: Field[] = [
   ...only("completions", ["OpenAI"], {
     prompt: heeded("A string, strings, token ids, or lists of token ids."),
   }),
+  {
+    name: "best_of",
+    servers: ["OpenAI"],
+    treatment: {
+      completions: heeded("Answers to generate, of which the n with the highest mean log-probability are sent."),
+      chat: refused(isNumberOfAnswers, 'Send "n" and choose among the answers.'),
+    },
+  },
   ...only("completions", ["OpenAI"], { suffix: refused(empty, "Text cannot be inserted before a suffix.") }, empty),
   {
     name: "echo",

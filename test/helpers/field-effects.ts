@@ -233,6 +233,11 @@ const COMPLETIONS: Readonly<Record<string, Effect>> = {
     expect(textOf(await ask(bench, { echo: true }))).toBe(`hello${whole}`);
   },
   logprobs: async (bench) => expect((await ask(bench, { logprobs: 2 })).choices[0]?.logprobs?.tokens).toHaveLength(12),
+  best_of: async (bench) => {
+    const before = bench.test.engine.requests.length;
+    expect((await ask(bench, { best_of: 3, n: 2 })).choices).toHaveLength(2);
+    expect(bench.test.engine.requests).toHaveLength(before + 3);
+  },
   add_special_tokens: async (bench) => {
     await ask(bench, {});
     expect(lastRequest(bench).promptIds[0]).toBe(1);

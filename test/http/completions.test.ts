@@ -406,7 +406,7 @@ describe("a request that cannot be answered", () => {
     ["seed 1.5", { seed: 1.5 }, "invalid_request", "seed"],
     ["stream_options without stream", { stream_options: { include_usage: true } }, "invalid_request", "stream_options"],
     ["suffix", { suffix: "x" }, "unsupported_parameter", "suffix"],
-    ["best_of", { best_of: 2 }, "unsupported_parameter", "best_of"],
+    ["best_of below n", { best_of: 1, n: 2 }, "invalid_request", "best_of"],
     ["response_format", { response_format: { type: "json_object" } }, "unsupported_parameter", "response_format"],
   ])("%s is refused and named", async (_, body, code, param) => {
     const { status, json } = await ask(body);

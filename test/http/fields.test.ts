@@ -58,7 +58,6 @@ describe("a refused field", () => {
     [{ dry_base: 2, dry_multiplier: 1 }, "dry_base"],
     [{ mirostat_tau: 5, mirostat: 2 }, "mirostat_tau"],
     [{ do_sample: false, temperature: 1 }, "do_sample"],
-    [{ best_of: 3, n: 2 }, "best_of"],
   ])("that another one gives a meaning: %j", async (fields, param) => {
     expect((await ask("completions", fields)).error).toMatchObject({ code: "unsupported_parameter", param });
   });

@@ -1,6 +1,7 @@
 /** Chat completions: the model's chat template turns a conversation into one prompt. */
 import { parseJsonBothWays } from "../../tokenizer/chat/exact-json.ts";
 import { invalid } from "../error-response.ts";
+import { parseRequest } from "../parse-request.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";
 import { readConversation } from "./chat-prompt.ts";
 import type { CompletionKind } from "./completion-kind.ts";
@@ -13,9 +14,9 @@ const FRAME = { idPrefix: "chatcmpl-", object: "chat.completion", chunkObject: "
 
 export const chatKind: CompletionKind<ChatRequest> = {
   endpoint: "chat",
-  schema: chatRequest,
   promptField: "messages",
   parse: parseJsonBothWays,
+  readFields: ({ plain, exact }) => ({ fields: parseRequest(chatRequest, plain), exact }),
   readPrompts: async (context, fields, exact) => [
     await readConversation(context, fields, exact, {
       truncation: truncationOf(fields, maxTokensOf(fields) ?? 1, engineLimits(context).maxModelLen),
@@ -28,7 +29,7 @@ export const chatKind: CompletionKind<ChatRequest> = {
     return { maxTokens, numLogprobs: numLogprobs(fields), numPromptLogprobs: fields.prompt_logprobs ?? null };
   },
   newAnswer: ({ text }, job) =>
-    new OpenAiAnswer(FRAME, job, ({ ids }) => {
+    new OpenAiAnswer(FRAME, job, job.fields.n ?? 1, ({ ids }) => {
       const { fields } = job;
       return new ChatChoice({
         text,

@@ -1,9 +1,9 @@
 /**
  * The differences between kinds of completion: how a body is read, and the JSON of the answer. `run.ts` has the common part. Types only.
  */
-import type { z } from "@hono/zod-openapi";
 import type { Endpoint } from "../../fields/field.ts";
 import type { AppContext } from "../context.ts";
+import type { ErrorBody } from "../error-response.ts";
 import type { ChoiceEvent } from "./generation.ts";
 import type { Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
@@ -35,6 +35,10 @@ export interface CompletionJob<F extends SharedFields> {
 
 /** An answer in progress. It receives every event of its sequences. */
 export interface CompletionAnswer {
+  /** Whether a stream's events have their `type` as their name; without it, a stream ends with `[DONE]`. */
+  readonly hasNamedEvents: boolean;
+  /** The chunks of a stream that has failed. */
+  failure(error: ErrorBody): readonly object[];
   /** Notes an event. @returns the chunks that a stream sends for it */
   add(index: number, event: ChoiceEvent): readonly object[];
   /** The chunks after the last event. */
@@ -43,15 +47,24 @@ export interface CompletionAnswer {
   whole(): object;
 }
 
+/** The checked fields of a body, and the body that a template sees. */
+export interface ReadBody<F extends SharedFields> {
+  readonly fields: F;
+  readonly exact: unknown;
+}
+
 export interface CompletionKind<F extends SharedFields> {
   readonly endpoint: Endpoint;
-  readonly schema: z.ZodType<F>;
   /** The field that errors about the prompt's length mention. */
-  readonly promptField: "prompt" | "messages";
+  readonly promptField: "prompt" | "messages" | "input";
   /** @throws {SyntaxError} as JSON.parse does. */
   parse(text: string): ParsedBody;
+  /** Checks the body. A kind with a body of its own translates it here. @throws {AppError} invalid_request, unsupported_parameter. */
+  readFields(body: ParsedBody, context: AppContext, tenant: string): ReadBody<F>;
   /** @param exact the body with exact numbers @throws {AppError} invalid_request, context_length_exceeded, unsupported_parameter. */
   readPrompts(context: AppContext, fields: F, exact: unknown): Promise<readonly Prompt[]>;
+  /** Sequences of each prompt, where it is not `n`. @throws {AppError} invalid_request. */
+  numSequences?(fields: F): number;
   /** @throws {AppError} invalid_request. */
   shapeOf(fields: F, prompts: readonly Prompt[], maxModelLen: number): AnswerShape;
   newAnswer(context: AppContext, job: CompletionJob<F>): CompletionAnswer;

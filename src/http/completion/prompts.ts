@@ -77,7 +77,7 @@ export function engineLimits({ engine }: AppContext) {
 }
 
 /** @throws {AppError} context_length_exceeded for a text that is too long with any tokens. */
-export function assertCouldFit(chars: number, maxModelLen: number, part: "prompt" | "messages"): void {
+export function assertCouldFit(chars: number, maxModelLen: number, part: "prompt" | "messages" | "input"): void {
   if (chars <= maxModelLen * MAX_CHARS_PER_TOKEN) return;
   throw new AppError(
     "context_length_exceeded",
@@ -91,7 +91,7 @@ export function assertFitsContext(
   promptTokens: number,
   maxTokens: number,
   maxModelLen: number,
-  part: "prompt" | "messages",
+  part: "prompt" | "messages" | "input",
 ): void {
   if (promptTokens + maxTokens <= maxModelLen) return;
   throw new AppError(

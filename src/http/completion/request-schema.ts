@@ -128,6 +128,9 @@ export const completionRequest = z
   .looseObject({
     ...shared,
     prompt,
+    best_of: integer(1, MAX_SEQUENCES)
+      .nullish()
+      .openapi({ description: "Answers to generate, of which the n likeliest are sent." }),
     logprobs: integer(0, MAX_LOGPROBS).nullish(),
     echo: z.boolean().nullish(),
     add_special_tokens: z.boolean().nullish(),

@@ -3,9 +3,8 @@
  * answer is sent whole or streamed. Knows no shapes of requests or answers; a `CompletionKind` has those.
  */
 import { checkFields } from "../../fields/check-fields.ts";
-import type { AppContext, RequestContext } from "../context.ts";
+import type { AppContext, RequestContext, TextStreamOptions } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
 import { parseBody, readText } from "../read-body.ts";
 import { badWordIds } from "./bad-words.ts";
 import type { CompletionKind } from "./completion-kind.ts";
@@ -13,7 +12,7 @@ import { type Generation, startGeneration } from "./generation.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
 import { resolveModel, type Target } from "./resolve-model.ts";
-import { deadlineOf, sequenceOptions, stopStrings } from "./sampling.ts";
+import { deadlineOf, sequenceOptions, type SequenceOptions, stopStrings } from "./sampling.ts";
 import { sendStream, sendWhole } from "./answer/send-answer.ts";
 
 /** Answers a request. @throws {AppError | ClientGone} */
@@ -24,21 +23,12 @@ export async function runCompletion<F extends SharedFields>(
 ): Promise<Response> {
   const arrivedAt = performance.now();
   context.engine.assertAnyQueueHasRoom(c.get("tenant"));
-  const text = await readText(c, context.limits.maxJsonBytes);
-  const body = parseBody(text, (json) => kind.parse(json));
-  checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
-  const fields = parseRequest(kind.schema, body.plain);
-  const deadlineMs = deadlineOf(c);
-  const target = resolveModel(context, fields);
-  const record = c.get("record");
-  record.adapter = target.adapterName;
-  record.generation = target.adapter?.generation ?? null;
-  record.blend = target.blend ?? null;
-  if (context.logsPrompts) record.prompt = (fields as Record<string, unknown>)[kind.promptField];
+  const request = await readRequest(context, c, kind);
+  const { fields, target } = request;
   try {
-    const prompts = await kind.readPrompts(context, fields, body.exact);
-    const badWords = await badWordIds(context.text, fields.bad_words ?? []);
-    const generation = start(context, c, kind, { fields, target, prompts, badWords, deadlineMs, arrivedAt });
+    const prepared = await prepare(context, kind, request);
+    const generation = start(context, c, { ...request, ...prepared, arrivedAt });
+    const { prompts } = prepared;
     const answer = kind.newAnswer(context, { fields, target, prompts, numCached: () => generation.numCached() });
     if (fields.stream === true) return await sendStream(context, c, generation, answer);
     return await sendWhole(c, generation, answer);
@@ -48,21 +38,63 @@ export async function runCompletion<F extends SharedFields>(
   }
 }
 
-interface Start<F> {
-  readonly fields: F;
-  readonly target: Target;
-  readonly prompts: readonly Prompt[];
-  readonly badWords: readonly (readonly number[])[];
-  readonly deadlineMs: number | null;
-  readonly arrivedAt: number;
-}
-
-function start<F extends SharedFields>(
+/** A request that could be submitted, and is not. @throws {AppError} as a completion does. */
+export async function withPreparedCompletion<F extends SharedFields, T>(
   context: AppContext,
   c: RequestContext,
   kind: CompletionKind<F>,
-  { fields, target, prompts, badWords, deadlineMs, arrivedAt }: Start<F>,
-): Generation {
+  use: (request: CompletionRequestRead<F> & PreparedCompletion) => T,
+): Promise<T> {
+  const request = await readRequest(context, c, kind);
+  try {
+    return use({ ...request, ...(await prepare(context, kind, request)) });
+  } finally {
+    request.target.release();
+  }
+}
+
+/** A checked body and the model that it names, which the caller releases. */
+export interface CompletionRequestRead<F> {
+  readonly fields: F;
+  readonly exact: unknown;
+  readonly target: Target;
+  readonly deadlineMs: number | null;
+}
+
+/** Everything that the engine needs of a request. */
+export interface PreparedCompletion {
+  readonly prompts: readonly Prompt[];
+  readonly numSequences: number;
+  readonly options: SequenceOptions;
+  readonly text: TextStreamOptions;
+}
+
+async function readRequest<F extends SharedFields>(
+  context: AppContext,
+  c: RequestContext,
+  kind: CompletionKind<F>,
+): Promise<CompletionRequestRead<F>> {
+  const text = await readText(c, context.limits.maxJsonBytes);
+  const body = parseBody(text, (json) => kind.parse(json));
+  checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
+  const { fields, exact } = kind.readFields(body, context, c.get("tenant"));
+  const deadlineMs = deadlineOf(c);
+  const target = resolveModel(context, fields);
+  const record = c.get("record");
+  record.adapter = target.adapterName;
+  record.generation = target.adapter?.generation ?? null;
+  record.blend = target.blend ?? null;
+  if (context.logsPrompts) record.prompt = (body.plain as Record<string, unknown>)[kind.promptField];
+  return { fields, exact, target, deadlineMs };
+}
+
+async function prepare<F extends SharedFields>(
+  context: AppContext,
+  kind: CompletionKind<F>,
+  { fields, exact, target }: CompletionRequestRead<F>,
+): Promise<PreparedCompletion> {
+  const prompts = await kind.readPrompts(context, fields, exact);
+  const badWords = await badWordIds(context.text, fields.bad_words ?? []);
   const { maxModelLen, vocabSize } = engineLimits(context);
   const shape = kind.shapeOf(fields, prompts, maxModelLen);
   for (const { ids } of prompts) assertFitsContext(ids.length, shape.maxTokens, maxModelLen, kind.promptField);
@@ -70,24 +102,33 @@ function start<F extends SharedFields>(
     throw invalid('"stream_options" needs "stream": true.', "stream_options");
   if (fields.stream === true && typeof fields.prompt_logprobs === "number")
     throw invalid('"prompt_logprobs" are not available with "stream": true.', "prompt_logprobs");
-  return startGeneration(context, {
-    target,
-    tenant: c.get("tenant"),
-    record: c.get("record"),
-    prompts: prompts.map(({ ids }) => ids),
-    n: fields.n ?? 1,
-    options: sequenceOptions(
-      fields,
-      shape,
-      badWords,
-      { ...context.base, endIds: [...context.base.endIds, ...target.endIds] },
-      vocabSize,
-    ),
+  const base = { ...context.base, endIds: [...context.base.endIds, ...target.endIds] };
+  return {
+    prompts,
+    numSequences: kind.numSequences?.(fields) ?? fields.n ?? 1,
+    options: sequenceOptions(fields, shape, badWords, base, vocabSize),
     text: {
       stop: stopStrings(fields.stop),
       includesStop: fields.include_stop_str_in_output === true || fields.no_stop_trim === true,
       skipsSpecial: fields.skip_special_tokens ?? true,
     },
+  };
+}
+
+function start(
+  context: AppContext,
+  c: RequestContext,
+  request: PreparedCompletion & Omit<CompletionRequestRead<unknown>, "fields"> & { readonly arrivedAt: number },
+): Generation {
+  const { prompts, numSequences, options, text, target, deadlineMs, arrivedAt } = request;
+  return startGeneration(context, {
+    target,
+    tenant: c.get("tenant"),
+    record: c.get("record"),
+    prompts: prompts.map(({ ids }) => ids),
+    n: numSequences,
+    options,
+    text,
     deadlineMs,
     signal: c.req.raw.signal,
     arrivedAt,

@@ -1,5 +1,6 @@
 /** An answer in OpenAI's frame, which chat and text completions share: a head, choices, usage. */
 import { randomUUID } from "node:crypto";
+import type { ErrorBody } from "../../error-response.ts";
 import type { CompletionAnswer, CompletionJob } from "../completion-kind.ts";
 import type { ChoiceEvent } from "../generation.ts";
 import type { Prompt } from "../prompts.ts";
@@ -13,6 +14,8 @@ export interface Choice {
   add(event: ChoiceEvent): readonly object[];
   /** All parts together. */
   whole(): object;
+  /** Mean log-probability of the answer's tokens, where choices are compared by it. */
+  readonly meanLogprob?: number;
   /** Fields of an unstreamed answer beside its choices. Those of the first choice count. */
   beside?(): object;
 }
@@ -25,19 +28,25 @@ export interface OpenAiFrame {
 }
 
 export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
+  readonly hasNamedEvents = false;
   readonly #frame: OpenAiFrame;
   readonly #job: CompletionJob<F>;
   readonly #choices: readonly Choice[];
+  readonly #numSequences: number;
   readonly #head: object;
   readonly #hasUsage: boolean;
   readonly #hasRunningUsage: boolean;
 
-  /** @param newChoice called for every sequence: `n` times for each prompt */
-  constructor(frame: OpenAiFrame, job: CompletionJob<F>, newChoice: (prompt: Prompt) => Choice) {
+  /**
+   * @param numSequences sequences of each prompt; the `n` likeliest are answered
+   * @param newChoice called for every sequence
+   */
+  constructor(frame: OpenAiFrame, job: CompletionJob<F>, numSequences: number, newChoice: (prompt: Prompt) => Choice) {
     const { fields, prompts, target } = job;
     this.#frame = frame;
     this.#job = job;
-    this.#choices = prompts.flatMap((prompt) => Array.from({ length: fields.n ?? 1 }, () => newChoice(prompt)));
+    this.#choices = prompts.flatMap((prompt) => Array.from({ length: numSequences }, () => newChoice(prompt)));
+    this.#numSequences = numSequences;
     this.#head = {
       id: `${frame.idPrefix}${randomUUID()}`,
       created: Math.floor(Date.now() / 1000),
@@ -59,10 +68,27 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
     return this.#hasUsage ? [this.#chunk([], this.#usage())] : [];
   }
 
+  failure(error: ErrorBody): readonly object[] {
+    return [error];
+  }
+
   whole(): object {
-    const choices = this.#choices.map((choice, index) => ({ index, ...choice.whole() }));
+    const choices = this.#answered().map((choice, index) => ({ index, ...choice.whole() }));
     const beside = this.#choices[0]?.beside?.();
     return { ...this.#head, object: this.#frame.object, choices, usage: this.#usage(), ...beside };
+  }
+
+  /** Of each prompt's choices the likeliest, best first; all in their own order where all are wanted. */
+  #answered(): readonly Choice[] {
+    const n = this.#job.fields.n ?? 1;
+    if (n === this.#numSequences) return this.#choices;
+    const likelihood = ({ meanLogprob = -Infinity }: Choice) => meanLogprob;
+    return this.#job.prompts.flatMap((_, prompt) =>
+      this.#choices
+        .slice(prompt * this.#numSequences, (prompt + 1) * this.#numSequences)
+        .sort((a, b) => likelihood(b) - likelihood(a))
+        .slice(0, n),
+    );
   }
 
   #chunk(choices: readonly object[], usage: object | null): object {

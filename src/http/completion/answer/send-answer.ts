@@ -16,7 +16,7 @@ export async function sendWhole(
 }
 
 /**
- * Streams the answer's chunks for every event, then its trailer, then `[DONE]`. Resolves with the first chunk.
+ * Streams the answer's chunks for every event, then its trailer, and `[DONE]` where events have no names. Resolves with the first chunk.
  * @throws the generation's errors before the first chunk.
  */
 export async function sendStream(
@@ -25,7 +25,7 @@ export async function sendStream(
   generation: Generation,
   answer: CompletionAnswer,
 ): Promise<Response> {
-  const stream = openEventStream(() => generation.cancel());
+  const stream = openEventStream(() => generation.cancel(), { hasNames: answer.hasNamedEvents });
   const closeRecord = c.get("record").hold();
   let hasStarted = false;
   const run = generation.run(async (index, event) => {
@@ -38,7 +38,7 @@ export async function sendStream(
     .then(
       async () => {
         for (const chunk of answer.trailer()) await stream.send(chunk);
-        await stream.send("[DONE]");
+        if (!answer.hasNamedEvents) await stream.send("[DONE]");
         stream.close();
       },
       async (error: unknown) => {
@@ -53,7 +53,7 @@ export async function sendStream(
     const body = toErrorBody(error);
     c.get("record").errorCode = body.error.code;
     if (body.error.code === "internal_error") logFailure(context, c, error);
-    await stream.send(body);
+    for (const chunk of answer.failure(body)) await stream.send(chunk);
   };
   await Promise.race([stream.started, ended]);
   ended.catch((error: unknown) => logFailure(context, c, error)); // from here on nobody else would report it

@@ -16,8 +16,14 @@ export interface EventStream {
 /** Bytes that may wait for the client before `send` waits. */
 const BUFFERED_BYTES = 65_536;
 
-/** Opens a stream. `onGone` is called once if the client leaves before `close`. */
-export function openEventStream(onGone: () => void): EventStream {
+/**
+ * Opens a stream. @param onGone called once if the client leaves before `close`
+ * @param hasNames whether every object's `type` is sent as the event's name
+ */
+export function openEventStream(
+  onGone: () => void,
+  { hasNames = false }: { readonly hasNames?: boolean } = {},
+): EventStream {
   const encoder = new TextEncoder();
   const waiting: (() => void)[] = [];
   const wakeAll = () => {
@@ -46,7 +52,8 @@ export function openEventStream(onGone: () => void): EventStream {
     started,
     send: async (data) => {
       if (isOver) return;
-      controller.enqueue(encoder.encode(`data: ${data === "[DONE]" ? data : JSON.stringify(data)}\n\n`));
+      const name = hasNames && data !== "[DONE]" ? `event: ${(data as { type: string }).type}\n` : "";
+      controller.enqueue(encoder.encode(`${name}data: ${data === "[DONE]" ? data : JSON.stringify(data)}\n\n`));
       markStarted();
       if ((controller.desiredSize ?? 0) <= 0) await new Promise<void>((resolve) => waiting.push(resolve));
     },

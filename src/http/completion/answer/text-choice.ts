@@ -32,6 +32,7 @@ export class TextChoice implements Choice {
   readonly #options: TextChoiceOptions;
   readonly #whole: TextPart;
   #numTokens = 0;
+  #sumLogprob = 0;
   /** Characters of text up to now. */
   #offset = 0;
   #hasBegun = false;
@@ -45,6 +46,10 @@ export class TextChoice implements Choice {
     return this.#numTokens;
   }
 
+  get meanLogprob(): number {
+    return this.#sumLogprob / Math.max(1, this.#numTokens);
+  }
+
   /** The part this event adds; none when it adds nothing to send. */
   add(event: ChoiceEvent): TextPart[] {
     const part = this.#emptyPart();
@@ -52,6 +57,7 @@ export class TextChoice implements Choice {
     if (event.type === "token") {
       const { id, logprob, text } = event.token;
       this.#numTokens += 1;
+      this.#sumLogprob += logprob?.logprob ?? 0;
       if (part.logprobs && logprob) appendLogprob(part.logprobs, this.#options.text, id, logprob, this.#offset);
       part.token_ids?.push(id);
       this.#append(part, text);
