@@ -27,6 +27,7 @@ import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
 import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
+import { readTokenizerInfo } from "../tokenizer/files/tokenizer-info.ts";
 import { createTextWorker } from "../tokenizer/worker/text-worker-client.ts";
 import { servedEndIds, sharedEngineOptions } from "./shared/engine-options.ts";
 import { NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
@@ -119,7 +120,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     ...parts,
     version: await readVersion(),
     base: served,
-    text: textOf(text),
+    text: textOf(text, await readTokenizerInfo(baseDir)),
     keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
     logsPrompts: config.logPrompts,

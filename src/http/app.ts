@@ -29,6 +29,8 @@ import { getModelRoute, listModelsRoute } from "./routes/models.ts";
 import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
+import { renderRoutes } from "./routes/render.ts";
+import { tokenizeRoutes } from "./routes/tokenize.ts";
 
 /** Longest path that an error message repeats. */
 const MAX_SHOWN_PATH = 200;
@@ -68,6 +70,8 @@ function apiRoutes(): Route[] {
   return [
     completionsRoute,
     chatCompletionsRoute,
+    ...renderRoutes,
+    ...tokenizeRoutes,
     listModelsRoute,
     getModelRoute,
     listAdaptersRoute,

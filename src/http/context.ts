@@ -59,6 +59,12 @@ export interface Text {
   stream(options: TextStreamOptions): TextStream;
   /** The bytes that one token alone stands for. */
   bytesOf(tokenId: number): Uint8Array;
+  /** The token as the vocabulary spells it; undefined for an id without one. */
+  tokenOf(tokenId: number): string | undefined;
+  /** The text of ids, special tokens included. */
+  decode(tokenIds: readonly number[]): Promise<string>;
+  /** The tokenizer's configuration, with its class and the chat template. */
+  readonly info: Readonly<Record<string, unknown>>;
 }
 
 /** A model's own sampling defaults. */

@@ -1,4 +1,5 @@
 /** The text side of the routes, over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of tokens. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";
 import { byteLevelBytes } from "../tokenizer/stream-decoder.ts";
@@ -8,8 +9,11 @@ import type { Text, TextDelta, TextStream, TextStreamOptions } from "./context.t
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
-/** The worker as the routes see it. */
-export function textOf(worker: TextWorker): Text {
+/** Ids that are decoded in one turn of the event loop. */
+const DECODED_AT_ONCE = 4096;
+
+/** The worker as the routes see it. @param info the tokenizer's configuration (`tokenizer/files/tokenizer-info.ts`) */
+export function textOf(worker: TextWorker, info: Text["info"]): Text {
   const { tokenizer } = worker;
   const bytes = new Map<number, Uint8Array>();
   const anchor = findAnchor(tokenizer);
@@ -31,7 +35,21 @@ export function textOf(worker: TextWorker): Text {
       bytes.set(id, known); // bounded by the vocabulary
       return known;
     },
+    tokenOf: (id) => tokenizer.idToToken(id),
+    decode: (ids) => decode(tokenizer, ids),
+    info,
   };
+}
+
+/** Decodes a list of any length and lets streams run meanwhile. */
+async function decode(tokenizer: Tokenizer, ids: readonly number[]): Promise<string> {
+  const decoder = tokenizer.createStreamDecoder({ skipSpecialTokens: false });
+  let text = "";
+  for (let at = 0; at < ids.length; at += DECODED_AT_ONCE) {
+    if (at > 0) await nextTurn();
+    for (const id of ids.slice(at, at + DECODED_AT_ONCE)) text += decoder.push(id);
+  }
+  return text + decoder.flush();
 }
 
 /** A decoder whose text is watched for stop strings. */

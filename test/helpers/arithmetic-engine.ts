@@ -16,6 +16,8 @@ const LETTERS = "etaoin shrdlu";
 
 export interface ArithmeticEngineOptions {
   readonly maxModelLen?: number;
+  /** Larger than the bytes where a test has a tokenizer of its own. */
+  readonly vocabSize?: number;
   /** Pause before every token. */
   readonly stepMs?: number;
   readonly maxWaiting?: number;
@@ -66,10 +68,10 @@ function logprobOf(id: number, numTop: number): TokenLogprob {
 }
 
 export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): ArithmeticEngine {
-  const { maxModelLen = 512, stepMs = 0, maxWaiting = Infinity } = options;
+  const { maxModelLen = 512, vocabSize = VOCAB_SIZE, stepMs = 0, maxWaiting = Infinity } = options;
   const limits: EngineLimits = {
     maxModelLen,
-    vocabSize: VOCAB_SIZE,
+    vocabSize,
     maxNumSeqs: 16,
     isBatchInvariant: true,
     capacity: { kvBlockTokens: 64, numKvBlocks: 128, maxReadyAdapters: 1000 },

@@ -54,6 +54,8 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly refusesUnknownFields?: boolean;
   /** Ids that the tokenizer puts before a text. */
   readonly startIds?: readonly number[];
+  /** Another tokenizer than the one of bytes. */
+  readonly text?: Text;
 }
 
 /** Bytes of an adapter that fits the test base. */
@@ -86,6 +88,9 @@ function byteText(start: readonly number[]): Text {
       return createTextStream({ push, flush: () => utf8.decode() }, { stop, includesStop });
     },
     bytesOf,
+    tokenOf: (id) => (id <= END_ID ? new TextDecoder().decode(bytesOf(id)) : undefined),
+    decode: async (ids) => new TextDecoder().decode(Buffer.concat(ids.map((id) => bytesOf(id)))),
+    info: { tokenizer_class: "PreTrainedTokenizerFast", eos_token: "</s>" },
   };
 }
 
@@ -139,7 +144,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     readiness: () => engine.readiness(),
     store,
     placements,
-    text: byteText(options.startIds ?? []),
+    text: options.text ?? byteText(options.startIds ?? []),
     metrics,
     logsPrompts: options.logsPrompts === true,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),

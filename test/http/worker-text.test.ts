@@ -22,7 +22,7 @@ const textFor = async (name: string) => {
     close: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
-  return { tokenizer, text: textOf(worker) };
+  return { tokenizer, text: textOf(worker, {}) };
 };
 
 describe.each(casesIn(dir, "cases.json"))("%s", (name) => {

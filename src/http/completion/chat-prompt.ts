@@ -6,7 +6,14 @@ import { assertCouldFit, engineLimits, type Prompt } from "./prompts.ts";
 import type { ChatMessage, ChatRequest } from "./request-schema.ts";
 import { type Truncation, truncate } from "./truncation.ts";
 
+/** The fields of a conversation that its prompt depends on. */
+export type ConversationFields = Pick<
+  ChatRequest,
+  "messages" | "tools" | "chat_template_kwargs" | "continue_final_message" | "add_generation_prompt"
+>;
+
 /**
+ * The prompt of a chat request, which must fit the context.
  * @param exact the body as the template sees it, where each number keeps its written form
  * @throws {AppError} invalid_request, unsupported_parameter, context_length_exceeded.
  */
@@ -24,22 +31,34 @@ export async function readConversation(
       'A "tool_choice" that forces a call is not supported. Use "auto" or "none".',
       { param: "tool_choice" },
     );
-  const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs">;
-  const messages = shown.messages.map(checkedMessage);
-  const length = messages.reduce((sum, message) => sum + lengthOf(message), 0);
+  const length = fields.messages.reduce((sum, message) => sum + lengthOf(message), 0);
   if (truncation === null) assertCouldFit(length, maxModelLen, "messages");
-  const ids = await context.text.encodeChat({
-    messages,
-    tools: choice === "none" ? null : (shown.tools ?? null),
-    kwargs: shown.chat_template_kwargs ?? {},
-    ...promptEnd(fields),
-  });
+  const ids = await encodeConversation(context, fields, exact, { showsTools: choice !== "none" });
   if (ids.length === 0) throw invalid('"messages" have no tokens after the chat template.', "messages");
   return { ids: truncation === null ? ids : truncate(ids, truncation), text: null };
 }
 
+/**
+ * The ids of a conversation of any length. @param exact as for `readConversation`
+ * @throws {AppError} invalid_request, unsupported_parameter.
+ */
+export async function encodeConversation(
+  context: AppContext,
+  fields: ConversationFields,
+  exact: unknown,
+  { showsTools = true }: { readonly showsTools?: boolean } = {},
+): Promise<Int32Array> {
+  const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs">;
+  return await context.text.encodeChat({
+    messages: shown.messages.map(checkedMessage),
+    tools: showsTools ? (shown.tools ?? null) : null,
+    kwargs: shown.chat_template_kwargs ?? {},
+    ...promptEnd(fields),
+  });
+}
+
 /** The end of the prompt: where the assistant begins to speak, or after the last message, which the answer continues. */
-function promptEnd({ continue_final_message: continues, add_generation_prompt: adds }: ChatRequest) {
+function promptEnd({ continue_final_message: continues, add_generation_prompt: adds }: ConversationFields) {
   if (continues === true && adds === true)
     throw invalid(
       '"continue_final_message" and "add_generation_prompt" cannot both be true.',

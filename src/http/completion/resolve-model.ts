@@ -12,7 +12,7 @@ import { invalid } from "../error-response.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "./request-schema.ts";
-import { holdAdapter, quoteName } from "./stored-adapter.ts";
+import { adapterNotFound, holdAdapter, quoteName } from "./stored-adapter.ts";
 
 type AdapterOf = NonNullable<SequenceRequest["adapter"]>;
 
@@ -61,6 +61,12 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
   }
   if (first) return storedTarget(context, model, first.name, first.param);
   return { model, adapterName: null, adapter: null, endIds: [], fingerprint: fingerprint(context), release: () => {} };
+}
+
+/** Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found. */
+export function assertModelExists(context: AppContext, model: string | null): void {
+  const name = model === null ? null : adapterNamedBy(context, model);
+  if (name !== null && findAdapter(context, name) === undefined) throw adapterNotFound(name, "model");
 }
 
 /** The adapter that `model` names; null: the base. @throws {AppError} model_not_found. */

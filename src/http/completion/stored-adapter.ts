@@ -13,14 +13,7 @@ export interface HeldAdapter {
 /** @param param the field that names it @throws {AppError} adapter_not_found, adapter_incompatible. */
 export function holdAdapter(context: AppContext, name: string, param: string): HeldAdapter {
   const record = findAdapter(context, name);
-  if (!record)
-    throw new AppError(
-      "adapter_not_found",
-      `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`,
-      {
-        param,
-      },
-    );
+  if (!record) throw adapterNotFound(name, param);
   const misfit = context.base.fits.misfitOf(record);
   if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
@@ -32,6 +25,12 @@ export function holdAdapter(context: AppContext, name: string, param: string): H
     isHeld = false;
   };
   return { record, release };
+}
+
+/** The error for a name that no adapter has. @param param the field that gave it */
+export function adapterNotFound(name: string, param: string): AppError {
+  const message = `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`;
+  return new AppError("adapter_not_found", message, { param });
 }
 
 /** A name that a caller sent, cut to a length that fits a message. */

@@ -1,0 +1,30 @@
+/**
+ * A tokenizer's configuration for clients that render and encode themselves: tokenizer_config.json as transformers merges it, the class
+ * and the chat template. Source: `/tokenizer_info` of vLLM. No file names and no paths are in it.
+ */
+import { readTextFiles } from "./text-files.ts";
+import { tokenText } from "./tokenizer-config.ts";
+
+/** The class that transformers uses for a tokenizer.json without another one. */
+const GENERAL_CLASS = "PreTrainedTokenizerFast";
+
+/** Fields that name places on the machine where the tokenizer was saved. */
+const PLACES: ReadonlySet<string> = new Set(["name_or_path", "vocab_file", "merges_file", "tokenizer_file"]);
+
+export type TokenizerInfo = Readonly<Record<string, unknown>>;
+
+/** The configuration of a base directory's tokenizer. @throws {AppError} checkpoint_invalid, checkpoint_unsupported. */
+export async function readTokenizerInfo(dir: string): Promise<TokenizerInfo> {
+  const { tokenizer, templates } = await readTextFiles(dir);
+  const { chat_template: _, tokenizer_class: name, ...config } = tokenizer.config;
+  const fields = Object.entries(config)
+    .filter(([field]) => !PLACES.has(field))
+    // An added token is an object with flags. Clients expect its text, which transformers' own attributes have, too.
+    .map(([field, value]) => [field, field.endsWith("_token") ? (tokenText(value) ?? value) : value] as const);
+  const template = templates.get("default") ?? templates.values().next().value;
+  return {
+    ...Object.fromEntries(fields),
+    tokenizer_class: typeof name === "string" ? name : GENERAL_CLASS,
+    ...(template === undefined ? {} : { chat_template: template }),
+  };
+}
