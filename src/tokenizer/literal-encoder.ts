@@ -3,6 +3,7 @@
  * A second tokenizer has a private-use character for every special token, so a spelling is ordinary text to it.
  * Knows no chat. The caller marks literal occurrences by placeholders.
  */
+import { idsOfTokens } from "./files/vocabulary.ts";
 import { AppError } from "../errors.ts";
 import type { AddedToken } from "./files/added-tokens.ts";
 import type { TokenizerFiles } from "./files/tokenizer-files.ts";
@@ -113,7 +114,7 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
   const { vocab } = files.json.model;
   const renamed = Array.isArray(vocab)
     ? vocab.map(([token, score]: [string, number]) => [rename(token), score])
-    : Object.fromEntries(Object.entries(vocab as Record<string, number>).map(([token, id]) => [rename(token), id]));
+    : new Map([...files.ids].map(([token, id]) => [rename(token), id]));
   const { unk_token: unknown } = files.json.model;
   const model = {
     ...files.json.model,
@@ -127,7 +128,11 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
   // An added token that is not special keeps its spelling. It wins where it is the longer match.
   const spelling = anyOf(files.json.added_tokens.map((token) => token.content).filter((content) => content !== ""));
   return {
-    files: { ...files, json: { ...files.json, model, added_tokens: added, post_processor: null } },
+    files: {
+      ...files,
+      ids: idsOfTokens(renamed),
+      json: { ...files.json, model, added_tokens: added, post_processor: null },
+    },
     alias: (text) => text.replace(spelling, rename),
   };
 }

@@ -2,12 +2,12 @@
  * Text ↔ token ids of one model. Encoding uses @huggingface/tokenizers, corrected where it differs from the Python original.
  * The text fixtures' README lists the differences. Decoding is our own stream decoder. Knows no chat and no HTTP.
  */
-import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { AppError } from "../errors.ts";
 import { aliasSpecials, type AliasedTokenizer, type LiteralMarks, makeLiteralMarks } from "./literal-encoder.ts";
 import { createTokenDecoder } from "./stream-decoder.ts";
 import { readTextFiles } from "./files/text-files.ts";
-import { installSteps, withoutSteps } from "./steps/text-pipeline.ts";
+import { installSteps, libraryTokenizer } from "./steps/text-pipeline.ts";
 import { tokenText } from "./files/tokenizer-config.ts";
 import { byteToken, tokenTable, type TokenizerFiles } from "./files/tokenizer-files.ts";
 
@@ -59,7 +59,8 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
 export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   const hub = buildHub(files, dir);
   const tokens = tokenTable(files);
-  const ids = new Map([...tokens].map(([id, token]) => [token, id]));
+  const ids = new Map(files.ids);
+  for (const { content, id } of files.json.added_tokens) ids.set(content, id);
   const special = files.json.added_tokens.filter((token) => token.special === true).sort((a, b) => a.id - b.id);
   const specialIds = new Set(special.map((token) => token.id));
 
@@ -77,7 +78,7 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
     };
   };
   return {
-    vocabSize: [...tokens.keys()].reduce((max, id) => Math.max(max, id), -1) + 1,
+    vocabSize: sizeOf(tokens),
     bosToken: tokenText(files.config.bos_token),
     eosToken: tokenText(files.config.eos_token),
     specialTokens: special.map(({ id, content }) => ({ id, content })),
@@ -103,6 +104,12 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   };
 }
 
+function sizeOf(tokens: ReadonlyMap<number, string>): number {
+  let max = -1;
+  for (const id of tokens.keys()) max = Math.max(max, id);
+  return max + 1;
+}
+
 /** The result of the library's encoder. An id is absent where it found no token and the model has no unknown token. */
 interface HubEncoding {
   readonly ids: readonly (number | undefined)[];
@@ -126,7 +133,7 @@ function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
   let hub: HubTokenizer;
   try {
     // Decoding is ours, so only the parts of the config that the library's encoder reads are passed.
-    hub = new HubTokenizer(withoutSteps(files), {
+    hub = libraryTokenizer(files, {
       clean_up_tokenization_spaces: false,
       eos_token: tokenText(files.config.eos_token),
     });

@@ -8,6 +8,7 @@ import { directoryTexts, readJsonText, readText, TEMPLATE_FOLDER, type TextSourc
 import { applyTokenizerClass } from "./tokenizer-class.ts";
 import { isObject, mergeTokenizerConfig, namedTokens, tokenText } from "./tokenizer-config.ts";
 import { checkTokenizer, type TokenizerFiles } from "./tokenizer-files.ts";
+import { parseTokenizerJson } from "./vocabulary.ts";
 
 /** The contents of the text files of one model. */
 export interface TextFiles {
@@ -28,7 +29,7 @@ export async function readTextFiles(dir: string): Promise<TextFiles> {
  */
 export async function readTexts(texts: TextSource, where: string): Promise<TextFiles> {
   const optional = (name: string) => readJsonText(texts, where, name);
-  const json = await optional("tokenizer.json");
+  const json = await readJsonText(texts, where, "tokenizer.json", parseTokenizerJson);
   if (json === undefined)
     throw new AppError(
       "checkpoint_invalid",

@@ -49,12 +49,13 @@ export async function readJsonText(
   texts: TextSource,
   where: string,
   name: string,
+  parse: (text: string) => unknown = JSON.parse,
 ): Promise<Record<string, unknown> | undefined> {
   const text = await readText(texts, where, name);
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parse(text);
   } catch (cause) {
     throw new AppError("checkpoint_invalid", `${name} of ${where} should be JSON: ${String(cause)}`, { cause });
   }

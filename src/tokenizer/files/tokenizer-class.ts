@@ -6,6 +6,7 @@
  * Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
 import { AppError } from "../../errors.ts";
+import { idsOfTokens } from "./vocabulary.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -127,15 +128,15 @@ export function applyTokenizerClass(
       `tokenizer_config.json in ${dir} declares ${name}, which needs merges, and tokenizer.json has none`,
     );
   const { model, ...pipeline } = found.pipeline(config);
-  assertKnown(name, model.unk_token, (given.vocab ?? {}) as Json, dir);
+  assertKnown(name, model.unk_token, idsOfTokens(given.vocab), dir);
   const completed = { ...json, ...pipeline, model: { ...given, ...model } };
   const traits = { rebuilds: true, strips: found.stripsFlags === true };
   return { json: completed, config: { ...found.special, ...config }, traits };
 }
 
 /** An unknown token that does not exist would be an id of no token. */
-function assertKnown(name: string, token: unknown, vocab: Json, dir: string): void {
-  if (typeof token !== "string" || Object.hasOwn(vocab, token)) return;
+function assertKnown(name: string, token: unknown, ids: ReadonlyMap<string, number>, dir: string): void {
+  if (typeof token !== "string" || ids.has(token)) return;
   throw new AppError(
     "checkpoint_invalid",
     `The tokenizer in ${dir} is a ${name}, which needs the token ${JSON.stringify(token)}, and the vocabulary in tokenizer.json has none. If tokenizer.json is right as it is, declare "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json.`,

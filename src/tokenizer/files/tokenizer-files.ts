@@ -9,6 +9,7 @@ import { decoderRule } from "./decoder-rule.ts";
 import type { DecoderRule } from "../stream-decoder.ts";
 import { type ClassTraits, GENERAL_TRAITS } from "./tokenizer-class.ts";
 import { isObject } from "./tokenizer-config.ts";
+import { idsOfTokens } from "./vocabulary.ts";
 
 type Json = Record<string, unknown>;
 
@@ -16,6 +17,8 @@ type Json = Record<string, unknown>;
 export interface TokenizerFiles {
   readonly json: Json & { model: Json; added_tokens: AddedToken[] };
   readonly config: Json;
+  /** Token → id of the vocabulary, without the added tokens. */
+  readonly ids: ReadonlyMap<string, number>;
   readonly rule: DecoderRule;
 }
 
@@ -43,8 +46,8 @@ export function checkTokenizer(
     throw new AppError("checkpoint_invalid", `tokenizer.json in ${dir} has no "model". Copy it again from the model.`);
   const model: Json = { ...json.model, type: modelType(json.model, dir) };
   checkModel(model, dir);
-  const vocab = vocabulary(model);
-  const added = completeAddedTokens(json, config, { vocab, dir, ...traits });
+  const ids = idsOfTokens(model.vocab);
+  const added = completeAddedTokens(json, config, { vocab: ids, dir, ...traits });
   const single = added.find((token) => token.single_word === true);
   if (single !== undefined) refuse(dir, `single_word for the added token ${JSON.stringify(single.content)}`);
   const complete = {
@@ -56,7 +59,7 @@ export function checkTokenizer(
     post_processor: json.post_processor ?? null,
     decoder: json.decoder ?? null,
   };
-  return { json: complete, config, rule: decoderRule(json.decoder ?? null, (what) => refuse(dir, what)) };
+  return { json: complete, config, ids, rule: decoderRule(json.decoder ?? null, (what) => refuse(dir, what)) };
 }
 
 function modelType(model: Json, dir: string): string {
@@ -104,17 +107,10 @@ export function byteToken(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 }
 
-function vocabulary(model: Json): Map<string, number> {
-  if (Array.isArray(model.vocab)) return new Map(model.vocab.map((entry: [string, number], id) => [entry[0], id]));
-  return new Map(Object.entries(model.vocab as Record<string, number>));
-}
-
 /** The texts of all tokens by their ids. */
 export function tokenTable(files: TokenizerFiles): Map<number, string> {
-  const { vocab } = files.json.model;
   const table = new Map<number, string>();
-  if (Array.isArray(vocab)) vocab.forEach((entry: [string, number], id) => table.set(id, entry[0]));
-  else for (const [token, id] of Object.entries(vocab as Record<string, number>)) table.set(id, token);
+  for (const [token, id] of files.ids) table.set(id, token);
   for (const token of files.json.added_tokens) table.set(token.id, token.content);
   return table;
 }

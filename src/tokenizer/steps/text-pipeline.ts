@@ -2,7 +2,7 @@
  * Converts text to a model's tokens: added tokens are cut out; the rest is normalised, split into words and given to the model.
  * The steps before the model are ours (normalizers.ts, pre-tokenizers.ts) and replace the library's.
  */
-import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { makeNormalizer } from "./normalizers.ts";
 import { makePreTokenizer } from "./pre-tokenizers.ts";
 import type { TokenizerFiles } from "../files/tokenizer-files.ts";
@@ -27,9 +27,43 @@ interface HubInside {
   encode_text: (text: string | null) => string[] | null;
 }
 
-/** Files for the library's tokenizer, without the steps that are ours. */
-export function withoutSteps(files: TokenizerFiles): TokenizerFiles["json"] {
-  return { ...files.json, normalizer: null, pre_tokenizer: null };
+/** The library's tokenizer without the steps that are ours. BPE's maps are filled in: the library takes seconds to make large ones. */
+export function libraryTokenizer(files: TokenizerFiles, options: object): HubTokenizer {
+  const { json, ids } = files;
+  const isBpe = json.model.type === "BPE";
+  const vocab = isBpe ? {} : Array.isArray(json.model.vocab) ? json.model.vocab : Object.fromEntries(ids);
+  const model = { ...json.model, vocab, ...(isBpe ? { merges: [] } : {}) };
+  const tokenizer = new HubTokenizer({ ...json, model, normalizer: null, pre_tokenizer: null }, options);
+  if (isBpe) fillBpe((tokenizer as unknown as { readonly model: HubBpe }).model, files);
+  return tokenizer;
+}
+
+/** Members of the library's BPE model that encoding reads. */
+interface HubBpe {
+  tokens_to_ids: Map<string, number>;
+  unk_token_id: number | undefined;
+  readonly unk_token: string;
+  /** Rank of a merge, by the JSON text of its two parts. */
+  bpe_ranks: Map<string, number>;
+}
+
+function fillBpe(model: HubBpe, { ids, json }: TokenizerFiles): void {
+  model.unk_token_id = ids.get(model.unk_token);
+  model.tokens_to_ids = new Map(ids);
+  for (const { content, id } of json.added_tokens) model.tokens_to_ids.set(content, id);
+  const merges = json.model.merges as readonly (string | readonly string[])[];
+  model.bpe_ranks = new Map();
+  for (const [rank, merge] of merges.entries())
+    model.bpe_ranks.set(mergeKey(typeof merge === "string" ? merge.split(" ", 2) : merge), rank);
+}
+
+/** Characters that JSON escapes. */
+const ESCAPED = /["\\\p{Cc}\p{Cs}]/u;
+
+/** The JSON text of a merge. JSON.stringify takes twice as long. */
+function mergeKey([left = "", right = ""]: readonly string[]): string {
+  const isPlain = !ESCAPED.test(left) && !ESCAPED.test(right);
+  return isPlain ? `["${left}","${right}"]` : JSON.stringify([left, right]);
 }
 
 /** Installs our steps in the library's tokenizer. @throws {Error} for an unknown step. */
