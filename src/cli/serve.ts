@@ -29,8 +29,10 @@ import { lockDirectory } from "../store/directory-lock.ts";
 import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
 import { readTokenizerInfo } from "../tokenizer/files/tokenizer-info.ts";
 import { createTextWorker } from "../tokenizer/worker/text-worker-client.ts";
-import { servedEndIds, sharedEngineOptions } from "./shared/engine-options.ts";
-import { NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
+import { sharedEngineOptions } from "./shared/engine-options.ts";
+import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
+import { readTextFiles, type TextFiles } from "../tokenizer/files/text-files.ts";
+import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { demoLine } from "./shared/demo-line.ts";
 import { listen } from "./shared/listen.ts";
@@ -106,7 +108,8 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   });
   cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
   cleanup.defer(() => engine.stop(0));
-  const text = cleanup.use(await createTextWorker(baseDir));
+  const files = await readTextFiles(baseDir);
+  const text = cleanup.use(await createTextWorker(baseDir, { files }));
   const parts = connect(config, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
   const adapters =
@@ -114,7 +117,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       ? null
       : await watchAdapters(adaptersDir, { ...parts, base }, { name, maxAdapterBytes: config.maxAdapterBytes });
   if (adapters) cleanup.use(adapters.directory);
-  const served = await servedBase(config, base, name);
+  const served = await servedBase(config, base, name, files);
   if (served.endIds.length === 0) log.warn(NOTHING_ENDS);
   const context: AppContext = {
     ...parts,
@@ -209,7 +212,7 @@ function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): 
   };
 }
 
-async function servedBase(config: ServeConfig, base: Base, name: string): Promise<ServedBase> {
+async function servedBase(config: ServeConfig, base: Base, name: string, files: TextFiles): Promise<ServedBase> {
   const defaults = await loadGenerationDefaults(base.dir);
   return {
     name,
@@ -217,10 +220,16 @@ async function servedBase(config: ServeConfig, base: Base, name: string): Promis
     fits: new AdapterFits(base.signature),
     weights: base.manifest.weights,
     device: config.device,
-    endIds: await servedEndIds(base),
+    endIds: await servedEndIds(base, files),
     samplingDefaults: defaults,
     created: Math.floor(Date.now() / 1000),
   };
+}
+
+/** Ids of the tokens that end an answer of this base: those of its manifest, and those of its text files as they are now. */
+async function servedEndIds({ dir, manifest }: Base, { tokenizer }: TextFiles): Promise<readonly number[]> {
+  const tokens = await endTokensOf(await directoryTexts(dir), dir, manifest.config.vocabSize, tokenizer);
+  return [...new Set([...manifest.endTokenIds, ...tokens.map(({ id }) => id)])];
 }
 
 /** Names of the first adapters that fit, for messages. */

@@ -1,10 +1,7 @@
-/** Options of an engine that every command takes from the same flags, and the tokens that end its answers. */
+/** Options of an engine that every command takes from the same flags. */
 import { availableParallelism, freemem } from "node:os";
-import type { Base } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineOptions } from "../../engine/protocol.ts";
-import { loadEndTokens } from "../../tokenizer/files/end-tokens.ts";
-import { directoryTexts } from "../../tokenizer/files/text-source.ts";
 
 type EngineFlags = Pick<ConfigOf<"eval">, "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes">;
 
@@ -25,10 +22,4 @@ export function sharedEngineOptions(flags: EngineFlags, baseDir: string, storeDi
     kvCacheBytes: flags.kvCacheBytes ?? Math.floor(freemem() / 4),
     takesAdapters: true,
   };
-}
-
-/** Ids of the tokens that end an answer of this base: those of its manifest, and those of its text files as they are now. */
-export async function servedEndIds({ dir, manifest }: Base): Promise<readonly number[]> {
-  const { tokens } = await loadEndTokens(await directoryTexts(dir), dir, manifest.config.vocabSize);
-  return [...new Set([...manifest.endTokenIds, ...tokens.map(({ id }) => id)])];
 }

@@ -9,7 +9,7 @@ import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { openAdapterStore } from "../../store/adapter-store.ts";
 import type { Cleanup } from "./cleanup.ts";
-import { servedEndIds, sharedEngineOptions } from "./engine-options.ts";
+import { sharedEngineOptions } from "./engine-options.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { readAdapter } from "./read-adapter.ts";
 
@@ -23,7 +23,7 @@ export interface EvalEngine {
   /** Generation of the adapter to serve; null: the base alone. */
   readonly generation: string | null;
   readonly weights: string;
-  /** Any of these ends a generation. */
+  /** The end tokens of the base. The tokenizer's own comes with the examples. */
   readonly endIds: readonly number[];
 }
 
@@ -71,7 +71,7 @@ export async function startEvalEngine(
     limits,
     generation: adapter?.generation ?? null,
     weights: base.manifest.weights,
-    endIds: await servedEndIds(base),
+    endIds: base.manifest.endTokenIds,
   };
 }
 

@@ -7,7 +7,7 @@ import { readEosTokenIds } from "./generation-config.ts";
 import { readTexts } from "./text-files.ts";
 import { readJsonText, type TextSource } from "./text-source.ts";
 import { tokenText } from "./tokenizer-config.ts";
-import { tokenTable } from "./tokenizer-files.ts";
+import { tokenTable, type TokenizerFiles } from "./tokenizer-files.ts";
 
 /** A token that ends an answer, and the places that name it. */
 export interface EndToken {
@@ -36,6 +36,16 @@ export async function loadEndTokens(texts: TextSource, where: string, vocabSize:
   const read = texts.has("tokenizer.json") ? await readTexts(texts, where).catch(asProblem) : null;
   const problem = read instanceof AppError ? read : null;
   const tokenizer = read instanceof AppError ? null : (read?.tokenizer ?? null);
+  return { tokens: await endTokensOf(texts, where, vocabSize, tokenizer), problem };
+}
+
+/** The same, for a tokenizer that is read already; null: the model has none. */
+export async function endTokensOf(
+  texts: TextSource,
+  where: string,
+  vocabSize: number,
+  tokenizer: TokenizerFiles | null,
+): Promise<readonly EndToken[]> {
   const places = new Map<number, string[]>();
   const add = (id: number, place: string): void => {
     if (id < vocabSize) places.set(id, [...(places.get(id) ?? []), place]);
@@ -46,7 +56,7 @@ export async function loadEndTokens(texts: TextSource, where: string, vocabSize:
   const own = tokenizer === null ? undefined : tokenText(tokenizer.config.eos_token);
   for (const [id, text] of tokenTexts) if (text === own) add(id, "the tokenizer");
   const tokens = [...places].map(([id, from]) => ({ id, text: tokenTexts.get(id) ?? null, from }));
-  return { tokens: tokens.sort((a, b) => a.id - b.id), problem };
+  return tokens.sort((a, b) => a.id - b.id);
 }
 
 function asProblem(error: unknown): AppError {

@@ -3,9 +3,6 @@
  * parse and at every enumeration. A map is filled from the text instead, and shared by all that ask for it.
  */
 
-/** Token → id; or the pieces of a Unigram model with their scores, whose places are the ids. */
-export type Vocabulary = ReadonlyMap<string, number> | readonly (readonly [string, number])[];
-
 /** Parses tokenizer.json. `model.vocab` is a map where the file has an object. @throws {SyntaxError} as JSON.parse does. */
 export function parseTokenizerJson(text: string): unknown {
   const found = findVocabulary(text);

@@ -9,7 +9,8 @@ import { AppError, fromWire } from "../../errors.ts";
 import type { ChatMessage } from "../chat/chat-message.ts";
 import type { RenderOptions } from "../chat/chat-template.ts";
 import type { TextJob, TextReply } from "./text-protocol.ts";
-import { loadTokenizer, type Tokenizer } from "../tokenizer.ts";
+import { readTextFiles, type TextFiles } from "../files/text-files.ts";
+import { makeTokenizer, type Tokenizer } from "../tokenizer.ts";
 
 /**
  * Longest text, in UTF-16 units, for the calling thread. SentencePiece
@@ -29,8 +30,8 @@ export interface TextWorkerLimits {
 
 /** Options of a text worker. */
 export interface TextWorkerOptions extends Partial<TextWorkerLimits> {
-  /** The tokenizer of the same directory, where it is loaded already. */
-  readonly tokenizer?: Tokenizer;
+  /** The text files of the same directory, where they are read already. */
+  readonly files?: TextFiles;
 }
 
 /** Encodes without blocking the calling thread. Closed by its owner. */
@@ -53,13 +54,22 @@ interface WaitingJob {
 
 /** A running text worker for a base directory or checkpoint. @throws {AppError} when its tokenizer cannot be loaded. */
 export async function createTextWorker(dir: string, options: TextWorkerOptions = {}): Promise<TextWorker> {
-  const tokenizer = options.tokenizer ?? (await loadTokenizer(dir));
+  const files = options.files ?? (await readTextFiles(dir));
   const owner = new WorkerOwner(dir, {
     encodeTimeoutMs: options.encodeTimeoutMs ?? 30_000,
     templateTimeoutMs: options.templateTimeoutMs ?? 5_000,
   });
-  await owner.start();
   const close = (): Promise<void> => owner.close();
+  const started = owner.start(); // both threads load a tokenizer, beside each other
+  let tokenizer: Tokenizer;
+  try {
+    tokenizer = makeTokenizer(files.tokenizer, dir);
+    await started;
+  } catch (error) {
+    started.catch(() => {}); // fails for the same reason
+    await close();
+    throw error;
+  }
   return {
     tokenizer,
     async encode(text, { addSpecialTokens = true } = {}) {
