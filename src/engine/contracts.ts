@@ -40,7 +40,10 @@ export interface AdapterChanges {
 }
 
 /** Key under which prefixes are reused: equal ids, of one tenant and salt, with one adapter generation. */
-export type Prompt = Pick<SequenceSpec, "id" | "tenant" | "cacheSalt" | "adapter" | "promptIds" | "numPromptLogprobs">;
+export type Prompt = Pick<
+  SequenceSpec,
+  "id" | "tenant" | "cacheSalt" | "adapter" | "promptIds" | "numPromptLogprobs" | "pooling"
+>;
 
 /** Keys and values of prompt prefixes, kept for other prompts with the same prefix. Positions are multiples of a chunk. */
 export interface PrefixReuse {
@@ -88,6 +91,15 @@ export interface PrefillStep<A extends ReadyAdapter = ReadyAdapter> {
   readonly need?: RowNeed;
 }
 
+/** One chunk of one prompt, for the hidden states of some of its positions. */
+export interface HiddenStep<A extends ReadyAdapter = ReadyAdapter> extends Omit<
+  PrefillStep<A>,
+  "logitPositions" | "need"
+> {
+  /** Within the chunk, ascending. */
+  readonly hiddenPositions: readonly number[];
+}
+
 /** The next token of one decoding row. */
 export interface DecodeRow<A extends ReadyAdapter = ReadyAdapter> {
   readonly id: number;
@@ -111,6 +123,8 @@ export interface ModelRunner<A extends ReadyAdapter = ReadyAdapter> {
   readonly prefixes: PrefixReuse | null;
   /** @returns one row for each of `logitPositions`, valid until the next call. */
   prefill(step: PrefillStep<A>): Promise<LogitRows>;
+  /** Prefills a chunk. @returns the hidden states of its positions after the final norm, float32 [positions, C]. */
+  prefillHidden(step: HiddenStep<A>): Promise<Float32Array>;
   /** @param rows every decoding row, in row order. @returns their logits in this order, valid until the next call. */
   decode(rows: readonly DecodeRow<A>[]): Promise<LogitRows>;
   /** Memory in use on a device; null or absent where the device is the host. */

@@ -33,6 +33,7 @@ export const GREEDY: SequenceRequest["sampling"] = {
 /** An event of a running sequence. Exactly one `finished` ends the sequence. The iterator throws a failure as an AppError. */
 export type SequenceEvent =
   | { readonly type: "prompt-scored"; readonly logprobs: readonly PromptLogprob[] }
+  | { readonly type: "prompt-pooled"; readonly values: Float32Array }
   | { readonly type: "token"; readonly tokenId: number; readonly logprob: TokenLogprob | null }
   | {
       readonly type: "finished";

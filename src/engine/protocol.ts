@@ -38,6 +38,9 @@ export interface AdapterRef {
   readonly blend?: readonly BlendPart[];
 }
 
+/** How the hidden states of a prompt become one vector: the mean of all, or the last token's. */
+export type Pooling = "mean" | "last";
+
 /** One sequence to generate: prompt in, ids out. */
 export interface SequenceSpec {
   /** Unique among all sequences this engine ever received. */
@@ -61,6 +64,8 @@ export interface SequenceSpec {
   readonly numLogprobs: number | null;
   /** Alternatives to report for every prompt token but the first; null: the prompt is not scored. */
   readonly numPromptLogprobs: number | null;
+  /** Reports the prompt's pooled hidden states, and generates nothing (`maxTokens` is 0). null or absent: it does not. */
+  readonly pooling?: Pooling | null;
   /** Unix time in ms after which the sequence is dropped; null: it has no deadline. */
   readonly deadlineMs: number | null;
 }
@@ -98,6 +103,12 @@ export interface SequenceFinished {
 export interface PromptScored {
   readonly id: number;
   readonly logprobs: readonly PromptLogprob[];
+}
+
+/** The pooled hidden states of a prompt, after the final norm. */
+export interface PromptPooled {
+  readonly id: number;
+  readonly values: Float32Array;
 }
 
 /** Report that a prompt has been prefilled, and how much of it came from the cache. */
@@ -218,6 +229,7 @@ export type EngineEvent =
       readonly sampled: readonly TokenSampled[];
       readonly prefilled: readonly PromptPrefilled[];
       readonly scored: readonly PromptScored[];
+      readonly pooled: readonly PromptPooled[];
       readonly finished: readonly SequenceFinished[];
       readonly failed: readonly { readonly id: number; readonly error: WireError }[];
       /**

@@ -33,6 +33,11 @@ export const LOGIT_ROWS: Port = { name: "logit_rows", dtype: "int64", shape: ["N
 /** Scores of the next token after each of `LOGIT_ROWS`. */
 export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype: "float32", shape: ["N", vocabSize] });
 
+/** The token rows whose hidden states are returned. The stored graph does not have it (`device-graph/hidden-states.ts`). */
+export const HIDDEN_ROWS: Port = { name: "hidden_rows", dtype: "int64", shape: ["H"] };
+/** Hidden states of those rows after the final norm. */
+export const HIDDEN_STATES: Port = { name: "hidden_states", dtype: "float32", shape: ["H", "C"] };
+
 /** The rows of `LOGIT_ROWS` that are wanted whole; only in graphs that read their logits themselves and return no others. */
 export const IS_WHOLE: Port = { name: "is_whole", dtype: "bool", shape: ["N"] };
 /** The logits of those rows, and of rows whose sum is not finite, in their order. */

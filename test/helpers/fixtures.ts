@@ -9,6 +9,9 @@ const MORE = join(GOLDEN, "..", "golden-more");
 /** Golden GGUF files, and how they were made. */
 export const GGUF_GOLDEN = join(GOLDEN, "gguf");
 
+/** Pooled hidden states of the model fixtures, and how they were made. */
+export const EMBEDDINGS_GOLDEN = join(GOLDEN, "embeddings");
+
 /** The folder of one kind of fixture: "models", "text" or "training". */
 export function fixturesDir(kind: "models" | "text" | "training"): string {
   return join(process.env.MOSARA_FIXTURES ?? GOLDEN, kind);

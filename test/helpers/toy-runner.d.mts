@@ -3,6 +3,7 @@ import type { LogitRows } from "../../src/engine/sampling/logit-rows.ts";
 import type { ChunkRows } from "../../src/engine/kv/prefix-cache.ts";
 import type {
   DecodeRow,
+  HiddenStep,
   KvRows,
   ModelRunner,
   PrefillStep,
@@ -32,6 +33,7 @@ export interface ToyOptions {
 }
 
 export declare function toyLogits(tokens: Iterable<number>, generation: string | null): Float32Array;
+export declare function toyHidden(tokens: Iterable<number>, generation: string | null): Float32Array;
 export declare function toyGreedy(prompt: readonly number[], generation: string | null, numTokens: number): number[];
 
 export declare class ToyRunner implements ModelRunner {
@@ -50,6 +52,7 @@ export declare class ToyRunner implements ModelRunner {
   readonly steps: readonly string[];
   readonly isClosed: boolean;
   prefill(step: PrefillStep): Promise<LogitRows>;
+  prefillHidden(step: HiddenStep): Promise<Float32Array>;
   decode(rows: readonly DecodeRow[]): Promise<LogitRows>;
   close(): Promise<void>;
 }

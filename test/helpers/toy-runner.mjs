@@ -28,6 +28,11 @@ export function toyLogits(tokens, generation) {
   );
 }
 
+/** Hidden states after these tokens: the logits that are finite. */
+export function toyHidden(tokens, generation) {
+  return toyLogits(tokens, generation).slice(0, BAD_PREFILL);
+}
+
 /** What the model generates greedily, worked out without any engine. */
 export function toyGreedy(prompt, generation, numTokens) {
   const tokens = [...prompt];
@@ -163,6 +168,16 @@ export class ToyRunner {
     if (tokenIds.includes(BAD_PREFILL)) throw new Error("toy: prefill failed");
     this.tokens.set(id, [...known, ...tokenIds]);
     return logitRows(this.#rows(logitPositions.map((at) => [[...known, ...tokenIds.subarray(0, at + 1)], adapter])));
+  }
+
+  /** Hidden states are `toyHidden`; NaN where the prompt holds `BAD_ROW`. */
+  async prefillHidden({ hiddenPositions, ...step }) {
+    await this.prefill({ ...step, logitPositions: [] });
+    const tokens = this.tokens.get(step.id);
+    const generation = step.adapter?.generation ?? this.generation;
+    const rows = hiddenPositions.map((at) => toyHidden(tokens.slice(0, step.past + at + 1), generation));
+    if (tokens.includes(BAD_ROW)) for (const row of rows) row.fill(NaN);
+    return Float32Array.from(rows.flatMap((row) => [...row]));
   }
 
   async decode(rows) {

@@ -184,9 +184,9 @@ export class PrefixCache implements PrefixReuse {
   }
 }
 
-/** Positions that are scored must be computed, because kept chunks have no logits. */
-function isReusable({ numPromptLogprobs }: Prompt): boolean {
-  return numPromptLogprobs === null;
+/** Positions that are scored or pooled must be computed, because kept chunks have neither logits nor hidden states. */
+function isReusable({ numPromptLogprobs, pooling }: Prompt): boolean {
+  return numPromptLogprobs === null && pooling !== "mean";
 }
 
 /** Number of chunks that a prompt can reuse. Its last token is always computed, since its logits choose the first token of the answer. */

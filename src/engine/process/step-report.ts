@@ -2,6 +2,7 @@
 import { toWire } from "../../errors.ts";
 import type {
   EngineEvent,
+  PromptPooled,
   PromptPrefilled,
   PromptScored,
   SequenceFinished,
@@ -27,6 +28,7 @@ export class StepReport {
   readonly sampled: TokenSampled[] = [];
   readonly prefilled: PromptPrefilled[] = [];
   readonly scored: PromptScored[] = [];
+  readonly pooled: PromptPooled[] = [];
   readonly finished: SequenceFinished[] = [];
   readonly #failed: StepFinished["failed"][number][] = [];
 
@@ -45,7 +47,7 @@ export class StepReport {
     runner: Pick<ModelRunner, "kv" | "adapters" | "prefixes" | "deviceBytes">,
   ): StepFinished {
     const { kv, adapters } = runner;
-    const { added, admitted, sampled, prefilled, scored, finished } = this;
+    const { added, admitted, sampled, prefilled, scored, pooled, finished } = this;
     const prefixes = runner.prefixes?.takeStats() ?? { queries: 0, hits: 0 };
     const cache = adapters?.takeStats() ?? { bytes: 0, hits: 0, misses: 0 };
     const changes = adapters?.takeChanges() ?? { loaded: [], loadSeconds: [], released: [] };
@@ -70,6 +72,7 @@ export class StepReport {
       sampled,
       prefilled,
       scored,
+      pooled,
       finished,
       failed: this.#failed,
       loadedAdapters: changes.loaded,

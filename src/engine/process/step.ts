@@ -6,7 +6,8 @@ import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
 import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
 import type { ModelRunner } from "../contracts.ts";
-import type { SequenceSpec } from "../protocol.ts";
+import { pooledPositions } from "../pooling.ts";
+import type { Pooling, SequenceSpec } from "../protocol.ts";
 import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
 import { promptLogprob, tokenLogprob } from "../sampling/logprobs.ts";
 import { chooseToken, createSamplerScratch, needOf, type SamplerScratch } from "../sampling/sampler.ts";
@@ -87,13 +88,14 @@ export class Step {
     // The prefix is looked up before every chunk, so prompts that arrive together reuse chunks that one of them has just prefilled.
     await this.#restorePrefix(sequence);
     const chunk = sequence.nextChunk();
+    if (spec.pooling) return await this.#poolChunk(sequence, chunk, spec.pooling);
     const startedAt = performance.now();
     const positions = wantedPositions(spec, chunk);
     const need = needOfNext(sequence);
     const logits = await this.#runner.prefill({
       id: sequence.id,
       past: chunk.past,
-      tokenIds: spec.promptIds.subarray(chunk.past, chunk.past + chunk.length),
+      tokenIds: tokensOf(spec, chunk),
       adapter: sequence.adapter,
       logitPositions: positions,
       need: spec.numPromptLogprobs === null ? need : WHOLE,
@@ -110,6 +112,22 @@ export class Step {
     await this.#sample(ofLast(sequence), ofLast(need), logits);
     // A sequence that ended with its first token does not need its row moved.
     if (this.#scheduler.get(sequence.id) !== null) this.#scheduler.startDecoding(sequence);
+  }
+
+  /** Prefills a chunk of a prompt whose hidden states are pooled. The prompt's last chunk ends the sequence. */
+  async #poolChunk(sequence: Sequence, chunk: Chunk, pooling: Pooling): Promise<void> {
+    const { spec, id, adapter } = sequence;
+    const hiddenPositions = pooledPositions(pooling, chunk);
+    const startedAt = performance.now();
+    const step = { id, past: chunk.past, tokenIds: tokensOf(spec, chunk), adapter, hiddenPositions };
+    sequence.pool.add(await this.#runner.prefillHidden(step), hiddenPositions.length);
+    if (chunk.length === CHUNK_TOKENS) await this.#runner.prefixes?.keep(spec, chunk.past);
+    this.#scheduler.notePrefilled(sequence, chunk, (performance.now() - startedAt) / 1000);
+    if (!chunk.isLast) return;
+    sequence.markPrefilled(performance.now());
+    this.#reporter.report.prefilled.push({ id, numCached: sequence.numCached });
+    this.#reporter.report.pooled.push({ id, values: sequence.pool.mean() });
+    this.#reporter.finish(sequence, "stop");
   }
 
   async #restorePrefix(sequence: Sequence): Promise<void> {
@@ -182,6 +200,9 @@ export class Step {
 function numComputedOf({ numPrefilled, numCached }: Sequence): number {
   return numPrefilled - numCached;
 }
+
+const tokensOf = ({ promptIds }: SequenceSpec, { past, length }: Chunk): Int32Array =>
+  promptIds.subarray(past, past + length);
 
 const needOfNext = (sequence: Sequence): RowNeed =>
   needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs);

@@ -2,7 +2,15 @@
  * Sequences → tensors → session → logits. A prefill step runs one chunk of one sequence on that row's own cache; a decode step
  * runs one token of every decoding row. Knows neither sampling nor scheduling.
  */
-import { INPUT_IDS, LAST_POSITIONS, LOGIT_ROWS, POSITION_IDS, TOTAL_LENGTH } from "../../model/ports.ts";
+import {
+  HIDDEN_ROWS,
+  HIDDEN_STATES,
+  INPUT_IDS,
+  LAST_POSITIONS,
+  LOGIT_ROWS,
+  POSITION_IDS,
+  TOTAL_LENGTH,
+} from "../../model/ports.ts";
 import { type RuntimeTensor, type Session, runtimeTensor } from "../../runtime/ort.ts";
 import type { ReadyAdapters } from "../adapters/ready-adapters.ts";
 import type { AdapterLoader } from "../adapters/adapter-loader.ts";
@@ -13,7 +21,7 @@ import { type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
 import type { OpenDevice } from "./open-device.ts";
 import type { DeviceBytes } from "../protocol.ts";
 import type { StepFeeds } from "../adapters/step-feeds.ts";
-import type { DecodeRow, ModelRunner, PrefillStep, PrefixReuse } from "../contracts.ts";
+import type { DecodeRow, HiddenStep, ModelRunner, PrefillStep, PrefixReuse } from "../contracts.ts";
 
 export interface RunnerParts {
   /** Closed with the runner. */
@@ -34,6 +42,24 @@ const int64 = (values: readonly number[], shape: readonly number[]): RuntimeTens
   runtimeTensor("int64", BigInt64Array.from(values, BigInt), shape);
 const int32 = (values: readonly number[], shape: readonly number[]): RuntimeTensor =>
   runtimeTensor("int32", Int32Array.from(values), shape);
+
+const NO_ROWS = int64([], [0]);
+
+/** What a step reads of its rows. */
+interface WantedRows {
+  readonly feeds: Record<string, RuntimeTensor>;
+  readonly fetches: Record<string, RuntimeTensor | null>;
+  /** One for each of the first rows of the logits. */
+  readonly needs: readonly RowNeed[];
+  /** Includes the rows that pad the run. */
+  readonly numLogitRows: number;
+}
+
+interface StepResults {
+  readonly results: Record<string, RuntimeTensor>;
+  /** The first rows of the logits, one for each need. */
+  readonly rowsOf: () => LogitRows;
+}
 
 export class SessionRunner implements ModelRunner<AdapterRow> {
   readonly maxModelLen: number;
@@ -61,29 +87,48 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
   }
 
   async prefill(step: PrefillStep<AdapterRow>): Promise<LogitRows> {
-    const { id, past, tokenIds, logitPositions, need = WHOLE } = step;
+    const { logitPositions, need = WHOLE } = step;
+    // The vocabulary projection of an odd number of rows uses another kernel for the last row. The padding repeats that row.
+    const wanted = padded(logitPositions, this.kv.paddedRows(logitPositions.length));
+    const { rowsOf } = await this.#prefill(step, {
+      feeds: { [LOGIT_ROWS.name]: int64(wanted, [wanted.length]), [HIDDEN_ROWS.name]: NO_ROWS },
+      fetches: {},
+      needs: logitPositions.map(() => need),
+      numLogitRows: wanted.length,
+    });
+    return rowsOf();
+  }
+
+  async prefillHidden(step: HiddenStep<AdapterRow>): Promise<Float32Array> {
+    const { hiddenPositions } = step;
+    const { results } = await this.#prefill(step, {
+      feeds: { [LOGIT_ROWS.name]: NO_ROWS, [HIDDEN_ROWS.name]: int64(hiddenPositions, [hiddenPositions.length]) },
+      fetches: hiddenPositions.length > 0 ? { [HIDDEN_STATES.name]: null } : {},
+      needs: [],
+      numLogitRows: 0,
+    });
+    return (results[HIDDEN_STATES.name]?.data as Float32Array | undefined) ?? new Float32Array(0);
+  }
+
+  async #prefill(
+    { id, past, tokenIds, adapter }: Omit<PrefillStep<AdapterRow>, "logitPositions">,
+    wanted: WantedRows,
+  ): Promise<StepResults> {
     const row = this.kv.rowOf(id);
     const length = past + tokenIds.length;
     this.kv.extend(row, length);
     this.kv.allocate(0, length);
     const numTokens = tokenIds.length;
-    // The vocabulary projection of an odd number of rows uses another kernel for the last row. The padding repeats that row.
-    const wanted = padded(logitPositions, this.kv.paddedRows(logitPositions.length));
     const positions = Array.from({ length: numTokens }, (_, i) => past + i);
-    return this.#run(
-      {
-        [INPUT_IDS.name]: int64([...tokenIds], [1, numTokens]),
-        [LAST_POSITIONS.name]: int32([length - 1], [1]),
-        [TOTAL_LENGTH.name]: int32([length], []),
-        [LOGIT_ROWS.name]: int64(wanted, [wanted.length]),
-        ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
-        ...(await this.#feeds?.single(step.adapter)),
-      },
-      await this.kv.cache.view(row, 1, length),
-      [length - 1],
-      logitPositions.map(() => need),
-      wanted.length,
-    );
+    const feeds = {
+      ...wanted.feeds,
+      [INPUT_IDS.name]: int64([...tokenIds], [1, numTokens]),
+      [LAST_POSITIONS.name]: int32([length - 1], [1]),
+      [TOTAL_LENGTH.name]: int32([length], []),
+      ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
+      ...(await this.#feeds?.single(adapter)),
+    };
+    return this.#run({ ...wanted, feeds }, await this.kv.cache.view(row, 1, length), [length - 1]);
   }
 
   async decode(rows: readonly DecodeRow<AdapterRow>[]): Promise<LogitRows> {
@@ -96,40 +141,31 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     // A row that only pads the batch is written one position after the used ones. Nothing reads that position before it is written again.
     const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.lengthOf(row));
     this.kv.allocate(numRows, Math.max(...lastPositions) + 1);
-    return this.#run(
-      {
-        [INPUT_IDS.name]: int64(ids, [numRows, 1]),
-        [LAST_POSITIONS.name]: int32(lastPositions, [numRows]),
-        [TOTAL_LENGTH.name]: int32([Math.max(...lastPositions) + 1], []),
-        [LOGIT_ROWS.name]: int64(
-          Array.from({ length: numRows }, (_, row) => row),
-          [numRows],
-        ),
-        ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
-        ...(await this.#feeds?.batch(Array.from({ length: numRows }, (_, row) => rows[row]?.adapter ?? null))),
-      },
-      await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1),
-      lastPositions.slice(0, rows.length),
-      rows.map(({ need = WHOLE }) => need),
-      numRows,
-    );
+    const everyRow = Array.from({ length: numRows }, (_, row) => row);
+    const feeds = {
+      [INPUT_IDS.name]: int64(ids, [numRows, 1]),
+      [LAST_POSITIONS.name]: int32(lastPositions, [numRows]),
+      [TOTAL_LENGTH.name]: int32([Math.max(...lastPositions) + 1], []),
+      [LOGIT_ROWS.name]: int64(everyRow, [numRows]),
+      [HIDDEN_ROWS.name]: NO_ROWS,
+      ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(lastPositions, [numRows, 1]) } : {}),
+      ...(await this.#feeds?.batch(everyRow.map((row) => rows[row]?.adapter ?? null))),
+    };
+    const needs = rows.map(({ need = WHOLE }) => need);
+    const view = await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1);
+    const lasts = lastPositions.slice(0, rows.length);
+    const { rowsOf } = await this.#run({ feeds, fetches: {}, needs, numLogitRows: numRows }, view, lasts);
+    return rowsOf();
   }
 
-  /** Runs the graph. Returns the first rows of its logits, one for each need. @param numLogitRows includes the rows that pad the run */
-  async #run(
-    feeds: Record<string, RuntimeTensor>,
-    cache: KvView,
-    lastPositions: readonly number[],
-    needs: readonly RowNeed[],
-    numLogitRows: number,
-  ): Promise<LogitRows> {
-    const logits = await this.#device.reader.view(needs, numLogitRows);
+  async #run(wanted: WantedRows, cache: KvView, lastPositions: readonly number[]): Promise<StepResults> {
+    const logits = await this.#device.reader.view(wanted.needs, wanted.numLogitRows);
     const results = await this.#session.run(
-      { ...feeds, ...cache.feeds, ...logits.feeds },
-      { ...cache.fetches, ...logits.fetches },
+      { ...wanted.feeds, ...cache.feeds, ...logits.feeds },
+      { ...wanted.fetches, ...cache.fetches, ...logits.fetches },
     );
     cache.keep?.(results, lastPositions);
-    return logits.rowsOf(results);
+    return { results, rowsOf: () => logits.rowsOf(results) };
   }
 
   deviceBytes(): DeviceBytes | null {

@@ -2,6 +2,7 @@
 import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from "../protocol.ts";
 import { type Chunk, chunkAt } from "../chunks.ts";
 import type { ReadyAdapter } from "../contracts.ts";
+import { Pool } from "../pooling.ts";
 import { createSamplingState, recordToken, type SamplingState } from "../sampling/sampling-state.ts";
 
 const NO_IDS: readonly number[] = [];
@@ -11,6 +12,7 @@ export class Sequence {
   readonly spec: SequenceSpec;
   readonly sampling: SamplingState;
   readonly promptLogprobs: PromptLogprob[] = [];
+  readonly pool = new Pool();
   /** Held from admission to the end, so a replaced adapter continues to serve the sequences that began with it. */
   adapter: ReadyAdapter | null = null;
   /** Time in ms from arrival to the deadline; null: not computed yet. */

@@ -185,7 +185,7 @@ export class EngineClient {
 
   /** A stream that was cancelled meanwhile is not in the map any more. */
   #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
-    const { added, admitted, prefilled, scored, sampled, finished, failed } = event;
+    const { added, admitted, prefilled, scored, pooled, sampled, finished, failed } = event;
     this.#noteAdapters(event.loadedAdapters, event.releasedAdapters);
     this.#queue.noteAdded(added);
     this.#queue.noteAdmitted(admitted, performance.now());
@@ -194,6 +194,7 @@ export class EngineClient {
       if (stream) stream.numCached = numCached;
     }
     for (const { id, logprobs } of scored) this.#streams.get(id)?.push({ type: "prompt-scored", logprobs });
+    for (const { id, values } of pooled) this.#streams.get(id)?.push({ type: "prompt-pooled", values });
     for (const { id, tokenId, logprob } of sampled) this.#streams.get(id)?.push({ type: "token", tokenId, logprob });
     for (const { id, ...rest } of finished) {
       this.#streams.get(id)?.push({ type: "finished", ...rest });

@@ -207,6 +207,7 @@ async function forward(
       meter.times = event;
       return await finish(event.reason, text, numTokens > options.minTokens, emit);
     }
+    if (event.type === "prompt-pooled") throw new Error("internal: a completion's prompt was pooled");
     numTokens += 1;
     meter.token();
     // The token that ends the answer is counted and reported. Its text is left out unless the request asks for it.

@@ -30,6 +30,7 @@ function runnerWith(disturb: (value: number, row: number, numRows: number, sum: 
       );
       return logitRows(new Float32Array(0));
     },
+    prefillHidden: () => Promise.reject(new Error("nothing is pooled here")),
     decode: async (rows) => {
       expect(rows.map((row) => row.id)).toEqual(kv.decodingIds());
       sizes.push(rows.length);
