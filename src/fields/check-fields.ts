@@ -4,8 +4,10 @@
  */
 import { AppError } from "../errors.ts";
 import { ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";
+import { chatLikeFields } from "./chat-like-fields.ts";
 import { closestName } from "./closest-name.ts";
-import type { Body, Endpoint, Field, Treatment } from "./field.ts";
+import type { Body, ChatLikeEndpoint, Endpoint, Field, Treatment } from "./field.ts";
+import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { OPENAI_FIELDS } from "./openai-fields.ts";
 import { OTHER_FIELDS } from "./other-fields.ts";
@@ -17,24 +19,40 @@ export const FIELDS: readonly Field[] = [...OPENAI_FIELDS, ...VLLM_FIELDS, ...AD
 /** The prefix of llama.cpp's fields for speculative decoding, which change no answer. */
 const SPECULATIVE = /^speculative\./;
 
-const BY_NAME: Readonly<Record<Endpoint, ReadonlyMap<string, Treatment>>> = {
+type Table = ReadonlyMap<string, Treatment>;
+
+const BY_NAME: Readonly<Record<Endpoint | ChatLikeEndpoint, Table>> = {
   chat: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.chat])),
   completions: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.completions])),
+  messages: chatLikeFields(FIELDS, MESSAGES_FIELDS),
 };
 
-const NESTED = Object.entries(NESTED_FIELDS).map(([place, fields]) => ({
-  steps: place.split("."),
-  fields: new Map(Object.entries(fields)),
-}));
+/** The tables of objects below the top level, each with the steps to its place. */
+const nestedTables = (tables: Readonly<Record<string, Readonly<Record<string, Treatment>>>>) =>
+  Object.entries(tables).map(([place, fields]) => ({
+    steps: place.split("."),
+    fields: new Map(Object.entries(fields)),
+  }));
+
+const OPENAI_NESTED = nestedTables(NESTED_FIELDS);
+const NESTED = {
+  chat: OPENAI_NESTED,
+  completions: OPENAI_NESTED,
+  messages: nestedTables(MESSAGES_NESTED),
+};
 
 /**
  * @param isStrict whether fields that no table has are refused, too
  * @throws {AppError} unsupported_parameter, and invalid_request for an unknown field, with the field's path as `param`.
  */
-export function checkFields(body: unknown, endpoint: Endpoint, { isStrict }: { readonly isStrict: boolean }): void {
+export function checkFields(
+  body: unknown,
+  endpoint: Endpoint | ChatLikeEndpoint,
+  { isStrict }: { readonly isStrict: boolean },
+): void {
   if (!isObject(body)) return; // refused by the schema
   checkObject(body, "", BY_NAME[endpoint], isStrict);
-  for (const { steps, fields } of NESTED)
+  for (const { steps, fields } of NESTED[endpoint])
     for (const [path, object] of objectsAt(body, "", steps)) checkObject(object, `${path}.`, fields, isStrict);
 }
 

@@ -1,11 +1,18 @@
 /** docs/reference/fields.md, made from the tables. */
 import { FIELDS } from "./check-fields.ts";
 import type { Endpoint, Field, Server, Treatment } from "./field.ts";
+import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 
 const ENDPOINTS: readonly (readonly [Endpoint, string])[] = [
   ["chat", "chat"],
   ["completions", "completions"],
+];
+
+type Treatments = Readonly<Record<string, Treatment>>;
+
+const CHAT_LIKE: readonly (readonly [string, Treatments, Readonly<Record<string, Treatments>>])[] = [
+  ["/v1/messages", MESSAGES_FIELDS, MESSAGES_NESTED],
 ];
 
 const INTRODUCTION = `# Fields of a request
@@ -26,7 +33,31 @@ with the name that was probably meant. A field that seems to name an adapter is 
 /** The Markdown text. */
 export function fieldsDocument(): string {
   const sections = (["heeded", "harmless", "refused"] as const).map((kind) => sectionOf(kind));
-  return [INTRODUCTION, ...sections, nestedSection()].join("\n");
+  const own = CHAT_LIKE.map(([route, fields, nested]) => ownSection(route, fields, nested));
+  return [INTRODUCTION, ...sections, nestedSection(), ...own].join("\n");
+}
+
+/** The fields of a route whose body becomes a chat request. */
+function ownSection(route: string, fields: Treatments, nested: Readonly<Record<string, Treatments>>): string {
+  const below = Object.entries(nested).flatMap(([place, one]) =>
+    Object.entries(one).map(([name, treatment]): readonly [string, Treatment] => [`${place}.${name}`, treatment]),
+  );
+  const rows = [...Object.entries(fields), ...below].map(([name, treatment]) => ownRow(name, treatment));
+  return [
+    `## \`POST ${route}\``,
+    "",
+    "Chat's sampling fields and the names of adapters mean the same here. These fields are its own:",
+    "",
+    "| field | treatment | |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+function ownRow(name: string, one: Treatment): string {
+  const accepted = one.kind === "refused" ? ` Accepted: ${one.neutral.text}.` : "";
+  return `| \`${name}\` | ${one.kind} | ${escaped(one.text + accepted)} |`;
 }
 
 function sectionOf(kind: Treatment["kind"]): string {
@@ -56,10 +87,7 @@ function rowOf(name: string, where: string, servers: readonly Server[], treatmen
 
 function nestedSection(): string {
   const rows = Object.entries(NESTED_FIELDS).flatMap(([place, fields]) =>
-    Object.entries(fields).map(([name, one]) => {
-      const accepted = one.kind === "refused" ? ` Accepted: ${one.neutral.text}.` : "";
-      return `| \`${place}.${name}\` | ${one.kind} | ${escaped(one.text + accepted)} |`;
-    }),
+    Object.entries(fields).map(([name, one]) => ownRow(`${place}.${name}`, one)),
   );
   return ["## Nested", "", "| field | treatment | |", "| --- | --- | --- |", ...rows, ""].join("\n");
 }

@@ -9,6 +9,9 @@ export type Server = "OpenAI" | "vLLM" | "SGLang" | "llama.cpp" | "TGI" | "LoRAX
 /** The routes whose bodies are checked. */
 export type Endpoint = "chat" | "completions";
 
+/** The routes whose bodies become chat requests. They have fields of their own. */
+export type ChatLikeEndpoint = "messages";
+
 export type Body = Readonly<Record<string, unknown>>;
 
 /** Values of a refused field that ask for the normal behaviour. */

@@ -25,6 +25,7 @@ import {
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { loadLoraRoute, unloadLoraRoute } from "./routes/lora-adapters.ts";
+import { messagesRoutes } from "./routes/messages.ts";
 import { getModelRoute, listModelsRoute } from "./routes/models.ts";
 import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
 import { pageRoutes } from "./routes/pages.ts";
@@ -70,6 +71,7 @@ function apiRoutes(): Route[] {
   return [
     completionsRoute,
     chatCompletionsRoute,
+    ...messagesRoutes,
     ...renderRoutes,
     ...tokenizeRoutes,
     listModelsRoute,

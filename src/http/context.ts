@@ -21,6 +21,8 @@ import type { RequestRecord } from "./request-record.ts";
 export interface TextDelta {
   readonly text: string;
   readonly isStopped: boolean;
+  /** The stop string that has been met. */
+  readonly stop?: string | undefined;
 }
 
 /** Converts the token ids of one sequence to text, in order, never splitting a character. The text is cut at the stop strings. */

@@ -1,8 +1,9 @@
 /**
- * Errors in the one shape that clients see: OpenAI's. `error-table.ts` has the status of each code. Knows nothing of the cause. An error
+ * Errors in the shape that clients see: OpenAI's, or on the Messages routes Anthropic's. `error-table.ts` has the status of each code. Knows nothing of the cause. An error
  * that no client can act on leaves as `internal_error` without detail; its details go to the log under the request's id.
  */
 import { AppError, type ErrorCode } from "../errors.ts";
+import { messagesError } from "./completion/messages/messages-error.ts";
 import { ERRORS } from "./error-table.ts";
 import type { AppContext, RequestContext } from "./context.ts";
 
@@ -41,7 +42,14 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
     const seconds = (error instanceof AppError ? error.details.retryAfterSeconds : undefined) ?? 1;
     c.header("retry-after", String(Math.max(1, Math.ceil(seconds))));
   }
-  return c.json(body, status);
+  if (!isMessagesPath(c.req.path)) return c.json(body, status);
+  c.header("request-id", c.get("requestId"));
+  return c.json(messagesError(body.error, c.get("requestId")), status);
+}
+
+/** Anthropic's clients read errors in their own shape alone. */
+function isMessagesPath(path: string): boolean {
+  return path === "/v1/messages" || path.startsWith("/v1/messages/");
 }
 
 /** Logs a failure without a code, with the request's id. */

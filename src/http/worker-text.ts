@@ -61,7 +61,7 @@ export function createTextStream(
   const watch = (text: string, mayStop: boolean): TextDelta => {
     const result = stops.push(text, mayStop);
     const end = includesStop ? (result.stop ?? "") : "";
-    return { text: result.text + end, isStopped: result.stop !== undefined };
+    return { text: result.text + end, isStopped: result.stop !== undefined, stop: result.stop };
   };
   return {
     push: (id, mayStop) => watch(decoder.push(id), mayStop),

@@ -1,7 +1,7 @@
 /**
  * The differences between kinds of completion: how a body is read, and the JSON of the answer. `run.ts` has the common part. Types only.
  */
-import type { Endpoint } from "../../fields/field.ts";
+import type { ChatLikeEndpoint, Endpoint } from "../../fields/field.ts";
 import type { AppContext } from "../context.ts";
 import type { ErrorBody } from "../error-response.ts";
 import type { ChoiceEvent } from "./generation.ts";
@@ -54,7 +54,7 @@ export interface ReadBody<F extends SharedFields> {
 }
 
 export interface CompletionKind<F extends SharedFields> {
-  readonly endpoint: Endpoint;
+  readonly endpoint: Endpoint | ChatLikeEndpoint;
   /** The field that errors about the prompt's length mention. */
   readonly promptField: "prompt" | "messages" | "input";
   /** @throws {SyntaxError} as JSON.parse does. */

@@ -4,7 +4,7 @@
  */
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
-import type { AppContext, TextStream, TextStreamOptions } from "../context.ts";
+import type { AppContext, TextDelta, TextStream, TextStreamOptions } from "../context.ts";
 import type { RequestRecord } from "../request-record.ts";
 import type { Target } from "./resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
@@ -16,7 +16,7 @@ export type TokenLogprob = NonNullable<Extract<SequenceEvent, { type: "token" }>
 /** Log-probability of a prompt token, with its rank. */
 export type PromptLogprob = Extract<SequenceEvent, { type: "prompt-scored" }>["logprobs"][number];
 
-const NO_TEXT = { text: "", isStopped: false };
+const NO_TEXT: TextDelta = { text: "", isStopped: false };
 
 /** A generated token, and the text that is known after it. */
 export interface TokenOut {
@@ -30,7 +30,13 @@ export interface TokenOut {
 export type ChoiceEvent =
   | { readonly type: "scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "token"; readonly token: TokenOut }
-  | { readonly type: "finished"; readonly reason: "stop" | "length"; readonly text: string };
+  | {
+      readonly type: "finished";
+      readonly reason: "stop" | "length";
+      readonly text: string;
+      /** The stop string that ended the answer; null: something else did. */
+      readonly stop: string | null;
+    };
 
 export interface GenerationRequest {
   readonly target: Target;
@@ -217,7 +223,7 @@ async function forward(
     const token: TokenOut = { id: event.tokenId, logprob: event.logprob, text: delta.text };
     await emit({ type: "token", token });
     if (!delta.isStopped) continue;
-    await emit({ type: "finished", reason: "stop", text: "" });
+    await emit({ type: "finished", reason: "stop", text: "", stop: delta.stop ?? null });
     return "stop"; // leaving the loop cancels the sequence
   }
   throw new ClientGone(); // only a cancelled sequence ends without a final event
@@ -231,6 +237,6 @@ async function finish(
 ): Promise<"stop" | "length"> {
   const rest = text.flush(mayStop);
   const ended = rest.isStopped ? "stop" : reason;
-  await emit({ type: "finished", reason: ended, text: rest.text });
+  await emit({ type: "finished", reason: ended, text: rest.text, stop: rest.stop ?? null });
   return ended;
 }

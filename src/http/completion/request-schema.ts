@@ -163,6 +163,20 @@ export const chatRequest = z
   })
   .openapi("ChatCompletionRequest");
 
+/** Fields of the chat-like endpoints of other APIs, under chat's names. Their own fields come beside. */
+export const samplingShape = (({
+  max_tokens: _m,
+  n: _n,
+  stop: _s,
+  stream_options: _o,
+  prompt_logprobs: _p,
+  return_token_ids: _i,
+  ...rest
+}) => ({
+  ...rest,
+  ...chatRequest.pick({ add_generation_prompt: true, continue_final_message: true, chat_template_kwargs: true }).shape,
+}))(shared);
+
 export type CompletionRequest = z.output<typeof completionRequest>;
 export type ChatRequest = z.output<typeof chatRequest>;
 export type ChatMessage = z.output<typeof message>;

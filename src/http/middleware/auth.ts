@@ -1,6 +1,6 @@
 /**
  * Keys. When any key is set, every path except the health checks and the pages needs one, whether it is a route or not. So no spelling of a
- * path and no new route can slip by. Keys are stored and compared as SHA-256, in constant time.
+ * path and no new route can slip by. Anthropic's clients send theirs as x-api-key. Keys are stored and compared as SHA-256, in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
@@ -27,14 +27,15 @@ export function auth(
   return async (c, next) => {
     c.set("tenant", "default");
     if (keys.length > 0 && !publicPaths.has(c.req.path)) {
-      const tenant = tenantOf(keys, presentedKey(c.req.header("authorization"), c.req.method));
+      const key = presentedKey(c.req.header("authorization"), c.req.method) ?? c.req.header("x-api-key");
+      const tenant = tenantOf(keys, key);
       if (tenant === undefined) {
         // A person who opens this URL in a browser is asked for a key (as the password).
         const wantsPage = c.req.method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
         c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
         throw new AppError(
           "invalid_api_key",
-          "This server requires a valid API key. Send it as Authorization: Bearer <key>.",
+          "This server requires a valid API key. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
         );
       }
       c.set("tenant", tenant);

@@ -18,7 +18,8 @@ const BODY_TYPES: ReadonlySet<string> = new Set([
 ]);
 const EXPOSED_HEADERS = "x-request-id, etag, retry-after";
 const PREFLIGHT_SECONDS = "600";
-const DEFAULT_HEADERS = "authorization, content-type, if-match, if-none-match, x-request-id, x-request-timeout-ms";
+const DEFAULT_HEADERS =
+  "authorization, content-type, if-match, if-none-match, x-api-key, anthropic-version, x-request-id, x-request-timeout-ms";
 
 /** @throws {AppError} host_not_allowed, origin_not_allowed, unsupported_media_type. */
 export function browserGuard(policy: AccessPolicy): MiddlewareHandler<AppEnv> {

@@ -1,0 +1,99 @@
+/** The answer of the Messages API: one message, whole or as named events. Source: Anthropic's API reference. */
+import { randomUUID } from "node:crypto";
+import type { ErrorBody } from "../../error-response.ts";
+import { plainParts } from "../answer/answer-part.ts";
+import type { CompletionAnswer, CompletionJob } from "../completion-kind.ts";
+import type { ChoiceEvent } from "../generation.ts";
+import type { ChatRequest } from "../request-schema.ts";
+import { ContentBlocks } from "./content-blocks.ts";
+import { messagesError } from "./messages-error.ts";
+
+type StopReason = "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "model_context_window_exceeded";
+
+export class MessageAnswer implements CompletionAnswer {
+  readonly hasNamedEvents = true;
+  readonly #job: CompletionJob<ChatRequest>;
+  readonly #endsWithContext: boolean;
+  readonly #id = `msg_${randomUUID().replaceAll("-", "")}`;
+  readonly #blocks = new ContentBlocks(this.#id);
+  #hasBegun = false;
+  #hasCalls = false;
+  #numTokens = 0;
+  #stopReason: StopReason | null = null;
+  #stopSequence: string | null = null;
+
+  /** @param endsWithContext whether the context has fewer tokens left than the request asks for */
+  constructor(job: CompletionJob<ChatRequest>, { endsWithContext }: { readonly endsWithContext: boolean }) {
+    this.#job = job;
+    this.#endsWithContext = endsWithContext;
+  }
+
+  add(_: number, event: ChoiceEvent): readonly object[] {
+    const events: object[] = [];
+    if (event.type === "token") this.#numTokens += 1;
+    if (!this.#hasBegun) events.push(...this.#begin());
+    for (const part of plainParts(event)) {
+      this.#hasCalls ||= part.type === "tool-call";
+      events.push(...this.#blocks.add(part));
+    }
+    if (event.type === "finished") this.#end(event);
+    return events;
+  }
+
+  trailer(): readonly object[] {
+    const delta = { ...NOTHING_SPECIAL, stop_reason: this.#stopReason, stop_sequence: this.#stopSequence };
+    return [...this.#blocks.close(), { type: "message_delta", delta, usage: this.#usage() }, { type: "message_stop" }];
+  }
+
+  failure({ error }: ErrorBody): readonly object[] {
+    return [messagesError(error, null)];
+  }
+
+  whole(): object {
+    return { ...this.#message(this.#blocks.whole()), usage: { ...this.#usage(), ...ELSEWHERE } };
+  }
+
+  #begin(): object[] {
+    this.#hasBegun = true;
+    const message = { ...this.#message([]), usage: { ...this.#usage(), ...ELSEWHERE } };
+    return [{ type: "message_start", message }, { type: "ping" }];
+  }
+
+  #end({ reason, stop }: Extract<ChoiceEvent, { type: "finished" }>): void {
+    this.#stopSequence = stop;
+    if (this.#hasCalls) this.#stopReason = "tool_use";
+    else if (reason === "length")
+      this.#stopReason = this.#endsWithContext ? "model_context_window_exceeded" : "max_tokens";
+    else this.#stopReason = stop === null ? "end_turn" : "stop_sequence";
+  }
+
+  #message(content: readonly object[]): object {
+    return {
+      id: this.#id,
+      type: "message",
+      role: "assistant",
+      model: this.#job.target.model,
+      content,
+      ...NOTHING_SPECIAL,
+      stop_reason: this.#stopReason,
+      stop_sequence: this.#stopSequence,
+    };
+  }
+
+  /** Anthropic counts the prompt tokens that came from the cache apart from the others. */
+  #usage(): object {
+    const numPrompt = this.#job.prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+    const numCached = this.#job.numCached();
+    return {
+      input_tokens: numPrompt - numCached,
+      cache_creation_input_tokens: 0,
+      cache_read_input_tokens: numCached,
+      output_tokens: this.#numTokens,
+      output_tokens_details: null,
+      server_tool_use: null,
+    };
+  }
+}
+
+const NOTHING_SPECIAL = { container: null, stop_details: null };
+const ELSEWHERE = { cache_creation: null, inference_geo: null, service_tier: "standard", speed: null };

@@ -1,0 +1,63 @@
+/** Anthropic's Messages API as a kind of completion: its body becomes a chat request, and the answer's parts become content blocks. */
+import { parseJsonBothWays } from "../../../tokenizer/chat/exact-json.ts";
+import type { AppContext, RequestContext } from "../../context.ts";
+import { parseRequest } from "../../parse-request.ts";
+import { parseBody, readText } from "../../read-body.ts";
+import { checkFields } from "../../../fields/check-fields.ts";
+import { encodeConversation, readConversation } from "../chat-prompt.ts";
+import type { CompletionKind } from "../completion-kind.ts";
+import { engineLimits } from "../prompts.ts";
+import type { ChatRequest } from "../request-schema.ts";
+import { assertModelExists } from "../resolve-model.ts";
+import { truncationOf } from "../truncation.ts";
+import { MessageAnswer } from "./message-answer.ts";
+import { countTokensRequest, type MessagesRequest, messagesRequest } from "./request-schema.ts";
+import { toConversation } from "./to-chat.ts";
+
+export const messagesKind: CompletionKind<ChatRequest> = {
+  endpoint: "messages",
+  promptField: "messages",
+  parse: parseJsonBothWays,
+  readFields: ({ plain, exact }) => {
+    const body = parseRequest(messagesRequest, plain);
+    const { stop_sequences: stop, ...fields } = { ...body, ...toConversation(body) };
+    return { fields: { ...fields, stop: stop ?? null }, exact: toConversation(exact as MessagesRequest) };
+  },
+  readPrompts: async (context, fields, exact) => [
+    await readConversation(context, fields, exact, {
+      truncation: truncationOf(fields, 1, engineLimits(context).maxModelLen),
+    }),
+  ],
+  // Clients ask for far more tokens than a small context has. The answer then ends with the context, and says so.
+  shapeOf: (fields, prompts, maxModelLen) => ({
+    maxTokens: Math.min(fields.max_tokens ?? 1, restOf(prompts, maxModelLen)),
+    numLogprobs: null,
+    numPromptLogprobs: null,
+  }),
+  newAnswer: (context, job) => {
+    const rest = restOf(job.prompts, engineLimits(context).maxModelLen);
+    return new MessageAnswer(job, { endsWithContext: (job.fields.max_tokens ?? 1) > rest });
+  },
+};
+
+/** Tokens that the context has left, at least one, so that a prompt that fills it is refused as too long. */
+function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: number): number {
+  return Math.max(1, maxModelLen - (prompts[0]?.ids.length ?? 0));
+}
+
+/** POST /v1/messages/count_tokens: the number of a request's prompt tokens. @throws {AppError} as the request itself would. */
+export async function countTokens(context: AppContext, c: RequestContext): Promise<Response> {
+  const text = await readText(c, context.limits.maxJsonBytes);
+  const { plain, exact } = parseBody(text, parseJsonBothWays);
+  checkFields(plain, "messages", { isStrict: context.limits.refusesUnknownFields });
+  const body = parseRequest(countTokensRequest, plain);
+  assertModelExists(context, body.model);
+  const { tool_choice: choice, ...conversation } = toConversation(body);
+  const ids = await encodeConversation(
+    context,
+    { ...conversation, add_generation_prompt: body.add_generation_prompt },
+    toConversation(exact as MessagesRequest),
+    { showsTools: choice !== "none" },
+  );
+  return c.json({ input_tokens: ids.length });
+}
