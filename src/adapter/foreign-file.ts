@@ -63,6 +63,11 @@ export function foreignFileNotice(bytes: Uint8Array): string | null {
   return found ? `it is ${found.what}. ${found.wayIn}` : null;
 }
 
+/** Whether bytes begin as a `.mosara` file does: a MessagePack map with its magic first. */
+export function isMosaraFile(bytes: Uint8Array): boolean {
+  return /^[\x80-\x8f]\xa5magic\xa6mosara/.test(textAt(bytes, 0, 14));
+}
+
 /** Number of leading bytes that are enough to recognise a file. */
 export const FOREIGN_HEAD_BYTES = 4096;
 

@@ -1,28 +1,48 @@
 /** Reads request bodies and parses them as JSON. The bound on their length holds whatever Content-Length says. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.ts";
 import type { RequestContext } from "./context.ts";
 import { invalid } from "./error-response.ts";
 
-/** The whole body. @throws the error from `tooLarge`, as soon as the body is longer than `maxBytes`. */
-export async function readBody(c: RequestContext, maxBytes: number, tooLarge: () => AppError): Promise<Uint8Array> {
+const FIRST_BYTES_MS = 20;
+
+/**
+ * The whole body. @throws the error from `tooLarge`, as soon as the body is longer than `maxBytes`.
+ * @param tooLarge receives the first bytes that have arrived; none where the client sent nothing yet
+ */
+export async function readBody(
+  c: RequestContext,
+  maxBytes: number,
+  tooLarge: (head: Uint8Array) => AppError,
+): Promise<Uint8Array> {
   const encoding = c.req.header("content-encoding");
   if (encoding !== undefined && encoding !== "identity")
     throw invalid(`The body has Content-Encoding "${encoding}"; send it as it is.`);
-  if (Number(c.req.header("content-length") ?? 0) > maxBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = c.req.raw.body?.getReader();
+  if (Number(c.req.header("content-length") ?? 0) > maxBytes) throw tooLarge(await firstBytes(reader));
   while (reader) {
     const { done, value } = await reader.read();
     if (done) break;
     size += value.byteLength;
+    chunks.push(value);
     if (size > maxBytes) {
       await reader.cancel();
-      throw tooLarge();
+      throw tooLarge(chunks[0] ?? value);
     }
-    chunks.push(value);
   }
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+}
+
+/** The bytes that have arrived, or arrive at once. They show what was sent; nobody waits for them. */
+async function firstBytes(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<Uint8Array> {
+  const nothing = new Uint8Array();
+  if (!reader) return nothing;
+  const read = reader.read().then(({ value }) => value ?? nothing);
+  const bytes = await Promise.race([read, sleep(FIRST_BYTES_MS, nothing)]).catch(() => nothing);
+  await reader.cancel();
+  return bytes;
 }
 
 /** The body as text that may be JSON. @throws {AppError} request_too_large, invalid_request. */

@@ -7,42 +7,17 @@ import type { Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { DEFAULT_MAX_ADAPTER_BYTES, type AdapterFileLimits, generationOf } from "../adapter/adapter-file.ts";
-import type { PeftFiles } from "../adapter/peft.ts";
+import { DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
 import { assertAdapterName } from "./adapter-record.ts";
-import type { AdapterStore, PutOutcome, PutResult } from "./adapter-store.ts";
+import type { AdapterStore, PutResult } from "./adapter-store.ts";
 import type { Precondition } from "./precondition.ts";
 import { isPeftDirectory, nameOfFile, readAdapterFile, readPeftFiles, resolveInside } from "./directory-files.ts";
+import type { AdapterDirectoryOptions, DirectoryEvent } from "./directory-options.ts";
 import { DirectoryWatch } from "./directory-watch.ts";
 import { fingerprint, isDirectory, isSettled, statsOf, statsWaitedFor } from "./file-state.ts";
+import { assertNotForeign } from "./foreign-entry.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
-
-/** A change of a file. Unchanged files are not reported. */
-export interface DirectoryEvent {
-  readonly path: string;
-  /** removed: the name went with the file; kept: the file went, but the name points to something newer; failed: see `error`. */
-  readonly outcome: PutOutcome | "removed" | "kept" | "failed";
-  readonly error?: Error;
-}
-
-/** Converts a PEFT adapter to the bytes of a `.mosara` file, for the served base. @throws AppError */
-export type ConvertPeft = (files: PeftFiles) => Uint8Array;
-
-export interface AdapterDirectoryOptions extends AdapterFileLimits {
-  /** Without it, PEFT directories are refused. */
-  readonly convertPeft?: ConvertPeft;
-  readonly onEvent: (event: DirectoryEvent) => void;
-  /** Names that no file may have, such as the served model's. */
-  readonly reservedNames?: ReadonlySet<string>;
-  /** A file is read after this long without a change (default 100), because editors write in several steps. */
-  readonly debounceMs?: number;
-  /**
-   * Pause between scans of the whole directory (default 10,000), for file systems that report no changes. Where a scan takes long, the
-   * pause is many times longer.
-   */
-  readonly rescanMs?: number;
-}
 
 /**
  * Imports everything in `dir`, then watches it until it is closed.
@@ -247,9 +222,9 @@ export class AdapterDirectory implements AsyncDisposable {
     this.#seen.set(path, state);
     const isPeft = found[0]?.isDirectory() === true;
     // A known directory that is half-way through being replaced is reported as failed, not as removed.
-    if (isPeft && !(await isPeftDirectory(path)) && !this.#store.imports.get(path)) return undefined;
+    const isOther = isPeft && !(await isPeftDirectory(path)) && !this.#store.imports.get(path);
     const name = isPeft ? basename(path) : nameOfFile(path);
-    if (name === undefined) return undefined;
+    if (isOther || name === undefined) return await assertNotForeign(path, isPeft);
     this.#assertFreeName(name);
     const { realPath } = await resolveInside(this.#root, path);
     const bytes = await this.#readBytes(realPath);

@@ -91,6 +91,8 @@ describe("PUT /v1/adapters/{name}", () => {
     const body = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65_536)) });
     const endless = await send("PUT", "/v1/adapters/acme", { body, duplex: "half" } as RequestInit);
     expect([endless.status, endless.json.error.code]).toEqual([413, "adapter_too_large"]);
+    const gguf = await put("acme", Buffer.concat([Buffer.from("GGUF"), large]));
+    expect([gguf.status, gguf.json.error.message]).toEqual([413, expect.stringContaining("it is a GGUF file")]);
   });
 
   it("names both ids of an adapter made for another base or basis", async () => {

@@ -15,13 +15,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeAdapter, encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { AppError } from "../../src/errors.ts";
-import {
-  type AdapterDirectory,
-  type AdapterDirectoryOptions,
-  type DirectoryEvent,
-  openAdapterDirectory,
-} from "../../src/store/adapter-directory.ts";
+import { type AdapterDirectory, openAdapterDirectory } from "../../src/store/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
+import type { AdapterDirectoryOptions, DirectoryEvent } from "../../src/store/directory-options.ts";
 import { madeUpAdapter } from "../helpers/adapters.ts";
 import { converterFor, writePeftDirectory } from "../helpers/peft.ts";
 
@@ -368,5 +364,53 @@ describe("PEFT directories", () => {
       await expect(directory?.importFile(path, { name: "y" }), path).rejects.toMatchObject({ code: "invalid_request" });
     writeFileSync(join(dir, "sub", "deep", "adapter_model.safetensors"), new Uint8Array(4001));
     await expect(directory?.importFile("sub/deep", { name: "y" })).rejects.toMatchObject({ code: "adapter_too_large" });
+  });
+});
+
+describe("an entry that is no adapter", () => {
+  const gguf = Buffer.concat([Buffer.from("GGUF"), Buffer.alloc(60)]);
+  const safetensors = Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("{}"), Buffer.alloc(4)]);
+  const reasons = (): string[] => events.map(({ error }) => error?.message ?? "");
+
+  it.each([
+    ["model.gguf", gguf, /model\.gguf is not imported: it is a GGUF file/],
+    ["adapter_model.safetensors", safetensors, /it is a safetensors file.*mosara import/],
+    [
+      "adapter.pt",
+      Buffer.concat([Buffer.from("PK\x03\x04"), Buffer.from("archive/data.pkl\0")]),
+      /a pickle of PyTorch/,
+    ],
+    ["pirate.msgpack", file(1), /a \.mosara file under another name\. Name it <adapter>\.mosara/],
+  ])("is named once for what it is: %s", async (name, bytes, wanted) => {
+    write(name, bytes);
+    await start();
+    expect(told()).toEqual([`failed ${name}`]);
+    expect(reasons()[0]).toMatch(wanted);
+    await directory?.scan();
+    expect(events).toHaveLength(1);
+  });
+
+  it("is named where adapters lie in a directory of their own", async () => {
+    mkdirSync(join(dir, "acme"));
+    write("acme/one.mosara", file(1));
+    mkdirSync(join(dir, "peft"));
+    write("peft/adapter_model.safetensors", safetensors);
+    await start();
+    expect(reasons().sort()).toEqual([
+      expect.stringMatching(/^acme is not imported: .*files in it \(one\.mosara\) are not looked for/),
+      expect.stringMatching(/^peft is not imported: .*no adapter_config\.json/),
+    ]);
+  });
+
+  it("is passed over where nobody can have meant it as one", async () => {
+    write("README.md", Buffer.from("# Adapters"));
+    write("scores.json", Buffer.from('{"pirate": 1}'));
+    write("LICENSE", Buffer.from("text"));
+    write("pirate.mosara.part", file(1));
+    write("empty.bin", Buffer.alloc(0));
+    mkdirSync(join(dir, "notes"));
+    execFileSync("mkfifo", [join(dir, "pipe")]);
+    await start();
+    expect(events).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
+import { foreignFileNotice } from "../../adapter/foreign-file.ts";
 import { AppError } from "../../errors.ts";
 import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
 import {
@@ -92,6 +93,14 @@ export const adapterContentRoute: Route = {
   },
 };
 
+function tooLarge(head: Uint8Array, maxAdapterBytes: number): AppError {
+  const foreign = head.byteLength > 0 ? foreignFileNotice(head) : null;
+  return new AppError(
+    "adapter_too_large",
+    `The adapter is larger than the ${maxAdapterBytes} bytes that this server accepts.${foreign === null ? "" : ` It is no .mosara file: ${foreign}`}`,
+  );
+}
+
 export const putAdapterRoute: Route = {
   method: "put",
   path: "/v1/adapters/:name",
@@ -110,15 +119,7 @@ export const putAdapterRoute: Route = {
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
     try {
       const { maxAdapterBytes } = context.limits;
-      const bytes = await readBody(
-        c,
-        maxAdapterBytes,
-        () =>
-          new AppError(
-            "adapter_too_large",
-            `The adapter is larger than the ${maxAdapterBytes} bytes that this server accepts.`,
-          ),
-      );
+      const bytes = await readBody(c, maxAdapterBytes, (head) => tooLarge(head, maxAdapterBytes));
       const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
       assertFits(adapter, context.base.signature);
       const { record, outcome } = await context.store.put(

@@ -1,0 +1,30 @@
+/** Options of a watched directory, and the events that it reports. Types only. */
+import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
+import type { PeftFiles } from "../adapter/peft.ts";
+import type { PutOutcome } from "./adapter-store.ts";
+
+/** A change of a file. Unchanged files are not reported. */
+export interface DirectoryEvent {
+  readonly path: string;
+  /** removed: the name went with the file; kept: the file went, but the name points to something newer; failed: see `error`. */
+  readonly outcome: PutOutcome | "removed" | "kept" | "failed";
+  readonly error?: Error;
+}
+
+/** Converts a PEFT adapter to the bytes of a `.mosara` file, for the served base. @throws AppError */
+export type ConvertPeft = (files: PeftFiles) => Uint8Array;
+
+export interface AdapterDirectoryOptions extends AdapterFileLimits {
+  /** Without it, PEFT directories are refused. */
+  readonly convertPeft?: ConvertPeft;
+  readonly onEvent: (event: DirectoryEvent) => void;
+  /** Names that no file may have, such as the served model's. */
+  readonly reservedNames?: ReadonlySet<string>;
+  /** A file is read after this long without a change (default 100), because editors write in several steps. */
+  readonly debounceMs?: number;
+  /**
+   * Pause between scans of the whole directory (default 10,000), for file systems that report no changes. Where a scan takes long, the
+   * pause is many times longer.
+   */
+  readonly rescanMs?: number;
+}

@@ -1,0 +1,51 @@
+/**
+ * Files and directories in the watched directory that are no adapters, and look as if they were meant as some: other formats, and adapters in
+ * a place where nobody looks for them. They are named once. Notes, logs and temporary files are passed over.
+ */
+import { constants } from "node:fs";
+import { open, readdir } from "node:fs/promises";
+import { basename } from "node:path";
+import { FOREIGN_HEAD_BYTES, foreignFileNotice, isMosaraFile } from "../adapter/foreign-file.ts";
+import { AppError } from "../errors.ts";
+import { ADAPTER_EXTENSION } from "./directory-files.ts";
+
+/** Texts that people keep beside their adapters. */
+const TEXT = /\.(md|txt|json|jsonl|ya?ml|toml|csv|log|html?|py|sh)$/i;
+
+/** @throws {AppError} adapter_invalid, naming what the entry is and the way in. */
+export async function assertNotForeign(path: string, isDirectory: boolean): Promise<undefined> {
+  const notice = isDirectory ? await directoryNotice(path) : await fileNotice(path);
+  if (notice !== null) throw new AppError("adapter_invalid", `${basename(path)} is not imported: ${notice}`);
+  return undefined;
+}
+
+async function directoryNotice(path: string): Promise<string | null> {
+  const names = await readdir(path).catch(() => []); // another user's directory is none of ours
+  const mosara = names.find((name) => name.endsWith(ADAPTER_EXTENSION));
+  if (mosara !== undefined)
+    return `it is a directory, and files in it (${mosara}) are not looked for. Move them up, or name it with --adapters.`;
+  const tensors = names.find((name) => /^adapter_model\.(safetensors|bin)$/.test(name));
+  return tensors === undefined ? null : `it has ${tensors} and no adapter_config.json, which a PEFT adapter needs.`;
+}
+
+async function fileNotice(path: string): Promise<string | null> {
+  const head = TEXT.test(path) ? null : await headOf(path);
+  if (head === null || head.length === 0) return null;
+  if (isMosaraFile(head)) {
+    const isTemporary = basename(path).includes(ADAPTER_EXTENSION); // an editor's or a download's
+    return isTemporary ? null : `it is a .mosara file under another name. Name it <adapter>${ADAPTER_EXTENSION}.`;
+  }
+  return foreignFileNotice(head);
+}
+
+/** The first bytes of a regular file; null for anything else, and where it cannot be read. Never waits for a pipe. */
+async function headOf(path: string): Promise<Uint8Array | null> {
+  try {
+    await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!(await handle.stat()).isFile()) return null;
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(FOREIGN_HEAD_BYTES), 0, FOREIGN_HEAD_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch {
+    return null; // no adapter was promised here
+  }
+}
