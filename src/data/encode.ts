@@ -12,7 +12,7 @@ import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts"
 import { readTextFiles } from "../tokenizer/files/text-files.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { encodeChatSpans, renderOptions } from "./chat-spans.ts";
-import { type Example, type ExamplePlace, lastLearntTurn } from "./examples.ts";
+import { type Example, type ExamplePlace, lastLearntTurn, withLastTurn } from "./examples.ts";
 import { lineError } from "./lines.ts";
 
 /** One sequence of tokens to learn or to score. */
@@ -74,19 +74,17 @@ export function makeExampleEncoder(
     encode: (example) =>
       atPlace(example, () => {
         if (example.form === "messages") {
-          assertTemplate(template, example);
-          const { ids, isLearnt } = encodeChatSpans(tokenizer, template, example, endIds);
-          return [encoded(ids, isLearnt, example)];
+          const { hasCompletion, references } = example;
+          const versions = hasCompletion ? [example] : references?.map((text) => withLastTurn(example, text));
+          return (versions ?? refuseAnswerAlone(example)).map((version) => {
+            assertTemplate(template, version);
+            const { ids, isLearnt } = encodeChatSpans(tokenizer, template, version, endIds);
+            return encoded(ids, isLearnt, version);
+          });
         }
         const { prompt, completion, references } = example;
         const completions = completion === null ? references : [completion];
-        if (completions === null)
-          throw lineError(
-            example.file,
-            example.line,
-            '"completion" is missing; an answer alone has no text to learn or to score.',
-          );
-        return completions.map((text) => encodeText(prompt, text, example));
+        return (completions ?? refuseAnswerAlone(example)).map((text) => encodeText(prompt, text, example));
       }),
     encodePrompt: (example) =>
       atPlace(example, () => {
@@ -95,6 +93,10 @@ export function makeExampleEncoder(
         return Int32Array.from(encodeChat(tokenizer, template, lastLearntTurn(example).before, renderOptions(example)));
       }),
   };
+}
+
+function refuseAnswerAlone({ file, line }: ExamplePlace): never {
+  throw lineError(file, line, '"completion" is missing; an answer alone has no text to learn or to score.');
 }
 
 function assertTemplate(template: ChatTemplate | undefined, { file, line }: ExamplePlace): void {

@@ -27,19 +27,25 @@ export interface ExamplePlace {
   readonly line: number;
 }
 
-/** A prompt with its expected continuation: at least one of completion, references and answer exists. */
-export interface PromptExample extends ExamplePlace {
-  readonly form: "prompt";
-  readonly prompt: string;
-  readonly completion: string | null;
+/** Texts that an evaluation compares with, where they are not the completion. */
+interface Expected {
   readonly references: readonly string[] | null;
   readonly answer: string | null;
   readonly answerKind: AnswerKind | null;
 }
 
+/** A prompt with its expected continuation: at least one of completion, references and answer exists. */
+export interface PromptExample extends ExamplePlace, Expected {
+  readonly form: "prompt";
+  readonly prompt: string;
+  readonly completion: string | null;
+}
+
 /** A conversation with at least one message of the assistant. */
-export interface ChatExample extends ExamplePlace, Conversation {
+export interface ChatExample extends ExamplePlace, Conversation, Expected {
   readonly form: "messages";
+  /** false: the last turn is the first reference, or the answer. The line has no completion. */
+  readonly hasCompletion: boolean;
 }
 
 export type Example = PromptExample | ChatExample;
@@ -96,7 +102,8 @@ export function parseExample(text: string, file: string, line: number): Example 
   const isText = key === "prompt" && !Array.isArray(json.prompt);
   refuseUnknownMeaning(json, "", fail);
   if (isText) return promptExample(json, { file, line }, fail);
-  return { form: "messages", ...conversationOf(key, exactly(text), fail), file, line };
+  const expected = readExpected(json, fail);
+  return { form: "messages", ...conversationOf(key, exactly(text), expected, fail), ...expected, file, line };
 }
 
 /** Forms of lines. Each is recognised by its required key. */
@@ -120,16 +127,34 @@ function exactly(text: string): Json {
   return (value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value) as Json;
 }
 
-function conversationOf(key: FormKey, json: Json, fail: Fail): Conversation {
-  if (key === "instruction") return conversationOfPairs(instructionPairs(json, fail), json, fail);
-  if (key !== "prompt") return readConversation(key, json[key], json, fail);
-  if (json.completion === undefined || json.completion === null)
-    return fail('"completion" is missing; beside a list of messages it has to be one as well.');
+type Turns = Conversation & Pick<ChatExample, "hasCompletion">;
+
+function conversationOf(key: FormKey, json: Json, { references, answer }: Expected, fail: Fail): Turns {
+  const expected = references?.[0] ?? answer;
+  const isOpen =
+    key === "prompt" ? (json.completion ?? null) === null : key === "messages" && endsWithQuestion(json[key]);
+  if (isOpen && expected !== null) {
+    const last = [{ role: "assistant", content: expected }];
+    return { ...readConversationalPair(json[key], last, json, fail), hasCompletion: false };
+  }
+  if (key === "instruction")
+    return { ...conversationOfPairs(instructionPairs(json, fail), json, fail), hasCompletion: true };
+  if (key !== "prompt") return { ...readConversation(key, json[key], json, fail), hasCompletion: true };
+  if (isOpen)
+    return fail(
+      '"completion" is missing; beside a list of messages it has to be one as well (for evaluation "references" or "answer" will do).',
+    );
   if (!Array.isArray(json.completion))
     return fail(
       `"prompt" is a list of messages and "completion" is not, found ${nameOf(json.completion)}. Write both as lists, or both as text.`,
     );
-  return readConversationalPair(json.prompt, json.completion, json, fail);
+  return { ...readConversationalPair(json.prompt, json.completion, json, fail), hasCompletion: true };
+}
+
+/** Whether the last message waits for an answer. */
+function endsWithQuestion(messages: unknown): boolean {
+  const last: unknown = Array.isArray(messages) ? messages.at(-1) : undefined;
+  return ((last ?? {}) as Json).role !== "assistant";
 }
 
 /** Alpaca's form, joined as LLaMA-Factory documents it. The answers of `history` are learnt too. */
@@ -155,8 +180,7 @@ function promptExample(json: Json, place: ExamplePlace, fail: Fail): PromptExamp
   if (Array.isArray(json.completion) && json.completion.some((one) => typeof one === "object"))
     return fail('"completion" is a list of messages and "prompt" is not. Write both as lists, or both as text.');
   const completion = readText(json, "completion", fail);
-  const references = readReferences(json.references, fail);
-  const answer = readAnswer(json.answer, fail);
+  const { references, answer, answerKind } = readExpected(json, fail);
   if (completion === null && references === null && answer === null)
     return fail('"completion" is missing (for evaluation "references" or "answer" will do).');
   const lost = NOT_BESIDE_TEXT.find((key) => (json[key] ?? null) !== null);
@@ -164,7 +188,6 @@ function promptExample(json: Json, place: ExamplePlace, fail: Fail): PromptExamp
     return fail(
       `"${lost}" is for conversations, and "prompt" is text that no template renders. Write "messages", or leave it out.`,
     );
-  const answerKind = answer === null ? null : readKind(json.kind, fail);
   return { form: "prompt", prompt, completion, references, answer, answerKind, ...place };
 }
 
@@ -173,6 +196,12 @@ function readText(json: Json, key: string, fail: Fail): string | null {
   return value === null || typeof value === "string"
     ? value
     : fail(`"${key}" should be a string, found ${nameOf(value)}.`);
+}
+
+function readExpected(json: Json, fail: Fail): Expected {
+  const answer = readAnswer(json.answer, fail);
+  const references = readReferences(json.references, fail);
+  return { references, answer, answerKind: answer === null ? null : readKind(json.kind, fail) };
 }
 
 function readReferences(value: unknown, fail: Fail): readonly string[] | null {
@@ -196,6 +225,11 @@ function readKind(value: unknown, fail: Fail): AnswerKind | null {
 /** Whether any turn is learnt. A conversation whose turns all have the weight 0 has none. */
 export function hasLearntTurn(example: Example): boolean {
   return example.form === "prompt" || example.isLearnt.includes(true);
+}
+
+/** The same conversation with another text as its last turn. */
+export function withLastTurn(example: ChatExample, text: string): ChatExample {
+  return { ...example, messages: [...example.messages.slice(0, -1), { role: "assistant", content: text }] };
 }
 
 /**

@@ -93,15 +93,14 @@ function judged(isRight: boolean, notes: Readonly<Record<string, unknown>> = {})
 
 /** The right texts: references, else the completion, else the answer. */
 function expectedTexts(example: Example): readonly string[] {
+  if (example.references !== null) return example.references;
   if (example.form === "messages") return [lastLearntTurn(example).text];
-  const { references, completion, answer } = example;
-  if (references !== null) return references;
-  return [completion ?? answer ?? ""]; // one of the three exists
+  return [example.completion ?? example.answer ?? ""]; // one of the three exists
 }
 
 function expectedNumber(example: Example): { readonly text: string; readonly label: number } {
-  const answer = example.form === "prompt" ? example.answer : null;
-  if (example.form === "prompt" && example.answerKind !== null && example.answerKind !== "number")
+  const { answer } = example;
+  if (example.answerKind !== null && example.answerKind !== "number")
     throw lineError(
       example.file,
       example.line,
@@ -115,8 +114,8 @@ function expectedNumber(example: Example): { readonly text: string; readonly lab
 }
 
 function expectedWord(example: Example): { readonly label: string; readonly kind: Exclude<AnswerKind, "number"> } {
-  const label = example.form === "prompt" ? example.answer : null;
-  if (label === null || example.form !== "prompt")
+  const label = example.answer;
+  if (label === null)
     throw lineError(example.file, example.line, '"answer" is missing, which --metric choice compares with.');
   const kind = example.answerKind ?? kindOfLabel(label);
   if (kind === "number")

@@ -40,7 +40,41 @@ describe("a line of data", () => {
       { role: "assistant", content: null, tool_calls: [] },
     ];
     const learnt = { isLearnt: [false, true], tools: null, templateKwargs: null };
-    expect(parse({ messages })).toEqual({ form: "messages", messages, ...learnt, file: "a.jsonl", line: 7 });
+    const expected = { references: null, answer: null, answerKind: null, hasCompletion: true };
+    expect(parse({ messages })).toEqual({
+      form: "messages",
+      messages,
+      ...learnt,
+      ...expected,
+      file: "a.jsonl",
+      line: 7,
+    });
+  });
+
+  it("asks a conversation a question that has references or an answer", () => {
+    const question = { role: "user", content: "q" };
+    const asked = (text: string) => [question, { role: "assistant", content: text }];
+    for (const key of ["prompt", "messages"]) {
+      expect(parse({ [key]: [question], references: ["a", "b"] })).toMatchObject({
+        form: "messages",
+        messages: asked("a"),
+        isLearnt: [false, true],
+        references: ["a", "b"],
+        hasCompletion: false,
+      });
+      expect(parse({ [key]: [question], answer: 4, kind: "number" })).toMatchObject({
+        messages: asked("4"),
+        answer: "4",
+        answerKind: "number",
+        hasCompletion: false,
+      });
+    }
+    const answered = asked("a long solution, so 4");
+    expect(parse({ messages: answered, answer: 4 })).toMatchObject({
+      messages: answered,
+      hasCompletion: true,
+      answer: "4",
+    });
   });
 
   it("may say of itself what changes nothing", () => {
@@ -110,6 +144,7 @@ describe("a line of data", () => {
     ["a weight of the line", '{"prompt":"p","completion":"c","weight":0.5}', /"weight" changes what is learnt/],
     ["a key in camel case", '{"prompt":"p","completion":"c","lossMask":[1]}', /"lossMask" changes what is learnt/],
     ["images", '{"prompt":"p","completion":"c","images":["a.png"]}', /"images" changes what is learnt/],
+    ["a list without completion", '{"prompt":[{"role":"user","content":"a"}]}', /"references" or "answer" will do/],
     ["no assistant", '{"messages":[{"role":"user","content":"a"}]}', /nothing to learn/],
   ])("with %s is refused with file, line and reason", (_, text, reason) => {
     expect(() => parseExample(text, "some/a.jsonl", 12)).toThrow(failure("data_invalid", /^some\/a\.jsonl, line 12: /));
