@@ -218,6 +218,7 @@ async function servedBase(config: ServeConfig, base: Base, name: string, files: 
     name,
     signature: base.signature,
     fits: new AdapterFits(base.signature),
+    hiddenSize: base.manifest.config.hiddenSize,
     weights: base.manifest.weights,
     device: config.device,
     endIds: await servedEndIds(base, files),

@@ -6,6 +6,7 @@ import { AppError } from "../errors.ts";
 import { ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";
 import { chatLikeFields } from "./chat-like-fields.ts";
 import { closestName } from "./closest-name.ts";
+import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Body, ChatLikeEndpoint, Endpoint, Field, Treatment } from "./field.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
@@ -21,10 +22,14 @@ const SPECULATIVE = /^speculative\./;
 
 type Table = ReadonlyMap<string, Treatment>;
 
-const BY_NAME: Readonly<Record<Endpoint | ChatLikeEndpoint, Table>> = {
+/** The routes whose bodies are checked. */
+export type CheckedEndpoint = Endpoint | ChatLikeEndpoint | "embeddings";
+
+const BY_NAME: Readonly<Record<CheckedEndpoint, Table>> = {
   chat: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.chat])),
   completions: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.completions])),
   messages: chatLikeFields(FIELDS, MESSAGES_FIELDS),
+  embeddings: new Map(EMBEDDING_FIELDS.map(({ name, treatment }) => [name, treatment])),
 };
 
 /** The tables of objects below the top level, each with the steps to its place. */
@@ -39,6 +44,7 @@ const NESTED = {
   chat: OPENAI_NESTED,
   completions: OPENAI_NESTED,
   messages: nestedTables(MESSAGES_NESTED),
+  embeddings: [],
 };
 
 /**
@@ -47,7 +53,7 @@ const NESTED = {
  */
 export function checkFields(
   body: unknown,
-  endpoint: Endpoint | ChatLikeEndpoint,
+  endpoint: CheckedEndpoint,
   { isStrict }: { readonly isStrict: boolean },
 ): void {
   if (!isObject(body)) return; // refused by the schema

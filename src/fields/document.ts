@@ -1,5 +1,6 @@
 /** docs/reference/fields.md, made from the tables. */
 import { FIELDS } from "./check-fields.ts";
+import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Endpoint, Field, Server, Treatment } from "./field.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
@@ -34,7 +35,7 @@ with the name that was probably meant. A field that seems to name an adapter is 
 export function fieldsDocument(): string {
   const sections = (["heeded", "harmless", "refused"] as const).map((kind) => sectionOf(kind));
   const own = CHAT_LIKE.map(([route, fields, nested]) => ownSection(route, fields, nested));
-  return [INTRODUCTION, ...sections, nestedSection(), ...own].join("\n");
+  return [INTRODUCTION, ...sections, nestedSection(), ...own, embeddingsSection()].join("\n");
 }
 
 /** The fields of a route whose body becomes a chat request. */
@@ -90,6 +91,16 @@ function nestedSection(): string {
     Object.entries(fields).map(([name, one]) => ownRow(`${place}.${name}`, one)),
   );
   return ["## Nested", "", "| field | treatment | |", "| --- | --- | --- |", ...rows, ""].join("\n");
+}
+
+function embeddingsSection(): string {
+  const fields = [...EMBEDDING_FIELDS].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rows = fields.map(({ name, servers, treatment: one }) => {
+    const accepted = one.kind === "refused" && one.neutral.text !== "null" ? ` Accepted: ${one.neutral.text}.` : "";
+    return `| \`${name}\` | ${one.kind} | ${servers.join(", ")} | ${escaped(one.text + accepted)} |`;
+  });
+  const head = ["| field | treatment | from | |", "| --- | --- | --- | --- |"];
+  return ["## Embeddings", "", "Bodies of `POST /v1/embeddings`.", "", ...head, ...rows, ""].join("\n");
 }
 
 function escaped(text: string): string {

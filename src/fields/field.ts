@@ -6,7 +6,7 @@
 /** Servers whose clients send the field. */
 export type Server = "OpenAI" | "vLLM" | "SGLang" | "llama.cpp" | "TGI" | "LoRAX" | "mosara";
 
-/** The routes whose bodies are checked. */
+/** The routes of completions. */
 export type Endpoint = "chat" | "completions";
 
 /** The routes whose bodies become chat requests. They have fields of their own. */

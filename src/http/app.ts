@@ -24,6 +24,7 @@ import {
 } from "./routes/adapters.ts";
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
+import { embeddingsRoute } from "./routes/embeddings.ts";
 import { loadLoraRoute, unloadLoraRoute } from "./routes/lora-adapters.ts";
 import { messagesRoutes } from "./routes/messages.ts";
 import { getModelRoute, listModelsRoute } from "./routes/models.ts";
@@ -72,6 +73,7 @@ function apiRoutes(): Route[] {
     completionsRoute,
     chatCompletionsRoute,
     ...messagesRoutes,
+    embeddingsRoute,
     ...renderRoutes,
     ...tokenizeRoutes,
     listModelsRoute,

@@ -84,6 +84,8 @@ export interface ServedBase {
   readonly signature: BaseSignature;
   /** Decides which stored adapters fit the base. */
   readonly fits: AdapterFits;
+  /** Numbers in a hidden state. */
+  readonly hiddenSize: number;
   readonly weights: string;
   readonly device: string;
   /** Token ids that end an answer. */

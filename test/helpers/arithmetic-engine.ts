@@ -12,6 +12,8 @@ import type { EngineLimits, StepStats, TokenLogprob } from "../../src/engine/pro
 /** Bytes, and the end token. */
 export const VOCAB_SIZE = 257;
 export const END_ID = 256;
+/** Numbers in a pooled vector. */
+export const HIDDEN_SIZE = 6;
 const LETTERS = "etaoin shrdlu";
 
 export interface ArithmeticEngineOptions {
@@ -67,6 +69,19 @@ function logprobOf(id: number, numTop: number): TokenLogprob {
   return { logprob: -0.5, topIds, topLogprobs: topIds.map((_, i) => -0.5 - i) };
 }
 
+/** What the engine answers for a prompt that is pooled: it depends on the ids, the pooling and the adapter. */
+export function pooledVector({
+  promptIds,
+  pooling,
+  adapter,
+}: Pick<SequenceRequest, "promptIds" | "pooling" | "adapter">): Float32Array {
+  const ids = pooling === "last" ? promptIds.slice(-1) : promptIds;
+  const shift = adapter === null ? 0 : createHash("sha256").update(adapter.generation).digest().readUInt16LE(0);
+  return Float32Array.from({ length: HIDDEN_SIZE }, (_, i) =>
+    ids.reduce((sum, id) => sum + Math.sin(id * (i + 1) + shift) / ids.length, 0),
+  );
+}
+
 export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): ArithmeticEngine {
   const { maxModelLen = 512, vocabSize = VOCAB_SIZE, stepMs = 0, maxWaiting = Infinity } = options;
   const limits: EngineLimits = {
@@ -113,6 +128,13 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     }
     const ids: number[] = [];
     let reason: "stop" | "length" = "length";
+    if (request.pooling) {
+      await pause();
+      if (!running.has(stream)) return;
+      if (failure) return end(stream, failure.error);
+      stream.push({ type: "prompt-pooled", values: pooledVector(request) });
+      reason = "stop";
+    }
     while (ids.length < request.maxTokens) {
       await pause();
       if (!running.has(stream)) return;

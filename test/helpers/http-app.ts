@@ -28,6 +28,7 @@ import {
   type ArithmeticEngineOptions,
   createArithmeticEngine,
   END_ID,
+  HIDDEN_SIZE,
 } from "./arithmetic-engine.ts";
 
 export interface TestApp extends AsyncDisposable {
@@ -134,6 +135,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       name: "base",
       signature: fittingSignature(),
       fits: new AdapterFits(fittingSignature()),
+      hiddenSize: HIDDEN_SIZE,
       weights: "float32",
       device: "cpu",
       endIds: [END_ID],

@@ -1,4 +1,5 @@
 /** A request's blend: the stored adapters that it names, held for the request, and the recipe of their sum. */
+import type { Card } from "../../adapter/adapter.ts";
 import { assertBlendable, blendGeneration, blendRecipe } from "../../adapter/blend-recipe.ts";
 import type { SequenceRequest } from "../../engine/engine.ts";
 import type { AppContext } from "../context.ts";
@@ -9,6 +10,7 @@ export type BlendWeights = Readonly<Record<string, number>>;
 
 export interface HeldBlend {
   readonly adapter: NonNullable<SequenceRequest["adapter"]>;
+  readonly cards: readonly Card[];
   /** End tokens of the members, ascending. */
   readonly endIds: readonly number[];
   /** May be called more than once. */
@@ -31,7 +33,7 @@ export function holdBlend(context: AppContext, weights: BlendWeights): HeldBlend
     const endIds = [...new Set(members.flatMap(({ record }) => record.endTokenIds ?? []))].sort((a, b) => a - b);
     // The blend of one adapter with the weight 1 is that adapter.
     const adapter = recipe[0]?.generation === generation ? { generation } : { generation, blend: recipe };
-    return { adapter, endIds, release };
+    return { adapter, cards: members.map(({ record }) => record.card), endIds, release };
   } catch (error) {
     release();
     throw error;

@@ -15,10 +15,16 @@ export interface PromptOptions {
   readonly n: number;
   readonly addsSpecial: boolean;
   readonly truncation: Truncation | null;
+  /** The field that errors name. */
+  readonly field?: "prompt" | "input";
+  /** Most sequences of one request: prompts times n. */
+  readonly maxSequences?: number;
 }
 
-/** Most sequences of one request: prompts times n. */
 const MAX_REQUEST_SEQUENCES = 512;
+
+/** The part of a request that errors about its length name. */
+export type PromptPart = "prompt" | "messages" | "input";
 
 /** Most characters of one token in a real vocabulary. Longer texts cannot fit and are refused without encoding. */
 const MAX_CHARS_PER_TOKEN = 128;
@@ -30,30 +36,29 @@ const MAX_CHARS_PER_TOKEN = 128;
 export async function readPrompts(
   context: AppContext,
   prompt: unknown,
-  { n, addsSpecial, truncation }: PromptOptions,
+  { n, addsSpecial, truncation, field = "prompt", maxSequences = MAX_REQUEST_SEQUENCES }: PromptOptions,
 ): Promise<Prompt[]> {
   const { maxModelLen, vocabSize } = engineLimits(context);
-  const given = listPrompts(prompt);
-  if (given.length * n > MAX_REQUEST_SEQUENCES)
+  const given = listPrompts(prompt, field);
+  if (given.length * n > maxSequences)
     throw invalid(
-      `${given.length} prompts with n ${n} are more than ${MAX_REQUEST_SEQUENCES} sequences. Send them in several requests.`,
-      "prompt",
+      `${given.length} ${field}s with n ${n} are more than ${maxSequences} sequences. Send them in several requests.`,
+      field,
     );
   const prompts: Prompt[] = [];
   for (const one of given) {
     if (typeof one === "string") {
-      if (truncation === null) assertCouldFit(one.length, maxModelLen, "prompt");
+      if (truncation === null) assertCouldFit(one.length, maxModelLen, field);
       prompts.push(await encodeText(context, one, addsSpecial, truncation));
       continue;
     }
     const bad = one.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (bad !== undefined)
-      throw invalid(`"prompt" holds the token id ${bad}; ids of this model go from 0 to ${vocabSize - 1}.`, "prompt");
+      throw invalid(`"${field}" holds the token id ${bad}; ids of this model go from 0 to ${vocabSize - 1}.`, field);
     const ids = Int32Array.from(one);
     prompts.push({ ids: truncation === null ? ids : truncate(ids, truncation), text: null });
   }
-  if (prompts.some(({ ids }) => ids.length === 0))
-    throw invalid('"prompt" has no tokens. Give at least one.', "prompt");
+  if (prompts.some(({ ids }) => ids.length === 0)) throw invalid(`"${field}" has no tokens. Give at least one.`, field);
   return prompts;
 }
 
@@ -77,7 +82,7 @@ export function engineLimits({ engine }: AppContext) {
 }
 
 /** @throws {AppError} context_length_exceeded for a text that is too long with any tokens. */
-export function assertCouldFit(chars: number, maxModelLen: number, part: "prompt" | "messages" | "input"): void {
+export function assertCouldFit(chars: number, maxModelLen: number, part: PromptPart | "input"): void {
   if (chars <= maxModelLen * MAX_CHARS_PER_TOKEN) return;
   throw new AppError(
     "context_length_exceeded",
@@ -91,7 +96,7 @@ export function assertFitsContext(
   promptTokens: number,
   maxTokens: number,
   maxModelLen: number,
-  part: "prompt" | "messages" | "input",
+  part: PromptPart | "input",
 ): void {
   if (promptTokens + maxTokens <= maxModelLen) return;
   throw new AppError(
@@ -101,14 +106,14 @@ export function assertFitsContext(
   );
 }
 
-function listPrompts(prompt: unknown): (string | readonly number[])[] {
+function listPrompts(prompt: unknown, field: string): (string | readonly number[])[] {
   if (typeof prompt === "string") return [prompt];
   if (!Array.isArray(prompt) || prompt.length === 0)
-    throw invalid('"prompt" must be a string, strings, token ids, or lists of token ids.', "prompt");
+    throw invalid(`"${field}" must be a string, strings, token ids, or lists of token ids.`, field);
   const items = prompt as readonly unknown[];
   if (items.every((item) => typeof item === "string")) return [...items];
   if (items.every((item) => typeof item === "number")) return [items];
   if (items.every((item) => Array.isArray(item) && item.every((id) => typeof id === "number")))
     return items as number[][];
-  throw invalid('"prompt" mixes kinds. Give a string, strings, token ids, or lists of token ids.', "prompt");
+  throw invalid(`"${field}" mixes kinds. Give a string, strings, token ids, or lists of token ids.`, field);
 }

@@ -3,7 +3,7 @@
  * or does not fit is an error. Nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
  */
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
-import { assertFits } from "../../adapter/adapter.ts";
+import { type Card, assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import type { SequenceRequest } from "../../engine/engine.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
@@ -31,6 +31,8 @@ export interface Target {
   readonly adapter: SequenceRequest["adapter"];
   /** Weights of the adapters that it is the sum of; absent: it is no blend. */
   readonly blend?: BlendWeights;
+  /** Cards of its adapters; none: the base. */
+  readonly cards: readonly Card[];
   /** Tokens that end its answers, in addition to the base's end tokens. */
   readonly endIds: readonly number[];
   readonly fingerprint: string;
@@ -60,7 +62,15 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
     throw invalid('"adapter" has "data" and "blend". Give one of them.', "adapter");
   }
   if (first) return storedTarget(context, model, first.name, first.param);
-  return { model, adapterName: null, adapter: null, endIds: [], fingerprint: fingerprint(context), release: () => {} };
+  return {
+    model,
+    adapterName: null,
+    adapter: null,
+    cards: [],
+    endIds: [],
+    fingerprint: fingerprint(context),
+    release: () => {},
+  };
 }
 
 /** Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found. */
@@ -82,16 +92,16 @@ function adapterNamedBy(context: AppContext, model: string): string | null {
 
 function storedTarget(context: AppContext, model: string, name: string, param: string): Target {
   const { record, release } = holdAdapter(context, name, param);
-  const { generation, endTokenIds = [] } = record;
+  const { generation, endTokenIds = [], card } = record;
   context.residency.note(name, generation);
-  const target = { model, adapterName: name, adapter: { generation }, endIds: endTokenIds };
+  const target = { model, adapterName: name, adapter: { generation }, cards: [card], endIds: endTokenIds };
   return heldTarget(context, target, release);
 }
 
 function blendTarget(context: AppContext, model: string, weights: BlendWeights): Target {
-  const { adapter, endIds, release } = holdBlend(context, weights);
+  const { adapter, cards, endIds, release } = holdBlend(context, weights);
   // One label for all blends, because there is no bound on their number.
-  return heldTarget(context, { model, adapterName: "_blend", adapter, blend: weights, endIds }, release);
+  return heldTarget(context, { model, adapterName: "_blend", adapter, blend: weights, cards, endIds }, release);
 }
 
 /** A target whose contents are in the store, held until `release`. */
@@ -117,6 +127,7 @@ function inlineTarget(context: AppContext, model: string, data: string): Target 
       model,
       adapterName: "_inline",
       adapter: { generation, inlineBytes },
+      cards: [adapter.card],
       endIds: adapter.endTokenIds ?? [],
       fingerprint: fingerprint(context, generation),
       release: () => {},

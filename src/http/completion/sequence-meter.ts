@@ -4,17 +4,20 @@ import type { FinishedReason } from "../../metrics/table.ts";
 import type { AppContext } from "../context.ts";
 import type { GenerationRequest } from "./generation.ts";
 
+/** The facts of a request that its sequences' records hold. */
+type MeteredRequest = Pick<GenerationRequest, "target" | "record" | "prompts" | "n" | "arrivedAt">;
+
 export class SequenceMeter {
   times: Omit<Extract<SequenceEvent, { type: "finished" }>, "type" | "reason"> | null = null;
   readonly #context: AppContext;
-  readonly #request: GenerationRequest;
+  readonly #request: MeteredRequest;
   readonly #promptTokens: number;
   readonly #isFirstOfPrompt: boolean;
   #firstTokenSeconds: number | null = null;
   #numTokens = 0;
   #lastAt = 0;
 
-  constructor(context: AppContext, request: GenerationRequest, index: number) {
+  constructor(context: AppContext, request: MeteredRequest, index: number) {
     this.#context = context;
     this.#request = request;
     this.#promptTokens = request.prompts[Math.floor(index / request.n)]?.length ?? 0;

@@ -2,6 +2,8 @@
 import { AppError } from "../../errors.ts";
 import type { SharedFields } from "./request-schema.ts";
 
+type Fields = Pick<SharedFields, "truncate_prompt_tokens" | "truncation_side">;
+
 export interface Truncation {
   /** Most tokens of a prompt. */
   readonly numKept: number;
@@ -12,7 +14,7 @@ export interface Truncation {
  * The truncation a request asks for; null: none.
  * @param maxTokens the tokens that may be generated @throws {AppError} context_length_exceeded.
  */
-export function truncationOf(fields: SharedFields, maxTokens: number, maxModelLen: number): Truncation | null {
+export function truncationOf(fields: Fields, maxTokens: number, maxModelLen: number): Truncation | null {
   const asked = fields.truncate_prompt_tokens ?? null;
   if (asked === null) return null;
   const most = maxModelLen - maxTokens;
