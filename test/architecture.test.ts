@@ -26,7 +26,7 @@ const TABLE: ImportTable = {
   base: ["checkpoint", "model", "linalg", "runtime", "formats", "tensor", "adapter", "graph", "tokenizer"],
   "device-graph": ["base", "model", "graph", "formats", "tensor"],
   store: ["adapter", "formats"],
-  grammar: [],
+  grammar: ["fields/closest-name.ts"],
   jinja: [],
   tokenizer: ["jinja/jinja.ts"],
   data: ["tokenizer"],
@@ -36,6 +36,8 @@ const TABLE: ImportTable = {
   // The wall: the server's side and the engine's never import each other.
   "engine/server": ["engine", "adapter"],
   "engine/process": ["engine", "engine/*", "-engine/server", "base", "model/adapter-layout.ts", "runtime"],
+  // The thread that runs grammars. It alone in the engine's process reads the tokenizer: a grammar binds an answer byte by byte.
+  "engine/grammar": ["engine", "grammar", "tokenizer"],
   "engine/scheduling": ["engine", "engine/sampling"],
   "engine/sampling": ["engine", "model/ports.ts", "tensor"],
   "engine/kv": ["engine", "model/ports.ts", "runtime", "tensor"],
@@ -80,7 +82,17 @@ const TABLE: ImportTable = {
   ],
   report: ["train", "tensor"],
   fields: [],
-  http: ["engine/engine.ts", "placement", "store", "adapter", "tokenizer", "metrics", "fields", "type config"],
+  http: [
+    "engine/engine.ts",
+    "grammar",
+    "placement",
+    "store",
+    "adapter",
+    "tokenizer",
+    "metrics",
+    "fields",
+    "type config",
+  ],
   // Documents made from the routes and the table of errors; scripts may ask for these alone.
   "http/reference": ["http"],
   web: [],

@@ -1,0 +1,64 @@
+/** One answer on its way through a grammar: the tokens so far, and those that may come next. */
+import type { Automaton, State } from "./automaton.ts";
+import { fillMask } from "./fill-mask.ts";
+import type { TokenTrie } from "./token-trie.ts";
+
+/** Longest time for the tokens of one state. */
+const MAX_MASK_MS = 1000;
+
+/** A model's vocabulary, as answers are read. */
+export interface Vocabulary {
+  /** Bytes of each token; null: no grammar allows it. */
+  readonly tokens: readonly (Uint8Array | null)[];
+  readonly trie: TokenTrie;
+  /** Contents of the special tokens. */
+  readonly specials: readonly string[];
+  /** Spaces that the decoder leaves out when an answer begins with them. */
+  readonly numSkippedSpaces: number;
+}
+
+export class Matcher {
+  readonly #automaton: Automaton;
+  readonly #vocabulary: Vocabulary;
+  #state: State;
+
+  constructor(automaton: Automaton, vocabulary: Vocabulary) {
+    this.#automaton = automaton;
+    this.#vocabulary = vocabulary;
+    this.#state = automaton.start(vocabulary.numSkippedSpaces);
+  }
+
+  /** Whether the answer may end here. */
+  get isAccepting(): boolean {
+    return this.#state.isAccepting;
+  }
+
+  /** Whether the answer must end here. */
+  get isComplete(): boolean {
+    return this.#state.isComplete;
+  }
+
+  /** Reads a token. @returns whether it was allowed; if not, nothing changes */
+  accept(tokenId: number): boolean {
+    const bytes = this.#vocabulary.tokens[tokenId] ?? null;
+    if (bytes === null || bytes.length === 0) return false;
+    let state: State | null = this.#state;
+    for (const byte of bytes) {
+      state = this.#automaton.step(state, byte);
+      if (state === null) return false;
+    }
+    this.#automaton.forgetIfFull();
+    this.#state = this.#automaton.current(state);
+    return true;
+  }
+
+  /** Ids that may come next, a bit each. Not to be written to. @throws {AppError} invalid_request */
+  mask(): Int32Array {
+    this.#state = this.#automaton.current(this.#state);
+    const known = this.#state.mask;
+    if (known !== null) return known;
+    const mask = fillMask(this.#automaton, this.#state, this.#vocabulary.trie, MAX_MASK_MS);
+    this.#automaton.keepMask(this.#state, mask);
+    return mask;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The tokens of a vocabulary by their bytes, as a tree in preorder. A walk that leaves out a subtree jumps over it. Tokens without bytes
+ * are not in it.
+ */
+// Indices are bounded by the number of nodes, hence `!`.
+
+export interface TokenTrie {
+  /** One more than the largest id. */
+  readonly vocabSize: number;
+  /** Of each node: its byte, its depth (the first byte has 0), the node after its subtree, and its token or -1. */
+  readonly bytes: Uint8Array;
+  readonly depths: Uint16Array;
+  readonly ends: Int32Array;
+  readonly tokens: Int32Array;
+  /** Another token with the same bytes, by token; -1 where there is none. */
+  readonly twins: Int32Array;
+  readonly maxDepth: number;
+}
+
+/** @param tokens bytes of each id; null or empty: the token is never allowed by a grammar */
+export function buildTrie(tokens: readonly (Uint8Array | null)[]): TokenTrie {
+  const ids = tokens.flatMap((bytes, id) => (bytes === null || bytes.length === 0 ? [] : [id]));
+  ids.sort((a, b) => Buffer.compare(tokens[a]!, tokens[b]!) || a - b);
+  const numBytes = ids.reduce((sum, id) => sum + tokens[id]!.length, 0);
+  const bytes = new Uint8Array(numBytes);
+  const depths = new Uint16Array(numBytes);
+  const ends = new Int32Array(numBytes);
+  const owners = new Int32Array(numBytes).fill(-1);
+  const twins = new Int32Array(tokens.length).fill(-1);
+  const path: number[] = [];
+  let numNodes = 0;
+  let last: Uint8Array = new Uint8Array(0);
+  let maxDepth = 0;
+  for (const id of ids) {
+    const token = tokens[id]!;
+    let shared = 0;
+    while (shared < last.length && shared < token.length && last[shared] === token[shared]) shared++;
+    for (const node of path.splice(shared)) ends[node] = numNodes;
+    for (let depth = shared; depth < token.length; depth++) {
+      bytes[numNodes] = token[depth]!;
+      depths[numNodes] = depth;
+      path.push(numNodes++);
+    }
+    const node = path.at(-1)!;
+    if (owners[node] === -1) owners[node] = id;
+    else {
+      twins[id] = twins[owners[node]!]!;
+      twins[owners[node]!] = id;
+    }
+    maxDepth = Math.max(maxDepth, token.length);
+    last = token;
+  }
+  for (const node of path) ends[node] = numNodes;
+  return {
+    vocabSize: tokens.length,
+    bytes: bytes.slice(0, numNodes),
+    depths: depths.slice(0, numNodes),
+    ends: ends.slice(0, numNodes),
+    tokens: owners.slice(0, numNodes),
+    twins,
+    maxDepth,
+  };
+}

@@ -1,0 +1,87 @@
+/** Two schemas that must both hold, as one schema: for `allOf`, and for keywords beside `$ref`, `anyOf` and `oneOf`. */
+import type { Json } from "./json-text.ts";
+import { ANNOTATIONS } from "./keywords.ts";
+import { isList, isObject, refuseKeyword, type Schema, type SchemaObject } from "./schema.ts";
+
+type Merge = (a: Json, b: Json, at: Schema) => Json;
+
+/** In draft 4 an exclusive bound is a boolean. */
+const areFlags = (a: Json, b: Json): boolean => typeof a === "boolean" && typeof b === "boolean";
+const larger: Merge = (a, b) => (areFlags(a, b) ? a === true || b === true : Math.max(Number(a), Number(b)));
+const smaller: Merge = (a, b) => (areFlags(a, b) ? a === true || b === true : Math.min(Number(a), Number(b)));
+const bothHold: Merge = (a, b) => ({ allOf: [a, b] });
+const isEqual = (a: Json, b: Json): boolean => JSON.stringify(a) === JSON.stringify(b);
+const listOf = (value: Json): readonly Json[] => (isList(value) ? value : [value]);
+
+const MERGES: Readonly<Record<string, Merge>> = {
+  type: (a, b, at) => {
+    const others = listOf(b);
+    const shared = listOf(a).flatMap((type) => {
+      if (others.includes(type)) return [type];
+      if (type === "integer" && others.includes("number")) return ["integer"];
+      return type === "number" && others.includes("integer") ? ["integer"] : [];
+    });
+    if (shared.length === 0) refuseKeyword(at, "type", "The types that must hold together exclude each other.");
+    return shared;
+  },
+  enum: (a, b, at) => {
+    const shared = listOf(a).filter((one) => listOf(b).some((other) => isEqual(one, other)));
+    if (shared.length === 0) refuseKeyword(at, "enum", "The lists that must hold together have no common value.");
+    return shared;
+  },
+  required: (a, b) => [...new Set([...listOf(a), ...listOf(b)])],
+  properties: (a, b) => {
+    const [ours, theirs] = [a as SchemaObject, b as SchemaObject];
+    const merged: Record<string, Json> = { ...ours };
+    for (const [name, schema] of Object.entries(theirs))
+      merged[name] = Object.hasOwn(ours, name) ? bothHold(ours[name]!, schema, { value: {}, path: "" }) : schema;
+    return merged;
+  },
+  items: bothHold,
+  additionalProperties: (a, b) => (a === false || b === false ? false : { allOf: [a, b] }),
+  allOf: (a, b) => [...listOf(a), ...listOf(b)],
+  minimum: larger,
+  exclusiveMinimum: larger,
+  minLength: larger,
+  minItems: larger,
+  minProperties: larger,
+  maximum: smaller,
+  exclusiveMaximum: smaller,
+  maxLength: smaller,
+  maxItems: smaller,
+  maxProperties: smaller,
+  uniqueItems: (a, b) => a === true || b === true,
+};
+
+/** @throws {AppError} invalid_request where no single schema says the same */
+export function merge(a: Schema, b: Schema): Schema {
+  assertSameReach(a, b);
+  assertSameReach(b, a);
+  const merged: Record<string, Json> = { ...a.value };
+  for (const [keyword, value] of Object.entries(b.value)) {
+    const ours = a.value[keyword];
+    if (ours === undefined || isEqual(ours, value) || ANNOTATIONS.has(keyword)) merged[keyword] = value;
+    else merged[keyword] = MERGES[keyword]?.(ours, value, b) ?? refuseTwice(b, keyword);
+  }
+  return { value: merged, path: b.path };
+}
+
+function refuseTwice(at: Schema, keyword: string): never {
+  return refuseKeyword(at, keyword, "It must hold together with another one of its kind. Write them as one.");
+}
+
+/** `additionalProperties` sees only the properties beside it, so it cannot be moved to where there are others. */
+function assertSameReach(a: Schema, b: Schema): void {
+  const closes = ["additionalProperties", "items", "additionalItems", "unevaluatedProperties", "unevaluatedItems"];
+  for (const keyword of closes) {
+    const bound = a.value[keyword];
+    if (bound === undefined || bound === true) continue;
+    const subject = keyword.endsWith("Properties") ? "properties" : "prefixItems";
+    const [ours, theirs] = [a.value[subject], b.value[subject]];
+    const isWider =
+      isObject(theirs) && Object.keys(theirs).some((name) => !isObject(ours) || !Object.hasOwn(ours, name));
+    const isLonger = isList(theirs) && theirs.length > (isList(ours) ? ours.length : 0);
+    if (isWider || isLonger)
+      refuseKeyword(a, keyword, `It must hold together with "${subject}" of another schema. Write them as one.`);
+  }
+}
