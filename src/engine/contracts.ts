@@ -3,6 +3,7 @@
  * only, so that the loop knows no tensors, sessions or files. Implemented by `model-runner.ts`, `batch-rows.ts` and `ready-adapters.ts`.
  */
 import type { LogitRows, RowNeed } from "./sampling/logit-rows.ts";
+import type { GrammarSpec } from "../grammar/grammar-spec.ts";
 import type { AdapterRef, DeviceBytes, SequenceSpec } from "./protocol.ts";
 
 /** An adapter prepared for the rows of a batch; opaque to the loop. */
@@ -37,6 +38,37 @@ export interface AdapterChanges {
   readonly loadSeconds: readonly number[];
   /** Generations that are no longer here, or could not be made ready. */
   readonly released: readonly string[];
+}
+
+/** The ids that may come next in an answer. */
+export interface TokenMask {
+  /** A bit for each id. Valid until the next token is read. */
+  readonly words: Int32Array;
+  /** Whether the answer may end here. */
+  readonly mayEnd: boolean;
+}
+
+/** The grammar of one sequence, on its way through the answer. */
+export interface BoundGrammar {
+  /** Reads a generated token. */
+  read(tokenId: number): void;
+  /** Whether the answer is complete. False where that is not known within the time. */
+  mustEnd(maxWaitMs: number): boolean;
+  /** null where it is not known within the time. @throws {AppError} where the grammar cannot be run any further */
+  mask(maxWaitMs: number): TokenMask | null;
+}
+
+/** Binds sequences to grammars. */
+export interface Grammars {
+  /**
+   * The grammar of a sequence; null while it is being compiled. `onReady` reports when it is worth asking again.
+   * @throws {AppError} invalid_request, checkpoint_unsupported, internal_error
+   */
+  bind(id: number, spec: GrammarSpec): BoundGrammar | null;
+  /** Forgets a sequence, bound or not. */
+  release(id: number): void;
+  /** Sets the one listener. It is called when a grammar is bound or has failed. */
+  onReady(listener: () => void): void;
 }
 
 /** Key under which prefixes are reused: equal ids, of one tenant and salt, with one adapter generation. */
@@ -121,6 +153,8 @@ export interface ModelRunner<A extends ReadyAdapter = ReadyAdapter> {
   readonly adapters: AdapterCache<A> | null;
   /** null: every prompt is prefilled from its first token on. */
   readonly prefixes: PrefixReuse | null;
+  /** null or absent: no sequence can be bound to a grammar. */
+  readonly grammars?: Grammars | null;
   /** @returns one row for each of `logitPositions`, valid until the next call. */
   prefill(step: PrefillStep<A>): Promise<LogitRows>;
   /** Prefills a chunk. @returns the hidden states of its positions after the final norm, float32 [positions, C]. */

@@ -13,7 +13,6 @@ export function checkSpec(
   spec: Omit<SequenceSpec, "id">,
   limits: { readonly vocabSize: number; readonly maxModelLen: number },
 ): void {
-  if (spec.grammar) throw new AppError("unsupported_parameter", "This engine binds no grammars yet. Leave it out.");
   const isToken = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < limits.vocabSize;
   const numPrompt = spec.promptIds.length;
   if (numPrompt === 0) throw new AppError("invalid_request", "The prompt is empty. Send at least one token.");

@@ -1,9 +1,9 @@
 /**
- * Admission of a sequence: it is queued, dropped when its deadline cannot be kept, and given a row when one is free and its adapter is
- * ready. The scheduler decides whose turn it is and whether the sequence fits.
+ * Admission of a sequence: it is queued, dropped when its deadline cannot be kept, and given a row when one is free and its adapter and
+ * grammar are ready. The scheduler decides whose turn it is and whether the sequence fits.
  */
 import { AppError } from "../../errors.ts";
-import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
+import type { BoundGrammar, ModelRunner, ReadyAdapter } from "../contracts.ts";
 import type { SequenceSpec } from "../protocol.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
 import { Sequence } from "../scheduling/sequence.ts";
@@ -44,7 +44,9 @@ export class Admission {
     const isReady = (sequence: Sequence): boolean => {
       try {
         sequence.adapter = this.#adapterOf(sequence);
-        return sequence.adapter !== null || sequence.spec.adapter === null;
+        sequence.grammar = this.#grammarOf(sequence.spec); // asked for beside the adapter, so that neither waits for the other
+        const hasAdapter = sequence.adapter !== null || sequence.spec.adapter === null;
+        return hasAdapter && (sequence.grammar !== null || !sequence.spec.grammar);
       } catch (error) {
         failure = error;
         return true;
@@ -54,8 +56,8 @@ export class Admission {
       this.#start(next, failure);
       failure = null;
     }
-    const ahead = this.#scheduler.peekWaiting()?.spec.adapter;
-    if (ahead) this.#runner.adapters?.prepare(ahead);
+    const ahead = this.#scheduler.peekWaiting()?.spec;
+    if (ahead?.adapter) this.#runner.adapters?.prepare(ahead.adapter);
   }
 
   /** @param failure why the adapter cannot be loaded; null where it can */
@@ -78,6 +80,13 @@ export class Admission {
     const { adapters } = this.#runner;
     if (adapters === null) throw new Error("internal: a merged engine was asked for an adapter");
     return adapters.get(spec.adapter);
+  }
+
+  #grammarOf({ id, grammar }: SequenceSpec): BoundGrammar | null {
+    if (!grammar) return null;
+    const { grammars } = this.#runner;
+    if (!grammars) throw new AppError("unsupported_parameter", "This engine binds no answers to grammars.");
+    return grammars.bind(id, grammar);
   }
 
   #dropOverdue(): void {

@@ -31,6 +31,7 @@ export class EngineLoop {
     this.#admission = new Admission(runner, this.#scheduler, this.#reporter);
     this.#step = new Step(runner, this.#scheduler, this.#reporter);
     this.#turns = new TurnGate(send);
+    runner.grammars?.onReady(() => this.#wake?.());
     runner.adapters?.onReady(() => {
       this.#reporter.noteChange(); // the metrics and the server's record of ready adapters must stay current when nothing runs
       this.#wake?.();
@@ -52,6 +53,7 @@ export class EngineLoop {
       this.#obeyCommands();
       this.#admission.admit(); // rows may have become free in the last step
       if (this.#isStopped) break;
+      this.#step.endComplete();
       const plan = this.#scheduler.plan();
       this.#reporter.sendIfUrgent(); // a step may take long
       if (plan === null) {

@@ -3,6 +3,7 @@ import { type Base, openBase } from "../../base/base.ts";
 import type { Manifest } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
+import { ThreadGrammars } from "../grammar/thread-grammars.ts";
 import { ReadyAdapters } from "../adapters/ready-adapters.ts";
 import { AdapterFeeds } from "../adapters/adapter-feeds.ts";
 import { AdapterLoader } from "../adapters/adapter-loader.ts";
@@ -24,17 +25,19 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   await using base = await openBase(options.baseDir);
   const device = await openDevice(options, base.manifest);
   let loader: AdapterLoader | null = null;
+  const grammars = new ThreadGrammars({ baseDir: options.baseDir, vocabSize: base.manifest.config.vocabSize });
   try {
     const { layout, signature } = base;
     const { takesAdapters, storeDir, baseDir, maxLiveRank } = options;
     if (takesAdapters) loader = new AdapterLoader({ storeDir, baseDir, layout, signature, maxLiveRank, wantedFd });
-    const runner = assembleRunner(options, base, device, loader);
+    const runner = assembleRunner(options, base, device, { loader, grammars });
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
     const capacity = capacityOf(options, runner.kv.bytesPerPosition, layout);
     return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts, capacity });
   } catch (error) {
     await loader?.[Symbol.asyncDispose]();
+    await grammars[Symbol.asyncDispose]();
     await device[Symbol.asyncDispose]();
     throw error;
   }
@@ -45,7 +48,7 @@ function assembleRunner(
   options: EngineOptions,
   { manifest, layout }: Base,
   device: OpenDevice,
-  loader: AdapterLoader | null,
+  { loader, grammars }: { readonly loader: AdapterLoader | null; readonly grammars: ThreadGrammars },
 ): SessionRunner {
   const { vocabSize, maxPositions } = manifest.config;
   const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(manifest) : 1;
@@ -55,7 +58,7 @@ function assembleRunner(
   loader?.onReply((reply) => adapters?.receive(reply));
   const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
-  return new SessionRunner({ device, kv, adapters, prefixes, loader, feeds, vocabSize, maxModelLen });
+  return new SessionRunner({ device, kv, adapters, prefixes, loader, grammars, feeds, vocabSize, maxModelLen });
 }
 
 /** Capacity of the memory that was given. An adapter is counted as a Mo-SARA adapter, whose size depends on the base alone. */

@@ -49,6 +49,7 @@ export class Reporter {
   remove(sequence: Sequence): void {
     this.#isDirty = true;
     this.#scheduler.remove(sequence);
+    if (sequence.spec.grammar) this.#runner.grammars?.release(sequence.id);
   }
 
   /** Sends pending news of sequences before a step that may take long. */

@@ -34,7 +34,7 @@ export class StepReport {
 
   /** Whether a sequence was queued, was given a row or ended, so that the report should not wait for the next step. */
   get isUrgent(): boolean {
-    return this.added.length + this.admitted.length + this.#failed.length > 0;
+    return this.added.length + this.admitted.length + this.finished.length + this.#failed.length > 0;
   }
 
   fail(id: number, error: unknown): void {

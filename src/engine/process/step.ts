@@ -5,16 +5,24 @@
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
 import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
-import type { ModelRunner } from "../contracts.ts";
+import type { BoundGrammar, ModelRunner } from "../contracts.ts";
 import { pooledPositions } from "../pooling.ts";
-import type { Pooling, SequenceSpec } from "../protocol.ts";
+import type { Pooling, SequenceSpec, TokenLogprob } from "../protocol.ts";
 import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
+import { maskedRow } from "../sampling/masked-row.ts";
 import { promptLogprob, tokenLogprob } from "../sampling/logprobs.ts";
 import { chooseToken, createSamplerScratch, needOf, type SamplerScratch } from "../sampling/sampler.ts";
 import type { Plan, Scheduler } from "../scheduling/scheduler.ts";
 import type { Sequence } from "../scheduling/sequence.ts";
 import type { Reporter } from "./reporter.ts";
 import { IDLE_FACTS, type StepFacts } from "./step-report.ts";
+
+/** Longest time that rows without a grammar wait for the masks of others; these then repeat the step. */
+const MAX_MASK_DELAY_MS = 2;
+/** Longest wait for masks where every row of a step has a grammar. */
+const MAX_MASK_WAIT_MS = 2000;
+/** Longest wait between steps for the news that answers are complete. */
+const MAX_END_WAIT_MS = 1;
 
 type PrefillPlan = Extract<Plan, { phase: "prefill" }>;
 type DecodePlan = Extract<Plan, { phase: "decode" }>;
@@ -25,6 +33,8 @@ export class Step {
   readonly #reporter: Reporter;
   readonly #scratch: SamplerScratch;
   #isDeviceSpoiled = false;
+  /** Until then a step waits for the masks of its rows. */
+  #maskDeadlineMs = 0;
 
   constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter) {
     this.#runner = runner;
@@ -55,6 +65,17 @@ export class Step {
       distinctAdapters: new Set(sequences.flatMap(({ adapter }) => adapter?.generation ?? [])).size,
       promptTokens: plan.phase === "prefill" ? numComputedOf(plan.sequence) - numComputed : 0,
     };
+  }
+
+  /** Ends the decoding sequences whose answer is complete by its grammar, so that no step is run for them. */
+  endComplete(): void {
+    const endsAt = performance.now() + MAX_END_WAIT_MS;
+    for (const id of [...this.#runner.kv.decodingIds()]) {
+      const sequence = this.#scheduler.get(id);
+      const { grammar } = sequence ?? { grammar: null };
+      if (sequence !== null && grammar?.mustEnd(Math.max(0, endsAt - performance.now())) === true)
+        this.#reporter.finish(sequence, "stop");
+    }
   }
 
   /** @throws {AppError} engine_unavailable when a device ran out of memory in a way that lasts as long as this process */
@@ -172,20 +193,34 @@ export class Step {
     logits: LogitRows,
   ): Promise<void> {
     const rows = await logits.read(needs);
+    const isFree = sequences.some((sequence) => sequence !== null && sequence.grammar === null);
+    this.#maskDeadlineMs = performance.now() + (isFree ? MAX_MASK_DELAY_MS : MAX_MASK_WAIT_MS);
     const isShort = rows.map((row, i) => row !== null && !this.#sampleOne(sequences[i]!, row)); // as many
     if (!isShort.includes(true)) return;
     const whole = await logits.read(isShort.map((short) => (short ? WHOLE : null)));
     for (const [i, row] of whole.entries()) if (row !== null) this.#sampleOne(sequences[i]!, row);
   }
 
+  /** The row with the ids that a grammar allows; null where these are not known in time, and waiting would delay other rows. */
+  #masked(sequence: Sequence, grammar: BoundGrammar, row: LogitRow): LogitRow | null {
+    if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
+    const mask = grammar.mask(Math.max(0, this.#maskDeadlineMs - performance.now()));
+    if (mask !== null) return maskedRow(row, mask, sequence.spec.stopIds, this.#scratch.masked);
+    if (sequence.numOutputTokens > 0) return null;
+    throw new Error("internal: a sequence began before its grammar was bound");
+  }
+
   /** Chooses a sequence's next token. @returns false when more of its row is needed */
   #sampleOne(sequence: Sequence, row: LogitRow): boolean {
     const { id, spec } = sequence;
     try {
-      const tokenId = chooseToken(row, sequence.sampling, sequence.maskedIds(), this.#scratch);
+      const allowed = sequence.grammar === null ? row : this.#masked(sequence, sequence.grammar, row);
+      if (allowed === null) return true; // its next token is chosen after the next step, from the same logits
+      const tokenId = chooseToken(allowed, sequence.sampling, sequence.maskedIds(), this.#scratch);
       if (tokenId === null) return false;
       const { numLogprobs } = spec;
-      const logprob = numLogprobs === null ? null : tokenLogprob(row, tokenId, numLogprobs, this.#scratch);
+      const found = numLogprobs === null ? null : tokenLogprob(allowed, tokenId, numLogprobs, this.#scratch);
+      const logprob = found && sequence.grammar !== null ? ofChosen(found) : found;
       this.#reporter.report.sampled.push({ id, tokenId, logprob });
       const reason = sequence.append(tokenId);
       if (reason !== null) this.#reporter.finish(sequence, reason);
@@ -194,6 +229,12 @@ export class Step {
     }
     return true;
   }
+}
+
+/** Log-probabilities without alternatives that cannot be chosen. */
+function ofChosen({ logprob, topIds, topLogprobs }: TokenLogprob): TokenLogprob {
+  const count = topLogprobs.filter((value) => value > -Infinity).length; // the best come first
+  return { logprob, topIds: topIds.slice(0, count), topLogprobs: topLogprobs.slice(0, count) };
 }
 
 /** Prompt tokens that were prefilled rather than reused. */
@@ -205,7 +246,7 @@ const tokensOf = ({ promptIds }: SequenceSpec, { past, length }: Chunk): Int32Ar
   promptIds.subarray(past, past + length);
 
 const needOfNext = (sequence: Sequence): RowNeed =>
-  needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs);
+  sequence.grammar === null ? needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs) : WHOLE;
 
 /** Only positions whose logits are used are projected to the vocabulary: every position of a scored chunk, otherwise the prompt's last. */
 function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {

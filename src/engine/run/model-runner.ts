@@ -21,7 +21,7 @@ import { type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
 import type { OpenDevice } from "./open-device.ts";
 import type { DeviceBytes } from "../protocol.ts";
 import type { StepFeeds } from "../adapters/step-feeds.ts";
-import type { DecodeRow, HiddenStep, ModelRunner, PrefillStep, PrefixReuse } from "../contracts.ts";
+import type { DecodeRow, Grammars, HiddenStep, ModelRunner, PrefillStep, PrefixReuse } from "../contracts.ts";
 
 export interface RunnerParts {
   /** Closed with the runner. */
@@ -32,6 +32,8 @@ export interface RunnerParts {
   /** Makes `adapters` ready; closed with the runner. */
   readonly loader?: AdapterLoader | null;
   readonly prefixes?: PrefixReuse | null;
+  /** Closed with the runner. */
+  readonly grammars?: (Grammars & AsyncDisposable) | null;
   /** null: the graph has no adapter inputs. */
   readonly feeds: StepFeeds | null;
   readonly vocabSize: number;
@@ -67,6 +69,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
   readonly kv: BatchRows;
   readonly adapters: ReadyAdapters | null;
   readonly prefixes: PrefixReuse | null;
+  readonly grammars: (Grammars & AsyncDisposable) | null;
   readonly #session: Session;
   readonly #device: RunnerParts["device"];
   readonly #feeds: StepFeeds | null;
@@ -79,6 +82,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     this.kv = parts.kv;
     this.adapters = parts.adapters;
     this.prefixes = parts.prefixes ?? null;
+    this.grammars = parts.grammars ?? null;
     this.#feeds = parts.feeds;
     this.#loader = parts.loader ?? null;
     this.vocabSize = parts.vocabSize;
@@ -175,6 +179,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
   async close(): Promise<void> {
     await this.#device[Symbol.asyncDispose]();
     await this.#loader?.[Symbol.asyncDispose]();
+    await this.grammars?.[Symbol.asyncDispose]();
   }
 }
 

@@ -13,6 +13,8 @@
  * | top_k above 64                             | whole row                | `blocks.ts`: `topOf`, then `drawListed`              |
  * | bias, penalties, masks or allowed ids      | whole row                | `adjusted-row.ts` first, then as above               |
  *
+ * An answer bound to a grammar needs the whole row. `masked-row.ts` leaves only allowed ids in it before all else.
+ *
  * Log-probabilities need 64 candidates, or the whole row for more than 64 alternatives.
  */
 import { MAX_CANDIDATES } from "../../model/ports.ts";
@@ -21,6 +23,7 @@ import { type DrawScratch, createDrawScratch, drawListed, drawToken } from "./dr
 import { BEST, type LogitRow, type RowNeed, type TopRow, WHOLE } from "./logit-rows.ts";
 import type { SamplingParams } from "../protocol.ts";
 import type { SamplingState } from "./sampling-state.ts";
+import type { MaskedRoom } from "./masked-row.ts";
 import { selectMass } from "./select.ts";
 import { type AdjustedRoom, isUnadjusted, withAdjusted } from "./adjusted-row.ts";
 import { type LogitScale, weightWithin } from "./weight-sums.ts";
@@ -37,6 +40,7 @@ export interface SamplerScratch extends DrawScratch {
   /** Block maxima of rows that came without them. */
   readonly maxima: Float32Array;
   readonly adjusted: AdjustedRoom;
+  readonly masked: MaskedRoom;
   readonly heap: Int32Array; // [V]
 }
 
@@ -46,6 +50,7 @@ export function createSamplerScratch(vocabSize: number): SamplerScratch {
     ...createDrawScratch(vocabSize),
     maxima: new Float32Array(vocabSize),
     adjusted: { maxima: new Float32Array(vocabSize), logits: new Float32Array(vocabSize) },
+    masked: { maxima: new Float32Array(vocabSize), logits: new Float32Array(vocabSize) },
     heap: new Int32Array(vocabSize),
   };
 }

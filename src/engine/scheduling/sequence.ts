@@ -1,7 +1,7 @@
 /** One sequence in the engine: its request, its progress and its times. Knows nothing of other sequences, rows or tensors. */
 import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from "../protocol.ts";
 import { type Chunk, chunkAt } from "../chunks.ts";
-import type { ReadyAdapter } from "../contracts.ts";
+import type { BoundGrammar, ReadyAdapter } from "../contracts.ts";
 import { Pool } from "../pooling.ts";
 import { createSamplingState, recordToken, type SamplingState } from "../sampling/sampling-state.ts";
 
@@ -15,6 +15,8 @@ export class Sequence {
   readonly pool = new Pool();
   /** Held from admission to the end, so a replaced adapter continues to serve the sequences that began with it. */
   adapter: ReadyAdapter | null = null;
+  /** Bound at admission; null: the answer is free. */
+  grammar: BoundGrammar | null = null;
   /** Time in ms from arrival to the deadline; null: not computed yet. */
   patienceMs: number | null = null;
   /** Prompt tokens whose keys and values are in its row. */
@@ -74,6 +76,7 @@ export class Sequence {
   /** Appends a generated token. Returns why the sequence ends with it, or null where it continues. */
   append(tokenId: number): FinishReason | null {
     recordToken(this.sampling, tokenId);
+    this.grammar?.read(tokenId);
     this.lastTokenId = tokenId;
     this.numOutputTokens++;
     if (this.spec.stopIds.includes(tokenId)) return "stop";

@@ -1,0 +1,99 @@
+/**
+ * The thread of an engine process that runs grammars. It reads each generated token while the model computes the next step, and leaves the
+ * mask of the token after it in shared memory. Compiled grammars are kept by their specification. `thread-grammars.ts` starts it.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { LRUCache } from "lru-cache";
+import { AppError, toWire } from "../../errors.ts";
+import { Automaton } from "../../grammar/automaton/automaton.ts";
+import { Matcher, type Vocabulary } from "../../grammar/automaton/matcher.ts";
+import { buildNetwork } from "../../grammar/automaton/network.ts";
+import { spellSpecial } from "../../grammar/automaton/special-tokens.ts";
+import { buildTrie } from "../../grammar/automaton/token-trie.ts";
+import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
+import { readGrammar } from "../../grammar/read-grammar.ts";
+import { readTokenBytes } from "../../tokenizer/token-bytes.ts";
+import type { GrammarOrder, GrammarReply, GrammarThreadData } from "./grammar-messages.ts";
+import { MaskSlot } from "./mask-slot.ts";
+
+/** Compiled grammars that are kept. */
+const MAX_KEPT = 32;
+
+interface Bound {
+  readonly matcher: Matcher;
+  readonly slot: MaskSlot;
+}
+
+const port = parentPort;
+if (port === null) throw new Error("internal: this file is a worker thread");
+const { baseDir, vocabSize } = workerData as GrammarThreadData;
+
+const vocabulary = readVocabulary().then(
+  (value) => ({ value }),
+  (error: unknown) => ({ error }),
+);
+const automata = new LRUCache<string, Automaton>({ max: MAX_KEPT });
+const bound = new Map<number, Bound>();
+let orders = Promise.resolve();
+
+port.on("message", (order: GrammarOrder) => {
+  // Orders wait for the vocabulary, in their order.
+  orders = orders.then(() => obey(order));
+});
+
+async function obey(order: GrammarOrder): Promise<void> {
+  if (order.type === "bind") return bind(order);
+  if (order.type === "release") return void bound.delete(order.id);
+  const one = bound.get(order.id);
+  if (one === undefined) return;
+  const isAllowed = one.matcher.accept(order.tokenId);
+  if (isAllowed) publish(one, order.numTokens);
+  else one.slot.writeFailure(order.numTokens); // an end token, after which nobody asks
+}
+
+async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }>): Promise<void> {
+  let reply: GrammarReply = { id, error: null };
+  try {
+    const read = await vocabulary;
+    if ("error" in read) throw read.error;
+    const one = { matcher: new Matcher(compiled(spec, read.value), read.value), slot: new MaskSlot(memory) };
+    bound.set(id, one);
+    publish(one, 0);
+  } catch (error) {
+    reply = { id, error: toWire(error) };
+  }
+  port?.postMessage(reply);
+}
+
+/** Leaves the flags first: they end an answer that is complete before its mask is computed. */
+function publish({ matcher, slot }: Bound, numTokens: number): void {
+  slot.writeFlags(numTokens, { mayEnd: matcher.isAccepting, mustEnd: matcher.isComplete });
+  try {
+    slot.writeMask(numTokens, matcher.mask());
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    slot.writeFailure(numTokens);
+  }
+}
+
+function compiled(spec: GrammarSpec, { specials }: Vocabulary): Automaton {
+  const key = JSON.stringify([spec.kind, spec.text, spec.whitespace ?? null]);
+  let automaton = automata.get(key);
+  if (automaton === undefined) {
+    automaton = new Automaton(buildNetwork(readGrammar(spec), specials));
+    automata.set(key, automaton);
+  }
+  return automaton;
+}
+
+async function readVocabulary(): Promise<Vocabulary> {
+  const { tokens, specials, numSkippedSpaces } = await readTokenBytes(baseDir);
+  const spelled = Array.from({ length: vocabSize }, (_, id) => {
+    const special = specials.get(id);
+    return special === undefined ? (tokens[id] ?? null) : Uint8Array.from(spellSpecial(special));
+  });
+  const made = { tokens: spelled, trie: buildTrie(spelled), specials: [...specials.values()], numSkippedSpaces };
+  // The first masks of a process are slow, because the code is cold. They are computed before anybody waits for them.
+  new Matcher(compiled({ kind: "json-object", text: "" }, made), made).mask();
+  return made;
+}
