@@ -8,6 +8,7 @@ import { chatLikeFields } from "./chat-like-fields.ts";
 import { closestName } from "./closest-name.ts";
 import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Body, ChatLikeEndpoint, Endpoint, Field, Treatment } from "./field.ts";
+import { GRAMMAR_FIELDS } from "./grammar-fields.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { OPENAI_FIELDS } from "./openai-fields.ts";
@@ -15,7 +16,13 @@ import { OTHER_FIELDS } from "./other-fields.ts";
 import { VLLM_FIELDS } from "./vllm-fields.ts";
 
 /** Every field of the top level. Each name occurs once. */
-export const FIELDS: readonly Field[] = [...OPENAI_FIELDS, ...VLLM_FIELDS, ...ADAPTER_FIELDS, ...OTHER_FIELDS];
+export const FIELDS: readonly Field[] = [
+  ...OPENAI_FIELDS,
+  ...VLLM_FIELDS,
+  ...GRAMMAR_FIELDS,
+  ...ADAPTER_FIELDS,
+  ...OTHER_FIELDS,
+];
 
 /** The prefix of llama.cpp's fields for speculative decoding, which change no answer. */
 const SPECULATIVE = /^speculative\./;

@@ -1,11 +1,6 @@
 /** Fields of OpenAI's API references of chat completions, completions and responses. */
 import { both, empty, type Field, harmless, heeded, is, type Neutral, nothing, only, refused } from "./field.ts";
 
-const isText: Neutral = {
-  text: '{"type": "text"}',
-  holds: (value) => typeof value === "object" && value !== null && "type" in value && value.type === "text",
-};
-
 const isTextOnly: Neutral = {
   text: '["text"]',
   holds: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
@@ -34,7 +29,6 @@ const SHARED = both(["OpenAI"], {
   frequency_penalty: heeded("Lowers the logits of tokens by how often the answer has them."),
   logit_bias: heeded("Token id → what is added to its logit."),
   user: harmless("Nothing is kept by user."),
-  response_format: refused(isText, "Answers cannot be constrained to a format."),
   service_tier: harmless(SCHEDULING),
   metadata: harmless("Nothing is kept of a request."),
   store: harmless("Nothing is kept of a request."),

@@ -24,8 +24,6 @@ const hasNoPenalty: Neutral = {
 
 const SGLANG = both(["SGLang"], {
   no_stop_trim: heeded("The same as include_stop_str_in_output."),
-  regex: refused(nothing, CONSTRAINED),
-  ebnf: refused(nothing, CONSTRAINED),
   stop_regex: refused(empty, 'Send "stop".'),
   return_hidden_states: refused(is(false), DETAILS),
   return_routed_experts: refused(is(false), DETAILS),
@@ -67,10 +65,6 @@ const SGLANG = both(["SGLang"], {
 });
 
 const LLAMA_CPP = both(["llama.cpp"], {
-  grammar: refused(empty, CONSTRAINED),
-  grammar_lazy: refused(is(false), CONSTRAINED),
-  grammar_triggers: refused(empty, CONSTRAINED),
-  json_schema: refused(nothing, CONSTRAINED),
   n_predict: refused(is(-1), 'Send "max_tokens".'),
   n_keep: refused(is(0), 'Prompts that do not fit are refused. Send "truncate_prompt_tokens".'),
   n_discard: refused(is(0), 'Prompts that do not fit are refused. Send "truncate_prompt_tokens".'),

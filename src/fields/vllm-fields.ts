@@ -1,7 +1,6 @@
 /** Fields that vLLM adds to OpenAI's. Source: the protocol classes of vLLM's OpenAI server, 0.8 to 0.15. */
 import { both, empty, type Field, harmless, heeded, is, nothing, only, refused } from "./field.ts";
 
-const CONSTRAINED = "Answers cannot be constrained to a grammar or schema.";
 const MEDIA = "It is about images, audio or video, which are refused where they stand.";
 const NOT_PART = "It is no part of the answer here.";
 
@@ -24,15 +23,6 @@ const HEEDED = both(["vLLM"], {
 });
 
 const REFUSED = both(["vLLM"], {
-  guided_json: refused(nothing, CONSTRAINED),
-  guided_regex: refused(nothing, CONSTRAINED),
-  guided_choice: refused(nothing, CONSTRAINED),
-  guided_grammar: refused(nothing, CONSTRAINED),
-  guided_json_object: refused(is(false), CONSTRAINED),
-  guided_decoding_backend: refused(nothing, CONSTRAINED),
-  guided_whitespace_pattern: refused(nothing, CONSTRAINED),
-  structured_outputs: refused(nothing, CONSTRAINED),
-  structural_tag: refused(nothing, CONSTRAINED),
   use_beam_search: refused(is(false), "Answers are drawn token by token."),
   length_penalty: refused(is(1), "It weighs the beams of a beam search, which there is none of."),
   early_stopping: refused(is(false), "It ends a beam search, which there is none of."),

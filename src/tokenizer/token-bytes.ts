@@ -25,7 +25,7 @@ const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 export async function readTokenBytes(dir: string): Promise<TokenBytes> {
   const { tokenizer } = await readTextFiles(dir);
   const { rule, json } = tokenizer;
-  if (rule.kind === "words")
+  if (rule.kind === "words" || rule.kind === "suffixes")
     throw new AppError(
       "checkpoint_unsupported",
       "Answers of this model cannot be bound by a grammar: its tokenizer decides about spaces from token to token.",
@@ -42,7 +42,7 @@ export async function readTokenBytes(dir: string): Promise<TokenBytes> {
   };
 }
 
-function bytesOf(token: string, rule: Exclude<DecoderRule, { kind: "words" }>): Uint8Array {
+function bytesOf(token: string, rule: Exclude<DecoderRule, { kind: "words" | "suffixes" }>): Uint8Array {
   if (rule.kind === "byte-level") return byteLevelBytes(token);
   const byte = rule.hasByteTokens ? BYTE_TOKEN.exec(token)?.[1] : undefined;
   if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));

@@ -46,6 +46,12 @@ const engineGets =
 
 const sampling = (fields: object, expected: object): Effect => engineGets(fields, { sampling: expected });
 
+const CONST = { kind: "json-schema", text: '{"const":1}' } as const;
+const GBNF = { kind: "gbnf", text: 'root ::= "a"' } as const;
+const TAG = '{"type":"structural_tag","format":{"type":"any_text"}}';
+const bindsTo = (fields: object, grammar: SequenceRequest["grammar"] & object): Effect =>
+  engineGets(fields, { grammar });
+
 /** The field names the adapter `acme`, and another name is an error, never the base. */
 const namesAdapter =
   (field: string, value: unknown, unknown: unknown): Effect =>
@@ -110,6 +116,22 @@ const SHARED: Readonly<Record<string, Effect>> = {
     );
   },
   include_stop_str_in_output: (bench) => showsStop(bench, "include_stop_str_in_output"),
+  response_format: bindsTo({ response_format: { type: "json_schema", json_schema: { schema: { const: 1 } } } }, CONST),
+  structured_outputs: bindsTo({ structured_outputs: { choice: ["a", "b"] } }, { kind: "choice", text: '["a","b"]' }),
+  guided_json: bindsTo({ guided_json: { const: 1 } }, CONST),
+  guided_regex: bindsTo({ guided_regex: "a+" }, { kind: "regex", text: "a+" }),
+  guided_choice: bindsTo({ guided_choice: ["a"] }, { kind: "choice", text: '["a"]' }),
+  guided_grammar: bindsTo({ guided_grammar: 'root ::= "a"' }, GBNF),
+  guided_json_object: bindsTo({ guided_json_object: true }, { kind: "json-object", text: "" }),
+  guided_whitespace_pattern: bindsTo(
+    { guided_json: { const: 1 }, guided_whitespace_pattern: "[ ]?" },
+    { ...CONST, whitespace: "[ ]?" },
+  ),
+  structural_tag: bindsTo({ structural_tag: TAG }, { kind: "structural-tag", text: TAG }),
+  json_schema: bindsTo({ json_schema: '{"const":1}' }, CONST),
+  grammar: bindsTo({ grammar: 'root ::= "a"' }, GBNF),
+  regex: bindsTo({ regex: "a+" }, { kind: "regex", text: "a+" }),
+  ebnf: bindsTo({ ebnf: 'root ::= "a"' }, GBNF),
   no_stop_trim: (bench) => showsStop(bench, "no_stop_trim"),
   stop_token_ids: engineGets({ stop_token_ids: [97] }, { stopIds: [END_ID, 97] }),
   ignore_eos: engineGets({ ignore_eos: true }, { stopIds: [] }),

@@ -167,8 +167,8 @@ describe("a chat request that cannot be answered", () => {
     ["kwargs as a list", { chat_template_kwargs: [] }, "invalid_request", "chat_template_kwargs"],
     [
       "a schema",
-      { response_format: { type: "json_schema", json_schema: {} } },
-      "unsupported_parameter",
+      { response_format: { type: "json_schema", json_schema: { schema: { type: "array", uniqueItems: true } } } },
+      "invalid_request",
       "response_format",
     ],
     ["audio", { modalities: ["text", "audio"] }, "unsupported_parameter", "modalities"],

@@ -407,7 +407,12 @@ describe("a request that cannot be answered", () => {
     ["stream_options without stream", { stream_options: { include_usage: true } }, "invalid_request", "stream_options"],
     ["suffix", { suffix: "x" }, "unsupported_parameter", "suffix"],
     ["best_of below n", { best_of: 1, n: 2 }, "invalid_request", "best_of"],
-    ["response_format", { response_format: { type: "json_object" } }, "unsupported_parameter", "response_format"],
+    ["an unknown response_format", { response_format: { type: "yaml" } }, "invalid_request", "response_format.type"],
+    ["two grammars", { guided_regex: "a", grammar: 'root ::= "a"' }, "invalid_request", "grammar"],
+    ["a bad regex", { guided_regex: "(a" }, "invalid_request", "guided_regex"],
+    ["a bad grammar", { grammar: "root ::= b" }, "invalid_request", "grammar"],
+    ["an empty structured_outputs", { structured_outputs: {} }, "invalid_request", "structured_outputs"],
+    ["an unknown schema keyword", { json_schema: { not: {} } }, "invalid_request", "json_schema"],
   ])("%s is refused and named", async (_, body, code, param) => {
     const { status, json } = await ask(body);
     expect([status, json.error.code, json.error.param, json.error.type]).toEqual([

@@ -120,7 +120,7 @@ describe("OpenAI's client", () => {
       status: 400,
       code: "context_length_exceeded",
     });
-    expect(await fail({ model: base, response_format: { type: "json_object" } })).toMatchObject({
+    expect(await fail({ model: base, modalities: ["audio"] })).toMatchObject({
       code: "unsupported_parameter",
     });
   });

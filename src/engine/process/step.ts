@@ -7,7 +7,7 @@ import { DeviceFullError } from "../../runtime/device-errors.ts";
 import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
 import type { BoundGrammar, ModelRunner } from "../contracts.ts";
 import { pooledPositions } from "../pooling.ts";
-import type { Pooling, SequenceSpec, TokenLogprob } from "../protocol.ts";
+import type { Pooling, SequenceSpec } from "../protocol.ts";
 import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
 import { maskedRow } from "../sampling/masked-row.ts";
 import { promptLogprob, tokenLogprob } from "../sampling/logprobs.ts";
@@ -219,8 +219,7 @@ export class Step {
       const tokenId = chooseToken(allowed, sequence.sampling, sequence.maskedIds(), this.#scratch);
       if (tokenId === null) return false;
       const { numLogprobs } = spec;
-      const found = numLogprobs === null ? null : tokenLogprob(allowed, tokenId, numLogprobs, this.#scratch);
-      const logprob = found && sequence.grammar !== null ? ofChosen(found) : found;
+      const logprob = numLogprobs === null ? null : tokenLogprob(allowed, tokenId, numLogprobs, this.#scratch);
       this.#reporter.report.sampled.push({ id, tokenId, logprob });
       const reason = sequence.append(tokenId);
       if (reason !== null) this.#reporter.finish(sequence, reason);
@@ -229,12 +228,6 @@ export class Step {
     }
     return true;
   }
-}
-
-/** Log-probabilities without alternatives that cannot be chosen. */
-function ofChosen({ logprob, topIds, topLogprobs }: TokenLogprob): TokenLogprob {
-  const count = topLogprobs.filter((value) => value > -Infinity).length; // the best come first
-  return { logprob, topIds: topIds.slice(0, count), topLogprobs: topLogprobs.slice(0, count) };
 }
 
 /** Prompt tokens that were prefilled rather than reused. */

@@ -9,6 +9,8 @@ const MAX_SEQUENCES = 128;
 const MAX_STOPS = 32;
 const MAX_PROMPTS = 512;
 const MAX_BAD_WORDS = 256;
+const MAX_GRAMMAR_CHARS = 262_144;
+const MAX_CHOICES = 4096;
 const MAX_ALLOWED_IDS = 1_048_576;
 const MAX_BLEND_WEIGHT = 1e6;
 
@@ -52,6 +54,33 @@ const adapter = z
   });
 
 const tokenId = integer(0, 2 ** 31 - 1);
+
+/** JSON Schemas and structural tags, as objects or as JSON text. `grammar.ts` checks them. */
+const jsonOrText = z.union([z.string(), z.looseObject({})]).nullish();
+const grammarText = z.string().max(MAX_GRAMMAR_CHARS).nullish();
+const choices = z.array(z.string().min(1).max(65_536)).min(1).max(MAX_CHOICES).nullish();
+
+const responseFormat = z
+  .looseObject({
+    type: z.enum(["text", "json_object", "json_schema", "structural_tag"]),
+    json_schema: z.looseObject({ schema: z.unknown() }).nullish(),
+  })
+  .nullish()
+  .openapi({ description: "Binds the answer to JSON, to a JSON Schema, or to a structural tag." });
+
+const structuredOutputs = z
+  .looseObject({
+    json: jsonOrText,
+    regex: grammarText,
+    choice: choices,
+    grammar: grammarText,
+    json_object: z.boolean().nullish(),
+    structural_tag: jsonOrText,
+    whitespace_pattern: z.string().max(1024).nullish(),
+    disable_any_whitespace: z.boolean().nullish(),
+  })
+  .nullish()
+  .openapi({ description: "Binds the answer to a grammar: exactly one of its kinds." });
 
 /** An adapter as other servers name it; `named-adapters.ts` reads it. */
 const lora = z.union([name, z.array(z.looseObject({}))]).nullish();
@@ -104,6 +133,19 @@ const shared = {
   skip_special_tokens: z.boolean().nullish(),
   return_token_ids: z.boolean().nullish(),
   user: z.string().max(1024).nullish(),
+  response_format: responseFormat,
+  structured_outputs: structuredOutputs,
+  guided_json: jsonOrText,
+  guided_regex: grammarText,
+  guided_choice: choices,
+  guided_grammar: grammarText,
+  guided_json_object: z.boolean().nullish(),
+  guided_whitespace_pattern: z.string().max(1024).nullish(),
+  structural_tag: jsonOrText,
+  json_schema: jsonOrText,
+  grammar: grammarText,
+  regex: grammarText,
+  ebnf: grammarText,
 };
 
 /** Fields of both endpoints. */

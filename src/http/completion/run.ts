@@ -8,6 +8,7 @@ import { invalid } from "../error-response.ts";
 import { parseBody, readText } from "../read-body.ts";
 import { badWordIds } from "./bad-words.ts";
 import type { CompletionKind } from "./completion-kind.ts";
+import { grammarOf } from "./grammar.ts";
 import { type Generation, startGeneration } from "./generation.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
@@ -93,6 +94,7 @@ async function prepare<F extends SharedFields>(
   kind: CompletionKind<F>,
   { fields, exact, target }: CompletionRequestRead<F>,
 ): Promise<PreparedCompletion> {
+  const grammar = grammarOf(fields);
   const prompts = await kind.readPrompts(context, fields, exact);
   const badWords = await badWordIds(context.text, fields.bad_words ?? []);
   const { maxModelLen, vocabSize } = engineLimits(context);
@@ -106,7 +108,7 @@ async function prepare<F extends SharedFields>(
   return {
     prompts,
     numSequences: kind.numSequences?.(fields) ?? fields.n ?? 1,
-    options: sequenceOptions(fields, shape, badWords, base, vocabSize),
+    options: { ...sequenceOptions(fields, shape, badWords, base, vocabSize), grammar },
     text: {
       stop: stopStrings(fields.stop),
       includesStop: fields.include_stop_str_in_output === true || fields.no_stop_trim === true,

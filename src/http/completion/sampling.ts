@@ -11,7 +11,7 @@ const LARGEST_TIMEOUT_MS = 86_400_000;
 /** Parameters that all sequences of a request share. */
 export type SequenceOptions = Pick<
   SequenceRequest,
-  "maxTokens" | "minTokens" | "stopIds" | "cacheSalt" | "numLogprobs" | "numPromptLogprobs"
+  "maxTokens" | "minTokens" | "stopIds" | "cacheSalt" | "numLogprobs" | "numPromptLogprobs" | "grammar"
 > & {
   /** Seed of the first sequence; the i-th has `seed + i`. */
   readonly sampling: SequenceRequest["sampling"];

@@ -15,7 +15,7 @@ export interface ChatConversation {
   readonly chat_template_kwargs: Record<string, unknown>;
   readonly continue_final_message: boolean;
   readonly parallel_tool_calls?: boolean;
-  readonly response_format?: object;
+  readonly response_format?: NonNullable<ChatRequest["response_format"]>;
 }
 
 type Message = ChatRequest["messages"][number];

@@ -1,0 +1,103 @@
+/**
+ * Reads the grammar that a request binds its answer to, under the names of OpenAI, vLLM, SGLang and llama.cpp. It is checked here, so that a
+ * bad one is answered with 400 before anything is queued. The engine compiles it again, with its vocabulary.
+ */
+import { LRUCache } from "lru-cache";
+import { AppError } from "../../errors.ts";
+import { checkGrammar } from "../../grammar/check-grammar.ts";
+import type { GrammarKind, GrammarSpec } from "../../grammar/grammar-spec.ts";
+import { invalid } from "../error-response.ts";
+import type { SharedFields } from "./request-schema.ts";
+
+/** A grammar, and the field that asked for it. */
+interface Asked {
+  readonly spec: GrammarSpec;
+  readonly param: string;
+}
+
+/** Specifications that have passed the check. */
+const checked = new LRUCache<string, true>({ max: 256 });
+
+/** @throws {AppError} invalid_request where fields contradict each other, or for a grammar that cannot be honoured */
+export function grammarOf(fields: SharedFields): GrammarSpec | null {
+  const asked = [...ofResponseFormat(fields), ...ofStructuredOutputs(fields), ...ofPlainFields(fields)];
+  const [first, second] = asked;
+  if (first === undefined) return null;
+  if (second !== undefined)
+    throw invalid(`"${first.param}" and "${second.param}" both bind the answer. Send one of them.`, second.param);
+  check(first);
+  return first.spec;
+}
+
+function check({ spec, param }: Asked): void {
+  const key = JSON.stringify([spec.kind, spec.text, spec.whitespace]);
+  if (checked.has(key)) return;
+  try {
+    checkGrammar(spec);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new AppError(error.code, error.message, { param });
+  }
+  checked.set(key, true);
+}
+
+function asked(kind: GrammarKind, value: unknown, param: string, whitespace?: string | null): Asked[] {
+  if (value === undefined || value === null) return [];
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return [{ param, spec: { kind, text, ...(typeof whitespace === "string" ? { whitespace } : {}) } }];
+}
+
+function ofResponseFormat({ response_format: format }: SharedFields): Asked[] {
+  const param = "response_format";
+  switch (format?.type) {
+    case "json_object":
+      return format.schema === undefined || format.schema === null
+        ? asked("json-object", "", param)
+        : asked("json-schema", format.schema, param);
+    case "json_schema": {
+      const schema = format.json_schema?.schema ?? format.schema;
+      if (schema === undefined || schema === null)
+        throw invalid('"response_format.json_schema.schema" is missing. Give a JSON Schema.', param);
+      return asked("json-schema", schema, param);
+    }
+    case "structural_tag":
+      return asked("structural-tag", format, param);
+    default:
+      return [];
+  }
+}
+
+function ofStructuredOutputs({ structured_outputs: outputs }: SharedFields): Asked[] {
+  if (!outputs) return [];
+  const space = outputs.disable_any_whitespace === true ? "" : outputs.whitespace_pattern;
+  const at = (name: string): string => `structured_outputs.${name}`;
+  const found = [
+    ...asked("json-schema", outputs.json, at("json"), space),
+    ...asked("regex", outputs.regex, at("regex")),
+    ...asked("choice", outputs.choice, at("choice")),
+    ...asked("gbnf", outputs.grammar, at("grammar")),
+    ...(outputs.json_object === true ? asked("json-object", "", at("json_object"), space) : []),
+    ...asked("structural-tag", outputs.structural_tag, at("structural_tag"), space),
+  ];
+  if (found.length > 0) return found;
+  throw invalid(
+    '"structured_outputs" must have one of json, regex, choice, grammar, json_object and structural_tag.',
+    "structured_outputs",
+  );
+}
+
+function ofPlainFields(fields: SharedFields): Asked[] {
+  const space = fields.guided_whitespace_pattern;
+  return [
+    ...asked("json-schema", fields.guided_json, "guided_json", space),
+    ...asked("regex", fields.guided_regex, "guided_regex"),
+    ...asked("choice", fields.guided_choice, "guided_choice"),
+    ...asked("gbnf", fields.guided_grammar, "guided_grammar"),
+    ...(fields.guided_json_object === true ? asked("json-object", "", "guided_json_object", space) : []),
+    ...asked("structural-tag", fields.structural_tag, "structural_tag"),
+    ...asked("json-schema", fields.json_schema, "json_schema"),
+    ...(fields.grammar === "" ? [] : asked("gbnf", fields.grammar, "grammar")),
+    ...asked("regex", fields.regex, "regex"),
+    ...asked("gbnf", fields.ebnf, "ebnf"),
+  ];
+}
