@@ -1,6 +1,5 @@
 /** Fields of Anthropic's Messages API. Source: its API reference and the types of @anthropic-ai/sdk 1.14. Data. */
 import { empty, harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
-import { isJsonSchemaFree } from "./format-fields.ts";
 
 const CACHE = harmless("Prompts that begin alike share their beginning without it.");
 const NO_SERVER_TOOLS = "The server runs no tools.";
@@ -33,7 +32,7 @@ export const MESSAGES_FIELDS: Readonly<Record<string, Treatment>> = {
 export const MESSAGES_NESTED: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
   output_config: {
     effort: heeded("Sets the template's variable reasoning_effort."),
-    format: refused(isJsonSchemaFree, "Answers cannot be constrained to a format."),
+    format: heeded("The answer is JSON of its schema. A keyword that cannot be honoured is refused."),
     task_budget: refused(nothing, 'Send "max_tokens".'),
   },
   thinking: {

@@ -24,7 +24,7 @@ export type Expression =
 
 export interface Ending {
   readonly mark: string;
-  readonly then: Expression;
+  readonly follows: Expression;
 }
 
 /** Rules by name, and the expression where the answer begins. */

@@ -113,7 +113,7 @@ class TagReader {
         const begin: Expression = { kind: "marks", text: this.#begin(tag, path).slice(mark.length) };
         return sequence(begin, this.#restOfTag(tag, `${path}.tags`, depth + 1));
       });
-      return { mark, then: sequence(choice(rests), format.stop_after_first === true ? EMPTY : again) };
+      return { mark, follows: sequence(choice(rests), format.stop_after_first === true ? EMPTY : again) };
     });
     const dispatch: Expression = { kind: "free-text", endings, mayEnd: true };
     if (again.kind === "rule") this.#rules.set(again.name, dispatch);
@@ -172,7 +172,7 @@ class TagReader {
 
 /** Free text up to one of the marks, or to the end where there is none. */
 function freeText(marks: readonly string[]): Expression {
-  return { kind: "free-text", endings: marks.map((mark) => ({ mark, then: EMPTY })), mayEnd: marks.length === 0 };
+  return { kind: "free-text", endings: marks.map((mark) => ({ mark, follows: EMPTY })), mayEnd: marks.length === 0 };
 }
 
 /** vLLM's older form as triggered tags. */

@@ -126,7 +126,7 @@ describe("schemas as they are written", () => {
 
   it.each<[string, object, string]>([
     ["not", { type: "object", properties: { a: { not: {} } } }, '"not" at #/properties/a'],
-    ["if", { if: {}, then: {} }, '"if" at #'],
+    ["if", { if: {}, else: {} }, '"if" at #'],
     ["uniqueItems", { type: "array", uniqueItems: true }, '"uniqueItems" at #'],
     ["multipleOf", { items: { type: "number", multipleOf: 0.01 } }, '"multipleOf" at #/items'],
     ["patternProperties", { patternProperties: { "^x": {} } }, '"patternProperties" at #'],

@@ -8,7 +8,7 @@ import type { TokenTrie } from "./token-trie.ts";
 const NODES_PER_CHECK = 4096;
 
 /** Number of 32-bit words of a mask. */
-export const maskWords = (vocabSize: number): number => Math.ceil(vocabSize / 32);
+const maskWords = (vocabSize: number): number => Math.ceil(vocabSize / 32);
 
 /**
  * @param maxMs longest time of the walk

@@ -11,7 +11,7 @@ import { byteSequences } from "./utf8.ts";
 // Indices are bounded by the number of states, hence `!`.
 
 /** Most states of one grammar. */
-export const MAX_STATES = 150_000;
+const MAX_STATES = 150_000;
 
 /** Copies of an item up to which its states are copied too; more copies call a rule. */
 const MAX_INLINE_COPIES = 4;
@@ -205,7 +205,7 @@ class NetworkBuilder {
     for (const [i, { edges, found }] of nodes.entries()) {
       const state = states[i]!;
       if (found !== null) {
-        this.#link(this.#add(endings[found]!.then, state), end);
+        this.#link(this.#add(endings[found]!.follows, state), end);
         continue;
       }
       for (const { first, last, target } of edges) this.#addRange(first, last, state, states[target]);

@@ -29,7 +29,9 @@ function valuesOf({ value }: Schema): readonly Json[] | null {
 function typesOf({ value }: Schema, values: readonly Json[] | null): readonly string[] | null {
   if (values !== null) return values.map((one) => (isList(one) ? "array" : one === null ? "null" : typeof one));
   if (value.type === undefined || value.nullable === true) return null;
-  return (isList(value.type) ? value.type : [value.type]).map((type) => (type === "integer" ? "number" : String(type)));
+  return (isList(value.type) ? value.type : [value.type]).map((type) =>
+    type === "integer" || typeof type !== "string" ? "number" : type,
+  );
 }
 
 const requiredOf = ({ value }: Schema): readonly Json[] => (isList(value.required) ? value.required : []);

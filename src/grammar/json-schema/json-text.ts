@@ -42,7 +42,7 @@ const UNICODE_ESCAPE = sequence(
 /** One character of a string, as it is or escaped. */
 export const CHARACTER = choice([
   PLAIN_CHARACTER,
-  sequence(text("\\"), choice([characters([...'"\\/bfnrt'].map((char) => range(char, char))), UNICODE_ESCAPE])),
+  sequence(text("\\"), choice([characters('"\\/bfnrt'.split("").map((char) => range(char, char))), UNICODE_ESCAPE])),
 ]);
 
 export const quoted = (inner: Expression): Expression => sequence(text('"'), inner, text('"'));
