@@ -70,7 +70,7 @@ export class Step {
   /** Ends the decoding sequences whose answer is complete by its grammar, so that no step is run for them. */
   endComplete(): void {
     const endsAt = performance.now() + MAX_END_WAIT_MS;
-    for (const id of [...this.#runner.kv.decodingIds()]) {
+    for (const id of this.#runner.kv.decodingIds().slice()) {
       const sequence = this.#scheduler.get(id);
       const { grammar } = sequence ?? { grammar: null };
       if (sequence !== null && grammar?.mustEnd(Math.max(0, endsAt - performance.now())) === true)
