@@ -82,8 +82,8 @@ const CHAT = [
     "chat",
     ["vLLM"],
     {
-      chat_template: refused(nothing, "Templates come from the model."),
-      documents: refused(empty, 'Send "chat_template_kwargs": {"documents": …}.'),
+      chat_template: heeded("Names one of the model's own templates; a request cannot bring one."),
+      documents: heeded("The variable `documents` of the chat template."),
     },
     empty,
   ),

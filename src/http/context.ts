@@ -38,6 +38,8 @@ export interface ChatPrompt {
   readonly messages: readonly unknown[];
   readonly tools: readonly unknown[] | null;
   readonly kwargs: Readonly<Record<string, unknown>>;
+  /** Name of one of the model's chat templates; null: the one that fits. */
+  readonly templateName?: string | null;
   /** Whether the prompt ends where the assistant begins to speak; undefined: the template's default. */
   readonly addsGenerationPrompt?: boolean | undefined;
   /** Whether the prompt ends with the last message, which the answer continues. */

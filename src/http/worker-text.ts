@@ -19,11 +19,12 @@ export function textOf(worker: TextWorker, info: Text["info"]): Text {
   const anchor = findAnchor(tokenizer);
   return {
     encode: async (text, addSpecialTokens = true) => Int32Array.from(await worker.encode(text, { addSpecialTokens })),
-    encodeChat: async ({ messages, tools, kwargs, addsGenerationPrompt, continuesFinalMessage }) =>
+    encodeChat: async ({ messages, tools, kwargs, templateName, addsGenerationPrompt, continuesFinalMessage }) =>
       Int32Array.from(
         await worker.encodeChat(messages as readonly ChatMessage[], {
           tools: tools ?? undefined,
           kwargs,
+          templateName: templateName ?? undefined,
           addGenerationPrompt: addsGenerationPrompt,
           continueFinalMessage: continuesFinalMessage,
         }),

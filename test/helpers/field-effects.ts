@@ -236,6 +236,16 @@ const CHAT: Readonly<Record<string, Effect>> = {
     await ask(bench, { chat_template_kwargs: { name: "value" } });
     expect(promptOf(bench)).toContain('{"name":"value"}');
   },
+  chat_template: async (bench) => {
+    await ask(bench, { chat_template: "rag" });
+    expect(promptOf(bench)).toMatch(/^\[rag\]/);
+  },
+  documents: async (bench) => {
+    await ask(bench, { documents: [{ title: "t" }] });
+    expect(promptOf(bench)).toContain('{"documents":[{"title":"t"}]}');
+    await ask(bench, { documents: [{ title: "t" }], chat_template_kwargs: { documents: [] } });
+    expect(promptOf(bench)).toContain('{"documents":[]}');
+  },
   add_generation_prompt: async (bench) => {
     await ask(bench, { add_generation_prompt: false });
     expect(promptOf(bench)).toBe("<user>hello\n");

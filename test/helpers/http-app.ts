@@ -76,12 +76,22 @@ function byteText(start: readonly number[]): Text {
   return {
     encode: async (text, addsSpecial = true) =>
       Int32Array.from([...(addsSpecial ? start : []), ...new TextEncoder().encode(text)]),
-    encodeChat: async ({ messages, tools, kwargs, addsGenerationPrompt = true, continuesFinalMessage = false }) => {
+    encodeChat: async ({
+      messages,
+      tools,
+      kwargs,
+      templateName,
+      addsGenerationPrompt = true,
+      continuesFinalMessage = false,
+    }) => {
       const lines = (messages as { role: string; content: string }[]).map(({ role, content }) => `<${role}>${content}`);
       if (lines.some((line) => line.includes("refuse"))) throw new AppError("invalid_request", "The template refuses.");
       const shown = Object.keys(kwargs).length > 0 ? JSON.stringify(kwargs) : "";
       const end = addsGenerationPrompt ? "\n<assistant>" : continuesFinalMessage ? "" : "\n";
-      return Int32Array.from(new TextEncoder().encode(`${tools ? "[tools]" : ""}${shown}${lines.join("\n")}${end}`));
+      const name = (templateName ?? null) === null ? "" : `[${templateName}]`;
+      return Int32Array.from(
+        new TextEncoder().encode(`${name}${tools ? "[tools]" : ""}${shown}${lines.join("\n")}${end}`),
+      );
     },
     stream: ({ stop, includesStop, skipsSpecial }) => {
       const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });

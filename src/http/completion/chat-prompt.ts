@@ -10,7 +10,8 @@ import { type Truncation, truncate } from "./truncation.ts";
 export type ConversationFields = Pick<
   ChatRequest,
   "messages" | "tools" | "chat_template_kwargs" | "continue_final_message" | "add_generation_prompt"
->;
+> &
+  Partial<Pick<ChatRequest, "chat_template" | "documents">>;
 
 /**
  * The prompt of a chat request, which must fit the context.
@@ -48,11 +49,12 @@ export async function encodeConversation(
   exact: unknown,
   { showsTools = true }: { readonly showsTools?: boolean } = {},
 ): Promise<Int32Array> {
-  const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs">;
+  const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs" | "documents">;
   return await context.text.encodeChat({
     messages: shown.messages.map(checkedMessage),
     tools: showsTools ? (shown.tools ?? null) : null,
-    kwargs: shown.chat_template_kwargs ?? {},
+    kwargs: { ...(shown.documents ? { documents: shown.documents } : {}), ...shown.chat_template_kwargs },
+    templateName: fields.chat_template ?? null,
     ...promptEnd(fields),
   });
 }

@@ -202,6 +202,8 @@ export const chatRequest = z
     add_generation_prompt: z.boolean().nullish(),
     continue_final_message: z.boolean().nullish(),
     chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+    chat_template: z.string().nullish(),
+    documents: z.array(z.record(z.string(), z.unknown())).max(1024).nullish(),
   })
   .openapi("ChatCompletionRequest");
 

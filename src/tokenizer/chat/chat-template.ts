@@ -14,6 +14,8 @@ export interface RenderOptions {
   readonly tools?: readonly unknown[] | undefined;
   /** The request's `chat_template_kwargs`: further variables for the template. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
+  /** Name of one of the model's templates. Without it: "tool_use" for tools where there is one, else "default". */
+  readonly templateName?: string | undefined;
   /** Whether the prompt ends where the assistant's answer begins (default true). */
   readonly addGenerationPrompt?: boolean | undefined;
   /** Whether the prompt ends with the last message's content, which the answer continues (default false). */
@@ -58,9 +60,7 @@ export function makeChatTemplate(
   return {
     render: (messages, options = {}) =>
       asInvalidRequest(() => {
-        const { body, abilities } = compile(
-          chooseTemplate(sources, options.tools !== undefined && options.tools.length > 0),
-        );
+        const { body, abilities } = compile(chooseTemplate(sources, options));
         const prepared = prepareMessages(messages, abilities);
         const render = (shown: readonly ChatMessage[]) => renderParsed(body, variablesOf(shown, options, special));
         return options.continueFinalMessage === true ? renderOpenEnded(prepared, render) : render(prepared);
@@ -68,12 +68,20 @@ export function makeChatTemplate(
   };
 }
 
-function chooseTemplate(sources: ReadonlyMap<string, string>, hasTools: boolean): string {
-  const name = hasTools && sources.has("tool_use") ? "tool_use" : "default";
+/** Source: `get_chat_template` of transformers. */
+function chooseTemplate(sources: ReadonlyMap<string, string>, { templateName, tools = [] }: RenderOptions): string {
+  const name = templateName ?? (tools.length > 0 && sources.has("tool_use") ? "tool_use" : "default");
   if (sources.has(name)) return name;
+  const names = [...sources.keys()].join(", ");
+  if (templateName !== undefined)
+    throw new AppError(
+      "invalid_request",
+      `The model has no chat template called ${JSON.stringify(name.slice(0, 64))}, only ${names}. A request names a template of the model; it cannot bring one.`,
+      { param: "chat_template" },
+    );
   throw new AppError(
     "invalid_request",
-    `The model has no default chat template, only ${[...sources.keys()].join(", ")}. Send a prompt to /v1/completions.`,
+    `The model has no default chat template, only ${names}. Name one as "chat_template", or send a prompt to /v1/completions.`,
   );
 }
 
