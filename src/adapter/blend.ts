@@ -39,6 +39,7 @@ interface Factors {
 
 /** The shares of one layer, by the form in which they are served. */
 interface LayerShares {
+  readonly name: string;
   readonly routed: Share | null;
   readonly single: readonly Share[];
   readonly lowRank: readonly Share[];
@@ -65,15 +66,10 @@ export async function blendAdapters(
   const routed: AdapterTarget[] = [];
   const single: AdapterTarget[] = [];
   const lowRank: AdapterTarget[] = [];
-  for (const name of new Set(members.flatMap(({ adapter }) => adapter.targets.map((target) => target.name)))) {
-    const shares = members.flatMap((member): Share[] => {
-      const target = member.adapter.targets.find((one) => one.name === name);
-      return target ? [{ ...member, target }] : [];
-    });
-    const layer = sortShares(shares);
+  for (const layer of layersOf(members)) {
     if (layer.routed) routed.push(scaledHeads(layer.routed));
     if (layer.single.length > 0) single.push(summedGains(layer.single));
-    if (layer.lowRank.length > 0) lowRank.push(await summedFactors(layer.lowRank, () => readBasis(name)));
+    if (layer.lowRank.length > 0) lowRank.push(await summedFactors(layer.lowRank, () => readBasis(layer.name)));
   }
   const several = members.find(({ adapter }) => adapter.heads > 1)?.adapter;
   const one = members[0]?.adapter;
@@ -85,13 +81,34 @@ export async function blendAdapters(
   };
 }
 
-function sortShares(shares: readonly Share[]): LayerShares {
+/** Rank of the low-rank product on each target that needs one. Mo-SARA members have the widest one's k together. */
+export function productRanks(members: readonly BlendMember[]): ReadonlyMap<string, number> {
+  const rankOf = (shares: readonly Share[]): number => {
+    const isMoSara = ({ adapter }: Share): boolean => adapter.method === "mo-sara";
+    const widest = Math.max(0, ...shares.filter(isMoSara).map(({ target }) => target.k));
+    return shares.reduce((sum, share) => sum + (isMoSara(share) ? 0 : share.target.k), widest);
+  };
+  return new Map(layersOf(members).map(({ name, lowRank }) => [name, rankOf(lowRank)]));
+}
+
+function layersOf(members: readonly BlendMember[]): readonly LayerShares[] {
+  const names = new Set(members.flatMap(({ adapter }) => adapter.targets.map((target) => target.name)));
+  return [...names].map((name) => {
+    const shares = members.flatMap((member): Share[] => {
+      const target = member.adapter.targets.find((one) => one.name === name);
+      return target ? [{ ...member, target }] : [];
+    });
+    return sortShares(name, shares);
+  });
+}
+
+function sortShares(name: string, shares: readonly Share[]): LayerShares {
   const routed = shares.find(({ adapter }) => adapter.heads > 1) ?? null;
   const plain = shares.filter(({ adapter }) => adapter.method === "mo-sara" && adapter.heads === 1);
   const anchor = routed ?? plain[0];
   const alike = anchor ? plain.filter((share) => hasScaleOf(share, anchor)) : [];
   const single = routed !== null || alike.length === plain.length ? alike : [];
-  return { routed, single, lowRank: shares.filter((share) => share !== routed && !single.includes(share)) };
+  return { name, routed, single, lowRank: shares.filter((share) => share !== routed && !single.includes(share)) };
 }
 
 function hasScaleOf(one: Share, other: Share): boolean {

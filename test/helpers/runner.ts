@@ -108,7 +108,12 @@ export async function openTestRunner(baseDir: string, device: "cpu" | "webgpu" =
         const { left, sigma, right } = await again.readBasis(target);
         return { left: toFloat32(left), right: toFloat32(right), k: sigma.data.length };
       };
-      return await layOutBlend(generation, members, { layout, maxLiveRank: Infinity, readBasis });
+      return await layOutBlend(generation, members, {
+        layout,
+        maxLiveRank: Infinity,
+        adapterCacheBytes: Infinity,
+        readBasis,
+      });
     },
     score,
     greedy,

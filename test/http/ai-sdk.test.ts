@@ -1,6 +1,6 @@
 /** Vercel's AI SDK over a real connection: text, streams and errors. */
 import { createOpenAI } from "@ai-sdk/openai";
-import { APICallError, generateText, streamText } from "ai";
+import { APICallError, cosineSimilarity, embed, embedMany, generateText, streamText } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestApp, type TestApp } from "../helpers/http-app.ts";
 
@@ -18,6 +18,16 @@ const expected = async () => {
   const response = await test.post("/v1/chat/completions", body);
   return ((await response.json()) as { choices: { message: { content: string } }[] }).choices[0]?.message.content;
 };
+
+it("the AI SDK's embedding model gives vectors in order, with usage", async () => {
+  const model = openai.embedding("base");
+  const values = ["a red kettle", "order 4821", "a blue kettle"];
+  const { embeddings, usage } = await embedMany({ model, values, maxRetries: 0 });
+  const { embedding } = await embed({ model, value: "order 4821", maxRetries: 0 });
+  expect(embedding).toEqual(embeddings[1]);
+  expect(cosineSimilarity(embedding, embeddings[1]!)).toBeCloseTo(1, 6);
+  expect(usage.tokens).toBe(values.join("").length); // a byte is a token here
+});
 
 describe.each([["chat", (id: string) => openai.chat(id)]] as const)("the AI SDK's %s model", (_, modelOf) => {
   it("answers text, whole and streamed", async () => {

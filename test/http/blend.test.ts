@@ -17,7 +17,7 @@ afterEach(() => test[Symbol.asyncDispose]());
 
 const [a, b, c] = [1, 2, 3].map((seed) => generationOf(fittingAdapter(seed))) as [string, string, string];
 const ask = async (body: object, path = "/v1/completions") => {
-  const asked = path.includes("chat") ? { messages: [{ role: "user", content: "hello" }] } : { prompt: "hello" };
+  const asked = path !== "/v1/completions" ? { messages: [{ role: "user", content: "hello" }] } : { prompt: "hello" };
   const response = await test.post(path, { model: "base", max_tokens: 2, ...asked, ...body });
   const json = (await response.json()) as {
     system_fingerprint: string;
@@ -41,6 +41,11 @@ describe("a blend", () => {
       expect([a, b]).not.toContain(ref?.generation);
       expect(json.system_fingerprint.endsWith(`_${ref?.generation.slice(0, 8)}`)).toBe(true);
     }
+  });
+
+  it("is accepted where another API becomes a chat request", async () => {
+    const { status, ref } = await blended({ a: 0.7, b: 0.3 }, "/v1/messages");
+    expect([status, ref?.blend?.length]).toEqual([200, 2]);
   });
 
   it("has the generation of its sum: the order, 0 and another name of the same content make none", async () => {

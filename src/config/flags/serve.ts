@@ -55,7 +55,7 @@ export const SERVE = {
   },
   maxLiveRank: {
     value: "<n>",
-    help: "Highest rank of a SARA or LoRA adapter that is served live.",
+    help: "Highest rank of a SARA or LoRA adapter that is served live, and highest sum of such ranks in a blend.",
     schema: integer(1, 65_536).default(64),
   },
   adapterCacheBytes: {

@@ -2,7 +2,7 @@
  * A blend laid out as one row of the graph's ports. The graph adds a row's Mo-SARA part and its low-rank part, so one row holds every part
  * of the sum (`adapter/blend.ts`).
  */
-import { type BlendMember, addedRanks, blendAdapters } from "../../adapter/blend.ts";
+import { type BlendMember, addedRanks, blendAdapters, productRanks } from "../../adapter/blend.ts";
 import type { MergeBasis } from "../../adapter/merge.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
@@ -12,20 +12,23 @@ export interface BlendOptions {
   readonly layout: AdapterLayout;
   /** Highest sum of the ranks of SARA and LoRA members on one target. */
   readonly maxLiveRank: number;
+  /** Most bytes of a row. */
+  readonly adapterCacheBytes: number;
   readonly readBasis: (target: string) => Promise<MergeBasis>;
 }
 
 /**
  * @param members fit the base
- * @throws {AppError} not_blendable where ranks add up to more than may be live, or a weight takes numbers out of float32's range; not_live
- * where the base accepts no live adapters
+ * @throws {AppError} not_blendable where ranks add up to more than may be live, the row is larger than all that is kept ready, or a weight
+ * takes numbers out of float32's range; not_live where the base accepts no live adapters
  */
 export async function layOutBlend(
   generation: string,
   members: readonly BlendMember[],
-  { layout, maxLiveRank, readBasis }: BlendOptions,
+  { layout, maxLiveRank, adapterCacheBytes, readBasis }: BlendOptions,
 ): Promise<AdapterRow> {
   assertRanks(members, maxLiveRank);
+  assertSize(members, layout, adapterCacheBytes); // before anything is allocated
   const { routed, single, lowRank } = await blendAdapters(members, readBasis);
   const rows = [routed, single, lowRank].flatMap((part) => (part ? [layOutAdapter(generation, part, layout)] : []));
   const row = rows.reduce(added, { ...zeroRow(layout), generation, hasMoSara: false });
@@ -54,6 +57,21 @@ function assertRanks(members: readonly BlendMember[], maxLiveRank: number): void
         { param: "adapter" },
       );
   }
+}
+
+function assertSize(members: readonly BlendMember[], { lowRank }: AdapterLayout, maxBytes: number): void {
+  const ranks = productRanks(members);
+  const numbers = lowRank.map(({ members: linears, dIn, dOut }) => {
+    const rank = linears.reduce((sum, { name }) => sum + (ranks.get(name) ?? 0), 0);
+    return rank * (dIn + dOut);
+  });
+  const bytes = numbers.reduce((sum, count) => sum + count * Float32Array.BYTES_PER_ELEMENT, 0);
+  if (bytes <= maxBytes) return;
+  throw new AppError(
+    "not_blendable",
+    `The blend's members have different v or are SARA or LoRA, so its sum takes ${bytes} bytes on this base, more than the ${maxBytes} of --adapter-cache-bytes. Raise the flag, or blend adapters of fewer targets.`,
+    { param: "adapter" },
+  );
 }
 
 /** Two rows in one. Each port has one part's numbers: where both have a v, the two are equal. The size is not counted here. */

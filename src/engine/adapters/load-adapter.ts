@@ -33,7 +33,7 @@ export async function loadBlend(
   generation: string,
   blend: readonly BlendPart[],
   contents: Contents,
-  options: LoadOptions & Pick<BlendOptions, "readBasis">,
+  options: LoadOptions & Pick<BlendOptions, "adapterCacheBytes" | "readBasis">,
 ): Promise<AdapterRow> {
   const { signature } = options;
   const members = blend.map((part) => ({

@@ -22,7 +22,7 @@ const MAX_UNREAD = 64;
 
 const port = parentPort;
 if (port === null) throw new Error("internal: this file is a worker thread");
-const { storeDir, baseDir, wantedFd, ...options } = workerData as LoaderData;
+const { storeDir, baseDir, adapterCacheBytes, wantedFd, ...options } = workerData as LoaderData;
 const contents = openAdapterContents(storeDir);
 /** Opened for the first blend that needs the base's directions. */
 let base: Promise<Base> | null = null;
@@ -51,7 +51,7 @@ async function load(ref: AdapterRef, isAhead: boolean): Promise<void> {
   const startedMs = performance.now();
   try {
     const row = ref.blend
-      ? await loadBlend(generation, ref.blend, contents, { ...options, readBasis })
+      ? await loadBlend(generation, ref.blend, contents, { ...options, adapterCacheBytes, readBasis })
       : loadAdapter(ref, contents, options);
     const seconds = (performance.now() - startedMs) / 1000;
     reply({ generation, isAhead, outcome: { row, seconds } }, buffersOf(row));

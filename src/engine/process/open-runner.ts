@@ -28,8 +28,9 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   const grammars = new ThreadGrammars({ baseDir: options.baseDir, vocabSize: base.manifest.config.vocabSize });
   try {
     const { layout, signature } = base;
-    const { takesAdapters, storeDir, baseDir, maxLiveRank } = options;
-    if (takesAdapters) loader = new AdapterLoader({ storeDir, baseDir, layout, signature, maxLiveRank, wantedFd });
+    const { takesAdapters, storeDir, baseDir, adapterCacheBytes, maxLiveRank } = options;
+    const bounds = { adapterCacheBytes, maxLiveRank };
+    if (takesAdapters) loader = new AdapterLoader({ storeDir, baseDir, layout, signature, ...bounds, wantedFd });
     const runner = assembleRunner(options, base, device, { loader, grammars });
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);

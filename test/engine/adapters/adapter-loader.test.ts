@@ -48,7 +48,15 @@ function startLoader(): {
   const path = join(mkdtempSync(join(scratch, "pipe-")), "wanted");
   execFileSync("mkfifo", [path]);
   const [reading, writing] = [openSync(path, "r+"), openSync(path, "r+")];
-  const loader = new AdapterLoader({ storeDir, baseDir, layout, signature, maxLiveRank: 64, wantedFd: reading });
+  const loader = new AdapterLoader({
+    storeDir,
+    baseDir,
+    layout,
+    signature,
+    maxLiveRank: 64,
+    adapterCacheBytes: 2 ** 28,
+    wantedFd: reading,
+  });
   return {
     loader,
     want: (generation) => void writeSync(writing, wantedLine({ generation })),

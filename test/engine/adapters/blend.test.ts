@@ -220,10 +220,11 @@ describe("a blend", () => {
 });
 
 describe("a blend that no row can hold", () => {
-  const layOut = (members: readonly BlendMember[], maxLiveRank: number) =>
+  const layOut = (members: readonly BlendMember[], maxLiveRank: number, adapterCacheBytes = Infinity) =>
     layOutBlend("blend", members, {
       layout: base.layout,
       maxLiveRank,
+      adapterCacheBytes,
       readBasis: () => Promise.reject(new Error("no basis is needed")),
     });
 
@@ -234,6 +235,19 @@ describe("a blend that no row can hold", () => {
       code: "not_blendable",
       message: expect.stringMatching(/4 \+ 9 = 13 on layers\.0\..*at most 12 are live \(--max-live-rank\)/) as string,
     });
+  });
+
+  it("is refused before it is made where it would be larger than --adapter-cache-bytes, to the byte", async () => {
+    for (const members of [BLENDS["two of one head"]!, BLENDS["every method"]!]) {
+      const row = await test.blend(members);
+      const bytes = row.bytes - test.ready(one).bytes - (row.routed ? test.ready(heads).bytes - test.ready(one).bytes : 0);
+      await expect(layOut(members, 64, bytes)).rejects.toThrow("no basis is needed"); // it goes on to be made
+      await expect(layOut(members, 64, bytes - 1)).rejects.toMatchObject({
+        code: "not_blendable",
+        message: expect.stringContaining(`${bytes} bytes`) as string,
+      });
+    }
+    await expect(layOut(BLENDS["two that share v"]!, 64, 0)).resolves.toMatchObject({ lowRank: null });
   });
 
   it("is refused where a weight takes numbers out of float32's range", async () => {
