@@ -21,13 +21,14 @@ import { hashKey } from "../http/middleware/auth.ts";
 import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
+import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { textOf } from "../http/worker-text.ts";
 import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
 import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
-import { readTokenizerInfo } from "../tokenizer/files/tokenizer-info.ts";
+import { tokenizerInfo } from "../tokenizer/files/tokenizer-info.ts";
 import { createTextWorker } from "../tokenizer/worker/text-worker-client.ts";
 import { sharedEngineOptions } from "./shared/engine-options.ts";
 import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
@@ -123,9 +124,10 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     ...parts,
     version: await readVersion(),
     base: served,
-    text: textOf(text, await readTokenizerInfo(baseDir)),
+    text: textOf(text, tokenizerInfo(files)),
     keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
+    responses: new ResponseStore(config.responseStoreBytes),
     logsPrompts: config.logPrompts,
     limits: {
       maxJsonBytes: MAX_JSON_BYTES,

@@ -38,6 +38,19 @@ const COMMON: ReadonlySet<string> = new Set([
   "add_generation_prompt",
   "continue_final_message",
   "chat_template_kwargs",
+  "chat_template",
+  "documents",
+  "structured_outputs",
+  "structural_tag",
+  "guided_json",
+  "guided_regex",
+  "guided_choice",
+  "guided_grammar",
+  "guided_json_object",
+  "json_schema",
+  "grammar",
+  "regex",
+  "ebnf",
 ]);
 
 const ELSEWHERE = refused(nothing, "It is a field of POST /v1/chat/completions.");

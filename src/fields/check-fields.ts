@@ -13,6 +13,7 @@ import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { OPENAI_FIELDS } from "./openai-fields.ts";
 import { OTHER_FIELDS } from "./other-fields.ts";
+import { RESPONSES_FIELDS, RESPONSES_NESTED } from "./responses-fields.ts";
 import { VLLM_FIELDS } from "./vllm-fields.ts";
 
 /** Every field of the top level. Each name occurs once. */
@@ -37,6 +38,7 @@ const BY_NAME: Readonly<Record<CheckedEndpoint, Table>> = {
   completions: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.completions])),
   messages: chatLikeFields(FIELDS, MESSAGES_FIELDS),
   embeddings: new Map(EMBEDDING_FIELDS.map(({ name, treatment }) => [name, treatment])),
+  responses: chatLikeFields(FIELDS, RESPONSES_FIELDS),
 };
 
 /** The tables of objects below the top level, each with the steps to its place. */
@@ -52,6 +54,7 @@ const NESTED = {
   completions: OPENAI_NESTED,
   messages: nestedTables(MESSAGES_NESTED),
   embeddings: [],
+  responses: nestedTables(RESPONSES_NESTED),
 };
 
 /**

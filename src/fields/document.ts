@@ -4,6 +4,7 @@ import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Endpoint, Field, Server, Treatment } from "./field.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
+import { RESPONSES_FIELDS, RESPONSES_NESTED } from "./responses-fields.ts";
 
 const ENDPOINTS: readonly (readonly [Endpoint, string])[] = [
   ["chat", "chat"],
@@ -13,6 +14,7 @@ const ENDPOINTS: readonly (readonly [Endpoint, string])[] = [
 type Treatments = Readonly<Record<string, Treatment>>;
 
 const CHAT_LIKE: readonly (readonly [string, Treatments, Readonly<Record<string, Treatments>>])[] = [
+  ["/v1/responses", RESPONSES_FIELDS, RESPONSES_NESTED],
   ["/v1/messages", MESSAGES_FIELDS, MESSAGES_NESTED],
 ];
 

@@ -10,7 +10,7 @@ export type Server = "OpenAI" | "vLLM" | "SGLang" | "llama.cpp" | "TGI" | "LoRAX
 export type Endpoint = "chat" | "completions";
 
 /** The routes whose bodies become chat requests. They have fields of their own. */
-export type ChatLikeEndpoint = "messages";
+export type ChatLikeEndpoint = "messages" | "responses";
 
 export type Body = Readonly<Record<string, unknown>>;
 

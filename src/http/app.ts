@@ -32,6 +32,7 @@ import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
 import { renderRoutes } from "./routes/render.ts";
+import { responsesRoutes } from "./routes/responses.ts";
 import { tokenizeRoutes } from "./routes/tokenize.ts";
 
 /** Longest path that an error message repeats. */
@@ -72,6 +73,7 @@ function apiRoutes(): Route[] {
   return [
     completionsRoute,
     chatCompletionsRoute,
+    ...responsesRoutes,
     ...messagesRoutes,
     embeddingsRoute,
     ...renderRoutes,

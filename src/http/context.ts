@@ -12,6 +12,7 @@ import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";
 import type { GenerationNames } from "./generation-names.ts";
+import type { ResponseStore } from "./completion/responses/response-store.ts";
 import type { Residency } from "./residency.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Placements } from "../placement/placements.ts";
@@ -131,6 +132,8 @@ export interface AppContext {
   readonly inFlight: InFlight;
   readonly names: GenerationNames;
   readonly residency: Residency;
+  /** Responses that may be continued. */
+  readonly responses: ResponseStore;
   /** The --adapters directory and its real path; null: none. */
   readonly adapters: { readonly root: string; readonly directory: AdapterDirectory } | null;
 }

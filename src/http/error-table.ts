@@ -35,6 +35,11 @@ export const ERRORS = {
     meaning: "The file is larger than --max-adapter-bytes.",
     remedy: "Raise the flag, or train fewer targets or a lower rank.",
   },
+  response_not_found: {
+    status: 404,
+    meaning: "The response, or an item of one, is not kept for this tenant.",
+    remedy: "Send the whole conversation, or raise --response-store-bytes.",
+  },
   precondition_failed: {
     status: 412,
     meaning: "If-Match or If-None-Match does not hold.",

@@ -13,6 +13,7 @@ import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
+import { ResponseStore } from "../../src/http/completion/responses/response-store.ts";
 import { Residency } from "../../src/http/residency.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
@@ -55,6 +56,7 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly refusesUnknownFields?: boolean;
   /** Ids that the tokenizer puts before a text. */
   readonly startIds?: readonly number[];
+  readonly responseStoreBytes?: number;
   /** Another tokenizer than the one of bytes. */
   readonly text?: Text;
 }
@@ -170,6 +172,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     inFlight: new InFlight(),
     names,
     residency,
+    responses: new ResponseStore(options.responseStoreBytes ?? 2 ** 20),
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,
   };
   const app = createApp(context);

@@ -29,7 +29,10 @@ it("the AI SDK's embedding model gives vectors in order, with usage", async () =
   expect(usage.tokens).toBe(values.join("").length); // a byte is a token here
 });
 
-describe.each([["chat", (id: string) => openai.chat(id)]] as const)("the AI SDK's %s model", (_, modelOf) => {
+describe.each([
+  ["default", (id: string) => openai(id)],
+  ["chat", (id: string) => openai.chat(id)],
+] as const)("the AI SDK's %s model", (_, modelOf) => {
   it("answers text, whole and streamed", async () => {
     const whole = await generateText({ ...settings, model: modelOf("base") });
     expect(whole.text).toBe(await expected());
@@ -50,4 +53,17 @@ describe.each([["chat", (id: string) => openai.chat(id)]] as const)("the AI SDK'
       'There is no model "nobody" here. List them with GET /v1/models.',
     ]);
   });
+});
+
+it("the AI SDK's default model continues a conversation by references to kept items", async () => {
+  const first = await generateText({ ...settings, model: openai("base") });
+  const { prompt, ...rest } = settings;
+  const messages = [
+    { role: "user" as const, content: prompt },
+    ...first.response.messages,
+    { role: "user" as const, content: "more" },
+  ];
+  await generateText({ ...rest, messages, model: openai("base") });
+  const ids = Uint8Array.from(test.engine.requests.at(-1)?.promptIds ?? []);
+  expect(new TextDecoder().decode(ids)).toBe(`<user>hi\n<assistant>${first.text}\n<user>more\n<assistant>`);
 });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Body, ChatLikeEndpoint, Treatment } from "../../src/fields/field.ts";
 import { MESSAGES_FIELDS } from "../../src/fields/messages-fields.ts";
+import { RESPONSES_FIELDS } from "../../src/fields/responses-fields.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
 
 let test: TestApp;
@@ -20,6 +21,11 @@ const ENDPOINTS: Readonly<
     path: "/v1/messages",
     fields: MESSAGES_FIELDS,
     body: { model: "base", messages, temperature: 0, max_tokens: 12 },
+  },
+  responses: {
+    path: "/v1/responses",
+    fields: RESPONSES_FIELDS,
+    body: { model: "base", input: "hello", temperature: 0, max_output_tokens: 12 },
   },
 };
 
@@ -47,7 +53,7 @@ describe.each(Object.keys(ENDPOINTS) as ChatLikeEndpoint[])("%s", (endpoint) => 
 
   it.each(ofKind("harmless"))("answers the same with $name", async ({ name }) => {
     const plain = await ask(endpoint, {});
-    for (const value of VALUES) {
+    for (const value of name === "user" ? ["some text"] : VALUES) {
       const { status, request } = await ask(endpoint, { [name]: value });
       expect([status, { ...request, sampling: null }]).toEqual([200, { ...plain.request, sampling: null }]);
     }

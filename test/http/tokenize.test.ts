@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { textOf } from "../../src/http/worker-text.ts";
-import { readTokenizerInfo } from "../../src/tokenizer/files/tokenizer-info.ts";
+import { readTextFiles } from "../../src/tokenizer/files/text-files.ts";
+import { tokenizerInfo } from "../../src/tokenizer/files/tokenizer-info.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import type { TextWorker } from "../../src/tokenizer/worker/text-worker-client.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
@@ -52,7 +53,7 @@ describe.each(casesIn(dir, "cases.json"))("the tokenizer %s", (name) => {
     const place = join(dir, name);
     const { texts, sequences } = JSON.parse(readFileSync(join(place, "cases.json"), "utf8")) as Cases;
     const worker = await workerInThread(place);
-    const text = textOf(worker, await readTokenizerInfo(place));
+    const text = textOf(worker, tokenizerInfo(await readTextFiles(place)));
     await using app = await createTestApp({ text, vocabSize: 100_000 });
     for (const { text: prompt, ids } of texts) {
       const special = await ask("/tokenize", { prompt, return_token_strs: true }, app);
@@ -82,6 +83,7 @@ describe("POST /tokenize", () => {
       { continue_final_message: true, add_generation_prompt: false },
       { tools: [{ type: "function", function: { name: "f" } }] },
       { chat_template_kwargs: { mood: 1 } },
+      { chat_template: "rag", documents: [{ title: "t" }] },
     ]) {
       const { json } = await ask("/tokenize", { messages, ...more });
       await test.post("/v1/chat/completions", { model: "base", messages, max_tokens: 1, ...more });
@@ -106,7 +108,6 @@ describe("POST /tokenize", () => {
     ["neither prompt nor messages", {}, "invalid_request", "prompt"],
     ["both", { prompt: "a", messages }, "invalid_request", "prompt"],
     ["a list of prompts", { prompt: ["a"] }, "invalid_request", "prompt"],
-    ["a template", { messages, chat_template: "x" }, "unsupported_parameter", "chat_template"],
     [
       "special tokens for a chat",
       { messages, add_special_tokens: true },

@@ -86,6 +86,11 @@ export const SERVE = {
     help: "Allow results to differ in the last bits depending on the other rows in the batch, where that is faster.",
     schema: toggle,
   },
+  responseStoreBytes: {
+    value: "<bytes>",
+    help: "Memory for recent answers of /v1/responses, which previous_response_id continues. 0 keeps none.",
+    schema: bytes.default(64 * 2 ** 20),
+  },
   strictFields: {
     help: "Refuse unknown request fields and suggest the closest known name. By default, unknown fields are ignored.",
     schema: toggle,

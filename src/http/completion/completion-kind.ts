@@ -5,6 +5,7 @@ import type { ChatLikeEndpoint, Endpoint } from "../../fields/field.ts";
 import type { AppContext } from "../context.ts";
 import type { ErrorBody } from "../error-response.ts";
 import type { ChoiceEvent } from "./generation.ts";
+import type { OwnNames } from "./own-names.ts";
 import type { Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
 import type { Target } from "./resolve-model.ts";
@@ -57,6 +58,8 @@ export interface CompletionKind<F extends SharedFields> {
   readonly endpoint: Endpoint | ChatLikeEndpoint;
   /** The field that errors about the prompt's length mention. */
   readonly promptField: "prompt" | "messages" | "input";
+  /** Names of the body for chat's fields, where they differ. Errors of the translated request mention them. */
+  readonly ownNames?: OwnNames;
   /** @throws {SyntaxError} as JSON.parse does. */
   parse(text: string): ParsedBody;
   /** Checks the body. A kind with a body of its own translates it here. @throws {AppError} invalid_request, unsupported_parameter. */

@@ -215,10 +215,17 @@ export const samplingShape = (({
   stream_options: _o,
   prompt_logprobs: _p,
   return_token_ids: _i,
+  response_format: _r,
   ...rest
 }) => ({
   ...rest,
-  ...chatRequest.pick({ add_generation_prompt: true, continue_final_message: true, chat_template_kwargs: true }).shape,
+  ...chatRequest.pick({
+    add_generation_prompt: true,
+    continue_final_message: true,
+    chat_template_kwargs: true,
+    chat_template: true,
+    documents: true,
+  }).shape,
 }))(shared);
 
 export type CompletionRequest = z.output<typeof completionRequest>;

@@ -10,6 +10,7 @@ import { badWordIds } from "./bad-words.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import { grammarOf } from "./grammar.ts";
 import { type Generation, startGeneration } from "./generation.ts";
+import { withOwnNames } from "./own-names.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
 import { resolveModel, type Target } from "./resolve-model.ts";
@@ -35,7 +36,7 @@ export async function runCompletion<F extends SharedFields>(
     return await sendWhole(c, generation, answer);
   } catch (error) {
     target.release();
-    throw error;
+    throw withOwnNames(error, kind.ownNames ?? []);
   }
 }
 

@@ -13,6 +13,8 @@ export const tokenizeRequest = z
       add_generation_prompt: true,
       continue_final_message: true,
       chat_template_kwargs: true,
+      chat_template: true,
+      documents: true,
     }).shape,
     model,
     prompt: z.string().optional(),

@@ -31,10 +31,6 @@ async function idsOf(context: AppContext, fields: TokenizeRequest, exact: unknow
     throw new AppError("unsupported_parameter", '"add_special_tokens" is true, but the chat template writes its own.', {
       param: "add_special_tokens",
     });
-  if (fields.chat_template !== undefined && fields.chat_template !== null)
-    throw new AppError("unsupported_parameter", '"chat_template" is not supported: templates come from the model.', {
-      param: "chat_template",
-    });
   return await encodeConversation(context, { ...fields, messages: messages ?? [] }, exact);
 }
 

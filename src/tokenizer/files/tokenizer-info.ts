@@ -2,7 +2,7 @@
  * A tokenizer's configuration for clients that render and encode themselves: tokenizer_config.json as transformers merges it, the class
  * and the chat template. Source: `/tokenizer_info` of vLLM. No file names and no paths are in it.
  */
-import { readTextFiles } from "./text-files.ts";
+import type { TextFiles } from "./text-files.ts";
 import { tokenText } from "./tokenizer-config.ts";
 
 /** The class that transformers uses for a tokenizer.json without another one. */
@@ -13,9 +13,8 @@ const PLACES: ReadonlySet<string> = new Set(["name_or_path", "vocab_file", "merg
 
 export type TokenizerInfo = Readonly<Record<string, unknown>>;
 
-/** The configuration of a base directory's tokenizer. @throws {AppError} checkpoint_invalid, checkpoint_unsupported. */
-export async function readTokenizerInfo(dir: string): Promise<TokenizerInfo> {
-  const { tokenizer, templates } = await readTextFiles(dir);
+/** The configuration among a model's text files. */
+export function tokenizerInfo({ tokenizer, templates }: TextFiles): TokenizerInfo {
   const { chat_template: _, tokenizer_class: name, ...config } = tokenizer.config;
   const fields = Object.entries(config)
     .filter(([field]) => !PLACES.has(field))

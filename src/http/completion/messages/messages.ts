@@ -6,6 +6,7 @@ import { parseBody, readText } from "../../read-body.ts";
 import { checkFields } from "../../../fields/check-fields.ts";
 import { encodeConversation, readConversation } from "../chat-prompt.ts";
 import type { CompletionKind } from "../completion-kind.ts";
+import type { OwnNames } from "../own-names.ts";
 import { engineLimits } from "../prompts.ts";
 import type { ChatRequest } from "../request-schema.ts";
 import { assertModelExists } from "../resolve-model.ts";
@@ -14,9 +15,17 @@ import { MessageAnswer } from "./message-answer.ts";
 import { countTokensRequest, type MessagesRequest, messagesRequest } from "./request-schema.ts";
 import { toConversation } from "./to-chat.ts";
 
+/** Chat's names of fields that have another name here. */
+const OWN_NAMES: OwnNames = [
+  ["response_format.json_schema", "output_config.format"],
+  ["response_format", "output_config.format"],
+  ["stop", "stop_sequences"],
+];
+
 export const messagesKind: CompletionKind<ChatRequest> = {
   endpoint: "messages",
   promptField: "messages",
+  ownNames: OWN_NAMES,
   parse: parseJsonBothWays,
   readFields: ({ plain, exact }) => {
     const body = parseRequest(messagesRequest, plain);

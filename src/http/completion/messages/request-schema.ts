@@ -71,6 +71,8 @@ export const countTokensRequest = z
     model: samplingShape.model,
     ...conversation,
     chat_template_kwargs: samplingShape.chat_template_kwargs,
+    chat_template: samplingShape.chat_template,
+    documents: samplingShape.documents,
     add_generation_prompt: samplingShape.add_generation_prompt,
     continue_final_message: samplingShape.continue_final_message,
   })

@@ -13,6 +13,7 @@ export interface ChatConversation {
   readonly tools: NonNullable<ChatRequest["tools"]> | null;
   readonly tool_choice: ChatRequest["tool_choice"];
   readonly chat_template_kwargs: Record<string, unknown>;
+  readonly documents?: ChatRequest["documents"];
   readonly continue_final_message: boolean;
   readonly parallel_tool_calls?: boolean;
   readonly response_format?: NonNullable<ChatRequest["response_format"]>;
@@ -40,6 +41,7 @@ export function toConversation(body: MessagesRequest | CountTokensRequest): Chat
             json_schema: { name: "answer", schema: format.schema, strict: true },
           },
         }),
+    documents: body.documents ?? null,
     chat_template_kwargs: { ...thinkingVariables(body), ...body.chat_template_kwargs },
     continue_final_message: body.continue_final_message ?? endsOpen(body),
   };

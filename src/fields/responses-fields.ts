@@ -1,0 +1,74 @@
+/** Fields of OpenAI's Responses API. Source: its API reference and the types of openai 6.30. Data. */
+import { empty, harmless, heeded, is, type Neutral, nothing, refused, type Treatment } from "./field.ts";
+
+const SCHEDULING = "It says how the request is to be run or counted, not what is answered.";
+const CACHE = harmless("Prompts that begin alike share their beginning without it.");
+
+const KNOWN_INCLUDES: ReadonlySet<unknown> = new Set(["message.output_text.logprobs", "reasoning.encrypted_content"]);
+const isKnownInclude: Neutral = {
+  text: '"message.output_text.logprobs", which has an effect, and "reasoning.encrypted_content", which has none',
+  holds: (value) => Array.isArray(value) && value.every((one) => KNOWN_INCLUDES.has(one)),
+};
+
+export const RESPONSES_FIELDS: Readonly<Record<string, Treatment>> = {
+  input: heeded("Text, or items: messages, reasoning, function_call, function_call_output and item_reference."),
+  instructions: heeded("The system's text, before the conversation."),
+  max_output_tokens: heeded("Most tokens to generate, and no more than the context has left."),
+  previous_response_id: heeded("A kept response of the same tenant, which the request continues."),
+  store: heeded("false: the response is not kept."),
+  stop: heeded("Strings that end the answer."),
+  tools: heeded("Functions, given to the chat template. Tools that a server runs are refused."),
+  tool_choice: heeded('As chat\'s, with {"type": "function", "name": …} for a named function.'),
+  parallel_tool_calls: heeded("As chat's."),
+  text: heeded("See the nested fields."),
+  reasoning: heeded("See the nested fields."),
+  top_logprobs: heeded("Alternatives that each token's log-probability lists."),
+  metadata: heeded("Answered with the response, and kept with it."),
+  include: refused(isKnownInclude, "It asks for details that the answer does not have."),
+  stream_options: heeded("See the nested fields."),
+  background: refused(is(false), "Answers are given while the client waits."),
+  conversation: refused(nothing, 'Send "previous_response_id", or the whole conversation as "input".'),
+  prompt: refused(nothing, "Templates of prompts are not kept. Send the text."),
+  truncation: refused(is("disabled"), 'Send "truncate_prompt_tokens".'),
+  context_management: refused(empty, "Send the conversation as it is to be read."),
+  max_tool_calls: harmless("The server runs no tools."),
+  service_tier: harmless(SCHEDULING),
+  user: harmless("Nothing is kept by user."),
+  safety_identifier: harmless("Nothing is kept by user."),
+  prompt_cache_key: CACHE,
+  prompt_cache_retention: CACHE,
+  messages: refused(nothing, 'Send "input".'),
+  max_tokens: refused(nothing, 'Send "max_output_tokens".'),
+  n: refused(is(1), "Send several requests."),
+};
+
+/** Fields below the top level, by the place of their object. */
+export const RESPONSES_NESTED: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
+  text: {
+    format: heeded(
+      "text, json_object or json_schema: the answer is JSON of its schema. A keyword that cannot be honoured is refused.",
+    ),
+    verbosity: harmless("It is a hint to models that were trained to know it."),
+  },
+  "text.format": {
+    type: heeded("text, json_object or json_schema."),
+    name: harmless("The schema alone binds the answer."),
+    description: harmless("The schema alone binds the answer."),
+    schema: heeded("The JSON Schema of the answer."),
+    strict: heeded("As chat's."),
+  },
+  reasoning: {
+    effort: heeded("Sets the template's variable reasoning_effort."),
+    summary: heeded("Any value: thoughts are written as a summary. null: as reasoning text."),
+    generate_summary: refused(nothing, 'Send "summary".'),
+  },
+  stream_options: { include_obfuscation: harmless("Events have no padding.") },
+  "tools[]": {
+    type: heeded("function; others are refused."),
+    name: heeded("Given to the chat template."),
+    description: heeded("Given to the chat template."),
+    parameters: heeded("Given to the chat template."),
+    strict: heeded("As chat's."),
+    defer_loading: refused(is(false), "Every tool is shown to the model."),
+  },
+};

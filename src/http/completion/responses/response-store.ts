@@ -1,0 +1,76 @@
+/**
+ * Responses that may be continued or read again, in memory, for each tenant apart. The oldest ones are dropped when the bytes are used
+ * up. Another tenant's response does not exist.
+ */
+import { LRUCache } from "lru-cache";
+import type { Item } from "./request-schema.ts";
+
+/** A finished response. */
+export interface StoredResponse {
+  /** The body of the answer. */
+  readonly response: { readonly id: string; readonly output: readonly Item[] };
+  /** The conversation before its output, earlier turns included. */
+  readonly items: readonly Item[];
+  /** Of these, the number that came with earlier requests. */
+  readonly numEarlier: number;
+}
+
+/** Rough bytes of an entry beside its JSON. */
+const OVERHEAD = 512;
+
+export class ResponseStore {
+  readonly #responses: LRUCache<string, StoredResponse> | null;
+  /** The items of stored responses by their ids, for references. */
+  readonly #items = new Map<string, Item>();
+
+  /** @param maxBytes 0: nothing is kept */
+  constructor(maxBytes: number) {
+    const dropItems = (entry: StoredResponse, key: string) => {
+      for (const item of ownItems(entry)) this.#items.delete(keyOf(tenantOf(key), String(item.id)));
+    };
+    this.#responses =
+      maxBytes === 0
+        ? null
+        : new LRUCache({
+            maxSize: maxBytes,
+            sizeCalculation: (entry) => OVERHEAD + JSON.stringify([entry.response, entry.items]).length,
+            dispose: dropItems,
+          });
+  }
+
+  get keeps(): boolean {
+    return this.#responses !== null;
+  }
+
+  put(tenant: string, entry: StoredResponse): void {
+    const key = keyOf(tenant, entry.response.id);
+    this.#responses?.set(key, entry);
+    if (this.#responses?.has(key) !== true) return; // larger than the whole store
+    for (const item of ownItems(entry)) this.#items.set(keyOf(tenant, String(item.id)), item);
+  }
+
+  get(tenant: string, id: string): StoredResponse | undefined {
+    return this.#responses?.get(keyOf(tenant, id));
+  }
+
+  item(tenant: string, id: string): Item | undefined {
+    return this.#items.get(keyOf(tenant, id));
+  }
+
+  delete(tenant: string, id: string): boolean {
+    return this.#responses?.delete(keyOf(tenant, id)) === true;
+  }
+}
+
+/** Items that came with the response's own request, and its output. */
+function ownItems({ response, items, numEarlier }: StoredResponse): readonly Item[] {
+  return [...items.slice(numEarlier), ...response.output];
+}
+
+function keyOf(tenant: string, id: string): string {
+  return `${tenant}\n${id}`;
+}
+
+function tenantOf(key: string): string {
+  return key.slice(0, key.lastIndexOf("\n"));
+}
