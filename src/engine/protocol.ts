@@ -163,6 +163,8 @@ export type DeviceBytes = Readonly<Record<(typeof DEVICE_BYTE_KINDS)[number], nu
 /** Settings of an engine process, sent as its first message. */
 export interface EngineOptions {
   readonly baseDir: string;
+  /** Directory of the tokenizer, which grammars need; absent: `baseDir`. A merged base has none of its own. */
+  readonly tokenizerDir?: string;
   /** LMDB directory with adapter contents, opened read-only. */
   readonly storeDir: string;
   readonly device: "cpu" | "webgpu" | "cuda";

@@ -93,3 +93,6 @@ export function schemas(depth = 2): fc.Arbitrary<Schema> {
   const nested = depth === 2 ? fc.oneof(array, object, union, reference) : fc.oneof(leaf, array, object, union);
   return fc.tuple(nested, note).map(([schema, notes]) => ({ ...notes, ...schema }));
 }
+
+/** The same schemas in every run. */
+export const sampleSchemas = (numRuns: number, seed: number): Schema[] => fc.sample(schemas(), { numRuns, seed });

@@ -3,7 +3,7 @@ import type { WireError } from "../../errors.ts";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 
 export interface GrammarThreadData {
-  readonly baseDir: string;
+  readonly tokenizerDir: string;
   readonly vocabSize: number;
 }
 

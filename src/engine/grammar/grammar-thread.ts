@@ -26,7 +26,7 @@ interface Bound {
 
 const port = parentPort;
 if (port === null) throw new Error("internal: this file is a worker thread");
-const { baseDir, vocabSize } = workerData as GrammarThreadData;
+const { tokenizerDir, vocabSize } = workerData as GrammarThreadData;
 
 const vocabulary = readVocabulary().then(
   (value) => ({ value }),
@@ -87,7 +87,7 @@ function compiled(spec: GrammarSpec, { specials }: Vocabulary): Automaton {
 }
 
 async function readVocabulary(): Promise<Vocabulary> {
-  const { tokens, specials, numSkippedSpaces } = await readTokenBytes(baseDir);
+  const { tokens, specials, numSkippedSpaces } = await readTokenBytes(tokenizerDir);
   const spelled = Array.from({ length: vocabSize }, (_, id) => {
     const special = specials.get(id);
     return special === undefined ? (tokens[id] ?? null) : Uint8Array.from(spellSpecial(special));

@@ -25,7 +25,10 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   await using base = await openBase(options.baseDir);
   const device = await openDevice(options, base.manifest);
   let loader: AdapterLoader | null = null;
-  const grammars = new ThreadGrammars({ baseDir: options.baseDir, vocabSize: base.manifest.config.vocabSize });
+  const grammars = new ThreadGrammars({
+    tokenizerDir: options.tokenizerDir ?? options.baseDir,
+    vocabSize: base.manifest.config.vocabSize,
+  });
   try {
     const { layout, signature } = base;
     const { takesAdapters, storeDir, baseDir, adapterCacheBytes, maxLiveRank } = options;

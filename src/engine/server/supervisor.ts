@@ -58,7 +58,10 @@ class Supervisor implements SupervisedEngine {
     this.#merged = new MergedEngines(
       options.maxMerged,
       options,
-      (generation, baseDir) => this.#startUnit({ ...options.engine, baseDir, takesAdapters: false }, generation),
+      (generation, baseDir) => {
+        const { baseDir: tokenizerDir } = options.engine;
+        return this.#startUnit({ ...options.engine, baseDir, tokenizerDir, takesAdapters: false }, generation);
+      },
       (unit, request) => unit.submit(this.#nextId++, request),
       (request) => this.#live.submit(this.#nextId++, request),
     );
