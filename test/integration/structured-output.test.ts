@@ -143,7 +143,7 @@ describe("with other fields", () => {
 
   it("log-probabilities are those of the tokens that the grammar allows", async () => {
     const { logprobs } = await ask(demo.url, { model: "demo", guided_choice: ["0", "1", "2"], logprobs: 20 });
-    const [top] = logprobs?.top_logprobs as Record<string, number>[];
+    const [top] = (logprobs?.top_logprobs ?? []) as Record<string, number>[];
     expect(Object.keys(top ?? {}).sort()).toEqual(["0", "1", "2"]);
     expect(Object.values(top ?? {}).reduce((sum, value) => sum + Math.exp(value), 0)).toBeCloseTo(1, 9);
   });

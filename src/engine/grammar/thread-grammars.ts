@@ -54,6 +54,11 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
     this.#onReady = listener;
   }
 
+  /** Ends the thread as a fault would. The next sequence starts another. */
+  async endThread(): Promise<void> {
+    await this.#thread?.terminate();
+  }
+
   #open(id: number, spec: GrammarSpec): Binding {
     const slot = this.#spare.pop() ?? MaskSlot.ofVocabulary(this.#data.vocabSize);
     slot.reset();
@@ -78,7 +83,8 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
       this.#onReady();
     });
     thread.on("error", (error) => {
-      if (!this.#isClosed) console.error(error);
+      // Without sequences nothing has failed: the next one starts another thread, and reports its error.
+      if (!this.#isClosed && this.#bindings.size > 0) console.error(error);
     });
     thread.on("exit", () => this.#noteExit(thread));
     this.#thread = thread;
@@ -100,7 +106,7 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    await this.#thread?.terminate();
+    await this.endThread();
   }
 }
 
