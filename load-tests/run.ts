@@ -18,6 +18,7 @@ import { ceilingScenario } from "./scenarios/ceiling.ts";
 import { clientsScenario } from "./scenarios/clients.ts";
 import { engineScenario } from "./scenarios/engine.ts";
 import { gpuScenario } from "./scenarios/gpu.ts";
+import { grammarScenario } from "./scenarios/grammar.ts";
 import { httpScenario } from "./scenarios/http.ts";
 import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
@@ -40,6 +41,7 @@ const SCENARIOS: readonly Scenario[] = [
   mixedScenario,
   pacingScenario,
   prefixScenario,
+  grammarScenario,
   overloadScenario,
   mergedScenario,
   residencyScenario,

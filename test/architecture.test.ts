@@ -102,6 +102,7 @@ const TABLE: ImportTable = {
   "load-tests": [
     "engine",
     "engine/*",
+    "grammar",
     "train",
     "checkpoint",
     "base",

@@ -1,6 +1,7 @@
 /** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
 import { EngineClient } from "../../src/engine/server/engine-client.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
+import type { GrammarSpec } from "../../src/grammar/grammar-spec.ts";
 import type { EngineOptions, StepStats } from "../../src/engine/protocol.ts";
 import { engineOptions } from "../engine-settings.ts";
 import type { BenchOptions } from "../options.ts";
@@ -9,7 +10,7 @@ export interface DirectEngine extends AsyncDisposable {
   /** Runs one greedy sequence without adapter to its end. @returns its number of tokens */
   complete(promptIds: Int32Array, maxTokens: number): Promise<number>;
   /** The same. @returns when each token came, on `performance.now()`'s clock */
-  times(promptIds: Int32Array, maxTokens: number): Promise<readonly number[]>;
+  times(promptIds: Int32Array, maxTokens: number, grammar?: GrammarSpec | null): Promise<readonly number[]>;
   /** Hears of every step. @returns what ends that */
   onStep(listener: (stats: StepStats) => void): () => void;
 }
@@ -33,8 +34,12 @@ export async function startEngine(
   const engine = client as EngineClient | null;
   if (!engine) throw new Error("internal: an engine is ready before it was started");
   let nextId = 0;
-  const times = async (promptIds: Int32Array, maxTokens: number): Promise<readonly number[]> => {
-    const stream = engine.submit(nextId++, { ...PLAIN, promptIds, maxTokens });
+  const times = async (
+    promptIds: Int32Array,
+    maxTokens: number,
+    grammar: GrammarSpec | null = null,
+  ): Promise<readonly number[]> => {
+    const stream = engine.submit(nextId++, { ...PLAIN, promptIds, maxTokens, grammar });
     const at: number[] = [];
     for await (const event of stream) if (event.type === "token") at.push(performance.now());
     return at;

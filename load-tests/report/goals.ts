@@ -18,6 +18,9 @@ const ROWS = {
   upload: ["a new adapter's first token ÷ a resident one's", "≤ 1.05 (+ 5 ms)", "http"],
   merged: ["merged ÷ bare base", "1.00 ± 0.02", "merged"],
   "event-loop": ["event-loop delay p99 with 64 streams", "< 50 ms", "http"],
+  "grammar-bound": ["16 rows bound to a JSON Schema ÷ 16 free rows", "≥ 0.90", "grammar"],
+  "grammar-beside": ["free rows beside bound ones ÷ beside free ones", "≥ 0.98", "grammar"],
+  "grammar-compile": ["wait for a token while a 2 kB schema is compiled ÷ without", "≤ 1.1", "grammar"],
   train: ["training step ÷ PyTorch's on the same CPU", "adapter ≤ 0.9, pretraining ≤ 1", "train"],
   soak: ["memory after 100,000 requests ÷ after 1,000", "≤ 1.05", "npm run soak"],
 } as const satisfies Readonly<Record<string, readonly [what: string, target: string, scenario: string]>>;
