@@ -1,20 +1,19 @@
 /**
  * Benchmark and evaluation clients from PyPI against the demo: guidellm, and lm-eval's `local-completions` with a tokenizer of its
- * own (not the server's, whose routes it lacks). MOSARA_CLIENTS_PYTHON names a Python that has them; without it they are left out.
+ * own and with the server's. MOSARA_CLIENTS_PYTHON names a Python that has them; without it they are left out.
  */
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
+import { CLIENTS_PYTHON, hasModule } from "../helpers/clients-python.ts";
 import { startServer, tempDir, type TestServer } from "../helpers/server.ts";
 
 /** Both import half of Python's machine learning before they begin. */
 vi.setConfig({ testTimeout: 900_000, hookTimeout: 300_000 });
-const PYTHON = process.env.MOSARA_CLIENTS_PYTHON;
+const PYTHON = CLIENTS_PYTHON;
 const DEMO = join(packageRoot(), "models", "demo");
-if (PYTHON === undefined)
-  process.stderr.write("guidellm and lm-eval: left out, MOSARA_CLIENTS_PYTHON names no Python that has them\n");
 
 let server: TestServer;
 beforeAll(async () => {
@@ -33,7 +32,7 @@ async function runModule(module: string, args: readonly string[], cwd: string): 
   return output;
 }
 
-it.skipIf(PYTHON === undefined)("guidellm measures every request of a benchmark", async () => {
+it.skipIf(!hasModule("guidellm"))("guidellm measures every request of a benchmark", async () => {
   const dir = tempDir();
   const args = ["--backend", `kind=openai_http,target=${server.url},model=demo`, "--profile", "kind=synchronous"];
   const load = [
@@ -50,7 +49,12 @@ it.skipIf(PYTHON === undefined)("guidellm measures every request of a benchmark"
   expect(report.benchmarks[0]?.metrics.request_totals).toMatchObject({ successful: 4, errored: 0 });
 });
 
-it.skipIf(PYTHON === undefined)("lm-eval generates and scores over /v1/completions", async () => {
+it
+  .skipIf(!hasModule("lm_eval"))
+  .each([
+    ...(hasModule("transformers") ? [["its own tokenizer", `tokenizer_backend=huggingface,tokenizer=${DEMO}`]] : []),
+    ["the server's tokenizer", "tokenizer_backend=remote"],
+  ])("lm-eval generates and scores with %s", async (_, tokenizer) => {
   const dir = tempDir();
   writeFileSync(join(dir, "data.jsonl"), '{"question":"Hello, where is my order?"}\n{"question":"I am Ann."}\n');
   const data = `dataset_path: json\ndataset_kwargs: {data_files: ${join(dir, "data.jsonl")}}\ntest_split: train\n`;
@@ -59,7 +63,7 @@ it.skipIf(PYTHON === undefined)("lm-eval generates and scores over /v1/completio
   writeFileSync(join(dir, "generate.yaml"), `${generate}${settings}`);
   const choose = `task: choose\n${data}output_type: multiple_choice\ndoc_to_text: "{{question}}"\ndoc_to_target: 1\n`;
   writeFileSync(join(dir, "choose.yaml"), `${choose}doc_to_choice: [" Arr", " Hello"]\nmetric_list: [{metric: acc}]\n`);
-  const model = `model=demo,base_url=${server.url}/v1/completions,tokenizer_backend=huggingface,tokenizer=${DEMO}`;
+  const model = `model=demo,base_url=${server.url}/v1/completions,${tokenizer}`;
   const args = [
     "--model",
     "local-completions",

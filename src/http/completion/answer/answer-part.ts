@@ -13,7 +13,10 @@ export type AnswerPart =
   /** A piece of the JSON text of a call's arguments. */
   | { readonly type: "tool-arguments"; readonly index: number; readonly text: string };
 
-/** The parts that an event of a sequence adds. */
+/** The parts that an event of a sequence adds. Some parts may come with a later event than their text. */
+export type PartsOf = (event: ChoiceEvent) => readonly AnswerPart[];
+
+/** The parts of an answer whose text has no marks. */
 export function plainParts(event: ChoiceEvent): readonly AnswerPart[] {
   const text = event.type === "token" ? event.token.text : event.type === "finished" ? event.text : "";
   return text === "" ? [] : [{ type: "text", text }];

@@ -1,7 +1,7 @@
 /** The answer of the Responses API: one response, whole or as named events with sequence numbers. A finished one is kept for the next turn. */
 import type { Text } from "../../context.ts";
 import type { ErrorBody } from "../../error-response.ts";
-import { type AnswerPart, plainParts } from "../answer/answer-part.ts";
+import { type AnswerPart, type PartsOf, plainParts } from "../answer/answer-part.ts";
 import { type ChatLogprob, chatLogprob } from "../answer/logprobs.ts";
 import type { CompletionAnswer, CompletionJob } from "../completion-kind.ts";
 import type { ChoiceEvent } from "../generation.ts";
@@ -22,15 +22,14 @@ export interface ResponseAnswerOptions {
   readonly text: Text;
   readonly store: ResponseStore;
   readonly hasLogprobs: boolean;
-  /** Makes parts of a sequence's events. */
-  readonly partsOf?: (event: ChoiceEvent) => readonly AnswerPart[];
+  readonly partsOf?: PartsOf;
 }
 
 export class ResponseAnswer implements CompletionAnswer {
   readonly hasNamedEvents = true;
   readonly #job: CompletionJob<ResponseFields>;
   readonly #options: ResponseAnswerOptions;
-  readonly #partsOf: (event: ChoiceEvent) => readonly AnswerPart[];
+  readonly #partsOf: PartsOf;
   readonly #output: OutputItems;
   readonly #id = newId("resp_");
   readonly #createdAt = Math.floor(Date.now() / 1000);
