@@ -2,7 +2,7 @@
 import { AppError } from "../errors.ts";
 
 /** Limits on what is read: a grammar is bounded before it is compiled. */
-export const MAX_GRAMMAR_CHARS = 262_144;
+export const MAX_GRAMMAR_CHARS = 65_536;
 /** Deepest nesting of what is read. */
 export const MAX_DEPTH = 200;
 

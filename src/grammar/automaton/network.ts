@@ -11,7 +11,7 @@ import { byteSequences } from "./utf8.ts";
 // Indices are bounded by the number of states, hence `!`.
 
 /** Most states of one grammar. */
-const MAX_STATES = 150_000;
+const MAX_STATES = 50_000;
 
 /** Copies of an item up to which its states are copied too; more copies call a rule. */
 const MAX_INLINE_COPIES = 4;

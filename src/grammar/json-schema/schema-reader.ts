@@ -14,7 +14,9 @@ import { below, isList, refuseKeyword, resolve, type Schema, type SchemaObject, 
 import { readNumber, readString } from "./scalars.ts";
 
 /** Most schemas that one document may unfold to. */
-const MAX_SCHEMAS = 20_000;
+const MAX_SCHEMAS = 5000;
+/** Most schemas of one `oneOf`, each of which is compared with every other. */
+const MAX_EXCLUSIVE = 100;
 
 const SIMPLE: Readonly<Record<string, Expression>> = {
   boolean: choice([text("true"), text("false")]),
@@ -109,6 +111,8 @@ export class SchemaReader {
   }
 
   #assertDisjoint(schema: Schema, parts: readonly Schema[]): void {
+    if (parts.length > MAX_EXCLUSIVE)
+      refuseKeyword(schema, "oneOf", `It has more than ${MAX_EXCLUSIVE} schemas. Write "anyOf".`);
     const expand = (value: Json, path: string): Schema => this.#expand(schemaAt(value, path));
     const whole = parts.map((part) => this.#expand(part));
     const isDisjoint = whole.every((a, i) => whole.slice(i + 1).every((b) => areDisjoint(a, b, expand)));
