@@ -23,26 +23,53 @@ export interface MaskedRoom {
 export function maskedRow(row: WholeRow, mask: TokenMask, endIds: readonly number[], room: MaskedRoom): WholeRow {
   const { logits: from, blockSize } = row;
   const logits = room.logits.subarray(0, from.length).fill(-Infinity);
-  const maxima = room.maxima.subarray(0, Math.ceil(from.length / blockSize)).fill(-Infinity);
-  const { words } = mask;
-  for (let word = 0; word < words.length; word++) {
-    let bits = words[word]!;
-    if (bits === -1 && word * 32 + 32 <= from.length) {
-      logits.set(from.subarray(word * 32, word * 32 + 32), word * 32);
-      continue;
-    }
-    while (bits !== 0) {
-      const id = word * 32 + 31 - Math.clz32(bits & -bits);
-      bits &= bits - 1;
-      if (id < from.length) logits[id] = from[id]!;
-    }
+  const maxima = room.maxima.subarray(0, Math.ceil(from.length / blockSize));
+  for (let block = 0; block < maxima.length; block++)
+    maxima[block] = copyAllowed(
+      from,
+      mask.words,
+      logits,
+      block * blockSize,
+      Math.min((block + 1) * blockSize, from.length),
+    );
+  for (const id of endIds) {
+    logits[id] = mask.mayEnd ? from[id]! : -Infinity;
+    const block = Math.floor(id / blockSize);
+    maxima[block] = maximumOf(logits, block, blockSize);
   }
-  for (const id of endIds) logits[id] = mask.mayEnd ? from[id]! : -Infinity;
-  for (let block = 0; block < maxima.length; block++) maxima[block] = maximumOf(logits, block, blockSize);
   if (!maxima.some((max) => max > -Infinity))
     throw new AppError(
       "invalid_request",
       "No token of this model can continue the answer as the grammar demands. Use another grammar or model.",
     );
   return { kind: "whole", logits, maxima, blockSize };
+}
+
+/**
+ * Copies the allowed logits of a part of the row over minus infinity. It runs for every row and token, so it also finds the greatest.
+ * @returns the greatest
+ */
+function copyAllowed(from: Float32Array, words: Int32Array, to: Float32Array, first: number, end: number): number {
+  let max = -Infinity;
+  for (let id = first; id < end;) {
+    let bits = words[id >> 5]! >>> (id & 31);
+    const last = Math.min(end, (id | 31) + 1);
+    if (bits === 0xffff_ffff) {
+      for (; id < last; id++) {
+        const value = from[id]!;
+        to[id] = value;
+        if (value > max) max = value; // false for NaN too
+      }
+      continue;
+    }
+    for (; bits !== 0 && id < last; id++, bits >>>= 1) {
+      if ((bits & 1) === 0) continue;
+      const value = from[id]!;
+      to[id] = value;
+      if (value > max) max = value;
+    }
+    id = last;
+  }
+  if (max === Infinity) throw new AppError("internal_error", `internal: the model gave a logit of ${max}`);
+  return max;
 }
