@@ -233,6 +233,17 @@ describe("an error", () => {
     expect(status).toBe(401); // Authorization counts where both are sent
   });
 
+  it("of a deadline, of a stopping server and of a full queue is one", async () => {
+    await test[Symbol.asyncDispose]();
+    await open({ stepMs: 20 });
+    const late = await post({}, "/v1/messages", { "x-request-timeout-ms": "30" });
+    expect([late.status, late.text]).toMatchObject([504, expect.stringContaining('"timeout_error"') as string]);
+    test.engine.kill();
+    const down = await post({});
+    expect([down.status, down.text]).toMatchObject([503, expect.stringContaining('"overloaded_error"') as string]);
+    expect(Number(down.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+
   const image = { type: "image", source: { type: "url", url: "https://example.org/a.png" } };
   const call = { type: "tool_use", id: "c", name: "f", input: {} };
   const result = { type: "tool_result", tool_use_id: "c", content: [image] };
@@ -264,6 +275,16 @@ describe("an error", () => {
     ["a block without text", { messages: [{ role: "user", content: [{ type: "text" }] }] }, "messages.0.content.0"],
     ["a role that is none", { messages: [{ role: "robot", content: "x" }] }, "messages.0.role"],
     ["a tool without a schema", { tools: [{ name: "f" }] }, "tools.0.input_schema"],
+    [
+      "a result of something else",
+      { messages: [{ role: "user", content: [{ ...result, content: [null] }] }] },
+      "messages.0.content.0.content.0",
+    ],
+    [
+      "thoughts without text",
+      { messages: [{ role: "assistant", content: [{ type: "thinking" }] }] },
+      "messages.0.content.0",
+    ],
     ["a choice that is none", { tool_choice: { type: "maybe" } }, "tool_choice.type"],
     ["max_tokens 0", { max_tokens: 0 }, "max_tokens"],
   ])("names %s", async (_, fields, param) => {

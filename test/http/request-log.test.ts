@@ -56,6 +56,26 @@ describe("a request's line", () => {
     expect(requests()[0]?.seconds).toBeGreaterThan(0.15);
   });
 
+  it("is the same for Responses and Messages, streamed or not, and the metrics count them", async () => {
+    test = await createTestApp({ logsPrompts: true });
+    await test.put("pirate", fittingAdapter(1));
+    const messages = [{ role: "user", content: "hi" }];
+    const bodies = [
+      ["/v1/responses", { model: "pirate", input: "hi", max_output_tokens: 4 }],
+      ["/v1/messages", { model: "pirate", messages, max_tokens: 4 }],
+    ] as const;
+    for (const [path, body] of bodies)
+      for (const stream of [false, true]) await (await test.post(path, { ...body, stream })).text();
+    const line = { adapter: "pirate", generation, tokens: 4, finishReason: "length", status: 200 };
+    await expect
+      .poll(() => requests().slice(-4))
+      .toMatchObject([
+        ...Array<object>(2).fill({ ...line, path: "/v1/responses", prompt: "hi" }),
+        ...Array<object>(2).fill({ ...line, path: "/v1/messages", prompt: messages }),
+      ]);
+    expect(await test.metrics.render()).toMatch(/^mosara_adapter_tokens_total\{.*kind="generation".*\} 16$/m);
+  });
+
   it("says when a client left and when a stream failed", async () => {
     test = await createTestApp({ stepMs: 5 });
     const body = { model: "base", prompt: "x", max_tokens: 60, ignore_eos: true, stream: true };

@@ -1,5 +1,5 @@
 /** Chat completions: the model's chat template turns a conversation into one prompt. */
-import { parseJsonBothWays } from "../../tokenizer/chat/exact-json.ts";
+import { parseConversation } from "./parse-conversation.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";
@@ -15,7 +15,7 @@ const FRAME = { idPrefix: "chatcmpl-", object: "chat.completion", chunkObject: "
 export const chatKind: CompletionKind<ChatRequest> = {
   endpoint: "chat",
   promptField: "messages",
-  parse: parseJsonBothWays,
+  parse: parseConversation,
   readFields: ({ plain, exact }) => ({ fields: parseRequest(chatRequest, plain), exact }),
   readPrompts: async (context, fields, exact) => [
     await readConversation(context, fields, exact, {

@@ -1,5 +1,5 @@
 /** Text ↔ token ids for clients, as vLLM has it. The tokenizer is the base's: adapters have none of their own. Nothing is generated. */
-import { parseJsonBothWays } from "../../tokenizer/chat/exact-json.ts";
+import { parseConversation } from "../completion/parse-conversation.ts";
 import { encodeConversation } from "../completion/chat-prompt.ts";
 import { assertModelExists } from "../completion/resolve-model.ts";
 import { engineLimits } from "../completion/prompts.ts";
@@ -13,7 +13,7 @@ import { detokenizeRequest, type TokenizeRequest, tokenizeRequest } from "./requ
 /** The ids of a prompt or a conversation. @throws {AppError} invalid_request, model_not_found. */
 export async function tokenize(context: AppContext, c: RequestContext): Promise<Response> {
   const text = await readText(c, context.limits.maxJsonBytes);
-  const body = parseBody(text, parseJsonBothWays);
+  const body = parseBody(text, parseConversation);
   const fields = parseRequest(tokenizeRequest, body.plain);
   assertModelExists(context, fields.model ?? null);
   const { maxModelLen } = engineLimits(context);

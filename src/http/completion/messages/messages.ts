@@ -1,5 +1,5 @@
 /** Anthropic's Messages API as a kind of completion: its body becomes a chat request, and the answer's parts become content blocks. */
-import { parseJsonBothWays } from "../../../tokenizer/chat/exact-json.ts";
+import { parseConversation } from "../parse-conversation.ts";
 import type { AppContext, RequestContext } from "../../context.ts";
 import { parseRequest } from "../../parse-request.ts";
 import { parseBody, readText } from "../../read-body.ts";
@@ -26,7 +26,7 @@ export const messagesKind: CompletionKind<ChatRequest> = {
   endpoint: "messages",
   promptField: "messages",
   ownNames: OWN_NAMES,
-  parse: parseJsonBothWays,
+  parse: parseConversation,
   readFields: ({ plain, exact }) => {
     const body = parseRequest(messagesRequest, plain);
     const { stop_sequences: stop, ...fields } = { ...body, ...toConversation(body) };
@@ -57,7 +57,7 @@ function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: n
 /** POST /v1/messages/count_tokens: the number of a request's prompt tokens. @throws {AppError} as the request itself would. */
 export async function countTokens(context: AppContext, c: RequestContext): Promise<Response> {
   const text = await readText(c, context.limits.maxJsonBytes);
-  const { plain, exact } = parseBody(text, parseJsonBothWays);
+  const { plain, exact } = parseBody(text, parseConversation);
   checkFields(plain, "messages", { isStrict: context.limits.refusesUnknownFields });
   const body = parseRequest(countTokensRequest, plain);
   assertModelExists(context, body.model);

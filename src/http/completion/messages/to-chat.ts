@@ -87,7 +87,9 @@ function toolMessage(block: Block, at: string): Message {
   if (typeof id !== "string")
     throw invalid(`"${at}.tool_use_id" should be the id of a tool_use block.`, `${at}.tool_use_id`);
   const text = Array.isArray(content)
-    ? (content as Block[]).map((one, i) => textOf(one, `${at}.content.${i}`)).join("\n")
+    ? (content as unknown[])
+        .map((one, i) => textOf(asBlock(one, `${at}.content.${i}`), `${at}.content.${i}`))
+        .join("\n")
     : (content ?? "");
   if (typeof text !== "string")
     throw invalid(`"${at}.content" should be text or a list of text blocks.`, `${at}.content`);
@@ -99,7 +101,7 @@ function assistantMessage(content: readonly Block[], at: string): Message {
   const thoughts: string[] = [];
   const calls: object[] = [];
   content.forEach((block, i) => {
-    if (block.type === "thinking") thoughts.push(typeof block.thinking === "string" ? block.thinking : "");
+    if (block.type === "thinking") thoughts.push(thoughtOf(block, `${at}.${i}`));
     else if (block.type === "tool_use") calls.push(toCall(block, `${at}.${i}`));
     else texts.push(textOf(block, `${at}.${i}`));
   });
@@ -109,6 +111,18 @@ function assistantMessage(content: readonly Block[], at: string): Message {
     ...(thoughts.length > 0 ? { reasoning_content: thoughts.join("\n") } : {}),
     ...(calls.length > 0 ? { tool_calls: calls } : {}),
   };
+}
+
+function thoughtOf({ thinking }: Block, at: string): string {
+  if (typeof thinking === "string") return thinking;
+  throw invalid(`"${at}" is a thinking block and should have its "thinking" as text.`, at);
+}
+
+/** A block below another one, which the schema does not check. */
+function asBlock(value: unknown, at: string): Block {
+  if (typeof value === "object" && value !== null && "type" in value && typeof value.type === "string")
+    return value as Block;
+  throw invalid(`"${at}" should be a block with a "type".`, at);
 }
 
 /** The arguments stay an object: they may hold numbers that JSON.stringify cannot write. */

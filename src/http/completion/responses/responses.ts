@@ -1,5 +1,5 @@
 /** OpenAI's Responses API as a kind of completion: its body becomes a chat request, and the answer's parts become output items. */
-import { parseJsonBothWays } from "../../../tokenizer/chat/exact-json.ts";
+import { parseConversation } from "../parse-conversation.ts";
 import { parseRequest } from "../../parse-request.ts";
 import { readConversation } from "../chat-prompt.ts";
 import type { CompletionKind } from "../completion-kind.ts";
@@ -24,7 +24,7 @@ export const responsesKind: CompletionKind<ChatRequest & ResponseFields> = {
   endpoint: "responses",
   promptField: "input",
   ownNames: OWN_NAMES,
-  parse: parseJsonBothWays,
+  parse: parseConversation,
   readFields: ({ plain, exact }, { responses: store }, tenant) => {
     const asked = parseRequest(responsesRequest, plain);
     const turn = readTurn(asked, store, tenant);
