@@ -45,7 +45,6 @@ const TABLE: ImportTable = {
     "engine",
     "engine/kv",
     "adapter",
-    "base",
     "store",
     "model/ports.ts",
     "model/adapter-layout.ts",

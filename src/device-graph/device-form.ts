@@ -19,6 +19,7 @@ import {
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "../base/base.ts";
+import { withBlendTerms } from "./blend-terms.ts";
 import { withHiddenStates } from "./hidden-states.ts";
 import { withNewCacheOutputs } from "./new-cache.ts";
 import { attentionAsOperators } from "./plain-attention.ts";
@@ -67,7 +68,7 @@ export async function deviceModel(
   baseDir: string,
   form: DeviceForm,
 ): Promise<{ readonly model: Uint8Array; readonly bytes: ModelBytes }> {
-  const stored = withHiddenStates(decodeModel(await readFile(join(baseDir, SERVE_GRAPH_FILE))));
+  const stored = withBlendTerms(withHiddenStates(decodeModel(await readFile(join(baseDir, SERVE_GRAPH_FILE)))));
   const model = inForm(form.readsLogits ? withReadLogits(stored) : stored, form);
   return { model: encodeModel(model), bytes: modelBytes(model, form) };
 }

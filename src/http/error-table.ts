@@ -58,7 +58,7 @@ export const ERRORS = {
   not_blendable: {
     status: 400,
     meaning:
-      "No row holds the blend's sum exactly: two members have several heads, ranks above --max-live-rank, or a size above --adapter-cache-bytes.",
+      "No row holds the blend's sum exactly: two members have several heads, or ranks add up above --max-live-rank.",
     remedy: "Blend the adapters that the message says can be blended, or raise the flag.",
   },
   insufficient_memory: {

@@ -156,6 +156,21 @@ export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonl
   };
 }
 
+/** Whether any row of the step has further (λ, v): a blend of Mo-SARA adapters. The stored graph does not have it (`device-graph/blend-terms.ts`). */
+export const HAS_TERMS: Port = { name: "adapter.has_terms", dtype: "bool", shape: [] };
+/** λ of the further terms, all groups side by side. */
+export const termGainsPort = (totalK: number): Port => ({
+  name: "adapter.term_gains",
+  dtype: "float32",
+  shape: [ADAPTER_ROWS, "m", totalK],
+});
+/** v of the further terms, all groups side by side. */
+export const termScalesPort = (totalOut: number): Port => ({
+  name: "adapter.term_scales",
+  dtype: "float32",
+  shape: [ADAPTER_ROWS, "m", totalOut],
+});
+
 /** Whether any sequence of the step has a SARA or LoRA adapter on a group with the name `part`, in any layer. */
 export const hasLowRankPort = (part: string): Port => ({
   name: `adapter.has_low_rank.${part}`,

@@ -9,10 +9,8 @@ import type { DecodeRow } from "../../src/engine/contracts.ts";
 import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { BlendMember } from "../../src/adapter/blend.ts";
-import type { MergeBasis } from "../../src/adapter/merge.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
 import type { AdapterLayout } from "../../src/model/adapter-layout.ts";
-import { toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { type OpenDevice, openDevice } from "../../src/engine/run/open-device.ts";
 
 export interface TestRunner extends AsyncDisposable {
@@ -23,7 +21,7 @@ export interface TestRunner extends AsyncDisposable {
   /** The adapter as a row of this base. */
   ready(adapter: Adapter, generation?: string): AdapterRow;
   /** The sum of the adapters' weighted updates as a row of this base. */
-  blend(members: readonly BlendMember[], generation?: string): Promise<AdapterRow>;
+  blend(members: readonly BlendMember[], generation?: string): AdapterRow;
   /** Logits [positions, V] of a prompt, prefilled in chunks of `chunk`, of all positions from `from` on. */
   score(
     ids: readonly number[],
@@ -102,19 +100,7 @@ export async function openTestRunner(baseDir: string, device: "cpu" | "webgpu" =
     manifest,
     layout,
     ready: (adapter, generation = "test") => layOutAdapter(generation, adapter, layout),
-    blend: async (members, generation = "test") => {
-      await using again = await openBase(baseDir);
-      const readBasis = async (target: string): Promise<MergeBasis> => {
-        const { left, sigma, right } = await again.readBasis(target);
-        return { left: toFloat32(left), right: toFloat32(right), k: sigma.data.length };
-      };
-      return await layOutBlend(generation, members, {
-        layout,
-        maxLiveRank: Infinity,
-        adapterCacheBytes: Infinity,
-        readBasis,
-      });
-    },
+    blend: (members, generation = "test") => layOutBlend(generation, members, layout, Infinity),
     score,
     greedy,
     [Symbol.asyncDispose]: () => runner.close(),

@@ -9,6 +9,7 @@ import { type AdapterRow, zeroRow } from "./adapter-row.ts";
 import { rowBucket } from "../kv/kv-cache.ts";
 import { LowRankFeeds } from "./low-rank-feeds.ts";
 import type { Feeds, StepFeeds } from "./step-feeds.ts";
+import { TermFeeds } from "./term-feeds.ts";
 
 const flag = (value: boolean): RuntimeTensor => runtimeTensor("bool", Uint8Array.of(value ? 1 : 0), []);
 
@@ -25,6 +26,7 @@ export class AdapterFeeds implements StepFeeds {
   #lastFeeds: Feeds = {};
   readonly #zeroRow: AdapterRow;
   readonly #lowRank: LowRankFeeds;
+  readonly #terms: TermFeeds;
 
   constructor(layout: AdapterLayout) {
     this.#layout = layout;
@@ -34,12 +36,13 @@ export class AdapterFeeds implements StepFeeds {
     });
     this.#zeroRow = zeroRow(layout);
     this.#lowRank = new LowRankFeeds(layout.lowRank);
+    this.#terms = new TermFeeds(layout);
   }
 
   /** Feeds of a step of one sequence. */
   single(adapter: AdapterRow | null): Feeds {
     const row = adapter ?? this.#zeroRow;
-    const feeds = { ...this.#common([adapter]), ...this.#lowRank.single(adapter) };
+    const feeds = { ...this.#common([adapter]), ...this.#lowRank.single(adapter), ...this.#terms.of([adapter]) };
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = runtimeTensor("float32", row.gains[i]!, [1, k]); // one array a group
       feeds[scalePort] = runtimeTensor("float32", row.scales[i]!, [1, dOut]);
@@ -55,7 +58,7 @@ export class AdapterFeeds implements StepFeeds {
     rows.forEach((row, at) => {
       if (this.#held[at] !== row) this.#write(at, row);
     });
-    const feeds = { ...this.#common(rows), ...this.#lowRank.batch(rows) };
+    const feeds = { ...this.#common(rows), ...this.#lowRank.batch(rows), ...this.#terms.of(rows) };
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = runtimeTensor("float32", this.#gains[i]!.subarray(0, rows.length * k), [rows.length, k]);
       feeds[scalePort] = runtimeTensor("float32", this.#scales[i]!.subarray(0, rows.length * dOut), [

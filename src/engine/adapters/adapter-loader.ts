@@ -12,9 +12,6 @@ import type { LoadOptions } from "./load-adapter.ts";
 
 export interface LoaderData extends LoadOptions {
   readonly storeDir: string;
-  /** The base's directions form a part of some blends. */
-  readonly baseDir: string;
-  readonly adapterCacheBytes: number;
   /** A pipe with the adapters that the server orders (`engine/wanted-line.ts`); null: there is none. */
   readonly wantedFd: number | null;
 }

@@ -22,10 +22,15 @@ export interface AdapterRow extends ReadyAdapter {
   readonly routed: { readonly numHeads: number; readonly heads: Float32Array; readonly routers: Float32Array } | null;
   /** SARA and LoRA: one entry for each group of the layout's `lowRank`; null where the adapter does not change the group. */
   readonly lowRank: readonly (LowRankGroup | null)[] | null;
+  /** Further λ and v of a blend; each has a product v ⊙ U(λ ⊙ z) of its own. */
+  readonly terms: readonly AdapterTerm[];
   /** false: λ, v and heads are zero. */
   readonly hasMoSara: boolean;
   readonly bytes: number;
 }
+
+/** λ and v of each group, in the layout's order. */
+export type AdapterTerm = Pick<AdapterRow, "gains" | "scales">;
 
 /** The targets of one group as two matrices: down float32 [dIn,rank], up float32 [rank,dOut]. */
 export interface LowRankGroup {
@@ -60,10 +65,11 @@ export function layOutAdapter(
 }
 
 /** All arrays of a row. Each has memory of its own. */
-export function arraysOf({ gains, scales, routed, lowRank }: Omit<AdapterRow, "bytes">): Float32Array[] {
+export function arraysOf({ gains, scales, routed, lowRank, terms }: Omit<AdapterRow, "bytes">): Float32Array[] {
   return [
     ...gains,
     ...scales,
+    ...terms.flatMap((term) => [...term.gains, ...term.scales]),
     ...(routed ? [routed.heads, routed.routers] : []),
     ...(lowRank ?? []).flatMap((group) => (group ? [group.down, group.up] : [])),
   ];
@@ -78,7 +84,7 @@ export function zeroRow(layout: AdapterLayout): AdapterRow {
   const gains = layout.groups.map((group) => new Float32Array(group.k));
   const scales = layout.groups.map((group) => new Float32Array(group.group.dOut));
   const bytes = sizeOf([...gains, ...scales]);
-  return { generation: "", gains, scales, routed: null, lowRank: null, hasMoSara: true, bytes };
+  return { generation: "", gains, scales, routed: null, lowRank: null, terms: [], hasMoSara: true, bytes };
 }
 
 function moSaraRow(generation: string, adapter: Adapter, layout: AdapterLayout): AdapterRow {

@@ -1,37 +1,34 @@
 /**
- * A blend laid out as one row of the graph's ports. The graph adds a row's Mo-SARA part and its low-rank part, so one row holds every part
- * of the sum (`adapter/blend.ts`).
+ * A blend laid out as one row of the graph's ports. The graph adds a row's own Mo-SARA part, its further terms and its low-rank part, so one
+ * row holds every part of the sum (`adapter/blend.ts`).
  */
-import { type BlendMember, addedRanks, blendAdapters, productRanks } from "../../adapter/blend.ts";
-import type { MergeBasis } from "../../adapter/merge.ts";
+import { type BlendMember, addedRanks, blendAdapters } from "../../adapter/blend.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import { type AdapterRow, arraysOf, layOutAdapter, sizeOf, zeroRow } from "./adapter-row.ts";
 
-export interface BlendOptions {
-  readonly layout: AdapterLayout;
-  /** Highest sum of the ranks of SARA and LoRA members on one target. */
-  readonly maxLiveRank: number;
-  /** Most bytes of a row. */
-  readonly adapterCacheBytes: number;
-  readonly readBasis: (target: string) => Promise<MergeBasis>;
-}
-
 /**
  * @param members fit the base
- * @throws {AppError} not_blendable where ranks add up to more than may be live, the row is larger than all that is kept ready, or a weight
- * takes numbers out of float32's range; not_live where the base accepts no live adapters
+ * @param maxLiveRank highest sum of the ranks of SARA and LoRA members on one target
+ * @throws {AppError} not_blendable where ranks add up to more, or a weight takes numbers out of float32's range; not_live where the base
+ * accepts no live adapters
  */
-export async function layOutBlend(
+export function layOutBlend(
   generation: string,
   members: readonly BlendMember[],
-  { layout, maxLiveRank, adapterCacheBytes, readBasis }: BlendOptions,
-): Promise<AdapterRow> {
+  layout: AdapterLayout,
+  maxLiveRank: number,
+): AdapterRow {
   assertRanks(members, maxLiveRank);
-  assertSize(members, layout, adapterCacheBytes); // before anything is allocated
-  const { routed, single, lowRank } = await blendAdapters(members, readBasis);
-  const rows = [routed, single, lowRank].flatMap((part) => (part ? [layOutAdapter(generation, part, layout)] : []));
-  const row = rows.reduce(added, { ...zeroRow(layout), generation, hasMoSara: false });
+  const { routed, single, lowRank } = blendAdapters(members);
+  const [first, ...further] = single;
+  const parts = [routed, first, lowRank].flatMap((part) => (part ? [layOutAdapter(generation, part, layout)] : []));
+  const whole = parts.reduce(added, { ...zeroRow(layout), generation, hasMoSara: false });
+  const terms = further.map((part) => {
+    const { gains, scales } = layOutAdapter(generation, part, layout);
+    return { gains, scales };
+  });
+  const row = { ...whole, terms };
   const arrays = arraysOf(row);
   if (!arrays.every(isFiniteArray))
     throw new AppError("not_blendable", "A weight of the blend is too large: numbers leave the range of float32.", {
@@ -57,21 +54,6 @@ function assertRanks(members: readonly BlendMember[], maxLiveRank: number): void
         { param: "adapter" },
       );
   }
-}
-
-function assertSize(members: readonly BlendMember[], { lowRank }: AdapterLayout, maxBytes: number): void {
-  const ranks = productRanks(members);
-  const numbers = lowRank.map(({ members: linears, dIn, dOut }) => {
-    const rank = linears.reduce((sum, { name }) => sum + (ranks.get(name) ?? 0), 0);
-    return rank * (dIn + dOut);
-  });
-  const bytes = numbers.reduce((sum, count) => sum + count * Float32Array.BYTES_PER_ELEMENT, 0);
-  if (bytes <= maxBytes) return;
-  throw new AppError(
-    "not_blendable",
-    `The blend's members have different v or are SARA or LoRA, so its sum takes ${bytes} bytes on this base, more than the ${maxBytes} of --adapter-cache-bytes. Raise the flag, or blend adapters of fewer targets.`,
-    { param: "adapter" },
-  );
 }
 
 /** Two rows in one. Each port has one part's numbers: where both have a v, the two are equal. The size is not counted here. */

@@ -6,53 +6,40 @@
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { parentPort, workerData } from "node:worker_threads";
-import type { MergeBasis } from "../../adapter/merge.ts";
 import { toWire } from "../../errors.ts";
-import { type Base, openBase } from "../../base/base.ts";
 import { openAdapterContents } from "../../store/adapter-contents.ts";
 import type { AdapterRef } from "../protocol.ts";
-import { toFloat32 } from "../../tensor/host-tensor.ts";
 import { wantedRef } from "../wanted-line.ts";
 import type { LoadOrder, LoadReply, LoaderData } from "./adapter-loader.ts";
 import { type AdapterRow, arraysOf } from "./adapter-row.ts";
-import { loadAdapter, loadBlend } from "./load-adapter.ts";
+import { loadAdapter } from "./load-adapter.ts";
 
 /** Most replies with a row that are remembered until the engine has read them. A reply that is forgotten earlier costs a second load. */
 const MAX_UNREAD = 64;
 
 const port = parentPort;
 if (port === null) throw new Error("internal: this file is a worker thread");
-const { storeDir, baseDir, adapterCacheBytes, wantedFd, ...options } = workerData as LoaderData;
+const { storeDir, wantedFd, ...options } = workerData as LoaderData;
 const contents = openAdapterContents(storeDir);
-/** Opened for the first blend that needs the base's directions. */
-let base: Promise<Base> | null = null;
 const pipe = wantedFd === null ? null : new Socket({ fd: wantedFd, readable: true, writable: false });
 let numSent = 0;
-/** Loads run one after another. */
-let queue: Promise<void> = Promise.resolve();
 /** Generations whose rows the engine may not have read yet, by the number of the reply, the oldest first. */
 const unread = new Map<string, number>();
 
 port.on("message", (order: LoadOrder) => {
   if ("type" in order) return void end();
   forgetUpTo(order.numRead);
-  enqueue(order.ref, false);
+  load(order.ref, false);
 });
-if (pipe !== null) createInterface({ input: pipe }).on("line", (line) => enqueue(wantedRef(line), true));
-
-function enqueue(ref: AdapterRef, isAhead: boolean): void {
-  queue = queue.then(() => load(ref, isAhead)); // `load` never throws
-}
+if (pipe !== null) createInterface({ input: pipe }).on("line", (line) => load(wantedRef(line), true));
 
 /** Engine and server may order the same adapter. A row that is on its way answers the second order too. */
-async function load(ref: AdapterRef, isAhead: boolean): Promise<void> {
+function load(ref: AdapterRef, isAhead: boolean): void {
   const { generation } = ref;
   if (unread.has(generation)) return;
   const startedMs = performance.now();
   try {
-    const row = ref.blend
-      ? await loadBlend(generation, ref.blend, contents, { ...options, adapterCacheBytes, readBasis })
-      : loadAdapter(ref, contents, options);
+    const row = loadAdapter(ref, contents, options);
     const seconds = (performance.now() - startedMs) / 1000;
     reply({ generation, isAhead, outcome: { row, seconds } }, buffersOf(row));
     unread.set(generation, numSent);
@@ -60,12 +47,6 @@ async function load(ref: AdapterRef, isAhead: boolean): Promise<void> {
   } catch (error) {
     reply({ generation, isAhead, outcome: { error: toWire(error) } }, []);
   }
-}
-
-async function readBasis(target: string): Promise<MergeBasis> {
-  base ??= openBase(baseDir);
-  const { left, sigma, right } = await (await base).readBasis(target);
-  return { left: toFloat32(left), right: toFloat32(right), k: sigma.data.length };
 }
 
 function forgetUpTo(numRead: number): void {
@@ -84,9 +65,7 @@ function reply(message: LoadReply, buffers: readonly ArrayBuffer[]): void {
 async function end(): Promise<void> {
   pipe?.destroy();
   port?.close();
-  await queue;
   await contents.close();
-  await (await base)?.[Symbol.asyncDispose]();
 }
 
 /** The row's memory, which is transferred to the engine without a copy. */

@@ -31,9 +31,8 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   });
   try {
     const { layout, signature } = base;
-    const { takesAdapters, storeDir, baseDir, adapterCacheBytes, maxLiveRank } = options;
-    const bounds = { adapterCacheBytes, maxLiveRank };
-    if (takesAdapters) loader = new AdapterLoader({ storeDir, baseDir, layout, signature, ...bounds, wantedFd });
+    const { takesAdapters, storeDir, maxLiveRank } = options;
+    if (takesAdapters) loader = new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd });
     const runner = assembleRunner(options, base, device, { loader, grammars });
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);

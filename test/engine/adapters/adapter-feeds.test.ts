@@ -1,7 +1,7 @@
 /** What a step is fed: rows are written when the batch's composition changes and not before, and hold each sequence's own numbers. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
+import { type AdapterRow, zeroRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { AdapterFeeds } from "../../../src/engine/adapters/adapter-feeds.ts";
 import { type AdapterLayout, adapterLayout } from "../../../src/model/adapter-layout.ts";
 import { parseModelConfig } from "../../../src/model/families.ts";
@@ -9,12 +9,15 @@ import { allGroups } from "../../../src/model/linears.ts";
 import {
   HAS_MO_SARA,
   HAS_ROUTERS,
+  HAS_TERMS,
   HEAD_MASK,
   groupPorts,
   hasLowRankPort,
   headsPort,
   lowRankPorts,
   routersPort,
+  termGainsPort,
+  termScalesPort,
 } from "../../../src/model/ports.ts";
 import type { RuntimeTensor } from "../../../src/runtime/ort.ts";
 import { TOY_CONFIG, noise } from "../../helpers/checkpoints.ts";
@@ -36,6 +39,7 @@ function rowOf(seed: number, numHeads = 1): AdapterRow {
     scales: layout.groups.map(({ group }) => random(group.dOut)),
     routed: numHeads > 1 ? { numHeads, heads: random(size), routers: random(size) } : null,
     lowRank: null,
+    terms: [],
     hasMoSara: true,
     bytes: 1,
   };
@@ -59,9 +63,10 @@ function lowRankRowOf(part: string, rank: number): AdapterRow {
   };
 }
 
-/** A row of a blend: a Mo-SARA part and a low-rank part. */
-function blendedRowOf(seed: number, part: string, rank: number): AdapterRow {
-  return { ...rowOf(seed, 2), lowRank: lowRankRowOf(part, rank).lowRank };
+/** A row of a blend: a Mo-SARA part, further terms and a low-rank part. */
+function blendedRowOf(seed: number, part: string, rank: number, numTerms: number): AdapterRow {
+  const terms = Array.from({ length: numTerms }, (_, i) => rowOf(seed + 20 + i));
+  return { ...rowOf(seed, 2), terms, lowRank: lowRankRowOf(part, rank).lowRank };
 }
 
 const ROWS: readonly (AdapterRow | null)[] = [
@@ -75,8 +80,27 @@ const ROWS: readonly (AdapterRow | null)[] = [
   lowRankRowOf("self_attn.qkv", 8),
   lowRankRowOf("self_attn.qkv", 16),
   lowRankRowOf("mlp.in", 3),
-  blendedRowOf(6, "mlp.in", 5),
+  blendedRowOf(6, "mlp.in", 5, 1),
+  blendedRowOf(7, "mlp.in", 5, 3),
 ];
+
+/** Checks the further terms of every row: side by side by group, behind them zeros up to the most terms of a row, at least two. */
+function expectTerms(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
+  const own = Math.max(0, ...rows.map((row) => row?.terms.length ?? 0));
+  const most = own === 1 ? 2 : own;
+  expect(flagOf(feeds[HAS_TERMS.name])).toBe(most > 0 ? 1 : 0);
+  for (const [port, kind] of [
+    [termGainsPort(0).name, "gains"],
+    [termScalesPort(0).name, "scales"],
+  ] as const) {
+    const zeros = zeroRow(layout)[kind].flatMap((part) => [...part]);
+    const wanted = rows.flatMap((row) =>
+      Array.from({ length: most }, (_, i) => row?.terms[i]?.[kind].flatMap((part) => [...part]) ?? zeros).flat(),
+    );
+    if (most > 0) expect(numbers(feeds[port])).toEqual(wanted);
+    else expect(feeds[port]?.dims[1]).toBe(0);
+  }
+}
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
 const hasNumbers = (tensor: RuntimeTensor | undefined, wanted: Float32Array): boolean =>
@@ -94,6 +118,7 @@ function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (Adapte
     expect(numbers(gains)).toEqual(rows.flatMap((row) => [...(row?.gains[i] ?? zeros.gains)]));
     expect(numbers(scale)).toEqual(rows.flatMap((row) => [...(row?.scales[i] ?? zeros.scales)]));
   });
+  expectTerms(feeds, rows);
   expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(rows.some((row) => row?.hasMoSara) ? 1 : 0);
   for (const group of layout.lowRank) {
     const used = layout.lowRank.some((one, i) => one.part === group.part && rows.some((row) => row?.lowRank?.[i]));

@@ -50,11 +50,9 @@ function startLoader(): {
   const [reading, writing] = [openSync(path, "r+"), openSync(path, "r+")];
   const loader = new AdapterLoader({
     storeDir,
-    baseDir,
     layout,
     signature,
     maxLiveRank: 64,
-    adapterCacheBytes: 2 ** 28,
     wantedFd: reading,
   });
   return {

@@ -85,8 +85,8 @@ function randomMoSara(test: TestRunner, seed: number, heads = 1, router: RouterK
   return { method: "mo-sara", baseId: test.manifest.baseId, heads, router, targets, card: {} };
 }
 
-/** A blend of two adapters of one head, or with one of several: its row has a low-rank part as wide as the base's directions. */
-function randomBlend(test: TestRunner, seed: number, heads = 1): Promise<AdapterRow> {
+/** A blend of two adapters of one head, or with one of several: its row has a further term. */
+function randomBlend(test: TestRunner, seed: number, heads = 1): AdapterRow {
   const members = [randomMoSara(test, seed, heads, heads > 1 ? "full" : "none"), randomMoSara(test, seed + 1)];
   return test.blend(
     members.map((adapter, i) => ({ adapter, weight: 0.7 - 0.4 * i })),
@@ -166,9 +166,18 @@ function randomLowRank(
   return test.ready(adapter, `${method}-${seed}`);
 }
 
+/** A blend of four. */
+function manyTerms(test: TestRunner): AdapterRow {
+  const members = Array.from({ length: 4 }, (_, i) => ({
+    adapter: randomMoSara(test, 220 + i),
+    weight: 0.3 - 0.1 * i,
+  }));
+  return test.blend(members, "many");
+}
+
 /** Adapters of neighbours: none, one head, both routers with different numbers of heads, low rank of several ranks, and blends. */
-async function neighbours(test: TestRunner): Promise<(AdapterRow | null)[]> {
-  const blends = [await randomBlend(test, 200), await randomBlend(test, 210, 3)];
+function neighbours(test: TestRunner): (AdapterRow | null)[] {
+  const blends = [randomBlend(test, 200), randomBlend(test, 210, 3), manyTerms(test)];
   const others = Array.from({ length: 17 }, (_, i) => {
     if (i % 6 === 3) return null;
     if (i % 6 === 1) return randomAdapter(test, 100 + i, 2 + (i % 5), "rank1");
@@ -210,7 +219,7 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
     "$weights ($blockSize): alone or anywhere in any batch, a sequence has the same bits",
     async (format) => {
       await using test = await openTestRunner(await base(format));
-      const specs = (await neighbours(test)).map((adapter, i): Spec => ({
+      const specs = neighbours(test).map((adapter, i): Spec => ({
         adapter,
         prompt: promptOf(i, test.runner.vocabSize),
       }));
@@ -265,7 +274,7 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
       randomAdapter(test, 8),
       randomAdapter(test, 9, 4, "full"),
       randomLowRank(test, 10, "lora", 8, 7),
-      await randomBlend(test, 11),
+      randomBlend(test, 11),
     ]) {
       const whole = await test.score(ids, { adapter, chunk: 100 });
       expectSame(await test.score(ids, { adapter }), whole, format.weights, "chunked");
