@@ -103,3 +103,18 @@ describe("rules", () => {
     expect(() => gbnf(source)).toThrow(message);
   });
 });
+
+it("spaces that the decoder leaves out at the start are not part of the answer", () => {
+  const automaton = regex("a b");
+  const endOf = (text: string) =>
+    [...new TextEncoder().encode(text)].reduce(
+      (state, byte) => state && automaton.step(state, byte),
+      automaton.start(1) as ReturnType<typeof automaton.step>,
+    );
+  expect([" a b", "a b", "  a b", " ab"].map((text) => endOf(text)?.isAccepting ?? false)).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+});

@@ -2,7 +2,7 @@
 import { Automaton } from "../../src/grammar/automaton/automaton.ts";
 import { Matcher, type Vocabulary } from "../../src/grammar/automaton/matcher.ts";
 import { buildNetwork } from "../../src/grammar/automaton/network.ts";
-import { buildTrie } from "../../src/grammar/automaton/token-trie.ts";
+import { buildTrie, packTokens } from "../../src/grammar/automaton/token-trie.ts";
 import type { GrammarSpec } from "../../src/grammar/grammar-spec.ts";
 import { readGrammar } from "../../src/grammar/read-grammar.ts";
 import { nextUint32, seedRandom } from "../../src/tensor/random.ts";
@@ -37,7 +37,7 @@ export const VOCABULARY: Vocabulary = vocabularyOf([
 ]);
 
 export function vocabularyOf(tokens: readonly (Uint8Array | null)[], specials: readonly string[] = []): Vocabulary {
-  return { tokens, trie: buildTrie(tokens), specials, numSkippedSpaces: 0 };
+  return { bytesOf: packTokens(tokens), trie: buildTrie(tokens), specials, numSkippedSpaces: 0 };
 }
 
 export function automatonOf(spec: GrammarSpec, { specials }: Vocabulary = VOCABULARY): Automaton {
@@ -72,7 +72,7 @@ export function randomText(
     if (ids.length === 0) throw new Error(`a dead end after ${JSON.stringify(Buffer.concat(out).toString())}`);
     const id = ids[Math.floor((nextUint32(random) / 2 ** 32) * ids.length)]!;
     if (!matcher.accept(id)) throw new Error(`token ${id} was allowed, but not accepted`);
-    out.push(vocabulary.tokens[id]!);
+    out.push(vocabulary.bytesOf(id)!); // accepted
   }
   return Buffer.concat(out).toString();
 }

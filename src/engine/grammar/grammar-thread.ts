@@ -9,7 +9,7 @@ import { Automaton } from "../../grammar/automaton/automaton.ts";
 import { Matcher, type Vocabulary } from "../../grammar/automaton/matcher.ts";
 import { buildNetwork } from "../../grammar/automaton/network.ts";
 import { spellSpecial } from "../../grammar/automaton/special-tokens.ts";
-import { buildTrie } from "../../grammar/automaton/token-trie.ts";
+import { buildTrie, packTokens } from "../../grammar/automaton/token-trie.ts";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 import { readGrammar } from "../../grammar/read-grammar.ts";
 import { readTokenBytes } from "../../tokenizer/token-bytes.ts";
@@ -92,7 +92,12 @@ async function readVocabulary(): Promise<Vocabulary> {
     const special = specials.get(id);
     return special === undefined ? (tokens[id] ?? null) : Uint8Array.from(spellSpecial(special));
   });
-  const made = { tokens: spelled, trie: buildTrie(spelled), specials: [...specials.values()], numSkippedSpaces };
+  const made = {
+    bytesOf: packTokens(spelled),
+    trie: buildTrie(spelled),
+    specials: [...specials.values()],
+    numSkippedSpaces,
+  };
   // The first masks of a process are slow, because the code is cold. They are computed before anybody waits for them.
   new Matcher(compiled({ kind: "json-object", text: "" }, made), made).mask();
   return made;

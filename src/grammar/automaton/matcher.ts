@@ -8,8 +8,8 @@ const MAX_MASK_MS = 1000;
 
 /** A model's vocabulary, as answers are read. */
 export interface Vocabulary {
-  /** Bytes of each token; null: no grammar allows it. */
-  readonly tokens: readonly (Uint8Array | null)[];
+  /** Bytes of a token; null: no grammar allows it. */
+  readonly bytesOf: (id: number) => Uint8Array | null;
   readonly trie: TokenTrie;
   /** Contents of the special tokens. */
   readonly specials: readonly string[];
@@ -40,8 +40,8 @@ export class Matcher {
 
   /** Reads a token. @returns whether it was allowed; if not, nothing changes */
   accept(tokenId: number): boolean {
-    const bytes = this.#vocabulary.tokens[tokenId] ?? null;
-    if (bytes === null || bytes.length === 0) return false;
+    const bytes = this.#vocabulary.bytesOf(tokenId);
+    if (bytes === null) return false;
     let state: State | null = this.#state;
     for (const byte of bytes) {
       state = this.#automaton.step(state, byte);
