@@ -163,6 +163,21 @@ describe("the render routes", () => {
     ]);
   });
 
+  it("answer the grammar under the names of vLLM", async () => {
+    const schema = { type: "object", properties: { n: { type: "integer" } }, required: ["n"] };
+    for (const [asked, structured_outputs] of [
+      [{ response_format: { type: "json_schema", json_schema: { name: "x", schema } } }, { json: schema }],
+      [{ response_format: { type: "json_object" } }, { json_object: true }],
+      [{ structured_outputs: { regex: "a+" } }, { regex: "a+" }],
+      [{ guided_choice: ["a", "b"] }, { choice: ["a", "b"] }],
+      [{ grammar: 'root ::= "a"' }, { grammar: 'root ::= "a"' }],
+      [{}, null],
+    ] as const) {
+      const { json } = await ask("/v1/chat/completions/render", { model: "base", messages, ...asked });
+      expect(json).toMatchObject({ sampling_params: { structured_outputs } });
+    }
+  });
+
   it("refuse as the completion does, and hold no adapter", async () => {
     await test.put("acme", fittingAdapter(1));
     expect((await ask("/v1/completions/render", { model: "acme", prompt: "x".repeat(600) })).json.error?.code).toBe(

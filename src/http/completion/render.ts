@@ -1,5 +1,6 @@
 /** A completion as the engine would get it, in the shape of vLLM's `GenerateRequest`: one object for each prompt. Nothing is generated. */
 import { randomUUID } from "node:crypto";
+import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import type { SharedFields } from "./request-schema.ts";
@@ -55,5 +56,25 @@ function samplingParams(fields: SharedFields, { options, text, numSequences }: P
     logit_bias: sampling.logitBias.length === 0 ? null : Object.fromEntries(sampling.logitBias),
     allowed_token_ids: sampling.allowedIds === null ? null : [...sampling.allowedIds],
     bad_words: fields.bad_words ?? [],
+    structured_outputs: options.grammar ? structuredOutputs(options.grammar) : null,
   };
+}
+
+/** A grammar under the names of vLLM's `StructuredOutputsParams`. */
+function structuredOutputs({ kind, text, whitespace }: GrammarSpec): object {
+  const space = whitespace === undefined ? {} : { whitespace_pattern: whitespace };
+  switch (kind) {
+    case "json-object":
+      return { json_object: true, ...space };
+    case "json-schema":
+      return { json: JSON.parse(text) as unknown, ...space };
+    case "choice":
+      return { choice: JSON.parse(text) as unknown };
+    case "regex":
+      return { regex: text };
+    case "gbnf":
+      return { grammar: text };
+    case "structural-tag":
+      return { structural_tag: text };
+  }
 }

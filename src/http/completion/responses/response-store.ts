@@ -20,6 +20,8 @@ const OVERHEAD = 512;
 
 export class ResponseStore {
   readonly #responses: LRUCache<string, StoredResponse> | null;
+  /** Characters of JSON by object. Turns of a conversation share the earlier items, so each is measured once. */
+  readonly #sizes = new WeakMap<object, number>();
   /** The items of stored responses by their ids, for references. */
   readonly #items = new Map<string, Item>();
 
@@ -33,9 +35,16 @@ export class ResponseStore {
         ? null
         : new LRUCache({
             maxSize: maxBytes,
-            sizeCalculation: (entry) => OVERHEAD + JSON.stringify([entry.response, entry.items]).length,
+            sizeCalculation: (entry) =>
+              OVERHEAD + entry.items.reduce((sum, item) => sum + this.#sizeOf(item), this.#sizeOf(entry.response)),
             dispose: dropItems,
           });
+  }
+
+  #sizeOf(part: object): number {
+    const size = this.#sizes.get(part) ?? JSON.stringify(part).length;
+    this.#sizes.set(part, size);
+    return size;
   }
 
   get keeps(): boolean {
