@@ -22,17 +22,15 @@ import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
-import { textOf } from "../http/worker-text.ts";
+import { openServedText } from "./serve/served-text.ts";
 import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
 import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
-import { tokenizerInfo } from "../tokenizer/files/tokenizer-info.ts";
-import { createTextWorker } from "../tokenizer/worker/text-worker-client.ts";
 import { sharedEngineOptions } from "./shared/engine-options.ts";
 import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
-import { readTextFiles, type TextFiles } from "../tokenizer/files/text-files.ts";
+import type { TextFiles } from "../tokenizer/files/text-files.ts";
 import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { demoLine } from "./shared/demo-line.ts";
@@ -109,8 +107,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   });
   cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
   cleanup.defer(() => engine.stop(0));
-  const files = await readTextFiles(baseDir);
-  const text = cleanup.use(await createTextWorker(baseDir, { files }));
+  const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
   const adapters =
@@ -124,7 +121,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     ...parts,
     version: await readVersion(),
     base: served,
-    text: textOf(text, tokenizerInfo(files)),
+    text,
     keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
     responses: new ResponseStore(config.responseStoreBytes),

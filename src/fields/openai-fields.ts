@@ -48,24 +48,40 @@ const CHAT = [
   ...only("chat", ["OpenAI"], {
     messages: heeded("The conversation, which the model's chat template renders."),
     max_completion_tokens: heeded("The newer name of max_tokens; it wins over it."),
-    reasoning_effort: refused(nothing, 'Send what the template knows in "chat_template_kwargs".'),
+    reasoning_effort: heeded(
+      "The template's variable reasoning_effort; of a template that has enable_thinking alone, none switches it off.",
+    ),
     web_search_options: refused(nothing, "The server searches nothing."),
     audio: refused(nothing, "The server answers text alone."),
     data_sources: refused(empty, "The server searches nothing."),
   }),
   ...only("chat", ["OpenAI"], { top_logprobs: heeded("Alternatives that each token's log-probability lists.") }, is(0)),
-  ...only("chat", ["OpenAI"], { tools: heeded("Given to the template. Calls in an answer stay text.") }, empty),
+  ...only(
+    "chat",
+    ["OpenAI"],
+    { tools: heeded("Given to the template. Calls that the model writes become tool_calls.") },
+    empty,
+  ),
+  ...only(
+    "chat",
+    ["OpenAI"],
+    { parallel_tool_calls: heeded("false: an answer has one call at most.") },
+    is(true, false),
+  ),
   ...only("chat", ["OpenAI"], { functions: refused(empty, 'Send "tools".') }, empty),
   ...only("chat", ["OpenAI"], { modalities: refused(isTextOnly, "The server answers text alone.") }, isTextOnly),
   ...only("chat", ["OpenAI"], { function_call: refused(is("none", "auto"), 'Send "tools".') }, is("none", "auto")),
   ...only(
     "chat",
     ["OpenAI"],
-    { tool_choice: heeded('"none" hides the tools, "auto" shows them. A choice that forces a call is refused.') },
+    {
+      tool_choice: heeded(
+        "auto, none, required, a named function, or allowed_tools. A forced call is bound to the tool's schema.",
+      ),
+    },
     is("none", "auto"),
   ),
   ...both(["OpenAI"], {
-    parallel_tool_calls: harmless("Calls in an answer stay text, however many they are."),
     prediction: harmless("It is a hint that makes some servers faster."),
     verbosity: harmless("It is a hint to models that were trained to know it."),
   }),

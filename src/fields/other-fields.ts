@@ -1,5 +1,17 @@
 /** Fields of SGLang, llama.cpp's server, TGI and LoRAX beside OpenAI's and vLLM's. Source: their servers' API references. */
-import { both, empty, type Field, harmless, heeded, is, type Neutral, nothing, refused, without } from "./field.ts";
+import {
+  both,
+  empty,
+  type Field,
+  harmless,
+  heeded,
+  is,
+  type Neutral,
+  nothing,
+  only,
+  refused,
+  without,
+} from "./field.ts";
 
 const CONSTRAINED = "Answers cannot be constrained to a grammar or schema.";
 const SAMPLER = "Temperature, top_k, top_p, min_p and three penalties are what tokens are drawn by.";
@@ -40,8 +52,7 @@ const SGLANG = both(["SGLang"], {
   max_dynamic_patch: harmless("It is about images, which are refused where they stand."),
   min_dynamic_patch: harmless("It is about images, which are refused where they stand."),
   use_audio_in_video: refused(is(false), MEDIA),
-  separate_reasoning: harmless("Reasoning is part of the text, as without a reasoning parser in SGLang."),
-  stream_reasoning: harmless("Reasoning is part of the text, as without a reasoning parser in SGLang."),
+  stream_reasoning: harmless("Reasoning is streamed as it comes; joined it is the same."),
   reasoning: refused(empty, TEMPLATE),
   thinking: refused(empty, TEMPLATE),
   enable_thinking: refused(nothing, TEMPLATE),
@@ -63,6 +74,13 @@ const SGLANG = both(["SGLang"], {
   disagg_prefill_dp_rank: harmless(ROUTING),
   data_parallel_rank: harmless(ROUTING),
 });
+
+const SEPARATE_REASONING = only(
+  "chat",
+  ["SGLang"],
+  { separate_reasoning: heeded("false leaves the reasoning in the text, marks included.") },
+  is(true, false),
+);
 
 const LLAMA_CPP = both(["llama.cpp"], {
   n_predict: refused(is(-1), 'Send "max_tokens".'),
@@ -105,7 +123,7 @@ const LLAMA_CPP = both(["llama.cpp"], {
   input_extra: refused(empty, "Text cannot be inserted between two others."),
   image_data: refused(empty, MEDIA),
   multimodal_data: refused(empty, MEDIA),
-  reasoning_format: refused(is("none", "auto"), "Reasoning is not separated from the rest of the text."),
+  reasoning_format: refused(is("auto", "deepseek"), 'Send "separate_reasoning": false to leave reasoning in the text.'),
   reasoning_budget: refused(is(-1), 'Send "max_tokens".'),
   reasoning_budget_message: refused(empty, TEMPLATE),
   reasoning_budget_tokens: refused(is(-1), 'Send "max_tokens".'),
@@ -136,4 +154,4 @@ const TGI = both(["TGI", "LoRAX"], {
   schema: refused(nothing, CONSTRAINED),
 });
 
-export const OTHER_FIELDS: readonly Field[] = [...SGLANG, ...LLAMA_CPP, ...TGI];
+export const OTHER_FIELDS: readonly Field[] = [...SGLANG, ...SEPARATE_REASONING, ...LLAMA_CPP, ...TGI];

@@ -35,7 +35,6 @@ const REFUSED = both(["vLLM"], {
   return_prompt_text: refused(is(false), 'Send "return_token_ids", which answers the prompt\'s ids.'),
   watermarking: refused(is(false)),
   thinking_token_budget: refused(is(-1), 'Send "max_tokens".'),
-  include_reasoning: refused(is(true), "Reasoning is not separated from the rest of the text."),
   repetition_detection: refused(nothing, 'Send "repetition_penalty" or "stop".'),
   priority: refused(is(0), "Tenants take turns by the tokens that they have had."),
   kv_transfer_params: refused(empty),
@@ -83,6 +82,7 @@ const CHAT = [
     ["vLLM"],
     {
       chat_template: heeded("Names one of the model's own templates; a request cannot bring one."),
+      include_reasoning: heeded("false leaves the reasoning out of the answer."),
       documents: heeded("The variable `documents` of the chat template."),
     },
     empty,

@@ -11,6 +11,7 @@ import type { AdapterDirectory } from "../store/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";
+import type { AnswerFormats } from "./completion/answer-format/answer-formats.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { ResponseStore } from "./completion/responses/response-store.ts";
 import type { Residency } from "./residency.ts";
@@ -53,6 +54,8 @@ export interface TextStreamOptions {
   /** Whether the stop string is part of the text. */
   readonly includesStop: boolean;
   readonly skipsSpecial: boolean;
+  /** Special tokens whose text is kept in any case. */
+  readonly keptIds?: ReadonlySet<number>;
 }
 
 /** Converts text to ids and back. Long texts are encoded outside the event loop. */
@@ -70,6 +73,8 @@ export interface Text {
   decode(tokenIds: readonly number[]): Promise<string>;
   /** The tokenizer's configuration, with its class and the chat template. */
   readonly info: Readonly<Record<string, unknown>>;
+  /** The formats in which the model writes calls and reasoning. */
+  readonly formats: AnswerFormats;
 }
 
 /** A model's own sampling defaults. */

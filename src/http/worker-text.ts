@@ -13,7 +13,7 @@ const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 const DECODED_AT_ONCE = 4096;
 
 /** The worker as the routes see it. @param info the tokenizer's configuration (`tokenizer/files/tokenizer-info.ts`) */
-export function textOf(worker: TextWorker, info: Text["info"]): Text {
+export function textOf(worker: TextWorker, info: Text["info"], formats: Text["formats"]): Text {
   const { tokenizer } = worker;
   const bytes = new Map<number, Uint8Array>();
   const anchor = findAnchor(tokenizer);
@@ -30,7 +30,10 @@ export function textOf(worker: TextWorker, info: Text["info"]): Text {
         }),
       ),
     stream: (options) =>
-      createTextStream(tokenizer.createStreamDecoder({ skipSpecialTokens: options.skipsSpecial }), options),
+      createTextStream(
+        tokenizer.createStreamDecoder({ skipSpecialTokens: options.skipsSpecial, keptIds: options.keptIds }),
+        options,
+      ),
     bytesOf: (id) => {
       const known = bytes.get(id) ?? bytesOfToken(tokenizer, anchor, id);
       bytes.set(id, known); // bounded by the vocabulary
@@ -39,6 +42,7 @@ export function textOf(worker: TextWorker, info: Text["info"]): Text {
     tokenOf: (id) => tokenizer.idToToken(id),
     decode: (ids) => decode(tokenizer, ids),
     info,
+    formats,
   };
 }
 

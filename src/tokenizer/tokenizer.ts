@@ -23,6 +23,8 @@ export interface StreamDecoder {
 export interface DecodeOptions {
   /** Leaves special tokens out (default true). Added tokens that are not special stay. */
   readonly skipSpecialTokens?: boolean;
+  /** Special tokens that stay in any case. */
+  readonly keptIds?: ReadonlySet<number> | undefined;
 }
 
 /** One model's tokenizer. Immutable; safe to share. */
@@ -67,12 +69,13 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   const literals = makeLiteralMarks(files);
   let aliased: { readonly tokens: AliasedTokenizer; readonly hub: HubTokenizer } | undefined;
 
-  const createStreamDecoder = ({ skipSpecialTokens = true }: DecodeOptions = {}): StreamDecoder => {
+  const createStreamDecoder = ({ skipSpecialTokens = true, keptIds }: DecodeOptions = {}): StreamDecoder => {
     const decoder = createTokenDecoder(files.rule);
     return {
       push(id) {
         const token = tokens.get(id);
-        return token === undefined || (skipSpecialTokens && specialIds.has(id)) ? "" : decoder.push(token);
+        const isSkipped = skipSpecialTokens && specialIds.has(id) && keptIds?.has(id) !== true;
+        return token === undefined || isSkipped ? "" : decoder.push(token);
       },
       flush: () => decoder.flush(),
     };

@@ -71,6 +71,8 @@ describe("values", () => {
       overlong: "skip",
       metric: "loss",
       placement: "merged",
+      toolCallParser: "mistral",
+      reasoningParser: "think",
       corsOrigin: "https://app.example:8443",
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {

@@ -4,7 +4,7 @@ import { generationOf } from "../../src/adapter/adapter-file.ts";
 import type { SequenceRequest } from "../../src/engine/engine.ts";
 import type { Endpoint } from "../../src/fields/field.ts";
 import { END_ID } from "./arithmetic-engine.ts";
-import { fittingAdapter, type TestApp } from "./http-app.ts";
+import { createTestApp, fittingAdapter, type TestApp } from "./http-app.ts";
 
 export interface Bench {
   readonly test: TestApp;
@@ -30,6 +30,14 @@ interface Answer {
 
 async function ask({ test, path, body }: Bench, fields: object): Promise<Answer> {
   return (await (await test.post(path, { ...body, ...fields })).json()) as Answer;
+}
+
+const TOOLS = ["f", "g"].map((name) => ({ type: "function", function: { name } }));
+
+/** Asks a model whose prompts end within reasoning, which this mark ends. */
+async function askReasoning({ path, body }: Bench, end: string, fields: object): Promise<Answer> {
+  await using test = await createTestApp({ reasoning: { name: "test", begin: "<assistant>", end } });
+  return await ask({ test, path, body }, fields);
 }
 
 const textOf = (answer: Answer): string => answer.choices[0]?.text ?? answer.choices[0]?.message?.content ?? "";
@@ -230,7 +238,43 @@ const CHAT: Readonly<Record<string, Effect>> = {
   tool_choice: async (bench) => {
     await ask(bench, { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "none" });
     expect(promptOf(bench)).not.toContain("[tools]");
-    expect((await ask(bench, { tool_choice: "required" })).error?.param).toBe("tool_choice");
+    expect((await ask(bench, { tool_choice: "required" })).error?.param).toBe("tools");
+    await ask(bench, { tools: TOOLS, tool_choice: "required" });
+    expect(lastRequest(bench).grammar?.text).toContain('{\\"name\\": \\"g\\"');
+    const named = { type: "function", function: { name: "f" } };
+    await ask(bench, { tools: TOOLS, tool_choice: named });
+    expect(lastRequest(bench).grammar?.text).not.toContain('\\"g\\"');
+    const { error } = await ask(bench, { tools: TOOLS, tool_choice: { ...named, function: { name: "h" } } });
+    expect(error?.param).toBe("tool_choice");
+  },
+  parallel_tool_calls: async (bench) => {
+    for (const isParallel of [true, false]) {
+      await ask(bench, { tools: TOOLS, tool_choice: "required", parallel_tool_calls: isParallel });
+      expect(lastRequest(bench).grammar?.text).toContain(`"stop_after_first":${!isParallel}`);
+    }
+  },
+  reasoning_effort: async (bench) => {
+    await ask(bench, { reasoning_effort: "low" });
+    expect(promptOf(bench)).toContain('{"enable_thinking":true}');
+    await ask(bench, { reasoning_effort: "none" });
+    expect(promptOf(bench)).toContain('{"enable_thinking":false}');
+  },
+  include_reasoning: async (bench) => {
+    const whole = textOf(await ask(bench, {}));
+    const [thought, answer] = [whole.slice(0, 4), whole.slice(6)];
+    const ofReasoning = async (fields: object) =>
+      (await askReasoning(bench, whole.slice(4, 6), fields)).choices[0]?.message;
+    expect(await ofReasoning({})).toMatchObject({ content: answer, reasoning_content: thought, reasoning: thought });
+    expect(await ofReasoning({ include_reasoning: false })).toEqual({
+      role: "assistant",
+      content: answer,
+      refusal: null,
+    });
+  },
+  separate_reasoning: async (bench) => {
+    const whole = textOf(await ask(bench, {}));
+    const together = await askReasoning(bench, whole.slice(4, 6), { separate_reasoning: false });
+    expect(textOf(together)).toBe(whole);
   },
   chat_template_kwargs: async (bench) => {
     await ask(bench, { chat_template_kwargs: { name: "value" } });

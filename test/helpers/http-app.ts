@@ -18,6 +18,8 @@ import { Residency } from "../../src/http/residency.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { hashKey } from "../../src/http/middleware/auth.ts";
 import { Placements } from "../../src/placement/placements.ts";
+import type { ReasoningFormat } from "../../src/http/completion/answer-format/reasoning-format.ts";
+import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
 import { createTextStream } from "../../src/http/worker-text.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";
@@ -57,6 +59,8 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   /** Ids that the tokenizer puts before a text. */
   readonly startIds?: readonly number[];
   readonly responseStoreBytes?: number;
+  /** Other marks of reasoning than none. */
+  readonly reasoning?: ReasoningFormat;
   /** Another tokenizer than the one of bytes. */
   readonly text?: Text;
 }
@@ -73,7 +77,7 @@ function fittingSignature(): BaseSignature {
 }
 
 /** Bytes are ids; the chat template is `<role>content` lines. */
-function byteText(start: readonly number[]): Text {
+function byteText(start: readonly number[], reasoning: ReasoningFormat | null): Text {
   const bytesOf = (id: number) => (id === END_ID ? new TextEncoder().encode("</s>") : Uint8Array.of(id));
   return {
     encode: async (text, addsSpecial = true) =>
@@ -104,8 +108,16 @@ function byteText(start: readonly number[]): Text {
     tokenOf: (id) => (id <= END_ID ? new TextDecoder().decode(bytesOf(id)) : undefined),
     decode: async (ids) => new TextDecoder().decode(Buffer.concat(ids.map((id) => bytesOf(id)))),
     info: { tokenizer_class: "PreTrainedTokenizerFast", eos_token: "</s>" },
+    formats: { ...FORMATS, reasoning },
   };
 }
+
+/** Those of a template in the style of Qwen3, without its reasoning. */
+const FORMATS = findAnswerFormats(
+  new Map([["default", "{{ tools }}<tool_call></tool_call>{{ enable_thinking }}"]]),
+  { tokenToId: () => undefined, isSpecial: () => false },
+  { toolCallParser: "auto", reasoningParser: "auto" },
+);
 
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-http-"));
@@ -158,7 +170,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     readiness: () => engine.readiness(),
     store,
     placements,
-    text: options.text ?? byteText(options.startIds ?? []),
+    text: options.text ?? byteText(options.startIds ?? [], options.reasoning ?? null),
     metrics,
     logsPrompts: options.logsPrompts === true,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),

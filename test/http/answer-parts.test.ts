@@ -2,7 +2,9 @@
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
-import type { AnswerPart } from "../../src/http/completion/answer/answer-part.ts";
+import { AnswerSplitter } from "../../src/http/completion/answer-format/answer-splitter.ts";
+import { callFormatOf } from "../../src/http/completion/answer-format/call-format.ts";
+import { reasoningFormatOf } from "../../src/http/completion/answer-format/reasoning-format.ts";
 import type { CompletionAnswer, CompletionJob } from "../../src/http/completion/completion-kind.ts";
 import type { ChoiceEvent } from "../../src/http/completion/generation.ts";
 import { MessageAnswer } from "../../src/http/completion/messages/message-answer.ts";
@@ -12,27 +14,29 @@ import { ResponseStore } from "../../src/http/completion/responses/response-stor
 import { openEventStream } from "../../src/http/completion/answer/sse.ts";
 import { createTestApp } from "../helpers/http-app.ts";
 
-/** One list of parts for each token. */
-const SCRIPT: readonly (readonly AnswerPart[])[] = [
-  [{ type: "reasoning", text: "look " }],
-  [{ type: "reasoning", text: "it up" }],
-  [{ type: "text", text: "One " }],
-  [],
-  [{ type: "text", text: "moment" }],
-  [{ type: "tool-call", index: 0, id: "call_1", name: "weather" }],
-  [{ type: "tool-arguments", index: 0, text: '{"city":' }],
-  [{ type: "tool-arguments", index: 0, text: '"Oslo"}' }],
-  [
-    { type: "tool-call", index: 1, id: "call_2", name: "time" },
-    { type: "tool-arguments", index: 1, text: "{}" },
-  ],
+/** The text of each token, in the format of Hermes with thoughts. */
+const SCRIPT = [
+  "<think>\nlook ",
+  "it up",
+  "\n</think>\n\nOne ",
+  "",
+  "moment",
+  '\n<tool_call>\n{"name": "weather", "arguments": ',
+  '{"city":',
+  '"Oslo"}',
+  '}\n</tool_call>\n<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>',
 ];
 const EVENTS: readonly ChoiceEvent[] = [
-  ...SCRIPT.map((_, id): ChoiceEvent => ({ type: "token", token: { id, logprob: null, text: "" } })),
+  ...SCRIPT.map((text, id): ChoiceEvent => ({ type: "token", token: { id, logprob: null, text } })),
   { type: "finished", reason: "stop", text: "", stop: null },
 ];
-const partsOf = (event: ChoiceEvent): readonly AnswerPart[] =>
-  event.type === "token" ? (SCRIPT[event.token.id] ?? []) : [];
+const SPLITTING = {
+  calls: callFormatOf("hermes"),
+  toolNames: new Set(["weather", "time"]),
+  isParallel: true,
+  reasoning: reasoningFormatOf("think"),
+  start: "none",
+} as const;
 
 const job = <F extends ChatRequest>(fields: object): CompletionJob<F> => ({
   fields: { model: "base", messages: [], ...fields } as unknown as F,
@@ -47,6 +51,7 @@ const job = <F extends ChatRequest>(fields: object): CompletionJob<F> => ({
   },
   prompts: [{ ids: Int32Array.of(1, 2, 3), text: null }],
   numCached: () => 1,
+  newSplitter: () => new AnswerSplitter(SPLITTING),
 });
 
 /** A server's response that streams the whole answer. */
@@ -58,18 +63,20 @@ async function streamOf(answer: CompletionAnswer): Promise<Response> {
   return stream.response;
 }
 
+const CALL_ID = expect.stringMatching(/^call_/) as string;
+
 const whole = (answer: CompletionAnswer): object => {
   for (const event of EVENTS) answer.add(0, event);
   return answer.whole();
 };
 
 describe("a message", () => {
-  const make = () => new MessageAnswer(job({ max_tokens: 100 }), { endsWithContext: false, partsOf });
+  const make = () => new MessageAnswer(job({ max_tokens: 100 }), { endsWithContext: false });
   const content = [
     { type: "thinking", thinking: "look it up", signature: expect.stringMatching(/^msg_/) as string },
     { type: "text", text: "One moment" },
-    { type: "tool_use", id: "call_1", name: "weather", input: { city: "Oslo" } },
-    { type: "tool_use", id: "call_2", name: "time", input: {} },
+    { type: "tool_use", id: CALL_ID, name: "weather", input: { city: "Oslo" } },
+    { type: "tool_use", id: CALL_ID, name: "time", input: {} },
   ];
 
   it("has thoughts, text and calls as blocks", () => {
@@ -92,13 +99,13 @@ describe("a response", () => {
   const make = async (asked: object = {}) => {
     await using app = await createTestApp();
     const fields = { asked, turn: { tenant: "t", items: [], numEarlier: 0 } };
-    const options = { text: app.context.text, store: new ResponseStore(0), hasLogprobs: false, partsOf };
+    const options = { text: app.context.text, store: new ResponseStore(0), hasLogprobs: false };
     return new ResponseAnswer(job<ChatRequest & ResponseFields>(fields), options);
   };
   const rest = [
     { type: "message", status: "completed", content: [{ type: "output_text", text: "One moment" }] },
-    { type: "function_call", status: "completed", call_id: "call_1", name: "weather", arguments: '{"city":"Oslo"}' },
-    { type: "function_call", status: "completed", call_id: "call_2", name: "time", arguments: "{}" },
+    { type: "function_call", status: "completed", call_id: CALL_ID, name: "weather", arguments: '{"city":"Oslo"}' },
+    { type: "function_call", status: "completed", call_id: CALL_ID, name: "time", arguments: "{}" },
   ];
   const thoughts = { type: "reasoning", summary: [], content: [{ type: "reasoning_text", text: "look it up" }] };
   const summary = { type: "reasoning", summary: [{ type: "summary_text", text: "look it up" }] };

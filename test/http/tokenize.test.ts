@@ -1,4 +1,5 @@
 /** /tokenize, /detokenize, /tokenizer_info and the render routes, in vLLM's shapes; the ids are those of `tokenizers`. */
+import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -53,7 +54,11 @@ describe.each(casesIn(dir, "cases.json"))("the tokenizer %s", (name) => {
     const place = join(dir, name);
     const { texts, sequences } = JSON.parse(readFileSync(join(place, "cases.json"), "utf8")) as Cases;
     const worker = await workerInThread(place);
-    const text = textOf(worker, tokenizerInfo(await readTextFiles(place)));
+    const text = textOf(
+      worker,
+      tokenizerInfo(await readTextFiles(place)),
+      findAnswerFormats(new Map(), worker.tokenizer, { toolCallParser: "none", reasoningParser: "none" }),
+    );
     await using app = await createTestApp({ text, vocabSize: 100_000 });
     for (const { text: prompt, ids } of texts) {
       const special = await ask("/tokenize", { prompt, return_token_strs: true }, app);

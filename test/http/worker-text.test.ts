@@ -1,4 +1,5 @@
 /** Bytes of single tokens, over every tokenizer of the fixtures: they say what a stream of those tokens would. */
+import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -22,7 +23,14 @@ const textFor = async (name: string) => {
     close: async () => {},
     [Symbol.asyncDispose]: async () => {},
   };
-  return { tokenizer, text: textOf(worker, {}) };
+  return {
+    tokenizer,
+    text: textOf(
+      worker,
+      {},
+      findAnswerFormats(new Map(), tokenizer, { toolCallParser: "none", reasoningParser: "none" }),
+    ),
+  };
 };
 
 describe.each(casesIn(dir, "cases.json"))("%s", (name) => {

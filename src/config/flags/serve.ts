@@ -127,6 +127,34 @@ export const SERVE = {
     help: "debug, info, warn, error or silent. The log goes to stderr, as JSON lines, or readable on a terminal. info logs every request and every change of an adapter. debug adds probes and scrapes.",
     schema: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   },
+  chatTemplate: {
+    value: "<file>",
+    help: "Jinja template for chats, instead of the model's own default one.",
+    defaultText: "the model's",
+    schema: optional(text),
+  },
+  toolCallParser: {
+    value: "<name>",
+    help: "Format in which the model writes calls of tools: auto, none, hermes, llama3_json, mistral, mistral_args, granite, phi4_mini or phi4_mini_json. auto finds it from the chat template.",
+    schema: z
+      .enum([
+        "auto",
+        "none",
+        "hermes",
+        "llama3_json",
+        "mistral",
+        "mistral_args",
+        "granite",
+        "phi4_mini",
+        "phi4_mini_json",
+      ])
+      .default("auto"),
+  },
+  reasoningParser: {
+    value: "<name>",
+    help: "Marks of the model's reasoning: auto, none, think, mistral, thinking, thought or reasoning. auto finds them from the chat template; none leaves reasoning in the text.",
+    schema: z.enum(["auto", "none", "think", "mistral", "thinking", "thought", "reasoning"]).default("auto"),
+  },
   logPrompts: {
     help: "Write the prompt of every request to the log. By default no prompt is logged.",
     schema: toggle,

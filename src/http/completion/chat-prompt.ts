@@ -1,7 +1,9 @@
 /** Converts the conversation of a request to its prompt: checks the input of the chat template, and returns the ids it renders. */
 import { AppError } from "../../errors.ts";
-import type { AppContext } from "../context.ts";
+import type { AppContext, Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
+import { callsOf } from "./answer-format/conversation-format.ts";
+import { readToolUse } from "./answer-format/tool-choice.ts";
 import { assertCouldFit, engineLimits, type Prompt } from "./prompts.ts";
 import type { ChatMessage, ChatRequest } from "./request-schema.ts";
 import { type Truncation, truncate } from "./truncation.ts";
@@ -11,7 +13,7 @@ export type ConversationFields = Pick<
   ChatRequest,
   "messages" | "tools" | "chat_template_kwargs" | "continue_final_message" | "add_generation_prompt"
 > &
-  Partial<Pick<ChatRequest, "chat_template" | "documents">>;
+  Partial<Pick<ChatRequest, "chat_template" | "documents" | "reasoning_effort">>;
 
 /**
  * The prompt of a chat request, which must fit the context.
@@ -25,16 +27,11 @@ export async function readConversation(
   { truncation }: { readonly truncation: Truncation | null },
 ): Promise<Prompt> {
   const { maxModelLen } = engineLimits(context);
-  const choice = fields.tool_choice ?? "auto";
-  if (choice !== "auto" && choice !== "none")
-    throw new AppError(
-      "unsupported_parameter",
-      'A "tool_choice" that forces a call is not supported. Use "auto" or "none".',
-      { param: "tool_choice" },
-    );
+  const { tools } = readToolUse(fields);
+  if (tools.length > 0) callsOf(context.text);
   const length = fields.messages.reduce((sum, message) => sum + lengthOf(message), 0);
   if (truncation === null) assertCouldFit(length, maxModelLen, "messages");
-  const ids = await encodeConversation(context, fields, exact, { showsTools: choice !== "none" });
+  const ids = await encodeConversation(context, fields, exact, { showsTools: fields.tool_choice !== "none" });
   if (ids.length === 0) throw invalid('"messages" have no tokens after the chat template.', "messages");
   return { ids: truncation === null ? ids : truncate(ids, truncation), text: null };
 }
@@ -53,7 +50,11 @@ export async function encodeConversation(
   return await context.text.encodeChat({
     messages: shown.messages.map(checkedMessage),
     tools: showsTools ? (shown.tools ?? null) : null,
-    kwargs: { ...(shown.documents ? { documents: shown.documents } : {}), ...shown.chat_template_kwargs },
+    kwargs: {
+      ...(shown.documents ? { documents: shown.documents } : {}),
+      ...effortVariables(context.text, fields.reasoning_effort ?? null),
+      ...shown.chat_template_kwargs,
+    },
     templateName: fields.chat_template ?? null,
     ...promptEnd(fields),
   });
@@ -68,6 +69,22 @@ function promptEnd({ continue_final_message: continues, add_generation_prompt: a
     );
   if (continues === true) return { addsGenerationPrompt: false, continuesFinalMessage: true };
   return { addsGenerationPrompt: adds ?? undefined };
+}
+
+/** A model either has an effort, or thinks or does not. Source: vLLM's chat completions. @throws {AppError} unsupported_parameter */
+function effortVariables({ formats }: Text, effort: string | null): Readonly<Record<string, unknown>> {
+  if (effort === null) return {};
+  const { hasReasoningEffort, hasEnableThinking } = formats;
+  if (!hasReasoningEffort && !hasEnableThinking)
+    throw new AppError(
+      "unsupported_parameter",
+      "The model's chat template reads neither reasoning_effort nor enable_thinking. Leave the field out.",
+      { param: "reasoning_effort" },
+    );
+  return {
+    ...(hasReasoningEffort ? { reasoning_effort: effort } : {}),
+    ...(hasEnableThinking ? { enable_thinking: effort !== "none" } : {}),
+  };
 }
 
 /** Templates do not know the role developer, OpenAI's newer name for system. */

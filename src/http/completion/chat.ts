@@ -1,5 +1,6 @@
 /** Chat completions: the model's chat template turns a conversation into one prompt. */
 import { parseConversation } from "./parse-conversation.ts";
+import { conversationFormat } from "./answer-format/conversation-format.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";
@@ -22,6 +23,7 @@ export const chatKind: CompletionKind<ChatRequest> = {
       truncation: truncationOf(fields, maxTokensOf(fields) ?? 1, engineLimits(context).maxModelLen),
     }),
   ],
+  formatOf: conversationFormat,
   shapeOf: (fields, prompts, maxModelLen) => {
     const rest = Math.max(1, ...prompts.map(({ ids }) => maxModelLen - ids.length));
     const maxTokens = maxTokensOf(fields) ?? rest;
@@ -33,6 +35,8 @@ export const chatKind: CompletionKind<ChatRequest> = {
       const { fields } = job;
       return new ChatChoice({
         text,
+        splitter: job.newSplitter(),
+        hasReasoning: fields.include_reasoning !== false,
         promptIds: ids,
         hasLogprobs: fields.logprobs === true,
         hasTokenIds: fields.return_token_ids === true,

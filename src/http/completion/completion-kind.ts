@@ -2,8 +2,11 @@
  * The differences between kinds of completion: how a body is read, and the JSON of the answer. `run.ts` has the common part. Types only.
  */
 import type { ChatLikeEndpoint, Endpoint } from "../../fields/field.ts";
+import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 import type { AppContext } from "../context.ts";
 import type { ErrorBody } from "../error-response.ts";
+import type { AnswerSplitter } from "./answer-format/answer-splitter.ts";
+import type { ConversationFormat } from "./answer-format/conversation-format.ts";
 import type { ChoiceEvent } from "./generation.ts";
 import type { OwnNames } from "./own-names.ts";
 import type { Prompt } from "./prompts.ts";
@@ -32,6 +35,8 @@ export interface CompletionJob<F extends SharedFields> {
   readonly prompts: readonly Prompt[];
   /** Prompt tokens that came from the prefix cache; known once every sequence has a token. */
   readonly numCached: () => number;
+  /** A splitter for the text of one sequence. */
+  readonly newSplitter: () => AnswerSplitter;
 }
 
 /** An answer in progress. It receives every event of its sequences. */
@@ -66,6 +71,13 @@ export interface CompletionKind<F extends SharedFields> {
   readFields(body: ParsedBody, context: AppContext, tenant: string): ReadBody<F>;
   /** @param exact the body with exact numbers @throws {AppError} invalid_request, context_length_exceeded, unsupported_parameter. */
   readPrompts(context: AppContext, fields: F, exact: unknown): Promise<readonly Prompt[]>;
+  /** How the answer to a conversation is read and bound; absent: an answer is text. @throws {AppError} invalid_request, unsupported_parameter. */
+  formatOf?(
+    context: AppContext,
+    fields: F,
+    prompts: readonly Prompt[],
+    grammar: GrammarSpec | null,
+  ): ConversationFormat;
   /** Sequences of each prompt, where it is not `n`. @throws {AppError} invalid_request. */
   numSequences?(fields: F): number;
   /** @throws {AppError} invalid_request. */

@@ -25,13 +25,13 @@ export function grammarOf(fields: SharedFields): GrammarSpec | null {
   if (first === undefined) return null;
   if (second !== undefined)
     throw invalid(`"${first.param}" and "${second.param}" both bind the answer. Send one of them.`, second.param);
-  check(first);
-  return first.spec;
+  return checkedGrammar(first.spec, first.param);
 }
 
-function check({ spec, param }: Asked): void {
+/** The same specification, which the engine can honour. @param param the field that asked for it @throws {AppError} invalid_request */
+export function checkedGrammar(spec: GrammarSpec, param: string): GrammarSpec {
   const key = JSON.stringify([spec.kind, spec.text, spec.whitespace]);
-  if (checked.has(key)) return;
+  if (checked.has(key)) return spec;
   try {
     checkGrammar(spec);
   } catch (error) {
@@ -39,6 +39,7 @@ function check({ spec, param }: Asked): void {
     throw new AppError(error.code, error.message, { param });
   }
   checked.set(key, true);
+  return spec;
 }
 
 function asked(kind: GrammarKind, value: unknown, param: string, whitespace?: string | null): Asked[] {

@@ -199,6 +199,10 @@ export const chatRequest = z
       .max(1024)
       .nullish(),
     tool_choice: z.union([z.string(), z.looseObject({})]).nullish(),
+    parallel_tool_calls: z.boolean().nullish(),
+    reasoning_effort: z.string().max(64).nullish(),
+    include_reasoning: z.boolean().nullish(),
+    separate_reasoning: z.boolean().nullish(),
     add_generation_prompt: z.boolean().nullish(),
     continue_final_message: z.boolean().nullish(),
     chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),

@@ -6,6 +6,8 @@ import { checkFields } from "../../fields/check-fields.ts";
 import type { AppContext, RequestContext, TextStreamOptions } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseBody, readText } from "../read-body.ts";
+import type { AnswerSplitter } from "./answer-format/answer-splitter.ts";
+import { plainFormat } from "./answer-format/conversation-format.ts";
 import { badWordIds } from "./bad-words.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import { grammarOf } from "./grammar.ts";
@@ -30,8 +32,9 @@ export async function runCompletion<F extends SharedFields>(
   try {
     const prepared = await prepare(context, kind, request);
     const generation = start(context, c, { ...request, ...prepared, arrivedAt });
-    const { prompts } = prepared;
-    const answer = kind.newAnswer(context, { fields, target, prompts, numCached: () => generation.numCached() });
+    const { prompts, newSplitter } = prepared;
+    const numCached = (): number => generation.numCached();
+    const answer = kind.newAnswer(context, { fields, target, prompts, numCached, newSplitter });
     if (fields.stream === true) return await sendStream(context, c, generation, answer);
     return await sendWhole(c, generation, answer);
   } catch (error) {
@@ -69,6 +72,7 @@ export interface PreparedCompletion {
   readonly numSequences: number;
   readonly options: SequenceOptions;
   readonly text: TextStreamOptions;
+  readonly newSplitter: () => AnswerSplitter;
 }
 
 async function readRequest<F extends SharedFields>(
@@ -95,8 +99,9 @@ async function prepare<F extends SharedFields>(
   kind: CompletionKind<F>,
   { fields, exact, target }: CompletionRequestRead<F>,
 ): Promise<PreparedCompletion> {
-  const grammar = grammarOf(fields);
+  const asked = grammarOf(fields);
   const prompts = await kind.readPrompts(context, fields, exact);
+  const { grammar, markIds, newSplitter } = kind.formatOf?.(context, fields, prompts, asked) ?? plainFormat(asked);
   const badWords = await badWordIds(context.text, fields.bad_words ?? []);
   const { maxModelLen, vocabSize } = engineLimits(context);
   const shape = kind.shapeOf(fields, prompts, maxModelLen);
@@ -114,7 +119,9 @@ async function prepare<F extends SharedFields>(
       stop: stopStrings(fields.stop),
       includesStop: fields.include_stop_str_in_output === true || fields.no_stop_trim === true,
       skipsSpecial: fields.skip_special_tokens ?? true,
+      keptIds: markIds,
     },
+    newSplitter,
   };
 }
 

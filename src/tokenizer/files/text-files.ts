@@ -24,6 +24,13 @@ export async function readTextFiles(dir: string): Promise<TextFiles> {
   return await readTexts(await directoryTexts(dir), dir);
 }
 
+/** The same files with another default template, which is used for tools too; null: the same files. */
+export function withTemplate(files: TextFiles, template: string | null): TextFiles {
+  if (template === null) return files;
+  const others = [...files.templates].filter(([name]) => name !== "tool_use");
+  return { ...files, templates: new Map([...others, ["default", template]]) };
+}
+
 /**
  * Reads the text files of any source. @param where name of the source in messages. @throws {AppError} as `readTextFiles` does.
  */

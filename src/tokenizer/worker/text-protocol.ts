@@ -3,6 +3,13 @@ import type { WireError } from "../../errors.ts";
 import type { ChatMessage } from "../chat/chat-message.ts";
 import type { RenderOptions } from "../chat/chat-template.ts";
 
+/** What a worker starts with. */
+export interface TextWorkerData {
+  readonly dir: string;
+  /** Source of the default chat template; null: the directory's. */
+  readonly chatTemplate: string | null;
+}
+
 export type TextJob =
   | { readonly kind: "encode"; readonly text: string; readonly addSpecialTokens: boolean }
   | { readonly kind: "encode-chat"; readonly messages: readonly ChatMessage[]; readonly options: RenderOptions };

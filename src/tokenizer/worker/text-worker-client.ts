@@ -8,7 +8,7 @@ import { Worker } from "node:worker_threads";
 import { AppError, fromWire } from "../../errors.ts";
 import type { ChatMessage } from "../chat/chat-message.ts";
 import type { RenderOptions } from "../chat/chat-template.ts";
-import type { TextJob, TextReply } from "./text-protocol.ts";
+import type { TextJob, TextReply, TextWorkerData } from "./text-protocol.ts";
 import { readTextFiles, type TextFiles } from "../files/text-files.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer.ts";
 
@@ -32,6 +32,8 @@ export interface TextWorkerLimits {
 export interface TextWorkerOptions extends Partial<TextWorkerLimits> {
   /** The text files of the same directory, where they are read already. */
   readonly files?: TextFiles;
+  /** Source of the default chat template, instead of the directory's. */
+  readonly chatTemplate?: string | null;
 }
 
 /** Encodes without blocking the calling thread. Closed by its owner. */
@@ -55,10 +57,13 @@ interface WaitingJob {
 /** A running text worker for a base directory or checkpoint. @throws {AppError} when its tokenizer cannot be loaded. */
 export async function createTextWorker(dir: string, options: TextWorkerOptions = {}): Promise<TextWorker> {
   const files = options.files ?? (await readTextFiles(dir));
-  const owner = new WorkerOwner(dir, {
-    encodeTimeoutMs: options.encodeTimeoutMs ?? 30_000,
-    templateTimeoutMs: options.templateTimeoutMs ?? 5_000,
-  });
+  const owner = new WorkerOwner(
+    { dir, chatTemplate: options.chatTemplate ?? null },
+    {
+      encodeTimeoutMs: options.encodeTimeoutMs ?? 30_000,
+      templateTimeoutMs: options.templateTimeoutMs ?? 5_000,
+    },
+  );
   const close = (): Promise<void> => owner.close();
   const started = owner.start(); // both threads load a tokenizer, beside each other
   let tokenizer: Tokenizer;
@@ -84,7 +89,7 @@ export async function createTextWorker(dir: string, options: TextWorkerOptions =
 
 /** Keeps one worker alive and gives it one job at a time, so that a time limit always names the job that broke it. */
 class WorkerOwner {
-  readonly #dir: string;
+  readonly #data: TextWorkerData;
   readonly #limits: TextWorkerLimits;
   readonly #waiting: WaitingJob[] = [];
   #current: (WaitingJob & { readonly id: number }) | undefined;
@@ -94,8 +99,8 @@ class WorkerOwner {
   #nextId = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(dir: string, limits: TextWorkerLimits) {
-    this.#dir = dir;
+  constructor(data: TextWorkerData, limits: TextWorkerLimits) {
+    this.#data = data;
     this.#limits = limits;
   }
 
@@ -132,7 +137,7 @@ class WorkerOwner {
   #spawn(onReady: () => void, onFailed: (error: Error) => void): void {
     const file = import.meta.url.endsWith(".ts") ? "./text-worker.ts" : "./text-worker.js";
     const worker = new Worker(new URL(file, import.meta.url), {
-      workerData: { dir: this.#dir },
+      workerData: this.#data,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
     this.#worker = worker;

@@ -6,8 +6,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { toWire } from "../../errors.ts";
 import { encodeChat } from "../chat/chat.ts";
 import { type ChatTemplate, chatTemplateOf } from "../chat/chat-template.ts";
-import { readTextFiles } from "../files/text-files.ts";
-import type { TextReply, TextRequest } from "./text-protocol.ts";
+import { readTextFiles, withTemplate } from "../files/text-files.ts";
+import type { TextReply, TextRequest, TextWorkerData } from "./text-protocol.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer.ts";
 
 const port = parentPort;
@@ -22,8 +22,8 @@ function run(request: TextRequest, tokenizer: Tokenizer, template: ChatTemplate 
 }
 
 try {
-  const { dir } = workerData as { dir: string };
-  const files = await readTextFiles(dir);
+  const { dir, chatTemplate } = workerData as TextWorkerData;
+  const files = withTemplate(await readTextFiles(dir), chatTemplate);
   const tokenizer = makeTokenizer(files.tokenizer, dir);
   const template = chatTemplateOf(files);
   port.on("message", (request: TextRequest) => {

@@ -10,6 +10,8 @@ import { usageOf } from "./usage.ts";
 /** One sequence of an answer. */
 export interface Choice {
   readonly numTokens: number;
+  /** Of them those of reasoning. */
+  readonly numReasoningTokens?: number;
   /** Notes an event. @returns the parts that a stream sends for it */
   add(event: ChoiceEvent): readonly object[];
   /** All parts together. */
@@ -100,6 +102,7 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
     const { prompts, numCached } = this.#job;
     const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
     const completionTokens = this.#choices.reduce((sum, { numTokens }) => sum + numTokens, 0);
-    return usageOf(promptTokens, numCached(), completionTokens);
+    const reasoningTokens = this.#choices.reduce((sum, { numReasoningTokens = 0 }) => sum + numReasoningTokens, 0);
+    return usageOf(promptTokens, numCached(), completionTokens, reasoningTokens);
   }
 }

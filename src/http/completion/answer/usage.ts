@@ -6,14 +6,17 @@ interface Usage {
   readonly total_tokens: number;
   /** Always present, because clients read it without checking. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** Present where the model has reasoned. */
+  readonly completion_tokens_details?: { readonly reasoning_tokens: number };
 }
 
 /** @param numCached prompt tokens that were reused rather than computed */
-export function usageOf(promptTokens: number, numCached: number, completionTokens: number): Usage {
+export function usageOf(promptTokens: number, numCached: number, completionTokens: number, reasoningTokens = 0): Usage {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: numCached },
+    ...(reasoningTokens > 0 ? { completion_tokens_details: { reasoning_tokens: reasoningTokens } } : {}),
   };
 }

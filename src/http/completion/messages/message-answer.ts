@@ -1,7 +1,7 @@
 /** The answer of the Messages API: one message, whole or as named events. Source: Anthropic's API reference. */
 import { randomUUID } from "node:crypto";
 import type { ErrorBody } from "../../error-response.ts";
-import { type PartsOf, plainParts } from "../answer/answer-part.ts";
+import type { AnswerSplitter } from "../answer-format/answer-splitter.ts";
 import type { CompletionAnswer, CompletionJob } from "../completion-kind.ts";
 import type { ChoiceEvent } from "../generation.ts";
 import type { ChatRequest } from "../request-schema.ts";
@@ -13,14 +13,13 @@ type StopReason = "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "mo
 export interface MessageAnswerOptions {
   /** Whether the context has fewer tokens left than the request asks for. */
   readonly endsWithContext: boolean;
-  readonly partsOf?: PartsOf;
 }
 
 export class MessageAnswer implements CompletionAnswer {
   readonly hasNamedEvents = true;
   readonly #job: CompletionJob<ChatRequest>;
   readonly #endsWithContext: boolean;
-  readonly #partsOf: PartsOf;
+  readonly #splitter: AnswerSplitter;
   readonly #id = `msg_${randomUUID().replaceAll("-", "")}`;
   readonly #blocks = new ContentBlocks(this.#id);
   #hasBegun = false;
@@ -29,17 +28,17 @@ export class MessageAnswer implements CompletionAnswer {
   #stopReason: StopReason | null = null;
   #stopSequence: string | null = null;
 
-  constructor(job: CompletionJob<ChatRequest>, { endsWithContext, partsOf = plainParts }: MessageAnswerOptions) {
+  constructor(job: CompletionJob<ChatRequest>, { endsWithContext }: MessageAnswerOptions) {
     this.#job = job;
     this.#endsWithContext = endsWithContext;
-    this.#partsOf = partsOf;
+    this.#splitter = job.newSplitter();
   }
 
   add(_: number, event: ChoiceEvent): readonly object[] {
     const events: object[] = [];
     if (event.type === "token") this.#numTokens += 1;
     if (!this.#hasBegun) events.push(...this.#begin());
-    for (const part of this.#partsOf(event)) {
+    for (const part of this.#splitter.add(event)) {
       this.#hasCalls ||= part.type === "tool-call";
       events.push(...this.#blocks.add(part));
     }

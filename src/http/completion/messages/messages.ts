@@ -1,5 +1,6 @@
 /** Anthropic's Messages API as a kind of completion: its body becomes a chat request, and the answer's parts become content blocks. */
 import { parseConversation } from "../parse-conversation.ts";
+import { conversationFormat } from "../answer-format/conversation-format.ts";
 import type { AppContext, RequestContext } from "../../context.ts";
 import { parseRequest } from "../../parse-request.ts";
 import { parseBody, readText } from "../../read-body.ts";
@@ -38,6 +39,7 @@ export const messagesKind: CompletionKind<ChatRequest> = {
     }),
   ],
   // Clients ask for far more tokens than a small context has. The answer then ends with the context, and says so.
+  formatOf: conversationFormat,
   shapeOf: (fields, prompts, maxModelLen) => ({
     maxTokens: Math.min(fields.max_tokens ?? 1, restOf(prompts, maxModelLen)),
     numLogprobs: null,

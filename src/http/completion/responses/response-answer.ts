@@ -1,7 +1,8 @@
 /** The answer of the Responses API: one response, whole or as named events with sequence numbers. A finished one is kept for the next turn. */
 import type { Text } from "../../context.ts";
 import type { ErrorBody } from "../../error-response.ts";
-import { type AnswerPart, type PartsOf, plainParts } from "../answer/answer-part.ts";
+import type { AnswerPart } from "../answer/answer-part.ts";
+import type { AnswerSplitter } from "../answer-format/answer-splitter.ts";
 import { type ChatLogprob, chatLogprob } from "../answer/logprobs.ts";
 import type { CompletionAnswer, CompletionJob } from "../completion-kind.ts";
 import type { ChoiceEvent } from "../generation.ts";
@@ -22,14 +23,13 @@ export interface ResponseAnswerOptions {
   readonly text: Text;
   readonly store: ResponseStore;
   readonly hasLogprobs: boolean;
-  readonly partsOf?: PartsOf;
 }
 
 export class ResponseAnswer implements CompletionAnswer {
   readonly hasNamedEvents = true;
   readonly #job: CompletionJob<ResponseFields>;
   readonly #options: ResponseAnswerOptions;
-  readonly #partsOf: PartsOf;
+  readonly #splitter: AnswerSplitter;
   readonly #output: OutputItems;
   readonly #id = newId("resp_");
   readonly #createdAt = Math.floor(Date.now() / 1000);
@@ -43,14 +43,14 @@ export class ResponseAnswer implements CompletionAnswer {
   constructor(job: CompletionJob<ResponseFields>, options: ResponseAnswerOptions) {
     this.#job = job;
     this.#options = options;
-    this.#partsOf = options.partsOf ?? plainParts;
+    this.#splitter = job.newSplitter();
     const summary = job.fields.asked.reasoning?.summary ?? null;
     this.#output = new OutputItems({ showsSummary: summary !== null });
   }
 
   add(_: number, event: ChoiceEvent): readonly object[] {
     const events = this.#sequenceNumber === 0 ? this.#begin() : [];
-    const parts = this.#partsOf(event);
+    const parts = this.#splitter.add(event);
     if (event.type === "token") this.#count(event, parts);
     for (const part of parts) {
       const logprobs = part.type === "text" ? this.#pendingLogprobs.splice(0) : [];

@@ -1,5 +1,6 @@
 /** OpenAI's Responses API as a kind of completion: its body becomes a chat request, and the answer's parts become output items. */
 import { parseConversation } from "../parse-conversation.ts";
+import { conversationFormat } from "../answer-format/conversation-format.ts";
 import { parseRequest } from "../../parse-request.ts";
 import { readConversation } from "../chat-prompt.ts";
 import type { CompletionKind } from "../completion-kind.ts";
@@ -37,6 +38,7 @@ export const responsesKind: CompletionKind<ChatRequest & ResponseFields> = {
       truncation: truncationOf(fields, 1, engineLimits(context).maxModelLen),
     }),
   ],
+  formatOf: conversationFormat,
   // Clients ask for far more tokens than a small context has. The answer then ends with the context, and is incomplete.
   shapeOf: (fields, prompts, maxModelLen) => {
     const rest = Math.max(1, maxModelLen - (prompts[0]?.ids.length ?? 0));

@@ -1,0 +1,56 @@
+/** The formats of calls and of reasoning of one model, found from its chat templates or set by flags. */
+import { type CallFormat, callFormatOf, findCallFormat } from "./call-format.ts";
+import { findReasoningFormat, type ReasoningFormat, reasoningFormatOf } from "./reasoning-format.ts";
+
+export interface AnswerFormats {
+  /** Whether the template that is used for tools shows them to the model. */
+  readonly takesTools: boolean;
+  /** null: the format of calls is not known. */
+  readonly calls: CallFormat | null;
+  /** null: reasoning is part of the text. */
+  readonly reasoning: ReasoningFormat | null;
+  /** Whether the template reads `reasoning_effort`, and `enable_thinking`. */
+  readonly hasReasoningEffort: boolean;
+  readonly hasEnableThinking: boolean;
+  /** Special tokens that are marks of the formats, so that their text is needed. */
+  readonly markIds: ReadonlySet<number>;
+}
+
+/** "auto": found from the template. "none": not looked for. */
+export interface FormatFlags {
+  readonly toolCallParser: string;
+  readonly reasoningParser: string;
+}
+
+interface Vocabulary {
+  tokenToId(token: string): number | undefined;
+  isSpecial(id: number): boolean;
+}
+
+/** @param templates sources by name; the one for tools is "tool_use", or else "default" */
+export function findAnswerFormats(
+  templates: ReadonlyMap<string, string>,
+  vocabulary: Vocabulary,
+  { toolCallParser, reasoningParser }: FormatFlags,
+): AnswerFormats {
+  const plain = templates.get("default") ?? "";
+  const forTools = templates.get("tool_use") ?? plain;
+  const calls = chosen(toolCallParser, callFormatOf, () => findCallFormat(forTools));
+  const reasoning = chosen(reasoningParser, reasoningFormatOf, () => findReasoningFormat(plain || forTools));
+  const marks = [calls?.mark, calls?.prefix, calls?.close.trim(), reasoning?.begin, reasoning?.end];
+  const more = calls?.shape === "named" ? ["[ARGS]", "[CALL_ID]"] : [];
+  const ids = [...marks, ...more].flatMap((mark) => (mark ? (vocabulary.tokenToId(mark) ?? []) : []));
+  return {
+    takesTools: /\btools\b/.test(forTools),
+    calls,
+    reasoning,
+    hasReasoningEffort: /\breasoning_effort\b/.test(plain + forTools),
+    hasEnableThinking: /\benable_thinking\b/.test(plain + forTools),
+    markIds: new Set(ids.filter((id) => vocabulary.isSpecial(id))),
+  };
+}
+
+function chosen<T>(flag: string, named: (name: string) => T, find: () => T | null): T | null {
+  if (flag === "none") return null;
+  return flag === "auto" ? find() : named(flag);
+}
