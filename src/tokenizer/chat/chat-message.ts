@@ -27,6 +27,8 @@ export interface TemplateAbilities {
   readonly takesParts: boolean;
   /** Whether it tests that the arguments of a tool call are a string. */
   readonly takesStringArguments: boolean;
+  /** Whether it calls the tools `xml_tools`, as SmolLM3's does. */
+  readonly takesXmlTools: boolean;
 }
 
 function fail(param: string, message: string): never {

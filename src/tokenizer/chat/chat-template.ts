@@ -62,10 +62,16 @@ export function makeChatTemplate(
       asInvalidRequest(() => {
         const { body, abilities } = compile(chooseTemplate(sources, options));
         const prepared = prepareMessages(messages, abilities);
-        const render = (shown: readonly ChatMessage[]) => renderParsed(body, variablesOf(shown, options, special));
+        const render = (shown: readonly ChatMessage[]) =>
+          renderParsed(body, { ...xmlTools(abilities, options), ...variablesOf(shown, options, special) });
         return options.continueFinalMessage === true ? renderOpenEnded(prepared, render) : render(prepared);
       }),
   };
+}
+
+/** The tools under the other name that a few templates have for them. A request's own variable of that name wins. */
+function xmlTools({ takesXmlTools }: TemplateAbilities, { tools = [] }: RenderOptions): Record<string, unknown> {
+  return takesXmlTools && tools.length > 0 ? { xml_tools: tools } : {};
 }
 
 /** Source: `get_chat_template` of transformers. */
@@ -126,10 +132,12 @@ const TYPE_TESTS = ["string", "iterable", "sequence", "mapping"];
 export function findAbilities(body: Template): TemplateAbilities {
   let takesParts = false;
   let takesStringArguments = false;
+  let takesXmlTools = false;
   const visit = (node: unknown): void => {
     if (typeof node !== "object" || node === null) return;
     if (Array.isArray(node)) return node.forEach(visit);
     const { kind, object, name, iterable } = node as Record<string, unknown>;
+    takesXmlTools ||= kind === "name" && name === "xml_tools";
     if (kind === "test" && TYPE_TESTS.includes(String(name))) {
       takesParts ||= endsIn(object, "content");
       takesStringArguments ||= endsIn(object, "arguments");
@@ -139,7 +147,7 @@ export function findAbilities(body: Template): TemplateAbilities {
     Object.values(node).forEach(visit);
   };
   visit(body);
-  return { takesParts, takesStringArguments };
+  return { takesParts, takesStringArguments, takesXmlTools };
 }
 
 /** Whether an expression is `content`, `x.content` or `x["content"]`. */

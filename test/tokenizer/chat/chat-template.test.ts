@@ -52,6 +52,13 @@ describe("loadChatTemplate", () => {
     expect(loaded?.render(USER, { tools: [{}] })).toBe("T1");
   });
 
+  it("gives tools under the name xml_tools too, where the template has it", () => {
+    const source = "{% if xml_tools %}{{ xml_tools | length }}{% else %}none{% endif %}";
+    expect(template(source).render(USER)).toBe("none");
+    expect(template(source).render(USER, { tools: [{}, {}] })).toBe("2");
+    expect(template(source).render(USER, { tools: [{}, {}], kwargs: { xml_tools: [{}] } })).toBe("1");
+  });
+
   it("passes the special tokens of the configuration, strings and objects", async () => {
     await config({
       bos_token: { content: "<s>" },

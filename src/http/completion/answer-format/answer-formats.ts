@@ -41,7 +41,7 @@ export function findAnswerFormats(
   const more = calls?.shape === "named" ? ["[ARGS]", "[CALL_ID]"] : [];
   const ids = [...marks, ...more].flatMap((mark) => (mark ? (vocabulary.tokenToId(mark) ?? []) : []));
   return {
-    takesTools: /\btools\b/.test(forTools),
+    takesTools: /\b(xml_)?tools\b/.test(forTools),
     calls,
     reasoning,
     hasReasoningEffort: /\breasoning_effort\b/.test(plain + forTools),
