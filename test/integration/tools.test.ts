@@ -132,6 +132,28 @@ describe("a choice of tools", () => {
     expect(none.usage?.prompt_tokens).toBe(without.usage?.prompt_tokens);
   });
 
+  it("binds strict tools where the model calls them, also in a format without marks", async () => {
+    await using llama = await startServer([
+      "--model",
+      base,
+      "--chat-template",
+      TEMPLATE,
+      "--tool-call-parser",
+      "llama3_json",
+    ]);
+    const other = new OpenAI({ baseURL: `${llama.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const strict = tools.map(({ type, function: f }) => ({ type, function: { ...f, strict: true } }));
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const { choices } = await other.chat.completions.create({ ...shared, tools: strict, seed, max_tokens: 60 });
+      const { message } = choices[0]!; // one choice
+      expect(message.content ?? "").not.toMatch(/^[{\s]/);
+      for (const call of message.tool_calls ?? [])
+        if (call.type === "function") expect(isRight(call.function.arguments)).toBe(true);
+    }
+    const forced = await other.chat.completions.create({ ...shared, tools: strict, tool_choice: "required" });
+    expect(forced.choices[0]?.finish_reason).toBe("tool_calls");
+  });
+
   it("leaves an automatic answer free, or bound where another field binds it", async () => {
     const free = await client.chat.completions.create({ ...shared, max_tokens: 8 });
     expect(typeof free.choices[0]?.message.content).toBe("string");

@@ -106,6 +106,7 @@ describe("what only looks like a call", () => {
     ["an unknown tool", block('{"name": "h", "arguments": {}}')],
     ["no JSON", block("call f please")],
     ["no name", block('{"arguments": {}}')],
+    ["arguments twice, before a name", block('{"arguments": {}, "arguments": {}, "name": "f"}')],
     ["a name that is no string", block('{"name": 3, "arguments": {}}')],
     ["a call that is never finished", '<tool_call>\n{"name": "'],
     ["a mark alone", "<tool_call>"],

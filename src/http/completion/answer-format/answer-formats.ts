@@ -1,6 +1,7 @@
 /** The formats of calls and of reasoning of one model, found from its chat templates or set by flags. */
-import { type CallFormat, callFormatOf, findCallFormat } from "./call-format.ts";
+import { type CallFormat, callFormatOf } from "./call-format.ts";
 import { findReasoningFormat, type ReasoningFormat, reasoningFormatOf } from "./reasoning-format.ts";
+import { probeTemplate } from "./template-probe.ts";
 
 export interface AnswerFormats {
   /** Whether the template that is used for tools shows them to the model. */
@@ -35,13 +36,14 @@ export function findAnswerFormats(
 ): AnswerFormats {
   const plain = templates.get("default") ?? "";
   const forTools = templates.get("tool_use") ?? plain;
-  const calls = chosen(toolCallParser, callFormatOf, () => findCallFormat(forTools));
+  const abilities = probeTemplate(forTools);
+  const calls = chosen(toolCallParser, callFormatOf, () => abilities.calls);
   const reasoning = chosen(reasoningParser, reasoningFormatOf, () => findReasoningFormat(plain || forTools));
   const marks = [calls?.mark, calls?.prefix, calls?.close.trim(), reasoning?.begin, reasoning?.end];
   const more = calls?.shape === "named" ? ["[ARGS]", "[CALL_ID]"] : [];
   const ids = [...marks, ...more].flatMap((mark) => (mark ? (vocabulary.tokenToId(mark) ?? []) : []));
   return {
-    takesTools: /\b(xml_)?tools\b/.test(forTools),
+    takesTools: abilities.takesTools,
     calls,
     reasoning,
     hasReasoningEffort: /\breasoning_effort\b/.test(plain + forTools),

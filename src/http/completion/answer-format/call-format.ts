@@ -33,7 +33,7 @@ const LIST = { ...OBJECT, shape: "list", separator: ", " } as const;
 /** Stands between a name and its arguments. */
 export const ARGUMENTS_MARK = "[ARGS]";
 
-const FORMATS: readonly CallFormat[] = [
+export const CALL_FORMATS: readonly CallFormat[] = [
   {
     ...OBJECT,
     name: "hermes",
@@ -70,12 +70,12 @@ const FORMATS: readonly CallFormat[] = [
 
 /** @throws for a name that is not in the list */
 export function callFormatOf(name: string): CallFormat {
-  const format = FORMATS.find((one) => one.name === name);
+  const format = CALL_FORMATS.find((one) => one.name === name);
   if (!format) throw new Error(`internal: no format of calls is called ${name}`);
   return format;
 }
 
-/** The format in which a chat template writes a past call; null: none that is known. */
+/** The format that the marks in a chat template suggest (`template-probe.ts` proves it); null: none that is known. */
 export function findCallFormat(template: string): CallFormat | null {
   const has = (text: string): boolean => template.includes(text);
   if (has("[TOOL_CALLS]")) return callFormatOf(has(ARGUMENTS_MARK) ? "mistral_args" : "mistral");

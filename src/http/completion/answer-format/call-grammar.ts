@@ -24,12 +24,22 @@ export function forcedCalls({ tools, isParallel }: ToolUse, format: CallFormat):
   return { type: "sequence", elements: [constant(`${format.open}[`), calls, constant(`]${format.close}`)] };
 }
 
-/** Free text, in which a call is bound from its mark on. Needs a format with a mark. */
-export function boundCalls(use: ToolUse, format: CallFormat): Format {
+/**
+ * Free text, in which a call is bound from its mark on: a strict tool's to its schema, another one's to any object. Without a mark, an answer
+ * that begins as a call is one.
+ */
+export function boundCalls(asked: ToolUse, format: CallFormat): Format {
+  const tools = asked.tools.map((tool) => (tool.isStrict ? tool : { ...tool, parameters: null }));
+  const use = { ...asked, tools };
+  if (format.mark === "")
+    return { type: "or", elements: [forcedCalls(use, format), { type: "regex", pattern: NO_CALL }] };
   const isList = format.shape === "list";
   const tags = isList ? [listTag(use, format)] : use.tools.map((tool) => callTag(tool, format));
   return { type: "triggered_tags", triggers: [format.mark], tags, stop_after_first: !use.isParallel };
 }
+
+/** Text that cannot be the beginning of a call without a mark. */
+const NO_CALL = "([^{<\\s][\\s\\S]*)?";
 
 function callTag(tool: Tool, format: CallFormat): Format {
   if (format.shape === "named")

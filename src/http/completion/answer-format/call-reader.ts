@@ -70,7 +70,7 @@ export class CallReader {
     if (char === ":") {
       if (this.#key !== null) return "malformed";
       this.#key = parsed(this.#token) as string | null;
-      if (typeof this.#key !== "string") return "malformed";
+      if (typeof this.#key !== "string" || this.#isRepeated()) return "malformed";
       this.#token = "";
       return "open";
     }
@@ -82,6 +82,11 @@ export class CallReader {
     if (char === "{" || char === "[") this.#depth += 1;
     if (char === "]") return "malformed";
     return this.#value(char);
+  }
+
+  /** Two members of arguments would be passed on as one text. */
+  #isRepeated(): boolean {
+    return this.#key === this.#argumentsKey && (this.#hasArguments || this.#early !== null);
   }
 
   /** Whether arguments are being read, whose text is passed on as it comes. A string that holds them as JSON text is passed on whole. */

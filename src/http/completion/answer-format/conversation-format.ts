@@ -100,7 +100,7 @@ function boundAnswer(use: ToolUse, calls: CallFormat, grammar: GrammarSpec | nul
   }
   if (grammar !== null) return { type: "or", elements: [forcedCalls(use, calls), asFormat(grammar)] };
   const isStrict = use.tools.some((tool) => tool.isStrict);
-  return isStrict && calls.mark !== "" ? boundCalls(use, calls) : null;
+  return isStrict ? boundCalls(use, calls) : null;
 }
 
 function startOf(
