@@ -5,7 +5,7 @@
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
 import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
-import type { BoundGrammar, ModelRunner } from "../contracts.ts";
+import type { BoundGrammar, ModelRunner, TokenMask } from "../contracts.ts";
 import { pooledPositions } from "../pooling.ts";
 import type { Pooling, SequenceSpec } from "../protocol.ts";
 import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
@@ -201,31 +201,38 @@ export class Step {
     for (const [i, row] of whole.entries()) if (row !== null) this.#sampleOne(sequences[i]!, row);
   }
 
-  /** The row with the ids that a grammar allows; null where these are not known in time, and waiting would delay other rows. */
-  #masked(sequence: Sequence, grammar: BoundGrammar, row: LogitRow): LogitRow | null {
-    if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
+  /** The ids that a grammar allows; null where these are not known in time, and waiting would delay other rows. */
+  #maskOf(sequence: Sequence, grammar: BoundGrammar): TokenMask | null {
     const mask = grammar.mask(Math.max(0, this.#maskDeadlineMs - performance.now()));
-    if (mask !== null) return maskedRow(row, mask, sequence.spec.stopIds, this.#scratch.masked);
-    if (sequence.numOutputTokens > 0) return null;
+    if (mask !== null || sequence.numOutputTokens > 0) return mask;
     throw new Error("internal: a sequence began before its grammar was bound");
   }
 
   /** Chooses a sequence's next token. @returns false when more of its row is needed */
   #sampleOne(sequence: Sequence, row: LogitRow): boolean {
-    const { id, spec } = sequence;
     try {
-      const allowed = sequence.grammar === null ? row : this.#masked(sequence, sequence.grammar, row);
-      if (allowed === null) return true; // its next token is chosen after the next step, from the same logits
-      const tokenId = chooseToken(allowed, sequence.sampling, sequence.maskedIds(), this.#scratch);
-      if (tokenId === null) return false;
-      const { numLogprobs } = spec;
-      const logprob = numLogprobs === null ? null : tokenLogprob(allowed, tokenId, numLogprobs, this.#scratch);
-      this.#reporter.report.sampled.push({ id, tokenId, logprob });
-      const reason = sequence.append(tokenId);
-      if (reason !== null) this.#reporter.finish(sequence, reason);
+      if (sequence.grammar === null) return this.#choose(sequence, row);
+      if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
+      const mask = this.#maskOf(sequence, sequence.grammar);
+      if (mask === null) return true; // its next token is chosen after the next step, from the same logits
+      // Where the news of a complete answer came too late to leave this step out, the answer is the same: it has no end token.
+      if (sequence.grammar.mustEnd(0)) this.#reporter.finish(sequence, "stop");
+      else return this.#choose(sequence, maskedRow(row, mask, sequence.spec.stopIds, this.#scratch.masked));
     } catch (error) {
       this.#reporter.fail(sequence, error);
     }
+    return true;
+  }
+
+  #choose(sequence: Sequence, row: LogitRow): boolean {
+    const { id, spec } = sequence;
+    const tokenId = chooseToken(row, sequence.sampling, sequence.maskedIds(), this.#scratch);
+    if (tokenId === null) return false;
+    const { numLogprobs } = spec;
+    const logprob = numLogprobs === null ? null : tokenLogprob(row, tokenId, numLogprobs, this.#scratch);
+    this.#reporter.report.sampled.push({ id, tokenId, logprob });
+    const reason = sequence.append(tokenId);
+    if (reason !== null) this.#reporter.finish(sequence, reason);
     return true;
   }
 }
