@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { chart } from "../../../load-tests/report/chart.ts";
-import { summaryTable } from "../../../load-tests/report/goals.ts";
+import { PROMISES, summaryTable } from "../../../load-tests/report/goals.ts";
 import { type Figure, isMet, markdownTable, median, quantile, ratio } from "../../../load-tests/report/figures.ts";
 import { measureInTurns } from "../../../load-tests/rounds.ts";
 
@@ -46,7 +46,7 @@ describe("a goal with two bounds", () => {
   it("is shown in the summary beside the rows that nothing was measured for", () => {
     const lines = summaryTable([{ scenario: "s", figures: [merged(0.99)] }]).split("\n");
     expect(lines).toContain("| merged ÷ bare base | 1.00 ± 0.02 | a ÷ b | 0.990 |  | × | 0.98–1.02 | yes |");
-    expect(lines.filter((line) => line.includes("not measured"))).toHaveLength(16);
+    expect(lines.filter((line) => line.includes("not measured"))).toHaveLength(PROMISES.length - 1);
   });
 });
 
