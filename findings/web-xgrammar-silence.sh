@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# @mlc-ai/web-xgrammar 0.1.27: keywords of a JSON Schema are ignored silently, so the grammar accepts what the schema forbids. A grammar
-# that cannot be read aborts the WebAssembly module, and the reason is on stderr only. package.json calls the UMD bundle an ES module,
-# so it can be neither imported nor required. Seen: the lines at the end.
+# @mlc-ai/web-xgrammar 0.1.27: keywords of a JSON Schema are ignored silently, so the grammar accepts what the schema forbids.
+# package.json calls the UMD bundle an ES module, so it can be neither imported nor required. Seen: the lines at the end.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -27,14 +26,11 @@ const { Grammar, Testings } = library;
     const grammar = await Grammar.fromJSONSchema(JSON.stringify(schema));
     console.log(JSON.stringify(schema), "accepts", text, await Testings.isGrammarAcceptString(grammar, text));
   }
-  await Grammar.fromEBNF("root ::= missing").catch((error) => console.log("EBNF:", error.message.slice(0, 10)));
 })();
 JS
-output=$(node --no-warnings try.cjs 2>stderr.txt)
+output=$(node --no-warnings try.cjs)
 echo "$output"
-grep "not defined" stderr.txt
 [[ $output == 'import: require is not defined
 {"type":"integer","multipleOf":3} accepts 7 true
 {"type":"array","items":{"type":"integer"},"uniqueItems":true} accepts [1, 1] true
-{"type":"string","not":{"const":"a"}} accepts "a" true
-EBNF: Aborted().' ]]
+{"type":"string","not":{"const":"a"}} accepts "a" true' ]]

@@ -1,6 +1,6 @@
 /**
  * The server's log on stderr: one JSON object a line by pino, or a readable form on a terminal. stdout is left to results.
- * Knows nothing of requests; it only makes sure that no key of the server is ever written.
+ * Knows nothing of requests; it only replaces the keys of the server, if they have eight characters or more.
  */
 import { type DestinationStream, type Logger, pino } from "pino";
 import { readableLine } from "./readable-line.ts";
