@@ -61,8 +61,7 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
 export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   const hub = buildHub(files, dir);
   const tokens = tokenTable(files);
-  const ids = new Map(files.ids);
-  for (const { content, id } of files.json.added_tokens) ids.set(content, id);
+  const addedIds = new Map(files.json.added_tokens.map(({ content, id }) => [content, id]));
   const special = files.json.added_tokens.filter((token) => token.special === true).sort((a, b) => a.id - b.id);
   const specialIds = new Set(special.map((token) => token.id));
 
@@ -87,7 +86,7 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
     specialTokens: special.map(({ id, content }) => ({ id, content })),
     encode: (text, { addSpecialTokens = true } = {}) => encode(hub, text, addSpecialTokens),
     idToToken: (id) => tokens.get(id),
-    tokenToId: (token) => ids.get(token),
+    tokenToId: (token) => addedIds.get(token) ?? files.ids.get(token),
     isSpecial: (id) => specialIds.has(id),
     decode(sequence, options) {
       const decoder = createStreamDecoder(options);

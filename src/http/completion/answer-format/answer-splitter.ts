@@ -144,7 +144,7 @@ export class AnswerSplitter {
     const end = this.#options.reasoning?.end ?? "";
     const at = this.#held.indexOf(end);
     if (at < 0) {
-      this.#emit("reasoning", this.#released(this.#held, [end]));
+      this.#emit("reasoning", this.#released(end));
       return false;
     }
     this.#emit("reasoning", this.#held.slice(0, at).replace(/\n+$/, ""));
@@ -163,7 +163,7 @@ export class AnswerSplitter {
     }
     const at = this.#held.indexOf(mark);
     if (at < 0) {
-      this.#emit("text", this.#released(this.#held, [mark]));
+      this.#emit("text", this.#released(mark));
       return false;
     }
     const before = this.#held.slice(0, at);
@@ -278,14 +278,12 @@ export class AnswerSplitter {
     this.#held = this.#held.slice(count);
   }
 
-  /** The text that is no beginning of a mark. The rest, with white space before a mark, stays held. */
-  #released(text: string, marks: readonly string[]): string {
-    let keep = 0;
-    for (const mark of marks)
-      for (let length = Math.min(mark.length - 1, text.length); length > keep; length--)
-        if (text.endsWith(mark.slice(0, length))) keep = length;
-    const free = text.slice(0, text.length - keep);
-    const released = free.trimEnd();
+  /** The held text that is no beginning of the mark. The rest, with white space before a mark, stays held. */
+  #released(mark: string): string {
+    const text = this.#held;
+    let keep = Math.min(mark.length - 1, text.length);
+    while (keep > 0 && !text.endsWith(mark.slice(0, keep))) keep--;
+    const released = text.slice(0, text.length - keep).trimEnd();
     this.#held = text.slice(released.length);
     return released;
   }

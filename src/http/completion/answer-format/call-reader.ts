@@ -33,6 +33,11 @@ export class CallReader {
     this.#onArguments = onArguments;
   }
 
+  /** Number of brackets that are open. */
+  get depth(): number {
+    return this.#depth;
+  }
+
   /** @param char one character after the white space before the object */
   push(char: string): CallState {
     if (this.#depth === 0) return this.#open(char);

@@ -2,29 +2,21 @@
 import type { CallReader, CallState } from "./call-reader.ts";
 
 export class NamedArguments {
-  /** Has read the name already. */
+  /** Has read the name already, so it stands inside of an object. */
   readonly #reader: CallReader;
-  #depth = 0;
-  #isInString = false;
-  #isEscaped = false;
+  readonly #outerDepth: number;
 
   constructor(reader: CallReader) {
     this.#reader = reader;
+    this.#outerDepth = reader.depth;
   }
 
   push(char: string): CallState {
-    if (this.#depth === 0 && /\s/.test(char)) return "open";
-    if (this.#depth === 0 && char !== "{") return "malformed";
-    this.#reader.push(char);
-    if (this.#isInString) {
-      if (this.#isEscaped) this.#isEscaped = false;
-      else if (char === "\\") this.#isEscaped = true;
-      else if (char === '"') this.#isInString = false;
-      return "open";
+    if (this.#reader.depth === this.#outerDepth) {
+      if (/\s/.test(char)) return "open";
+      if (char !== "{") return "malformed";
     }
-    if (char === '"') this.#isInString = true;
-    if (char === "{" || char === "[") this.#depth += 1;
-    if (char === "}" || char === "]") this.#depth -= 1;
-    return this.#depth === 0 ? "complete" : "open";
+    this.#reader.push(char);
+    return this.#reader.depth === this.#outerDepth ? "complete" : "open";
   }
 }

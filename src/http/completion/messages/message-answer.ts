@@ -23,7 +23,6 @@ export class MessageAnswer implements CompletionAnswer {
   readonly #id = `msg_${randomUUID().replaceAll("-", "")}`;
   readonly #blocks = new ContentBlocks(this.#id);
   #hasBegun = false;
-  #hasCalls = false;
   #numTokens = 0;
   #stopReason: StopReason | null = null;
   #stopSequence: string | null = null;
@@ -38,10 +37,7 @@ export class MessageAnswer implements CompletionAnswer {
     const events: object[] = [];
     if (event.type === "token") this.#numTokens += 1;
     if (!this.#hasBegun) events.push(...this.#begin());
-    for (const part of this.#splitter.add(event)) {
-      this.#hasCalls ||= part.type === "tool-call";
-      events.push(...this.#blocks.add(part));
-    }
+    for (const part of this.#splitter.add(event)) events.push(...this.#blocks.add(part));
     if (event.type === "finished") this.#end(event);
     return events;
   }
@@ -67,7 +63,7 @@ export class MessageAnswer implements CompletionAnswer {
 
   #end({ reason, stop }: Extract<ChoiceEvent, { type: "finished" }>): void {
     this.#stopSequence = stop;
-    if (this.#hasCalls) this.#stopReason = "tool_use";
+    if (this.#splitter.hasCalls) this.#stopReason = "tool_use";
     else if (reason === "length")
       this.#stopReason = this.#endsWithContext ? "model_context_window_exceeded" : "max_tokens";
     else this.#stopReason = stop === null ? "end_turn" : "stop_sequence";

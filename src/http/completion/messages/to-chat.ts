@@ -4,6 +4,7 @@
  */
 import { AppError } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
+import { isPresent } from "../is-present.ts";
 import type { ChatRequest } from "../request-schema.ts";
 import type { Block, CountTokensRequest, MessagesRequest } from "./request-schema.ts";
 
@@ -161,8 +162,4 @@ function toChatChoice(choice: MessagesRequest["tool_choice"]): ChatRequest["tool
   if (!choice) return null;
   if (choice.type === "any") return "required";
   return choice.type === "tool" ? { type: "function", function: { name: choice.name } } : choice.type;
-}
-
-function isPresent<T>(value: T | null | undefined): value is T {
-  return value !== undefined && value !== null;
 }

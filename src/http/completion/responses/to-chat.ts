@@ -4,6 +4,7 @@
  */
 import { AppError } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
+import { isPresent } from "../is-present.ts";
 import type { ChatRequest } from "../request-schema.ts";
 import { toMessages } from "./items-to-messages.ts";
 import type { Item, ResponsesRequest } from "./request-schema.ts";
@@ -79,8 +80,4 @@ function toChatChoice(choice: ResponsesRequest["tool_choice"]): ChatRequest["too
     `"tool_choice" has type ${JSON.stringify(choice.type.slice(0, 64))}. Accepted: "auto", "none", "required", {"type": "function", "name": …}.`,
     { param: "tool_choice" },
   );
-}
-
-function isPresent<T>(value: T | null | undefined): value is T {
-  return value !== undefined && value !== null;
 }
