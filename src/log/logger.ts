@@ -1,19 +1,17 @@
 /**
  * The server's log on stderr: one JSON object a line by pino, or a readable form on a terminal. stdout is left to results.
- * Knows nothing of requests; it only replaces the keys of the server, if they have eight characters or more.
+ * Knows nothing of requests. It replaces the keys of the server wherever they stand.
  */
 import { type DestinationStream, type Logger, pino } from "pino";
 import { readableLine } from "./readable-line.ts";
+import { keyRedactor, REDACTED } from "./redact.ts";
 
 /** Lines that wait for a reader of stderr that is slow; more are dropped, and counted. */
 const MAX_WAITING_BYTES = 2 ** 20;
-/** A shorter key could be part of any word. */
-const MIN_REDACTED_LENGTH = 8;
-const REDACTED = "[redacted]";
 
 export interface LoggerOptions {
   readonly level: string;
-  /** Keys that must not appear, whatever they are part of. */
+  /** Keys that must not appear. One shorter than 8 characters is replaced only as a word of its own. */
   readonly keys: readonly string[];
 }
 
@@ -46,10 +44,6 @@ export function loggerTo(output: LogOutput, options: LoggerOptions): Logger {
 }
 
 function build(destination: DestinationStream, { level, keys }: LoggerOptions): Logger {
-  const secrets = keys
-    .filter((key) => key.length >= MIN_REDACTED_LENGTH)
-    .map((key) => JSON.stringify(key).slice(1, -1));
-  const redacted = (line: string) => secrets.reduce((text, secret) => text.replaceAll(secret, REDACTED), line);
   return pino(
     {
       level,
@@ -57,7 +51,7 @@ function build(destination: DestinationStream, { level, keys }: LoggerOptions): 
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: ["authorization", "*.authorization", "*.*.authorization"], censor: REDACTED },
-      hooks: { streamWrite: redacted },
+      hooks: { streamWrite: keyRedactor(keys) },
     },
     destination,
   );

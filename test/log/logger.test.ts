@@ -30,6 +30,23 @@ describe("the log", () => {
     expect(lines.join("").match(/\[redacted\]/g)?.length).toBeGreaterThanOrEqual(5);
   });
 
+  it.each(["k", "key1", "a.b", "$1", "info", "10", "clé"])("replaces the short key %j as a word of its own", (key) => {
+    const { log, lines } = write(false, [key]);
+    log.info({ path: `/x?key=${key}`, list: [`Bearer ${key}`], other: `x${key}x` }, `key ${key}, not ${key}9`);
+    const line = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
+    expect(line).toMatchObject({ list: ["Bearer [redacted]"], other: `x${key}x`, msg: expect.any(String) });
+    expect(line["path"]).toBe("/x?key=[redacted]");
+    expect(line["msg"]).toBe(`key [redacted], not ${key}9`);
+    expect(line["level"]).toBe("info");
+    expect(Date.parse(String(line["time"]))).not.toBeNaN();
+  });
+
+  it("replaces a key in a URL, where its characters are percent-encoded", () => {
+    const { log, lines } = write(false, ["sk/with=signs&more"]);
+    log.info({ path: `/v1/models?api_key=${encodeURIComponent("sk/with=signs&more")}` }, "request");
+    expect(lines[0]).toContain('"/v1/models?api_key=[redacted]"');
+  });
+
   it("is readable on a terminal", () => {
     const { log, lines } = write(true);
     log.info({ status: 200, path: "/v1/completions", seconds: 0.123456, tenant: "two words" }, "request");

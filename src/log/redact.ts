@@ -1,0 +1,46 @@
+/** Replaces the server's keys in the lines of the log. */
+
+/** A shorter key is replaced only as a word of its own, because it could be part of any word. */
+const MIN_LENGTH_ANYWHERE = 8;
+/** The logger fills these fields itself. A short key, such as "info" or "10", would spoil them. */
+const OWN_FIELDS = new Set(["level", "time"]);
+
+export const REDACTED = "[redacted]";
+
+/**
+ * A function from a line of JSON to the same line without the keys. It looks at strings only: the names of fields
+ * are the program's own, and a number is no key.
+ */
+export function keyRedactor(keys: readonly string[]): (line: string) => string {
+  const secrets = keys.filter((key) => key !== "");
+  if (secrets.length === 0) return (line) => line;
+  const anyKey = new RegExp(secrets.flatMap(keyPatterns).join("|"), "gu");
+  const anyLiteral = secrets.flatMap(writtenForms).map((form) => JSON.stringify(form).slice(1, -1));
+  return (line) => {
+    // Hardly any line holds a key, and looking for one is cheaper than parsing the line.
+    if (!anyLiteral.some((literal) => line.includes(literal))) return line;
+    const fields = JSON.parse(line) as Record<string, unknown>;
+    for (const [name, value] of Object.entries(fields)) {
+      if (!OWN_FIELDS.has(name)) fields[name] = withoutKeys(value, anyKey);
+    }
+    return `${JSON.stringify(fields)}\n`;
+  };
+}
+
+/** A key as it stands, and as it stands in a URL. */
+function writtenForms(key: string): string[] {
+  return [...new Set([key, encodeURIComponent(key)])];
+}
+
+function keyPatterns(key: string): string[] {
+  const patterns = writtenForms(key).map((form) => form.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
+  if (key.length >= MIN_LENGTH_ANYWHERE) return patterns;
+  return patterns.map((pattern) => `(?<![\\p{L}\\p{N}_])${pattern}(?![\\p{L}\\p{N}_])`);
+}
+
+function withoutKeys(value: unknown, anyKey: RegExp): unknown {
+  if (typeof value === "string") return value.replaceAll(anyKey, REDACTED);
+  if (Array.isArray(value)) return value.map((item) => withoutKeys(item, anyKey));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, withoutKeys(item, anyKey)]));
+}
