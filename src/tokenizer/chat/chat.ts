@@ -86,14 +86,26 @@ function mapTexts(
   map: (text: string) => string,
 ): [ChatMessage[], RenderOptions] {
   const mapped = mapJsonStrings({ messages, tools: options.tools, kwargs: options.kwargs }, (text, path) =>
-    isName(path) ? text : map(text),
+    isName(path) || isStandardKey(text, path) ? text : map(text),
   );
   const { messages: mappedMessages, ...rest } = mapped as RenderOptions & { messages: ChatMessage[] };
   return [mappedMessages, { ...options, ...rest }];
 }
 
+/** Keys of the standard form. A vocabulary may have a special token that is a part of one. */
+const STANDARD_KEYS: ReadonlySet<string> = new Set(
+  "messages tools kwargs role content name type text function arguments parameters description id tool_calls tool_call_id reasoning_content reasoning thinking".split(
+    " ",
+  ),
+);
+const OBJECTS = /^(|messages\/\d+|messages\/\d+\/(content|tool_calls)\/\d+(\/function)?|tools\/\d+(\/function)?)$/;
 const NAMES = /^(messages\/\d+\/(role|(content|tool_calls)\/\d+\/type)|tools\/\d+\/type|kwargs\/[^/]*_token)$/;
 
 function isName(path: readonly string[]): boolean {
   return path.length <= 5 && NAMES.test(path.join("/"));
+}
+
+/** @param path of the object that has the key */
+function isStandardKey(key: string, path: readonly string[]): boolean {
+  return path.length <= 5 && STANDARD_KEYS.has(key) && OBJECTS.test(path.join("/"));
 }

@@ -6,6 +6,7 @@
  * Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
 import { AppError } from "../../errors.ts";
+import { tokenText } from "./tokenizer-config.ts";
 import { idsOfTokens } from "./vocabulary.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -53,7 +54,7 @@ function llama(config: Json): Json & { readonly model: Json } {
 
 function gemma(config: Json): Json & { readonly model: Json } {
   return {
-    model: { fuse_unk: true, byte_fallback: true, ignore_merges: false, unk_token: config.unk_token ?? "<unk>" },
+    model: { fuse_unk: true, byte_fallback: true, ignore_merges: false, unk_token: tokenText(config.unk_token) ?? "<unk>" },
     normalizer: { type: "Replace", pattern: { String: " " }, content: SPACE },
     pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
     decoder: { type: "Sequence", decoders: SPACES_BACK },

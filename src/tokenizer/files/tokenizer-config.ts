@@ -83,8 +83,9 @@ function mergeSpecialTokensMap(merged: Json, map: Json): void {
   delete merged.extra_special_tokens;
 }
 
+/** Objects of special_tokens_map.json are tokens without saying so. */
 function asSpecial(value: unknown): unknown {
-  return isObject(value) ? { ...value, special: true } : value;
+  return isObject(value) ? { ...value, __type: "AddedToken", special: true } : value;
 }
 
 /** Moves other names of special_tokens_map.json to the place where the rest is read. */
@@ -93,9 +94,14 @@ function settleNames(merged: Json): Json {
   if (additional !== undefined && settled.extra_special_tokens === undefined) settled.extra_special_tokens = additional;
   const own: Json = {};
   for (const [name, value] of Object.entries(settled))
-    if (name.endsWith("_token") && !STANDARD_NAMES.includes(name) && tokenText(value) !== undefined) own[name] = value;
+    if (name.endsWith("_token") && !STANDARD_NAMES.includes(name) && isToken(value)) own[name] = value;
   const explicit = isObject(settled.model_specific_special_tokens) ? settled.model_specific_special_tokens : {};
   return { ...settled, model_specific_special_tokens: { ...own, ...explicit } };
+}
+
+/** Under a name that not every tokenizer has, transformers takes an object for a token only if its `__type` says so. */
+function isToken(value: unknown): boolean {
+  return tokenText(value) !== undefined && (!isObject(value) || value.__type === "AddedToken");
 }
 
 /** Converts added_tokens.json, a map of texts to ids, to the form of `added_tokens_decoder`, under `added_tokens`. */
