@@ -1,5 +1,17 @@
 /** Fields that name an adapter, in every server's spelling. None of them is ever ignored, because the base would then answer silently. */
-import { both, either, empty, type Field, heeded, is, type Neutral, nothing, refused } from "./field.ts";
+import {
+  both,
+  either,
+  empty,
+  type Field,
+  harmless,
+  heeded,
+  is,
+  type Neutral,
+  nothing,
+  refused,
+  type Treatment,
+} from "./field.ts";
 
 /** llama.cpp: an adapter that is not in the list, or has the scale 0, is not used. */
 export const switchedOff: Neutral = {
@@ -34,5 +46,25 @@ export const ADAPTER_FIELDS: readonly Field[] = [
   ...both(["LoRAX"], { adapters: refused(either(empty, nothing), "Name one adapter.") }),
 ];
 
+const BY_NAME = harmless("lora_name alone selects the adapter.");
+
+/** Fields of the objects among them. No other field of these objects is ever ignored. */
+export const NESTED_ADAPTER_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
+  adapter: {
+    data: heeded("Base64 of a .mosara file."),
+    blend: heeded("Weights by the names of adapters."),
+  },
+  lora_request: {
+    lora_name: heeded("An adapter's name."),
+    lora_int_id: BY_NAME,
+    lora_path: BY_NAME,
+    lora_local_path: BY_NAME,
+    base_model_name: BY_NAME,
+    long_lora_max_len: refused(nothing, "The context is the model's own."),
+    load_inplace: refused(is(false), "Replace the adapter with PUT /v1/adapters/{name}."),
+    tensorizer_config_dict: BY_NAME,
+  },
+};
+
 /** A field that seems to name an adapter and that no table has. */
-export const SEEMS_ADAPTER = /lora|adapter/i;
+export const SEEMS_ADAPTER = /lora|adapter|peft/i;

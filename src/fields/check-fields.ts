@@ -3,7 +3,7 @@
  * changes an answer is ever dropped silently.
  */
 import { AppError } from "../errors.ts";
-import { ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";
+import { ADAPTER_FIELDS, NESTED_ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";
 import { chatLikeFields } from "./chat-like-fields.ts";
 import { closestName } from "./closest-name.ts";
 import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
@@ -49,12 +49,13 @@ const nestedTables = (tables: Readonly<Record<string, Readonly<Record<string, Tr
   }));
 
 const OPENAI_NESTED = nestedTables(NESTED_FIELDS);
+const ADAPTER_NESTED = nestedTables(NESTED_ADAPTER_FIELDS);
 const NESTED = {
   chat: OPENAI_NESTED,
   completions: OPENAI_NESTED,
-  messages: nestedTables(MESSAGES_NESTED),
-  embeddings: [],
-  responses: nestedTables(RESPONSES_NESTED),
+  messages: [...ADAPTER_NESTED, ...nestedTables(MESSAGES_NESTED)],
+  embeddings: ADAPTER_NESTED,
+  responses: [...ADAPTER_NESTED, ...nestedTables(RESPONSES_NESTED)],
 };
 
 /**
@@ -96,7 +97,8 @@ function refuseUnknown(name: string, path: string, fields: ReadonlyMap<string, T
       `"${param}" seems to name an adapter, but this server does not know that field. Name adapters with "model" or "adapter".`,
       { param },
     );
-  if (!isStrict) return;
+  const choosesAdapter = Object.hasOwn(NESTED_ADAPTER_FIELDS, path.slice(0, -1));
+  if (!isStrict && !choosesAdapter) return;
   const closest = closestName(name, fields.keys());
   const advice = closest === undefined ? "Leave it out." : `Did you mean "${path}${closest}"?`;
   throw new AppError("invalid_request", `Unknown field "${param}". ${advice}`, { param });

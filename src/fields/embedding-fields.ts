@@ -1,6 +1,6 @@
 /** Fields of POST /v1/embeddings. Those that name an adapter are the same as elsewhere (`adapter-fields.ts`). */
 import { ADAPTER_FIELDS } from "./adapter-fields.ts";
-import { harmless, heeded, is, nothing, refused, type Server, type Treatment, without } from "./field.ts";
+import { empty, harmless, heeded, is, nothing, refused, type Server, type Treatment, without } from "./field.ts";
 
 export interface EmbeddingField {
   readonly name: string;
@@ -22,6 +22,7 @@ export const EMBEDDING_FIELDS: readonly EmbeddingField[] = [
     encoding_format: heeded("float (the default) or base64 of float32 numbers."),
     dimensions: heeded("Keeps so many leading numbers, then makes the length 1."),
     user: harmless("Tenants come from keys."),
+    extra_body: refused(empty, "It is an argument of a client library. Send what it holds at the top level."),
   }),
   ...of(["mosara", "llama.cpp"], {
     pooling: heeded("mean or last. The default is `pooling` on the adapter's card, else mean."),

@@ -1,4 +1,5 @@
 /** Fields below the top level: of `stream_options`, messages, parts of a message and tools. Data. */
+import { NESTED_ADAPTER_FIELDS } from "./adapter-fields.ts";
 import { NESTED_GRAMMAR_FIELDS } from "./grammar-fields.ts";
 import { harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
 
@@ -13,6 +14,7 @@ export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Trea
     continuous_usage_stats: heeded("Every chunk has the usage so far."),
     include_obfuscation: harmless("Chunks have no padding."),
   },
+  ...NESTED_ADAPTER_FIELDS,
   ...NESTED_GRAMMAR_FIELDS,
   "messages[]": {
     role: heeded("system, developer (the same), user, assistant, tool or function."),

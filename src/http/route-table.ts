@@ -1,4 +1,5 @@
 /** The paths of the server as data: which methods a path answers, and which route is closest to a mistaken path. Knows no handlers. */
+import { closestName } from "../fields/closest-name.ts";
 import type { Route } from "./route.ts";
 
 interface Entry {
@@ -8,9 +9,12 @@ interface Entry {
 
 export class RouteTable {
   readonly #entries: readonly Entry[];
+  /** The paths without parameters. */
+  readonly #fixedPaths: readonly string[];
 
   constructor(routes: readonly Pick<Route, "method" | "path">[]) {
     const paths = [...new Set(routes.map(({ path }) => path))];
+    this.#fixedPaths = paths.filter((path) => !path.includes(":"));
     this.#entries = paths.map((path) => {
       const methods = routes.filter((route) => route.path === path).map(({ method }) => method.toUpperCase());
       return { pattern: patternOf(path), methods: [...methods, ...(methods.includes("GET") ? ["HEAD"] : [])] };
@@ -22,12 +26,16 @@ export class RouteTable {
     return this.#entries.find(({ pattern }) => pattern.test(path))?.methods ?? [];
   }
 
-  /** `POST /v1/chat/completions` for a path with a slash or a `/v1` too many or too few; undefined where no route is close. */
+  /**
+   * `POST /v1/chat/completions` for a path with a slash or a `/v1` too many or too few, or one that is misspelt; undefined where no route is
+   * close.
+   */
   nearestTo(method: string, path: string): string | undefined {
     const known = spellingsOf(path).filter((spelling) => spelling !== path && this.methodsOf(spelling).length > 0);
     const fitting = known.find((spelling) => this.methodsOf(spelling).includes(method));
     if (fitting !== undefined) return `${method} ${fitting}`;
-    return known[0] === undefined ? undefined : `${this.methodsOf(known[0]).join(" or ")} ${known[0]}`;
+    const meant = known[0] ?? closestName(path, this.#fixedPaths);
+    return meant === undefined ? undefined : `${this.methodsOf(meant).join(" or ")} ${meant}`;
   }
 }
 

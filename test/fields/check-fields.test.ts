@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../src/errors.ts";
-import { checkFields, FIELDS } from "../../src/fields/check-fields.ts";
+import { type CheckedEndpoint, checkFields, FIELDS } from "../../src/fields/check-fields.ts";
 import { closestName } from "../../src/fields/closest-name.ts";
-import type { Endpoint } from "../../src/fields/field.ts";
 import { NESTED_FIELDS } from "../../src/fields/nested-fields.ts";
 
-const paramOf = (body: object, endpoint: Endpoint = "chat", isStrict = false): [string, string | undefined] | null => {
+const paramOf = (body: object, endpoint: CheckedEndpoint = "chat", isStrict = false): [string, string | undefined] | null => {
   try {
     checkFields(body, endpoint, { isStrict });
     return null;
@@ -56,8 +55,18 @@ describe("a field that no table has", () => {
   });
 
   it("is never ignored where it seems to name an adapter", () => {
-    for (const name of ["lora_id", "adapters_path", "peft_adapter", "LoRA"])
+    for (const name of ["lora_id", "adapters_path", "peft_adapter", "LoRA", "peft_model"])
       expect(paramOf({ [name]: "x" })).toEqual(["unsupported_parameter", name]);
+  });
+
+  it("is never ignored beside an adapter's name or its bytes", () => {
+    for (const endpoint of ["chat", "completions", "responses", "messages", "embeddings"] as const) {
+      const blend = { adapter: { blend: { acme: 1 }, scale: 2 } };
+      expect(paramOf(blend, endpoint)).toEqual(["invalid_request", "adapter.scale"]);
+      const request = { lora_request: { lora_name: "acme", lora_scale: 2 } };
+      expect(paramOf(request, endpoint)).toEqual(["invalid_request", "lora_request.lora_scale"]);
+      expect(paramOf({ lora_request: { lora_name: "acme", lora_int_id: 1, lora_path: "x" } }, endpoint)).toBeNull();
+    }
   });
 });
 

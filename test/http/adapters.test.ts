@@ -243,6 +243,11 @@ describe("models", () => {
     });
     expect((await get("/v1/models/acme")).json).toMatchObject({ id: "acme", parent: "base" });
     expect((await get("/v1/models/base%3Aacme")).json.id).toBe("base:acme");
+    for (const id of ["acme/", "/acme", "base/"])
+      expect(await get(`/v1/models/${id}`)).toMatchObject({
+        status: 404,
+        json: { error: { message: expect.stringContaining(`Did you mean GET /v1/models/${id.replace("/", "")}?`) } },
+      });
     const missing = await get("/v1/models/nobody");
     expect([missing.status, missing.json.error.code]).toEqual([404, "model_not_found"]);
   });

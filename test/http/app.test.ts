@@ -161,6 +161,8 @@ describe("what is no route", () => {
     ["PUT", "/adapters/acme", "PUT /v1/adapters/acme"],
     ["GET", "/v1/adapters/acme/", "GET /v1/adapters/acme"],
     ["GET", "/chat/completions", "POST /v1/chat/completions"],
+    ["POST", "/v1/chat/completion", "POST /v1/chat/completions"],
+    ["POST", "/v1/embedding", "POST /v1/embeddings"],
   ])("is told as %s %s with the near miss %s", async (method, path, meant) => {
     test = await createTestApp();
     const response = await test.app.request(`http://localhost${path}`, { method });

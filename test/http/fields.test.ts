@@ -116,8 +116,8 @@ describe("a nested field", () => {
     });
     const part = values("messages[].content[]", { type: "text", text: "hello" });
     const messages = [
-      values("messages[]", { role: "user", content: "hello" }),
-      values("messages[]", { role: "assistant", content: [part] }),
+      values("messages[]", { role: "user", content: "hello", tool_calls: [{ id: "a" }] }),
+      values("messages[]", { role: "assistant", content: [part], tool_calls: [{ id: "b" }] }),
     ];
     const tools = [values("tools[]", { type: "function", function: values("tools[].function", {}) })];
     const { status } = await ask("chat", { messages, tools });

@@ -29,7 +29,11 @@ export async function listen(app: App, host: string, port: number): Promise<List
     errorHandler: refuse,
     hostname: "localhost",
   });
-  const server = createServer((request, response) => void answer(request, response));
+  const server = createServer((request, response) => {
+    // HAProxy's documented check `OPTIONS *` asks about the whole server, as OPTIONS / does. It is no path of a URL.
+    if (request.method === "OPTIONS" && request.url === "*") request.url = "/";
+    void answer(request, response);
+  });
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
   await new Promise<void>((resolve, reject) => {

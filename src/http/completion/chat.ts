@@ -7,6 +7,7 @@ import { ChatChoice } from "./answer/chat-choice.ts";
 import { readConversation } from "./chat-prompt.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import { OpenAiAnswer } from "./answer/openai-answer.ts";
+import { isPresent } from "./is-present.ts";
 import { engineLimits } from "./prompts.ts";
 import { type ChatRequest, chatRequest } from "./request-schema.ts";
 import { truncationOf } from "./truncation.ts";
@@ -27,7 +28,8 @@ export const chatKind: CompletionKind<ChatRequest> = {
   shapeOf: (fields, prompts, maxModelLen) => {
     const rest = Math.max(1, ...prompts.map(({ ids }) => maxModelLen - ids.length));
     const maxTokens = maxTokensOf(fields) ?? rest;
-    if (maxTokens < 1) throw invalid('"max_tokens" must be at least 1.', "max_tokens");
+    const limit = isPresent(fields.max_completion_tokens) ? "max_completion_tokens" : "max_tokens";
+    if (maxTokens < 1) throw invalid(`"${limit}" must be at least 1.`, limit);
     return { maxTokens, numLogprobs: numLogprobs(fields), numPromptLogprobs: fields.prompt_logprobs ?? null };
   },
   newAnswer: ({ text }, job) =>

@@ -184,6 +184,7 @@ const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
   content: z.union([z.string(), z.array(textPart).max(4096)]).nullish(),
   name: z.string().max(256).nullish(),
+  tool_calls: z.array(z.looseObject({})).max(1024).nullish(),
 });
 
 /** Body of POST /v1/chat/completions. */

@@ -10,6 +10,7 @@ import { findAdapter } from "../adapters/find-adapter.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
+import { isPresent } from "./is-present.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "./request-schema.ts";
 import { adapterNotFound, holdAdapter, quoteName } from "./stored-adapter.ts";
@@ -57,8 +58,9 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
         `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" brings another one. Give one of them.`,
         "adapter",
       );
-    if (!("data" in adapter)) return blendTarget(context, model, adapter.blend);
-    if (!("blend" in adapter)) return inlineTarget(context, model, adapter.data);
+    const { data, blend } = adapter as { data?: string | null; blend?: BlendWeights | null };
+    if (isPresent(blend) && !isPresent(data)) return blendTarget(context, model, blend);
+    if (isPresent(data) && !isPresent(blend)) return inlineTarget(context, model, data);
     throw invalid('"adapter" has "data" and "blend". Give one of them.', "adapter");
   }
   if (first) return storedTarget(context, model, first.name, first.param);

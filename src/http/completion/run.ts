@@ -106,7 +106,7 @@ async function prepare<F extends SharedFields>(
   const { maxModelLen, vocabSize } = engineLimits(context);
   const shape = kind.shapeOf(fields, prompts, maxModelLen);
   for (const { ids } of prompts) assertFitsContext(ids.length, shape.maxTokens, maxModelLen, kind.promptField);
-  if (fields.stream_options && fields.stream !== true)
+  if (Object.keys(fields.stream_options ?? {}).length > 0 && fields.stream !== true)
     throw invalid('"stream_options" needs "stream": true.', "stream_options");
   if (fields.stream === true && typeof fields.prompt_logprobs === "number")
     throw invalid('"prompt_logprobs" are not available with "stream": true.', "prompt_logprobs");

@@ -57,17 +57,24 @@ export const getModelRoute: Route = {
   },
   handle: (context, c) => {
     const id = c.req.param("id") ?? "";
-    const { base } = context;
-    if (id === base.name) return c.json(modelJson(context, id, base.created));
-    const record = findAdapter(context, id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id);
-    if (record && isCompatible(context, record)) return c.json(modelJson(context, id, record.created));
+    const model = findModel(context, id);
+    if (model) return c.json(model);
+    const clean = id.replace(/\/{2,}/g, "/").replace(/^\/|\/$/g, "");
+    const meant = findModel(context, clean) ? ` Did you mean GET /v1/models/${clean}?` : "";
     throw new AppError(
       "model_not_found",
-      `There is no model ${JSON.stringify(id.slice(0, 140))} here. List them with GET /v1/models.`,
+      `There is no model ${JSON.stringify(id.slice(0, 140))} here.${meant} List them with GET /v1/models.`,
       { param: "model" },
     );
   },
 };
+
+function findModel(context: AppContext, id: string): z.output<typeof modelSchema> | undefined {
+  const { base } = context;
+  if (id === base.name) return modelJson(context, id, base.created);
+  const record = findAdapter(context, id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id);
+  return record && isCompatible(context, record) ? modelJson(context, id, record.created) : undefined;
+}
 
 /** Up to `limit` fitting adapters after `after`, and whether there are more. */
 async function compatibleAfter(context: AppContext, after: string | undefined, limit: number) {

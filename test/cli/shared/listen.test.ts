@@ -41,6 +41,8 @@ describe("the port", () => {
   it("answers HTTP/1.0 without a Host header, as load balancers send it", async () => {
     for (const [line, status] of [
       ["OPTIONS / HTTP/1.0", "204"],
+      ["OPTIONS * HTTP/1.0", "204"],
+      ["OPTIONS * HTTP/1.1\r\nhost: localhost\r\nconnection: close", "204"], // HAProxy's documentation of httpchk
       ["GET /healthz HTTP/1.0", "200"],
       ["GET /v1/models HTTP/1.0", "200"],
       ["HEAD / HTTP/1.0", "200"],

@@ -100,7 +100,7 @@ function toolMessage(block: Block, at: string): Message {
 function assistantMessage(content: readonly Block[], at: string): Message {
   const texts: string[] = [];
   const thoughts: string[] = [];
-  const calls: object[] = [];
+  const calls: Record<string, unknown>[] = [];
   content.forEach((block, i) => {
     if (block.type === "thinking") thoughts.push(thoughtOf(block, `${at}.${i}`));
     else if (block.type === "tool_use") calls.push(toCall(block, `${at}.${i}`));
@@ -127,7 +127,7 @@ function asBlock(value: unknown, at: string): Block {
 }
 
 /** The arguments stay an object: they may hold numbers that JSON.stringify cannot write. */
-function toCall({ id, name, input }: Block, at: string): object {
+function toCall({ id, name, input }: Block, at: string): Record<string, unknown> {
   if (typeof id !== "string" || typeof name !== "string")
     throw invalid(`"${at}" is a tool_use block and should have an "id" and a "name".`, at);
   return { id, type: "function", function: { name, arguments: input ?? {} } };

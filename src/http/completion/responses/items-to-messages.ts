@@ -49,7 +49,7 @@ export function toMessages(items: readonly Item[]): Message[] {
 interface Addition {
   readonly content?: string;
   readonly reasoning?: string;
-  readonly call?: object;
+  readonly call?: Record<string, unknown>;
 }
 
 function assistantPart(item: Item, type: string | undefined, at: string): Addition {
@@ -72,7 +72,7 @@ function extend(turn: Message, { content, reasoning, call }: Addition): void {
     const before = typeof turn.reasoning_content === "string" ? `${turn.reasoning_content}\n` : "";
     turn.reasoning_content = before + reasoning;
   }
-  if (call !== undefined) turn.tool_calls = [...((turn.tool_calls ?? []) as object[]), call];
+  if (call !== undefined) turn.tool_calls = [...(turn.tool_calls ?? []), call];
 }
 
 function toMessage(item: Item, at: string): Message {
@@ -91,7 +91,7 @@ function toToolMessage({ call_id: id, output }: Item, at: string): Message {
   return { role: "tool", tool_call_id: id, content: textOf(output, `${at}.output`) };
 }
 
-function toCall({ call_id: id, name, arguments: args }: Item, at: string): object {
+function toCall({ call_id: id, name, arguments: args }: Item, at: string): Record<string, unknown> {
   if (typeof id !== "string" || typeof name !== "string" || typeof args !== "string")
     throw invalid(
       `"${at}" is a function_call and should have "call_id", "name" and "arguments", all of them text.`,
