@@ -111,6 +111,18 @@ export class Automaton {
     return known === undefined ? this.#computeNext(current, at) : known;
   }
 
+  /** The bytes that may come next, in no order; null where there are more than `max`. */
+  nextBytes(state: State, max: number): number[] | null {
+    const found = new Set<number>();
+    for (const { node } of state.places)
+      for (const { first, last } of this.#network.bytes[node]!) {
+        if (last - first >= max) return null;
+        for (let byte = first; byte <= last; byte++) found.add(byte);
+        if (found.size > max) return null;
+      }
+    return [...found];
+  }
+
   /** Computes an edge that `state.next` does not have yet. */
   #computeNext(state: State, at: number): State | null {
     const byte = this.#samples[at]!;

@@ -1,6 +1,9 @@
 /** One answer on its way through a grammar: the tokens so far, and those that may come next. */
 import type { Automaton, State } from "./automaton.ts";
 import { fillMask } from "./fill-mask.ts";
+import { forcedText } from "./forced-text.ts";
+import { SpacingHabit } from "./spacing-habit.ts";
+import { SpellingMemory } from "./spelling-memory.ts";
 import type { TokenTrie } from "./token-trie.ts";
 
 /** Longest time for the tokens of one state. */
@@ -17,15 +20,38 @@ export interface Vocabulary {
   readonly numSkippedSpaces: number;
 }
 
+/** Bytes of a forced text that are looked at, for each token of it. */
+const BYTES_PER_TOKEN = 8;
+
 export class Matcher {
   readonly #automaton: Automaton;
   readonly #vocabulary: Vocabulary;
   #state: State;
+  #habit = new SpacingHabit();
+  #spelling: SpellingMemory;
 
   constructor(automaton: Automaton, vocabulary: Vocabulary) {
     this.#automaton = automaton;
     this.#vocabulary = vocabulary;
+    this.#spelling = new SpellingMemory(vocabulary.bytesOf, vocabulary.trie);
     this.#state = automaton.start(vocabulary.numSkippedSpaces);
+  }
+
+  /** Another answer that is as far as this one. */
+  copy(): Matcher {
+    const copy = new Matcher(this.#automaton, this.#vocabulary);
+    copy.#state = this.#state;
+    copy.#habit = this.#habit.copy();
+    copy.#spelling = this.#spelling.copy();
+    return copy;
+  }
+
+  /** The tokens that probably come next, as far as the grammar leaves one text. */
+  forcedTokens(max: number): readonly number[] {
+    if (max === 0) return [];
+    this.#state = this.#automaton.current(this.#state);
+    const text = forcedText(this.#automaton, this.#state, this.#habit, max * BYTES_PER_TOKEN);
+    return this.#spelling.spell(text, max);
   }
 
   /** Whether the answer may end here. */
@@ -47,6 +73,8 @@ export class Matcher {
       state = this.#automaton.step(state, byte);
       if (state === null) return false;
     }
+    for (const byte of bytes) this.#habit.read(byte);
+    this.#spelling.read(tokenId);
     this.#automaton.forgetIfFull();
     this.#state = this.#automaton.current(state);
     return true;

@@ -75,3 +75,32 @@ export function buildTrie(tokens: readonly (Uint8Array | null)[]): TokenTrie {
     maxDepth,
   };
 }
+
+/** The text in the longest tokens, from its beginning on. Bytes at the end that no token has are left out. */
+export function longestTokens(trie: TokenTrie, text: readonly number[], maxTokens: number): number[] {
+  const tokens: number[] = [];
+  for (let at = 0; at < text.length && tokens.length < maxTokens;) {
+    const found = longestToken(trie, text, at);
+    if (found === null) break;
+    tokens.push(found.id);
+    at = found.end;
+  }
+  return tokens;
+}
+
+function longestToken(
+  { bytes, ends, tokens }: TokenTrie,
+  text: readonly number[],
+  from: number,
+): { readonly id: number; readonly end: number } | null {
+  let found: { id: number; end: number } | null = null;
+  let [node, end] = [0, bytes.length]; // the children of one node, from the first to the end of the last
+  for (let at = from; at < text.length; at++) {
+    while (node < end && bytes[node] !== text[at]) node = ends[node]!;
+    if (node >= end) break;
+    if (tokens[node]! >= 0) found = { id: tokens[node]!, end: at + 1 };
+    end = ends[node]!;
+    node++;
+  }
+  return found;
+}

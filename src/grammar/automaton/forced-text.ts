@@ -1,0 +1,34 @@
+/**
+ * The text that a grammar leaves no choice about, as far as it goes. Where the grammar leaves only white space free, the answer's own habit
+ * decides. The result is a guess: the model's own choice is compared with it.
+ */
+import type { Automaton, State } from "./automaton.ts";
+import { isSpace, type SpacingHabit } from "./spacing-habit.ts";
+
+/** Different bytes that are looked at: the white space of JSON, and one other byte. */
+const MAX_CHOICES = 7;
+
+/** @param habit not written to @returns the bytes that come next, at most `maxBytes` */
+export function forcedText(automaton: Automaton, from: State, habit: SpacingHabit, maxBytes: number): number[] {
+  const text: number[] = [];
+  const reader = habit.copy();
+  let state = from;
+  const read = (byte: number): boolean => {
+    const next = automaton.step(state, byte);
+    if (next === null) return false;
+    text.push(byte);
+    reader.read(byte);
+    state = next;
+    return true;
+  };
+  while (text.length < maxBytes && !state.isAccepting) {
+    const choices = automaton.nextBytes(state, MAX_CHOICES);
+    if (choices === null) break;
+    const others = choices.filter((byte) => !isSpace(byte));
+    const only = choices.length === 1 ? choices[0] : others[0];
+    if (only === undefined || (choices.length > 1 && others.length !== 1)) break;
+    if (choices.length > 1) for (const space of reader.expectedBefore(only)) if (!read(space)) break;
+    if (!read(only)) break;
+  }
+  return text;
+}
