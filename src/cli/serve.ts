@@ -207,6 +207,7 @@ function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): 
     maxQueue: config.maxQueue,
     maxQueueTokens: config.maxQueueTokens,
     usesPrefixCache: !config.noPrefixCache,
+    maxJump: config.jumpAhead,
     requiresBatchInvariance: !config.noBatchInvariance,
   };
 }

@@ -48,6 +48,12 @@ export interface TokenMask {
   readonly mayEnd: boolean;
 }
 
+/** What may come at one place of an answer. */
+export interface AnswerPlace extends TokenMask {
+  /** Whether the answer is complete here. */
+  readonly mustEnd: boolean;
+}
+
 /** The grammar of one sequence, on its way through the answer. */
 export interface BoundGrammar {
   /** Reads a generated token. */
@@ -56,6 +62,13 @@ export interface BoundGrammar {
   mustEnd(maxWaitMs: number): boolean;
   /** null where it is not known within the time. @throws {AppError} where the grammar cannot be run any further */
   mask(maxWaitMs: number): TokenMask | null;
+  /** Ids that probably come next, because the grammar leaves one text; null where they are not known within the time. */
+  forced(maxWaitMs: number): readonly number[] | null;
+  /**
+   * What may come next, and after each of the first `numForced` forced tokens; null where it is not known within the time.
+   * @throws {AppError} where the grammar cannot be run any further
+   */
+  placesAfter(numForced: number, maxWaitMs: number): readonly AnswerPlace[] | null;
 }
 
 /** Binds sequences to grammars. */

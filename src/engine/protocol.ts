@@ -120,11 +120,14 @@ export interface PromptPrefilled {
 
 /** One step's work, and the engine's state after it. Counters are increments since the last report. */
 export interface StepStats {
-  readonly phase: "prefill" | "decode" | "idle";
+  readonly phase: "prefill" | "decode" | "jump" | "idle";
   readonly seconds: number;
   readonly rows: number;
   readonly distinctAdapters: number;
   readonly promptTokens: number;
+  /** Tokens of a jump that were guessed, and those of them that were chosen. */
+  readonly numGuessed: number;
+  readonly numRight: number;
   readonly numRunning: number;
   readonly numWaiting: number;
   /** Generations of running and of waiting sequences, without the base. */
@@ -178,6 +181,8 @@ export interface EngineOptions {
   readonly maxQueue: number;
   readonly maxQueueTokens: number;
   readonly usesPrefixCache: boolean;
+  /** Most tokens forced by a grammar that one step computes together; 0: each has a step of its own. */
+  readonly maxJump: number;
   readonly requiresBatchInvariance: boolean;
   /** false for a merged engine, whose graph has no adapter inputs. */
   readonly takesAdapters: boolean;

@@ -79,6 +79,24 @@ export const VLLM_METRICS = [
     initial: each("finished_reason", FINISH_REASONS),
   },
   {
+    name: "vllm:spec_decode_num_drafts_total",
+    type: "counter",
+    help: "Steps that computed several tokens of one answer, which a grammar forced (--jump-ahead).",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:spec_decode_num_draft_tokens_total",
+    type: "counter",
+    help: "Tokens that such steps guessed.",
+    labels: MODEL,
+  },
+  {
+    name: "vllm:spec_decode_num_accepted_tokens_total",
+    type: "counter",
+    help: "Guessed tokens that the model then chose.",
+    labels: MODEL,
+  },
+  {
     name: "vllm:prefix_cache_queries_total",
     type: "counter",
     help: "Prompt tokens looked up in the prefix cache.",

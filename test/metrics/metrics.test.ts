@@ -33,6 +33,8 @@ const step: StepStats = {
   rows: 4,
   distinctAdapters: 3,
   promptTokens: 0,
+  numGuessed: 0,
+  numRight: 0,
   numRunning: 4,
   numWaiting: 2,
   runningAdapters: ["b", "a", "a"],

@@ -83,6 +83,7 @@ function engineOptions(config: EngineFlags, baseDir: string, storeDir: string): 
     maxQueue: NO_BOUND,
     maxQueueTokens: NO_BOUND,
     usesPrefixCache: true,
+    maxJump: 0,
     requiresBatchInvariance: true,
   };
 }

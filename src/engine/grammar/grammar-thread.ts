@@ -14,7 +14,7 @@ import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 import { readGrammar } from "../../grammar/read-grammar.ts";
 import { readTokenBytes } from "../../tokenizer/token-bytes.ts";
 import type { GrammarOrder, GrammarReply, GrammarThreadData } from "./grammar-messages.ts";
-import { MaskSlot } from "./mask-slot.ts";
+import { type EndFlags, MaskSlot } from "./mask-slot.ts";
 
 /** Compiled grammars that are kept. */
 const MAX_KEPT = 32;
@@ -26,7 +26,7 @@ interface Bound {
 
 const port = parentPort;
 if (port === null) throw new Error("internal: this file is a worker thread");
-const { tokenizerDir, vocabSize } = workerData as GrammarThreadData;
+const { tokenizerDir, vocabSize, maxForced } = workerData as GrammarThreadData;
 
 const vocabulary = readVocabulary().then(
   (value) => ({ value }),
@@ -56,7 +56,10 @@ async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }
   try {
     const read = await vocabulary;
     if ("error" in read) throw read.error;
-    const one = { matcher: new Matcher(compiled(spec, read.value), read.value), slot: new MaskSlot(memory) };
+    const one = {
+      matcher: new Matcher(compiled(spec, read.value), read.value),
+      slot: new MaskSlot(memory, { vocabSize, maxForced }),
+    };
     bound.set(id, one);
     publish(one, 0);
   } catch (error) {
@@ -65,15 +68,26 @@ async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }
   port?.postMessage(reply);
 }
 
-/** Leaves the flags first: they end an answer that is complete before its mask is computed. */
+/** Leaves the flags first: they end an answer that is complete, or let a step with forced tokens begin, before masks are computed. */
 function publish({ matcher, slot }: Bound, numTokens: number): void {
-  slot.writeFlags(numTokens, { mayEnd: matcher.isAccepting, mustEnd: matcher.isComplete });
+  const forced = matcher.forcedTokens(maxForced);
+  slot.writeFlags(numTokens, endFlagsOf(matcher), forced);
   try {
     slot.writeMask(numTokens, matcher.mask());
+    const follower = matcher.copy();
+    for (const [at, tokenId] of forced.entries()) {
+      if (!follower.accept(tokenId)) throw new Error(`internal: the grammar forces token ${tokenId}, but refuses it`);
+      slot.writeFollowing(at, follower.mask(), endFlagsOf(follower));
+    }
+    slot.finishFollowing(numTokens);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     slot.writeFailure(numTokens);
   }
+}
+
+function endFlagsOf({ isAccepting, isComplete }: Matcher): EndFlags {
+  return { mayEnd: isAccepting, mustEnd: isComplete };
 }
 
 function compiled(spec: GrammarSpec, { specials }: Vocabulary): Automaton {

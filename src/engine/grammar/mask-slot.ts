@@ -1,32 +1,60 @@
 /**
- * The memory in which the grammar thread leaves the tokens that may come next in one sequence: two counters, flags, and a bit for each id.
- * The thread writes, the engine's own thread reads. A counter is stored after all that it stands for.
+ * The memory in which the grammar thread leaves the tokens that may come next in one sequence: counters, flags, and a bit for each id. Beside
+ * them lie the tokens that the grammar forces, and the same for the places after each of these. The thread writes, the engine's own thread
+ * reads. A counter is stored after all that it stands for.
  */
 // Indices are bounded by the layout, hence `!`.
+import type { AnswerPlace } from "../contracts.ts";
 
-/** Number of tokens whose flags are known, and of those whose mask is known, both plus one. 0: none yet. */
+/** Number of tokens, plus one, whose flags are known, whose mask is known, and whose forced tokens have their masks. 0: none yet. */
 const READ = 0;
 const FILLED = 1;
-const FLAGS = 2;
-const NUM_HEADERS = 3;
+const FOLLOWED = 2;
+const FLAGS = 3;
+const NUM_FORCED = 4;
+const NUM_HEADERS = 5;
 
 const MAY_END = 1;
 const MUST_END = 2;
 const FAILED = 4;
 
+export interface EndFlags {
+  readonly mayEnd: boolean;
+  readonly mustEnd: boolean;
+}
+
+export interface SlotSize {
+  readonly vocabSize: number;
+  /** Most forced tokens. */
+  readonly maxForced: number;
+}
+
 export class MaskSlot {
   readonly memory: SharedArrayBuffer;
   readonly #headers: Int32Array;
-  readonly words: Int32Array;
+  /** Ids of forced tokens, and the flags after each. */
+  readonly #forcedIds: Int32Array;
+  readonly #forcedFlags: Int32Array;
+  /** The mask of the next token, then the masks after each forced one. */
+  readonly #masks: readonly Int32Array[];
 
-  constructor(memory: SharedArrayBuffer) {
+  constructor(memory: SharedArrayBuffer, { vocabSize, maxForced }: SlotSize) {
+    const numWords = Math.ceil(vocabSize / 32);
+    const numBefore = NUM_HEADERS + 2 * maxForced;
     this.memory = memory;
     this.#headers = new Int32Array(memory, 0, NUM_HEADERS);
-    this.words = new Int32Array(memory, NUM_HEADERS * 4);
+    this.#forcedIds = new Int32Array(memory, NUM_HEADERS * 4, maxForced);
+    this.#forcedFlags = new Int32Array(memory, (NUM_HEADERS + maxForced) * 4, maxForced);
+    this.#masks = Array.from(
+      { length: maxForced + 1 },
+      (_, i) => new Int32Array(memory, (numBefore + i * numWords) * 4, numWords),
+    );
   }
 
-  static ofVocabulary(vocabSize: number): MaskSlot {
-    return new MaskSlot(new SharedArrayBuffer(4 * (NUM_HEADERS + Math.ceil(vocabSize / 32))));
+  static ofSize(size: SlotSize): MaskSlot {
+    const { vocabSize, maxForced } = size;
+    const numInts = NUM_HEADERS + 2 * maxForced + (maxForced + 1) * Math.ceil(vocabSize / 32);
+    return new MaskSlot(new SharedArrayBuffer(4 * numInts), size);
   }
 
   /** Forgets a former sequence. */
@@ -34,20 +62,34 @@ export class MaskSlot {
     this.#headers.fill(0);
   }
 
-  /** Notes that `numTokens` tokens have been read. */
-  writeFlags(numTokens: number, { mayEnd, mustEnd }: { readonly mayEnd: boolean; readonly mustEnd: boolean }): void {
-    Atomics.store(this.#headers, FLAGS, (mayEnd ? MAY_END : 0) | (mustEnd ? MUST_END : 0));
+  /** Notes that `numTokens` tokens have been read, and which tokens the grammar forces after them. */
+  writeFlags(numTokens: number, flags: EndFlags, forced: readonly number[]): void {
+    this.#forcedIds.set(forced);
+    Atomics.store(this.#headers, NUM_FORCED, forced.length);
+    Atomics.store(this.#headers, FLAGS, flagBits(flags));
     this.#publish(READ, numTokens);
   }
 
   /** Notes that the mask after `numTokens` tokens is there. */
   writeMask(numTokens: number, mask: Int32Array): void {
-    this.words.set(mask);
+    this.#masks[0]!.set(mask);
     this.#publish(FILLED, numTokens);
+  }
+
+  /** Leaves what may come after `at` + 1 forced tokens. */
+  writeFollowing(at: number, mask: Int32Array, flags: EndFlags): void {
+    this.#masks[at + 1]!.set(mask);
+    this.#forcedFlags[at] = flagBits(flags);
+  }
+
+  /** Notes that the masks after the forced tokens are there. */
+  finishFollowing(numTokens: number): void {
+    this.#publish(FOLLOWED, numTokens);
   }
 
   /** Notes that no token can be chosen after `numTokens` tokens, because the grammar cannot be run. */
   writeFailure(numTokens: number): void {
+    Atomics.store(this.#headers, NUM_FORCED, 0);
     Atomics.store(this.#headers, FLAGS, FAILED);
     this.#publish(READ, numTokens);
     this.#publish(FILLED, numTokens);
@@ -58,7 +100,7 @@ export class MaskSlot {
     Atomics.notify(this.#headers, counter);
   }
 
-  /** Waits for the flags. @returns whether they are there */
+  /** Waits for the flags and the forced tokens. @returns whether they are there */
   waitForFlags(numTokens: number, maxMs: number): boolean {
     return this.#wait(READ, numTokens, maxMs);
   }
@@ -66,6 +108,11 @@ export class MaskSlot {
   /** Waits for the mask. @returns whether it is there */
   waitForMask(numTokens: number, maxMs: number): boolean {
     return this.#wait(FILLED, numTokens, maxMs);
+  }
+
+  /** Waits for the masks after the forced tokens. @returns whether they are there */
+  waitForFollowing(numTokens: number, maxMs: number): boolean {
+    return this.#wait(FOLLOWED, numTokens, maxMs);
   }
 
   #wait(counter: number, numTokens: number, maxMs: number): boolean {
@@ -79,10 +126,6 @@ export class MaskSlot {
     }
   }
 
-  get mayEnd(): boolean {
-    return (Atomics.load(this.#headers, FLAGS) & MAY_END) !== 0;
-  }
-
   get mustEnd(): boolean {
     return (Atomics.load(this.#headers, FLAGS) & MUST_END) !== 0;
   }
@@ -90,4 +133,32 @@ export class MaskSlot {
   get hasFailed(): boolean {
     return (Atomics.load(this.#headers, FLAGS) & FAILED) !== 0;
   }
+
+  /** The tokens that the grammar forces. */
+  forced(): readonly number[] {
+    return [...this.#forcedIds.subarray(0, Atomics.load(this.#headers, NUM_FORCED))];
+  }
+
+  /** The next place. Its words are not copied. */
+  next(): AnswerPlace {
+    return { words: this.#masks[0]!, ...endFlags(Atomics.load(this.#headers, FLAGS)) };
+  }
+
+  /** Copies of the next place and of the places after each of `count` forced tokens. */
+  copyPlaces(count: number): readonly AnswerPlace[] {
+    const after = Array.from({ length: count }, (_, i) => ({
+      words: this.#masks[i + 1]!.slice(),
+      ...endFlags(this.#forcedFlags[i]!),
+    }));
+    const next = this.next();
+    return [{ ...next, words: next.words.slice() }, ...after];
+  }
+}
+
+function flagBits({ mayEnd, mustEnd }: EndFlags): number {
+  return (mayEnd ? MAY_END : 0) | (mustEnd ? MUST_END : 0);
+}
+
+function endFlags(bits: number): EndFlags {
+  return { mayEnd: (bits & MAY_END) !== 0, mustEnd: (bits & MUST_END) !== 0 };
 }

@@ -7,7 +7,7 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { AppError, fromWire } from "../../errors.ts";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
-import type { BoundGrammar, Grammars, TokenMask } from "../contracts.ts";
+import type { AnswerPlace, BoundGrammar, Grammars, TokenMask } from "../contracts.ts";
 import type { GrammarOrder, GrammarReply, GrammarThreadData } from "./grammar-messages.ts";
 import { MaskSlot } from "./mask-slot.ts";
 
@@ -60,7 +60,7 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
   }
 
   #open(id: number, spec: GrammarSpec): Binding {
-    const slot = this.#spare.pop() ?? MaskSlot.ofVocabulary(this.#data.vocabSize);
+    const slot = this.#spare.pop() ?? MaskSlot.ofSize(this.#data);
     slot.reset();
     const grammar = new ThreadGrammar(slot, (tokenId, numTokens) =>
       this.#post({ type: "read", id, tokenId, numTokens }),
@@ -137,7 +137,24 @@ class ThreadGrammar implements BoundGrammar {
   mask(maxWaitMs: number): TokenMask | null {
     if (this.#failure !== null) throw this.#failure;
     if (!this.slot.waitForMask(this.#numTokens, maxWaitMs)) return null;
-    if (!this.slot.hasFailed) return { words: this.slot.words, mayEnd: this.slot.mayEnd };
+    this.#assertRunnable();
+    return this.slot.next();
+  }
+
+  forced(maxWaitMs: number): readonly number[] | null {
+    if (this.#failure !== null) throw this.#failure;
+    return this.slot.waitForFlags(this.#numTokens, maxWaitMs) ? this.slot.forced() : null;
+  }
+
+  placesAfter(numForced: number, maxWaitMs: number): readonly AnswerPlace[] | null {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.slot.waitForFollowing(this.#numTokens, maxWaitMs)) return this.slot.copyPlaces(numForced);
+    if (this.slot.waitForMask(this.#numTokens, 0)) this.#assertRunnable();
+    return null;
+  }
+
+  #assertRunnable(): void {
+    if (!this.slot.hasFailed) return;
     throw new AppError(
       "invalid_request",
       "The grammar is too ambiguous, too deeply nested or too slow at this place of the answer. Make it simpler.",

@@ -64,7 +64,7 @@ export class EngineLoop {
       } else if (!this.#turns.tryEnter()) {
         await this.#nextCommand(); // commands that arrive meanwhile need a new plan
       } else {
-        this.#reporter.send(await this.#step.run(plan));
+        this.#reporter.send(await this.#step.run(this.#step.jumpBefore(plan)));
         this.#turns.end();
         await nextTurn(); // a cancellation takes effect within one step
       }

@@ -18,9 +18,20 @@ const MAX_NAMED_ADAPTERS = 64;
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
 
 /** The part of the statistics that only the step itself knows. */
-export type StepFacts = Pick<StepStats, "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens">;
+export type StepFacts = Pick<
+  StepStats,
+  "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens" | "numGuessed" | "numRight"
+>;
 
-export const IDLE_FACTS: StepFacts = { phase: "idle", seconds: 0, rows: 0, distinctAdapters: 0, promptTokens: 0 };
+export const IDLE_FACTS: StepFacts = {
+  phase: "idle",
+  seconds: 0,
+  rows: 0,
+  distinctAdapters: 0,
+  promptTokens: 0,
+  numGuessed: 0,
+  numRight: 0,
+};
 
 export class StepReport {
   readonly added: number[] = [];

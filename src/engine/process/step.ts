@@ -5,17 +5,18 @@
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
 import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
-import type { BoundGrammar, ModelRunner, TokenMask } from "../contracts.ts";
+import type { ModelRunner } from "../contracts.ts";
 import { pooledPositions } from "../pooling.ts";
 import type { Pooling, SequenceSpec } from "../protocol.ts";
-import { type LogitRow, type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
-import { maskedRow } from "../sampling/masked-row.ts";
-import { promptLogprob, tokenLogprob } from "../sampling/logprobs.ts";
-import { chooseToken, createSamplerScratch, needOf, type SamplerScratch } from "../sampling/sampler.ts";
+import { type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
+import { promptLogprob } from "../sampling/logprobs.ts";
+import { needOf } from "../sampling/sampler.ts";
 import type { Plan, Scheduler } from "../scheduling/scheduler.ts";
 import type { Sequence } from "../scheduling/sequence.ts";
+import { Jump, type JumpOutcome, type JumpPlan } from "./jump.ts";
 import type { Reporter } from "./reporter.ts";
 import { IDLE_FACTS, type StepFacts } from "./step-report.ts";
+import { TokenChooser } from "./token-chooser.ts";
 
 /** Longest time that rows without a grammar wait for the masks of others; these then repeat the step. */
 const MAX_MASK_DELAY_MS = 2;
@@ -24,6 +25,8 @@ const MAX_MASK_WAIT_MS = 2000;
 /** Longest wait between steps for the news that answers are complete. */
 const MAX_END_WAIT_MS = 1;
 
+const NO_GUESSES: JumpOutcome = { numGuessed: 0, numRight: 0 };
+
 type PrefillPlan = Extract<Plan, { phase: "prefill" }>;
 type DecodePlan = Extract<Plan, { phase: "decode" }>;
 
@@ -31,28 +34,30 @@ export class Step {
   readonly #runner: ModelRunner;
   readonly #scheduler: Scheduler;
   readonly #reporter: Reporter;
-  readonly #scratch: SamplerScratch;
+  readonly #chooser: TokenChooser;
+  readonly #jump: Jump;
   #isDeviceSpoiled = false;
-  /** Until then a step waits for the masks of its rows. */
-  #maskDeadlineMs = 0;
 
   constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter) {
     this.#runner = runner;
     this.#scheduler = scheduler;
     this.#reporter = reporter;
-    this.#scratch = createSamplerScratch(runner.vocabSize);
+    this.#chooser = new TokenChooser(reporter, runner.vocabSize);
+    this.#jump = new Jump(runner, scheduler, this.#chooser);
   }
 
   /**
    * Runs one step. An error in the step ends the step's own sequences.
    * @throws {AppError} engine_unavailable when nothing can run in this process any more: it ends, and a new one takes its place
    */
-  async run(plan: Plan): Promise<StepFacts> {
+  async run(plan: Plan | JumpPlan): Promise<StepFacts> {
     const startedAt = performance.now();
     const numComputed = plan.phase === "prefill" ? numComputedOf(plan.sequence) : 0;
-    const sequences = plan.phase === "prefill" ? [plan.sequence] : plan.sequences;
+    const sequences = plan.phase === "decode" ? plan.sequences : [plan.sequence];
+    let guesses: JumpOutcome = NO_GUESSES;
     try {
       if (plan.phase === "prefill") await this.#prefill(plan);
+      else if (plan.phase === "jump") guesses = await this.#jump.run(plan);
       else await this.#decode(plan);
     } catch (error) {
       for (const sequence of this.#endedBy(error, sequences)) this.#reporter.fail(sequence, error);
@@ -64,7 +69,13 @@ export class Step {
       rows: sequences.length,
       distinctAdapters: new Set(sequences.flatMap(({ adapter }) => adapter?.generation ?? [])).size,
       promptTokens: plan.phase === "prefill" ? numComputedOf(plan.sequence) - numComputed : 0,
+      ...guesses,
     };
+  }
+
+  /** A decode step is put off while one of its rows can jump ahead. */
+  jumpBefore(plan: Plan): Plan | JumpPlan {
+    return plan.phase === "decode" ? (this.#jump.next() ?? plan) : plan;
   }
 
   /** Ends the decoding sequences whose answer is complete by its grammar, so that no step is run for them. */
@@ -166,7 +177,7 @@ export class Step {
     const needs = Array.from({ length: logits.numRows }, (_, j) => (j < targets.length ? WHOLE : null));
     const rows = await logits.read(needs);
     for (const [j, target] of targets.entries())
-      sequence.promptLogprobs.push(promptLogprob(rows[j]!, target, numTop, this.#scratch)); // a row a target
+      sequence.promptLogprobs.push(promptLogprob(rows[j]!, target, numTop, this.#chooser.scratch)); // a row a target
     if (chunk.isLast) this.#reporter.report.scored.push({ id: sequence.id, logprobs: sequence.promptLogprobs });
   }
 
@@ -194,46 +205,11 @@ export class Step {
   ): Promise<void> {
     const rows = await logits.read(needs);
     const isFree = sequences.some((sequence) => sequence !== null && sequence.grammar === null);
-    this.#maskDeadlineMs = performance.now() + (isFree ? MAX_MASK_DELAY_MS : MAX_MASK_WAIT_MS);
-    const isShort = rows.map((row, i) => row !== null && !this.#sampleOne(sequences[i]!, row)); // as many
+    this.#chooser.startWait(isFree ? MAX_MASK_DELAY_MS : MAX_MASK_WAIT_MS);
+    const isShort = rows.map((row, i) => row !== null && !this.#chooser.tryChoose(sequences[i]!, row)); // as many
     if (!isShort.includes(true)) return;
     const whole = await logits.read(isShort.map((short) => (short ? WHOLE : null)));
-    for (const [i, row] of whole.entries()) if (row !== null) this.#sampleOne(sequences[i]!, row);
-  }
-
-  /** The ids that a grammar allows; null where these are not known in time, and waiting would delay other rows. */
-  #maskOf(sequence: Sequence, grammar: BoundGrammar): TokenMask | null {
-    const mask = grammar.mask(Math.max(0, this.#maskDeadlineMs - performance.now()));
-    if (mask !== null || sequence.numOutputTokens > 0) return mask;
-    throw new Error("internal: a sequence began before its grammar was bound");
-  }
-
-  /** Chooses a sequence's next token. @returns false when more of its row is needed */
-  #sampleOne(sequence: Sequence, row: LogitRow): boolean {
-    try {
-      if (sequence.grammar === null) return this.#choose(sequence, row);
-      if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
-      const mask = this.#maskOf(sequence, sequence.grammar);
-      if (mask === null) return true; // its next token is chosen after the next step, from the same logits
-      // Where the news of a complete answer came too late to leave this step out, the answer is the same: it has no end token.
-      if (sequence.grammar.mustEnd(0)) this.#reporter.finish(sequence, "stop");
-      else return this.#choose(sequence, maskedRow(row, mask, sequence.spec.stopIds, this.#scratch.masked));
-    } catch (error) {
-      this.#reporter.fail(sequence, error);
-    }
-    return true;
-  }
-
-  #choose(sequence: Sequence, row: LogitRow): boolean {
-    const { id, spec } = sequence;
-    const tokenId = chooseToken(row, sequence.sampling, sequence.maskedIds(), this.#scratch);
-    if (tokenId === null) return false;
-    const { numLogprobs } = spec;
-    const logprob = numLogprobs === null ? null : tokenLogprob(row, tokenId, numLogprobs, this.#scratch);
-    this.#reporter.report.sampled.push({ id, tokenId, logprob });
-    const reason = sequence.append(tokenId);
-    if (reason !== null) this.#reporter.finish(sequence, reason);
-    return true;
+    for (const [i, row] of whole.entries()) if (row !== null) this.#chooser.tryChoose(sequences[i]!, row);
   }
 }
 

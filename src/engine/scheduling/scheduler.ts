@@ -183,6 +183,11 @@ export class Scheduler {
     this.#joinedSinceDecode.clear();
   }
 
+  /** Notes the tokens of a jump. They are charged to the sequence's tenant and adapter. */
+  noteJumped(sequence: Sequence, numTokens: number): void {
+    if (this.#waiting.size > 0) this.#waiting.charge(sequence, numTokens);
+  }
+
   /** Moves a sequence whose prompt is done to the decoding rows. */
   startDecoding(sequence: Sequence): void {
     this.#kv.startDecoding(sequence.id);

@@ -60,6 +60,15 @@ export class Sequence {
     return chunkAt(this.spec.promptIds.length, this.numPrefilled);
   }
 
+  /**
+   * Tokens that its grammar forces next, as far as they are known and fit into the answer with one token after them. They depend on this
+   * sequence alone.
+   */
+  forcedTokens(): readonly number[] {
+    const forced = this.grammar?.forced(0) ?? NO_IDS;
+    return forced.slice(0, Math.max(0, this.spec.maxTokens - this.numOutputTokens - 1));
+  }
+
   /** Ids that may not be chosen yet. */
   maskedIds(): readonly number[] {
     return this.numOutputTokens < this.spec.minTokens ? this.spec.stopIds : NO_IDS;

@@ -36,6 +36,8 @@ export const NO_STATS: StepStats = {
   rows: 0,
   distinctAdapters: 0,
   promptTokens: 0,
+  numGuessed: 0,
+  numRight: 0,
   numRunning: 0,
   numWaiting: 0,
   runningAdapters: [],

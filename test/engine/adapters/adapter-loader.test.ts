@@ -121,6 +121,7 @@ describe("an engine process", () => {
         maxQueue: 8,
         maxQueueTokens: 1000,
         usesPrefixCache: false,
+        maxJump: 0,
         requiresBatchInvariance: true,
         takesAdapters: true,
       },

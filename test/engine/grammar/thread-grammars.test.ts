@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 function start(tokenizerDir = DEMO): ThreadModule.ThreadGrammars {
-  grammars = new ThreadGrammars({ tokenizerDir, vocabSize: tokenizer.vocabSize });
+  grammars = new ThreadGrammars({ tokenizerDir, vocabSize: tokenizer.vocabSize, maxForced: 4 });
   return grammars;
 }
 
@@ -52,6 +52,19 @@ describe("the grammar thread", () => {
     grammar.read(tokenizer.tokenToId("y") ?? -1);
     expect(grammar.mustEnd(10_000)).toBe(true);
     expect([allowed(grammar), grammar.mask(0)?.mayEnd]).toEqual([[], true]);
+  });
+
+  it("leaves the tokens that the grammar forces, with what may come after each", async () => {
+    const grammar = await bound(start(), 1, choices("kettle"));
+    const forced = grammar.forced(10_000) ?? [];
+    expect(forced.length).toBeGreaterThan(0);
+    const places = grammar.placesAfter(forced.length, 10_000) ?? [];
+    const step = await bound(start(), 1, choices("kettle"));
+    for (const [at, place] of places.entries()) {
+      expect([place.words, place.mustEnd]).toEqual([step.mask(10_000)?.words.slice(), step.mustEnd(10_000)]);
+      if (at < forced.length) step.read(forced[at] ?? -1);
+    }
+    expect(places).toHaveLength(forced.length + 1);
   });
 
   it("keeps sequences apart, and reuses the memory of those that ended", async () => {

@@ -1,0 +1,70 @@
+/**
+ * Chooses a sequence's next token from its row of logits, reports it, and ends the sequence where it is the last one. An error ends this
+ * sequence alone. Knows nothing of how the rows were computed.
+ */
+import type { AnswerPlace, BoundGrammar, TokenMask } from "../contracts.ts";
+import type { LogitRow, WholeRow } from "../sampling/logit-rows.ts";
+import { tokenLogprob } from "../sampling/logprobs.ts";
+import { maskedRow } from "../sampling/masked-row.ts";
+import { chooseToken, createSamplerScratch, type SamplerScratch } from "../sampling/sampler.ts";
+import type { Sequence } from "../scheduling/sequence.ts";
+import type { Reporter } from "./reporter.ts";
+
+export class TokenChooser {
+  readonly #reporter: Reporter;
+  readonly scratch: SamplerScratch;
+  /** Until then masks are waited for. */
+  #maskDeadlineMs = 0;
+
+  constructor(reporter: Reporter, vocabSize: number) {
+    this.#reporter = reporter;
+    this.scratch = createSamplerScratch(vocabSize);
+  }
+
+  /** Lets the next choices wait for their masks, together at most as long as this. */
+  startWait(maxMs: number): void {
+    this.#maskDeadlineMs = performance.now() + maxMs;
+  }
+
+  /** Chooses a sequence's next token. @returns false when more of its row is needed */
+  tryChoose(sequence: Sequence, row: LogitRow): boolean {
+    try {
+      if (sequence.grammar === null) return this.#choose(sequence, row);
+      if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
+      const mask = this.#maskOf(sequence, sequence.grammar);
+      if (mask === null) return true; // its next token is chosen after the next step, from the same logits
+      // Whether a row jumps never depends on time, so that it has the same bits in every batch. This step came before the news.
+      if (sequence.numOutputTokens > 0 && sequence.forcedTokens().length > 0) return true;
+      // Where the news of a complete answer came too late to leave this step out, the answer is the same: it has no end token.
+      if (sequence.grammar.mustEnd(0)) this.#reporter.finish(sequence, "stop");
+      else this.chooseAt(sequence, row, mask);
+    } catch (error) {
+      this.#reporter.fail(sequence, error);
+    }
+    return true;
+  }
+
+  /** Chooses the next token of a sequence with a grammar. @throws {AppError} where no token can be chosen */
+  chooseAt(sequence: Sequence, row: WholeRow, place: TokenMask | AnswerPlace): void {
+    this.#choose(sequence, maskedRow(row, place, sequence.spec.stopIds, this.scratch.masked));
+  }
+
+  /** The ids that a grammar allows; null where these are not known in time, and waiting would delay other rows. */
+  #maskOf(sequence: Sequence, grammar: BoundGrammar): TokenMask | null {
+    const mask = grammar.mask(Math.max(0, this.#maskDeadlineMs - performance.now()));
+    if (mask !== null || sequence.numOutputTokens > 0) return mask;
+    throw new Error("internal: a sequence began before its grammar was bound");
+  }
+
+  #choose(sequence: Sequence, row: LogitRow): boolean {
+    const { id, spec } = sequence;
+    const tokenId = chooseToken(row, sequence.sampling, sequence.maskedIds(), this.scratch);
+    if (tokenId === null) return false;
+    const { numLogprobs } = spec;
+    const logprob = numLogprobs === null ? null : tokenLogprob(row, tokenId, numLogprobs, this.scratch);
+    this.#reporter.report.sampled.push({ id, tokenId, logprob });
+    const reason = sequence.append(tokenId);
+    if (reason !== null) this.#reporter.finish(sequence, reason);
+    return true;
+  }
+}
