@@ -4,9 +4,10 @@
  * because one of them might change the answers.
  * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures' README.
  */
-import vm from "node:vm";
 import { AppError } from "../errors.ts";
 import { isPlainMap, quote } from "./adapter-check.ts";
+import { firstMatches, isReadable, MATCH_TIMEOUT_MS } from "./peft-match.ts";
+import { firstUnselected } from "./peft-targets.ts";
 
 /** Rank and scale of a module's low-rank change. */
 export interface PeftScale {
@@ -19,7 +20,7 @@ export interface PeftConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly usesRootRank: boolean;
-  /** Rank and scale of each module path (without `base_model.model.`), in the order given. @throws AppError adapter_invalid */
+  /** Rank and scale of each module path (without `base_model.model.`) that has tensors. @throws AppError adapter_invalid */
   scalesOf(paths: readonly string[]): readonly PeftScale[];
 }
 
@@ -31,6 +32,7 @@ export function refusePeft(problem: string): never {
 /** Settings that change nothing about what the stored tensors mean. */
 const HARMLESS: ReadonlySet<string> = new Set([
   "auto_mapping",
+  "bias", // trained bias vectors are tensors, which are refused by name
   "base_model_name_or_path",
   "corda_config",
   "ensure_weight_tying",
@@ -53,7 +55,6 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "task_type",
   // Read below.
   "alpha_pattern",
-  "bias",
   "init_lora_weights",
   "lora_alpha",
   "peft_type",
@@ -88,8 +89,6 @@ export function readPeftConfig(bytes: Uint8Array): PeftConfig {
     const reason = REASONS[key] ?? "a setting that is not known here and might change the answers";
     refusePeft(`${key} is ${quote(value)}: ${reason}, and more than a low-rank change is not taken`);
   }
-  if (config.bias !== undefined && config.bias !== null && config.bias !== "none")
-    refusePeft(`bias is ${quote(config.bias)}: bias vectors replace the base's own; only "none" is taken`);
   if (!HARMLESS_BEGINNINGS.includes(config.init_lora_weights))
     refusePeft(
       `init_lora_weights is ${quote(config.init_lora_weights)}, which changed the base's own weights before training. Save it converted to a plain LoRA (path_initial_model_for_weight_conversion)`,
@@ -104,8 +103,13 @@ export function readPeftConfig(bytes: Uint8Array): PeftConfig {
     alpha,
     usesRootRank,
     scalesOf: (paths) => {
-      const rankAt = firstMatches(ranks, "rank_pattern", paths);
-      const alphaAt = firstMatches(alphas, "alpha_pattern", paths);
+      const unselected = firstUnselected(config, paths);
+      if (unselected !== null)
+        refusePeft(
+          `it holds tensors of ${quote(unselected[0])}, which ${unselected[1]} in adapter_config.json leaves out. peft would ignore them. Correct ${unselected[1]}, or take the tensors out`,
+        );
+      const rankAt = firstValues(ranks, "rank_pattern", paths);
+      const alphaAt = firstValues(alphas, "alpha_pattern", paths);
       return paths.map((_, i) => {
         const own = rankAt[i] ?? rank;
         return { rank: own, scale: (alphaAt[i] ?? alpha) / (usesRootRank ? Math.sqrt(own) : own) };
@@ -166,13 +170,8 @@ function patternsOf(value: unknown, name: string, check: (value: unknown, key: s
   if (entries.length > MAX_PATTERNS) refusePeft(`${name} has ${entries.length} entries, allowed are ${MAX_PATTERNS}`);
   return entries.map(([key, item]) => {
     if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
-    try {
-      // Syntax that Python spells otherwise ("\\Z", "(?P<…>)") is an error
-      // in Unicode mode. It never matches something else in silence.
-      void new RegExp(anchored(key), "u");
-    } catch {
+    if (!isReadable(anchored(key)))
       refusePeft(`${name} has the pattern ${quote(key)}, which is no regular expression that can be read here`);
-    }
     return { key, value: check(item, `${name} of ${quote(key)}`) };
   });
 }
@@ -182,28 +181,17 @@ function anchored(key: string): string {
   return `^(.*\\.)?(${key})$`;
 }
 
-const MATCH_TIMEOUT_MS = 2000;
-const MATCH = `(() => {
-  const patterns = keys.map((key) => new RegExp(key, "u"));
-  return paths.map((path) => patterns.findIndex((pattern) => pattern.test(path)));
-})()`;
-
-/**
- * The value of the first pattern that matches each path. It runs in a
- * separate context, so that a pattern that never ends can be stopped.
- */
-function firstMatches(
+/** The value of the first pattern that matches each path. */
+function firstValues(
   patterns: readonly Pattern[],
   name: string,
   paths: readonly string[],
 ): readonly (number | undefined)[] {
   if (patterns.length === 0) return [];
-  const sandbox = { keys: patterns.map(({ key }) => anchored(key)), paths: [...paths] };
-  let found: ArrayLike<number>;
-  try {
-    found = vm.runInNewContext(MATCH, sandbox, { timeout: MATCH_TIMEOUT_MS }) as ArrayLike<number>;
-  } catch {
-    return refusePeft(`the patterns of ${name} take longer than ${MATCH_TIMEOUT_MS} ms to match`);
-  }
-  return Array.from(found, (index) => patterns[index]?.value);
+  const found = firstMatches(
+    patterns.map(({ key }) => anchored(key)),
+    paths,
+  );
+  if (found === null) return refusePeft(`the patterns of ${name} take longer than ${MATCH_TIMEOUT_MS} ms to match`);
+  return found.map((index) => patterns[index]?.value);
 }

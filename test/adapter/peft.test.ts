@@ -103,8 +103,6 @@ describe("a configuration is refused for", () => {
     ["peft_type", "LOHA"],
     ["use_dora", true],
     ["modules_to_save", ["lm_head"]],
-    ["bias", "lora_only"],
-    ["bias", "all"],
     ["lora_bias", true],
     ["layer_replication", [[0, 2]]],
     ["trainable_token_indices", [1, 2]],

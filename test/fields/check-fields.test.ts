@@ -4,7 +4,11 @@ import { type CheckedEndpoint, checkFields, FIELDS } from "../../src/fields/chec
 import { closestName } from "../../src/fields/closest-name.ts";
 import { NESTED_FIELDS } from "../../src/fields/nested-fields.ts";
 
-const paramOf = (body: object, endpoint: CheckedEndpoint = "chat", isStrict = false): [string, string | undefined] | null => {
+const paramOf = (
+  body: object,
+  endpoint: CheckedEndpoint = "chat",
+  isStrict = false,
+): [string, string | undefined] | null => {
   try {
     checkFields(body, endpoint, { isStrict });
     return null;

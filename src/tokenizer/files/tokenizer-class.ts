@@ -54,7 +54,12 @@ function llama(config: Json): Json & { readonly model: Json } {
 
 function gemma(config: Json): Json & { readonly model: Json } {
   return {
-    model: { fuse_unk: true, byte_fallback: true, ignore_merges: false, unk_token: tokenText(config.unk_token) ?? "<unk>" },
+    model: {
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
+      unk_token: tokenText(config.unk_token) ?? "<unk>",
+    },
     normalizer: { type: "Replace", pattern: { String: " " }, content: SPACE },
     pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
     decoder: { type: "Sequence", decoders: SPACES_BACK },
