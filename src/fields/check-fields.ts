@@ -58,6 +58,12 @@ const NESTED = {
   responses: [...ADAPTER_NESTED, ...nestedTables(RESPONSES_NESTED)],
 };
 
+/** What a field does at this endpoint; undefined for a field that is not accepted there. */
+export function effectOf(endpoint: CheckedEndpoint, field: string): string | undefined {
+  const treatment = BY_NAME[endpoint].get(field);
+  return treatment === undefined || treatment.kind === "refused" ? undefined : treatment.text;
+}
+
 /**
  * @param isStrict whether fields that no table has are refused, too
  * @throws {AppError} unsupported_parameter, and invalid_request for an unknown field, with the field's path as `param`.

@@ -14,8 +14,8 @@ const codeOf = async (response: Response) => ((await response.json()) as ErrorAn
 
 interface OpenApi {
   openapi: string;
-  paths: Record<string, Record<string, { requestBody?: unknown }>>;
-  components: { schemas: Record<string, { properties: object }> };
+  paths: Record<string, Record<string, { requestBody?: { content: Record<string, { example?: object }> } }>>;
+  components: { schemas: Record<string, { properties: Record<string, { description?: string }> }> };
 }
 /** Every path and method there is, as the application itself tells. */
 const routesOf = async (): Promise<[string, string][]> => {
@@ -390,6 +390,43 @@ describe("the OpenAPI document", () => {
     const namesOf = (endpoint: Endpoint) => heeded(endpoint).map(({ name }) => name);
     expect(described("CompletionRequest")).toEqual(namesOf("completions").sort());
     expect(described("ChatCompletionRequest")).toEqual(namesOf("chat").sort());
+  });
+
+  it("says of every field of a completion what it does", async () => {
+    test = await createTestApp();
+    const { components } = (await (await test.app.request("/openapi.json")).json()) as OpenApi;
+    for (const name of ["CompletionRequest", "ChatCompletionRequest", "EmbeddingRequest"]) {
+      const fields = Object.entries(components.schemas[name]?.properties ?? {});
+      expect(fields.filter(([, schema]) => (schema.description ?? "") === "").map(([field]) => field)).toEqual([]);
+    }
+  });
+
+  it("has an example of every JSON body, which the server accepts", async () => {
+    test = await createTestApp();
+    await test.put("pirate", fittingAdapter(1));
+    const { paths } = (await (await test.app.request("/openapi.json")).json()) as OpenApi;
+    const bodies = Object.entries(paths).flatMap(([path, { post }]) => {
+      const json = post?.requestBody?.content["application/json"];
+      return json ? [{ path, example: json.example }] : [];
+    });
+    expect(bodies.length).toBeGreaterThan(10);
+    for (const { path, example } of bodies.filter((one) => one.path !== "/v1/load_lora_adapter")) {
+      expect([path, typeof example]).toEqual([path, "object"]);
+      // Only the schema is the matter here: the toy has no directory of adapters and not every part of an engine.
+      const body = JSON.parse(JSON.stringify(example).replaceAll('"demo"', '"base"')) as object;
+      const { error } = (await (await test.post(path.replace("{name}", "pirate"), body)).json().catch(() => ({}))) as {
+        error?: { code: string; message: string };
+      };
+      expect([path, error?.code === "invalid_request" ? error.message : "accepted"]).toEqual([path, "accepted"]);
+    }
+  });
+
+  it("lists the codes of errors", async () => {
+    test = await createTestApp();
+    const document = (await (await test.app.request("/openapi.json")).json()) as { "x-errors": object };
+    const codes = Object.keys(document["x-errors"]);
+    expect(codes).toContain("adapter_not_found");
+    expect(codes).not.toContain("usage"); // of the command line
   });
 });
 
