@@ -63,7 +63,7 @@ export function createApp(context: AppContext): App {
 
 /** Every route of the server. @param version the program's version, for the OpenAPI document */
 export function allRoutes(version: string): readonly Route[] {
-  const routes: Route[] = [...apiRoutes(), ...pageRoutes()];
+  const routes: Route[] = [...apiRoutes(), ...pageRoutes];
   const document = openApiRoute(() => routes, version);
   routes.push(document);
   return routes;

@@ -437,10 +437,30 @@ describe("the pages", () => {
       const response = await test.app.request(path);
       const html = await response.text();
       expect(response.headers.get("content-type")).toMatch(/^text\/html/);
-      expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
+      const policy = response.headers.get("content-security-policy");
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).not.toContain("unsafe");
       expect(html).not.toMatch(/(src|href)=["']?(https?:)?\/\//);
-      expect(html).not.toContain("innerHTML");
+      expect(html).not.toMatch(/<style|<script(?![^>]* src=)|\sstyle=|\son\w+=/);
     }
+  });
+
+  it("load files that name their type and are not sent again while they are the same", async () => {
+    test = await createTestApp();
+    const html = await (await test.app.request("/")).text();
+    const files = [...html.matchAll(/(?:src|href)="(web\/[^"]+)"/g)].map(([, file]) => `/${file}`);
+    expect(files.length).toBeGreaterThan(3);
+    const types: Record<string, string> = { js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
+    for (const file of files) {
+      const response = await test.app.request(file);
+      const type = response.headers.get("content-type") ?? "";
+      expect([file, response.status, type.split(";")[0]]).toEqual([file, 200, types[file.split(".").at(-1) ?? ""]]);
+      expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+      const headers = { "if-none-match": response.headers.get("etag") ?? "" };
+      expect((await test.app.request(file, { headers })).status).toBe(304);
+    }
+    for (const file of ["/web/nothing.js", "/web/tsconfig.json", "/web/../open-api.ts", "/web/%2e%2e/open-api.ts"])
+      expect([file, (await test.app.request(file)).status]).toEqual([file, 404]);
   });
 });
 

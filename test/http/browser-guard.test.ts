@@ -197,9 +197,9 @@ describe("without a key, on a server that has some", () => {
 
   it("the pages and what they load are served, so that a key can be typed in", async () => {
     test = await createTestApp({ ...access(), keys });
-    for (const path of ["/", "/docs", "/openapi.json"])
+    for (const path of ["/", "/docs", "/openapi.json", "/web/app/main.js", "/web/base.css"])
       expect([path, (await ask("GET", path, {})).result]).toEqual([path, "200"]);
-    for (const path of ["/metrics", "/version", "/v1/models", "/v1/adapters"])
+    for (const path of ["/metrics", "/version", "/v1/models", "/v1/adapters", "/web/nothing.js"])
       expect([path, (await ask("GET", path, {})).result]).toEqual([path, "401 invalid_api_key"]);
   });
 

@@ -75,9 +75,13 @@ export function etagOf(generation: string): string {
 
 /** Whether `If-None-Match` names the generation the caller would get (weak comparison, RFC 9110 §13.1.2). */
 export function isNotModified(c: RequestContext, generation: string): boolean {
-  const header = c.req.header("if-none-match");
+  return matchesTag(c.req.header("if-none-match"), etagOf(generation));
+}
+
+/** Whether an `If-None-Match` names this entity tag. */
+export function matchesTag(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
-  return header.trim() === "*" || tagsIn(header).some((tag) => tag.replace(/^W\//, "") === etagOf(generation));
+  return header.trim() === "*" || tagsIn(header).some((tag) => tag.replace(/^W\//, "") === etag);
 }
 
 /** The preconditions of a change. `current`: the name's generation now; it decides between several tags. */

@@ -7,11 +7,12 @@ import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
 import type { AccessPolicy } from "../access-policy.ts";
 import type { AppEnv, HashedKey } from "../context.ts";
+import { pageFiles } from "../page-files.ts";
 
 /** Compared with the path that routes are matched by, so that both always agree. */
 const HEALTH_PATHS = ["/healthz", "/health", "/ping", "/readyz"];
-/** The pages and the document they show contain no data. The page asks its user for the key. */
-const PAGE_PATHS = ["/", "/docs", "/openapi.json"];
+/** The document that the page `/docs` shows. The pages and their files contain no data either; they ask their user for the key. */
+const PAGE_PATHS = ["/openapi.json"];
 
 /** A key in its stored form. */
 export function hashKey({ tenant, key }: { readonly tenant: string; readonly key: string }): HashedKey {
@@ -23,7 +24,12 @@ export function auth(
   keys: readonly HashedKey[],
   { hasPublicMetrics }: Pick<AccessPolicy, "hasPublicMetrics">,
 ): MiddlewareHandler<AppEnv> {
-  const publicPaths = new Set([...HEALTH_PATHS, ...PAGE_PATHS, ...(hasPublicMetrics ? ["/metrics"] : [])]);
+  const publicPaths = new Set([
+    ...HEALTH_PATHS,
+    ...PAGE_PATHS,
+    ...pageFiles().keys(),
+    ...(hasPublicMetrics ? ["/metrics"] : []),
+  ]);
   return async (c, next) => {
     c.set("tenant", "default");
     if (keys.length > 0 && !publicPaths.has(c.req.path)) {

@@ -1,31 +1,48 @@
-/** The pages: `/` to try a model, `/docs` to read the API. Plain files beside the code, with no script from other sites. */
-import { readFileSync } from "node:fs";
+/** The pages: `/` to try a model, `/docs` to read the API, and the files below `/web/` that they load. */
 import { z } from "@hono/zod-openapi";
-import type { Route } from "../route.ts";
+import { AppError } from "../../errors.ts";
+import { matchesTag } from "../adapters/adapter-json.ts";
+import type { RequestContext } from "../context.ts";
+import { pageFiles } from "../page-files.ts";
+import { jsonResponses, type Route } from "../route.ts";
 
-const PAGES = { "/": "index.html", "/docs": "docs.html" } as const;
+const tags = ["Pages"];
+const fileContent = Object.fromEntries(
+  ["text/css", "text/javascript", "image/svg+xml"].map((type) => [type, { schema: z.string() }]),
+);
+const html = { 200: { description: "HTML.", content: { "text/html": { schema: z.string() } } } };
 
-const HEADERS = {
-  "content-type": "text/html; charset=utf-8",
-  "content-security-policy":
-    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-};
+/** `/`, `/docs` and `/web/{file}`. */
+export const pageRoutes: readonly Route[] = [
+  {
+    method: "get",
+    path: "/",
+    document: { summary: "A page to try the models", tags, responses: html },
+    handle: (_, c) => sendFile(c),
+  },
+  {
+    method: "get",
+    path: "/docs",
+    document: { summary: "A page that shows this document", tags, responses: html },
+    handle: (_, c) => sendFile(c),
+  },
+  {
+    method: "get",
+    path: "/web/:file{.+}",
+    document: {
+      summary: "A style, script or picture of the pages",
+      tags,
+      request: { params: z.object({ file: z.string().openapi({ param: { name: "file", in: "path" } }) }) },
+      responses: { ...jsonResponses("", z.string()), 200: { description: "The file.", content: fileContent } },
+    },
+    handle: (_, c) => sendFile(c),
+  },
+];
 
-/** Both pages, read once. */
-export function pageRoutes(): Route[] {
-  return Object.entries(PAGES).map(([path, file]) => {
-    const html = readFileSync(new URL(`../../web/${file}`, import.meta.url), "utf8");
-    return {
-      method: "get",
-      path,
-      document: {
-        summary: path === "/" ? "A page to try the models" : "A page that shows this document",
-        tags: ["Pages"],
-        responses: { 200: { description: "HTML.", content: { "text/html": { schema: z.string() } } } },
-      },
-      handle: (_, c) => c.body(html, 200, HEADERS),
-    };
-  });
+/** @throws {AppError} not_found */
+function sendFile(c: RequestContext): Response {
+  const file = pageFiles().get(c.req.path);
+  if (!file) throw new AppError("not_found", `The pages have no file ${c.req.path.slice(0, 200)}. GET / is the page.`);
+  const isCurrent = matchesTag(c.req.header("if-none-match"), file.etag);
+  return isCurrent ? c.body(null, 304, { ...file.headers }) : c.body(file.text, 200, { ...file.headers });
 }

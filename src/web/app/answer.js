@@ -1,0 +1,105 @@
+/** One answer of one column: its text as it comes, its figures, and what went wrong. */
+import { errorBox, h } from "./dom.js";
+import { chatChunks } from "./stream.js";
+
+export class Answer {
+  text = "";
+  hasFailed = false;
+  isRunning = true;
+  element;
+  #body = h("div", { class: "text" });
+  #reasoning = h("div", { class: "text" });
+  #thoughts = h("details", { class: "reasoning", hidden: true }, h("summary", {}, "Reasoning"), this.#reasoning);
+  #meter = h("p", { class: "meter" });
+  #startedAt = 0;
+  #firstAt = 0;
+  #numTokens = 0;
+  #numAtFirst = 0;
+  /** @type {string | null} */
+  #finish = null;
+
+  /**
+   * @param {string} label
+   * @param {number} slot the column's colour
+   * @param {number} columnId
+   */
+  constructor(label, slot, columnId) {
+    const attributes = { class: "answer", "data-slot": slot, "data-column": columnId };
+    this.label = label;
+    this.element = h(
+      "section",
+      { ...attributes, "aria-label": `Answer of ${label}` },
+      this.#thoughts,
+      this.#body,
+      this.#meter,
+    );
+  }
+
+  /**
+   * Streams the answer. Errors are shown here and thrown nowhere.
+   * @param {object} body
+   * @param {AbortSignal} signal
+   * @param {() => void} onRetry
+   */
+  async run(body, signal, onRetry) {
+    this.element.setAttribute("aria-busy", "true");
+    this.#startedAt = performance.now();
+    this.#meter.textContent = "Waiting for the first token";
+    try {
+      for await (const chunk of chatChunks(body, signal)) this.#take(chunk);
+    } catch (error) {
+      if (signal.aborted) this.#finish = "abort";
+      else this.#fail(error, onRetry);
+    }
+    this.isRunning = false;
+    this.element.removeAttribute("aria-busy");
+    this.#showFigures();
+  }
+
+  /** @param {import("./stream.js").Chunk} chunk */
+  #take({ choices, usage }) {
+    const [choice] = choices;
+    const { content, reasoning_content: reasoning, tool_calls: calls } = choice?.delta ?? {};
+    const called = (calls ?? []).map((one) => (one.function?.name ?? "") + (one.function?.arguments ?? "")).join("");
+    if (usage) this.#numTokens = usage.completion_tokens;
+    if ((content || reasoning || called) && this.#firstAt === 0) {
+      this.#firstAt = performance.now();
+      this.#numAtFirst = this.#numTokens;
+    }
+    if (reasoning) {
+      this.#thoughts.hidden = false;
+      this.#reasoning.append(reasoning);
+    }
+    this.text += (content ?? "") + called;
+    this.#body.append((content ?? "") + called);
+    this.#finish = choice?.finish_reason ?? this.#finish;
+    this.#showFigures();
+  }
+
+  /**
+   * @param {unknown} error
+   * @param {() => void} onRetry
+   */
+  #fail(error, onRetry) {
+    this.hasFailed = true;
+    const retry = h("button", { type: "button", onclick: onRetry }, "Try again");
+    this.element.insertBefore(errorBox(error, retry), this.#meter);
+  }
+
+  /** Tokens a second from the first token on; the time before it has a figure of its own. */
+  #showFigures() {
+    const seconds = (performance.now() - this.#firstAt) / 1000;
+    const numLater = this.#numTokens - this.#numAtFirst;
+    const parts = [];
+    if (this.#numTokens > 0) parts.push(`${this.#numTokens} ${this.#numTokens === 1 ? "token" : "tokens"}`);
+    if (numLater > 0 && this.#firstAt > 0 && this.isRunning) this.#rate = numLater / seconds;
+    if (this.#rate > 0) parts.push(`${this.#rate.toFixed(this.#rate < 10 ? 1 : 0)} tokens/s`);
+    if (this.#firstAt > 0) parts.push(`first after ${Math.round(this.#firstAt - this.#startedAt)} ms`);
+    if (this.#finish === "length") parts.push("cut at the maximum of tokens");
+    if (this.#finish === "abort") parts.push("stopped");
+    if (parts.length > 0) this.#meter.replaceChildren(...parts.map((part) => h("span", {}, part)));
+    else if (!this.isRunning) this.#meter.replaceChildren();
+  }
+
+  #rate = 0;
+}
