@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   "adapter_incompatible",
   "adapter_too_large",
   "response_not_found",
+  "thread_not_found",
   "precondition_failed",
   "not_mergeable",
   "not_live",

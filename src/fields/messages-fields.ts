@@ -21,6 +21,7 @@ export const MESSAGES_FIELDS: Readonly<Record<string, Treatment>> = {
   speed: harmless("It makes some servers faster and changes no answer."),
   diagnostics: harmless("It asks for details of a cache."),
   betas: harmless("It is an argument of a client library."),
+  thread: heeded("create is accepted, but nothing is kept. continue is thread_not_found: send the whole conversation."),
   container: refused(nothing, NO_SERVER_TOOLS),
   mcp_servers: refused(empty, NO_SERVER_TOOLS),
   context_management: refused(empty, "Send the conversation as it is to be read."),

@@ -40,6 +40,11 @@ export const ERRORS = {
     meaning: "The response, or an item of one, is not kept for this tenant.",
     remedy: "Send the whole conversation, or raise --response-store-bytes.",
   },
+  thread_not_found: {
+    status: 404,
+    meaning: "The request continues a message thread. The server keeps none.",
+    remedy: 'Send the whole conversation, as Anthropic\'s clients then do, without "thread".',
+  },
   precondition_failed: {
     status: 412,
     meaning: "If-Match or If-None-Match does not hold.",

@@ -219,6 +219,16 @@ describe("an error", () => {
     await expect(client.get("/v1/messages")).rejects.toMatchObject({ status: 405, error: { type: "error" } });
   });
 
+  it("lets Anthropic's message threads send the whole conversation", async () => {
+    const { messages, ...settings } = body;
+    const thread = client.beta.messages.thread({ ...settings, messages });
+    await thread.send({ role: "user", content: "one" });
+    await thread.send({ role: "user", content: "two" });
+    expect(promptText()).toMatch(/^<user>hi\n<user>one\n<assistant>[^]*\n<user>two\n<assistant>$/);
+    const lost = await errorOf({ thread: { type: "continue", previous_message_id: "msg_1" } });
+    expect(lost).toMatchObject({ status: 404, error: { code: "thread_not_found", param: "thread" } });
+  });
+
   it("of the key is one, and x-api-key carries it", async () => {
     await test[Symbol.asyncDispose]();
     await open({ keys: [{ tenant: "acme", key: "secret" }] });

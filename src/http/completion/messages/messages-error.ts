@@ -31,7 +31,8 @@ export function messagesError({ code, message, param }: ErrorBody["error"], requ
   const type = TYPE_OF_STATUS[ERRORS[code].status] ?? "invalid_request_error";
   return {
     type: "error",
-    error: { type, message, code, param },
+    // Anthropic's clients read from it that they are to send the whole conversation.
+    error: { type, message, code, param, ...(code === "thread_not_found" ? { details: { error_code: code } } : {}) },
     ...(requestId === null ? {} : { request_id: requestId }),
   };
 }

@@ -1,6 +1,7 @@
 /** Anthropic's Messages API as a kind of completion: its body becomes a chat request, and the answer's parts become content blocks. */
 import { parseConversation } from "../parse-conversation.ts";
 import { conversationFormat } from "../answer-format/conversation-format.ts";
+import { AppError } from "../../../errors.ts";
 import type { AppContext, RequestContext } from "../../context.ts";
 import { parseRequest } from "../../parse-request.ts";
 import { parseBody, readText } from "../../read-body.ts";
@@ -30,6 +31,7 @@ export const messagesKind: CompletionKind<ChatRequest> = {
   parse: parseConversation,
   readFields: ({ plain, exact }) => {
     const body = parseRequest(messagesRequest, plain);
+    assertWhole(body);
     const { stop_sequences: stop, ...fields } = { ...body, ...toConversation(body) };
     return { fields: { ...fields, stop: stop ?? null }, exact: toConversation(exact as MessagesRequest) };
   },
@@ -50,6 +52,16 @@ export const messagesKind: CompletionKind<ChatRequest> = {
     return new MessageAnswer(job, { endsWithContext: (job.fields.max_tokens ?? 1) > rest });
   },
 };
+
+/** @throws {AppError} thread_not_found: the earlier messages are not here. Anthropic's clients then send all of them. */
+function assertWhole({ thread }: MessagesRequest): void {
+  if (thread?.type !== "continue") return;
+  throw new AppError(
+    "thread_not_found",
+    `The message ${JSON.stringify(thread.previous_message_id)} cannot be continued: this server keeps no threads. Send the whole conversation.`,
+    { param: "thread" },
+  );
+}
 
 /** Tokens that the context has left, at least one, so that a prompt that fills it is refused as too long. */
 function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: number): number {

@@ -32,6 +32,11 @@ const toolChoice = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("none") }),
 ]);
 
+const thread = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("create") }),
+  z.looseObject({ type: z.literal("continue"), previous_message_id: z.string() }),
+]);
+
 const conversation = {
   messages: z.array(message).min(1).max(MAX_MESSAGES),
   system: z
@@ -62,6 +67,7 @@ export const messagesRequest = z
       .min(1)
       .max(2 ** 31 - 1),
     stop_sequences: z.array(z.string().min(1).max(1024)).max(32).nullish(),
+    thread: thread.nullish(),
   })
   .openapi("MessagesRequest");
 
