@@ -1,14 +1,13 @@
 /**
- * `npm run smoke:node [version…]`: the smoke tests on other versions of Node than this one. npm's packages `node-<platform>-<arch>` carry the
- * programs; they are installed once, below node_modules/.cache. Needs dist/. Ends with 1 where a version cannot be had or a test fails.
+ * `npm run smoke:node [version…]`: the smoke tests on other versions of Node than this one. Needs dist/. Ends with 1 where a version cannot be had or a test fails.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
+import { installedNode, NODE_22 } from "./installed-node.ts";
 
 /** One of every major version after the oldest that is supported, on which everything else runs. */
-const VERSIONS = ["22.23.5", "24.22.3"];
+const VERSIONS = [NODE_22, "24.22.3"];
 const TESTS = ["test/smoke", "test/runtime/ort.test.ts"];
 
 /** Runs a program to its end with our own output. @returns whether it succeeded */
@@ -18,19 +17,8 @@ function succeeds(program: string, args: readonly string[]): boolean {
   return status === 0;
 }
 
-/** The program of a version, installed if it is not there yet; null where npm has none for this machine. */
-function installed(version: string): string | null {
-  const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
-  const dir = join(packageRoot(), "node_modules", ".cache", "node-versions", version);
-  const program = join(dir, "node_modules", name, "bin", process.platform === "win32" ? "node.exe" : "node");
-  if (existsSync(program)) return program;
-  mkdirSync(dir, { recursive: true });
-  const options = ["--prefix", dir, "--no-save", "--no-package-lock", "--ignore-scripts"];
-  return succeeds("npm", ["install", "--silent", ...options, `${name}@${version}`]) ? program : null;
-}
-
 function passes(version: string): boolean {
-  const program = installed(version);
+  const program = installedNode(version);
   if (program === null) {
     console.error(`Node ${version}: npm has no program for this machine (${process.platform}, ${process.arch}).`);
     return false;
