@@ -1,4 +1,4 @@
-/** Writes the generated pages of docs from the tables of flags, metrics and fields, and from the published results. `--check` only compares. */
+/** Writes the generated pages of docs from the tables of flags, metrics and fields, and from the recorded results of benchmarks and clients. `--check` only compares. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchmarksPage } from "../load-tests/report/benchmarks-page.ts";
@@ -7,12 +7,14 @@ import { commandsDocument } from "../src/cli/shared/help.ts";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
 import { fieldsDocument } from "../src/fields/document.ts";
 import { errorsDocument } from "../src/http/reference/errors-document.ts";
+import { clientsPage } from "./clients-page.ts";
 import { httpDocument } from "../src/http/reference/http-document.ts";
 import { metricsDocument } from "../src/metrics/document.ts";
 
 const docs = join(packageRoot(), "docs");
 const documents = {
   "benchmarks.md": benchmarksPage(publishedRuns(packageRoot())),
+  "reference/clients.md": clientsPage(packageRoot()),
   "reference/commands.md": commandsDocument(),
   "reference/metrics.md": metricsDocument(),
   "reference/fields.md": fieldsDocument(),
