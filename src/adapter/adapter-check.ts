@@ -44,16 +44,16 @@ export function refuse(problem: string): never {
 export function assertAdapter(adapter: Adapter): void {
   const { method, baseId, heads, router, targets, endTokenIds, card } = adapter;
   if (!Object.hasOwn(METHODS, method))
-    refuse(`method is ${quote(method)}, known are ${Object.keys(METHODS).map(quote).join(", ")}`);
+    refuse(`method is ${quote(method)}; known methods: ${Object.keys(METHODS).map(quote).join(", ")}`);
   if (!["none", "rank1", "full"].includes(router))
-    refuse(`router is ${quote(router)}, known are "none", "rank1" and "full"`);
-  if (!BASE_ID.test(baseId)) refuse(`baseId is ${quote(baseId)}, wanted a base's id (SHA-256 in hex)`);
-  if (!isDimension(heads)) refuse(`heads is ${quote(heads)}, wanted a positive whole number`);
-  if (method !== "mo-sara" && heads !== 1) refuse(`heads is ${heads}, a ${method} adapter has 1`);
-  if (method !== "mo-sara" && router !== "none") refuse(`router is "${router}", a ${method} adapter has "none"`);
+    refuse(`router is ${quote(router)}; known routers: "none", "rank1" and "full"`);
+  if (!BASE_ID.test(baseId)) refuse(`baseId is ${quote(baseId)}, but must be a base's id (SHA-256 in hex)`);
+  if (!isDimension(heads)) refuse(`heads is ${quote(heads)}, but must be a positive whole number`);
+  if (method !== "mo-sara" && heads !== 1) refuse(`heads is ${heads}, but a ${method} adapter has 1`);
+  if (method !== "mo-sara" && router !== "none") refuse(`router is "${router}", but a ${method} adapter has "none"`);
   if ((heads === 1) !== (router === "none"))
-    refuse(`router is "${router}" with ${heads} heads; one head goes with "none", several with "rank1" or "full"`);
-  if (targets.length === 0) refuse("it has no targets, so it would be the base itself");
+    refuse(`router is "${router}" with ${heads} heads; one head needs "none", several need "rank1" or "full"`);
+  if (targets.length === 0) refuse("it has no targets, so it would change nothing");
   const names = new Set<string>();
   for (const target of targets) {
     assertTarget(adapter, target);
@@ -69,7 +69,7 @@ function assertEndTokens(ids: unknown): void {
   const isId = (id: unknown, i: number, all: readonly unknown[]): boolean =>
     Number.isSafeInteger(id) && (id as number) >= 0 && (i === 0 || (id as number) > (all[i - 1] as number));
   if (!Array.isArray(ids) || ids.length === 0 || ids.length > MAX_END_TOKENS || !ids.every(isId))
-    refuse(`endTokenIds is ${quote(ids)}, wanted 1 to ${MAX_END_TOKENS} token ids in ascending order`);
+    refuse(`endTokenIds is ${quote(ids)}, but must be 1 to ${MAX_END_TOKENS} token ids in ascending order`);
 }
 
 function isDimension(value: unknown): value is number {
@@ -80,18 +80,20 @@ function assertTarget(adapter: Adapter, target: AdapterTarget): void {
   const { name, dIn, dOut, k, basisId, scale } = target;
   const { method } = adapter;
   if (name.length > MAX_TARGET_NAME_LENGTH || !TARGET_NAME.test(name))
-    refuse(`a target is named ${quote(name)}, wanted layers.<L>.<module>, as in layers.0.self_attn.q_proj`);
+    refuse(
+      `a target is named ${quote(name)}, but names have the form layers.<L>.<module>, as in layers.0.self_attn.q_proj`,
+    );
   for (const [key, value] of Object.entries({ dIn, dOut, k }))
-    if (!isDimension(value)) refuse(`${key} of ${name} is ${quote(value)}, wanted a positive whole number`);
+    if (!isDimension(value)) refuse(`${key} of ${name} is ${quote(value)}, but must be a positive whole number`);
   if (method === "mo-sara") {
     if (k > Math.min(dIn, dOut)) refuse(`k of ${name} is ${k}, more than a ${dOut}×${dIn} matrix has directions`);
     if (basisId === undefined || !SHA256_HEX.test(basisId))
-      refuse(`basisId of ${name} is ${quote(basisId)}, wanted the basis's SHA-256 in hex`);
+      refuse(`basisId of ${name} is ${quote(basisId)}, but must be the basis's SHA-256 in hex`);
   } else if (basisId !== undefined) refuse(`${name} has a basisId, which only mo-sara adapters have`);
   if (method === "lora" ? !Number.isFinite(scale) : scale !== undefined)
     refuse(
       method === "lora"
-        ? `scale of ${name} is ${quote(scale)}, wanted a finite number`
+        ? `scale of ${name} is ${quote(scale)}, but must be a finite number`
         : `${name} has a scale, which only lora adapters have`,
     );
   assertTensors(adapter, target);
@@ -102,7 +104,7 @@ function assertTensors({ method, router, heads }: Adapter, target: AdapterTarget
   const expected = expectedTensors(method, router, heads, target);
   const surplus = Object.keys(tensors).find((key) => !Object.hasOwn(expected, key));
   if (surplus !== undefined)
-    refuse(`${name} has a tensor ${quote(surplus)}, wanted exactly ${Object.keys(expected).join(", ")}`);
+    refuse(`${name} has a tensor ${quote(surplus)}, but must have exactly ${Object.keys(expected).join(", ")}`);
   for (const [key, shape] of Object.entries(expected)) {
     const where = `tensor ${key} of ${name}`;
     const tensor = Object.hasOwn(tensors, key) ? tensors[key] : undefined;
@@ -110,7 +112,9 @@ function assertTensors({ method, router, heads }: Adapter, target: AdapterTarget
     if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i]))
       refuse(`${where} has shape ${quote(tensor.shape)}, wanted [${shape.join(",")}]`);
     if (tensor.data.length !== numElements(shape))
-      refuse(`${where} has ${tensor.data.length} values, its shape [${shape.join(",")}] wants ${numElements(shape)}`);
+      refuse(
+        `${where} has ${tensor.data.length} values, but its shape [${shape.join(",")}] needs ${numElements(shape)}`,
+      );
     assertFinite(tensor, where);
   }
 }
@@ -120,7 +124,7 @@ const EXPONENT_BITS = { float16: 0x7c00, bfloat16: 0x7f80 } as const;
 
 function assertFinite({ dtype, data }: HostTensor, where: string): void {
   if (dtype !== "float32" && dtype !== "float16" && dtype !== "bfloat16")
-    return refuse(`${where} has dtype ${quote(dtype)}, known are "float32", "float16" and "bfloat16"`);
+    return refuse(`${where} has dtype ${quote(dtype)}; known: "float32", "float16" and "bfloat16"`);
   if (dtype === "float32") {
     const values = data as Float32Array;
     for (let i = 0; i < values.length; i++)
@@ -139,14 +143,17 @@ function assertCard(card: Card): void {
     if (++numItems > MAX_CARD_ITEMS) refuse(`the card has more than ${MAX_CARD_ITEMS} values`);
     if (typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value)) return;
     if (!Array.isArray(value) && !isPlainMap(value))
-      return refuse(`${where} is ${quote(value)}, allowed are strings, finite numbers, true, false, null, lists, maps`);
+      return refuse(
+        `${where} is ${quote(value)}; allowed are strings, finite numbers, true, false, null, lists and maps`,
+      );
     if (depth > MAX_CARD_DEPTH) refuse(`${where} nests deeper than ${MAX_CARD_DEPTH}`);
     for (const [key, item] of Object.entries(value)) visit(item, `card ${quote(key)}`, depth + 1);
   };
   if (!isPlainMap(card)) refuse("the card is not a map");
   visit(card, "the card", 0);
   const { byteLength } = encode(card);
-  if (byteLength > MAX_CARD_BYTES) refuse(`the card has ${byteLength} bytes, allowed are ${MAX_CARD_BYTES}`);
+  if (byteLength > MAX_CARD_BYTES)
+    refuse(`the card has ${byteLength} bytes, but at most ${MAX_CARD_BYTES} are allowed`);
 }
 
 /** Whether `value` is a plain object, the form in which the codec returns maps. */

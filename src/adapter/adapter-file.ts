@@ -92,7 +92,7 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
   const file = decodeBounded(bytes, { maxBytes, maxDepth: MAX_FILE_DEPTH, maxItems: MAX_ITEMS });
   if (!isPlainMap(file) || file.magic !== MAGIC) return refuse('it is no .mosara file (its "magic" is not "mosara")');
   if (file.version !== VERSION)
-    return refuse(`it has version ${quote(file.version)}, this program reads version ${VERSION}`);
+    return refuse(`it has version ${quote(file.version)}, but this program reads version ${VERSION}`);
   const known = ["magic", "version", "method", "baseId", "heads", "router", "targets", "endTokenIds", "card"];
   const fields = mapOf(file, "the file", known);
   const { targets, endTokenIds, card } = fields;
@@ -135,14 +135,14 @@ function parseTarget(value: unknown, index: number): AdapterTarget {
 function parseTensor(value: unknown, where: string): HostTensor {
   const { dtype, shape, data } = mapOf(value, where, ["dtype", "shape", "data"]);
   if (dtype !== "float32" && dtype !== "float16" && dtype !== "bfloat16")
-    return refuse(`${where} has dtype ${quote(dtype)}, known are "float32", "float16" and "bfloat16"`);
+    return refuse(`${where} has dtype ${quote(dtype)}; known: "float32", "float16" and "bfloat16"`);
   // Ranks above 2 do not occur; the bound keeps numElements from rounding its way to a wrong size.
   if (!Array.isArray(shape) || shape.length > 2 || !shape.every((size) => Number.isSafeInteger(size) && size > 0))
-    return refuse(`${where} has shape ${quote(shape)}, wanted a list of one or two sizes`);
+    return refuse(`${where} has shape ${quote(shape)}, but must have a list of one or two sizes`);
   if (!(data instanceof Uint8Array)) return refuse(`data of ${where} is not binary`);
   const wanted = numElements(shape as number[]) * bytesPerElement(dtype);
   if (data.byteLength !== wanted)
-    return refuse(`data of ${where} has ${data.byteLength} bytes, ${dtype} ${quote(shape)} needs ${wanted}`);
+    return refuse(`data of ${where} has ${data.byteLength} bytes, but ${dtype} ${quote(shape)} needs ${wanted}`);
   return tensorFromBytes(dtype, shape as number[], data);
 }
 
@@ -150,7 +150,7 @@ function parseTensor(value: unknown, where: string): HostTensor {
 function mapOf(value: unknown, where: string, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (!isPlainMap(value)) return refuse(`${where} is not a map`);
   const unknown = Object.keys(value).find((key) => !known.includes(key));
-  if (unknown !== undefined) refuse(`${where} has the unknown key ${quote(unknown)}, known are ${known.join(", ")}`);
+  if (unknown !== undefined) refuse(`${where} has the unknown key ${quote(unknown)}; known keys: ${known.join(", ")}`);
   return value;
 }
 

@@ -89,22 +89,22 @@ export function assertFits(adapter: Adapter, base: BaseSignature): void {
   const { vocabSize = Infinity } = base;
   const stray = adapter.endTokenIds?.find((id) => id >= vocabSize);
   if (stray !== undefined)
-    throw incompatible(`The adapter ends answers at token ${stray}, the base has tokens up to ${vocabSize - 1}.`);
+    throw incompatible(`The adapter ends answers at token ${stray}, but the base has tokens up to ${vocabSize - 1}.`);
   for (const target of adapter.targets) {
     const linear = base.linears.get(target.name);
-    if (!linear) throw incompatible(`The adapter binds to ${target.name}, which the base does not have.`);
+    if (!linear) throw incompatible(`The adapter changes ${target.name}, which the base does not have.`);
     if (linear.dIn !== target.dIn || linear.dOut !== target.dOut)
       throw incompatible(
-        `The adapter's ${target.name} is ${target.dOut}×${target.dIn}, the base's is ${linear.dOut}×${linear.dIn}.`,
+        `The adapter's ${target.name} is ${target.dOut}×${target.dIn}, but the base's is ${linear.dOut}×${linear.dIn}.`,
       );
     if (adapter.method !== "mo-sara") continue;
     if (linear.basisId === undefined || linear.k === undefined)
       throw incompatible(`The base has no basis for ${target.name}. Build it with --targets that include it.`);
     if (linear.basisId !== target.basisId)
       throw incompatible(
-        `The adapter's basis of ${target.name} is ${target.basisId}, the base's is ${linear.basisId}. Build the base with --basis-from.`,
+        `The adapter's basis of ${target.name} is ${target.basisId}, but the base's is ${linear.basisId}. Build the base with --basis-from.`,
       );
     if (target.k > linear.k)
-      throw incompatible(`The adapter uses ${target.k} directions of ${target.name}, the base keeps ${linear.k}.`);
+      throw incompatible(`The adapter uses ${target.k} directions of ${target.name}, but the base keeps ${linear.k}.`);
   }
 }

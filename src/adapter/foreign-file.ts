@@ -11,16 +11,16 @@ interface ForeignFile {
 }
 
 const IMPORT =
-  "A PEFT adapter comes in with its adapter_config.json: mosara import <directory> --model <base> --out <name.mosara>, or its directory in --adapters.";
+  "Import a PEFT adapter as a directory with its adapter_config.json: mosara import <directory> --model <base> --out <name.mosara>, or put the directory into --adapters.";
 const UNPACK = "Unpack it and give the .mosara file in it.";
-const PICKLE = `It can run code and is never read: save the adapter with safe_serialization. ${IMPORT}`;
+const PICKLE = `It can run code, so it is never read. Save the adapter with safe_serialization. ${IMPORT}`;
 
 const FILES: readonly ForeignFile[] = [
   { is: (bytes) => bytes.length === 0, what: "empty", wayIn: "Check how it was written or sent." },
   {
     is: startsWith("GGUF"),
     what: "a GGUF file",
-    wayIn: "A model in GGUF is served with --model. A LoRA comes in from its PEFT directory, by mosara import.",
+    wayIn: "Serve a GGUF model with --model. Import a LoRA from its PEFT directory with mosara import.",
   },
   { is: isSafetensors, what: "a safetensors file", wayIn: IMPORT },
   {
@@ -39,7 +39,7 @@ const FILES: readonly ForeignFile[] = [
   {
     is: (bytes) => startsWith("--")(bytes) && has(bytes, "Content-Disposition: form-data"),
     what: "a form",
-    wayIn: "Send the file's bytes alone: curl -X PUT --data-binary @file.",
+    wayIn: "Send only the file's bytes: curl -X PUT --data-binary @file.",
   },
   {
     is: startsWith("version https://git-lfs"),

@@ -29,7 +29,7 @@ export function assertMergeable(adapter: Adapter): void {
   if (adapter.heads === 1) return;
   throw new AppError(
     "not_mergeable",
-    `The adapter has ${adapter.heads} heads: their gate depends on the token, so no fixed weights give the same answers. Serve it live, or merge it with --mean-gate, which is not exact.`,
+    `The adapter has ${adapter.heads} heads. Their gate depends on the token, so no fixed weights give the same answers. Serve it live, or merge it with --mean-gate, which is not exact.`,
   );
 }
 

@@ -69,11 +69,11 @@ const REASONS: Readonly<Record<string, string>> = {
   modules_to_save: "whole modules replace the base's own",
   layer_replication: "layers of the base are repeated",
   trainable_token_indices: "rows of the embedding replace the base's own",
-  target_parameters: "parameters that are no linear layers are adapted",
+  target_parameters: "parameters outside of linear layers are adapted",
   use_qalora: "inputs are pooled in groups before the low-rank change",
   lora_bias: "the low-rank change has a bias",
-  alora_invocation_tokens: "it is active only behind certain tokens",
-  arrow_config: "several adapters are routed between",
+  alora_invocation_tokens: "it is active only after certain tokens",
+  arrow_config: "a router chooses between several adapters",
   use_bdlora: "the halves are block-diagonal",
 };
 
@@ -83,11 +83,11 @@ const HARMLESS_BEGINNINGS: readonly unknown[] = [undefined, null, true, false, "
 /** Reads the file's bytes. @throws AppError adapter_invalid for every setting that cannot be represented. */
 export function readPeftConfig(bytes: Uint8Array): PeftConfig {
   const config = parse(bytes);
-  if (config.peft_type !== "LORA") refusePeft(`peft_type is ${quote(config.peft_type)}, only "LORA" is known`);
+  if (config.peft_type !== "LORA") refusePeft(`peft_type is ${quote(config.peft_type)}, only "LORA" is supported`);
   for (const [key, value] of Object.entries(config)) {
     if (HARMLESS.has(key) || isOff(value)) continue;
-    const reason = REASONS[key] ?? "a setting that is not known here and might change the answers";
-    refusePeft(`${key} is ${quote(value)}: ${reason}, and more than a low-rank change is not taken`);
+    const reason = REASONS[key] ?? "this setting is not known and might change the answers";
+    refusePeft(`${key} is ${quote(value)}: ${reason}; only low-rank changes are supported`);
   }
   if (!HARMLESS_BEGINNINGS.includes(config.init_lora_weights))
     refusePeft(
@@ -129,7 +129,7 @@ function parse(bytes: Uint8Array): Readonly<Record<string, unknown>> {
       { cause },
     );
   }
-  return isPlainMap(value) ? value : refusePeft("adapter_config.json does not hold an object");
+  return isPlainMap(value) ? value : refusePeft("adapter_config.json is not a JSON object");
 }
 
 /** Values that Python treats as false. */
@@ -140,13 +140,13 @@ function isOff(value: unknown): boolean {
 
 function flagOf(value: unknown, key: string): boolean {
   if (value === undefined || value === null) return false;
-  return typeof value === "boolean" ? value : refusePeft(`${key} is ${quote(value)}, wanted true or false`);
+  return typeof value === "boolean" ? value : refusePeft(`${key} is ${quote(value)}, but must be true or false`);
 }
 
 function rankOf(value: unknown, key: string): number {
   return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) <= 65_536
     ? (value as number)
-    : refusePeft(`${key} is ${quote(value)}, wanted a positive whole number`);
+    : refusePeft(`${key} is ${quote(value)}, but must be a positive whole number`);
 }
 
 function alphaOf(value: unknown, key: string): number {
@@ -167,7 +167,8 @@ function patternsOf(value: unknown, name: string, check: (value: unknown, key: s
   if (value === undefined || value === null) return [];
   if (!isPlainMap(value)) return refusePeft(`${name} is ${quote(value)}, wanted a map`);
   const entries = Object.entries(value);
-  if (entries.length > MAX_PATTERNS) refusePeft(`${name} has ${entries.length} entries, allowed are ${MAX_PATTERNS}`);
+  if (entries.length > MAX_PATTERNS)
+    refusePeft(`${name} has ${entries.length} entries, but at most ${MAX_PATTERNS} are allowed`);
   return entries.map(([key, item]) => {
     if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
     if (!isReadable(anchored(key)))

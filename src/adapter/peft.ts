@@ -91,11 +91,11 @@ function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
     if (half !== "A" && half !== "B")
       return refusePeft(`it holds ${JSON.stringify(name.slice(0, 200))}, ${whatElse(name)}`);
     const both = halves.get(path) ?? {};
-    if (both[half]) return refusePeft(`it holds lora_${half} of ${path} twice, with and without "default" in its name`);
+    if (both[half]) return refusePeft(`it has lora_${half} of ${path} twice, with and without "default" in its name`);
     both[half] = tensor;
     halves.set(path, both);
   }
-  if (halves.size === 0) refusePeft("adapter_model.safetensors holds no tensors");
+  if (halves.size === 0) refusePeft("adapter_model.safetensors has no tensors");
   return halves;
 }
 
@@ -132,22 +132,22 @@ function linearAt(path: string, base: BaseSignature, names: PeftNames): LinearSi
 }
 
 function targetOf(path: string, { A, B }: Halves, linear: LinearSignature, { rank, scale }: PeftScale): AdapterTarget {
-  if (!A || !B) return refusePeft(`${path} has a lora_${A ? "A" : "B"} and no lora_${A ? "B" : "A"}`);
+  if (!A || !B) return refusePeft(`${path} has a lora_${A ? "A" : "B"} but no lora_${A ? "B" : "A"}`);
   const { name, dIn, dOut } = linear;
   const [foundRank, foundIn] = A.shape;
   const [foundOut, otherRank] = B.shape;
   if (A.shape.length !== 2 || B.shape.length !== 2 || foundRank !== otherRank)
     return refusePeft(
-      `the halves of ${path} are [${A.shape.join(",")}] and [${B.shape.join(",")}], wanted [r,in] and [out,r]`,
+      `the halves of ${path} are [${A.shape.join(",")}] and [${B.shape.join(",")}], but must be [r,in] and [out,r]`,
     );
   if (foundIn !== dIn || foundOut !== dOut)
     throw new AppError(
       "adapter_incompatible",
-      `The PEFT adapter's ${path} is ${foundOut}×${foundIn}, this base's is ${dOut}×${dIn}. It was made for another model.`,
+      `The PEFT adapter's ${path} is ${foundOut}×${foundIn}, but this base's is ${dOut}×${dIn}. It was made for another model.`,
     );
   if (foundRank !== rank)
     refusePeft(
-      `${path} has rank ${foundRank} by its tensors and ${rank} by adapter_config.json, so its scale is not known`,
+      `${path} has rank ${foundRank} in its tensors but ${rank} in adapter_config.json, so its scale is not known`,
     );
   return { name, dIn, dOut, k: rank, scale, tensors: { lora_A: A, lora_B: B } };
 }
@@ -157,7 +157,7 @@ export function assertExportable({ heads }: Adapter): void {
   if (heads === 1) return;
   throw new AppError(
     "not_mergeable",
-    `The adapter has ${heads} heads: their gate depends on the token, and LoRA has no gate. Only adapters with one head can be exported.`,
+    `The adapter has ${heads} heads. Their gate depends on the token, and LoRA has no gate. Only adapters with one head can be exported.`,
   );
 }
 

@@ -74,7 +74,7 @@ function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
     throw invalid(`${what} cannot be read as JSON: ${(cause as Error).message}`, cause);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw invalid(`${what} has to hold a JSON object.`);
+    throw invalid(`${what} must be a JSON object.`);
   return value as RawConfig;
 }
 
@@ -89,7 +89,7 @@ async function shardNames(dir: string): Promise<readonly string[]> {
   const index = await readJsonObject(join(dir, INDEX_FILE));
   const map = index.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map))
-    throw invalid(`${INDEX_FILE}: weight_map has to be an object.`);
+    throw invalid(`${INDEX_FILE}: weight_map must be an object.`);
   const names = [...new Set<unknown>(Object.values(map))];
   for (const name of names)
     if (typeof name !== "string" || !/^[\w.-]+$/.test(name) || name.includes(".."))
@@ -100,16 +100,18 @@ async function shardNames(dir: string): Promise<readonly string[]> {
 /** Opens a checkpoint and checks that every tensor is there in the right shape. @throws {AppError} checkpoint_invalid, checkpoint_unsupported */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw invalid(`${path} is no checkpoint: it cannot be found.`, cause);
+    throw invalid(`${path} is not a checkpoint: it cannot be found.`, cause);
   });
   if (found.isDirectory()) return await openDirectory(path);
   if (found.isFile() && (await isGgufFile(path))) return await openGgufCheckpoint(path);
-  throw invalid(`${path} is no checkpoint: it is neither a directory nor a GGUF file. Name one of them.`);
+  throw invalid(
+    `${path} is not a checkpoint: it is neither a directory nor a GGUF file. Name a checkpoint directory or a GGUF file.`,
+  );
 }
 
 async function openDirectory(dir: string): Promise<Checkpoint> {
   const configPath = join(dir, "config.json");
-  if (!existsSync(configPath)) throw invalid(`${dir} is no checkpoint: it has no config.json.${await ggufWay(dir)}`);
+  if (!existsSync(configPath)) throw invalid(`${dir} is not a checkpoint: it has no config.json.${await ggufWay(dir)}`);
   const rawConfig = await readJsonObject(configPath);
   const config = parseModelConfig(rawConfig);
   const files: SafetensorsFile[] = [];
@@ -158,7 +160,7 @@ async function explained(
   const odd = names.find((name) => /(^|[._])(embed_tokens|wte)\.weight$/.test(name));
   if (error.code !== "checkpoint_invalid" || odd === undefined) return error;
   return invalid(
-    `${error.message} It calls its embedding ${odd}, and names may have "model." in front or nothing.`,
+    `${error.message} Its embedding is named ${odd}, but names may only have the prefix "model." or none.`,
     error,
   );
 }
@@ -192,7 +194,7 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
     const [found, other] = namesOf(name)
       .flatMap(prefixes)
       .filter((one) => homes.has(one));
-    if (other !== undefined) throw invalid(`The tensor ${found} is stored twice: under that name and as ${other}.`);
+    if (other !== undefined) throw invalid(`The tensor ${found} is stored twice: under this name and as ${other}.`);
     return found;
   };
   return {

@@ -49,7 +49,7 @@ export async function initCheckpoint(
 ): Promise<InitResult> {
   const out = resolve(outDir);
   if (existsSync(out) && (!(await stat(out)).isDirectory() || (await readdir(out)).length > 0))
-    throw new AppError("usage", `--out ${out} exists and is not empty. Choose another place or remove it.`);
+    throw new AppError("usage", `--out ${out} exists and is not empty. Name another directory, or remove it.`);
   const tensors = plannedTensors(raw, seed);
   await writeWholeDirectory(out, async (temporary) => {
     let numDone = 0;

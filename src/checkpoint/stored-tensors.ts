@@ -49,7 +49,7 @@ export async function resolveTensors(
     if (!entry) throw invalid(`The checkpoint lacks the tensor ${foreign} [${wanted.shape.join(",")}].`);
     if (entry.shape.join() !== wanted.shape.join())
       throw invalid(
-        `The tensor ${foreign} has to be [${wanted.shape.join(",")}] by ${stored.configuration}, is stored as [${entry.shape.join(",")}].`,
+        `The tensor ${foreign} is stored as [${entry.shape.join(",")}], but ${stored.configuration} requires [${wanted.shape.join(",")}].`,
       );
     const dtype = FLOAT_DTYPES.find((one) => one === entry.dtype);
     if (dtype === undefined)

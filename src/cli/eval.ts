@@ -104,7 +104,7 @@ function noteSkipped({ skipped }: Evaluation, numExamples: number, maxModelLen: 
   const [first] = skipped;
   if (first === undefined) return;
   process.stderr.write(
-    `mosara: ${skipped.length} of ${numExamples} examples do not fit the context of ${maxModelLen} tokens and are left out; the first is ${first.file}, line ${first.line} (${first.numTokens} tokens).\n`,
+    `mosara: ${skipped.length} of ${numExamples} examples do not fit the context of ${maxModelLen} tokens and are left out. The first is ${first.file}, line ${first.line} (${first.numTokens} tokens).\n`,
   );
 }
 

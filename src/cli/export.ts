@@ -28,7 +28,7 @@ export async function exportPeft(config: ConfigOf<"export">): Promise<number> {
   await writePeftDirectory(base, adapter, out);
   if (adapter.endTokenIds !== undefined)
     process.stderr.write(
-      `note: PEFT has no place for the adapter's end tokens (${adapter.endTokenIds.join(", ")}); whoever serves ${config.out} has to stop at them.\n`,
+      `note: PEFT has no place for the adapter's end tokens (${adapter.endTokenIds.join(", ")}), so the program that serves ${config.out} must be told to stop at them.\n`,
     );
   const { targets } = adapter;
   process.stdout.write(

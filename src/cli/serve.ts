@@ -71,7 +71,7 @@ export async function serve(config: ServeConfig): Promise<number> {
   context.log.info({ signal: await signal }, "stopping");
   const isIdle = await context.inFlight.drain(config.shutdownTimeout * 1000);
   if (isIdle) return 0;
-  context.log.warn({ inFlight: context.inFlight.count }, "requests still run after --shutdown-timeout and are ended");
+  context.log.warn({ inFlight: context.inFlight.count }, "requests that still ran after --shutdown-timeout were ended");
   await engine.stop(0); // callers get their error before their connections close
   return 0;
 }
@@ -147,7 +147,7 @@ function connect(
     store,
     onMerged: ({ seconds }) => metrics.recordMerge(seconds),
     onFailed: (adapter, error) =>
-      log.error({ err: error, adapter }, "a merged adapter could not follow its name; it is served live"),
+      log.error({ err: error, adapter }, "the new version of a merged adapter could not be merged; it is served live"),
   });
   const residency = new Residency(engine, store, placements);
   const metrics = new Metrics({
@@ -165,7 +165,7 @@ function connect(
   engine.onStats((stats) => metrics.recordStep(stats));
   engine.onRestart(() => {
     metrics.recordRestart();
-    log.error("an engine process died and is started again");
+    log.error("an engine process died and is restarted");
   });
   const readiness = () => engine.readiness();
   return { engine, store, log, names, residency, placements, metrics, readiness, inFlight: new InFlight() };
@@ -181,7 +181,9 @@ function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
       `the device's fused attention is wrong for this model, so it is computed ${device.attention === "plain" ? "by plain operators" : "step by step"}, which is slower`,
     );
   if (!device.isCacheResident)
-    log.warn("keys and values cross the bus in every step: this device keeps nothing between two");
+    log.warn(
+      "keys and values are copied to and from the device in every step, because it keeps nothing between two steps",
+    );
 }
 
 /** Waits for the engine, then for the adapters that --merge names. @throws {AppError} */

@@ -55,7 +55,7 @@ export async function train(config: TrainConfig): Promise<number> {
   const surroundings = surroundingsOf(config);
   if (saved) goOn(trainer, saved, surroundings);
   else {
-    if (config.resume) notice(`there is no checkpoint ${paths.checkpoint} to go on from; beginning at step 0.`);
+    if (config.resume) notice(`there is no checkpoint ${paths.checkpoint} to resume from; beginning at step 0.`);
     await putAside(paths, run.schedule.steps, notice);
   }
   try {
@@ -133,7 +133,9 @@ function goOn(trainer: Trainer, saved: SavedRun, now: Surroundings): void {
   const then = saved.surroundings;
   const changed = (["cpu", "device", "threads"] as const).filter((key) => then[key] !== now[key]);
   for (const key of changed)
-    notice(`the run began with ${key} ${then[key]}, goes on with ${now[key]}: the last bits of the result may differ.`);
+    notice(
+      `the run began with ${key} ${then[key]} and continues with ${now[key]}, so the last bits of the result may differ.`,
+    );
 }
 
 /** Trains to the end or to the first signal. Writes the step log and shows the progress bar. */

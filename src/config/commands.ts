@@ -65,7 +65,7 @@ export const COMMANDS = {
     flags: { ...EXPORT, ...CACHE, ...COMMON },
   },
   inspect: {
-    summary: "Describe a .mosara file, a base directory or a checkpoint.",
+    summary: "Describe a .mosara file, a PEFT directory, a base directory or a checkpoint.",
     positionals: ["path"],
     flags: { ...COMMON },
   },

@@ -14,7 +14,7 @@ export const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 export const bytes = z
   .string()
-  .regex(/^\d+[KMG]?$/, "must be a number of bytes, K, M or G may follow (times 1024)")
+  .regex(/^\d+[KMG]?$/, "must be a number of bytes, such as 512M or 4G (K, M and G are powers of 1024)")
   .transform((s) => Number(s.replace(/[KMG]$/, "")) * (UNITS[/[KMG]?$/.exec(s)?.[0] ?? ""] ?? 1))
   .refine(Number.isSafeInteger, "is too large");
 export const proportion = z
@@ -51,7 +51,7 @@ export const apiKey = z
   // A header can carry no other characters, so such a key could never be sent.
   .refine(
     ({ key }) => /^[\x21-\x7e]{1,512}$/.test(key),
-    "must be [tenant=]key, the key 1 to 512 visible ASCII characters",
+    "must be [tenant=]key; a key has 1 to 512 visible ASCII characters",
   );
 
 export const origin = z

@@ -84,7 +84,7 @@ function withExtras(turns: readonly Turn[], extras: ConversationExtras, key: str
     system === null || system === "" ? [] : [{ message: { role: "system", content: system }, isLearnt: false }];
   const all: readonly Turn[] = [...first, ...turns];
   if (!all.some(({ message }) => message.role === "assistant"))
-    return fail(`"${key}" has no message of the role "assistant", so there is nothing to learn or to compare with.`);
+    return fail(`"${key}" has no message of the role "assistant", so there is nothing to learn or to compare.`);
   return {
     messages: all.map(({ message }) => message),
     isLearnt: all.map(({ isLearnt }) => isLearnt),
@@ -94,7 +94,7 @@ function withExtras(turns: readonly Turn[], extras: ConversationExtras, key: str
 }
 
 function readTurns(key: string, value: unknown, fail: Fail): readonly Turn[] {
-  if (!Array.isArray(value) || value.length === 0) return fail(`"${key}" should be a list of one message or more.`);
+  if (!Array.isArray(value) || value.length === 0) return fail(`"${key}" should be a list of at least one message.`);
   return value.map((raw: unknown, i) => {
     const path = `${key}[${i}]`;
     const fields = ((typeof raw === "object" && !Array.isArray(raw) ? raw : null) ?? {}) as Json;
@@ -176,7 +176,7 @@ function readTools(value: unknown, fail: Fail): readonly unknown[] | null {
   if (value === undefined || value === null || value === "") return null;
   const tools =
     typeof value === "string"
-      ? parseOr(value, (reason) => fail(`"tools" is text that is no JSON (${reason}).`))
+      ? parseOr(value, (reason) => fail(`"tools" is text that is not valid JSON (${reason}).`))
       : value;
   const isList = Array.isArray(tools) && tools.every((tool) => typeof tool === "object" && tool !== null);
   if (!isList) return fail(`"tools" should be a list of objects, or the JSON text of one, found ${nameOf(value)}.`);

@@ -115,12 +115,12 @@ function chooseEnd(tokenizer: Tokenizer, eosTokenIds: readonly number[], dir: st
   if (end === undefined)
     throw new AppError(
       "checkpoint_invalid",
-      `${dir} names no end token, which has to follow every completion. Give eos_token in tokenizer_config.json or eos_token_id in generation_config.json.`,
+      `${dir} names no end token, but every completion must end with one. Give eos_token in tokenizer_config.json or eos_token_id in generation_config.json.`,
     );
   if (tokenizer.idToToken(end) === undefined)
     throw new AppError(
       "checkpoint_invalid",
-      `${dir}: eos_token_id ${end} is no token of the tokenizer. Correct generation_config.json or config.json.`,
+      `${dir}: eos_token_id ${end} is not a token of the tokenizer. Correct generation_config.json or config.json.`,
     );
   return end;
 }

@@ -93,7 +93,7 @@ export function parseExample(text: string, file: string, line: number): Example 
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    return fail(`the line is no JSON (${(cause as Error).message}). Write one JSON object a line.`, cause);
+    return fail(`the line is not valid JSON (${(cause as Error).message}). Write one JSON object a line.`, cause);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return fail(`an object was expected, found ${nameOf(value)}. Write {"prompt": …, "completion": …}.`);
@@ -186,7 +186,7 @@ function promptExample(json: Json, place: ExamplePlace, fail: Fail): PromptExamp
   const lost = NOT_BESIDE_TEXT.find((key) => (json[key] ?? null) !== null);
   if (lost !== undefined)
     return fail(
-      `"${lost}" is for conversations, and "prompt" is text that no template renders. Write "messages", or leave it out.`,
+      `"${lost}" is for conversations, but "prompt" is text, which no template renders. Write "messages", or leave it out.`,
     );
   return { form: "prompt", prompt, completion, references, answer, answerKind, ...place };
 }
@@ -242,7 +242,8 @@ export function lastLearntTurn({ messages, isLearnt, file, line }: ChatExample):
   readonly text: string;
 } {
   const index = isLearnt.lastIndexOf(true);
-  if (index < 0) throw lineError(file, line, "every turn of the assistant has the weight 0, so nothing is asked for.");
+  if (index < 0)
+    throw lineError(file, line, "every turn of the assistant has the weight 0, so there is nothing to answer.");
   const content = messages[index]?.content ?? "";
   const text = typeof content === "string" ? content : content.map(({ text: part = "" }) => part).join("\n");
   return { before: messages.slice(0, index), text };

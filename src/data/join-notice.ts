@@ -27,10 +27,10 @@ export function joinNotice(all: readonly JoinedExample[], encoder: ExampleEncode
   const { file, line } = first.example;
   const parts = [
     tight.length > 0
-      ? `${tight.length} ${of} join prompt and completion without white space. They are joined as they stand: if the words should be apart, begin the completions with a space.`
+      ? `${tight.length} ${of} join prompt and completion without white space. They are joined as they are. If the words should be apart, begin the completions with a space.`
       : "",
     encoder.hasChatTemplate
-      ? `${joined.length} ${of} are prompts as text, which the model's chat template does not render. For an adapter that is asked in chats, write {"messages": …}.`
+      ? `${joined.length} ${of} are prompts as text, which the model's chat template does not render. For an adapter that will answer chats, write {"messages": …}.`
       : "",
     `The first one, ${file}, line ${line}, as the model sees it: ${quoted(asSeen(first, encoder))}`,
   ];

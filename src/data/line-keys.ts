@@ -27,8 +27,8 @@ const USE_WEIGHT =
   'Write "weight": 0 on the messages of the assistant that are not to be learnt, or leave the key out.';
 const USE_KWARGS = 'Give what the chat template reads as "chat_template_kwargs": {…}, or leave the key out.';
 const USE_TOOLS = 'Write "tools": [{"type": "function", "function": {…}}], and calls as "tool_calls" of a message.';
-const USE_TEXT = "Models here read text alone. Leave the line out.";
-const USE_COMPLETION = "Preferences are not learnt here. Write the wanted answer as completion, and nothing else.";
+const USE_TEXT = "Models here read only text. Leave the line out.";
+const USE_COMPLETION = "Preferences are not learnt here. Write only the wanted answer, as completion.";
 
 /** Other such keys, each with the alternative. */
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -43,7 +43,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   rejected: USE_COMPLETION,
   completions: USE_COMPLETION,
   labels: USE_COMPLETION,
-  input_ids: "Give the text; it is encoded with the model's own tokenizer.",
+  input_ids: "Give the text. It is encoded with the model's own tokenizer.",
   suffix: "Filling in the middle is not learnt here. Leave the line out.",
   image: USE_TEXT,
   images: USE_TEXT,

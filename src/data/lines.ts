@@ -65,6 +65,6 @@ function decode(file: string, line: number, bytes: Buffer): string {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: line > 1 }).decode(bytes);
     return text.endsWith("\r") ? text.slice(0, -1) : text;
   } catch (cause) {
-    throw lineError(file, line, "the line is no UTF-8. Write the file again in UTF-8.", cause);
+    throw lineError(file, line, "the line is not valid UTF-8. Write the file again in UTF-8.", cause);
   }
 }

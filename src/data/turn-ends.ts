@@ -21,5 +21,5 @@ export function unheededTurnEnds(examples: readonly EncodedExample[], encoder: E
 /** The notice that training prints about these tokens. */
 export function turnEndNotice(ids: readonly number[], { tokenizer }: ExampleEncoder): string {
   const names = ids.map((id) => `${id} ${JSON.stringify(tokenizer.idToToken(id))}`).join(", ");
-  return `the template closes turns with ${names}, which ends no answer of this model. It becomes an end token of what is trained.`;
+  return `the template closes turns with ${names}, which does not end answers of this model. It becomes an end token of the trained adapter or model.`;
 }

@@ -153,7 +153,7 @@ export interface DeviceFacts {
   readonly attention: "fused" | "stepwise" | "plain";
   /** Precision of attention, its cache and products of weights that are not quantised. */
   readonly precision: "float32" | "float16";
-  /** false: keys and values cross the bus in every step. */
+  /** false: keys and values are copied to and from the device in every step. */
   readonly isCacheResident: boolean;
 }
 

@@ -20,7 +20,7 @@ export function overloadedError(
 ): AppError {
   return new AppError(
     "overloaded",
-    `The server is full: ${waiting.size} requests with ${waiting.numTokens} prompt tokens are waiting (limits: ${maxQueue} and ${maxQueueTokens}). Try again later.`,
+    `The server is full: ${waiting.size} sequences with ${waiting.numTokens} prompt tokens are waiting (limits: ${maxQueue} and ${maxQueueTokens}). Try again later.`,
     { retryAfterSeconds },
   );
 }

@@ -93,7 +93,7 @@ export async function evaluate(
   if (fitting.length === 0)
     throw new AppError(
       "data_invalid",
-      `None of the ${items.length} examples fits the context of ${maxModelLen} tokens. Give shorter ones.`,
+      `None of the ${items.length} examples fits the context of ${maxModelLen} tokens. Use shorter examples.`,
     );
   const runners: Runner[] = [{ engine, adapter: null }, ...(adapter === null ? [] : [{ engine, adapter }])];
   const adapterLimits = { ...options, stopIds: [...options.stopIds, ...(options.adapterEndIds ?? [])] };
@@ -144,7 +144,7 @@ function lossItem(example: Example, encoder: ExampleEncoder): EvaluationItem {
   const sequences = encoder.encode(example);
   const numCounted = sequences.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
   if (numCounted === 0)
-    throw lineError(example.file, example.line, "no token of it is counted by the loss. Give it a completion.");
+    throw lineError(example.file, example.line, "it has no token for the loss to count. Give it a completion.");
   return {
     example,
     numTokens: Math.max(...sequences.map(({ ids }) => ids.length)),
@@ -164,7 +164,7 @@ function textItem(example: Example, metric: TextMetricName, encoder: ExampleEnco
     throw lineError(
       example.file,
       example.line,
-      "the prompt is empty, and this model's tokenizer begins with no token.",
+      "the prompt is empty, and this model's tokenizer adds no token to begin with.",
     );
   const about = example.form === "prompt" ? { prompt: example.prompt } : { messages: example.messages };
   return {

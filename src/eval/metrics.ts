@@ -124,7 +124,7 @@ function expectedWord(example: Example): { readonly label: string; readonly kind
     throw lineError(
       example.file,
       example.line,
-      `the answer ${JSON.stringify(label)} is no word of ${kind === undefined ? "any kind" : `the kind "${kind}"`}. Correct "answer" or "kind".`,
+      `the answer ${JSON.stringify(label)} is not a word of ${kind === undefined ? "any kind" : `the kind "${kind}"`}. Correct "answer" or "kind".`,
     );
   return { label, kind };
 }

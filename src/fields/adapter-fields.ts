@@ -34,7 +34,7 @@ export const ADAPTER_FIELDS: readonly Field[] = [
     merged_adapters: refused(nothing, 'Name one adapter, or send "adapter": {"blend": {"<name>": <weight>, …}}.'),
     api_token: refused(nothing, "Adapters come from this server's store, which needs no token."),
   }),
-  ...both(["SGLang"], { lora_path: heeded("An adapter's name, or a list that holds one name alone.") }),
+  ...both(["SGLang"], { lora_path: heeded("An adapter's name, or a list with one name.") }),
   ...both(["llama.cpp"], {
     lora: heeded("An adapter's name. A list of numbers and scales is refused unless every scale is 0."),
   }),

@@ -22,15 +22,16 @@ const INTRODUCTION = `# Fields of a request
 
 <!-- Made from the tables in src/fields by \`node dist/scripts/make-docs.js\`. -->
 
-Bodies of \`POST /v1/chat/completions\` and \`POST /v1/completions\` may have any field that OpenAI, vLLM, SGLang,
-llama.cpp, TGI or LoRAX know. Each one is treated in one of three ways:
+Bodies of \`POST /v1/chat/completions\` and \`POST /v1/completions\` may have any field of OpenAI, vLLM, SGLang,
+llama.cpp, TGI and LoRAX. The server treats each field in one of three ways:
 
-- **heeded**: it does what its server documents;
-- **harmless**: it is accepted, and the answer would be the same without it;
-- **refused**: \`400 unsupported_parameter\` with the field as \`param\`, unless its value asks for what happens anyway.
+- **heeded**: the field does what its own server documents.
+- **harmless**: the field is accepted, and the answer would be the same without it.
+- **refused**: the answer is \`400 unsupported_parameter\` with the field as \`param\`. A value that asks for what
+  happens anyway is accepted.
 
-\`null\` is everywhere the same as absent. A field that no table has is ignored; with \`--strict-fields\` it is refused
-with the name that was probably meant. A field that seems to name an adapter is never ignored.
+\`null\` always means the same as no field. A field that is in no table is ignored. With \`--strict-fields\` it is
+refused, and the error suggests the closest name. A field that seems to name an adapter is never ignored.
 `;
 
 /** The Markdown text. */
@@ -49,7 +50,7 @@ function ownSection(route: string, fields: Treatments, nested: Readonly<Record<s
   return [
     `## \`POST ${route}\``,
     "",
-    "Chat's sampling fields and the names of adapters mean the same here. These fields are its own:",
+    "Chat's sampling fields and the fields that name adapters mean the same here. This route also has these fields:",
     "",
     "| field | treatment | |",
     "| --- | --- | --- |",

@@ -10,16 +10,16 @@ export const GRAMMAR_FIELDS: readonly Field[] = [
   ...both(["vLLM"], {
     structured_outputs: heeded("Binds the answer: json, regex, choice, grammar, json_object or structural_tag."),
     guided_json: heeded("The answer is JSON of this schema."),
-    guided_regex: heeded("The answer matches this regular expression as a whole."),
+    guided_regex: heeded("The whole answer matches this regular expression."),
     guided_choice: heeded("The answer is one of these strings."),
     guided_grammar: heeded("The answer obeys this grammar, in GBNF or EBNF."),
     guided_json_object: heeded("The answer is a JSON object."),
     guided_whitespace_pattern: heeded("Regular expression of the white space in JSON."),
-    guided_decoding_backend: harmless("There is one way to bind answers."),
+    guided_decoding_backend: harmless("The server has one way to bind answers."),
     structural_tag: heeded("The answer obeys this structural tag, as JSON text."),
   }),
   ...both(["SGLang"], {
-    regex: heeded("The answer matches this regular expression as a whole."),
+    regex: heeded("The whole answer matches this regular expression."),
     ebnf: heeded("The answer obeys this grammar, in GBNF or EBNF."),
   }),
   ...both(["llama.cpp", "SGLang"], {
@@ -36,8 +36,8 @@ export const GRAMMAR_FIELDS: readonly Field[] = [
 export const NESTED_GRAMMAR_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
   response_format: {
     type: heeded("text, json_object, json_schema or structural_tag."),
-    json_schema: heeded("The schema, with its name, under schema."),
-    schema: heeded("The schema, as llama.cpp's server has it here."),
+    json_schema: heeded("An object with the schema's name, and the schema under schema."),
+    schema: heeded("The schema, in the place where llama.cpp's server expects it."),
     format: heeded("Of a structural_tag."),
     structures: heeded("Of a structural_tag in vLLM's older form."),
     triggers: heeded("Of a structural_tag in vLLM's older form."),
@@ -46,7 +46,7 @@ export const NESTED_GRAMMAR_FIELDS: Readonly<Record<string, Readonly<Record<stri
     name: harmless("The answer does not have it."),
     description: harmless("The model does not see it."),
     schema: heeded("A JSON Schema. A keyword that cannot be honoured is refused."),
-    strict: heeded("true and false bind the answer alike."),
+    strict: heeded("true and false bind the answer in the same way."),
   },
   structured_outputs: {
     json: heeded("A JSON Schema, as an object or as JSON text."),
@@ -57,7 +57,7 @@ export const NESTED_GRAMMAR_FIELDS: Readonly<Record<string, Readonly<Record<stri
     structural_tag: heeded("A structural tag, as JSON text or as an object."),
     whitespace_pattern: heeded("Regular expression of the white space in JSON."),
     disable_any_whitespace: heeded("JSON has no white space between its parts."),
-    disable_fallback: harmless("There is one way to bind answers."),
-    disable_additional_properties: harmless("Objects with properties have no others unless their schema allows them."),
+    disable_fallback: harmless("The server has one way to bind answers."),
+    disable_additional_properties: harmless("An object with properties has no others unless its schema allows them."),
   },
 };

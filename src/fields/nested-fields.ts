@@ -4,8 +4,7 @@ import { NESTED_GRAMMAR_FIELDS } from "./grammar-fields.ts";
 import { harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
 
 const TEMPLATE = heeded("Given to the chat template.");
-const UNCHECKED = harmless("Calls in an answer stay text.");
-const CACHE = harmless("Prompts that begin alike share their beginning without it.");
+const CACHE = harmless("Prompts with a common beginning share its computation without this field.");
 
 /** Path of the objects: `[]` is every item of a list. */
 export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
@@ -25,16 +24,16 @@ export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Trea
     function_call: TEMPLATE,
     refusal: TEMPLATE,
     reasoning_content: heeded("Given to the chat template, as reasoning and thinking are."),
-    reasoning: heeded("Given to the chat template, as reasoning_content too."),
-    thinking: heeded("Given to the chat template, as reasoning_content too."),
+    reasoning: heeded("Given to the chat template, also as reasoning_content."),
+    thinking: heeded("Given to the chat template, also as reasoning_content."),
     tools: TEMPLATE,
     annotations: TEMPLATE,
-    audio: refused(nothing, "The server takes text alone."),
+    audio: refused(nothing, "The server accepts only text."),
     prefix: refused(is(false), 'Send "continue_final_message" and "add_generation_prompt": false.'),
     partial: refused(is(false), 'Send "continue_final_message" and "add_generation_prompt": false.'),
     cache_control: CACHE,
     weight: harmless("It weighs a message in training."),
-    id: harmless("Nothing is kept of a request."),
+    id: harmless("The server stores nothing of a request."),
   },
   "messages[].content[]": {
     type: heeded("text; others are refused."),
@@ -46,14 +45,14 @@ export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Trea
     type: heeded("function; others are refused."),
     function: heeded("Given to the chat template."),
     cache_control: CACHE,
-    strict: UNCHECKED,
+    strict: harmless("Only strict in function is heeded."),
   },
   "tools[].function": {
     name: TEMPLATE,
     description: TEMPLATE,
     parameters: TEMPLATE,
-    strict: UNCHECKED,
-    defer_loading: UNCHECKED,
+    strict: heeded("true binds automatic calls of this tool to its schema, as forced calls are."),
+    defer_loading: harmless("Every tool is shown to the model."),
     response: TEMPLATE,
     return: TEMPLATE,
   },

@@ -12,15 +12,17 @@ const isNumberOfAnswers: Neutral = {
   holds: (value, body) => value === (body.n ?? 1),
 };
 
-const SCHEDULING = "It says how the request is to be run or counted, not what is answered.";
+const SCHEDULING = "It affects how the request is run or billed, not the answer.";
 const RESPONSES = "It is a field of OpenAI's POST /v1/responses.";
 
 const SHARED = both(["OpenAI"], {
   model: heeded("The base's name, an adapter's name, or base:adapter."),
-  max_tokens: heeded("Most tokens to generate: 16 by default for a prompt, the rest of the context for a chat."),
+  max_tokens: heeded(
+    "Maximum number of tokens to generate: by default 16 for a prompt, the rest of the context for a chat.",
+  ),
   temperature: heeded("0 is greedy."),
-  top_p: heeded("Keeps the likeliest tokens whose probabilities reach it."),
-  n: heeded("Number of answers to each prompt, with the seeds seed, seed + 1, …"),
+  top_p: heeded("Keeps the likeliest tokens whose probabilities add up to it."),
+  n: heeded("Number of answers to each prompt. Their seeds are seed, seed + 1, …"),
   stop: heeded("Strings that end the answer."),
   seed: heeded("The same seed gives the same answer."),
   stream: heeded("Server-sent events."),
@@ -28,34 +30,39 @@ const SHARED = both(["OpenAI"], {
   presence_penalty: heeded("Lowers the logits of tokens that the answer has."),
   frequency_penalty: heeded("Lowers the logits of tokens by how often the answer has them."),
   logit_bias: heeded("Token id → what is added to its logit."),
-  user: harmless("Nothing is kept by user."),
+  user: harmless("The server stores nothing about a user."),
   service_tier: harmless(SCHEDULING),
-  metadata: harmless("Nothing is kept of a request."),
-  store: harmless("Nothing is kept of a request."),
-  prompt_cache_key: harmless("Prompts that begin alike share their beginning without it."),
-  prompt_cache_retention: harmless("Prompts that begin alike share their beginning without it."),
-  prompt_cache_options: harmless("Prompts that begin alike share their beginning without it."),
-  safety_identifier: harmless("Nothing is kept by user."),
+  metadata: harmless("The server stores nothing of a request."),
+  store: harmless("The server stores nothing of a request."),
+  prompt_cache_key: harmless("Prompts with a common beginning share its computation without this field."),
+  prompt_cache_retention: harmless("Prompts with a common beginning share its computation without this field."),
+  prompt_cache_options: harmless("Prompts with a common beginning share its computation without this field."),
+  safety_identifier: harmless("The server stores nothing about a user."),
   input: refused(nothing, RESPONSES),
   instructions: refused(empty, RESPONSES),
   max_output_tokens: refused(nothing, 'Send "max_tokens".'),
   previous_response_id: refused(nothing, RESPONSES),
   conversation: refused(nothing, RESPONSES),
-  extra_body: refused(empty, "It is an argument of a client library. Send what it holds at the top level."),
+  extra_body: refused(empty, "It is an argument of a client library. Send its content at the top level."),
 });
 
 const CHAT = [
   ...only("chat", ["OpenAI"], {
     messages: heeded("The conversation, which the model's chat template renders."),
-    max_completion_tokens: heeded("The newer name of max_tokens; it wins over it."),
+    max_completion_tokens: heeded("The newer name of max_tokens. It overrides max_tokens."),
     reasoning_effort: heeded(
-      "The template's variable reasoning_effort; of a template that has enable_thinking alone, none switches it off.",
+      "The template's variable reasoning_effort. If the template has only enable_thinking, none switches thinking off.",
     ),
     web_search_options: refused(nothing, "The server searches nothing."),
-    audio: refused(nothing, "The server answers text alone."),
+    audio: refused(nothing, "The server answers only with text."),
     data_sources: refused(empty, "The server searches nothing."),
   }),
-  ...only("chat", ["OpenAI"], { top_logprobs: heeded("Alternatives that each token's log-probability lists.") }, is(0)),
+  ...only(
+    "chat",
+    ["OpenAI"],
+    { top_logprobs: heeded("Number of alternatives listed with each token's log-probability.") },
+    is(0),
+  ),
   ...only(
     "chat",
     ["OpenAI"],
@@ -65,11 +72,11 @@ const CHAT = [
   ...only(
     "chat",
     ["OpenAI"],
-    { parallel_tool_calls: heeded("false: an answer has one call at most.") },
+    { parallel_tool_calls: heeded("false: an answer has at most one call.") },
     is(true, false),
   ),
   ...only("chat", ["OpenAI"], { functions: refused(empty, 'Send "tools".') }, empty),
-  ...only("chat", ["OpenAI"], { modalities: refused(isTextOnly, "The server answers text alone.") }, isTextOnly),
+  ...only("chat", ["OpenAI"], { modalities: refused(isTextOnly, "The server answers only with text.") }, isTextOnly),
   ...only("chat", ["OpenAI"], { function_call: refused(is("none", "auto"), 'Send "tools".') }, is("none", "auto")),
   ...only(
     "chat",
@@ -82,20 +89,22 @@ const CHAT = [
     is("none", "auto"),
   ),
   ...both(["OpenAI"], {
-    prediction: harmless("It is a hint that makes some servers faster."),
-    verbosity: harmless("It is a hint to models that were trained to know it."),
+    prediction: harmless("It only makes some servers faster."),
+    verbosity: harmless("It is a hint for models that were trained with it."),
   }),
 ];
 
 const COMPLETIONS: Field[] = [
   ...only("completions", ["OpenAI"], {
-    prompt: heeded("A string, strings, token ids, or lists of token ids."),
+    prompt: heeded("A string, a list of strings, token ids, or lists of token ids."),
   }),
   {
     name: "best_of",
     servers: ["OpenAI"],
     treatment: {
-      completions: heeded("Answers to generate, of which the n with the highest mean log-probability are sent."),
+      completions: heeded(
+        "Number of answers to generate. The server sends the n with the highest mean log-probability.",
+      ),
       chat: refused(isNumberOfAnswers, 'Send "n" and choose among the answers.'),
     },
   },
@@ -112,7 +121,7 @@ const COMPLETIONS: Field[] = [
     name: "logprobs",
     servers: ["OpenAI"],
     treatment: {
-      completions: heeded("Alternatives that each token's log-probability lists; 0 is the token alone."),
+      completions: heeded("Number of alternatives listed with each token's log-probability. 0 lists only the token."),
       chat: heeded("Whether each token's log-probability is answered."),
     },
   },

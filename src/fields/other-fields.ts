@@ -13,13 +13,12 @@ import {
   without,
 } from "./field.ts";
 
-const CONSTRAINED = "Answers cannot be constrained to a grammar or schema.";
-const SAMPLER = "Temperature, top_k, top_p, min_p and three penalties are what tokens are drawn by.";
+const SAMPLER = "Tokens are drawn only by temperature, top_k, top_p, min_p and three penalties.";
 const DETAILS = "It asks for details that the answer does not have.";
-const ROUTING = "It says which process of a cluster is to answer.";
-const SPEED = "It makes some servers faster and changes no answer.";
+const ROUTING = "It selects a process of a cluster.";
+const SPEED = "It makes some servers faster and does not change the answer.";
 const TEMPLATE = 'Send what the template knows in "chat_template_kwargs".';
-const MEDIA = "The server takes text alone.";
+const MEDIA = "The server accepts only text.";
 
 /** In TGI and LoRAX false is greedy, whatever the temperature is. */
 const agreesWithTemperature: Neutral = {
@@ -42,24 +41,24 @@ const SGLANG = both(["SGLang"], {
   return_cached_tokens_details: refused(is(false), "usage.prompt_tokens_details has the number of cached tokens."),
   return_prompt_token_ids: refused(is(false), 'Send "return_token_ids".'),
   return_meta_info: refused(is(false), DETAILS),
-  routed_experts_start_len: harmless("It cuts a list that the answer does not have."),
+  routed_experts_start_len: harmless("It shortens a list that the answer does not have."),
   task: refused(nothing, TEMPLATE),
-  session_params: refused(empty, "Nothing is kept between requests."),
+  session_params: refused(empty, "The server stores nothing between requests."),
   custom_params: refused(empty, "They are for a custom_logit_processor, which is refused."),
   custom_logit_processor: refused(empty, "The server runs no code of its callers."),
   input_ids: refused(empty, 'Send them as the "prompt" of POST /v1/completions.'),
   images_config: refused(empty, MEDIA),
-  max_dynamic_patch: harmless("It is about images, which are refused where they stand."),
-  min_dynamic_patch: harmless("It is about images, which are refused where they stand."),
+  max_dynamic_patch: harmless("It is about images, which are refused in the messages."),
+  min_dynamic_patch: harmless("It is about images, which are refused in the messages."),
   use_audio_in_video: refused(is(false), MEDIA),
-  stream_reasoning: harmless("Reasoning is streamed as it comes; joined it is the same."),
+  stream_reasoning: harmless("Reasoning is streamed as it is generated. The joined text is the same."),
   reasoning: refused(empty, TEMPLATE),
   thinking: refused(empty, TEMPLATE),
   enable_thinking: refused(nothing, TEMPLATE),
   extra_key: refused(empty, 'Send "cache_salt".'),
-  rid: harmless("Send the header x-request-id, which the answer carries."),
-  custom_labels: harmless("Metrics have no labels of callers."),
-  sampling_params: refused(empty, "Send what it holds at the top level."),
+  rid: harmless("Send the header x-request-id. The answer repeats it."),
+  custom_labels: harmless("Callers cannot label metrics."),
+  sampling_params: refused(empty, "Send its content at the top level."),
   min_new_tokens: refused(is(0), 'Send "min_tokens".'),
   input_embeds: refused(empty, "Prompts are text or token ids."),
   return_logprob: refused(is(false), 'Send "logprobs" or "prompt_logprobs".'),
@@ -91,7 +90,7 @@ const LLAMA_CPP = both(["llama.cpp"], {
   n_probs: refused(is(0), 'Send "logprobs".'),
   min_keep: refused(is(0, 1), SAMPLER),
   repeat_penalty: refused(is(1), 'Send "repetition_penalty".'),
-  repeat_last_n: refused(hasNoPenalty, "Penalties look at the whole answer."),
+  repeat_last_n: refused(hasNoPenalty, "Penalties consider the whole answer."),
   penalize_nl: refused(is(false), SAMPLER),
   top_n_sigma: refused(is(-1, 0), SAMPLER),
   typical_p: refused(is(1), SAMPLER),
@@ -131,8 +130,8 @@ const LLAMA_CPP = both(["llama.cpp"], {
   thinking_budget_tokens: refused(is(-1), 'Send "max_tokens".'),
   generation_prompt: refused(empty, TEMPLATE),
   parse_tool_calls: refused(is(true), "Calls that the model writes become tool_calls."),
-  sse_ping_interval: harmless("Comments in a stream are no part of the answer."),
-  cache_prompt: harmless("Reused beginnings have the bits of computed ones."),
+  sse_ping_interval: harmless("Comments in a stream are not part of the answer."),
+  cache_prompt: harmless("Reused beginnings are bit-identical to computed ones."),
   n_cache_reuse: harmless(SPEED),
   id_slot: harmless(ROUTING),
   backend_sampling: harmless(SPEED),
@@ -140,7 +139,7 @@ const LLAMA_CPP = both(["llama.cpp"], {
 
 const TGI = both(["TGI", "LoRAX"], {
   inputs: refused(nothing, 'Send "prompt" or "messages".'),
-  parameters: refused(empty, "Send what it holds at the top level."),
+  parameters: refused(empty, "Send its content at the top level."),
   max_new_tokens: refused(nothing, 'Send "max_tokens".'),
   do_sample: refused(agreesWithTemperature, 'Send "temperature"; 0 is greedy.'),
   return_full_text: refused(is(false), 'Send "echo" to POST /v1/completions.'),
@@ -154,7 +153,7 @@ const TGI = both(["TGI", "LoRAX"], {
   return_k_alternatives: refused(is(0), 'Send "logprobs".'),
   tool_prompt: refused(empty, TEMPLATE),
   guideline: refused(empty, TEMPLATE),
-  schema: refused(nothing, CONSTRAINED),
+  schema: refused(nothing, 'Send "response_format" or "structured_outputs".'),
 });
 
 export const OTHER_FIELDS: readonly Field[] = [...SGLANG, ...SEPARATE_REASONING, ...LLAMA_CPP, ...TGI];

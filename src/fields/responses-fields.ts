@@ -1,8 +1,8 @@
 /** Fields of OpenAI's Responses API. Source: its API reference and the types of openai 6.30. Data. */
 import { empty, harmless, heeded, is, type Neutral, nothing, refused, type Treatment } from "./field.ts";
 
-const SCHEDULING = "It says how the request is to be run or counted, not what is answered.";
-const CACHE = harmless("Prompts that begin alike share their beginning without it.");
+const SCHEDULING = "It affects how the request is run or billed, not the answer.";
+const CACHE = harmless("Prompts with a common beginning share its computation without this field.");
 
 const KNOWN_INCLUDES: ReadonlySet<unknown> = new Set(["message.output_text.logprobs", "reasoning.encrypted_content"]);
 const isKnownInclude: Neutral = {
@@ -13,28 +13,28 @@ const isKnownInclude: Neutral = {
 export const RESPONSES_FIELDS: Readonly<Record<string, Treatment>> = {
   input: heeded("Text, or items: messages, reasoning, function_call, function_call_output and item_reference."),
   instructions: heeded("The system's text, before the conversation."),
-  max_output_tokens: heeded("Most tokens to generate, and no more than the context has left."),
-  previous_response_id: heeded("A kept response of the same tenant, which the request continues."),
-  store: heeded("false: the response is not kept."),
+  max_output_tokens: heeded("Maximum number of tokens to generate, at most what the context has left."),
+  previous_response_id: heeded("A stored response of the same tenant. The request continues it."),
+  store: heeded("false: the response is not stored."),
   stop: heeded("Strings that end the answer."),
   tools: heeded("Functions, given to the chat template. Tools that a server runs are refused."),
   tool_choice: heeded('As chat\'s, with {"type": "function", "name": …} for a named function.'),
   parallel_tool_calls: heeded("As chat's."),
   text: heeded("See the nested fields."),
   reasoning: heeded("See the nested fields."),
-  top_logprobs: heeded("Alternatives that each token's log-probability lists."),
-  metadata: heeded("Answered with the response, and kept with it."),
+  top_logprobs: heeded("Number of alternatives listed with each token's log-probability."),
+  metadata: heeded("Returned with the response, and stored with it."),
   include: refused(isKnownInclude, "It asks for details that the answer does not have."),
   stream_options: heeded("See the nested fields."),
-  background: refused(is(false), "Answers are given while the client waits."),
+  background: refused(is(false), "The client waits for the answer."),
   conversation: refused(nothing, 'Send "previous_response_id", or the whole conversation as "input".'),
-  prompt: refused(nothing, "Templates of prompts are not kept. Send the text."),
+  prompt: refused(nothing, "The server stores no prompt templates. Send the text."),
   truncation: refused(is("disabled"), 'Send "truncate_prompt_tokens".'),
-  context_management: refused(empty, "Send the conversation as it is to be read."),
+  context_management: refused(empty, "Send the conversation as the model should read it."),
   max_tool_calls: harmless("The server runs no tools."),
   service_tier: harmless(SCHEDULING),
-  user: harmless("Nothing is kept by user."),
-  safety_identifier: harmless("Nothing is kept by user."),
+  user: harmless("The server stores nothing about a user."),
+  safety_identifier: harmless("The server stores nothing about a user."),
   prompt_cache_key: CACHE,
   prompt_cache_retention: CACHE,
   messages: refused(nothing, 'Send "input".'),
@@ -48,7 +48,7 @@ export const RESPONSES_NESTED: Readonly<Record<string, Readonly<Record<string, T
     format: heeded(
       "text, json_object or json_schema: the answer is JSON of its schema. A keyword that cannot be honoured is refused.",
     ),
-    verbosity: harmless("It is a hint to models that were trained to know it."),
+    verbosity: harmless("It is a hint for models that were trained with it."),
   },
   "text.format": {
     type: heeded("text, json_object or json_schema."),
@@ -59,7 +59,7 @@ export const RESPONSES_NESTED: Readonly<Record<string, Readonly<Record<string, T
   },
   reasoning: {
     effort: heeded("Sets the template's variable reasoning_effort."),
-    summary: heeded("Any value: thoughts are written as a summary. null: as reasoning text."),
+    summary: heeded("Any value: reasoning is returned as a summary. null: as reasoning text."),
     generate_summary: refused(nothing, 'Send "summary".'),
   },
   stream_options: { include_obfuscation: harmless("Events have no padding.") },

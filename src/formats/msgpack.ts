@@ -78,7 +78,7 @@ function checkKey(keys: Set<string>, kind: Kind, content: Buffer): void {
 
 /** Walks one message without building anything. @throws AppError adapter_invalid at the first thing out of bounds. */
 function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): void {
-  if (bytes.length > maxBytes) refuse(`it has ${bytes.length} bytes, allowed are ${maxBytes}`);
+  if (bytes.length > maxBytes) refuse(`it has ${bytes.length} bytes, but at most ${maxBytes} are allowed`);
   const open: Frame[] = [{ remaining: 1, keys: undefined }];
   let position = 0;
   for (let numItems = 1; open.length > 0; numItems++) {
@@ -100,7 +100,7 @@ function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): v
     if (frame.keys && frame.remaining % 2 === 0) checkKey(frame.keys, kind, content);
     frame.remaining--;
     if (isNested) open.push({ remaining: numNested, keys: kind === "map" ? new Set() : undefined });
-    if (open.length - 1 > maxDepth) refuse(`it nests deeper than ${maxDepth}`);
+    if (open.length - 1 > maxDepth) refuse(`it is nested deeper than ${maxDepth}`);
     while (open.at(-1)?.remaining === 0) open.pop();
   }
   if (position < bytes.length) refuse(`${bytes.length - position} bytes follow its end`);

@@ -134,7 +134,7 @@ class Reader {
   take(length: number): Buffer {
     const start = this.#position;
     if (length > this.#bytes.length - start)
-      throw new ProtobufError(`a value of ${length} bytes where ${this.#bytes.length - start} are left`);
+      throw new ProtobufError(`a value has ${length} bytes, but only ${this.#bytes.length - start} are left`);
     this.#position = start + length;
     return this.#bytes.subarray(start, this.#position);
   }
@@ -230,7 +230,8 @@ class Decoder {
       while (!packed.isAtEnd) values.push(this.#value(field.kind, packed, depth));
       return;
     }
-    if (wireType !== ownType) throw new ProtobufError(`${name}.${key} has wire type ${wireType}, wanted ${ownType}`);
+    if (wireType !== ownType)
+      throw new ProtobufError(`${name}.${key} has wire type ${wireType}, but must have ${ownType}`);
     const value = this.#value(field.kind, reader, depth);
     if (isRepeated) ((message[key] ??= []) as unknown[]).push(value);
     else if (message[key] === undefined) message[key] = value;

@@ -86,14 +86,15 @@ async function readHeader(file: FileHandle, path: string, fileBytes: number) {
 }
 
 function assertPrefix(path: string, fileBytes: number): void {
-  if (fileBytes < 8) refuse(path, `it has ${fileBytes} bytes, at least 8 are needed`);
+  if (fileBytes < 8) refuse(path, `it has ${fileBytes} bytes, but at least 8 are needed`);
 }
 
 /** @param prefix the file's first 8 bytes */
 function headerLength(path: string, prefix: Uint8Array, fileBytes: number): number {
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
-  if (length > BigInt(fileBytes - 8)) refuse(path, `its header claims ${length} bytes, the file has ${fileBytes}`);
-  if (length > BigInt(MAX_HEADER_BYTES)) refuse(path, `its header claims ${length} bytes, allowed ${MAX_HEADER_BYTES}`);
+  if (length > BigInt(fileBytes - 8)) refuse(path, `its header claims ${length} bytes, but the file has ${fileBytes}`);
+  if (length > BigInt(MAX_HEADER_BYTES))
+    refuse(path, `its header claims ${length} bytes, but at most ${MAX_HEADER_BYTES} are allowed`);
   return Number(length);
 }
 
@@ -154,14 +155,14 @@ interface ParsedEntry extends Omit<TensorEntry, "dtype"> {
 
 function parseEntry(path: string, name: string, value: unknown, dataStart: number, dataBytes: number): ParsedEntry {
   const tensor = `tensor ${quote(name)}`;
-  if (!isObject(value)) return refuse(path, `${tensor} is not described by an object`);
+  if (!isObject(value)) return refuse(path, `the entry of ${tensor} is not an object`);
   const { dtype: storedType, shape, data_offsets: offsets } = value;
   if (typeof storedType !== "string" || !/^[A-Z][A-Z0-9_]{0,31}$/.test(storedType))
-    return refuse(path, `${tensor} has dtype ${quote(storedType)}, wanted a name such as "F32"`);
+    return refuse(path, `${tensor} has dtype ${quote(storedType)}, but must have a name such as "F32"`);
   if (!Array.isArray(shape) || !shape.every(isSize))
-    return refuse(path, `${tensor} has shape ${quote(shape)}, wanted a list of sizes`);
+    return refuse(path, `${tensor} has shape ${quote(shape)}, but must have a list of sizes`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
-    return refuse(path, `${tensor} has data_offsets ${quote(offsets)}, wanted [begin, end]`);
+    return refuse(path, `${tensor} has data_offsets ${quote(offsets)}, but must have [begin, end]`);
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataBytes)
     return refuse(path, `${tensor} lies at ${quote(offsets)}, outside the ${dataBytes} bytes of data`);
@@ -176,7 +177,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   if (bits !== undefined && numBits !== 8 * (end - begin))
     return refuse(
       path,
-      `${tensor} of ${storedType} ${quote(shape)} needs ${numBits / 8} bytes, its range has ${end - begin}`,
+      `${tensor} of ${storedType} ${quote(shape)} needs ${numBits / 8} bytes, but its range has ${end - begin}`,
     );
   return { dtype, storedType, shape, byteOffset: dataStart + begin, byteLength: end - begin };
 }
@@ -204,10 +205,10 @@ function checkCoverage(path: string, tensors: ReadonlyMap<string, ParsedEntry>, 
   for (const [name, entry] of byPosition) {
     if (entry.byteOffset < end) refuse(path, `tensor ${quote(name)} overlaps the tensor before it`);
     if (entry.byteOffset > end)
-      refuse(path, `${entry.byteOffset - end} bytes before tensor ${quote(name)} belong to none`);
+      refuse(path, `${entry.byteOffset - end} bytes before tensor ${quote(name)} belong to no tensor`);
     end += entry.byteLength;
   }
-  if (end < fileBytes) refuse(path, `${fileBytes - end} bytes after the last tensor belong to none`);
+  if (end < fileBytes) refuse(path, `${fileBytes - end} bytes after the last tensor belong to no tensor`);
 }
 
 /**

@@ -52,7 +52,7 @@ function parse(source: string, what: string): Json {
 function choicesOf(source: string): readonly string[] {
   const choices = parse(source, "list of choices");
   const isGood = Array.isArray(choices) && choices.length > 0 && choices.every((one) => typeof one === "string");
-  if (!isGood) refuseGrammar("The choices must be a list of strings, and not empty.");
+  if (!isGood) refuseGrammar("The choices must be a list of at least one string.");
   if (choices.includes("")) refuseGrammar("An empty choice cannot be written. Leave it out.");
   return choices as readonly string[];
 }

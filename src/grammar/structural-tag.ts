@@ -104,11 +104,12 @@ class TagReader {
       (tag) => !triggers.some((trigger) => trigger !== "" && this.#begin(tag, path).startsWith(trigger)),
     );
     if (orphan !== undefined)
-      refuseGrammar(`No trigger in "${path}.triggers" begins the tag ${JSON.stringify(orphan.begin)}.`);
+      refuseGrammar(`No trigger in "${path}.triggers" is the beginning of the tag ${JSON.stringify(orphan.begin)}.`);
     const again = rule(`tags-${this.#numGrammars++}`);
     const endings = triggers.map((mark): Ending => {
       const own = tags.filter((tag) => this.#begin(tag, path).startsWith(mark));
-      if (own.length === 0) refuseGrammar(`The trigger ${JSON.stringify(mark)} in "${path}.triggers" begins no tag.`);
+      if (own.length === 0)
+        refuseGrammar(`The trigger ${JSON.stringify(mark)} in "${path}.triggers" is not the beginning of any tag.`);
       const rests = own.map((tag) => {
         const begin: Expression = { kind: "marks", text: this.#begin(tag, path).slice(mark.length) };
         return sequence(begin, this.#restOfTag(tag, `${path}.tags`, depth + 1));
@@ -161,7 +162,7 @@ class TagReader {
 
   #list(value: Json | undefined, path: string): readonly Json[] {
     if (Array.isArray(value) && value.length > 0) return value as readonly Json[];
-    return refuseGrammar(`The structural tag's "${path}" must be a list, and not empty.`);
+    return refuseGrammar(`The structural tag's "${path}" must be a list that is not empty.`);
   }
 
   #object(value: unknown, path: string): Format {

@@ -22,7 +22,7 @@ export function toErrorBody(error: unknown): ErrorBody {
   const known = error instanceof AppError && ERRORS[error.code].status !== 500 ? error : undefined;
   if (!known) {
     const message =
-      "The server failed to answer. The request id in the x-request-id header finds the reason in its log.";
+      "The server failed to answer. Its log has the reason, under the request id of the x-request-id header.";
     return { error: { message, type: "server_error", param: null, code: "internal_error" } };
   }
   const status = ERRORS[known.code].status;

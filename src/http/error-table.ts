@@ -22,13 +22,13 @@ export const ERRORS = {
   },
   adapter_invalid: {
     status: 400,
-    meaning: "The bytes are no adapter file, or a damaged one.",
-    remedy: "Send a .mosara file; `mosara import` makes one from PEFT.",
+    meaning: "The bytes are not an adapter file, or the file is damaged.",
+    remedy: "Send a .mosara file. `mosara import` converts a PEFT directory to one.",
   },
   adapter_incompatible: {
     status: 400,
     meaning: "The adapter was made for another base or another basis.",
-    remedy: "Serve its base, or train it for this one; the message names both ids.",
+    remedy: "Serve its base, or train it for this base. The message names both ids.",
   },
   adapter_too_large: {
     status: 413,
@@ -37,7 +37,7 @@ export const ERRORS = {
   },
   response_not_found: {
     status: 404,
-    meaning: "The response, or an item of one, is not kept for this tenant.",
+    meaning: "The server does not keep this response, or this item of a response, for this tenant.",
     remedy: "Send the whole conversation, or raise --response-store-bytes.",
   },
   thread_not_found: {
@@ -48,7 +48,7 @@ export const ERRORS = {
   precondition_failed: {
     status: 412,
     meaning: "If-Match or If-None-Match does not hold.",
-    remedy: "Read the adapter's ETag again and decide anew.",
+    remedy: "Read the adapter's ETag and content again, then decide.",
   },
   not_mergeable: {
     status: 409,
@@ -58,13 +58,13 @@ export const ERRORS = {
   not_live: {
     status: 409,
     meaning: "The adapter's rank is above --max-live-rank and it is not merged.",
-    remedy: "Place it merged, or raise the flag.",
+    remedy: "Serve it merged (placement), or raise the flag.",
   },
   not_blendable: {
     status: 400,
     meaning:
-      "No row holds the blend's sum exactly: two members have several heads, or ranks add up above --max-live-rank.",
-    remedy: "Blend the adapters that the message says can be blended, or raise the flag.",
+      "No row can hold this sum exactly: two members have several heads, or the sum of ranks is above --max-live-rank.",
+    remedy: "Blend only adapters that the message allows, or raise the flag.",
   },
   insufficient_memory: {
     status: 409,
@@ -78,13 +78,13 @@ export const ERRORS = {
   },
   invalid_request: {
     status: 400,
-    meaning: "The body or a field is not as documented; `param` names the field.",
+    meaning: "The body or a field is not as documented. `param` names the field.",
     remedy: "Correct the field as the message says.",
   },
   unsupported_parameter: {
     status: 400,
     meaning: "The field would change the answer and is not supported here.",
-    remedy: "Leave it out; docs/reference/fields.md lists the alternatives.",
+    remedy: "Leave it out. docs/reference/fields.md lists the alternatives.",
   },
   invalid_api_key: {
     status: 401,
@@ -93,12 +93,12 @@ export const ERRORS = {
   },
   origin_not_allowed: {
     status: 403,
-    meaning: "A page of another site asked to change or read something.",
+    meaning: "A page of another site sent a preflight, or a request that could change something.",
     remedy: "Allow the page's origin with --cors-origin.",
   },
   host_not_allowed: {
     status: 403,
-    meaning: "The Host header is not this machine's, on a loopback address.",
+    meaning: "The Host header names another machine. It is checked on a loopback --host, and with --allowed-host.",
     remedy: "Call the server by its own name, or allow the name with --allowed-host.",
   },
   unsupported_media_type: {
@@ -129,7 +129,7 @@ export const ERRORS = {
   },
   internal_error: {
     status: 500,
-    meaning: "A fault of the server. The answer has no detail.",
+    meaning: "A fault of the server. The answer gives no details.",
     remedy: "Look up the x-request-id in the server's log.",
   },
   overloaded: {
@@ -140,17 +140,17 @@ export const ERRORS = {
   engine_unavailable: {
     status: 503,
     meaning: "The engine is starting, or ended and is being restarted.",
-    remedy: "Retry after Retry-After; GET /readyz reports when it is ready.",
+    remedy: "Retry after Retry-After. GET /readyz reports when the engine is ready.",
   },
   // Errors of the command line. Over HTTP they are server faults.
   usage: command("Wrong flags or arguments; exit code 2.", "See `mosara <command> --help`."),
   device_unavailable: command("The device is missing or lacks a library.", "Install what the message names."),
   checkpoint_invalid: command(
     "A checkpoint is damaged or incomplete.",
-    "Download it again; the message names the file.",
+    "Download it again. The message names the file.",
   ),
   checkpoint_unsupported: command("The model's kind is not supported.", "Use a family that the README lists."),
   base_invalid: command("A base directory is damaged or of another format.", "Build it again from its checkpoint."),
   data_invalid: command("A line of training or evaluation data is wrong.", "Correct the line that the message names."),
-  training_failed: command("Training cannot go on.", "Read the message; the best state so far is kept."),
+  training_failed: command("Training cannot continue.", "Read the message. The best state so far is kept."),
 } as const satisfies Record<ErrorCode, ErrorRow>;

@@ -17,7 +17,7 @@ export async function readBody(
 ): Promise<Uint8Array> {
   const encoding = c.req.header("content-encoding");
   if (encoding !== undefined && encoding !== "identity")
-    throw invalid(`The body has Content-Encoding "${encoding}"; send it as it is.`);
+    throw invalid(`The body has Content-Encoding "${encoding}". Send it uncompressed.`);
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = c.req.raw.body?.getReader();
@@ -70,6 +70,6 @@ function asJson<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw invalid(`The body is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw invalid(`The body is not valid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

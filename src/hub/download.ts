@@ -39,7 +39,7 @@ export async function download(job: Download): Promise<void> {
     await rm(path);
     throw new AppError(
       "usage",
-      `${job.file.path} of ${job.name.repo} arrived damaged: its hash is not ${job.file.hash}. Try again.`,
+      `${job.file.path} of ${job.name.repo} is damaged: its hash is not ${job.file.hash}. Try again.`,
     );
   }
   await rename(path, job.blobPath);
@@ -129,9 +129,13 @@ async function append(handle: FileHandle, bytes: Uint8Array, path: string): Prom
   try {
     await handle.appendFile(bytes);
   } catch (error) {
-    throw new AppError("usage", `${path} cannot be written: ${(error as Error).message}. What has arrived is kept.`, {
-      cause: error,
-    });
+    throw new AppError(
+      "usage",
+      `${path} cannot be written: ${(error as Error).message}. The downloaded part is kept.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

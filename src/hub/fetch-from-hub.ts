@@ -42,9 +42,7 @@ export async function fetchFromHub(
   } catch (error) {
     if (!(error instanceof HubUnreachable)) throw error;
     const path = await fromCache(name, cached, choose, error);
-    reporter.note(
-      `warning: ${settings.endpoint} does not answer, so ${hubNameText(name)} is what the cache has of it.`,
-    );
+    reporter.note(`warning: ${settings.endpoint} does not answer, so ${hubNameText(name)} is read from the cache.`);
     return path;
   }
   const wanted = choose(name, repository.files);
@@ -58,7 +56,7 @@ type Choose = (name: HubName, files: readonly HubFile[]) => Wanted;
 function offlineError(name: HubName, { cacheDir }: HubSettings): AppError {
   return new AppError(
     "usage",
-    `${hubNameText(name)} is not in the cache (${cacheDir}), and HF_HUB_OFFLINE forbids to fetch it. Fetch it once with a network, or bring its files and name their directory.`,
+    `${hubNameText(name)} is not in the cache (${cacheDir}), and HF_HUB_OFFLINE forbids downloads. Download it once with a network, or copy its files here and name their directory.`,
   );
 }
 
@@ -122,7 +120,7 @@ async function assertRoom(cacheDir: string, bytes: number): Promise<void> {
   } catch (error) {
     throw new AppError(
       "usage",
-      `The Hub's cache cannot be written: ${(error as Error).message}. HF_HUB_CACHE names another place.`,
+      `The Hub's cache cannot be written: ${(error as Error).message}. Name another directory with HF_HUB_CACHE.`,
       {
         cause: error,
       },
@@ -132,7 +130,7 @@ async function assertRoom(cacheDir: string, bytes: number): Promise<void> {
   if (bavail * bsize < bytes)
     throw new AppError(
       "usage",
-      `The download needs ${inMegabytes(bytes)}, and ${cacheDir} has ${inMegabytes(bavail * bsize)} free. HF_HUB_CACHE names another place.`,
+      `The download needs ${inMegabytes(bytes)}, but ${cacheDir} has only ${inMegabytes(bavail * bsize)} free. Name another directory with HF_HUB_CACHE.`,
     );
 }
 

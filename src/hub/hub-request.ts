@@ -19,7 +19,7 @@ export class HubUnreachable extends AppError {
     const reason = cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : "";
     super(
       "usage",
-      `${hubNameText(name)} is no path here, and cannot be fetched: ${endpoint} does not answer (${reason}). Check the network and HF_ENDPOINT. Without a network, bring the files from elsewhere and name their directory or GGUF file.`,
+      `${hubNameText(name)} is not a local path, and cannot be downloaded: ${endpoint} does not answer (${reason}). Check the network and HF_ENDPOINT. Without a network, copy the files here and name their directory or GGUF file.`,
       { cause },
     );
   }
@@ -101,16 +101,16 @@ function refusal(name: HubName, { endpoint, token }: HubSettings, response: Resp
   if (code === "GatedRepo" || response.status === 403)
     return new AppError(
       "usage",
-      `${repo} is gated: its owner asks for an agreement first. Accept it at ${page}, and set HF_TOKEN to a token of that account${token === null ? "" : " (the token that is set may not read it)"}.`,
+      `${repo} is gated: its owner requires you to accept terms. Accept them at ${page}, and set HF_TOKEN to a token of that account${token === null ? "" : " (the token that is set may not read it)"}.`,
     );
   if (code === "RevisionNotFound")
     return new AppError("usage", `${repo} has no revision "${revision}". Name a branch, a tag or a commit of ${page}.`);
   if (code === "EntryNotFound")
-    return new AppError("usage", `${hubNameText(name)} is listed and cannot be read: ${page} says that it is missing.`);
+    return new AppError("usage", `${hubNameText(name)} is listed but cannot be read: ${page} reports it as missing.`);
   if (response.status === 401 || response.status === 404)
     return new AppError(
       "usage",
-      `${repo} is neither a path here nor a repository that can be read at ${endpoint}: it does not exist, or it is private.${withToken}`,
+      `${repo} is neither a local path nor a repository that can be read at ${endpoint}. The repository does not exist, or it is private.${withToken}`,
     );
   return new AppError("usage", `${endpoint} refuses ${hubNameText(name)} with status ${response.status}.`);
 }

@@ -26,7 +26,7 @@ export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
   const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface");
   const endpoint = (env.HF_ENDPOINT || DEFAULT_ENDPOINT).replace(/\/+$/, "");
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol))
-    throw new AppError("usage", `HF_ENDPOINT must be an http or https address, and is "${endpoint}".`);
+    throw new AppError("usage", `HF_ENDPOINT must be an http or https address, but is "${endpoint}".`);
   return {
     endpoint,
     cacheDir: env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, "hub"),

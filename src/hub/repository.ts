@@ -54,7 +54,7 @@ export async function readRepository(name: HubName, settings: HubSettings): Prom
   if (!success)
     throw new AppError(
       "usage",
-      `${settings.endpoint} does not answer as the Hub does, asked for ${hubNameText(name)}.`,
+      `${settings.endpoint} does not answer as the Hub does, when asked for ${hubNameText(name)}. Check HF_ENDPOINT.`,
     );
   const files = data.siblings.flatMap(({ rfilename, size, blobId, lfs }) => {
     const hash = lfs?.sha256 ?? blobId;

@@ -32,14 +32,14 @@ export function wantedModel(name: HubName, files: readonly HubFile[]): Wanted {
   if (has("adapter_config.json"))
     throw new AppError(
       "usage",
-      `${hubNameText(name)} is a PEFT adapter, no model. Name its base as the model, and bring the adapter in with "mosara import ${hubNameText(name)}".`,
+      `${hubNameText(name)} is a PEFT adapter, not a model. Name its base as the model, and convert the adapter with "mosara import ${hubNameText(name)}".`,
     );
   if (ggufs.length > 0) return { content: "gguf", files: chosenGguf(name, ggufs) };
   const pickles = files.filter(({ path }) => PICKLE.test(path));
   if (pickles.length > 0)
     throw new AppError(
       "usage",
-      `${hubNameText(name)} has its weights as pickles only (${listed(pickles)}), which can run code when they are read. Name a repository or a revision with safetensors; many have one as the pull request "refs/pr/…".`,
+      `${hubNameText(name)} has its weights only as pickles (${listed(pickles)}), which can run code when they are read. Name a repository or a revision with safetensors; many have one as the pull request "refs/pr/…".`,
     );
   throw new AppError(
     "usage",
@@ -52,8 +52,8 @@ export function wantedAdapter(name: HubName, files: readonly HubFile[]): Wanted 
   const own = files.filter(({ path }) => ADAPTER.has(path));
   if (own.length === ADAPTER.size) return { content: "adapter", files: own };
   const reason = files.some(({ path }) => path === "adapter_model.bin")
-    ? "has its adapter as a pickle only (adapter_model.bin), which can run code when it is read. Save it again as safetensors"
-    : `is no PEFT adapter: it lacks ${[...ADAPTER].filter((path) => !own.some((file) => file.path === path)).join(" and ")}`;
+    ? "has its adapter only as a pickle (adapter_model.bin), which can run code when it is read. Save it again as safetensors"
+    : `is not a PEFT adapter: it lacks ${[...ADAPTER].filter((path) => !own.some((file) => file.path === path)).join(" and ")}`;
   throw new AppError("usage", `${hubNameText(name)} ${reason}.`);
 }
 

@@ -20,7 +20,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:gpu_cache_usage_perc",
     type: "gauge",
-    help: "The value of the metric above, under the older name that production-stack and AIBrix read.",
+    help: "The value of the metric above, under an older name that production-stack and AIBrix read.",
     labels: MODEL,
   },
   {
@@ -33,14 +33,14 @@ export const VLLM_METRICS = [
   {
     name: "vllm:lora_requests_info",
     type: "gauge",
-    help: "Adapters of running sequences, and adapters that only waiting sequences have. max_lora is the number that stays ready at once. The value is the unix time of the report.",
+    help: "Adapters of running sequences, and adapters that only waiting sequences need. max_lora is how many adapters can stay ready. The value is the Unix time of the report.",
     labels: ["max_lora", "running_lora_adapters", "waiting_lora_adapters"],
     initial: [],
   },
   {
     name: "vllm:lora_adapter_loaded",
     type: "gauge",
-    help: 'Adapters that no request waits for: the 100 busiest by name. The value is 1, and the series goes with the adapter. level is always "gpu": ready for the next step, on every device. pinned is "true" for merged ones, which are never pushed out. rank is the highest of its targets: for Mo-SARA, the directions used.',
+    help: 'Adapters that are ready, the 100 busiest by name. The value is 1, and the series ends when the adapter is no longer ready. level is always "gpu", which here means ready for the next step on any device. pinned is "true" for merged adapters, which are never evicted. rank is the highest rank of its targets.',
     labels: ["adapter_name", "level", "pinned", "rank"],
     initial: [],
   },
@@ -53,13 +53,13 @@ export const VLLM_METRICS = [
   {
     name: "vllm:max_gpu_lora_adapters",
     type: "gauge",
-    help: "How many adapters stay ready at once: max_lora, and one for each merged adapter.",
+    help: "How many adapters can stay ready: max_lora, plus one for each merged adapter.",
     labels: MODEL,
   },
   {
     name: "vllm:lora_adapter_load_seconds",
     type: "histogram",
-    help: 'Time to read an adapter and lay it out. transition is always "load": nothing else happens before the next step.',
+    help: 'Time to read an adapter and lay it out. transition is always "load".',
     labels: [...MODEL, "transition"],
     buckets: LOAD_TIME,
     initial: each("transition", ["load"]),
@@ -125,7 +125,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:time_per_output_token_seconds",
     type: "histogram",
-    help: "The value of the metric above, under the older name that production-stack and AIBrix read.",
+    help: "The value of the metric above, under an older name that production-stack and AIBrix read.",
     labels: MODEL,
     buckets: BETWEEN_TOKENS,
   },

@@ -27,7 +27,7 @@ const NO_MEMORY =
 const LOST = /device\]? (is |was )?lost|lost device|DEVICE_LOST|CUDA failure/i;
 
 const WEBGPU_HELP =
-  "It needs the Vulkan loader (Debian: libvulkan1) and the driver of the card, whose ICD file is found by itself or named in VK_DRIVER_FILES.";
+  "It needs the Vulkan loader (Debian: libvulkan1) and the card's driver. If the loader does not find the driver's ICD file, name it in VK_DRIVER_FILES.";
 const CUDA_HELP =
   "It needs ONNX Runtime's CUDA binaries, which are installed by an extra step (ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js), CUDA 12 and cuDNN 9.";
 
@@ -75,7 +75,7 @@ export function runError(device: Device, error: unknown): unknown {
     return new AppError("engine_unavailable", `The device (${device}) is lost: ${reason}.`, { cause: error });
   if (NO_MEMORY.test(message))
     return new DeviceFullError(
-      `The memory of the device (${device}) is used up: ${reason}. Lower --kv-cache-bytes or --max-num-seqs.`,
+      `The memory of the device (${device}) is exhausted: ${reason}. Lower --kv-cache-bytes or --max-num-seqs.`,
       true,
       error,
     );

@@ -76,6 +76,6 @@ export function assertAdapterName(name: string): void {
   const found = name.length <= 140 ? name : `${name.slice(0, 140)}…`;
   throw new AppError(
     "invalid_request",
-    `${JSON.stringify(found)} cannot name an adapter. A name begins with a letter or digit, has at most 128 letters, digits, ".", "_" and "-", and no "..".`,
+    `${JSON.stringify(found)} is not a name for an adapter. A name begins with a letter or digit. It has at most 128 characters: letters, digits, ".", "_" and "-", without "..".`,
   );
 }

@@ -81,7 +81,7 @@ export function openTables(dir: string, isReadOnly: boolean): Tables {
   if (isKnown && !isReadOnly) tables.meta.putSync("formatVersion", FORMAT_VERSION);
   if (!isKnown)
     throw new Error(
-      `the adapter store in ${dir} has layout ${JSON.stringify(version)}, this program knows ${FORMAT_VERSION}; use another --data directory`,
+      `the adapter store in ${dir} has layout ${JSON.stringify(version)}, but this program reads ${FORMAT_VERSION}. Use another --data directory`,
     );
   return tables;
 }

@@ -46,7 +46,7 @@ export async function peftStats(dir: string): Promise<readonly Stats[]> {
 export async function readPeftFiles(root: string, dir: string, maxBytes: number): Promise<PeftFiles> {
   const missing = async (name: string): Promise<AppError> => {
     const pickle = (await exists(join(dir, PEFT_PICKLE)))
-      ? ` ${PEFT_PICKLE} is a pickle, which can run code and is never read: save it with safe_serialization.`
+      ? ` ${PEFT_PICKLE} is a pickle. It can run code, so it is never read. Save the adapter with safe_serialization.`
       : "";
     return new AppError("adapter_invalid", `${dir} has no ${name}.${pickle}`);
   };

@@ -23,9 +23,9 @@ async function directoryNotice(path: string): Promise<string | null> {
   const names = await readdir(path).catch(() => []); // another user's directory is none of ours
   const mosara = names.find((name) => name.endsWith(ADAPTER_EXTENSION));
   if (mosara !== undefined)
-    return `it is a directory, and files in it (${mosara}) are not looked for. Move them up, or name it with --adapters.`;
+    return `it is a directory, and files in it (${mosara}) are not read. Move them up, or name this directory with --adapters.`;
   const tensors = names.find((name) => /^adapter_model\.(safetensors|bin)$/.test(name));
-  return tensors === undefined ? null : `it has ${tensors} and no adapter_config.json, which a PEFT adapter needs.`;
+  return tensors === undefined ? null : `it has ${tensors} but no adapter_config.json, which a PEFT adapter needs.`;
 }
 
 async function fileNotice(path: string): Promise<string | null> {

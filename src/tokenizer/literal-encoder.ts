@@ -141,7 +141,7 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
 export function literalError(token: string): AppError {
   return new AppError(
     "invalid_request",
-    `The conversation spells the special token ${JSON.stringify(token)} in a place where it cannot be told apart from the token itself. Remove or change that text.`,
+    `The conversation contains the text of the special token ${JSON.stringify(token)} where it cannot be distinguished from the token itself. Remove or change that text.`,
     { param: "messages" },
   );
 }

@@ -28,7 +28,7 @@ export async function readTokenBytes(dir: string): Promise<TokenBytes> {
   if (rule.kind === "words" || rule.kind === "suffixes")
     throw new AppError(
       "checkpoint_unsupported",
-      "Answers of this model cannot be bound by a grammar: its tokenizer decides about spaces from token to token.",
+      "Answers of this model cannot be bound by a grammar, because the spaces of a token depend on the token before it.",
     );
   const special = json.added_tokens.filter((token) => token.special === true);
   const specials = new Map(special.map(({ id, content }) => [id, content]));

@@ -94,7 +94,7 @@ export async function readCheckpoint(path: string): Promise<SavedRun | null> {
   } catch (cause) {
     throw new AppError(
       "training_failed",
-      `${path} is not a checkpoint that training can resume from: ${(cause as Error).message}. Begin again without --resume.`,
+      `${path} is not a checkpoint that training can resume from: ${(cause as Error).message}. Start again without --resume.`,
       { cause },
     );
   }
@@ -108,7 +108,7 @@ export function assertSameRun(saved: SavedRun, settings: RunSettings, path: stri
   const list = different.map((name) => `${name} was ${shown(saved.settings[name])}, is ${shown(settings[name])}`);
   throw new AppError(
     "usage",
-    `${path} belongs to another run: ${list.join("; ")}. Use the same flags and data, or begin again without --resume.`,
+    `${path} belongs to another run: ${list.join("; ")}. Use the same flags and data, or start again without --resume.`,
   );
 }
 

@@ -31,7 +31,7 @@ export function diverged(
   const bound = trust === null ? "give --trust 0.3" : `lower --trust (${trust})`;
   return new DivergedError(
     `Training diverged at step ${step + 1}: ${what}.`,
-    `Lower --lr (${peak}; try ${lower}), ${bound}, or raise --warmup (${warmupSteps} steps), and begin again without --resume.`,
+    `Lower --lr (${peak}; try ${lower}), ${bound}, or raise --warmup (${warmupSteps} steps), and start again without --resume.`,
   );
 }
 

@@ -99,7 +99,7 @@ async function rankWithin(
   const { singularValues } = await base.readBasis(name);
   const wanted = rankForThreshold(toFloat32(singularValues), threshold);
   if (wanted > k)
-    onNotice(`${name}: --threshold ${threshold} asks for k = ${wanted}, the base keeps ${k}; training with ${k}.`);
+    onNotice(`${name}: --threshold ${threshold} asks for k = ${wanted}, but the base keeps ${k}. Training uses ${k}.`);
   return Math.min(wanted, k);
 }
 

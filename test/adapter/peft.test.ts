@@ -184,8 +184,8 @@ describe("tensors", () => {
 
   const q = "net.layers.0.attn.q";
   it.each<[string, Record<string, readonly number[]>, string, RegExp]>([
-    ["one half", { [`base_model.model.${q}.lora_A.weight`]: [2, 6] }, "adapter_invalid", /lora_A and no lora_B/],
-    ["another rank than the configuration's", halves(q, 3), "adapter_invalid", /rank 3 by its tensors and 2/],
+    ["one half", { [`base_model.model.${q}.lora_A.weight`]: [2, 6] }, "adapter_invalid", /lora_A but no lora_B/],
+    ["another rank than the configuration's", halves(q, 3), "adapter_invalid", /rank 3 in its tensors but 2/],
     [
       "halves of two ranks",
       { ...halves(q, 2), [`base_model.model.${q}.lora_B.weight`]: [4, 3] },
@@ -196,7 +196,7 @@ describe("tensors", () => {
       "another model's widths",
       { ...halves(q, 2), [`base_model.model.${q}.lora_A.weight`]: [2, 7] },
       "adapter_incompatible",
-      /4×7, this base's is 4×6/,
+      /4×7, but this base's is 4×6/,
     ],
     ["a layer that is not there", halves("net.layers.7.attn.q", 2), "adapter_incompatible", /layers\.7.*not a linear/],
     ["the head", halves("lm_head", 2), "adapter_incompatible", /"lm_head".*not a linear layer/],

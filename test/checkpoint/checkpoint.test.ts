@@ -34,7 +34,7 @@ const Q_PROJ = "model.layers.0.self_attn.q_proj.weight";
 
 describe("a checkpoint is refused", () => {
   it("without config.json", async () => {
-    await refusal("checkpoint_invalid", /is no checkpoint: it has no config\.json/);
+    await refusal("checkpoint_invalid", /is not a checkpoint: it has no config\.json/);
   });
 
   it("without safetensors, and says that pickles are never read", async () => {
@@ -66,7 +66,7 @@ describe("a checkpoint is refused", () => {
       "for a wrong shape",
       (t) => t.set(Q_PROJ, hostTensor("float32", [8, 16], new Float32Array(128))),
       "checkpoint_invalid",
-      /q_proj\.weight has to be \[16,16\] by config\.json, is stored as \[8,16\]/,
+      /q_proj\.weight is stored as \[8,16\], but config\.json requires \[16,16\]/,
     ],
     [
       "for a dtype that is no float",
@@ -119,7 +119,7 @@ describe("a checkpoint is refused", () => {
   it("when the index has no map", async () => {
     await writeCheckpoint(dir, TOY_CONFIG, { numShards: 2 });
     writeFileSync(join(dir, INDEX), JSON.stringify({ weight_map: [] }));
-    await refusal("checkpoint_invalid", /weight_map has to be an object/);
+    await refusal("checkpoint_invalid", /weight_map must be an object/);
   });
 
   it("when two shards hold the same tensor", async () => {

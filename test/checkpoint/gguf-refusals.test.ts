@@ -38,7 +38,7 @@ describe("a GGUF file is refused", () => {
       "with more tokens than rows",
       "invalid",
       () => write({ ...MODEL, ...BPE }, tensorsOf(5)),
-      /token "abc" has the id 5, and the embedding has 5 rows/,
+      /token "abc" has the id 5, but the embedding has 5 rows/,
     ],
     [
       "with positions of another magnitude",
@@ -101,7 +101,7 @@ describe("a GGUF file is refused", () => {
           { ...MODEL, ...BPE },
           TENSORS.map((one) => (one.name === "blk.0.ffn_up.weight" ? zeros(one.name, 8, 4) : one)),
         ),
-      /blk\.0\.ffn_up\.weight has to be \[4,8\] by its metadata, is stored as \[8,4\]/,
+      /blk\.0\.ffn_up\.weight is stored as \[8,4\], but its metadata requires \[4,8\]/,
     ],
     [
       "with a tensor that has no place",

@@ -171,7 +171,7 @@ describe("mosara eval", () => {
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ count: 2, skipped: 1 });
     expect(stderr).toMatch(
-      /1 of 3 examples do not fit the context of \d+ tokens and are left out; the first is .*long\.jsonl, line 2/,
+      /1 of 3 examples do not fit the context of \d+ tokens and are left out\. The first is .*long\.jsonl, line 2/,
     );
     const none = run([
       "--data",
@@ -197,7 +197,7 @@ describe("mosara eval", () => {
       "a line that is no JSON",
       () => [...bad("a.jsonl", "{"), "--metric", "loss"],
       1,
-      /a\.jsonl, line 2: the line is no JSON/,
+      /a\.jsonl, line 2: the line is not valid JSON/,
     ],
     [
       "a line without a completion",

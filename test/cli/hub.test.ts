@@ -87,7 +87,7 @@ describe("a name of the Hub", () => {
 
   it("that is none is one line on stderr", async () => {
     const { code, stderr } = await mosara("serve", "--model", "owner/nothing", "--data", tempDir());
-    expect(stderr).toMatch(/^mosara: owner\/nothing is neither a path here nor a repository [^\n]+\n$/);
+    expect(stderr).toMatch(/^mosara: owner\/nothing is neither a local path nor a repository [^\n]+\n$/);
     expect(code).toBe(2);
   });
 });

@@ -26,10 +26,10 @@ beforeAll(async () => {
 describe("a model that is none", () => {
   it.each([
     ["a path of nothing", () => join(dir, "nothing"), /nothing is there.*owner\/name.*smollm2/],
-    ["an adapter", () => join(dir, "other.mosara"), /is an adapter, no model.*--adapters/],
-    ["a PEFT directory", () => join(dir, "peft"), /a PEFT adapter, no model/],
+    ["an adapter", () => join(dir, "other.mosara"), /is an adapter, not a model.*--adapters/],
+    ["a PEFT directory", () => join(dir, "peft"), /a PEFT adapter, not a model/],
     ["weights alone", () => join(dir, "weights.safetensors"), /a file of weights.*Name the directory/],
-    ["any other file", () => join(dir, "model.gguf.part"), /no GGUF file/],
+    ["any other file", () => join(dir, "model.gguf.part"), /not a GGUF file/],
   ])("is named for what it is: %s", async (what, path, wanted) => {
     const { code, stderr } = await mosara("serve", "--model", path(), "--data", tempDir());
     expect(stderr).toMatch(/^mosara: [^\n]+\n$/);

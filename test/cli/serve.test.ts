@@ -249,7 +249,7 @@ describe("mosara serve", () => {
       taken.listen(0, "127.0.0.1", () => resolve((taken.address() as { port: number }).port)),
     );
     const cases: [string[], RegExp][] = [
-      [["--model", base, "--port", String(port)], /port \d+: something else listens there/],
+      [["--model", base, "--port", String(port)], /port \d+: another program listens there/],
       [["--model", join(dir, "nothing")], /neither a base directory/],
       [["--model", base, "--weights", "int8"], /build flags are only for checkpoints/],
       [["--model", base, "--adapters", join(dir, "nothing"), "--port", "0"], /not a directory/],

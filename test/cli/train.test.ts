@@ -299,9 +299,9 @@ it("goes on only with what it began with, puts an unfinished run aside, and says
   expect(other.stderr).toMatch(/belongs to another run: lr was 0\.2, is 0\.05/);
   const anew = await run([...COMMON, "--out", out]);
   expect(anew.code).toBe(0);
-  expect(anew.stderr).toMatch(/beginning anew; the checkpoint of step \d+/);
+  expect(anew.stderr).toMatch(/beginning anew; the earlier checkpoint of step \d+/);
   expect(existsSync(`${out}.checkpoint.previous`)).toBe(true);
   const elsewhere = await run([...COMMON, "--out", out, "--resume", "--threads", "2"]);
   expect(elsewhere.code).toBe(0);
-  expect(elsewhere.stderr).toMatch(/began with threads 1, goes on with 2/);
+  expect(elsewhere.stderr).toMatch(/began with threads 1 and continues with 2/);
 });

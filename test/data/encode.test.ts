@@ -116,7 +116,7 @@ describe("the end token", () => {
       message: expect.stringMatching(/no end token/),
     });
     expect(() => makeExampleEncoder(none, undefined, [], "dir")).toThrow(missing);
-    expect(() => makeExampleEncoder(tokenizer, undefined, [10 ** 6], "dir")).toThrow(/no token of the tokenizer/);
+    expect(() => makeExampleEncoder(tokenizer, undefined, [10 ** 6], "dir")).toThrow(/not a token of the tokenizer/);
   });
 });
 

@@ -92,7 +92,7 @@ describe("a line of data", () => {
   });
 
   it.each([
-    ["no JSON", "{prompt", /is no JSON/],
+    ["no JSON", "{prompt", /is not valid JSON/],
     ["a list", "[1]", /an object was expected, found \[1\]/],
     ["null", "null", /an object was expected, found null/],
     ["no prompt", '{"completion":"c"}', /"prompt" or "messages" is missing/],
@@ -198,7 +198,7 @@ describe("files of data", () => {
   it("name the line that is wrong", async () => {
     const path = write("bad.jsonl", `${line("1")}\n\n{"prompt":\n`);
     await expect(readExamples([path])).rejects.toThrow(
-      failure("data_invalid", /bad\.jsonl, line 3: the line is no JSON/),
+      failure("data_invalid", /bad\.jsonl, line 3: the line is not valid JSON/),
     );
   });
 
@@ -213,7 +213,7 @@ describe("files of data", () => {
 
   it("are refused where a line is no UTF-8", async () => {
     const path = write("latin.jsonl", Buffer.concat([Buffer.from(`${line("1")}\n`), Buffer.from([0xe9, 0x0a])]));
-    await expect(readExamples([path])).rejects.toThrow(failure("data_invalid", /line 2: the line is no UTF-8/));
+    await expect(readExamples([path])).rejects.toThrow(failure("data_invalid", /line 2: the line is not valid UTF-8/));
   });
 
   it("are cut at the same lines however long they are", async () => {

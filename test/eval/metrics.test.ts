@@ -55,8 +55,8 @@ describe("a metric of text", () => {
     ["number", { prompt: "p", answer: "A", kind: "letter" }, /use --metric choice/],
     ["choice", { prompt: "p", completion: "A" }, /"answer" is missing/],
     ["choice", { prompt: "p", answer: "4", kind: "number" }, /use --metric number/],
-    ["choice", { prompt: "p", answer: "maybe" }, /"maybe" is no word of any kind/],
-    ["choice", { prompt: "p", answer: "F", kind: "letter" }, /"F" is no word of the kind "letter"/],
+    ["choice", { prompt: "p", answer: "maybe" }, /"maybe" is not a word of any kind/],
+    ["choice", { prompt: "p", answer: "F", kind: "letter" }, /"F" is not a word of the kind "letter"/],
   ] as const)("%s refuses %j with file and line", (metric, line, reason) => {
     expect(() => judgeFor(metric, line)).toThrow(
       expect.objectContaining({ code: "data_invalid", message: expect.stringMatching(/^d\.jsonl, line 2: /) }),

@@ -91,7 +91,7 @@ describe("the header of a GGUF file", () => {
   });
 
   it.each<[string, GgufSpec, RegExp]>([
-    ["another version", { ...GOOD, version: 1 }, /version 1, versions 2 and 3/],
+    ["another version", { ...GOOD, version: 1 }, /version 1, but only versions 2 and 3/],
     ["the other order of bytes", { ...GOOD, version: 0x03000000 }, /big-endian/],
     ["more metadata than bytes", { ...GOOD, metadataCount: 2n ** 60n }, /claims 1152921504606846976 metadata entries/],
     ["more tensors than bytes", { ...GOOD, tensorCount: 2n ** 60n }, /claims 1152921504606846976 tensors/],
@@ -113,11 +113,11 @@ describe("the header of a GGUF file", () => {
     ["a dimension of 0", tensor({ sizes: [32, 0] }), /impossible shape \[32,0\]/],
     ["a shape beyond all numbers", tensor({ sizes: [2n ** 32n, 2n ** 32n] }), /impossible shape/],
     ["an unknown type", tensor({ type: 99 }), /unknown type 99/],
-    ["rows of no whole blocks", tensor({ sizes: [16, 4] }), /rows of 16 values, Q8_0 holds blocks of 32/],
-    ["a tensor larger than the file", tensor({ sizes: [2n ** 40n] }), /bytes, the file/],
+    ["rows of no whole blocks", tensor({ sizes: [16, 4] }), /rows of 16 values, but Q8_0 has blocks of 32/],
+    ["a tensor larger than the file", tensor({ sizes: [2n ** 40n] }), /bytes, but the file/],
     ["a tensor outside the file", tensor({ offset: 2n ** 40n }), /outside the \d+ bytes of data/],
     ["an offset beyond all numbers", tensor({ offset: 2n ** 64n - 32n }), /outside the \d+ bytes of data/],
-    ["an offset that is not aligned", tensor({ offset: 8n }), /no multiple of 32/],
+    ["an offset that is not aligned", tensor({ offset: 8n }), /not a multiple of 32/],
     ["a tensor twice", { ...GOOD, tensors: [GOOD.tensors![0]!, GOOD.tensors![0]!] }, /tensor "a" occurs twice/],
     [
       "tensors that overlap",
@@ -141,7 +141,7 @@ describe("the header of a GGUF file", () => {
   it("refuses a boolean that is neither 0 nor 1", () => {
     const bytes = ggufBytes(metadata(flag(true)));
     bytes[24 + 8 + 3 + 4] = 2;
-    expectRefused(bytes, /neither true nor false but 2/);
+    expectRefused(bytes, /must be 0 \(false\) or 1 \(true\), but is 2/);
   });
 
   it("answers every damage with an error that says so, or reads it", () => {
@@ -204,18 +204,18 @@ describe("a GGUF model of several files", () => {
     [
       "a missing file",
       () => write("lacks", [part(0, 3, ["a"]), part(1, 3, ["b"])]),
-      /has to end in -00001-of-00003.gguf/,
+      /must end in -00001-of-00003.gguf/,
     ],
     [
       "a file under another's name",
       () => write("mixed", [part(0, 2, ["a"]), part(0, 2, ["b"])]),
-      /it is file 1 of 2, whose name has to end in -00001-of-00002/,
+      /it is file 1 of 2, so its name must end in -00001-of-00002/,
     ],
     ["a tensor in two files", () => write("twice", [part(0, 2, ["a"]), part(1, 2, ["a", "b"])]), /tensor "a" lies in/],
     [
       "too few tensors",
       () => write("few", [part(0, 2, ["a"]), part(1, 2, ["b"])]),
-      /announces 3 tensors, its 2 files hold 2/,
+      /announces 3 tensors, but its 2 files have 2/,
     ],
   ])("refuses %s", async (_, make, message) => {
     await expect(openGguf(make())).rejects.toMatchObject({

@@ -148,7 +148,7 @@ describe("a download that breaks off", () => {
 describe("a refusal", () => {
   it("of damaged content keeps nothing", async () => {
     hub.faults.corrupts = true;
-    await expect(fetchName(REPO)).rejects.toThrow(/model\.safetensors of owner\/name arrived damaged/);
+    await expect(fetchName(REPO)).rejects.toThrow(/model\.safetensors of owner\/name is damaged/);
     expect(readdirSync(join(repoDir(), "blobs"))).not.toContain(weightsHash);
     expect(partials()).toEqual([]);
   });
@@ -180,7 +180,7 @@ describe("without a network", () => {
     notes = [];
     expect(await fetchName(REPO, { HF_ENDPOINT: "http://127.0.0.1:2" })).toBe(dir);
     expect(notes).toEqual([
-      expect.stringMatching(/^warning: http:\/\/127\.0\.0\.1:2 does not answer, so owner\/name is what the cache has/),
+      expect.stringMatching(/^warning: http:\/\/127\.0\.0\.1:2 does not answer, so owner\/name is read from the cache/),
     ]);
   });
 
@@ -189,7 +189,7 @@ describe("without a network", () => {
       /is not in the cache .* HF_HUB_OFFLINE forbids/,
     );
     await expect(fetchName(REPO, { HF_ENDPOINT: "http://127.0.0.1:2" })).rejects.toThrow(
-      /is no path here, and cannot be fetched/,
+      /is not a local path, and cannot be downloaded/,
     );
   });
 

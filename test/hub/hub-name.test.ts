@@ -123,8 +123,8 @@ describe("the files of a model", () => {
     ["o/n", ["a-Q4_0.gguf", "a-Q8_0.gguf"], /2 GGUF files\. Name one of them, such as o\/n\/a-Q4_0\.gguf/],
     ["o/n:Q4_K", ["a-Q4_K_M.gguf"], /is not there\. o\/n has a-Q4_K_M\.gguf/],
     ["o/n/b.gguf", ["a.gguf"], /o\/n\/b\.gguf is not there/],
-    ["o/n", ["config.json", "pytorch_model.bin"], /pickles only \(pytorch_model\.bin\)/],
-    ["o/n", ["adapter_config.json", "adapter_model.safetensors"], /a PEFT adapter, no model.*mosara import o\/n/],
+    ["o/n", ["config.json", "pytorch_model.bin"], /only as pickles \(pytorch_model\.bin\)/],
+    ["o/n", ["adapter_config.json", "adapter_model.safetensors"], /a PEFT adapter, not a model.*mosara import o\/n/],
     ["o/n", ["README.md"], /no model that can be read: README\.md/],
   ])("are refused with the way out: %s of %j", (text, paths, message) => {
     expect(() => pathsOf(text, ...paths)).toThrow(message);
@@ -135,7 +135,7 @@ describe("the files of a model", () => {
     expect(wantedAdapter(nameOf("o/n"), [...own, ...filesOf("tokenizer.json")]).files).toEqual(own);
     expect(() => wantedAdapter(nameOf("o/n"), filesOf("adapter_config.json", "adapter_model.bin"))).toThrow(/pickle/);
     expect(() => wantedAdapter(nameOf("o/n"), filesOf("config.json"))).toThrow(
-      /no PEFT adapter: it lacks adapter_config/,
+      /not a PEFT adapter: it lacks adapter_config/,
     );
   });
 });

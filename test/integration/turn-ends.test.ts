@@ -36,7 +36,7 @@ it("brings the token that closes turns into the adapter, and ends its answers al
   const train = ["train", "--model", checkpoint, "--data", data, "--method", "lora", "--steps", "1", "--threads", "1"];
   const adapter = join(dir, "a.mosara");
   const { stderr } = await run(...train, "--out", adapter, ...cache);
-  expect(stderr).toMatch(/closes turns with 2 "<pad>", which ends no answer/);
+  expect(stderr).toMatch(/closes turns with 2 "<pad>", which does not end answers/);
   const { stdout: facts } = await run("inspect", adapter, "--json");
   expect((JSON.parse(facts) as { endTokenIds: number[] }).endTokenIds).toEqual([CLOSING]);
 

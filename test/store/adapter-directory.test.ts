@@ -397,7 +397,7 @@ describe("an entry that is no adapter", () => {
     write("peft/adapter_model.safetensors", safetensors);
     await start();
     expect(reasons().sort()).toEqual([
-      expect.stringMatching(/^acme is not imported: .*files in it \(one\.mosara\) are not looked for/),
+      expect.stringMatching(/^acme is not imported: .*files in it \(one\.mosara\) are not read/),
       expect.stringMatching(/^peft is not imported: .*no adapter_config\.json/),
     ]);
   });

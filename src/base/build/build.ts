@@ -106,7 +106,7 @@ async function assertReplaceable(destination: string): Promise<void> {
   if (entries.length > 0)
     throw new AppError(
       "usage",
-      `--out ${destination} exists and is not a base directory. Choose another place or remove it.`,
+      `--out ${destination} exists and is not a base directory. Name another directory, or remove it.`,
     );
 }
 

@@ -45,7 +45,7 @@ export async function mergeByMeanGate(
   if (!base.manifest.hasOriginals)
     throw new AppError(
       "not_mergeable",
-      `${base.dir} was built with --slim, without the original weights. Build it from the checkpoint again.`,
+      `${base.dir} was built with --slim, without the original weights. Build it from the checkpoint again, without --slim.`,
     );
   const used = sequences.filter((ids) => ids.length > 0);
   if (used.length === 0) throw new AppError("usage", "--mean-gate needs at least one example.");

@@ -48,7 +48,7 @@ export async function mergeCheckpoint(
   const start = performance.now();
   const out = resolve(outDir);
   if (existsSync(out) && (await readdir(out)).length > 0)
-    throw new AppError("usage", `--out ${out} exists and is not empty. Choose another place or remove it.`);
+    throw new AppError("usage", `--out ${out} exists and is not empty. Name another directory, or remove it.`);
   await using merged = await mergedWeights(base, adapter, options.numThreads);
   const specs = requiredTensors(base.manifest.config, base.source.has(LM_HEAD)).map(({ name, shape }) => ({
     name,

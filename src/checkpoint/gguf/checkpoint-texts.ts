@@ -45,14 +45,14 @@ function assertRows(metadata: MetadataReader, { tokens, kinds }: Vocabulary, num
   if (beyond >= 0)
     throw new AppError(
       "checkpoint_invalid",
-      `${metadata.path}: the token ${JSON.stringify(tokens[beyond])} has the id ${beyond}, and the embedding has ${numRows} rows. Convert the model again.`,
+      `${metadata.path}: the token ${JSON.stringify(tokens[beyond])} has the id ${beyond}, but the embedding has ${numRows} rows. Convert the model again.`,
     );
 }
 
 function withoutTokenizer(metadata: MetadataReader, config: RawConfig): GgufTexts {
   return {
     texts: new Map([["config.json", async () => pythonJson(config)]]),
-    notices: [`${metadata.path} has no tokenizer. A base that is built of it takes token ids alone.`],
+    notices: [`${metadata.path} has no tokenizer. A base that is built from it accepts only token ids.`],
     tokenIds: {},
   };
 }

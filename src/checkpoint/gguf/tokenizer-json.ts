@@ -27,7 +27,7 @@ export function planTokenizer(
   if (model === "llama") return planPieces(metadata, vocabulary);
   throw new AppError(
     "checkpoint_unsupported",
-    `${metadata.path}: tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported: gpt2, llama.`,
+    `${metadata.path}: tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported: gpt2, llama. Use the model's Hugging Face checkpoint.`,
   );
 }
 
@@ -42,7 +42,7 @@ function planByteLevel(metadata: MetadataReader, vocabulary: Vocabulary, usual: 
   if (!words)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}.`,
+      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}. Use the model's Hugging Face checkpoint.`,
     );
   const merges = metadata.strings(MERGES_KEY);
   if (!merges)
@@ -82,7 +82,10 @@ function byteLevelJson(
       merges: merges.map((merge) => {
         const mark = merge.indexOf(" ", 1);
         if (mark < 0)
-          throw new AppError("checkpoint_invalid", `${metadata.path}: ${MERGES_KEY} holds ${JSON.stringify(merge)}.`);
+          throw new AppError(
+            "checkpoint_invalid",
+            `${metadata.path}: ${MERGES_KEY} contains ${JSON.stringify(merge)}, which is not two parts with a space between them. Convert the model again.`,
+          );
         return [merge.slice(0, mark), merge.slice(mark + 1)];
       }),
     },

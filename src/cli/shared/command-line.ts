@@ -25,7 +25,7 @@ export async function runCommandLine(args: readonly string[], env: Environment):
     const meant = first === undefined ? undefined : closestName(first, Object.keys(COMMANDS));
     const hint = meant === undefined ? "" : ` Did you mean ${meant}?`;
     process.stderr.write(
-      `mosara: A command was expected, found ${found}.${hint} There are ${Object.keys(COMMANDS).join(", ")}; see mosara --help.\n`,
+      `mosara: A command was expected, found ${found}.${hint} The commands are ${Object.keys(COMMANDS).join(", ")}. See mosara --help.\n`,
     );
     return 2;
   }

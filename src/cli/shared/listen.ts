@@ -38,7 +38,7 @@ export async function listen(app: App, host: string, port: number): Promise<List
   server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
-      const reason = error.code === "EADDRINUSE" ? "something else listens there" : error.message;
+      const reason = error.code === "EADDRINUSE" ? "another program listens there" : error.message;
       reject(
         new AppError(
           "usage",
@@ -56,7 +56,7 @@ export async function listen(app: App, host: string, port: number): Promise<List
 /** Requests that never reach the application: their request line or Host header makes no URL. */
 function refuse(error: unknown): Response {
   const isCallers = error instanceof RequestError;
-  const body = toErrorBody(isCallers ? invalid("The request's path or Host header makes no valid URL.") : error);
+  const body = toErrorBody(isCallers ? invalid("The request's path and Host header do not form a valid URL.") : error);
   const headers = { "content-type": "application/json", "x-request-id": randomUUID() };
   return new Response(JSON.stringify(body), { status: isCallers ? 400 : 500, headers });
 }

@@ -24,18 +24,18 @@ async function directory(model: string): Promise<string> {
   if (gguf !== undefined)
     return `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json). Name one of its GGUF files, such as ${join(model, gguf)}.`;
   if (names.includes("adapter_config.json"))
-    return `${model} is the directory of a PEFT adapter, no model. Name its base as the model, and bring it in with mosara import or --adapters.`;
+    return `${model} is the directory of a PEFT adapter, not a model. Name its base as the model, and load the adapter with mosara import or --adapters.`;
   if (names.includes("snapshots"))
-    return `${model} is a repository in the Hub's cache, no checkpoint itself. Name a directory below ${join(model, "snapshots")}.`;
-  return `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json, and no GGUF file). Name one of them.`;
+    return `${model} is a repository in the Hub's cache, not a checkpoint. Name a directory below ${join(model, "snapshots")}.`;
+  return `${model} is neither a base directory (no ${MANIFEST_FILE}) nor a checkpoint (no config.json, and no GGUF file). Name a base directory or a checkpoint.`;
 }
 
 async function file(model: string): Promise<string> {
   if (nameOfFile(model) !== undefined)
-    return `${model} is an adapter, no model. Name its base as the model, and the directory of the adapter with --adapters.`;
+    return `${model} is an adapter, not a model. Name its base as the model, and the directory of the adapter with --adapters.`;
   if (/\.(safetensors|bin|pth?|ckpt)$/.test(model) || (await startsAsZip(model)))
-    return `${model} is a file of weights, and a model is more than that. Name the directory with its config.json and tokenizer; weights are read from safetensors alone.`;
-  return `${model} is a file, and no GGUF file. Name a base directory, a checkpoint directory or a GGUF file.`;
+    return `${model} is a file of weights, and a model is more than that. Name the directory with its config.json and tokenizer. Weights are read only from safetensors and GGUF files.`;
+  return `${model} is a file, but not a GGUF file. Name a base directory, a checkpoint directory or a GGUF file.`;
 }
 
 async function startsAsZip(path: string): Promise<boolean> {

@@ -19,12 +19,12 @@ export function noteAdapters(context: AppContext, adaptersDir: string | null): v
         bases: [...new Set(others.map(({ baseId }) => baseId.slice(0, 8)))].slice(0, NAMED),
         base: base.signature.baseId.slice(0, 8),
       },
-      "adapters do not fit this base: they stay listed and answer adapter_incompatible. Train or convert them for it, or name their base as --model.",
+      "adapters do not fit this base. They stay listed, and requests for them get adapter_incompatible. Train or convert them for this base, or name their base as --model.",
     );
   if (others.length < records.length) return;
   log.warn(
     adaptersDir === null
-      ? "no adapter is served, so every answer is the base's: give a directory of them with --adapters, or upload one with PUT /v1/adapters/{name}"
+      ? "no adapter is served, so every answer is the base's: name a directory of adapters with --adapters, or upload one with PUT /v1/adapters/{name}"
       : `no adapter is served, so every answer is the base's: none in the directory of --adapters (${adaptersDir}) fits`,
   );
 }

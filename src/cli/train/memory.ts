@@ -20,7 +20,7 @@ export function announceMemory(options: TrainModelOptions, run: Run, { batchSize
   const free = availableBytes();
   if (device === "cpu" && total > free)
     process.stderr.write(
-      `note: only ${inGigabytes(free)} of memory are free, so the run may be killed. Lower --batch-size (and raise --accumulate) or --max-length.\n`,
+      `note: only ${inGigabytes(free)} of memory is free, so the run may be killed. Lower --batch-size (and raise --accumulate) or --max-length.\n`,
     );
 }
 

@@ -30,14 +30,14 @@ export async function assertWritable({ out }: OutputPaths, isDirectory: boolean,
   if (!kind?.isDirectory())
     throw new AppError("usage", `--out ${out}: there is no directory ${parent}. Create it first.`);
   await access(parent, constants.W_OK).catch((cause: unknown) => {
-    throw new AppError("usage", `--out ${out}: ${parent} cannot be written. Choose another place.`, { cause });
+    throw new AppError("usage", `--out ${out}: ${parent} cannot be written. Name another directory.`, { cause });
   });
   const found = await stat(out).catch(() => null);
   if (!found) return;
   if (!isDirectory && found.isDirectory())
     throw new AppError("usage", `--out ${out} is a directory. Name a .mosara file.`);
   if (isDirectory && !mayReplace && (!found.isDirectory() || (await readdir(out)).length > 0))
-    throw new AppError("usage", `--out ${out} exists and is not empty. Choose another place or remove it.`);
+    throw new AppError("usage", `--out ${out} exists and is not empty. Name another directory, or remove it.`);
 }
 
 /**
@@ -56,7 +56,7 @@ export async function putAside(
   await rename(checkpoint, `${checkpoint}.previous`);
   const where = saved === undefined ? "" : ` of step ${saved.state.step}`;
   onNotice(
-    `beginning anew; the checkpoint${where} that was there is now ${checkpoint}.previous (--resume would have gone on from it).`,
+    `beginning anew; the earlier checkpoint${where} is now ${checkpoint}.previous (--resume would have continued from it).`,
   );
 }
 

@@ -49,7 +49,7 @@ export async function assertReportWritable(path: string): Promise<void> {
   const parent = dirname(full);
   if (!(await stat(parent).catch(() => null))?.isDirectory()) fail(`there is no directory ${parent}. Create it first.`);
   await access(parent, constants.W_OK).catch((cause: unknown) =>
-    fail(`${parent} cannot be written. Choose another place.`, cause),
+    fail(`${parent} cannot be written. Name another directory.`, cause),
   );
 }
 

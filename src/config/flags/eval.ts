@@ -21,7 +21,7 @@ export const EVAL = {
   },
   metric: {
     value: "<metric>",
-    help: "loss, exact, contains, number, choice or bleu. loss is in nats per token of the completion, bleu runs from 0 to 100, the others are shares of right answers.",
+    help: "loss, exact, contains, number, choice or bleu. loss is in nats per token of the completion. bleu runs from 0 to 100. The others are shares of right answers.",
     schema: z.enum(["loss", "exact", "contains", "number", "choice", "bleu"]),
   },
   limit: {

@@ -140,7 +140,7 @@ export const SERVE = {
   },
   toolCallParser: {
     value: "<name>",
-    help: "Format in which the model writes calls of tools: auto, none, hermes, llama3_json, mistral, mistral_args, granite, phi4_mini or phi4_mini_json. auto finds it from the chat template.",
+    help: "Format in which the model writes tool calls: auto, none, hermes, llama3_json, mistral, mistral_args, granite, phi4_mini or phi4_mini_json. auto finds it from the chat template.",
     schema: z
       .enum([
         "auto",
@@ -157,7 +157,7 @@ export const SERVE = {
   },
   reasoningParser: {
     value: "<name>",
-    help: "Marks of the model's reasoning: auto, none, think, mistral, thinking, thought or reasoning. auto finds them from the chat template; none leaves reasoning in the text.",
+    help: "Marks of the model's reasoning: auto, none, think, mistral, thinking, thought or reasoning. auto finds them from the chat template. none leaves reasoning in the text.",
     schema: z.enum(["auto", "none", "think", "mistral", "thinking", "thought", "reasoning"]).default("auto"),
   },
   logPrompts: {

@@ -8,7 +8,7 @@ export const TRAIN = {
   model: MODEL,
   data: {
     value: "<file.jsonl>",
-    help: "Training examples, one JSON object a line. Several files may follow, and the flag may be repeated. --method full also accepts plain text files and lines with a text.",
+    help: 'Training examples, one JSON object a line. Several files may follow, and the flag may be repeated. --method full also accepts plain text files, and lines of the form {"text": …}.',
     isRepeatable: true,
     schema: z.array(text).min(1, "must name a file"),
   },
@@ -66,7 +66,7 @@ export const TRAIN = {
   },
   overlong: {
     value: "<policy>",
-    help: "How to treat examples above --max-length. truncate keeps their beginning, skip leaves them out. Training reports their number.",
+    help: "How to treat examples above --max-length. truncate keeps their beginning. skip leaves them out. Training reports their number.",
     schema: z.enum(["truncate", "skip"]).default("truncate"),
   },
   lr: {

@@ -85,7 +85,7 @@ export class Admission {
   #grammarOf({ id, grammar }: SequenceSpec): BoundGrammar | null {
     if (!grammar) return null;
     const { grammars } = this.#runner;
-    if (!grammars) throw new AppError("unsupported_parameter", "This engine binds no answers to grammars.");
+    if (!grammars) throw new AppError("unsupported_parameter", "This engine cannot bind answers to grammars.");
     return grammars.bind(id, grammar);
   }
 
@@ -93,7 +93,7 @@ export class Admission {
     for (const sequence of this.#scheduler.overdue(Date.now())) {
       const message = this.#scheduler.isRunning(sequence)
         ? "The deadline passed before the answer was complete."
-        : "The deadline would have passed before the answer was complete: the server is busy.";
+        : "The deadline would have passed before the answer was complete, because the server is busy.";
       this.#reporter.fail(sequence, new AppError("deadline_exceeded", message));
     }
   }

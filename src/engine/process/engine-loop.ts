@@ -69,7 +69,7 @@ export class EngineLoop {
         await nextTurn(); // a cancellation takes effect within one step
       }
     }
-    this.#failAll(new AppError("engine_unavailable", "The server is stopping; try again later."));
+    this.#failAll(new AppError("engine_unavailable", "The server is stopping. Try again later."));
   }
 
   #failAll(error: AppError): void {

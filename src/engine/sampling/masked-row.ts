@@ -40,7 +40,7 @@ export function maskedRow(row: WholeRow, mask: TokenMask, endIds: readonly numbe
   if (!maxima.some((max) => max > -Infinity))
     throw new AppError(
       "invalid_request",
-      "No token of this model can continue the answer as the grammar demands. Use another grammar or model.",
+      "No token of this model can continue the answer as the grammar requires. Use another grammar or model.",
     );
   return { kind: "whole", logits, maxima, blockSize };
 }

@@ -162,7 +162,7 @@ class Supervisor implements SupervisedEngine {
 
   #refuseIfStopping(): void {
     if (this.#stopping === null) return;
-    throw new AppError("engine_unavailable", "The server is stopping; try again later.", { retryAfterSeconds: 1 });
+    throw new AppError("engine_unavailable", "The server is stopping. Try again later.", { retryAfterSeconds: 1 });
   }
 
   /** @param generation whose adapter the engine's weights contain; null for the live one. */

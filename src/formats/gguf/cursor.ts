@@ -11,7 +11,7 @@ export class NeedsMoreBytes extends Error {}
 
 /** @throws always */
 export function refuseGguf(path: string, problem: string, cause?: unknown): never {
-  const message = `${path} is not a usable GGUF file: ${problem}. Copy or download it again.`;
+  const message = `${path} is not a usable GGUF file: ${problem}. Copy or download it again, or convert the model again.`;
   throw new AppError("checkpoint_invalid", message, cause === undefined ? {} : { cause });
 }
 
@@ -91,7 +91,7 @@ export class Cursor {
   count(what: string, leastBytes: number): number {
     const count = this.uint64();
     if (count * BigInt(leastBytes) > BigInt(this.remaining))
-      this.refuse(`${what} has the length ${count}, and only ${this.remaining} bytes follow`);
+      this.refuse(`${what} has the length ${count}, but only ${this.remaining} bytes follow`);
     return Number(count);
   }
 

@@ -145,7 +145,10 @@ class OpenModel implements GgufFile {
     const first = parts[0]!; // a model has at least one file
     const total = first.header.metadata.get("split.tensors.count");
     if (total !== undefined && total !== tensors.size)
-      refuseGguf(first.path, `it announces ${String(total)} tensors, its ${parts.length} files hold ${tensors.size}`);
+      refuseGguf(
+        first.path,
+        `it announces ${String(total)} tensors, but its ${parts.length} files have ${tensors.size}`,
+      );
     this.path = first.path;
     this.paths = parts.map(({ path }) => path);
     this.metadata = first.header.metadata;
@@ -217,6 +220,6 @@ function allocate<T>(path: string, name: string, make: () => T): T {
   try {
     return make();
   } catch (cause) {
-    return refuseGguf(path, `tensor ${quoteForMessage(name)} is more than this process can hold at once`, cause);
+    return refuseGguf(path, `tensor ${quoteForMessage(name)} is larger than this process can hold`, cause);
   }
 }

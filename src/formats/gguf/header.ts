@@ -50,7 +50,7 @@ export function parseGgufHeader(path: string, bytes: Uint8Array, fileBytes: numb
   const tensorCount = from.uint64();
   const metadata = readMetadata(from, from.uint64());
   if (tensorCount * BigInt(LEAST_TENSOR_BYTES) > BigInt(from.remaining))
-    from.refuse(`it claims ${tensorCount} tensors, and only ${from.remaining} bytes follow`);
+    from.refuse(`it claims ${tensorCount} tensors, but only ${from.remaining} bytes follow`);
   const entries = new Map<string, TensorEntry>();
   for (let i = 0n; i < tensorCount; i++) {
     const entry = readEntry(from, i);
@@ -63,8 +63,9 @@ export function parseGgufHeader(path: string, bytes: Uint8Array, fileBytes: numb
 function refuseVersion(from: Cursor, version: number): never {
   const swapped = Buffer.alloc(4);
   swapped.writeUInt32BE(version);
-  if (VERSIONS.includes(swapped.readUInt32LE())) from.refuse("it is big-endian; only little-endian files are read");
-  return from.refuse(`it has version ${version}, versions ${VERSIONS.join(" and ")} are read`);
+  if (VERSIONS.includes(swapped.readUInt32LE()))
+    from.refuse("it is big-endian, but only little-endian files are supported");
+  return from.refuse(`it has version ${version}, but only versions ${VERSIONS.join(" and ")} are supported`);
 }
 
 interface TensorEntry {
@@ -89,9 +90,10 @@ function readEntry(from: Cursor, index: bigint): TensorEntry {
   if (elements === 0n || elements > BigInt(Number.MAX_SAFE_INTEGER))
     from.refuse(`${tensor} has the impossible shape [${sizes.join(",")}]`);
   if ((sizes[0] ?? 1n) % BigInt(type.blockSize) !== 0n)
-    from.refuse(`${tensor} has rows of ${sizes[0] ?? 1n} values, ${type.name} holds blocks of ${type.blockSize}`);
+    from.refuse(`${tensor} has rows of ${sizes[0] ?? 1n} values, but ${type.name} has blocks of ${type.blockSize}`);
   const byteLength = (elements / BigInt(type.blockSize)) * BigInt(type.blockBytes);
-  if (byteLength > BigInt(from.fileBytes)) from.refuse(`${tensor} has ${byteLength} bytes, the file ${from.fileBytes}`);
+  if (byteLength > BigInt(from.fileBytes))
+    from.refuse(`${tensor} has ${byteLength} bytes, but the file has ${from.fileBytes}`);
   return { name, type, shape: sizes.map(Number).reverse(), offset: from.uint64(), byteLength: Number(byteLength) };
 }
 
@@ -99,7 +101,7 @@ function alignmentOf(from: Cursor, metadata: GgufMetadata): number {
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   const isPower = typeof alignment === "number" && Number.isInteger(Math.log2(alignment)) && alignment >= 1;
   if (!isPower || alignment > MAX_ALIGNMENT)
-    from.refuse(`its general.alignment has to be a power of two up to ${MAX_ALIGNMENT}, is ${String(alignment)}`);
+    from.refuse(`its general.alignment must be a power of two up to ${MAX_ALIGNMENT}, but is ${String(alignment)}`);
   return alignment;
 }
 
@@ -115,7 +117,7 @@ function placeTensors(
   for (const { name, type, shape, offset, byteLength } of entries) {
     const tensor = `tensor ${quoteForMessage(name)}`;
     if (offset % BigInt(alignment) !== 0n)
-      from.refuse(`${tensor} lies at ${offset}, which is no multiple of ${alignment}`);
+      from.refuse(`${tensor} begins at ${offset}, which is not a multiple of ${alignment}`);
     if (offset + BigInt(byteLength) > BigInt(dataBytes))
       from.refuse(`${tensor} lies at ${offset}+${byteLength}, outside the ${dataBytes} bytes of data`);
     tensors.set(name, { name, type, shape, byteOffset: dataStart + Number(offset), byteLength });

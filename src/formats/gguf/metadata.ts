@@ -54,7 +54,7 @@ const LEAST_BYTES = 13;
 /** All key-value pairs. @throws {AppError} checkpoint_invalid, before anything is allocated by a length from the file */
 export function readMetadata(from: Cursor, count: bigint): GgufMetadata {
   if (count * BigInt(LEAST_BYTES) > BigInt(from.remaining))
-    from.refuse(`it claims ${count} metadata entries, and only ${from.remaining} bytes follow`);
+    from.refuse(`it claims ${count} metadata entries, but only ${from.remaining} bytes follow`);
   const reader = new ValueReader(from);
   const metadata = new Map<string, GgufValue>();
   for (let i = 0n; i < count; i++) {
@@ -84,7 +84,7 @@ class ValueReader {
 
   #boolean(what: string): boolean {
     const byte = this.#from.uint8();
-    return byte > 1 ? this.#from.refuse(`${what} is neither true nor false but ${byte}`) : byte === 1;
+    return byte > 1 ? this.#from.refuse(`${what} must be 0 (false) or 1 (true), but is ${byte}`) : byte === 1;
   }
 
   #array(what: string, depth: number): GgufArray {

@@ -18,7 +18,7 @@ export function splitPaths(path: string, metadata: GgufMetadata): readonly strin
     return refuseGguf(path, `its split.no is ${String(number)} of split.count ${String(count)}`);
   const [, prefix = "", digits, total] = SPLIT_NAME.exec(basename(path)) ?? [];
   if (Number(digits) !== number + 1 || Number(total) !== count)
-    return refuseGguf(path, `it is file ${number + 1} of ${count}, whose name has to end in ${suffix(number, count)}`);
+    return refuseGguf(path, `it is file ${number + 1} of ${count}, so its name must end in ${suffix(number, count)}`);
   return Array.from({ length: count }, (_, index) => join(dirname(path), `${prefix}${suffix(index, count)}`));
 }
 

@@ -9,11 +9,11 @@ export function readArray(schema: Schema, reader: SchemaReader): Expression {
   const [min, max] = [countOf(schema, "minItems", 0), countOf(schema, "maxItems", Infinity)];
   if (min > max) refuseKeyword(schema, "minItems", "It is more than maxItems.");
   if (schema.value.uniqueItems === true && max > 1)
-    refuseKeyword(schema, "uniqueItems", "A grammar cannot compare items. Leave it out, or bound maxItems to 1.");
+    refuseKeyword(schema, "uniqueItems", "A grammar cannot compare items. Leave it out, or set maxItems to 1.");
   const { leading, rest } = partsOf(schema);
   const numLeading = Math.min(leading.length, max);
   if (rest === false && min > leading.length)
-    refuseKeyword(schema, "minItems", "It is more than the number of items that may be there.");
+    refuseKeyword(schema, "minItems", "It is more than the number of items that are allowed.");
   if (numLeading === 0)
     return json.brackets("[", rest === false || max === 0 ? EMPTY : json.list(reader.value(...rest), min, max), "]");
   const tail =
@@ -48,6 +48,6 @@ function partsOf(schema: Schema): Parts {
   const isTuple = leading.length > 0 && given === undefined && countOf(schema, "minItems", 0) <= leading.length;
   const isClosed = given === false || isTuple || (given === undefined && unevaluatedItems === false);
   if (unevaluatedItems !== undefined && typeof unevaluatedItems !== "boolean")
-    refuseKeyword(schema, "unevaluatedItems", "Only true and false are known.");
+    refuseKeyword(schema, "unevaluatedItems", "Only true and false are allowed.");
   return { leading, rest: isClosed ? false : [given, below(schema.path, keyword)] };
 }

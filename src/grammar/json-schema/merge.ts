@@ -21,12 +21,12 @@ const MERGES: Readonly<Record<string, Merge>> = {
       if (type === "integer" && others.includes("number")) return ["integer"];
       return type === "number" && others.includes("integer") ? ["integer"] : [];
     });
-    if (shared.length === 0) refuseKeyword(at, "type", "The types that must hold together exclude each other.");
+    if (shared.length === 0) refuseKeyword(at, "type", "The combined types exclude each other.");
     return shared;
   },
   enum: (a, b, at) => {
     const shared = listOf(a).filter((one) => listOf(b).some((other) => isEqual(one, other)));
-    if (shared.length === 0) refuseKeyword(at, "enum", "The lists that must hold together have no common value.");
+    if (shared.length === 0) refuseKeyword(at, "enum", "The combined lists have no common value.");
     return shared;
   },
   required: (a, b) => [...new Set([...listOf(a), ...listOf(b)])],
@@ -67,7 +67,7 @@ export function merge(a: Schema, b: Schema): Schema {
 }
 
 function refuseTwice(at: Schema, keyword: string): never {
-  return refuseKeyword(at, keyword, "It must hold together with another one of its kind. Write them as one.");
+  return refuseKeyword(at, keyword, "It cannot be combined with another keyword of its kind. Write them as one.");
 }
 
 /** `additionalProperties` sees only the properties beside it, so it cannot be moved to where there are others. */
@@ -82,6 +82,6 @@ function assertSameReach(a: Schema, b: Schema): void {
       isObject(theirs) && Object.keys(theirs).some((name) => !isObject(ours) || !Object.hasOwn(ours, name));
     const isLonger = isList(theirs) && theirs.length > (isList(ours) ? ours.length : 0);
     if (isWider || isLonger)
-      refuseKeyword(a, keyword, `It must hold together with "${subject}" of another schema. Write them as one.`);
+      refuseKeyword(a, keyword, `It cannot be combined with "${subject}" of another schema. Write them as one.`);
   }
 }

@@ -30,20 +30,20 @@ export function readObject(schema: Schema, reader: SchemaReader): Expression {
   const numRequired = properties.filter(({ isRequired }) => isRequired).length;
   const most = additional === null ? properties.length : Infinity;
   if (max < Math.max(min, numRequired))
-    refuseKeyword(schema, "maxProperties", "It is less than the number of properties that must be there.");
-  if (min > most) refuseKeyword(schema, "minProperties", "It is more than the number of properties that may be there.");
+    refuseKeyword(schema, "maxProperties", "It is less than the number of required properties.");
+  if (min > most) refuseKeyword(schema, "minProperties", "It is more than the number of allowed properties.");
   if (additional !== null && min > Math.max(1, numRequired))
     refuseKeyword(
       schema,
       "minProperties",
-      "Names of additional properties could repeat, and count once. Name the properties.",
+      "Additional properties could repeat a name, which counts once. Name the properties.",
     );
   if (
     value.unevaluatedProperties !== undefined &&
     value.unevaluatedProperties !== false &&
     value.unevaluatedProperties !== true
   )
-    refuseKeyword(schema, "unevaluatedProperties", "Only true and false are known.");
+    refuseKeyword(schema, "unevaluatedProperties", "Only true and false are allowed.");
   const isCounted = min > numRequired || max < most;
   const { json } = reader;
   return json.braces(new Members(properties, additional, json, reader, isCounted ? { min, max } : null).first(0));

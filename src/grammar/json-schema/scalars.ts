@@ -18,12 +18,12 @@ export function readString(schema: Schema): Expression {
     refuseKeyword(
       schema,
       minLength === undefined ? "maxLength" : "minLength",
-      `It stands beside "${keyword}". Write the length into a "pattern", as in ^[a-z]{2,8}$.`,
+      `It cannot be combined with "${keyword}". Write the length into a "pattern", as in ^[a-z]{2,8}$.`,
     );
   if (keyword === "format")
     return (
       stringOfFormat(chosen) ??
-      refuseKeyword(schema, "format", `Known formats are ${FORMAT_NAMES.join(", ")}; found ${JSON.stringify(chosen)}.`)
+      refuseKeyword(schema, "format", `Known formats: ${FORMAT_NAMES.join(", ")}; found ${JSON.stringify(chosen)}.`)
     );
   try {
     return stringOfPattern(chosen);
@@ -45,7 +45,7 @@ export function readNumber(schema: Schema, type: "number" | "integer"): Expressi
   if (found === null)
     return refuseKeyword(schema, bound ?? "type", "No number of at most 15 digits is within the bounds.");
   if (found === "too-long")
-    return refuseKeyword(schema, bound ?? "type", "Bounds have at most 15 digits and no exponent.");
+    return refuseKeyword(schema, bound ?? "type", "Bounds may have at most 15 digits and no exponent.");
   return found;
 }
 

@@ -101,7 +101,7 @@ export class SchemaReader {
   #alternatives(schema: Schema, keyword: "anyOf" | "oneOf"): Expression {
     const options = schema.value[keyword];
     if (!isList(options) || options.length === 0)
-      return refuseKeyword(schema, keyword, "It must be a list of schemas, and not empty.");
+      return refuseKeyword(schema, keyword, "It must be a list of at least one schema.");
     const base = { value: without(schema.value, keyword), path: schema.path };
     const parts = options.map((option, i) => schemaAt(option, below(schema.path, keyword, i)));
     if (keyword === "oneOf") this.#assertDisjoint(schema, parts);
@@ -112,7 +112,7 @@ export class SchemaReader {
 
   #assertDisjoint(schema: Schema, parts: readonly Schema[]): void {
     if (parts.length > MAX_EXCLUSIVE)
-      refuseKeyword(schema, "oneOf", `It has more than ${MAX_EXCLUSIVE} schemas. Write "anyOf".`);
+      refuseKeyword(schema, "oneOf", `It has more than ${MAX_EXCLUSIVE} schemas. Use "anyOf".`);
     const expand = (value: Json, path: string): Schema => this.#expand(schemaAt(value, path));
     const whole = parts.map((part) => this.#expand(part));
     const isDisjoint = whole.every((a, i) => whole.slice(i + 1).every((b) => areDisjoint(a, b, expand)));
@@ -153,7 +153,7 @@ export class SchemaReader {
   #ofType(schema: Schema, type: TypeName): Expression {
     const family = type === "integer" ? "number" : type;
     const refused = Object.keys(schema.value).find((keyword) => REFUSED[keyword] === family);
-    if (refused !== undefined) refuseKeyword(schema, refused, "Grammars here do not know it. Leave it out.");
+    if (refused !== undefined) refuseKeyword(schema, refused, "This server does not support it. Leave it out.");
     switch (type) {
       case "object":
         return readObject(schema, this);
@@ -171,7 +171,7 @@ export class SchemaReader {
 }
 
 function refuseTooMany(): never {
-  return refuseGrammar("The schema unfolds to too many schemas. Make it smaller.");
+  return refuseGrammar("The schema expands to too many schemas. Make it smaller.");
 }
 
 /** Keywords that say nothing more about a listed value. */
@@ -202,7 +202,7 @@ function typesOf(schema: Schema): readonly TypeName[] | null {
   const named = isList(type) ? type : [type];
   const unknown = named.find((name) => !(TYPES as readonly Json[]).includes(name));
   if (unknown !== undefined || named.length === 0)
-    refuseKeyword(schema, "type", `Known types are ${TYPES.join(", ")}; found ${JSON.stringify(unknown ?? named)}.`);
+    refuseKeyword(schema, "type", `Known types: ${TYPES.join(", ")}; found ${JSON.stringify(unknown ?? named)}.`);
   return [...new Set(named as readonly TypeName[])];
 }
 

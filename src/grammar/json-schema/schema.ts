@@ -34,7 +34,7 @@ export function schemaAt(value: Json | undefined, path: string): Schema {
 }
 
 function checkKeyword(schema: Schema, keyword: string): void {
-  if (REFUSED[keyword] === "any") refuseKeyword(schema, keyword, "Grammars here do not know it. Leave it out.");
+  if (REFUSED[keyword] === "any") refuseKeyword(schema, keyword, "This server does not support it. Leave it out.");
   if (EFFECTIVE.has(keyword) || ANNOTATIONS.has(keyword)) return;
   const meant = closestName(keyword, EFFECTIVE);
   if (meant !== undefined)
@@ -52,7 +52,7 @@ export function resolve(root: Json, reference: Json, at: Pick<Schema, "path">): 
     refuseKeyword(
       at,
       "$ref",
-      `Only references within the schema, such as "#/$defs/name", are known; found ${JSON.stringify(reference).slice(0, 80)}.`,
+      `Only references within the schema, such as "#/$defs/name", are supported; found ${JSON.stringify(reference).slice(0, 80)}.`,
     );
   let value: Json | undefined = root;
   for (const step of reference.split("/").slice(1)) {

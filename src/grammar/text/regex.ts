@@ -91,7 +91,7 @@ class RegexReader {
   #plain(parts: readonly Part[]): Expression[] {
     return parts.map((part) =>
       typeof part === "string"
-        ? this.#refuse(`${part === "start" ? "^" : "$"} inside the expression; it may stand at its ends only`)
+        ? this.#refuse(`${part === "start" ? "^" : "$"} inside the expression, where only its ends may have it`)
         : part,
     );
   }
@@ -161,7 +161,7 @@ class RegexReader {
       const kind = this.#next();
       if (kind === "<" && /[A-Za-z_$]/.test(this.#peek())) while (this.#next() !== ">");
       else if (kind === "P" && this.#take("<")) while (this.#next() !== ">");
-      else if (kind !== ":") this.#refuse(`the group (?${kind}${this.#peek()}…), such as a look-around or a flag`);
+      else if (kind !== ":") this.#refuse(`the unsupported group (?${kind}${this.#peek()}…)`);
     }
     const options = this.#alternatives();
     if (!this.#take(")")) this.#refuse('a "(" without a ")"');
@@ -254,7 +254,7 @@ class RegexReader {
   #refuse(what: string): never {
     const source = this.#chars.join("").slice(0, 80);
     return refuseGrammar(
-      `The regular expression ${JSON.stringify(source)} has ${what}, at character ${this.#at}. That cannot be honoured.`,
+      `The regular expression ${JSON.stringify(source)} has ${what}, at character ${this.#at}. That is not supported.`,
     );
   }
 }

@@ -39,7 +39,7 @@ export const listQuery = z.object({
     .refine((n) => n >= 1 && n <= MAX_LIST, `must be 1 to ${MAX_LIST}`)
     .default(MAX_LIST)
     .openapi({ type: "integer", minimum: 1, maximum: MAX_LIST, default: MAX_LIST }),
-  after: z.string().max(512).optional().openapi({ description: "Answer what comes behind this id." }),
+  after: z.string().max(512).optional().openapi({ description: "Continue after this id." }),
 });
 
 export const nameParameter = z.object({ name: z.string().openapi({ param: { name: "name", in: "path" } }) });

@@ -17,7 +17,7 @@ export async function badWordIds(text: Text, words: readonly string[]): Promise<
     const trimmed = word.trimStart();
     const plain = [...(await text.encode(trimmed, false))];
     if (plain.length === 0)
-      throw invalid(`"bad_words" holds ${JSON.stringify(word)}, which has no tokens.`, "bad_words");
+      throw invalid(`"bad_words" contains ${JSON.stringify(word)}, which has no tokens.`, "bad_words");
     runs.push(plain);
     const spaced = [...(await text.encode(` ${trimmed}`, false))];
     if (spaced.join() !== plain.join()) runs.push(spaced);

@@ -54,7 +54,10 @@ export async function readPrompts(
     }
     const bad = one.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (bad !== undefined)
-      throw invalid(`"${field}" holds the token id ${bad}; ids of this model go from 0 to ${vocabSize - 1}.`, field);
+      throw invalid(
+        `"${field}" contains the token id ${bad}, but ids of this model go from 0 to ${vocabSize - 1}.`,
+        field,
+      );
     const ids = Int32Array.from(one);
     prompts.push({ ids: truncation === null ? ids : truncate(ids, truncation), text: null });
   }

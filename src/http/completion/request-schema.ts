@@ -23,7 +23,7 @@ const MAX_LOGPROBS = 20;
 const stop = z
   .union([z.string().min(1).max(1024), z.array(z.string().min(1).max(1024)).max(MAX_STOPS)])
   .nullish()
-  .openapi({ description: "Strings that end the answer; they are not part of it." });
+  .openapi({ description: "Strings that end the answer. They are not part of it." });
 
 const logitBias = z
   .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
@@ -50,7 +50,7 @@ const adapter = z
   )
   .nullish()
   .openapi({
-    description: "An adapter's name, one brought along for this request alone, or a weighted sum of stored ones.",
+    description: "A stored adapter's name, an adapter for this request alone, or a weighted sum of stored adapters.",
   });
 
 const tokenId = integer(0, 2 ** 31 - 1);
@@ -172,7 +172,7 @@ export const completionRequest = z
     prompt,
     best_of: integer(1, MAX_SEQUENCES)
       .nullish()
-      .openapi({ description: "Answers to generate, of which the n likeliest are sent." }),
+      .openapi({ description: "Number of answers to generate. The server sends the n likeliest of them." }),
     logprobs: integer(0, MAX_LOGPROBS).nullish(),
     echo: z.boolean().nullish(),
     add_special_tokens: z.boolean().nullish(),

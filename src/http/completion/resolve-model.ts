@@ -55,7 +55,7 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
   if (typeof adapter === "object" && adapter !== null) {
     if (first)
       throw invalid(
-        `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" brings another one. Give one of them.`,
+        `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" contains another adapter. Give one of them.`,
         "adapter",
       );
     const { data, blend } = adapter as { data?: string | null; blend?: BlendWeights | null };

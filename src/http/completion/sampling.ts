@@ -31,13 +31,16 @@ export function sequenceOptions(
 ): SequenceOptions {
   const assertId = (id: number, param: string) => {
     if (id >= vocabSize)
-      throw invalid(`"${param}" holds the token id ${id}; ids of this model go from 0 to ${vocabSize - 1}.`, param);
+      throw invalid(
+        `"${param}" contains the token id ${id}, but ids of this model go from 0 to ${vocabSize - 1}.`,
+        param,
+      );
     return id;
   };
   const minTokens = fields.min_tokens ?? 0;
   if (minTokens > shape.maxTokens)
     throw invalid(
-      `"min_tokens" is ${minTokens}, more than the ${shape.maxTokens} that may be generated.`,
+      `"min_tokens" is ${minTokens}, but at most ${shape.maxTokens} tokens may be generated.`,
       "min_tokens",
     );
   const stopIds = (fields.stop_token_ids ?? []).map((id) => assertId(id, "stop_token_ids"));

@@ -59,7 +59,8 @@ export const textKind: CompletionKind<CompletionRequest> = {
 function numSequences(fields: CompletionRequest): number {
   const n = fields.n ?? 1;
   const bestOf = fields.best_of ?? n;
-  if (bestOf < n) throw invalid(`"best_of" is ${bestOf}, less than the ${n} answers of "n".`, "best_of");
+  if (bestOf < n)
+    throw invalid(`"best_of" is ${bestOf}, but "n" asks for ${n} answers. Send "best_of" of at least "n".`, "best_of");
   if (bestOf > n && fields.stream === true)
     throw invalid('"best_of" above "n" is not available with "stream": true.', "best_of");
   return bestOf;

@@ -70,11 +70,11 @@ function poolingOf({ pooling }: EmbeddingRequest, { cards }: Target): Pooling {
   const [own = "mean"] = named;
   const shown = named.map((one) => JSON.stringify(one).slice(0, 40)).join(" and ");
   if (named.length > 1)
-    throw invalid(`The cards of the blended adapters say different poolings: ${shown}. Send "pooling".`, "pooling");
+    throw invalid(`The cards of the blended adapters name different poolings: ${shown}. Send "pooling".`, "pooling");
   if (own === "mean" || own === "last") return own;
   throw new AppError(
     "unsupported_parameter",
-    `The adapter's card says the pooling ${shown}, but this server has "mean" and "last". Send "pooling".`,
+    `The adapter's card names the pooling ${shown}, but this server has "mean" and "last". Send "pooling".`,
     { param: "pooling" },
   );
 }

@@ -33,10 +33,10 @@ export const embeddingRequest = z
       .min(1)
       .max(LARGEST_SIZE)
       .nullish()
-      .openapi({ description: "Keeps so many leading numbers, before the length is made 1." }),
+      .openapi({ description: "Number of leading numbers to keep, before the length is made 1." }),
     pooling: z.enum(["mean", "last"]).nullish().openapi({
       description:
-        "The mean of the hidden states of all tokens, or the last token's. Default: `pooling` on the adapter's card, else mean.",
+        "The mean of the hidden states of all tokens, or the last token's. Default: `pooling` on the adapter's card, otherwise mean.",
     }),
     normalize: z.boolean().nullish().openapi({ description: "Whether vectors have the length 1. Default true." }),
   })

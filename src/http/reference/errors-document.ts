@@ -11,7 +11,7 @@ export function errorsDocument(): string {
 
 <!-- Made from src/http/error-table.ts by \`node dist/scripts/make-docs.js\`. -->
 
-An error response is \`{"error": {"message", "type", "param", "code"}}\`. Compare \`code\`; the message may change.
+An error response is \`{"error": {"message", "type", "param", "code"}}\`. Compare \`code\`, because the message may change.
 \`param\` names the offending field, or is null. A stream that fails ends with the same object in a \`data:\` line.
 Responses with 429 and 503 carry \`Retry-After\` in seconds. Every response carries \`x-request-id\`.
 

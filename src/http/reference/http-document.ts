@@ -37,20 +37,20 @@ const INTRODUCTION = `# HTTP API
 
 The default address is \`http://127.0.0.1:8080\`. With keys configured, requests need \`Authorization: Bearer <key>\` or
 \`x-api-key: <key>\`.
-[Errors](errors.md) have OpenAI's shape, under \`/v1/messages\` Anthropic's. [Fields](fields.md) lists the request fields
-of all known servers. The header \`x-request-timeout-ms\` sets a deadline.
+[Errors](errors.md) have OpenAI's shape. Under \`/v1/messages\` they have Anthropic's. [Fields](fields.md) lists the
+request fields of all known servers. The header \`x-request-timeout-ms\` sets a deadline.
 
 ## Models and adapters by name
 
 - \`model\` is the base's served name, an adapter's name, or \`base:adapter\`.
-- \`adapter\` may name the adapter instead. As \`{"data": "<base64 of a .mosara file>"}\` it brings one along for this
-  request.
+- \`adapter\` may name the adapter instead. As \`{"data": "<base64 of a .mosara file>"}\` it contains an adapter
+  for this request.
 - As \`{"blend": {"<name>": <weight>, …}}\` it is the weighted sum of up to 8 stored adapters
   ([what can be blended](../how-to/manage-adapters.md#blend-adapters)).
-- Two different adapters in one request are a 400. An unknown name is a 404. The base never answers in an adapter's
+- Two different adapters in one request get a 400. An unknown name gets a 404. The base never answers in an adapter's
   place.
 - Names match \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\` without \`..\`.
-- A request keeps the generation it began with, whatever is uploaded or deleted meanwhile.
+- A request keeps the generation it began with, even if the adapter is replaced or deleted meanwhile.
 `;
 
 /** The Markdown text. @param version the program's */

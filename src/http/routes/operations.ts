@@ -11,13 +11,13 @@ const versionSchema = z
     device: z.string(),
     attention: z.enum(["fused", "stepwise", "plain"]).nullable().openapi({
       description:
-        "The first way to compute attention that is right on this device: a fused kernel, the same step by step, or plain operators. null until the engine was ready once.",
+        "How attention is computed on this device: by a fused kernel, by the same kernel step by step, or by plain operators. null until the engine was ready once.",
     }),
     precision: z.enum(["float32", "float16"]).nullable(),
     cacheResident: z
       .boolean()
       .nullable()
-      .openapi({ description: "false: keys and values cross the bus in every step." }),
+      .openapi({ description: "false: keys and values are copied to and from the device in every step." }),
     batchInvariant: z.boolean().nullable().openapi({ description: "null until the engine was ready once." }),
     weights: z.string(),
   })
@@ -38,7 +38,7 @@ export const readyzRoute: Route = {
   method: "get",
   path: "/readyz",
   document: {
-    summary: "200 when it can answer, else 503 with the reason",
+    summary: "200 when the server can answer, otherwise 503 with the reason",
     tags,
     responses: {
       ...jsonResponses("Ready.", statusSchema),

@@ -20,7 +20,7 @@ export const placementRoute: Route = {
     summary: "Serve an adapter live or merged",
     tags: ["Adapters"],
     request: { params: nameParameter, body: { required: true, content: { "application/json": { schema: request } } } },
-    responses: jsonResponses("The adapter; merged, with what was measured against live.", adapterSchema),
+    responses: jsonResponses("The adapter. When merged, also the measured difference from live.", adapterSchema),
   },
   handle: async (context, c) => {
     const record = recordOf(context, c);

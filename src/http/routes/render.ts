@@ -25,7 +25,7 @@ export const renderRoutes: readonly Route[] = [
       summary: "The token ids and parameters of a chat completion, without running it",
       tags,
       request: { body: { required: true, content: { "application/json": { schema: chatRequest } } } },
-      responses: jsonResponses("The request as the engine would get it.", rendered),
+      responses: jsonResponses("The request as the engine would receive it.", rendered),
     },
     handle: async (context, c) => c.json((await renderCompletion(context, c, chatKind, "chatcmpl-"))[0]),
   },

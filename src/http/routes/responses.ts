@@ -44,7 +44,7 @@ function stored({ responses }: AppContext, c: RequestContext): StoredResponse {
 }
 
 function responseNotFound(id: string): AppError {
-  const message = `There is no response ${JSON.stringify(id.slice(0, 128))}. The server keeps recent ones, as long as it runs.`;
+  const message = `There is no response ${JSON.stringify(id.slice(0, 128))}. The server keeps only recent responses, until it stops.`;
   return new AppError("response_not_found", message, { param: "id" });
 }
 
@@ -53,9 +53,13 @@ function inputItems({ items }: StoredResponse, c: RequestContext): Response {
   const all = order === "asc" ? items : items.toReversed();
   const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
   if (after !== undefined && start === 0)
-    throw new AppError("invalid_request", `"after" is ${JSON.stringify(after)}, which is no item of this response.`, {
-      param: "after",
-    });
+    throw new AppError(
+      "invalid_request",
+      `"after" is ${JSON.stringify(after)}, which is not an item of this response.`,
+      {
+        param: "after",
+      },
+    );
   const data = all.slice(start, start + limit).map(asListed);
   const [first, last] = [data.at(0)?.id ?? null, data.at(-1)?.id ?? null];
   return c.json({ object: "list", data, first_id: first, last_id: last, has_more: start + limit < all.length });
@@ -83,7 +87,7 @@ export const responsesRoutes: readonly Route[] = [
     method: "get",
     path: "/v1/responses/:id",
     document: {
-      summary: "A response that is kept",
+      summary: "A stored response",
       tags,
       request: { params },
       responses: jsonResponses("The response.", response),

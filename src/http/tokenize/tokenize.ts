@@ -41,6 +41,6 @@ export async function detokenize(context: AppContext, c: RequestContext): Promis
   const { vocabSize } = engineLimits(context);
   const bad = fields.tokens.find((id) => id >= vocabSize);
   if (bad !== undefined)
-    throw invalid(`"tokens" holds the id ${bad}; ids of this model go from 0 to ${vocabSize - 1}.`, "tokens");
+    throw invalid(`"tokens" contains the id ${bad}, but ids of this model go from 0 to ${vocabSize - 1}.`, "tokens");
   return c.json({ prompt: await context.text.decode(fields.tokens) });
 }

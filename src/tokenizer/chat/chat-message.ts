@@ -82,7 +82,10 @@ function prepareContent(content: unknown, path: string, abilities: TemplateAbili
     .map(
       (part, i) =>
         part.text ??
-        fail(`${path}[${i}]`, `${path}[${i}] is of type "${part.type}"; this model's chat template takes text only.`),
+        fail(
+          `${path}[${i}]`,
+          `${path}[${i}] is of type "${part.type}", but this model's chat template accepts only text.`,
+        ),
     )
     .join("\n");
 }

@@ -82,7 +82,7 @@ function chooseTemplate(sources: ReadonlyMap<string, string>, { templateName, to
   if (templateName !== undefined)
     throw new AppError(
       "invalid_request",
-      `The model has no chat template called ${JSON.stringify(name.slice(0, 64))}, only ${names}. A request names a template of the model; it cannot bring one.`,
+      `The model has no chat template called ${JSON.stringify(name.slice(0, 64))}, only ${names}. A request can name a template of the model, but cannot contain one.`,
       { param: "chat_template" },
     );
   throw new AppError(

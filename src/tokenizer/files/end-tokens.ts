@@ -66,4 +66,4 @@ function asProblem(error: unknown): AppError {
 
 /** Notice for building and serving a model without end tokens: an answer would always run to its limit. */
 export const NOTHING_ENDS =
-  "nothing ends an answer of this model: neither config.json nor generation_config.json nor the tokenizer names an end token, so every answer runs to max_tokens. Add eos_token_id to generation_config.json.";
+  "no end token is named in config.json, generation_config.json or the tokenizer, so every answer runs to max_tokens. Add eos_token_id to generation_config.json.";

@@ -40,7 +40,7 @@ export async function readTexts(texts: TextSource, where: string): Promise<TextF
   if (json === undefined)
     throw new AppError(
       "checkpoint_invalid",
-      `tokenizer.json is needed to read and write text, but there is none in ${where}. Add the tokenizer files of the model.`,
+      `tokenizer.json is needed for text, but ${where} has none. Add the tokenizer files of the model.`,
     );
   const files = {
     config: await optional("tokenizer_config.json"),

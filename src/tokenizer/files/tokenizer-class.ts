@@ -125,13 +125,13 @@ export function applyTokenizerClass(
 ): { readonly json: Json; readonly config: Json; readonly traits: ClassTraits } {
   const name = className(json, config, String(modelType));
   if (name === "CodeLlamaTokenizer")
-    throw unsupported(`tokenizer_config.json in ${dir} declares ${name}, whose infilling is not supported here`);
+    throw unsupported(`tokenizer_config.json in ${dir} declares ${name}, whose infilling is not supported`);
   const found = Object.hasOwn(CLASSES, name) ? CLASSES[name] : undefined;
   if (!found) return { json, config, traits: GENERAL_TRAITS };
   const given = (json.model ?? {}) as Json;
   if (Array.isArray(given.vocab) || !Array.isArray(given.merges))
     throw unsupported(
-      `tokenizer_config.json in ${dir} declares ${name}, which needs merges, and tokenizer.json has none`,
+      `tokenizer_config.json in ${dir} declares ${name}, which needs merges, but tokenizer.json has none`,
     );
   const { model, ...pipeline } = found.pipeline(config);
   assertKnown(name, model.unk_token, idsOfTokens(given.vocab), dir);
@@ -145,14 +145,14 @@ function assertKnown(name: string, token: unknown, ids: ReadonlyMap<string, numb
   if (typeof token !== "string" || ids.has(token)) return;
   throw new AppError(
     "checkpoint_invalid",
-    `The tokenizer in ${dir} is a ${name}, which needs the token ${JSON.stringify(token)}, and the vocabulary in tokenizer.json has none. If tokenizer.json is right as it is, declare "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json.`,
+    `The tokenizer in ${dir} is a ${name}, which needs the token ${JSON.stringify(token)}, but the vocabulary in tokenizer.json does not have it. If tokenizer.json is right, declare "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json.`,
   );
 }
 
 function unsupported(what: string): AppError {
   return new AppError(
     "checkpoint_unsupported",
-    `${what}. If tokenizer.json is right as it is, declare "tokenizer_class": "PreTrainedTokenizerFast".`,
+    `${what}. If tokenizer.json is right, declare "tokenizer_class": "PreTrainedTokenizerFast".`,
   );
 }
 

@@ -22,5 +22,5 @@ export async function loadVocabularyNotice(
   const named = beyond.slice(0, NAMED).map(([id, text]) => `${id} ${JSON.stringify(text)}`);
   const more = beyond.length > NAMED ? ` and ${beyond.length - NAMED} more` : "";
   const count = beyond.length === 1 ? "a token" : `${beyond.length} tokens`;
-  return `the tokenizer has ${count} beyond the model's vocabulary of ${vocabSize}: ${named.join(", ")}${more}. Text with one of them, also from the chat template, is refused. Use the tokenizer that belongs to the model.`;
+  return `the tokenizer has ${count} beyond the model's vocabulary of ${vocabSize}: ${named.join(", ")}${more}. Text or templates that contain one of them are refused. Use the tokenizer that belongs to the model.`;
 }

@@ -222,7 +222,7 @@ class WorkerOwner {
     const { templateTimeoutMs, encodeTimeoutMs } = this.#limits;
     const message = isTemplate
       ? `The model's chat template took longer than ${templateTimeoutMs} ms for this conversation and was stopped.`
-      : `The text took longer than ${encodeTimeoutMs} ms to encode and was given up. Send a shorter one.`;
+      : `Encoding the text took longer than ${encodeTimeoutMs} ms and was stopped. Send a shorter one.`;
     this.#settle((job) => job.reject(new AppError("invalid_request", message)));
     void this.#stop();
     this.#respawn();

@@ -37,7 +37,7 @@ export async function check(value: unknown): Promise<void> {
     const chat = await send<ChatAnswer>(`${server.url}/v1/chat/completions`, "POST", body);
     expect(chat.json.choices[0], `chat answer of ${id}`).toMatchObject(wanted);
   }
-  const isSaid = /nothing ends an answer/;
+  const isSaid = /no end token is named/;
   if (right.ends.length === 0) expect(server.printed.stderr.match(new RegExp(isSaid, "g"))).toHaveLength(2);
   else expect(server.printed.stderr).not.toMatch(isSaid);
   const { stdout } = await mosara("inspect", dir, "--json");

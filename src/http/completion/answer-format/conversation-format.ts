@@ -78,7 +78,7 @@ export function callsOf({ formats }: Text): CallFormat {
   if (!formats.takesTools)
     throw new AppError(
       "unsupported_parameter",
-      "The model's chat template shows no tools to the model. Serve a model whose template does (Qwen, Llama 3.1 and later, Mistral, SmolLM3), or bring a template with --chat-template.",
+      "The model's chat template does not show tools to the model. Serve a model whose template does (Qwen, Llama 3.1 and later, Mistral, SmolLM3), or give a template with --chat-template.",
       { param: "tools" },
     );
   if (formats.calls !== null) return formats.calls;

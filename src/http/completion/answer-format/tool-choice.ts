@@ -37,7 +37,7 @@ export function readToolUse(fields: Pick<ChatRequest, "tools" | "tool_choice" | 
   const missing = names.find((name) => !tools.some((tool) => tool.name === name));
   if (missing !== undefined)
     throw invalid(
-      `"tool_choice" names the function ${JSON.stringify(missing.slice(0, 64))}, and "tools" have none of that name.`,
+      `"tool_choice" names the function ${JSON.stringify(missing.slice(0, 64))}, but "tools" has no function of that name.`,
       "tool_choice",
     );
   return { tools: allowed, isForced: mode === "required", isParallel: isParallel && choice.type !== "function" };

@@ -79,7 +79,8 @@ function toChatMessages({ role, content }: MessagesRequest["messages"][number], 
   const parts = content.flatMap((block, i) =>
     block.type === "tool_result" ? [] : [{ type: "text", text: textOf(block, `${at}.${i}`) }],
   );
-  if (results.length > 0 && role !== "user") throw invalid(`"${at}" has a tool_result, which only a user sends.`, at);
+  if (results.length > 0 && role !== "user")
+    throw invalid(`"${at}" has a tool_result, which only a message of the user may have.`, at);
   return [...results, ...(parts.length > 0 || results.length === 0 ? [{ role, content: parts }] : [])];
 }
 

@@ -27,14 +27,14 @@ function earlierItems(id: string | null, store: ResponseStore, tenant: string): 
   if (!store.keeps)
     throw new AppError(
       "unsupported_parameter",
-      `"${param}" needs responses that are kept, and this server keeps none. Send the whole conversation as "input", or start the server with --response-store-bytes.`,
+      `"${param}" needs a stored response, but this server stores none. Send the whole conversation as "input", or start the server with --response-store-bytes.`,
       { param },
     );
   const before = store.get(tenant, id);
   if (before) return [...before.items, ...before.response.output];
   throw new AppError(
     "response_not_found",
-    `There is no response ${JSON.stringify(id)}. The server keeps recent ones, as long as it runs. Send the whole conversation as "input".`,
+    `There is no response ${JSON.stringify(id)}. The server keeps only recent responses, until it stops. Send the whole conversation as "input".`,
     { param },
   );
 }
