@@ -172,7 +172,7 @@ function patternsOf(value: unknown, name: string, check: (value: unknown, key: s
   return entries.map(([key, item]) => {
     if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
     if (!isReadable(anchored(key)))
-      refusePeft(`${name} has the pattern ${quote(key)}, which is no regular expression that can be read here`);
+      refusePeft(`${name} has the pattern ${quote(key)}, which is not a regular expression that this program can read`);
     return { key, value: check(item, `${name} of ${quote(key)}`) };
   });
 }
