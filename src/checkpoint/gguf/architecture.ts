@@ -70,7 +70,7 @@ export function architectureOf(metadata: MetadataReader): Architecture {
   if (!architecture)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: the architecture ${JSON.stringify(name)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(", ")}. Use another model. Use another model.`,
+      `${metadata.path}: the architecture ${JSON.stringify(name)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(", ")}. Use another model.`,
     );
   const setting = FOREIGN_SETTINGS.find((key) => metadata.isSet(metadata.own(key)));
   if (setting !== undefined) throw unsupported(metadata, setting, "no such setting");

@@ -76,7 +76,7 @@ function configSource(file: GgufFile, metadata: MetadataReader): ConfigSource {
       if (shape.length !== 1 || type.dtype === null)
         throw new AppError(
           "checkpoint_invalid",
-          `${file.path}: ${name} must be a list of numbers. Convert the model again. Convert the model again.`,
+          `${file.path}: ${name} must be a list of numbers. Convert the model again.`,
         );
       return toFloat32(await file.readRows(name, 0, shape[0] ?? 0));
     },

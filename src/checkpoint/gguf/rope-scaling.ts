@@ -25,7 +25,7 @@ export function metadataScaling(metadata: MetadataReader): RawConfig | null {
   if (type === "yarn") return yarnScaling(metadata, factor);
   throw new AppError(
     "checkpoint_unsupported",
-    `${metadata.path}: ${metadata.own("rope.scaling.type")} ${JSON.stringify(type)} is not supported; supported: none, linear, yarn. Use another model. Use another model.`,
+    `${metadata.path}: ${metadata.own("rope.scaling.type")} ${JSON.stringify(type)} is not supported; supported: none, linear, yarn. Use another model.`,
   );
 }
 
@@ -35,7 +35,7 @@ function yarnScaling(metadata: MetadataReader, factor: number): RawConfig {
   if (extrapolation !== 1)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: ${metadata.own("rope.scaling.yarn_ext_factor")} ${extrapolation} is not supported; supported: 1. Use another model. Use another model.`,
+      `${metadata.path}: ${metadata.own("rope.scaling.yarn_ext_factor")} ${extrapolation} is not supported; supported: 1. Use another model.`,
     );
   const original = metadata.count(metadata.own("rope.scaling.original_context_length"));
   const optional = {

@@ -27,7 +27,7 @@ export function planTokenizer(
   if (model === "llama") return planPieces(metadata, vocabulary);
   throw new AppError(
     "checkpoint_unsupported",
-    `${metadata.path}: tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported: gpt2, llama. Use the model's Hugging Face checkpoint. Use the model's Hugging Face checkpoint.`,
+    `${metadata.path}: tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported: gpt2, llama. Use the model's Hugging Face checkpoint.`,
   );
 }
 
@@ -42,7 +42,7 @@ function planByteLevel(metadata: MetadataReader, vocabulary: Vocabulary, usual: 
   if (!words)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}. Use the model's Hugging Face checkpoint. Use the model's Hugging Face checkpoint.`,
+      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}. Use the model's Hugging Face checkpoint.`,
     );
   const merges = metadata.strings(MERGES_KEY);
   if (!merges)
