@@ -13,6 +13,7 @@ interface ForeignFile {
 const IMPORT =
   "Import a PEFT adapter as a directory with its adapter_config.json: mosara import <directory> --model <base> --out <name.mosara>, or put the directory into --adapters.";
 const UNPACK = "Unpack it and give the .mosara file in it.";
+const BYTES_ALONE = "Send only the file's bytes: curl -X PUT --data-binary @file.";
 const PICKLE = `It can run code, so it is never read. Save the adapter with safe_serialization. ${IMPORT}`;
 
 const FILES: readonly ForeignFile[] = [
@@ -39,7 +40,7 @@ const FILES: readonly ForeignFile[] = [
   {
     is: (bytes) => startsWith("--")(bytes) && has(bytes, "Content-Disposition: form-data"),
     what: "a form",
-    wayIn: "Send only the file's bytes: curl -X PUT --data-binary @file.",
+    wayIn: BYTES_ALONE,
   },
   {
     is: startsWith("version https://git-lfs"),
@@ -53,6 +54,16 @@ const FILES: readonly ForeignFile[] = [
   },
   { is: startsWith("iKVtYWdpY6"), what: "a .mosara file in base64", wayIn: "Decode it first." },
   { is: (bytes) => /^\s*[{[]/.test(textAt(bytes, 0, 16)), what: "JSON", wayIn: IMPORT },
+  { is: (bytes) => /^[\w.-]*=?%8\w%A5magic/i.test(textAt(bytes, 0, 128)), what: "a form", wayIn: BYTES_ALONE },
+  {
+    // The first two bytes of every .mosara file are no UTF-8. Programs that treat it as text write others in their place.
+    is: (bytes) =>
+      /^(\xef\xbb\xbf|\xc2[\x80-\x8f]\xc2\xa5magic|(\xef\xbf\xbd){2}magic)/.test(textAt(bytes, 0, 16)) &&
+      has(bytes, "mosara"),
+    what: "a .mosara file that some program changed as if it were text",
+    wayIn: "Copy or send its bytes: curl -X PUT --data-binary @file.",
+  },
+  { is: isText, what: "text", wayIn: "Name the .mosara file itself." },
 ];
 
 /**
@@ -81,6 +92,11 @@ function startsWith(text: string): (bytes: Uint8Array) => boolean {
 
 function has(bytes: Uint8Array, text: string): boolean {
   return textAt(bytes, 0, FOREIGN_HEAD_BYTES).includes(text);
+}
+
+/** Whether the beginning has no control characters, except white space. */
+function isText(bytes: Uint8Array): boolean {
+  return bytes.subarray(0, FOREIGN_HEAD_BYTES).every((byte) => byte >= 0x20 || (byte >= 0x09 && byte <= 0x0d));
 }
 
 /** A safetensors file starts with the length of its header, then JSON. */

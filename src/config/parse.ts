@@ -42,16 +42,22 @@ function usage(command: string, message: string): AppError {
   return new AppError("usage", `${message} See mosara ${command} --help.`);
 }
 
-function readArguments(command: string, flags: Flags, args: readonly string[]) {
-  const options = Object.fromEntries(
+/** The flags as Node's parser wants them. `-h` is --help. */
+export function optionsOf(flags: Flags) {
+  return Object.fromEntries(
     Object.entries(flags).map(([key, flag]) => [
       flagName(key),
       {
         type: flag.value === undefined ? ("boolean" as const) : ("string" as const),
         multiple: flag.isRepeatable === true,
+        ...(key === "help" ? { short: "h" } : {}),
       },
     ]),
   );
+}
+
+function readArguments(command: string, flags: Flags, args: readonly string[]) {
+  const options = optionsOf(flags);
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {

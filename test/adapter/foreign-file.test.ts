@@ -35,6 +35,9 @@ function tar(): Buffer {
   return spawnSync("tar", ["cf", "-", "-C", dir, "a.mosara"]).stdout;
 }
 
+const percent = (content: Buffer): string =>
+  content.toString("latin1").replaceAll(/[^\w.]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+
 const FILES: readonly (readonly [what: string, bytes: Uint8Array, wanted: RegExp])[] = [
   [
     "safetensors",
@@ -53,6 +56,11 @@ const FILES: readonly (readonly [what: string, bytes: Uint8Array, wanted: RegExp
   ["JSON", Buffer.from('{"peft_type": "LORA"}'), /JSON.*mosara import/],
   ["base64", Buffer.from(bytes.toString("base64")), /base64.*Decode/],
   ["nothing", new Uint8Array(), /empty/],
+  ["a form of names and values", Buffer.from(`file=${percent(bytes)}`), /a form.*--data-binary/],
+  ["Latin-1 written as UTF-8", Buffer.from(bytes.toString("latin1")), /as if it were text.*--data-binary/],
+  ["bytes read as UTF-8", Buffer.from(bytes.toString("utf8")), /as if it were text/],
+  ["a byte order mark before it", Buffer.concat([Buffer.from("efbbbf", "hex"), bytes]), /as if it were text/],
+  ["Markdown", Buffer.from("# Adapters\n\nThe adapters of the demo, für alle.\n"), /it is text.*\.mosara/],
 ];
 
 describe("where a .mosara file is wanted", () => {

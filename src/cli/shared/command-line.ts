@@ -4,6 +4,7 @@
  * A command's code is loaded when it is called, so that --help is fast.
  */
 import { type CommandName, COMMANDS, isCommand } from "../../config/commands.ts";
+import { commandNotices } from "../../config/notices.ts";
 import { parseCommand } from "../../config/parse.ts";
 import { AppError } from "../../errors.ts";
 import { closestName } from "../../fields/closest-name.ts";
@@ -16,7 +17,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export async function runCommandLine(args: readonly string[], env: Environment): Promise<number> {
   const [first, ...rest] = args;
   if (first === "--version") return print(`${await readVersion()}\n`);
-  if (first === "--help" || first === "help") {
+  if (first === "--help" || first === "-h" || first === "help") {
     const [topic] = rest;
     return print(topic !== undefined && isCommand(topic) ? commandHelp(topic) : overview());
   }
@@ -38,6 +39,7 @@ export async function runCommandLine(args: readonly string[], env: Environment):
 
 async function dispatch(command: CommandName, args: readonly string[], env: Environment): Promise<number> {
   if (parseCommand(command, args, env).help) return print(commandHelp(command));
+  for (const notice of commandNotices(command, args, env)) process.stderr.write(`warning: ${notice}\n`);
   switch (command) {
     case "serve":
       return await (await import("../serve.ts")).serve(parseCommand(command, args, env));
