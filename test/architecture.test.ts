@@ -29,7 +29,7 @@ const TABLE: ImportTable = {
   grammar: ["fields/closest-name.ts"],
   jinja: [],
   tokenizer: ["jinja/jinja.ts"],
-  data: ["tokenizer"],
+  data: ["formats/repeated-key.ts", "tokenizer"],
   eval: ["engine/engine.ts", "data", "tokenizer", "tensor"],
   // The ground floor: the face, the contract between the two processes, and the few rules both ask.
   engine: ["adapter", "grammar", "type engine/sampling"],

@@ -4,6 +4,7 @@
  * Templates do not mark turns, so the spans are found by rendering.
  * The conversation up to a turn shows where the turn begins. The conversation with that one message changed shows where it ends.
  */
+import { AppError } from "../errors.ts";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import type { ChatTemplate, RenderOptions } from "../tokenizer/chat/chat-template.ts";
 import { type RenderedChat, renderChat } from "../tokenizer/chat/chat.ts";
@@ -19,6 +20,23 @@ export interface ChatIds {
 /** The template's inputs besides the messages, equal in every render. */
 export function renderOptions({ tools, templateKwargs }: Conversation): RenderOptions {
   return { tools: tools ?? undefined, kwargs: templateKwargs ?? undefined };
+}
+
+/** The roles that every template is expected to show, or to refuse. */
+const COMMON_ROLES: ReadonlySet<string> = new Set(["system", "user", "assistant", "tool"]);
+
+/** Most templates drop messages of a role that they do not know, such as "human", without a word. */
+function assertAllShown(text: string, messages: readonly ChatMessage[], render: Render): void {
+  const mark = unusedCharacter(text);
+  messages.forEach((message, i) => {
+    if (COMMON_ROLES.has(message.role)) return;
+    const changed = messages.map((one, j) => (i === j ? { ...one, content: mark } : one));
+    if (tryRender(() => render(changed, false).text) !== text) return;
+    throw new AppError(
+      "invalid_request",
+      `the chat template leaves out message ${i + 1}, which has the role ${JSON.stringify(message.role)}. Give it a role that the template shows, such as "user" or "system".`,
+    );
+  });
 }
 
 interface Span {
@@ -38,6 +56,7 @@ export function encodeChatSpans(
   const render: Render = (part, addGenerationPrompt) =>
     renderChat(tokenizer, template, part, { ...options, addGenerationPrompt });
   const whole = render(messages, false);
+  assertAllShown(whole.text, messages, render);
   const ids = whole.encode(whole.text);
   const isLearnt = new Uint8Array(ids.length);
   conversation.isLearnt.forEach((isTurnLearnt, i) => {

@@ -103,16 +103,33 @@ function readTurns(key: string, value: unknown, fail: Fail): readonly Turn[] {
     if (typeof message.role !== "string") return fail(`${path} should be an object with "role" and "content".`);
     refuseUnknownMeaning(message, path, fail);
     checkContent(message, path, fail);
-    return { message: message as unknown as ChatMessage, isLearnt: readWeight(weight, message.role, path, fail) };
+    // Serving converts OpenAI's newer name of the role, too.
+    const role = message.role === "developer" ? "system" : message.role;
+    return { message: { ...message, role } as ChatMessage, isLearnt: readWeight(weight, role, path, fail) };
   });
 }
 
+/** Keys under which other formats have a message's text. No template reads them. */
+const OTHER_TEXTS = ["value", "text"];
+/** Roles whose messages are their text. */
+const TEXT_ROLES = ["system", "developer", "user"];
+
 /** The chat template's code checks content again, more strictly. */
 function checkContent({ content, ...others }: Json, path: string, fail: Fail): void {
-  if (typeof content === "string" || Array.isArray(content)) return;
+  if (typeof content === "string") return;
+  if (Array.isArray(content)) return content.forEach((part, i) => checkPart(part, `${path}.content[${i}]`, fail));
+  const other = OTHER_TEXTS.find((key) => typeof others[key] === "string");
+  const hint = other === undefined ? "" : ` The text is under "${other}", which is not read here.`;
   // Content is optional for a message that calls tools, or whose fields only the template knows.
   const isBare = (content === undefined || content === null) && Object.keys(others).length > 1; // the role is one
-  if (!isBare) fail(`${path}.content should be a string, found ${nameOf(content)}.`);
+  if (!isBare || hint !== "" || TEXT_ROLES.includes(String(others.role)))
+    fail(`${path}.content should be a string, found ${nameOf(content)}.${hint}`);
+}
+
+/** Images and sounds would be dropped, or leave a mark in the text that the model does not know. */
+function checkPart(part: unknown, path: string, fail: Fail): void {
+  const { type } = (part ?? {}) as { type?: unknown };
+  if (type !== "text") fail(`${path}.type should be "text", found ${nameOf(type)}. Models here read text alone.`);
 }
 
 /** OpenAI's `weight`: 0 excludes a turn of the assistant from the loss. */
@@ -178,7 +195,8 @@ function readTools(value: unknown, fail: Fail): readonly unknown[] | null {
     typeof value === "string"
       ? parseOr(value, (reason) => fail(`"tools" is text that is not valid JSON (${reason}).`))
       : value;
-  const isList = Array.isArray(tools) && tools.every((tool) => typeof tool === "object" && tool !== null);
+  const isList =
+    Array.isArray(tools) && tools.every((tool) => typeof tool === "object" && tool !== null && !Array.isArray(tool));
   if (!isList) return fail(`"tools" should be a list of objects, or the JSON text of one, found ${nameOf(value)}.`);
   return tools.length === 0 ? null : tools;
 }

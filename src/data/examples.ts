@@ -3,6 +3,7 @@
  * completion, conversations, prompts with references or an answer.
  * Every line is checked before any is used. Knows no tokens.
  */
+import { repeatedKey } from "../formats/repeated-key.ts";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import {
@@ -98,10 +99,13 @@ export function parseExample(text: string, file: string, line: number): Example 
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return fail(`an object was expected, found ${nameOf(value)}. Write {"prompt": …, "completion": …}.`);
   const json = value as Json;
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) return fail(`the key ${JSON.stringify(repeated)} is there twice. Keep one of them.`);
   const key = formKey(json, fail);
   const isText = key === "prompt" && !Array.isArray(json.prompt);
   refuseUnknownMeaning(json, "", fail);
   if (isText) return promptExample(json, { file, line }, fail);
+  refuseOtherForms(json, key, fail);
   const expected = readExpected(json, fail);
   return { form: "messages", ...conversationOf(key, exactly(text), expected, fail), ...expected, file, line };
 }
@@ -119,6 +123,20 @@ function formKey(json: Json, fail: Fail): FormKey {
   return fail(
     `"prompt" or "messages" is missing; the line has ${nameOf(Object.keys(json))}. Write {"prompt", "completion"} (two texts, or two lists of messages), {"messages": [{"role", "content"}, …]}, {"conversations": [{"from", "value"}, …]} or {"instruction", "input", "output"}.`,
   );
+}
+
+/** Keys of other forms that would be ignored beside a conversation. */
+const NOT_BESIDE: Readonly<Record<FormKey, readonly string[]>> = {
+  prompt: ["input", "output", "history"],
+  messages: ["completion", "input", "output", "history"],
+  conversations: ["completion", "input", "output", "history"],
+  instruction: ["completion"],
+};
+
+function refuseOtherForms(json: Json, key: FormKey, fail: Fail): void {
+  const lost = NOT_BESIDE[key].find((one) => (json[one] ?? null) !== null);
+  if (lost !== undefined)
+    fail(`there is "${lost}" beside "${key}", which has the whole example. Leave it out, or give it another name.`);
 }
 
 /** A template may print numbers, so they are read exactly: 1.0 is not 1. */
@@ -168,7 +186,7 @@ function instructionPairs(json: Json, fail: Fail): readonly (readonly [string, s
     Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === "string");
   if (!Array.isArray(history) || !history.every(isPair))
     return fail('"history" should be a list of pairs, each an instruction and its answer.');
-  return [...history, [input === "" ? instruction : `${instruction}\n${input}`, output]];
+  return [...history, [[instruction, input].filter((part) => part !== "").join("\n"), output]];
 }
 
 /** Keys of other forms, which would be ignored beside a prompt that is text. */

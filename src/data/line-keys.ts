@@ -22,6 +22,12 @@ const LOSS_WORDS: ReadonlySet<string> = new Set([
   "learnable",
   "weight",
   "weights",
+  "ignore",
+  "ignored",
+  "skip",
+  "skipped",
+  "exclude",
+  "excluded",
 ]);
 const USE_WEIGHT =
   'Write "weight": 0 on the messages of the assistant that are not to be learnt, or leave the key out.';
@@ -42,6 +48,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   chosen: USE_COMPLETION,
   rejected: USE_COMPLETION,
   completions: USE_COMPLETION,
+  preferred_output: USE_COMPLETION,
+  non_preferred_output: USE_COMPLETION,
   labels: USE_COMPLETION,
   input_ids: "Give the text. It is encoded with the model's own tokenizer.",
   suffix: "Filling in the middle is not learnt here. Leave the line out.",

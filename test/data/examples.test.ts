@@ -146,6 +146,35 @@ describe("a line of data", () => {
     ["images", '{"prompt":"p","completion":"c","images":["a.png"]}', /"images" changes what is learnt/],
     ["a list without completion", '{"prompt":[{"role":"user","content":"a"}]}', /"references" or "answer" will do/],
     ["no assistant", '{"messages":[{"role":"user","content":"a"}]}', /nothing to learn/],
+    ["a key that is there twice", '{"prompt":"p","prompt":"q","completion":"c"}', /"prompt" is there twice/],
+    [
+      "a completion beside messages",
+      '{"messages":[{"role":"assistant","content":"a"}],"completion":"c"}',
+      /beside "messages"/,
+    ],
+    ["a completion beside an instruction", '{"instruction":"i","output":"o","completion":"c"}', /beside "instruction"/],
+    [
+      "a history beside a conversation",
+      '{"conversations":[{"from":"gpt","value":"a"}],"history":[]}',
+      /"history" beside/,
+    ],
+    ["tools that are lists", '{"messages":[{"role":"assistant","content":"a"}],"tools":[[]]}', /list of objects/],
+    ["text under another key", '{"messages":[{"role":"assistant","value":"a"}]}', /under "value", which is not read/],
+    [
+      "a question without text",
+      '{"messages":[{"role":"user","name":"n"},{"role":"assistant","content":"a"}]}',
+      /messages\[0\].content/,
+    ],
+    [
+      "an image as a part",
+      '{"messages":[{"role":"assistant","content":[{"type":"image"}]}]}',
+      /content\[0\].type should be "text"/,
+    ],
+    [
+      "a turn to be ignored",
+      '{"messages":[{"role":"assistant","content":"a","ignore":true}]}',
+      /"messages\[0\].ignore" changes/,
+    ],
   ])("with %s is refused with file, line and reason", (_, text, reason) => {
     expect(() => parseExample(text, "some/a.jsonl", 12)).toThrow(failure("data_invalid", /^some\/a\.jsonl, line 12: /));
     expect(() => parseExample(text, "some/a.jsonl", 12)).toThrow(failure("data_invalid", reason));

@@ -16,12 +16,13 @@ interface TrainingLineCase {
 export async function check(value: unknown): Promise<void> {
   const { checkpoint, line, right } = value as TrainingLineCase;
   const text = typeof line === "string" ? line : JSON.stringify(line);
+  const encoder = await loadExampleEncoder(writeCaseCheckpoint(checkpoint));
+  const encode = () => encoder.encode(parseExample(text, "d.jsonl", 3));
   if ("refused" in right)
-    return expect(() => parseExample(text, "d.jsonl", 3)).toThrow(
+    return expect(encode).toThrow(
       expect.objectContaining({ code: "data_invalid", message: expect.stringContaining(right.refused) }),
     );
-  const encoder = await loadExampleEncoder(writeCaseCheckpoint(checkpoint));
-  const [encoded, ...others] = encoder.encode(parseExample(text, "d.jsonl", 3));
+  const [encoded, ...others] = encode();
   expect(others).toEqual([]);
   const { ids = new Int32Array(), lossMask = new Uint8Array() } = encoded ?? {};
   expect([...ids]).toEqual(right.ids);
