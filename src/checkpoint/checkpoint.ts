@@ -19,6 +19,7 @@ import { type HostTensor, transposed } from "../tensor/host-tensor.ts";
 import { listCheckpointTexts } from "./checkpoint-files.ts";
 import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
 import { assertNotQuantised, quantisationOf, quantised } from "./quantisation.ts";
+import { unmergedAdvice, unusedTensorsNotice } from "./unused-tensors.ts";
 import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./stored-tensors.ts";
 
 const INDEX_FILE = "model.safetensors.index.json";
@@ -126,13 +127,15 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
     const { sources, tensors } = await resolveTensors(config, stored).catch(async (error: unknown) => {
       throw await explained(error, dir, rawConfig, files);
     });
+    const used = new Set(tensors.map(({ name }) => stored.nameOf(sources.get(name) ?? name)));
+    const unused = unusedTensorsNotice(homes.keys(), used);
     return {
       path: dir,
       rawConfig,
       config,
       tensors,
       texts: await textsOf(dir),
-      notices: [],
+      notices: unused === null ? [] : [unused],
       isDecoded: false,
       quantized: null,
       read: (name) => stored.read(sources.get(name) ?? name),
@@ -157,6 +160,8 @@ async function explained(
   const types = unreadable.map(([, { storedType }]) => storedType);
   const quantisation = await quantisationOf(dir, rawConfig, names, types);
   if (quantisation !== null) return quantised(dir, quantisation, error);
+  const advice = unmergedAdvice(names);
+  if (advice !== "") return invalid(`${error.message}${advice}`, error);
   const odd = names.find((name) => /(^|[._])(embed_tokens|wte)\.weight$/.test(name));
   if (error.code !== "checkpoint_invalid" || odd === undefined) return error;
   return invalid(
@@ -188,7 +193,7 @@ function tensorHomes(files: readonly SafetensorsFile[]): Homes {
   return homes;
 }
 
-function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
+function storedTensors(config: ModelConfig, homes: Homes): StoredTensors & { nameOf(name: string): string } {
   const { namesOf, isTransposed } = foreignNames(config);
   const stored = (name: string): string | undefined => {
     const [found, other] = namesOf(name)
@@ -199,6 +204,7 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors {
   };
   return {
     configuration: "config.json",
+    nameOf: (name) => stored(name) ?? name,
     has: (name) => stored(name) !== undefined,
     foreignName: (name) => namesOf(name)[0] ?? name,
     entry: (name) => {

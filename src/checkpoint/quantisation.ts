@@ -17,11 +17,11 @@ export function quantised(dir: string, what: string, cause?: unknown): AppError 
   );
 }
 
-/** Files beside config.json, the tool that writes each, and the key of the method or its bits. */
-const FILES: readonly { readonly name: string; readonly method: string; readonly key: readonly string[] }[] = [
-  { name: "hf_quant_config.json", method: "ModelOpt", key: ["quantization", "quant_algo"] },
-  { name: "quantize_config.json", method: "GPTQ", key: ["bits"] },
-  { name: "quant_config.json", method: "AWQ", key: ["w_bit"] },
+/** Files beside config.json, and the tool that writes each. */
+const FILES: readonly { readonly name: string; readonly method: string }[] = [
+  { name: "hf_quant_config.json", method: "ModelOpt" },
+  { name: "quantize_config.json", method: "GPTQ" },
+  { name: "quant_config.json", method: "AWQ" },
 ];
 
 /** Name endings of the parts of a quantised weight; the first match counts. */
@@ -34,6 +34,10 @@ const SUFFIXES: readonly (readonly [suffix: RegExp, method: string])[] = [
   [/\.weight_scale_inv$/, "FP8 in blocks"],
   [/\.weight_scale(_2)?$/, "FP8 or another type with scales"],
   [/\.W_q$/, "HQQ"],
+  [/\.(q_weight|q_invperm|q_groups)$/, "EXL2"],
+  [/\.(trellis|suh|svh)$/, "EXL3"],
+  [/\.Qidxs$/, "QuIP#"],
+  [/\.(codes|codebooks)$/, "AQLM"],
   [/\.weight\._(data|scale)$/, "quanto"],
 ];
 /** Endings that mean a quantised weight only where the weights themselves have an unexpected form. */
@@ -82,26 +86,27 @@ function methodInConfig(config: RawConfig): string | null {
 }
 
 async function methodInFiles(dir: string): Promise<string | null> {
-  for (const { name, method, key } of FILES) {
+  for (const { name, method } of FILES) {
     const text = await readFile(join(dir, name), "utf8").catch(() => null); // most checkpoints have none
-    if (text === null) continue;
-    const found = valueAt(text, key);
-    const detail =
-      typeof found === "string"
-        ? `${method} ${found}`
-        : typeof found === "number"
-          ? `${method}, ${found} bits`
-          : method;
-    return `${detail} (${name})`;
+    if (text !== null) return `${methodInFile(text, method)} (${name})`;
   }
   return null;
 }
 
-function valueAt(text: string, keys: readonly string[]): unknown {
+/** @param usual the method of the tool that has the file's name; the content outranks it */
+function methodInFile(text: string, usual: string): string {
+  const { quantization, quant_method: named, w_bit: awqBits, bits } = objectIn(text);
+  const algorithm = ((quantization ?? {}) as RawConfig).quant_algo;
+  const method = typeof named === "string" ? named : typeof awqBits === "number" ? "AWQ" : usual;
+  const width = [awqBits, bits].find((one) => typeof one === "number");
+  return `${method}${typeof algorithm === "string" ? ` ${algorithm}` : ""}${width === undefined ? "" : `, ${String(width)} bits`}`;
+}
+
+function objectIn(text: string): RawConfig {
   try {
-    return keys.reduce<unknown>((value, key) => (value as RawConfig | null)?.[key], JSON.parse(text));
+    return (JSON.parse(text) ?? {}) as RawConfig;
   } catch {
-    return undefined; // the existence of the file is evidence enough
+    return {}; // the existence of the file is evidence enough
   }
 }
 

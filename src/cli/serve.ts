@@ -27,7 +27,7 @@ import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
-import { loadGenerationDefaults } from "../tokenizer/files/generation-config.ts";
+import { loadGenerationDefaults, loadUnheededNotice } from "../tokenizer/files/generation-config.ts";
 import { sharedEngineOptions } from "./shared/engine-options.ts";
 import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
 import type { TextFiles } from "../tokenizer/files/text-files.ts";
@@ -116,7 +116,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       : await watchAdapters(adaptersDir, { ...parts, base }, { name, maxAdapterBytes: config.maxAdapterBytes });
   if (adapters) cleanup.use(adapters.directory);
   const served = await servedBase(config, base, name, files);
-  if (served.endIds.length === 0) log.warn(NOTHING_ENDS);
+  await noteBase(log, baseDir, served);
   const context: AppContext = {
     ...parts,
     version: await readVersion(),
@@ -233,6 +233,12 @@ async function servedBase(config: ServeConfig, base: Base, name: string, files: 
 async function servedEndIds({ dir, manifest }: Base, { tokenizer }: TextFiles): Promise<readonly number[]> {
   const tokens = await endTokensOf(await directoryTexts(dir), dir, manifest.config.vocabSize, tokenizer);
   return [...new Set([...manifest.endTokenIds, ...tokens.map(({ id }) => id)])];
+}
+
+async function noteBase(log: AppContext["log"], dir: string, { endIds }: ServedBase): Promise<void> {
+  if (endIds.length === 0) log.warn(NOTHING_ENDS);
+  const unheeded = await loadUnheededNotice(await directoryTexts(dir), dir);
+  if (unheeded !== null) log.warn(unheeded);
 }
 
 /** Names of the first adapters that fit, for messages. */

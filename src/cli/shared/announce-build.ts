@@ -4,6 +4,7 @@ import type { BuildOptions } from "../../base/build/build.ts";
 import { openCheckpoint } from "../../checkpoint/checkpoint.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
 import { loadEndTokens, NOTHING_ENDS } from "../../tokenizer/files/end-tokens.ts";
+import { loadUnheededNotice } from "../../tokenizer/files/generation-config.ts";
 import { loadVocabularyNotice } from "../../tokenizer/files/vocabulary-check.ts";
 
 /** One line on stderr. @throws {AppError} checkpoint_invalid, checkpoint_unsupported, usage */
@@ -19,6 +20,8 @@ export async function announceBuild(checkpointPath: string, options: BuildOption
     problem === null
       ? await loadVocabularyNotice(checkpoint.texts, checkpoint.path, checkpoint.config.vocabSize)
       : null;
+  const unheeded = await loadUnheededNotice(checkpoint.texts, checkpoint.path);
+  if (unheeded !== null) process.stderr.write(`warning: ${unheeded}\n`);
   if (beyond !== null) process.stderr.write(`warning: ${beyond}\n`);
   const { parameters, numTargets, bytes, seconds } = estimateBuild(checkpoint, options);
   const bases = numTargets > 0 ? `${numTargets} bases` : "no new bases";

@@ -3,7 +3,7 @@
  * It outranks config.json field by field; end tokens are those of both. Like vLLM, sampling fields count whatever `do_sample` is.
  */
 import { AppError } from "../../errors.ts";
-import { directoryTexts, readJsonText } from "./text-source.ts";
+import { directoryTexts, readJsonText, type TextSource } from "./text-source.ts";
 
 /** End tokens and sampling defaults of a model. Fields that no file sets are absent. */
 export interface GenerationDefaults {
@@ -74,4 +74,44 @@ function readNumber(name: string, value: unknown, min: number, max: number): num
     "checkpoint_invalid",
     `${name} in generation_config.json should be a number from ${min} to ${max}, found ${JSON.stringify(value)}.`,
   );
+}
+
+/** Settings of generation_config.json that change answers and are not heeded, with the number that changes nothing. */
+const UNHEEDED: Readonly<Record<string, number | null>> = {
+  max_new_tokens: null,
+  min_new_tokens: 0,
+  min_length: 0,
+  stop_strings: null,
+  suppress_tokens: null,
+  begin_suppress_tokens: null,
+  bad_words_ids: null,
+  sequence_bias: null,
+  no_repeat_ngram_size: 0,
+  exponential_decay_length_penalty: null,
+  forced_bos_token_id: null,
+  forced_eos_token_id: null,
+  num_beams: 1,
+  penalty_alpha: 0,
+  typical_p: 1,
+  epsilon_cutoff: 0,
+  eta_cutoff: 0,
+  guidance_scale: 1,
+  dola_layers: null,
+  watermarking_config: null,
+};
+
+/** A sentence about the settings that are not heeded; null where the file has none, or does not exist. */
+export function unheededNotice(generation: Readonly<Record<string, unknown>>): string | null {
+  const found = Object.entries(UNHEEDED).flatMap(([name, neutral]) => {
+    const value = generation[name] ?? null;
+    const isEmpty = Array.isArray(value) && value.length === 0;
+    return value === null || value === neutral || isEmpty ? [] : [name];
+  });
+  if (found.length === 0) return null;
+  return `generation_config.json sets ${found.join(", ")}, which this program does not heed. Requests can set stop, max_tokens, min_tokens, bad_words and penalties.`;
+}
+
+/** The same for the files of a model. @param where name of the source in messages. @throws {AppError} checkpoint_invalid */
+export async function loadUnheededNotice(texts: TextSource, where: string): Promise<string | null> {
+  return unheededNotice((await readJsonText(texts, where, "generation_config.json")) ?? {});
 }

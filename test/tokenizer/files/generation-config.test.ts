@@ -1,7 +1,11 @@
 /** Which of the two files counts, and what is refused. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { loadGenerationDefaults, readGenerationDefaults } from "../../../src/tokenizer/files/generation-config.ts";
+import {
+  loadGenerationDefaults,
+  readGenerationDefaults,
+  unheededNotice,
+} from "../../../src/tokenizer/files/generation-config.ts";
 import { casesIn, fixturesDir, readJson } from "../../helpers/fixtures.ts";
 
 const MODELS = fixturesDir("models");
@@ -26,6 +30,13 @@ describe("generation defaults", () => {
       temperature: 0.7,
     });
     expect(readGenerationDefaults({}, model)).toMatchObject({ eosTokenIds: [2], temperature: undefined });
+  });
+
+  it("names the settings that would change answers and are not heeded", () => {
+    const neutral = { num_beams: 1, typical_p: 1, suppress_tokens: [], max_new_tokens: null, min_length: 0 };
+    expect(unheededNotice({ ...neutral, temperature: 0.5, eos_token_id: 1, max_length: 20 })).toBeNull();
+    const notice = unheededNotice({ ...neutral, num_beams: 4, suppress_tokens: [5], max_new_tokens: 9 });
+    expect(notice).toContain("sets max_new_tokens, suppress_tokens, num_beams, which");
   });
 
   it("finds the ids of a nested text configuration", () => {
