@@ -1,6 +1,6 @@
 /**
- * Chunk boundaries of a prompt, which depend on the prompt alone. Load decides when a chunk runs, never how long it is. Other boundaries
- * would change the bits of the result.
+ * Chunk boundaries of a prompt, which depend on the prompt alone. Load decides when a chunk runs, never how long it is.
+ * Different boundaries would change the bits of the result.
  */
 
 /** Tokens of a whole chunk. */

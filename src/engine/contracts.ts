@@ -11,10 +11,10 @@ export interface ReadyAdapter {
   readonly generation: string;
 }
 
-/** A byte-bounded LRU of ready adapters over the store's contents. */
+/** An LRU cache of ready adapters, bounded by bytes. The store has their contents. */
 export interface AdapterCache<A extends ReadyAdapter = ReadyAdapter> {
   /**
-   * The adapter; null while it is being made ready. `onReady` reports when it is worth asking again.
+   * The adapter; null while it is being made ready. `onReady` reports when to ask again.
    * @throws {AppError} adapter_not_found, adapter_invalid, adapter_incompatible, not_live.
    */
   get(ref: AdapterRef): A | null;
@@ -26,11 +26,11 @@ export interface AdapterCache<A extends ReadyAdapter = ReadyAdapter> {
   drop(generation: string): boolean;
   /** Hits and misses are counted since the last call. */
   takeStats(): { readonly bytes: number; readonly hits: number; readonly misses: number };
-  /** Generations that became ready or were let go since the last call. */
+  /** Generations that became ready or were released since the last call. */
   takeChanges(): AdapterChanges;
 }
 
-/** Generations. One that is in both lists came first and went then. */
+/** Generations. A generation in both lists first became ready and was then released. */
 export interface AdapterChanges {
   /** Generations that became ready. */
   readonly loaded: readonly string[];
@@ -58,9 +58,9 @@ export interface AnswerPlace extends TokenMask {
 export interface BoundGrammar {
   /** Reads a generated token. */
   read(tokenId: number): void;
-  /** Whether the answer is complete. False where that is not known within the time. */
+  /** Whether the answer is complete. False if that is not known in time. */
   mustEnd(maxWaitMs: number): boolean;
-  /** null where it is not known within the time. @throws {AppError} where the grammar cannot be run any further */
+  /** null if the mask is not known in time. @throws {AppError} where the grammar cannot be run any further */
   mask(maxWaitMs: number): TokenMask | null;
   /** Ids that probably come next, because the grammar leaves one text; null where they are not known within the time. */
   forced(maxWaitMs: number): readonly number[] | null;
@@ -84,7 +84,9 @@ export interface Grammars {
   onReady(listener: () => void): void;
 }
 
-/** Key under which prefixes are reused: equal ids, of one tenant and salt, with one adapter generation. */
+/**
+ * The conditions under which a prefix is reused: equal ids, the same tenant and salt, and the same adapter generation.
+ */
 export type Prompt = Pick<
   SequenceSpec,
   "id" | "tenant" | "cacheSalt" | "adapter" | "promptIds" | "numPromptLogprobs" | "pooling"
@@ -95,14 +97,15 @@ export interface PrefixReuse {
   /** Number of tokens that `restore` would find now. */
   numKnown(prompt: Prompt): number;
   /**
-   * Fills the row of an admitted sequence, which holds `past` tokens, from the kept prefixes. @returns the number of tokens it holds then
+   * Fills the row of an admitted sequence, which already has `past` tokens, from the kept prefixes. @returns the number
+   * of tokens in the row afterwards
    */
   restore(prompt: Prompt, past: number): Promise<number>;
   /** Keeps the whole chunk that prefill has just written from `past` on. */
   keep(prompt: Prompt, past: number): Promise<void>;
   /** Forgets the prefixes of an adapter's generation. @returns whether there were any */
   drop(generation: string): boolean;
-  /** Tokens since the last call: of prompts that were looked up, and how many of these were found. */
+  /** Since the last call: the number of prompt tokens that were looked up, and the number that were found. */
   takeStats(): { readonly queries: number; readonly hits: number };
 }
 
@@ -111,7 +114,10 @@ export interface KvRows {
   canEverFit(numTokens: number): boolean;
   /** Whether a sequence would fit beside the admitted ones. */
   canAdmit(numTokens: number): boolean;
-  /** Reserves positions for prompt + maxTokens, as a prefilling row. @param numPrompt the prompt's share, which is written soon */
+  /**
+   * Reserves positions for prompt + maxTokens, as a prefilling row. @param numPrompt the number of positions for the
+   * prompt, which are written soon
+   */
   admit(id: number, numTokens: number, numPrompt?: number): void;
   /** Moves a row after the last of the decoding rows. */
   startDecoding(id: number): void;

@@ -59,9 +59,9 @@ export interface QueueDemand {
 
 /** Generations that are ready at this moment. */
 export interface LoadedAdapters {
-  /** Laid out in the live engine; more or others push them out. */
+  /** Laid out in the live engine, which may evict them for others. */
   readonly live: ReadonlySet<string>;
-  /** Folded into the weights of an engine of their own, which serves. */
+  /** Merged into the weights of an engine of their own, which is ready. */
   readonly merged: ReadonlySet<string>;
 }
 
@@ -70,13 +70,13 @@ export type Readiness = { readonly isReady: true } | { readonly isReady: false; 
 
 export interface Engine {
   /**
-   * Refuses a tenant's request before its body is read, where no engine has a place for it.
+   * Refuses a tenant's request before its body is read, if no engine has room for it.
    * @throws {AppError} overloaded, engine_unavailable.
    */
   assertAnyQueueHasRoom(tenant: string): void;
   /**
-   * Refuses a request unless the queue has a place for every one of its sequences. The places are still there for sequences submitted in
-   * the same turn of the event loop.
+   * Refuses a request unless the queue has room for all of its sequences. The room is still there for sequences that
+   * are submitted in the same turn of the event loop.
    * @param generation the adapter whose engine is asked; null: the base's engine
    * @throws {AppError} overloaded, engine_unavailable.
    */
@@ -88,7 +88,7 @@ export interface Engine {
   limits(): EngineLimits | null;
   /** Generations that a merged engine serves, or that one is being started for. */
   mergedGenerations(): ReadonlySet<string>;
-  /** Adapters that no sequence would have to wait for; they come and go with the engine processes. */
+  /** Adapters that are ready. The list changes when engine processes start and end. */
   loadedAdapters(): LoadedAdapters;
   /**
    * Starts an engine whose weights contain the adapter. Resolves when that engine serves.
@@ -99,7 +99,7 @@ export interface Engine {
   unmerge(generation: string): Promise<void>;
   /** Announces a sequence with this adapter, so that the engine makes the adapter ready meanwhile. */
   prepareAdapter(ref: AdapterRef): void;
-  /** Frees everything the engines hold of a generation that nothing uses any more, blends with it included. */
+  /** Frees all memory that the engines use for a generation that nothing needs any more, and for blends with it. */
   dropAdapter(generation: string): void;
   /** Calls the listener for every step report, for the metrics. */
   onStats(listener: (stats: StepStats) => void): void;

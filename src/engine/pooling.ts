@@ -10,7 +10,7 @@ export function pooledPositions(pooling: Pooling, { length, isLast }: Chunk): nu
   return isLast ? [length - 1] : [];
 }
 
-/** The mean of the rows that it was given. The mean of one row is that row, to the bit. */
+/** The mean of the given rows. The mean of one row is bit-identical to that row. */
 export class Pool {
   #sum: Float64Array | null = null;
   #count = 0;

@@ -1,6 +1,7 @@
 /**
- * Every message between the server and an engine process, as two closed unions of plain data. The engine knows token ids only: no text, no
- * HTTP, no adapter names. Messages travel over Node's IPC channel with `serialization: "advanced"`, so typed arrays arrive as typed arrays.
+ * Every message between the server and an engine process: two unions of plain data. The engine knows only token ids, no
+ * text, no HTTP and no adapter names. Messages travel over Node's IPC channel with `serialization: "advanced"`, so
+ * typed arrays arrive as typed arrays.
  */
 import type { BlendPart } from "../adapter/blend-recipe.ts";
 import type { WireError } from "../errors.ts";
@@ -27,14 +28,14 @@ export interface SamplingParams {
 }
 
 /**
- * The adapter a sequence runs with. Its content is in the store under its generation, or travels in the message (inline), or is the sum of
- * stored ones (a blend).
+ * The adapter of a sequence. Its content is in the store under its generation, or in the message (inline), or is a sum
+ * of stored adapters (a blend).
  */
 export interface AdapterRef {
   /** SHA-256 of the file, or of the blend's recipe, hex. */
   readonly generation: string;
   readonly inlineBytes?: Uint8Array;
-  /** The recipe of a blend in its one form (`adapter/blend-recipe.ts`). */
+  /** The recipe of a blend, in its canonical form (`adapter/blend-recipe.ts`). */
   readonly blend?: readonly BlendPart[];
 }
 
@@ -47,24 +48,32 @@ export interface SequenceSpec {
   readonly id: number;
   readonly tenant: string;
   readonly promptIds: Int32Array;
-  /** A prompt shares its prefix only with prompts of the same salt. Prompts without a salt (absent or null) share among themselves. */
+  /**
+   * A prompt shares its prefix only with prompts of the same salt. Prompts without a salt (absent or null) share with
+   * each other.
+   */
   readonly cacheSalt?: string | null;
   /** null: the base itself. */
   readonly adapter: AdapterRef | null;
   readonly sampling: SamplingParams;
   /** The grammar that the answer obeys. Absent or null: the answer is free. */
   readonly grammar?: GrammarSpec | null;
-  /** Most tokens to generate; 0 only scores the prompt. */
+  /** Maximum number of tokens to generate; 0 only scores the prompt. */
   readonly maxTokens: number;
   /** End and stop token ids are not chosen before this many tokens. */
   readonly minTokens: number;
   /** Generating one of these ends the sequence (it is reported, as its last token). */
   readonly stopIds: readonly number[];
-  /** Alternatives to report for each generated token; 0: the chosen one alone; null: no log-probabilities. */
+  /**
+   * Number of alternatives to report for each generated token; 0: only the chosen token; null: no log-probabilities.
+   */
   readonly numLogprobs: number | null;
-  /** Alternatives to report for every prompt token but the first; null: the prompt is not scored. */
+  /** Number of alternatives to report for every prompt token but the first; null: the prompt is not scored. */
   readonly numPromptLogprobs: number | null;
-  /** Reports the prompt's pooled hidden states, and generates nothing (`maxTokens` is 0). null or absent: it does not. */
+  /**
+   * Pooling of the prompt's hidden states, which are reported instead of an answer (`maxTokens` is 0). null or absent:
+   * no pooling.
+   */
   readonly pooling?: Pooling | null;
   /** Unix time in ms after which the sequence is dropped; null: it has no deadline. */
   readonly deadlineMs: number | null;
@@ -138,7 +147,7 @@ export interface StepStats {
   readonly adapterCacheBytes: number;
   readonly adapterCacheHits: number;
   readonly adapterCacheMisses: number;
-  /** How long each adapter took that has been read and laid out since the last report. */
+  /** For each adapter that was read and laid out since the last report: how long this took. */
   readonly adapterLoadSeconds: readonly number[];
   readonly prefixQueries: number;
   readonly prefixHits: number;
@@ -230,7 +239,7 @@ export type EngineEvent =
   | { readonly type: "engine-ready"; readonly limits: EngineLimits }
   | {
       readonly type: "step-finished";
-      /** Ids that were queued, and ids that received a row, since the last report. */
+      /** Ids of sequences that were queued, and ids of sequences that got a row, since the last report. */
       readonly added: readonly number[];
       readonly admitted: readonly number[];
       readonly sampled: readonly TokenSampled[];
@@ -240,8 +249,8 @@ export type EngineEvent =
       readonly finished: readonly SequenceFinished[];
       readonly failed: readonly { readonly id: number; readonly error: WireError }[];
       /**
-       * Generations that became ready, and generations that were let go or failed to load, since the last report. One that is in both lists
-       * came first and went then.
+       * Generations that became ready, and generations that were released or failed to load, since the last report. A
+       * generation in both lists first became ready and was then released.
        */
       readonly loadedAdapters: readonly string[];
       readonly releasedAdapters: readonly string[];

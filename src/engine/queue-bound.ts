@@ -1,18 +1,18 @@
 /**
- * Waiting requests by tenant, and the bounds of a queue: whether there is a place, and which requests must make room. The engine's queue
- * and the server's mirror of it (`server/queue-mirror.ts`) count with this same class. Pure; a waiting request is an id with a number of
- * prompt tokens.
+ * Waiting requests by tenant, and the limits of a queue: whether it has room, and which requests must make room. The
+ * engine's queue and the server's mirror of it (`server/queue-mirror.ts`) count with this same class. Pure; a waiting
+ * request is an id with a number of prompt tokens.
  */
 import { AppError } from "../errors.ts";
 
 export interface QueueLimits {
-  /** Most sequences that may wait for a row. */
+  /** Maximum number of sequences that may wait for a row. */
   readonly maxQueue: number;
-  /** Most prompt tokens that waiting sequences may have together. */
+  /** Maximum number of prompt tokens of all waiting sequences together. */
   readonly maxQueueTokens: number;
 }
 
-/** The error for a sequence that finds no place. */
+/** The error for a sequence that finds no room in the queue. */
 export function overloadedError(
   waiting: { readonly size: number; readonly numTokens: number },
   { maxQueue, maxQueueTokens }: QueueLimits,
@@ -79,9 +79,9 @@ export class QueueBound {
   }
 
   /**
-   * Ids that must leave so that `count` more of a tenant, with `numTokens` together, can enter. None where there is room. In a full queue,
-   * the newest requests of the tenant that has most in the queue; null where that is the asking tenant. So nobody can keep the others out
-   * by filling the queue.
+   * Ids that must leave so that `count` more requests of a tenant, with `numTokens` together, can enter. None if the
+   * queue has room. In a full queue, these are the newest requests of the tenant that has the most there. null if that
+   * is the asking tenant. No tenant can therefore shut out the others by filling the queue.
    */
   displacedBy(tenant: string, count: number, numTokens: number): readonly number[] | null {
     const { maxQueue, maxQueueTokens } = this.#limits;

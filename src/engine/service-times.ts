@@ -1,6 +1,7 @@
 /**
- * Estimates from recent sequences of how long a sequence takes and how fast the queue drains. A full server reports them to refused
- * clients. They also say whether a sequence can still end before its deadline. Pure, no clock of its own.
+ * Estimates from recent sequences of how long a sequence takes and how fast the queue drains. A full server reports
+ * them to refused clients. They also show whether a sequence can still end before its deadline. Pure, no clock of its
+ * own.
  */
 import type { SequenceFinished } from "./protocol.ts";
 
@@ -8,10 +9,13 @@ import type { SequenceFinished } from "./protocol.ts";
 const NUM_STARTS = 32;
 /** Weight of the newest sequence in the running means. */
 const NEWEST = 1 / 16;
-/** Number of recent sequences whose deviation from the means is remembered, and the share of them that a cautious estimate covers. */
+/**
+ * Number of recent sequences whose deviation from the means is remembered. A cautious estimate covers the given share
+ * of them.
+ */
 const NUM_LATE = 64;
 const CAUTION = 0.95;
-/** Longest wait that is advised. Clients ignore longer ones, and much can change in that time. */
+/** Longest wait that the server advises. Clients ignore longer waits, and much can change in that time. */
 const MAX_RETRY_SECONDS = 60;
 
 interface Means {
@@ -50,7 +54,7 @@ export class ServiceTimes {
   /** Time that sequences took, divided by the mean estimate for sequences of their lengths. */
   readonly #excess = new Late();
 
-  /** Notes that a sequence which had to wait has been given its row. */
+  /** Notes that a sequence that had to wait has got its row. */
   noteStarted(nowMs: number): void {
     this.#starts.push(nowMs);
     if (this.#starts.length > NUM_STARTS) this.#starts.shift();
@@ -83,7 +87,7 @@ export class ServiceTimes {
     return { usual, cautious: Math.max(usual, longest * this.#excess.high) };
   }
 
-  /** Estimated time until half of `numWaiting` have been given rows, in whole seconds. A retry is then worthwhile. */
+  /** Estimated time in whole seconds until half of `numWaiting` sequences have got rows. A retry is then worthwhile. */
   retryAfterSeconds(numWaiting: number, nowMs: number): number {
     const [first] = this.#starts;
     if (first === undefined || nowMs <= first) return 1;

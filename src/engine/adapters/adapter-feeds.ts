@@ -1,6 +1,7 @@
 /**
- * The adapter inputs of a step: one row of numbers a sequence. They are written only when the composition of the batch changes. A prefill
- * has one adapter, whose own arrays are fed as they are. A decode batch has one buffer a port.
+ * The adapter inputs of a step: one row of numbers a sequence. They are written only when the composition of the batch
+ * changes. A prefill has one adapter, and its own arrays are fed without a copy. A decode batch has one buffer for each
+ * port.
  */
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import { HAS_MO_SARA, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../../model/ports.ts";
@@ -89,7 +90,9 @@ export class AdapterFeeds implements StepFeeds {
     this.#held[at] = adapter;
   }
 
-  /** Writes the switches, and the heads and routers of all rows, padded to the greatest n. A row without them is zero. */
+  /**
+   * Writes the switches, and the heads and routers of all rows, padded to the greatest n. A row without heads is zero.
+   */
   #common(rows: readonly (AdapterRow | null)[]): Feeds {
     const { totalK } = this.#layout;
     const numHeads = rows.reduce((most, row) => Math.max(most, row?.routed?.numHeads ?? 0), 0);

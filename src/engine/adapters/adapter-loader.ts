@@ -1,7 +1,7 @@
 /**
- * The loader thread as the engine's own thread sees it: a queue of adapters to load, and one reply to each. The server's process adds
- * orders to the same queue over a pipe. This thread computes, and would read them only between two steps. `ready-adapters.ts` decides what
- * is kept.
+ * The loader thread as the engine's own thread sees it: a queue of adapters to load, and one reply to each. The
+ * server's process adds orders to the same queue over a pipe, which the loader thread reads. The engine's own thread
+ * would read them only between two steps. `ready-adapters.ts` decides which rows are kept.
  */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -44,7 +44,8 @@ export class AdapterLoader implements AsyncDisposable {
       this.#numRead++;
       if (!this.#isClosed) this.#onReply(reply);
     });
-    // An engine that cannot read adapters is useless. Its process ends with the reason, and another one is started.
+    // An engine that cannot read adapters is useless. Its process ends with the reason, and the server starts another
+    // process.
     this.#thread.on("error", (error) => {
       if (!this.#isClosed) throw error;
     });
@@ -65,8 +66,8 @@ export class AdapterLoader implements AsyncDisposable {
   }
 
   /**
-   * Lets the thread end by itself. A thread that is terminated while it opens the store ends the whole process with it ("FATAL ERROR:
-   * Error::ThrowAsJavaScriptException napi_throw", lmdb 3.5.6).
+   * Lets the thread end by itself. If a thread is terminated while it opens the store, the whole process ends ("FATAL
+   * ERROR: Error::ThrowAsJavaScriptException napi_throw", lmdb 3.5.6).
    */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isClosed) {

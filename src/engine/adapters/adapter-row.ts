@@ -155,8 +155,8 @@ function lowRankRow(generation: string, adapter: Adapter, layout: AdapterLayout)
 }
 
 /**
- * The targets of a group as one pair of matrices. The downs lie side by side; each up lies at its own rows and at its columns of the
- * group's output.
+ * The targets of a group as one pair of matrices. The down matrices lie side by side. Each up matrix lies at its own
+ * rows, and at its columns of the group's output.
  */
 function lowRankGroup(
   { method }: Adapter,

@@ -1,13 +1,13 @@
 /**
- * The states of an adapter in an engine process, as a pure machine: from an event follow the next state and orders. absent → loading →
- * waiting or spare → ready → absent (evicted or dropped); or loading → failed → absent. It knows no rows, threads or sizes:
- * `ready-adapters.ts` keeps the rows and carries the orders out.
+ * The states of an adapter in an engine process, as a pure state machine. An event leads to the next state and to
+ * orders. absent → loading → waiting or spare → ready → absent (evicted or dropped); or loading → failed → absent. It
+ * knows no rows, threads or sizes. `ready-adapters.ts` keeps the rows and carries the orders out.
  */
 
 /** An adapter without an entry is absent. */
 export type AdapterState =
   | "absent"
-  /** It is wanted and its load is ordered. Only the loader thread sees when the load begins. */
+  /** A load is ordered. Only the loader thread sees when the load begins. */
   | "loading"
   /** Its content was dropped before the load ended. */
   | "abandoned"
@@ -96,7 +96,7 @@ const TRANSITIONS: Record<AdapterState, Partial<Record<AdapterEvent, Transition>
   },
 };
 
-/** The next state and the orders that follow from an event. */
+/** Returns the next state, and the orders that follow from an event. */
 export function nextState(state: AdapterState, event: AdapterEvent): Transition {
   return TRANSITIONS[state][event] ?? to(state);
 }

@@ -10,8 +10,8 @@ import { type AdapterRow, arraysOf, layOutAdapter, sizeOf, zeroRow } from "./ada
 /**
  * @param members fit the base
  * @param maxLiveRank highest sum of the ranks of SARA and LoRA members on one target
- * @throws {AppError} not_blendable where ranks add up to more, or a weight takes numbers out of float32's range; not_live where the base
- * accepts no live adapters
+ * @throws {AppError} not_blendable where the sum of ranks is higher, or a weight moves numbers out of float32's range;
+ * not_live where the base accepts no live adapters
  */
 export function layOutBlend(
   generation: string,
@@ -56,7 +56,10 @@ function assertRanks(members: readonly BlendMember[], maxLiveRank: number): void
   }
 }
 
-/** Two rows in one. Each port has one part's numbers: where both have a v, the two are equal. The size is not counted here. */
+/**
+ * Combines two rows. Each port gets the numbers of one of them. If both have a v, the two are equal. The size is not
+ * counted here.
+ */
 function added(one: AdapterRow, other: AdapterRow): AdapterRow {
   const either = (arrays: readonly Float32Array[], others: readonly Float32Array[]): readonly Float32Array[] =>
     arrays.map((array, i) => array.map((value, at) => value || (others[i]?.[at] ?? 0)));

@@ -14,7 +14,10 @@ import type { LoadOrder, LoadReply, LoaderData } from "./adapter-loader.ts";
 import { type AdapterRow, arraysOf } from "./adapter-row.ts";
 import { loadAdapter } from "./load-adapter.ts";
 
-/** Most replies with a row that are remembered until the engine has read them. A reply that is forgotten earlier costs a second load. */
+/**
+ * Maximum number of replies with a row that are remembered until the engine has read them. If a reply is forgotten
+ * earlier, a second load follows.
+ */
 const MAX_UNREAD = 64;
 
 const port = parentPort;
@@ -33,7 +36,7 @@ port.on("message", (order: LoadOrder) => {
 });
 if (pipe !== null) createInterface({ input: pipe }).on("line", (line) => load(wantedRef(line), true));
 
-/** Engine and server may order the same adapter. A row that is on its way answers the second order too. */
+/** Engine and server may order the same adapter. A row that is already on its way also answers the second order. */
 function load(ref: AdapterRef, isAhead: boolean): void {
   const { generation } = ref;
   if (unread.has(generation)) return;

@@ -102,7 +102,7 @@ function setFeeds(feeds: Feeds, { group, downPort, upPort }: GroupBuffers, step:
   if (rank > 0) feeds[hasLowRankPort(group.part).name] = flag(true);
 }
 
-/** Makes the buffers hold `parts` at `rank`. Rows that hold them already are left unchanged. */
+/** Makes the buffers hold `parts` at `rank`. Rows that already contain them are left unchanged. */
 function writeRows(buffers: GroupBuffers, parts: readonly (LowRankGroup | null)[], rank: number): void {
   const { dIn, dOut } = buffers.group;
   const isTooSmall = buffers.down.length < parts.length * dIn * rank || buffers.up.length < parts.length * dOut * rank;

@@ -11,7 +11,7 @@ import type { LoadReply } from "./adapter-loader.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import { type AdapterEvent, type AdapterOrder, type AdapterState, nextState } from "./adapter-state.ts";
 
-/** Most adapters that are set aside for sequences that have not returned for them. */
+/** Maximum number of adapters that are set aside for sequences that have not returned for them. */
 const MAX_SET_ASIDE = 8;
 
 type Outcome = LoadReply["outcome"];
@@ -33,7 +33,7 @@ export class ReadyAdapters implements AdapterCache {
   constructor(order: (ref: AdapterRef) => void, maxBytes: number) {
     this.#order = order;
     this.#kept = new LRUCache({
-      maxSize: Math.max(1, maxBytes), // the LRU knows no size of 0, which here means that nothing is kept
+      maxSize: Math.max(1, maxBytes), // the LRU does not accept a size of 0, which here means that nothing is kept
       sizeCalculation: (row) => row.bytes,
       disposeAfter: (_, generation, reason) => {
         if (reason === "evict") this.#handle({ generation }, "evicted");
@@ -127,13 +127,13 @@ export class ReadyAdapters implements AdapterCache {
 
   #keep(generation: string, outcome: Outcome | undefined): void {
     if (outcome === undefined || "error" in outcome) throw new Error("internal: there is no row to be kept");
-    // One that was set aside has been reported then.
+    // A row that was set aside was reported at that time.
     if (!this.#setAside.delete(generation)) this.#noteLoaded(generation, outcome.seconds);
     this.#kept.set(generation, outcome.row);
     if (!this.#kept.has(generation)) this.#handle({ generation }, "evicted"); // larger than all that may be kept
   }
 
-  /** One that was released before, within the same report, is here again. */
+  /** It may have been released earlier within the same report, and is here again. */
   #noteLoaded(generation: string, seconds: number): void {
     this.#loaded.push(generation);
     this.#loadSeconds.push(seconds);

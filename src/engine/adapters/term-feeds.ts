@@ -8,7 +8,10 @@ import { runtimeTensor } from "../../runtime/ort.ts";
 import type { AdapterRow, AdapterTerm } from "./adapter-row.ts";
 import type { Feeds } from "./step-feeds.ts";
 
-/** ONNX Runtime (1.30) multiplies a single row on the CPU by another kernel, with other bits, so one term of one row is padded. */
+/**
+ * ONNX Runtime (1.30) uses another kernel for the product of a single row on the CPU, with other bits. One term of one
+ * row is therefore padded.
+ */
 const MIN_TERMS = 2;
 
 export class TermFeeds {

@@ -48,7 +48,7 @@ async function obey(order: GrammarOrder): Promise<void> {
   if (one === undefined) return;
   const isAllowed = one.matcher.accept(order.tokenId);
   if (isAllowed) publish(one, order.numTokens);
-  else one.slot.writeFailure(order.numTokens); // an end token, after which nobody asks
+  else one.slot.writeFailure(order.numTokens); // an end token: no mask is needed after it
 }
 
 async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }>): Promise<void> {

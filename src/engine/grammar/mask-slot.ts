@@ -70,7 +70,7 @@ export class MaskSlot {
     this.#publish(READ, numTokens);
   }
 
-  /** Notes that the mask after `numTokens` tokens is there. */
+  /** Notes that the mask after `numTokens` tokens is complete. */
   writeMask(numTokens: number, mask: Int32Array): void {
     this.#masks[0]!.set(mask);
     this.#publish(FILLED, numTokens);

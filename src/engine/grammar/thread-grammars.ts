@@ -1,7 +1,7 @@
 /**
- * The grammar thread as the engine's own thread sees it. A grammar is bound to a sequence before the sequence gets a row. After each token
- * the thread reads it and computes the next mask while the model runs. A thread that ends takes its sequences with it, and the next
- * sequence starts another.
+ * The grammar thread as the engine's own thread sees it. A grammar is bound to a sequence before the sequence gets a
+ * row. The thread reads each token and computes the next mask while the model runs. If the thread ends, its sequences
+ * fail, and the next sequence starts another thread.
  */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -46,7 +46,8 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
     if (binding === undefined) return;
     this.#bindings.delete(id);
     this.#post({ type: "release", id });
-    // The thread may still be writing for this sequence. Orders are obeyed in turn, so a later sequence writes after that.
+    // The thread may still be writing for this sequence. It obeys orders one after another, so it writes for a later
+    // sequence only afterwards.
     this.#spare.push(binding.grammar.slot);
   }
 
@@ -54,7 +55,7 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
     this.#onReady = listener;
   }
 
-  /** Ends the thread as a fault would. The next sequence starts another. */
+  /** Ends the thread as a fault would. The next sequence starts another thread. */
   async endThread(): Promise<void> {
     await this.#thread?.terminate();
   }
@@ -83,7 +84,8 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
       this.#onReady();
     });
     thread.on("error", (error) => {
-      // Without sequences nothing has failed: the next one starts another thread, and reports its error.
+      // Without sequences nothing has failed. The next sequence starts another thread, and reports an error if that
+      // thread fails.
       if (!this.#isClosed && this.#bindings.size > 0) console.error(error);
     });
     thread.on("exit", () => this.#noteExit(thread));

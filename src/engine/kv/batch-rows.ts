@@ -1,8 +1,8 @@
 /**
- * Decides which sequence has which row of the KV cache, and whether another one fits. Decoding rows lie first and without a gap, so a
- * decode step is one batch; prefilling rows lie after them. Memory is bounded before it is used. A sequence is admitted only when prompt
- * and longest answer of every row fit into the bytes allowed. Memory that rows do not use now is lent to a borrower who gives it back at
- * once.
+ * Decides which sequence has which row of the KV cache, and whether another one fits. Decoding rows lie first and
+ * without a gap, so a decode step is one batch; prefilling rows lie after them. Memory is bounded before it is used. A
+ * sequence is admitted only if the prompt and the longest answer of every row fit into the allowed bytes. Memory that
+ * rows do not use now is lent to a borrower, who returns it as soon as a row needs it.
  */
 import { AppError } from "../../errors.ts";
 import { type KvCache, type KvChunk, bytesPerPosition } from "./kv-cache.ts";
@@ -108,13 +108,14 @@ export class BatchRows implements KvRows, ChunkRows {
   }
 
   /**
-   * Makes room for all rows, and for padding rows up to `numRows`. @param length a position that must exist, whatever the rows' lengths are
+   * Makes room for all rows, and for padding rows up to `numRows`. @param length a position that must exist even if all
+   * rows are shorter
    */
   allocate(numRows: number, length: number): void {
     const longest = this.#rows.reduce((most, row) => Math.max(most, row.length, row.numPrompt), length);
     const count = Math.max(numRows, this.paddedRows(this.#rows.length));
-    // One layer a step grows ahead of the next bucket, so that no single step must copy everything. It never grows beyond the reserved
-    // length.
+    // In each step, one layer grows to the next bucket ahead of time, so that no single step must copy everything. It
+    // never grows beyond the reserved length.
     const reserved = this.#rows.reduce((most, row) => Math.max(most, row.reserved), 0);
     const ahead = Math.min(longest + this.cache.shape.numLayers, reserved);
     this.#borrower?.shrinkTo(this.#limits.maxBytes - this.#bytesFor(count, Math.max(longest, ahead)));

@@ -1,7 +1,7 @@
 /**
- * The KV cache in a device's memory. Decoding rows lie together in one batch. A row that is prefilled has buffers of its own, and moves
- * into the batch when a view of several rows covers it. Moving a row only notes the move. The next view makes the copies, all of them on
- * the device. No row ever crosses to the host.
+ * The KV cache in a device's memory. Decoding rows lie together in one batch. A row that is prefilled has buffers of
+ * its own, and moves into the batch when a view of several rows covers it. Moving a row only notes the move. The next
+ * view makes the copies, all of them on the device. No row is ever copied to the host.
  */
 import { cacheHeadSize, cachePorts } from "../../model/ports.ts";
 import type { DeviceMemory, DeviceTensor, MatrixPair } from "../../runtime/device-memory.ts";
@@ -41,7 +41,7 @@ function batchRows(count: number): number {
 export interface DeviceCacheOptions {
   readonly memory: DeviceMemory;
   readonly dtype: "float32" | "float16";
-  /** Unused rows and positions are given back before more than this is allocated. */
+  /** Unused rows and positions are freed before more than this is allocated. */
   readonly maxBytes: number;
 }
 
@@ -173,7 +173,7 @@ export class DeviceKvCache implements KvCache {
     // Rows are written from the front. Content that moves further back is copied out first, before its old place is overwritten.
     for (const row of misplaced) if (this.#batchRowOf(row) < row) await this.#asOwn(row, length);
     for (const row of misplaced) {
-      const place = this.#places[row]!; // it is misplaced
+      const place = this.#places[row]!; // it is not in its place
       if ("own" in place) {
         await place.own.copyTo(0, this.#batch, row);
         place.own.free();
@@ -207,7 +207,7 @@ export class DeviceKvCache implements KvCache {
     await own.resize(1, positions);
   }
 
-  /** Gives back the rows of the batch that no sequence uses any more. */
+  /** Frees the rows of the batch that no sequence uses any more. */
   async #shrinkBatch(): Promise<void> {
     const numUsed = this.#usedRows();
     if (numUsed === 0) this.#batch.free();

@@ -1,6 +1,7 @@
 /**
- * Rows of keys and values in a device's memory: two tensors a layer, [rows, K, S, D]. They are grown and copied layer by layer, so that
- * only one layer beside the rows ever exists twice. Whatever fails between, each layer is either unchanged or complete.
+ * Rows of keys and values in a device's memory: two tensors a layer, [rows, K, S, D]. They are grown and copied layer
+ * by layer, so that at most one layer exists twice at a time. If something fails in between, each layer is either
+ * unchanged or complete.
  */
 import { cacheHeadSize } from "../../model/ports.ts";
 import type { DeviceMatrix, DeviceMemory, DeviceTensor, MatrixPair } from "../../runtime/device-memory.ts";
@@ -88,7 +89,7 @@ export class DeviceKvRows {
     }
   }
 
-  /** Writes rows that may have more positions than there is room for. */
+  /** Writes rows that may have more positions than this has room for. */
   async #write(pairs: readonly MatrixPair[], firstRow: number): Promise<void> {
     const cut: DeviceTensor[] = [];
     try {

@@ -3,8 +3,9 @@
  * first…first+count−1 are a cache of their own. A run returns only the positions it adds, and this class writes them after the past.
  * Fetching the cache itself would copy all of it (see device-graph/new-cache.ts).
  *
- * The cache grows in buckets, layer by layer: all at once where it must, one layer a step where there is time (S may differ between
- * layers). Growing copies the written positions and leaves the rest of the new memory untouched.
+ * The cache grows in buckets, layer by layer. It grows all at once where it must, and one layer a step where there is
+ * time (S may differ between layers). Growing copies the written positions and leaves the rest of the new memory
+ * untouched.
  */
 import { type CachePorts, type NewCacheNames, cacheHeadSize, cachePorts, newCacheNames } from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
@@ -21,8 +22,9 @@ import {
 type Values = Float32Array | Uint16Array;
 
 /**
- * Positions grow by a multiple of this. In every step attention copies past and new into memory of its own, and first clears all of it,
- * unused room included. Growing copies the written positions. The sum is least at about the root of twice the length.
+ * Positions grow by a multiple of this. In every step attention copies past and new into its own memory, and first
+ * clears all of that memory, unused room included. Growing copies the written positions. The sum of both costs is least
+ * at about the root of twice the length.
  */
 const POSITION_STEP = 64;
 
@@ -154,7 +156,7 @@ export class HostKvCache implements KvCache {
     });
   }
 
-  /** The memory stays. It is as large as the batch was, and is given back when the last row goes. */
+  /** The memory stays as large as the batch was. It is freed when the last row leaves. */
   keepRows(): void {}
 
   copyOut(row: number, from: number, count: number): HostChunk {

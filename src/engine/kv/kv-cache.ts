@@ -47,7 +47,7 @@ export interface KvView {
 export interface KvChunk {
   readonly numPositions: number;
   readonly bytes: number;
-  /** Gives the memory back. The chunk cannot be used after that. */
+  /** Frees the memory. The chunk cannot be used after that. */
   free(): void;
 }
 
@@ -64,19 +64,20 @@ export interface KvCache {
   readonly bytesPerElement: number;
   /** Bytes allocated now. */
   readonly bytes: number;
-  /** Most rows that are allocated for `count` rows. */
+  /** Maximum number of rows that are allocated for `count` rows. */
   rowsFor(count: number): number;
   /** Positions that are allocated where the longest row has `length`. Never fewer for a longer row. */
   positionsFor(length: number): number;
   /**
-   * Makes room for `numRows` rows of which the longest has `length` positions. Written positions stay (all of them, unless said otherwise).
-   * Where it must allocate, it allocates exactly that size in both directions. Unused rows or positions would exceed the reserved memory.
-   * @param ahead a length that will be reached soon, for which it may allocate where it must allocate anyway
+   * Makes room for `numRows` rows of which the longest has `length` positions. Written positions stay. If it must
+   * allocate, it allocates exactly that size in both directions. Unused rows or positions would exceed the reserved
+   * memory.
+   * @param ahead a length that will be reached soon; if it must allocate anyway, it may allocate for this length
    */
   ensure(numRows: number, length: number, written?: WrittenPositions, ahead?: number): void;
   /**
-   * Does a part of the work of a later `ensure` for `length`, where growing step by step avoids a stall. Called before every step, for as
-   * many steps as there are layers, and before `length` is reached.
+   * Does a part of the work of a later `ensure` for `length`, so that this call does not stall a step. Called before
+   * every step, for as many steps as there are layers, and before `length` is reached.
    */
   growAhead?(length: number, written: WrittenPositions): void;
   /** Moves the first `length` positions of row `from` to row `to`. Row `from` is empty afterwards. */
@@ -85,9 +86,9 @@ export interface KvCache {
   swapRows(a: number, b: number, length: number): void;
   /** Empties the rows from `count` on. */
   keepRows(count: number): void;
-  /** Gives all memory back. */
+  /** Frees all memory. */
   clear(): void;
-  /** `count` rows from `first` on, with room for `length` positions. Several rows are always the first ones. */
+  /** `count` rows from `first` on, with room for `length` positions. If `count` is above 1, `first` is 0. */
   view(first: number, count: number, length: number): KvView | Promise<KvView>;
   /** A copy of the `count` positions of a row from `from` on. */
   copyOut(row: number, from: number, count: number): KvChunk | Promise<KvChunk>;

@@ -3,8 +3,8 @@
  * tree of whole chunks. Branches are named by the ids themselves, because a hash could collide. Only chunks that prefill wrote on the grid
  * are kept, so a hit is bit-identical to a miss.
  *
- * The cache is bounded by bytes: the least recently used chunks go first, and all of them go before the rows lack memory. Knows no tensors;
- * rows copy their chunks out and in.
+ * The cache is bounded by bytes. The least recently used chunks are evicted first, and all of them before the rows lack
+ * memory. Knows no tensors; rows copy their chunks out and in.
  */
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
@@ -14,7 +14,7 @@ import { CHUNK_TOKENS } from "../chunks.ts";
 
 /** The part of the batch rows' interface that prefixes need. */
 export interface ChunkRows {
-  /** Most bytes of keys and values that may be held in all. */
+  /** Maximum number of bytes of keys and values, prefixes and rows together. */
   readonly maxBytes: number;
   readonly bytesPerPosition: number;
   /** Bytes of `maxBytes` that are not allocated for rows now. */
@@ -57,7 +57,7 @@ export class PrefixCache implements PrefixReuse {
    */
   readonly #byUse = new Set<Node>();
   readonly #chunkBytes: number;
-  /** Bytes that a device's memory had room for when it was exhausted. No more than that is tried again. */
+  /** Bytes that were held when a device's memory was exhausted. The cache does not grow above that again. */
   #mostBytes = Infinity;
   #queries = 0;
   #hits = 0;
@@ -98,7 +98,7 @@ export class PrefixCache implements PrefixReuse {
     const path = this.#path(prompt, depth + 1);
     const parent = path.at(-1) ?? null;
     if (parent) this.#touch(parent);
-    // The chunk is known already, or one before it has been evicted.
+    // The chunk is already known, or a chunk before it has been evicted.
     if (path.length !== depth || !this.#hasRoomBehind(parent)) return;
     const chunk = await this.#copyOut(prompt.id, past);
     if (chunk === null) return;

@@ -1,6 +1,6 @@
 /**
- * Admission of a sequence: it is queued, dropped when its deadline cannot be kept, and given a row when one is free and its adapter and
- * grammar are ready. The scheduler decides whose turn it is and whether the sequence fits.
+ * Admission of sequences. A sequence is queued. It gets a row when a row is free and its adapter and grammar are ready,
+ * and is dropped if it cannot meet its deadline. The scheduler decides whose turn it is and whether the sequence fits.
  */
 import { AppError } from "../../errors.ts";
 import type { BoundGrammar, ModelRunner, ReadyAdapter } from "../contracts.ts";
@@ -21,7 +21,7 @@ export class Admission {
     this.#reporter = reporter;
   }
 
-  /** Accepts a sequence. One that cannot be accepted is reported as failed. */
+  /** Accepts a sequence. A sequence that cannot be accepted is reported as failed. */
   add(spec: SequenceSpec): void {
     this.#reporter.noteChange();
     const { report } = this.#reporter;
@@ -39,12 +39,12 @@ export class Admission {
 
   /** Gives a row to every sequence that can have one now. */
   admit(): void {
-    this.#dropOverdue(); // before they are given a row
+    this.#dropOverdue(); // before they get a row
     let failure: unknown = null;
     const isReady = (sequence: Sequence): boolean => {
       try {
         sequence.adapter = this.#adapterOf(sequence);
-        sequence.grammar = this.#grammarOf(sequence.spec); // asked for beside the adapter, so that neither waits for the other
+        sequence.grammar = this.#grammarOf(sequence.spec); // requested together with the adapter, so that neither waits for the other
         const hasAdapter = sequence.adapter !== null || sequence.spec.adapter === null;
         return hasAdapter && (sequence.grammar !== null || !sequence.spec.grammar);
       } catch (error) {

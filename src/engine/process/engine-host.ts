@@ -7,11 +7,11 @@ import { EngineLoop } from "./engine-loop.ts";
 import type { EngineCommand, EngineEvent, EngineLimits, EngineOptions } from "../protocol.ts";
 import type { ModelRunner } from "../contracts.ts";
 
-/** A runner, the result of its self-test on the real graph, and its device. */
+/** A runner, with its device and the result of its self-test on the real graph. */
 export type OpenedRunner = ModelRunner & Pick<EngineLimits, "isBatchInvariant" | "device" | "capacity">;
 export type OpenRunner = (options: EngineOptions) => Promise<OpenedRunner>;
 
-/** Longest wait of a process that has to end, for its last message to be sent or for open resources to be closed. */
+/** Maximum time that an ending process waits for its last message to be sent, or for open resources to be closed. */
 const LAST_MS = 1000;
 
 /** Turns this process into an engine. Its first message must be `engine-started`. */
@@ -34,7 +34,7 @@ export function hostEngine(openRunner: OpenRunner): void {
     }).catch(failEngine);
   };
   process.on("message", receive);
-  // The parent has gone, or this process has closed all its resources and left the channel.
+  // The parent has ended, or this process has closed all its resources and left the channel.
   process.on("disconnect", () => {
     receive({ type: "engine-stopped" });
     setTimeout(endNow, LAST_MS).unref();
@@ -57,7 +57,7 @@ async function serve(
   await loop.run();
   await runner.close();
   if (process.connected) process.disconnect();
-  process.exit(0); // no thread of ours is left
+  process.exit(0); // none of our threads is left
 }
 
 function sendEvent(event: EngineEvent): void {
@@ -76,8 +76,8 @@ function failEngine(error: unknown): void {
 }
 
 /**
- * Ends the process in whatever state it is. `exit` is not used because it ends the threads first. A thread that is just opening the store
- * would then crash the process with a fatal error of its own (`adapter-loader.ts`).
+ * Ends the process in any state. `exit` is not used because it ends the threads first. A thread that is just opening
+ * the store would then crash the process with a fatal error of its own (`adapter-loader.ts`).
  */
 function endNow(): void {
   process.kill(process.pid, "SIGKILL");

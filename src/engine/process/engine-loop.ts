@@ -33,7 +33,7 @@ export class EngineLoop {
     this.#turns = new TurnGate(send);
     runner.grammars?.onReady(() => this.#wake?.());
     runner.adapters?.onReady(() => {
-      this.#reporter.noteChange(); // the metrics and the server's record of ready adapters must stay current when nothing runs
+      this.#reporter.noteChange(); // metrics and the server's record of ready adapters must stay current even when nothing runs
       this.#wake?.();
     });
   }
@@ -105,7 +105,7 @@ export class EngineLoop {
         return;
       }
       case "adapter-dropped":
-        // The cache has become smaller, which the metrics show even when nothing runs.
+        // The cache has become smaller. The metrics must show this even when nothing runs.
         if (this.#runner.adapters?.drop(command.generation) === true) this.#reporter.noteChange();
         this.#runner.prefixes?.drop(command.generation);
         return;

@@ -65,7 +65,10 @@ function assembleRunner(
   return new SessionRunner({ device, kv, adapters, prefixes, loader, grammars, feeds, vocabSize, maxModelLen });
 }
 
-/** Capacity of the memory that was given. An adapter is counted as a Mo-SARA adapter, whose size depends on the base alone. */
+/**
+ * What the given memory can hold. Every adapter is counted as a Mo-SARA adapter, because the size of those depends only
+ * on the base.
+ */
 function capacityOf(options: EngineOptions, bytesPerPosition: number, layout: AdapterLayout): EngineCapacity {
   const { kvCacheBytes, adapterCacheBytes, maxNumSeqs, takesAdapters } = options;
   const isLive = takesAdapters && layout.groups.length > 0;

@@ -1,6 +1,6 @@
 /**
- * Writes events of sequences into the next report. It also ends sequences: they leave the scheduler and free their row. Knows nothing of
- * how steps are run.
+ * Writes events of sequences into the next report. It also ends sequences, which then leave the scheduler and free
+ * their row. It does not know how steps are run.
  */
 import type { ModelRunner } from "../contracts.ts";
 import type { EngineEvent, FinishReason } from "../protocol.ts";
@@ -40,7 +40,7 @@ export class Reporter {
   }
 
   fail(sequence: Sequence, error: unknown): void {
-    if (this.#scheduler.get(sequence.id) === null) return; // it ended within this step, before something else went wrong
+    if (this.#scheduler.get(sequence.id) === null) return; // it ended in this step, before another fault
     this.#report.fail(sequence.id, error);
     this.remove(sequence);
   }

@@ -1,6 +1,7 @@
 /**
- * Self-test of isolation on the real graph of this machine: a sequence's results are bit-identical alone and beside others. Kernels choose
- * their path by the number of rows and the place among them, and another CPU may choose otherwise.
+ * Self-test of isolation on this machine, with the real graph: a sequence's results must be bit-identical alone and
+ * beside others. Kernels choose their path by the number of rows and the place of a row, and may choose differently on
+ * another CPU.
  */
 import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
 
@@ -10,7 +11,9 @@ const PROMPT_TOKENS = 5;
 
 interface Probe {
   readonly id: number;
-  /** Whether this row is the sequence under test. Every other row is; the rows between are neighbours, all different. */
+  /**
+   * Whether this row is the sequence under test. Every second row is. The rows between are neighbours, all different.
+   */
   readonly isSame: boolean;
 }
 

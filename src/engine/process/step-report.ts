@@ -12,7 +12,7 @@ import type {
 import type { ModelRunner } from "../contracts.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
 
-/** Most generations named in a report. A queue of thousands must not make every step's message long. */
+/** Maximum number of generations in a report. A queue of thousands must not make every step's message long. */
 const MAX_NAMED_ADAPTERS = 64;
 
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
@@ -43,7 +43,7 @@ export class StepReport {
   readonly finished: SequenceFinished[] = [];
   readonly #failed: StepFinished["failed"][number][] = [];
 
-  /** Whether a sequence was queued, was given a row or ended, so that the report should not wait for the next step. */
+  /** Whether a sequence was queued, got a row or ended. If so, the report should not wait for the next step. */
   get isUrgent(): boolean {
     return this.added.length + this.admitted.length + this.finished.length + this.#failed.length > 0;
   }

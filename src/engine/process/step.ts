@@ -190,14 +190,17 @@ export class Step {
       adapter: sequence.adapter,
       need: needs[row]!, // one a sequence
     }));
-    // Noted before the step, so that a step that keeps failing does not hold up the prompts either.
+    // Noted before the step, so that prompts make progress even if decode steps keep failing.
     this.#scheduler.noteDecoded();
     const startedAt = performance.now();
     await this.#sample(sequences, needs, await this.#runner.decode(rows));
     this.#scheduler.noteDecodeTime((performance.now() - startedAt) / 1000);
   }
 
-  /** Chooses the next token of every sequence from its row, reading only as much of the row as needed; null: a row without a sequence. */
+  /**
+   * Chooses the next token of every sequence from its row. It reads only the part of the row that it needs. null: a row
+   * without a sequence.
+   */
   async #sample(
     sequences: readonly (Sequence | null)[],
     needs: readonly (RowNeed | null)[],

@@ -1,6 +1,6 @@
 /**
- * Decides whether the loop may run a step now. Several busy engines take turns, which the server grants (`server/step-turns.ts`). An engine
- * that is alone needs no turns. Pure, except for the messages it sends.
+ * Decides whether the loop may run a step now. Several busy engines take turns, which the server grants
+ * (`server/step-turns.ts`). A single busy engine needs no turns. Pure, except for the messages it sends.
  */
 import type { EngineEvent } from "../protocol.ts";
 

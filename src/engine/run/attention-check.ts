@@ -1,6 +1,7 @@
 /**
- * Checks a device's attention. It compares the model's own kinds of layers with the CPU's results, on known numbers. Prompts come in one
- * and in several chunks, whose sizes select the kernels' different paths. A step with rows of different lengths follows.
+ * Checks a device's attention. It compares the model's own kinds of layers with the CPU's results, on known numbers.
+ * Prompts have one chunk or several, with sizes that select the different paths of the kernels. A step with rows of
+ * different lengths follows.
  */
 import { type AttentionPath, CPU_FORM, type DeviceForm } from "../../device-graph/device-form.ts";
 import { PROBE_INPUT, attentionProbe, probeConfig, probeOutput } from "../../device-graph/attention-probe.ts";
@@ -23,7 +24,10 @@ const WAYS: Readonly<Record<AttentionPath, string>> = {
   stepwise: "GroupQueryAttention with smooth_softmax",
   plain: "ScatterElements, MatMul and Softmax",
 };
-/** Greatest allowed difference of a value, for float32 sums in another order, or for float16. Wrong kernels were off by 0.03 and more. */
+/**
+ * Greatest allowed difference of a value: for float32 sums in another order, and for float16. Wrong kernels differed by
+ * 0.03 and more.
+ */
 const BOUNDS = { float32: 1e-3, float16: 1e-2 };
 
 /** A place to try a form of attention. */

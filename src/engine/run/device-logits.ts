@@ -1,4 +1,7 @@
-/** Rows of logits in a device's memory. Token ids or a few candidates cross to the host; whole rows cross only on request. */
+/**
+ * Rows of logits in a device's memory. Token ids or a few candidates are copied to the host. Whole rows are copied only
+ * on request.
+ */
 import { sampleModel } from "../../device-graph/sample-graph.ts";
 import {
   BEST_IDS,
@@ -47,7 +50,7 @@ export async function openDeviceReader(
   };
 }
 
-/** For a row with logits that are not finite. The sampler then requests the whole row, and gets the error there. */
+/** For a row with logits that are not finite. The sampler then requests the whole row, and reports the error. */
 const NOTHING: TopRow = { kind: "top", ids: new Int32Array(0), logits: new Float32Array(0), sums: null };
 
 type DeviceSessions = Readonly<Record<"best" | "top" | "rows", Session>>;

@@ -1,6 +1,6 @@
 /**
- * Rows of logits on the host. Where the serving graph reads logits itself (`device-graph/read-logits.ts`), only the best token of every row
- * crosses. A whole row crosses only on request, since every fetched byte is copied.
+ * Rows of logits on the host. Where the serving graph reads logits itself (`device-graph/read-logits.ts`), only the
+ * best token of every row is fetched. A whole row is fetched only on request, since every fetched byte is copied.
  */
 import { BEST_IDS, IS_WHOLE, ROW_SUMS, blockMaximaPort, logitsPort, wholeLogitsPort } from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
@@ -9,7 +9,7 @@ import type { LogitReader, LogitView } from "./logit-reader.ts";
 import type { LogitRow, LogitRows, RowNeed, WholeRow } from "../sampling/logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
-// Names alone, hence the sizes.
+// Only names are needed, so the sizes are arbitrary.
 const MAXIMA = blockMaximaPort(0).name;
 const WHOLE_LOGITS = wholeLogitsPort(0).name;
 const LOGITS = logitsPort(0).name;
@@ -19,7 +19,7 @@ export const hostReader = (vocabSize: number): LogitReader => ({
   view: (needs, numRows) => viewOf(needs, numRows, vocabSize),
 });
 
-/** For a serving graph that returns its logits. All rows cross whole, and the sampler computes the maxima. */
+/** For a serving graph that returns its logits. All rows are fetched whole, and the sampler computes the maxima. */
 export const wholeRowReader = (vocabSize: number): LogitReader => ({
   view: (needs) => ({
     feeds: {},
@@ -65,7 +65,7 @@ class ReadRows implements LogitRows {
   readonly numRows: number;
   readonly #results: Record<string, RuntimeTensor>;
   readonly #vocabSize: number;
-  /** For each row: its index among the rows that crossed whole; −1: it did not. */
+  /** For each row: its index among the rows that were fetched whole; −1: it was not. */
   readonly #places: readonly number[];
 
   /** @param isWhole for each row: not 0 where the whole row was requested */

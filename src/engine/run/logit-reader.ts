@@ -1,7 +1,7 @@
 /**
- * Brings rows of logits from a session to the sampler. There are two kinds. To the host cross the best token of every row and the rows that
- * are needed whole (`host-logits.ts`). Of rows that stay on a device a few candidates cross, and the whole row only where these do not
- * suffice (`device-logits.ts`). Types only.
+ * Brings rows of logits from a session to the sampler. There are two kinds. `host-logits.ts` fetches the best token of
+ * every row, and the rows that are needed whole. `device-logits.ts` leaves the rows on a device. It fetches a few
+ * candidates, and the whole row only where these do not suffice. Types only.
  */
 import type { RuntimeTensor } from "../../runtime/ort.ts";
 import type { LogitRows, RowNeed } from "../sampling/logit-rows.ts";

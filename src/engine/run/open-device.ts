@@ -103,17 +103,20 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
   };
 }
 
-/** The binding keeps nothing on a CUDA device between two runs. The cache is therefore the host's, and crosses the bus in every step. */
+/**
+ * The binding keeps nothing on a CUDA device between two runs. The cache is therefore in host memory, and is copied to
+ * and from the device in every step.
+ */
 async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevice> {
   const { config } = manifest;
-  // Attention on CUDA supports float16 alone.
+  // Attention on CUDA supports only float16.
   const hasHalfProducts = manifest.weights === "float16";
   const known = { writesCache: false, readsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
   const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
   const attention = await rightAttention(config, known, { name: "cuda", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });
-  // Reading logits inside the graph has been tested on the CPU alone. ArgMax and Compress on other devices treat ties and empty batches
-  // differently.
+  // Reading logits inside the graph has been tested only on the CPU. ArgMax and Compress on other devices treat ties
+  // and empty batches differently.
   return withHostMemory(session, newCache(config), wholeRowReader(config.vocabSize), {
     facts: { name: "cuda", attention, precision: "float16", isCacheResident: false },
     bytes: () => ({ ...bytes, kv: 0, adapters: 0 }),

@@ -1,6 +1,7 @@
 /**
- * Applies bias, penalties and masks to a row. Most requests change few logits. These are changed in place, with the maxima of their blocks,
- * and restored afterwards, so that only the maxima are copied. Where only some ids are allowed, their logits are copied into a masked row.
+ * Applies bias, penalties and masks to a row. Most requests change few logits. These are changed in place, with the
+ * maxima of their blocks, and restored afterwards, so that only the maxima are copied. If only some ids are allowed,
+ * their logits are copied into a masked row.
  */
 import { AppError } from "../../errors.ts";
 import { type Blocks, maximumOf } from "./blocks.ts";

@@ -15,11 +15,14 @@ import { selectMass } from "./select.ts";
 import { type LogitScale, bucketOf, createBuckets, sumWeights, weightOf } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** Most blocks that are searched before the whole row is summed. */
+/** Maximum number of blocks that are searched before the whole row is summed. */
 const MAX_BLOCKS = 48;
-/** Margin that keeps decisions from bounds clear of rounding errors. */
+/** Margin that keeps decisions by bounds safe from rounding errors. */
 const MARGIN = 1e-9;
-/** Draws that may fall after the cut. Then all tokens before the cut are weighed instead (many equal logits). */
+/**
+ * Maximum number of draws that fall after the cut, as with many equal logits. Then all tokens before the cut are
+ * weighed instead.
+ */
 const MAX_MISSES = 16;
 
 /** Work space, shared by all rows of an engine. */

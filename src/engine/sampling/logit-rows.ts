@@ -20,7 +20,7 @@ export interface WholeRow {
 export interface TopRow {
   readonly kind: "top";
   readonly ids: Int32Array;
-  /** Without meaning where `sums` is null. */
+  /** Has no meaning where `sums` is null. */
   readonly logits: Float32Array;
   /**
    * Of the whole row: Σ exp(logit − greatest logit), and the same sum for the logits divided by the temperature. null: only the best token
@@ -33,7 +33,7 @@ export type LogitRow = WholeRow | TopRow;
 
 /** The part of its row that a request reads. */
 export interface RowNeed {
-  /** Number of candidates, at most `MAX_CANDIDATES`; 1: the best alone; Infinity: the whole row. */
+  /** Number of candidates, at most `MAX_CANDIDATES`; 1: only the best; Infinity: the whole row. */
   readonly numTop: number;
   /** Temperature for `sums.weights`. */
   readonly temperature: number;
@@ -41,7 +41,7 @@ export interface RowNeed {
 
 /** Reads the whole row. */
 export const WHOLE: RowNeed = { numTop: Infinity, temperature: 1 };
-/** Reads the likeliest token alone. */
+/** Reads only the likeliest token. */
 export const BEST: RowNeed = { numTop: 1, temperature: 1 };
 
 /** Rows of one step, valid until the runner's next call. */

@@ -53,7 +53,7 @@ function logprobOfRow(blocks: Blocks, tokenId: number, numTop: number, scratch: 
   // The maximum is subtracted first, so that its own size costs no digits.
   const logprobOf = (id: number): number => logits[id]! - max - logSum;
   const size = numTop === 0 ? 0 : topOf(blocks, Math.min(numTop, logits.length), scratch.ids, scratch.heap);
-  // A masked id is no alternative: it cannot be chosen.
+  // A masked id is not an alternative, because it cannot be chosen.
   const topIds = Array.from(sortByLogit(logits, scratch.ids.subarray(0, size))).filter((id) => logits[id]! > -Infinity);
   return { logprob: logprobOf(tokenId), topIds, topLogprobs: topIds.map(logprobOf) };
 }

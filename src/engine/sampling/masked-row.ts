@@ -46,7 +46,8 @@ export function maskedRow(row: WholeRow, mask: TokenMask, endIds: readonly numbe
 }
 
 /**
- * Copies the allowed logits of a part of the row over minus infinity. It runs for every row and token, so it also finds the greatest.
+ * Copies the allowed logits of a part of the row over minus infinity. It runs for every row and token, so it also finds
+ * the greatest logit in the same pass.
  * @returns the greatest
  */
 function copyAllowed(from: Float32Array, words: Int32Array, to: Float32Array, first: number, end: number): number {

@@ -1,7 +1,8 @@
 /**
- * Turns one row of logits into one token id, in vLLM's order: allowed ids, bad words, min tokens and logit bias, penalties (repetition,
- * frequency, presence), temperature, min_p, top_k, top_p, draw. The result depends on the row and on the sequence's own random state only.
- * Ties go to the lower id everywhere, so top_k 1 is greedy and every cut is exact (vLLM keeps all that tie at the cut).
+ * Turns one row of logits into one token id, in vLLM's order: allowed ids, bad words, min tokens and logit bias,
+ * penalties (repetition, frequency, presence), temperature, min_p, top_k, top_p, draw. The result depends only on the
+ * row and on the sequence's own random state. Ties go to the lower id everywhere, so top_k 1 is greedy and every cut is
+ * exact (vLLM keeps all that tie at the cut).
  *
  * | the request asks for                       | is read of the row       | is chosen or drawn by                                |
  * | ------------------------------------------ | ------------------------ | ---------------------------------------------------- |
@@ -13,7 +14,8 @@
  * | top_k above 64                             | whole row                | `blocks.ts`: `topOf`, then `drawListed`              |
  * | bias, penalties, masks or allowed ids      | whole row                | `adjusted-row.ts` first, then as above               |
  *
- * An answer bound to a grammar needs the whole row. `masked-row.ts` leaves only allowed ids in it before all else.
+ * An answer bound to a grammar needs the whole row. Before everything else, `masked-row.ts` leaves only allowed ids in
+ * it.
  *
  * Log-probabilities need 64 candidates, or the whole row for more than 64 alternatives.
  */
@@ -116,7 +118,7 @@ function drawOfTop(size: number, total: number, { params, random }: SamplingStat
   return drawListed(ids, weights, count, random);
 }
 
-/** Chooses a token from a row's best candidates alone; null where they do not suffice. */
+/** Chooses a token only from a row's best candidates; null where they do not suffice. */
 function chooseOfTop(row: TopRow, state: SamplingState, scratch: SamplerScratch): number | null {
   const { params } = state;
   if (isGreedy(params) || row.ids.length === 0) return row.ids[0] ?? null;

@@ -8,7 +8,7 @@ import { expOfNegative } from "./exp.ts";
 // Indices are bounded by their loops, hence `!`.
 
 const BUCKETS_PER_UNIT = 64;
-/** Logits further below weigh e^-64 or less. A whole vocabulary of them is below the sum's last digit. */
+/** Logits further below weigh e^-64 or less. Even a whole vocabulary of them is below the sum's last digit. */
 const MAX_BUCKET_DEPTH = 64;
 const NUM_BUCKETS = MAX_BUCKET_DEPTH * BUCKETS_PER_UNIT;
 
@@ -47,7 +47,7 @@ export function sumWeights(
   const bar = end * BUCKETS_PER_UNIT;
   buckets.fill(0);
   for (let block = 0; block < maxima.length; block++) {
-    if (!((max - maxima[block]!) * unit <= bar)) continue; // nothing in it weighs anything
+    if (!((max - maxima[block]!) * unit <= bar)) continue; // none of its logits has weight
     const stop = Math.min((block + 1) * blockSize, logits.length);
     for (let i = block * blockSize; i < stop; i++) {
       const place = (max - logits[i]!) * unit;

@@ -1,7 +1,7 @@
 /**
- * Fair queuing by tokens: the flow that has had the fewest tokens goes next. This is deficit round robin with deficits paid afterwards. A
- * flow that has had nothing goes next at once, however large its first request is, and pays with later turns. Pure: a flow is a key, and
- * the caller keeps the flow's waiting requests.
+ * Fair queuing by tokens: the flow that has had the fewest tokens goes next. This is deficit round robin with deficits
+ * paid afterwards. A flow without tokens goes next at once, however large its first request is, and pays with later
+ * turns. Pure: a flow is a key, and the caller keeps the flow's waiting requests.
  *
  * Idea: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin" (1996). The quantum here is as large as the flow with
  * the fewest tokens needs.
@@ -13,7 +13,10 @@ interface Flow {
   numTokens: number;
 }
 
-/** Idle flows that are remembered. Beyond this number, a flow's account is forgotten in its favour. */
+/**
+ * Number of idle flows that are remembered. Beyond it, a flow's account is deleted, and the flow starts again without
+ * debt.
+ */
 const MAX_REMEMBERED = 4096;
 
 export class FairQueue {
@@ -74,7 +77,7 @@ export class FairQueue {
   #noteGone(flow: Flow): void {
     flow.numWaiting--;
     if (--this.#numWaiting > 0) return;
-    // Nobody waits, so earlier use has cost nobody anything and is forgotten.
+    // No flow waits, so earlier use was at nobody's expense and is forgotten.
     this.#flows.clear();
     this.#level = 0;
   }

@@ -15,15 +15,21 @@ export interface Waiting {
 }
 
 export interface PromptBudget {
-  /** Most tokens of any prompts. */
+  /** Maximum number of tokens, of any prompts. */
   readonly numTokens: number;
-  /** Most tokens as long as they complete prompts, whose rows then share the next decode step. Never less than `numTokens`. */
+  /**
+   * Maximum number of tokens if they complete prompts, whose rows then share the next decode step. Never less than
+   * `numTokens`.
+   */
   readonly numCompleting: number;
 }
 
-/** Most prompt tokens between two decode steps while only new rows wait, in chunks. */
+/** Maximum number of chunks between two decode steps while only new rows wait. */
 const MAX_CHUNKS = 16;
-/** Most prompt tokens between two decode steps while older rows wait: the share a burst of short prompts may take from running streams. */
+/**
+ * Maximum number of prompt tokens between two decode steps while older rows wait. It limits what a burst of short
+ * prompts takes from running streams.
+ */
 const MAX_DELAYING_CHUNKS = 4;
 /** Weight of the newest time in the running means. */
 const NEWEST = 1 / 8;
@@ -41,9 +47,9 @@ export class Pace {
   }
 
   /**
-   * With one chunk after every decode step, each token of a running row costs one chunk's time more, and nobody else pays. A prompt then
-   * gets at least half of the time, as long as a decode step takes no longer than a chunk. Where decode steps take longer, as many chunks
-   * run as make up for it.
+   * One chunk after every decode step delays each token of a running row by one chunk's time. A prompt then gets at
+   * least half of the time, if a decode step takes no longer than a chunk. If decode steps take longer, more chunks run
+   * to make up for it.
    */
   budget({ numDelayed, numJoined, numPrompts }: Waiting): PromptBudget {
     const numTokens = CHUNK_TOKENS * Math.min(MAX_CHUNKS, this.#chunksPerStep());

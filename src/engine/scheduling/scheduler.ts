@@ -26,7 +26,7 @@ export class Scheduler {
   readonly #kv: KvRows;
   readonly #all = new Map<number, Sequence>();
   readonly #waiting: WaitingQueue;
-  /** The sequence whose turn it is, held up because memory or its adapter is missing. No other sequence overtakes it. */
+  /** The sequence whose turn it is, if it waits for memory or for its adapter. No other sequence overtakes it. */
   #heldUp: Sequence | null = null;
   readonly #times = new ServiceTimes();
   /** Ids of admitted sequences. */
@@ -83,7 +83,7 @@ export class Scheduler {
         "insufficient_memory",
         `${sequence.numReservedTokens} tokens of prompt and answer do not fit into an empty KV cache. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
       );
-    // Sequences for which a row is free wait for their adapters only.
+    // Sequences for which a row is free wait only for their adapters.
     const numFree = this.#limits.maxNumSeqs - this.#running.size;
     const canStartNow = this.#waiting.size < numFree && this.#kv.canAdmit(sequence.numReservedTokens);
     const displaced = canStartNow ? [] : this.#waiting.displacedBy(sequence);
@@ -115,7 +115,8 @@ export class Scheduler {
   takeAdmissible(isReady: (sequence: Sequence) => boolean = () => true): Sequence | null {
     const next = this.peekWaiting();
     if (next === null || this.#running.size >= this.#limits.maxNumSeqs) return null;
-    // With no row in use no room will ever be freed. It is better that the attempt fails with the rows' own error than waits for ever.
+    // If no row is in use, no room will ever be freed. The attempt should then fail with the rows' own error instead of
+    // waiting for ever.
     const isAdmissible = (this.#hasRoomFor(next) || this.#running.size === 0) && isReady(next);
     this.#heldUp = isAdmissible ? null : next;
     if (!isAdmissible) return null;
@@ -144,9 +145,10 @@ export class Scheduler {
   }
 
   /**
-   * The prompt whose chunk is due; null when none is due before the next decode step. Every other chunk goes to the prompt with the fewest
-   * tokens left. Short prompts then do not wait for long ones, and equal ones finish one after the other instead of all at the end. The
-   * chunks between go to the oldest prompt, which gets half of the time, whatever arrives after it.
+   * The prompt whose chunk is due; null when none is due before the next decode step. Every other chunk goes to the
+   * prompt with the fewest tokens left. Short prompts then do not wait for long ones, and equal prompts finish one
+   * after the other instead of all at the end. The chunks between go to the oldest prompt, which so gets half of the
+   * time, even if many prompts arrive after it.
    */
   #nextPrompt(numDecoding: number): Sequence | null {
     const [oldest] = this.#prefilling;
@@ -211,8 +213,9 @@ export class Scheduler {
   }
 
   /**
-   * Sequences to drop. A sequence is dropped when its deadline has passed. When several wait, a waiting one is also dropped if it could
-   * hardly finish in time even if it started now. Work on it would be lost, and taken from sequences that can finish.
+   * Sequences to drop. A sequence is dropped when its deadline has passed. When several sequences wait, a waiting
+   * sequence is also dropped if it could hardly finish in time even if it started now. Work on it would be wasted, and
+   * would delay sequences that can finish.
    * @param nowMs Unix time in ms.
    */
   overdue(nowMs: number): Sequence[] {
@@ -228,9 +231,9 @@ export class Scheduler {
   }
 
   /**
-   * In a full queue the oldest sequences have waited until they can only just finish in time. An estimate that is right on average would
-   * start many that fail. Sequences that arrived with enough time are therefore judged by a cautious estimate. Sequences that arrived with
-   * less time are judged by the usual one.
+   * In a full queue the oldest sequences have waited until they can only just finish in time. An estimate that is right
+   * on average would start many sequences that fail. Sequences that arrived with enough time are therefore judged by a
+   * cautious estimate. Sequences that arrived with less time are judged by the usual one.
    */
   #secondsNeeded({ spec }: Sequence, patienceMs: number): number {
     const { usual, cautious } = this.#times.secondsFor(spec.promptIds.length, spec.maxTokens);

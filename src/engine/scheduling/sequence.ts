@@ -51,7 +51,7 @@ export class Sequence {
     return this.spec.promptIds.length + this.numOutputTokens - 1;
   }
 
-  /** Prompt tokens still to be computed, as far as can be known in advance. */
+  /** Prompt tokens that must still be computed, as far as this can be known in advance. */
   get numPromptLeft(): number {
     return this.spec.promptIds.length - Math.max(this.numPrefilled, this.numKnown);
   }

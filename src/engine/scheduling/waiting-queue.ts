@@ -1,6 +1,7 @@
 /**
- * Sequences that wait for a row. Tenants take turns by tokens, then the adapters of a tenant do. Within an adapter the first to come is
- * served first. `peek` is the one place that decides who is next. Pure; knows nothing of rows or memory.
+ * Sequences that wait for a row. Tenants take turns by tokens. Within a tenant, its adapters take turns by tokens.
+ * Within an adapter, the oldest sequence is first. `peek` is the one place that decides who is next. Pure; knows
+ * nothing of rows or memory.
  */
 import { FairQueue } from "./fair-queue.ts";
 import type { SequenceSpec } from "../protocol.ts";
@@ -64,7 +65,7 @@ export class WaitingQueue {
     tenant.turns.take(lineOf(spec), spec.promptIds.length);
   }
 
-  /** Removes a sequence whose turn has not come. Does nothing where the sequence does not wait. */
+  /** Removes a sequence whose turn has not come. Does nothing if the sequence does not wait. */
   remove(sequence: Sequence): void {
     const tenant = this.#takeOut(sequence);
     if (tenant === null) return;

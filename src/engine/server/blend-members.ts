@@ -1,11 +1,14 @@
 /**
- * Which blends the engines may hold, and of which adapters each is made. An adapter that leaves the store takes the blends with it, because
- * its numbers are in them. Knows no weights.
+ * Remembers which blends the engines may have, and the members of each. When an adapter leaves the store, its blends
+ * must be dropped too, because they contain its numbers. Knows no weights.
  */
 import { LRUCache } from "lru-cache";
 import type { AdapterRef } from "../protocol.ts";
 
-/** Most blends that are remembered. A forgotten one stays in the engine's caches until other adapters and prompts push it out. */
+/**
+ * Maximum number of blends that are remembered. A forgotten blend stays in the engine's caches until other adapters and
+ * prompts replace it.
+ */
 const MAX_BLENDS = 10_000;
 
 export class BlendMembers {

@@ -14,7 +14,7 @@ export function combineStats(report: StepStats, states: readonly StepStats[]): S
     numWaiting: sum((stats) => stats.numWaiting),
     runningAdapters: union((stats) => stats.runningAdapters),
     waitingAdapters: union((stats) => stats.waitingAdapters),
-    // Every engine has a cache of its own. The operator needs to know the fullest one.
+    // Every engine has its own cache. The operator needs to know how full the fullest one is.
     kvUsage: Math.max(0, ...states.map((stats) => stats.kvUsage)),
     adapterCacheBytes: sum((stats) => stats.adapterCacheBytes),
     deviceBytes: summedBytes(states),

@@ -1,6 +1,7 @@
 /**
- * The parent's side of one engine process. It forks the process, sends commands, and distributes the reports to the streams. When the
- * process ends, for whatever reason, every open stream fails with engine_unavailable. `engine-unit.ts` restarts the process.
+ * The parent's side of one engine process. It forks the process, sends commands, and distributes the reports to the
+ * streams. When the process ends, for any reason, every open stream fails with engine_unavailable. `engine-unit.ts`
+ * restarts the process.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { extname } from "node:path";
@@ -54,7 +55,7 @@ export class EngineClient {
   readonly #onEvent: (event: ProcessEvent) => void;
   readonly #streams = new Map<number, BufferedSequenceStream>();
   readonly #queue: QueueMirror;
-  /** Adapters that the process has, or has been told to load. */
+  /** Adapters that the process has, or was ordered to load. */
   readonly #adapters = new Set<string>();
   /** Adapters that the process has. */
   readonly #loaded = new Set<string>();
@@ -79,7 +80,7 @@ export class EngineClient {
       );
       this.kill();
     });
-    // The child's stdout is sent to our stderr, because stdout carries results alone.
+    // The child's stdout is sent to our stderr, because our stdout is only for results.
     this.#child = fork(entry, {
       serialization: "advanced",
       stdio: ["ignore", 2, 2, "ipc", "pipe"],
@@ -93,7 +94,7 @@ export class EngineClient {
     this.#child.on("message", (event: EngineEvent) => this.#receive(event));
     this.#child.on("error", (error) => {
       this.#error ??= new AppError("engine_unavailable", `The engine process: ${error.message}`, { cause: error });
-      // A process that could not be started has no other event. A process with a broken channel is useless.
+      // For a process that could not be started, this is the only event. A process with a broken channel is useless.
       if (this.#child.pid === undefined) this.#end(null, null, resolve);
       else this.kill();
     });
@@ -116,7 +117,10 @@ export class EngineClient {
     return this.#loaded;
   }
 
-  /** The error with which the process would refuse a request because its queue is full; null where it would not. */
+  /**
+   * The error with which the process would refuse a request because its queue is full; null if it would accept the
+   * request.
+   */
   refusal(demand: QueueDemand): AppError | null {
     return this.#queue.refusal(demand, performance.now());
   }
@@ -140,7 +144,7 @@ export class EngineClient {
   }
 
   send(command: EngineCommand): void {
-    if (!this.#child.connected) return; // its exit is on the way and fails the streams
+    if (!this.#child.connected) return; // the "exited" event will follow and fail the streams
     this.#child.send(command, (error) => {
       if (error !== null) this.kill();
     });
@@ -183,7 +187,7 @@ export class EngineClient {
     }
   }
 
-  /** A stream that was cancelled meanwhile is not in the map any more. */
+  /** A stream that was cancelled is no longer in the map. */
   #deal(event: Extract<EngineEvent, { type: "step-finished" }>): void {
     const { added, admitted, prefilled, scored, pooled, sampled, finished, failed } = event;
     this.#noteAdapters(event.loadedAdapters, event.releasedAdapters);

@@ -1,6 +1,6 @@
 /**
- * One engine that is kept alive: a process, restarted with growing delays when it dies, and whether it can serve now. The supervisor owns
- * several units. Knows nothing of adapters, placement or HTTP.
+ * Keeps one engine alive: it restarts the process with growing delays when it dies, and knows whether the engine can
+ * serve now. The supervisor owns several units. Knows nothing of adapters, placement or HTTP.
  */
 import { AppError } from "../../errors.ts";
 import { EngineClient, type ProcessEvent } from "./engine-client.ts";
@@ -13,7 +13,7 @@ export interface RestartPolicy {
   readonly minMs: number;
   readonly maxMs: number;
   readonly healthyMs: number;
-  /** Bounds of silence after which a busy process is ended. */
+  /** How long a busy process may be silent before it is ended. */
   readonly hang: HangLimits;
 }
 
@@ -56,7 +56,7 @@ export class EngineUnit {
     this.#firstStart = new Promise((resolve, reject) => {
       this.#settleFirst = (error) => (error === null ? resolve() : reject(error));
     });
-    this.#firstStart.catch(() => {}); // callers that wait get the rejection; nobody has to wait
+    this.#firstStart.catch(() => {}); // callers that wait get the rejection; without callers it is ignored
     this.#client = this.#start();
   }
 
@@ -99,7 +99,9 @@ export class EngineUnit {
     return this.#client.loadedAdapters;
   }
 
-  /** The error with which a request would be refused now: overloaded, engine_unavailable; null where it would be accepted. */
+  /**
+   * The error with which a request would be refused now (overloaded, engine_unavailable); null if it would be accepted.
+   */
   refusal(demand: QueueDemand): AppError | null {
     return this.#unavailable() ?? this.#client.refusal(demand);
   }
@@ -153,7 +155,10 @@ export class EngineUnit {
     return new EngineClient(this.#options, (event) => this.#receive(event), this.#entry, this.#policy.hang);
   }
 
-  /** Updates this engine's state, then forwards the event. A new process is scheduled after the owner has been told. */
+  /**
+   * Updates this engine's state, then forwards the event. The next process is scheduled after the owner has received
+   * the event.
+   */
   #receive(event: ProcessEvent): void {
     switch (event.type) {
       case "ready":

@@ -1,13 +1,14 @@
 /**
- * Detects a busy process that gives no sign of life, because a native call that never returns ends nothing by itself. Every report of a
- * step is a sign of life. The silence that counts as a hang grows with the longest step seen, so a slow machine is not mistaken for a dead
- * one. Knows no process. It counts only time in which it runs itself, so a suspended machine has not hung.
+ * Detects a busy process that gives no sign of life. A native call that never returns would otherwise go unnoticed.
+ * Every report of a step is a sign of life. The silence that counts as a hang grows with the longest step seen, so a
+ * slow machine is not mistaken for a dead one. It counts only time in which this code itself runs, so a suspended
+ * machine is not taken for a hang. Knows no process.
  */
 
 export interface HangLimits {
   /** Shorter silence is never a hang, however short the steps are. It is longer than any first step takes. */
   readonly minMs: number;
-  /** Silence shorter than this many of the longest steps is no hang either. */
+  /** Silence shorter than this many of the longest steps is not a hang either. */
   readonly numSteps: number;
   readonly checkMs: number;
 }

@@ -1,6 +1,7 @@
 /**
- * The engines whose weights contain one adapter each. They are started on request, up to a maximum, and found by generation when a sequence
- * is routed. Knows nothing of names. The composition root decides how an adapter is folded and measured.
+ * The engines whose weights contain one adapter each. They are started on request, up to a maximum, and found by
+ * generation when a sequence is routed. Knows nothing of names. The code that constructs it decides how an adapter is
+ * merged and measured.
  */
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
@@ -10,7 +11,7 @@ import type { SequenceRequest, SequenceStream } from "../engine.ts";
 export type Submit = (request: SequenceRequest) => SequenceStream;
 
 export interface MergePorts {
-  /** Folds an adapter into a base directory. @throws {AppError} not_mergeable, adapter_not_found. */
+  /** Merges an adapter into a base directory. @throws {AppError} not_mergeable, adapter_not_found. */
   readonly prepareMerged: (generation: string) => Promise<string>;
   /** Compares both placements of a generation. `live` accepts requests with the adapter, `merged` the same requests without it. */
   readonly measureMerge: (generation: string, live: Submit, merged: Submit) => Promise<MergeReport>;
@@ -113,7 +114,7 @@ export class MergedEngines {
     }
   }
 
-  /** Sends new sequences elsewhere, lets its own end, then ends the process. */
+  /** Routes new sequences to another engine, lets running sequences end, then ends the process. */
   async unmerge(generation: string): Promise<void> {
     const engine = this.#engines.get(generation);
     if (engine === undefined) return;

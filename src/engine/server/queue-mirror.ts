@@ -1,7 +1,8 @@
 /**
- * The server's mirror of one engine process's queue: which sequences wait and which have a row. It follows from the sequences sent and the
- * reports received. A request without a place is refused here, before its prompt is read, and never becomes a message. The engine checks
- * again. Pure; one mirror a process, so no count outlives a dead process.
+ * The server's mirror of one engine process's queue: which sequences wait and which have a row. It is computed from the
+ * sequences sent and the reports received. If the queue has no room for a request, the request is refused here, before
+ * its prompt is read, and never becomes a message. The engine checks again. Pure. Each process has its own mirror, so
+ * no count outlives a dead process.
  */
 import type { AppError } from "../../errors.ts";
 import type { QueueDemand } from "../engine.ts";
@@ -69,7 +70,7 @@ export class QueueMirror {
     }
   }
 
-  /** Notes that a sequence has ended, in whatever way. */
+  /** Notes that a sequence has ended, for any reason. */
   remove(id: number): void {
     const one = this.#passed.get(id);
     if (one?.state === "waiting") this.#bound.remove(id, one.tenant);

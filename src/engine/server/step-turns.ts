@@ -1,7 +1,7 @@
 /**
- * Decides which engine may run a step. Sessions that spin on the same cores slow each other badly (measured: steps swing by 1.5×). When two
- * engines are busy they therefore alternate strictly, one step at a time. With one busy engine nobody waits. Pure; the engines are opaque
- * and are informed through `send`.
+ * Decides which engine may run a step. Sessions that spin on the same cores slow each other badly (measured: steps
+ * swing by 1.5×). When two engines are busy they therefore alternate strictly, one step at a time. A single busy engine
+ * does not wait. Pure; engines are opaque values, and `send` informs them.
  */
 import type { EngineCommand } from "../protocol.ts";
 
@@ -9,7 +9,7 @@ export class StepTurns<E> {
   readonly #send: (engine: E, command: EngineCommand) => void;
   readonly #engines = new Set<E>();
   readonly #busy = new Set<E>();
-  /** Informed that turns are needed, but perhaps still in a step begun before. */
+  /** It knows that turns are needed, but may still be in a step that it began before. */
   readonly #unsettled = new Set<E>();
   #queue: E[] = [];
   #holder: E | null = null;
@@ -53,7 +53,7 @@ export class StepTurns<E> {
     this.#grantNext();
   }
 
-  /** An engine runs no step now: it gives its turn back, or has just learned that turns are needed. */
+  /** Notes that an engine runs no step now. It has given its turn back, or has just learned that turns are needed. */
   end(engine: E): void {
     this.#unsettled.delete(engine);
     if (this.#holder === engine) this.#holder = null;

@@ -23,7 +23,7 @@ export interface SupervisorOptions extends MergePorts {
   readonly entry?: URL;
 }
 
-/** The engine, with the methods for its owner alone. */
+/** The engine, with methods that only its owner may call. */
 export interface SupervisedEngine extends Engine {
   /** Resolves when the live engine serves. @throws {AppError} why its first start failed; restarts continue until `stop`. */
   whenReady(): Promise<void>;
@@ -36,7 +36,7 @@ export function createEngine(options: SupervisorOptions): SupervisedEngine {
   return new Supervisor(options);
 }
 
-/** Most waiting sequences at which adapters are still made ready as soon as a request names them. */
+/** Up to this number of waiting sequences, adapters are made ready as soon as a request names them. */
 const MAX_WAITING_AHEAD = 8;
 
 class Supervisor implements SupervisedEngine {
@@ -129,7 +129,8 @@ class Supervisor implements SupervisedEngine {
   }
 
   prepareAdapter(ref: AdapterRef): void {
-    // With many waiting, the adapter might be evicted before its turn. The engine prepares the next one's adapter anyway.
+    // If many sequences wait, the adapter might be evicted before its turn. The engine prepares the adapter of the next
+    // sequence anyway.
     if (this.#merged.servingUnit(ref.generation) !== null || this.#live.numWaiting > MAX_WAITING_AHEAD) return;
     this.#blends.note(ref);
     this.#live.wantAdapter(ref);
@@ -156,7 +157,7 @@ class Supervisor implements SupervisedEngine {
   async #stopAll(timeoutMs: number): Promise<void> {
     const units = [...this.#units];
     await Promise.all(units.map((unit) => unit.whenIdle(timeoutMs)));
-    // A second round over all engines: a merge under way may have started another one meanwhile.
+    // A second round over all engines, because a running merge may have started another engine in between.
     await Promise.all([...this.#units].map((unit) => unit.stop()));
   }
 
@@ -207,7 +208,7 @@ class Supervisor implements SupervisedEngine {
   }
 }
 
-/** A merged engine accepts no adapter by name. Its sequences count for its generation all the same. */
+/** A merged engine accepts no adapter by name, but its sequences still count for its generation. */
 function namingAdapter(stats: StepStats, generation: string): StepStats {
   const named = [generation];
   return {
