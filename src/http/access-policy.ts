@@ -1,12 +1,12 @@
 /**
- * Decides who may reach the server besides callers with a key: which Host headers are its own, which other origins' pages may call it, and
- * whether metrics need a key. Made once from the flags.
+ * Decides who may call the server, apart from keys: which Host headers are its own, which other sites' pages may call
+ * it, and whether metrics need a key. Made once from the flags.
  */
 
 export interface AccessPolicy {
   /** --public-metrics. */
   readonly hasPublicMetrics: boolean;
-  /** Origins of other sites' pages that may call the API; `*` is every one. */
+  /** Origins of other sites' pages that may call the API; `*` allows every origin. */
   readonly corsOrigins: readonly string[];
   /** Host names that requests may be addressed to, in lower case, besides those of this machine; null: any. */
   readonly hosts: ReadonlySet<string> | null;
@@ -19,7 +19,7 @@ export interface AccessOptions {
   readonly publicMetrics: boolean;
 }
 
-/** Host names are checked where only this machine can connect, and wherever --allowed-host gives some. */
+/** Host names are checked if only this machine can connect, or if --allowed-host names some. */
 export function accessPolicyOf({ host, allowedHost, corsOrigin, publicMetrics }: AccessOptions): AccessPolicy {
   const isChecked = isLoopback(host.toLowerCase()) || allowedHost.length > 0;
   return {

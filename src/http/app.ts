@@ -1,6 +1,6 @@
 /**
- * The HTTP application: middleware, the list of routes, and the answers for unknown paths. Opens no port and starts nothing. The
- * composition root passes in everything it works with.
+ * The HTTP application: middleware, the list of routes, and the answers for unknown paths. Opens no port and starts
+ * nothing. The command `serve` passes in everything it needs.
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
@@ -35,7 +35,7 @@ import { renderRoutes } from "./routes/render.ts";
 import { responsesRoutes } from "./routes/responses.ts";
 import { tokenizeRoutes } from "./routes/tokenize.ts";
 
-/** Longest path that an error message repeats. */
+/** Maximum length of a path in an error message. */
 const MAX_SHOWN_PATH = 200;
 
 export type App = OpenAPIHono<AppEnv>;
@@ -95,7 +95,7 @@ function apiRoutes(): Route[] {
   ];
 }
 
-/** Answers 405 for a path that exists under another method, else 404 with the closest route. */
+/** Answers 405 for a path that exists under another method, otherwise 404 with the closest route. */
 function noSuchRoute(table: RouteTable, c: RequestContext): AppError {
   const { method } = c.req;
   const path = c.req.path.slice(0, MAX_SHOWN_PATH);

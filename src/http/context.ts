@@ -1,6 +1,6 @@
 /**
- * Everything the routes work with: the engine, the store, text and facts of the base, passed in by the composition root. The ports name
- * only the little that HTTP needs of a neighbour, so that a test can pass in a small real one.
+ * Everything the routes work with: the engine, the store, text and facts of the base. The command `serve` passes them
+ * in. The interfaces have only what HTTP needs, so that a test can pass in a small real part.
  */
 import type { Context } from "hono";
 import type { Logger } from "pino";
@@ -65,7 +65,7 @@ export interface Text {
   /** Ids of the rendered chat template. @throws {AppError} invalid_request when there is no template, or it refuses. */
   encodeChat(prompt: ChatPrompt): Promise<Int32Array>;
   stream(options: TextStreamOptions): TextStream;
-  /** The bytes that one token alone stands for. */
+  /** The bytes of one token. */
   bytesOf(tokenId: number): Uint8Array;
   /** The token as the vocabulary spells it; undefined for an id without one. */
   tokenOf(tokenId: number): string | undefined;
@@ -98,7 +98,9 @@ export interface ServedBase {
   readonly device: string;
   /** Token ids that end an answer. */
   readonly endIds: readonly number[];
-  /** Sampling defaults where a request gives none, from generation_config.json; OpenAI's defaults where that file gives none either. */
+  /**
+   * Sampling defaults for requests that give none. They come from generation_config.json, otherwise they are OpenAI's.
+   */
   readonly samplingDefaults: SamplingDefaults;
   /** Unix time in seconds at which the base was loaded. */
   readonly created: number;
@@ -122,7 +124,7 @@ export interface AppContext {
   readonly version: string;
   readonly base: ServedBase;
   readonly engine: Engine;
-  /** Whether requests can be answered now. The composition root knows which other parts must be ready. */
+  /** Whether requests can be answered now. The command `serve` knows which other parts must be ready. */
   readonly readiness: () => Readiness;
   readonly store: AdapterStore;
   readonly placements: Placements;

@@ -1,6 +1,7 @@
 /**
- * Errors in the shape that clients see: OpenAI's, or on the Messages routes Anthropic's. `error-table.ts` has the status of each code. Knows nothing of the cause. An error
- * that no client can act on leaves as `internal_error` without detail; its details go to the log under the request's id.
+ * Errors in the shape that clients see: OpenAI's, or on the Messages routes Anthropic's. `error-table.ts` has the
+ * status of each code. Knows nothing of the cause. An error that no client can act on is sent as `internal_error`
+ * without details. The log has its details under the request's id.
  */
 import { AppError, type ErrorCode } from "../errors.ts";
 import { messagesError } from "./completion/messages/messages-error.ts";
@@ -17,7 +18,7 @@ export interface ErrorBody {
   };
 }
 
-/** An error as OpenAI's object. Internal failures keep their message to themselves. */
+/** An error as OpenAI's object. The messages of internal failures are not sent. */
 export function toErrorBody(error: unknown): ErrorBody {
   const known = error instanceof AppError && ERRORS[error.code].status !== 500 ? error : undefined;
   if (!known) {
@@ -35,7 +36,7 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
   const body = toErrorBody(error);
   const status = ERRORS[body.error.code].status;
   c.get("record").errorCode = body.error.code;
-  // When a client has gone, reading its body fails. Nobody reads this answer.
+  // When a client has disconnected, reading its body fails. This answer is never read.
   if (status === 500 && !c.req.raw.signal.aborted) logFailure(context, c, error);
   if (body.error.code === "overloaded") context.metrics.recordRefusal();
   if (status === 503 || status === 429) {
@@ -47,7 +48,7 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
   return c.json(messagesError(body.error, c.get("requestId")), status);
 }
 
-/** Anthropic's clients read errors in their own shape alone. */
+/** Anthropic's clients read errors only in Anthropic's shape. */
 function isMessagesPath(path: string): boolean {
   return path === "/v1/messages" || path.startsWith("/v1/messages/");
 }

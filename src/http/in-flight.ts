@@ -26,7 +26,7 @@ export class InFlight {
     };
   }
 
-  /** Refuses new work from now on. Resolves true when no work is left, false when that took longer than the timeout. */
+  /** Refuses new work from now on. Resolves to true when no work is left, or to false after the timeout. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#isDraining = true;
     if (this.#count === 0) return true;

@@ -44,7 +44,7 @@ function addExamples({ paths }: Parts): void {
     }
 }
 
-/** Fields without a description of their own get what the tables of fields say about them. */
+/** Fields without a description get the text of the tables of fields. */
 function describeFields({ components }: Parts): void {
   for (const [name, endpoint] of Object.entries(TABLES))
     for (const [field, schema] of Object.entries(components.schemas[name]?.properties ?? {})) {

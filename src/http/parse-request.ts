@@ -1,4 +1,7 @@
-/** Checks JSON bodies with zod. The first fault is reported as OpenAI reports it: which field, what was wanted, what was found. */
+/**
+ * Checks JSON bodies with zod. The first fault is reported in OpenAI's form: the field, the expected value, the found
+ * value.
+ */
 import type { z } from "@hono/zod-openapi";
 import type { AppError } from "../errors.ts";
 import { invalid } from "./error-response.ts";

@@ -1,4 +1,4 @@
-/** Reads request bodies and parses them as JSON. The bound on their length holds whatever Content-Length says. */
+/** Reads request bodies and parses them as JSON. The limit on their length holds even if Content-Length is wrong. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.ts";
 import type { RequestContext } from "./context.ts";
@@ -8,7 +8,7 @@ const FIRST_BYTES_MS = 20;
 
 /**
  * The whole body. @throws the error from `tooLarge`, as soon as the body is longer than `maxBytes`.
- * @param tooLarge receives the first bytes that have arrived; none where the client sent nothing yet
+ * @param tooLarge receives the first bytes that have arrived, if any
  */
 export async function readBody(
   c: RequestContext,
@@ -35,7 +35,7 @@ export async function readBody(
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
 }
 
-/** The bytes that have arrived, or arrive at once. They show what was sent; nobody waits for them. */
+/** The bytes that have arrived, or arrive at once. They show what was sent. This function does not wait for more. */
 async function firstBytes(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<Uint8Array> {
   const nothing = new Uint8Array();
   if (!reader) return nothing;

@@ -32,7 +32,7 @@ export class RequestRecord {
     this.#sequences.push(sequence);
   }
 
-  /** Delays the line until the returned function has been called. */
+  /** Delays the log line until the returned function is called. */
   hold(): () => void {
     this.#numHolders += 1;
     let isHeld = true;
@@ -44,13 +44,13 @@ export class RequestRecord {
     };
   }
 
-  /** Calls `onDone` once, when nobody holds the record; at once if nobody does. */
+  /** Calls `onDone` once, when no holder is left, or at once if there is none. */
   whenDone(listener: () => void): void {
     if (this.#numHolders === 0) listener();
     else this.#onDone = listener;
   }
 
-  /** The known facts, without the unknown ones. */
+  /** The facts that are known. */
   toFields(): object {
     const sequences = this.#sequences;
     const first = (pick: (sequence: SequenceRecord) => number | null) =>

@@ -1,6 +1,6 @@
 /**
- * Which adapters are ready, by name, for the metrics: the engines know generations, the store knows what a name means now, and requests
- * say which names are used. Knows nothing of Prometheus.
+ * Which adapters are ready, by name, for the metrics. The engines know generations, the store knows the generation of a
+ * name, and requests show which names are used. Knows nothing of Prometheus.
  */
 import { LRUCache } from "lru-cache";
 import type { Engine } from "../engine/engine.ts";
@@ -8,7 +8,7 @@ import type { ResidencyFacts, ResidentAdapter } from "../metrics/residency.ts";
 import type { Placements } from "../placement/placements.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 
-/** Most names that are remembered. An adapter whose name is forgotten is still counted. */
+/** Maximum number of names that are remembered. An adapter whose name is forgotten is still counted. */
 const MAX_NAMES = 10_000;
 
 export class Residency {
@@ -28,7 +28,7 @@ export class Residency {
     this.#placements = placements;
   }
 
-  /** A request uses this name, which means this generation. */
+  /** Notes that a request uses this name, which now means this generation. */
   note(name: string, generation: string): void {
     this.#used.set(name, generation);
   }
@@ -38,7 +38,7 @@ export class Residency {
     const names = new Map([...this.#used.entries(), ...this.#placements.serving()]); // served merged before any request
     const named: ResidentAdapter[] = [];
     for (const [name, generation] of names) {
-      const isMerged = merged.has(generation); // the live engine may have it, too, but gets no sequence with it
+      const isMerged = merged.has(generation); // the live engine may also have it, but gets no sequence with it
       if (isMerged || live.has(generation)) named.push({ name, generation, isMerged });
     }
     return { numLive: live.size, numMerged: merged.size, named, rankOf: (adapter) => this.#rankOf(adapter) };

@@ -48,7 +48,7 @@ function patternOf(path: string): RegExp {
   return new RegExp(`^${parts.join("/")}$`);
 }
 
-/** Paths that may have been meant, the smallest change first. */
+/** Paths that the caller may have meant, the smallest change first. */
 function spellingsOf(path: string): string[] {
   const clean = path.replace(/\/{2,}/g, "/").replace(/(?<=.)\/$/, "");
   const lower = clean.toLowerCase();

@@ -23,7 +23,7 @@ const errorSchema = z
   })
   .openapi("Error");
 
-/** A JSON answer in the document, with the error object for everything else. */
+/** A JSON answer in the document. All other statuses have the error object. */
 export function jsonResponses(description: string, schema: z.ZodType, status = 200): RouteConfig["responses"] {
   return {
     [status]: { description, content: { "application/json": { schema } } },

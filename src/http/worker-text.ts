@@ -9,7 +9,7 @@ import type { Text, TextDelta, TextStream, TextStreamOptions } from "./context.t
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
-/** Ids that are decoded in one turn of the event loop. */
+/** Number of ids that are decoded in one turn of the event loop. */
 const DECODED_AT_ONCE = 4096;
 
 /** The worker as the routes see it. @param info the tokenizer's configuration (`tokenizer/files/tokenizer-info.ts`) */
@@ -77,7 +77,9 @@ export function createTextStream(
   };
 }
 
-/** A token of whole text. A token decoded after it is not the first one, which some decoders treat specially. */
+/**
+ * A token of whole text. A token that is decoded after it is not the first token, which some decoders treat specially.
+ */
 function findAnchor(tokenizer: Tokenizer): number | undefined {
   for (let id = 0; id < tokenizer.vocabSize; id++) {
     if (tokenizer.isSpecial(id) || BYTE_TOKEN.test(tokenizer.idToToken(id) ?? "")) continue;

@@ -6,7 +6,7 @@ import type { Precondition } from "../../store/precondition.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { isCompatible } from "./find-adapter.ts";
 
-/** Most entries that a list route returns, and its default. */
+/** Maximum number of entries that a list route returns, and its default. */
 const MAX_LIST = 10_000;
 
 export const adapterSchema = z
@@ -84,7 +84,7 @@ export function matchesTag(header: string | undefined, etag: string): boolean {
   return header.trim() === "*" || tagsIn(header).some((tag) => tag.replace(/^W\//, "") === etag);
 }
 
-/** The preconditions of a change. `current`: the name's generation now; it decides between several tags. */
+/** The preconditions of a change. `current` is the name's generation now. It decides between several tags. */
 export function preconditionOf(c: RequestContext, current: string | undefined): Precondition {
   const match = c.req.header("if-match")?.trim();
   const noneMatch = c.req.header("if-none-match")?.trim();
@@ -96,7 +96,7 @@ export function preconditionOf(c: RequestContext, current: string | undefined): 
       match === "*" ? "*" : (generations.find((one) => one === current) ?? generations[0] ?? "no entity tag");
   }
   if (noneMatch === "*") result.ifNoneMatch = "*";
-  // One of the tags is the current one, so the change must be refused. The result is a match that cannot hold.
+  // One of the tags is the current one, so the change must be refused. The result is a condition that never holds.
   else if (noneMatch !== undefined && current !== undefined && isNotModified(c, current))
     result.ifMatch = `anything but ${current}`;
   return result;

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
 
-/** About a millisecond's worth. */
+/** Reading so many takes about a millisecond. */
 const PAGE = 100;
 
 /** Records after `after` in the order of their names, one page at a time. The event loop runs between pages. */

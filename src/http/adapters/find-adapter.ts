@@ -2,7 +2,7 @@
 import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
 import type { AppContext } from "../context.ts";
 
-/** The record of a name; undefined where there is none, also for a text that cannot be a name. */
+/** The record of a name; undefined if there is none, or if the text cannot be a name. */
 export function findAdapter(context: Pick<AppContext, "store">, name: string): AdapterRecord | undefined {
   try {
     assertAdapterName(name);

@@ -1,6 +1,7 @@
 /**
- * Converts `bad_words` to lists of token ids. Source: vLLM's `SamplingParams.update_from_tokenizer`. vLLM omits the form after a space
- * where that form has another number of tokens. The word can then still be generated in the middle of a text, so both forms count here.
+ * Converts `bad_words` to lists of token ids. Source: vLLM's `SamplingParams.update_from_tokenizer`. vLLM omits the
+ * form after a space if it has another number of tokens. The word can then still be generated in the middle of a text.
+ * Here, both forms are therefore excluded.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Text } from "../context.ts";

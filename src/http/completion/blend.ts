@@ -17,7 +17,7 @@ export interface HeldBlend {
   readonly release: () => void;
 }
 
-/** @throws {AppError} adapter_not_found, adapter_incompatible, not_blendable. No member is held then. */
+/** @throws {AppError} adapter_not_found, adapter_incompatible, not_blendable; then no member is held */
 export function holdBlend(context: AppContext, weights: BlendWeights): HeldBlend {
   const held: HeldAdapter[] = [];
   const release = (): void => held.forEach((one) => one.release());

@@ -71,7 +71,10 @@ function promptEnd({ continue_final_message: continues, add_generation_prompt: a
   return { addsGenerationPrompt: adds ?? undefined };
 }
 
-/** A model either has an effort, or thinks or does not. Source: vLLM's chat completions. @throws {AppError} unsupported_parameter */
+/**
+ * A template reads either an effort, or whether the model thinks. Source: vLLM's chat completions. @throws {AppError}
+ * unsupported_parameter
+ */
 function effortVariables({ formats }: Text, effort: string | null): Readonly<Record<string, unknown>> {
   if (effort === null) return {};
   const { hasReasoningEffort, hasEnableThinking } = formats;

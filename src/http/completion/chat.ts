@@ -1,4 +1,4 @@
-/** Chat completions: the model's chat template turns a conversation into one prompt. */
+/** Chat completions: the model's chat template renders a conversation to one prompt. */
 import { parseConversation } from "./parse-conversation.ts";
 import { conversationFormat } from "./answer-format/conversation-format.ts";
 import { invalid } from "../error-response.ts";

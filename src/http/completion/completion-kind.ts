@@ -21,7 +21,7 @@ export interface ParsedBody {
   readonly exact: unknown;
 }
 
-/** Amounts to generate and to score. */
+/** How much to generate and to score. */
 export interface AnswerShape {
   readonly maxTokens: number;
   readonly numLogprobs: number | null;
@@ -67,7 +67,10 @@ export interface CompletionKind<F extends SharedFields> {
   readonly ownNames?: OwnNames;
   /** @throws {SyntaxError} as JSON.parse does. */
   parse(text: string): ParsedBody;
-  /** Checks the body. A kind with a body of its own translates it here. @throws {AppError} invalid_request, unsupported_parameter. */
+  /**
+   * Checks the body. A kind with another form of body translates it here. @throws {AppError} invalid_request,
+   * unsupported_parameter.
+   */
   readFields(body: ParsedBody, context: AppContext, tenant: string): ReadBody<F>;
   /** @param exact the body with exact numbers @throws {AppError} invalid_request, context_length_exceeded, unsupported_parameter. */
   readPrompts(context: AppContext, fields: F, exact: unknown): Promise<readonly Prompt[]>;
@@ -78,7 +81,7 @@ export interface CompletionKind<F extends SharedFields> {
     prompts: readonly Prompt[],
     grammar: GrammarSpec | null,
   ): ConversationFormat;
-  /** Sequences of each prompt, where it is not `n`. @throws {AppError} invalid_request. */
+  /** Number of sequences of each prompt, if it is not `n`. @throws {AppError} invalid_request. */
   numSequences?(fields: F): number;
   /** @throws {AppError} invalid_request. */
   shapeOf(fields: F, prompts: readonly Prompt[], maxModelLen: number): AnswerShape;

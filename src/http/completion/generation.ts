@@ -22,11 +22,11 @@ const NO_TEXT: TextDelta = { text: "", isStopped: false };
 export interface TokenOut {
   readonly id: number;
   readonly logprob: TokenLogprob | null;
-  /** Text that becomes final with this token. It is shorter than the token's own text where some is held back. */
+  /** Text that becomes final with this token. It is shorter than the token's own text if a part is held back. */
   readonly text: string;
 }
 
-/** Events of a sequence, in order: scores (if requested), tokens, then the end, with the text held back till then. */
+/** Events of a sequence, in order: scores (if requested), tokens, then the end, with the text that was held back. */
 export type ChoiceEvent =
   | { readonly type: "scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "token"; readonly token: TokenOut }
@@ -34,7 +34,7 @@ export type ChoiceEvent =
       readonly type: "finished";
       readonly reason: "stop" | "length";
       readonly text: string;
-      /** The stop string that ended the answer; null: something else did. */
+      /** The stop string that ended the answer; null: the answer ended otherwise. */
       readonly stop: string | null;
     };
 
@@ -75,8 +75,9 @@ export interface Generation {
   run(listener: Listener): Promise<void>;
   cancel(): void;
   /**
-   * Prompt tokens that came from the prefix cache, counted once for each prompt. The number is the one that each of the prompt's sequences
-   * got. Tokens reused between them were computed for this request. Known once every sequence has a token.
+   * Prompt tokens that came from the prefix cache, counted once for each prompt. Only tokens that every sequence of the
+   * prompt got from the cache count, because tokens reused between them were computed for this request. Known once
+   * every sequence has a token.
    */
   numCached(): number;
 }
@@ -110,7 +111,7 @@ class RunningGeneration implements Generation {
   readonly #context: AppContext;
   readonly #request: GenerationRequest;
   readonly #streams: readonly SequenceStream[];
-  /** Released when the generation has ended, in whatever way. */
+  /** Released when the generation has ended, for any reason. */
   readonly #leave: () => void;
   readonly #forgetName: () => void;
 
@@ -133,7 +134,7 @@ class RunningGeneration implements Generation {
       try {
         await runSequence(this.#context, this.#request, stream, index, listener);
       } catch (error) {
-        this.cancel(); // nobody reads the other sequences of this request any more
+        this.cancel(); // the other sequences of this request are no longer needed
         throw error;
       }
     });
@@ -174,7 +175,7 @@ function sequenceRequest(request: GenerationRequest, promptIds: Int32Array, i: n
   };
 }
 
-/** Runs one sequence from its first event to its end. The metrics count it whatever that end is. */
+/** Runs one sequence from its first event to its end. The metrics count every kind of end. */
 async function runSequence(
   context: AppContext,
   request: GenerationRequest,

@@ -1,6 +1,7 @@
 /**
- * Reads the grammar that a request binds its answer to, under the names of OpenAI, vLLM, SGLang and llama.cpp. It is checked here, so that a
- * bad one is answered with 400 before anything is queued. The engine compiles it again, with its vocabulary.
+ * Reads the grammar that a request binds its answer to, under the names of OpenAI, vLLM, SGLang and llama.cpp. It is
+ * checked here, so that a bad grammar gets a 400 before anything is queued. The engine compiles it again, with its
+ * vocabulary.
  */
 import { LRUCache } from "lru-cache";
 import { AppError } from "../../errors.ts";
@@ -28,7 +29,10 @@ export function grammarOf(fields: SharedFields): GrammarSpec | null {
   return checkedGrammar(first.spec, first.param);
 }
 
-/** The same specification, which the engine can honour. @param param the field that asked for it @throws {AppError} invalid_request */
+/**
+ * Returns the same specification, checked: the engine can honour it. @param param the field that asked for it @throws
+ * {AppError} invalid_request
+ */
 export function checkedGrammar(spec: GrammarSpec, param: string): GrammarSpec {
   const key = JSON.stringify([spec.kind, spec.text, spec.whitespace]);
   if (checked.has(key)) return spec;

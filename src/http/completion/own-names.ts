@@ -1,4 +1,7 @@
-/** Gives errors of a chat request the names of the body that it was made of, where that body has other names. */
+/**
+ * A body of another API is translated to a chat request. If an error names a field of the chat request, this gives it
+ * the name of that body's field.
+ */
 import { AppError } from "../../errors.ts";
 
 /** Chat's names of fields, and the body's own. Longer names come before their beginnings. */

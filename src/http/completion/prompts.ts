@@ -17,16 +17,19 @@ export interface PromptOptions {
   readonly truncation: Truncation | null;
   /** The field that errors name. */
   readonly field?: "prompt" | "input";
-  /** Most sequences of one request: prompts times n. */
+  /** Maximum number of sequences of one request: prompts times n. */
   readonly maxSequences?: number;
 }
 
 const MAX_REQUEST_SEQUENCES = 512;
 
-/** The part of a request that errors about its length name. */
+/** The name of the part that an error about length mentions. */
 export type PromptPart = "prompt" | "messages" | "input";
 
-/** Most characters of one token in a real vocabulary. Longer texts cannot fit and are refused without encoding. */
+/**
+ * Maximum number of characters of a token in real vocabularies. Texts that are longer than that many for each token
+ * cannot fit. They are refused without encoding.
+ */
 const MAX_CHARS_PER_TOKEN = 128;
 
 /**

@@ -1,4 +1,7 @@
-/** A completion as the engine would get it, in the shape of vLLM's `GenerateRequest`: one object for each prompt. Nothing is generated. */
+/**
+ * A completion as the engine would receive it, in the shape of vLLM's `GenerateRequest`: one object for each prompt.
+ * Nothing is generated.
+ */
 import { randomUUID } from "node:crypto";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 import type { AppContext, RequestContext } from "../context.ts";

@@ -17,7 +17,7 @@ const MAX_BLEND_WEIGHT = 1e6;
 const integer = (min: number, max: number) => z.int().min(min).max(max);
 const name = z.string().min(1).max(512);
 
-/** Most alternatives in a token's log-probabilities. */
+/** Maximum number of alternatives in a token's log-probabilities. */
 const MAX_LOGPROBS = 20;
 
 const stop = z
@@ -43,7 +43,7 @@ const adapter = z
   .union(
     [
       name,
-      z.looseObject({ data: base64 }), // loose, because an object with both must be refused
+      z.looseObject({ data: base64 }), // loose, so that an object with both keys is refused later
       z.looseObject({ blend }),
     ],
     `expected an adapter's name, {"data": "<base64>"}, or {"blend": {"<name>": <weight>, …}}`,
@@ -212,7 +212,7 @@ export const chatRequest = z
   })
   .openapi("ChatCompletionRequest");
 
-/** Fields of the chat-like endpoints of other APIs, under chat's names. Their own fields come beside. */
+/** Fields of the chat-like endpoints of other APIs, under chat's names. Each endpoint adds its own fields. */
 export const samplingShape = (({
   max_tokens: _m,
   n: _n,

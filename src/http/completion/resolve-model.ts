@@ -30,7 +30,7 @@ export interface Target {
   /** Adapter label for the metrics; null: the base. */
   readonly adapterName: string | null;
   readonly adapter: SequenceRequest["adapter"];
-  /** Weights of the adapters that it is the sum of; absent: it is no blend. */
+  /** Weights of the blended adapters; absent: it is not a blend. */
   readonly blend?: BlendWeights;
   /** Cards of its adapters; none: the base. */
   readonly cards: readonly Card[];
@@ -124,7 +124,7 @@ function inlineTarget(context: AppContext, model: string, data: string): Target 
     assertFits(adapter, context.base.signature);
     const generation = generationOf(inlineBytes);
     context.metrics.recordAdapterLoad("inline", "ok");
-    // One label for all inline adapters, because nobody chose a name for them.
+    // One label for all inline adapters, because they have no names.
     return {
       model,
       adapterName: "_inline",

@@ -43,7 +43,7 @@ export async function runCompletion<F extends SharedFields>(
   }
 }
 
-/** A request that could be submitted, and is not. @throws {AppError} as a completion does. */
+/** A request that is ready to be submitted. It is not submitted. @throws {AppError} as a completion does. */
 export async function withPreparedCompletion<F extends SharedFields, T>(
   context: AppContext,
   c: RequestContext,

@@ -51,7 +51,7 @@ export function sequenceOptions(
     cacheSalt: fields.cache_salt ?? null,
     sampling: {
       temperature: fields.temperature ?? defaults.temperature ?? 1,
-      // 0 keeps the likeliest token alone. The engine requires a number above 0.
+      // 0 keeps only the likeliest token. The engine requires a number above 0.
       topP: Math.max(fields.top_p ?? defaults.topP ?? 1, Number.EPSILON),
       topK: Math.max(fields.top_k ?? defaults.topK ?? 0, 0),
       minP: fields.min_p ?? defaults.minP ?? 0,

@@ -5,7 +5,7 @@ import type { SharedFields } from "./request-schema.ts";
 type Fields = Pick<SharedFields, "truncate_prompt_tokens" | "truncation_side">;
 
 export interface Truncation {
-  /** Most tokens of a prompt. */
+  /** Maximum number of tokens of a prompt. */
   readonly numKept: number;
   readonly side: "left" | "right";
 }

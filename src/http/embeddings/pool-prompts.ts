@@ -8,7 +8,10 @@ import { ClientGone, type GenerationRequest } from "../completion/generation.ts"
 import { SequenceMeter } from "../completion/sequence-meter.ts";
 import type { AppContext } from "../context.ts";
 
-/** Prompts of one request in the engine at a time. One is computed at a time; the others hide the way there and back. */
+/**
+ * Number of prompts of one request that are in the engine at a time. The engine computes one at a time. The others hide
+ * the time for messages to and from it.
+ */
 const LANES = 4;
 
 export type PoolRequest = Pick<
@@ -77,7 +80,7 @@ class PoolRun {
         await this.#runPrompt(this.#next++);
       }
     } catch (error) {
-      this.cancel(); // nobody reads the other prompts of this request any more
+      this.cancel(); // the other prompts of this request are no longer needed
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-/** The form in which a pooled vector is answered: cut, brought to the length 1, encoded. */
+/** Converts a pooled vector to its form in the answer: cut, normalised to length 1, encoded. */
 
 export interface VectorForm {
   /** Leading numbers to keep; null: all. */
@@ -7,7 +7,7 @@ export interface VectorForm {
   readonly normalizes: boolean;
 }
 
-/** float32 [dimensions]. A vector of zeros stays one. */
+/** float32 [dimensions]. A vector of zeros stays unchanged. */
 export function shapedVector(pooled: Float32Array, { dimensions, normalizes }: VectorForm): Float32Array {
   const kept = pooled.subarray(0, dimensions ?? pooled.length);
   if (!normalizes) return kept;

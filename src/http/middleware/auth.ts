@@ -1,6 +1,7 @@
 /**
- * Keys. When any key is set, every path except the health checks and the pages needs one, whether it is a route or not. So no spelling of a
- * path and no new route can slip by. Anthropic's clients send theirs as x-api-key. Keys are stored and compared as SHA-256, in constant time.
+ * Keys. When any key is set, every path except the health checks and the pages needs one, whether it is a route or not.
+ * No spelling of a path and no new route can therefore avoid the check. Anthropic's clients send keys as x-api-key.
+ * Keys are stored and compared as SHA-256, in constant time.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
@@ -50,7 +51,7 @@ export function auth(
   };
 }
 
-/** Basic credentials only permit reading. A browser would also send them with another site's form. */
+/** Basic credentials only permit reading, because a browser would also send them with another site's form. */
 function presentedKey(header: string | undefined, method: string): string | undefined {
   const bearer = /^Bearer +(\S+)\s*$/i.exec(header ?? "")?.[1];
   if (bearer !== undefined || method !== "GET") return bearer;
@@ -60,7 +61,7 @@ function presentedKey(header: string | undefined, method: string): string | unde
   return credentials.slice(credentials.indexOf(":") + 1);
 }
 
-/** Compares every key, so that the time does not reveal which one came close. */
+/** Compares every key, so that the time does not reveal which key was similar. */
 function tenantOf(keys: readonly HashedKey[], key: string | undefined): string | undefined {
   const hash = createHash("sha256")
     .update(key ?? "")

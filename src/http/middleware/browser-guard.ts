@@ -28,7 +28,7 @@ export function browserGuard(policy: AccessPolicy): MiddlewareHandler<AppEnv> {
     if (!isOwnHost(policy, host)) throw unknownHost(host ?? "");
     const origin = c.req.header("origin");
     const isAllowed = origin === undefined || isAllowedOrigin(policy, origin, host);
-    // Errors carry these headers, too, so that a page that may call can read what was wrong.
+    // Errors have these headers too, so that an allowed page can read the error.
     const corsHeaders = corsHeadersFor(policy, origin, isAllowed);
     for (const [name, value] of corsHeaders) c.header(name, value);
     const isPreflight = c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined;

@@ -1,6 +1,7 @@
 /**
- * OPTIONS, which load balancers use as a probe and browsers as a preflight. It needs no key, since it only reports which methods a path
- * has. `OPTIONS /` follows readiness, so a plain HTTP check takes a server out of use while it starts or stops.
+ * Answers OPTIONS, which load balancers send as a probe and browsers as a preflight. It needs no key, since the answer
+ * only lists the methods of a path. `OPTIONS /` follows readiness, so a plain HTTP check takes a server out of use
+ * while it starts or stops.
  */
 import type { MiddlewareHandler } from "hono";
 import type { AppContext, AppEnv } from "../context.ts";

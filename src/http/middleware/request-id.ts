@@ -1,4 +1,4 @@
-/** Gives every response an `x-request-id`: the caller's own if it is valid, else a new one. */
+/** Gives every response an `x-request-id`: the caller's own if it is valid, otherwise a new id. */
 import { randomUUID } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import type { AppEnv } from "../context.ts";

@@ -87,7 +87,7 @@ export const adapterContentRoute: Route = {
     c.header("etag", etagOf(record.generation));
     if (isNotModified(c, record.generation)) return c.body(null, 304);
     const bytes = context.store.content(record.generation);
-    if (!bytes) throw notFound(record.name); // deleted in this moment
+    if (!bytes) throw notFound(record.name); // deleted between the two reads
     c.header("content-disposition", `attachment; filename="${record.name}.mosara"`);
     return c.body(new Uint8Array(bytes), 200, { "content-type": "application/octet-stream" });
   },

@@ -1,4 +1,7 @@
-/** vLLM's routes to load an adapter from a file on the server, and to unload one. Only the --adapters directory is open to them. */
+/**
+ * vLLM's routes to load an adapter from a file on the server, and to unload one. They only read the --adapters
+ * directory.
+ */
 import { z } from "@hono/zod-openapi";
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
@@ -42,7 +45,7 @@ export const loadLoraRoute: Route = {
     const { directory, path, generation } = await findFile(context, fields.lora_path);
     const loaded = context.store.get(name);
     if (fields.load_inplace !== true && loaded) {
-      // Some callers load before every use, or again after a timeout. They ask for an adapter that is there already.
+      // Some callers load an adapter before every use, or again after a timeout, although it is already loaded.
       if (loaded.generation === generation) return c.text(`Success: LoRA adapter '${name}' is loaded already.`);
       throw invalid(
         `The lora adapter '${name}' has already been loaded with other content. Set "load_inplace" to true to replace it.`,

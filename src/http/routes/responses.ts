@@ -1,4 +1,6 @@
-/** POST /v1/responses, and the responses that are kept: GET, DELETE and their input items. A tenant sees its own alone. */
+/**
+ * POST /v1/responses, and the responses that are kept: GET, DELETE and their input items. A tenant sees only its own.
+ */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
 import type { AppContext, RequestContext } from "../context.ts";

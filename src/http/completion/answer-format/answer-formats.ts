@@ -13,7 +13,7 @@ export interface AnswerFormats {
   /** Whether the template reads `reasoning_effort`, and `enable_thinking`. */
   readonly hasReasoningEffort: boolean;
   readonly hasEnableThinking: boolean;
-  /** Special tokens that are marks of the formats, so that their text is needed. */
+  /** Special tokens that are marks of the formats. Their text is needed. */
   readonly markIds: ReadonlySet<number>;
 }
 
@@ -28,7 +28,7 @@ interface Vocabulary {
   isSpecial(id: number): boolean;
 }
 
-/** @param templates sources by name; the one for tools is "tool_use", or else "default" */
+/** @param templates sources by name; the template for tools is "tool_use", otherwise "default" */
 export function findAnswerFormats(
   templates: ReadonlyMap<string, string>,
   vocabulary: Vocabulary,

@@ -1,6 +1,7 @@
 /**
- * Splits the text of an answer, as it is generated, into text, reasoning and calls of tools. Text that may be the beginning of a mark is
- * held back; everything else is passed on at once. A call that is malformed, or names no tool, stays text. Knows no shapes of JSON answers.
+ * Splits the text of an answer, as it is generated, into text, reasoning and calls of tools. It holds back text that
+ * may be the beginning of a mark, and passes on everything else at once. A call that is malformed, or names no tool,
+ * stays text. It does not know the APIs' JSON shapes.
  */
 import { type AnswerPart, joinParts } from "../answer/answer-part.ts";
 import type { ChoiceEvent } from "../generation.ts";
@@ -32,7 +33,7 @@ export class AnswerSplitter {
   #isAfterReasoning = false;
   /** Text that is not decided yet. */
   #held = "";
-  /** Text that a call is being read from, until the call has begun. */
+  /** The text of a possible call, until the call has begun. */
   #raw = "";
   #reader: { push(char: string): CallState } | null = null;
   #numCalls = 0;
@@ -53,7 +54,7 @@ export class AnswerSplitter {
     return this.#numCalls > 0;
   }
 
-  /** The parts that an event of a sequence adds. */
+  /** Returns the parts that an event of a sequence adds. */
   add(event: ChoiceEvent): readonly AnswerPart[] {
     if (event.type === "token") return this.push(event.token.text);
     if (event.type !== "finished") return [];
@@ -66,7 +67,7 @@ export class AnswerSplitter {
     return this.#taken();
   }
 
-  /** The parts that are left when the answer ends. */
+  /** Returns the parts that are left when the answer ends. */
   end(): readonly AnswerPart[] {
     if (this.#mode === "reasoning") this.#emit("reasoning", this.#held);
     else if (this.#mode === "begin" || this.#mode === "text") this.#emit("text", this.#held);
@@ -76,7 +77,7 @@ export class AnswerSplitter {
     return this.#taken();
   }
 
-  /** The end of a block that was cut off is no text. */
+  /** The end of a block that was cut off is not text. */
   #endAfterCall(): void {
     const rest = this.#afterClose();
     const isClose = this.#options.calls?.close.trim().startsWith(rest.trim()) === true;
@@ -176,7 +177,7 @@ export class AnswerSplitter {
     return true;
   }
 
-  /** Before an object: white space, the bracket of a list, a comma. */
+  /** Before an object, there may be white space, the bracket of a list, or a comma. */
   #calls(): boolean {
     const rest = this.#held.replace(/^[\s[,;]+/, "");
     this.#move(this.#held.length - rest.length);
@@ -210,7 +211,7 @@ export class AnswerSplitter {
       .trim();
     this.#hasBegunCall = false;
     this.#move(at + ARGUMENTS_MARK.length);
-    // The arguments alone are read as the member of an object that has been named already.
+    // Only the arguments are read, as a member of an object whose name is already known.
     const reader = this.#newReader();
     const isKnown = [...`{"name":${JSON.stringify(name)},"arguments":`].every((char) => reader.push(char) === "open");
     if (!isKnown || !this.#hasBegunCall) return this.#giveBack();
@@ -264,7 +265,7 @@ export class AnswerSplitter {
     );
   }
 
-  /** What looked like a call is text, from its mark on. A call that has begun cannot be taken back. */
+  /** The possible call is text after all, from its mark on. A call that has begun cannot be taken back. */
   #giveBack(): boolean {
     if (!this.#hasBegunCall) this.#emit("text", this.#raw);
     this.#raw = "";
@@ -272,13 +273,16 @@ export class AnswerSplitter {
     return this.#held !== "";
   }
 
-  /** Moves characters from the held text to what a call was read from. */
+  /** Moves characters from the held text to the text of the possible call. */
   #move(count: number): void {
     if (!this.#hasBegunCall) this.#raw += this.#held.slice(0, count);
     this.#held = this.#held.slice(count);
   }
 
-  /** The held text that is no beginning of the mark. The rest, with white space before a mark, stays held. */
+  /**
+   * Returns the held text that cannot be the beginning of the mark. The rest, with white space before a mark, stays
+   * held.
+   */
   #released(mark: string): string {
     const text = this.#held;
     let keep = Math.min(mark.length - 1, text.length);

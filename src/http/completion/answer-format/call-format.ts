@@ -1,6 +1,6 @@
 /**
- * The ways in which models write calls of tools, as their chat templates teach them. Each is a few marks around JSON. Names are those of
- * vLLM's parsers where it has one.
+ * The formats in which models write tool calls, as their chat templates teach them. Each format is a few marks around
+ * JSON. A format has the name of vLLM's parser, if vLLM has one.
  */
 import { randomBytes } from "node:crypto";
 
@@ -10,7 +10,7 @@ export interface CallFormat {
   readonly mark: string;
   /** A mark that may stand before the calls. */
   readonly prefix: string;
-  /** One object a mark, a list of objects, or the name, `[ARGS]` and the arguments. */
+  /** One object for each mark, a list of objects, or the name, `[ARGS]` and the arguments. */
   readonly shape: "object" | "list" | "named";
   /** The text before and after a call (an object, a name) or a list, as the template writes it. */
   readonly open: string;
@@ -18,7 +18,7 @@ export interface CallFormat {
   /** The text between two calls. */
   readonly separator: string;
   readonly argumentsKey: "arguments" | "parameters";
-  /** Templates of Mistral refuse other ids than nine letters and digits. */
+  /** Mistral's templates accept only ids of nine letters and digits. */
   readonly hasShortIds: boolean;
 }
 
@@ -75,7 +75,7 @@ export function callFormatOf(name: string): CallFormat {
   return format;
 }
 
-/** The format that the marks in a chat template suggest (`template-probe.ts` proves it); null: none that is known. */
+/** The format that the marks in a chat template suggest (`template-probe.ts` proves it); null: no known format. */
 export function findCallFormat(template: string): CallFormat | null {
   const has = (text: string): boolean => template.includes(text);
   if (has("[TOOL_CALLS]")) return callFormatOf(has(ARGUMENTS_MARK) ? "mistral_args" : "mistral");

@@ -1,6 +1,6 @@
 /**
- * The grammar of an answer that calls tools, as a structural tag: a forced call, calls bound from their mark on, and reasoning before an
- * answer that is bound.
+ * The grammar of an answer that may call tools, as a structural tag. It covers forced calls, calls that are bound from
+ * their mark on, and reasoning before a bound answer.
  */
 import type { GrammarSpec } from "../../../grammar/grammar-spec.ts";
 import { ARGUMENTS_MARK, type CallFormat } from "./call-format.ts";
@@ -9,7 +9,7 @@ import type { Tool, ToolUse } from "./tool-choice.ts";
 
 type Format = Readonly<Record<string, unknown>>;
 
-/** Calls, and nothing else. */
+/** Only calls. */
 export function forcedCalls({ tools, isParallel }: ToolUse, format: CallFormat): Format {
   if (format.shape !== "list")
     return {
@@ -25,8 +25,8 @@ export function forcedCalls({ tools, isParallel }: ToolUse, format: CallFormat):
 }
 
 /**
- * Free text, in which a call is bound from its mark on: a strict tool's to its schema, another one's to any object. Without a mark, an answer
- * that begins as a call is one.
+ * Free text, in which a call is bound from its mark on. A strict tool's call is bound to its schema, any other call to
+ * an object. If the format has no mark, an answer that begins like a call is a call.
  */
 export function boundCalls(asked: ToolUse, format: CallFormat): Format {
   const tools = asked.tools.map((tool) => (tool.isStrict ? tool : { ...tool, parameters: null }));
@@ -92,7 +92,10 @@ export function asFormat({ kind, text }: GrammarSpec): Format {
   }
 }
 
-/** An answer that is bound after its reasoning. Reasoning that the prompt has opened must end; other reasoning may be left out. */
+/**
+ * An answer that is bound after its reasoning. If the prompt has opened the reasoning, it must end. Otherwise the
+ * reasoning may be left out.
+ */
 export function afterReasoning(format: Format, { begin, end }: ReasoningFormat, start: ReasoningStart): Format {
   if (start === "closed") return format;
   const space = { type: "regex", pattern: "\\n{0,2}" };

@@ -1,10 +1,10 @@
 /**
- * Reads the JSON object of one call, character by character as it is generated: its name, and the text of its arguments. What was read can
- * be given back as text, as long as no call has begun.
+ * Reads the JSON object of one call, character by character as it is generated: its name, and the text of its
+ * arguments. The characters that were read can be returned as text, as long as no call has begun.
  */
 import type { CallFormat } from "./call-format.ts";
 
-/** The state after a piece: the call goes on, is complete, or is none. */
+/** The state after a piece: the call continues, is complete, or is not a call. */
 export type CallState = "open" | "complete" | "malformed";
 
 export class CallReader {
@@ -89,12 +89,15 @@ export class CallReader {
     return this.#value(char);
   }
 
-  /** Two members of arguments would be passed on as one text. */
+  /** Two members with arguments would be passed on as one text. */
   #isRepeated(): boolean {
     return this.#key === this.#argumentsKey && (this.#hasArguments || this.#early !== null);
   }
 
-  /** Whether arguments are being read, whose text is passed on as it comes. A string that holds them as JSON text is passed on whole. */
+  /**
+   * Whether arguments are being read. Their text is passed on as it arrives. If they are a string of JSON text, that
+   * string is passed on when it is complete.
+   */
   #isStreamed(): boolean {
     return this.#key === this.#argumentsKey && !this.#token.startsWith('"');
   }
@@ -139,7 +142,7 @@ export class CallReader {
   }
 }
 
-/** undefined: the text is no JSON. */
+/** undefined: the text is not JSON. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -1,4 +1,7 @@
-/** How the answer to one conversation is read, and what binds it: its tools, its reasoning and its grammar together. */
+/**
+ * How the answer to one conversation is read, and how it is bound. It combines the tools, the reasoning and the
+ * grammar.
+ */
 import { AppError } from "../../../errors.ts";
 import type { GrammarSpec } from "../../../grammar/grammar-spec.ts";
 import type { AppContext, Text } from "../../context.ts";
@@ -25,7 +28,7 @@ type Fields = Pick<
   "tools" | "tool_choice" | "parallel_tool_calls" | "continue_final_message" | "separate_reasoning"
 >;
 
-/** Longest end of a prompt in which a mark of reasoning is looked for, in tokens. */
+/** Number of tokens at the end of a prompt in which a mark of reasoning is looked for. */
 const TAIL_TOKENS = 32;
 
 /**
@@ -61,7 +64,7 @@ export function conversationFormat(
 
 const NO_IDS: ReadonlySet<number> = new Set();
 
-/** An answer that is text alone. */
+/** An answer that is only text. */
 export function plainFormat(grammar: GrammarSpec | null): ConversationFormat {
   const nothing = {
     calls: null,
@@ -73,7 +76,7 @@ export function plainFormat(grammar: GrammarSpec | null): ConversationFormat {
   return { grammar, markIds: NO_IDS, newSplitter: () => new AnswerSplitter(nothing) };
 }
 
-/** @throws {AppError} where this model cannot be shown tools, or nobody knows how it writes calls. */
+/** @throws {AppError} where the template does not show tools to the model, or the format of its calls is not known. */
 export function callsOf({ formats }: Text): CallFormat {
   if (!formats.takesTools)
     throw new AppError(

@@ -26,7 +26,10 @@ export function findReasoningFormat(template: string): ReasoningFormat | null {
   return FORMATS.find(({ end }) => template.includes(end)) ?? null;
 }
 
-/** Where an answer stands when it begins: inside of reasoning that the prompt has opened, after reasoning that it has closed, or neither. */
+/**
+ * Where an answer begins: inside of reasoning that the prompt has opened, after reasoning that the prompt has closed,
+ * or neither.
+ */
 export type ReasoningStart = "open" | "closed" | "none";
 
 /** @param tail the last characters of a prompt */

@@ -1,6 +1,6 @@
 /**
- * Finds what a chat template does with tools by rendering it: whether it shows them, and in which format it writes a call. Marks alone
- * do not say it. Several formats share `<tool_call>`, and only some of them write JSON inside.
+ * Renders a chat template to find how it treats tools: whether it shows them, and in which format it writes a call.
+ * Marks are not enough to decide. Several formats share `<tool_call>`, and only some of them write JSON inside.
  */
 import { AppError } from "../../../errors.ts";
 import type { ChatMessage } from "../../../tokenizer/chat/chat-message.ts";
@@ -11,7 +11,7 @@ import { CALL_FORMATS, type CallFormat, findCallFormat } from "./call-format.ts"
 export interface ToolAbilities {
   /** Whether the template shows tools to the model. */
   readonly takesTools: boolean;
-  /** The format of its calls; null: none that is known. */
+  /** The format of its calls; null: no known format. */
   readonly calls: CallFormat | null;
 }
 
@@ -38,7 +38,7 @@ export function probeTemplate(source: string): ToolAbilities {
   const prompt = rendered(template, [QUESTION], true);
   if (prompt === null) return { takesTools: /\b(xml_)?tools\b/.test(source), calls: guess };
   const call = writtenCall(template, prompt);
-  // A template that writes no past calls may still teach their format in words.
+  // A template that does not write past calls may still describe their format in words.
   const calls = call === null ? guess : (likelyFirst(guess).find((format) => isReadBack(call, format)) ?? null);
   return { takesTools: prompt.includes(NAME), calls };
 }
@@ -53,7 +53,7 @@ function rendered(template: ChatTemplate, messages: readonly ChatMessage[], addG
   }
 }
 
-/** The text of a turn that calls the tool, as the model would write it; null: the template writes none. */
+/** The text of a turn that calls the tool, as the model would write it; null: the template writes no calls. */
 function writtenCall(template: ChatTemplate, prompt: string): string | null {
   const whole = rendered(template, [QUESTION, ANSWER], false);
   if (whole === null) return null;

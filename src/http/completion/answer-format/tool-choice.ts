@@ -13,7 +13,7 @@ export interface Tool {
 export interface ToolUse {
   /** The tools that may be called. Empty: none. */
   readonly tools: readonly Tool[];
-  /** Whether the answer is a call, and nothing else. */
+  /** Whether the answer must be only a call. */
   readonly isForced: boolean;
   readonly isParallel: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * The parts of an answer, whatever API asks for it: text, reasoning and calls of tools. Chat, Responses and Messages each write them in
- * their own shape. A sequence without marks in its text has text parts alone.
+ * The parts of an answer, the same for all APIs: text, reasoning and tool calls. Chat, Responses and Messages each
+ * write them in their own shape. An answer without marks has only text parts.
  */
 
 /** A piece of an answer, in the order of generation. Pieces of a kind that follow each other belong together. */
@@ -12,7 +12,7 @@ export type AnswerPart =
   /** A piece of the JSON text of a call's arguments. */
   | { readonly type: "tool-arguments"; readonly index: number; readonly text: string };
 
-/** Pieces of a kind that follow each other are one. */
+/** Joins consecutive pieces of the same kind. */
 export function joinParts(parts: readonly AnswerPart[]): readonly AnswerPart[] {
   const out: AnswerPart[] = [];
   for (const part of parts) {

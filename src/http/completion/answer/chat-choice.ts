@@ -33,7 +33,10 @@ interface ToolCallDelta {
   readonly function: { readonly name?: string; readonly arguments: string };
 }
 
-/** The part that one event adds to a choice. Reasoning has two names: vLLM's newer one, and the one that most clients read. */
+/**
+ * The part that one event adds to a choice. Reasoning has two names: vLLM's newer name, and the name that most clients
+ * read.
+ */
 export interface ChatPart {
   delta: {
     role?: "assistant";
@@ -121,7 +124,7 @@ export class ChatChoice implements Choice {
     };
   }
 
-  /** Fields of an unstreamed answer beside its choices. */
+  /** Fields of an unstreamed answer besides its choices. */
   beside(): object {
     return this.#promptLogprobs === null ? {} : { prompt_logprobs: this.#promptLogprobs };
   }

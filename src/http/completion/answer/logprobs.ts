@@ -1,4 +1,4 @@
-/** Log-probabilities in OpenAI's two formats. A token that is not whole text is shown by its bytes. */
+/** Log-probabilities in OpenAI's two formats. A token that is not whole text is written as its bytes. */
 import type { Text } from "../../context.ts";
 import type { TokenLogprob } from "../generation.ts";
 

@@ -10,15 +10,15 @@ import { usageOf } from "./usage.ts";
 /** One sequence of an answer. */
 export interface Choice {
   readonly numTokens: number;
-  /** Of them those of reasoning. */
+  /** The number of these tokens that belong to reasoning. */
   readonly numReasoningTokens?: number;
   /** Notes an event. @returns the parts that a stream sends for it */
   add(event: ChoiceEvent): readonly object[];
   /** All parts together. */
   whole(): object;
-  /** Mean log-probability of the answer's tokens, where choices are compared by it. */
+  /** Mean log-probability of the answer's tokens, if choices are compared by it. */
   readonly meanLogprob?: number;
-  /** Fields of an unstreamed answer beside its choices. Those of the first choice count. */
+  /** Fields of an unstreamed answer besides its choices. The answer takes those of the first choice. */
   beside?(): object;
 }
 
@@ -80,7 +80,7 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
     return { ...this.#head, object: this.#frame.object, choices, usage: this.#usage(), ...beside };
   }
 
-  /** Of each prompt's choices the likeliest, best first; all in their own order where all are wanted. */
+  /** Each prompt's likeliest choices, best first. If all choices are wanted, they keep their order. */
   #answered(): readonly Choice[] {
     const n = this.#job.fields.n ?? 1;
     if (n === this.#numSequences) return this.#choices;

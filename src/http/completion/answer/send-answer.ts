@@ -56,7 +56,7 @@ export async function sendStream(
     for (const chunk of answer.failure(body)) await stream.send(chunk);
   };
   await Promise.race([stream.started, ended]);
-  ended.catch((error: unknown) => logFailure(context, c, error)); // from here on nobody else would report it
+  ended.catch((error: unknown) => logFailure(context, c, error)); // from here on no other code would report it
   return stream.response;
 }
 

@@ -1,7 +1,7 @@
 /** The content blocks of a message: collects parts into blocks, and makes the events that stream them. */
 import type { AnswerPart } from "../answer/answer-part.ts";
 
-/** A block that is being written. `text` is its text, its thoughts, or the JSON text of a call's arguments. */
+/** A block that is being written. `text` is its text, its thinking, or the JSON text of a call's arguments. */
 interface OpenBlock {
   readonly type: "text" | "thinking" | "tool_use";
   readonly start: object;
@@ -12,11 +12,11 @@ const START_OF = { text: { type: "text", text: "", citations: null }, reasoning:
 
 export class ContentBlocks {
   readonly #blocks: OpenBlock[] = [];
-  /** Opaque to clients, which return it with the thoughts. */
+  /** Opaque to clients. They return it with the thinking. */
   readonly #signature: string;
   #isOpen = false;
 
-  /** @param signature of thoughts */
+  /** @param signature of thinking blocks */
   constructor(signature: string) {
     this.#signature = signature;
   }
@@ -76,7 +76,7 @@ function deltaOf(type: OpenBlock["type"], text: string): object {
   return { type: "input_json_delta", partial_json: text };
 }
 
-/** The input of a call. Arguments that are no JSON stay the text that the model wrote. */
+/** The input of a call. Arguments that are not JSON stay the text that the model wrote. */
 function inputOf(text: string): unknown {
   try {
     return text === "" ? {} : JSON.parse(text);

@@ -82,7 +82,7 @@ export class MessageAnswer implements CompletionAnswer {
     };
   }
 
-  /** Anthropic counts the prompt tokens that came from the cache apart from the others. */
+  /** Anthropic counts prompt tokens from the cache separately. */
   #usage(): object {
     const numPrompt = this.#job.prompts.reduce((sum, { ids }) => sum + ids.length, 0);
     const numCached = this.#job.numCached();

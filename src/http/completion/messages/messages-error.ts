@@ -1,4 +1,4 @@
-/** Errors in the shape of Anthropic's API. The type follows from our code; `code` and `param` stand beside it. */
+/** Errors in the shape of Anthropic's API. The type follows from our code. The error also has `code` and `param`. */
 import { ERRORS } from "../../error-table.ts";
 import type { ErrorBody } from "../../error-response.ts";
 
@@ -31,7 +31,7 @@ export function messagesError({ code, message, param }: ErrorBody["error"], requ
   const type = TYPE_OF_STATUS[ERRORS[code].status] ?? "invalid_request_error";
   return {
     type: "error",
-    // Anthropic's clients read from it that they are to send the whole conversation.
+    // Anthropic's clients then send the whole conversation.
     error: { type, message, code, param, ...(code === "thread_not_found" ? { details: { error_code: code } } : {}) },
     ...(requestId === null ? {} : { request_id: requestId }),
   };

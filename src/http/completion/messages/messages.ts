@@ -40,7 +40,8 @@ export const messagesKind: CompletionKind<ChatRequest> = {
       truncation: truncationOf(fields, 1, engineLimits(context).maxModelLen),
     }),
   ],
-  // Clients ask for far more tokens than a small context has. The answer then ends with the context, and says so.
+  // Clients ask for far more tokens than a small context has. The answer then ends with the context, and its stop
+  // reason reports this.
   formatOf: conversationFormat,
   shapeOf: (fields, prompts, maxModelLen) => ({
     maxTokens: Math.min(fields.max_tokens ?? 1, restOf(prompts, maxModelLen)),
@@ -63,7 +64,10 @@ function assertWhole({ thread }: MessagesRequest): void {
   );
 }
 
-/** Tokens that the context has left, at least one, so that a prompt that fills it is refused as too long. */
+/**
+ * Number of tokens that the context has left. It is at least one, so that a prompt that fills the context is refused as
+ * too long.
+ */
 function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: number): number {
   return Math.max(1, maxModelLen - (prompts[0]?.ids.length ?? 0));
 }

@@ -1,6 +1,7 @@
 /**
- * Converts a body of the Messages API to a chat request. It works on a checked body, and on the same body with exact numbers for the
- * template. Blocks that the model cannot read are refused by their place. Source: Anthropic's API reference.
+ * Converts a body of the Messages API to a chat request. It works on a checked body, and on the same body with exact
+ * numbers for the template. Blocks that the model cannot read are refused. The error names their place. Source:
+ * Anthropic's API reference.
  */
 import { AppError } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
@@ -57,7 +58,7 @@ function thinkingVariables({ thinking, output_config: output }: MessagesRequest 
   };
 }
 
-/** A last message of the assistant is the beginning of the answer, unless it ends with a call. */
+/** If the last message is the assistant's, it is the beginning of the answer, unless it ends with a call. */
 function endsOpen(body: MessagesRequest | CountTokensRequest): boolean {
   const last = body.messages.at(-1);
   if (last?.role !== "assistant" || body.add_generation_prompt === true) return false;
@@ -127,7 +128,7 @@ function asBlock(value: unknown, at: string): Block {
   throw invalid(`"${at}" should be a block with a "type".`, at);
 }
 
-/** The arguments stay an object: they may hold numbers that JSON.stringify cannot write. */
+/** The arguments stay an object, because they may have numbers that JSON.stringify cannot write. */
 function toCall({ id, name, input }: Block, at: string): Record<string, unknown> {
   if (typeof id !== "string" || typeof name !== "string")
     throw invalid(`"${at}" is a tool_use block and should have an "id" and a "name".`, at);

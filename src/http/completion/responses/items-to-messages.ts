@@ -1,6 +1,7 @@
 /**
- * Converts the items of a Responses conversation to chat messages. A turn of the assistant is one message in chat, and up to three kinds
- * of items here: reasoning, a message and calls. Items that the model cannot read are refused by their place.
+ * Converts the items of a Responses conversation to chat messages. A turn of the assistant is one message in chat, and
+ * up to three kinds of items here: reasoning, a message and calls. Items that the model cannot read are refused. The
+ * error names their place.
  */
 import { AppError } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";

@@ -5,7 +5,7 @@ import { newId } from "./turn.ts";
 
 type Status = "in_progress" | "completed" | "incomplete";
 
-/** An item that is being written. Events lack their sequence number. */
+/** An item that is being written. Its events do not have a sequence number yet. */
 export abstract class OutputItem {
   readonly #index: number;
   readonly #id: string;
@@ -79,7 +79,7 @@ export class TextItem extends OutputItem {
   }
 }
 
-/** The model's thoughts. */
+/** The model's reasoning. */
 export class ReasoningItem extends OutputItem {
   readonly #isSummary: boolean;
   #hasPart = false;

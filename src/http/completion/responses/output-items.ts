@@ -1,6 +1,6 @@
 /**
- * The output of a response: collects parts into items, and makes the events that stream them. Thoughts are a summary where the request
- * asks for one, and reasoning text otherwise.
+ * The output of a response: collects parts into items, and makes the events that stream them. Reasoning is a summary if
+ * the request asks for one, otherwise reasoning text.
  */
 import type { AnswerPart } from "../answer/answer-part.ts";
 import type { ChatLogprob } from "../answer/logprobs.ts";
@@ -11,7 +11,7 @@ export class OutputItems {
   readonly #showsSummary: boolean;
   #open: OutputItem | null = null;
 
-  /** @param showsSummary whether thoughts are written as a summary */
+  /** @param showsSummary whether reasoning is written as a summary */
   constructor({ showsSummary }: { readonly showsSummary: boolean }) {
     this.#showsSummary = showsSummary;
   }

@@ -1,4 +1,7 @@
-/** The answer of the Responses API: one response, whole or as named events with sequence numbers. A finished one is kept for the next turn. */
+/**
+ * The answer of the Responses API: one response, whole or as named events with sequence numbers. A finished response is
+ * stored for the next turn.
+ */
 import type { Text } from "../../context.ts";
 import type { ErrorBody } from "../../error-response.ts";
 import type { AnswerPart } from "../answer/answer-part.ts";
@@ -37,7 +40,7 @@ export class ResponseAnswer implements CompletionAnswer {
   #numTokens = 0;
   #numReasoningTokens = 0;
   #state: ResponseState = { status: "in_progress" };
-  /** Of tokens whose text is still held back. */
+  /** Log-probabilities of tokens whose text is still held back. */
   #pendingLogprobs: ChatLogprob[] = [];
 
   constructor(job: CompletionJob<ResponseFields>, options: ResponseAnswerOptions) {

@@ -1,6 +1,6 @@
 /**
- * Responses that may be continued or read again, in memory, for each tenant apart. The oldest ones are dropped when the bytes are used
- * up. Another tenant's response does not exist.
+ * Keeps responses that may be continued or read again, in memory, separately for each tenant. When the bytes are used
+ * up, the oldest are dropped. For a tenant, another tenant's response does not exist.
  */
 import { LRUCache } from "lru-cache";
 import type { Item } from "./request-schema.ts";
@@ -15,7 +15,7 @@ export interface StoredResponse {
   readonly numEarlier: number;
 }
 
-/** Rough bytes of an entry beside its JSON. */
+/** Approximate bytes of an entry besides its JSON. */
 const OVERHEAD = 512;
 
 export class ResponseStore {

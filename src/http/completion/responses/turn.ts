@@ -1,4 +1,4 @@
-/** One turn of a Responses conversation: the items of earlier turns, found in the store, and those that the request brings. */
+/** One turn of a Responses conversation: the items of earlier turns from the store, and the items of the request. */
 import { randomUUID } from "node:crypto";
 import { AppError } from "../../../errors.ts";
 import type { Item, ResponsesRequest } from "./request-schema.ts";
