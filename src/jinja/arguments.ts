@@ -1,8 +1,11 @@
-/** Binding of call arguments to parameter names, as Python does it, and the conversions builtins ask for. */
+/** Binds call arguments to parameter names, as Python does, and converts arguments for builtins. */
 import { toText } from "./printing.ts";
 import { type Arguments, asNumber, isTrue, JinjaError, typeName, type Value } from "./values.ts";
 
-/** The arguments in the order of `names`; undefined where not given. @throws {JinjaError} for too many or unknown ones. */
+/**
+ * The arguments in the order of `names`; undefined where not given. @throws {JinjaError} for too many arguments or
+ * unknown names
+ */
 export function bind(args: Arguments, ...names: readonly string[]): (Value | undefined)[] {
   if (args.positional.length > names.length) {
     throw new JinjaError(`takes at most ${names.length} arguments, ${args.positional.length} were given`);

@@ -1,6 +1,6 @@
 /**
- * The budget of one render. A template is a foreign program: it may loop for ever or build gigabytes.
- * Counting is deterministic, so a template fails the same way on every machine. The worker's time limit is the second bound.
+ * The budget of one render. A template is untrusted code that may loop for ever or build gigabytes. Counting is
+ * deterministic, so a template fails the same way on every machine. The worker's time limit is a second limit.
  */
 import { JinjaError } from "./values.ts";
 

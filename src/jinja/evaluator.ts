@@ -41,7 +41,7 @@ export class Evaluator {
     return { positional, keyword };
   }
 
-  /** A builtin's result is charged after it is built. A single one cannot outgrow the heap. */
+  /** A builtin's result is charged after it is built. A single result cannot outgrow the heap. */
   #paid(value: Value): Value {
     if (typeof value === "string" || Array.isArray(value)) this.#budget.spend(value.length);
     return value;

@@ -1,6 +1,7 @@
 /**
- * The filters of `value | name(…)` on one value, as a table; those over sequences are in sequence-filters.ts.
- * Source: Jinja 3.1, "List of Builtin Filters"; `tojson` as transformers replaces it (no HTML escapes, Python's separators).
+ * The filters of `value | name(…)` on one value, as a table. sequence-filters.ts has the filters over sequences.
+ * Source: Jinja 3.1, "List of Builtin Filters"; `tojson` as transformers replaces it (no HTML escapes, Python's
+ * separators).
  */
 import { asFlag, asInteger, asOptionalString, asString, bind } from "./arguments.ts";
 import type { Budget } from "./budget.ts";
@@ -79,7 +80,7 @@ function toFloat(value: Value, args: Arguments): Value {
   return parseFloatStrictly(strip(value, undefined, "both").replaceAll("_", "").toLowerCase()) ?? fallback;
 }
 
-/** Python rounds exact halves to the even neighbour; everything else to the nearest. */
+/** Python rounds exact halves to the even neighbour, and everything else to the nearest. */
 function round(value: Value, args: Arguments): Value {
   const [precision, method = "common"] = bind(args, "precision", "method");
   const number = asNumber(value);

@@ -1,9 +1,8 @@
 /**
- * The only entrance of this folder: a template's source and variables
- * → text. Pure except for the clock, which the caller may fix.
- * The engine is our own, because prompts must equal those of transformers exactly.
- * Of 609 renders by transformers (test/golden/text), @huggingface/jinja 0.5.11
- * differs in 145. It also has no bounds, and its value classes cannot be extended.
+ * The only file of this folder that others import. It renders a template's source and variables to text. Pure except
+ * for the clock, which the caller may fix. The engine is our own, because prompts must equal those of transformers
+ * exactly. Of 609 renders by transformers (test/golden/text), @huggingface/jinja 0.5.11 differs in 145. It also has no
+ * limits, and its value classes cannot be extended.
  */
 import type { Statement } from "./syntax/ast.ts";
 import { makeGlobals } from "./globals.ts";

@@ -1,6 +1,6 @@
 /**
- * The methods of strings, lists, tuples and dicts that a template may call, as tables.
- * Methods that change their object are absent: the sandbox of transformers refuses them. Source: Python 3.11 built-in types.
+ * The methods of strings, lists, tuples and dicts that a template may call, as tables. Methods that change their object
+ * are absent, because the sandbox of transformers refuses them. Source: Python 3.11 built-in types.
  */
 import { asInteger, asOptionalString, asString, bind, bindAll } from "./arguments.ts";
 import { capitalize, checkWidth, formatBraces, replace, split, splitRight, strip, title } from "./text.ts";

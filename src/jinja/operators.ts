@@ -1,4 +1,4 @@
-/** Operators and access to attributes and items, with Python's types: a string plus a list is an error, never text. */
+/** Operators, and access to attributes and items, with Python's types. A string plus a list is an error, never text. */
 import type { Budget } from "./budget.ts";
 import { method } from "./methods.ts";
 import { formatPercent } from "./text.ts";

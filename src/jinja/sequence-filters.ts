@@ -49,7 +49,7 @@ const dictSort: Filter = (value, args) => {
   );
 };
 
-/** `select`, `reject` and their `attr` forms: a test by name, or truth without one. */
+/** `select`, `reject` and their `attr` forms: a test by name; without a name, whether the value is true. */
 const chosen =
   (keeps: boolean, hasAttribute: boolean): Filter =>
   (value, args) => {
@@ -62,7 +62,7 @@ const chosen =
       const tested = read(entry, path);
       return (test === undefined ? isTrue(tested) : runTest(asString(test), tested, operands)) === keeps;
     };
-    // None has nothing to select from: Jinja's generator never starts on a false value.
+    // With None nothing is selected, because Jinja's generator never starts on a false value.
     return generator(isTrue(value) ? iterate(value).filter(passes) : []);
   };
 
@@ -176,7 +176,7 @@ const attr: Filter = (value, args) => {
   return readAttribute(value instanceof Map ? new Map() : value, name);
 };
 
-/** Filters by name; `filters.ts` joins them to the rest. */
+/** Filters by name; `filters.ts` adds them to its table. */
 export const SEQUENCE_FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ["list", (value) => [...iterate(value)]],
   ["first", (value) => ends(value, true)],

@@ -1,6 +1,6 @@
 /**
- * Python's string functions where JavaScript's differ: white space, code points, letters, formats, dates.
- * Pure; knows template values only to print them.
+ * Python's string functions where JavaScript's differ: white space, code points, letters, formats, dates. Pure. Only
+ * its printing code knows template values.
  */
 import { PY_SPACE } from "./syntax/lexer.ts";
 import { reprFloat, repr, toText } from "./printing.ts";
@@ -64,7 +64,7 @@ function interleave(text: string, piece: string, max: number): string {
   return points.map((char, i) => (i < max ? char + piece : char)).join("");
 }
 
-/** `str.title`: a letter after anything but a letter is capital. */
+/** `str.title`: a letter that does not follow a letter becomes a capital. */
 export function title(text: string): string {
   return text.replace(/\p{L}+/gu, capitalize);
 }

@@ -98,7 +98,7 @@ export function toValue(input: unknown): Value {
     return input;
   if (input === undefined) return new Undefined("value is undefined");
   if (typeof input === "number") return Number.isInteger(input) ? BigInt(input) : input;
-  if (input instanceof Number) return input.valueOf(); // a float of whole value (exact-json.ts)
+  if (input instanceof Number) return input.valueOf(); // a float with a whole value (exact-json.ts)
   if (Array.isArray(input)) return input.map(toValue);
   if (input instanceof Map)
     return new Map([...(input as Map<string, unknown>)].map(([key, value]) => [key, toValue(value)]));
@@ -134,7 +134,7 @@ export function isTrue(value: Value): boolean {
   return true;
 }
 
-/** A number or bool as bigint or number, else undefined. */
+/** A number or bool as bigint or number, otherwise undefined. */
 export function asNumber(value: Value): bigint | number | undefined {
   if (typeof value === "boolean") return value ? 1n : 0n;
   return typeof value === "bigint" || typeof value === "number" ? value : undefined;
@@ -144,7 +144,7 @@ export function asNumber(value: Value): bigint | number | undefined {
 export function isEqual(a: Value, b: Value): boolean {
   const left = asNumber(a);
   const right = asNumber(b);
-  // Loose equality is what compares a bigint with a number exactly.
+  // Loose equality compares a bigint with a number exactly.
   if (left !== undefined && right !== undefined) return left == right;
   if (a instanceof Undefined) return b instanceof Undefined;
   if (Array.isArray(a)) return Array.isArray(b) && sameItems(a, b);

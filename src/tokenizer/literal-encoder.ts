@@ -1,7 +1,7 @@
 /**
- * Encodes a text in which some spellings of special tokens are meant as text.
- * A second tokenizer has a private-use character for every special token, so a spelling is ordinary text to it.
- * Knows no chat. The caller marks literal occurrences by placeholders.
+ * Encodes a text in which some spellings of special tokens are meant as text. A second tokenizer has a private-use
+ * character for every special token, so the spelling of one is ordinary text for it. Knows no chat. The caller marks
+ * literal occurrences by placeholders.
  */
 import { idsOfTokens } from "./files/vocabulary.ts";
 import { AppError } from "../errors.ts";
@@ -21,7 +21,10 @@ export interface LiteralMarks {
   find(text: string): string | undefined;
   /** All special tokens spelt in `text`, in order. */
   findAll(text: string): readonly string[];
-  /** A special token of which `text` begins or ends with a piece, so that adjacent text may complete it; else undefined. */
+  /**
+   * A special token of which `text` begins or ends with a piece, so that adjacent text may complete it; otherwise
+   * undefined.
+   */
   findPiece(text: string): string | undefined;
   /** `text` with a placeholder for each character of each spelling, and of pieces at its ends. */
   hide(text: string): string;
@@ -125,7 +128,7 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
     ...token,
     content: token.special === true ? rename(token.content) : token.content,
   }));
-  // An added token that is not special keeps its spelling. It wins where it is the longer match.
+  // An added token that is not special keeps its spelling. It has precedence if it is the longer match.
   const spelling = anyOf(files.json.added_tokens.map((token) => token.content).filter((content) => content !== ""));
   return {
     files: {

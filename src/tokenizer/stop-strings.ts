@@ -12,7 +12,10 @@ export interface StopResult {
   readonly stop: string | undefined;
 }
 
-/** Finds the stop string that ends first in a stream of deltas. Of those that end together, the one that begins first. */
+/**
+ * Finds the stop string that ends first in a stream of deltas. If several end together, it finds the one that begins
+ * first.
+ */
 export class StopStrings {
   readonly #stops: readonly string[];
   readonly #longest: number;
@@ -50,7 +53,7 @@ export class StopStrings {
     return { text, stop: undefined };
   }
 
-  /** The held text at the end of the stream, which became no stop string. */
+  /** The held text at the end of the stream, which did not become a stop string. */
   flush(): string {
     const text = this.#held;
     this.#held = "";

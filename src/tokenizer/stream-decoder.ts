@@ -25,7 +25,7 @@ export type DecoderRule =
 export interface TokenDecoder {
   /** The text that this token completes. */
   push(token: string): string;
-  /** The remaining text at the end: U+FFFD for unfinished bytes, else none. */
+  /** The remaining text at the end: U+FFFD for unfinished bytes, otherwise none. */
   flush(): string;
 }
 
@@ -98,7 +98,10 @@ function createPieceDecoder(rule: Extract<DecoderRule, { kind: "pieces" }>): Tok
     if (rule.space === undefined) return text;
     return text.replaceAll(rule.space, rule.isMetaspace && rule.dropsFirstSpaces && isFirst ? "" : " ");
   };
-  /** Text made from bytes. Only Metaspace, which runs last, still replaces its space in it. A whole run of bytes counts as one token. */
+  /**
+   * Text made from bytes. Only Metaspace, which runs last, still replaces its space mark in it. A whole run of bytes
+   * counts as one token.
+   */
   const emitBytes = (text: string): string => strip(rule.isMetaspace ? spaced(text) : text);
   return {
     push(token) {
@@ -147,7 +150,10 @@ function createWordDecoder(prefix: string | undefined, hasCleanup: boolean): Tok
   };
 }
 
-/** The suffix is a space between words, and nothing at the end of the text. So the text from the last suffix on waits for a further token. */
+/**
+ * The suffix is a space between words, and nothing at the end of the text. The text from the last suffix on therefore
+ * waits for a further token.
+ */
 function createSuffixDecoder(suffix: string): TokenDecoder {
   let held = "";
   const emit = (space: string): string => {

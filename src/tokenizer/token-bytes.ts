@@ -1,6 +1,6 @@
 /**
- * The bytes that each token adds to an answer, as the stream decoder writes them. For grammars, which bind an answer byte by byte. Special
- * tokens add no text.
+ * The bytes that each token adds to an answer, as the stream decoder writes them. Grammars need them, because they bind
+ * an answer byte by byte. Special tokens add no text.
  */
 import { AppError } from "../errors.ts";
 import { readTextFiles } from "./files/text-files.ts";
@@ -8,7 +8,7 @@ import { tokenTable } from "./files/tokenizer-files.ts";
 import { byteLevelBytes, type DecoderRule } from "./stream-decoder.ts";
 
 export interface TokenBytes {
-  /** By id; null: the id has no text, because it is special or stands for no token. */
+  /** By id; null: the id has no text, because it is a special token or not a token. */
   readonly tokens: readonly (Uint8Array | null)[];
   /** Contents of the special tokens, by id. */
   readonly specials: ReadonlyMap<number, string>;

@@ -23,7 +23,7 @@ export interface StreamDecoder {
 export interface DecodeOptions {
   /** Leaves special tokens out (default true). Added tokens that are not special stay. */
   readonly skipSpecialTokens?: boolean;
-  /** Special tokens that stay in any case. */
+  /** Special tokens that always stay. */
   readonly keptIds?: ReadonlySet<number> | undefined;
 }
 
@@ -112,14 +112,14 @@ function sizeOf(tokens: ReadonlyMap<number, string>): number {
   return max + 1;
 }
 
-/** The result of the library's encoder. An id is absent where it found no token and the model has no unknown token. */
+/** The result of the library's encoder. An id is absent if it found no token and the model has no unknown token. */
 interface HubEncoding {
   readonly ids: readonly (number | undefined)[];
   readonly tokens: readonly string[];
 }
 
 function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): number[] {
-  // A lone surrogate is no character; Python's encoders see U+FFFD in its place.
+  // A lone surrogate is not a character. Python's encoders see U+FFFD in its place.
   const wellFormed = text.replace(/\p{Surrogate}/gu, "\ufffd");
   const { ids: encoded, tokens } = hub.encode(wellFormed, { add_special_tokens: addSpecialTokens }) as HubEncoding;
   return encoded.map((id, i) => {

@@ -24,7 +24,7 @@ export class Utf8Run {
     }
   }
 
-  /** Ends the run: one U+FFFD for each byte still held. */
+  /** Ends the run, with one U+FFFD for each byte that is still held. */
   flush(): string {
     const text = REPLACEMENT.repeat(this.#pending.length);
     this.#pending = [];

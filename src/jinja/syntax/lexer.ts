@@ -1,6 +1,6 @@
 /**
- * Template source → tokens, with the white-space rules transformers sets (trim_blocks, lstrip_blocks, one final newline dropped).
- * Knows no grammar. Source: Jinja 3.1, "Whitespace Control" and "Literals".
+ * Template source → tokens, with transformers' white-space rules (trim_blocks, lstrip_blocks, one final newline
+ * dropped). Knows no grammar. Source: Jinja 3.1, "Whitespace Control" and "Literals".
  */
 import { JinjaError } from "../values.ts";
 

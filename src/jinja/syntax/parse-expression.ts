@@ -1,6 +1,6 @@
 /**
- * Expressions: tokens → tree, one function a level of precedence, lowest first.
- * Source: the grammar of Jinja 3.1 (`Parser.parse_expression` and below), whose odd precedences templates rely on.
+ * Expressions: tokens → tree, with one function for each level of precedence, lowest first. Source: the grammar of
+ * Jinja 3.1 (`Parser.parse_expression` and below), whose odd precedences templates rely on.
  */
 import type { CallArguments, Expression } from "./ast.ts";
 import type { TokenStream } from "./token-stream.ts";
@@ -237,7 +237,7 @@ function parseDottedName(tokens: TokenStream): string {
   return name;
 }
 
-/** The filter whose name comes next, applied to `object`. */
+/** The filter with the name at the cursor, applied to `object`. */
 function parseFilter(tokens: TokenStream, object: Expression | undefined): Expression {
   const name = parseDottedName(tokens);
   return { kind: "filter", object, name, args: tokens.isOperator("(") ? parseArguments(tokens) : NO_ARGUMENTS };

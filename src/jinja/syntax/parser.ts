@@ -8,7 +8,7 @@ import { parseExpression, parseFilterChain, parseOr, parseTuple } from "./parse-
 import { TokenStream } from "./token-stream.ts";
 import { JinjaError } from "../values.ts";
 
-/** The tree of a template. @throws {JinjaError} when the source is no template. */
+/** The tree of a template. @throws {JinjaError} when the source is not a template. */
 export function parseTemplate(source: string): readonly Statement[] {
   const tokens = new TokenStream(tokenize(source));
   const body = parseBody(tokens, []);

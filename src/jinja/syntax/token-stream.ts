@@ -3,7 +3,7 @@ import type { Token, TokenType } from "./lexer.ts";
 import { JinjaError } from "../values.ts";
 
 const END: Token = { type: "end", text: "" };
-/** Nesting deeper than in any template. The bound keeps the parser's recursion within the stack. */
+/** Deepest nesting that is accepted, deeper than in any template. It keeps the parser's recursion within the stack. */
 const MAX_SYNTAX_DEPTH = 200;
 
 export class TokenStream {
@@ -37,7 +37,7 @@ export class TokenStream {
     return this.current.type === "operator" && texts.includes(this.current.text);
   }
 
-  /** Whether the next token is this one; then it is consumed. */
+  /** Whether the next token is this one. If so, it is consumed. */
   skip(type: TokenType, text: string): boolean {
     if (!this.is(type, text)) return false;
     this.#at++;

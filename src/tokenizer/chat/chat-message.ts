@@ -62,9 +62,9 @@ function prepareMessage(message: ChatMessage, path: string, abilities: TemplateA
 const REASONING_FIELDS = ["reasoning_content", "thinking", "reasoning"];
 
 /**
- * A message in the form that transformers 5.24 gives to a template. Null
- * fields are absent, because templates test whether a field exists.
- * Reasoning is in `reasoning_content`, whatever its original name, and in `thinking`, which some templates read.
+ * A message in the form that transformers 5.24 gives to a template. Null fields are absent, because templates test
+ * whether a field exists. Reasoning under any of its names is in `reasoning_content`, and also in `thinking`, which
+ * some templates read.
  */
 export function withStandardFields(message: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
@@ -110,6 +110,6 @@ function parseArguments(call: unknown): unknown {
     if (typeof value !== "object" || value === null) return call;
     return { ...(call as object), function: { ...(fn as object), arguments: value } };
   } catch {
-    return call; // not JSON: the model wrote it, so the template shows it unchanged
+    return call; // not JSON: the model wrote this text, so the template shows it unchanged
   }
 }

@@ -14,7 +14,7 @@ export interface RenderOptions {
   readonly tools?: readonly unknown[] | undefined;
   /** The request's `chat_template_kwargs`: further variables for the template. */
   readonly kwargs?: Readonly<Record<string, unknown>> | undefined;
-  /** Name of one of the model's templates. Without it: "tool_use" for tools where there is one, else "default". */
+  /** Name of one of the model's templates. Without it: "tool_use" for tools if it exists, otherwise "default". */
   readonly templateName?: string | undefined;
   /** Whether the prompt ends where the assistant's answer begins (default true). */
   readonly addGenerationPrompt?: boolean | undefined;
@@ -22,7 +22,7 @@ export interface RenderOptions {
   readonly continueFinalMessage?: boolean | undefined;
 }
 
-/** A model's template, or its set of named ones. */
+/** A model's template, or its set of named templates. */
 export interface ChatTemplate {
   /** The prompt of a conversation. @throws {AppError} invalid_request with the template's own message or the failure. */
   render(messages: readonly ChatMessage[], options?: RenderOptions): string;
@@ -69,7 +69,7 @@ export function makeChatTemplate(
   };
 }
 
-/** The tools under the other name that a few templates have for them. A request's own variable of that name wins. */
+/** The tools under the other name that a few templates use. A request's own variable of that name has precedence. */
 function xmlTools({ takesXmlTools }: TemplateAbilities, { tools = [] }: RenderOptions): Record<string, unknown> {
   return takesXmlTools && tools.length > 0 ? { xml_tools: tools } : {};
 }
@@ -113,7 +113,10 @@ function variablesOf(
   };
 }
 
-/** A template's failure is an error of the request. The template's own message is unchanged; any other names the cause. */
+/**
+ * A template's failure is an error of the request. The template's own message is unchanged. Any other message names the
+ * cause.
+ */
 function asInvalidRequest(render: () => string): string {
   try {
     return render();

@@ -1,6 +1,7 @@
 /**
- * Converts a conversation to token ids. They equal transformers' ids exactly where no message spells a special token.
- * Such spellings are encoded as text, or refused where that is impossible. Special tokens come from the template alone.
+ * Converts a conversation to token ids. They equal transformers' ids exactly if no message contains the text of a
+ * special token. Such text is encoded as text, or refused where that is impossible. Special tokens come only from the
+ * template.
  */
 import { AppError } from "../../errors.ts";
 import type { ChatMessage } from "./chat-message.ts";
@@ -45,12 +46,12 @@ export function renderChat(
   const { literals } = tokenizer;
   const literal = findIn(messages, options, (text) => literals.find(text));
   const piece = literal ?? findIn(messages, options, (text) => literals.findPiece(text));
-  // The template writes bos itself where the model wants it.
+  // The template itself writes bos if the model needs it.
   if (piece === undefined) return plain;
   if (literals.hasReserved(prompt)) throw literalError(piece);
   const hidden = template.render(...mapTexts(messages, options, (text) => literals.hide(text)));
   const own = literals.findAll(hidden);
-  // No single text contains a spelling here, so only pieces that text beside them completes matter.
+  // No single text contains a spelling here. Only pieces that adjacent text completes matter.
   if (literal === undefined && isSame(own, literals.findAll(prompt))) return plain;
   // A template that inspects the text (splits at a tag, escapes, cuts) may treat the hidden text differently.
   if (literals.restore(hidden) !== prompt) throw literalError(piece);
@@ -92,7 +93,7 @@ function mapTexts(
   return [mappedMessages, { ...options, ...rest }];
 }
 
-/** Keys of the standard form. A vocabulary may have a special token that is a part of one. */
+/** Keys of the standard form. A vocabulary may have a special token that is a part of such a key. */
 const STANDARD_KEYS: ReadonlySet<string> = new Set(
   "messages tools kwargs role content name type text function arguments parameters description id tool_calls tool_call_id reasoning_content reasoning thinking".split(
     " ",

@@ -1,8 +1,7 @@
 /**
- * Reads JSON as Python does, where templates show the difference: `1.0` stays a
- * float, integers keep all digits, keys that look like numbers keep their order.
- * Values that JavaScript cannot express become a `Number` object (a float of whole value), a bigint or a `Map`.
- * All of them survive a message to a worker. Knows no templates.
+ * Reads JSON as Python does, because templates show the difference. `1.0` stays a float, integers keep all digits, and
+ * keys that look like numbers keep their order. Values that JavaScript cannot express become a `Number` object (a float
+ * of whole value), a bigint or a `Map`. All of them survive a message to a worker. Knows no templates.
  */
 import { randomUUID } from "node:crypto";
 
@@ -18,7 +17,10 @@ export function parseExactJson(text: string): unknown {
   return parseJsonBothWays(text).exact;
 }
 
-/** The value of a JSON text from JSON.parse, and the exact value; one object where nothing is lost. @throws {SyntaxError} */
+/**
+ * The value of a JSON text from JSON.parse, and the exact value. Both are one object if nothing is lost. @throws
+ * {SyntaxError}
+ */
 export function parseJsonBothWays(text: string): { readonly plain: unknown; readonly exact: unknown } {
   const plain: unknown = JSON.parse(text);
   const marked = markLosses(text);

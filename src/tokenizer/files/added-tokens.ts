@@ -1,6 +1,7 @@
 /**
- * The added tokens of a tokenizer: those of tokenizer.json, then those of the configuration, with the ids of the original.
- * An id is that of the vocabulary or the next free one, whatever a file states. Source: `tokenizers` 0.23, transformers 5.24.
+ * The added tokens of a tokenizer: those of tokenizer.json, then those of the configuration, with the ids of the
+ * original. An id is the vocabulary's or the next free id, even if a file states another. Source: `tokenizers` 0.23,
+ * transformers 5.24.
  */
 import { AppError } from "../../errors.ts";
 import type { ClassTraits } from "./tokenizer-class.ts";
@@ -63,7 +64,7 @@ export function completeAddedTokens(
     const isSpecial = !isObject(token) || names.has(content) || token.special === true;
     add({ ...flags, content, special: isSpecial });
   }
-  // Such a class adds its special tokens again, by their texts only.
+  // Such a class adds its special tokens again, only by their texts.
   if (strips)
     for (const token of [...named, ...namelessTokens(config)]) add({ content: tokenText(token) ?? "", special: true });
   return [...tokens.values()];

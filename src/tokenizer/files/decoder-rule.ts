@@ -1,4 +1,7 @@
-/** The rule by which tokens become text, read from the decoder of tokenizer.json. A decoder that is not known is refused by name. */
+/**
+ * The rule by which tokens become text, read from the decoder of tokenizer.json. An unknown decoder is refused, and the
+ * error names it.
+ */
 import type { DecoderRule } from "../stream-decoder.ts";
 import { isObject } from "./tokenizer-config.ts";
 

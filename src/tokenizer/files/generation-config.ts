@@ -1,6 +1,7 @@
 /**
- * Reads generation_config.json: the end tokens of a generation and the default sampling settings.
- * It outranks config.json field by field; end tokens are those of both. Like vLLM, sampling fields count whatever `do_sample` is.
+ * Reads generation_config.json: the end tokens of a generation and the default sampling settings. Its fields override
+ * those of config.json. End tokens are those of both files. As in vLLM, sampling fields count even if `do_sample` is
+ * false.
  */
 import { AppError } from "../../errors.ts";
 import { directoryTexts, readJsonText, type TextSource } from "./text-source.ts";
@@ -27,7 +28,10 @@ export async function loadGenerationDefaults(dir: string): Promise<GenerationDef
   );
 }
 
-/** Defaults from parsed files; `generation` outranks `model`, whose text part may be nested. @throws {AppError} checkpoint_invalid. */
+/**
+ * Defaults from parsed files; `generation` overrides `model`, whose text part may be nested. @throws {AppError}
+ * checkpoint_invalid.
+ */
 export function readGenerationDefaults(
   generation: Readonly<Record<string, unknown>>,
   model: Readonly<Record<string, unknown>>,

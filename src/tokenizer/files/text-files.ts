@@ -1,7 +1,6 @@
 /**
- * The text files of a model, read once for tokenizer and template: tokenizer.json,
- * its configuration with the older files beside it, and chat templates.
- * Templates are found in every place and form that transformers 5.24 knows.
+ * The text files of a model, read once for tokenizer and template: tokenizer.json, its configuration with the older
+ * files beside it, and chat templates. It finds templates in every place and form that transformers 5.24 knows.
  */
 import { AppError } from "../../errors.ts";
 import { directoryTexts, readJsonText, readText, TEMPLATE_FOLDER, type TextSource } from "./text-source.ts";
@@ -57,7 +56,7 @@ export async function readTexts(texts: TextSource, where: string): Promise<TextF
   return { tokenizer, templates: await readTemplates(texts, where, merged.chat_template), specialVariables };
 }
 
-/** Template files outrank all templates of the configuration. */
+/** Template files override all templates of the configuration. */
 async function readTemplates(texts: TextSource, where: string, configured: unknown): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const prefix = `${TEMPLATE_FOLDER}/`;

@@ -100,7 +100,7 @@ const CLASSES: Readonly<Record<string, TokenizerClass>> = {
   GPT2Tokenizer: { special: { unk_token: END, bos_token: END, eos_token: END }, pipeline: gpt2 },
 };
 
-/** The class of a family's tokenizer, where it is not a general one. */
+/** The class of a family's tokenizer, if it is not a general class. */
 const FAMILY_CLASS: Readonly<Record<string, string>> = {
   qwen2: "Qwen2Tokenizer",
   qwen3: "Qwen2Tokenizer",
@@ -140,7 +140,7 @@ export function applyTokenizerClass(
   return { json: completed, config: { ...found.special, ...config }, traits };
 }
 
-/** An unknown token that does not exist would be an id of no token. */
+/** An unknown token that does not exist would get an id without a token. */
 function assertKnown(name: string, token: unknown, ids: ReadonlyMap<string, number>, dir: string): void {
   if (typeof token !== "string" || ids.has(token)) return;
   throw new AppError(

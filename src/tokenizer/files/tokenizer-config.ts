@@ -36,10 +36,10 @@ export function tokenText(value: unknown): string | undefined {
 }
 
 /**
- * The merged configuration: standard names, `extra_special_tokens` as a
- * list, `model_specific_special_tokens` as a map, `added_tokens_decoder`.
- * added_tokens.json is under `added_tokens`. special_tokens_map.json outranks tokenizer_config.json.
- * Both of these older files are ignored where tokenizer_config.json has an `added_tokens_decoder`.
+ * The merged configuration: standard names, `extra_special_tokens` as a list, `model_specific_special_tokens` as a map,
+ * `added_tokens_decoder`. added_tokens.json is under `added_tokens`. special_tokens_map.json overrides
+ * tokenizer_config.json. Both of these older files are ignored where tokenizer_config.json has an
+ * `added_tokens_decoder`.
  */
 export function mergeTokenizerConfig({ config, specialTokensMap, addedTokens }: ConfigFiles, dir: string): Json {
   const merged = collectNames({ ...config });
@@ -83,7 +83,7 @@ function mergeSpecialTokensMap(merged: Json, map: Json): void {
   delete merged.extra_special_tokens;
 }
 
-/** Objects of special_tokens_map.json are tokens without saying so. */
+/** Objects of special_tokens_map.json are tokens, even if they have no `__type`. */
 function asSpecial(value: unknown): unknown {
   return isObject(value) ? { ...value, __type: "AddedToken", special: true } : value;
 }
@@ -99,7 +99,7 @@ function settleNames(merged: Json): Json {
   return { ...settled, model_specific_special_tokens: { ...own, ...explicit } };
 }
 
-/** Under a name that not every tokenizer has, transformers takes an object for a token only if its `__type` says so. */
+/** Under a non-standard name, transformers treats an object as a token only if its `__type` states this. */
 function isToken(value: unknown): boolean {
   return tokenText(value) !== undefined && (!isObject(value) || value.__type === "AddedToken");
 }

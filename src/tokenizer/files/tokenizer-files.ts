@@ -1,7 +1,7 @@
 /**
- * Checks tokenizer.json with its configuration and interprets them: known
- * types, the decoder's rule, added tokens as transformers completes them.
- * Any part that would give wrong ids in silence is refused by name. Reads no files.
+ * Checks tokenizer.json with its configuration and interprets them: known types, the decoder's rule, added tokens as
+ * transformers completes them. A part that would silently give wrong ids is refused, and the error names it. Reads no
+ * files.
  */
 import { AppError } from "../../errors.ts";
 import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
@@ -63,7 +63,7 @@ export function checkTokenizer(
 }
 
 function modelType(model: Json, dir: string): string {
-  // Files of tokenizers before 0.9 name no type. Their fields show it.
+  // Files of tokenizers before 0.9 name no type. Their fields show the type.
   const type =
     model.type ??
     (Array.isArray(model.vocab)

@@ -1,6 +1,7 @@
 /**
- * A tokenizer's configuration for clients that render and encode themselves: tokenizer_config.json as transformers merges it, the class
- * and the chat template. Source: `/tokenizer_info` of vLLM. No file names and no paths are in it.
+ * A tokenizer's configuration for clients that render and encode themselves: tokenizer_config.json as transformers
+ * merges it, the class and the chat template. Source: `/tokenizer_info` of vLLM. It contains no file names and no
+ * paths.
  */
 import type { TextFiles } from "./text-files.ts";
 import { tokenText } from "./tokenizer-config.ts";

@@ -1,9 +1,9 @@
-/** Checks that a model has all tokens of its tokenizer. A missing one fails every request whose text contains it. */
+/** Checks that a model has all tokens of its tokenizer. A missing token fails every request whose text contains it. */
 import { readTexts } from "./text-files.ts";
 import type { TextSource } from "./text-source.ts";
 import { tokenTable } from "./tokenizer-files.ts";
 
-/** Number of tokens that are named; further ones are counted. */
+/** Number of tokens that are named. Further tokens are counted. */
 const NAMED = 8;
 
 /**

@@ -1,6 +1,7 @@
 /**
- * The vocabulary of tokenizer.json, read without an object of as many keys as there are tokens: V8 takes seconds for 262,144 of them, to
- * parse and at every enumeration. A map is filled from the text instead, and shared by all that ask for it.
+ * Reads the vocabulary of tokenizer.json without an object that has a key for each token. For 262,144 keys, V8 takes
+ * seconds to parse such an object, and seconds at every enumeration. Instead, a map is filled from the text and shared
+ * by all users.
  */
 
 /** Parses tokenizer.json. `model.vocab` is a map where the file has an object. @throws {SyntaxError} as JSON.parse does. */

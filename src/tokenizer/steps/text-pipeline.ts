@@ -27,7 +27,10 @@ interface HubInside {
   encode_text: (text: string | null) => string[] | null;
 }
 
-/** The library's tokenizer without the steps that are ours. BPE's maps are filled in: the library takes seconds to make large ones. */
+/**
+ * The library's tokenizer without the steps that are ours. We fill in BPE's maps, because the library takes seconds to
+ * make large maps.
+ */
 export function libraryTokenizer(files: TokenizerFiles, options: object): HubTokenizer {
   const { json, ids } = files;
   const isBpe = json.model.type === "BPE";

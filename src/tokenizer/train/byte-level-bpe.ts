@@ -10,7 +10,7 @@ import { type TrainedBpe, trainBpe } from "./train-bpe.ts";
 const WORD = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 export interface ByteLevelOptions {
-  /** Most tokens, including special ones; at least 256 more than those. */
+  /** Maximum number of tokens, special tokens included; at least 256 more than the special tokens. */
   readonly vocabSize: number;
   /** Special tokens in the order of their ids, from 0 on. */
   readonly special: readonly string[];

@@ -1,7 +1,7 @@
 /**
  * Pairs of tokens by count, the most frequent first; equal counts by the smaller left id, then the smaller right id.
- * Entries become stale when counts fall. The caller compares an entry with the current count and puts it back where it differs.
- * Indices are bounded by their loops, hence `!`.
+ * Entries become stale when counts fall. The caller compares an entry with the current count and puts it back if it
+ * differs. Indices are bounded by their loops, hence `!`.
  */
 
 /** Ids of tokens stay below this, so that a pair is one exact number. */

@@ -1,14 +1,13 @@
 /**
- * Byte-pair encoding learned from counted words: the most frequent pair
- * of neighbours repeatedly becomes a token; ties go to the smaller ids.
- * Counts are updated word by word, so the cost of a merge is proportional to its changes. Knows no files and no regex.
- * Source: Sennrich et al. (2016); order and ties as the `tokenizers` package's
- * BpeTrainer has them. Indices are bounded by their loops, hence `!`.
+ * Byte-pair encoding learned from counted words: the most frequent pair of neighbours repeatedly becomes a token, with
+ * ties to the smaller ids. Counts are updated word by word, so the cost of a merge is proportional to its changes.
+ * Knows no files and no regex. Source: Sennrich et al. (2016); order and ties as the `tokenizers` package's BpeTrainer
+ * has them. Indices are bounded by their loops, hence `!`.
  */
 import { MAX_ID, PairHeap, pairKey } from "./pair-heap.ts";
 
 export interface BpeOptions {
-  /** Most tokens, including those of the alphabet and the reserved ids. */
+  /** Maximum number of tokens, including the alphabet and the reserved ids. */
   readonly vocabSize: number;
   /** Pairs with a lower count are not merged. */
   readonly minCount: number;

@@ -1,9 +1,9 @@
-/** The messages between the text worker and its owner: a closed union in one place. */
+/** The messages between the text worker and its owner. */
 import type { WireError } from "../../errors.ts";
 import type { ChatMessage } from "../chat/chat-message.ts";
 import type { RenderOptions } from "../chat/chat-template.ts";
 
-/** What a worker starts with. */
+/** The data that a worker starts with. */
 export interface TextWorkerData {
   readonly dir: string;
   /** Source of the default chat template; null: the directory's. */

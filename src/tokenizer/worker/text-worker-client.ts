@@ -65,7 +65,7 @@ export async function createTextWorker(dir: string, options: TextWorkerOptions =
     },
   );
   const close = (): Promise<void> => owner.close();
-  const started = owner.start(); // both threads load a tokenizer, beside each other
+  const started = owner.start(); // both threads load a tokenizer, at the same time
   let tokenizer: Tokenizer;
   try {
     tokenizer = makeTokenizer(files.tokenizer, dir);
@@ -87,7 +87,7 @@ export async function createTextWorker(dir: string, options: TextWorkerOptions =
   };
 }
 
-/** Keeps one worker alive and gives it one job at a time, so that a time limit always names the job that broke it. */
+/** Keeps one worker alive and gives it one job at a time, so that a time limit always ends the job that exceeded it. */
 class WorkerOwner {
   readonly #data: TextWorkerData;
   readonly #limits: TextWorkerLimits;
