@@ -1,6 +1,7 @@
 /**
- * Measures the effect of merging by scoring the same prompts live and merged. The engine reports log-probabilities of the likeliest tokens,
- * which stand in for the logits. Equal distributions give a difference of zero in either.
+ * Measures the effect of merging by scoring the same prompts live and merged. The engine reports log-probabilities of
+ * the likeliest tokens, which stand in for the logits. Equal distributions give a difference of zero with logits and
+ * with log-probabilities.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import { GREEDY, type SequenceRequest, type SequenceStream } from "../engine/engine.ts";
@@ -12,7 +13,7 @@ const NUM_PROMPTS = 4;
 const PROMPT_TOKENS = 48;
 const NUM_TOP = 20;
 
-/** @param vocabSize the probes' ids lie below it. @param maxLen most tokens of a prompt. */
+/** @param vocabSize the probes' ids are below it. @param maxLen maximum number of tokens of a prompt. */
 export async function measureMerge(
   generation: string,
   live: Submit,

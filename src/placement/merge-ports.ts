@@ -15,10 +15,10 @@ import { measureMerge } from "./measure-merge.ts";
 export interface MergePortsOptions {
   readonly base: Base;
   readonly store: AdapterStore;
-  /** A directory for merged bases alone. On the base's file system they need little space. */
+  /** A directory only for merged bases. On the base's file system they need little space. */
   readonly mergedDir: string;
   readonly maxAdapterBytes: number;
-  /** Most tokens of a probe. */
+  /** Maximum number of tokens of a probe. */
   readonly maxLen: number;
   readonly numThreads: number;
   /** Whether an engine serves the generation, or is being started for it. */
@@ -44,7 +44,10 @@ export function mergePorts(options: MergePortsOptions): MergePorts {
   };
 }
 
-/** Removes every directory that is not in use. An earlier run's directories go too, since they may be of another base. */
+/**
+ * Removes every directory that is not in use. Directories of an earlier run are removed too, since they may belong to
+ * another base.
+ */
 async function removeUnserved(mergedDir: string, isServed: (generation: string) => boolean): Promise<void> {
   await mkdir(mergedDir, { recursive: true });
   for (const name of await readdir(mergedDir))

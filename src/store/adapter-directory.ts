@@ -1,7 +1,7 @@
 /**
- * The watched directory. `<name>.mosara` files and PEFT directories become adapters at start and whenever they change. A change made
- * through the store (PUT, DELETE) holds until the file changes. A file that cannot be used changes nothing. Knows nothing of HTTP. Source:
- * docs/how-to/watch-a-directory.md.
+ * The watched directory. `<name>.mosara` files and PEFT directories become adapters at start and whenever they change.
+ * A change made through the store (PUT, DELETE) stays in effect until the file changes. A file that cannot be used
+ * changes nothing. Knows nothing of HTTP. Source: docs/how-to/watch-a-directory.md.
  */
 import type { Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
@@ -21,7 +21,7 @@ import { KeyedQueue } from "./keyed-queue.ts";
 
 /**
  * Imports everything in `dir`, then watches it until it is closed.
- * @throws AppError usage when `dir` is no directory.
+ * @throws AppError usage when `dir` is not a directory.
  */
 export async function openAdapterDirectory(
   dir: string,
@@ -39,10 +39,10 @@ export async function openAdapterDirectory(
   return directory;
 }
 
-/** Most bytes and files that one step of a scan has in memory. They share one write to disk. */
+/** Maximum bytes and files that one step of a scan has in memory. They share one write to disk. */
 const MAX_CHUNK_BYTES = 64 * 2 ** 20;
 const MAX_CHUNK_FILES = 256;
-/** Files whose state is read at the same time. */
+/** Number of files whose state is read at the same time. */
 const STATS_AT_ONCE = 64;
 
 export class AdapterDirectory implements AsyncDisposable {
@@ -54,7 +54,7 @@ export class AdapterDirectory implements AsyncDisposable {
   readonly #watch: DirectoryWatch;
   /** States of files already examined, so that a scan reads only changed files. The states of imported files are in the store. */
   readonly #seen = new Map<string, string>();
-  /** Work on one path never overlaps. */
+  /** Pieces of work on one path never overlap. */
   readonly #work = new KeyedQueue();
   #isClosed = false;
   #isFirstScan = true;
@@ -133,7 +133,7 @@ export class AdapterDirectory implements AsyncDisposable {
     return states;
   }
 
-  /** Every file with its state, several at a time; undefined where the file is gone. */
+  /** Every file with its state, several at a time; undefined if the file no longer exists. */
   async *#states(fileNames: readonly string[]) {
     const look = this.#isFirstScan ? statsWaitedFor : (path: string) => statsOf(path).catch(() => undefined);
     for (let first = 0; first < fileNames.length; first += STATS_AT_ONCE) {
@@ -154,7 +154,7 @@ export class AdapterDirectory implements AsyncDisposable {
   }
 
   /**
-   * Imports one file or PEFT directory now, whatever was imported from it before. It gets `name` (default: its own name).
+   * Imports one file or PEFT directory now, even if it is unchanged. It gets `name` (default: its own name).
    * @param path absolute or relative to the directory; must lie inside it, links followed.
    * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large,
    * precondition_failed.
@@ -228,7 +228,7 @@ export class AdapterDirectory implements AsyncDisposable {
     this.#assertFreeName(name);
     const { realPath } = await resolveInside(this.#root, path);
     const bytes = await this.#readBytes(realPath);
-    // The result of converting a PEFT adapter depends on the base as well, which may be another one next time.
+    // The result of converting a PEFT adapter also depends on the base, which may be different next time.
     const settled = isSettled(found) && !isPeft ? { state } : {};
     const before = this.#store.imports.get(path);
     if (before?.generation !== generationOf(bytes)) {
@@ -242,7 +242,7 @@ export class AdapterDirectory implements AsyncDisposable {
     return undefined;
   }
 
-  /** A state that the store has is not kept here as well. */
+  /** A state that is in the store is not also kept here. */
   #forgetIfKept(path: string, { state }: { readonly state?: string }): void {
     if (state !== undefined && this.#seen.get(path) === state) this.#seen.delete(path);
   }

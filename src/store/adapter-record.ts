@@ -1,6 +1,6 @@
 /**
- * The store's data about a name beside the adapter's bytes, so that listing decodes no adapter. Also the rule for names. Knows nothing of
- * LMDB. Source: docs/reference/http-api.md, "Adapters".
+ * The store's data about a name, separate from the adapter's bytes, so that a list decodes no adapter. Also the rule
+ * for names. Knows nothing of LMDB. Source: docs/reference/http-api.md, "Adapters".
  */
 import type { Adapter, Card, Method } from "../adapter/adapter.ts";
 import { numParams } from "../adapter/adapter.ts";
@@ -29,7 +29,7 @@ export interface AdapterRecord {
   readonly baseId: string;
   /** Records of the same kind usually share one object. */
   readonly targets: readonly RecordTarget[];
-  /** End tokens of the adapter's own; absent where it has none. */
+  /** The adapter's own end tokens; absent if it has none. */
   readonly endTokenIds?: readonly number[];
   readonly card: Card;
   /** When the name began to point to this generation, in unix seconds. */

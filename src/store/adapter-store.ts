@@ -61,7 +61,8 @@ export class AdapterStore implements AsyncDisposable {
   }
 
   /**
-   * Points `name` to an adapter, in one step. The change is on disk when the promise resolves; the old adapter serves until then.
+   * Points `name` to an adapter, in one step. When the promise resolves, the change is on disk. Until then the old
+   * adapter is served.
    * @param file its bytes, or the file as the caller decoded it within the store's limits
    * @param importedFrom the file that the bytes come from, and its state; noted in the same step
    * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed.
@@ -98,7 +99,7 @@ export class AdapterStore implements AsyncDisposable {
     return isAdapterName(name) ? this.#recordOf(name) : undefined;
   }
 
-  /** The file's bytes, in memory of the caller's own. */
+  /** The file's bytes, in the caller's own memory. */
   content(generation: string): Uint8Array | undefined {
     return this.#tables.contents.get(generation);
   }
@@ -108,7 +109,7 @@ export class AdapterStore implements AsyncDisposable {
     assertAdapterName(name);
     const record = await this.#transactions.write(() => {
       const before = this.#recordOf(name);
-      // A name that does not exist is reported as such, whatever the precondition was.
+      // A name that does not exist is reported as such, with any precondition.
       if (!before) throw new AppError("adapter_not_found", notFound(`adapter "${name}"`));
       assertPrecondition(name, before, precondition);
       this.contents.subtract(before.generation);

@@ -14,7 +14,10 @@ export const TENANT = "default";
 /** Greater than every character of a name, so `[tenant, LAST]` ends a tenant's keys. */
 export const LAST = "\x7f";
 
-/** Version 2 stores the targets of a record apart, shared with equal lists. Records of version 1 contain them and are read as they are. */
+/**
+ * Version 2 stores the targets of a record separately, shared by equal lists. Records of version 1 contain their
+ * targets and can still be read.
+ */
 const FORMAT_VERSION = 2;
 const KNOWN_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
 
@@ -26,7 +29,7 @@ export type StoredRecord = Omit<AdapterRecord, "targets"> &
 export interface ImportRecord {
   readonly generation: string;
   readonly name: string;
-  /** State of the file from outside when it was read, where that will show whether it has changed since. */
+  /** State of the file when it was read, if a later state can show whether the file has changed. */
   readonly state?: string;
 }
 
@@ -86,7 +89,7 @@ export function openTables(dir: string, isReadOnly: boolean): Tables {
   return tables;
 }
 
-/** The contents alone, for a process that only reads. @throws Error when there is no store in `dir`. */
+/** Only the contents, for a process that only reads. @throws Error when there is no store in `dir`. */
 export function openContentsTable(dir: string): Pick<Tables, "root" | "contents"> {
   const root = openRoot(dir, true);
   return { root, contents: root.openDB<Buffer, string>({ name: "contents", encoding: "binary" }) };

@@ -1,6 +1,6 @@
 /**
- * Reads files below a directory with care: never outside it, never a pipe, never more than allowed. Knows nothing of the store. Source:
- * docs/how-to/watch-a-directory.md.
+ * Reads files below a directory safely: never outside it, never a pipe, never more bytes than allowed. Knows nothing of
+ * the store. Source: docs/how-to/watch-a-directory.md.
  */
 import { type Stats, constants } from "node:fs";
 import { access, open, realpath, stat } from "node:fs/promises";
@@ -68,7 +68,7 @@ export async function resolveInside(root: string, path: string): Promise<{ path:
     new AppError("invalid_request", `${JSON.stringify(path.slice(0, 300))} is not inside the adapters directory.`);
   if (path.includes("\0")) throw outside();
   const wanted = resolve(root, path);
-  // Checked before any look-up, so that no caller learns which files exist elsewhere.
+  // Checked before any access, so that no caller learns which files exist elsewhere.
   if (!isInside(root, wanted)) throw outside();
   const realPath = await realpath(wanted).catch((cause: unknown) => {
     const message = `There is no file ${JSON.stringify(relative(root, wanted))} in the adapters directory.`;
@@ -84,7 +84,7 @@ function isInside(root: string, path: string): boolean {
 
 /**
  * The bytes of a regular file whose path has no links left.
- * @throws AppError adapter_too_large, or invalid_request when it is no regular file or became a link meanwhile.
+ * @throws AppError adapter_too_large, or invalid_request when it is not a regular file or has become a link.
  */
 export async function readAdapterFile(realPath: string, maxBytes: number): Promise<Uint8Array> {
   // A pipe would block without O_NONBLOCK. A link put in the file's place must not be followed.

@@ -15,7 +15,7 @@ const FILE = "server.lock";
 const TOUCH_MS = 2000;
 /** Long enough for two touches by an owner on another machine, with some delay. */
 const WATCH_MS = 6000;
-/** Attempts at an abandoned file that other processes want as well. */
+/** Number of attempts to take over an abandoned file, which other processes may want too. */
 const MAX_TRIES = 5;
 
 interface Owner {
@@ -67,7 +67,7 @@ async function take(dir: string, path: string, own: string): Promise<void> {
     );
     if (isTaken) return;
     const found = await readFile(path, "utf8").catch(() => null);
-    if (found === null) continue; // gone in this moment
+    if (found === null) continue; // removed just now
     const owner = parseOwner(found);
     if (owner !== null && (await isAlive(path, owner))) throw inUse(dir, owner);
     await removeAbandoned(dir, path, found);

@@ -6,7 +6,10 @@ import type { PutOutcome } from "./adapter-store.ts";
 /** A change of a file. Unchanged files are not reported. */
 export interface DirectoryEvent {
   readonly path: string;
-  /** removed: the name went with the file; kept: the file went, but the name points to something newer; failed: see `error`. */
+  /**
+   * removed: the name was removed with the file; kept: the file was removed, but the name points to newer content;
+   * failed: see `error`.
+   */
   readonly outcome: PutOutcome | "removed" | "kept" | "failed";
   readonly error?: Error;
 }

@@ -1,6 +1,6 @@
 /**
- * Decides when to examine files of a directory. The file system's events trigger it, once a file has been quiet. An occasional rescan
- * serves file systems that report no changes. Knows nothing of adapters.
+ * Decides when to examine files of a directory. The file system's events trigger it, after a file has not changed for a
+ * while. An occasional rescan serves file systems that report no changes. Knows nothing of adapters.
  */
 import { type FSWatcher, watch } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +61,10 @@ export class DirectoryWatch {
     for (const timer of this.#quietTimers.values()) clearTimeout(timer);
   }
 
-  /** Examines a file once it has been quiet for a while. Examines all files where the name is unknown or may stand for several. */
+  /**
+   * Examines a file after it has not changed for a while. If the name is unknown or may mean several files, it examines
+   * all files.
+   */
   #whenQuiet(fileName: string): void {
     clearTimeout(this.#quietTimers.get(fileName));
     const look = (): void => {

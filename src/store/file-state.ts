@@ -1,9 +1,12 @@
-/** The state of a file from outside: shows whether it has changed, without reading it. */
+/** The state of a file: it shows whether the file has changed, without reading it. */
 import { type Stats, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { peftStats } from "./directory-files.ts";
 
-/** A file may be written again within one tick of the file system's clock. Only an older state is remembered beyond this process. */
+/**
+ * A file may be written again within one tick of the file system's clock. Only an older state is stored for later
+ * processes.
+ */
 const SETTLED_MS = 2000;
 
 /**
@@ -34,7 +37,7 @@ export async function statsWaitedFor(path: string): Promise<readonly Stats[] | u
     const found = statSync(path, { throwIfNoEntry: false });
     return found?.isDirectory() === true ? await peftStats(path) : found && [found];
   } catch {
-    return undefined; // reported when it is examined by itself
+    return undefined; // the fault is reported when the file is examined alone
   }
 }
 

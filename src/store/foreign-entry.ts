@@ -1,6 +1,6 @@
 /**
- * Files and directories in the watched directory that are no adapters, and look as if they were meant as some: other formats, and adapters in
- * a place where nobody looks for them. They are named once. Notes, logs and temporary files are passed over.
+ * Files and directories in the watched directory that are not adapters but seem to be meant as such: other formats, and
+ * adapters in a place that is not searched. They are reported once. Notes, logs and temporary files are ignored.
  */
 import { constants } from "node:fs";
 import { open, readdir } from "node:fs/promises";
@@ -9,10 +9,10 @@ import { FOREIGN_HEAD_BYTES, foreignFileNotice, isMosaraFile } from "../adapter/
 import { AppError } from "../errors.ts";
 import { ADAPTER_EXTENSION } from "./directory-files.ts";
 
-/** Texts that people keep beside their adapters. */
+/** Text files that users keep beside their adapters. */
 const TEXT = /\.(md|txt|json|jsonl|ya?ml|toml|csv|log|html?|py|sh)$/i;
 
-/** @throws {AppError} adapter_invalid, naming what the entry is and the way in. */
+/** @throws {AppError} adapter_invalid, with what the entry is and how to load it. */
 export async function assertNotForeign(path: string, isDirectory: boolean): Promise<undefined> {
   const notice = isDirectory ? await directoryNotice(path) : await fileNotice(path);
   if (notice !== null) throw new AppError("adapter_invalid", `${basename(path)} is not imported: ${notice}`);
@@ -20,7 +20,7 @@ export async function assertNotForeign(path: string, isDirectory: boolean): Prom
 }
 
 async function directoryNotice(path: string): Promise<string | null> {
-  const names = await readdir(path).catch(() => []); // another user's directory is none of ours
+  const names = await readdir(path).catch(() => []); // a directory of another user is ignored
   const mosara = names.find((name) => name.endsWith(ADAPTER_EXTENSION));
   if (mosara !== undefined)
     return `it is a directory, and files in it (${mosara}) are not read. Move them up, or name this directory with --adapters.`;
@@ -32,7 +32,7 @@ async function fileNotice(path: string): Promise<string | null> {
   const head = TEXT.test(path) ? null : await headOf(path);
   if (head === null || head.length === 0) return null;
   if (isMosaraFile(head)) {
-    const isTemporary = basename(path).includes(ADAPTER_EXTENSION); // an editor's or a download's
+    const isTemporary = basename(path).includes(ADAPTER_EXTENSION); // a file of an editor or a download
     return isTemporary ? null : `it is a .mosara file under another name. Name it <adapter>${ADAPTER_EXTENSION}.`;
   }
   return foreignFileNotice(head);
@@ -46,6 +46,6 @@ async function headOf(path: string): Promise<Uint8Array | null> {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(FOREIGN_HEAD_BYTES), 0, FOREIGN_HEAD_BYTES, 0);
     return buffer.subarray(0, bytesRead);
   } catch {
-    return null; // no adapter was promised here
+    return null; // nothing here looks like an adapter
   }
 }

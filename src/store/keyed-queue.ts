@@ -3,7 +3,7 @@ export class KeyedQueue {
   /** The last work of each key. */
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Runs `work` after earlier work of this key has ended, in whatever way. */
+  /** Runs `work` after earlier work of this key has ended, even if that failed. */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key);
     const mine = (async () => {

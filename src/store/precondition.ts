@@ -2,7 +2,7 @@
 import { AppError } from "../errors.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
 
-/** Expectations of a name before it changes. `ifMatch: "*"` requires the name to exist, whatever it points to. */
+/** Expectations of a name before it changes. `ifMatch: "*"` requires the name to exist, with any content. */
 export interface Precondition {
   readonly ifMatch?: string;
   readonly ifNoneMatch?: "*";

@@ -18,10 +18,14 @@ export class ReferenceCounts {
     this.#transactions = transactions;
   }
 
-  /** Holds a content until `release` has been called as often as this. @throws {AppError} adapter_not_found when it is gone */
+  /**
+   * Holds a content until `release` has been called as often as this method. @throws {AppError} adapter_not_found when
+   * it no longer exists
+   */
   acquire(generation: string): void {
     const { contents, references } = this.#tables;
-    // A name points to the content, so it was put again after the removal. LMDB may show that before it reports the commit.
+    // A name points to the content, so the content was put again after the removal. LMDB may show that before it
+    // reports the commit.
     const isLeaving = this.#holds.isBeingRemoved(generation) && !references.doesExist(generation);
     if (isLeaving || !contents.doesExist(generation))
       throw new AppError("adapter_not_found", notFound(`adapter content ${generation}`));
@@ -36,7 +40,7 @@ export class ReferenceCounts {
     this.dropIfUnused(generation).catch((error: unknown) => process.emitWarning(error as Error));
   }
 
-  /** Calls `listener` for every generation whose content is gone. @returns a function that ends that */
+  /** Calls `listener` for every generation whose content is removed. @returns a function that ends this */
   onDropped(listener: (generation: string) => void): () => void {
     this.#droppedListeners.add(listener);
     return () => this.#droppedListeners.delete(listener);
@@ -83,7 +87,7 @@ export class ReferenceCounts {
     this.#addToTotals(-1, 0);
   }
 
-  /** Removes a content that no name points to and nobody holds. Informs the listeners. */
+  /** Removes a content that no name points to and no caller holds. Informs the listeners. */
   async dropIfUnused(generation: string): Promise<void> {
     const { contents, references, leftovers } = this.#tables;
     let isRemoving = false;
@@ -102,7 +106,7 @@ export class ReferenceCounts {
     } finally {
       if (isRemoving) this.#holds.endRemoval(generation);
     }
-    if (!isRemoving || contents.doesExist(generation)) return; // it is in use, is gone already, or was put again meanwhile
+    if (!isRemoving || contents.doesExist(generation)) return; // it is in use, is already removed, or was put again
     for (const listener of this.#droppedListeners) listener(generation);
   }
 }
