@@ -64,7 +64,7 @@ function assertDifferentiable(loss: Var, wrt: readonly Var[]): void {
   }
 }
 
-/** All float values that depend on one of `wrt`, these included. */
+/** All float values that depend on one of `wrt`, including `wrt`. */
 function dependents(nodes: readonly Node[], wrt: readonly Var[]): ReadonlySet<Var> {
   const active = new Set(wrt);
   for (const node of nodes)

@@ -1,6 +1,6 @@
 /**
- * The attention of a model alone, as a graph whose queries, keys and values are inputs. A device's kernels are compared with the CPU's on
- * it. It has one layer for every kind of layer in the model.
+ * Only the attention of a model, as a graph whose queries, keys and values are inputs. It serves to compare a device's
+ * kernels with the CPU's. It has one layer for every kind of layer in the model.
  */
 import { encodeModel } from "../formats/onnx-proto.ts";
 import { Graph, type Var } from "../graph/graph.ts";
@@ -23,8 +23,8 @@ const PROBE_WINDOW = 50;
 const PROBE_CAP = 1;
 
 /**
- * The model's configuration with one layer of each kind, and as many positions as a probe needs. Windows and caps are small, so that a
- * kernel that ignores them is detected. With the values of most models it would pass.
+ * The model's configuration with one layer of each kind, and as many positions as a probe needs. Windows and caps are
+ * small, so that a kernel that ignores them is detected. With the values of most models, such a kernel would pass.
  */
 export function probeConfig(config: ModelConfig): ModelConfig {
   const kinds = new Map<string, number>();

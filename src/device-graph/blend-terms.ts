@@ -1,7 +1,7 @@
 /**
- * Further terms of Mo-SARA rows in a serving graph: Σ vᵢ ⊙ U(λᵢ ⊙ z) beside a row's own v ⊙ U(λ ⊙ z), with the same z and U. A blend brings
- * one for each member after the first. The pass adds them to a stored graph behind a switch, inside the part that Mo-SARA rows run anyway.
- * Pure.
+ * Further terms of Mo-SARA rows in a serving graph: Σ vᵢ ⊙ U(λᵢ ⊙ z) beside a row's own v ⊙ U(λ ⊙ z), with the same z
+ * and U. A blend has one such term for each member after the first. The pass adds them to a stored graph behind a
+ * switch, inside the part that Mo-SARA rows run anyway. Pure.
  */
 import {
   ATTRIBUTE_TYPES,
@@ -97,7 +97,7 @@ function withTermsAfter(branch: OnnxGraph, places: ReadonlyMap<string, GroupPlac
   return { ...branch, node };
 }
 
-/** Index of the node that gives λ ⊙ z: the switch for routed rows itself, or in older graphs the product after it. */
+/** Index of the node that gives λ ⊙ z: the switch for routed rows, or, in older graphs, the product after it. */
 function indexOfWeighed({ node }: OnnxGraph): number {
   const at = node.findIndex(({ opType, input }) => opType === "If" && input[0] === HAS_ROUTERS.name);
   const next = node[at + 1];
@@ -124,7 +124,7 @@ interface Surroundings {
   readonly result: string;
 }
 
-/** `If(HAS_TERMS)`: own + Σ vᵢ ⊙ U(λᵢ ⊙ z), else own. */
+/** `If(HAS_TERMS)`: own + Σ vᵢ ⊙ U(λᵢ ⊙ z), otherwise own. */
 function termsOf(group: string, place: GroupPlace, around: Surroundings): OnnxNode {
   const graph = (name: string, node: readonly OnnxNode[], initializer: readonly OnnxTensor[]): OnnxGraph => {
     const output = node.at(-1)?.output[0] ?? "";

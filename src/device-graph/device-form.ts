@@ -26,9 +26,9 @@ import { attentionAsOperators } from "./plain-attention.ts";
 import { withReadLogits } from "./read-logits.ts";
 
 /**
- * Attention kernels. "fused" is the operator's fast path. "stepwise" makes the same operator compute scores, weights and sums one after the
- * other. It takes that path where its softmax has a sink, and a sink of weight 0 changes nothing. "plain" replaces it by products, a
- * softmax and the other steps, each an operator of its own.
+ * Attention kernels. "fused" is the operator's fast path. "stepwise" makes the same operator compute scores, weights
+ * and sums one after the other. It takes that path if its softmax has a sink. A sink of weight 0 does not change the
+ * result. "plain" replaces it by products, a softmax and the other steps, each an operator of its own.
  */
 export type AttentionPath = "fused" | "stepwise" | "plain";
 
@@ -73,7 +73,7 @@ export async function deviceModel(
   return { model: encodeModel(model), bytes: modelBytes(model, form) };
 }
 
-/** Counts every constant once: quantised ones as they are, the others in the type used for computing. */
+/** Counts every constant once: quantised constants as they are, the others in the type used for computing. */
 function modelBytes({ graph }: OnnxModel, { hasHalfProducts }: DeviceForm): ModelBytes {
   const total = { weights: 0, bases: 0 };
   for (const { dims, dataType, externalData } of graph.initializer) {

@@ -1,7 +1,8 @@
 /**
- * Returns only the part of the KV cache that a step adds, for caches in the host's memory. ONNX Runtime's binding (1.30) copies every
- * fetched output, so a fetched cache would cross memory in every step. The present cache stays inside the graph. Its owner writes the new
- * positions after the past. The operators come first in this file, then the pass. Pure.
+ * Returns only the part of the KV cache that a step adds, for caches in the host's memory. ONNX Runtime's binding
+ * (1.30) copies every fetched output, so a fetched cache would be copied in every step. The present cache stays inside
+ * the graph. Its owner writes the new positions after the past. The operators come first in this file, then the pass.
+ * Pure.
  */
 import { dtypeOfOnnxType, type OnnxGraph, type OnnxModel } from "../formats/onnx-proto.ts";
 import { fixedDim, Graph, type Var } from "../graph/graph.ts";

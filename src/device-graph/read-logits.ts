@@ -35,7 +35,10 @@ export interface ReadLogits {
   readonly sums: Var;
   /** The greatest logit of every block, float32 [N,V/block]. */
   readonly maxima: Var;
-  /** Rows that are wanted whole or whose sum is not finite, float32 [F,V]. Values that are not finite must be found one by one. */
+  /**
+   * Rows that are requested whole, or whose sum is not finite, float32 [F,V]. Values that are not finite must be found
+   * one by one.
+   */
   readonly whole: Var;
 }
 

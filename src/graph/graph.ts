@@ -7,7 +7,7 @@ import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
 import { type Dim, type Shape, formatShape, sameShape } from "./shape.ts";
 
-/** A value of the graph: what a node made, an input, or a weight. */
+/** A value of the graph: a result of a node, an input, or a weight. */
 export interface Var {
   readonly graph: Graph;
   readonly name: string;
@@ -127,7 +127,7 @@ export class Graph {
   /** A value of a surrounding graph, as this branch sees it. Operations on it become nodes of the branch. */
   capture(value: Var): Var {
     if (!isInside(this, value.graph)) throw new GraphError(`graph ${this.name} does not see ${value.name}`);
-    // The name is looked up later, because the value may still get its public one.
+    // The name is looked up later, because the value may still get its public name.
     return {
       graph: this,
       get name() {
@@ -231,7 +231,7 @@ export function expectShape(op: string, label: string, value: Var, shape: Shape)
   if (!sameShape(value.shape, shape)) fail(op, `${label} is ${formatShape(value.shape)}, wanted ${formatShape(shape)}`);
 }
 
-/** A dimension that has to be a number here. */
+/** A dimension that must be a number here. */
 export function fixedDim(op: string, label: string, dim: Dim | undefined): number {
   if (typeof dim !== "number") fail(op, `${label} has to be a number, is ${String(dim)}`);
   return dim;

@@ -78,7 +78,7 @@ function onnxGraph(graph: Graph, places: Places): OnnxGraph {
     node: graph.nodes.map((node) => onnxNode(node, places)),
     initializer: graph.weights.map((weight) => onnxTensor(weight, places)),
     input: graph.inputs.map(valueInfo),
-    // ONNX wants a branch's results without a claim about the values captured around it.
+    // ONNX requires that a branch's results state nothing about the values captured around it.
     output: graph.outputs.map(valueInfo),
   };
 }

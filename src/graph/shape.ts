@@ -37,7 +37,7 @@ export function product(dims: readonly Dim[]): Dim {
   });
 }
 
-/** `dividend / divisor` when it divides exactly, else null: `quotient("2*B*T", "B")` is "2*T". */
+/** `dividend / divisor` when it divides exactly, otherwise null: `quotient("2*B*T", "B")` is "2*T". */
 export function quotient(dividend: Dim, divisor: Dim): Dim | null {
   const a = monomial(dividend);
   const b = monomial(divisor);

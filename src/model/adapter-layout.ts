@@ -33,7 +33,7 @@ export interface GroupLayout {
 export interface AdapterLayout {
   /** Groups with Mo-SARA targets. */
   readonly groups: readonly GroupLayout[];
-  /** Groups that accept low-rank rows: all of them, in a base that accepts adapters at all. */
+  /** Groups that accept low-rank rows: all groups, if the base accepts adapters. */
   readonly lowRank: readonly LinearGroup[];
   /** Sum of all k. */
   readonly totalK: number;

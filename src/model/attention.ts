@@ -1,7 +1,7 @@
 /**
- * Attention of the serving graph: fused q, k and v of a layer → its output heads, over the cache.
- * The kernel splits and rotates the heads where it can; elsewhere our own nodes do it.
- * Head sizes that the kernel refuses are padded with zeros, which change no score.
+ * Attention of the serving graph: fused q, k and v of a layer → its output heads, over the cache. The kernel splits and
+ * rotates the heads if it can. Otherwise our own nodes do it. Head sizes that the kernel refuses are padded with zeros,
+ * which change no score.
  */
 import type { Graph, Var } from "../graph/graph.ts";
 import { groupQueryAttention } from "../graph/ops/attention.ts";

@@ -14,9 +14,8 @@ import { type TensorOf, normalize } from "./norms.ts";
 import { FINAL_NORM, POSITION_EMBEDDING, layerNorms } from "./weight-names.ts";
 
 /**
- * Cheap steps after a group of linear layers. They are passed along
- * so that a graph may build them inside a branch, with outer values.
- * A branch without work would otherwise copy its input.
+ * Cheap steps after a group of linear layers. They are parameters, so that a graph may build them inside a branch, with
+ * outer values. A branch without work would otherwise copy its input.
  */
 export type Finish = (y: Var) => Var;
 
@@ -64,7 +63,10 @@ export function decoderLayers(config: ModelConfig, embedded: Var, parts: Decoder
   return hidden;
 }
 
-/** The MLP's inner values: float32 [B·T, I]. Where there is a gate, from gate and up side by side [B·T, 2I]. */
+/**
+ * The MLP's inner values: float32 [B·T, I]. If there is a gate, they are computed from gate and up side by side [B·T,
+ * 2I].
+ */
 function activated({ activation, hasGate, intermediateSize }: ModelConfig, x: Var): Var {
   const activate = activation === "silu" ? silu : geluTanh;
   if (!hasGate) return activate(x);

@@ -1,6 +1,6 @@
 /**
- * Queries, keys and values of a layer from its fused projection: split, normed where the family does, and rotated by position.
- * Shared by the serving graph, where the kernel cannot do it itself, and the training graph.
+ * Queries, keys and values of a layer from its fused projection: split, normed if the family does so, and rotated by
+ * position. Shared by the serving graph, where the kernel cannot do it itself, and the training graph.
  */
 import type { Graph, Var } from "../graph/graph.ts";
 import { rotaryEmbedding } from "../graph/ops/attention.ts";

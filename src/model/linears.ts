@@ -65,7 +65,7 @@ export function allGroups(config: ModelConfig): readonly LinearGroup[] {
   );
 }
 
-/** All linear layers that an adapter may bind to. */
+/** All linear layers that an adapter may change. */
 export function allLinears(config: ModelConfig): readonly Linear[] {
   return allGroups(config).flatMap((one) => one.members);
 }

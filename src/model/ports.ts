@@ -22,7 +22,7 @@ const ADAPTER_ROWS = `1|${ROWS}`;
 
 /** Token ids of the step. */
 export const INPUT_IDS: Port = { name: "input_ids", dtype: "int64", shape: ["B", "T"] };
-/** Position of every token; only in graphs that apply rotary positions outside attention. */
+/** Position of every token. Only in graphs that apply rotary positions outside attention. */
 export const POSITION_IDS: Port = { name: "position_ids", dtype: "int64", shape: ["B", "T"] };
 /** Index of each row's last token after the step: its length − 1. */
 export const LAST_POSITIONS: Port = { name: "seqlens_k", dtype: "int32", shape: ["B"] };
@@ -38,7 +38,10 @@ export const HIDDEN_ROWS: Port = { name: "hidden_rows", dtype: "int64", shape: [
 /** Hidden states of those rows after the final norm. */
 export const HIDDEN_STATES: Port = { name: "hidden_states", dtype: "float32", shape: ["H", "C"] };
 
-/** The rows of `LOGIT_ROWS` that are wanted whole; only in graphs that read their logits themselves and return no others. */
+/**
+ * The rows of `LOGIT_ROWS` that are requested whole. Only in graphs that read their logits themselves and return no
+ * other logits.
+ */
 export const IS_WHOLE: Port = { name: "is_whole", dtype: "bool", shape: ["N"] };
 /** The logits of those rows, and of rows whose sum is not finite, in their order. */
 export const wholeLogitsPort = (vocabSize: number): Port => ({
@@ -63,7 +66,7 @@ export const ROW_SUMS: Port = { name: "row_sums", dtype: "float32", shape: ["N"]
  */
 export type SampleGraph = "best" | "top" | "rows";
 
-/** Candidates a row that `top` returns; the whole vocabulary where that is smaller. */
+/** Number of candidates that `top` returns for each row; the whole vocabulary if that is smaller. */
 export const MAX_CANDIDATES = 64;
 
 /** `top`: factor on the logits before `WEIGHT_SUMS` is summed. */
@@ -81,7 +84,7 @@ export const WEIGHT_SUMS: Port = { name: "weight_sums", dtype: "float32", shape:
 /** `top`: the same at temperature 1, for log-probabilities. */
 export const UNIT_WEIGHT_SUMS: Port = { name: "unit_weight_sums", dtype: "float32", shape: ["N"] };
 
-/** `rows`: the rows that are wanted whole. */
+/** `rows`: the rows that are requested whole. */
 export const WANTED_ROWS: Port = { name: "wanted_rows", dtype: "int64", shape: ["F"] };
 /** `rows`: their logits. */
 export const wantedLogitsPort = (vocabSize: number): Port => ({

@@ -17,7 +17,7 @@ export interface RequiredTensor {
   readonly shape: readonly number[];
 }
 
-/** Every tensor of the model in a fixed order. The LM head is last, where it is a matrix of its own. */
+/** Every tensor of the model in a fixed order. The LM head is last, if it is a matrix of its own. */
 export function requiredTensors(config: ModelConfig, hasOwnHead: boolean): readonly RequiredTensor[] {
   const { hiddenSize, vocabSize, maxPositions } = config;
   const linears = allLinears(config).flatMap((linear) => [

@@ -34,7 +34,10 @@ function llama3Frequency(frequency: number, scaling: Scaling<"llama3">): number 
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-/** Dimensions that rotate often keep their frequency, those that hardly rotate are stretched, and a ramp lies between. */
+/**
+ * Dimensions that rotate often keep their frequency. Dimensions that hardly rotate are stretched. A ramp lies between
+ * them.
+ */
 function yarnFrequencies(
   plain: Float64Array,
   theta: number,

@@ -12,7 +12,7 @@ export const FINAL_NORM = "model.norm";
 
 /** The differences between a family's files and our names and layouts. */
 export interface ForeignNames {
-  /** The name of a tensor in the files. Several where files differ; the first is written. */
+  /** The names of a tensor in the files. There are several if files differ. The first one is written. */
   readonly namesOf: (name: string) => readonly string[];
   /** Whether the files store this matrix as [dIn,dOut]. */
   readonly isTransposed: (name: string) => boolean;
@@ -27,7 +27,7 @@ export function linearBias(linear: string): string {
   return `model.${linear}.bias`;
 }
 
-/** The norms of a layer around attention and MLP; null where the family has none there. */
+/** The norms of a layer around attention and MLP; null where the family has no norm. */
 export interface LayerNorms {
   readonly beforeAttention: string | null;
   readonly afterAttention: string | null;

@@ -38,16 +38,16 @@ export interface TensorSource {
   /** @throws where no tensor has that name */
   stored(name: string): StoredTensor;
   read(name: string): Promise<HostTensor>;
-  /** The numbers of a tensor that was quantised in this layout before; null where it was not. */
+  /** The numbers of a tensor that was already quantised in this layout; otherwise null. */
   readQuantized?(name: string, layout: QuantizedLayout): Promise<QuantizedMatrix> | null;
 }
 
-/** Some rows of a weight that is quantised when the graph is written. They are read only then. */
+/** Some rows of a weight that is quantised when the graph is written. The rows are read only then. */
 export interface RowsToQuantize {
   readonly count: number;
   /** float32 [count,dIn] */
   readonly read: () => Promise<Float32Array>;
-  /** The same rows where they were quantised in this layout before; null where they were not. */
+  /** The same rows if they were already quantised in this layout; otherwise null. */
   readonly readQuantized?: (layout: QuantizedLayout) => Promise<QuantizedMatrix> | null;
 }
 

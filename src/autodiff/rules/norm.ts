@@ -13,8 +13,8 @@ function inverseNorm(node: Node): Var {
 }
 
 /**
- * y = x r w, r = 1/√(mean(x²) + ε): dx = r (dy w − x r² mean(dy w x)), dw = Σ dy x r.
- * Since y holds x r w, mean(dy w x) r = mean(dy y): one product over the rows less.
+ * y = x r w, r = 1/√(mean(x²) + ε): dx = r (dy w − x r² mean(dy w x)), dw = Σ dy x r. Since y is x r w, mean(dy w x) r
+ * = mean(dy y). This saves one product over the rows.
  */
 function rmsNormRule(node: Node, dy: Var): readonly Gradient[] {
   const [x, weight, y] = [operand(node, 0), operand(node, 1), result(node)];

@@ -3,8 +3,9 @@ import { Graph, type Var, expectDtype, expectShape, fail, graphOf } from "../gra
 import { sameShape } from "../shape.ts";
 
 /**
- * Runs one of two branches and returns its value. Each branch receives the `captured` values as it sees them.
- * Both results need one dtype. Where their shapes differ, the first branch's shape is used, and the other must broadcast like it.
+ * Runs one of two branches and returns its value. Each branch receives the `captured` values as it sees them. Both
+ * results need the same dtype. If their shapes differ, the first branch's shape is used, and the other must broadcast
+ * like it.
  * @param condition bool scalar
  */
 export function ifElse(
@@ -19,7 +20,7 @@ export function ifElse(
   const build = (name: string, body: (...values: Var[]) => Var): { branch: Graph; result: Var } => {
     const branch = new Graph(name, graph);
     let result = body(...captured.map((value) => branch.capture(value)));
-    // A branch has to make its result itself, so a captured value is returned through an Identity.
+    // A branch must make its result itself, so a captured value is returned through an Identity.
     if (!result.producer)
       result = branch.node("Identity", [result], [{ dtype: result.dtype, shape: result.shape }])[0]!;
     branch.output(result);

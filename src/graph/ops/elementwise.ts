@@ -68,7 +68,7 @@ export function sum(values: readonly Var[]): Var {
   return graphOf(...values).node("Sum", values, [{ dtype: first.dtype, shape: first.shape }])[0]!;
 }
 
-/** x where the condition holds, else y; all three broadcast. */
+/** x where the condition holds, otherwise y; all three broadcast. */
 export function where(condition: Var, x: Var, y: Var): Var {
   expectDtype("Where", "the condition", condition, "bool");
   expectDtype("Where", "the third operand", y, x.dtype);
@@ -119,7 +119,7 @@ export function geluTanh(x: Var): Var {
 /** SiLU: x · sigmoid(x). */
 export const silu = (x: Var): Var => quickGelu(x, 1);
 
-/** The values under a new name, for a result that a node has to produce. */
+/** The values under a new name, for a result that a node must produce. */
 export function identity(x: Var): Var {
   return graphOf(x).node("Identity", [x], [{ dtype: x.dtype, shape: x.shape }])[0]!;
 }

@@ -104,9 +104,9 @@ export interface QuantizedWeight {
 }
 
 /**
- * x @ Wᵀ with a block-quantised weight: x float32 [M,K] → float32 [M,N]. Source: com.microsoft MatMulNBits.
- * Its zero points are whole numbers. It also accepts floating ones, but
- * then dequantises the whole weight at every run (ONNX Runtime 1.30).
+ * x @ Wᵀ with a block-quantised weight: x float32 [M,K] → float32 [M,N]. Source: com.microsoft MatMulNBits. Its zero
+ * points are integers. It also accepts floating-point zero points, but then dequantises the whole weight at every run
+ * (ONNX Runtime 1.30).
  */
 export function quantizedLinear(x: Var, weight: QuantizedWeight, format: QuantizedFormat): Var {
   const { packed, scales, zeroPoints, minimums } = weight;
@@ -133,8 +133,8 @@ export function quantizedLinear(x: Var, weight: QuantizedWeight, format: Quantiz
   if (!minimums) return y;
   if (zeroPoints) fail("quantizedLinear", "a weight has zero points or minimums, not both");
   expectShape("quantizedLinear", "the minimums", minimums, [n, numInputs / format.blockSize]);
-  // The kernel's zero point is in the middle, where rounded activations
-  // meet small numbers. The rest is a constant beside the minimum.
+  // The kernel's zero point is in the middle of the levels, so that rounded activations are multiplied by small
+  // numbers. The rest is a constant that is added to the minimum.
   const middle = graphOf(x).constant("float32", [], [2 ** (format.bits - 1)]);
   return gemm(blockSums(x, format.blockSize), add(minimums, mul(scales, middle)), { transB: true }, y);
 }

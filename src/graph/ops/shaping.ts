@@ -36,7 +36,7 @@ export function reshape(x: Var, shape: Shape): Var {
   return graphOf(x).node("Reshape", [x, int64s(x, sizes)], [{ dtype: x.dtype, shape }])[0]!;
 }
 
-/** The same values in the shape of `like`, whatever its named dimensions. */
+/** The same values in the shape of `like`, with any named dimensions. */
 export function reshapeAs(x: Var, like: Var): Var {
   if (sameShape(x.shape, like.shape)) return x;
   if (!sameDim(product(x.shape), product(like.shape)))
@@ -45,7 +45,10 @@ export function reshapeAs(x: Var, like: Var): Var {
   return graphOf(x, like).node("Reshape", [x, shapeOf(like)], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
-/** The same values with the leading dimensions of `like` (named ones included) before `tail`. The remaining size has to fit. */
+/**
+ * The same values with the leading dimensions of `like` (named ones included) before `tail`. The remaining size must
+ * fit.
+ */
 export function reshapeLike(x: Var, like: Var, tail: readonly number[]): Var {
   const shape = [...like.shape, ...tail];
   if (quotient(product(x.shape), product(shape)) !== 1)

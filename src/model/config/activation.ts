@@ -1,4 +1,4 @@
-/** The activation of an MLP, by transformers' names: two functions under five names. */
+/** The activation of an MLP. transformers has five names for two functions. */
 import { type RawConfig, readChoice } from "./config-reader.ts";
 import type { ModelConfig } from "./model-config.ts";
 

@@ -1,4 +1,7 @@
-/** Typed reading of a Hugging Face `config.json`. An absent or null key means the class's default; a wrong type is an error. */
+/**
+ * Typed reading of a Hugging Face `config.json`. An absent or null key means the class's default. A wrong type is an
+ * error.
+ */
 import { AppError } from "../../errors.ts";
 
 export type RawConfig = Readonly<Record<string, unknown>>;
@@ -27,8 +30,8 @@ export function readCount(raw: RawConfig, key: string, fallback: number, max = M
 }
 
 /**
- * `raw` with the class's defaults for absent or null keys.
- * Null key/value heads stay null: this always means the number of attention heads, whatever the class's default.
+ * `raw` with the class's defaults for absent or null keys. Null key/value heads stay null. Null always means the number
+ * of attention heads, even if the class has another default.
  */
 export function withDefaults(raw: RawConfig, defaults: RawConfig): RawConfig {
   const isGiven = ([key, value]: [string, unknown]): boolean =>

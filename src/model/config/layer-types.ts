@@ -1,4 +1,4 @@
-/** The layers with a sliding window. `layer_types` states this for each layer and outranks the family's rule. */
+/** The layers with a sliding window. `layer_types` states this for each layer and overrides the family's rule. */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "./config-reader.ts";
 

@@ -39,7 +39,7 @@ function readScaling(scaling: RawConfig, raw: RawConfig, numPairs: number): Rope
   if (type === "default" || type === "dynamic") return { type: "default" };
   const factor = (): number => readNumber(scaling, "factor", Number.NaN);
   if (type === "linear") return { type, factor: factor() };
-  // NOTE: the key beside the settings outranks the one among them, as in transformers.
+  // NOTE: the key beside the settings overrides the key among them, as in transformers.
   const original = "original_max_position_embeddings";
   const maxPositions = readCount(raw, "max_position_embeddings", 2048);
   const originalMaxPositions = readCount(raw, original, readCount(scaling, original, maxPositions));
@@ -87,7 +87,7 @@ function longropeAttentionFactor(scaling: RawConfig, maxPositions: number, origi
   return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
 }
 
-/** Computed as in transformers: the given value, or from the two `mscale` settings, or from the factor alone. */
+/** Computed as in transformers: the given value, or from the two `mscale` settings, or only from the factor. */
 function yarnAttentionFactor(scaling: RawConfig, factor: number): number {
   if (typeof scaling.attention_factor === "number") return readNumber(scaling, "attention_factor", 1);
   const magnitude = (mscale: number): number => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1);

@@ -1,7 +1,6 @@
 /**
- * GPT-2: learned positions, LayerNorm, one projection for q, k and v, an MLP without a gate.
- * Its files store matrices as [in, out] (Conv1D) under names of their own,
- * on the hub without the prefix. Defaults of transformers' GPT2Config.
+ * GPT-2: learned positions, LayerNorm, one projection for q, k and v, an MLP without a gate. Its files store matrices
+ * as [in, out] (Conv1D), with different names; files on the Hub have no prefix. Defaults of transformers' GPT2Config.
  */
 import { readActivation } from "../config/activation.ts";
 import { type RawConfig, readCount, readFlag, readNumber, unsupported } from "../config/config-reader.ts";

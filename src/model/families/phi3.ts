@@ -20,7 +20,7 @@ export function readPhi3(raw: RawConfig): ModelConfig {
   const whole = { partial_rotary_factor: 1, rope_parameters: null, rope_scaling: null };
   const config = readLlama({ ...given, ...whole, attention_bias: false, mlp_bias: false });
   const rope = readPartialRope(given, 10000, config.headSize);
-  // This family knows one kind of scaling, longrope, and also reads the name yarn as longrope.
+  // This family has one kind of scaling, longrope. It reads the name yarn as longrope too.
   if (rope.scaling.type !== "default" && rope.scaling.type !== "longrope")
     throw unsupported("rope_type", rope.scaling.type, "default, longrope in this family");
   const window = (raw.sliding_window ?? null) === null ? null : readCount(raw, "sliding_window", 1);

@@ -25,7 +25,9 @@ export function readQwen3(raw: RawConfig): ModelConfig {
   return { ...config, family: "qwen3", queryKeyNorm: "head", windows: readWindows(raw, config.numLayers) };
 }
 
-/** `layer_types` outranks `max_window_layers`. Without `use_sliding_window` there is no window, whatever they are. */
+/**
+ * `layer_types` overrides `max_window_layers`. Without `use_sliding_window` there is no window, even if they name some.
+ */
 function readWindows(raw: RawConfig, numLayers: number): readonly (number | null)[] {
   const isOn = readFlag(raw, "use_sliding_window", false);
   const window = raw.sliding_window === null ? null : readCount(raw, "sliding_window", 4096);

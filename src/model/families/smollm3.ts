@@ -30,7 +30,9 @@ export function readSmolLm3(raw: RawConfig): ModelConfig {
   };
 }
 
-/** NOTE: a 1 in `no_rope_layers` means that the layer does rotate. Without the list every n-th layer does not. */
+/**
+ * NOTE: a 1 in `no_rope_layers` means that the layer does rotate. Without the list, every n-th layer does not rotate.
+ */
 function layersThatTurn(raw: RawConfig, numLayers: number): readonly boolean[] {
   const list = raw.no_rope_layers ?? null;
   const interval = readCount(raw, "no_rope_layer_interval", 4);

@@ -70,7 +70,7 @@ class BlockSearch {
     if (low === 0 && high === 0) return this.#best;
     if (this.#layout.hasMinimums) this.#tryMinimums(weight, start, end, low, high);
     else if (this.#layout.hasZeroPoints) this.#tryZeroPoints(weight, start, end, Math.min(low, 0), Math.max(high, 0));
-    // Tried last, because it is seldom the best of several, and a candidate is dropped as soon as it is worse.
+    // Tried last, because it is seldom the best. A candidate is dropped as soon as its error is larger than the best.
     if (this.#error > 0) this.#trySymmetric(weight, start, end, low, high);
     if (this.#error > 0) this.#refine(weight, start, end);
     return this.#best;
@@ -101,7 +101,7 @@ class BlockSearch {
     }
   }
 
-  /** Keeps this code where it is better than the best so far. */
+  /** Keeps this code if it is better than the best so far. */
   #try(weight: Float32Array, start: number, end: number, rawScale: number, zero: number, rawMinimum: number): void {
     if (zero < 0 || zero > this.#top) return;
     const scale = roundedTo(this.#layout.scaleType, rawScale);
@@ -147,7 +147,10 @@ class BlockSearch {
   }
 }
 
-/** A sum with this number has no fractional digits left. It rounds to whole numbers, several times as fast as `Math.round`. */
+/**
+ * A sum with this number has no fractional digits left. Adding it rounds to whole numbers, several times as fast as
+ * `Math.round`.
+ */
 const WHOLE = 1.5 * 2 ** 52;
 
 /** The whole number nearest to `value`, between two bounds. */

@@ -13,14 +13,14 @@ import type { HostTensor } from "../../tensor/host-tensor.ts";
 
 /** The kinds of numbers of a block besides levels and scale. */
 export interface QuantizedLayout extends QuantizedFormat {
-  /** Whether blocks have their own whole zero points, which cost no time; otherwise the zero point is 2^(bits-1). */
+  /** Whether blocks have their own integer zero points, which cost no time. Otherwise the zero point is 2^(bits-1). */
   readonly hasZeroPoints: boolean;
   /**
-   * Whether blocks have minimums, added in float32: a sixth more time at
-   * one row. Never with zero points, and only where blocks divide the rows.
+   * Whether blocks have minimums, which are added in float32. This takes a sixth more time at one row. Never with zero
+   * points, and only if blocks divide the rows.
    */
   readonly hasMinimums: boolean;
-  /** Stored type of scales and minimums; float32 where they are too small or too large for float16. */
+  /** Stored type of scales and minimums; float32 if they are too small or too large for float16. */
   readonly scaleType: "float16" | "float32";
 }
 

@@ -61,7 +61,7 @@ export function adapterPart(options: BasisOptions, layout: AdapterLayout, weight
  * inside a branch: x and y as the branch sees them → [B·T, dOut].
  */
 interface Delta {
-  /** bool scalar: whether any row of the step has one. */
+  /** bool scalar: whether any row of the step has an adapter of this kind. */
   readonly condition: Var;
   readonly of: (x: Var, y: Var) => Var;
 }
@@ -113,7 +113,9 @@ function lowRankPart(graph: Graph, inputIds: Var): (group: LinearGroup) => Delta
   };
 }
 
-/** λ of a step with routed rows: plain rows have it in `gains`, routed rows in their heads. The other part is zero. */
+/**
+ * λ of a step with routed rows. Plain rows have λ in `gains`, and routed rows in their heads. The other part is zero.
+ */
 function routedGains(at: GroupLayout, z: Var, gains: Var, heads: Var, routers: Var, mask: Var): Var {
   const { graph } = z; // the branch's graph: slices of inputs would otherwise run outside it, with or without routed rows
   const mixed = at.targets.map((target) => {

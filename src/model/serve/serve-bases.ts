@@ -45,11 +45,10 @@ export interface GroupBasis extends BasisProducts {
 }
 
 /**
- * The products with the bases of a group's targets.
- * V: all targets side by side, because they read the same x. It is in
- * blocks where the weights are, because memory decides at few rows.
- * U: one float32 product for each target. Its inner size is only k, where products of blocks are slow (measured).
- * Each spans the columns from the previous target to its own end; the last one extends to the end of the output.
+ * The products with the bases of a group's targets. V: all targets side by side, because they read the same x. It is in
+ * blocks if the weights are, because memory decides the speed at few rows. U: one float32 product for each target. Its
+ * inner size is only k, where products of blocks are slow (measured). Each spans the columns from the previous target
+ * to its own end; the last one extends to the end of the output.
  */
 export function groupBasis(
   graph: Graph,
@@ -76,7 +75,7 @@ export function groupBasis(
 }
 
 /**
- * The storage of V where weights are quantised. It is int8 beside int4 weights too, where it costs next to no accuracy.
+ * The storage of V if weights are quantised. It is int8 even beside int4 weights, where it costs almost no accuracy.
  * int4 would add an eighth of the rounding error of the weights (measured on a trained model: docs/log/2026-11.md).
  */
 const BASIS_LAYOUT = plainLayout(8, 128);
@@ -87,9 +86,10 @@ interface BasisPart {
 }
 
 /**
- * Whether z is read from a layer's output instead of its input. y = Wx contains z, because Uᵀy = σ ⊙ Vᵀx.
- * This is done where a layer's input is wider than its output (the MLP's down projection), so that U has fewer numbers than V.
- * The rounding error of y is divided by σ in z. It does not grow where σ is as great as the mean singular value.
+ * Whether z is read from a layer's output instead of its input. y = Wx contains z, because Uᵀy = σ ⊙ Vᵀx. This is done
+ * where a layer's input is wider than its output (the MLP's down projection), so that U has fewer numbers than V. The
+ * rounding error of y is divided by σ in z. It does not grow if σ is at least the root mean square of all singular
+ * values.
  */
 function isCheaperFromOutput({ group }: GroupLayout, { target, basis }: BasisPart): boolean {
   return group.members.length === 1 && basis.isStrong && 2 * target.dOut <= target.dIn;

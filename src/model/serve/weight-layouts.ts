@@ -15,13 +15,16 @@ export type WeightLayouts = Readonly<Record<string, QuantizedLayout>>;
 /** The kinds of weights that have layouts. */
 export type QuantizedKind = "int8" | "int4";
 
-/** Activations are rounded in the weights' blocks, so small blocks matter even where the weights would not need them. */
+/**
+ * Activations are rounded in blocks of the same size as the weights, so small blocks matter even if the weights would
+ * not need them.
+ */
 const BLOCK_SIZE = 32;
 
 /**
- * The layouts of a kind. int8 has zero points, which cost no time.
- * int4 has minimums, as llama.cpp's Q4_1, because whole zero points of 4 bits lose a third more (docs/log/2026-11.md).
- * int4 keeps the vocabulary projection at 8 bits, because its errors reach the answer directly.
+ * The layouts of a kind. int8 has zero points, which cost no time. int4 has minimums, like llama.cpp's Q4_1, because
+ * integer zero points of 4 bits lose a third more (docs/log/2026-11.md). int4 keeps the vocabulary projection at 8
+ * bits, because its errors reach the answer directly.
  * @param blockSize null: the default of the kind
  */
 export function layoutsOf(kind: QuantizedKind, blockSize: number | null): WeightLayouts {
@@ -43,7 +46,7 @@ export function formatOf(layouts: WeightLayouts | null, group: string): WeightFo
   return layouts ? { kind: "quantized", ...layoutOf(layouts, group) } : { kind: "stored" };
 }
 
-/** Adds layouts of single groups. A layout equal to the default is left out. */
+/** Adds layouts of single groups. Layouts equal to the default are left out. */
 export function withOwn(layouts: WeightLayouts, own: ReadonlyMap<string, QuantizedLayout>): WeightLayouts {
   const isOther = ([group, layout]: [string, QuantizedLayout]): boolean =>
     JSON.stringify(layout) !== JSON.stringify(layoutOf(layouts, group));

@@ -38,7 +38,7 @@ import { GraphWeights, type StoredTensor, type TensorSource, fromFile } from "..
 export interface TrainTarget extends MethodTarget {
   /** `layers.0.self_attn.q_proj` */
   readonly name: string;
-  /** U float32 [dOut,K] and V float32 [dIn,K], K ≥ k, of methods whose forward pass reads them; else null. */
+  /** U float32 [dOut,K] and V float32 [dIn,K], K ≥ k, of methods whose forward pass reads them; otherwise null. */
   readonly basis: { readonly left: StoredTensor; readonly right: StoredTensor } | null;
 }
 
@@ -131,7 +131,9 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   return { graph, parameters: described, logits };
 }
 
-/** A gradient under its final name. It gets a node of its own where it equals another gradient, or is no node's result. */
+/**
+ * A gradient under its final name. It gets a node of its own if it equals another gradient, or is not a node's result.
+ */
 function outputGradient(graph: Graph, gradient: Var, name: string): void {
   const isOwn = gradient.producer !== null && !graph.outputs.includes(gradient);
   graph.output(isOwn ? gradient : identity(gradient), name);

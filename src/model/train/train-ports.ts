@@ -14,7 +14,7 @@ export const TRAIN_POSITIONS: TrainPort = { name: "position_ids", dtype: "int64"
 export const TRAIN_SEGMENTS: TrainPort = { name: "segment_ids", dtype: "int64" };
 /** Flat rows b·T + t that predict a token [N]. Their logits enter the loss. Rows may repeat. */
 export const LOSS_ROWS: TrainPort = { name: "loss_rows", dtype: "int64" };
-/** The token that each of `LOSS_ROWS` has to predict [N]. */
+/** The token that each of `LOSS_ROWS` must predict [N]. */
 export const LOSS_LABELS: TrainPort = { name: "loss_labels", dtype: "int64" };
 /** Weight of each of `LOSS_ROWS` [N]: 1, or 0 for a row of padding. */
 export const LOSS_WEIGHTS: TrainPort = { name: "loss_weights", dtype: "float32" };
