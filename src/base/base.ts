@@ -11,7 +11,7 @@ import type { StoredTensor, TensorSource } from "../model/weights.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 
-/** Tensors of the checkpoint: all of them, or in a slim base those that the graph refers to. */
+/** Tensors of the checkpoint: all of them, or, in a slim base, only those that the graph refers to. */
 export const WEIGHTS_FILE = "weights.safetensors";
 /** U, σ, V and all singular values of every target. */
 export const BASES_FILE = "bases.safetensors";
@@ -108,7 +108,7 @@ async function openPart(dir: string, name: string): Promise<SafetensorsFile> {
   }
 }
 
-/** The bases of `targets` as a bases file stores them. The file has to stay open while they are read. */
+/** The bases of `targets` as a bases file stores them. The file must stay open while they are read. */
 function storedBases(
   file: SafetensorsFile,
   targets: readonly { readonly name: string; readonly k: number }[],

@@ -72,7 +72,7 @@ const manifestSchema = z.object({
   parameters: count,
   /** Whether the original weights are here, for merging and training. */
   hasOriginals: z.boolean(),
-  /** Generation of the adapter folded into the weights; null in an ordinary base. */
+  /** Generation of the adapter that is merged into the weights; null in an ordinary base. */
   merged: hash.nullable(),
   endTokenIds: z.array(z.number().int().nonnegative()),
   targets: z.array(targetSchema),

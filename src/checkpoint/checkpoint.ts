@@ -1,9 +1,7 @@
 /**
- * A checked checkpoint: a Hugging Face directory (config.json,
- * safetensors in one file or in shards with an index) or a GGUF file.
- * It offers the tensors that the model needs, under our names and in our
- * layout. Embedding and head are one tensor where they are one matrix.
- * Never reads a pickle.
+ * A checked checkpoint: a Hugging Face directory (config.json, safetensors in one file or in shards with an index) or a
+ * GGUF file. It offers the tensors that the model needs, under our names and in our layout. If embedding and head are
+ * one matrix, they are one tensor. Never reads a pickle.
  */
 import { existsSync } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
@@ -79,7 +77,7 @@ function parseJsonObject(text: string | Uint8Array, what: string): RawConfig {
   return value as RawConfig;
 }
 
-/** File names of the shards. Each has to be in the checkpoint's own directory. */
+/** File names of the shards. Each must be in the checkpoint's own directory. */
 async function shardNames(dir: string): Promise<readonly string[]> {
   // transformers decides the same way where both exist.
   if (existsSync(join(dir, SINGLE_FILE))) return [SINGLE_FILE];
@@ -225,7 +223,9 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors & { nam
   };
 }
 
-/** A backbone that was saved alone has no "model." in its names; some exports have it twice. transformers loads both. */
+/**
+ * If only the backbone was saved, its names lack "model.". Some exports have "model." twice. transformers loads both.
+ */
 function prefixes(name: string): readonly string[] {
   return name.startsWith("model.") ? [name, name.slice("model.".length), `model.${name}`] : [name];
 }

@@ -39,7 +39,7 @@ export interface InitResult {
 
 /**
  * Writes a float32 checkpoint of this configuration to `outDir`, which must not exist or be empty.
- * @throws {AppError} checkpoint_unsupported, checkpoint_invalid, usage; nothing is left behind then
+ * @throws {AppError} checkpoint_unsupported, checkpoint_invalid, usage; no files are left behind then
  */
 export async function initCheckpoint(
   raw: RawConfig,

@@ -67,8 +67,8 @@ function invalid(message: string): AppError {
 }
 
 /**
- * Whether the LM head is a separate matrix, decided as in transformers 5.
- * Tied means one matrix, whichever of the two is stored. Two different stored matrices are not tied, whatever the config states.
+ * Whether the LM head is a separate matrix, decided as in transformers 5. Tied means one matrix, stored as either of
+ * the two. Two different stored matrices are not tied, even if the config states it.
  */
 async function ownHead(config: ModelConfig, stored: StoredTensors, sources: Map<string, string>): Promise<boolean> {
   const hasHead = stored.has(LM_HEAD);

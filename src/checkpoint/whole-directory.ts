@@ -1,4 +1,7 @@
-/** Writes a directory that is whole or absent: it is filled under another name beside its place, then moved there. */
+/**
+ * Writes a directory that is either complete or absent. It is filled under another name beside its place, then moved
+ * there.
+ */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 

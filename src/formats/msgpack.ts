@@ -76,7 +76,7 @@ function checkKey(keys: Set<string>, kind: Kind, content: Buffer): void {
   keys.add(key);
 }
 
-/** Walks one message without building anything. @throws AppError adapter_invalid at the first thing out of bounds. */
+/** Walks one message without building anything. @throws AppError adapter_invalid at the first violation. */
 function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): void {
   if (bytes.length > maxBytes) refuse(`it has ${bytes.length} bytes, but at most ${maxBytes} are allowed`);
   const open: Frame[] = [{ remaining: 1, keys: undefined }];
@@ -107,8 +107,9 @@ function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): v
 }
 
 /**
- * The value of exactly one message: maps as plain objects, binary as views of `bytes`, 64-bit integers as numbers where exact, else bigint.
- * Extension types, keys that are no strings or occur twice, "__proto__" and text that is not UTF-8 are refused.
+ * The value of exactly one message: maps as plain objects, binary as views of `bytes`, 64-bit integers as numbers if
+ * exact, otherwise bigint. Extension types, keys that are not strings or occur twice, "__proto__" and text that is not
+ * UTF-8 are refused.
  * @throws AppError adapter_invalid, before anything is allocated by a length from the file.
  */
 export function decodeBounded(bytes: Uint8Array, limits: MsgpackLimits): unknown {
@@ -119,7 +120,10 @@ export function decodeBounded(bytes: Uint8Array, limits: MsgpackLimits): unknown
   return new Unpackr(options).unpack(buffer);
 }
 
-/** The library would write typed arrays as garbage and undefined, dates and classes as extensions: all bugs of the caller. */
+/**
+ * The library would write typed arrays as garbage, and undefined, dates and classes as extensions. All of these are
+ * bugs of the caller.
+ */
 function assertPlain(value: unknown, path: string): void {
   if (value === null || ["string", "number", "bigint", "boolean"].includes(typeof value)) return;
   if (value instanceof Uint8Array) return;

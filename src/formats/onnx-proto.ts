@@ -66,7 +66,7 @@ export const ATTRIBUTE_TYPES = {
   type: 13,
 } as const;
 
-/** An integer of 64 bits: a number where it is safe, else a bigint. */
+/** An integer of 64 bits: a number if it is safe, otherwise a bigint. */
 export type OnnxInt = number | bigint;
 
 /** `type` is one of ATTRIBUTE_TYPES; `f` and `floats` are rounded to float32 when written. */
@@ -120,7 +120,7 @@ const many = field("many");
 const some = field("some");
 const of = (message: string) => ({ message });
 
-// Rows in the order of their numbers: that is also the order of the official writers, so equal models have equal bytes.
+// Rows are in the order of their numbers. The official writers use the same order, so equal models have equal bytes.
 const ONNX: Messages = {
   Model: {
     irVersion: must(1, "size"),
@@ -216,12 +216,12 @@ export function encodeModel(model: OnnxModel): Uint8Array {
 }
 
 /**
- * The model in `bytes`. Strings and numbers that are absent read as "" and 0, as proto3 has it, unless their type says optional.
+ * The model in `bytes`. Absent strings and numbers read as "" and 0, as in proto3, unless their type is optional.
  * @throws AppError base_invalid for bytes that are not an ONNX model within our bounds (depth 64, 2 million values).
  */
 export function decodeModel(bytes: Uint8Array): OnnxModel {
   try {
-    // The table above gives every field the type that the interfaces say.
+    // The table above gives every field the type of the interfaces.
     return decodeMessage(ONNX, "Model", bytes) as unknown as OnnxModel;
   } catch (cause) {
     if (!(cause instanceof ProtobufError)) throw cause;

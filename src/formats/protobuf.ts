@@ -6,8 +6,8 @@
  */
 
 /**
- * int64: number where safe, else bigint. size: an integer that has to be safe (int32 and enums too). float: float32.
- * bytes: a copy. Any other word is the name of a message in the same table.
+ * int64: a number if safe, otherwise a bigint. size: an integer that must be safe (int32 and enums too). float:
+ * float32. bytes: a copy. Any other word is the name of a message in the same table.
  */
 type ScalarKind = "int64" | "size" | "float" | "string" | "bytes";
 
@@ -139,7 +139,7 @@ class Reader {
     return this.#bytes.subarray(start, this.#position);
   }
 
-  /** A varint as an unsigned 64-bit integer: a number below 2^28 (nearly all are), else a bigint. */
+  /** A varint as an unsigned 64-bit integer: a number below 2^28 (nearly all are), otherwise a bigint. */
   varint(): number | bigint {
     let low = 0;
     for (let shift = 0; shift < 28; shift += 7) {

@@ -1,4 +1,4 @@
-/** Finds keys that an object of a JSON text repeats. JSON.parse uses the last one in silence. Knows no safetensors. */
+/** Finds keys that an object of a JSON text repeats. JSON.parse silently uses the last one. Knows no safetensors. */
 
 /**
  * The first key that the outermost object of `text` repeats, as it is written there, or undefined.

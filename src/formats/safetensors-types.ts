@@ -1,4 +1,4 @@
-/** The element types of .safetensors files: those we read and write, and the sizes of those we only step over. */
+/** The element types of .safetensors files: types that we read and write, and the sizes of types that we only skip. */
 import type { DType } from "../tensor/dtype.ts";
 
 /** The format's names of the element types we know. */

@@ -1,7 +1,7 @@
 /**
  * The two large matrix products of the SVD, as an interface (a runtime may do them faster) and in plain JavaScript.
- * Knows nothing of singular values. Sums are float64: squaring the matrix in float32 would lose every value below
- * about 1e-3 of the largest. Indices are bounded by their loops, hence `!`.
+ * Knows nothing of singular values. Sums are float64, because squaring the matrix in float32 would lose every value
+ * below about 1e-3 of the largest. Indices are bounded by their loops, hence `!`.
  */
 
 /** Products of a float32 matrix in float64; both results are new arrays. */

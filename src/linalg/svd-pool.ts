@@ -1,6 +1,6 @@
 /**
- * Truncated SVDs on worker threads. As many run at once as the pool has threads; others wait in order.
- * Knows nothing of the mathematics. The owner has to dispose the pool, or its threads keep the process alive.
+ * Truncated SVDs on worker threads. As many run at once as the pool has threads; others wait in order. Knows nothing of
+ * the mathematics. The owner must dispose the pool, or its threads keep the process alive.
  */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";

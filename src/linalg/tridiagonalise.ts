@@ -22,7 +22,7 @@ export function tridiagonalise(a: Float64Array, n: number): Tridiagonal {
   const diagonal = new Float64Array(n);
   const offDiagonal = new Float64Array(n);
   const factors = new Float64Array(n);
-  // The update still owed to the rows above: a -= v wᵀ + w vᵀ.
+  // The update that the rows above still need: a -= v wᵀ + w vᵀ.
   const v = new Float64Array(n);
   const w = new Float64Array(n);
   const product = new Float64Array(n);
@@ -41,7 +41,7 @@ export function tridiagonalise(a: Float64Array, n: number): Tridiagonal {
       v[j] = row[j]!;
       w[j] = factor * product[j]! - share * row[j]!;
     }
-    // The next row has to be up to date before its own vector can be formed.
+    // The next row must be up to date before its own vector can be formed.
     const next = (i - 1) * n;
     const vLast = v[i - 1]!;
     const wLast = w[i - 1]!;

@@ -1,8 +1,8 @@
 /**
- * Truncated SVD of a float32 weight with all singular values: W ≈ U diag(σ) Vᵀ, rank from a threshold.
- * Gram matrix of the short side in float64 → tridiagonal form → all eigenvalues → k → vectors of the leading k alone.
- * Knows nothing of layers, files or bases. The definition (rank, signs) is that of arXiv 2408.03290 as this project reads it.
- * Indices are bounded by their loops, hence `!`.
+ * Truncated SVD of a float32 weight with all singular values: W ≈ U diag(σ) Vᵀ, rank from a threshold. Gram matrix of
+ * the short side in float64 → tridiagonal form → all eigenvalues → k → vectors of the leading k only. Knows nothing of
+ * layers, files or bases. The definition (rank, signs) is that of arXiv 2408.03290 as this project reads it. Indices
+ * are bounded by their loops, hence `!`.
  */
 import { AppError } from "../errors.ts";
 import { orthonormalise } from "./gram-schmidt.ts";
@@ -35,8 +35,8 @@ export interface TruncatedSvd {
 }
 
 /**
- * Leading singular triplets of a weight; the same bits every time on one machine.
- * Memory beside the weight: one float32 copy, n × n and k × (dOut + dIn) float64, n = min(dOut,dIn).
+ * Leading singular triplets of a weight, bit-identical every time on one machine. Memory beside the weight: one float32
+ * copy, n × n and k × (dOut + dIn) float64, n = min(dOut,dIn).
  * @param weight float32 [dOut,dIn] row-major, left as it is
  * @throws {AppError} checkpoint_invalid when a value is not finite or the result leaves float32's range.
  */
@@ -118,8 +118,8 @@ function powerOfTwoAbove(diagonal: Float64Array, offDiagonal: Float64Array): num
 }
 
 /**
- * The vectors of the long side, Aᵀ·short / σ as rows, float64 [k,longSide].
- * The quotient is orthonormal up to eps · (s₁/σ)²; Gram–Schmidt, largest value first, makes it so for small values too.
+ * The vectors of the long side, Aᵀ·short / σ as rows, float64 [k,longSide]. The quotient is orthonormal up to eps ·
+ * (s₁/σ)². Gram–Schmidt, largest value first, makes it orthonormal for small values too.
  */
 async function oppositeVectors(
   products: MatrixProducts,
@@ -145,7 +145,7 @@ function asSignedColumns(left: Float64Array, right: Float64Array, k: number): Pi
   const V = new Float32Array(right.length);
   for (let c = 0; c < k; c++) {
     let largest = 0;
-    // Compared as float32: the rule is to hold for the numbers handed out, and the first of equals decides.
+    // Compared as float32, because the rule must hold for the returned numbers. The first of equal entries decides.
     for (let r = 0; r < dOut; r++) {
       const value = Math.fround(left[c * dOut + r]!);
       if (Math.abs(value) > Math.abs(largest)) largest = value;

@@ -8,8 +8,8 @@ import { AppError } from "../errors.ts";
 export type Device = "cpu" | "webgpu" | "cuda";
 
 /**
- * Operators of our graphs that a device's provider lacks. The session would compute them on the host, with every operand over the bus.
- * Source: ONNX Runtime 1.30's log of node placement.
+ * Operators of our graphs that a device's provider lacks. The session would compute them on the host, and copy every
+ * operand. Source: ONNX Runtime 1.30's log of node placement.
  */
 export const MISSING_OPERATORS: Readonly<Record<Device, readonly string[]>> = {
   cpu: [],
@@ -34,8 +34,8 @@ const CUDA_HELP =
 /** The memory of a device is exhausted. */
 export class DeviceFullError extends AppError {
   /**
-   * Whether the provider keeps a buffer that could not be allocated, and hands it out again. Runs that need a buffer of its size then fail
-   * until the process ends, whatever memory becomes free.
+   * Whether the provider keeps a buffer that could not be allocated, and reuses it. Runs that need a buffer of its size
+   * then fail until the process ends, even if memory becomes free.
    */
   readonly isLasting: boolean;
 

@@ -57,7 +57,10 @@ const int64s = (values: readonly number[]): RuntimeTensor =>
   runtimeTensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
 const viewOf = ({ tensor, numRows, numColumns }: DeviceMatrix): RuntimeTensor => tensor.as([numRows, numColumns]);
 
-/** Most sessions that may be set aside. Each takes some host memory, and may hold valid buffers beside an invalid one. */
+/**
+ * Maximum number of sessions that may be set aside. Each takes some host memory, and may hold valid buffers beside an
+ * invalid one.
+ */
 const MAX_SET_ASIDE = 32;
 
 export class DeviceMemory implements AsyncDisposable {
@@ -211,7 +214,7 @@ export class DeviceMemory implements AsyncDisposable {
     }));
   }
 
-  /** Bytes that crossed the bus. */
+  /** Bytes that were copied between host and device. */
   async traffic(): Promise<Traffic> {
     const total: Traffic = { toDevice: 0, toHost: 0 };
     for (const { traffic } of await Promise.all(this.#sessions.values())) {

@@ -1,6 +1,7 @@
 /**
- * The only file that knows onnxruntime-node. It opens, runs and releases sessions, and makes host tensors the library's tensors. `run`
- * blocks the calling thread until the graph is done (measured; the binding schedules and then computes).
+ * The only file that knows onnxruntime-node. It opens, runs and releases sessions, and converts host tensors to the
+ * library's tensors. `run` blocks the calling thread until the graph is done (measured; the binding schedules and then
+ * computes).
  */
 import "./telemetry-off.ts"; // first, because the library reads the environment when it loads
 import * as ort from "onnxruntime-node";
@@ -19,8 +20,8 @@ export interface SessionOptions {
   /** Directory of the external weights of a model given as bytes. */
   readonly weightsDir?: string;
   /**
-   * Whether outputs fetched without a tensor of their own stay on the device. Then no fetch may name a tensor, because the binding ignores
-   * it.
+   * Whether outputs that are fetched without a given tensor stay on the device. If so, no fetch may name a tensor,
+   * because the binding would ignore it.
    */
   readonly keepsOutputs?: boolean;
   /** Prefix of a profile file, for measurements. */
@@ -28,8 +29,9 @@ export interface SessionOptions {
 }
 
 /**
- * How long a worker thread spins for its part of the next operator before it sleeps. Waking it takes longer than most operators of a step
- * of few rows. ONNX Runtime's default of milliseconds takes the core from other work (docs/log/2026-11.md).
+ * How long a worker thread spins for its part of the next operator before it sleeps. Waking it takes longer than most
+ * operators of a step of few rows. ONNX Runtime's default of several milliseconds keeps the core from other work
+ * (docs/log/2026-11.md).
  */
 const SPIN_MICROSECONDS = 20;
 
@@ -45,9 +47,9 @@ const ORT_TYPES: Partial<Record<DType, ort.Tensor.Type>> = {
 };
 
 /**
- * float16 values are raw bits in Uint16Arrays, here as in the native binding. Where the language has a Float16Array (Node 24),
- * onnxruntime-common 1.30 expects one, and the binding then reads an empty tensor. The library decides at the first tensor of a thread. So
- * one tensor is made here while Float16Array is hidden.
+ * float16 values are raw bits in Uint16Arrays, here as in the native binding. Where the language has a Float16Array
+ * (Node 24), onnxruntime-common 1.30 expects one, and the binding then reads an empty tensor. The library decides at
+ * the first tensor of a thread. Therefore one tensor is made here while Float16Array is hidden.
  */
 function keepHalvesAsBits(): void {
   const known = Object.getOwnPropertyDescriptor(globalThis, "Float16Array");
@@ -84,7 +86,7 @@ export function deviceView(tensor: RuntimeTensor, shape: readonly number[]): Run
   return ort.Tensor.fromGpuBuffer(tensor.gpuBuffer, { dataType, dims: [...shape] });
 }
 
-/** Bytes that fed and fetched tensors have moved over the bus. */
+/** Bytes that were copied between host and device for fed and fetched tensors. */
 export interface Traffic {
   toDevice: number;
   toHost: number;

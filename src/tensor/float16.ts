@@ -1,6 +1,6 @@
 /**
- * IEEE 754 binary16 and bfloat16 against float32, whole arrays at a time. Pure.
- * Rounding is to nearest, ties to even; overflow goes to infinity; NaN stays NaN.
+ * Converts between float32 and IEEE 754 binary16 or bfloat16, whole arrays at a time. Pure. Rounding is to nearest,
+ * ties to even; overflow goes to infinity; NaN stays NaN.
  */
 
 const scratchFloat = new Float32Array(1);
@@ -15,7 +15,7 @@ function decodeFloat16(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-// 64 K entries (256 kB), built on first use: decoding a checkpoint is one table look-up a value.
+// 64 K entries (256 kB), built on first use: decoding a checkpoint takes one table look-up per value.
 let float16Table: Float32Array | undefined;
 
 /** The value of every pattern of 16 bits. */

@@ -26,7 +26,7 @@ export function bytesOf(tensor: HostTensor): Uint8Array {
   return new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
 }
 
-/** A tensor over a copy of little-endian `bytes`, whatever their alignment. */
+/** A tensor over a copy of little-endian `bytes`, with any alignment. */
 export function tensorFromBytes(dtype: DType, shape: readonly number[], bytes: Uint8Array): HostTensor {
   if (bytes.byteLength !== numElements(shape) * bytesPerElement(dtype))
     throw new Error(`internal: ${bytes.byteLength} bytes for a ${dtype} tensor of shape [${shape.join(",")}]`);
@@ -35,7 +35,9 @@ export function tensorFromBytes(dtype: DType, shape: readonly number[], bytes: U
   return { dtype, shape, data: new DTYPES[dtype].array(copy.buffer) };
 }
 
-/** The values as float32: the same memory when they already are, else a converted copy. Integer types are refused. */
+/**
+ * The values as float32: the same memory if they already are, otherwise a converted copy. Integer types are refused.
+ */
 export function toFloat32(tensor: HostTensor): Float32Array {
   const { dtype, data } = tensor;
   if (dtype === "float32") return data as Float32Array;

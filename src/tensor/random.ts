@@ -1,7 +1,7 @@
 /**
- * Random streams: xoshiro128**. Every consumer (a sequence, an adapter's initial values) has its own stream.
- * A seed therefore gives the same draws, whatever runs beside it.
- * Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (2018).
+ * Random streams: xoshiro128**. Every consumer (a sequence, an adapter's initial values) has its own stream. A seed
+ * therefore gives the same draws, independent of other consumers. Source: Blackman and Vigna, "Scrambled linear
+ * pseudorandom number generators" (2018).
  */
 // Indices are 0…3 of a four-word state, hence `!`.
 

@@ -1,4 +1,7 @@
-/** Transposes a matrix into a part of another one. In tiles, because one side of a transposition is always far apart in memory. */
+/**
+ * Transposes a matrix into a part of another one. It works in tiles, because one side of a transposition is always far
+ * apart in memory.
+ */
 // Indices are bounded by their loops, hence `!`.
 
 /** Rows and columns of a tile. Two tiles of float32 fit the fastest cache. */

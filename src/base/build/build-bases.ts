@@ -1,6 +1,7 @@
 /**
- * The bases of a base directory: the truncated SVD of every target. Worker threads compute it, or it is copied from another base.
- * Results are spilled to disk one by one, because the file's header needs every k before its first byte.
+ * The bases of a base directory: the truncated SVD of every target. Worker threads compute it, or it is copied from
+ * another base. Results are spilled to disk one by one, because the header of the bases file, which comes first, needs
+ * every k.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -42,7 +42,10 @@ export async function writeWeights(
   return digests;
 }
 
-/** The tensors that a base stores unchanged: all, or in a slim base those that the graph does not hold quantised. */
+/**
+ * The tensors that a base stores unchanged: all, or, in a slim base, those that the graph does not have in quantised
+ * form.
+ */
 export function keptTensors(
   { config, tensors }: Pick<Checkpoint, "config" | "tensors">,
   weights: WeightKind,

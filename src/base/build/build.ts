@@ -67,7 +67,7 @@ export interface BuildResult {
 // "auto" quantises models above this size. Smaller models are fast in float32 and lose more to rounding.
 const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
 
-/** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; then no file is left */
+/** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; no files are left behind then */
 export async function buildBase(
   checkpointPath: string,
   outDir: string,

@@ -1,7 +1,6 @@
 /**
- * The loss of quantising a model again that was quantised before. It
- * says which matrices keep their numbers and how far the others move.
- * The loss is measured on some rows of each matrix.
+ * Measures the loss of quantising a model that was already quantised: which matrices keep their numbers, and how far
+ * the others move. The loss is measured on some rows of each matrix.
  */
 import type { Checkpoint, QuantizedTensors } from "../../checkpoint/checkpoint.ts";
 import { quantizedMatrix } from "../../model/serve/quantize.ts";

@@ -13,7 +13,7 @@ import { type Session, hostTensorOf, openSession, runtimeTensor } from "../../ru
 import type { Base } from "../base.ts";
 
 export interface MeanGateResult {
-  /** One head; it merges exactly. */
+  /** An adapter with one head, which merges exactly. */
   readonly adapter: Adapter;
   /** Mean gate [n] of every target. */
   readonly meanGates: ReadonlyMap<string, Float64Array>;

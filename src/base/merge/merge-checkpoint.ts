@@ -1,4 +1,4 @@
-/** `mosara merge`: writes an ordinary Hugging Face checkpoint with an adapter folded in, tensor by tensor. */
+/** `mosara merge`: writes an ordinary Hugging Face checkpoint with an adapter merged in, tensor by tensor. */
 import { existsSync } from "node:fs";
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -36,7 +36,7 @@ export interface MergeResult {
 
 /**
  * Writes the merged checkpoint to `outDir`, which must not exist or be empty.
- * @throws {AppError} not_mergeable, adapter_incompatible, usage; nothing is left behind then
+ * @throws {AppError} not_mergeable, adapter_incompatible, usage; no files are left behind then
  */
 export async function mergeCheckpoint(
   base: Base,
@@ -92,7 +92,7 @@ function fileLayout(
       const isTurned = isTransposed(name);
       const tensor = {
         name,
-        dtype: dtype as MergeDType, // a base holds float tensors alone
+        dtype: dtype as MergeDType, // a base has only float tensors
         shape: isTurned ? shape.toReversed() : shape,
         isTransposed: isTurned,
       };

@@ -22,7 +22,7 @@ import { MANIFEST_FILE, type Manifest } from "../manifest.ts";
 import { mergedWeights } from "./merged-weights.ts";
 import { writeWholeDirectory } from "../../checkpoint/whole-directory.ts";
 
-/** The targets' weights with the adapter folded in, float32. */
+/** The targets' weights with the adapter merged in, float32. */
 const MERGED_WEIGHTS_FILE = "merged.safetensors";
 /** Weights made for the merged graph. */
 const MERGED_MADE_FILE = "merged.weights";
@@ -32,7 +32,7 @@ const MERGED_FORMAT: WeightFormat = { kind: "quantized", ...plainLayout(8, 32) }
 /**
  * Writes the merged base directory. Does nothing where it already exists.
  * @param generation the adapter's, noted in the manifest
- * @throws {AppError} not_mergeable, adapter_incompatible; nothing is left behind then
+ * @throws {AppError} not_mergeable, adapter_incompatible; no files are left behind then
  */
 export async function writeMergedBase(
   base: Base,

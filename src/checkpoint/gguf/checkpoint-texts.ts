@@ -1,6 +1,6 @@
 /**
- * The text files that a GGUF model's checkpoint would have: configuration, tokenizer, chat template.
- * They are made when a caller asks for them. Models for which one cannot be made are refused earlier.
+ * The text files that a GGUF model's checkpoint would have: configuration, tokenizer, chat template. They are made when
+ * a caller asks for them. If a text cannot be made, the model is refused earlier.
  */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";

@@ -1,4 +1,4 @@
-/** Typed reading of a GGUF file's metadata. An absent key gives the fallback; a value of another kind is an error. */
+/** Typed reading of a GGUF file's metadata. A missing key gives the fallback. A value of another kind is an error. */
 import { AppError } from "../../errors.ts";
 import type { GgufMetadata, GgufValue } from "../../formats/gguf/metadata.ts";
 
@@ -37,7 +37,7 @@ export class MetadataReader {
     return this.#read(key, "true or false", (value): value is boolean => typeof value === "boolean");
   }
 
-  /** A whole number ≥ 0. A list with one number for each layer is accepted where all are equal. */
+  /** A whole number ≥ 0. A list with one number for each layer is accepted if all are equal. */
   count(key: string): number | undefined {
     const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
     const value = this.#metadata.get(key);

@@ -1,6 +1,6 @@
 /**
- * A GGUF model as a checkpoint. Its configuration, tensors and tokenizer equal the files of the model that it was converted from.
- * Tensors that have no place in the model are refused by name; none is ignored in silence.
+ * A GGUF model as a checkpoint. Its configuration, tensors and tokenizer equal the files of the model that it was
+ * converted from. Tensors that have no place in the model are refused by name. None is silently ignored.
  */
 import { AppError } from "../../errors.ts";
 import { READABLE_TYPES } from "../../formats/gguf/block-types.ts";
@@ -92,7 +92,7 @@ function assertReadable(file: GgufFile): void {
     );
 }
 
-/** Refuses tensors that no recipe reads: each would be a part of the model that is not computed. */
+/** Refuses tensors that no recipe reads. Such a tensor would be a part of the model that is not computed. */
 function assertAllUsed(file: GgufFile, recipes: ReadonlyMap<string, Recipe>, metadata: MetadataReader): void {
   const used = new Set([...recipes.values()].flatMap(({ parts }) => parts.map(({ tensor }) => tensor)));
   const left = [...file.tensors.keys()].find((name) => !used.has(name) && !FACTOR_TENSORS.test(name));

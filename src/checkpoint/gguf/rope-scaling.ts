@@ -86,7 +86,10 @@ export async function frequencyScaling(source: ConfigSource): Promise<RawConfig 
   };
 }
 
-/** Source: transformers, `_compute_llama3_parameters`: short waves stay, long ones are divided by the factor, a band lies between. */
+/**
+ * Source: transformers, `_compute_llama3_parameters`. Short waves stay, long waves are divided by the factor, and a
+ * band between them is interpolated.
+ */
 function llama3Factors(numPairs: number, theta: number, factor: number, originalLength: number): readonly number[] {
   return Array.from({ length: numPairs }, (_, pair) => {
     const wavelength = 2 * Math.PI * theta ** (pair / numPairs);

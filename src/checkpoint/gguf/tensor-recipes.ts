@@ -94,7 +94,7 @@ function addLayer(
   add(key, [{ tensor: block("attn_k_norm") }]);
 }
 
-/** Several of our tensors get one part each; a single one gets all parts. */
+/** If we have several tensors, each gets one part. A single tensor gets all parts. */
 function addGroup(sources: Sources, names: readonly string[], parts: readonly RecipePart[]): void {
   const [only] = names;
   if (names.length === 1 && only !== undefined) sources.set(only, parts);

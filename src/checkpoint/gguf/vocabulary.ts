@@ -39,7 +39,7 @@ export function readVocabulary(metadata: MetadataReader): Vocabulary {
   const isSentencePiece = metadata.text("tokenizer.ggml.model") === "llama";
   const id = (role: string, fallback?: number): number | null => {
     const given = metadata.count(`tokenizer.ggml.${role}_token_id`) ?? (isSentencePiece ? fallback : undefined);
-    // Some files write 2^32 - 1 for "none". Ids beyond the vocabulary belong to another one.
+    // Some files write 2^32 - 1 for "none". Ids beyond the vocabulary belong to another vocabulary.
     return given !== undefined && given < tokens.length ? given : null;
   };
   const eos = id("eos", SENTENCEPIECE_IDS.eos);

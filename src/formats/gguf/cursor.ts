@@ -27,7 +27,7 @@ export class Cursor {
   readonly #bytes: Buffer;
   #position = 0;
 
-  /** @param bytes the first bytes of the file; all of them where the file is no longer */
+  /** @param bytes the first bytes of the file, or the whole file */
   constructor(path: string, bytes: Uint8Array, fileBytes: number) {
     this.path = path;
     this.fileBytes = fileBytes;

@@ -23,8 +23,8 @@ export interface GgufFile extends AsyncDisposable {
   /**
    * Some rows (along the outermost dimension) of a tensor in memory of
    * their own: in the tensor's element type, or decoded to float32.
-   * @throws {AppError} checkpoint_invalid for a file that shrank. An unknown name,
-   * rows outside the tensor or a type that is not read are bugs of the caller.
+   * @throws {AppError} checkpoint_invalid for a file that shrank. An unknown name, rows outside the tensor, or an
+   * unsupported type are bugs of the caller.
    */
   readRows(name: string, firstRow: number, numRows: number): Promise<HostTensor>;
   /** The same rows undecoded, uint8 [numRows, bytes of a row]. @throws as `readRows` */
@@ -54,7 +54,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       for (const each of paths) {
         const part = await openPart(each);
         parts.push(part);
-        splitPaths(each, part.header.metadata); // is the file that its name says
+        splitPaths(each, part.header.metadata); // the file is the part that its name states
       }
     }
     return new OpenModel(parts, close);
@@ -186,7 +186,7 @@ class OpenModel implements GgufFile {
   }
 
   async #stored(home: Part, { name, type }: GgufTensor, start: number, shape: readonly number[]): Promise<HostTensor> {
-    const dtype = type.dtype!; // asked for by readRows
+    const dtype = type.dtype!; // readRows has checked this
     const data = allocate(home.path, name, () => new DTYPES[dtype].array(numElements(shape)));
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     await readInto(home.file, home.path, bytes, start, `tensor ${quoteForMessage(name)}`);

@@ -29,7 +29,7 @@ const MAX_DIMENSIONS = 4;
 const MAX_NAME_LENGTH = 256;
 const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 2 ** 20;
-/** Least bytes of a tensor's entry: the length of its name, the number of dimensions, type and offset. */
+/** Minimum bytes of a tensor's entry: the length of its name, the number of dimensions, type and offset. */
 const LEAST_TENSOR_BYTES = 24;
 
 /** Whether a file that begins with these bytes is, or should be, a GGUF file. */

@@ -19,7 +19,7 @@ export type GgufArray =
   | BigUint64Array
   | BigInt64Array;
 
-/** 64-bit integers are numbers where exact, else bigint. */
+/** 64-bit integers are numbers if exact, otherwise bigint. */
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
@@ -48,7 +48,7 @@ type NumberArray = new (buffer: ArrayBuffer) => Exclude<GgufArray, readonly unkn
 const MAX_ARRAY_DEPTH = 4;
 /** Far above any vocabulary. Empty strings and arrays need more memory here than in the file. */
 const MAX_VALUES = 2 ** 24;
-/** Least bytes of a key and a value: two lengths and a kind. */
+/** Minimum bytes of a key and a value: two lengths and a kind. */
 const LEAST_BYTES = 13;
 
 /** All key-value pairs. @throws {AppError} checkpoint_invalid, before anything is allocated by a length from the file */
@@ -104,7 +104,7 @@ class ValueReader {
     return values as GgufArray; // one kind for all of them
   }
 
-  /** The reader of an element that is not a number, and the least bytes that it needs. */
+  /** The reader of an element that is not a number, and the minimum number of bytes that it needs. */
   #element(kind: number, what: string, depth: number): [number, () => unknown] {
     if (kind === BOOL) return [1, () => this.#boolean(what)];
     if (kind === STRING) return [8, () => this.#from.string(what)];

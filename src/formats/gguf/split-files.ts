@@ -7,7 +7,7 @@ const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 const MAX_FILES = 1000;
 
 /**
- * The paths of all files of the model that `path` belongs to, in order; whichever of them was named.
+ * The paths of all files of the model, in order. `path` may be any of them.
  * @throws {AppError} checkpoint_invalid where name and metadata contradict each other
  */
 export function splitPaths(path: string, metadata: GgufMetadata): readonly string[] {
