@@ -1,5 +1,5 @@
 /**
- * The language in which every kind of grammar is written here: expressions over characters, and named rules. Readers produce it,
+ * The common form of every kind of grammar: expressions over characters, and named rules. Readers produce it, and
  * `automaton/network.ts` compiles it.
  */
 
@@ -14,7 +14,7 @@ export type Expression =
   | { readonly kind: "characters"; readonly ranges: readonly CharacterRange[] }
   | { readonly kind: "sequence"; readonly items: readonly Expression[] }
   | { readonly kind: "choice"; readonly options: readonly Expression[] }
-  /** `max` is Infinity where there is no bound. */
+  /** `max` is Infinity if there is no limit. */
   | { readonly kind: "repeat"; readonly item: Expression; readonly min: number; readonly max: number }
   | { readonly kind: "rule"; readonly name: string }
   /**
@@ -56,12 +56,12 @@ export function repeat(item: Expression, min: number, max: number): Expression {
 
 export const optional = (item: Expression): Expression => repeat(item, 0, 1);
 
-/** One of the characters of the ranges, in any order. Surrogates are no characters. */
+/** One of the characters of the ranges, which may have any order. Surrogates are not characters. */
 export function characters(ranges: readonly CharacterRange[]): Expression {
   return { kind: "characters", ranges: withoutSurrogates(joined(ranges)) };
 }
 
-/** Every character but those of the ranges. */
+/** Every character except those of the ranges. */
 export function charactersExcept(ranges: readonly CharacterRange[]): Expression {
   return characters(complement(joined(ranges)));
 }

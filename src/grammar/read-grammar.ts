@@ -1,4 +1,7 @@
-/** From a specification to a grammar: the one place that knows all kinds. Both the server and the engine read a specification here. */
+/**
+ * Reads a specification as a grammar. This is the only file that knows all kinds. Both the server and the engine read a
+ * specification here.
+ */
 import { choice, type Grammar, text } from "./expression.ts";
 import { MAX_GRAMMAR_CHARS, refuseGrammar } from "./grammar-error.ts";
 import type { GrammarSpec } from "./grammar-spec.ts";

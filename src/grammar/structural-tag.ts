@@ -1,6 +1,7 @@
 /**
- * Reads a structural tag: text, tags with bound content, and free text up to a trigger from which on a tag is bound. Source: the formats of
- * XGrammar's structural tags, which vLLM accepts too, and vLLM's older form with `structures` and `triggers`.
+ * Reads a structural tag: text, tags with bound content, and free text up to a trigger, after which a tag is bound.
+ * Source: the formats of XGrammar's structural tags, which vLLM accepts too, and vLLM's older form with `structures`
+ * and `triggers`.
  */
 import {
   choice,
@@ -85,7 +86,7 @@ class TagReader {
     }
   }
 
-  /** Content and end of a tag. Free content ends where the end is spelled. */
+  /** Content and end of a tag. Free content ends at the end string. */
   #restOfTag(tag: Format, path: string, depth: number): Expression {
     const ends = Array.isArray(tag.end) ? (tag.end as readonly Json[]) : [tag.end];
     const marks = ends.map((end) => this.#string(end, `${path}.end`));
@@ -144,7 +145,7 @@ class TagReader {
     return this.#import(new SchemaReader(schema, this.#spacing).read());
   }
 
-  /** Takes over a grammar's rules, under names of their own. */
+  /** Adds a grammar's rules under new names. */
   #import({ root, rules }: Grammar): Expression {
     const prefix = `grammar-${this.#numGrammars++} `;
     const renamed = new Map<Expression, Expression>();

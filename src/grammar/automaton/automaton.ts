@@ -1,15 +1,16 @@
 /**
- * Runs a network on bytes. A state of the automaton is the set of all places where the network can be, each with the places that its
- * calls return to. States and their edges are made when they are first needed, and kept, so that a grammar is compiled only as far as it
- * is used. The number of states kept is bounded; a state that is forgotten is made again.
+ * Runs a network on bytes. A state of the automaton is the set of all places where the network can be, each with the
+ * places that its calls return to. States and their edges are made when they are first needed, and kept. A grammar is
+ * therefore compiled only as far as it is used. The number of kept states is limited, and a forgotten state is made
+ * again.
  */
 import { AppError } from "../../errors.ts";
 import type { Network } from "./network.ts";
 // Indices are bounded by the number of states, hence `!`.
 
-/** Most places of one state. A grammar that is more ambiguous is refused while it runs. */
+/** Maximum number of places of one state. A grammar that is more ambiguous is refused while it runs. */
 const MAX_PLACES = 4096;
-/** States that are kept before all are forgotten. */
+/** Number of states that are kept before all are forgotten. */
 const MAX_KEPT_STATES = 20_000;
 /** Deepest nesting of calls. */
 const MAX_CALL_DEPTH = 2000;
@@ -18,7 +19,7 @@ const MAX_MASK_BYTES = 16 * 2 ** 20;
 
 const SPACE = 0x20;
 
-/** Where a call returns to, and the call around it. Equal stacks are one object. */
+/** The place that a call returns to, and the call around it. Equal stacks are one object. */
 class Stack {
   readonly id: number;
   readonly back: number;
@@ -48,14 +49,14 @@ interface Place {
   readonly stack: Stack;
 }
 
-/** A state. Opaque but for its two facts. */
+/** A state. Its users only read two facts. */
 export class State {
   readonly places: readonly Place[];
   /** Whether the text may end here. */
   readonly isAccepting: boolean;
   /** By class of byte: the next state, null where there is none, undefined where it has not been computed. */
   readonly next: (State | null | undefined)[];
-  /** Ids that may come next, a bit each; null: not computed. */
+  /** Ids that may come next, one bit for each; null: not computed. */
   mask: Int32Array | null = null;
   /** The time of the automaton's memory that this state belongs to. */
   readonly era: number;
@@ -111,7 +112,7 @@ export class Automaton {
     return known === undefined ? this.#computeNext(current, at) : known;
   }
 
-  /** The bytes that may come next, in no order; null where there are more than `max`. */
+  /** The bytes that may come next, unordered; null if there are more than `max`. */
   nextBytes(state: State, max: number): number[] | null {
     const found = new Set<number>();
     for (const { node } of state.places)
@@ -146,7 +147,7 @@ export class Automaton {
     this.#maskBytes += mask.byteLength;
   }
 
-  /** Forgets every state where there are too many. Call only between tokens. */
+  /** Forgets all states if there are too many. Call only between tokens. */
   forgetIfFull(): void {
     const isFull = this.#states.size > MAX_KEPT_STATES || this.#numStacks > 20 * MAX_KEPT_STATES;
     if (!isFull && this.#maskBytes < MAX_MASK_BYTES) return;
@@ -170,7 +171,10 @@ export class Automaton {
     return this.#intern(places, state.isAccepting);
   }
 
-  /** The state of all places that can be reached from some without a byte. Only those with an edge for a byte are kept. */
+  /**
+   * The state of all places that can be reached from the given ones without a byte. Only those with an edge for a byte
+   * are kept.
+   */
   #stateOf(seeds: readonly Place[]): State {
     const { bytes, empties, calls, isEnd, isTail } = this.#network;
     const newId = (): number => ++this.#numStacks;
@@ -216,7 +220,7 @@ function tooComplex(): AppError {
   );
 }
 
-/** Classes of bytes that no edge of the network tells apart. */
+/** Classes of bytes. No edge of the network distinguishes the bytes of a class. */
 function byteClasses({ bytes }: Network): { classes: Uint8Array; samples: number[] } {
   const isFirst = new Uint8Array(257);
   isFirst[0] = 1;

@@ -4,7 +4,7 @@ import type { Automaton, State } from "./automaton.ts";
 import type { TokenTrie } from "./token-trie.ts";
 // Indices are bounded by the number of nodes, hence `!`.
 
-/** Nodes between two looks at the clock. */
+/** Number of nodes between two readings of the clock. */
 const NODES_PER_CHECK = 4096;
 
 /** Number of 32-bit words of a mask. */

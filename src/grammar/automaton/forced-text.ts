@@ -1,11 +1,11 @@
 /**
- * The text that a grammar leaves no choice about, as far as it goes. Where the grammar leaves only white space free, the answer's own habit
- * decides. The result is a guess: the model's own choice is compared with it.
+ * The text that comes next where a grammar allows only one. If the grammar leaves only white space free, the answer's
+ * own habit decides. The result is a guess, and is compared with the model's own choice.
  */
 import type { Automaton, State } from "./automaton.ts";
 import { isSpace, type SpacingHabit } from "./spacing-habit.ts";
 
-/** Different bytes that are looked at: the white space of JSON, and one other byte. */
+/** Number of different bytes that are considered: the white space of JSON, and one other byte. */
 const MAX_CHOICES = 7;
 
 /** @param habit not written to @returns the bytes that come next, at most `maxBytes` */

@@ -1,4 +1,4 @@
-/** Refuses rules that reach themselves before they have read anything: they could call themselves for ever. */
+/** Refuses rules that reach themselves before they have read anything, because they could call themselves for ever. */
 import type { Expression, Grammar } from "../expression.ts";
 import { refuseGrammar } from "../grammar-error.ts";
 

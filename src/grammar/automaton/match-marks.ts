@@ -17,7 +17,7 @@ interface Draft {
 export function matchMarks(marks: readonly (readonly number[])[]): { readonly nodes: readonly MarkNode[] } {
   const drafts = trieOf(marks);
   const table: number[][] = [];
-  // In the order of their depth, so that the table of a fallback is there before it is needed.
+  // In the order of their depth, so that the table of a fallback exists before it is needed.
   for (const at of breadthFirst(drafts)) {
     const draft = drafts[at]!; // one of them
     const ofFallback = at === 0 ? null : table[draft.fallback]!;

@@ -1,4 +1,4 @@
-/** One answer on its way through a grammar: the tokens so far, and those that may come next. */
+/** The position of one answer in a grammar: the tokens so far, and the tokens that may come next. */
 import type { Automaton, State } from "./automaton.ts";
 import { fillMask } from "./fill-mask.ts";
 import { forcedText } from "./forced-text.ts";
@@ -20,7 +20,7 @@ export interface Vocabulary {
   readonly numSkippedSpaces: number;
 }
 
-/** Bytes of a forced text that are looked at, for each token of it. */
+/** Number of bytes of a forced text that are considered for each of its tokens. */
 const BYTES_PER_TOKEN = 8;
 
 export class Matcher {
@@ -37,7 +37,7 @@ export class Matcher {
     this.#state = automaton.start(vocabulary.numSkippedSpaces);
   }
 
-  /** Another answer that is as far as this one. */
+  /** A copy of this matcher, at the same position. */
   copy(): Matcher {
     const copy = new Matcher(this.#automaton, this.#vocabulary);
     copy.#state = this.#state;
@@ -46,7 +46,7 @@ export class Matcher {
     return copy;
   }
 
-  /** The tokens that probably come next, as far as the grammar leaves one text. */
+  /** The tokens that probably come next, as far as the grammar allows only one text. */
   forcedTokens(max: number): readonly number[] {
     if (max === 0) return [];
     this.#state = this.#automaton.current(this.#state);
@@ -64,7 +64,7 @@ export class Matcher {
     return this.#state.isComplete;
   }
 
-  /** Reads a token. @returns whether it was allowed; if not, nothing changes */
+  /** Reads a token. @returns whether it was allowed; if not, the matcher does not change */
   accept(tokenId: number): boolean {
     const bytes = this.#vocabulary.bytesOf(tokenId);
     if (bytes === null) return false;
@@ -80,7 +80,7 @@ export class Matcher {
     return true;
   }
 
-  /** Ids that may come next, a bit each. Not to be written to. @throws {AppError} invalid_request */
+  /** Ids that may come next, one bit for each. Read only. @throws {AppError} invalid_request */
   mask(): Int32Array {
     this.#state = this.#automaton.current(this.#state);
     const known = this.#state.mask;

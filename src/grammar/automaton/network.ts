@@ -10,10 +10,10 @@ import { spellMarks } from "./special-tokens.ts";
 import { byteSequences } from "./utf8.ts";
 // Indices are bounded by the number of states, hence `!`.
 
-/** Most states of one grammar. */
+/** Maximum number of states of one grammar. */
 const MAX_STATES = 50_000;
 
-/** Copies of an item up to which its states are copied too; more copies call a rule. */
+/** Up to this number of copies of an item, its states are copied too. More copies call a rule. */
 const MAX_INLINE_COPIES = 4;
 
 const SPACE = 0x20;
@@ -37,7 +37,7 @@ export interface Network {
   readonly calls: readonly (readonly Call[])[];
   /** Whether a rule ends in this state. */
   readonly isEnd: readonly boolean[];
-  /** Whether nothing but the end of the rule follows, so that a call which returns here needs no place to return to. */
+  /** Whether only the end of the rule follows. A call that returns here then needs no place to return to. */
   readonly isTail: readonly boolean[];
 }
 
@@ -58,7 +58,7 @@ class NetworkBuilder {
   readonly #calls: Call[][] = [];
   readonly #isEnd: boolean[] = [];
   readonly #entries = new Map<Expression, number>();
-  /** Rules whose states are still to be made. */
+  /** Rules whose states must still be made. */
   readonly #open: [Expression, number][] = [];
 
   constructor(grammar: Grammar, specials: readonly string[]) {
@@ -68,7 +68,7 @@ class NetworkBuilder {
 
   build(): Network {
     const start = this.#entryOf(this.#grammar.root);
-    this.#addRange(SPACE, SPACE, this.#state()); // never reached: it keeps the space in a class of bytes of its own
+    this.#addRange(SPACE, SPACE, this.#state()); // never reached; it only puts the space into a class of its own
     for (let next = this.#open.pop(); next; next = this.#open.pop()) this.#isEnd[this.#add(...next)] = true;
     const isTail = this.#isEnd.map((_, state) => this.#leadsToEndOnly(state));
     return {

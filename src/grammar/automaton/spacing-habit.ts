@@ -1,6 +1,6 @@
 /**
- * Where JSON leaves white space free, an answer usually repeats itself: it has the same space after every comma. This remembers the space
- * after each mark, to guess the next one. Bytes in strings do not count.
+ * Where JSON leaves white space free, an answer usually repeats itself: it has the same space after every comma. This
+ * class remembers the space after each mark, to guess the next space. Bytes in strings do not count.
  */
 
 const MARKS: ReadonlySet<number> = new Set(Buffer.from(":,{["));
@@ -17,7 +17,10 @@ export function isSpace(byte: number): boolean {
 }
 
 export class SpacingHabit {
-  /** By a mark alone, and by the mark between the kinds of its neighbours: a comma between objects is often followed by other space. */
+  /**
+   * The space by mark, and by mark with the kinds of its neighbours: after a comma between objects, the space is often
+   * different.
+   */
   #spaces = new Map<number | string, readonly number[]>(USUAL);
   /** The last bytes that were not white space, and the white space after them. */
   #beforeLast = 0;
@@ -52,7 +55,7 @@ export class SpacingHabit {
 
   /** Notes the space between the last mark and the byte after it. */
   #note(byte: number): void {
-    // Compact JSON has no space after either of the two, and the colon comes first.
+    // Compact JSON has no space after either a colon or a comma, and a colon comes first.
     if (this.#last === COLON && this.#run.length === 0 && this.#spaces.get(COMMA) === USUAL.get(COMMA))
       this.#spaces.set(COMMA, NONE);
     this.#spaces.set(this.#last, this.#run);

@@ -1,4 +1,7 @@
-/** How one answer has spelled the texts that its grammar forced. An answer spells the names of a second object as those of the first. */
+/**
+ * How one answer has spelled the texts that its grammar forced. An answer spells the names of a second object like
+ * those of the first.
+ */
 import { longestTokens, type TokenTrie } from "./token-trie.ts";
 
 export class SpellingMemory {
@@ -24,7 +27,9 @@ export class SpellingMemory {
     this.#tokens.push(tokenId);
   }
 
-  /** The tokens of a text that comes next: those that spelled it before, and the longest ones where it is new. */
+  /**
+   * The tokens of a text that comes next: the tokens that spelled it before, or the longest tokens if the text is new.
+   */
   spell(text: readonly number[], max: number): readonly number[] {
     if (text.length === 0) return [];
     const key = Buffer.from(text).toString("latin1");

@@ -1,6 +1,6 @@
 /**
- * The tokens of a vocabulary by their bytes, as a tree in preorder. A walk that leaves out a subtree jumps over it. Tokens without bytes
- * are not in it.
+ * The tokens of a vocabulary by their bytes, as a tree in preorder. A walk can jump over a subtree. Tokens without
+ * bytes are not in the tree.
  */
 // Indices are bounded by the number of nodes, hence `!`.
 
@@ -76,7 +76,9 @@ export function buildTrie(tokens: readonly (Uint8Array | null)[]): TokenTrie {
   };
 }
 
-/** The text in the longest tokens, from its beginning on. Bytes at the end that no token has are left out. */
+/**
+ * The text split into the longest tokens, from its beginning on. Bytes at the end that no token matches are left out.
+ */
 export function longestTokens(trie: TokenTrie, text: readonly number[], maxTokens: number): number[] {
   const tokens: number[] = [];
   for (let at = 0; at < text.length && tokens.length < maxTokens;) {

@@ -44,7 +44,7 @@ function partsOf(schema: Schema): Parts {
   const leading = prefixItems ?? (isList(items) ? items : []);
   const keyword = isList(items) ? "additionalItems" : "items";
   const given = isList(items) ? additionalItems : items;
-  // Leading items alone are a tuple. More items are allowed where they are needed.
+  // A schema with only leading items is a tuple. More items are allowed only if they are required.
   const isTuple = leading.length > 0 && given === undefined && countOf(schema, "minItems", 0) <= leading.length;
   const isClosed = given === false || isTuple || (given === undefined && unevaluatedItems === false);
   if (unevaluatedItems !== undefined && typeof unevaluatedItems !== "boolean")

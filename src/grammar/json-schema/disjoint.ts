@@ -1,8 +1,8 @@
-/** Whether no value satisfies two schemas at once. Then `oneOf` means the same as `anyOf`. */
+/** Whether no value satisfies two schemas at once. If so, `oneOf` means the same as `anyOf`. */
 import type { Json } from "./json-text.ts";
 import { isList, isObject, type Schema } from "./schema.ts";
 
-/** @param expand resolves references @returns false where it is not certain */
+/** @param expand resolves references @returns false if this is not certain */
 export function areDisjoint(a: Schema, b: Schema, expand: (value: Json, path: string) => Schema): boolean {
   const [values, others] = [valuesOf(a), valuesOf(b)];
   if (values !== null && others !== null) return !values.some((one) => others.some((other) => isEqual(one, other)));

@@ -16,7 +16,7 @@ import { readRegex } from "../text/regex.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** Most digits before the point; every such integer is exact in float64. */
+/** Maximum number of digits before the point. Every such integer is exact in float64. */
 export const MAX_INTEGER_DIGITS = 15;
 const MAX_FRACTION_DIGITS = 15;
 
@@ -28,7 +28,7 @@ const HEX = characters([range("0", "9"), range("a", "f"), range("A", "F")]);
 /** Characters that a JSON string holds as they are. */
 export const PLAIN_CHARACTER = charactersExcept([[0, 0x1f], [0x22, 0x22], [0x5c, 0x5c]]); // prettier-ignore
 
-/** \uXXXX of anything but half a pair of surrogates, so that one escape is one character. */
+/** \uXXXX, except for half a pair of surrogates, so that one escape is one character. */
 const UNICODE_ESCAPE = sequence(
   text("u"),
   choice([
@@ -146,7 +146,7 @@ export class JsonText {
     return min === 0 ? optional(some) : some;
   }
 
-  /** One value, written in one way but for white space. */
+  /** One value, written in one way, except for white space. */
   literal(value: Json): Expression {
     if (Array.isArray(value)) {
       const items = (value as readonly Json[]).map((item) => this.literal(item));

@@ -14,7 +14,7 @@ export const OF_TYPE: Readonly<Record<"object" | "array" | "string" | "number", 
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
 };
 
-/** Keywords that bind values, and that no grammar here honours. */
+/** Keywords that bind values and are refused. */
 export const REFUSED: Readonly<Record<string, "any" | "object" | "array" | "string" | "number">> = {
   not: "any",
   if: "any",
@@ -28,7 +28,7 @@ export const REFUSED: Readonly<Record<string, "any" | "object" | "array" | "stri
   contains: "array",
 };
 
-/** Keywords without effect on which values are valid, or that mean nothing without one that is refused. */
+/** Keywords that do not affect which values are valid, or that have no meaning without a refused keyword. */
 export const ANNOTATIONS: ReadonlySet<string> = new Set(
   (
     "title description default example examples deprecated readOnly writeOnly $schema $id id $comment $defs definitions " +

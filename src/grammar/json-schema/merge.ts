@@ -1,4 +1,6 @@
-/** Two schemas that must both hold, as one schema: for `allOf`, and for keywords beside `$ref`, `anyOf` and `oneOf`. */
+/**
+ * Merges two schemas that must both hold into one: for `allOf`, and for keywords beside `$ref`, `anyOf` and `oneOf`.
+ */
 import type { Json } from "./json-text.ts";
 import { ANNOTATIONS } from "./keywords.ts";
 import { isList, isObject, refuseKeyword, type Schema, type SchemaObject } from "./schema.ts";
@@ -53,7 +55,7 @@ const MERGES: Readonly<Record<string, Merge>> = {
   uniqueItems: (a, b) => a === true || b === true,
 };
 
-/** @throws {AppError} invalid_request where no single schema says the same */
+/** @throws {AppError} invalid_request if no single schema means the same */
 export function merge(a: Schema, b: Schema): Schema {
   assertSameReach(a, b);
   assertSameReach(b, a);

@@ -1,6 +1,7 @@
 /**
- * Numbers between two bounds, as expressions over their digits. Integers have at most 15 digits. Numbers with bounds have no exponent, and
- * so few digits that reading them as float64 never rounds one across an exclusive bound.
+ * Numbers between two bounds, as expressions over their digits. Integers have at most 15 digits. Numbers with bounds
+ * have no exponent. They have so few digits that reading them as float64 never rounds a number across an exclusive
+ * bound.
  */
 import { characters, choice, EMPTY, type Expression, optional, repeat, sequence, text } from "../expression.ts";
 import { DIGIT, INTEGER, MAX_INTEGER_DIGITS, NUMBER } from "./json-text.ts";
@@ -52,7 +53,7 @@ const digits = (first: string, last: string): Expression => characters([[first.c
 function sameLength(from: string, to: string): Expression {
   if (from === to) return text(from);
   const rest = from.length - 1;
-  const [low, high] = [from[0]!, to[0]!]; // not empty, else equal
+  const [low, high] = [from[0]!, to[0]!]; // not empty; otherwise the bounds would be equal
   const [isLowWhole, isHighWhole] = [/^.0*$/.test(from), /^.9*$/.test(to)];
   if (low === high) return sequence(text(low), sameLength(from.slice(1), to.slice(1)));
   const options: Expression[] = [];
@@ -140,7 +141,7 @@ function fractions(low: Bound | null, high: Bound | null, maxDigits: number): Ex
   ];
 }
 
-/** The digits of a bound that are still to be compared. Those before them were equal. */
+/** The digits of a bound that must still be compared. The digits before them were equal. */
 interface Edge {
   readonly digits: string;
   readonly isExclusive: boolean;

@@ -1,6 +1,6 @@
 /**
- * Object schemas. Properties come in the order of the schema, so that none occurs twice. Without `additionalProperties` an object with
- * `properties` has no others, as in OpenAI's structured outputs.
+ * Object schemas. Properties have the order of the schema, so that none occurs twice. Without `additionalProperties` an
+ * object with `properties` has no others, as in OpenAI's structured outputs.
  */
 import {
   characters,
@@ -62,7 +62,7 @@ function propertiesOf(schema: Schema, reader: SchemaReader): Property[] {
   });
   const given = Object.entries(properties).flatMap(([name, one]) => {
     const isRequired = required.includes(name);
-    if (one === false && !isRequired) return []; // it must not be there
+    if (one === false && !isRequired) return []; // the property must be absent
     return [named(name, reader.value(one, below(schema.path, "properties", name)), isRequired)];
   });
   const others = required.filter((name) => !Object.hasOwn(properties, name));
@@ -73,7 +73,7 @@ function propertiesOf(schema: Schema, reader: SchemaReader): Property[] {
   return [...given, ...made];
 }
 
-/** A member whose name is none of the properties'; null: there is none. */
+/** A member with a name that is not one of the properties; null: not allowed. */
 function additionalOf(schema: Schema, reader: SchemaReader): Expression | null {
   const { properties, required, additionalProperties, unevaluatedProperties } = schema.value;
   const names = [
@@ -86,7 +86,10 @@ function additionalOf(schema: Schema, reader: SchemaReader): Expression | null {
   return reader.json.member(names.length === 0 ? ANY_STRING : nameExcept(names), value);
 }
 
-/** A name without escapes that is none of some names. Any of these that needs an escape cannot be spelled without one. */
+/**
+ * A name without escapes that differs from the given names. A given name that needs an escape cannot be written without
+ * one, so it is excluded anyway.
+ */
 function nameExcept(names: readonly string[]): Expression {
   return quoted(otherThan(names.filter((name) => JSON.stringify(name) === `"${name}"`)));
 }
@@ -107,7 +110,10 @@ function otherThan(names: readonly string[]): Expression {
   return names.includes("") ? choice(options) : choice([EMPTY, ...options]);
 }
 
-/** The members of an object in their order. `count` is the number written so far, kept only where it matters. */
+/**
+ * The members of an object in their order. `count` is the number written so far. It is kept only if the number of
+ * members is limited.
+ */
 class Members {
   readonly #properties: readonly Property[];
   readonly #additional: Expression | null;
@@ -162,7 +168,7 @@ class Members {
     return rule(name);
   }
 
-  /** Whether the properties from an index on can bring a number of members within the bounds. */
+  /** Whether the properties from an index on can bring the number of members within the limits. */
   #isPossible(index: number, count: number): boolean {
     if (this.#bounds === null) return true;
     const most = this.#additional === null ? this.#properties.length - index : Infinity;

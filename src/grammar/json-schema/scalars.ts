@@ -55,7 +55,7 @@ function boundsOf(schema: Schema) {
   return { min, max, isMinExclusive, isMaxExclusive };
 }
 
-/** The tighter of two bounds. In draft 4 an exclusive bound is a boolean beside the other. */
+/** The tighter of two bounds. In draft 4 an exclusive bound is a boolean beside the inclusive bound. */
 function boundOf(schema: Schema, inclusive: string, exclusive: string, none: number): [number, boolean] {
   const given = numberOf(schema, inclusive) ?? none;
   const strict = schema.value[exclusive];

@@ -1,6 +1,7 @@
 /**
- * Reads a JSON Schema as a grammar of the JSON texts that satisfy it. The grammar may be narrower than the schema (order of properties,
- * digits of numbers), never wider: a keyword that cannot be honoured is refused by its name and place.
+ * Reads a JSON Schema as a grammar of the JSON texts that satisfy it. The grammar may be narrower than the schema
+ * (order of properties, digits of numbers), never wider. A keyword that cannot be honoured is refused, and the error
+ * has its name and place.
  */
 import { choice, type Expression, type Grammar, rule, text } from "../expression.ts";
 import { MAX_DEPTH, refuseGrammar } from "../grammar-error.ts";
@@ -13,9 +14,9 @@ import { readObject } from "./objects.ts";
 import { below, isList, refuseKeyword, resolve, type Schema, type SchemaObject, schemaAt } from "./schema.ts";
 import { readNumber, readString } from "./scalars.ts";
 
-/** Most schemas that one document may unfold to. */
+/** Maximum number of schemas that one document may expand to. */
 const MAX_SCHEMAS = 5000;
-/** Most schemas of one `oneOf`, each of which is compared with every other. */
+/** Maximum number of schemas of one `oneOf`. Each is compared with every other. */
 const MAX_EXCLUSIVE = 100;
 
 const SIMPLE: Readonly<Record<string, Expression>> = {
@@ -76,7 +77,7 @@ export class SchemaReader {
   }
 
   #reference(schema: Schema): Expression {
-    const reference = schema.value.$ref!; // asked before
+    const reference = schema.value.$ref!; // checked before
     const target = resolve(this.#root, reference, schema);
     const known = this.#references.get(target.path);
     if (known !== undefined) return rule(known);
@@ -86,7 +87,7 @@ export class SchemaReader {
     return rule(name);
   }
 
-  /** The schema without `$ref` and `allOf`, all of whose parts are merged into it. */
+  /** The schema without `$ref` and `allOf`: their parts are merged into it. */
   #expand(schema: Schema, depth = 0): Schema {
     const { $ref, allOf, ...own } = schema.value;
     if ($ref === undefined && allOf === undefined) return schema;
@@ -174,7 +175,7 @@ function refuseTooMany(): never {
   return refuseGrammar("The schema expands to too many schemas. Make it smaller.");
 }
 
-/** Keywords that say nothing more about a listed value. */
+/** Keywords that do not restrict a listed value further. */
 const NEUTRAL: readonly string[] = ["nullable"];
 
 const isEffective = (keyword: string): boolean =>
@@ -188,7 +189,7 @@ function without(value: SchemaObject, keyword: string): SchemaObject {
   return Object.fromEntries(Object.entries(value).filter(([name]) => name !== keyword));
 }
 
-/** The types of a schema: those it names, or those that its keywords are about; null: all of them. */
+/** The types of a schema: the types it names, or the types that its keywords apply to; null: all types. */
 function typesOf(schema: Schema): readonly TypeName[] | null {
   const { type } = schema.value;
   if (type === undefined) {

@@ -23,7 +23,10 @@ export function isObject(value: Json | undefined): value is SchemaObject {
 
 export const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
-/** A subschema as an object: `true` is empty. @throws {AppError} invalid_request for `false` and for what is no schema */
+/**
+ * A subschema as an object: `true` is empty. @throws {AppError} invalid_request for `false`, and for a value that is
+ * not a schema
+ */
 export function schemaAt(value: Json | undefined, path: string): Schema {
   if (value === true || value === undefined) return { value: {}, path };
   if (value === false)
@@ -46,7 +49,7 @@ export function below(path: string, ...steps: readonly (string | number)[]): str
   return [path, ...steps.map((step) => String(step).replaceAll("~", "~0").replaceAll("/", "~1"))].join("/");
 }
 
-/** The subschema that a reference names. @throws {AppError} invalid_request for references out of the document */
+/** The subschema that a reference names. @throws {AppError} invalid_request for references to other documents */
 export function resolve(root: Json, reference: Json, at: Pick<Schema, "path">): Schema {
   if (typeof reference !== "string" || !/^#(\/|$)/.test(reference))
     refuseKeyword(

@@ -10,7 +10,10 @@ const OCTET = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,40}[A-Za-z0-9])?";
 const HOST = `${LABEL}(\\.${LABEL}){0,4}`;
 
-/** Texts that each format certainly allows. Some formats allow more: a grammar may be narrower than its schema, never wider. */
+/**
+ * Texts that each format certainly allows. Some formats allow more. A grammar may be narrower than its schema, never
+ * wider.
+ */
 const FORMATS: Readonly<Record<string, string>> = {
   date: DATE,
   time: TIME,
@@ -43,7 +46,7 @@ export function stringOfLength(min: number, max: number): Expression {
 
 const SHORT_ESCAPES: Readonly<Record<number, string>> = { 8: "b", 9: "t", 10: "n", 12: "f", 13: "r" };
 
-/** The expression with each character as JSON writes it inside a string. */
+/** The expression with each character written as JSON writes it inside a string. */
 function asJsonCharacters(expression: Expression): Expression {
   switch (expression.kind) {
     case "characters":

@@ -42,7 +42,8 @@ const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, 
 type Part = Expression | "start" | "end";
 
 /**
- * @param isSearch whether a text matches that only contains a match, as JSON Schema's `pattern` means it; otherwise the whole text matches
+ * @param isSearch whether the text only needs to contain a match, as in JSON Schema's `pattern`; otherwise the whole
+ * text must match
  * @throws {AppError} invalid_request
  */
 export function readRegex(source: string, { isSearch }: { readonly isSearch: boolean }): Expression {
@@ -77,7 +78,7 @@ class RegexReader {
     return options;
   }
 
-  /** An alternative of the whole expression: anchors bind its ends, and without them a search allows text around it. */
+  /** An alternative of the whole expression. Anchors bind its ends. Without them a search allows text around it. */
   #anchored(parts: readonly Part[]): Expression {
     const items = [...parts];
     const free = this.#isSearch ? repeat(ANY, 0, Infinity) : EMPTY;
