@@ -12,10 +12,10 @@ import { METHODS } from "./methods.ts";
 /** Depth to which lists and maps in a card may nest. */
 export const MAX_CARD_DEPTH = 6;
 const MAX_CARD_ITEMS = 10_000;
-/** Most bytes of a card. It is stored beside the name and sent in listings, so it has to stay small. */
+/** Maximum size of a card in bytes. It is stored beside the name and sent in lists, so it must stay small. */
 const MAX_CARD_BYTES = 65_536;
 
-/** Most end tokens of one adapter. */
+/** Maximum number of end tokens of one adapter. */
 const MAX_END_TOKENS = 64;
 
 const TARGET_NAME = /^layers\.(0|[1-9]\d{0,5})(\.[A-Za-z0-9_]+)+$/;
@@ -23,7 +23,7 @@ const MAX_TARGET_NAME_LENGTH = 256;
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 const BASE_ID = /^[\x21-\x7e]{1,128}$/;
 
-/** A value from an untrusted file, cut to a length that fits a message. Never throws, whatever the value is. */
+/** A value from an untrusted file, cut to a length that fits a message. Never throws, for any value. */
 export function quote(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length <= 120 ? value : `${value.slice(0, 120)}…`);
   if (Array.isArray(value)) return `[${value.slice(0, 8).map(quoteItem).join(",")}${value.length > 8 ? ",…" : ""}]`;
@@ -64,7 +64,7 @@ export function assertAdapter(adapter: Adapter): void {
   assertCard(card);
 }
 
-/** A model has few end tokens. They must be ascending, because equal lists have to be equal bytes. */
+/** A model has few end tokens. They must be ascending, so that equal lists have equal bytes. */
 function assertEndTokens(ids: unknown): void {
   const isId = (id: unknown, i: number, all: readonly unknown[]): boolean =>
     Number.isSafeInteger(id) && (id as number) >= 0 && (i === 0 || (id as number) > (all[i - 1] as number));

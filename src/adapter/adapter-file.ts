@@ -22,11 +22,11 @@ import {
 const MAGIC = "mosara";
 const VERSION = 1;
 
-/** Default bound on the bytes of a `.mosara` file that is read. */
+/** Default maximum size in bytes of a `.mosara` file. */
 export const DEFAULT_MAX_ADAPTER_BYTES = 64 * 2 ** 20;
 // A target needs about 60 values, so this is some 16,000 targets.
 const MAX_ITEMS = 1_000_000;
-// Depth of file, targets, target, tensors, tensor, shape; or of file, card and the card's own nesting.
+// The deepest nesting: file, targets, target, tensors, tensor, shape; or file, card and the nesting in the card.
 const MAX_FILE_DEPTH = Math.max(6, MAX_CARD_DEPTH + 3);
 
 /** Bounds on a file that is read. */
@@ -78,7 +78,7 @@ function plainTarget({ method, router, heads }: Adapter, target: AdapterTarget) 
 
 /**
  * Decodes the bytes of a `.mosara` file. The adapter's tensors are in memory of their own.
- * @throws AppError adapter_too_large above `maxBytes`; adapter_invalid for all else, with what is wrong and where.
+ * @throws AppError adapter_too_large above `maxBytes`; adapter_invalid for any other fault, with its kind and place.
  */
 export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {}): Adapter {
   const { maxBytes = DEFAULT_MAX_ADAPTER_BYTES } = limits;
@@ -136,7 +136,7 @@ function parseTensor(value: unknown, where: string): HostTensor {
   const { dtype, shape, data } = mapOf(value, where, ["dtype", "shape", "data"]);
   if (dtype !== "float32" && dtype !== "float16" && dtype !== "bfloat16")
     return refuse(`${where} has dtype ${quote(dtype)}; known: "float32", "float16" and "bfloat16"`);
-  // Ranks above 2 do not occur; the bound keeps numElements from rounding its way to a wrong size.
+  // Ranks above 2 do not occur. The limit also prevents numElements from being rounded to a wrong size.
   if (!Array.isArray(shape) || shape.length > 2 || !shape.every((size) => Number.isSafeInteger(size) && size > 0))
     return refuse(`${where} has shape ${quote(shape)}, but must have a list of one or two sizes`);
   if (!(data instanceof Uint8Array)) return refuse(`data of ${where} is not binary`);

@@ -41,7 +41,7 @@ export interface Adapter {
   readonly card: Card;
 }
 
-/** A linear layer an adapter may bind to, as the base describes it. `k` and `basisId` only where a basis exists. */
+/** A linear layer that an adapter may change, as the base describes it. `k` and `basisId` exist only with a basis. */
 export interface LinearSignature {
   readonly name: string;
   readonly dIn: number;

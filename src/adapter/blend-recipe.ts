@@ -1,11 +1,11 @@
 /**
- * A blend as data: generations of adapters with weights. Two recipes that give the same sum in the same way have one form, and the hash of
- * that form is the blend's generation. Knows no contents. The sum itself is in `blend.ts`.
+ * A blend as data: generations of adapters with weights. Recipes of the same sum have one canonical form. The hash of
+ * that form is the blend's generation. Knows no contents. `blend.ts` computes the sum.
  */
 import { createHash } from "node:crypto";
 import { AppError } from "../errors.ts";
 
-/** Most adapters in a blend. */
+/** Maximum number of adapters in a blend. */
 export const MAX_BLEND_MEMBERS = 8;
 
 /** One adapter of a blend, and the factor of its update. */
@@ -14,7 +14,7 @@ export interface BlendPart {
   readonly weight: number;
 }
 
-/** The recipe's one form: a generation occurs once, no weight is 0, generations are in ascending order. */
+/** The recipe's canonical form: each generation occurs once, no weight is 0, and generations are in ascending order. */
 export function blendRecipe(parts: readonly BlendPart[]): readonly BlendPart[] {
   const weights = new Map<string, number>();
   for (const { generation, weight } of parts) weights.set(generation, (weights.get(generation) ?? 0) + weight);
@@ -24,7 +24,10 @@ export function blendRecipe(parts: readonly BlendPart[]): readonly BlendPart[] {
     .sort((a, b) => (a.generation < b.generation ? -1 : 1));
 }
 
-/** The generation of a recipe in its one form: SHA-256, 64 hex digits. An adapter alone with the weight 1 keeps its own generation. */
+/**
+ * The generation of a recipe in its canonical form: SHA-256, 64 hex digits. A single adapter with the weight 1 keeps
+ * its own generation.
+ */
 export function blendGeneration(recipe: readonly BlendPart[]): string {
   const [first] = recipe;
   if (recipe.length === 1 && first?.weight === 1) return first.generation;

@@ -1,7 +1,7 @@
 /**
- * A blend of adapters: the weighted sum Σ wᵢ·ΔWᵢ x of their updates, as ordinary adapters whose updates add up to it. Mo-SARA's updates of a
- * layer add up in λ where their v is the same; otherwise each is a term of its own. SARA and LoRA add their ranks. Exact but for the
- * rounding to float32. Pure.
+ * A blend of adapters: the weighted sum Σ wᵢ·ΔWᵢ x of their updates, as ordinary adapters whose updates add up to it.
+ * If Mo-SARA updates of a layer have the same v, their λ are added. Otherwise each is a term of its own. SARA and LoRA
+ * updates are put side by side, so their ranks add up. The result is exact, except for rounding to float32. Pure.
  */
 // Loops bound the indices, hence `!`.
 import { hostTensor, toFloat32 } from "../tensor/host-tensor.ts";
@@ -18,7 +18,7 @@ export interface BlendMember {
 export interface BlendParts {
   /** Mo-SARA with several heads; null: no member has several. */
   readonly routed: Adapter | null;
-  /** Mo-SARA with one head. Where `routed` and the first one have the same target, they have the same v. */
+  /** Mo-SARA with one head. If `routed` and the first of these have the same target, they have the same v. */
   readonly single: readonly Adapter[];
   /** In LoRA's form. */
   readonly lowRank: Adapter | null;
@@ -29,7 +29,7 @@ interface Share extends BlendMember {
   readonly target: AdapterTarget;
 }
 
-/** Ranks of SARA and LoRA that the members add up on each target. */
+/** The members' ranks of SARA and LoRA, added up for each target. */
 export function addedRanks(members: readonly BlendMember[]): ReadonlyMap<string, readonly number[]> {
   const ranks = new Map<string, number[]>();
   for (const { adapter } of members) {
@@ -104,7 +104,7 @@ function summedGains(shares: readonly Share[]): AdapterTarget {
   return { ...longest, tensors: { lambda, v: hostTensor("float32", [longest.dOut], values(longest, "v")) } };
 }
 
-/** Σ wᵢ·leftᵢ·rightᵢ of SARA and LoRA as one product, the ranks side by side. */
+/** Σ wᵢ·leftᵢ·rightᵢ of SARA and LoRA as one product, with the ranks side by side. */
 function joinedFactors(shares: readonly Share[]): AdapterTarget {
   const { name, dIn, dOut } = shares[0]!.target; // there is at least one
   const rank = shares.reduce((sum, { target }) => sum + target.k, 0);

@@ -1,7 +1,7 @@
 /**
- * Folds an adapter into a weight. The delta of every method is a product L·R of rank k, so the merged weight is exactly W + L·R.
- * With n > 1 heads the delta depends on the token and has no such product. A mean gate replaces it only where one is given. Pure.
- * Source: docs/explanation/mo-sara.md.
+ * Merges an adapter into a weight. The delta of every method is a product L·R of rank k, so the merged weight is
+ * exactly W + L·R. With n > 1 heads the delta depends on the token and has no such product. If a mean gate is given, it
+ * replaces the gate. Pure. Source: docs/explanation/mo-sara.md.
  */
 // Indices are bounded by their loops, hence `!`.
 import { AppError } from "../errors.ts";
@@ -57,7 +57,7 @@ export function withMeanGates(adapter: Adapter, meanGates: ReadonlyMap<string, A
 
 /**
  * The factors of a target's delta.
- * @param basis of the base; needed for mo-sara alone
+ * @param basis of the base; only needed for mo-sara
  * @throws {AppError} not_mergeable for n > 1 heads
  */
 export function deltaFactors(adapter: Adapter, target: AdapterTarget, basis: MergeBasis | null): DeltaFactors {

@@ -42,13 +42,13 @@ export interface BasisVars {
 }
 
 export interface AdapterMethod {
-  /** Where the method uses the singular triplets: in every forward pass, in the initial values alone, or nowhere. */
+  /** Where the method uses the singular triplets: in every forward pass, only in the initial values, or nowhere. */
   readonly basis: "forward" | "initial" | "none";
   /** Names and shapes of a target's parameters, in the order in which they are stored and drawn. */
   parameters(target: MethodTarget, settings: MethodSettings): Readonly<Record<string, readonly number[]>>;
   /**
-   * Initial values at which the adapter leaves the base bit-identical.
-   * Random numbers come from `random` alone, in the order of `parameters`.
+   * Initial values at which the adapter leaves the base bit-identical. Random numbers come only from `random`, in the
+   * order of `parameters`.
    * @param basis null where `basis` above is "none"
    * @returns float32 values by name
    */
@@ -59,8 +59,8 @@ export interface AdapterMethod {
     random: RandomState,
   ): Readonly<Record<string, Float32Array>>;
   /**
-   * The factor on the learning rate for each number of a parameter, by the parameter's name; 1 where it is left out.
-   * The trainer multiplies its steps by it, so that one rate means the same on every layer of every model.
+   * The factor on the learning rate for each number of a parameter, by the parameter's name. A missing factor is 1. The
+   * trainer multiplies its steps by it, so that one rate means the same on every layer of every model.
    * @param basis as in `initialValues`
    */
   units?(

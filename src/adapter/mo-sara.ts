@@ -15,7 +15,7 @@ import { nextNormal } from "../tensor/random.ts";
 import type { RouterKind } from "./adapter.ts";
 import { type AdapterMethod, type BasisVars, type MethodSettings, named, needBasis } from "./method.ts";
 
-/** The two products with a layer's frozen basis, independent of how a graph stores it. */
+/** The two products with a layer's frozen basis. They do not depend on how a graph stores it. */
 export interface BasisProducts {
   /** z = Vᵀx: float32 [M,dIn] → [M,k]. */
   readonly project: (x: Var) => Var;

@@ -8,8 +8,8 @@ const MATCH = `(() => {
 })()`;
 
 /**
- * Whether a pattern can be read here. Syntax that Python spells otherwise ("\\Z", "(?P<…>)") is an error in Unicode mode.
- * It never matches something else in silence.
+ * Whether a pattern can be read here. Syntax that Python writes differently ("\\Z", "(?P<…>)") is an error in Unicode
+ * mode. It never silently matches something else.
  */
 export function isReadable(pattern: string): boolean {
   try {

@@ -1,6 +1,6 @@
 /**
- * The modules that a PEFT configuration selects. peft drops the tensors of all others when it loads, without a word.
- * Source: peft 0.21, `check_target_module_exists`.
+ * The modules that a PEFT configuration selects. When peft loads an adapter, it silently drops the tensors of all other
+ * modules. Source: peft 0.21, `check_target_module_exists`.
  */
 import { firstMatches, isReadable } from "./peft-match.ts";
 
@@ -10,8 +10,8 @@ type Json = Readonly<Record<string, unknown>>;
 const ALL_LINEAR = "all-linear";
 
 /**
- * The first path that the configuration does not select, with the setting that leaves it out; null where it selects all.
- * A setting that cannot be read here, such as a pattern in Python's own syntax, leaves nothing out.
+ * The first path that the configuration does not select, with the setting that leaves it out; null where it selects
+ * all. A setting that cannot be read here, such as a pattern in Python's own syntax, counts as selecting everything.
  */
 export function firstUnselected(config: Json, paths: readonly string[]): readonly [path: string, key: string] | null {
   const { target_modules: targets, exclude_modules: excluded } = config;
@@ -26,7 +26,7 @@ export function firstUnselected(config: Json, paths: readonly string[]): readonl
   return other === undefined ? null : [other, "layers_to_transform"];
 }
 
-/** By path: whether the names or the pattern match it; null where that cannot be said. */
+/** By path: whether the names or the pattern match it; null if that is unknown. */
 function selected(setting: unknown, paths: readonly string[]): readonly boolean[] | null {
   if (Array.isArray(setting))
     return paths.map((path) => setting.some((name) => path === name || path.endsWith(`.${String(name)}`)));

@@ -39,7 +39,7 @@ interface Halves {
  * plain LoRA, adapter_incompatible where it does not fit the base.
  */
 export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: PeftNames): Adapter {
-  const config = readPeftConfig(files.config); // before the tensors: it says why there are others
+  const config = readPeftConfig(files.config); // before the tensors, because its message explains the other tensors
   const found = [...halvesByPath(files.tensors)];
   const scales = config.scalesOf(found.map(([path]) => path));
   const targets = new Map<string, AdapterTarget>();
@@ -152,7 +152,7 @@ function targetOf(path: string, { A, B }: Halves, linear: LinearSignature, { ran
   return { name, dIn, dOut, k: rank, scale, tensors: { lora_A: A, lora_B: B } };
 }
 
-/** Whether the adapter can be written as a PEFT LoRA. @throws AppError not_mergeable for several heads */
+/** Checks that the adapter can be written as a PEFT LoRA. @throws AppError not_mergeable for several heads */
 export function assertExportable({ heads }: Adapter): void {
   if (heads === 1) return;
   throw new AppError(
@@ -161,7 +161,7 @@ export function assertExportable({ heads }: Adapter): void {
   );
 }
 
-/** The two tensors of a target under PEFT's names. @param basis needed for mo-sara alone */
+/** The two tensors of a target under PEFT's names. @param basis only needed for mo-sara */
 export function peftTensors(
   adapter: Adapter,
   target: AdapterTarget,

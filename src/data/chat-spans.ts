@@ -1,8 +1,7 @@
 /**
- * Finds the tokens of a conversation that are learnt: the assistant's
- * turns with their end-of-turn tokens, without the template's headers.
- * Templates do not mark turns, so the spans are found by rendering.
- * The conversation up to a turn shows where the turn begins. The conversation with that one message changed shows where it ends.
+ * Finds the tokens of a conversation that are learnt: the assistant's turns with their end-of-turn tokens, without the
+ * template's headers. Templates do not mark turns, so the spans are found by rendering. The rendered conversation up to
+ * a turn shows where the turn begins. The rendered conversation with a changed message shows where it ends.
  */
 import { AppError } from "../errors.ts";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";

@@ -56,7 +56,7 @@ export function readConversationalPair(
   return withExtras(turns, extras, "prompt", fail);
 }
 
-/** Turns of question and answer; the answers are learnt. */
+/** Pairs of a question and an answer. The answers are learnt. */
 export function conversationOfPairs(
   pairs: readonly (readonly [user: string, assistant: string])[],
   extras: ConversationExtras,
@@ -121,7 +121,7 @@ function checkContent({ content, ...others }: Json, path: string, fail: Fail): v
   const other = OTHER_TEXTS.find((key) => typeof others[key] === "string");
   const hint = other === undefined ? "" : ` The text is under "${other}", which is not read here.`;
   // Content is optional for a message that calls tools, or whose fields only the template knows.
-  const isBare = (content === undefined || content === null) && Object.keys(others).length > 1; // the role is one
+  const isBare = (content === undefined || content === null) && Object.keys(others).length > 1; // the role counts as a field
   if (!isBare || hint !== "" || TEXT_ROLES.includes(String(others.role)))
     fail(`${path}.content should be a string, found ${nameOf(content)}.${hint}`);
 }

@@ -6,7 +6,10 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { AppError } from "../errors.ts";
 
-/** Most bytes of a line. No example is longer, and the bound keeps a file without line ends out of memory. */
+/**
+ * Maximum number of bytes of a line. No example is longer. The limit also prevents a file without line ends from
+ * filling the memory.
+ */
 const MAX_LINE_BYTES = 64 * 2 ** 20;
 const NEWLINE = 0x0a;
 

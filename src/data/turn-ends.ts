@@ -1,7 +1,7 @@
 /**
- * Tokens that close turns of the training data but do not end the base's answers.
- * A template may close its turns with a token that no configuration names as an end token.
- * An adapter trained on such turns has to carry it, or its answers would never stop.
+ * Tokens that close turns of the training data but do not end the base's answers. A template may close its turns with a
+ * token that no configuration names as an end token. An adapter trained on such turns must list this token, or its
+ * answers would never stop.
  */
 import type { EncodedExample, ExampleEncoder } from "./encode.ts";
 

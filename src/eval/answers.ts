@@ -29,7 +29,7 @@ export function extractWord(text: string, kind: Exclude<AnswerKind, "number">): 
   return new RegExp(WORDS[kind].join("|")).exec(text)?.[0] ?? "";
 }
 
-/** A label as a number; null where it is none. */
+/** A label as a number; null if it is not a number. */
 export function numberLabel(label: string): number | null {
   const text = label.trim().replaceAll(",", "");
   const value = text === "" ? Number.NaN : Number(text);

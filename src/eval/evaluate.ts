@@ -1,7 +1,7 @@
 /**
- * Scores examples with the engine: the base and, in the same batches, an
- * adapter. Intervals come from a bootstrap; each example gets one prediction.
- * Examples that do not fit the context are left out and reported. Knows no files and no command line.
+ * Scores examples with the engine: the base and, in the same batches, an adapter. Confidence intervals come from a
+ * bootstrap over the examples. Each example gets one prediction. Examples that do not fit the context are left out and
+ * reported. Knows no files and no command line.
  */
 import type { EncodedExample, ExampleEncoder } from "../data/encode.ts";
 import type { Example, ExamplePlace } from "../data/examples.ts";
@@ -21,7 +21,7 @@ import {
 import { generate, lossOf, type Runner, runAll } from "./run-sequences.ts";
 
 export interface GenerationLimits {
-  /** Most tokens generated for an example. Fewer where the context has less room. */
+  /** Maximum number of tokens generated for an example. It is lower if the context has less room. */
   readonly maxTokens: number;
   readonly maxModelLen: number;
   /** Any of these ends a generation. */
@@ -66,7 +66,7 @@ export interface Evaluation {
 /** Everything needed to measure one example. It is made and checked before any engine runs. */
 export interface EvaluationItem {
   readonly example: Example;
-  /** Number of tokens of the context that it needs at least. */
+  /** Minimum number of tokens of the context that it needs. */
   readonly numTokens: number;
   /** Fields that a reader of the predictions needs besides the results. */
   readonly about: Readonly<Record<string, unknown>>;

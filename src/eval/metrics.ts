@@ -30,7 +30,7 @@ export interface TextMetric {
   judgeFor(example: Example): Judge;
 }
 
-/** Score of summed statistics: BLEU 0…100, a loss in nats a token, every other metric a share 0…1. */
+/** Score of summed statistics: BLEU from 0 to 100, a loss in nats per token, every other metric a share from 0 to 1. */
 export function scoreOf(metric: MetricName, sum: Float64Array): number {
   if (metric === "bleu") return bleuOfStatistics(sum).score;
   const [total = 0, count = 0] = sum;
@@ -91,7 +91,7 @@ function judged(isRight: boolean, notes: Readonly<Record<string, unknown>> = {})
   return { statistics: Float64Array.of(isRight ? 1 : 0, 1), notes: { ...notes, right: isRight } };
 }
 
-/** The right texts: references, else the completion, else the answer. */
+/** The right texts: the references, otherwise the completion, otherwise the answer. */
 function expectedTexts(example: Example): readonly string[] {
   if (example.references !== null) return example.references;
   if (example.form === "messages") return [lastLearntTurn(example).text];

@@ -15,7 +15,7 @@ import {
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import type { MicroBatch } from "./batches.ts";
 
-/** Row lengths are rounded up to a multiple of this, so that a run has few shapes and its memory settles. */
+/** Row lengths are rounded up to a multiple of this, so that a run has few shapes and its memory stops growing. */
 const LENGTH_MULTIPLE = 8;
 
 /** Tokens of a row for examples of at most `length` tokens. */

@@ -1,10 +1,8 @@
 /**
- * Assigns examples to steps. It is a pure function of the examples, the sizes and the seed, so that a run can resume at any step.
- * Every epoch uses every example once, in a new order.
- * A window of the shuffled order is sorted by length, so that examples
- * of similar length share a micro-batch and little is padded.
- * The micro-batches of an epoch come in random order.
- * Knows nothing of tensors. Indices are bounded by their loops, hence `!`.
+ * Assigns examples to steps. It is a pure function of the examples, the sizes and the seed, so that a run can resume at
+ * any step. Every epoch uses every example once, in a new order. A window of the shuffled order is sorted by length, so
+ * that examples of similar length share a micro-batch with little padding. The micro-batches of an epoch come in random
+ * order. Knows nothing of tensors. Indices are bounded by their loops, hence `!`.
  */
 import type { EncodedExample } from "../data/encode.ts";
 import { type RandomState, nextUint32, seedRandom } from "../tensor/random.ts";

@@ -2,10 +2,10 @@
 import { AppError } from "../errors.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** A loss above this cannot have gradients of exactly 0, as one of perfect predictions does. */
+/** A loss above this cannot have gradients of exactly 0, unlike the loss of perfect predictions. */
 const LEARNED_LOSS = 1e-3;
 
-/** Training cannot continue. The state from before may be worth keeping. */
+/** Training cannot continue. An earlier state may be worth keeping. */
 export class DivergedError extends AppError {
   /** The event and its step; ends with a full stop. */
   readonly reason: string;
@@ -36,8 +36,8 @@ export function diverged(
 }
 
 /**
- * The reason why a step cannot be made, or null. Values far out of
- * range need not show as NaN, because norms and softmax bound them.
+ * The reason why a step cannot be made, or null. Values far out of range do not always become NaN, because norms and
+ * softmax bound them.
  */
 export function faultOf(loss: number, gradNorm: number): string | null {
   if (!Number.isFinite(loss)) return `the loss became ${loss}`;

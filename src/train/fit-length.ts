@@ -1,6 +1,6 @@
 /**
- * Fits examples to the maximum length. Over-long examples are cut or left out; examples without a token to predict are left out.
- * All counts are returned, so nothing happens in silence.
+ * Fits examples to the maximum length. Over-long examples are cut or left out; examples without a token to predict are
+ * left out. All counts are returned, so that nothing happens silently.
  */
 import type { TrainExample } from "./batches.ts";
 
@@ -12,7 +12,7 @@ export interface FittedExamples {
   readonly numTruncated: number;
   /** Number of over-long examples that were left out. */
   readonly numSkipped: number;
-  /** Number of examples left out because they have no token to predict, whatever their length. */
+  /** Number of examples left out because they have no token to predict at any length. */
   readonly numUnlearnt: number;
   /** Number of examples left out because cutting removed all tokens to predict. */
   readonly numEmpty: number;
@@ -20,7 +20,7 @@ export interface FittedExamples {
 
 /**
  * Cuts every example after its last predicted token, because later tokens change nothing, and applies the policy.
- * @param maxLength most tokens of an example
+ * @param maxLength maximum number of tokens of an example
  */
 export function fitLength(
   examples: readonly TrainExample[],

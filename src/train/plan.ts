@@ -33,7 +33,7 @@ export async function planAdapter(base: Base, options: PlanOptions): Promise<Ada
   return { method: flags.method, heads: flags.heads, router: flags.router, layers };
 }
 
-/** The named layers; else those with a basis in the base; else the family's default. */
+/** The named layers; otherwise the layers with a basis in the base; otherwise the family's default. */
 function chosenLinears(base: Base, names: readonly string[] | null): readonly Linear[] {
   const { config, targets } = base.manifest;
   const choice = targetsOf(names);

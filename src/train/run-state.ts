@@ -18,7 +18,7 @@ export interface RunState {
   readonly baseLoss: number | null;
   /** The best evaluation of a trained state. */
   readonly best: Best | null;
-  /** Evaluations since the best one. */
+  /** Number of evaluations since the best one. */
   readonly numWorse: number;
   /** Without evaluation: the lowest mean of recent losses, and its step. */
   readonly calm: { readonly step: number; readonly loss: number } | null;
@@ -60,7 +60,7 @@ export function afterStep(state: RunState, loss: number): RunState {
 }
 
 /**
- * The state after an evaluation: of the base at step 0, else of the trained values.
+ * The state after an evaluation: of the base at step 0, otherwise of the trained values.
  * @param patience evaluations without improvement that end the run; null: none do
  */
 export function afterEvaluation(state: RunState, evalLoss: number, patience: number | null): RunState {
@@ -84,7 +84,7 @@ export function afterWatch(state: RunState): RunState {
 }
 
 /**
- * The reason why the loss has risen for good, in contrast to a single bad step; null: it has not.
+ * The reason for the judgement that the loss has risen permanently, not only in a single bad step; null: it has not.
  * Most losses of a whole window are then far above the first loss, or far above the best window.
  */
 export function divergence(state: RunState): { readonly from: number; readonly to: number } | null {

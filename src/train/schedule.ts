@@ -17,7 +17,7 @@ export function learningRateAt({ peak, steps, warmupSteps, floor }: Schedule, st
   return peak * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * progress)));
 }
 
-/** Steps of `--warmup`: below 1 a share of all steps, else a number of steps. Never more than the run has. */
+/** Steps of `--warmup`: below 1 a share of all steps, otherwise a number of steps. Never more than the run has. */
 export function warmupSteps(warmup: number, steps: number): number {
   return Math.min(steps, Math.round(warmup < 1 ? warmup * steps : warmup));
 }

@@ -13,12 +13,12 @@ export interface StepLine {
   readonly lr: number;
   /** Norm before clipping. */
   readonly gradNorm: number;
-  /** Tokens that ran through the model in this step, without padding. */
+  /** Number of tokens that the model computed in this step, without padding. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
 }
 
-/** An evaluation after that many steps; 0 is the base. */
+/** An evaluation after this many steps; 0 is the base. */
 export interface EvaluationLine {
   readonly step: number;
   readonly evalLoss: number;

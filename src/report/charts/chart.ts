@@ -131,7 +131,7 @@ export function emptyChart(chart: ChartText): Markup {
   return svg(chart, { height: 60 }, [markup`<text class="axis" x="2" y="34">nothing to show</text>`]);
 }
 
-/** A coordinate with one place: finer than any screen. */
+/** A coordinate with one decimal place, which is finer than any screen. */
 export function at(value: number): string {
   return String(Math.round(value * 10) / 10);
 }

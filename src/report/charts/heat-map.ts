@@ -4,7 +4,7 @@ import { type Markup, markup } from "./markup.ts";
 import { percent } from "./numbers.ts";
 
 const CELL_HEIGHT = 22;
-/** Least width of a cell that shows a number. */
+/** Minimum width of a cell that shows a number. */
 const LEAST_LABELLED = 34;
 
 export interface HeatMap extends ChartText {

@@ -26,7 +26,7 @@ const DASHES = ["", "7 3", "2 3", "9 3 2 3", "", "7 3", "2 3"];
 
 export interface LineSeries {
   readonly label: string;
-  /** Points in order of x. Those that an axis cannot show (not finite, not positive on a log axis) are left out. */
+  /** Points in order of x. Points that an axis cannot show (not finite, not positive on a log axis) are left out. */
   readonly points: readonly (readonly [x: number, y: number])[];
   /** Index in the palette. */
   readonly colour: number;

@@ -7,7 +7,7 @@ import { type Markup, markup } from "../charts/markup.ts";
 import { count, fixed, significant } from "../charts/numbers.ts";
 import type { ReportData } from "../report-data.ts";
 
-/** Most points of a line: more than a chart can resolve. */
+/** Maximum number of points of a line, more than a chart can resolve. */
 const MOST_POINTS = 700;
 /** Ratio of greatest to least loss above which a log axis is used. */
 const LOG_RATIO = 10;

@@ -5,7 +5,7 @@ import type { ModuleGroup } from "./layer-names.ts";
 import { lineChart } from "../charts/line-chart.ts";
 import type { Markup } from "../charts/markup.ts";
 
-/** Most bars that can still be distinguished. */
+/** Maximum number of bars that can still be distinguished. */
 const MOST_BARS = 72;
 
 export interface LayerChart<T> extends Omit<ChartText, "xLabel"> {

@@ -5,7 +5,7 @@ import { type Markup, markup } from "../charts/markup.ts";
 import { count, significant } from "../charts/numbers.ts";
 import type { GateReport } from "../report-data.ts";
 
-/** Most heads in a chart. Where there are more, the most used are shown. */
+/** Maximum number of heads in a chart. If there are more, the most used are shown. */
 const MOST_HEADS = 48;
 
 export function routerSection({ meanGates, tokens, source }: GateReport): Markup {

@@ -2,7 +2,7 @@
 import { type Markup, markup } from "../charts/markup.ts";
 import type { ReportData } from "../report-data.ts";
 
-/** Most characters of a text that are shown. */
+/** Maximum number of characters of a text that are shown. */
 const MOST_CHARACTERS = 2000;
 
 export function samplesSection({ samples, maxAnswerTokens }: ReportData): Markup {
