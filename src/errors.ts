@@ -1,7 +1,7 @@
 /**
- * The errors a caller can act on, and how they cross the process boundary.
- * One class, one closed list of codes (docs/reference/errors.md): clients and tests compare the code, never the message.
- * A failure that nobody can act on is a bug: throw a plain `Error` whose message starts with "internal:".
+ * The errors a caller can act on, and how they cross the process boundary. One class, one closed list of codes
+ * (docs/reference/errors.md): clients and tests compare the code, never the message. A failure that no caller can act
+ * on is a bug. For those, throw a plain `Error` whose message starts with "internal:".
  */
 
 /** Every stable error code. `http/error-response.ts` maps each one to a status. */
@@ -33,7 +33,7 @@ export const ERROR_CODES = [
   "internal_error",
   "overloaded",
   "engine_unavailable",
-  // Codes of the command line alone; over HTTP they are internal errors.
+  // Codes that only the command line uses. Over HTTP they are internal errors.
   "usage",
   "device_unavailable",
   "checkpoint_invalid",
@@ -58,7 +58,7 @@ export interface WireError {
   readonly details: ErrorDetails;
 }
 
-/** A failure someone can act on. The message says what was wanted, what was found, and what to do. */
+/** A failure that a caller can act on. The message says what was expected, what was found, and what to do. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
@@ -78,7 +78,7 @@ export function toWire(error: unknown): WireError {
   return { code: "internal_error", message: error instanceof Error ? error.message : String(error), details: {} };
 }
 
-/** Rebuilds the error that `toWire` took apart in the other process. */
+/** Rebuilds the error that `toWire` converted to data in the other process. */
 export function fromWire(wire: WireError): AppError {
   return new AppError(wire.code, wire.message, wire.details);
 }

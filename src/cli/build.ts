@@ -48,7 +48,7 @@ async function isDirectory(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
-/** A sentence on the result of a file's own quantisation. */
+/** A sentence about a file that is already quantised: which matrices keep their numbers. */
 function roundingLine({ kept, rounded, relativeError }: SecondRounding, weights: string): string {
   const types = Object.entries(rounded).map(([type, count]) => `${count} of ${type}`);
   const cost = `${(100 * relativeError).toPrecision(2)} % of their weights' size (root mean square)`;

@@ -1,4 +1,4 @@
-/** `mosara eval`: measures the base, and an adapter beside it, on examples through the serving engine. */
+/** `mosara eval`: measures the base, and an adapter if one is given, on examples through the serving engine. */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename } from "node:path";
@@ -24,12 +24,12 @@ export async function evaluateCommand(config: EvalConfig): Promise<number> {
   if (config.placement === "merged" && config.adapter === null)
     throw new AppError("usage", "--placement merged needs an adapter. Name it with --adapter.");
   const examples = await readExamples(config.data, { limit: config.limit });
-  const adapter = config.adapter === null ? null : await readAdapter(config.adapter); // before a checkpoint is built in vain
+  const adapter = config.adapter === null ? null : await readAdapter(config.adapter); // checked first, so that no checkpoint is built in vain
   await using cleanup = new Cleanup();
   const output = config.predictions === null ? null : await openOutput(config.predictions, cleanup);
   const baseDir = await resolveBase(config.model, config);
   const encoder = await loadExampleEncoder(baseDir);
-  const items = examples.map((example) => prepareItem(example, config.metric, encoder)); // before an engine starts in vain
+  const items = examples.map((example) => prepareItem(example, config.metric, encoder)); // checked first, so that no engine starts in vain
   const { engine, limits, generation, weights, endIds } = await startEvalEngine(config, baseDir, adapter, cleanup);
   const progress = new Progress();
   const evaluation = await evaluate(items, config.metric, {
@@ -64,7 +64,7 @@ function plain(_: string, value: unknown): unknown {
   return value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value;
 }
 
-/** `value` is the adapter's score where there is one, else the base's. */
+/** `value` is the adapter's score if there is an adapter, otherwise the base's. */
 function asJson({ metric, count, numTokens, skipped, base, adapter, difference, seconds }: Evaluation, facts: Facts) {
   const { value, low, high } = adapter ?? base;
   return {

@@ -21,7 +21,7 @@ export async function importPeft(config: ConfigOf<"import">): Promise<number> {
       `There is no ${path}. Name a PEFT adapter's directory, or its repository on the Hub (owner/name).`,
     );
   const dir = await realpath(found);
-  const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // before a checkpoint is built in vain
+  const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // checked first, so that no checkpoint is built in vain
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const bytes = peftConverter(base)(files);
   await writeWhole(resolve(config.out), bytes);

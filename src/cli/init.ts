@@ -33,7 +33,10 @@ export async function init(config: ConfigOf<"init">): Promise<number> {
   return 0;
 }
 
-/** The configuration, with the tokenizer's bos and eos where it names none. @throws {AppError} where the two do not match. */
+/**
+ * The configuration. If it names no bos or eos, it gets the tokenizer's. @throws {AppError} where configuration and
+ * tokenizer do not match.
+ */
 function completeConfig(
   raw: RawConfig,
   tokenizer: Tokenizer,

@@ -1,4 +1,4 @@
-/** `mosara merge`: writes a Hugging Face checkpoint with an adapter folded in. */
+/** `mosara merge`: writes a Hugging Face checkpoint with an adapter merged in. */
 import { availableParallelism } from "node:os";
 import type { Adapter } from "../adapter/adapter.ts";
 import { type Base, openBase } from "../base/base.ts";
@@ -13,7 +13,7 @@ import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function merge(config: ConfigOf<"merge">): Promise<number> {
-  const { adapter, generation } = await readAdapter(config.adapter); // before a checkpoint is built in vain
+  const { adapter, generation } = await readAdapter(config.adapter); // checked first, so that no checkpoint is built in vain
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const meanGate = config.meanGate === null ? null : await byMeanGate(base, adapter, config.meanGate);
   const progress = new Progress();

@@ -1,7 +1,6 @@
 /**
- * `mosara serve`, the composition root: base → store → adapters → text
- * → engine → application → port. A signal stops them in reverse order.
- * This file only wires and waits.
+ * `mosara serve` connects all parts: base → store → adapters → text → engine → application → port. A signal stops them
+ * in reverse order. This file only connects and waits.
  */
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -171,7 +170,7 @@ function connect(
   return { engine, store, log, names, residency, placements, metrics, readiness, inFlight: new InFlight() };
 }
 
-/** Reports the engine's device and any problem with it; no details of the host. */
+/** Reports the engine's device and any problem with it, without details of the host. */
 function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
   const device = engine.limits()?.device;
   if (device === undefined || device.name === "cpu") return;

@@ -62,7 +62,7 @@ function readArguments(command: string, flags: Flags, args: readonly string[]) {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    // Node's first sentence names the flag. The rest is advice about "--" that fits no command here.
+    // Node's first sentence names the flag. The rest is advice about "--", which does not apply here.
     const [sentence = error.message] = error.message.split(/\.\s/);
     throw usage(command, `${sentence.replace(/\.$/, "")}.${meantFlag(sentence, Object.keys(options))}`);
   }

@@ -1,4 +1,7 @@
-/** Fields that name an adapter, in every server's spelling. None of them is ever ignored, because the base would then answer silently. */
+/**
+ * Fields that name an adapter, in every server's spelling. None of them is ever ignored, because the base would then
+ * silently answer instead.
+ */
 import {
   both,
   either,
@@ -66,5 +69,5 @@ export const NESTED_ADAPTER_FIELDS: Readonly<Record<string, Readonly<Record<stri
   },
 };
 
-/** A field that seems to name an adapter and that no table has. */
+/** A field that is in no table, but seems to name an adapter. */
 export const SEEMS_ADAPTER = /lora|adapter|peft/i;

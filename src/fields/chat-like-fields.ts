@@ -55,7 +55,7 @@ const COMMON: ReadonlySet<string> = new Set([
 
 const ELSEWHERE = refused(nothing, "It is a field of POST /v1/chat/completions.");
 
-/** Every field of an endpoint with its own ones. */
+/** All fields of an endpoint: chat's and its own. */
 export function chatLikeFields(
   fields: readonly Field[],
   own: Readonly<Record<string, Treatment>>,

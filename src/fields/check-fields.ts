@@ -1,6 +1,6 @@
 /**
- * Compares a request's body with the tables of fields. A field that is neither heeded nor harmless is refused by name. So no field that
- * changes an answer is ever dropped silently.
+ * Compares a request's body with the tables of fields. A field that is neither heeded nor harmless is refused, and the
+ * error names it. No field that changes an answer is therefore silently dropped.
  */
 import { AppError } from "../errors.ts";
 import { ADAPTER_FIELDS, NESTED_ADAPTER_FIELDS, SEEMS_ADAPTER } from "./adapter-fields.ts";

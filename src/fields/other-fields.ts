@@ -20,7 +20,7 @@ const SPEED = "It makes some servers faster and does not change the answer.";
 const TEMPLATE = 'Send what the template knows in "chat_template_kwargs".';
 const MEDIA = "The server accepts only text.";
 
-/** In TGI and LoRAX false is greedy, whatever the temperature is. */
+/** In TGI and LoRAX, false is greedy at any temperature. */
 const agreesWithTemperature: Neutral = {
   text: "false with temperature 0, true with another",
   holds: (value, body) => typeof value === "boolean" && value === (body.temperature !== 0),

@@ -1,4 +1,4 @@
-/** Short names of a few open models that mosara serves, for a first answer without looking anything up. */
+/** Short names of a few open models that mosara serves, so that users need not look up repositories. */
 
 /** Alias → repository on the Hub. Its size and licence are read from the Hub, and shown before a download. */
 export const ALIASES: ReadonlyMap<string, string> = new Map([

@@ -1,6 +1,6 @@
 /**
- * Downloads one file into the cache. What has arrived stays when a download breaks off, and the next one goes on from there. A content gets
- * its place only when its hash is right.
+ * Downloads one file into the cache. When a download is interrupted, the received bytes stay, and the next download
+ * continues from there. A file gets its place only if its hash is right.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -21,7 +21,7 @@ export interface Download {
   readonly file: HubFile;
   /** Place of the complete content. */
   readonly blobPath: string;
-  /** Called with the number of bytes that are there. */
+  /** Called with the number of bytes that have arrived. */
   readonly onBytes: (bytes: number) => void;
 }
 
@@ -32,7 +32,7 @@ export async function download(job: Download): Promise<void> {
   const before = (await stat(path).catch(() => null))?.size ?? 0;
   await fill(job, path);
   if (before > 0 && !(await hasHash(path, job.file))) {
-    await rm(path); // what an earlier download left was damaged
+    await rm(path); // the remains of an earlier download were damaged
     await fill(job, path);
   }
   if (!(await hasHash(path, job.file))) {
@@ -46,8 +46,8 @@ export async function download(job: Download): Promise<void> {
 }
 
 /**
- * The file that a download writes to. Its name has this process's id, so that two processes never write into one. The remains of a process
- * that has ended are taken over.
+ * The file that a download writes to. Its name has this process's id, so that two processes never write into one. The
+ * remains of a process that has ended are reused.
  */
 async function partialPath(blobPath: string): Promise<string> {
   const dir = dirname(blobPath);
@@ -84,7 +84,7 @@ async function fill(job: Download, path: string): Promise<void> {
   await withRetries(job.name, job.settings, attempt, () => hasAdvanced);
 }
 
-/** Appends the bytes that `path` lacks. */
+/** Downloads the missing bytes and appends them to `path`. */
 async function appendRest(job: Download, path: string, onAdvance: () => void): Promise<void> {
   const { name, settings, commit, file } = job;
   await using handle = await open(path, "a");
@@ -116,7 +116,7 @@ async function appendRest(job: Download, path: string, onAdvance: () => void): P
   if (size < file.size) throw passingFault(new Error(`the connection ended after ${size} of ${file.size} bytes`));
 }
 
-/** A server may answer with the whole file although only the rest was asked for. */
+/** A server may send the whole file although only the rest was requested. */
 const isRestOf = ({ status, headers }: Response, size: number): boolean =>
   status === 206 && headers.get("content-range")?.startsWith(`bytes ${size}-`) === true;
 

@@ -1,6 +1,6 @@
 /**
- * Brings what a name on the Hub stands for onto this machine, and returns its path. Only the files that are needed are fetched, and only
- * those that the cache lacks. Where the Hub cannot be reached, the newest commit in the cache is used.
+ * Downloads the model or adapter of a name on the Hub, and returns its path. Only needed files that the cache lacks are
+ * fetched. If the Hub cannot be reached, the newest commit in the cache is used.
  */
 import { existsSync } from "node:fs";
 import { mkdir, statfs } from "node:fs/promises";
@@ -14,7 +14,7 @@ import type { HubSettings } from "./hub-settings.ts";
 import { type HubFile, type Repository, readRepository } from "./repository.ts";
 import { type Wanted, wantedAdapter, wantedModel } from "./wanted-files.ts";
 
-/** The caller's way of showing what happens. */
+/** How the caller shows progress. */
 export interface HubReporter {
   /** One line for the user. */
   note(line: string): void;
@@ -60,7 +60,7 @@ function offlineError(name: HubName, { cacheDir }: HubSettings): AppError {
   );
 }
 
-/** @param absent thrown where the cache does not have all that is needed */
+/** @param absent thrown if the cache does not have all needed files */
 async function fromCache(name: HubName, cached: CachedRepository, choose: Choose, absent: AppError): Promise<string> {
   const commit = await cached.commitOf(name.revision);
   const paths = commit === null ? [] : await cached.pathsOf(commit);
@@ -70,7 +70,7 @@ async function fromCache(name: HubName, cached: CachedRepository, choose: Choose
   try {
     wanted = choose(name, files);
   } catch {
-    throw absent; // an earlier download brought some files only
+    throw absent; // an earlier download fetched only some files
   }
   return pathOf(cached.snapshotDir(commit), wanted);
 }

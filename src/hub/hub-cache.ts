@@ -1,6 +1,7 @@
 /**
- * The cache directory of the Hub's tools: contents by hash in `blobs/`, names as links in `snapshots/<commit>/`, branches in `refs/`.
- * transformers finds what mosara has fetched, and the other way round. Source: huggingface_hub's documentation, "Manage the cache".
+ * The cache directory of the Hub's tools: contents by hash in `blobs/`, names as links in `snapshots/<commit>/`,
+ * branches in `refs/`. transformers finds files that mosara has fetched, and mosara finds files that transformers has
+ * fetched. Source: huggingface_hub's documentation, "Manage the cache".
  */
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
@@ -26,14 +27,14 @@ export class CachedRepository {
     return join(this.#dir, "snapshots", commit);
   }
 
-  /** The newest commit known for a revision; null: none is. */
+  /** The newest known commit of a revision; null: none is known. */
   async commitOf(revision: string): Promise<string | null> {
     if (isCommit(revision)) return revision;
     const text = await readFile(join(this.#dir, "refs", revision), "utf8").catch(() => "");
     return isCommit(text.trim()) ? text.trim() : null;
   }
 
-  /** Notes the commit that a branch or tag stands for. */
+  /** Notes the commit of a branch or tag. */
   async noteRevision(revision: string, { commit }: Repository): Promise<void> {
     if (isCommit(revision)) return;
     const path = join(this.#dir, "refs", revision);
@@ -43,7 +44,7 @@ export class CachedRepository {
     await rename(own, path);
   }
 
-  /** Paths of the files that a commit has here. */
+  /** Paths of a commit's files that are in the cache. */
   async pathsOf(commit: string): Promise<readonly string[]> {
     const dir = this.snapshotDir(commit);
     if (!existsSync(dir)) return [];
@@ -60,7 +61,7 @@ export class CachedRepository {
     const to = join(this.snapshotDir(commit), path);
     const blob = this.blobPath(hash);
     await mkdir(dirname(to), { recursive: true });
-    await rm(to, { force: true }); // a link to a content that is gone
+    await rm(to, { force: true }); // a link to content that no longer exists
     try {
       await symlink(relative(dirname(to), blob), to);
     } catch (error) {

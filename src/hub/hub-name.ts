@@ -1,4 +1,4 @@
-/** Names of models and adapters on the Hugging Face Hub, as people write and paste them. */
+/** Reads names of models and adapters on the Hugging Face Hub, as users write and paste them. */
 
 /** A repository, or one file of it, at a revision. */
 export interface HubName {
@@ -45,7 +45,7 @@ function named(repo: string, revision: string, file: string | null, quantisation
   return { repo, revision, file, quantisation };
 }
 
-/** Whether a revision can never mean other files. */
+/** Whether a revision always means the same files. */
 export const isCommit = (revision: string): boolean => COMMIT.test(revision);
 
 /** The name as a user would write it. */

@@ -1,11 +1,11 @@
-/** One request to the Hub: token, time limit, repeats after faults that pass, and refusals in words. */
+/** One request to the Hub: token, time limit, retries after temporary faults, and refusals as messages. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.ts";
 import { type HubName, hubNameText } from "./hub-name.ts";
 import type { HubSettings } from "./hub-settings.ts";
 
 const MAX_TRIES = 5;
-/** Attempts at an address that nobody answers at all. */
+/** Number of attempts at an address that does not answer at all. */
 const MAX_TRIES_ABSENT = 2;
 const ABSENT = new Set(["ENOTFOUND", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"]);
 const FIRST_WAIT_MS = 300;
@@ -25,7 +25,7 @@ export class HubUnreachable extends AppError {
   }
 }
 
-/** A fault that may pass: the connection broke, or the server is busy. */
+/** A fault that may be temporary: the connection broke, or the server is busy. */
 class PassingFault extends Error {
   readonly retryAfterMs: number | null;
   readonly maxTries: number;
@@ -53,7 +53,7 @@ export async function withRetries<T>(
       return await attempt();
     } catch (error) {
       if (!(error instanceof PassingFault)) throw error;
-      failures = hasAdvanced() ? 1 : failures + 1; // a download that goes on is not stuck
+      failures = hasAdvanced() ? 1 : failures + 1; // a download that makes progress is not stuck
       if (failures >= error.maxTries) throw new HubUnreachable(name, settings, error);
       await sleep(error.retryAfterMs ?? Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** (failures - 1)));
     }
@@ -87,7 +87,7 @@ export async function hubFetch(
   throw refusal(name, settings, response);
 }
 
-/** A fault of the network as one that may pass. */
+/** Treats a fault of the network as temporary. */
 export function passingFault(error: unknown): Error {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : (error as Error).message;
   return new PassingFault(cause, { cause: error });

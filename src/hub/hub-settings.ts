@@ -10,7 +10,7 @@ export interface HubSettings {
   /** The cache directory that transformers uses too. */
   readonly cacheDir: string;
   readonly token: string | null;
-  /** true: nothing is fetched, and only what the cache has is found. */
+  /** true: nothing is downloaded, and only files in the cache are used. */
   readonly isOffline: boolean;
 }
 
@@ -35,7 +35,7 @@ export function hubSettings(env: NodeJS.ProcessEnv = process.env): HubSettings {
   };
 }
 
-/** The token that `hf auth login` has left. */
+/** The token that `hf auth login` has stored. */
 function tokenIn(path: string): string | null {
   return existsSync(path) ? readFileSync(path, "utf8").trim() || null : null;
 }

@@ -57,7 +57,10 @@ export function wantedAdapter(name: HubName, files: readonly HubFile[]): Wanted 
   throw new AppError("usage", `${hubNameText(name)} ${reason}.`);
 }
 
-/** Some repositories have the weights whole and in parts. The whole file is one request. */
+/**
+ * Some repositories have the weights both as one file and in parts. The one file is chosen, because it takes one
+ * request.
+ */
 function weightsOf(weights: readonly HubFile[]): readonly HubFile[] {
   const whole = weights.filter(({ path }) => path === "model.safetensors");
   return whole.length > 0 ? whole : weights;
@@ -95,7 +98,7 @@ function chosenGguf(name: HubName, ggufs: readonly HubFile[]): readonly HubFile[
 
 const isFirstPart = (path: string): boolean => !PART.test(path) || path.includes("-00001-of-");
 
-/** Whether a file's name has the quantisation as a word of its own: Q4_K is not in Q4_K_M. */
+/** Whether a file's name contains the quantisation as a word of its own. Q4_K_M does not contain Q4_K. */
 function hasQuantisation(path: string, quantisation: string): boolean {
   const words = path
     .toLowerCase()

@@ -1,17 +1,17 @@
 /**
- * The server's log on stderr: one JSON object a line by pino, or a readable form on a terminal. stdout is left to results.
- * Knows nothing of requests. It replaces the keys of the server wherever they stand.
+ * The server's log on stderr: one JSON object a line by pino, or a readable form on a terminal. stdout is only for
+ * results. It replaces the server's keys everywhere in a line. Knows nothing of requests.
  */
 import { type DestinationStream, type Logger, pino } from "pino";
 import { readableLine } from "./readable-line.ts";
 import { keyRedactor, REDACTED } from "./redact.ts";
 
-/** Lines that wait for a reader of stderr that is slow; more are dropped, and counted. */
+/** Maximum number of lines that wait for a slow reader of stderr. Further lines are dropped and counted. */
 const MAX_WAITING_BYTES = 2 ** 20;
 
 export interface LoggerOptions {
   readonly level: string;
-  /** Keys that must not appear. One shorter than 8 characters is replaced only as a word of its own. */
+  /** Keys that must not appear. A key shorter than 8 characters is replaced only as a word of its own. */
   readonly keys: readonly string[];
 }
 
@@ -24,7 +24,7 @@ export interface LogOutput {
 /** A logger to stderr. */
 export function createLogger(options: LoggerOptions): Logger {
   if (process.stderr.isTTY) return loggerTo({ isTerminal: true, write: (text) => process.stderr.write(text) }, options);
-  // Not synchronous: nobody may be reading, and a full pipe would stop the server.
+  // Not synchronous, because a full pipe without a reader would stop the server.
   const destination = pino.destination({ fd: 2, sync: false, maxLength: MAX_WAITING_BYTES });
   const log = build(destination, options);
   let numDropped = 0;
@@ -38,7 +38,7 @@ export function createLogger(options: LoggerOptions): Logger {
   return log;
 }
 
-/** The same to any output. */
+/** The same logger, to any output. */
 export function loggerTo(output: LogOutput, options: LoggerOptions): Logger {
   return build({ write: (line) => output.write(output.isTerminal ? readableLine(line) : line) }, options);
 }

@@ -25,7 +25,7 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** What a caller sent must not move the cursor or change colours. */
+/** A caller's text must not move the cursor or change colours. */
 function escaped(value: string): string {
   return value.replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -2,14 +2,14 @@
 
 /** A shorter key is replaced only as a word of its own, because it could be part of any word. */
 const MIN_LENGTH_ANYWHERE = 8;
-/** The logger fills these fields itself. A short key, such as "info" or "10", would spoil them. */
+/** The logger fills these fields itself. A short key, such as "info" or "10", would damage them. */
 const OWN_FIELDS = new Set(["level", "time"]);
 
 export const REDACTED = "[redacted]";
 
 /**
- * A function from a line of JSON to the same line without the keys. It looks at strings only: the names of fields
- * are the program's own, and a number is no key.
+ * A function from a line of JSON to the same line without the keys. It only searches strings. The names of fields are
+ * the program's own, and a number is not a key.
  */
 export function keyRedactor(keys: readonly string[]): (line: string) => string {
   const secrets = keys.filter((key) => key !== "");
@@ -27,7 +27,7 @@ export function keyRedactor(keys: readonly string[]): (line: string) => string {
   };
 }
 
-/** A key as it stands, and as it stands in a URL. */
+/** A key, and the same key as it is written in a URL. */
 function writtenForms(key: string): string[] {
   return [...new Set([key, encodeURIComponent(key)])];
 }

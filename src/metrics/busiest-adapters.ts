@@ -44,7 +44,7 @@ export class BusiestAdapters {
     this.#tokens.inc({ adapter: name, kind: "generation" }, report.generationTokens);
   }
 
-  /** How many sequences have ended, as far as it is remembered; 0 for an adapter that is not known. */
+  /** How many sequences have ended, as far as remembered; 0 for an unknown adapter. */
   requestsOf(adapter: string): number {
     return this.#named.get(adapter)?.requests ?? this.#candidates.get(adapter) ?? 0;
   }

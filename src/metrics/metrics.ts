@@ -1,6 +1,6 @@
 /**
- * The recorder: the few calls that report events of the server, and the Prometheus text. table.ts lists the metrics. Knows neither HTTP nor
- * the engine's workings: it receives plain numbers.
+ * Records events of the server and makes the Prometheus text. table.ts lists the metrics. It receives plain numbers,
+ * and knows neither HTTP nor the engine.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
@@ -11,7 +11,7 @@ import type { MetricSpec } from "./metric-spec.ts";
 import { type ResidencyFacts, setLoadedAdapters } from "./residency.ts";
 import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
 
-/** One sequence that has ended. Times in seconds; null where the sequence never reached that point. */
+/** One sequence that has ended. Times are in seconds; null if the sequence never reached that point. */
 export interface RequestReport {
   /** The adapter's name; null: the base. */
   readonly adapter: string | null;
@@ -29,7 +29,7 @@ export interface ScrapeFacts {
   readonly live: number;
   readonly merged: number;
   readonly storeBytes: number;
-  /** Of the live engine; null until that engine has been ready once. */
+  /** Limits of the live engine; null until that engine has been ready once. */
   readonly capacity: EngineCapacity | null;
   readonly residency: ResidencyFacts;
 }
@@ -190,7 +190,7 @@ export class Metrics {
     info.set(labels, 1);
   }
 
-  /** A running adapter is not listed as waiting, too, because a gateway would count it twice. */
+  /** A running adapter is not also listed as waiting, because a gateway would count it twice. */
   #setAdaptersInUse(maxReady: number): void {
     const namesOf = (generations: readonly string[] = []) =>
       [...new Set(generations.map(this.#options.nameOfGeneration))].sort();
@@ -206,7 +206,9 @@ export class Metrics {
     info.set(labels, Date.now() / 1000);
   }
 
-  /** A merged adapter has a place of its own, so that the difference of the two numbers is what the live engine has free. */
+  /**
+   * A merged adapter counts in both numbers, so that their difference is the number of free places in the live engine.
+   */
   #setResidency(facts: ResidencyFacts, maxReady: number): void {
     const { numLive, numMerged } = facts;
     this.#gauge("vllm:num_gpu_loaded_lora_adapters").set(this.#model, numLive + numMerged);

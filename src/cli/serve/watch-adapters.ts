@@ -19,7 +19,7 @@ interface WatchOptions {
   readonly maxAdapterBytes: number;
 }
 
-/** Imports the directory and watches it. The import at the start is one line of the log, however many adapters it has. */
+/** Imports the directory and watches it. The log has one line for the whole import at the start. */
 export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapterBytes }: WatchOptions) {
   const { store, log, metrics, placements, base } = parts;
   const counts = new Map<DirectoryEvent["outcome"], number>();

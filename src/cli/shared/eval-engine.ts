@@ -13,7 +13,7 @@ import { sharedEngineOptions } from "./engine-options.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { readAdapter } from "./read-adapter.ts";
 
-/** Nobody else uses the engine, so no request that fits is refused. */
+/** This command alone uses the engine, so no request that fits is refused. */
 const NO_BOUND = Number.MAX_SAFE_INTEGER;
 const NAME = "evaluated";
 
@@ -41,7 +41,7 @@ export async function startEvalEngine(
   cleanup: Cleanup,
 ): Promise<EvalEngine> {
   const base = cleanup.use(await openBase(baseDir));
-  if (adapter !== null) assertFits(adapter.adapter, base.signature); // before an engine starts in vain
+  if (adapter !== null) assertFits(adapter.adapter, base.signature); // checked first, so that no engine starts in vain
   const storeDir = await mkdtemp(join(tmpdir(), "mosara-eval-"));
   cleanup.defer(() => rm(storeDir, { recursive: true, force: true }));
   const store = cleanup.use(await openAdapterStore(storeDir));

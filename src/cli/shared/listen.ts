@@ -30,7 +30,8 @@ export async function listen(app: App, host: string, port: number): Promise<List
     hostname: "localhost",
   });
   const server = createServer((request, response) => {
-    // HAProxy's documented check `OPTIONS *` asks about the whole server, as OPTIONS / does. It is no path of a URL.
+    // HAProxy's documented check `OPTIONS *` asks about the whole server, as OPTIONS / does. `*` is not the path of a
+    // URL.
     if (request.method === "OPTIONS" && request.url === "*") request.url = "/";
     void answer(request, response);
   });
@@ -53,7 +54,7 @@ export async function listen(app: App, host: string, port: number): Promise<List
   return { url: `http://${shownHost}:${address.port}`, close: () => closeServer(server) };
 }
 
-/** Requests that never reach the application: their request line or Host header makes no URL. */
+/** Requests that never reach the application, because their request line and Host header do not form a URL. */
 function refuse(error: unknown): Response {
   const isCallers = error instanceof RequestError;
   const body = toErrorBody(isCallers ? invalid("The request's path and Host header do not form a valid URL.") : error);

@@ -7,7 +7,7 @@ import { hubSettings } from "../../hub/hub-settings.ts";
 import { noModelError } from "./no-model.ts";
 import { Progress } from "./progress.ts";
 
-/** The path of a model. What is named must be there: its kind is not checked. @throws {AppError} usage */
+/** The path of a model. It must exist. Its kind is not checked. @throws {AppError} usage */
 export async function locateModel(model: string): Promise<string> {
   if (existsSync(model)) return model;
   const name = hubNameOf(model);

@@ -10,7 +10,7 @@ export interface ProgressOutput {
   write(text: string): unknown;
 }
 
-/** Reports how far a task is. */
+/** Reports the progress of a task. */
 export class Progress {
   readonly #output: ProgressOutput;
   readonly #now: () => number;

@@ -61,7 +61,7 @@ export async function resolveBase(
   );
 }
 
-/** Refuses flags that would have no effect: ignoring one would break its promise in silence. */
+/** Refuses flags that would have no effect, because a user expects one. */
 function assertNoBuildFlags(model: string, flags: BuildFlags): void {
   const { weights, blockSize, basisFrom, targets, threshold, maxRank, slim } = flags;
   const isGiven =

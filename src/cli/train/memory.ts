@@ -8,7 +8,7 @@ import type { TrainModelOptions } from "../../train/train-model.ts";
 import type { TrainConfig } from "./flags.ts";
 import type { Run } from "../../train/run.ts";
 
-/** Prints one line on stderr, and a second one where the memory is not available. */
+/** Prints one line on stderr, and a second line if there is not enough memory. */
 export function announceMemory(options: TrainModelOptions, run: Run, { batchSize, device }: TrainConfig): void {
   const graphs = [true, ...(run.evaluation ? [false] : [])].map(
     (hasGradients) => buildTrainGraph({ ...options, hasGradients }).graph,

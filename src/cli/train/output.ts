@@ -20,7 +20,7 @@ export function outputPaths(out: string): OutputPaths {
 
 /**
  * Checks before training that every output can be written.
- * @param isDirectory whether the output is a checkpoint directory (`full`), else a file
+ * @param isDirectory whether the output is a checkpoint directory (`full`) instead of a file
  * @param mayReplace whether a directory may exist already: a resumed run writes its own directory again
  * @throws {AppError} usage
  */
@@ -49,7 +49,7 @@ export async function putAside(
   steps: number,
   onNotice: (text: string) => void,
 ): Promise<void> {
-  const saved = await readCheckpoint(checkpoint).catch(() => undefined); // a damaged one is moved aside as well
+  const saved = await readCheckpoint(checkpoint).catch(() => undefined); // a damaged checkpoint is moved aside as well
   if (saved === null) return;
   const isFinished = saved !== undefined && (saved.state.isStopped || saved.state.step >= steps);
   if (isFinished) return await rm(checkpoint);

@@ -54,7 +54,8 @@ export async function assertReportWritable(path: string): Promise<void> {
 }
 
 /**
- * Writes the report to `path`, whole or not at all. Parts that cannot be made are left out, and the report says why.
+ * Writes the report to `path`, completely or not at all. Parts that cannot be made are left out, and the report says
+ * why.
  * @param onNotice receives the same reasons
  * @throws {AppError} training_failed where the file cannot be written
  */
@@ -126,7 +127,7 @@ async function gather(sources: ReportSources, onNotice: (text: string) => void):
   };
 }
 
-/** Held-out data where there is any, else training data. */
+/** Held-out data if there is any, otherwise training data. */
 function sampleSource({ data, run }: ReportSources): SampleSource {
   const examples = run.evaluation ? data.evaluation : data.training;
   return examples.length > 0 ? { examples } : { windows: (run.evaluation ?? run.training).examples };

@@ -29,7 +29,7 @@ export interface TrainResult {
   readonly seconds: number;
 }
 
-/** Writes the best state, or the last one where no data was held out. @throws {AppError} training_failed */
+/** Writes the best state, or the last state if no data was held out. @throws {AppError} training_failed */
 export async function writeResult(
   base: Base,
   trainer: Trainer,

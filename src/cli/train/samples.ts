@@ -16,7 +16,7 @@ import { readAdapter } from "../shared/read-adapter.ts";
 import type { TrainConfig } from "./flags.ts";
 
 const NUM_SAMPLES = 6;
-/** Most tokens of one answer. */
+/** Maximum number of tokens of one answer. */
 export const MAX_ANSWER_TOKENS = 96;
 /** Length of a prompt cut from running text, which has no prompts of its own. */
 const WINDOW_PROMPT_TOKENS = 24;
