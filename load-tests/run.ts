@@ -20,6 +20,7 @@ import { engineScenario } from "./scenarios/engine.ts";
 import { gpuScenario } from "./scenarios/gpu.ts";
 import { grammarScenario } from "./scenarios/grammar.ts";
 import { httpScenario } from "./scenarios/http.ts";
+import { jumpScenario } from "./scenarios/jump.ts";
 import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
 import { overloadScenario } from "./scenarios/overload.ts";
@@ -42,6 +43,7 @@ const SCENARIOS: readonly Scenario[] = [
   pacingScenario,
   prefixScenario,
   grammarScenario,
+  jumpScenario,
   overloadScenario,
   mergedScenario,
   residencyScenario,

@@ -109,6 +109,7 @@ const TABLE: ImportTable = {
     "model",
     "store",
     "adapter",
+    "tokenizer",
     "formats",
     "tensor",
   ],

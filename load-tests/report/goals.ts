@@ -21,6 +21,8 @@ const ROWS = {
   "grammar-bound": ["16 rows bound to a JSON Schema ÷ 16 free rows", "≥ 0.90", "grammar"],
   "grammar-beside": ["free rows beside bound ones ÷ beside free ones", "≥ 0.98", "grammar"],
   "grammar-compile": ["wait for a token while a 2 kB schema is compiled ÷ without", "≤ 1.1", "grammar"],
+  "grammar-jump": ["JSON of a known schema, 1 client, with jump ahead ÷ without", "≥ 1.5", "jump"],
+  "peer-schema": ["16 clients bound to a JSON Schema ÷ llama.cpp's server, int8", "≥ 2", "peer"],
   train: ["training step ÷ PyTorch's on the same CPU", "adapter ≤ 0.9, pretraining ≤ 1", "train"],
   soak: ["memory after 100,000 requests ÷ after 1,000", "≤ 1.05", "npm run soak"],
 } as const satisfies Readonly<Record<string, readonly [what: string, target: string, scenario: string]>>;

@@ -3,10 +3,7 @@
  * base, 16 clients on 16 adapters, prefill; and what each quantisation costs in answers. int8 meets Q8_0, int4 meets Q4_0, with
  * every matrix of a file in that one type. Both servers stay up; the one that is not asked waits without work.
  */
-import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { existsSync } from "node:fs";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
 import { buildBase } from "../../src/base/build/build.ts";
@@ -20,6 +17,8 @@ import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
 import { divergenceOfBase, divergenceOfLlama, writeTexts } from "../peers/divergence.ts";
 import { startLlama } from "../peers/llama-server.ts";
 import { type GgufKind, type LlamaTools, ggufLoras, ggufModel, llamaTools } from "../peers/llama-tools.ts";
+import { PLACE_SCHEMA } from "../inputs/schema.ts";
+import { trainedCheckpoint, trainedModel } from "../inputs/trained.ts";
 import { randomAdapter, randomLora } from "../inputs/random-adapter.ts";
 import { type Figure, median, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns } from "../rounds.ts";
@@ -47,6 +46,14 @@ const LOADS: readonly Load[] = [
   ON_BASE,
   LORA_ADAPTERS,
   { ...ON_BASE, name: "1 client on the base", clients: 1, row: "peer-1" },
+  // Both servers know this field. 64 tokens are too few to complete the answer, so all answers have one length.
+  {
+    ...ON_BASE,
+    name: "16 clients bound to a JSON Schema",
+    answer: 64,
+    fields: { json_schema: PLACE_SCHEMA },
+    row: "peer-schema",
+  },
   { ...ON_BASE, name: "prefill", clients: 1, prompt: 256, answer: 1, row: "peer-prefill" },
 ];
 
@@ -64,6 +71,8 @@ interface Load {
   readonly prompt: number;
   readonly answer: number;
   readonly adapters: "none" | "lora" | "mo-sara";
+  /** Further fields of the bodies. */
+  readonly fields?: Readonly<Record<string, unknown>>;
   readonly row: RowName | null;
 }
 
@@ -78,7 +87,7 @@ const PEERS: Readonly<Record<WeightChoice["kind"], Peer>> = {
   int8: {
     kind: "q8_0",
     name: "Q8_0",
-    goals: { "peer-16": 1.8, "peer-adapters": 5, "peer-1": 1.1, "peer-prefill": 1.3 },
+    goals: { "peer-16": 1.8, "peer-adapters": 5, "peer-1": 1.1, "peer-schema": 2, "peer-prefill": 1.3 },
   },
   int4: {
     kind: "q4_0",
@@ -159,7 +168,8 @@ function variant(
   vocabSize: number,
   options: BenchOptions,
 ): Variant {
-  const { clients, prompt, answer, adapters } = load;
+  const { clients, prompt, answer, adapters, fields } = load;
+  const asked: Target = { ...target, fieldsOf: (adapter) => ({ ...target.fieldsOf?.(adapter), ...fields }) };
   const names = Array.from({ length: NUM_CLIENTS }, (_, i) => (side === "theirs" ? String(i) : `${adapters}-${i}`));
   const draw: AdapterDraw = adapters === "none" ? { kind: "none" } : { kind: "each", names };
   let seed = 0; // the same on both sides, round by round
@@ -171,7 +181,7 @@ function variant(
       vocabSize,
       seed: seed++,
     } as const;
-    return requireAnswers(await runClosedLoop(target, planRequests(workload, clients), clients));
+    return requireAnswers(await runClosedLoop(asked, planRequests(workload, clients), clients));
   };
   const measure = async (): Promise<number> => {
     const done = await run(options.isSmoke ? Math.min(answer, options.numTokens) : answer, prompt);
@@ -208,8 +218,6 @@ function figuresOf(
   });
 }
 
-/** The shipped base, whose weights have learned something: random ones have nothing to lose. */
-const DEMO = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 const QUANTISED: readonly WeightChoice[] = [
   { kind: "int8", blockSize: 128 },
   { kind: "int8", blockSize: 32 },
@@ -219,10 +227,9 @@ const QUANTISED: readonly WeightChoice[] = [
 
 /** Mean divergence from float32 of every format of ours and of theirs, on the shipped base or on `--trained`. */
 async function measureDivergence({ folder, options, note }: BenchContext, tools: LlamaTools | null): Promise<Figure[]> {
-  const trained = options.trainedDir ?? DEMO;
-  note(`measuring what quantisation costs ${trained}`);
+  note(`measuring what quantisation costs ${trainedModel(options)}`);
   return await folder.withScratch(async (scratch) => {
-    const checkpoint = await asCheckpoint(trained, join(scratch, "trained"));
+    const checkpoint = await trainedCheckpoint(options, join(scratch, "trained"));
     const storeDir = await emptyStore(join(scratch, "store"));
     const built = async (weights: WeightChoice) => {
       const dir = join(scratch, `${weights.kind}-${weights.blockSize ?? 0}`);
@@ -260,14 +267,4 @@ async function measureDivergence({ folder, options, note }: BenchContext, tools:
     }
     return figures;
   });
-}
-
-/** A base directory's own weights as the checkpoint that they were; a checkpoint as it is. */
-async function asCheckpoint(dir: string, copy: string): Promise<string> {
-  if (!existsSync(join(dir, "weights.safetensors"))) return dir;
-  await mkdir(copy, { recursive: true });
-  for (const name of ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"])
-    if (existsSync(join(dir, name))) await copyFile(join(dir, name), join(copy, name));
-  await copyFile(join(dir, "weights.safetensors"), join(copy, "model.safetensors"));
-  return copy;
 }
