@@ -8,6 +8,8 @@ interface ForeignFile {
   /** "a GGUF file" */
   readonly what: string;
   readonly wayIn: string;
+  /** Whether such files often lie beside adapters. */
+  readonly isOrdinary?: boolean;
 }
 
 const IMPORT =
@@ -63,15 +65,16 @@ const FILES: readonly ForeignFile[] = [
     what: "a .mosara file that some program changed as if it were text",
     wayIn: "Copy or send its bytes: curl -X PUT --data-binary @file.",
   },
-  { is: isText, what: "text", wayIn: "Name the .mosara file itself." },
+  { is: isText, what: "text", wayIn: "Name the .mosara file itself.", isOrdinary: true },
 ];
 
 /**
  * A sentence that names the format and the way to convert it; null for unknown bytes. The first kilobytes of the file are enough.
+ * @param namesOrdinary false: null for files that often lie beside adapters, too
  */
-export function foreignFileNotice(bytes: Uint8Array): string | null {
+export function foreignFileNotice(bytes: Uint8Array, { namesOrdinary = true } = {}): string | null {
   const found = FILES.find(({ is }) => is(bytes));
-  return found ? `it is ${found.what}. ${found.wayIn}` : null;
+  return found && (namesOrdinary || found.isOrdinary !== true) ? `it is ${found.what}. ${found.wayIn}` : null;
 }
 
 /** Whether bytes begin as a `.mosara` file does: a MessagePack map with its magic first. */

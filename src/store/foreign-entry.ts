@@ -4,13 +4,16 @@
  */
 import { constants } from "node:fs";
 import { open, readdir } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { FOREIGN_HEAD_BYTES, foreignFileNotice, isMosaraFile } from "../adapter/foreign-file.ts";
 import { AppError } from "../errors.ts";
-import { ADAPTER_EXTENSION } from "./directory-files.ts";
+import { ADAPTER_EXTENSION, isPeftDirectory } from "./directory-files.ts";
 
 /** Text files that users keep beside their adapters. */
 const TEXT = /\.(md|txt|json|jsonl|ya?ml|toml|csv|log|html?|py|sh)$/i;
+
+/** Number of entries of a directory that are looked into. */
+const LOOKED_INTO = 100;
 
 /** @throws {AppError} adapter_invalid, with what the entry is and how to load it. */
 export async function assertNotForeign(path: string, isDirectory: boolean): Promise<undefined> {
@@ -24,8 +27,16 @@ async function directoryNotice(path: string): Promise<string | null> {
   const mosara = names.find((name) => name.endsWith(ADAPTER_EXTENSION));
   if (mosara !== undefined)
     return `it is a directory, and files in it (${mosara}) are not read. Move them up, or name this directory with --adapters.`;
+  const peft = await firstPeftDirectory(path, names.slice(0, LOOKED_INTO));
+  if (peft !== undefined)
+    return `it is a directory, and the PEFT adapter in it (${peft}) is not read. Move it up, or name this directory with --adapters.`;
   const tensors = names.find((name) => /^adapter_model\.(safetensors|bin)$/.test(name));
   return tensors === undefined ? null : `it has ${tensors} but no adapter_config.json, which a PEFT adapter needs.`;
+}
+
+async function firstPeftDirectory(path: string, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (await isPeftDirectory(join(path, name))) return name;
+  return undefined;
 }
 
 async function fileNotice(path: string): Promise<string | null> {
@@ -35,7 +46,7 @@ async function fileNotice(path: string): Promise<string | null> {
     const isTemporary = basename(path).includes(ADAPTER_EXTENSION); // a file of an editor or a download
     return isTemporary ? null : `it is a .mosara file under another name. Name it <adapter>${ADAPTER_EXTENSION}.`;
   }
-  return foreignFileNotice(head);
+  return foreignFileNotice(head, { namesOrdinary: false });
 }
 
 /** The first bytes of a regular file; null for anything else, and where it cannot be read. Never waits for a pipe. */

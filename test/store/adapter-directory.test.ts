@@ -395,10 +395,13 @@ describe("an entry that is no adapter", () => {
     write("acme/one.mosara", file(1));
     mkdirSync(join(dir, "peft"));
     write("peft/adapter_model.safetensors", safetensors);
+    mkdirSync(join(dir, "run", "checkpoint-10"), { recursive: true });
+    write("run/checkpoint-10/adapter_config.json", Buffer.from("{}"));
     await start();
     expect(reasons().sort()).toEqual([
       expect.stringMatching(/^acme is not imported: .*files in it \(one\.mosara\) are not read/),
       expect.stringMatching(/^peft is not imported: .*no adapter_config\.json/),
+      expect.stringMatching(/^run is not imported: .*the PEFT adapter in it \(checkpoint-10\) is not read/),
     ]);
   });
 
