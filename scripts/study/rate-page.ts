@@ -40,7 +40,7 @@ export function renderRatePage(results: readonly RateResult[], conclusions: stri
   const sections = [...groups].map(([title, runs]) => ({ title, runs: judged(runs) }));
   return [
     "# One learning rate for every model",
-    "Mo-SARA on the default targets at several rates. Loss: held out, nats a token. **Share**: the drop of the loss from\nthe base, over that of the best run of the table. Peak: the largest training loss after the first step. The default\nis in bold. Regenerate with `npm run study:rates`; runs that are known (`docs/study/rates.jsonl`) are not run again.",
+    "Mo-SARA on the default targets at several rates. Loss: held out, nats a token. **Share**: the drop of the loss from the\nbase ÷ the drop of the best run of the table. Peak: the largest training loss after the first step. The default is in\nbold. Regenerate with `npm run study:rates`. Known runs (`docs/study/rates.jsonl`) are not run again.",
     conclusions.trim(),
     `## The default beside the best\n\n${table(["model, task, size", "share of the best", "verdict"], sections.flatMap(verdict))}`,
     ...sections.map(({ title, runs }) => `## ${title}\n\n${runTable(runs)}`),
