@@ -13,7 +13,7 @@ export interface Chunk {
   readonly isLast: boolean;
 }
 
-/** The chunk of a prompt that starts at `past`: boundaries at multiples of 64, then the tail, whatever the load is. */
+/** The chunk of a prompt that starts at `past`. Boundaries are at multiples of 64, then the tail, under any load. */
 export function chunkAt(numPromptTokens: number, past: number): Chunk {
   const length = Math.min(CHUNK_TOKENS - (past % CHUNK_TOKENS), numPromptTokens - past);
   return { past, length, isLast: past + length === numPromptTokens };

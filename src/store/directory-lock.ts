@@ -1,8 +1,10 @@
 /**
- * Allows one server for each data directory. A file names the owner, and stays fresh as long as the owner lives. A killed process's lock
- * blocks nobody. On the same machine the process is looked up; from another machine (a shared volume) the file is watched for a while.
+ * Allows one server for each data directory. A file names the owner, and stays fresh as long as the owner lives. A
+ * killed process's lock blocks nobody. If the owner is on the same machine, its process is looked up. If it is on
+ * another machine (a shared volume), the file is watched for a while.
  *
- * LMDB would let several processes write. But a server knows only its own holds, and so only which contents it may remove itself.
+ * LMDB would let several processes write. But a server knows only its own holds, so it could remove contents that
+ * another server uses.
  */
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
@@ -27,7 +29,7 @@ interface Owner {
 }
 
 /**
- * Creates `dir` where it is missing, and locks it for this process until disposed of.
+ * Creates `dir` if it is missing, and locks it for this process until the lock is disposed of.
  * @throws {AppError} usage when another server has the lock, or the directory cannot be written.
  */
 export async function lockDirectory(dir: string): Promise<AsyncDisposable> {
@@ -44,7 +46,7 @@ export async function lockDirectory(dir: string): Promise<AsyncDisposable> {
       cause: error,
     });
   } finally {
-    await rm(own, { force: true }).catch(() => {}); // where it could not be created
+    await rm(own, { force: true }).catch(() => {}); // if the lock file could not be created
   }
   const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), TOUCH_MS);
   touch.unref();
@@ -132,6 +134,6 @@ function parseOwner(text: string): Owner | null {
     const isOwner = typeof host === "string" && typeof start === "string" && typeof id === "string";
     return isOwner && Number.isSafeInteger(pid) && (pid as number) > 0 ? { pid: pid as number, host, start, id } : null;
   } catch {
-    return null; // half written when its owner was killed
+    return null; // the owner was killed while it wrote the file
   }
 }

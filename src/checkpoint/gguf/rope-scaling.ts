@@ -53,10 +53,13 @@ const FREQUENCIES = "rope_freqs.weight";
 const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 16 }, (_, i) => 2 ** (i + 5))];
 const LOW_FACTOR = 1;
 const HIGH_FACTOR = 4;
-// The factors passed through a few float32 operations.
+// Allowed difference: the factors were computed by a few float32 operations.
 const FACTOR_TOLERANCE = 1e-5;
 
-/** Frequency divisors from a tensor of the file, as Llama 3's settings where they were computed from such settings. */
+/**
+ * Frequency divisors from a tensor of the file. If they were computed from Llama 3's settings, this returns those
+ * settings.
+ */
 export async function frequencyScaling(source: ConfigSource): Promise<RawConfig | null> {
   if (!source.hasTensor(FREQUENCIES)) return null;
   const { metadata } = source;

@@ -17,7 +17,7 @@ import type { ModelConfig } from "../../model/config/model-config.ts";
 export interface RecipePart {
   readonly tensor: string;
   readonly rows?: { readonly first: number; readonly count: number; readonly of: number };
-  /** Number of heads whose rows are pairs of neighbours and have to be reordered into halves. */
+  /** Number of heads, if their rows are pairs of neighbours and must be reordered into halves. */
   readonly turnedHeads?: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Everything an engine needs of its device: the model opened in the form that works there, the KV cache in its memory, resident adapter
- * inputs, and the facts that are reported outside. The rest of the engine knows no devices.
+ * Everything that an engine needs from its device: the opened model in the device's form, the KV cache in its memory,
+ * resident adapter inputs, and the facts that are reported to the server. The rest of the engine knows no devices.
  */
 import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../../device-graph/device-form.ts";
 import type { Manifest } from "../../base/manifest.ts";

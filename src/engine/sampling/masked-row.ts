@@ -15,7 +15,7 @@ export interface MaskedRoom {
 }
 
 /**
- * @param endIds ids that end the answer: allowed where it may end, and only there
+ * @param endIds ids that end the answer; they are allowed only where the answer may end
  * @param row not written to
  * @returns a row in `room`, valid until the next one
  * @throws {AppError} invalid_request where no id is left; internal_error for a logit that is NaN or infinite

@@ -58,9 +58,9 @@ export class State {
   readonly next: (State | null | undefined)[];
   /** Ids that may come next, one bit for each; null: not computed. */
   mask: Int32Array | null = null;
-  /** The time of the automaton's memory that this state belongs to. */
+  /** The state belongs to this generation of the automaton's memory. */
   readonly era: number;
-  /** Spaces that are not part of the answer when they come first. */
+  /** Number of spaces that are not part of the answer if it begins with them. */
   readonly numSkipped: number;
 
   constructor(places: readonly Place[], isAccepting: boolean, numClasses: number, era: number, numSkipped = 0) {
@@ -136,7 +136,7 @@ export class Automaton {
     return next;
   }
 
-  /** The state in the present memory. Called between tokens, it bounds the memory. */
+  /** The same state in the current memory. It is called between tokens, and limits the memory. */
   current(state: State): State {
     return state.era === this.#era ? state : this.#remake(state);
   }

@@ -1,7 +1,6 @@
 /**
- * Splits the text of an answer, as it is generated, into text, reasoning and calls of tools. It holds back text that
- * may be the beginning of a mark, and passes on everything else at once. A call that is malformed, or names no tool,
- * stays text. It does not know the APIs' JSON shapes.
+ * Splits an answer, as it is generated, into text, reasoning and tool calls. Text that may begin a mark is held back. A
+ * call that is malformed, or names no tool, stays text. Knows nothing of the APIs' JSON shapes.
  */
 import { type AnswerPart, joinParts } from "../answer/answer-part.ts";
 import type { ChoiceEvent } from "../generation.ts";
@@ -265,7 +264,7 @@ export class AnswerSplitter {
     );
   }
 
-  /** The possible call is text after all, from its mark on. A call that has begun cannot be taken back. */
+  /** The possible call is text, from its mark on. A call that has begun cannot be taken back. */
   #giveBack(): boolean {
     if (!this.#hasBegunCall) this.#emit("text", this.#raw);
     this.#raw = "";
@@ -279,10 +278,7 @@ export class AnswerSplitter {
     this.#held = this.#held.slice(count);
   }
 
-  /**
-   * Returns the held text that cannot be the beginning of the mark. The rest, with white space before a mark, stays
-   * held.
-   */
+  /** Returns held text that cannot begin the mark. The rest, with white space before a mark, stays held. */
   #released(mark: string): string {
     const text = this.#held;
     let keep = Math.min(mark.length - 1, text.length);
