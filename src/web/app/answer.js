@@ -24,10 +24,10 @@ export class Answer {
    * @param {number} columnId
    */
   constructor(label, slot, columnId) {
-    const attributes = { class: "answer", "data-slot": slot, "data-column": columnId };
+    const attributes = { class: "answer", role: "group", "data-slot": slot, "data-column": columnId };
     this.label = label;
     this.element = h(
-      "section",
+      "div",
       { ...attributes, "aria-label": `Answer of ${label}` },
       this.#thoughts,
       this.#body,

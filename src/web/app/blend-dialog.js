@@ -53,7 +53,14 @@ function nameField(id, label, picker) {
     const names = picker.matches(input.value).filter((name) => name !== picker.base);
     options.replaceChildren(...names.slice(0, MAX_SUGGESTED).map((value) => h("option", { value })));
   };
-  const attributes = { id, list: `${id}-names`, required: true, autocomplete: "off", spellcheck: "false" };
+  const attributes = {
+    id,
+    list: `${id}-names`,
+    required: true,
+    autofocus: id === "first",
+    autocomplete: "off",
+    spellcheck: "false",
+  };
   const input = h("input", { ...attributes, placeholder: "Name", oninput: suggest });
   suggest();
   return { input, element: h("p", {}, h("label", { for: id }, label), input, options) };

@@ -53,6 +53,7 @@ function ask(file, { onUse, onUploaded }) {
   const name = h("input", {
     id: "upload-name",
     required: true,
+    autofocus: true,
     value: suggested,
     autocomplete: "off",
     spellcheck: "false",

@@ -19,8 +19,8 @@ export function headOf(column, onRemove) {
     "×",
   );
   const title = h("h3", {}, h("span", { class: "dot", "aria-hidden": "true" }), ...titleOf(source));
-  const attributes = { class: "head", "data-slot": slot, "data-column": column.id, "aria-label": label };
-  return h("section", attributes, h("div", { class: "title" }, title, remove), detailsOf(source));
+  const attributes = { class: "head", role: "group", "data-slot": slot, "data-column": column.id, "aria-label": label };
+  return h("div", attributes, h("div", { class: "title" }, title, remove), detailsOf(source));
 }
 
 /**

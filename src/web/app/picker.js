@@ -99,9 +99,8 @@ export class Picker {
     const rest = this.#isComplete ? "" : " so far, still loading";
     if (numFound === 0) return `No name has this text, of ${total}${rest}.`;
     const more = numFound > MAX_SHOWN ? `, the first ${MAX_SHOWN} shown` : "";
-    return numFound === this.#names.length && more === ""
-      ? `${total} names${rest}`
-      : `${grouped(numFound)} of ${total}${rest}${more}`;
+    const found = numFound === this.#names.length ? `${total} names` : `${grouped(numFound)} of ${total}`;
+    return found + rest + more;
   }
 
   /**
