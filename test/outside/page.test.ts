@@ -198,6 +198,8 @@ describe.skipIf(!isPresent)("the page", () => {
     await page.click("#show-sidebar");
     expect(await page.value("document.getElementById('search').offsetHeight > 0")).toBe(true);
     expect(await barriers(page)).toEqual([]);
+    await page.click("#show-sidebar");
+    expect(await page.value("document.getElementById('search').offsetHeight")).toBe(0);
   });
 });
 

@@ -155,7 +155,9 @@ byId("clear").addEventListener("click", () => {
 });
 byId("show-sidebar").addEventListener("click", (event) => {
   const isOpen = byId("sidebar").classList.toggle("open");
-  /** @type {HTMLElement} */ (event.currentTarget).setAttribute("aria-expanded", String(isOpen));
+  const button = /** @type {HTMLElement} */ (event.currentTarget);
+  button.setAttribute("aria-expanded", String(isOpen));
+  button.textContent = isOpen ? "Done" : "Adapters";
 });
 byId("blend").addEventListener("click", () => openBlendDialog(picker, addColumn));
 acceptFiles({
