@@ -145,6 +145,9 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   }
 }
 
+/** Embeddings under names with which every checkpoint is read. */
+const USUAL_EMBEDDING = /^((model\.){0,2}|transformer\.)(embed_tokens|wte)\.weight$/;
+
 /** The reason why tensors are missing or have other shapes and types, where other files of the checkpoint state it. */
 async function explained(
   error: unknown,
@@ -160,7 +163,7 @@ async function explained(
   if (quantisation !== null) return quantised(dir, quantisation, error);
   const advice = unmergedAdvice(names);
   if (advice !== "") return invalid(`${error.message}${advice}`, error);
-  const odd = names.find((name) => /(^|[._])(embed_tokens|wte)\.weight$/.test(name));
+  const odd = names.find((name) => /(^|[._])(embed_tokens|wte)\.weight$/.test(name) && !USUAL_EMBEDDING.test(name));
   if (error.code !== "checkpoint_invalid" || odd === undefined) return error;
   return invalid(
     `${error.message} Its embedding is named ${odd}, but names may only have the prefix "model." or none.`,

@@ -53,7 +53,7 @@ const DAMAGES: readonly [string, (dir: string) => Promise<void>, RegExp][] = [
   [
     "a wrong shape",
     tensors((all) => all.set(Q_PROJ, hostTensor("float32", [8, 16], new Float32Array(128)))),
-    /q_proj.weight has to be \[16,16\]/,
+    /q_proj.weight is stored as \[8,16\], but config.json requires \[16,16\]\.$/,
   ],
   [
     "a weight that is NaN",
