@@ -1,10 +1,10 @@
-/** The tensors of a checkpoint that the model has no place for. Most loaders drop them; here they are named. */
+/** Reports the tensors of a checkpoint that the model does not use. Most loaders silently drop them. */
 
-/** Tensors that older checkpoints store although a model computes them, or has them already. */
+/** Tensors that older checkpoints store, although the model computes them or already has them. */
 const COMPUTED = /(^|\.)(rotary_emb\.inv_freq|attn\.(masked_)?bias|lm_head\.weight|position_ids)$/;
 /** Parts of an adapter that was not merged before the model was saved. */
 const ADAPTER_PART = /\.(lora_[AB]|lora_embedding_[AB]|base_layer|lora_magnitude_vector)\./;
-/** Number of tensors that are named; further ones are counted. */
+/** Number of tensors that are named. Further tensors are counted. */
 const NAMED = 3;
 
 /** A sentence for the user; null where every tensor is used. @param used names as they are stored */
@@ -15,7 +15,7 @@ export function unusedTensorsNotice(names: Iterable<string>, used: ReadonlySet<s
   return `The checkpoint holds tensors that the model of config.json does not use: ${unused.slice(0, NAMED).join(", ")}${more}. They are left out.${unmergedAdvice(unused)}`;
 }
 
-/** Advice where the names show an unmerged adapter; empty elsewhere. */
+/** Advice if the names show an unmerged adapter; otherwise empty. */
 export function unmergedAdvice(names: readonly string[]): string {
   return names.some((name) => ADAPTER_PART.test(name))
     ? " The names show a PEFT adapter that was not merged. Save the model after merge_and_unload()."

@@ -1,4 +1,4 @@
-/** What a command line or the environment gives in vain: a flag that a later one replaces, and a misspelt variable. */
+/** Notices on settings without effect: a flag that a later flag replaces, and a misspelt variable. */
 import { parseArgs } from "node:util";
 import { closestName } from "../fields/closest-name.ts";
 import { COMMANDS, type CommandName, type CommandRow, environmentName, flagName } from "./commands.ts";
@@ -29,7 +29,7 @@ function repeatedFlags(flags: CommandRow["flags"], args: readonly string[]): str
   );
 }
 
-/** Variables that belong to no flag and to nothing else are named only where they are close to a flag of this command. */
+/** Unknown variables are reported only if their name is close to a flag of this command. */
 function misspeltVariables(
   flags: CommandRow["flags"],
   env: Readonly<Record<string, string | undefined>>,

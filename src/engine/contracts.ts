@@ -48,7 +48,7 @@ export interface TokenMask {
   readonly mayEnd: boolean;
 }
 
-/** What may come at one place of an answer. */
+/** The ids that may come at one place of an answer. */
 export interface AnswerPlace extends TokenMask {
   /** Whether the answer is complete here. */
   readonly mustEnd: boolean;
@@ -65,7 +65,8 @@ export interface BoundGrammar {
   /** Ids that probably come next, because the grammar leaves one text; null where they are not known within the time. */
   forced(maxWaitMs: number): readonly number[] | null;
   /**
-   * What may come next, and after each of the first `numForced` forced tokens; null where it is not known within the time.
+   * The ids that may come next, and after each of the first `numForced` forced tokens; null if they are not known in
+   * time.
    * @throws {AppError} where the grammar cannot be run any further
    */
   placesAfter(numForced: number, maxWaitMs: number): readonly AnswerPlace[] | null;

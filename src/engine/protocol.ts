@@ -190,7 +190,7 @@ export interface EngineOptions {
   readonly maxQueue: number;
   readonly maxQueueTokens: number;
   readonly usesPrefixCache: boolean;
-  /** Most tokens forced by a grammar that one step computes together; 0: each has a step of its own. */
+  /** Maximum number of tokens forced by a grammar that one step computes together; 0: each has a step of its own. */
   readonly maxJump: number;
   readonly requiresBatchInvariance: boolean;
   /** false for a merged engine, whose graph has no adapter inputs. */

@@ -1,6 +1,7 @@
 /**
- * The files of `src/web` as they are sent: two pages, and the styles, scripts and pictures below `/web/`. Read once, when the application
- * is made. A browser asks each time whether its copy is current, so that an upgrade needs no new names.
+ * The files of `src/web` as they are sent: two pages, and the styles, scripts and pictures below `/web/`. Read once,
+ * when the application is made. A browser asks each time whether its copy is current, so an upgrade needs no new file
+ * names.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";

@@ -27,7 +27,7 @@ export interface ExampleSet {
   readonly numLossTokens: number;
   /** Tokens that close turns of the data but do not end the base's answers. */
   readonly endTokenIds: readonly number[];
-  /** SHA-256 over ids and masks, hex. Equal examples have equal hashes, whatever their files' names. */
+  /** SHA-256 over ids and masks, hex. Equal examples have equal hashes, even if their files have other names. */
   readonly sha256: string;
 }
 

@@ -7,7 +7,7 @@ import { type Gradient, intAttribute, ofFirstResult, operand, result, sumTo } fr
 /** 1/√(mean(x²) + ε) of a norm, [...,1] in x's type. It is a second result of the norm's node, requested here. */
 function inverseNorm(node: Node): Var {
   const x = operand(node, 0);
-  // ONNX Runtime gives it in float32 whatever x is.
+  // ONNX Runtime gives it in float32 for any type of x.
   const inverse = node.outputs[1] ?? x.graph.addOutput(node, "float32", [...x.shape.slice(0, -1), 1]);
   return cast(inverse, x.dtype);
 }

@@ -56,7 +56,9 @@ export function keptTensors(
   return tensors.filter(({ name }) => !quantized.has(name));
 }
 
-/** A tensor's values as float32, whatever its storage type. A GGUF file and its float32 checkpoint are therefore one model. */
+/**
+ * A tensor's values as float32, for any storage type. A GGUF file and its float32 checkpoint are therefore one model.
+ */
 function asFloat32(tensor: HostTensor): HostTensor {
   return { dtype: "float32", shape: tensor.shape, data: toFloat32(tensor) };
 }

@@ -10,7 +10,7 @@ export interface PreTokenizer {
   readonly patterns: readonly string[];
   /** Whether texts are composed first (NFC). */
   readonly isComposed: boolean;
-  /** Whether a word that is a token becomes that token, whatever its merges are. */
+  /** Whether a word that is a token always becomes that token, even against its merges. */
   readonly ignoresMerges: boolean;
   /** Whether texts begin with bos where the file does not say. */
   readonly addsBos: boolean;

@@ -5,7 +5,7 @@ import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 export interface GrammarThreadData {
   readonly tokenizerDir: string;
   readonly vocabSize: number;
-  /** Most forced tokens of an answer that are computed in one step; 0: none. */
+  /** Maximum number of forced tokens of an answer that are computed in one step; 0: none. */
   readonly maxForced: number;
 }
 

@@ -68,7 +68,10 @@ async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }
   port?.postMessage(reply);
 }
 
-/** Leaves the flags first: they end an answer that is complete, or let a step with forced tokens begin, before masks are computed. */
+/**
+ * Writes the flags first. A complete answer can then end, and a step with forced tokens can begin, before masks are
+ * computed.
+ */
 function publish({ matcher, slot }: Bound, numTokens: number): void {
   const forced = matcher.forcedTokens(maxForced);
   slot.writeFlags(numTokens, endFlagsOf(matcher), forced);
@@ -112,7 +115,8 @@ async function readVocabulary(): Promise<Vocabulary> {
     specials: [...specials.values()],
     numSkippedSpaces,
   };
-  // The first masks of a process are slow, because the code is cold. They are computed before anybody waits for them.
+  // The first masks of a process are slow, because the code is cold. They are computed before any sequence waits for
+  // them.
   new Matcher(compiled({ kind: "json-object", text: "" }, made), made).mask();
   return made;
 }

@@ -1,12 +1,15 @@
 /**
- * The memory in which the grammar thread leaves the tokens that may come next in one sequence: counters, flags, and a bit for each id. Beside
- * them lie the tokens that the grammar forces, and the same for the places after each of these. The thread writes, the engine's own thread
- * reads. A counter is stored after all that it stands for.
+ * The memory in which the grammar thread leaves the tokens that may come next in one sequence: counters, flags, and a
+ * bit for each id. It also has the tokens that the grammar forces, with flags and a mask for the place after each. The
+ * grammar thread writes, and the engine's own thread reads. A counter is stored after the data that it announces.
  */
 // Indices are bounded by the layout, hence `!`.
 import type { AnswerPlace } from "../contracts.ts";
 
-/** Number of tokens, plus one, whose flags are known, whose mask is known, and whose forced tokens have their masks. 0: none yet. */
+/**
+ * Three counters of tokens, plus one each: flags are known, the mask is known, the masks after forced tokens are known.
+ * 0: none yet.
+ */
 const READ = 0;
 const FILLED = 1;
 const FOLLOWED = 2;
@@ -25,7 +28,7 @@ export interface EndFlags {
 
 export interface SlotSize {
   readonly vocabSize: number;
-  /** Most forced tokens. */
+  /** Maximum number of forced tokens. */
   readonly maxForced: number;
 }
 
@@ -76,13 +79,13 @@ export class MaskSlot {
     this.#publish(FILLED, numTokens);
   }
 
-  /** Leaves what may come after `at` + 1 forced tokens. */
+  /** Writes the ids that may follow after `at` + 1 forced tokens. */
   writeFollowing(at: number, mask: Int32Array, flags: EndFlags): void {
     this.#masks[at + 1]!.set(mask);
     this.#forcedFlags[at] = flagBits(flags);
   }
 
-  /** Notes that the masks after the forced tokens are there. */
+  /** Notes that the masks after the forced tokens are complete. */
   finishFollowing(numTokens: number): void {
     this.#publish(FOLLOWED, numTokens);
   }

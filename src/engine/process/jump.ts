@@ -1,6 +1,7 @@
 /**
- * Jump ahead: where a grammar leaves one text, its probable tokens go through the model in one run, as a chunk of a prompt does. Each is then
- * chosen as in a step of its own, from the row before it. The first one that the model spells otherwise ends the jump.
+ * Jump ahead: where a grammar allows only one text, the model computes its probable tokens in one run, like a chunk of
+ * a prompt. Each token is then chosen as in a step of its own, from the row before it. The jump ends at the first token
+ * that the model chooses differently.
  */
 import type { ModelRunner } from "../contracts.ts";
 import { WHOLE } from "../sampling/logit-rows.ts";
@@ -9,7 +10,7 @@ import type { Sequence } from "../scheduling/sequence.ts";
 import type { TokenChooser } from "./token-chooser.ts";
 // Indices are bounded by the number of forced tokens, hence `!`.
 
-/** Longest wait for the masks after forced tokens. The jump is repeated where they are late. */
+/** Longest wait for the masks after forced tokens. If they are late, the jump is repeated. */
 const MAX_WAIT_MS = 2000;
 
 export interface JumpPlan {
@@ -19,7 +20,7 @@ export interface JumpPlan {
   readonly forced: readonly number[];
 }
 
-/** Tokens that were guessed, and those that were chosen so. */
+/** Number of tokens that were guessed, and number of these that were chosen. */
 export interface JumpOutcome {
   readonly numGuessed: number;
   readonly numRight: number;
@@ -58,7 +59,7 @@ export class Jump {
     });
     const rows = await logits.read(Array.from({ length: logits.numRows }, () => WHOLE));
     const places = grammar?.placesAfter(forced.length, MAX_WAIT_MS) ?? null;
-    if (places === null) return { numGuessed: 0, numRight: 0 }; // nothing was chosen: the jump comes again
+    if (places === null) return { numGuessed: 0, numRight: 0 }; // nothing was chosen, so the jump is repeated
     for (const [at, place] of places.entries()) {
       const row = rows[at]!;
       if (row?.kind !== "whole") throw new Error("internal: the row of a forced token did not come whole");

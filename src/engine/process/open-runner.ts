@@ -95,7 +95,8 @@ export function rowMultipleOf(manifest: Manifest): number {
 }
 
 /**
- * Most tokens of a sequence: the requested number, or the model's length as far as one such row fits into the cache.
+ * Maximum number of tokens of a sequence: the requested number, or the model's length, reduced to what fits into the
+ * cache.
  * @throws {AppError} usage, insufficient_memory: a requested number is never shortened silently
  */
 function modelLengthOf(

@@ -1,6 +1,6 @@
 /**
- * Chooses a sequence's next token from its row of logits, reports it, and ends the sequence where it is the last one. An error ends this
- * sequence alone. Knows nothing of how the rows were computed.
+ * Chooses a sequence's next token from its row of logits and reports it. If it is the last token, the sequence ends. An
+ * error ends this sequence alone. Knows nothing of how the rows were computed.
  */
 import type { AnswerPlace, BoundGrammar, TokenMask } from "../contracts.ts";
 import type { LogitRow, WholeRow } from "../sampling/logit-rows.ts";
@@ -13,7 +13,7 @@ import type { Reporter } from "./reporter.ts";
 export class TokenChooser {
   readonly #reporter: Reporter;
   readonly scratch: SamplerScratch;
-  /** Until then masks are waited for. */
+  /** Until this time, choices wait for masks. */
   #maskDeadlineMs = 0;
 
   constructor(reporter: Reporter, vocabSize: number) {
@@ -21,7 +21,7 @@ export class TokenChooser {
     this.scratch = createSamplerScratch(vocabSize);
   }
 
-  /** Lets the next choices wait for their masks, together at most as long as this. */
+  /** Lets the next choices wait for their masks, for at most this time together. */
   startWait(maxMs: number): void {
     this.#maskDeadlineMs = performance.now() + maxMs;
   }
@@ -32,10 +32,11 @@ export class TokenChooser {
       if (sequence.grammar === null) return this.#choose(sequence, row);
       if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
       const mask = this.#maskOf(sequence, sequence.grammar);
-      if (mask === null) return true; // its next token is chosen after the next step, from the same logits
+      if (mask === null) return true; // the next step computes the same logits again, and its token is chosen then
       // Whether a row jumps never depends on time, so that it has the same bits in every batch. This step came before the news.
       if (sequence.numOutputTokens > 0 && sequence.forcedTokens().length > 0) return true;
-      // Where the news of a complete answer came too late to leave this step out, the answer is the same: it has no end token.
+      // If the news of a complete answer comes too late to skip this step, the answer is still the same: it has no end
+      // token.
       if (sequence.grammar.mustEnd(0)) this.#reporter.finish(sequence, "stop");
       else this.chooseAt(sequence, row, mask);
     } catch (error) {
@@ -49,7 +50,7 @@ export class TokenChooser {
     this.#choose(sequence, maskedRow(row, place, sequence.spec.stopIds, this.scratch.masked));
   }
 
-  /** The ids that a grammar allows; null where these are not known in time, and waiting would delay other rows. */
+  /** The ids that a grammar allows; null if they are not known in time, and waiting would delay other rows. */
   #maskOf(sequence: Sequence, grammar: BoundGrammar): TokenMask | null {
     const mask = grammar.mask(Math.max(0, this.#maskDeadlineMs - performance.now()));
     if (mask !== null || sequence.numOutputTokens > 0) return mask;

@@ -108,9 +108,10 @@ export class Scheduler {
   }
 
   /**
-   * Takes the next waiting sequence out of the queue if it fits now. The caller then starts or removes it. A sequence that lacks memory or
-   * its adapter keeps its turn. Nobody overtakes it, so a large request cannot starve behind small ones.
-   * @param isReady whether everything a sequence needs beside a row is there
+   * Takes the next waiting sequence out of the queue if it fits now. The caller then starts or removes it. A sequence
+   * that lacks memory or its adapter keeps its turn. No other sequence overtakes it, so small requests cannot starve a
+   * large one.
+   * @param isReady whether a sequence has everything that it needs besides a row
    */
   takeAdmissible(isReady: (sequence: Sequence) => boolean = () => true): Sequence | null {
     const next = this.peekWaiting();

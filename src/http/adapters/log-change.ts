@@ -1,4 +1,4 @@
-/** Writes one line to the log for every change of an adapter, whatever its origin. */
+/** Writes one line to the log for every change of an adapter, of any origin. */
 import type { Logger } from "pino";
 import type { RequestContext } from "../context.ts";
 

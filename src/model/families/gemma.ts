@@ -65,7 +65,9 @@ export function readGemma2(raw: RawConfig): ModelConfig {
   };
 }
 
-/** NOTE: Gemma 3 never caps scores, whatever `attn_logit_softcapping` is. Scaled positions apply to its full layers only. */
+/**
+ * NOTE: Gemma 3 never caps scores, with any `attn_logit_softcapping`. Scaled positions apply only to its full layers.
+ */
 export function readGemma3(raw: RawConfig): ModelConfig {
   const byType = readObject(raw, "rope_parameters");
   const isNested = byType !== null && ("full_attention" in byType || "sliding_attention" in byType);
