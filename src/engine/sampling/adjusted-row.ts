@@ -8,6 +8,9 @@ import { type Blocks, maximumOf } from "./blocks.ts";
 import type { SamplingState } from "./sampling-state.ts";
 // Indices are bounded by their loops, hence `!`.
 
+/** The largest float32. Tiny penalties would lift a logit beyond it, where it could not be compared. */
+const LARGEST_LOGIT = 3.4028234663852886e38;
+
 /** Whether a row is sampled exactly as the model produced it. */
 export function isUnadjusted(state: SamplingState, maskedIds: readonly number[]): boolean {
   const { seenIds, outputCounts, outputIds, params } = state;
@@ -89,7 +92,7 @@ function adjust(
   for (const [id, bias] of params.logitBias) change(id, row[id]! + bias);
   for (const id of seenIds ?? []) {
     const value = row[id]!;
-    change(id, value > 0 ? value / params.repetitionPenalty : value * params.repetitionPenalty);
+    change(id, value > 0 ? Math.min(value / params.repetitionPenalty, LARGEST_LOGIT) : value * params.repetitionPenalty);
   }
   for (const [id, count] of outputCounts ?? [])
     change(id, row[id]! - params.frequencyPenalty * count - params.presencePenalty);

@@ -151,6 +151,14 @@ describe("greedy choice", () => {
     expect(choose([1, 3, 3.0001, 2], { temperature: 1e-9 })).toBe(2);
   });
 
+  it("holds for repetition penalties so small that dividing by them leaves no number", () => {
+    // A request with the smallest penalty that HTTP admits ended with an internal error.
+    for (const temperature of [0, 1e-3, 1, 2]) {
+      const state = createSamplingState({ ...GREEDY, temperature, repetitionPenalty: 5e-324 }, Int32Array.of(2));
+      expect(chooseToken(whole([1, 9, 0.5, -4]), state, [], createSamplerScratch(4))).toBe(2);
+    }
+  });
+
   it("never chooses a masked id, even with the largest bias", () => {
     expect(choose([1, 9, 2], { logitBias: [[1, 100]] }, [1])).toBe(2);
   });
