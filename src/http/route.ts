@@ -23,10 +23,15 @@ const errorSchema = z
   })
   .openapi("Error");
 
+/** The error object for every answer that the document does not list. */
+export const errorResponses = {
+  default: { description: "An error.", content: { "application/json": { schema: errorSchema } } },
+} as const;
+
 /** A JSON answer in the document. All other statuses have the error object. */
 export function jsonResponses(description: string, schema: z.ZodType, status = 200): RouteConfig["responses"] {
   return {
     [status]: { description, content: { "application/json": { schema } } },
-    default: { description: "An error.", content: { "application/json": { schema: errorSchema } } },
+    ...errorResponses,
   };
 }

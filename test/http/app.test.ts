@@ -421,6 +421,19 @@ describe("the OpenAPI document", () => {
     }
   });
 
+  it("describes errors of every route but the ones that have none", async () => {
+    test = await createTestApp();
+    const document = (await (await test.app.request("/openapi.json")).json()) as {
+      paths: Record<string, Record<string, { responses: object }>>;
+    };
+    const silent = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).flatMap(([method, { responses }]) =>
+        "default" in responses ? [] : [`${method} ${path}`],
+      ),
+    );
+    expect(silent.sort()).toEqual(["get /", "get /docs", "get /openapi.json"]);
+  });
+
   it("lists the codes of errors", async () => {
     test = await createTestApp();
     const document = (await (await test.app.request("/openapi.json")).json()) as { "x-errors": object };

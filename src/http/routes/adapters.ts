@@ -20,7 +20,7 @@ import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readBody } from "../read-body.ts";
-import { jsonResponses, type Route } from "../route.ts";
+import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Adapters"];
 const listSchema = z
@@ -80,7 +80,11 @@ export const adapterContentRoute: Route = {
     summary: "The bytes of a .mosara file",
     tags,
     request: { params: nameParameter },
-    responses: { 200: { description: "The file.", content: bytesContent } },
+    responses: {
+      200: { description: "The file.", content: bytesContent },
+      304: { description: "The file has not changed since the generation that If-None-Match names." },
+      ...errorResponses,
+    },
   },
   handle: (context, c) => {
     const record = recordOf(context, c);

@@ -14,7 +14,7 @@ import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
-import type { Route } from "../route.ts";
+import { errorResponses, type Route } from "../route.ts";
 
 const MAX_BODY_BYTES = 65_536;
 const loadRequest = z
@@ -25,7 +25,10 @@ const loadRequest = z
   })
   .openapi("LoadLoraAdapter");
 const unloadRequest = z.looseObject({ lora_name: z.string().min(1).max(512) }).openapi("UnloadLoraAdapter");
-const responses = { 200: { description: "Success, in words.", content: { "text/plain": { schema: z.string() } } } };
+const responses = {
+  200: { description: "Success, in words.", content: { "text/plain": { schema: z.string() } } },
+  ...errorResponses,
+};
 
 export const loadLoraRoute: Route = {
   method: "post",

@@ -1,7 +1,7 @@
 /** The routes for operators: alive, ready, metrics, version. */
 import { z } from "@hono/zod-openapi";
 import { readinessResponse } from "../readiness.ts";
-import { jsonResponses, type Route } from "../route.ts";
+import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Operations"];
 const versionSchema = z
@@ -54,7 +54,7 @@ export const metricsRoute: Route = {
   document: {
     summary: "Metrics in Prometheus' text format",
     tags,
-    responses: { 200: { description: "The metrics.", content: { "text/plain": { schema: z.string() } } } },
+    responses: { 200: { description: "The metrics.", content: { "text/plain": { schema: z.string() } } }, ...errorResponses },
   },
   handle: async ({ metrics }, c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }),
 };
