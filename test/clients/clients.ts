@@ -2,7 +2,7 @@
  * The clients, each a script that a process of its own runs against a server, and what their last recorded run showed (results/).
  * docs/reference/clients.md is made from the records. MOSARA_RECORD_CLIENTS=1 writes them anew.
  */
-import { execFile, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import type { ClientRun, Outcomes } from "../../scripts/clients-page.ts";
 import { installedNode, NODE_22 } from "../../scripts/installed-node.ts";
+import { CLIENTS_PYTHON } from "../helpers/clients-python.ts";
 import { putAdapter, startServer, type TestServer } from "../helpers/server.ts";
 
 const FOLDER = import.meta.dirname;
@@ -72,6 +73,17 @@ export function placeOnNode22(): Place | null {
   process.stderr.write("clients on Node 22: left out, npm cannot install them\n");
   return null;
 }
+
+/** The Python that MOSARA_CLIENTS_PYTHON names. */
+export const PYTHON_PLACE: Place = {
+  runtime: "Python",
+  program: CLIENTS_PYTHON ?? "",
+  folder: join(FOLDER, "python"),
+  versionOf: (name) => {
+    const program = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))";
+    return execFileSync(CLIENTS_PYTHON ?? "", ["-c", program, name], { encoding: "utf8" }).trim();
+  },
+};
 
 /** The demo with its adapters and one that calls tools, a template that shows tools, and a key. */
 export async function startClientsServer(): Promise<TestServer> {
