@@ -92,7 +92,10 @@ function adjust(
   for (const [id, bias] of params.logitBias) change(id, row[id]! + bias);
   for (const id of seenIds ?? []) {
     const value = row[id]!;
-    change(id, value > 0 ? Math.min(value / params.repetitionPenalty, LARGEST_LOGIT) : value * params.repetitionPenalty);
+    change(
+      id,
+      value > 0 ? Math.min(value / params.repetitionPenalty, LARGEST_LOGIT) : value * params.repetitionPenalty,
+    );
   }
   for (const [id, count] of outputCounts ?? [])
     change(id, row[id]! - params.frequencyPenalty * count - params.presencePenalty);

@@ -54,7 +54,10 @@ export const metricsRoute: Route = {
   document: {
     summary: "Metrics in Prometheus' text format",
     tags,
-    responses: { 200: { description: "The metrics.", content: { "text/plain": { schema: z.string() } } }, ...errorResponses },
+    responses: {
+      200: { description: "The metrics.", content: { "text/plain": { schema: z.string() } } },
+      ...errorResponses,
+    },
   },
   handle: async ({ metrics }, c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }),
 };
