@@ -1,5 +1,5 @@
 /**
- * Trains the adapter with which the tests of clients let the demo call tools (test/clients/tools): four minutes on two cores.
+ * Trains the adapter with which the tests of clients let the demo call tools (test/clients/tools): six minutes on two cores beside other work.
  *
  *   node dist/scripts/make-tools-adapter.js [--steps 200] [--work work/tools-adapter]
  */
