@@ -71,6 +71,7 @@ export class Jump {
   }
 
   #outcome(sequence: Sequence, forced: readonly number[], numRight: number): JumpOutcome {
+    sequence.noteJump(forced.length, numRight);
     this.#scheduler.noteJumped(sequence, numRight + 1);
     return { numGuessed: forced.length, numRight };
   }

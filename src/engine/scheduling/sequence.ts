@@ -7,6 +7,9 @@ import { createSamplingState, recordToken, type SamplingState } from "../samplin
 
 const NO_IDS: readonly number[] = [];
 
+/** Forced tokens that the first jump of an answer guesses at most. */
+const FIRST_GUESSES = 4;
+
 /** A sequence between its arrival and its end. Times are in ms of one monotonic clock. */
 export class Sequence {
   readonly spec: SequenceSpec;
@@ -27,6 +30,7 @@ export class Sequence {
   numKnown = 0;
   numOutputTokens = 0;
   lastTokenId = -1;
+  #numGuesses = FIRST_GUESSES;
   readonly #addedAt: number;
   #admittedAt: number | null = null;
   #prefilledAt: number | null = null;
@@ -61,12 +65,18 @@ export class Sequence {
   }
 
   /**
-   * Tokens that its grammar forces next, as far as they are known and fit into the answer with one token after them. They depend on this
-   * sequence alone.
+   * Tokens that its grammar forces next, as far as they are known, fit into the answer with one token after them, and are worth guessing.
+   * They depend on this sequence alone.
    */
   forcedTokens(): readonly number[] {
     const forced = this.grammar?.forced(0) ?? NO_IDS;
-    return forced.slice(0, Math.max(0, this.spec.maxTokens - this.numOutputTokens - 1));
+    const numLeft = this.spec.maxTokens - this.numOutputTokens - 1;
+    return forced.slice(0, Math.max(0, Math.min(numLeft, this.#numGuesses)));
+  }
+
+  /** Notes a jump over forced tokens. A wrong guess costs a part of a step, so fewer tokens are guessed after one. */
+  noteJump(numGuessed: number, numRight: number): void {
+    this.#numGuesses = numRight === numGuessed ? 2 * this.#numGuesses : numRight + 1;
   }
 
   /** Ids that may not be chosen yet. */
