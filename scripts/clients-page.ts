@@ -25,15 +25,15 @@ const COLUMNS: Readonly<Record<string, string>> = {
 
 const HEAD = `# Clients
 
-These clients talk to a real server in the tests, which serves the demo with its adapters. The tests in \`test/clients\`
-made this page. Each mark is a feature that the client showed in its last run. An empty cell was not tried over
-that API, or the client does not have it.
+In the tests, these clients talk to a real server that serves the demo with its adapters. The tests in \`test/clients\`
+make this page. A mark is a feature that worked in the client's last run. An empty cell is a feature that the client
+does not have, or that the tests do not try over that API.
 
-- **Text** is a known answer, and **stream** the same answer in pieces.
-- **Structured output** is an answer that obeys a schema, by every way that the client has.
+- **Text** is a known answer, and **stream** is the same answer in pieces.
+- **Structured output** is an answer that obeys a schema, in every way that the client offers. Ways that only ask the
+  model in words are left out, such as instructor's \`MD_JSON\`, because their results depend on the model.
 - **Tools** are calls that a model makes on its own, calls that are forced, and results that are sent back.
-- **Abort** is a client that leaves. The server counts the request as aborted.
-- Ways that only ask the model in words are left out, such as instructor's \`MD_JSON\`. They depend on the model.
+- **Abort** is a client that disconnects. The server counts the request as aborted.
 - **Errors** are a wrong key (401), an unknown model (404) and a bad field (400), each as the client's own exception.
 
 `;

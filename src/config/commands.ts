@@ -31,7 +31,11 @@ export const COMMANDS = {
   build: {
     summary: "Convert a checkpoint (Hugging Face directory or GGUF file) to a base directory.",
     positionals: ["checkpoint"],
-    flags: { out: OUT, ...BUILD, ...COMMON },
+    flags: {
+      out: { ...OUT, help: "Directory to write. It must be empty or not exist, or be a base, which is replaced." },
+      ...BUILD,
+      ...COMMON,
+    },
   },
   train: {
     summary: "Train an adapter (or the whole model) on examples.",

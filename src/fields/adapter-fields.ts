@@ -25,7 +25,7 @@ export const switchedOff: Neutral = {
 export const ADAPTER_FIELDS: readonly Field[] = [
   ...both(["mosara"], {
     adapter: heeded(
-      'An adapter\'s name, {"blend": {"<name>": <weight>, …}} for a weighted sum of up to 8, or {"data": "<base64 of a .mosara file>"} for this request alone.',
+      'An adapter\'s name. {"blend": {"<name>": <weight>, …}} is a weighted sum of up to 8 adapters. {"data": "<base64 of a .mosara file>"} is an adapter for this request alone.',
     ),
   }),
   ...both(["LoRAX", "TGI"], {
@@ -39,7 +39,7 @@ export const ADAPTER_FIELDS: readonly Field[] = [
   }),
   ...both(["SGLang"], { lora_path: heeded("An adapter's name, or a list with one name.") }),
   ...both(["llama.cpp"], {
-    lora: heeded("An adapter's name. A list of numbers and scales is refused unless every scale is 0."),
+    lora: heeded("An adapter's name. llama.cpp's list of numbers and scales is refused unless every scale is 0."),
   }),
   ...both(["vLLM"], {
     lora_name: heeded("An adapter's name."),

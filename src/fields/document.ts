@@ -25,10 +25,10 @@ const INTRODUCTION = `# Fields of a request
 Bodies of \`POST /v1/chat/completions\` and \`POST /v1/completions\` may have any field of OpenAI, vLLM, SGLang,
 llama.cpp, TGI and LoRAX. The server treats each field in one of three ways:
 
-- **heeded**: the field does what its own server documents.
+- **heeded**: the field does what the server that it comes from documents.
 - **harmless**: the field is accepted, and the answer would be the same without it.
-- **refused**: the answer is \`400 unsupported_parameter\` with the field as \`param\`. A value that asks for what
-  happens anyway is accepted.
+- **refused**: the answer is \`400 unsupported_parameter\` with the field as \`param\`. A value that asks for
+  the usual behaviour is accepted.
 
 \`null\` always means the same as no field. A field that is in no table is ignored. With \`--strict-fields\` it is
 refused, and the error suggests the closest name. A field that seems to name an adapter is never ignored.

@@ -38,9 +38,9 @@ export const NESTED_GRAMMAR_FIELDS: Readonly<Record<string, Readonly<Record<stri
     type: heeded("text, json_object, json_schema or structural_tag."),
     json_schema: heeded("An object with the schema's name, and the schema under schema."),
     schema: heeded("The schema, in the place where llama.cpp's server expects it."),
-    format: heeded("Of a structural_tag."),
-    structures: heeded("Of a structural_tag in vLLM's older form."),
-    triggers: heeded("Of a structural_tag in vLLM's older form."),
+    format: heeded("The format of a structural_tag."),
+    structures: heeded("A part of a structural_tag in vLLM's older form."),
+    triggers: heeded("A part of a structural_tag in vLLM's older form."),
   },
   "response_format.json_schema": {
     name: harmless("The answer does not have it."),

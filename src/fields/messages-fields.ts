@@ -1,7 +1,7 @@
 /** Fields of Anthropic's Messages API. Source: its API reference and the types of @anthropic-ai/sdk 1.14. Data. */
 import { empty, harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
 
-const CACHE = harmless("Prompts with a common beginning share its computation without this field.");
+const CACHE = harmless("Prompts with a common beginning share its computation even without this field.");
 const NO_SERVER_TOOLS = "The server runs no tools.";
 
 export const MESSAGES_FIELDS: Readonly<Record<string, Treatment>> = {

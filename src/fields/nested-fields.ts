@@ -4,7 +4,7 @@ import { NESTED_GRAMMAR_FIELDS } from "./grammar-fields.ts";
 import { harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
 
 const TEMPLATE = heeded("Given to the chat template.");
-const CACHE = harmless("Prompts with a common beginning share its computation without this field.");
+const CACHE = harmless("Prompts with a common beginning share its computation even without this field.");
 
 /** Path of the objects: `[]` is every item of a list. */
 export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {

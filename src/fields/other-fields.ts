@@ -17,7 +17,7 @@ const SAMPLER = "Tokens are drawn only by temperature, top_k, top_p, min_p and t
 const DETAILS = "It asks for details that the answer does not have.";
 const ROUTING = "It selects a process of a cluster.";
 const SPEED = "It makes some servers faster and does not change the answer.";
-const TEMPLATE = 'Send what the template knows in "chat_template_kwargs".';
+const TEMPLATE = 'Send the template\'s variables in "chat_template_kwargs".';
 const MEDIA = "The server accepts only text.";
 
 /** In TGI and LoRAX, false is greedy at any temperature. */
@@ -41,7 +41,7 @@ const SGLANG = both(["SGLang"], {
   return_cached_tokens_details: refused(is(false), "usage.prompt_tokens_details has the number of cached tokens."),
   return_prompt_token_ids: refused(is(false), 'Send "return_token_ids".'),
   return_meta_info: refused(is(false), DETAILS),
-  routed_experts_start_len: harmless("It shortens a list that the answer does not have."),
+  routed_experts_start_len: harmless("It is about a list that the answer does not have."),
   task: refused(nothing, TEMPLATE),
   session_params: refused(empty, "The server stores nothing between requests."),
   custom_params: refused(empty, "They are for a custom_logit_processor, which is refused."),
@@ -117,9 +117,9 @@ const LLAMA_CPP = both(["llama.cpp"], {
   timings_per_token: refused(is(false), DETAILS),
   post_sampling_probs: refused(is(false), "Log-probabilities are the model's own."),
   response_fields: refused(empty, DETAILS),
-  input_prefix: refused(empty, "Text cannot be inserted between two others."),
-  input_suffix: refused(empty, "Text cannot be inserted between two others."),
-  input_extra: refused(empty, "Text cannot be inserted between two others."),
+  input_prefix: refused(empty, "The server continues a prompt. It does not fill a gap between two texts."),
+  input_suffix: refused(empty, "The server continues a prompt. It does not fill a gap between two texts."),
+  input_extra: refused(empty, "The server continues a prompt. It does not fill a gap between two texts."),
   image_data: refused(empty, MEDIA),
   multimodal_data: refused(empty, MEDIA),
   reasoning_format: refused(is("auto", "deepseek"), 'Send "separate_reasoning": false to leave reasoning in the text.'),
@@ -133,7 +133,7 @@ const LLAMA_CPP = both(["llama.cpp"], {
   sse_ping_interval: harmless("Comments in a stream are not part of the answer."),
   cache_prompt: harmless("Reused beginnings are bit-identical to computed ones."),
   n_cache_reuse: harmless(SPEED),
-  id_slot: harmless(ROUTING),
+  id_slot: harmless("The engine chooses the row of a request."),
   backend_sampling: harmless(SPEED),
 });
 

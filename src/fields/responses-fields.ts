@@ -2,7 +2,7 @@
 import { empty, harmless, heeded, is, type Neutral, nothing, refused, type Treatment } from "./field.ts";
 
 const SCHEDULING = "It affects how the request is run or billed, not the answer.";
-const CACHE = harmless("Prompts with a common beginning share its computation without this field.");
+const CACHE = harmless("Prompts with a common beginning share its computation even without this field.");
 
 const KNOWN_INCLUDES: ReadonlySet<unknown> = new Set(["message.output_text.logprobs", "reasoning.encrypted_content"]);
 const isKnownInclude: Neutral = {
@@ -12,7 +12,7 @@ const isKnownInclude: Neutral = {
 
 export const RESPONSES_FIELDS: Readonly<Record<string, Treatment>> = {
   input: heeded("Text, or items: messages, reasoning, function_call, function_call_output and item_reference."),
-  instructions: heeded("The system's text, before the conversation."),
+  instructions: heeded("The system prompt, before the conversation."),
   max_output_tokens: heeded("Maximum number of tokens to generate, at most what the context has left."),
   previous_response_id: heeded("A stored response of the same tenant. The request continues it."),
   store: heeded("false: the response is not stored."),

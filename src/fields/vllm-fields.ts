@@ -2,12 +2,12 @@
 import { both, empty, type Field, harmless, heeded, is, nothing, only, refused } from "./field.ts";
 
 const MEDIA = "It is about images, audio or video, which are refused in the messages.";
-const NOT_PART = "The answer does not have this part here.";
+const NOT_PART = "It is about a list that the answer does not have.";
 
 const HEEDED = both(["vLLM"], {
   top_k: heeded("Number of likeliest tokens to keep. 0 and -1 keep all."),
-  min_p: heeded("Keeps tokens with this share of the likeliest one's probability."),
-  repetition_penalty: heeded("Divides the logits of tokens that prompt or answer have."),
+  min_p: heeded("Keeps tokens with at least this share of the likeliest token's probability."),
+  repetition_penalty: heeded("Lowers the logits of tokens that the prompt or the answer has, if above 1."),
   ignore_eos: heeded("The model's end tokens do not end the answer."),
   min_tokens: heeded("Minimum number of tokens: before that, neither end tokens nor stop strings end the answer."),
   stop_token_ids: heeded("Token ids that end the answer."),
@@ -19,7 +19,7 @@ const HEEDED = both(["vLLM"], {
   prompt_logprobs: heeded("Scores every prompt token but the first, with 0 to 20 alternatives. Not with stream."),
   truncate_prompt_tokens: heeded("Number of tokens of each prompt to keep. -1 keeps as many as fit."),
   truncation_side: heeded("The side that truncate_prompt_tokens cuts: left (the default) or right."),
-  cache_salt: heeded("A prompt shares its beginning only with prompts of the same salt."),
+  cache_salt: heeded("Prompts share the computation of a common beginning only if they have the same salt."),
 });
 
 const REFUSED = both(["vLLM"], {
@@ -28,11 +28,11 @@ const REFUSED = both(["vLLM"], {
   early_stopping: refused(is(false), "It ends a beam search, which the server does not have."),
   logits_processors: refused(empty, "The server runs no code of its callers."),
   prompt_embeds: refused(empty, "Prompts are text or token ids."),
-  logprob_token_ids: refused(nothing, 'Send "logprobs" with as many alternatives as are needed.'),
+  logprob_token_ids: refused(nothing, 'Send "logprobs" with enough alternatives.'),
   prompt_logprob_token_ids: refused(nothing, 'Send "prompt_logprobs".'),
   prompt_logprob_start: refused(nothing, 'Send "prompt_logprobs", which begins at the second token.'),
   return_tokens_as_token_ids: refused(is(false), 'Send "return_token_ids".'),
-  return_prompt_text: refused(is(false), 'Send "return_token_ids", which answers the prompt\'s ids.'),
+  return_prompt_text: refused(is(false), 'Send "return_token_ids", which returns the prompt\'s ids.'),
   watermarking: refused(is(false)),
   thinking_token_budget: refused(is(-1), 'Send "max_tokens".'),
   repetition_detection: refused(nothing, 'Send "repetition_penalty" or "stop".'),
@@ -62,7 +62,7 @@ const CHAT = [
   ...only(
     "chat",
     ["vLLM", "llama.cpp"],
-    { add_generation_prompt: heeded("Whether the prompt ends where the assistant begins to speak.") },
+    { add_generation_prompt: heeded("Whether the prompt ends with the template's opening of the assistant's turn.") },
     is(true),
   ),
   ...only(

@@ -13,7 +13,7 @@ export const ERRORS = {
   adapter_not_found: {
     status: 404,
     meaning: "No adapter has this name.",
-    remedy: "List the adapters with GET /v1/adapters, or upload it.",
+    remedy: "List the adapters with GET /v1/adapters, or upload the missing adapter.",
   },
   model_not_found: {
     status: 404,
@@ -42,8 +42,8 @@ export const ERRORS = {
   },
   thread_not_found: {
     status: 404,
-    meaning: "The request continues a message thread. The server keeps none.",
-    remedy: 'Send the whole conversation, as Anthropic\'s clients then do, without "thread".',
+    meaning: "The request continues a message thread, but the server keeps no threads.",
+    remedy: 'Send the whole conversation without "thread". Anthropic\'s clients do so after this error.',
   },
   precondition_failed: {
     status: 412,
@@ -69,7 +69,7 @@ export const ERRORS = {
   insufficient_memory: {
     status: 409,
     meaning: "One more merged engine, or this request on this device, does not fit.",
-    remedy: "Raise --max-merged, free an engine, or ask for fewer tokens.",
+    remedy: "Raise --max-merged, serve a merged adapter live, or ask for fewer tokens.",
   },
   context_length_exceeded: {
     status: 400,
@@ -84,7 +84,7 @@ export const ERRORS = {
   unsupported_parameter: {
     status: 400,
     meaning: "The field would change the answer and is not supported here.",
-    remedy: "Leave it out. docs/reference/fields.md lists the alternatives.",
+    remedy: "Leave the field out. docs/reference/fields.md lists the alternatives.",
   },
   invalid_api_key: {
     status: 401,
@@ -98,7 +98,8 @@ export const ERRORS = {
   },
   host_not_allowed: {
     status: 403,
-    meaning: "The Host header names another machine. It is checked on a loopback --host, and with --allowed-host.",
+    meaning:
+      "The Host header names another machine. The server checks it on a loopback --host, and with --allowed-host.",
     remedy: "Call the server by its own name, or allow the name with --allowed-host.",
   },
   unsupported_media_type: {
@@ -108,7 +109,7 @@ export const ERRORS = {
   },
   rate_limit_exceeded: {
     status: 429,
-    meaning: "A tenant is over its own limit. Reserved.",
+    meaning: "Reserved for limits of a tenant. The server does not send this code yet.",
     remedy: "Wait as long as Retry-After says.",
   },
   deadline_exceeded: {

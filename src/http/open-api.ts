@@ -60,7 +60,7 @@ export function openApiRoute(routes: () => readonly Route[], version: string): R
     method: "get",
     path: "/openapi.json",
     document: {
-      summary: "This document",
+      summary: "This API as an OpenAPI document",
       tags: ["Operations"],
       responses: {
         200: { description: "OpenAPI 3.1.", content: { "application/json": { schema: z.looseObject({}) } } },

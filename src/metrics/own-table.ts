@@ -30,7 +30,7 @@ export const OWN_METRICS = [
   {
     name: "mosara_adapter_loads_total",
     type: "counter",
-    help: "Adapters that were imported, by source and result.",
+    help: "Attempts to import an adapter, by source and result.",
     labels: ["source", "result"],
     initial: ["upload", "directory", "inline"].flatMap((source) => [
       { source, result: "ok" },

@@ -20,7 +20,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:gpu_cache_usage_perc",
     type: "gauge",
-    help: "The value of the metric above, under an older name that production-stack and AIBrix read.",
+    help: "The value of vllm:kv_cache_usage_perc, under an older name that production-stack and AIBrix read.",
     labels: MODEL,
   },
   {
@@ -40,7 +40,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:lora_adapter_loaded",
     type: "gauge",
-    help: 'Adapters that are ready, the 100 busiest by name. The value is 1, and the series ends when the adapter is no longer ready. level is always "gpu", which here means ready for the next step on any device. pinned is "true" for merged adapters, which are never evicted. rank is the highest rank of its targets.',
+    help: 'The 100 busiest adapters that are ready, by name. The value is 1, and the series ends when the adapter is no longer ready. level is always "gpu", which here means ready for the next step on any device. pinned is "true" for merged adapters, which are never evicted. rank is the highest rank of the adapter\'s targets.',
     labels: ["adapter_name", "level", "pinned", "rank"],
     initial: [],
   },
@@ -81,7 +81,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:spec_decode_num_drafts_total",
     type: "counter",
-    help: "Steps that computed several tokens of one answer, which a grammar forced (--jump-ahead).",
+    help: "Steps that computed several tokens of one answer, because a grammar allowed only one text (--jump-ahead).",
     labels: MODEL,
   },
   {
@@ -125,7 +125,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:time_per_output_token_seconds",
     type: "histogram",
-    help: "The value of the metric above, under an older name that production-stack and AIBrix read.",
+    help: "The value of vllm:inter_token_latency_seconds, under an older name that production-stack and AIBrix read.",
     labels: MODEL,
     buckets: BETWEEN_TOKENS,
   },

@@ -7,7 +7,7 @@ import { COMPUTE } from "./shared.ts";
 export const SERVE = {
   model: {
     value: "<dir>",
-    help: "Base directory, checkpoint directory, GGUF file, or a model of the Hub (owner/name, owner/name/file.gguf). A checkpoint is built into the cache first, and only once.",
+    help: "Base directory, checkpoint directory, GGUF file, or a model of the Hub (owner/name, owner/name/file.gguf). The first use of a checkpoint builds a base in the cache.",
     defaultText: "the shipped demo, with its adapters",
     schema: optional(text),
   },
@@ -55,7 +55,7 @@ export const SERVE = {
   },
   maxLiveRank: {
     value: "<n>",
-    help: "Highest rank of a SARA or LoRA adapter that is served live, and highest sum of such ranks in a blend.",
+    help: "Highest rank of a SARA or LoRA adapter that is served live. It also limits the sum of such ranks in a blend.",
     schema: integer(1, 65_536).default(64),
   },
   adapterCacheBytes: {
@@ -70,12 +70,12 @@ export const SERVE = {
   },
   maxQueue: {
     value: "<n>",
-    help: "Maximum number of waiting sequences. The server refuses any more with 503.",
+    help: "Maximum number of waiting sequences. The server refuses further requests with 503.",
     schema: integer(0).default(1024),
   },
   maxQueueTokens: {
     value: "<n>",
-    help: "Maximum number of waiting prompt tokens. The server refuses any more with 503.",
+    help: "Maximum number of waiting prompt tokens. The server refuses further requests with 503.",
     schema: integer(1).default(1_048_576),
   },
   noPrefixCache: {
@@ -84,7 +84,7 @@ export const SERVE = {
   },
   jumpAhead: {
     value: "<n>",
-    help: "Maximum number of tokens that one step computes together where a grammar leaves one text. Faster for a few clients, slower for many. 0 gives each token a step of its own.",
+    help: "Maximum number of tokens that one step computes together where a grammar allows only one text. Faster for a few clients, slower for many. 0 gives each token a step of its own.",
     schema: integer(0, 64).default(0),
   },
   noBatchInvariance: {
@@ -102,7 +102,7 @@ export const SERVE = {
   },
   apiKey: {
     value: "<[tenant=]key>",
-    help: "Key that callers must send, with the name of their tenant. Without a name the tenant is called default. Repeatable; in the environment separated by commas.",
+    help: "Key that callers must send. The name before = is their tenant's. Without a name, the tenant is called default. Repeatable; in the environment separated by commas.",
     isRepeatable: true,
     schema: z.array(apiKey).default([]),
   },

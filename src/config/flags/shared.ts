@@ -42,7 +42,7 @@ export const COMPUTE = {
 /** The base of a command that needs one. */
 export const MODEL = {
   value: "<dir>",
-  help: "Base directory, checkpoint directory, GGUF file, or a model of the Hub (owner/name, owner/name/file.gguf). A checkpoint is built into the cache once.",
+  help: "Base directory, checkpoint directory, GGUF file, or a model of the Hub (owner/name, owner/name/file.gguf). The first use of a checkpoint builds a base in the cache.",
   schema: text,
 } satisfies Flag<string>;
 

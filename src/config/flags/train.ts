@@ -44,7 +44,7 @@ export const TRAIN = {
   },
   threshold: {
     value: "<m>",
-    help: "mo-sara and sara: each layer gets the smallest k whose singular values reach this proportion of the sum of all, at most the base's k.",
+    help: "mo-sara and sara: each layer gets the smallest k whose singular values reach this proportion of the sum of all. k is at most the base's.",
     defaultText: "the base's; 0.25 for a checkpoint",
     schema: optional(proportion),
   },
@@ -71,13 +71,13 @@ export const TRAIN = {
   },
   lr: {
     value: "<rate>",
-    help: "Highest learning rate. mo-sara: the share by which a step changes each number of a layer's output or gain.",
+    help: "Highest learning rate. mo-sara: a step changes each gain, and each number of a layer's output, by about this share.",
     defaultText: "0.2 mo-sara, 0.03 sara, 0.01 lora, 0.001 full",
     schema: optional(positive),
   },
   warmup: {
     value: "<n>",
-    help: "Number of steps until the highest rate, or a share of all steps if below 1. The rate then falls along a cosine to 5 %.",
+    help: "Number of steps until the highest rate. A number below 1 is a share of all steps. The rate then falls along a cosine to 5 %.",
     schema: notNegative.default(0.06),
   },
   weightDecay: { value: "<n>", help: "Decoupled weight decay, as in AdamW.", schema: notNegative.default(0) },
@@ -88,7 +88,7 @@ export const TRAIN = {
   },
   trust: {
     value: "<share>",
-    help: "Maximum share of the loss that one step may be predicted to remove. A larger step is shortened. 0 sets no limit.",
+    help: "Maximum share of the loss that a step is expected to remove. Training shortens a larger step. 0 sets no limit.",
     defaultText: "0.3 for adapters, 0 for full",
     schema: optional(notNegative),
   },

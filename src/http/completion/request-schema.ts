@@ -170,9 +170,9 @@ export const completionRequest = z
   .looseObject({
     ...shared,
     prompt,
-    best_of: integer(1, MAX_SEQUENCES)
-      .nullish()
-      .openapi({ description: "Number of answers to generate. The server sends the n likeliest of them." }),
+    best_of: integer(1, MAX_SEQUENCES).nullish().openapi({
+      description: "Number of answers to generate. The server sends the n with the highest mean log-probability.",
+    }),
     logprobs: integer(0, MAX_LOGPROBS).nullish(),
     echo: z.boolean().nullish(),
     add_special_tokens: z.boolean().nullish(),

@@ -33,7 +33,7 @@ export const embeddingRequest = z
       .min(1)
       .max(LARGEST_SIZE)
       .nullish()
-      .openapi({ description: "Number of leading numbers to keep, before the length is made 1." }),
+      .openapi({ description: "Number of leading components to keep. The vector is then normalised." }),
     pooling: z.enum(["mean", "last"]).nullish().openapi({
       description:
         "The mean of the hidden states of all tokens, or the last token's. Default: `pooling` on the adapter's card, otherwise mean.",

@@ -36,9 +36,9 @@ const INTRODUCTION = `# HTTP API
 <!-- Made from the routes by \`node dist/scripts/make-docs.js\`. GET /openapi.json serves the same as OpenAPI 3.1. -->
 
 The default address is \`http://127.0.0.1:8080\`. With keys configured, requests need \`Authorization: Bearer <key>\` or
-\`x-api-key: <key>\`.
-[Errors](errors.md) have OpenAI's shape. Under \`/v1/messages\` they have Anthropic's. [Fields](fields.md) lists the
-request fields of all known servers. The header \`x-request-timeout-ms\` sets a deadline.
+\`x-api-key: <key>\`. [Errors](errors.md) have OpenAI's shape. Under \`/v1/messages\` they have Anthropic's.
+[Fields](fields.md) lists the request fields of this server and of similar servers. The header \`x-request-timeout-ms\`
+sets a deadline.
 
 ## Models and adapters by name
 

@@ -38,7 +38,7 @@ export const listAdaptersRoute: Route = {
     summary: "All adapters",
     tags,
     request: { query: listQuery },
-    responses: jsonResponses("In the order of their names.", listSchema),
+    responses: jsonResponses("The adapters, in the order of their names.", listSchema),
   },
   handle: (context, c) => {
     const { limit, after } = parseRequest(listQuery, c.req.query());
@@ -113,8 +113,8 @@ export const putAdapterRoute: Route = {
     tags,
     request: { params: nameParameter, body: { required: true, content: bytesContent } },
     responses: {
-      ...jsonResponses("Replaced, or unchanged.", adapterSchema),
-      201: { description: "New.", content: { "application/json": { schema: adapterSchema } } },
+      ...jsonResponses("The adapter was replaced, or is unchanged.", adapterSchema),
+      201: { description: "The adapter is new.", content: { "application/json": { schema: adapterSchema } } },
     },
   },
   handle: async (context, c) => {
@@ -155,7 +155,7 @@ export const deleteAdapterRoute: Route = {
     summary: "Delete an adapter",
     tags,
     request: { params: nameParameter },
-    responses: jsonResponses("Running requests finish on it.", deletedSchema),
+    responses: jsonResponses("The adapter is deleted. Running requests finish on it.", deletedSchema),
   },
   handle: async (context, c) => {
     const { name, generation } = recordOf(context, c);

@@ -26,7 +26,7 @@ const loadRequest = z
   .openapi("LoadLoraAdapter");
 const unloadRequest = z.looseObject({ lora_name: z.string().min(1).max(512) }).openapi("UnloadLoraAdapter");
 const responses = {
-  200: { description: "Success, in words.", content: { "text/plain": { schema: z.string() } } },
+  200: { description: "A sentence that reports success.", content: { "text/plain": { schema: z.string() } } },
   ...errorResponses,
 };
 

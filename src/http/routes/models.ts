@@ -30,7 +30,7 @@ export const listModelsRoute: Route = {
     summary: "The base and all compatible adapters",
     tags: ["OpenAI"],
     request: { query: listQuery },
-    responses: jsonResponses("The base first.", listSchema),
+    responses: jsonResponses("The models, the base first.", listSchema),
   },
   handle: async (context, c) => {
     const { limit, after } = parseRequest(listQuery, c.req.query());

@@ -11,14 +11,16 @@ const versionSchema = z
     device: z.string(),
     attention: z.enum(["fused", "stepwise", "plain"]).nullable().openapi({
       description:
-        "How attention is computed on this device: by a fused kernel, by the same kernel step by step, or by plain operators. null until the engine was ready once.",
+        "How attention is computed on this device: by a fused kernel, by the same kernel step by step, or by plain operators. null until the engine is ready for the first time.",
     }),
     precision: z.enum(["float32", "float16"]).nullable(),
     cacheResident: z
       .boolean()
       .nullable()
       .openapi({ description: "false: keys and values are copied to and from the device in every step." }),
-    batchInvariant: z.boolean().nullable().openapi({ description: "null until the engine was ready once." }),
+    batchInvariant: z.boolean().nullable().openapi({
+      description: "Whether results are bit-identical in any batch. null until the engine is ready for the first time.",
+    }),
     weights: z.string(),
   })
   .openapi("Version");
@@ -65,7 +67,11 @@ export const metricsRoute: Route = {
 export const versionRoute: Route = {
   method: "get",
   path: "/version",
-  document: { summary: "What runs here", tags, responses: jsonResponses("The version.", versionSchema) },
+  document: {
+    summary: "Version, base, device and results of the self-test",
+    tags,
+    responses: jsonResponses("The version.", versionSchema),
+  },
   handle: ({ version, base, engine }, c) =>
     c.json({
       version,

@@ -23,7 +23,7 @@ export const pageRoutes: readonly Route[] = [
   {
     method: "get",
     path: "/docs",
-    document: { summary: "A page that shows this document", tags, responses: html },
+    document: { summary: "A page that shows this API", tags, responses: html },
     handle: (_, c) => sendFile(c),
   },
   {

@@ -34,7 +34,7 @@ const itemList = z
 const listQuery = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   order: z.enum(["asc", "desc"]).default("desc"),
-  after: z.string().max(128).optional().openapi({ description: "The id of the item before the first one." }),
+  after: z.string().max(128).optional().openapi({ description: "Continue after the item with this id." }),
 });
 
 /** @throws {AppError} response_not_found. */
@@ -109,7 +109,7 @@ export const responsesRoutes: readonly Route[] = [
       summary: "Forget a response",
       tags,
       request: { params },
-      responses: jsonResponses("It is forgotten.", deleted),
+      responses: jsonResponses("The response is forgotten.", deleted),
     },
     handle: (context, c) => {
       const id = c.req.param("id") ?? "";
@@ -121,7 +121,7 @@ export const responsesRoutes: readonly Route[] = [
     method: "get",
     path: "/v1/responses/:id/input_items",
     document: {
-      summary: "The items of a response's conversation before its output",
+      summary: "The conversation before a response, as items",
       tags,
       request: { params, query: listQuery },
       responses: jsonResponses("The items.", itemList),

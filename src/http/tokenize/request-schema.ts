@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { chatRequest } from "../completion/request-schema.ts";
 
-const model = z.string().min(1).max(512).nullish().openapi({ description: "Any name of GET /v1/models." });
+const model = z.string().min(1).max(512).nullish().openapi({ description: "A name that GET /v1/models lists." });
 const withStrings = z.boolean().nullish().openapi({ description: "Whether the answer has token_strs." });
 
 /** A text, or a conversation for the chat template. One of `prompt` and `messages` is present. */

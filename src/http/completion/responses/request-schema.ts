@@ -30,7 +30,7 @@ export const responsesRequest = z
     input: z.union([z.string(), z.array(item).max(MAX_ITEMS)]).openapi({
       description: "The user's text, or messages, calls of functions and their outputs.",
     }),
-    instructions: z.string().nullish().openapi({ description: "The system's text, for this request alone." }),
+    instructions: z.string().nullish().openapi({ description: "The system prompt, for this request alone." }),
     max_output_tokens: z
       .int()
       .min(1)
