@@ -1,6 +1,6 @@
 /**
  * The adapter type: a method, the base it was made for, and a few tensors for each target linear layer.
- * Knows nothing of files (adapter-file.ts), of the mathematics of a method (methods.ts) or of serving.
+ * It knows nothing of files (adapter-file.ts), of the mathematics of a method (methods.ts) or of serving.
  * Source: arXiv 2408.03290; exact forms in docs/explanation/mo-sara.md.
  */
 import { AppError } from "../errors.ts";
@@ -20,7 +20,7 @@ export interface AdapterTarget {
   readonly name: string;
   readonly dIn: number;
   readonly dOut: number;
-  /** Directions used (mo-sara: leading ones of the base's basis), or the rank. */
+  /** mo-sara: number of leading directions of the base's basis. Other methods: the rank. */
   readonly k: number;
   /** mo-sara: hash of the basis it was trained on. */
   readonly basisId?: string;
@@ -36,7 +36,7 @@ export interface Adapter {
   readonly heads: number;
   readonly router: RouterKind;
   readonly targets: readonly AdapterTarget[];
-  /** Tokens that end an answer of this adapter, in addition to the base's end tokens. Ascending; absent where there are none. */
+  /** Tokens that end an answer of this adapter, in addition to the base's end tokens. Ascending; absent if none. */
   readonly endTokenIds?: readonly number[];
   readonly card: Card;
 }
@@ -58,7 +58,7 @@ export interface BaseSignature {
   readonly vocabSize?: number;
 }
 
-/** Names and shapes of the tensors a target of this method must have. */
+/** Names and shapes of the tensors that a target of this method must have. */
 export function expectedTensors(
   method: Method,
   router: RouterKind,

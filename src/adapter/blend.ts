@@ -8,7 +8,7 @@ import { hostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import type { Adapter, AdapterTarget } from "./adapter.ts";
 import { deltaFactors } from "./merge.ts";
 
-/** An adapter of a blend, and the factor of its update. */
+/** An adapter of a blend, and the weight of its update. */
 export interface BlendMember {
   readonly adapter: Adapter;
   readonly weight: number;
@@ -67,7 +67,7 @@ export function blendAdapters(members: readonly BlendMember[]): BlendParts {
   };
 }
 
-/** The shares of one head by their v. The first list has that of `heads`, and may be empty then. */
+/** The shares with one head, in a list for each v. With `heads`, the first list is for its v and may be empty. */
 function byScale(shares: readonly Share[], heads: Share | null): readonly (readonly Share[])[] {
   const lists: Share[][] = heads ? [[]] : [];
   for (const share of shares) {
@@ -92,7 +92,7 @@ function scaledHeads({ target, weight }: Share): AdapterTarget {
   return { ...target, tensors: { ...target.tensors, lambda: hostTensor("float32", shape, lambda) } };
 }
 
-/** Σ wᵢλᵢ of shares with the same v. A share with fewer directions adds nothing to the others. */
+/** Σ wᵢλᵢ of shares with the same v. A share with fewer directions adds 0 to the further ones. */
 function summedGains(shares: readonly Share[]): AdapterTarget {
   const longest = shares.reduce((most, share) => (share.target.k > most.target.k ? share : most)).target;
   const sum = new Float64Array(longest.k);

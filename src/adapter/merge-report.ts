@@ -3,7 +3,7 @@
 export interface MergeReport {
   /** Largest absolute logit difference over the probe prompts. */
   readonly maxAbsLogitDifference: number;
-  /** Mean KL divergence, live against merged, in nats per position. */
+  /** Mean KL divergence of the merged adapter from the live one, in nats per position. */
   readonly kl: number;
   readonly seconds: number;
 }

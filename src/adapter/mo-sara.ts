@@ -40,11 +40,11 @@ export function moSaraDelta(x: Var, basis: BasisProducts, weigh: (z: Var) => Var
 }
 
 /**
- * Gates of a full router that belongs to each row: softmax over
- * heads of W_g z. A rank-1 router is the full one with W_g = w₂ w₁ᵀ.
+ * Gates, where each row has a full router of its own: softmax
+ * over heads of W_g z. A rank-1 router is the full one with W_g = w₂ w₁ᵀ.
  * @param z float32 [M,k]
  * @param router W_gᵀ, float32 [1|M,k,n]
- * @param mask float32 [1|M,1,n]: 0 for a head, −∞ for padding; null: all are heads
+ * @param mask float32 [1|M,1,n]: 0 for a head, −∞ for padding; null: there is no padding
  * @returns float32 [M,1,n]
  */
 export function gates(z: Var, router: Var, mask: Var | null): Var {
@@ -52,12 +52,12 @@ export function gates(z: Var, router: Var, mask: Var | null): Var {
   return softmax(mask ? add(scores, mask) : scores, -1);
 }
 
-/** Σᵢ gᵢ λᵢ with heads that belong to each row: gates float32 [M,1,n], heads float32 [1|M,n,k] → float32 [M,k]. */
+/** Σᵢ gᵢ λᵢ, where each row has heads of its own: gates float32 [M,1,n], heads float32 [1|M,n,k] → float32 [M,k]. */
 export function mixHeads(gate: Var, heads: Var): Var {
   return squeeze(matMul(gate, heads), 1);
 }
 
-/** Gates with one adapter for all rows: z float32 [M,k] → float32 [M,n]. */
+/** Gates, where all rows have the same adapter: z float32 [M,k] → float32 [M,n]. */
 export function sharedGates(z: Var, router: RouterKind, parameters: Readonly<Record<string, Var>>): Var {
   const scores =
     router === "full"
@@ -66,13 +66,13 @@ export function sharedGates(z: Var, router: RouterKind, parameters: Readonly<Rec
   return softmax(scores, -1);
 }
 
-/** Σᵢ gᵢ λᵢ with one adapter for all rows: two plain products. z float32 [M,k] → float32 [M,k], or λ [1,k] itself for one head. */
+/** Σᵢ gᵢ λᵢ, where all rows have the same adapter. z float32 [M,k] → float32 [M,k]. One head: λ [1,k] itself. */
 function sharedGains(z: Var, { heads, router }: MethodSettings, parameters: Readonly<Record<string, Var>>): Var {
   const lambda = named(parameters, "lambda"); // [n,k]
   return heads === 1 ? lambda : matMul(sharedGates(z, router, parameters), lambda);
 }
 
-/** lambda [n,k] starts at σ (1 + 0.1 noise), v [dOut] at 0, the router's w₁ and rows with variance 1/k, w₂ with variance 1. */
+/** lambda [n,k] starts at σ (1 + 0.1 noise), v [dOut] at 0. The router's w₁ and rows have variance 1/k, w₂ variance 1. */
 export const moSara: AdapterMethod = {
   basis: "forward",
   parameters: ({ dOut, k }, { heads, router }) => ({
@@ -94,8 +94,8 @@ export const moSara: AdapterMethod = {
     if (router === "rank1") return { ...common, router_w1: normals(k, deviation), router_w2: normals(heads, 1) };
     return router === "full" ? { ...common, router_full: normals(heads * k, deviation) } : common;
   },
-  // v needs no factor: it scales the layer's own output by 1 + v along the basis. σ makes λ relative too. The method then moves
-  // alike when a layer's weights are scaled and the next layer's by the inverse.
+  // v has the unit 1, because it scales the layer's own output by 1 + v along the basis. λ has the unit σ. Training
+  // then takes the same steps if one layer's weights are scaled and the next layer's by the inverse.
   units: ({ k }, { heads }, basis) => {
     const sigma = toFloat32(needBasis(basis).sigma);
     return { lambda: Float32Array.from({ length: heads * k }, (_, i) => sigma[i % k] ?? 0) };

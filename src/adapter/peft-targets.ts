@@ -10,8 +10,8 @@ type Json = Readonly<Record<string, unknown>>;
 const ALL_LINEAR = "all-linear";
 
 /**
- * The first path that the configuration does not select, with the setting that leaves it out; null where it selects
- * all. A setting that cannot be read here, such as a pattern in Python's own syntax, counts as selecting everything.
+ * The first path that the configuration does not select, with the setting that leaves it out. null: all are selected.
+ * A setting that cannot be read here, such as a pattern in Python's own syntax, counts as selecting everything.
  */
 export function firstUnselected(config: Json, paths: readonly string[]): readonly [path: string, key: string] | null {
   const { target_modules: targets, exclude_modules: excluded } = config;
@@ -26,7 +26,7 @@ export function firstUnselected(config: Json, paths: readonly string[]): readonl
   return other === undefined ? null : [other, "layers_to_transform"];
 }
 
-/** By path: whether the names or the pattern match it; null if that is unknown. */
+/** For each path, whether the names or the pattern match it. null: the pattern cannot be read here. */
 function selected(setting: unknown, paths: readonly string[]): readonly boolean[] | null {
   if (Array.isArray(setting))
     return paths.map((path) => setting.some((name) => path === name || path.endsWith(`.${String(name)}`)));
@@ -34,7 +34,7 @@ function selected(setting: unknown, paths: readonly string[]): readonly boolean[
   return firstMatches([`^(?:${setting})$`], paths)?.map((index) => index === 0) ?? null;
 }
 
-/** A path that target_modules names in full is selected in any layer. */
+/** Whether layers_to_transform selects the path. A path that target_modules names in full is selected in any layer. */
 function isInLayers(config: Json, targets: readonly unknown[], path: string): boolean {
   const { layers_to_transform: layers, layers_pattern: pattern } = config;
   if (hasNoEntries(layers) || targets.includes(path)) return true;

@@ -1,6 +1,6 @@
 /**
  * The interface of derivative rules, and helpers to write them. A rule
- * converts the gradient dy of a node's result to those of its operands.
+ * converts the gradient dy of a node's result to the gradients of its operands.
  * It has one function for each operand, called only when that gradient is needed. dy always has the result's shape.
  */
 import { type Node, type Var, GraphError } from "../graph/graph.ts";
@@ -8,7 +8,7 @@ import { reduceSum } from "../graph/ops/reduce.ts";
 import { squeeze } from "../graph/ops/shaping.ts";
 import { formatShape, sameDim } from "../graph/shape.ts";
 
-/** Builds the gradient of one operand, in that operand's shape; null: this operand has none. */
+/** Builds the gradient of one operand, in that operand's shape. null: the operand has no gradient. */
 export type Gradient = (() => Var) | null;
 
 /**
@@ -20,7 +20,7 @@ export type Rule = (node: Node, upstream: readonly (Var | null)[]) => readonly G
 /** Rules by operator name. Names of ONNX and of ONNX Runtime's own operators do not collide. */
 export type RuleTable = Readonly<Record<string, Rule>>;
 
-/** Rules of operators with one differentiable result, the first. */
+/** Rules of operators whose first result alone is differentiable. */
 export function ofFirstResult(
   rules: Readonly<Record<string, (node: Node, dy: Var) => readonly Gradient[]>>,
 ): RuleTable {
@@ -28,7 +28,7 @@ export function ofFirstResult(
   for (const [op, rule] of Object.entries(rules))
     table[op] = (node, [dy, ...others]) => {
       if (!dy || others.some((other) => other !== null))
-        throw new GraphError(`gradients: ${op} at ${node.site} has no derivative of its further results`);
+        throw new GraphError(`gradients: ${op} at ${node.site} has a derivative only for its first result`);
       return rule(node, dy);
     };
   return table;
@@ -54,7 +54,7 @@ export function scalarLike(like: Var, value: number): Var {
 }
 
 /**
- * The transpose of broadcasting: `gradient` summed over the dimensions along which `operand` was repeated.
+ * The transpose of broadcasting: `gradient` summed over the dimensions along which `operandValue` was repeated.
  * @throws {GraphError} for a dimension that is only known at run time ("1|M")
  */
 export function sumTo(gradient: Var, operandValue: Var): Var {

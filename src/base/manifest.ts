@@ -10,9 +10,9 @@ import type { ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
 export const FORMAT_VERSION = 4;
-/** The version before layouts. Its bases without quantised weights equal today's, because they have no layouts to state. */
+/** The version before layouts. Unquantised bases of this version equal today's, because they have no layouts. */
 const BEFORE_LAYOUTS = 3;
-/** The oldest version whose bases, weights and manifest equal today's. Only its serving graph differs. */
+/** The oldest version whose adapter bases, weights and manifest equal today's. Only its serving graph differs. */
 export const OLDEST_BASES_VERSION = 2;
 
 export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
@@ -31,7 +31,7 @@ const targetSchema = z.object({
   nuclearNorm: z.number().nonnegative(),
 });
 
-/** The sizes from which everything is laid out. The rest was checked when it was written. */
+/** The sizes from which everything is laid out. The builder checked the rest of the configuration. */
 const configSchema = z
   .looseObject({
     family: z.string(),
@@ -122,6 +122,6 @@ function checkVersion(path: string, value: Partial<Manifest> | null, oldest: num
   }
   throw new AppError(
     "base_invalid",
-    `${path} has format version ${JSON.stringify(version)}, but this mosara reads ${FORMAT_VERSION}. Build the base again. --basis-from copies the bases of version ${OLDEST_BASES_VERSION}.`,
+    `${path} has format version ${JSON.stringify(version)}, but this mosara reads ${FORMAT_VERSION}. Build the base again. --basis-from copies the bases of version ${OLDEST_BASES_VERSION} or later.`,
   );
 }

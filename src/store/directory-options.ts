@@ -7,7 +7,7 @@ import type { PutOutcome } from "./adapter-store.ts";
 export interface DirectoryEvent {
   readonly path: string;
   /**
-   * removed: the name was removed with the file; kept: the file was removed, but the name points to newer content;
+   * removed: the file was removed, and its name too. kept: the file was removed, but its name points to newer content.
    * failed: see `error`.
    */
   readonly outcome: PutOutcome | "removed" | "kept" | "failed";
@@ -26,8 +26,8 @@ export interface AdapterDirectoryOptions extends AdapterFileLimits {
   /** A file is read after this long without a change (default 100), because editors write in several steps. */
   readonly debounceMs?: number;
   /**
-   * Pause between scans of the whole directory (default 10,000), for file systems that report no changes. Where a scan takes long, the
-   * pause is many times longer.
+   * Pause between scans of the whole directory (default 10,000), for file systems that report no changes. After a long
+   * scan, the pause is many times the scan's duration.
    */
   readonly rescanMs?: number;
 }

@@ -13,13 +13,13 @@ function axesOf(node: Node): readonly number[] {
   return axes.map((axis) => (axis < 0 ? axis + rank : axis));
 }
 
-/** A value in the result's shape, with the reduced dimensions as 1; a scalar broadcasts as it is. */
+/** Gives a value in the result's shape its reduced dimensions back, with size 1. A scalar broadcasts without them. */
 function kept(node: Node, value: Var): Var {
   const hasDims = intAttribute(node, "keepdims", 1) === 1 || value.shape.length === 0;
   return hasDims ? value : unsqueeze(value, axesOf(node));
 }
 
-/** x's count ÷ y's count: how many values one mean is over. */
+/** Number of elements of x ÷ number of elements of y: how many values each mean has. */
 const countOf = (node: Node): Var => div(numElementsOf(operand(node, 0)), numElementsOf(result(node)));
 
 export const reduceRules = ofFirstResult({

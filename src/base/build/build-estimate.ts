@@ -20,13 +20,15 @@ export interface BuildEstimate {
   readonly seconds: number;
 }
 
-// One core. SVD (Gram matrix and tridiagonal form): flops a second. Copying, checking and hashing; quantising: bytes a second.
+/** Flops a second of an SVD (Gram matrix and tridiagonal form) on one core. */
 const SVD_FLOPS = 2.5e9;
+/** Bytes a second: copying, checking and hashing. */
 const COPY_RATE = 250e6;
+/** Bytes a second that quantising writes. */
 const QUANTIZE_RATE = 150e6;
 /**
- * Fraction of singular values that make up the threshold share of the
- * sum. It is below that share, because the first values are the largest.
+ * The share of singular values that a basis keeps ÷ the threshold.
+ * It is below 1, because the first values are the largest.
  */
 const RANK_SHARE = 0.5;
 

@@ -1,6 +1,7 @@
 /**
  * `mosara build`: makes a base directory from a checkpoint.
- * The build writes to a temporary directory beside the destination and renames it at the end, so a base is whole or absent.
+ * The build writes to a temporary directory beside the destination, and renames it at the end. A base is therefore
+ * whole or absent.
  * Tensors stream through one at a time.
  */
 import { randomUUID } from "node:crypto";
@@ -96,7 +97,7 @@ export async function buildBase(
   }
 }
 
-/** Allows only an absent or empty directory, or an older base, as the destination. */
+/** Allows as the destination only an absent directory, an empty one, or a base, which the build replaces. */
 async function assertReplaceable(destination: string): Promise<void> {
   if (!existsSync(destination) || existsSync(join(destination, MANIFEST_FILE))) {
     await mkdir(dirname(destination), { recursive: true });
@@ -133,7 +134,7 @@ async function writeParts(
   const { config } = checkpoint;
   const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = kindOf(options.weights, parameters);
-  // Before the long work: errors in names and small files are reported at once.
+  // These two come before the long work, so that errors in names and small files are reported at once.
   const plan = await planBases(config, options);
   const { tokens: endTokens } = await loadEndTokens(checkpoint.texts, checkpoint.path, config.vocabSize);
   const digests = await writeWeights(dir, checkpoint, weights, options.isSlim, (done) =>

@@ -1,4 +1,4 @@
-/** Chooses the linear layers that get a basis: by names from the user, matched by their last part, or by a default. Pure. */
+/** Chooses the linear layers that get a basis: by the last part of their names, or by a default. Pure. */
 import { AppError } from "../../errors.ts";
 import { type Linear, allLinears, defaultTargets } from "../../model/linears.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";

@@ -1,6 +1,6 @@
 /**
- * A checkpoint's tensors with an adapter merged in. Weights of targets are W + L·R; all others are unchanged. ONNX
- * Runtime computes the products in float64, so the only rounding is the last one.
+ * A checkpoint's tensors with an adapter merged in. A target's weights are W + L·R. All other weights are unchanged.
+ * ONNX Runtime computes the products in float64, so the only rounding is the last one.
  */
 import type { Adapter } from "../../adapter/adapter.ts";
 import { assertFits } from "../../adapter/adapter.ts";

@@ -1,7 +1,7 @@
 /**
  * The supported architectures of GGUF files. Each converts llama.cpp's
  * metadata to the `config.json` that the model had or could have had.
- * Values that no file states (a pattern of layers, an activation) are properties of the architecture and written here.
+ * Values that no file states, such as a pattern of layers or an activation, belong to the architecture and stand here.
  * Source: llama.cpp, conversion/*.py and src/models/*.cpp as of November 2026.
  */
 import { AppError } from "../../errors.ts";
@@ -21,9 +21,9 @@ export interface ConfigSource {
 
 export interface Architecture {
   readonly read: (source: ConfigSource) => Promise<RawConfig>;
-  /** Whether rows of q and k are pairs of neighbours, as in the original Llama code. Our rows are in halves. */
+  /** Whether rows of q and k that rotate together are neighbours, as in Llama's own code. Ours are half a head apart. */
   readonly isTurned: boolean;
-  /** The pre-tokenizer to use where the file names none; null: not known. */
+  /** The pre-tokenizer to use if the file names none; null: none is known. */
   readonly preTokenizer: string | null;
 }
 
@@ -73,7 +73,7 @@ export function architectureOf(metadata: MetadataReader): Architecture {
       `${metadata.path}: the architecture ${JSON.stringify(name)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(", ")}. Use another model.`,
     );
   const setting = FOREIGN_SETTINGS.find((key) => metadata.isSet(metadata.own(key)));
-  if (setting !== undefined) throw unsupported(metadata, setting, "no such setting");
+  if (setting !== undefined) throw unsupported(metadata, setting, "files without it");
   if (metadata.flag(metadata.own("attention.causal")) === false)
     throw unsupported(metadata, "attention.causal", "true");
   return architecture;
@@ -163,7 +163,7 @@ async function readOlmo2(source: ConfigSource): Promise<RawConfig> {
   return { ...shared, architectures: ["Olmo2ForCausalLM"], hidden_act: "silu", attention_bias: false };
 }
 
-/** The sizes at which Gemma's attention scores are scaled by the model's width instead of a head's. */
+/** Number of layers of Gemma's 27B models. They scale attention scores by width ÷ heads instead of a head's size. */
 const WIDE_GEMMA_LAYERS: Readonly<Record<string, number>> = { gemma2: 46, gemma3: 62 };
 
 async function readGemma(source: ConfigSource, modelType: string): Promise<RawConfig> {

@@ -1,4 +1,4 @@
-/** Typed reading of a GGUF file's metadata. A missing key gives the fallback. A value of another kind is an error. */
+/** Typed reading of a GGUF file's metadata. A missing key gives undefined. A value of another kind is an error. */
 import { AppError } from "../../errors.ts";
 import type { GgufMetadata, GgufValue } from "../../formats/gguf/metadata.ts";
 
@@ -18,13 +18,13 @@ export class MetadataReader {
     return this.#metadata.has(key);
   }
 
-  /** Whether a setting exists and switches something on. */
+  /** Whether a setting exists and is neither 0 nor false. */
   isSet(key: string): boolean {
     const value = this.#metadata.get(key);
     return value !== undefined && value !== 0 && value !== false;
   }
 
-  /** The key of a setting of the model itself. */
+  /** The full key of a setting of the architecture. */
   own(key: string): string {
     return `${this.architecture}.${key}`;
   }
@@ -51,7 +51,7 @@ export class MetadataReader {
     );
   }
 
-  /** @throws {AppError} checkpoint_invalid where the file does not state it */
+  /** @throws {AppError} checkpoint_invalid where the file does not have the key */
   requiredCount(key: string): number {
     return this.count(key) ?? this.#lacks(key);
   }

@@ -1,4 +1,4 @@
-/** Writes a configuration as JSON that transformers accepts: whole numbers have a point where its classes want a float. */
+/** Writes a configuration as JSON for transformers: whole numbers have a point where its classes need a float. */
 
 const FLOATS: ReadonlySet<string> = new Set([
   "attention_factor",

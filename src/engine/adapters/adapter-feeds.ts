@@ -21,7 +21,7 @@ export class AdapterFeeds implements StepFeeds {
   #gains: Float32Array[] = [];
   #scales: Float32Array[] = [];
   #capacity = 0;
-  /** Content of each row of the buffers; null: zeros. */
+  /** The adapter whose numbers each row of the buffers holds; null: zeros. */
   #held: (AdapterRow | null)[] = [];
   #lastRows: readonly (AdapterRow | null)[] | null = null;
   #lastFeeds: Feeds = {};
@@ -91,7 +91,8 @@ export class AdapterFeeds implements StepFeeds {
   }
 
   /**
-   * Writes the switches, and the heads and routers of all rows, padded to the greatest n. A row without heads is zero.
+   * The switches, and the heads and routers of all rows, padded to the greatest number of heads. A row without heads
+   * has zeros.
    */
   #common(rows: readonly (AdapterRow | null)[]): Feeds {
     const { totalK } = this.#layout;
@@ -119,7 +120,7 @@ export class AdapterFeeds implements StepFeeds {
   }
 }
 
-/** Writes rows of `width` values from `at` on as rows of `targetWidth`. */
+/** Copies rows of `width` values into `target`, from `at` on, as rows of `targetWidth` values. */
 function spread(rows: Float32Array, width: number, target: Float32Array, at: number, targetWidth: number): void {
   for (let row = 0; row * width < rows.length; row++)
     for (let i = 0; i < width; i++) target[at + row * targetWidth + i] = rows[row * width + i]!; // bounded by the loops
