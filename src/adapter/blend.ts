@@ -92,7 +92,7 @@ function scaledHeads({ target, weight }: Share): AdapterTarget {
   return { ...target, tensors: { ...target.tensors, lambda: hostTensor("float32", shape, lambda) } };
 }
 
-/** Σ wᵢλᵢ of shares with the same v. A share with fewer directions adds 0 to the further ones. */
+/** Σ wᵢλᵢ of shares with the same v. A share with fewer directions adds 0 in the others. */
 function summedGains(shares: readonly Share[]): AdapterTarget {
   const longest = shares.reduce((most, share) => (share.target.k > most.target.k ? share : most)).target;
   const sum = new Float64Array(longest.k);

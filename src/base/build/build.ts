@@ -208,7 +208,7 @@ async function planBases(config: ModelConfig, options: BuildOptions): Promise<Ba
     const kinds = [...new Set([...names].map((name) => name.split(".").at(-1)))].join(", ");
     throw new AppError(
       "base_invalid",
-      `--basis-from ${basisFrom} has no basis for ${missing?.name ?? "any layer of this model"}; it has ${names.size} (${kinds}). Choose other --targets or another base.`,
+      `--basis-from ${basisFrom} has no basis for ${missing?.name ?? "any layer of this model"}; it has bases for ${names.size} layers (${kinds}). Choose other --targets or another base.`,
     );
   }
   return { linears, threshold: from.threshold, maxRank: from.maxRank };

@@ -326,7 +326,7 @@ describe("bases", () => {
     await expect(build({ targets: ["gate_proj"], basisFrom: from })).rejects.toMatchObject({
       code: "base_invalid",
       message: expect.stringMatching(
-        /no basis for layers\.0\.mlp\.gate_proj; it has 4 \(q_proj, v_proj, o_proj, down_proj\)/,
+        /no basis for layers\.0\.mlp\.gate_proj; it has bases for 4 layers \(q_proj, v_proj, o_proj, down_proj\)/,
       ),
     });
     await expect(
