@@ -1,7 +1,7 @@
 /**
  * Mo-SARA's forward pass: delta(x) = v ⊙ U((Σᵢ gᵢ(z) λᵢ) ⊙ z) with z = Vᵀx.
  * All adapters share U and V, the base's frozen basis. λ, v and the router belong to the row.
- * The gated λ are combined first, so that n heads cost one product.
+ * The gated λ are added first, so that n heads cost one product.
  * The serving graph (numbers of each row) and the training graph (one adapter) both use it.
  * Source: arXiv 2408.03290; the form of docs/explanation/mo-sara.md.
  */

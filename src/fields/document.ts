@@ -25,7 +25,7 @@ const INTRODUCTION = `# Fields of a request
 Bodies of \`POST /v1/chat/completions\` and \`POST /v1/completions\` may have any field of OpenAI, vLLM, SGLang,
 llama.cpp, TGI and LoRAX. The server treats each field in one of three ways:
 
-- **heeded**: the field does what the server that it comes from documents.
+- **heeded**: the field has the effect that its original server documents.
 - **harmless**: the field is accepted, and the answer would be the same without it.
 - **refused**: the answer is \`400 unsupported_parameter\` with the field as \`param\`. A value that asks for
   the usual behaviour is accepted.

@@ -1,13 +1,13 @@
 /** Fields that vLLM adds to OpenAI's. Source: the protocol classes of vLLM's OpenAI server, 0.8 to 0.15. */
 import { both, empty, type Field, harmless, heeded, is, nothing, only, refused } from "./field.ts";
 
-const MEDIA = "It is about images, audio or video, which are refused in the messages.";
+const MEDIA = "It is about images, audio or video, which the server refuses.";
 const NOT_PART = "It is about a list that the answer does not have.";
 
 const HEEDED = both(["vLLM"], {
   top_k: heeded("Number of likeliest tokens to keep. 0 and -1 keep all."),
   min_p: heeded("Keeps tokens with at least this share of the likeliest token's probability."),
-  repetition_penalty: heeded("Lowers the logits of tokens that the prompt or the answer has, if above 1."),
+  repetition_penalty: heeded("A number above 1 lowers the logits of tokens that the prompt or the answer has."),
   ignore_eos: heeded("The model's end tokens do not end the answer."),
   min_tokens: heeded("Minimum number of tokens: before that, neither end tokens nor stop strings end the answer."),
   stop_token_ids: heeded("Token ids that end the answer."),

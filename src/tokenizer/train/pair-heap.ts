@@ -1,5 +1,6 @@
 /**
- * Pairs of tokens by count, the most frequent first; equal counts by the smaller left id, then the smaller right id.
+ * A heap of token pairs, the most frequent first. Among equal counts, the smaller left id is first, then the smaller
+ * right id.
  * Entries become stale when counts fall. The caller compares an entry with the current count and puts it back if it
  * differs. Indices are bounded by their loops, hence `!`.
  */
@@ -7,7 +8,7 @@
 /** Ids of tokens stay below this, so that a pair is one exact number. */
 export const MAX_ID = 2 ** 24;
 
-/** A pair as one number; numbers order as pairs do. */
+/** A pair as one number. Numbers have the order of their pairs. */
 export function pairKey(left: number, right: number): number {
   return left * MAX_ID + right;
 }
