@@ -23,11 +23,11 @@ export interface AdapterDirectoryOptions extends AdapterFileLimits {
   readonly onEvent: (event: DirectoryEvent) => void;
   /** Names that no file may have, such as the served model's. */
   readonly reservedNames?: ReadonlySet<string>;
-  /** A file is read after this long without a change (default 100), because editors write in several steps. */
+  /** A file is read after this long without a change (default 100 ms), because editors write in several steps. */
   readonly debounceMs?: number;
   /**
-   * Pause between scans of the whole directory (default 10,000), for file systems that report no changes. After a long
-   * scan, the pause is many times the scan's duration.
+   * Pause between scans of the whole directory (default 10,000 ms), for file systems that report no changes. After a
+   * long scan, the pause is many times the scan's duration.
    */
   readonly rescanMs?: number;
 }

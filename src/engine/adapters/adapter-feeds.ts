@@ -16,7 +16,7 @@ const flag = (value: boolean): RuntimeTensor => runtimeTensor("bool", Uint8Array
 
 export class AdapterFeeds implements StepFeeds {
   readonly #layout: AdapterLayout;
-  /** For each group: the port names, and the batch's λ and v. */
+  /** For each group, the names of its ports and its sizes. `#gains` and `#scales` hold the batch's λ and v. */
   readonly #groups: readonly { gainsPort: string; scalePort: string; k: number; dOut: number }[];
   #gains: Float32Array[] = [];
   #scales: Float32Array[] = [];
