@@ -1,4 +1,7 @@
-/** The study as a page: a table for every task, the targets of the method with what was reached, the figures. Pure: results in, markdown out. */
+/**
+ * The study as a page: a table for every task, the method's targets with the results, the figures.
+ * Pure: results in, markdown out.
+ */
 import type { Results, RunResult } from "./results.ts";
 import { REFERENCE, SETTINGS, moSaraName } from "./settings.ts";
 import { cellOf, mean, meanGain } from "./summary.ts";
@@ -23,7 +26,7 @@ export function renderPage(data: PageData): string {
   return [
     "# What the methods are worth",
     wrapped(
-      `\`${base.name}\` (${base.parameters.toLocaleString("en")} parameters, base \`${base.id.slice(0, 8)}\`), ${steps} steps of 8 examples, every method at one learning rate (\`scripts/study/settings.ts\`). Loss: held out, nats per token of the completion, mean over seeds (± half of their spread). **Gain**: the drop of the loss from the base ÷ the drop of ${REFERENCE} on the same task. Speed: tokens/s of 16 rows with the adapter ÷ 16 rows of the bare base (\`--targets none\`), median of rounds in turns, float32. Seconds are of training with its two evaluations. The machine did other work too, so compare seconds only within a table. Regenerate with \`npm run study\`. It runs only what is not yet in \`docs/study/results.jsonl\` (${runs.length} runs known; the tables need ${wanted}, the figure by layer more).`,
+      `\`${base.name}\` (${base.parameters.toLocaleString("en")} parameters, base \`${base.id.slice(0, 8)}\`), ${steps} steps of 8 examples, every method at one learning rate (\`scripts/study/settings.ts\`). Loss: held out, nats per token of the completion, mean over seeds (± half of their spread). **Gain**: the drop of the loss from the base ÷ the drop of ${REFERENCE} on the same task. Speed: tokens/s of 16 rows with the adapter ÷ 16 rows of the bare base (\`--targets none\`), median of rounds in turns, float32. Seconds cover training with its two evaluations. The machine did other work too, so compare seconds only within a table. Regenerate with \`npm run study\`. It runs only what is not yet in \`docs/study/results.jsonl\` (${runs.length} runs known; the tables need ${wanted}, the figure by layer needs more).`,
     ),
     conclusions.trim(),
     "## The method's targets, as means over tasks",
