@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# @hono/node-server 2.1.9: a request of HTTP/1.0 without a Host header gets 400 before any handler, although HTTP/1.0 does
-# not require Host. HAProxy's plain `option httpchk` sends exactly that, so it takes the server for down. With the option
-# `hostname` set, the same request is served. Seen: "default: 400", "with hostname: 200".
+# @hono/node-server 2.1.9: an HTTP/1.0 request without a Host header gets 400 before any handler, although HTTP/1.0 does
+# not require Host. HAProxy's plain `option httpchk` sends such a request, so HAProxy considers the server down. With
+# the option `hostname` set, the same request is served. Seen: "default: 400", "with hostname: 200".
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

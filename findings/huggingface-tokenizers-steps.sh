@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# @huggingface/tokenizers 0.2.0 (JavaScript) beside tokenizers 0.23.3 (Rust, Python): the same tokenizer.json gives other
-# pieces. `Digits` splits at every \p{N} in the original and at ASCII digits only in JavaScript, so "1 ½" or Arabic-Indic
-# numbers get other ids. Seen: rust [0, 1, 0, 2], javascript [3,4].
+# @huggingface/tokenizers 0.2.0 (JavaScript) splits text differently from tokenizers 0.23.3 (Rust, Python) with the same
+# tokenizer.json. `Digits` splits at every \p{N} in the original, but only at ASCII digits in JavaScript. "1 ½" or
+# Arabic-Indic numbers therefore get other ids. Seen: rust [0, 1, 0, 2], javascript [3,4].
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

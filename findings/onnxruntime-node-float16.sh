@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# onnxruntime-node 1.30.0 on a Node with Float16Array (24 and later): a float16 tensor over a Uint16Array, the documented
-# form, is created without complaint, but run() refuses it. On Node 20 and 22 the same program works. The mapping of types
-# is fixed at a thread's first tensor: with globalThis.Float16Array hidden at that moment, the documented form works again.
-# Seen: "without hiding: not enough space: expected 2, got 0", "with hiding: 1".
+# onnxruntime-node 1.30.0 on a Node with Float16Array (24 and later): a float16 tensor over a Uint16Array, which is the
+# documented form, is created without an error, but run() refuses it. On Node 20 and 22 the same program works. The
+# mapping of types is fixed when a thread makes its first tensor. If globalThis.Float16Array is hidden at that moment,
+# the documented form works again. Seen: "without hiding: not enough space: expected 2, got 0", "with hiding: 1".
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# peft 0.21.2: adapter_model.safetensors whose tensors carry an adapter's name ("lora_A.mine.weight") loads under the
-# adapter name "default" with a warning only: every LoRA weight stays at its initial value, so the model answers as the
-# base. Without the name, or with "default", the same numbers load. Seen: "plain True", "default True", "mine False".
+# peft 0.21.2: the names of tensors in adapter_model.safetensors may contain an adapter's name ("lora_A.mine.weight").
+# When peft loads such a file under the adapter name "default", it only warns. Every LoRA weight stays at its initial
+# value, so the model answers like the base. Without the name, or with "default", the same numbers load.
+# Seen: "plain True", "default True", "mine False".
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# @mlc-ai/web-xgrammar 0.1.27: keywords of a JSON Schema are ignored silently, so the grammar accepts what the schema forbids.
-# package.json calls the UMD bundle an ES module, so it can be neither imported nor required. Seen: the lines at the end.
+# @mlc-ai/web-xgrammar 0.1.27: keywords of a JSON Schema are ignored silently, so the grammar accepts texts that the
+# schema forbids. package.json declares the UMD bundle an ES module, so the bundle can be neither imported nor required.
+# Seen: the lines at the end.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
