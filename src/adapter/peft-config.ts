@@ -1,8 +1,9 @@
 /**
  * Reads PEFT's adapter_config.json: the rank and scale of each module.
- * Refuses settings that turn the tensors into more than a low-rank change. Unknown settings are refused unless they are off,
- * because one of them might change the answers.
- * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures' README.
+ * Refuses settings that turn the tensors into more than a low-rank change. Unknown settings are refused unless they are
+ * off, because one of them might change the answers.
+ * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures'
+ * README.
  */
 import { AppError } from "../errors.ts";
 import { isPlainMap, quote } from "./adapter-check.ts";
@@ -20,7 +21,10 @@ export interface PeftConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly usesRootRank: boolean;
-  /** Rank and scale of each module path (without `base_model.model.`) that has tensors. @throws AppError adapter_invalid */
+  /**
+   * Rank and scale of each module path (without `base_model.model.`) that has tensors.
+   * @throws AppError adapter_invalid
+   */
   scalesOf(paths: readonly string[]): readonly PeftScale[];
 }
 
@@ -77,7 +81,10 @@ const REASONS: Readonly<Record<string, string>> = {
   use_bdlora: "the halves are block-diagonal",
 };
 
-/** Initialisations that leave the base's weights unchanged. All others subtract the adapter's initial product from them. */
+/**
+ * Initialisations that leave the base's weights unchanged.
+ * All others subtract the adapter's initial product from the weights.
+ */
 const HARMLESS_BEGINNINGS: readonly unknown[] = [undefined, null, true, false, "gaussian", "eva", "orthogonal", "mica"];
 
 /** Reads the file's bytes. @throws AppError adapter_invalid for every setting that cannot be represented. */
@@ -152,7 +159,7 @@ function rankOf(value: unknown, key: string): number {
 function alphaOf(value: unknown, key: string): number {
   return typeof value === "number" && Number.isFinite(value)
     ? value
-    : refusePeft(`${key} is ${quote(value)}, wanted a number`);
+    : refusePeft(`${key} is ${quote(value)}, but must be a number`);
 }
 
 interface Pattern {
@@ -165,12 +172,13 @@ const MAX_PATTERN_LENGTH = 1024;
 
 function patternsOf(value: unknown, name: string, check: (value: unknown, key: string) => number): readonly Pattern[] {
   if (value === undefined || value === null) return [];
-  if (!isPlainMap(value)) return refusePeft(`${name} is ${quote(value)}, wanted a map`);
+  if (!isPlainMap(value)) return refusePeft(`${name} is ${quote(value)}, but must be a map`);
   const entries = Object.entries(value);
   if (entries.length > MAX_PATTERNS)
     refusePeft(`${name} has ${entries.length} entries, but at most ${MAX_PATTERNS} are allowed`);
   return entries.map(([key, item]) => {
-    if (key.length > MAX_PATTERN_LENGTH) refusePeft(`${name} has a pattern of ${key.length} characters`);
+    if (key.length > MAX_PATTERN_LENGTH)
+      refusePeft(`${name} has a pattern of ${key.length} characters, but at most ${MAX_PATTERN_LENGTH} are allowed`);
     if (!isReadable(anchored(key)))
       refusePeft(`${name} has the pattern ${quote(key)}, which is not a regular expression that this program can read`);
     return { key, value: check(item, `${name} of ${quote(key)}`) };
