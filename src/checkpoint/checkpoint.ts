@@ -96,7 +96,10 @@ async function shardNames(dir: string): Promise<readonly string[]> {
   return (names as string[]).sort();
 }
 
-/** Opens a checkpoint and checks that every tensor is there in the right shape. @throws {AppError} checkpoint_invalid, checkpoint_unsupported */
+/**
+ * Opens a checkpoint and checks that every tensor is there in the right shape.
+ * @throws {AppError} checkpoint_invalid, checkpoint_unsupported
+ */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const found = await stat(path).catch((cause: unknown) => {
     throw invalid(`${path} is not a checkpoint: it cannot be found.`, cause);

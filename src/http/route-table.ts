@@ -1,4 +1,7 @@
-/** The paths of the server as data: which methods a path answers, and which route is closest to a mistaken path. Knows no handlers. */
+/**
+ * The paths of the server as data: which methods a path answers, and which route is closest to a mistaken path. Knows
+ * no handlers.
+ */
 import { closestName } from "../fields/closest-name.ts";
 import type { Route } from "./route.ts";
 
@@ -27,8 +30,8 @@ export class RouteTable {
   }
 
   /**
-   * `POST /v1/chat/completions` for a path with a slash or a `/v1` too many or too few, or one that is misspelt; undefined where no route is
-   * close.
+   * The route that is closest to a path, such as `POST /v1/chat/completions`; undefined where no route is close.
+   * The path may be misspelt, or have a slash or a `/v1` too many or too few.
    */
   nearestTo(method: string, path: string): string | undefined {
     const known = spellingsOf(path).filter((spelling) => spelling !== path && this.methodsOf(spelling).length > 0);

@@ -1,7 +1,11 @@
-/** How many leading singular values a threshold keeps, and which values count as zero. Pure; knows nothing of matrices. Indices are bounded by their loops, hence `!`. */
+/**
+ * The number of leading singular values that a threshold keeps, and the values that count as zero.
+ * Pure; knows nothing of matrices. Indices are bounded by their loops, hence `!`.
+ */
 
 /**
- * The smallest k ≥ 1 whose leading values sum to at least `threshold` times the sum of all (1: the numerical rank), at most `maxRank`.
+ * The smallest k ≥ 1 whose leading values sum to at least `threshold` times the sum of all, at most `maxRank`.
+ * A threshold of 1 gives the numerical rank.
  * @param singularValues descending, noise already 0 @param threshold in (0, 1]
  * Source: arXiv 2408.03290, the rank rule.
  */
@@ -22,7 +26,10 @@ export function rankForThreshold(
   return Math.max(1, Math.min(maxRank, singularValues.length));
 }
 
-/** The total, in the summation order of the partial sums. Rounding in any other order could put threshold 1 out of reach. */
+/**
+ * The total, in the summation order of the partial sums.
+ * Rounding in any other order could make threshold 1 unreachable.
+ */
 export function sumInOrder(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]!;

@@ -12,8 +12,9 @@ interface AdapterReport {
 }
 
 /**
- * Counters by adapter with at most 100 names. When an unnamed adapter becomes busier than the least busy named one, they change places. The
- * count of the adapter that loses its name moves to `_other`, so neither `_other` nor the sum ever falls.
+ * Counters by adapter with at most 100 names. When an unnamed adapter becomes busier than the least busy named one, the
+ * two change places. The count of the adapter that loses its name moves to `_other`, so neither `_other` nor the sum
+ * ever falls.
  */
 export class BusiestAdapters {
   readonly #requests: Counter;
@@ -44,7 +45,7 @@ export class BusiestAdapters {
     this.#tokens.inc({ adapter: name, kind: "generation" }, report.generationTokens);
   }
 
-  /** How many sequences have ended, as far as remembered; 0 for an unknown adapter. */
+  /** Number of remembered sequences that have ended; 0 for an unknown adapter. */
   requestsOf(adapter: string): number {
     return this.#named.get(adapter)?.requests ?? this.#candidates.get(adapter) ?? 0;
   }

@@ -1,6 +1,7 @@
 /**
- * Files and directories in the watched directory that are not adapters but seem to be meant as such: other formats, and
- * adapters in a place that is not searched. They are reported once. Notes, logs and temporary files are ignored.
+ * Files and directories in the watched directory that seem to be meant as adapters, but cannot be imported. They have
+ * another format, or are in a place that is not searched. Each is reported once. Notes, logs and temporary files are
+ * ignored.
  */
 import { constants } from "node:fs";
 import { open, readdir } from "node:fs/promises";

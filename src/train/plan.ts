@@ -1,6 +1,6 @@
 /**
- * Chooses the layers that `mosara train` adapts, the k of each, and
- * the source of its triplets: the base, or an SVD computed here.
+ * Chooses the layers that `mosara train` adapts, the k of each, and the source of its triplets: the base, or an SVD
+ * computed here.
  */
 import type { BasisValues } from "../adapter/method.ts";
 import type { Base } from "../base/base.ts";

@@ -1,6 +1,6 @@
 /**
  * Derivatives of matrix products. A' and B' are the operands in the product's form (transposed or not), and Y = α A'B'.
- * dA' = α dY B'ᵀ, dB' = α A'ᵀ dY. Each is computed as one product in the layout in which its operand is stored.
+ * Then dA' = α dY B'ᵀ and dB' = α A'ᵀ dY. Each is computed as one product in the layout in which its operand is stored.
  */
 import type { Node, Var } from "../../graph/graph.ts";
 import { type ProductOptions, fusedMatMul, gemm } from "../../graph/ops/linear.ts";

@@ -61,7 +61,7 @@ const splitRule: Rule = (node, upstream) => [
     ),
 ];
 
-/** y = every s-th value of a range of x: dx = dy with s − 1 zeros between, and zeros before and behind, axis by axis. */
+/** y = every s-th value of a range of x: dx = dy with s − 1 zeros between its values and zeros around, axis by axis. */
 function sliceRule(node: Node, dy: Var): readonly Gradient[] {
   return [
     () => {

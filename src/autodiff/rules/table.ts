@@ -1,4 +1,7 @@
-/** The derivative table: every operator that can be differentiated. A new operator is one entry in the file of its family. */
+/**
+ * The derivative table: every operator that can be differentiated.
+ * A new operator is one entry in the file of its family.
+ */
 import type { RuleTable } from "../rule.ts";
 import { attentionRules } from "./attention.ts";
 import { elementwiseRules } from "./elementwise.ts";

@@ -99,7 +99,7 @@ async function assemble(path: string, spilled: readonly SpilledBasis[]): Promise
 
 /**
  * Number of SVDs that may run at once within `budgetBytes`.
- * One SVD holds its weight as stored, as float32, a copy for the thread and one copy lying on its long side.
+ * One SVD holds its weight as stored, as float32, as a copy for the thread, and transposed if it is tall.
  * It also holds the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`).
  */
 export function numSvdsAtOnce(linears: readonly Linear[], numThreads: number, budgetBytes: number): number {
@@ -132,7 +132,8 @@ export function computedBases(
 }
 
 /**
- * Copies bases from another base directory of the same checkpoint. They are copied because recomputed bits differ between CPUs.
+ * Copies bases from another base directory of the same checkpoint.
+ * They are copied because recomputed bits differ between CPUs.
  * @throws {AppError} base_invalid where the other base is of another checkpoint, or damaged
  */
 export async function copiedBases(

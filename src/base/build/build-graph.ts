@@ -13,7 +13,10 @@ import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, servedB
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { ManifestTarget } from "../manifest.ts";
 
-/** Writes `SERVE_GRAPH_FILE` and `SERVE_WEIGHTS_FILE` into `dir`. @param onDone called with 0…1 after each weight that is made */
+/**
+ * Writes `SERVE_GRAPH_FILE` and `SERVE_WEIGHTS_FILE` into `dir`.
+ * @param onDone called with 0…1 after each weight that is made
+ */
 export async function writeServeGraph(
   dir: string,
   checkpoint: Checkpoint,
@@ -26,7 +29,8 @@ export async function writeServeGraph(
   const bases = basesFile ? await servedBases(basesFile, targets) : [];
   const stored = tensorSource(weights, WEIGHTS_FILE);
   const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
-  // A slim base holds only the tensors that the graph refers to. The sources of quantised weights come from the checkpoint.
+  // A slim base holds only the tensors that the graph refers to.
+  // The sources of quantised weights come from the checkpoint.
   const source = {
     has: (name: string): boolean => shapes.has(name),
     stored: (name: string) =>

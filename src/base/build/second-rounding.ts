@@ -14,7 +14,7 @@ export interface SecondRounding {
   readonly kept: number;
   /** Number of other tensors, by their type in the file. */
   readonly rounded: Readonly<Record<string, number>>;
-  /** Root mean square change of the other tensors' weights, divided by that of the weights. */
+  /** Root mean square change of the other tensors' weights, divided by the root mean square of these weights. */
   readonly relativeError: number;
 }
 

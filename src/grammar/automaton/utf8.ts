@@ -1,4 +1,7 @@
-/** Ranges of characters as sequences of byte ranges in UTF-8. Method: Thompson's, as in Russ Cox, "Regular Expression Matching in the Wild". */
+/**
+ * Converts ranges of characters to sequences of byte ranges in UTF-8. Method: Thompson's, as in Russ Cox, "Regular
+ * Expression Matching in the Wild".
+ */
 import type { CharacterRange } from "../expression.ts";
 
 export type ByteRange = readonly [number, number];

@@ -1,4 +1,7 @@
-/** `truncate_prompt_tokens`: cuts prompts to a number of tokens. The special tokens around a text are kept, as in vLLM's tokenizers. */
+/**
+ * `truncate_prompt_tokens`: cuts prompts to a number of tokens. The special tokens around a text are kept, as in vLLM's
+ * tokenizers.
+ */
 import { AppError } from "../../errors.ts";
 import type { SharedFields } from "./request-schema.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Prevents pages of other sites from using a visitor's browser against this server. A browser sends the page's origin with a request. A
- * request without one, such as from curl or an SDK, passes. Keys are checked elsewhere.
+ * Prevents pages of other sites from using a visitor's browser against this server. A browser sends the page's origin
+ * with a request. A request without an origin, such as from curl or an SDK, passes. Keys are checked elsewhere.
  */
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";

@@ -1,6 +1,6 @@
 /**
  * Expressions: tokens → tree, with one function for each level of precedence, lowest first. Source: the grammar of
- * Jinja 3.1 (`Parser.parse_expression` and below), whose odd precedences templates rely on.
+ * Jinja 3.1 (`Parser.parse_expression` and below). Templates rely on its odd precedences.
  */
 import type { CallArguments, Expression } from "./ast.ts";
 import type { TokenStream } from "./token-stream.ts";
