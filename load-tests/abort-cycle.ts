@@ -1,4 +1,4 @@
-/** One client that connects and goes away again, at one of the moments at which clients do. */
+/** One client that connects and disconnects again, at one of the moments at which real clients do. */
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 

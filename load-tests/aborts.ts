@@ -1,7 +1,7 @@
 /**
- * `npm run soak:aborts`: thousands of clients connect to a server of the demo and go away, at every moment and from every API. Is a row, a place
- * in the queue, a listener, a connection or memory left behind? Prints what both processes hold after the first cycles and after all
- * of them, and ends with 1 where they hold more. Needs /proc.
+ * `npm run soak:aborts`: thousands of clients connect to a server of the demo and disconnect, at every moment and from
+ * every API. Does a row, a place in the queue, a listener, a connection or memory stay behind? Prints what both
+ * processes hold after the first cycles and after all of them. Exits with 1 if they hold more. Needs /proc.
  */
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

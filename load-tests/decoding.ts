@@ -1,4 +1,4 @@
-/** Decode steps of an engine's model runner in this process, for scenarios that measure what a step costs. */
+/** Decode steps of an engine's model runner in this process, for scenarios that measure the cost of a step. */
 import { BEST } from "../src/engine/sampling/logit-rows.ts";
 import { openRunner } from "../src/engine/process/open-runner.ts";
 import type { DecodeRow, ModelRunner, ReadyAdapter } from "../src/engine/contracts.ts";

@@ -1,4 +1,4 @@
-/** How the load tests open an engine: as `mosara serve` does by default, for 16 rows. */
+/** The settings with which the load tests open an engine: the defaults of `mosara serve`, for 16 rows. */
 import { generationOf } from "../src/adapter/adapter-file.ts";
 import type { EngineOptions } from "../src/engine/protocol.ts";
 import type { ModelRunner, ReadyAdapter } from "../src/engine/contracts.ts";

@@ -1,4 +1,7 @@
-/** A variant that puts a load on a server, and the figures of its runs: rates, percentiles, errors, what the server says of itself. */
+/**
+ * A variant that puts a load on a server, and the figures of its runs: rates, percentiles, errors, and the server's own
+ * metrics.
+ */
 import { type Workload, planRequests } from "./client/draw.ts";
 import { type LoadRun, runClosedLoop, runOpenLoop } from "./client/load.ts";
 import { type ServerLoad, readServerLoad } from "./client/server-metrics.ts";

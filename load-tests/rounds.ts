@@ -1,4 +1,4 @@
-/** Measures several variants in turns, A B C, C B A, …: what slows the machine for a while slows all of them. */
+/** Measures several variants in turns (A B C, C B A, …), so that a slow moment of the machine slows all of them. */
 
 /** Something that can be measured again and again. */
 export interface Variant {

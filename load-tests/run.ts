@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: runs scenarios one after the other and prints what they found, the promised figures first. Leaves it as JSON,
- * markdown and a chart, after every scenario, so that a run that is broken off leaves what it has.
+ * `npm run bench`: runs scenarios one after the other and prints their figures, the promised ones first. After every
+ * scenario it writes JSON, markdown and a chart, so that an interrupted run leaves its results so far.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,4 +1,4 @@
-/** What a scenario is: a name, a sentence, and a function from options and bases to figures. */
+/** A scenario: a name, a sentence, and a function from options and bases to figures. */
 import type { BenchOptions } from "./options.ts";
 import type { Figure } from "./report/figures.ts";
 import type { WorkFolder } from "./inputs/work-folder.ts";

@@ -1,4 +1,4 @@
-/** One request of the soak: most are answered, some break off, some are refused, as real clients' are. */
+/** One request of the soak. Most are answered, some are aborted and some are refused, as with real clients. */
 import { nextUint32, type RandomState } from "../src/tensor/random.ts";
 import { BASE_NAME } from "./processes/server-process.ts";
 

@@ -1,7 +1,8 @@
 /**
- * `npm run soak`: a tiny model, thousands of adapters, and requests of every kind that come, break off and are refused while adapters
- * are replaced; is anything left behind? Prints the memory of both processes as it goes, under load and without garbage, and at the end what was held after all
- * requests ÷ after the first thousand. Needs /proc.
+ * `npm run soak`: a tiny model, thousands of adapters, and requests of every kind that arrive, disconnect and are
+ * refused while adapters are replaced. Does anything stay behind? Prints the memory of both processes during the run,
+ * under load and without garbage. At the end it prints the memory after all requests ÷ after the first thousand. Needs
+ * /proc.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -70,7 +71,7 @@ function soakOptions(args: readonly string[]): SoakOptions | null {
     const number = Number(values[name] ?? fallback);
     const least = name === "requests" ? NUM_WARM : 1;
     if (Number.isSafeInteger(number) && number >= least) return number;
-    throw new AppError("usage", `--${name} must be a whole number from ${least} on, it is "${values[name]}".`);
+    throw new AppError("usage", `--${name} must be a whole number of at least ${least}, found "${values[name]}".`);
   };
   return {
     numRequests: count("requests", 100_000),

@@ -1,6 +1,6 @@
 /**
- * What requests ask for, drawn from distributions by a seed: lengths of prompts and answers, adapters, shared prefixes.
- * Pure; knows nothing of servers. The same workload and seed give the same requests on every machine.
+ * The content of requests, drawn from distributions by a seed: lengths of prompts and answers, adapters, shared
+ * prefixes. Pure; knows nothing of servers. The same workload and seed give the same requests on every machine.
  */
 // Indices are bounded by their loops, hence `!`.
 import { type RandomState, nextNormal, nextUint32, seedRandom } from "../../src/tensor/random.ts";
@@ -12,7 +12,7 @@ export type LengthDraw =
   | { readonly kind: "uniform"; readonly min: number; readonly max: number }
   | { readonly kind: "lognormal"; readonly median: number; readonly sigma: number; readonly max: number };
 
-/** Which adapter a request names: none, one for all, each of them in turn, or any with a probability ∝ 1 / rank^exponent. */
+/** The adapter that a request names: none, one for all, each in turn, or any with a probability ∝ 1 / rank^exponent. */
 export type AdapterDraw =
   | { readonly kind: "none" }
   | { readonly kind: "one"; readonly name: string }

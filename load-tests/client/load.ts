@@ -1,6 +1,7 @@
 /**
- * Clients: closed loops (each sends its next request when the last is answered) and open arrivals (requests come when they
- * come, however busy the server is). A late request counts from when it was due, or a slow server would hide its own delay.
+ * Clients. In a closed loop, each client sends its next request when the last is answered. With open arrivals, requests
+ * arrive however busy the server is. The times of a late request count from the moment when it was due. Otherwise a
+ * slow server would hide its own delay.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type PlannedRequest, poissonArrivals } from "./draw.ts";
@@ -14,8 +15,8 @@ export interface LoadRun {
 }
 
 /**
- * `numClients` clients at once. Client c sends requests c, c + numClients, …, so that adapters drawn one after the other
- * (`each`) stay with their clients.
+ * `numClients` clients at once. Client c sends requests c, c + numClients, …, so that adapters drawn in turn (`each`)
+ * stay with their clients.
  */
 export async function runClosedLoop(
   target: Target,

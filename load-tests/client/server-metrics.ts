@@ -1,4 +1,4 @@
-/** What a server tells of itself at `/metrics` (Prometheus text): mosara's and vLLM's names. */
+/** The figures that a server reports about itself at `/metrics` (Prometheus text): mosara's and vLLM's names. */
 
 /** @returns samples by series as written there (`name{labels}`); null where the server has no `/metrics` */
 async function readMetrics(url: string): Promise<ReadonlyMap<string, number> | null> {

@@ -1,7 +1,8 @@
 /**
- * One streamed request to any OpenAI server, and when its pieces came. Knows `/v1/completions` (prompts as ids or text) and
- * `/v1/chat/completions`; what else a server wants in the body, such as how it names an adapter, is the target's to say.
- * On node:http, since the clients share the machine with the server and fetch costs several times as much a piece.
+ * One streamed request to any OpenAI server, and the times at which its pieces arrived. Knows `/v1/completions`
+ * (prompts as ids or text) and `/v1/chat/completions`. The target adds other fields that a server needs in the body,
+ * such as the one that names an adapter. Uses node:http, because the clients share the machine with the server, and
+ * fetch costs several times as much for each piece.
  */
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
@@ -31,7 +32,7 @@ export interface RequestError {
   readonly retryAfter: number | null;
 }
 
-/** What came of one request. Times are milliseconds since it was to be sent (`dueAt`), on `performance.now()`'s clock. */
+/** The outcome of one request. Times are milliseconds since it was due (`dueAt`), on `performance.now()`'s clock. */
 export interface RequestOutcome {
   readonly request: PlannedRequest;
   /** When it was to be sent. */

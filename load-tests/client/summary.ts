@@ -1,4 +1,4 @@
-/** From outcomes to figures: rates, percentiles and errors of a run. Pure. */
+/** Computes figures from outcomes: rates, percentiles and errors of a run. Pure. */
 import { quantile } from "../report/figures.ts";
 import type { LoadRun } from "./load.ts";
 import type { RequestOutcome } from "./stream.ts";

@@ -1,4 +1,4 @@
-/** Adapters with random numbers for any base: every seed is another adapter, none of them is the base. */
+/** Adapters with random numbers for any base. Every seed gives another adapter, and none of them equals the base. */
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
 import { type HostTensor, hostTensor, numElements } from "../../src/tensor/host-tensor.ts";

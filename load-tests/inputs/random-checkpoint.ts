@@ -1,7 +1,8 @@
 /**
- * A checkpoint of any Qwen2 shape with seeded random weights, for measuring: speed does not ask what a model knows.
- * Matrices and biases are N(0, 0.02), norms are 1, so activations and logits stay of the size of a real model's.
- * The tokenizer works (a token a byte; the rest of the vocabulary are made-up words). Streams: one tensor is in memory.
+ * A checkpoint of any Qwen2 shape with seeded random weights, for measuring: speed does not depend on what a model
+ * knows. Matrices and biases are N(0, 0.02) and norms are 1, so activations and logits have the size of a real model's.
+ * The tokenizer works (one token per byte; the rest of the vocabulary are made-up words). Tensors are streamed, so only
+ * one is in memory.
  */
 // Indices are bounded by their loops, hence `!`.
 import { createHash, randomUUID } from "node:crypto";

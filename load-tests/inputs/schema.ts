@@ -1,4 +1,6 @@
-/** A schema as an application has it: names that are long beside their values, an object within it, and a list of objects. */
+/**
+ * A schema such as applications have: names that are longer than their values, a nested object, and a list of objects.
+ */
 export const PLACE_SCHEMA = {
   type: "object",
   properties: {

@@ -1,6 +1,7 @@
 /**
  * Checkpoints and bases of the load tests, kept outside of the repository between runs. A base is built again when the
- * compiled code that makes bases has changed; its singular vectors, which take most of the time, are taken over then.
+ * compiled code that makes bases has changed. Its singular vectors, which take most of the time, are then copied from
+ * the old base.
  */
 import { fork } from "node:child_process";
 import { createHash } from "node:crypto";

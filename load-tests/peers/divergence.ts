@@ -1,7 +1,7 @@
 /**
- * What a quantisation costs in answers: the Kullback-Leibler divergence of its next-token distribution from the float32
- * model's, on text that the float32 model itself writes. Ours step through a runner in this process; llama.cpp's are read
- * from its server, whose float32 file also shows that both compute the same model.
+ * The cost of a quantisation in answers: the Kullback-Leibler divergence of its next-token distribution from the
+ * float32 model's, on text that the float32 model itself writes. Our distributions come from a runner in this process,
+ * llama.cpp's from its server. llama.cpp's float32 file also shows that both compute the same model.
  */
 // Indices are bounded by their loops, hence `!`.
 import { openRunner } from "../../src/engine/process/open-runner.ts";

@@ -1,6 +1,7 @@
 /**
- * llama.cpp beside us: its server, built from source once into the work folder, and our checkpoints and LoRA adapters as GGUF.
- * What cannot be had (no Python, no compiler, no network) is told in a notice and is null. Never a part of the product.
+ * llama.cpp for comparison: its server, built from source once into the work folder, and our checkpoints and LoRA
+ * adapters as GGUF. If a part cannot be made (no Python, no compiler, no network), there is a notice and the part is
+ * null. Never a part of the product.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
- * A process that builds one base and tells what it took: its peak memory is then the build's alone.
- * Its only argument is the job as JSON; the result is its one message.
+ * A process that builds one base and reports the cost. Its peak memory is then that of the build alone. Its only
+ * argument is the job as JSON, and the result is its only message.
  */
 import { type BuildOptions, buildBase } from "../../src/base/build/build.ts";
 

@@ -1,6 +1,7 @@
 /**
- * Loaded into the processes that the soak looks at (`NODE_OPTIONS=--import`), each of their threads: SIGUSR2 collects their garbage, so that what
- * is measured is what is held and not what V8 lets lie for a while, which under load is tens of megabytes.
+ * The processes that the soak measures load this file in each of their threads (`NODE_OPTIONS=--import`). SIGUSR2 then
+ * collects their garbage. The measurement then shows only memory in use. Under load, V8 leaves tens of megabytes of
+ * garbage uncollected.
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";

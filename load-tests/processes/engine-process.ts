@@ -1,4 +1,4 @@
-/** The engine process driven directly, without HTTP and text: what a server over it can reach at best. */
+/** The engine process driven directly, without HTTP and text. A server over it can at best reach the same speed. */
 import { EngineClient } from "../../src/engine/server/engine-client.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
 import type { GrammarSpec } from "../../src/grammar/grammar-spec.ts";

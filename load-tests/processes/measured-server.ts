@@ -1,4 +1,7 @@
-/** The server that a scenario of clients measures: one of ours on the random checkpoint, or the one that `--url` names. */
+/**
+ * The server that a scenario of clients measures: our server on the random checkpoint, or the server that `--url`
+ * names.
+ */
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
 import { AppError } from "../../src/errors.ts";

@@ -1,4 +1,4 @@
-/** Memory of running processes, as Linux tells it. Knows nothing of what they do. */
+/** Memory of running processes, as Linux reports it. Knows nothing of the processes' work. */
 import { readFileSync } from "node:fs";
 
 export interface ProcessMemory {

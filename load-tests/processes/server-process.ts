@@ -1,4 +1,4 @@
-/** `mosara serve` as a process of its own on a free port, and what the load tests ask of it over HTTP. */
+/** `mosara serve` as a process of its own on a free port, and the load tests' requests to it over HTTP. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";

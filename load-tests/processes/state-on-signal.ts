@@ -1,6 +1,6 @@
 /**
- * Loaded into the processes that the soak of aborts looks at, beside collect-on-signal.ts: after SIGUSR2 and the collection of garbage, the
- * process writes what it still holds to `<STATE_FOLDER>/<pid>.json`.
+ * The processes that the soak of aborts measures load this file beside collect-on-signal.ts. After SIGUSR2 and the
+ * collection of garbage, a process writes the objects that it still holds to `<STATE_FOLDER>/<pid>.json`.
  */
 import { EventEmitter } from "node:events";
 import { renameSync, writeFileSync } from "node:fs";

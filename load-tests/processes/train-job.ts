@@ -1,7 +1,8 @@
 /**
- * What a training step is measured on, as files that our process and PyTorch's read alike: a random checkpoint, an adapter's
- * bases and numbers beside it, and a job file with the one batch. Speed does not ask whether bases are singular vectors, so
- * they are random; the numbers trained start away from zero, so that every product of an adapter shows in the loss.
+ * The inputs of a measured training step, as files that our process and PyTorch's read alike: a random checkpoint, an
+ * adapter's bases and numbers, and a job file with the one batch. Speed does not depend on whether bases are singular
+ * vectors, so they are random. The trained numbers start away from zero, so that every product of an adapter affects
+ * the loss.
  */
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";

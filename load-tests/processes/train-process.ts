@@ -1,6 +1,6 @@
 /**
- * Training steps of ours on request, in a process of its own: the trainer, the model and the optimiser of `mosara train`.
- * Its only argument is the job file. A line on stdin is a number of steps to take; a line on stdout tells what they took.
+ * A process that takes training steps on request, with the trainer, the model and the optimiser of `mosara train`. Its
+ * only argument is the job file. A line on stdin is a number of steps to take. A line on stdout reports their cost.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** docs/benchmarks.md: every promised row beside its goal, from the newest published run that measured it. Pure. */
+/**
+ * docs/benchmarks.md: every promise with its goal and the figure of the newest published run that measured it. Pure.
+ */
 import { PROMISES, type PromisedRow } from "./goals.ts";
 import { type Figure, type ScenarioResult, cellsOf, isMet, table } from "./figures.ts";
 import { type Circumstances, machineText } from "./circumstances.ts";
@@ -24,7 +26,7 @@ export function benchmarksPage(runs: readonly PublishedRun[]): string {
   const lines = [
     "# Benchmarks",
     "",
-    "The promised rows, each measured beside its goal. A row with several formats has a line for each.",
+    "Each row is a promise, with its goal and its measured figure. A row with several formats has a line for each.",
     `**${numMet} of ${rows.length} lines meet their goal.** A goal that is missed says "no" and stays here.`,
     "",
     table([HEAD, ...rows.map(cells), ...missing.map(missingCells)]),
@@ -35,7 +37,7 @@ export function benchmarksPage(runs: readonly PublishedRun[]): string {
     "[load-tests](../load-tests/README.md) says what each scenario does.",
     "",
     "This page is generated. `npm run bench -- --publish` and `npm run soak -- --publish` write it together with",
-    "`load-tests/results/`; `node dist/scripts/make-docs.js` writes it again from there.",
+    "`load-tests/results/`. `node dist/scripts/make-docs.js` writes it again from there.",
     "",
   ];
   return lines.join("\n");

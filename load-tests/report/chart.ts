@@ -1,4 +1,7 @@
-/** Every figure that has a goal as an SVG: median, range and goal, in parts of the goal, so that all share one axis. Pure. */
+/**
+ * An SVG of every figure that has a goal. Median and range are divided by the goal, so that all figures share one axis.
+ * Pure.
+ */
 import { type Figure, type ScenarioResult, boundsOf, cellsOf, isMet, median } from "./figures.ts";
 
 const ROW_HEIGHT = 22;

@@ -1,4 +1,4 @@
-/** Where something was measured: machine, commit, command and day. They stand above every table of results. */
+/** The circumstances of a measurement: machine, commit, command and day. They stand above every table of results. */
 import { spawnSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 

@@ -1,4 +1,4 @@
-/** What a scenario found, and how it is shown: samples → median and range → a markdown table. Pure. */
+/** The figures of a scenario, and how they are shown: samples → median and range → a markdown table. Pure. */
 import type { RowName } from "./goals.ts";
 
 /** Bounds that the project has set itself. */

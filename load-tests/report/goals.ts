@@ -1,4 +1,7 @@
-/** What the project promises about speed, as a table: every row, which scenario measures it, and what was found. Pure. */
+/**
+ * The project's promises about speed, as a table: every row with the scenario that measures it and the measured figure.
+ * Pure.
+ */
 import { type Figure, type ScenarioResult, cellsOf, table } from "./figures.ts";
 
 /** The rows in their order: what is compared, the bound in words, and the scenario that measures it. */

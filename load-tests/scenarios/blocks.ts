@@ -1,6 +1,6 @@
 /**
- * Quantised weights in blocks of 128 ÷ the same in blocks of 32, on the bare base: what fewer scales win in speed. What they cost in answers
- * is the divergence that `peer` tells; a default is chosen by both.
+ * Quantised weights in blocks of 128 ÷ the same in blocks of 32, on the bare base: the speed that fewer scales gain.
+ * `peer` reports the divergence, which is their cost in answers. Both figures decide a default.
  */
 import { join } from "node:path";
 import type { ModelRunner } from "../../src/engine/contracts.ts";

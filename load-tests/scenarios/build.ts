@@ -1,4 +1,6 @@
-/** What a build costs: seconds by stage and the process's peak memory, once for every format, on the default targets. */
+/**
+ * The cost of a build: seconds by stage and the process's peak memory, once for every format, on the default targets.
+ */
 import type { BuildCost } from "../processes/build-worker.ts";
 import type { WeightChoice } from "../options.ts";
 import type { Figure } from "../report/figures.ts";

@@ -1,6 +1,7 @@
 /**
- * What attention, norms, the KV cache and everything else around them leave of the speed of the matrix products: decode steps of
- * the engine on a base without adapters ÷ a graph that has the same products over the same weights, and nothing else.
+ * Decode steps of the engine on a base without adapters ÷ a graph that has only the same products over the same
+ * weights. The ratio shows how much speed remains with attention, norms, the KV cache and everything else around the
+ * products.
  */
 import { openBase } from "../../src/base/base.ts";
 import { type Products, openProducts } from "../../src/base/merge/products.ts";

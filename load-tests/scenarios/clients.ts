@@ -1,4 +1,7 @@
-/** Closed-loop clients in growing numbers on any server: what it gains from company, and what the clients lose. */
+/**
+ * Closed-loop clients in growing numbers on any server: the gain of the server in larger batches, and the loss of each
+ * client.
+ */
 import type { Workload } from "../client/draw.ts";
 import { loadVariant } from "../load-figures.ts";
 import { type MeasuredServer, withServers } from "../processes/measured-server.ts";

@@ -1,7 +1,7 @@
 /**
- * The engine's model runner, in this process and without a loop around it: decode steps by rows and adapters, prefill chunks.
- * The figures are of greedy steps alone: the best tokens are found within them, what else choosing takes is `sampling`'s. Cached keys
- * and values are zeros and every step decodes the same position: neither changes how long a step takes.
+ * The engine's model runner, in this process and without a loop around it: decode steps by rows and adapters, prefill
+ * chunks. The steps are greedy and include the search for the best tokens. `sampling` measures other ways to choose.
+ * Cached keys and values are zeros, and every step decodes the same position. Neither changes the time of a step.
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";

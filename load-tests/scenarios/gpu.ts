@@ -1,7 +1,8 @@
 /**
- * The engine's steps on a device, for cards: decode at 1, 16 and 64 rows (bare, one adapter, a different one in every row), prefill, what
- * a step costs the host, and how near a single row comes to what reading the weights alone would take. The best token of every row is
- * fetched, as greedy sampling does, so a step is over when it is measured.
+ * The engine's steps on a device, for graphics cards: decode at 1, 16 and 64 rows (bare, one adapter, a different one
+ * in every row) and prefill. It also reports the host's cost of a step, and how close a single row comes to the time
+ * for reading the weights alone. The best token of every row is fetched, as greedy sampling does, so a step is over
+ * when it is measured.
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";

@@ -1,7 +1,8 @@
 /**
- * A real server and streaming clients beside it: tokens/s of 1 and 16 clients against the same sequences given to an engine
- * process directly, and of 16 clients with an adapter each; how soon a new adapter answers; what 64 streams do to the process that
- * serves them. Tokens/s count from the first request to the last token, prompts included. Prompts are new in every round.
+ * A real server and streaming clients beside it. It compares tokens/s of 1 and 16 clients with the same sequences given
+ * to an engine process directly, and measures 16 clients with an adapter each. It also measures how soon a new adapter
+ * answers, and how 64 streams affect the process that serves them. Tokens/s count from the first request to the last
+ * token, prompts included. Prompts are new in every round.
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
@@ -152,8 +153,8 @@ async function measureThroughput(
 }
 
 /**
- * A new adapter's first token beside that of one that has answered before: in turns, which of the two comes first changing too,
- * since one sample differs from the next by more than what is asked. The upload itself has a row of its own.
+ * A new adapter's first token compared with that of an adapter that has answered before. They run in turns, and the
+ * order of the two changes too, since samples differ by more than the measured effect. The upload has its own row.
  */
 async function measureUploads(server: Server, manifest: Manifest, { isSmoke }: BenchOptions): Promise<Figure[]> {
   const uploads: number[] = [];

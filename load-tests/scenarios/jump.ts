@@ -1,6 +1,6 @@
 /**
- * JSON of a known schema with jump ahead ÷ without, for 1, 4 and 16 clients. What is gained depends on how the model spells, so the base is
- * a trained one: the demo, or `--trained`.
+ * JSON of a known schema with jump ahead ÷ without, for 1, 4 and 16 clients. The gain depends on how the model spells,
+ * so the base is a trained one: the demo, or `--trained`.
  */
 import { join } from "node:path";
 import { buildBase } from "../../src/base/build/build.ts";

@@ -1,6 +1,6 @@
 /**
- * An adapter merged into the weights of an engine of its own, against a server whose base takes no adapters at all: tokens/s of 16
- * clients, and what the engine costs in memory and in time to start.
+ * An adapter merged into the weights of an engine of its own, compared with a server whose base has no adapter
+ * operators: tokens/s of 16 clients, the engine's memory, and the time until it serves.
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";

@@ -1,7 +1,7 @@
 /**
- * Mixed load on any server: lengths as people's are (lognormal), 16 clients on the base, on one adapter, on a different one
- * each, and on adapters whose use follows Zipf's law, with and without a shared beginning of the prompts; then arrivals at
- * half of what was reached, on the base and on those adapters.
+ * Mixed load on any server, with lognormal lengths, as people's requests have. 16 clients use the base, one adapter, a
+ * different one each, and adapters by Zipf's law, with and without a shared beginning of the prompts. Then requests
+ * arrive at half of the measured rate, on the base and on those adapters.
  */
 import type { AdapterDraw, PrefixShare, Workload } from "../client/draw.ts";
 import { type Arrivals, loadVariant } from "../load-figures.ts";

@@ -1,6 +1,7 @@
 /**
- * More requests than a server can answer: what it still gets done at 2, 5 and 10 times what it can, with requests that are worth
- * nothing after their deadline, against what it gets done with just enough clients. And how soon it says no.
+ * More requests than a server can answer: 2, 5 and 10 times its capacity, with requests that are worthless after their
+ * deadline. The rate of whole answers is compared with the rate at just enough clients. The time until a refusal is
+ * measured too.
  */
 import type { Workload } from "../client/draw.ts";
 import { planRequests } from "../client/draw.ts";

@@ -1,6 +1,7 @@
 /**
- * A long prompt admitted beside running streams, in an engine process of its own: what it costs the streams' pace, and what they cost
- * it. The prompt is measured without company in the same round; the cache is large enough for the prompt beside all streams.
+ * A long prompt admitted beside running streams, in an engine process of its own: how much it slows the streams, and
+ * how much they slow it. The prompt is also measured alone in the same round. The cache is large enough for the prompt
+ * beside all streams.
  */
 import { join } from "node:path";
 import { openBase } from "../../src/base/base.ts";

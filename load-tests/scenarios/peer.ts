@@ -1,7 +1,8 @@
 /**
- * Our server beside llama.cpp's on the same random checkpoint, threads, prompts and lengths, in turns: 1 and 16 clients on the
- * base, 16 clients on 16 adapters, prefill; and what each quantisation costs in answers. int8 meets Q8_0, int4 meets Q4_0, with
- * every matrix of a file in that one type. Both servers stay up; the one that is not asked waits without work.
+ * Our server compared with llama.cpp's on the same random checkpoint, threads, prompts and lengths, in turns: 1 and 16
+ * clients on the base, 16 clients on 16 adapters, prefill. It also measures the cost of each quantisation in answers.
+ * int8 is compared with Q8_0 and int4 with Q4_0, with every matrix of a file in that one type. Both servers stay open,
+ * and the one that is not measured is idle.
  */
 import { join } from "node:path";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";

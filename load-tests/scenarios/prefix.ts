@@ -1,6 +1,6 @@
 /**
- * Shared beginnings of prompts, in engine processes of their own: the first token behind a system prompt that is known ÷ one that is
- * not, and what keeping prefixes costs prompts that share nothing, against an engine that keeps none.
+ * Shared beginnings of prompts, in engine processes of their own: the first token after a known system prompt ÷ after a
+ * new one. It also measures prompts that share nothing, in an engine that keeps prefixes ÷ an engine that keeps none.
  */
 import { join } from "node:path";
 import { openBase } from "../../src/base/base.ts";

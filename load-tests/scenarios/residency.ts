@@ -1,7 +1,7 @@
 /**
- * A store of 100,000 adapters, drawn at random by a server that keeps 1,000 of them ready, against one adapter: first tokens, the time to
- * start, memory, and lists. The adapters touch a few of the base's layers, so that the store is written in a minute; made ready,
- * each takes as much as any.
+ * A store of 100,000 adapters, used at random on a server that keeps 1,000 of them ready, compared with one adapter:
+ * first tokens, the time to start, memory, and lists. The adapters have few target layers, so that the store is written
+ * in a minute. A ready adapter takes as much memory as any other adapter of the base.
  */
 import { createHash } from "node:crypto";
 import { cp } from "node:fs/promises";

@@ -1,6 +1,7 @@
 /**
- * What choosing a token adds to a row, in this process and on logits of a vocabulary's length: processor time, by what requests ask for.
- * Blocks' maxima are given, as a step gives them. Flat rows are the worst case; peaked ones are what models give.
+ * The processor time that choosing a token adds to a row, for each kind of request. It runs in this process on logits
+ * of a vocabulary's length. The blocks' maxima are given, as a step gives them. Flat rows are the worst case, and
+ * peaked rows are what models give.
  */
 import { BLOCK_SIZE, blocksOf } from "../../src/engine/sampling/blocks.ts";
 import { GREEDY } from "../../src/engine/engine.ts";

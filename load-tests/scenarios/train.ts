@@ -1,6 +1,7 @@
 /**
- * A training step of ours beside one of PyTorch on the same model, batch and threads, each in a process of its own, in turns:
- * an adapter on a frozen base (M) and a whole small model (S). Without a Python that has torch, our side alone.
+ * A training step of ours compared with PyTorch's on the same model, batch and threads, each in a process of its own,
+ * in turns: an adapter on a frozen base (M) and a whole small model (S). Without a Python that has torch, only our side
+ * is measured.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
