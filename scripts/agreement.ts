@@ -1,6 +1,7 @@
 /**
- * Writes docs/explanation/agreement.md: how far each family's graphs are from transformers' float32 logits in every weight format, on the model
- * fixtures (MOSARA_FIXTURES, default test/golden). usage: node dist/scripts/agreement.js
+ * Writes docs/explanation/agreement.md: how far each family's graphs are from transformers' float32 logits.
+ * It covers every weight format on the model fixtures (MOSARA_FIXTURES, default test/golden).
+ * usage: node dist/scripts/agreement.js
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

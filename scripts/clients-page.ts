@@ -1,4 +1,4 @@
-/** docs/reference/clients.md from the recorded runs of the tests of clients (test/clients/results). */
+/** Makes docs/reference/clients.md from the recorded runs of the tests of clients (test/clients/results). */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 

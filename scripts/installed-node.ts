@@ -1,4 +1,7 @@
-/** Other versions of Node than this one. npm's packages `node-<platform>-<arch>` carry the programs; they are installed once, below node_modules/.cache. */
+/**
+ * Versions of Node other than the running one. npm's packages `node-<platform>-<arch>` contain the programs. They are
+ * installed once, below node_modules/.cache.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";

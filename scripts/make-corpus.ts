@@ -1,6 +1,6 @@
 /**
- * Writes the demo's corpus: training lines, held-out lines of all parts together and of each, and a sample for the tokenizer.
- * The same seed and count give the same bytes.
+ * Writes the demo's corpus: training lines, held-out lines of all parts together and of each part, and a sample for the
+ * tokenizer. The same seed and count give the same bytes.
  *
  *   node dist/scripts/make-corpus.js --out work/demo/corpus --lines 100000
  */

@@ -1,6 +1,7 @@
 /**
- * The shipped demo from nothing: corpus → tokenizer → random weights → pretraining → base → card → adapters → scores. One command,
- * resumable: what lies in the work directory already is not made again, and a training that was cut off goes on where it was.
+ * Makes the shipped demo from nothing: corpus → tokenizer → random weights → pretraining → base → card → adapters →
+ * scores. One command does all of it and can be resumed. Files that are in the work directory already are not made
+ * again. A training that was cut off continues where it was.
  *
  *   node dist/scripts/make-demo.js             models/demo and adapters/, hours
  *   node dist/scripts/make-demo.js --smoke     the same chain at toy size into work/smoke, a minute or two

@@ -1,4 +1,7 @@
-/** Writes the generated pages of docs from the tables of flags, metrics and fields, and from the recorded results of benchmarks and clients. `--check` only compares. */
+/**
+ * Writes the generated pages of docs from the tables of flags, metrics and fields, and from the recorded results of
+ * benchmarks and clients. `--check` only compares.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchmarksPage } from "../load-tests/report/benchmarks-page.ts";

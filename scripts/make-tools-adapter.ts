@@ -1,5 +1,6 @@
 /**
- * Trains the adapter with which the tests of clients let the demo call tools (test/clients/tools): six minutes on two cores beside other work.
+ * Trains the adapter that lets the demo call tools in the tests of clients (test/clients/tools). It takes six minutes
+ * on two cores beside other work.
  *
  *   node dist/scripts/make-tools-adapter.js [--steps 200] [--work work/tools-adapter]
  */

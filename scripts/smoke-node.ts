@@ -1,5 +1,6 @@
 /**
- * `npm run smoke:node [version…]`: the smoke tests on other versions of Node than this one. Needs dist/. Ends with 1 where a version cannot be had or a test fails.
+ * `npm run smoke:node [version…]`: the smoke tests on versions of Node other than the running one. Needs dist/. Exits
+ * with 1 if a version cannot be installed or a test fails.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

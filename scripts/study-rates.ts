@@ -1,8 +1,10 @@
 /**
- * Whether one learning rate fits every model: a grid of rates on each model and task, without the trainer's bound and with it.
- * Results are kept as they come (docs/study/rates.jsonl) and only missing runs are run: stop it whenever you like. The default comes
- * first, so that a grid that is cut short still says how it does. Classification and E2E need MOSARA_DATA, the folder with E2E's files.
- * usage: npm run study:rates -- [--model demo=models/demo]… [--task facts]… [--rate 0.2]… [--trust 0.3]… [--steps 60] [--batch-size 8]
+ * Does one learning rate fit every model? Runs a grid of rates on each model and task, without the trainer's bound and
+ * with it. Each result is saved at once (docs/study/rates.jsonl) and only missing runs are run, so it can be stopped at
+ * any time. The default rate comes first, so a grid that is cut short still shows its result. Classification and E2E
+ * need MOSARA_DATA, the folder with E2E's files.
+ * usage: npm run study:rates -- [--model demo=models/demo]… [--task facts]… [--rate 0.2]… [--trust 0.3]… [--steps 60]
+ * [--batch-size 8]
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,8 +1,9 @@
 /**
- * What the methods are worth: trains every setting on every task from one base, measures it through the serving engine, and writes
- * docs/study.md with its figures. Results are kept as they come (docs/study/results.jsonl) and only what is missing is run: stop it
- * whenever you like. E2E is among the tasks where MOSARA_DATA names the folder with its files.
- * usage: npm run study -- [--model models/demo] [--out docs/study.md] [--work work/study] [--steps 200] [--jobs 2] [--smoke] [--page]
+ * Compares the methods. Trains every setting on every task from one base, measures it through the serving engine, and
+ * writes docs/study.md with its figures. Each result is saved at once (docs/study/results.jsonl) and only missing runs
+ * are run, so it can be stopped at any time. E2E is among the tasks if MOSARA_DATA names the folder with its files.
+ * usage: npm run study -- [--model models/demo] [--out docs/study.md] [--work work/study] [--steps 200] [--jobs 2]
+ * [--smoke] [--page]
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * `npm run test:reference`: random adapters of every method on every model fixture, exported, merged and served by the built
- * program, then compared by transformers and peft themselves. Without Python that has them: a notice, and nothing is tested.
- * MOSARA_PYTHON names the Python (default python3), MOSARA_FIXTURES other fixtures.
+ * `npm run test:reference`: random adapters of every method on every model fixture. The built program exports, merges
+ * and serves them, and transformers and peft compare the results. Without a Python that has these libraries, there is a
+ * notice and nothing is tested. MOSARA_PYTHON names the Python (default python3), and MOSARA_FIXTURES other fixtures.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";

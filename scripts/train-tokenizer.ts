@@ -1,6 +1,6 @@
 /**
- * Trains a byte-level BPE tokenizer on text or JSON lines and writes tokenizer.json and tokenizer_config.json. The same data and
- * flags give the same bytes: merges go by count, ties by the smaller ids.
+ * Trains a byte-level BPE tokenizer on text or JSON lines and writes tokenizer.json and tokenizer_config.json. The same
+ * data and flags give the same bytes: merges are ordered by count, and ties by the smaller ids.
  *
  *   node dist/scripts/train-tokenizer.js --data corpus.txt --data more.jsonl --vocab-size 4096 --out my-tokenizer
  */
