@@ -144,7 +144,7 @@ class ThreadGrammar implements BoundGrammar {
   }
 
   forced(maxWaitMs: number): readonly number[] | null {
-    if (this.#failure !== null) throw this.#failure;
+    if (this.#failure !== null) return []; // the next mask reports it
     return this.slot.waitForFlags(this.#numTokens, maxWaitMs) ? this.slot.forced() : null;
   }
 

@@ -101,6 +101,8 @@ describe("the grammar thread", () => {
     await all.endThread();
     await ended;
     expect(() => grammar.mask(0)).toThrow("the thread that runs grammars has ended");
+    expect(grammar.forced(0)).toEqual([]);
+    expect(() => grammar.placesAfter(1, 0)).toThrow("the thread that runs grammars has ended");
     expect(() => all.bind(1, choices("a"))).toThrow("has ended");
     expect(allowed(await bound(all, 2, choices("b")))).toEqual(["b"]);
   });
