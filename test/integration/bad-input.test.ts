@@ -364,7 +364,7 @@ describe("a body", () => {
       { logit_bias: { x: 1 } },
       { logit_bias: { 1: 1e9 } },
       { stop_token_ids: [-1] },
-      { stream_options: {} },
+      { stream_options: { include_usage: true } },
       { n: 128, prompt: Array.from({ length: 3000 }, () => [5]) },
     ];
     for (const body of invalid) expect([body, await ask(body)]).toEqual([body, "400 invalid_request"]);
