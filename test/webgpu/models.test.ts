@@ -2,7 +2,6 @@
  * Models of every family on a device: the CPU's answers, for rows of different length and with different adapters in one batch, and the
  * same ones alone and in company.
  */
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
@@ -13,12 +12,8 @@ import { modelCases } from "../helpers/fixtures.ts";
 import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../helpers/runner.ts";
 import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
 
-const DEMO = join(import.meta.dirname, "../../models/demo");
-/** The shipped base, and a model of every family. */
-const bases = [
-  { name: "demo", open: async () => DEMO },
-  ...modelCases().map(({ name, dir }) => ({ name, open: () => builtBase(dir, { targets: "all-linear" }) })),
-];
+/** `http.test.ts` beside this file serves the shipped base. */
+const bases = modelCases().map(({ name, dir }) => ({ name, open: () => builtBase(dir, { targets: "all-linear" }) }));
 
 const PROMPTS = [
   [5, 17, 33, 2, 60, 44, 91, 12, 7, 150],
