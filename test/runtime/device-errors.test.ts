@@ -12,7 +12,7 @@ it.each([
   [
     `${PLACE}3, message: [Invalid Buffer (unlabeled)] is invalid due to a previous error.`,
     "insufficient_memory",
-    "The memory of the device (webgpu) is used up: [Invalid Buffer (unlabeled)] is invalid due to a previous error. Lower --kv-cache-bytes or --max-num-seqs.",
+    "The memory of the device (webgpu) is exhausted: [Invalid Buffer (unlabeled)] is invalid due to a previous error. Lower --kv-cache-bytes or --max-num-seqs.",
   ],
   [
     "WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.",
