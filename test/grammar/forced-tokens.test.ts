@@ -91,7 +91,7 @@ describe("forced tokens", () => {
       const random = seedRandom(number);
       for (let length = 0; length < 60 && !matcher.isComplete; length++) {
         const forced = matcher.forcedTokens(8);
-        const follower = matcher.copy();
+        const follower = matcher.lookAhead();
         for (const id of forced) expect([allowedIds(follower).includes(id), follower.accept(id)]).toEqual([true, true]);
         numForced += forced.length;
         const ids = allowedIds(matcher);

@@ -77,7 +77,8 @@ function publish({ matcher, slot }: Bound, numTokens: number): void {
   slot.writeFlags(numTokens, endFlagsOf(matcher), forced);
   try {
     slot.writeMask(numTokens, matcher.mask());
-    const follower = matcher.copy();
+    if (forced.length === 0) return;
+    const follower = matcher.lookAhead();
     for (const [at, tokenId] of forced.entries()) {
       if (!follower.accept(tokenId)) throw new Error(`internal: the grammar forces token ${tokenId}, but refuses it`);
       slot.writeFollowing(at, follower.mask(), endFlagsOf(follower));

@@ -27,8 +27,8 @@ export class Matcher {
   readonly #automaton: Automaton;
   readonly #vocabulary: Vocabulary;
   #state: State;
-  #habit = new SpacingHabit();
-  #spelling: SpellingMemory;
+  readonly #habit = new SpacingHabit();
+  readonly #spelling: SpellingMemory;
 
   constructor(automaton: Automaton, vocabulary: Vocabulary) {
     this.#automaton = automaton;
@@ -37,13 +37,11 @@ export class Matcher {
     this.#state = automaton.start(vocabulary.numSkippedSpaces);
   }
 
-  /** A copy of this matcher, at the same position. */
-  copy(): Matcher {
-    const copy = new Matcher(this.#automaton, this.#vocabulary);
-    copy.#state = this.#state;
-    copy.#habit = this.#habit.copy();
-    copy.#spelling = this.#spelling.copy();
-    return copy;
+  /** A matcher at the same position, to look ahead. It does not know how this answer has been spelled so far. */
+  lookAhead(): Matcher {
+    const ahead = new Matcher(this.#automaton, this.#vocabulary);
+    ahead.#state = this.#state;
+    return ahead;
   }
 
   /** The tokens that probably come next, as far as the grammar allows only one text. */

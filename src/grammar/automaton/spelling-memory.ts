@@ -7,20 +7,13 @@ import { longestTokens, type TokenTrie } from "./token-trie.ts";
 export class SpellingMemory {
   readonly #bytesOf: (id: number) => Uint8Array | null;
   readonly #trie: TokenTrie;
-  #tokens: number[] = [];
+  readonly #tokens: number[] = [];
   /** Number of tokens before a forced text, when it was last met. */
-  #metAt = new Map<string, number>();
+  readonly #metAt = new Map<string, number>();
 
   constructor(bytesOf: (id: number) => Uint8Array | null, trie: TokenTrie) {
     this.#bytesOf = bytesOf;
     this.#trie = trie;
-  }
-
-  copy(): SpellingMemory {
-    const copy = new SpellingMemory(this.#bytesOf, this.#trie);
-    copy.#tokens = [...this.#tokens];
-    copy.#metAt = new Map(this.#metAt);
-    return copy;
   }
 
   read(tokenId: number): void {
