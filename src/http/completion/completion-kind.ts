@@ -11,7 +11,7 @@ import type { ChoiceEvent } from "./generation.ts";
 import type { OwnNames } from "./own-names.ts";
 import type { Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
-import type { Target } from "./resolve-model.ts";
+import type { Target } from "./model/resolve-model.ts";
 
 /** A body, read once. */
 export interface ParsedBody {

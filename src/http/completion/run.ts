@@ -15,7 +15,7 @@ import { type Generation, startGeneration } from "./generation.ts";
 import { withOwnNames } from "./own-names.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
-import { resolveModel, type Target } from "./resolve-model.ts";
+import { resolveModel, type Target } from "./model/resolve-model.ts";
 import { deadlineOf, sequenceOptions, type SequenceOptions, stopStrings } from "./sampling.ts";
 import { sendStream, sendWhole } from "./answer/send-answer.ts";
 

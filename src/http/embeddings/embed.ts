@@ -4,7 +4,7 @@ import type { SequenceRequest } from "../../engine/engine.ts";
 import { AppError } from "../../errors.ts";
 import { checkFields } from "../../fields/check-fields.ts";
 import { assertFitsContext, engineLimits, readPrompts } from "../completion/prompts.ts";
-import { type Target, resolveModel } from "../completion/resolve-model.ts";
+import { type Target, resolveModel } from "../completion/model/resolve-model.ts";
 import { deadlineOf } from "../completion/sampling.ts";
 import { truncationOf } from "../completion/truncation.ts";
 import type { AppContext, RequestContext } from "../context.ts";

@@ -1,7 +1,7 @@
 /** Text ↔ token ids for clients, as vLLM has it. The tokenizer is the base's: adapters have none of their own. Nothing is generated. */
 import { parseConversation } from "../completion/parse-conversation.ts";
 import { encodeConversation } from "../completion/chat-prompt.ts";
-import { assertModelExists } from "../completion/resolve-model.ts";
+import { assertModelExists } from "../completion/model/resolve-model.ts";
 import { engineLimits } from "../completion/prompts.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { AppError } from "../../errors.ts";

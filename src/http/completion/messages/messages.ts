@@ -11,7 +11,7 @@ import type { CompletionKind } from "../completion-kind.ts";
 import type { OwnNames } from "../own-names.ts";
 import { engineLimits } from "../prompts.ts";
 import type { ChatRequest } from "../request-schema.ts";
-import { assertModelExists } from "../resolve-model.ts";
+import { assertModelExists } from "../model/resolve-model.ts";
 import { truncationOf } from "../truncation.ts";
 import { MessageAnswer } from "./message-answer.ts";
 import { countTokensRequest, type MessagesRequest, messagesRequest } from "./request-schema.ts";

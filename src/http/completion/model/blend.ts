@@ -1,8 +1,8 @@
 /** A request's blend: the stored adapters that it names, held for the request, and the recipe of their sum. */
-import type { Card } from "../../adapter/adapter.ts";
-import { assertBlendable, blendGeneration, blendRecipe } from "../../adapter/blend-recipe.ts";
-import type { SequenceRequest } from "../../engine/engine.ts";
-import type { AppContext } from "../context.ts";
+import type { Card } from "../../../adapter/adapter.ts";
+import { assertBlendable, blendGeneration, blendRecipe } from "../../../adapter/blend-recipe.ts";
+import type { SequenceRequest } from "../../../engine/engine.ts";
+import type { AppContext } from "../../context.ts";
 import { type HeldAdapter, holdAdapter, quoteName } from "./stored-adapter.ts";
 
 /** Weights by the names of adapters. */

@@ -2,17 +2,17 @@
  * Decides which model answers a request: the base, a stored adapter, a blend of several, or an adapter in the request. A name of an adapter that does not exist
  * or does not fit is an error. Nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
  */
-import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
-import { type Card, assertFits } from "../../adapter/adapter.ts";
-import { AppError } from "../../errors.ts";
-import type { SequenceRequest } from "../../engine/engine.ts";
-import { findAdapter } from "../adapters/find-adapter.ts";
-import type { AppContext } from "../context.ts";
-import { invalid } from "../error-response.ts";
+import { decodeAdapter, generationOf } from "../../../adapter/adapter-file.ts";
+import { type Card, assertFits } from "../../../adapter/adapter.ts";
+import { AppError } from "../../../errors.ts";
+import type { SequenceRequest } from "../../../engine/engine.ts";
+import { findAdapter } from "../../adapters/find-adapter.ts";
+import type { AppContext } from "../../context.ts";
+import { invalid } from "../../error-response.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
-import { isPresent } from "./is-present.ts";
+import { isPresent } from "../is-present.ts";
 import { namedAdapters } from "./named-adapters.ts";
-import type { SharedFields } from "./request-schema.ts";
+import type { SharedFields } from "../request-schema.ts";
 import { adapterNotFound, holdAdapter, quoteName } from "./stored-adapter.ts";
 
 type AdapterOf = NonNullable<SequenceRequest["adapter"]>;

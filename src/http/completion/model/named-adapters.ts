@@ -1,8 +1,8 @@
 /** Reads the adapters that a request's fields name, in every server's spelling. */
-import { AppError } from "../../errors.ts";
-import { switchedOff } from "../../fields/adapter-fields.ts";
-import { invalid } from "../error-response.ts";
-import type { SharedFields } from "./request-schema.ts";
+import { AppError } from "../../../errors.ts";
+import { switchedOff } from "../../../fields/adapter-fields.ts";
+import { invalid } from "../../error-response.ts";
+import type { SharedFields } from "../request-schema.ts";
 
 /** An adapter's name, and the field that gave it. */
 export interface NamedAdapter {

@@ -1,8 +1,8 @@
 /** Finds a stored adapter by its name for one request, and holds its content until the request has ended. */
-import { AppError } from "../../errors.ts";
-import type { AdapterRecord } from "../../store/adapter-record.ts";
-import { findAdapter } from "../adapters/find-adapter.ts";
-import type { AppContext } from "../context.ts";
+import { AppError } from "../../../errors.ts";
+import type { AdapterRecord } from "../../../store/adapter-record.ts";
+import { findAdapter } from "../../adapters/find-adapter.ts";
+import type { AppContext } from "../../context.ts";
 
 export interface HeldAdapter {
   readonly record: AdapterRecord;
