@@ -44,10 +44,12 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Ids of a process's children, oldest first. */
+/** Ids of a process's children, oldest first. Process ids start again after the largest, so they tell no age. */
 export function childrenOf(pid: number): number[] {
   try {
-    const out = execFileSync("ps", ["-o", "pid=", "--ppid", String(pid)], { stdio: ["ignore", "pipe", "ignore"] });
+    const out = execFileSync("ps", ["-o", "pid=", "--sort=start_time", "--ppid", String(pid)], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     return out.toString().trim().split(/\s+/).filter(Boolean).map(Number);
   } catch {
     return [];
