@@ -79,7 +79,7 @@ const TABLE: ImportTable = {
     "data",
     "tensor",
   ],
-  report: ["train", "tensor"],
+  report: ["train", "tensor", "formats"],
   fields: [],
   http: [
     "engine/engine.ts",

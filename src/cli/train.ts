@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type Base, openBase } from "../base/base.ts";
 import { MANIFEST_FILE } from "../base/manifest.ts";
 import { AppError } from "../errors.ts";
+import { TensorboardLog } from "../report/tensorboard.ts";
 import { rowLength } from "../train/batch-feeds.ts";
 import { shuffledBatches } from "../train/batches.ts";
 import {
@@ -59,7 +60,7 @@ export async function train(config: TrainConfig): Promise<number> {
     await putAside(paths, run.schedule.steps, notice);
   }
   try {
-    await runTrainer(trainer, run, paths, surroundings);
+    await runTrainer(trainer, run, paths, surroundings, config.tensorboard);
   } catch (error) {
     throw error instanceof DivergedError ? await keepBest(error, base, trainer, run, paths) : error;
   }
@@ -138,9 +139,19 @@ function goOn(trainer: Trainer, saved: SavedRun, now: Surroundings): void {
     );
 }
 
-/** Trains to the end or to the first signal. Writes the step log and shows the progress bar. */
-async function runTrainer(trainer: Trainer, run: Run, paths: OutputPaths, surroundings: Surroundings): Promise<void> {
+/**
+ * Trains to the end or to the first signal. Writes the step log and shows the progress bar.
+ * @param eventsDir directory for TensorBoard, or null
+ */
+async function runTrainer(
+  trainer: Trainer,
+  run: Run,
+  paths: OutputPaths,
+  surroundings: Surroundings,
+  eventsDir: string | null,
+): Promise<void> {
   using log = new StepLog(paths.log, trainer.state.logBytes);
+  using events = eventsDir === null ? null : new TensorboardLog(eventsDir, trainer.state.step);
   const progress = new TrainProgress(run.schedule.steps);
   let isStopping = false;
   void waitForSignal().then(() => (isStopping = true));
@@ -148,6 +159,7 @@ async function runTrainer(trainer: Trainer, run: Run, paths: OutputPaths, surrou
     await trainer.run({
       log: (line) => {
         log.append(line);
+        events?.append(line);
         progress.update(line);
       },
       save: async () => {

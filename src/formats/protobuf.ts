@@ -7,9 +7,9 @@
 
 /**
  * int64: a number if safe, otherwise a bigint. size: an integer that must be safe (int32 and enums too). float:
- * float32. bytes: a copy. Any other word is the name of a message in the same table.
+ * float32. double: float64. bytes: a copy. Any other word is the name of a message in the same table.
  */
-type ScalarKind = "int64" | "size" | "float" | "string" | "bytes";
+type ScalarKind = "int64" | "size" | "float" | "double" | "string" | "bytes";
 
 /** One field. `one`: absent is undefined; `must`: absent is refused (message) or empty (others); `many`: absent is []; `some`: absent is undefined. */
 export interface Field {
@@ -38,6 +38,7 @@ const MAX_VALUES = 2_000_000;
 
 function wireTypeOf(kind: Field["kind"]): number {
   if (kind === "int64" || kind === "size") return VARINT;
+  if (kind === "double") return FIXED64;
   return kind === "float" ? FIXED32 : DELIMITED;
 }
 
@@ -61,6 +62,11 @@ class Writer {
   float(value: number): void {
     this.#reserve(4);
     this.#length = this.#bytes.writeFloatLE(value, this.#length);
+  }
+
+  double(value: number): void {
+    this.#reserve(8);
+    this.#length = this.#bytes.writeDoubleLE(value, this.#length);
   }
 
   delimited(bytes: Uint8Array): void {
@@ -105,6 +111,8 @@ function writeValue(messages: Messages, writer: Writer, kind: Field["kind"], val
       return writer.varint(value as number | bigint);
     case "float":
       return writer.float(value as number);
+    case "double":
+      return writer.double(value as number);
     case "string":
       return writer.delimited(Buffer.from(value as string));
     case "bytes":
@@ -247,6 +255,8 @@ class Decoder {
         return integer(kind, reader.varint());
       case "float":
         return reader.take(4).readFloatLE();
+      case "double":
+        return reader.take(8).readDoubleLE();
       case "string":
         return text(reader.delimited());
       case "bytes":

@@ -1,6 +1,6 @@
 /** `mosara train` through the built program: processes that are killed, interrupted, resumed and given bad input. Needs dist/. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -115,7 +115,8 @@ describe.each([
 it("stops cleanly on a signal, says how to go on, and goes on to the same bytes", async () => {
   const flags = ["--heads", "2"];
   const out = join(dir, "interrupted.mosara");
-  const args = [...COMMON, ...flags, "--out", out];
+  const events = join(dir, "events");
+  const args = [...COMMON, ...flags, "--out", out, "--tensorboard", events];
   const stopped = await run(args, { send: "SIGINT", out, atLine: 6 });
   expect(stopped.code).toBe(1);
   expect(stopped.stderr).toMatch(/Stopped at step \d+ of 24\. Everything is saved .*--resume/);
@@ -123,7 +124,18 @@ it("stops cleanly on a signal, says how to go on, and goes on to the same bytes"
   const resumed = await run([...args, "--save-every", "7", "--resume"]);
   expect(resumed.code, resumed.stderr).toBe(0);
   expect(readFileSync(out).equals(await unbroken(flags))).toBe(true);
+  // Two records begin a file; then every line of the log has one. scripts/reference/read_events.py reads the numbers.
+  const files = readdirSync(events).map((name) => numRecords(readFileSync(join(events, name))));
+  expect(files).toHaveLength(2);
+  expect(files.reduce((sum, count) => sum + count - 2, 0)).toBe(readStepLog(`${out}.log.jsonl`).length);
 });
+
+/** Number of records of a TFRecord file. */
+function numRecords(bytes: Buffer): number {
+  let count = 0;
+  for (let at = 0; at < bytes.length; count++) at += 16 + Number(bytes.readBigUInt64LE(at));
+  return count;
+}
 
 it.each(Object.keys(METHODS))(
   "trains %s to a better held-out loss, with a card that names no place",

@@ -120,5 +120,11 @@ export const TRAIN = {
     defaultText: "none",
     schema: optional(text),
   },
+  tensorboard: {
+    value: "<dir>",
+    help: "Directory for TensorBoard event files with the losses, the learning rate and the gradient norm of every step.",
+    defaultText: "none",
+    schema: optional(text),
+  },
   ...COMPUTE,
 } satisfies Flags;
