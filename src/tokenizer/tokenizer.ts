@@ -9,7 +9,7 @@ import { createTokenDecoder } from "./stream-decoder.ts";
 import { readTextFiles } from "./files/text-files.ts";
 import { installSteps, libraryTokenizer } from "./steps/text-pipeline.ts";
 import { tokenText } from "./files/tokenizer-config.ts";
-import { byteToken, tokenTable, type TokenizerFiles } from "./files/tokenizer-files.ts";
+import { byteToken, type TokenizerFiles } from "./files/tokenizer-files.ts";
 
 /** Decodes the ids of one sequence, one delta an id. */
 export interface StreamDecoder {
@@ -60,7 +60,7 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
 /** A tokenizer from files already read and checked. `dir` only names them in messages. @throws {AppError} */
 export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   const hub = buildHub(files, dir);
-  const tokens = tokenTable(files);
+  const tokens = tokenList(files);
   const addedIds = new Map(files.json.added_tokens.map(({ content, id }) => [content, id]));
   const special = files.json.added_tokens.filter((token) => token.special === true).sort((a, b) => a.id - b.id);
   const specialIds = new Set(special.map((token) => token.id));
@@ -72,7 +72,7 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
     const decoder = createTokenDecoder(files.rule);
     return {
       push(id) {
-        const token = tokens.get(id);
+        const token = tokens[id];
         const isSkipped = skipSpecialTokens && specialIds.has(id) && keptIds?.has(id) !== true;
         return token === undefined || isSkipped ? "" : decoder.push(token);
       },
@@ -80,12 +80,12 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
     };
   };
   return {
-    vocabSize: sizeOf(tokens),
+    vocabSize: tokens.length,
     bosToken: tokenText(files.config.bos_token),
     eosToken: tokenText(files.config.eos_token),
     specialTokens: special.map(({ id, content }) => ({ id, content })),
     encode: (text, { addSpecialTokens = true } = {}) => encode(hub, text, addSpecialTokens),
-    idToToken: (id) => tokens.get(id),
+    idToToken: (id) => tokens[id],
     tokenToId: (token) => addedIds.get(token) ?? files.ids.get(token),
     isSpecial: (id) => specialIds.has(id),
     decode(sequence, options) {
@@ -106,10 +106,12 @@ export function makeTokenizer(files: TokenizerFiles, dir: string): Tokenizer {
   };
 }
 
-function sizeOf(tokens: ReadonlyMap<number, string>): number {
-  let max = -1;
-  for (const id of tokens.keys()) max = Math.max(max, id);
-  return max + 1;
+/** The texts of all tokens at their ids. A list is filled in a third of the time of a map. */
+function tokenList(files: TokenizerFiles): readonly (string | undefined)[] {
+  const tokens: string[] = [];
+  for (const [token, id] of files.ids) tokens[id] = token;
+  for (const { id, content } of files.json.added_tokens) tokens[id] = content;
+  return tokens;
 }
 
 /** The result of the library's encoder. An id is absent if it found no token and the model has no unknown token. */

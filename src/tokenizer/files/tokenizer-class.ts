@@ -6,6 +6,7 @@
  * Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
 import { AppError } from "../../errors.ts";
+import { hasMerges } from "./merge-ranks.ts";
 import { tokenText } from "./tokenizer-config.ts";
 import { idsOfTokens } from "./vocabulary.ts";
 
@@ -129,7 +130,7 @@ export function applyTokenizerClass(
   const found = Object.hasOwn(CLASSES, name) ? CLASSES[name] : undefined;
   if (!found) return { json, config, traits: GENERAL_TRAITS };
   const given = (json.model ?? {}) as Json;
-  if (Array.isArray(given.vocab) || !Array.isArray(given.merges))
+  if (Array.isArray(given.vocab) || !hasMerges(given))
     throw unsupported(
       `tokenizer_config.json in ${dir} declares ${name}, which needs merges, but tokenizer.json has none`,
     );

@@ -8,6 +8,7 @@ import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
 import { decoderRule } from "./decoder-rule.ts";
 import type { DecoderRule } from "../stream-decoder.ts";
 import { type ClassTraits, GENERAL_TRAITS } from "./tokenizer-class.ts";
+import { MergeRanks, hasMerges, mergeRanks } from "./merge-ranks.ts";
 import { isObject } from "./tokenizer-config.ts";
 import { idsOfTokens } from "./vocabulary.ts";
 
@@ -19,6 +20,8 @@ export interface TokenizerFiles {
   readonly config: Json;
   /** Token → id of the vocabulary, without the added tokens. */
   readonly ids: ReadonlyMap<string, number>;
+  /** null where the model has no merges. */
+  readonly merges: MergeRanks | null;
   readonly rule: DecoderRule;
 }
 
@@ -59,7 +62,14 @@ export function checkTokenizer(
     post_processor: json.post_processor ?? null,
     decoder: json.decoder ?? null,
   };
-  return { json: complete, config, ids, rule: decoderRule(json.decoder ?? null, (what) => refuse(dir, what)) };
+  const { merges } = model;
+  return {
+    json: complete,
+    config,
+    ids,
+    merges: merges instanceof MergeRanks ? merges : Array.isArray(merges) ? mergeRanks(merges, ids) : null,
+    rule: decoderRule(json.decoder ?? null, (what) => refuse(dir, what)),
+  };
 }
 
 function modelType(model: Json, dir: string): string {
@@ -85,7 +95,7 @@ function checkModel(model: Json, dir: string): void {
       `tokenizer.json in ${dir} has no vocabulary of the kind ${String(model.type)} needs.`,
     );
   }
-  if (model.type === "BPE" && !Array.isArray(model.merges)) {
+  if (model.type === "BPE" && !hasMerges(model)) {
     throw new AppError("checkpoint_invalid", `tokenizer.json in ${dir} has no "merges", which BPE needs.`);
   }
   if (model.type === "BPE") {

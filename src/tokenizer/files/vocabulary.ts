@@ -1,16 +1,26 @@
 /**
- * Reads the vocabulary of tokenizer.json without an object that has a key for each token. For 262,144 keys, V8 takes
- * seconds to parse such an object, and seconds at every enumeration. Instead, a map is filled from the text and shared
- * by all users.
+ * Reads the vocabulary and merges of tokenizer.json without an object that has a key for each token, and without a list
+ * for each merge. For 262,144 tokens, V8 takes seconds to parse and enumerate such values. Instead, a map of tokens and
+ * a table of merges are filled from the text. All users share them.
  */
+import { afterSpace, newJsonString, readString, valueOf } from "./json-text.ts";
+import { readMerges } from "./merge-ranks.ts";
+import { TokenIndex } from "./token-index.ts";
 
-/** Parses tokenizer.json. `model.vocab` is a map where the file has an object. @throws {SyntaxError} as JSON.parse does. */
+/**
+ * Parses tokenizer.json. `model.vocab` is a map where the file has an object. Where merges follow it, `model.merges` are
+ * `MergeRanks`. @throws {SyntaxError} as JSON.parse does.
+ */
 export function parseTokenizerJson(text: string): unknown {
-  const found = findVocabulary(text);
-  if (found === null) return JSON.parse(text);
-  const { from, to, tokens } = found;
-  const json = JSON.parse(`${text.slice(0, from)}{}${text.slice(to)}`) as { readonly model: Record<string, unknown> };
-  json.model.vocab = tokens;
+  const vocabulary = findInModel(text, "vocab", "{", { at: 0, keys: [] });
+  const found = vocabulary && readTokens(text, vocabulary.at);
+  if (!vocabulary || !found) return JSON.parse(text);
+  const list = findInModel(text, "merges", "[", { ...vocabulary, at: found.to });
+  const merges = list && readMerges(text, list.at, found.tokens, found.index);
+  const rest = list && merges ? `${text.slice(found.to, list.at)}[]${text.slice(merges.to)}` : text.slice(found.to);
+  const json = JSON.parse(`${text.slice(0, vocabulary.at)}{}${rest}`) as { readonly model: Record<string, unknown> };
+  json.model.vocab = found.tokens;
+  if (merges) json.model.merges = merges.ranks;
   return json;
 }
 
@@ -22,26 +32,25 @@ export function idsOfTokens(vocabulary: unknown): ReadonlyMap<string, number> {
   return new Map(Object.entries((vocabulary ?? {}) as Record<string, number>));
 }
 
-interface Found {
-  /** The object's place in the text, braces included. */
-  readonly from: number;
-  readonly to: number;
-  readonly tokens: ReadonlyMap<string, number>;
+/** A place in a document, and the keys of the objects and lists that it is in. */
+interface Place {
+  readonly at: number;
+  readonly keys: readonly string[];
 }
 
-/** The object at `model.vocab`; null where there is none, or where the text is not as expected. JSON.parse then says why. */
-function findVocabulary(text: string): Found | null {
-  const keys: string[] = [];
+/** The bracket that opens `model.<name>`; null where there is none, or where the text is not as expected. JSON.parse then says why. */
+function findInModel(text: string, name: string, bracket: "{" | "[", from: Place): Place | null {
+  const keys = [...from.keys];
+  const string = newJsonString();
   let key = "";
-  for (let at = 0; at < text.length; at++) {
+  for (let at = from.at; at < text.length; at++) {
     const char = text[at];
     if (char === '"') {
-      const end = endOfString(text, at);
-      if (end < 0) return null;
-      key = text.slice(at + 1, end);
-      at = end;
+      if (!readString(text, at, string)) return null;
+      key = text.slice(at + 1, string.end);
+      at = string.end;
     } else if (char === "{" || char === "[") {
-      if (char === "{" && key === "vocab" && keys.length === 2 && keys[1] === "model") return readTokens(text, at);
+      if (char === bracket && key === name && keys.length === 2 && keys[1] === "model") return { at, keys };
       keys.push(key);
       key = "";
     } else if (char === "}" || char === "]") keys.pop();
@@ -50,44 +59,39 @@ function findVocabulary(text: string): Found | null {
   return null;
 }
 
-const ENTRY = /[\t\n\r ]*:[\t\n\r ]*(\d+)[\t\n\r ]*([,}])[\t\n\r ]*/y;
-const SPACE = /[\t\n\r ]*/y;
+interface ReadTokens {
+  readonly tokens: ReadonlyMap<string, number>;
+  readonly index: TokenIndex;
+  /** The place after the vocabulary. */
+  readonly to: number;
+}
 
-function readTokens(text: string, from: number): Found | null {
+/** Reads the vocabulary at `from`, the place of its brace; null where the text is not as expected. */
+function readTokens(text: string, from: number): ReadTokens | null {
   const tokens = new Map<string, number>();
-  SPACE.lastIndex = from + 1;
-  SPACE.test(text);
-  let at = SPACE.lastIndex;
-  if (text[at] === "}") return { from, to: at + 1, tokens };
+  const index = new TokenIndex(text);
+  const string = newJsonString();
+  let at = afterSpace(text, from + 1);
+  if (text[at] === "}") return { tokens, index, to: at + 1 };
   for (;;) {
-    const end = text[at] === '"' ? endOfString(text, at) : -1;
-    if (end < 0) return null;
-    const token = stringAt(text, at, end);
-    ENTRY.lastIndex = end + 1;
-    const entry = ENTRY.exec(text);
-    if (token === null || entry === null) return null;
-    tokens.set(token, Number(entry[1]));
-    if (entry[2] === "}") return { from, to: end + 1 + entry[0].trimEnd().length, tokens };
-    at = ENTRY.lastIndex;
+    const token = readString(text, at, string) ? valueOf(text, string) : null;
+    const colon = afterSpace(text, string.end + 1);
+    if (token === null || text[colon] !== ":") return null;
+    const number = afterSpace(text, colon + 1);
+    const after = afterDigits(text, number);
+    if (after === number) return null;
+    const id = Number(text.slice(number, after));
+    tokens.set(token, id);
+    index.add(string, id);
+    at = afterSpace(text, after);
+    if (text[at] === "}") return { tokens, index, to: at + 1 };
+    if (text[at] !== ",") return null;
+    at = afterSpace(text, at + 1);
   }
 }
 
-/** The place of the quotation mark that ends the string at `from`; −1 where none does. */
-function endOfString(text: string, from: number): number {
-  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let numEscapes = 0;
-    while (text[end - 1 - numEscapes] === "\\") numEscapes++;
-    if (numEscapes % 2 === 0) return end;
-  }
-  return -1;
-}
-
-function stringAt(text: string, from: number, end: number): string | null {
-  const raw = text.slice(from + 1, end);
-  if (!raw.includes("\\")) return raw;
-  try {
-    return JSON.parse(text.slice(from, end + 1)) as string;
-  } catch {
-    return null;
-  }
+function afterDigits(text: string, from: number): number {
+  let at = from;
+  for (let code = text.charCodeAt(at); code >= 48 && code <= 57; code = text.charCodeAt(at)) at++; // "0" to "9"
+  return at;
 }

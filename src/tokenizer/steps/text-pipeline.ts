@@ -28,8 +28,8 @@ interface HubInside {
 }
 
 /**
- * The library's tokenizer without the steps that are ours. We fill in BPE's maps, because the library takes seconds to
- * make large maps.
+ * The library's tokenizer without the steps that are ours. We fill in BPE's tokens and merges, because the library
+ * takes seconds to make large maps.
  */
 export function libraryTokenizer(files: TokenizerFiles, options: object): HubTokenizer {
   const { json, ids } = files;
@@ -41,32 +41,42 @@ export function libraryTokenizer(files: TokenizerFiles, options: object): HubTok
   return tokenizer;
 }
 
+/** A piece of a word in the library's queue of merges. */
+interface HubPiece {
+  readonly token: string;
+  readonly next: { readonly token: string };
+  /** The place in the word, below 1: of equal merges, the first comes first. */
+  readonly bias: number;
+  score: number;
+}
+
 /** Members of the library's BPE model that encoding reads. */
 interface HubBpe {
-  tokens_to_ids: Map<string, number>;
+  tokens_to_ids: TokenIds;
   unk_token_id: number | undefined;
   readonly unk_token: string;
-  /** Rank of a merge, by the JSON text of its two parts. */
-  bpe_ranks: Map<string, number>;
+  /** Queues a piece if it merges with the next one. */
+  add_node: (queue: { push(piece: HubPiece): void }, piece: HubPiece) => void;
 }
 
-function fillBpe(model: HubBpe, { ids, json }: TokenizerFiles): void {
+interface TokenIds {
+  get(token: string): number | undefined;
+  has(token: string): boolean;
+}
+
+function fillBpe(model: HubBpe, { ids, merges, json }: TokenizerFiles): void {
   model.unk_token_id = ids.get(model.unk_token);
-  model.tokens_to_ids = new Map(ids);
-  for (const { content, id } of json.added_tokens) model.tokens_to_ids.set(content, id);
-  const merges = json.model.merges as readonly (string | readonly string[])[];
-  model.bpe_ranks = new Map();
-  for (const [rank, merge] of merges.entries())
-    model.bpe_ranks.set(mergeKey(typeof merge === "string" ? merge.split(" ", 2) : merge), rank);
-}
-
-/** Characters that JSON escapes. */
-const ESCAPED = /["\\\p{Cc}\p{Cs}]/u;
-
-/** The JSON text of a merge. JSON.stringify takes twice as long. */
-function mergeKey([left = "", right = ""]: readonly string[]): string {
-  const isPlain = !ESCAPED.test(left) && !ESCAPED.test(right);
-  return isPlain ? `["${left}","${right}"]` : JSON.stringify([left, right]);
+  const added = new Map(json.added_tokens.map(({ content, id }) => [content, id]));
+  model.tokens_to_ids = {
+    get: (token) => ids.get(token) ?? added.get(token), // no added token has another id than the vocabulary's
+    has: (token) => ids.has(token) || added.has(token),
+  };
+  model.add_node = (queue, piece) => {
+    const rank = merges?.rankOf(piece.token, piece.next.token);
+    if (rank === undefined) return;
+    piece.score = rank + piece.bias;
+    queue.push(piece);
+  };
 }
 
 /** Installs our steps in the library's tokenizer. @throws {Error} for an unknown step. */
