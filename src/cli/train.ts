@@ -2,14 +2,10 @@
  * `mosara train`: makes an adapter (or a checkpoint) from examples. All
  * errors in flags, data, base and output are found before the first step.
  */
-import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { join } from "node:path";
-import { type Base, openBase } from "../base/base.ts";
-import { MANIFEST_FILE } from "../base/manifest.ts";
+import type { Base } from "../base/base.ts";
 import { AppError } from "../errors.ts";
 import { TensorboardLog } from "../report/tensorboard.ts";
-import { rowLength } from "../train/batch-feeds.ts";
 import { shuffledBatches } from "../train/batches.ts";
 import {
   type SavedRun,
@@ -22,14 +18,14 @@ import {
 import { DivergedError } from "../train/divergence.ts";
 import { INITIAL_STATE } from "../train/run-state.ts";
 import { StepLog } from "../train/step-log.ts";
-import { type TrainModel, type TrainModelOptions, openTrainModel } from "../train/train-model.ts";
-import { initializeAdapter, trainedOf } from "../train/trained-adapter.ts";
+import { type TrainModel, openTrainModel } from "../train/train-model.ts";
+import { initializeAdapter } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
 import { Trainer } from "../train/trainer.ts";
-import { resolveBase } from "./shared/resolve-base.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
 import { readData } from "../train/run-data.ts";
 import { type TrainConfig, methodFlags } from "./train/flags.ts";
+import { modelOptions, openTrainingBase } from "./train/open-training.ts";
 import { announceMemory } from "./train/memory.ts";
 import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train/output.ts";
 import { TrainProgress } from "./train/progress.ts";
@@ -86,35 +82,6 @@ function notice(text: string): void {
 function warnIfWorse({ evalLoss, evalLossBase }: { evalLoss: number | null; evalLossBase: number | null }): void {
   if (evalLoss !== null && evalLossBase !== null && evalLoss >= evalLossBase)
     notice("the held-out loss is no better than the base's. Train longer, or try another --lr.");
-}
-
-/** The base to train on. @throws {AppError} base_invalid where its original weights are missing */
-async function openTrainingBase({ method, model, targets, threshold, cache }: TrainConfig): Promise<Base> {
-  const isBase = existsSync(join(model, MANIFEST_FILE));
-  const usesBasis = method === "mo-sara" || method === "sara";
-  const buildFlags = isBase
-    ? { targets: null, threshold: null }
-    : { targets: method === "full" ? ["none"] : usesBasis ? targets : null, threshold };
-  const common = { weights: "auto", blockSize: null, basisFrom: null, maxRank: null, slim: false } as const;
-  const base = await openBase(await resolveBase(model, { ...common, ...buildFlags, cache }));
-  if (base.manifest.hasOriginals) return base;
-  await base[Symbol.asyncDispose]();
-  throw new AppError(
-    "base_invalid",
-    `${model} was built with --slim, without the original weights that training needs. Name the checkpoint it was built from as --model, or build it again without --slim.`,
-  );
-}
-
-function modelOptions(base: Base, { device, threads }: TrainConfig, { plan, maxLength }: Run): TrainModelOptions {
-  return {
-    config: base.manifest.config,
-    source: base.source,
-    trained: plan ? trainedOf(plan) : { kind: "full" },
-    maxPositions: rowLength(maxLength),
-    weightsDir: base.dir,
-    device,
-    numThreads: threads ?? availableParallelism(),
-  };
 }
 
 /** A trainer at step 0. */

@@ -5,6 +5,7 @@
 import type { Flags, ValuesOf } from "./flag.ts";
 import { BUILD } from "./flags/build.ts";
 import { EXPORT, IMPORT, MERGE } from "./flags/convert.ts";
+import { DATA_CHECK } from "./flags/data-check.ts";
 import { EVAL } from "./flags/eval.ts";
 import { INIT } from "./flags/init.ts";
 import { SERVE } from "./flags/serve.ts";
@@ -42,6 +43,11 @@ export const COMMANDS = {
     positionals: [],
     flags: { ...TRAIN, ...CACHE, ...COMMON },
     rest: "data",
+  },
+  "data check": {
+    summary: "Check training data: lengths, duplicates, what is learnt, and the time that training needs.",
+    positionals: ["file.jsonl"],
+    flags: { ...DATA_CHECK, ...CACHE, ...COMMON },
   },
   init: {
     summary: "Write a checkpoint with random weights, as a start for training.",
@@ -92,6 +98,13 @@ export function flagName(key: string): string {
 /** `maxNumSeqs` → `MOSARA_MAX_NUM_SEQS`. */
 export function environmentName(key: string): string {
   return `MOSARA_${flagName(key).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** The name at the start of the arguments, which may have two words, and the arguments after it. */
+export function commandOf(args: readonly string[]): readonly [name: string | undefined, rest: readonly string[]] {
+  const [first, second] = args;
+  const both = `${first} ${second}`;
+  return isCommand(both) ? [both, args.slice(2)] : [first, args.slice(1)];
 }
 
 /** Whether a command of that name exists. */

@@ -3,6 +3,7 @@
  * completion, conversations, prompts with references or an answer.
  * Every line is checked before any is used. Knows no tokens.
  */
+import { AppError } from "../errors.ts";
 import { repeatedKey } from "../formats/repeated-key.ts";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
@@ -83,6 +84,32 @@ export async function readExamples(files: readonly string[], { limit = null }: R
       );
   }
   return examples;
+}
+
+/** Examples, and the refusals of the lines that are none. */
+export interface ValidExamples {
+  readonly examples: readonly Example[];
+  readonly refusals: readonly AppError[];
+}
+
+/** All examples of the files. A bad line is returned as its error. @throws {AppError} usage */
+export async function readValidExamples(files: readonly string[]): Promise<ValidExamples> {
+  const examples: Example[] = [];
+  const refusals: AppError[] = [];
+  const attempt = async (read: () => void | Promise<void>): Promise<void> => {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== "data_invalid") throw error;
+      refusals.push(error);
+    }
+  };
+  for (const file of files)
+    await attempt(async () => {
+      for await (const { line, text } of readLines(file))
+        if (text.trim() !== "") await attempt(() => void examples.push(parseExample(text, file, line)));
+    });
+  return { examples, refusals };
 }
 
 /** The example on one line, in any of the forms. @throws {AppError} data_invalid naming file, line and reason. */

@@ -23,6 +23,11 @@ export function rowLength(length: number): number {
   return Math.max(1, Math.ceil((length - 1) / LENGTH_MULTIPLE)) * LENGTH_MULTIPLE;
 }
 
+/** Tokens of all rows of a micro-batch, padding included. */
+export function paddedTokens(batch: MicroBatch): number {
+  return batch.length * rowLength(batch.reduce((most, { ids }) => Math.max(most, ids.length), 0));
+}
+
 /** Number of predicted tokens in a micro-batch. */
 export function lossTokens(batch: MicroBatch): number {
   return batch.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);

@@ -36,6 +36,11 @@ export interface Run {
   readonly settings: RunSettings;
 }
 
+/** Maximum number of tokens of an example, where the user chose none. */
+export function defaultMaxLength({ maxPositions }: { readonly maxPositions: number }): number {
+  return Math.min(maxPositions, DEFAULT_MAX_LENGTH);
+}
+
 /** @throws {AppError} usage, data_invalid, checkpoint_invalid, base_invalid */
 export async function prepareRun(
   base: Base,
@@ -45,7 +50,7 @@ export async function prepareRun(
   onNotice: (text: string) => void,
 ): Promise<Run> {
   const { maxPositions, vocabSize } = base.manifest.config;
-  const maxLength = config.maxLength ?? Math.min(maxPositions, DEFAULT_MAX_LENGTH);
+  const maxLength = config.maxLength ?? defaultMaxLength(base.manifest.config);
   if (maxLength > maxPositions)
     throw new AppError("usage", `--max-length ${maxLength} is more than the model's ${maxPositions} positions.`);
   const encodeOptions = { vocabSize, maxLength, overlong: config.overlong, onNotice };

@@ -3,7 +3,7 @@
  * A failure is one line on stderr; each command prints its own results.
  * A command's code is loaded when it is called, so that --help is fast.
  */
-import { type CommandName, COMMANDS, isCommand } from "../../config/commands.ts";
+import { type CommandName, COMMANDS, commandOf, isCommand } from "../../config/commands.ts";
 import { commandNotices } from "../../config/notices.ts";
 import { parseCommand } from "../../config/parse.ts";
 import { AppError } from "../../errors.ts";
@@ -15,10 +15,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Runs one command line. @returns the exit code. */
 export async function runCommandLine(args: readonly string[], env: Environment): Promise<number> {
-  const [first, ...rest] = args;
+  const [first, rest] = commandOf(args);
   if (first === "--version") return print(`${await readVersion()}\n`);
   if (first === "--help" || first === "-h" || first === "help") {
-    const [topic] = rest;
+    const [topic] = commandOf(rest);
     return print(topic !== undefined && isCommand(topic) ? commandHelp(topic) : overview());
   }
   if (first === undefined || !isCommand(first)) {
@@ -47,6 +47,8 @@ async function dispatch(command: CommandName, args: readonly string[], env: Envi
       return await (await import("../build.ts")).build(parseCommand(command, args, env));
     case "train":
       return await (await import("../train.ts")).train(parseCommand(command, args, env));
+    case "data check":
+      return await (await import("../data-check.ts")).dataCheck(parseCommand(command, args, env));
     case "init":
       return await (await import("../init.ts")).init(parseCommand(command, args, env));
     case "eval":

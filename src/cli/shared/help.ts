@@ -6,7 +6,7 @@ const WIDTH = 100;
 
 /** The text of `mosara --help`. */
 export function overview(): string {
-  const rows = Object.entries(COMMANDS).map(([name, command]) => `  ${name.padEnd(10)}${command.summary}`);
+  const rows = Object.entries(COMMANDS).map(([name, command]) => `  ${name.padEnd(12)}${command.summary}`);
   return [
     "Usage: mosara <command> [flags]",
     "",

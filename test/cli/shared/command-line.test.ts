@@ -35,8 +35,8 @@ describe("the command line", () => {
   it("helps with every flag of every command", async () => {
     for (const [name, { flags }] of Object.entries(COMMANDS)) {
       for (const args of [
-        [name, "--help"],
-        ["help", name],
+        [...name.split(" "), "--help"],
+        ["help", ...name.split(" ")],
       ]) {
         const { code, stdout, stderr } = await run(args);
         expect([code, stderr, stdout]).toEqual([0, "", commandHelp(name as CommandName)]);

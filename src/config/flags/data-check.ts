@@ -1,0 +1,22 @@
+/** Flags of `mosara data check`: those of `mosara train` that decide what is learnt and how long it takes. */
+import type { Flags } from "../flag.ts";
+import { toggle } from "../values.ts";
+import { TRAIN } from "./train.ts";
+
+const {
+  data: _data,
+  out: _out,
+  saveEvery: _saveEvery,
+  resume: _resume,
+  report: _report,
+  tensorboard: _board,
+  ...SHARED
+} = TRAIN;
+
+export const DATA_CHECK = {
+  ...SHARED,
+  noCost: {
+    help: "Do not measure steps of the training. A checkpoint is then built without bases.",
+    schema: toggle,
+  },
+} satisfies Flags;
