@@ -7,7 +7,7 @@ import { loadExampleEncoder } from "../data/encode.ts";
 import { readExamples } from "../data/examples.ts";
 import { AppError } from "../errors.ts";
 import { type Evaluation, evaluate, prepareItem, type Score } from "../eval/evaluate.ts";
-import { ADAPTER_EXTENSION } from "../store/directory-files.ts";
+import { ADAPTER_EXTENSION } from "../store/directory/directory-files.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { startEvalEngine } from "./shared/eval-engine.ts";
 import { Progress } from "./shared/progress.ts";

@@ -6,7 +6,7 @@ import { numParams } from "../adapter/adapter.ts";
 import { openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
-import { readPeftFiles } from "../store/directory-files.ts";
+import { readPeftFiles } from "../store/directory/directory-files.ts";
 import { locateAdapter } from "./shared/locate-model.ts";
 import { peftConverter } from "./shared/peft-converter.ts";
 import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";

@@ -10,7 +10,7 @@ import { MANIFEST_FILE, readManifest } from "../base/manifest.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { isGgufFile, openGguf } from "../formats/gguf/gguf-file.ts";
-import { isPeftDirectory, readPeftFiles } from "../store/directory-files.ts";
+import { isPeftDirectory, readPeftFiles } from "../store/directory/directory-files.ts";
 import { type EndToken, loadEndTokens } from "../tokenizer/files/end-tokens.ts";
 import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { readAdapter } from "./shared/read-adapter.ts";

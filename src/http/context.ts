@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import type { BaseSignature } from "../adapter/adapter.ts";
 import type { Engine, Readiness } from "../engine/engine.ts";
 import type { Metrics } from "../metrics/metrics.ts";
-import type { AdapterDirectory } from "../store/adapter-directory.ts";
+import type { AdapterDirectory } from "../store/directory/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";

@@ -22,7 +22,7 @@ import type { ReasoningFormat } from "../../src/http/completion/answer-format/re
 import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
 import { createTextStream } from "../../src/http/worker-text.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
-import { openAdapterDirectory } from "../../src/store/adapter-directory.ts";
+import { openAdapterDirectory } from "../../src/store/directory/adapter-directory.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { madeUpAdapter } from "./adapters.ts";
 import { converterFor } from "./peft.ts";

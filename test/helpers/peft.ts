@@ -5,7 +5,7 @@ import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import type { Adapter, BaseSignature } from "../../src/adapter/adapter.ts";
 import { type PeftNames, adapterFromPeft, peftConfig, peftTensors } from "../../src/adapter/peft.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
-import type { ConvertPeft } from "../../src/store/directory-options.ts";
+import type { ConvertPeft } from "../../src/store/directory/directory-options.ts";
 import type { HostTensor } from "../../src/tensor/host-tensor.ts";
 
 /** Names as Llama has them. */

@@ -8,7 +8,7 @@ import { openBase } from "../../src/base/base.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { peftNames } from "../../src/model/peft-names.ts";
-import { readPeftFiles } from "../../src/store/directory-files.ts";
+import { readPeftFiles } from "../../src/store/directory/directory-files.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 import { adapterFile } from "../helpers/base-adapters.ts";
 import { builtBase } from "../helpers/bases.ts";

@@ -11,7 +11,7 @@ import { AppError } from "../../src/errors.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { peftNames } from "../../src/model/peft-names.ts";
-import { readPeftFiles } from "../../src/store/directory-files.ts";
+import { readPeftFiles } from "../../src/store/directory/directory-files.ts";
 import type { HostTensor } from "../../src/tensor/host-tensor.ts";
 import { adapterFor } from "../helpers/base-adapters.ts";
 import { expectAllclose, maxAbsDifference } from "../helpers/allclose.ts";

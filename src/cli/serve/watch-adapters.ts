@@ -7,8 +7,8 @@ import { basename } from "node:path";
 import type { Base } from "../../base/base.ts";
 import { logChange } from "../../http/adapters/log-change.ts";
 import type { AppContext } from "../../http/context.ts";
-import { openAdapterDirectory } from "../../store/adapter-directory.ts";
-import type { DirectoryEvent } from "../../store/directory-options.ts";
+import { openAdapterDirectory } from "../../store/directory/adapter-directory.ts";
+import type { DirectoryEvent } from "../../store/directory/directory-options.ts";
 import { peftConverter } from "../shared/peft-converter.ts";
 
 type Parts = Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { readonly base: Base };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import { ALIASES } from "../../hub/aliases.ts";
-import { nameOfFile } from "../../store/directory-files.ts";
+import { nameOfFile } from "../../store/directory/directory-files.ts";
 
 /** @param model the user's value */
 export async function noModelError(model: string): Promise<AppError> {

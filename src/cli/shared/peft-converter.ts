@@ -3,7 +3,7 @@ import { encodeAdapter } from "../../adapter/adapter-file.ts";
 import { adapterFromPeft } from "../../adapter/peft.ts";
 import type { Base } from "../../base/base.ts";
 import { peftNames } from "../../model/peft-names.ts";
-import type { ConvertPeft } from "../../store/directory-options.ts";
+import type { ConvertPeft } from "../../store/directory/directory-options.ts";
 
 /** A function that converts the files of a PEFT directory to the bytes of a `.mosara` file that fits `base`. */
 export function peftConverter({ signature, manifest }: Pick<Base, "signature" | "manifest">): ConvertPeft {

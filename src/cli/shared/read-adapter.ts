@@ -4,7 +4,7 @@ import { decodeAdapter, DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../../ad
 import type { Adapter } from "../../adapter/adapter.ts";
 import { FOREIGN_HEAD_BYTES, foreignFileNotice } from "../../adapter/foreign-file.ts";
 import { AppError } from "../../errors.ts";
-import { isPeftDirectory } from "../../store/directory-files.ts";
+import { isPeftDirectory } from "../../store/directory/directory-files.ts";
 
 /** @throws {AppError} usage where there is no such file, adapter_too_large, adapter_invalid. */
 export async function readAdapter(

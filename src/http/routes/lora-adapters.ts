@@ -7,7 +7,7 @@ import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
-import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory-files.ts";
+import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory/directory-files.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";

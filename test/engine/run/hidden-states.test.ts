@@ -13,7 +13,7 @@ import { Pool, pooledPositions } from "../../../src/engine/pooling.ts";
 import type { Pooling } from "../../../src/engine/protocol.ts";
 import { openSafetensors } from "../../../src/formats/safetensors.ts";
 import { peftNames } from "../../../src/model/peft-names.ts";
-import { readPeftFiles } from "../../../src/store/directory-files.ts";
+import { readPeftFiles } from "../../../src/store/directory/directory-files.ts";
 import { expectAllclose } from "../../helpers/allclose.ts";
 import { adapterFor } from "../../helpers/base-adapters.ts";
 import { builtBase } from "../../helpers/bases.ts";

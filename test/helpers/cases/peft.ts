@@ -3,7 +3,7 @@ import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { adapterOfPeftAlone } from "../../../src/adapter/peft.ts";
-import { readPeftFiles } from "../../../src/store/directory-files.ts";
+import { readPeftFiles } from "../../../src/store/directory/directory-files.ts";
 import { type TensorEdit, editSafetensors } from "../edit-safetensors.ts";
 import { fixturesDir, readJson } from "../fixtures.ts";
 import { tempDir } from "../server.ts";

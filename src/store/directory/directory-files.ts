@@ -5,8 +5,8 @@
 import { type Stats, constants } from "node:fs";
 import { access, open, realpath, stat } from "node:fs/promises";
 import { basename, join, relative, resolve, sep } from "node:path";
-import type { PeftFiles } from "../adapter/peft.ts";
-import { AppError } from "../errors.ts";
+import type { PeftFiles } from "../../adapter/peft.ts";
+import { AppError } from "../../errors.ts";
 
 export const ADAPTER_EXTENSION = ".mosara";
 

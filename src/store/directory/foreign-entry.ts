@@ -6,8 +6,8 @@
 import { constants } from "node:fs";
 import { open, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { FOREIGN_HEAD_BYTES, foreignFileNotice, isMosaraFile } from "../adapter/foreign-file.ts";
-import { AppError } from "../errors.ts";
+import { FOREIGN_HEAD_BYTES, foreignFileNotice, isMosaraFile } from "../../adapter/foreign-file.ts";
+import { AppError } from "../../errors.ts";
 import { ADAPTER_EXTENSION, isPeftDirectory } from "./directory-files.ts";
 
 /** Text files that users keep beside their adapters. */
