@@ -14,6 +14,7 @@ import { openBase } from "../src/base/base.ts";
 import type { Manifest } from "../src/base/manifest.ts";
 import { AppError } from "../src/errors.ts";
 import { openAdapterStore } from "../src/store/adapter-store.ts";
+import { SHARED } from "../src/store/tenant.ts";
 import { nextUint32, type RandomState, seedRandom } from "../src/tensor/random.ts";
 import { parseOptions } from "./options.ts";
 import { childrenOf, memoryOf } from "./processes/process-memory.ts";
@@ -89,7 +90,9 @@ async function fillStore(dir: string, manifest: Manifest, numAdapters: number): 
   await using store = await openAdapterStore(dir);
   for (let first = 0; first < numAdapters; first += 256) {
     const some = Array.from({ length: Math.min(256, numAdapters - first) }, (_, i) => first + i);
-    await Promise.all(some.map((i) => store.put(adapterName(i), encodeAdapter(randomAdapter(manifest, i)))));
+    await Promise.all(
+      some.map((i) => store.namesOf(SHARED).put(adapterName(i), encodeAdapter(randomAdapter(manifest, i)))),
+    );
   }
 }
 

@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   "invalid_request",
   "unsupported_parameter",
   "invalid_api_key",
+  "insufficient_scope",
   "origin_not_allowed",
   "host_not_allowed",
   "unsupported_media_type",

@@ -11,6 +11,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TABLE: ImportTable = {
   "errors.ts": [],
   config: ["fields/closest-name.ts"],
+  keys: [],
   log: [],
   hub: [],
   metrics: ["engine/protocol.ts"],
@@ -84,6 +85,7 @@ const TABLE: ImportTable = {
   http: [
     "engine/engine.ts",
     "grammar",
+    "keys",
     "placement",
     "store",
     "adapter",

@@ -10,6 +10,7 @@ import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { openBase } from "../../src/base/base.ts";
 import type { Manifest } from "../../src/base/manifest.ts";
 import { openAdapterStore } from "../../src/store/adapter-store.ts";
+import { SHARED } from "../../src/store/tenant.ts";
 import { type PlannedRequest, planRequests } from "../client/draw.ts";
 import { type LoadRun, runClosedLoop } from "../client/load.ts";
 import { readServerLoad } from "../client/server-metrics.ts";
@@ -82,7 +83,7 @@ async function fillStore(dir: string, manifest: Manifest, numAdapters: number): 
   const few = { ...manifest, targets: manifest.targets.slice(0, NUM_TARGETS) };
   for (let first = 0; first < numAdapters; first += WRITTEN_AT_ONCE) {
     const some = Array.from({ length: Math.min(WRITTEN_AT_ONCE, numAdapters - first) }, (_, i) => first + i);
-    await Promise.all(some.map((i) => store.put(adapterName(i), encodeAdapter(randomAdapter(few, i)))));
+    await Promise.all(some.map((i) => store.namesOf(SHARED).put(adapterName(i), encodeAdapter(randomAdapter(few, i)))));
   }
 }
 

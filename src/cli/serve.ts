@@ -16,16 +16,18 @@ import type { AppContext, ServedBase } from "../http/context.ts";
 import { GenerationNames } from "../http/generation-names.ts";
 import { Residency } from "../http/residency.ts";
 import { InFlight } from "../http/in-flight.ts";
-import { hashKey } from "../http/middleware/auth.ts";
 import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
+import { adapterLabel } from "../http/adapters/adapter-label.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { openServedText } from "./serve/served-text.ts";
+import { KeyRing } from "../keys/key-ring.ts";
 import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
+import { qualifiedName } from "../store/tenant.ts";
 import { loadGenerationDefaults, loadUnheededNotice } from "../tokenizer/files/generation-config.ts";
 import { sharedEngineOptions } from "./shared/engine-options.ts";
 import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
@@ -107,7 +109,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
   cleanup.defer(() => engine.stop(0));
   const { files, text } = await openServedText(baseDir, config, cleanup);
-  const parts = connect(config, { engine, store, log, name });
+  const parts = connect(config, new KeyRing(config.apiKey), { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
   const adapters =
     adaptersDir === null
@@ -121,7 +123,6 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     version: await readVersion(),
     base: served,
     text,
-    keys: config.apiKey.map(hashKey),
     access: accessPolicyOf(config),
     responses: new ResponseStore(config.responseStoreBytes),
     logsPrompts: config.logPrompts,
@@ -138,6 +139,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
 /** Connects the parts that listen to each other. */
 function connect(
   config: ServeConfig,
+  keys: KeyRing,
   { engine, store, log, name }: { engine: SupervisedEngine; store: AdapterStore; log: Logger; name: string },
 ) {
   const names = new GenerationNames();
@@ -148,7 +150,7 @@ function connect(
     onFailed: (adapter, error) =>
       log.error({ err: error, adapter }, "the new version of a merged adapter could not be merged; it is served live"),
   });
-  const residency = new Residency(engine, store, placements);
+  const residency = new Residency(engine, store, placements, (owned) => adapterLabel(keys, owned));
   const metrics = new Metrics({
     modelName: name,
     usesPrefixCache: !config.noPrefixCache,
@@ -167,7 +169,7 @@ function connect(
     log.error("an engine process died and is restarted");
   });
   const readiness = () => engine.readiness();
-  return { engine, store, log, names, residency, placements, metrics, readiness, inFlight: new InFlight() };
+  return { keys, engine, store, log, names, residency, placements, metrics, readiness, inFlight: new InFlight() };
 }
 
 /** Reports the engine's device and any problem with it, without details of the host. */
@@ -190,13 +192,13 @@ async function start(config: ServeConfig, context: AppContext, engine: Supervise
   await engine.whenReady();
   logDevice(context, engine);
   for (const name of config.merge) {
-    const record = findAdapter(context, name);
+    const record = findAdapter(context, context.keys.operator, name);
     if (!record)
       throw new AppError(
         "usage",
         `--merge names "${name}", which is not an adapter of this server. Its adapters: ${compatibleNames(context).slice(0, 20).join(", ") || "none"}.`,
       );
-    await context.placements.merge(name, record.generation);
+    await context.placements.merge(qualifiedName(record), record.generation);
   }
 }
 
@@ -242,6 +244,6 @@ async function noteBase(log: AppContext["log"], dir: string, { endIds }: ServedB
 
 /** Names of the first adapters that fit, for messages. */
 function compatibleNames(context: AppContext): string[] {
-  const { records } = context.store.list({ limit: 1000 });
+  const records = context.store.first(1000);
   return records.filter((record) => isCompatible(context, record)).map(({ name }) => name);
 }

@@ -48,6 +48,10 @@ export const apiKey = z
     // A base64 key may end in "=". It must not be read as a tenant without a key.
     return key === undefined || key === "" ? { tenant: "default", key: s } : { tenant: tenant ?? "default", key };
   })
+  .refine(
+    ({ tenant }) => tenant !== "shared",
+    'cannot name the tenant "shared", which owns the adapters of all tenants',
+  )
   // A header can carry no other characters, so such a key could never be sent.
   .refine(
     ({ key }) => /^[\x21-\x7e]{1,512}$/.test(key),

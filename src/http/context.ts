@@ -6,6 +6,8 @@ import type { Context } from "hono";
 import type { Logger } from "pino";
 import type { BaseSignature } from "../adapter/adapter.ts";
 import type { Engine, Readiness } from "../engine/engine.ts";
+import type { Caller } from "../keys/caller.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { AdapterDirectory } from "../store/directory/adapter-directory.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
@@ -114,12 +116,6 @@ export interface HttpLimits {
   readonly refusesUnknownFields: boolean;
 }
 
-/** A key in its stored form, never the key itself. */
-export interface HashedKey {
-  readonly tenant: string;
-  readonly sha256: Buffer;
-}
-
 export interface AppContext {
   readonly version: string;
   readonly base: ServedBase;
@@ -133,7 +129,7 @@ export interface AppContext {
   readonly log: Logger;
   /** --log-prompts. */
   readonly logsPrompts: boolean;
-  readonly keys: readonly HashedKey[];
+  readonly keys: KeyRing;
   readonly access: AccessPolicy;
   readonly limits: HttpLimits;
   readonly inFlight: InFlight;
@@ -147,7 +143,13 @@ export interface AppContext {
 
 /** Variables of one request, set by the middleware. */
 export interface AppEnv {
-  Variables: { requestId: string; tenant: string; record: RequestRecord };
+  Variables: {
+    requestId: string;
+    caller: Caller;
+    /** The caller's. */
+    tenant: string;
+    record: RequestRecord;
+  };
 }
 
 export type RequestContext = Context<AppEnv>;

@@ -91,6 +91,11 @@ export const ERRORS = {
     meaning: "The key is missing or unknown.",
     remedy: "Send Authorization: Bearer with a configured key.",
   },
+  insufficient_scope: {
+    status: 403,
+    meaning: "The key is known, but does not have the scope that the request needs.",
+    remedy: "Use a key with the scope that the message names.",
+  },
   origin_not_allowed: {
     status: 403,
     meaning: "A page of another site sent a preflight, or a request that could change something.",

@@ -6,29 +6,34 @@ import { LRUCache } from "lru-cache";
 import type { Engine } from "../engine/engine.ts";
 import type { ResidencyFacts, ResidentAdapter } from "../metrics/residency.ts";
 import type { Placements } from "../placement/placements.ts";
+import type { AdapterLabel } from "../metrics/metric-spec.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
+import { type OwnedName, partsOfQualifiedName } from "../store/tenant.ts";
 
 /** Maximum number of names that are remembered. An adapter whose name is forgotten is still counted. */
 const MAX_NAMES = 10_000;
 
 export class Residency {
   readonly #engine: Pick<Engine, "loadedAdapters">;
-  readonly #store: Pick<AdapterStore, "get">;
+  readonly #store: Pick<AdapterStore, "namesOf">;
+  readonly #labelOf: (owned: OwnedName) => AdapterLabel;
   readonly #placements: Pick<Placements, "serving">;
-  /** Name → the generation it was last used with. */
+  /** Qualified name → the generation it was last used with. */
   readonly #used = new LRUCache<string, string>({ max: MAX_NAMES });
 
   constructor(
     engine: Pick<Engine, "loadedAdapters">,
-    store: Pick<AdapterStore, "get">,
+    store: Pick<AdapterStore, "namesOf">,
     placements: Pick<Placements, "serving">,
+    labelOf: (owned: OwnedName) => AdapterLabel,
   ) {
+    this.#labelOf = labelOf;
     this.#engine = engine;
     this.#store = store;
     this.#placements = placements;
   }
 
-  /** Notes that a request uses this name, which now means this generation. */
+  /** Notes that a request uses this qualified name, which now means this generation. */
   note(name: string, generation: string): void {
     this.#used.set(name, generation);
   }
@@ -39,13 +44,15 @@ export class Residency {
     const named: ResidentAdapter[] = [];
     for (const [name, generation] of names) {
       const isMerged = merged.has(generation); // the live engine may also have it, but gets no sequence with it
-      if (isMerged || live.has(generation)) named.push({ name, generation, isMerged });
+      if (isMerged || live.has(generation))
+        named.push({ ...this.#labelOf(partsOfQualifiedName(name)), qualifiedName: name, generation, isMerged });
     }
     return { numLive: live.size, numMerged: merged.size, named, rankOf: (adapter) => this.#rankOf(adapter) };
   }
 
-  #rankOf({ name, generation }: ResidentAdapter): number | null {
-    const record = this.#store.get(name);
+  #rankOf({ qualifiedName, generation }: ResidentAdapter): number | null {
+    const { tenant, name } = partsOfQualifiedName(qualifiedName);
+    const record = this.#store.namesOf(tenant).get(name);
     if (record?.generation !== generation) return null;
     return record.targets.reduce((highest, { k }) => Math.max(highest, k), 0);
   }

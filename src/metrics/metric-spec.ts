@@ -17,5 +17,11 @@ export const REQUEST_TIME = [
   0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
 ];
 
+/** An adapter's name as a label, with its owner where the server has several tenants. */
+export interface AdapterLabel {
+  readonly name: string;
+  readonly tenant?: string;
+}
+
 /** One set of labels for each value. */
 export const each = (label: string, values: readonly string[]) => values.map((value) => ({ [label]: value }));

@@ -7,14 +7,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { EngineCapacity, StepStats } from "../engine/protocol.ts";
 import { BusiestAdapters } from "./busiest-adapters.ts";
 import { setLoopDelay } from "./loop-delay.ts";
-import type { MetricSpec } from "./metric-spec.ts";
+import type { AdapterLabel, MetricSpec } from "./metric-spec.ts";
 import { type ResidencyFacts, setLoadedAdapters } from "./residency.ts";
 import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
 
 /** One sequence that has ended. Times are in seconds; null if the sequence never reached that point. */
 export interface RequestReport {
-  /** The adapter's name; null: the base. */
-  readonly adapter: string | null;
+  /** The adapter; null: the base. */
+  readonly adapter: AdapterLabel | null;
   readonly finishedReason: FinishedReason;
   readonly promptTokens: number;
   readonly generationTokens: number;
@@ -213,7 +213,7 @@ export class Metrics {
     const { numLive, numMerged } = facts;
     this.#gauge("vllm:num_gpu_loaded_lora_adapters").set(this.#model, numLive + numMerged);
     this.#gauge("vllm:max_gpu_lora_adapters").set(this.#model, maxReady + numMerged);
-    setLoadedAdapters(this.#gauge("vllm:lora_adapter_loaded"), facts, (name) => this.#adapters.requestsOf(name));
+    setLoadedAdapters(this.#gauge("vllm:lora_adapter_loaded"), facts, (adapter) => this.#adapters.requestsOf(adapter));
   }
 
   #observe(name: MetricName, value: number | null): void {

@@ -53,14 +53,14 @@ export const OWN_METRICS = [
     name: "mosara_adapter_requests_total",
     type: "counter",
     help: "Sequences that ended, by adapter and reason. The busiest 100 adapters have series of their own. All others count as _other.",
-    labels: ["adapter", "finished_reason"],
+    labels: ["adapter", "finished_reason", "tenant"],
     initial: each("finished_reason", FINISH_REASONS).map((labels) => ({ adapter: "_other", ...labels })),
   },
   {
     name: "mosara_adapter_tokens_total",
     type: "counter",
     help: "Tokens by adapter and kind. The busiest 100 adapters have series of their own. All others count as _other.",
-    labels: ["adapter", "kind"],
+    labels: ["adapter", "kind", "tenant"],
     initial: each("kind", ["prompt", "generation"]).map((labels) => ({ adapter: "_other", ...labels })),
   },
   {

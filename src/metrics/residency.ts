@@ -1,11 +1,13 @@
 /** The metrics of adapters that are ready: how many there are, how many there can be, and the busiest by name. */
 import type { Gauge } from "prom-client";
+import type { AdapterLabel } from "./metric-spec.ts";
 
 const MAX_NAMED = 100;
 
 /** A ready adapter, under one of its names. */
-export interface ResidentAdapter {
-  readonly name: string;
+export interface ResidentAdapter extends AdapterLabel {
+  /** Name and owner, for `rankOf`. */
+  readonly qualifiedName: string;
   readonly generation: string;
   readonly isMerged: boolean;
 }
@@ -26,18 +28,19 @@ export interface ResidencyFacts {
 export function setLoadedAdapters(
   gauge: Gauge,
   { named, rankOf }: ResidencyFacts,
-  requestsOf: (name: string) => number,
+  requestsOf: (adapter: AdapterLabel) => number,
 ): void {
   gauge.reset();
   const byRequests = named
-    .map((adapter) => ({ adapter, requests: requestsOf(adapter.name) }))
+    .map((adapter) => ({ adapter, requests: requestsOf(adapter) }))
     .sort((a, b) => b.requests - a.requests);
   let numNamed = 0;
   for (const { adapter } of byRequests) {
     const rank = rankOf(adapter); // read only here, because it needs the store
     if (rank === null) continue;
-    const { name, isMerged } = adapter;
-    gauge.set({ adapter_name: name, level: "gpu", pinned: String(isMerged), rank: String(rank) }, 1);
+    const { name, tenant, isMerged } = adapter;
+    const owner = tenant === undefined ? {} : { tenant };
+    gauge.set({ adapter_name: name, level: "gpu", pinned: String(isMerged), rank: String(rank), ...owner }, 1);
     if (++numNamed === MAX_NAMED) return;
   }
 }

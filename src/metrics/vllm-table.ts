@@ -41,7 +41,7 @@ export const VLLM_METRICS = [
     name: "vllm:lora_adapter_loaded",
     type: "gauge",
     help: 'The 100 busiest adapters that are ready, by name. The value is 1, and the series ends when the adapter is no longer ready. level is always "gpu", which here means ready for the next step on any device. pinned is "true" for merged adapters, which are never evicted. rank is the highest rank of the adapter\'s targets.',
-    labels: ["adapter_name", "level", "pinned", "rank"],
+    labels: ["adapter_name", "level", "pinned", "rank", "tenant"],
     initial: [],
   },
   {

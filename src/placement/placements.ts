@@ -1,5 +1,5 @@
 /**
- * Names to be served merged, and the engine calls that achieve it. A name that moves to another generation is served live until the new
+ * Qualified names to be served merged, and the engine calls that achieve it. A name that moves to another generation is served live until the new
  * generation's engine is ready. Knows the engine and the store, nothing of requests.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
@@ -16,7 +16,7 @@ export interface PlacementsOptions {
 
 export class Placements {
   readonly #options: PlacementsOptions;
-  /** Name → the generation of its merged engine, which may still be starting. */
+  /** Qualified name → the generation of its merged engine, which may still be starting. */
   readonly #merged = new Map<string, { readonly generation: string; readonly isServing: boolean }>();
   /** Changes run one after another, because a new merge may need the place of the old one. */
   #queue: Promise<unknown> = Promise.resolve();

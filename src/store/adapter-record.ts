@@ -18,6 +18,8 @@ export interface RecordTarget {
 
 /** A name and the adapter it points to, as plain data. */
 export interface AdapterRecord {
+  /** The owner of the name: a tenant, or `shared`. */
+  readonly tenant: string;
   readonly name: string;
   /** SHA-256 of the file, hex. */
   readonly generation: string;
@@ -37,7 +39,12 @@ export interface AdapterRecord {
 }
 
 /** The record of a name that will point to `adapter` from now on. */
-export function recordOf(name: string, generation: string, bytes: number, adapter: Adapter): AdapterRecord {
+export function recordOf(
+  { tenant, name }: Pick<AdapterRecord, "tenant" | "name">,
+  generation: string,
+  bytes: number,
+  adapter: Adapter,
+): AdapterRecord {
   const { method, heads, baseId, endTokenIds, card } = adapter;
   const ends = endTokenIds === undefined ? {} : { endTokenIds };
   const targets = adapter.targets.map(({ name: target, k, dIn, dOut, basisId }) => ({
@@ -49,6 +56,7 @@ export function recordOf(name: string, generation: string, bytes: number, adapte
   }));
   const created = Math.floor(Date.now() / 1000);
   return {
+    tenant,
     name,
     generation,
     method,

@@ -1,28 +1,25 @@
 /**
- * The LMDB environment: its tables, the form of keys, and how it is opened for writing or reading. Keys contain the tenant, or are content
- * hashes that all tenants share. Knows nothing of adapters' bytes. Source: measurements of lmdb 3.5, and its README, "Overlapping Sync
+ * The LMDB environment: its tables, the form of keys, and how it is opened for writing or reading. Keys contain the owner, or are
+ * content hashes that all owners share. Knows nothing of adapters' bytes. Source: measurements of lmdb 3.5, and its README, "Overlapping Sync
  * Options".
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
+import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
 
-/** The only namespace for now. Every key of a name, an import or a total contains it. */
-export const TENANT = "default";
-
-/** Greater than every character of a name, so `[tenant, LAST]` ends a tenant's keys. */
+/** Greater than every character of a name, so `[owner, LAST]` ends an owner's keys. */
 export const LAST = "\x7f";
 
 /**
  * Version 2 stores the targets of a record separately, shared by equal lists. Records of version 1 contain their
- * targets and can still be read.
+ * targets and can still be read. Version 3 has owners of names: `migrateToOwners` converts the earlier ones.
  */
-const FORMAT_VERSION = 2;
-const KNOWN_VERSIONS: readonly unknown[] = [1, FORMAT_VERSION];
+const FORMAT_VERSION = 3;
 
-/** A record in its stored form. */
-export type StoredRecord = Omit<AdapterRecord, "targets"> &
+/** A record in its stored form. Its owner is in its key. */
+export type StoredRecord = Omit<AdapterRecord, "targets" | "tenant"> &
   ({ readonly targetsId: string } | Pick<AdapterRecord, "targets">);
 
 /** The last import from a path, and its name. */
@@ -33,7 +30,7 @@ export interface ImportRecord {
   readonly state?: string;
 }
 
-/** Number of names and bytes of contents. */
+/** A number of names, and the bytes of their contents. */
 export interface Totals {
   readonly names: number;
   readonly bytes: number;
@@ -42,7 +39,7 @@ export interface Totals {
 /** The tables of a store. */
 export interface Tables {
   readonly root: RootDatabase;
-  /** [tenant, name] → record. */
+  /** [owner, name] → record. */
   readonly names: Database<StoredRecord, [string, string]>;
   /**
    * SHA-256 of a list of targets → the list. Adapters of one kind share one list, which takes 14 kB on a model of 24 layers. Reading it
@@ -55,7 +52,9 @@ export interface Tables {
   readonly references: Database<number, string>;
   /** generation → true for contents without a name, kept for sequences that still use them. */
   readonly leftovers: Database<true, string>;
-  /** [tenant, SHA-256 of the path] → import. Paths may be longer than a key can be. */
+  /** Owner → number of its names, and the sum of the sizes of their files. */
+  readonly tenants: Database<Totals, string>;
+  /** ["shared", SHA-256 of the path] → import. Paths may be longer than a key can be. */
   readonly imports: Database<ImportRecord & { readonly path: string }, [string, string]>;
   /** "formatVersion" → number, "totals" → Totals. */
   readonly meta: Database<number | Totals, string>;
@@ -65,7 +64,7 @@ export interface Tables {
  * Opens the tables in `dir`, creating them when `isReadOnly` is false.
  * @throws Error when `dir` cannot be used, or was written by a program version with another layout.
  */
-export function openTables(dir: string, isReadOnly: boolean): Tables {
+export async function openTables(dir: string, isReadOnly: boolean): Promise<Tables> {
   const root = openRoot(dir, isReadOnly);
   const table = <V, K extends string | [string, string]>(name: string, encoding: "json" | "binary") =>
     root.openDB<V, K>({ name, encoding });
@@ -76,23 +75,64 @@ export function openTables(dir: string, isReadOnly: boolean): Tables {
     contents: table("contents", "binary"),
     references: table("references", "json"),
     leftovers: table("leftovers", "json"),
+    tenants: table("tenants", "json"),
     imports: table("imports", "json"),
     meta: table("meta", "json"),
   };
+  try {
+    bringToLayout(tables, dir, isReadOnly);
+  } catch (error) {
+    await root.close();
+    throw error;
+  }
+  return tables;
+}
+
+/** Checks the layout of a store, and converts an earlier one. @throws Error as `openTables`. */
+function bringToLayout(tables: Tables, dir: string, isReadOnly: boolean): void {
   const version = tables.meta.get("formatVersion");
-  const isKnown = version === undefined ? !isReadOnly : KNOWN_VERSIONS.includes(version);
-  if (isKnown && !isReadOnly) tables.meta.putSync("formatVersion", FORMAT_VERSION);
+  const isOld = version === 1 || version === 2;
+  if (isOld && isReadOnly)
+    throw new Error(
+      `the adapter store in ${dir} has the earlier layout ${version}. Start the server on it once, which converts it to layout ${FORMAT_VERSION}`,
+    );
+  const isKnown = version === undefined ? !isReadOnly : isOld || version === FORMAT_VERSION;
   if (!isKnown)
     throw new Error(
       `the adapter store in ${dir} has layout ${JSON.stringify(version)}, but this program reads ${FORMAT_VERSION}. Use another --data directory`,
     );
-  return tables;
+  if (!isReadOnly && version !== FORMAT_VERSION)
+    tables.root.transactionSync(() => {
+      if (isOld) migrateToOwners(tables);
+      void tables.meta.put("formatVersion", FORMAT_VERSION);
+    });
 }
 
 /** Only the contents, for a process that only reads. @throws Error when there is no store in `dir`. */
 export function openContentsTable(dir: string): Pick<Tables, "root" | "contents"> {
   const root = openRoot(dir, true);
   return { root, contents: root.openDB<Buffer, string>({ name: "contents", encoding: "binary" }) };
+}
+
+/**
+ * Converts a store of an earlier layout, in which every key began with the same tenant. Its names become shared,
+ * because every key of the server could read them. Within a transaction, so a killed process leaves the old layout.
+ */
+function migrateToOwners({ names, imports, tenants }: Pick<Tables, "names" | "imports" | "tenants">): void {
+  const range = { start: [DEFAULT_TENANT, ""], end: [DEFAULT_TENANT, LAST] } satisfies Record<string, [string, string]>;
+  let bytes = 0;
+  // Lists, because the loops change the tables that they read.
+  const records = Array.from(names.getRange(range));
+  for (const { key, value } of records) {
+    void names.put([SHARED, key[1]], value);
+    void names.remove(key);
+    bytes += value.bytes;
+  }
+  if (records.length > 0) void tenants.put(SHARED, { names: records.length, bytes });
+  for (const { key, value } of Array.from(imports.getRange(range))) {
+    void imports.put([SHARED, key[1]], value);
+    void imports.remove(key);
+  }
 }
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {

@@ -1,6 +1,10 @@
-/** Imports by path: the generation that each file of a watched directory gave, and the file's state then. */
+/**
+ * Imports by path: the generation that each file of a watched directory gave, and the file's state then. Their names
+ * are shared by all tenants.
+ */
 import { createHash } from "node:crypto";
-import { type ImportRecord, LAST, TENANT, type Tables } from "./database.ts";
+import { type ImportRecord, LAST, type Tables } from "./database.ts";
+import { SHARED } from "./tenant.ts";
 import type { Transactions } from "./transactions.ts";
 
 /** The file that an adapter's bytes come from. */
@@ -43,7 +47,7 @@ export class Imports {
 
   /** A page of all imports. @param after the last page's `next` @returns `next` is null at the end */
   page(after = ""): { readonly imported: ImportedFrom[]; readonly next: string | null } {
-    const range = { start: [TENANT, after], end: [TENANT, LAST], exclusiveStart: true, limit: PAGE };
+    const range = { start: [SHARED, after], end: [SHARED, LAST], exclusiveStart: true, limit: PAGE };
     const entries = Array.from(this.#table.getRange(range));
     const next = entries.length < PAGE ? null : (entries.at(-1)?.key[1] ?? null);
     return { imported: entries.map(({ value }) => value), next };
@@ -51,5 +55,5 @@ export class Imports {
 }
 
 function keyOf(path: string): [string, string] {
-  return [TENANT, createHash("sha256").update(path).digest("hex")];
+  return [SHARED, createHash("sha256").update(path).digest("hex")];
 }

@@ -16,7 +16,9 @@ describe("end tokens in a .mosara file", () => {
     expect(decodeAdapter(bytes)).toEqual(adapter);
     const keys = Object.keys(decodeBounded(bytes, LIMITS) as object);
     expect(keys.slice(-3)).toEqual(["targets", "endTokenIds", "card"]);
-    expect(recordOf("a", "0".repeat(64), bytes.byteLength, adapter).endTokenIds).toEqual([2, 7]);
+    expect(recordOf({ tenant: "acme", name: "a" }, "0".repeat(64), bytes.byteLength, adapter).endTokenIds).toEqual([
+      2, 7,
+    ]);
   });
 
   it("leave no trace where there are none, so that files from before stay as they were", () => {
@@ -24,7 +26,7 @@ describe("end tokens in a .mosara file", () => {
     const file = decodeBounded(encodeAdapter(plain), LIMITS) as object;
     expect(Object.keys(file)).not.toContain("endTokenIds");
     expect(decodeAdapter(encodeAdapter(plain))).not.toHaveProperty("endTokenIds");
-    expect(recordOf("a", "0".repeat(64), 1, plain)).not.toHaveProperty("endTokenIds");
+    expect(recordOf({ tenant: "acme", name: "a" }, "0".repeat(64), 1, plain)).not.toHaveProperty("endTokenIds");
   });
 
   it.each([

@@ -112,6 +112,7 @@ describe("values", () => {
     ]);
     expect(serve([], { MOSARA_API_KEY: "acme=k1, k2" }).apiKey).toHaveLength(2);
     expect(serve(["--api-key", "a=b=c"]).apiKey).toEqual([{ tenant: "a", key: "b=c" }]);
+    expect(usageOf(() => serve(["--api-key", "shared=k"]))).toContain('the tenant "shared"');
     expect(serve(["--api-key", "c2VjcmV0="]).apiKey).toEqual([{ tenant: "default", key: "c2VjcmV0=" }]);
   });
 

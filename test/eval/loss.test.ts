@@ -10,6 +10,7 @@ import type { EncodedExample } from "../../src/data/encode.ts";
 import type { createEngine as CreateEngine, SupervisedEngine } from "../../src/engine/server/supervisor.ts";
 import { lossOf } from "../../src/eval/run-sequences.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
+import { SHARED } from "../../src/store/tenant.ts";
 import { fixtureAdapters } from "../helpers/adapters.ts";
 import { builtBase } from "../helpers/bases.ts";
 import { fixturesDir, readJson } from "../helpers/fixtures.ts";
@@ -100,7 +101,7 @@ describe("the loss of a batch through the engine", async () => {
       slug,
       "case.json",
     );
-    const { record } = await store.put(slug, encodeAdapter(forBase(adapter, manifest)));
+    const { record } = await store.namesOf(SHARED).put(slug, encodeAdapter(forBase(adapter, manifest)));
     expect(Math.abs((await meanLoss(record.generation)) - golden.point.loss)).toBeLessThan(1e-5);
     // At its first step every adapter is the base.
     expect(Math.abs((await meanLoss(null)) - golden.init.loss)).toBeLessThan(1e-5);

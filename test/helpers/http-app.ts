@@ -11,12 +11,13 @@ import { AppError } from "../../src/errors.ts";
 import type { AccessPolicy } from "../../src/http/access-policy.ts";
 import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
+import { adapterLabel } from "../../src/http/adapters/adapter-label.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
 import { ResponseStore } from "../../src/http/completion/responses/response-store.ts";
 import { Residency } from "../../src/http/residency.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
-import { hashKey } from "../../src/http/middleware/auth.ts";
+import { KeyRing } from "../../src/keys/key-ring.ts";
 import { Placements } from "../../src/placement/placements.ts";
 import type { ReasoningFormat } from "../../src/http/completion/answer-format/reasoning-format.ts";
 import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
@@ -125,13 +126,14 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   const engine = createArithmeticEngine(options);
   const log: string[] = [];
   const names = new GenerationNames();
+  const keys = new KeyRing(options.keys ?? []);
   const placements = new Placements({
     engine,
     store,
     onMerged: ({ seconds }) => metrics.recordMerge(seconds),
     onFailed: () => {},
   });
-  const residency = new Residency(engine, store, placements);
+  const residency = new Residency(engine, store, placements, (owned) => adapterLabel(keys, owned));
   const metrics = new Metrics({
     modelName: "base",
     usesPrefixCache: true,
@@ -174,7 +176,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     metrics,
     logsPrompts: options.logsPrompts === true,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
-    keys: (options.keys ?? []).map(hashKey),
+    keys,
     access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },
     limits: {
       maxJsonBytes: options.maxJsonBytes ?? 2 ** 24,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { SHARED } from "../../src/store/tenant.ts";
 import { madeUpAdapter } from "../helpers/adapters.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
@@ -185,7 +186,7 @@ describe("reading adapters", () => {
 
   it("lists as many as are asked for, whatever lies between them and their number", async () => {
     const names = Array.from({ length: 250 }, (_, i) => `n${String(i).padStart(3, "0")}`);
-    await Promise.all(names.map((name) => test.store.put(name, one)));
+    await Promise.all(names.map((name) => test.store.namesOf(SHARED).put(name, one)));
     for (const [limit, more] of [
       [1, true],
       [99, true],
@@ -204,7 +205,7 @@ describe("reading adapters", () => {
   });
 
   it("lists those of another base as incompatible; as models they are not there, and asked they refuse", async () => {
-    await test.store.put("foreign", encodeAdapter({ ...madeUpAdapter(), baseId: "f".repeat(64) }));
+    await test.store.namesOf(SHARED).put("foreign", encodeAdapter({ ...madeUpAdapter(), baseId: "f".repeat(64) }));
     await put("acme", one);
     const list = await get("/v1/adapters");
     expect(list.json.data.map(({ id, compatible }) => [id, compatible])).toEqual([
@@ -305,7 +306,7 @@ describe("placement", () => {
 
   it("refuses several heads, whose gate depends on the token, and adapters of another base", async () => {
     await put("many", encodeAdapter(madeUpAdapter({ heads: 3 })));
-    await test.store.put("foreign", encodeAdapter({ ...madeUpAdapter(), baseId: "f".repeat(64) }));
+    await test.store.namesOf(SHARED).put("foreign", encodeAdapter({ ...madeUpAdapter(), baseId: "f".repeat(64) }));
     const many = await place("many", "merged");
     expect([many.status, many.json.error.code]).toEqual([409, "not_mergeable"]);
     expect((await place("foreign", "merged")).json.error.code).toBe("adapter_incompatible");
@@ -378,6 +379,6 @@ describe("vLLM's routes", () => {
     }
     expect((await load({ lora_name: "acme", lora_path: "nothing" })).json.error.code).toBe("adapter_not_found");
     expect((await load({ lora_name: "base", lora_path: "file.mosara" })).status).toBe(400);
-    expect(test.store.get("acme")).toBeUndefined();
+    expect(test.store.namesOf(SHARED).get("acme")).toBeUndefined();
   });
 });

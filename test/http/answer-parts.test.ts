@@ -43,6 +43,7 @@ const job = <F extends ChatRequest>(fields: object): CompletionJob<F> => ({
   target: {
     model: "base",
     adapterName: null,
+    label: null,
     adapter: null,
     cards: [],
     endIds: [],

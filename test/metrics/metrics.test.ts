@@ -169,10 +169,10 @@ describe("requests", () => {
         .reduce((sum, [, value]) => sum + value, 0);
     const otherOf = (series: Map<string, number>) =>
       series.get('mosara_adapter_requests_total{adapter="_other",finished_reason="stop"}') ?? 0;
-    for (let i = 0; i < 300; i++) metrics.recordRequest({ ...ended, adapter: `quiet-${i}` });
+    for (let i = 0; i < 300; i++) metrics.recordRequest({ ...ended, adapter: { name: `quiet-${i}` } });
     let before = await scrape();
     for (let round = 0; round < 50; round++) {
-      for (let i = 0; i < 20; i++) metrics.recordRequest({ ...ended, adapter: `busy-${i}` });
+      for (let i = 0; i < 20; i++) metrics.recordRequest({ ...ended, adapter: { name: `busy-${i}` } });
       const after = await scrape();
       expect(sumOf(after)).toBe(sumOf(before) + 20);
       expect(otherOf(after)).toBeGreaterThanOrEqual(otherOf(before));

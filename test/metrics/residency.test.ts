@@ -27,9 +27,14 @@ afterEach(() => metrics.close());
 const linesOf = async (name: string): Promise<string[]> =>
   (await metrics.render()).split("\n").filter((line) => line.startsWith(name));
 const valueOf = async (series: string): Promise<number> => Number((await linesOf(series))[0]?.split(" ").at(-1));
-const resident = (name: string, isMerged = false) => ({ name, generation: `generation of ${name}`, isMerged });
-const ended = (adapter: string): RequestReport => ({
-  adapter,
+const resident = (name: string, isMerged = false) => ({
+  name,
+  qualifiedName: `shared/${name}`,
+  generation: `generation of ${name}`,
+  isMerged,
+});
+const ended = (name: string): RequestReport => ({
+  adapter: { name },
   finishedReason: "stop",
   promptTokens: 1,
   generationTokens: 1,

@@ -9,6 +9,7 @@ import { logChange } from "../../http/adapters/log-change.ts";
 import type { AppContext } from "../../http/context.ts";
 import { openAdapterDirectory } from "../../store/directory/adapter-directory.ts";
 import type { DirectoryEvent } from "../../store/directory/directory-options.ts";
+import { qualifiedName, SHARED } from "../../store/tenant.ts";
 import { peftConverter } from "../shared/peft-converter.ts";
 
 type Parts = Pick<AppContext, "store" | "log" | "metrics" | "placements"> & { readonly base: Base };
@@ -30,7 +31,10 @@ export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapte
     if (outcome === "failed") log.warn({ path, reason: error?.message }, "an adapter file was not imported");
     else if (isStarting) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
     else logOutcome(parts, adapter, outcome);
-    if (outcome === "replaced" || outcome === "removed") placements.follow(adapter, store.get(adapter)?.generation);
+    if (outcome === "replaced" || outcome === "removed") {
+      const name = qualifiedName({ tenant: SHARED, name: adapter });
+      placements.follow(name, store.namesOf(SHARED).get(adapter)?.generation);
+    }
   };
   const root = await realpath(dir).catch(() => dir); // openAdapterDirectory reports the problem
   const directory = await openAdapterDirectory(dir, store, {
@@ -51,5 +55,6 @@ function logOutcome(
 ): void {
   if (outcome === "kept") return; // the file is gone, and the name has already passed to another adapter
   const change = outcome === "removed" ? "deleted" : outcome;
-  logChange(log, { adapter, change, generation: store.get(adapter)?.generation, source: "directory" });
+  const generation = store.namesOf(SHARED).get(adapter)?.generation;
+  logChange(log, { adapter, owner: SHARED, change, generation, source: "directory" });
 }

@@ -8,6 +8,7 @@ import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { openAdapterStore } from "../../store/adapter-store.ts";
+import { DEFAULT_TENANT } from "../../store/tenant.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { sharedEngineOptions } from "./engine-options.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
@@ -45,7 +46,7 @@ export async function startEvalEngine(
   const storeDir = await mkdtemp(join(tmpdir(), "mosara-eval-"));
   cleanup.defer(() => rm(storeDir, { recursive: true, force: true }));
   const store = cleanup.use(await openAdapterStore(storeDir));
-  if (config.adapter !== null) await store.put(NAME, await readFile(config.adapter));
+  if (config.adapter !== null) await store.namesOf(DEFAULT_TENANT).put(NAME, await readFile(config.adapter));
   const options = engineOptions(config, baseDir, storeDir);
   const { maxPositions } = base.manifest.config;
   const engine: SupervisedEngine = createEngine({

@@ -9,7 +9,7 @@ const MAX_RECORDS = 1000;
 /** @param adaptersDir the directory of --adapters; null: none */
 export function noteAdapters(context: AppContext, adaptersDir: string | null): void {
   const { base, log, store } = context;
-  const { records } = store.list({ limit: MAX_RECORDS });
+  const records = store.first(MAX_RECORDS);
   const others = records.filter((record) => !isCompatible(context, record));
   if (others.length > 0)
     log.warn(

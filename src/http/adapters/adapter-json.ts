@@ -3,6 +3,7 @@ import { z } from "@hono/zod-openapi";
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { Precondition } from "../../store/precondition.ts";
+import { qualifiedName } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { isCompatible } from "./find-adapter.ts";
 
@@ -13,6 +14,7 @@ export const adapterSchema = z
   .object({
     id: z.string(),
     object: z.literal("adapter"),
+    tenant: z.string().openapi({ description: "The tenant that owns the adapter, or shared." }),
     generation: z.string().openapi({ description: "SHA-256 of the file, hex." }),
     method: z.enum(["mo-sara", "sara", "lora"]),
     heads: z.int(),
@@ -44,6 +46,14 @@ export const listQuery = z.object({
 
 export const nameParameter = z.object({ name: z.string().openapi({ param: { name: "name", in: "path" } }) });
 
+/** `?tenant` of the routes of one adapter. */
+export const ownerQuery = z.object({
+  tenant: z
+    .string()
+    .optional()
+    .openapi({ description: "The owner of the adapter: the key's tenant, or shared. Default: the tenant's, then shared." }),
+});
+
 /** The adapter object. */
 export function adapterJson(
   context: AppContext,
@@ -53,6 +63,7 @@ export function adapterJson(
   return {
     id: record.name,
     object: "adapter",
+    tenant: record.tenant,
     generation: record.generation,
     method: record.method,
     heads: record.heads,
@@ -61,7 +72,7 @@ export function adapterJson(
     base: record.baseId,
     compatible: isCompatible(context, record),
     targets: [...record.targets],
-    placement: context.placements.of(record.name, record.generation),
+    placement: context.placements.of(qualifiedName(record), record.generation),
     created: record.created,
     card: record.card,
     ...(merge ? { merge } : {}),

@@ -1,19 +1,22 @@
 /** Reads the store's records page by page, so that a list of thousands does not block the event loop for running streams. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
+import type { Caller } from "../../keys/caller.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
+import { listVisible } from "../../store/visible-names.ts";
 
 /** Reading so many takes about a millisecond. */
 const PAGE = 100;
 
-/** Records after `after` in the order of their names, one page at a time. The event loop runs between pages. */
+/** The records that a caller sees after `after` in the order of their names, one page at a time. The event loop runs between pages. */
 export async function* adapterPages(
-  store: Pick<AdapterStore, "list">,
+  store: AdapterStore,
+  { tenant }: Pick<Caller, "tenant">,
   after: string | undefined,
 ): AsyncGenerator<readonly AdapterRecord[], void, void> {
   let cursor = after;
   for (;;) {
-    const { records, hasMore } = store.list({ limit: PAGE, ...(cursor === undefined ? {} : { after: cursor }) });
+    const { records, hasMore } = listVisible(store, tenant, { limit: PAGE, after: cursor });
     yield records;
     if (!hasMore) return;
     cursor = records.at(-1)?.name;

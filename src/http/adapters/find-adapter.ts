@@ -1,15 +1,16 @@
-/** Finds stored adapters by the names that callers send. */
-import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
+/** Finds stored adapters by the names that callers send. A caller sees the adapters of its tenant and the shared ones. */
+import type { Caller } from "../../keys/caller.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+import { findVisible } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
 
-/** The record of a name; undefined if there is none, or if the text cannot be a name. */
-export function findAdapter(context: Pick<AppContext, "store">, name: string): AdapterRecord | undefined {
-  try {
-    assertAdapterName(name);
-  } catch {
-    return undefined; // no adapter can have such a name
-  }
-  return context.store.get(name);
+/** The record of a name; undefined if the caller sees none, or if the text cannot be a name. */
+export function findAdapter(
+  { store }: Pick<AppContext, "store">,
+  { tenant }: Pick<Caller, "tenant">,
+  name: string,
+): AdapterRecord | undefined {
+  return findVisible(store, tenant, name);
 }
 
 /** Whether the record's adapter fits the served base. */

@@ -4,10 +4,13 @@ import type { RequestContext } from "../context.ts";
 
 export interface AdapterChange {
   readonly adapter: string;
+  /** The tenant that owns the name, or `shared`. */
+  readonly owner: string;
   readonly change: "created" | "replaced" | "unchanged" | "deleted" | "merged" | "live";
   /** Absent when the adapter was deleted. */
   readonly generation?: string | undefined;
   readonly source: "directory" | "request";
+  /** The tenant that made the change; absent for a change of the directory. */
   readonly tenant?: string | undefined;
   readonly requestId?: string | undefined;
 }

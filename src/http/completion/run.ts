@@ -85,7 +85,7 @@ async function readRequest<F extends SharedFields>(
   checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
   const { fields, exact } = kind.readFields(body, context, c.get("tenant"));
   const deadlineMs = deadlineOf(c);
-  const target = resolveModel(context, fields);
+  const target = resolveModel(context, c.get("caller"), fields);
   const record = c.get("record");
   record.adapter = target.adapterName;
   record.generation = target.adapter?.generation ?? null;

@@ -45,7 +45,7 @@ export class SequenceMeter {
       firstTokenSeconds: this.#firstTokenSeconds,
     });
     this.#context.metrics.recordRequest({
-      adapter: this.#request.target.adapterName,
+      adapter: this.#request.target.label,
       finishedReason,
       promptTokens: this.#promptTokens,
       generationTokens: this.#numTokens,

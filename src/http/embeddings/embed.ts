@@ -26,7 +26,7 @@ export async function runEmbeddings(context: AppContext, c: RequestContext): Pro
   const fields = parseRequest(embeddingRequest, body);
   assertDimensions(context, fields);
   const deadlineMs = deadlineOf(c);
-  const target = resolveModel(context, fields);
+  const target = resolveModel(context, c.get("caller"), fields);
   const record = c.get("record");
   record.adapter = target.adapterName;
   record.generation = target.adapter?.generation ?? null;

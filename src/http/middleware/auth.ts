@@ -1,13 +1,13 @@
 /**
  * Keys. When any key is set, every path except the health checks and the pages needs one, whether it is a route or not.
  * No spelling of a path and no new route can therefore avoid the check. Anthropic's clients send keys as x-api-key.
- * Keys are stored and compared as SHA-256, in constant time.
+ * `keys/key-ring.ts` compares the keys.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
 import type { AccessPolicy } from "../access-policy.ts";
-import type { AppEnv, HashedKey } from "../context.ts";
+import type { KeyRing } from "../../keys/key-ring.ts";
+import type { AppEnv, RequestContext } from "../context.ts";
 import { pageFiles } from "../page-files.ts";
 
 /** Compared with the path that routes are matched by, so that both always agree. */
@@ -15,14 +15,9 @@ const HEALTH_PATHS = ["/healthz", "/health", "/ping", "/readyz"];
 /** The document that the page `/docs` shows. The pages and their files contain no data either; they ask their user for the key. */
 const PAGE_PATHS = ["/openapi.json"];
 
-/** A key in its stored form. */
-export function hashKey({ tenant, key }: { readonly tenant: string; readonly key: string }): HashedKey {
-  return { tenant, sha256: createHash("sha256").update(key).digest() };
-}
-
-/** Sets the variable `tenant`: the name of the key, or `default` where no keys are set. @throws {AppError} invalid_api_key. */
+/** Sets the variables `caller` and `tenant`. @throws {AppError} invalid_api_key. */
 export function auth(
-  keys: readonly HashedKey[],
+  keys: KeyRing,
   { hasPublicMetrics }: Pick<AccessPolicy, "hasPublicMetrics">,
 ): MiddlewareHandler<AppEnv> {
   const publicPaths = new Set([
@@ -32,21 +27,15 @@ export function auth(
     ...(hasPublicMetrics ? ["/metrics"] : []),
   ]);
   return async (c, next) => {
-    c.set("tenant", "default");
-    if (keys.length > 0 && !publicPaths.has(c.req.path)) {
+    let caller = keys.operator;
+    if (!keys.isOpen && !publicPaths.has(c.req.path)) {
       const key = presentedKey(c.req.header("authorization"), c.req.method) ?? c.req.header("x-api-key");
-      const tenant = tenantOf(keys, key);
-      if (tenant === undefined) {
-        // A person who opens this URL in a browser is asked for a key (as the password).
-        const wantsPage = c.req.method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
-        c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
-        throw new AppError(
-          "invalid_api_key",
-          "This server requires a valid API key. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
-        );
-      }
-      c.set("tenant", tenant);
+      const found = keys.find(key ?? "");
+      if (key === undefined || found === undefined) throw refusal(c);
+      caller = found;
     }
+    c.set("caller", caller);
+    c.set("tenant", caller.tenant);
     await next();
   };
 }
@@ -61,12 +50,12 @@ function presentedKey(header: string | undefined, method: string): string | unde
   return credentials.slice(credentials.indexOf(":") + 1);
 }
 
-/** Compares every key, so that the time does not reveal which key was similar. */
-function tenantOf(keys: readonly HashedKey[], key: string | undefined): string | undefined {
-  const hash = createHash("sha256")
-    .update(key ?? "")
-    .digest();
-  let tenant: string | undefined;
-  for (const candidate of keys) if (timingSafeEqual(candidate.sha256, hash)) tenant ??= candidate.tenant;
-  return key === undefined ? undefined : tenant;
+/** A person who opens this URL in a browser is asked for a key (as the password). */
+function refusal(c: RequestContext): AppError {
+  const wantsPage = c.req.method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
+  c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
+  return new AppError(
+    "invalid_api_key",
+    "This server requires a valid API key. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
+  );
 }

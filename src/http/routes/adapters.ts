@@ -4,7 +4,9 @@ import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
 import { foreignFileNotice } from "../../adapter/foreign-file.ts";
 import { AppError } from "../../errors.ts";
+import type { Caller } from "../../keys/caller.ts";
 import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
+import { qualifiedName } from "../../store/tenant.ts";
 import {
   adapterJson,
   adapterSchema,
@@ -12,10 +14,12 @@ import {
   isNotModified,
   listQuery,
   nameParameter,
+  ownerQuery,
   preconditionOf,
 } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
+import { assertMayChange, existingAdapter, namesToPut } from "../adapters/owner.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -43,7 +47,7 @@ export const listAdaptersRoute: Route = {
   handle: (context, c) => {
     const { limit, after } = parseRequest(listQuery, c.req.query());
     if (after !== undefined) assertAdapterName(after); // before the answer begins
-    const parts = listParts(context, limit, after);
+    const parts = listParts(context, c.get("caller"), limit, after);
     const encoder = new TextEncoder();
     const body = new ReadableStream<Uint8Array>({
       pull: async (controller) => {
@@ -63,7 +67,7 @@ export const getAdapterRoute: Route = {
   document: {
     summary: "One adapter",
     tags,
-    request: { params: nameParameter },
+    request: { params: nameParameter, query: ownerQuery },
     responses: jsonResponses("The adapter.", adapterSchema),
   },
   handle: (context, c) => {
@@ -79,7 +83,7 @@ export const adapterContentRoute: Route = {
   document: {
     summary: "The bytes of a .mosara file",
     tags,
-    request: { params: nameParameter },
+    request: { params: nameParameter, query: ownerQuery },
     responses: {
       200: { description: "The file.", content: bytesContent },
       304: { description: "The file has not changed since the generation that If-None-Match names." },
@@ -111,7 +115,7 @@ export const putAdapterRoute: Route = {
   document: {
     summary: "Add or replace an adapter",
     tags,
-    request: { params: nameParameter, body: { required: true, content: bytesContent } },
+    request: { params: nameParameter, query: ownerQuery, body: { required: true, content: bytesContent } },
     responses: {
       ...jsonResponses("The adapter was replaced, or is unchanged.", adapterSchema),
       201: { description: "The adapter is new.", content: { "application/json": { schema: adapterSchema } } },
@@ -121,20 +125,19 @@ export const putAdapterRoute: Route = {
     const name = nameOf(c);
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
+    const names = namesToPut(context, c, name);
     try {
       const { maxAdapterBytes } = context.limits;
       const bytes = await readBody(c, maxAdapterBytes, (head) => tooLarge(head, maxAdapterBytes));
       const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
       assertFits(adapter, context.base.signature);
-      const { record, outcome } = await context.store.put(
-        name,
-        { bytes, adapter },
-        preconditionOf(c, context.store.get(name)?.generation),
-      );
-      context.placements.follow(name, record.generation);
+      const precondition = preconditionOf(c, names.get(name)?.generation);
+      const { record, outcome } = await names.put(name, { bytes, adapter }, precondition);
+      context.placements.follow(qualifiedName(record), record.generation);
       context.metrics.recordAdapterLoad("upload", "ok");
       logChange(context.log, {
         adapter: name,
+        owner: record.tenant,
         change: outcome,
         generation: record.generation,
         ...requestFacts(c),
@@ -154,24 +157,31 @@ export const deleteAdapterRoute: Route = {
   document: {
     summary: "Delete an adapter",
     tags,
-    request: { params: nameParameter },
+    request: { params: nameParameter, query: ownerQuery },
     responses: jsonResponses("The adapter is deleted. Running requests finish on it.", deletedSchema),
   },
   handle: async (context, c) => {
-    const { name, generation } = recordOf(context, c);
-    await context.store.delete(name, preconditionOf(c, generation));
-    context.placements.follow(name, undefined);
-    logChange(context.log, { adapter: name, change: "deleted", ...requestFacts(c) });
+    const record = recordOf(context, c);
+    assertMayChange(c.get("caller"), record);
+    const { name, tenant: owner, generation } = record;
+    await context.store.namesOf(owner).delete(name, preconditionOf(c, generation));
+    context.placements.follow(qualifiedName(record), undefined);
+    logChange(context.log, { adapter: name, owner, change: "deleted", ...requestFacts(c) });
     return c.json({ id: name, object: "adapter", deleted: true });
   },
 };
 
 /** The list as pieces of JSON. Ten thousand adapters of a large model are a hundred megabytes, which should never be in memory at once. */
-async function* listParts(context: AppContext, limit: number, after: string | undefined): AsyncGenerator<string> {
+async function* listParts(
+  context: AppContext,
+  caller: Caller,
+  limit: number,
+  after: string | undefined,
+): AsyncGenerator<string> {
   let numLeft = limit;
   let hasMore = false;
   yield '{"object":"list","data":[';
-  for await (const records of adapterPages(context.store, after)) {
+  for await (const records of adapterPages(context.store, caller, after)) {
     const shown = records.slice(0, numLeft);
     const text = shown.map((record) => JSON.stringify(adapterJson(context, record))).join(",");
     if (text !== "") yield numLeft < limit ? `,${text}` : text;
@@ -184,10 +194,7 @@ async function* listParts(context: AppContext, limit: number, after: string | un
 
 /** The record that the path names. @throws {AppError} adapter_not_found, invalid_request. */
 export function recordOf(context: AppContext, c: RequestContext): AdapterRecord {
-  const name = nameOf(c);
-  const record = context.store.get(name);
-  if (!record) throw notFound(name);
-  return record;
+  return existingAdapter(context, c, nameOf(c));
 }
 
 function nameOf(c: RequestContext): string {

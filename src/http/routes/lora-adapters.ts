@@ -8,8 +8,10 @@ import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory/directory-files.ts";
+import { qualifiedName, SHARED } from "../../store/tenant.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
-import type { AppContext } from "../context.ts";
+import { assertMayChange } from "../adapters/owner.ts";
+import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
@@ -40,13 +42,14 @@ export const loadLoraRoute: Route = {
     responses,
   },
   handle: async (context, c) => {
+    assertAdmin(c);
     const fields = parseRequest(loadRequest, await readJson(c, MAX_BODY_BYTES));
     const name = fields.lora_name;
     assertAdapterName(name);
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "lora_name");
     const { directory, path, generation } = await findFile(context, fields.lora_path);
-    const loaded = context.store.get(name);
+    const loaded = context.store.namesOf(SHARED).get(name);
     if (fields.load_inplace !== true && loaded) {
       // Some callers load an adapter before every use, or again after a timeout, although it is already loaded.
       if (loaded.generation === generation) return c.text(`Success: LoRA adapter '${name}' is loaded already.`);
@@ -57,9 +60,15 @@ export const loadLoraRoute: Route = {
     }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
     const { record, outcome } = await directory.importFile(path, { name, precondition });
-    context.placements.follow(name, record.generation);
+    context.placements.follow(qualifiedName(record), record.generation);
     context.metrics.recordAdapterLoad("directory", "ok");
-    logChange(context.log, { adapter: name, change: outcome, generation: record.generation, ...requestFacts(c) });
+    logChange(context.log, {
+      adapter: name,
+      owner: record.tenant,
+      change: outcome,
+      generation: record.generation,
+      ...requestFacts(c),
+    });
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
   },
 };
@@ -75,16 +84,28 @@ export const unloadLoraRoute: Route = {
   },
   handle: async (context, c) => {
     const { lora_name: name } = parseRequest(unloadRequest, await readJson(c, MAX_BODY_BYTES));
-    if (!findAdapter(context, name))
+    const record = findAdapter(context, c.get("caller"), name);
+    if (!record)
       throw new AppError("adapter_not_found", `The lora adapter '${name.slice(0, 140)}' cannot be found.`, {
         param: "lora_name",
       });
-    await context.store.delete(name);
-    context.placements.follow(name, undefined);
-    logChange(context.log, { adapter: name, change: "deleted", ...requestFacts(c) });
+    assertMayChange(c.get("caller"), record);
+    const { tenant: owner } = record;
+    await context.store.namesOf(owner).delete(name);
+    context.placements.follow(qualifiedName(record), undefined);
+    logChange(context.log, { adapter: name, owner, change: "deleted", ...requestFacts(c) });
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };
+
+/** The file is the server's, and the adapter is shared. @throws {AppError} insufficient_scope. */
+function assertAdmin(c: RequestContext): void {
+  if (c.get("caller").scopes.has("admin")) return;
+  throw new AppError(
+    "insufficient_scope",
+    'Loading an adapter from the server\'s directory needs the scope "admin", which this key does not have. Upload with PUT /v1/adapters/{name}.',
+  );
+}
 
 /** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be omitted. */
 async function findFile({ adapters, base, limits }: AppContext, path: string) {

@@ -3,6 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
 import { listQuery } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
+import type { Caller } from "../../keys/caller.ts";
 import type { AppContext } from "../context.ts";
 import { parseRequest } from "../parse-request.ts";
 import { findAdapter, isCompatible } from "../adapters/find-adapter.ts";
@@ -38,6 +39,7 @@ export const listModelsRoute: Route = {
     const data = isFirstPage ? [modelJson(context, context.base.name, context.base.created)] : [];
     const { found, hasMore } = await compatibleAfter(
       context,
+      c.get("caller"),
       after === context.base.name ? undefined : after,
       limit - data.length,
     );
@@ -57,10 +59,10 @@ export const getModelRoute: Route = {
   },
   handle: (context, c) => {
     const id = c.req.param("id") ?? "";
-    const model = findModel(context, id);
+    const model = findModel(context, c.get("caller"), id);
     if (model) return c.json(model);
     const clean = id.replace(/\/{2,}/g, "/").replace(/^\/|\/$/g, "");
-    const meant = findModel(context, clean) ? ` Did you mean GET /v1/models/${clean}?` : "";
+    const meant = findModel(context, c.get("caller"), clean) ? ` Did you mean GET /v1/models/${clean}?` : "";
     throw new AppError(
       "model_not_found",
       `There is no model ${JSON.stringify(id.slice(0, 140))} here.${meant} List them with GET /v1/models.`,
@@ -69,17 +71,17 @@ export const getModelRoute: Route = {
   },
 };
 
-function findModel(context: AppContext, id: string): z.output<typeof modelSchema> | undefined {
+function findModel(context: AppContext, caller: Caller, id: string): z.output<typeof modelSchema> | undefined {
   const { base } = context;
   if (id === base.name) return modelJson(context, id, base.created);
-  const record = findAdapter(context, id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id);
+  const record = findAdapter(context, caller, id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id);
   return record && isCompatible(context, record) ? modelJson(context, id, record.created) : undefined;
 }
 
 /** Up to `limit` fitting adapters after `after`, and whether there are more. */
-async function compatibleAfter(context: AppContext, after: string | undefined, limit: number) {
+async function compatibleAfter(context: AppContext, caller: Caller, after: string | undefined, limit: number) {
   const found: { name: string; created: number }[] = [];
-  for await (const records of adapterPages(context.store, after))
+  for await (const records of adapterPages(context.store, caller, after))
     for (const record of records) {
       if (!isCompatible(context, record)) continue;
       if (found.length === limit) return { found, hasMore: true };

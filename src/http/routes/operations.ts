@@ -1,5 +1,6 @@
 /** The routes for operators: alive, ready, metrics, version. */
 import { z } from "@hono/zod-openapi";
+import { tenantView } from "../../metrics/tenant-view.ts";
 import { readinessResponse } from "../readiness.ts";
 import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
@@ -61,7 +62,12 @@ export const metricsRoute: Route = {
       ...errorResponses,
     },
   },
-  handle: async ({ metrics }, c) => c.body(await metrics.render(), 200, { "content-type": metrics.contentType }),
+  handle: async ({ metrics, keys }, c) => {
+    const { tenant, scopes } = c.get("caller");
+    const text = await metrics.render();
+    const isWhole = !keys.hasTenants || scopes.has("admin");
+    return c.body(isWhole ? text : tenantView(text, tenant), 200, { "content-type": metrics.contentType });
+  },
 };
 
 export const versionRoute: Route = {

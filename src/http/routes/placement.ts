@@ -2,11 +2,13 @@
 import { z } from "@hono/zod-openapi";
 import { assertFits } from "../../adapter/adapter.ts";
 import { assertMergeable } from "../../adapter/merge.ts";
-import { adapterJson, adapterSchema, nameParameter } from "../adapters/adapter-json.ts";
+import { qualifiedName } from "../../store/tenant.ts";
+import { adapterJson, adapterSchema, nameParameter, ownerQuery } from "../adapters/adapter-json.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
 import { asAdapter } from "../adapters/adapter-fits.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
+import { assertMayChange } from "../adapters/owner.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { recordOf } from "./adapters.ts";
 
@@ -19,23 +21,35 @@ export const placementRoute: Route = {
   document: {
     summary: "Serve an adapter live or merged",
     tags: ["Adapters"],
-    request: { params: nameParameter, body: { required: true, content: { "application/json": { schema: request } } } },
+    request: {
+      params: nameParameter,
+      query: ownerQuery,
+      body: { required: true, content: { "application/json": { schema: request } } },
+    },
     responses: jsonResponses("The adapter. When merged, also the measured difference from live.", adapterSchema),
   },
   handle: async (context, c) => {
     const record = recordOf(context, c);
+    assertMayChange(c.get("caller"), record);
+    const name = qualifiedName(record);
     const { placement } = parseRequest(request, await readJson(c, MAX_BODY_BYTES));
     const logPlacement = (change: "live" | "merged") =>
-      logChange(context.log, { adapter: record.name, change, generation: record.generation, ...requestFacts(c) });
+      logChange(context.log, {
+        adapter: record.name,
+        owner: record.tenant,
+        change,
+        generation: record.generation,
+        ...requestFacts(c),
+      });
     if (placement === "live") {
-      await context.placements.unmerge(record.name);
+      await context.placements.unmerge(name);
       logPlacement("live");
       return c.json(adapterJson(context, record));
     }
     const adapter = asAdapter(record);
     assertFits(adapter, context.base.signature);
     assertMergeable(adapter); // checked before the maximum, because more memory would not help
-    const report = await context.placements.merge(record.name, record.generation);
+    const report = await context.placements.merge(name, record.generation);
     logPlacement("merged");
     return c.json(adapterJson(context, record, report));
   },

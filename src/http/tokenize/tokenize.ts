@@ -15,7 +15,7 @@ export async function tokenize(context: AppContext, c: RequestContext): Promise<
   const text = await readText(c, context.limits.maxJsonBytes);
   const body = parseBody(text, parseConversation);
   const fields = parseRequest(tokenizeRequest, body.plain);
-  assertModelExists(context, fields.model ?? null);
+  assertModelExists(context, c.get("caller"), fields.model ?? null);
   const { maxModelLen } = engineLimits(context);
   const ids = await idsOf(context, fields, body.exact);
   const strings = fields.return_token_strs === true ? Array.from(ids, (id) => context.text.tokenOf(id) ?? "") : null;
@@ -37,7 +37,7 @@ async function idsOf(context: AppContext, fields: TokenizeRequest, exact: unknow
 /** The text of ids. @throws {AppError} invalid_request, model_not_found. */
 export async function detokenize(context: AppContext, c: RequestContext): Promise<Response> {
   const fields = parseRequest(detokenizeRequest, await readJson(c, context.limits.maxJsonBytes));
-  assertModelExists(context, fields.model ?? null);
+  assertModelExists(context, c.get("caller"), fields.model ?? null);
   const { vocabSize } = engineLimits(context);
   const bad = fields.tokens.find((id) => id >= vocabSize);
   if (bad !== undefined)

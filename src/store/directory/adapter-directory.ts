@@ -10,7 +10,8 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { DEFAULT_MAX_ADAPTER_BYTES, generationOf } from "../../adapter/adapter-file.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../adapter-record.ts";
-import type { AdapterStore, PutResult } from "../adapter-store.ts";
+import type { AdapterNames, PutResult } from "../adapter-names.ts";
+import type { AdapterStore } from "../adapter-store.ts";
 import type { Precondition } from "../precondition.ts";
 import { isPeftDirectory, nameOfFile, readAdapterFile, readPeftFiles, resolveInside } from "./directory-files.ts";
 import type { AdapterDirectoryOptions, DirectoryEvent } from "./directory-options.ts";
@@ -18,6 +19,7 @@ import { DirectoryWatch } from "./directory-watch.ts";
 import { fingerprint, isDirectory, isSettled, statsOf, statsWaitedFor } from "./file-state.ts";
 import { assertNotForeign } from "./foreign-entry.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
+import { SHARED } from "../tenant.ts";
 
 /**
  * Imports everything in `dir`, then watches it until it is closed.
@@ -47,7 +49,9 @@ const STATS_AT_ONCE = 64;
 
 export class AdapterDirectory implements AsyncDisposable {
   readonly #root: string;
-  readonly #store: AdapterStore;
+  readonly #imports: AdapterStore["imports"];
+  /** Everything in the directory is shared by all tenants. */
+  readonly #names: AdapterNames;
   readonly #options: AdapterDirectoryOptions;
   readonly #debounceMs: number;
   readonly #maxBytes: number;
@@ -62,7 +66,8 @@ export class AdapterDirectory implements AsyncDisposable {
   /** For `openAdapterDirectory`. */
   constructor(root: string, store: AdapterStore, options: AdapterDirectoryOptions) {
     this.#root = root;
-    this.#store = store;
+    this.#imports = store.imports;
+    this.#names = store.namesOf(SHARED);
     this.#options = options;
     this.#debounceMs = options.debounceMs ?? 100;
     this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_ADAPTER_BYTES;
@@ -125,7 +130,7 @@ export class AdapterDirectory implements AsyncDisposable {
     const states = new Map<string, string | undefined>();
     const prefix = this.#root.endsWith(sep) ? this.#root : this.#root + sep;
     for (let after: string | null = ""; after !== null; await nextTurn()) {
-      const { imported, next } = this.#store.imports.page(after);
+      const { imported, next } = this.#imports.page(after);
       for (const { path, state } of imported)
         if (path.startsWith(prefix) && !path.includes(sep, prefix.length)) states.set(path.slice(prefix.length), state);
       after = next;
@@ -171,7 +176,7 @@ export class AdapterDirectory implements AsyncDisposable {
     return this.#work.run(inside.path, async () => {
       const bytes = await this.#readBytes(inside.realPath);
       // Under another name this is like a PUT. The file still owns only its own name.
-      return this.#store.put(name, bytes, options.precondition, name === ownName ? { path: inside.path } : undefined);
+      return this.#names.put(name, bytes, options.precondition, name === ownName ? { path: inside.path } : undefined);
     });
   }
 
@@ -222,7 +227,7 @@ export class AdapterDirectory implements AsyncDisposable {
     this.#seen.set(path, state);
     const isPeft = found[0]?.isDirectory() === true;
     // A known directory that is half-way through being replaced is reported as failed, not as removed.
-    const isOther = isPeft && !(await isPeftDirectory(path)) && !this.#store.imports.get(path);
+    const isOther = isPeft && !(await isPeftDirectory(path)) && !this.#imports.get(path);
     const name = isPeft ? basename(path) : nameOfFile(path);
     if (isOther || name === undefined) return await assertNotForeign(path, isPeft);
     this.#assertFreeName(name);
@@ -230,14 +235,14 @@ export class AdapterDirectory implements AsyncDisposable {
     const bytes = await this.#readBytes(realPath);
     // The result of converting a PEFT adapter also depends on the base, which may be different next time.
     const settled = isSettled(found) && !isPeft ? { state } : {};
-    const before = this.#store.imports.get(path);
+    const before = this.#imports.get(path);
     if (before?.generation !== generationOf(bytes)) {
-      const { outcome } = await this.#store.put(name, bytes, {}, { path, ...settled });
+      const { outcome } = await this.#names.put(name, bytes, {}, { path, ...settled });
       this.#forgetIfKept(path, settled);
       return outcome;
     }
     const { generation } = before;
-    if (before.state !== settled.state) await this.#store.imports.set(path, { generation, name, ...settled });
+    if (before.state !== settled.state) await this.#imports.set(path, { generation, name, ...settled });
     this.#forgetIfKept(path, settled);
     return undefined;
   }
@@ -249,17 +254,17 @@ export class AdapterDirectory implements AsyncDisposable {
 
   async #forget(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
     this.#seen.delete(path);
-    const record = this.#store.imports.get(path);
+    const record = this.#imports.get(path);
     if (!record) return undefined;
     let outcome: "removed" | "kept" = "removed";
     try {
-      await this.#store.delete(record.name, { ifMatch: record.generation });
+      await this.#names.delete(record.name, { ifMatch: record.generation });
     } catch (error) {
       const isOvertaken = error instanceof AppError && /^(precondition_failed|adapter_not_found)$/.test(error.code);
       if (!isOvertaken) throw error;
       outcome = "kept";
     }
-    await this.#store.imports.remove(path);
+    await this.#imports.remove(path);
     return outcome;
   }
 

@@ -1,7 +1,7 @@
 /** Options of a watched directory, and the events that it reports. Types only. */
 import type { AdapterFileLimits } from "../../adapter/adapter-file.ts";
 import type { PeftFiles } from "../../adapter/peft.ts";
-import type { PutOutcome } from "../adapter-store.ts";
+import type { PutOutcome } from "../adapter-names.ts";
 
 /** A change of a file. Unchanged files are not reported. */
 export interface DirectoryEvent {

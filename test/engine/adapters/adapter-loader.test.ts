@@ -15,6 +15,7 @@ import type * as Loader from "../../../src/engine/adapters/adapter-loader.ts";
 import type * as Supervisor from "../../../src/engine/server/supervisor.ts";
 import { wantedLine } from "../../../src/engine/wanted-line.ts";
 import { openAdapterStore } from "../../../src/store/adapter-store.ts";
+import { SHARED } from "../../../src/store/tenant.ts";
 import { adapterFile } from "../../helpers/base-adapters.ts";
 import { builtBase } from "../../helpers/bases.ts";
 import { fixturesDir } from "../../helpers/fixtures.ts";
@@ -36,7 +37,7 @@ await using store = await openAdapterStore(storeDir);
 const NUM_ADAPTERS = 4;
 const generations: string[] = [];
 for (let seed = 1; seed <= NUM_ADAPTERS; seed++)
-  generations.push((await store.put(`adapter-${seed}`, adapterFile(manifest, { seed }))).record.generation);
+  generations.push((await store.namesOf(SHARED).put(`adapter-${seed}`, adapterFile(manifest, { seed }))).record.generation);
 const [first, second, third] = generations as [string, string, string];
 
 /** A loader with a named pipe in the server's place. */

@@ -16,8 +16,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodeAdapter, encodeAdapter, generationOf } from "../../../src/adapter/adapter-file.ts";
 import { AppError } from "../../../src/errors.ts";
 import { type AdapterDirectory, openAdapterDirectory } from "../../../src/store/directory/adapter-directory.ts";
+import type { AdapterNames } from "../../../src/store/adapter-names.ts";
 import { type AdapterStore, openAdapterStore } from "../../../src/store/adapter-store.ts";
 import type { AdapterDirectoryOptions, DirectoryEvent } from "../../../src/store/directory/directory-options.ts";
+import { SHARED } from "../../../src/store/tenant.ts";
 import { madeUpAdapter } from "../../helpers/adapters.ts";
 import { converterFor, writePeftDirectory } from "../../helpers/peft.ts";
 
@@ -27,6 +29,7 @@ const generation = (seed: number): string => generationOf(file(seed));
 let base: string;
 let dir: string;
 let store: AdapterStore;
+let names: AdapterNames;
 let directory: AdapterDirectory | undefined;
 let events: DirectoryEvent[];
 
@@ -35,6 +38,7 @@ beforeEach(async () => {
   dir = join(base, "adapters");
   mkdirSync(dir);
   store = await openAdapterStore(join(base, "data"));
+  names = store.namesOf(SHARED);
   events = [];
 });
 afterEach(async () => {
@@ -54,7 +58,7 @@ const write = (fileName: string, bytes: Uint8Array): void => writeFileSync(join(
 const told = (): string[] => events.map(({ path, outcome }) => `${outcome} ${path.slice(dir.length + 1)}`);
 /** A shared machine may take its time. */
 const eventually = <T>(value: () => T) => expect.poll(value, { timeout: 20_000 });
-const serves = (name: string, seed: number) => eventually(() => store.get(name)?.generation).toBe(generation(seed));
+const serves = (name: string, seed: number) => eventually(() => names.get(name)?.generation).toBe(generation(seed));
 
 describe("at start", () => {
   it("imports every .mosara file and nothing else", async () => {
@@ -65,7 +69,7 @@ describe("at start", () => {
     await start();
     expect(store.count()).toBe(300);
     expect(events).toHaveLength(300);
-    expect(store.get("n8")?.generation).toBe(generation(1));
+    expect(names.get("n8")?.generation).toBe(generation(1));
   });
 
   it("imports nothing twice", async () => {
@@ -100,13 +104,13 @@ describe("at start", () => {
     for (const name of ["a", "b", "c"]) write(`${name}.mosara`, file(1));
     await start();
     await directory?.close();
-    await store.put("b", file(2));
-    await store.delete("c");
+    await names.put("b", file(2));
+    await names.delete("c");
     for (const name of ["a", "b", "c"]) rmSync(join(dir, `${name}.mosara`));
     events = [];
     await start();
     expect(told().toSorted()).toEqual(["kept b.mosara", "kept c.mosara", "removed a.mosara"]);
-    expect([store.get("a"), store.get("b")?.generation, store.get("c")]).toEqual([undefined, generation(2), undefined]);
+    expect([names.get("a"), names.get("b")?.generation, names.get("c")]).toEqual([undefined, generation(2), undefined]);
     expect(store.imports.page()).toEqual({ imported: [], next: null });
   });
 
@@ -116,18 +120,18 @@ describe("at start", () => {
     dir = join(base, "elsewhere");
     mkdirSync(dir);
     await start();
-    expect(store.get("a")).toBeDefined();
+    expect(names.get("a")).toBeDefined();
   });
 
   it("lets a PUT and a DELETE hold until the file changes", async () => {
     write("a.mosara", file(1));
     write("b.mosara", file(1));
     await start();
-    await store.put("a", file(2));
-    await store.delete("b");
+    await names.put("a", file(2));
+    await names.delete("b");
     await start();
     await directory?.scan();
-    expect([store.get("a")?.generation, store.get("b")]).toEqual([generation(2), undefined]);
+    expect([names.get("a")?.generation, names.get("b")]).toEqual([generation(2), undefined]);
     write("a.mosara", file(3));
     write("b.mosara", file(3));
     await serves("a", 3);
@@ -179,7 +183,7 @@ describe("at start", () => {
     symlinkSync("..v1", join(dir, "..data"));
     symlinkSync(join("..data", "a.mosara"), join(dir, "a.mosara"));
     await start();
-    expect(store.get("a")?.generation).toBe(generation(1));
+    expect(names.get("a")?.generation).toBe(generation(1));
     symlinkSync("..v2", join(dir, "..new"));
     renameSync(join(dir, "..new"), join(dir, "..data"));
     await serves("a", 2);
@@ -199,7 +203,7 @@ describe("while watching", () => {
     write("a.mosara", file(2));
     await serves("a", 2);
     rmSync(join(dir, "a.mosara"));
-    await eventually(() => store.get("a")).toBeUndefined();
+    await eventually(() => names.get("a")).toBeUndefined();
     write("a.mosara", file(2));
     await serves("a", 2);
     // Others see a change when it is committed; it is reported when it is on disk.
@@ -209,10 +213,10 @@ describe("while watching", () => {
   it("keeps a name whose file went when it points to something newer", async () => {
     write("a.mosara", file(1));
     await start();
-    await store.put("a", file(2));
+    await names.put("a", file(2));
     rmSync(join(dir, "a.mosara"));
     await eventually(told).toContain("kept a.mosara");
-    expect(store.get("a")?.generation).toBe(generation(2));
+    expect(names.get("a")?.generation).toBe(generation(2));
   });
 
   it("never lets a half-written file replace a good one", async () => {
@@ -222,7 +226,7 @@ describe("while watching", () => {
     for (let length = 0; length < whole.length; length += Math.ceil(whole.length / 5)) {
       write("a.mosara", whole.subarray(0, length));
       await sleep(60);
-      expect(store.get("a")?.generation).toBe(generation(1));
+      expect(names.get("a")?.generation).toBe(generation(1));
     }
     expect(events.some(({ outcome, error }) => outcome === "failed" && error instanceof AppError)).toBe(true);
     write("a.mosara", whole);
@@ -256,7 +260,7 @@ describe("while watching", () => {
     await start({ rescanMs: 40 });
     renameSync(dir, `${dir}.moved`);
     await eventually(() => events.some(({ outcome }) => outcome === "failed")).toBe(true);
-    expect(store.get("a")?.generation).toBe(generation(1));
+    expect(names.get("a")?.generation).toBe(generation(1));
     renameSync(`${dir}.moved`, dir);
     write("b.mosara", file(2));
     await serves("b", 2);
@@ -267,7 +271,7 @@ describe("importFile", () => {
   it("imports under the file's own name or another, whatever was imported before", async () => {
     write("a.mosara", file(1));
     await start();
-    await store.delete("a");
+    await names.delete("a");
     expect((await directory?.importFile("a.mosara"))?.outcome).toBe("created");
     expect((await directory?.importFile(join(dir, "a.mosara"), { name: "b" }))?.record.name).toBe("b");
     const precondition = { ifNoneMatch: "*" } as const;
@@ -277,8 +281,8 @@ describe("importFile", () => {
     write("sub/c.mosara", file(3));
     expect((await directory?.importFile("sub/c.mosara"))?.record.generation).toBe(generation(3));
     rmSync(join(dir, "a.mosara"));
-    await eventually(() => store.get("a")).toBeUndefined();
-    expect([store.get("b")?.generation, store.get("c")?.generation]).toEqual([generation(1), generation(3)]);
+    await eventually(() => names.get("a")).toBeUndefined();
+    expect([names.get("b")?.generation, names.get("c")?.generation]).toEqual([generation(1), generation(3)]);
   });
 
   it("never leaves the directory", async () => {
@@ -315,7 +319,7 @@ describe("PEFT directories", () => {
   const lora = (seed: number) => madeUpAdapter({ method: "lora", seed });
   const convertPeft = converterFor(lora(1));
   const numbersOf = (name: string) => {
-    const bytes = store.content(store.get(name)?.generation ?? "");
+    const bytes = store.content(names.get(name)?.generation ?? "");
     return bytes && decodeAdapter(bytes).targets[0]?.tensors;
   };
 
@@ -336,7 +340,7 @@ describe("PEFT directories", () => {
     await writePeftDirectory(join(dir, "mine"), lora(2));
     await eventually(() => numbersOf("mine")).toEqual(lora(2).targets[0]?.tensors);
     rmSync(join(dir, "mine"), { recursive: true });
-    await eventually(() => store.get("mine")).toBeUndefined();
+    await eventually(() => names.get("mine")).toBeUndefined();
   });
 
   it("that are not whole are told of and change nothing", async () => {

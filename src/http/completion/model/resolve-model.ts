@@ -6,14 +6,19 @@ import { decodeAdapter, generationOf } from "../../../adapter/adapter-file.ts";
 import { type Card, assertFits } from "../../../adapter/adapter.ts";
 import { AppError } from "../../../errors.ts";
 import type { SequenceRequest } from "../../../engine/engine.ts";
+import type { Caller } from "../../../keys/caller.ts";
+import type { AdapterLabel } from "../../../metrics/metric-spec.ts";
+import { qualifiedName } from "../../../store/tenant.ts";
+import { adapterLabel } from "../../adapters/adapter-label.ts";
 import { findAdapter } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
+import { quoteName } from "../../quote-name.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
 import { isPresent } from "../is-present.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "../request-schema.ts";
-import { adapterNotFound, holdAdapter, quoteName } from "./stored-adapter.ts";
+import { adapterNotFound, holdAdapter } from "./stored-adapter.ts";
 
 type AdapterOf = NonNullable<SequenceRequest["adapter"]>;
 
@@ -27,8 +32,10 @@ export type ModelFields = Pick<
 export interface Target {
   /** The name as the caller wrote it. */
   readonly model: string;
-  /** Adapter label for the metrics; null: the base. */
+  /** Name of its adapter in the log; null: the base. */
   readonly adapterName: string | null;
+  /** Name of its adapter in the metrics; null: the base. */
+  readonly label: AdapterLabel | null;
   readonly adapter: SequenceRequest["adapter"];
   /** Weights of the blended adapters; absent: it is not a blend. */
   readonly blend?: BlendWeights;
@@ -41,9 +48,9 @@ export interface Target {
 }
 
 /** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, not_blendable, invalid_request. */
-export function resolveModel(context: AppContext, fields: ModelFields): Target {
+export function resolveModel(context: AppContext, caller: Caller, fields: ModelFields): Target {
   const { model, adapter } = fields;
-  const byModel = adapterNamedBy(context, model);
+  const byModel = adapterNamedBy(context, caller, model);
   const names = [...(byModel === null ? [] : [{ param: "model", name: byModel }]), ...namedAdapters(fields)];
   const [first] = names;
   const other = names.find(({ name }) => name !== first?.name);
@@ -59,14 +66,15 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
         "adapter",
       );
     const { data, blend } = adapter as { data?: string | null; blend?: BlendWeights | null };
-    if (isPresent(blend) && !isPresent(data)) return blendTarget(context, model, blend);
+    if (isPresent(blend) && !isPresent(data)) return blendTarget(context, caller, model, blend);
     if (isPresent(data) && !isPresent(blend)) return inlineTarget(context, model, data);
     throw invalid('"adapter" has "data" and "blend". Give one of them.', "adapter");
   }
-  if (first) return storedTarget(context, model, first.name, first.param);
+  if (first) return storedTarget(context, caller, model, first.name, first.param);
   return {
     model,
     adapterName: null,
+    label: null,
     adapter: null,
     cards: [],
     endIds: [],
@@ -76,34 +84,46 @@ export function resolveModel(context: AppContext, fields: ModelFields): Target {
 }
 
 /** Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found. */
-export function assertModelExists(context: AppContext, model: string | null): void {
-  const name = model === null ? null : adapterNamedBy(context, model);
-  if (name !== null && findAdapter(context, name) === undefined) throw adapterNotFound(name, "model");
+export function assertModelExists(context: AppContext, caller: Caller, model: string | null): void {
+  const name = model === null ? null : adapterNamedBy(context, caller, model);
+  if (name !== null && findAdapter(context, caller, name) === undefined) throw adapterNotFound(name, "model");
 }
 
 /** The adapter that `model` names; null: the base. @throws {AppError} model_not_found. */
-function adapterNamedBy(context: AppContext, model: string): string | null {
+function adapterNamedBy(context: AppContext, caller: Caller, model: string): string | null {
   const { name } = context.base;
   if (model === name) return null;
   if (model.startsWith(`${name}:`)) return model.slice(name.length + 1);
-  if (findAdapter(context, model) !== undefined) return model;
+  if (findAdapter(context, caller, model) !== undefined) return model;
   throw new AppError("model_not_found", `There is no model ${quoteName(model)} here. List them with GET /v1/models.`, {
     param: "model",
   });
 }
 
-function storedTarget(context: AppContext, model: string, name: string, param: string): Target {
-  const { record, release } = holdAdapter(context, name, param);
+function storedTarget(context: AppContext, caller: Caller, model: string, name: string, param: string): Target {
+  const { record, release } = holdAdapter(context, caller, name, param);
   const { generation, endTokenIds = [], card } = record;
-  context.residency.note(name, generation);
-  const target = { model, adapterName: name, adapter: { generation }, cards: [card], endIds: endTokenIds };
+  context.residency.note(qualifiedName(record), generation);
+  const target = {
+    model,
+    adapterName: name,
+    label: adapterLabel(context.keys, record),
+    adapter: { generation },
+    cards: [card],
+    endIds: endTokenIds,
+  };
   return heldTarget(context, target, release);
 }
 
-function blendTarget(context: AppContext, model: string, weights: BlendWeights): Target {
-  const { adapter, cards, endIds, release } = holdBlend(context, weights);
+function blendTarget(context: AppContext, caller: Caller, model: string, weights: BlendWeights): Target {
+  const { adapter, cards, endIds, release } = holdBlend(context, caller, weights);
   // One label for all blends, because there is no bound on their number.
-  return heldTarget(context, { model, adapterName: "_blend", adapter, blend: weights, cards, endIds }, release);
+  const adapterName = "_blend";
+  return heldTarget(
+    context,
+    { model, adapterName, label: { name: adapterName }, adapter, blend: weights, cards, endIds },
+    release,
+  );
 }
 
 /** A target whose contents are in the store, held until `release`. */
@@ -128,6 +148,7 @@ function inlineTarget(context: AppContext, model: string, data: string): Target 
     return {
       model,
       adapterName: "_inline",
+      label: { name: "_inline" },
       adapter: { generation, inlineBytes },
       cards: [adapter.card],
       endIds: adapter.endTokenIds ?? [],

@@ -1,8 +1,11 @@
 /** Finds a stored adapter by its name for one request, and holds its content until the request has ended. */
 import { AppError } from "../../../errors.ts";
+import type { Caller } from "../../../keys/caller.ts";
 import type { AdapterRecord } from "../../../store/adapter-record.ts";
+import { qualifiedName } from "../../../store/tenant.ts";
 import { findAdapter } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
+import { quoteName } from "../../quote-name.ts";
 
 export interface HeldAdapter {
   readonly record: AdapterRecord;
@@ -11,13 +14,13 @@ export interface HeldAdapter {
 }
 
 /** @param param the field that names it @throws {AppError} adapter_not_found, adapter_incompatible. */
-export function holdAdapter(context: AppContext, name: string, param: string): HeldAdapter {
-  const record = findAdapter(context, name);
+export function holdAdapter(context: AppContext, caller: Caller, name: string, param: string): HeldAdapter {
+  const record = findAdapter(context, caller, name);
   if (!record) throw adapterNotFound(name, param);
   const misfit = context.base.fits.misfitOf(record);
   if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
-  context.placements.follow(name, generation);
+  context.placements.follow(qualifiedName(record), generation);
   context.store.contents.acquire(generation);
   let isHeld = true;
   const release = () => {
@@ -31,9 +34,4 @@ export function holdAdapter(context: AppContext, name: string, param: string): H
 export function adapterNotFound(name: string, param: string): AppError {
   const message = `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`;
   return new AppError("adapter_not_found", message, { param });
-}
-
-/** A name that a caller sent, cut to a length that fits a message. */
-export function quoteName(name: string): string {
-  return JSON.stringify(name.length <= 140 ? name : `${name.slice(0, 140)}…`);
 }

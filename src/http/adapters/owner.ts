@@ -1,0 +1,52 @@
+/**
+ * Whose adapter a change applies to. A name that the caller's tenant has is the tenant's. Otherwise an existing shared
+ * name is meant, and a new name becomes the tenant's own. `?tenant=` names the owner explicitly.
+ */
+import { AppError } from "../../errors.ts";
+import type { Caller } from "../../keys/caller.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+import type { AdapterNames } from "../../store/adapter-names.ts";
+import { SHARED } from "../../store/tenant.ts";
+import type { AppContext, RequestContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import { quoteName } from "../quote-name.ts";
+import { findAdapter } from "./find-adapter.ts";
+
+/** The names in which a PUT changes `name`. A caller who may not change a shared adapter gets one of its own. */
+export function namesToPut(context: AppContext, c: RequestContext, name: string): AdapterNames {
+  const caller = c.get("caller");
+  const owner = askedOwner(c) ?? findAdapter(context, caller, name)?.tenant ?? caller.tenant;
+  if (owner !== SHARED || caller.scopes.has("admin")) return context.store.namesOf(owner);
+  if (askedOwner(c) === SHARED) throw sharedRefusal(name);
+  return context.store.namesOf(caller.tenant);
+}
+
+/** The adapter that a name means for this caller, or with `?tenant=`. @throws {AppError} adapter_not_found. */
+export function existingAdapter(context: AppContext, c: RequestContext, name: string, param?: string): AdapterRecord {
+  const asked = askedOwner(c);
+  const found =
+    asked === undefined ? findAdapter(context, c.get("caller"), name) : context.store.namesOf(asked).get(name);
+  if (found) return found;
+  const message = `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`;
+  throw new AppError("adapter_not_found", message, param === undefined ? {} : { param });
+}
+
+/** @throws {AppError} insufficient_scope: the adapter is shared, and the caller is no admin. */
+export function assertMayChange({ scopes }: Caller, { tenant, name }: AdapterRecord): void {
+  if (tenant === SHARED && !scopes.has("admin")) throw sharedRefusal(name);
+}
+
+function sharedRefusal(name: string): AppError {
+  return new AppError(
+    "insufficient_scope",
+    `The adapter ${quoteName(name)} is shared by all tenants, and changing it needs the scope "admin", which this key does not have.`,
+  );
+}
+
+/** @throws {AppError} invalid_request. The tenant of another key is refused like one that does not exist. */
+function askedOwner(c: RequestContext): string | undefined {
+  const asked = c.req.query("tenant");
+  const { tenant } = c.get("caller");
+  if (asked === undefined || asked === SHARED || asked === tenant) return asked;
+  throw invalid(`"tenant" is ${quoteName(asked)}, but this key can name only "${tenant}" and "${SHARED}".`, "tenant");
+}

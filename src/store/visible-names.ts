@@ -1,0 +1,24 @@
+/**
+ * What a tenant sees: its own names, and the shared names that it has no own adapter for. Knows nothing of keys.
+ * Source: docs/decisions/0016.
+ */
+import type { AdapterRecord } from "./adapter-record.ts";
+import type { ListRange } from "./adapter-names.ts";
+import type { AdapterStore } from "./adapter-store.ts";
+import { SHARED } from "./tenant.ts";
+
+/** The tenant's own adapter of this name, otherwise the shared one. Both lookups are always made, so their time is the same. */
+export function findVisible(store: AdapterStore, tenant: string, name: string): AdapterRecord | undefined {
+  const [own, shared] = [store.namesOf(tenant).get(name), store.namesOf(SHARED).get(name)];
+  return own ?? shared;
+}
+
+/** Up to `limit` records that the tenant sees, in the order of their names. @throws AppError invalid_request (after). */
+export function listVisible(store: AdapterStore, tenant: string, range: ListRange) {
+  const [own, shared] = [store.namesOf(tenant).list(range), store.namesOf(SHARED).list(range)];
+  const ownNames = new Set(own.records.map(({ name }) => name));
+  const both = [...own.records, ...shared.records.filter(({ name }) => !ownNames.has(name))];
+  both.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const records = both.slice(0, range.limit);
+  return { records, hasMore: own.hasMore || shared.hasMore || both.length > records.length };
+}
