@@ -17,6 +17,10 @@ import { type HostTensor, transposed } from "../tensor/host-tensor.ts";
 import { listCheckpointTexts } from "./checkpoint-files.ts";
 import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
 import { assertNotQuantised, quantisationOf, quantised } from "./quantisation.ts";
+import { decodedFiles } from "./quantised/decoded-files.ts";
+import { assertQuantisedFamily, decodedTexts, keptNumbers } from "./quantised/quantised-checkpoint.ts";
+import { SETTINGS_KEY, codecsOf } from "./quantised/scheme.ts";
+import { type TensorFiles, tensorFiles } from "./tensor-files.ts";
 import { unmergedAdvice, unusedTensorsNotice } from "./unused-tensors.ts";
 import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./stored-tensors.ts";
 
@@ -114,32 +118,38 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 async function openDirectory(dir: string): Promise<Checkpoint> {
   const configPath = join(dir, "config.json");
   if (!existsSync(configPath)) throw invalid(`${dir} is not a checkpoint: it has no config.json.${await ggufWay(dir)}`);
-  const rawConfig = await readJsonObject(configPath);
+  const storedConfig = await readJsonObject(configPath);
+  const codecs = codecsOf(storedConfig);
+  const { [SETTINGS_KEY]: _, ...rawConfig } = storedConfig;
   const config = parseModelConfig(rawConfig);
+  if (codecs) assertQuantisedFamily(config);
   const files: SafetensorsFile[] = [];
   const close = async (): Promise<void> => {
     for (const file of files) await file[Symbol.asyncDispose]();
   };
   try {
     for (const name of await shardNames(dir)) files.push(await openSafetensors(join(dir, name)));
-    const homes = tensorHomes(files);
-    const stored = storedTensors(config, homes);
-    await assertNotQuantised(dir, rawConfig, homes.keys());
+    const original = tensorFiles(files);
+    const decoded = codecs && (await decodedFiles(original, codecs));
+    const byName = decoded ?? original;
+    const stored = storedTensors(config, byName);
+    await assertNotQuantised(dir, storedConfig, byName.names());
     const { sources, tensors } = await resolveTensors(config, stored).catch(async (error: unknown) => {
-      throw await explained(error, dir, rawConfig, files);
+      throw decoded ? error : await explained(error, dir, storedConfig, files);
     });
-    const used = new Set(tensors.map(({ name }) => stored.nameOf(sources.get(name) ?? name)));
-    const unused = unusedTensorsNotice(homes.keys(), used);
+    const sourceOf = (name: string): string => sources.get(name) ?? name;
+    const nameOf = (name: string): string => stored.nameOf(sourceOf(name));
+    const unused = unusedTensorsNotice(byName.names(), new Set(tensors.map(({ name }) => nameOf(name))));
     return {
       path: dir,
       rawConfig,
       config,
       tensors,
-      texts: await textsOf(dir),
+      texts: decoded ? decodedTexts(await textsOf(dir)) : await textsOf(dir),
       notices: unused === null ? [] : [unused],
-      isDecoded: false,
-      quantized: null,
-      read: (name) => stored.read(sources.get(name) ?? name),
+      isDecoded: decoded !== null,
+      quantized: decoded && keptNumbers(decoded, nameOf),
+      read: (name) => stored.read(sourceOf(name)),
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {
@@ -184,25 +194,12 @@ async function textsOf(dir: string): Promise<CheckpointTexts> {
   return new Map((await listCheckpointTexts(dir)).map((path) => [path, () => readFile(join(dir, path))]));
 }
 
-type Homes = ReadonlyMap<string, SafetensorsFile>;
-
-function tensorHomes(files: readonly SafetensorsFile[]): Homes {
-  const homes = new Map<string, SafetensorsFile>();
-  for (const file of files)
-    for (const name of [...file.tensors.keys(), ...file.unreadable.keys()]) {
-      if (homes.has(name))
-        throw invalid(`The tensor ${name} is stored twice: in ${homes.get(name)?.path} and ${file.path}.`);
-      homes.set(name, file);
-    }
-  return homes;
-}
-
-function storedTensors(config: ModelConfig, homes: Homes): StoredTensors & { nameOf(name: string): string } {
+function storedTensors(config: ModelConfig, files: TensorFiles): StoredTensors & { nameOf(name: string): string } {
   const { namesOf, isTransposed } = foreignNames(config);
   const stored = (name: string): string | undefined => {
     const [found, other] = namesOf(name)
       .flatMap(prefixes)
-      .filter((one) => homes.has(one));
+      .filter((one) => files.has(one));
     if (other !== undefined) throw invalid(`The tensor ${found} is stored twice: under this name and as ${other}.`);
     return found;
   };
@@ -212,18 +209,14 @@ function storedTensors(config: ModelConfig, homes: Homes): StoredTensors & { nam
     has: (name) => stored(name) !== undefined,
     foreignName: (name) => namesOf(name)[0] ?? name,
     entry: (name) => {
-      const foreign = stored(name) ?? "";
-      const file = homes.get(foreign);
-      const unreadable = file?.unreadable.get(foreign);
-      if (unreadable) return { dtype: unreadable.storedType, shape: unreadable.shape };
-      const entry = file?.tensors.get(foreign);
+      const foreign = stored(name);
+      const entry = foreign === undefined ? undefined : files.entry(foreign);
       return entry && isTransposed(name) ? { dtype: entry.dtype, shape: entry.shape.toReversed() } : entry;
     },
     read: async (name) => {
       const foreign = stored(name);
-      const home = foreign === undefined ? undefined : homes.get(foreign);
-      if (foreign === undefined || !home) throw new Error(`internal: no tensor ${name} in the checkpoint`);
-      const tensor = await home.read(foreign);
+      if (foreign === undefined) throw new Error(`internal: no tensor ${name} in the checkpoint`);
+      const tensor = await files.read(foreign);
       return isTransposed(name) ? transposed(tensor) : tensor;
     },
   };

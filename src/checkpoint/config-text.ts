@@ -25,29 +25,46 @@ export function withSettings(text: string, settings: Readonly<Record<string, unk
   return `${out}${separator}${lines.join(",")}\n}\n`;
 }
 
+/** Removes a key at the top level of the text. */
+export function withoutSetting(text: string, key: string): string {
+  const range = topLevelValues(text).get(key);
+  if (range === undefined) return text;
+  const [, end, start] = range;
+  const rest = text.slice(end).trimStart();
+  const without = rest.startsWith(",")
+    ? text.slice(0, start) + rest.slice(1).trimStart()
+    : `${text.slice(0, start).trimEnd().replace(/,$/, "")}\n${rest}`;
+  return withoutSetting(without, key); // a key may occur twice
+}
+
 /** Sets the dtype, under the key that the file uses for it. */
 export function withDtype(text: string, dtype: string): string {
   return withSettings(text, { [topLevelValues(text).has("torch_dtype") ? "torch_dtype" : "dtype"]: dtype });
 }
 
-/** The range of each value of the outermost object. Where a key occurs twice, the last one counts. */
-function topLevelValues(text: string): ReadonlyMap<string, readonly [start: number, end: number]> {
-  const ranges = new Map<string, readonly [number, number]>();
+/** The range of each value of the outermost object, and the start of its key. Where a key occurs twice, the last one counts. */
+function topLevelValues(text: string): ReadonlyMap<string, readonly [start: number, end: number, keyStart: number]> {
+  const ranges = new Map<string, readonly [number, number, number]>();
   let depth = 0;
   let key: string | null = null;
   let start = -1;
   let end = -1;
+  let keyStart = -1;
+  let lastStart = -1;
   let last = "";
   for (const { 0: token, index } of text.matchAll(TOKEN)) {
     if (depth === 1 && (token === "," || token === "}") && key !== null && start >= 0) {
-      ranges.set(key, [start, end]);
+      ranges.set(key, [start, end, keyStart]);
       [key, start] = [null, -1];
-    } else if (depth === 1 && token === ":" && start < 0) key = JSON.parse(last) as string;
-    else if (key !== null && start < 0) start = index;
+    } else if (depth === 1 && token === ":" && start < 0) {
+      key = JSON.parse(last) as string;
+      keyStart = lastStart;
+    } else if (key !== null && start < 0) start = index;
     if (token === "{" || token === "[") depth++;
     if (token === "}" || token === "]") depth--;
     end = index + token.length;
     last = token;
+    lastStart = index;
   }
   return ranges;
 }

@@ -23,7 +23,7 @@ export interface TensorEntry {
   readonly byteLength: number;
 }
 
-/** A tensor of an element type that is not supported, perhaps from a newer version of the format. */
+/** A tensor of an element type that is not supported, perhaps from a newer version of the format. Its bytes can be read. */
 export interface UnreadableEntry {
   /** The format's name of the type. */
   readonly storedType: string;
@@ -41,7 +41,7 @@ export interface SafetensorsFile extends AsyncDisposable {
    * checkpoint_unsupported for an element type that is not known here.
    */
   read(name: string): Promise<HostTensor>;
-  /** `length` bytes of a tensor from its byte `start` on. @throws as `read`; a range outside the tensor is a bug of the caller. */
+  /** `length` bytes of a tensor of any type, from its byte `start` on. @throws as `read`, but for the type; a range outside the tensor is a bug of the caller. */
   readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -108,10 +108,11 @@ function parseHeader(path: string, bytes: Uint8Array, fileBytes: number) {
   checkCoverage(path, new Map(entries), dataStart, fileBytes);
   const tensors = new Map<string, TensorEntry>();
   const unreadable = new Map<string, UnreadableEntry>();
+  const places = new Map<string, Place>(entries);
   for (const [name, { dtype, storedType, ...place }] of entries)
     if (dtype === null) unreadable.set(name, { storedType, shape: place.shape });
     else tensors.set(name, { dtype, ...place });
-  return { metadata: parseMetadata(path, foreignMetadata), tensors, unreadable };
+  return { metadata: parseMetadata(path, foreignMetadata), tensors, unreadable, places };
 }
 
 /**
@@ -146,6 +147,8 @@ function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   const repeated = repeatedKey(text);
   return repeated === undefined ? value : refuse(path, `its header names ${quote(repeated)} twice`);
 }
+
+type Place = Pick<TensorEntry, "byteOffset" | "byteLength">;
 
 interface ParsedEntry extends Omit<TensorEntry, "dtype"> {
   /** null: an unknown type. */
@@ -236,17 +239,19 @@ class OpenFile implements SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly unreadable: ReadonlyMap<string, UnreadableEntry>;
+  readonly #places: ReadonlyMap<string, Place>;
   readonly #file: FileHandle;
 
   constructor(
     path: string,
-    { metadata, tensors, unreadable }: Omit<SafetensorsFile, "path" | "read" | "readBytes" | symbol>,
+    { metadata, tensors, unreadable, places }: ReturnType<typeof parseHeader>,
     file: FileHandle,
   ) {
     this.path = path;
     this.metadata = metadata;
     this.tensors = tensors;
     this.unreadable = unreadable;
+    this.#places = places;
     this.#file = file;
   }
 
@@ -257,7 +262,7 @@ class OpenFile implements SafetensorsFile {
   }
 
   async readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const { byteOffset, byteLength } = this.#entry(name);
+    const { byteOffset, byteLength } = this.#places.get(name) ?? this.#entry(name);
     if (!isSize(start) || !isSize(length) || start + length > byteLength)
       throw new Error(`internal: bytes ${start}+${length} of tensor ${quote(name)}, which has ${byteLength}`);
     return readRange(this.#file, this.path, byteOffset + start, length, `tensor ${quote(name)}`);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { withDtype, withSettings } from "../../src/checkpoint/config-text.ts";
+import { withDtype, withSettings, withoutSetting } from "../../src/checkpoint/config-text.ts";
 
 const parsed = (text: string): unknown => JSON.parse(text);
 
@@ -15,6 +15,19 @@ describe("settings in a text", () => {
   it("are added where they are missing", () => {
     expect(withDtype('{"cap": 4.0}', "float16")).toBe('{"cap": 4.0,\n  "dtype": "float16"\n}\n');
     expect(withDtype(" {} ", "float16")).toBe(' {\n  "dtype": "float16"\n}\n');
+  });
+
+  it("are removed, wherever they stand", () => {
+    expect(withoutSetting('{"cap": 4.0, "q": {"q": [1, 2]}, "a": 1}', "q")).toBe('{"cap": 4.0, "a": 1}');
+    const key = fc.oneof(fc.constantFrom("q", "a", "}", '"', ",", ":"), fc.string());
+    fc.assert(
+      fc.property(fc.dictionary(key, fc.jsonValue()), fc.constantFrom(0, 2), (object, indent) => {
+        const { q: _, ...others } = object;
+        expect(parsed(withoutSetting(JSON.stringify(object, null, indent), "q"))).toEqual(
+          parsed(JSON.stringify(others)),
+        );
+      }),
+    );
   });
 
   it("mean what a parser makes of them, whatever else the text holds", () => {
