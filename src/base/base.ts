@@ -9,12 +9,15 @@ import { allGroups, allLinears } from "../model/linears.ts";
 import type { ServedBasis, StoredBasis } from "../model/serve/serve-bases.ts";
 import type { StoredTensor, TensorSource } from "../model/weights.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
-import { type Manifest, readManifest } from "./manifest.ts";
+import { type Manifest, SERVED, readManifest } from "./manifest.ts";
+import { type Originals, originalsOf } from "./originals.ts";
 
-/** Tensors of the checkpoint: all of them, or, in a slim base, only those that the graph refers to. */
+/** Tensors of the checkpoint: all of them, or only those that the graph refers to. */
 export const WEIGHTS_FILE = "weights.safetensors";
 /** U, σ, V and all singular values of every target. */
 export const BASES_FILE = "bases.safetensors";
+/** Tensors of a GGUF file in the file's own blocks, uint8 [rows, bytes of a row]. */
+export const ORIGINALS_FILE = "originals.safetensors";
 export const SERVE_GRAPH_FILE = "serve.onnx";
 /** Weights made for the graph: quantised weights, rotary tables, U/σ. */
 export const SERVE_WEIGHTS_FILE = "serve.weights";
@@ -58,28 +61,50 @@ export interface Base extends AsyncDisposable {
 /** Opens a base directory. @param oldest as in `readManifest`. @throws {AppError} base_invalid */
 export async function openBase(dir: string, oldest?: number): Promise<Base> {
   const manifest = await readManifest(dir, oldest);
-  const bases = manifest.targets.length > 0 ? await openPart(dir, BASES_FILE) : null;
+  const files: SafetensorsFile[] = [];
+  const close = async (): Promise<void> => {
+    for (const file of files) await file[Symbol.asyncDispose]();
+  };
+  const part = async (name: string, isThere: boolean): Promise<SafetensorsFile | null> => {
+    if (!isThere) return null;
+    const file = await openPart(dir, name);
+    files.push(file);
+    return file;
+  };
   try {
-    const stored = bases ? storedBases(bases, manifest.targets) : [];
-    return openedBase(dir, manifest, await openPart(dir, WEIGHTS_FILE), bases, stored);
+    const hasBlocks = Object.values(manifest.originals).some((home) => home !== SERVED);
+    const parts = {
+      weights: (await part(WEIGHTS_FILE, true))!, // it is there
+      coded: await part(ORIGINALS_FILE, hasBlocks),
+      bases: await part(BASES_FILE, manifest.targets.length > 0),
+    };
+    return openedBase(dir, manifest, parts, close);
   } catch (error) {
-    await bases?.[Symbol.asyncDispose]();
+    await close();
     throw error;
   }
+}
+
+interface BaseFiles {
+  readonly weights: SafetensorsFile;
+  /** null where no tensor is in blocks. */
+  readonly coded: SafetensorsFile | null;
+  /** null where there are no targets. */
+  readonly bases: SafetensorsFile | null;
 }
 
 function openedBase(
   dir: string,
   manifest: Manifest,
-  weights: SafetensorsFile,
-  bases: SafetensorsFile | null,
-  stored: readonly StoredBasis[],
+  { weights, coded, bases }: BaseFiles,
+  close: () => Promise<void>,
 ): Base {
+  const originals = originalsOf(dir, join(dir, SERVE_GRAPH_FILE), manifest, coded);
   return {
     dir,
     manifest,
-    source: tensorSource(weights, WEIGHTS_FILE),
-    bases: stored,
+    source: withOriginals(tensorSource(weights, WEIGHTS_FILE), originals, manifest),
+    bases: bases ? storedBases(bases, manifest.targets) : [],
     readBasis: async (target) => {
       if (!bases) throw new Error(`internal: ${dir} has no bases`);
       const [left, sigma, right, singularValues] = await Promise.all(
@@ -89,10 +114,20 @@ function openedBase(
     },
     signature: signatureOf(manifest),
     layout: adapterLayout(allGroups(manifest.config), manifest.targets),
-    [Symbol.asyncDispose]: async () => {
-      await weights[Symbol.asyncDispose]();
-      await bases?.[Symbol.asyncDispose]();
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The tensors in the weights file, and those in other forms. No graph can refer to the latter. */
+function withOriginals(stored: TensorSource, originals: Originals, manifest: Manifest): TensorSource {
+  return {
+    has: (name) => stored.has(name) || originals.shapeOf(name) !== undefined,
+    stored: (name) => {
+      const shape = originals.shapeOf(name);
+      return shape ? { dtype: "float32", shape, location: "", offset: 0, length: 0 } : stored.stored(name);
     },
+    read: (name) => (originals.shapeOf(name) ? originals.read(name) : stored.read(name)),
+    keeps: (name) => manifest.originals[name] === SERVED,
   };
 }
 

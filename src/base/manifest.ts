@@ -9,11 +9,16 @@ import { AppError } from "../errors.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
-export const FORMAT_VERSION = 4;
+export const FORMAT_VERSION = 5;
+/** The oldest version of quantised bases that are served. They store all originals unchanged. */
+const OLDEST_SERVED_VERSION = 4;
 /** The version before layouts. Unquantised bases of this version equal today's, because they have no layouts. */
 const BEFORE_LAYOUTS = 3;
 /** The oldest version whose adapter bases, weights and manifest equal today's. Only its serving graph differs. */
 export const OLDEST_BASES_VERSION = 2;
+
+/** The home of an original whose numbers are those of the serving graph. */
+export const SERVED = "served";
 
 export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
 export type WeightKind = (typeof WEIGHT_KINDS)[number];
@@ -72,6 +77,11 @@ const manifestSchema = z.object({
   parameters: count,
   /** Whether the original weights are here, for merging and training. */
   hasOriginals: z.boolean(),
+  /**
+   * Originals that are not in the weights file, by name: the type of their blocks, or `SERVED`. Bases of version 4 have
+   * none.
+   */
+  originals: z.record(z.string(), z.string()).default({}),
   /** Generation of the adapter that is merged into the weights; null in an ordinary base. */
   merged: hash.nullable(),
   endTokenIds: z.array(z.number().int().nonnegative()),
@@ -86,7 +96,7 @@ export type ManifestTarget = z.infer<typeof targetSchema>;
  * @param oldest oldest version to accept: `OLDEST_BASES_VERSION` where the serving graph is not used
  * @throws {AppError} base_invalid
  */
-export async function readManifest(dir: string, oldest: number = FORMAT_VERSION): Promise<Manifest> {
+export async function readManifest(dir: string, oldest: number = OLDEST_SERVED_VERSION): Promise<Manifest> {
   const path = join(dir, MANIFEST_FILE);
   let value: unknown;
   try {

@@ -39,6 +39,14 @@ export interface QuantizedTensors {
   read(name: string): Promise<QuantizedMatrix>;
 }
 
+/** The blocks of tensors in the form of a GGUF file, which a base stores unchanged. */
+export interface CodedBlocks {
+  /** The type of a tensor's blocks, such as Q6_K; null where it has none, or not only this type. */
+  typeOf(name: string): string | null;
+  /** The rows of a tensor that has a type, in our order: uint8 [rows, bytes of a row]. */
+  read(name: string): Promise<HostTensor>;
+}
+
 export interface Checkpoint extends AsyncDisposable {
   /** The directory, or the (first) GGUF file. */
   readonly path: string;
@@ -53,6 +61,8 @@ export interface Checkpoint extends AsyncDisposable {
   readonly isDecoded: boolean;
   /** null where no tensor was quantised before. */
   readonly quantized: QuantizedTensors | null;
+  /** Absent where the checkpoint is no GGUF file. */
+  readonly blocks?: CodedBlocks;
   read(name: string): Promise<HostTensor>;
 }
 

@@ -1,5 +1,6 @@
 /** `mosara data check`: shows what a training run would make of a file of examples, and how long the run would take. */
 import { type Base, openBase } from "../base/base.ts";
+import { fileWeights } from "../base/file-weights.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
 import { type Example, readValidExamples } from "../data/examples.ts";
@@ -89,7 +90,8 @@ async function costOf(
 ): Promise<MeasuredCost> {
   const data = { training, evaluation, trainingCorpus: null, evaluationCorpus: null };
   const run = await prepareRun(base, config, flags, data, (text) => process.stderr.write(`note: ${text}\n`));
-  await using model = await openTrainModel(modelOptions(base, config, run));
+  await using weights = await fileWeights(base);
+  await using model = await openTrainModel(modelOptions(base, config, run, weights));
   if (run.plan) await initializeAdapter(run.plan, model.parameters, config.seed);
   else await initializeFull(base.source, model.parameters);
   const { schedule, options } = run;

@@ -4,6 +4,7 @@
  */
 import { availableParallelism, cpus } from "node:os";
 import type { Base } from "../base/base.ts";
+import { fileWeights } from "../base/file-weights.ts";
 import { AppError } from "../errors.ts";
 import { TensorboardLog } from "../report/tensorboard.ts";
 import { shuffledBatches } from "../train/batches.ts";
@@ -46,7 +47,8 @@ export async function train(config: TrainConfig): Promise<number> {
   const run = await prepareRun(base, config, flags, data, notice);
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
   announceMemory(modelOptions(base, config, run), run, config);
-  await using model = await openTrainModel(modelOptions(base, config, run));
+  await using weights = await fileWeights(base);
+  await using model = await openTrainModel(modelOptions(base, config, run, weights));
   const trainer = await makeTrainer(base, config, run, model);
   const initial = config.report === null ? null : model.parameters.values.slice();
   const surroundings = surroundingsOf(config);

@@ -63,7 +63,7 @@ function onnxTensor(weight: Weight, places: Places): OnnxTensor {
   const common = { name: value.name, dims: value.shape as readonly number[], dataType: onnxTypeOf(value.dtype) };
   if (data.kind === "inline") return { ...common, rawData: bytesOf(data.tensor) };
   const place = data.kind === "file" ? data : places.get(weight);
-  if (!place) throw new Error(`internal: weight ${value.name} has no place in a file`);
+  if (!place || place.location === "") throw new Error(`internal: weight ${value.name} has no place in a file`);
   const externalData = [
     { key: "location", value: place.location },
     { key: "offset", value: String(place.offset) },

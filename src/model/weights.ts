@@ -4,9 +4,9 @@
  * Quantised weights are made when the graph is written, one at a time.
  */
 import type { Graph, Var, WeightData } from "../graph/graph.ts";
-import { add, cast } from "../graph/ops/elementwise.ts";
+import { add, cast, mul, sub } from "../graph/ops/elementwise.ts";
 import { linear, quantizedLinear } from "../graph/ops/linear.ts";
-import { concat } from "../graph/ops/shaping.ts";
+import { concat, gatherRows, reshape, unsqueeze } from "../graph/ops/shaping.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import type { LinearGroup } from "./linears.ts";
@@ -21,12 +21,14 @@ import {
   partTensor,
   partsOf,
 } from "./serve/quantized-matrix.ts";
-import { linearBias, linearWeight } from "./weight-names.ts";
+import { LM_HEAD_GROUP } from "./serve/weight-layouts.ts";
+import { EMBEDDING, LM_HEAD, linearBias, linearWeight } from "./weight-names.ts";
 
 /** A tensor in a file beside the graph. */
 export interface StoredTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Empty where no file has the values in this form. No graph can refer to them then. */
   readonly location: string;
   readonly offset: number;
   readonly length: number;
@@ -38,6 +40,8 @@ export interface TensorSource {
   /** @throws where no tensor has that name */
   stored(name: string): StoredTensor;
   read(name: string): Promise<HostTensor>;
+  /** Whether a matrix in the graph has exactly the numbers of the tensor. */
+  keeps?(name: string): boolean;
   /** The numbers of a tensor that was already quantised in this layout; otherwise null. */
   readQuantized?(name: string, layout: QuantizedLayout): Promise<QuantizedMatrix> | null;
 }
@@ -62,6 +66,7 @@ export class GraphWeights {
   readonly #source: TensorSource;
   readonly #known: KnownWeights;
   readonly #stored = new Map<string, Var>();
+  readonly #matrices = new Map<string, ReadonlyMap<MatrixPart, Var>>();
 
   constructor(graph: Graph, source: TensorSource, known: KnownWeights = () => undefined) {
     this.#graph = graph;
@@ -88,6 +93,21 @@ export class GraphWeights {
     return cast(this.stored(name), "float32");
   }
 
+  /**
+   * Rows of the embedding, float32 [M,C]. They are read from the vocabulary projection's levels, if these are the same
+   * numbers. @param ids flat. @param format of the vocabulary projection
+   */
+  embeddingRows(ids: Var, format: WeightFormat): Var {
+    const isSame = !this.has(LM_HEAD) && this.#source.keeps?.(EMBEDDING) === true;
+    if (!isSame || format.kind !== "quantized" || !readsRowsOfLevels(format))
+      return cast(gatherRows(this.stored(EMBEDDING), ids), "float32");
+    const dIn = this.#source.stored(EMBEDDING).shape[1] ?? 0;
+    const parts = this.#quantized(LM_HEAD_GROUP, [this.#rowsToQuantize(EMBEDDING)], dIn, format);
+    const part = (name: MatrixPart): Var => cast(gatherRows(parts.get(name)!, ids), "float32"); // every layout has these
+    const levels = sub(part("packed"), this.#graph.constant("float32", [], [MIDDLE_LEVEL]));
+    return reshape(mul(levels, unsqueeze(part("scales"), 2)), [ids.shape[0]!, dIn]); // ids are flat
+  }
+
   /** The product of a group: x float32 [M,dIn] → [M,dOut], biases included. */
   linearGroup(x: Var, group: LinearGroup, format: WeightFormat): Var {
     const bias = this.groupBias(group);
@@ -107,11 +127,7 @@ export class GraphWeights {
         bias,
       );
     }
-    const rows = tensors.map((tensor) => ({
-      count: this.#source.stored(tensor).shape[0] ?? 0,
-      read: async () => toFloat32(await this.#source.read(tensor)),
-      readQuantized: (layout: QuantizedLayout) => this.#source.readQuantized?.(tensor, layout) ?? null,
-    }));
+    const rows = tensors.map((tensor) => this.#rowsToQuantize(tensor));
     const y = this.quantizedProduct(x, name, rows, format);
     return bias ? add(y, bias) : y;
   }
@@ -141,8 +157,27 @@ export class GraphWeights {
     );
   }
 
-  /** The parts of a weight as values of the graph, each in its file's type. */
+  #rowsToQuantize(tensor: string): RowsToQuantize {
+    return {
+      count: this.#source.stored(tensor).shape[0] ?? 0,
+      read: async () => toFloat32(await this.#source.read(tensor)),
+      readQuantized: (layout) => this.#source.readQuantized?.(tensor, layout) ?? null,
+    };
+  }
+
+  /** The parts of a weight as values of the graph, each in its file's type. A weight that is used twice has them once. */
   #quantized(
+    name: string,
+    rows: readonly RowsToQuantize[],
+    dIn: number,
+    layout: QuantizedLayout,
+  ): ReadonlyMap<MatrixPart, Var> {
+    const known = this.#matrices.get(name) ?? this.#newMatrix(name, rows, dIn, layout);
+    this.#matrices.set(name, known);
+    return known;
+  }
+
+  #newMatrix(
     name: string,
     rows: readonly RowsToQuantize[],
     dIn: number,
@@ -171,9 +206,18 @@ export class GraphWeights {
   }
 }
 
+/** The level of 8 bits that stands for 0. */
+const MIDDLE_LEVEL = 128;
+
+/** Whether rows of a matrix in this layout can be read from its levels and scales. */
+export function readsRowsOfLevels({ bits, hasZeroPoints, hasMinimums }: QuantizedLayout): boolean {
+  return bits === 8 && !hasZeroPoints && !hasMinimums;
+}
+
 const PART_NAME = /^(.*)\.int[48]\.\d+\.(packed|scales|zeroPoints|minimums)$/;
 
-function quantizedPartName(name: string, { bits, blockSize }: QuantizedLayout, part: MatrixPart): string {
+/** The name of a part of a group's weight in the serving graph. */
+export function quantizedPartName(name: string, { bits, blockSize }: QuantizedLayout, part: MatrixPart): string {
   return `${name}.int${bits}.${blockSize}.${part}`;
 }
 

@@ -8,10 +8,13 @@ import { numElements } from "../../tensor/host-tensor.ts";
 import { bitsPerWeight } from "../../model/serve/quantized-matrix.ts";
 import { LM_HEAD_GROUP, layoutOf, layoutsOf } from "../../model/serve/weight-layouts.ts";
 import { EMBEDDING, LM_HEAD } from "../../model/weight-names.ts";
+import { codedBytes } from "../../formats/gguf/block-types.ts";
+import { SERVED } from "../manifest.ts";
 import { type BuildOptions, kindOf } from "./build.ts";
-import { keptTensors } from "./build-weights.ts";
+import { keptLayouts } from "./choose-layouts.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { chooseTargets } from "./targets.ts";
+import { tensorHomes } from "./tensor-homes.ts";
 
 export interface BuildEstimate {
   readonly parameters: number;
@@ -36,7 +39,10 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
   const { tensors, config } = checkpoint;
   const parameters = tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = kindOf(options.weights, parameters);
-  const layouts = weights === "int8" || weights === "int4" ? layoutsOf(weights, options.blockSize) : null;
+  const isQuantized = weights === "int8" || weights === "int4";
+  const layouts = isQuantized
+    ? keptLayouts(checkpoint, layoutsOf(weights, options.blockSize), options.blockSize)
+    : null;
   const matrices = tensors.filter(({ shape }) => shape.length === 2);
   const stored = (tensor: (typeof tensors)[number]): number =>
     numElements(tensor.shape) * (weights === "float16" ? 2 : bytesPerElement(tensor.dtype));
@@ -45,7 +51,11 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
     const group = name === EMBEDDING || name === LM_HEAD ? LM_HEAD_GROUP : name;
     return (numElements(shape) * bitsPerWeight(layoutOf(layouts, group))) / 8;
   };
-  const kept = keptTensors(checkpoint, weights, options.isSlim);
+  const { kept, originals } = tensorHomes(checkpoint, layouts, options.isSlim);
+  const coded = tensors.map(({ name, shape }) => {
+    const home = originals[name] ?? SERVED;
+    return home === SERVED ? 0 : (shape[0] ?? 0) * codedBytes(home, shape[1] ?? 0);
+  });
   const targets = options.basisFrom === null ? chooseTargets(config, options.targets) : [];
   const bases = targets.map(({ dIn, dOut }) => {
     const [short, long] = [Math.min(dIn, dOut), Math.max(dIn, dOut)];
@@ -62,7 +72,7 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
   return {
     parameters,
     numTargets: targets.length,
-    bytes: Math.round(total(kept.map(stored)) + packedBytes + total(bases.map(({ bytes }) => bytes))),
+    bytes: Math.round(total(kept.map(stored)) + total(coded) + packedBytes + total(bases.map(({ bytes }) => bytes))),
     seconds: sourceBytes / COPY_RATE + packedBytes / QUANTIZE_RATE + svdSeconds,
   };
 }

@@ -11,7 +11,7 @@ import { type WeightLayouts, formatOf } from "../../model/serve/weight-layouts.t
 import type { HostTensor } from "../../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, servedBases, tensorSource } from "../base.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
-import type { ManifestTarget } from "../manifest.ts";
+import { type Manifest, SERVED } from "../manifest.ts";
 
 /**
  * Writes `SERVE_GRAPH_FILE` and `SERVE_WEIGHTS_FILE` into `dir`.
@@ -21,7 +21,7 @@ export async function writeServeGraph(
   dir: string,
   checkpoint: Checkpoint,
   layouts: WeightLayouts | null,
-  targets: readonly ManifestTarget[],
+  { targets, originals }: Pick<Manifest, "targets" | "originals">,
   onDone: (done: number) => void,
 ): Promise<void> {
   await using weights = await openSafetensors(join(dir, WEIGHTS_FILE));
@@ -29,13 +29,14 @@ export async function writeServeGraph(
   const bases = basesFile ? await servedBases(basesFile, targets) : [];
   const stored = tensorSource(weights, WEIGHTS_FILE);
   const shapes = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
-  // A slim base holds only the tensors that the graph refers to.
+  // The file may hold only the tensors that the graph refers to.
   // The sources of quantised weights come from the checkpoint.
   const source = {
     has: (name: string): boolean => shapes.has(name),
     stored: (name: string) =>
       stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 }, // has(name)
     read: (name: string): Promise<HostTensor> => checkpoint.read(name),
+    keeps: (name: string): boolean => originals[name] === SERVED,
     readQuantized: (name: string, layout: QuantizedLayout) =>
       isSameLayout(checkpoint.quantized?.layoutOf(name) ?? null, layout) ? checkpoint.quantized!.read(name) : null, // it has one
   };

@@ -5,21 +5,20 @@
 import { join } from "node:path";
 import { AppError } from "../../errors.ts";
 import { writeSafetensors } from "../../formats/safetensors-writer.ts";
-import { allLinears } from "../../model/linears.ts";
-import { LM_HEAD, linearWeight } from "../../model/weight-names.ts";
 import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../../tensor/host-tensor.ts";
-import { WEIGHTS_FILE } from "../base.ts";
+import { codedBytes } from "../../formats/gguf/block-types.ts";
+import { ORIGINALS_FILE, WEIGHTS_FILE } from "../base.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
-import type { CheckpointTensor } from "../../checkpoint/stored-tensors.ts";
 import { type TensorDigest, tensorDigest } from "../identity.ts";
-import type { WeightKind } from "../manifest.ts";
+import { SERVED, type WeightKind } from "../manifest.ts";
+import type { TensorHomes } from "./tensor-homes.ts";
 
 /** Copies the tensors into the base, checks that every value is finite, and returns the digests of the checkpoint's tensors. */
 export async function writeWeights(
   dir: string,
   checkpoint: Checkpoint,
   weights: WeightKind,
-  isSlim: boolean,
+  { kept, originals }: TensorHomes,
   onDone: (done: number) => void,
 ): Promise<readonly TensorDigest[]> {
   const digests: TensorDigest[] = [];
@@ -31,7 +30,6 @@ export async function writeWeights(
     onDone(digests.length / checkpoint.tensors.length);
     return weights === "float16" ? toFloat16(name, tensor) : tensor;
   };
-  const kept = keptTensors(checkpoint, weights, isSlim);
   const specs = kept.map(({ name, shape, dtype }) => ({
     name,
     shape,
@@ -39,21 +37,23 @@ export async function writeWeights(
   }));
   await writeSafetensors(join(dir, WEIGHTS_FILE), specs, readChecked, { format: "pt" });
   for (const tensor of checkpoint.tensors) if (!kept.includes(tensor)) await readChecked(tensor.name);
+  await writeBlocks(dir, checkpoint, originals);
   return digests;
 }
 
-/**
- * The tensors that a base stores unchanged: all, or, in a slim base, those that the graph does not have in quantised
- * form.
- */
-export function keptTensors(
-  { config, tensors }: Pick<Checkpoint, "config" | "tensors">,
-  weights: WeightKind,
-  isSlim: boolean,
-): readonly CheckpointTensor[] {
-  if (!isSlim || weights === "float32" || weights === "float16") return tensors;
-  const quantized = new Set([...allLinears(config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
-  return tensors.filter(({ name }) => !quantized.has(name));
+/** The tensors in blocks, as the checkpoint's file has them. Writes no file where there are none. */
+async function writeBlocks(
+  dir: string,
+  { tensors, blocks }: Checkpoint,
+  originals: TensorHomes["originals"],
+): Promise<void> {
+  const specs = tensors.flatMap(({ name, shape }) => {
+    const home = originals[name];
+    if (home === undefined || home === SERVED) return [];
+    return [{ name, dtype: "uint8" as const, shape: [shape[0] ?? 0, codedBytes(home, shape[1] ?? 0)] }];
+  });
+  if (specs.length === 0 || !blocks) return;
+  await writeSafetensors(join(dir, ORIGINALS_FILE), specs, (name) => blocks.read(name));
 }
 
 /**

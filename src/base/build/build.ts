@@ -33,6 +33,7 @@ import {
 } from "../manifest.ts";
 import { type SecondRounding, measureSecondRounding } from "./second-rounding.ts";
 import { type TargetChoice, chooseTargets } from "./targets.ts";
+import { tensorHomes } from "./tensor-homes.ts";
 
 export interface BuildOptions {
   readonly weights: "auto" | WeightKind;
@@ -137,15 +138,17 @@ async function writeParts(
   // These two come before the long work, so that errors in names and small files are reported at once.
   const plan = await planBases(config, options);
   const { tokens: endTokens } = await loadEndTokens(checkpoint.texts, checkpoint.path, config.vocabSize);
-  const digests = await writeWeights(dir, checkpoint, weights, options.isSlim, (done) =>
-    onProgress({ stage: "weights", done }),
-  );
+  const layouts = await quantizedLayouts(checkpoint, weights, options.blockSize);
+  const homes = tensorHomes(checkpoint, layouts, options.isSlim);
+  const digests = await writeWeights(dir, checkpoint, weights, homes, (done) => onProgress({ stage: "weights", done }));
   const baseId = baseIdOf(config, digests);
   const targets = await writeTargets(dir, checkpoint, plan, { ...options, baseId }, (done) =>
     onProgress({ stage: "bases", done }),
   );
-  const layouts = await quantizedLayouts(checkpoint, weights, options.blockSize);
-  await writeServeGraph(dir, checkpoint, layouts, targets, (done) => onProgress({ stage: "graph", done }));
+  const { originals } = homes;
+  await writeServeGraph(dir, checkpoint, layouts, { targets: [...targets], originals }, (done) =>
+    onProgress({ stage: "graph", done }),
+  );
   const usual = layouts && layoutOf(layouts, "");
   const manifest: Manifest = {
     formatVersion: FORMAT_VERSION,
@@ -160,6 +163,7 @@ async function writeParts(
     maxRank: plan.maxRank,
     parameters,
     hasOriginals: !options.isSlim,
+    originals,
     merged: null,
     endTokenIds: endTokens.map(({ id }) => id),
     targets: [...targets],

@@ -30,11 +30,7 @@ export async function chooseLayouts(
   const layouts = layoutsOf(kind, blockSize);
   const own = new Map<string, QuantizedLayout>();
   for (const { group, dIn, tensors } of matricesOf(checkpoint)) {
-    const kept = blockSize === null ? keptLayout(checkpoint, tensors) : null;
-    if (kept) {
-      own.set(group, kept);
-      continue;
-    }
+    if (blockSize === null && keptLayout(checkpoint, tensors)) continue;
     const usual = layoutOf(layouts, group);
     const isDivided = dIn % usual.blockSize === 0;
     const shaped = isDivided ? usual : { ...usual, hasMinimums: false, hasZeroPoints: true };
@@ -42,7 +38,18 @@ export async function chooseLayouts(
     const isHalf = greatest === 0 || (greatest >= HALF_RANGE.least && greatest <= HALF_RANGE.greatest);
     own.set(group, isHalf ? shaped : { ...shaped, scaleType: "float32" });
   }
-  return withOwn(layouts, own);
+  return withOwn(keptLayouts(checkpoint, layouts, blockSize), own);
+}
+
+/** Adds the layouts of the matrices that keep their numbers. Reads no tensor. @param blockSize null: they may keep them */
+export function keptLayouts(
+  checkpoint: Pick<Checkpoint, "config" | "tensors" | "quantized">,
+  layouts: WeightLayouts,
+  blockSize: number | null,
+): WeightLayouts {
+  if (blockSize !== null) return layouts;
+  const kept = matricesOf(checkpoint).map(({ group, tensors }) => [group, keptLayout(checkpoint, tensors)] as const);
+  return withOwn(layouts, new Map(kept.flatMap(([group, layout]) => (layout ? [[group, layout] as const] : []))));
 }
 
 export interface Matrix {
@@ -53,7 +60,7 @@ export interface Matrix {
 }
 
 /** Every matrix of a product; the vocabulary projection is the last. */
-export function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
+export function matricesOf({ config, tensors }: Pick<Checkpoint, "config" | "tensors">): readonly Matrix[] {
   const head = tensors.some(({ name }) => name === LM_HEAD) ? LM_HEAD : EMBEDDING;
   const groups = allGroups(config).map(({ name, dIn, members }): Matrix => ({
     group: name,
@@ -64,7 +71,7 @@ export function matricesOf({ config, tensors }: Checkpoint): readonly Matrix[] {
 }
 
 /** The layout that holds all of them as they were quantised before; null where there is none. */
-function keptLayout({ quantized }: Checkpoint, tensors: readonly string[]): QuantizedLayout | null {
+function keptLayout({ quantized }: Pick<Checkpoint, "quantized">, tensors: readonly string[]): QuantizedLayout | null {
   const layouts = tensors.map((name) => quantized?.layoutOf(name) ?? null);
   const [first = null] = layouts;
   return layouts.every((layout) => isSameLayout(layout, first)) ? first : null;

@@ -11,6 +11,7 @@ import { PROBE_LOGITS, PROBE_ROWS, buildProbeGraph, gateSum } from "../../model/
 import { TRAIN_IDS, TRAIN_POSITIONS } from "../../model/train/train-ports.ts";
 import { type Session, hostTensorOf, openSession, runtimeTensor } from "../../runtime/ort.ts";
 import type { Base } from "../base.ts";
+import { fileWeights } from "../file-weights.ts";
 
 export interface MeanGateResult {
   /** An adapter with one head, which merges exactly. */
@@ -98,9 +99,10 @@ async function withProbe<T>(
 ): Promise<T> {
   const targets = new Set(adapter.targets.map((target) => target.name));
   const bases = base.bases.filter((basis) => targets.has(basis.name));
-  const graph = buildProbeGraph({ config: base.manifest.config, source: base.source, adapter, bases });
+  await using weights = await fileWeights(base);
+  const graph = buildProbeGraph({ config: base.manifest.config, source: weights.source, adapter, bases });
   await inlineMadeWeights(graph);
-  await using probe = await openSession(serializeGraph(graph), { device: "cpu", numThreads, weightsDir: base.dir });
+  await using probe = await openSession(serializeGraph(graph), { device: "cpu", numThreads, weightsDir: weights.dir });
   return await use(probe);
 }
 

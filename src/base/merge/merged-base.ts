@@ -3,7 +3,7 @@
  * The changed weights are in a separate file; all other files are linked from the original base.
  * In quantised bases the changed groups are int8 in blocks of 32, which loses less than the base's own quantisation.
  */
-import { copyFile, link, readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Adapter } from "../../adapter/adapter.ts";
@@ -18,6 +18,7 @@ import { plainLayout } from "../../model/serve/quantized-matrix.ts";
 import { formatOf } from "../../model/serve/weight-layouts.ts";
 import { type TensorSource, type WeightFormat, groupOfPart } from "../../model/weights.ts";
 import { type Base, SERVE_GRAPH_FILE, SERVE_WEIGHTS_FILE, WEIGHTS_FILE, tensorSource } from "../base.ts";
+import { linkOrCopy } from "../link-or-copy.ts";
 import { MANIFEST_FILE, type Manifest } from "../manifest.ts";
 import { mergedWeights } from "./merged-weights.ts";
 import { writeWholeDirectory } from "../../checkpoint/whole-directory.ts";
@@ -53,6 +54,7 @@ export async function writeMergedBase(
       const manifest: Manifest = {
         ...base.manifest,
         hasOriginals: false,
+        originals: {},
         merged: generation,
         threshold: null,
         targets: [],
@@ -61,16 +63,6 @@ export async function writeMergedBase(
     },
     rename,
   );
-}
-
-/** ONNX Runtime reads external weights only from the model's own directory. A hard link costs nothing where it is possible. */
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  if (!existsSync(from)) return;
-  try {
-    await link(from, to);
-  } catch {
-    await copyFile(from, to); // another file system, or one without hard links
-  }
 }
 
 type Changed = { readonly changed: ReadonlySet<string>; read(name: string): ReturnType<TensorSource["read"]> };
@@ -93,6 +85,7 @@ async function writeMergedGraph(dir: string, base: Base, changed: ReadonlySet<st
     has: (name) => base.source.has(name),
     stored: (name) => from(name).stored(name),
     read: (name) => from(name).read(name),
+    keeps: (name) => base.source.keeps?.(name) ?? false,
   };
   const isChanged = (group: LinearGroup): boolean =>
     group.members.some((member) => changed.has(linearWeight(member.name)));

@@ -52,7 +52,7 @@ async function checkpointOf(file: GgufFile): Promise<Checkpoint> {
     texts,
     notices,
     isDecoded: true,
-    quantized: quantizedTensors(file, recipes, (name) => sources.get(name) ?? name),
+    ...quantizedTensors(file, recipes, (name) => sources.get(name) ?? name),
     read: (name) => stored.read(sources.get(name) ?? name),
     [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
   };

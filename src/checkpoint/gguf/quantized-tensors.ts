@@ -4,7 +4,7 @@ import type { GgufTensor } from "../../formats/gguf/header.ts";
 import { KEPT_TYPES, type KeptType, keptBlocks } from "../../formats/gguf/kept-blocks.ts";
 import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
-import type { QuantizedTensors } from "../checkpoint.ts";
+import type { CodedBlocks, QuantizedTensors } from "../checkpoint.ts";
 import { inHalves, joined } from "./rows.ts";
 import type { Recipe } from "./tensor-recipes.ts";
 
@@ -25,7 +25,7 @@ export function quantizedTensors(
   file: GgufFile,
   recipes: ReadonlyMap<string, Recipe>,
   sourceOf: (name: string) => string,
-): QuantizedTensors {
+): { readonly quantized: QuantizedTensors; readonly blocks: CodedBlocks } {
   const partsOf = (name: string): readonly GgufTensor[] =>
     recipes.get(sourceOf(name))?.parts.flatMap(({ tensor }) => file.tensors.get(tensor) ?? []) ?? [];
   const typeOf = (name: string): string | null => {
@@ -33,25 +33,34 @@ export function quantizedTensors(
     const types = new Set(blocks.map(({ type }) => type.name));
     return types.size === 0 ? null : [...types].join(" and ");
   };
-  const keptTypeOf = (name: string): KeptType | undefined => {
+  const wholeTypeOf = (name: string): string | null => {
     const type = typeOf(name);
     const isWhole = partsOf(name).every((tensor) => tensor.type.name === type && tensor.shape.length === 2);
-    return isWhole ? KEPT_TYPES.find((kept) => kept === type) : undefined;
+    return isWhole && recipes.get(sourceOf(name))?.subtract === 0 ? type : null;
   };
-  return {
+  const keptTypeOf = (name: string): KeptType | undefined => {
+    const type = wholeTypeOf(name);
+    return KEPT_TYPES.find((kept) => kept === type);
+  };
+  const read = async (name: string): Promise<HostTensor> => {
+    const recipe = recipes.get(sourceOf(name));
+    if (!recipe || wholeTypeOf(name) === null) throw new Error(`internal: ${name} has no blocks of one type`);
+    return await codedRows(file, recipe);
+  };
+  const quantized: QuantizedTensors = {
     typeOf,
     layoutOf: (name) => keptLayout(keptTypeOf(name)),
     read: async (name) => {
-      const recipe = recipes.get(sourceOf(name));
       const type = keptTypeOf(name);
       const layout = keptLayout(type);
-      if (!recipe || type === undefined || layout === null) throw new Error(`internal: ${name} has no numbers to keep`);
-      const coded = await codedRows(file, recipe);
+      if (type === undefined || layout === null) throw new Error(`internal: ${name} has no numbers to keep`);
+      const coded = await read(name);
       const blocks = keptBlocks(type, coded.data as Uint8Array); // as codedRows says
       const dIn = partsOf(name)[0]?.shape[1] ?? 0;
       return { layout, dOut: coded.shape[0] ?? 0, dIn, zeroPoints: null, ...blocks };
     },
   };
+  return { quantized, blocks: { typeOf: wholeTypeOf, read } };
 }
 
 /** The layout in which a graph holds blocks of a type unchanged. */

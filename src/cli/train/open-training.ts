@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Base, openBase } from "../../base/base.ts";
+import type { FileWeights } from "../../base/file-weights.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import { rowLength } from "../../train/batch-feeds.ts";
@@ -29,18 +30,22 @@ export async function openTrainingBase({ method, model, targets, threshold, cach
   );
 }
 
-/** The options of the training graph, for a base and the plan of a run. */
+/**
+ * The options of the training graph, for a base and the plan of a run.
+ * @param weights of the base, for a graph that is opened. A graph that is only measured needs no files.
+ */
 export function modelOptions(
   base: Base,
   { device, threads }: TrainConfig,
   { plan, maxLength }: Run,
+  weights: Pick<FileWeights, "source" | "dir"> = base,
 ): TrainModelOptions {
   return {
     config: base.manifest.config,
-    source: base.source,
+    source: weights.source,
     trained: plan ? trainedOf(plan) : { kind: "full" },
     maxPositions: rowLength(maxLength),
-    weightsDir: base.dir,
+    weightsDir: weights.dir,
     device,
     numThreads: threads ?? availableParallelism(),
   };

@@ -73,6 +73,17 @@ export function blockTypeOf(id: number): BlockType | undefined {
   return TYPES.get(id);
 }
 
+/** Bytes of a row of values in blocks of a type that is decoded. */
+export function codedBytes(name: string, numValues: number): number {
+  const type = [...TYPES.values()].find((one) => one.name === name);
+  return type ? (numValues / type.blockSize) * type.blockBytes : 0;
+}
+
+/** A type that is decoded; undefined for other names. */
+export function decoderNamed(name: string): BlockDecoder | undefined {
+  return [...TYPES.values()].find((type) => type.name === name)?.decode ?? undefined;
+}
+
 /** Names of the types whose tensors can be read. */
 export const READABLE_TYPES: readonly string[] = [...TYPES.values()]
   .filter(({ dtype }) => dtype !== null)

@@ -193,11 +193,11 @@ export function expandAs(x: Var, like: Var): Var {
   return graphOf(x, like).node("Expand", [x, sizes], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
-/** Rows of `table` [V,C] by `indices` (any shape) → [...indices, C]. Out-of-range indices fail at run time. */
+/** Rows of `table` [V,C] (or [V,C,…]) by `indices` (any shape) → [...indices, C, …]. Out-of-range indices fail at run time. */
 export function gatherRows(table: Var, indices: Var): Var {
-  expectRank("gatherRows", "the table", table, 2);
+  if (table.shape.length < 2) expectRank("gatherRows", "the table", table, 2);
   expectDtype("gatherRows", "the indices", indices, "int64", "int32");
-  const shape = [...indices.shape, table.shape[1]!];
+  const shape = [...indices.shape, ...table.shape.slice(1)];
   return graphOf(table, indices).node("Gather", [table, indices], [{ dtype: table.dtype, shape }], { axis: 0 })[0]!;
 }
 

@@ -110,15 +110,20 @@ export function dequantized(matrix: QuantizedMatrix): Float64Array {
   const { layout, dOut, dIn, packed, scales, minimums } = matrix;
   const { bits, blockSize } = layout;
   const numBlocks = Math.ceil(dIn / blockSize);
+  const blockBytes = (blockSize * bits) / 8;
   const weights = new Float64Array(dOut * dIn);
   for (let row = 0; row < dOut; row++)
-    for (let i = 0; i < dIn; i++) {
-      const block = row * numBlocks + Math.floor(i / blockSize);
-      const inBlock = i % blockSize;
-      const byte = packed[block * ((blockSize * bits) / 8) + (bits === 8 ? inBlock : inBlock >> 1)]!;
-      const level = bits === 8 ? byte : (byte >> (inBlock & 1 ? 4 : 0)) & 15;
-      const zeroPoint = zeroPointAt(matrix, row, Math.floor(i / blockSize));
-      weights[row * dIn + i] = (level - zeroPoint) * scales[block]! + (minimums?.[block] ?? 0);
+    for (let at = 0; at < numBlocks; at++) {
+      const block = row * numBlocks + at;
+      const scale = scales[block]!;
+      const zeroPoint = zeroPointAt(matrix, row, at);
+      const minimum = minimums?.[block] ?? -0; // adding 0 would turn −0 into 0
+      const [start, first] = [row * dIn + at * blockSize, block * blockBytes];
+      const count = Math.min(blockSize, dIn - at * blockSize);
+      for (let i = 0; i < count; i++) {
+        const level = bits === 8 ? packed[first + i]! : (packed[first + (i >> 1)]! >> (i & 1 ? 4 : 0)) & 15;
+        weights[start + i] = (level - zeroPoint) * scale + minimum;
+      }
     }
   return weights;
 }

@@ -4,7 +4,6 @@
  * Without targets it has no adapter part: this is for bases without adapters and for merged models.
  */
 import { Graph, type Var } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/elementwise.ts";
 import { gatherRows, reshape } from "../../graph/ops/shaping.ts";
 import { adapterLayout } from "../adapter-layout.ts";
 import { cachedAttention, needsPositionIds } from "../attention.ts";
@@ -49,7 +48,7 @@ export function buildServeGraph(options: ServeGraphOptions): Graph {
     },
     attend,
   };
-  const rows = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
+  const rows = weights.embeddingRows(reshape(inputIds, [ROWS]), formatOf(LM_HEAD_GROUP));
   const embedded = scaledEmbedding(config, rows, positionIds, parts.tensor);
   const hidden = gatherRows(decoderLayers(config, embedded, parts), logitRows);
   const head = weights.has(LM_HEAD) ? LM_HEAD : EMBEDDING;
