@@ -4,6 +4,7 @@
  * It does not cover quantisation, targets or threshold. `basisId` covers the stored U, σ, V of one target.
  */
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../formats/canonical-json.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf } from "../tensor/host-tensor.ts";
@@ -20,14 +21,6 @@ export interface TensorDigest {
 export function tensorDigest(name: string, tensor: HostTensor): TensorDigest {
   const sha256 = createHash("sha256").update(bytesOf(tensor)).digest("hex");
   return { name, dtype: tensor.dtype, shape: tensor.shape, sha256 };
-}
-
-/** JSON with keys in alphabetical order, so that equal values have equal text. */
-function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(",")}}`;
 }
 
 /** SHA-256, hex. The tensors show whether the head is tied, so the config's declaration is left out. */
