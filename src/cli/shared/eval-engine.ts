@@ -1,9 +1,9 @@
-/** An engine for one command, with its own store. The store holds the adapter, live or merged, and is removed afterwards. */
+/** An engine for one command, with its own store. The store holds the adapters, live or merged, and is removed afterwards. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assertFits } from "../../adapter/adapter.ts";
-import { openBase } from "../../base/base.ts";
+import { type Base, openBase } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineLimits, EngineOptions } from "../../engine/protocol.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
@@ -16,7 +16,6 @@ import type { readAdapter } from "./read-adapter.ts";
 
 /** This command alone uses the engine, so no request that fits is refused. */
 const NO_BOUND = Number.MAX_SAFE_INTEGER;
-const NAME = "evaluated";
 
 export interface EvalEngine {
   readonly engine: SupervisedEngine;
@@ -29,25 +28,44 @@ export interface EvalEngine {
 }
 
 type AdapterFile = Awaited<ReturnType<typeof readAdapter>>;
-type EngineFlags = Pick<
-  ConfigOf<"eval">,
-  "adapter" | "placement" | "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes"
->;
+type EngineFlags = Pick<ConfigOf<"eval">, "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes">;
+type EvalFlags = EngineFlags & Pick<ConfigOf<"eval">, "adapter" | "placement">;
 
 /** Starts the engine and waits for it. `cleanup` stops it and removes its store. @throws {AppError} */
 export async function startEvalEngine(
-  config: EngineFlags,
+  config: EvalFlags,
   baseDir: string,
   adapter: AdapterFile | null,
   cleanup: Cleanup,
 ): Promise<EvalEngine> {
   const base = cleanup.use(await openBase(baseDir));
   if (adapter !== null) assertFits(adapter.adapter, base.signature); // checked first, so that no engine starts in vain
-  const storeDir = await mkdtemp(join(tmpdir(), "mosara-eval-"));
+  const contents = config.adapter === null ? [] : [await readFile(config.adapter)];
+  const engine = await startCommandEngine(config, base, contents, cleanup);
+  const limits = engine.limits();
+  if (limits === null) throw new Error("internal: an engine that is ready has limits");
+  if (adapter !== null && config.placement === "merged") await engine.merge(adapter.generation);
+  return {
+    engine,
+    limits,
+    generation: adapter?.generation ?? null,
+    weights: base.manifest.weights,
+    endIds: base.manifest.endTokenIds,
+  };
+}
+
+/** An engine that is ready. @param contents of the adapters that it serves @throws {AppError} */
+export async function startCommandEngine(
+  config: EngineFlags & { readonly jumpAhead?: number },
+  base: Base,
+  contents: readonly Uint8Array[],
+  cleanup: Cleanup,
+): Promise<SupervisedEngine> {
+  const storeDir = await mkdtemp(join(tmpdir(), "mosara-engine-"));
   cleanup.defer(() => rm(storeDir, { recursive: true, force: true }));
   const store = cleanup.use(await openAdapterStore(storeDir));
-  if (config.adapter !== null) await store.namesOf(DEFAULT_TENANT).put(NAME, await readFile(config.adapter));
-  const options = engineOptions(config, baseDir, storeDir);
+  for (const [index, bytes] of contents.entries()) await store.namesOf(DEFAULT_TENANT).put(`adapter-${index}`, bytes);
+  const options = engineOptions(config, base.dir, storeDir);
   const { maxPositions } = base.manifest.config;
   const engine: SupervisedEngine = createEngine({
     engine: options,
@@ -64,19 +82,14 @@ export async function startEvalEngine(
   });
   cleanup.defer(() => engine.stop(0));
   await engine.whenReady();
-  const limits = engine.limits();
-  if (limits === null) throw new Error("internal: an engine that is ready has limits");
-  if (adapter !== null && config.placement === "merged") await engine.merge(adapter.generation);
-  return {
-    engine,
-    limits,
-    generation: adapter?.generation ?? null,
-    weights: base.manifest.weights,
-    endIds: base.manifest.endTokenIds,
-  };
+  return engine;
 }
 
-function engineOptions(config: EngineFlags, baseDir: string, storeDir: string): EngineOptions {
+function engineOptions(
+  config: EngineFlags & { readonly jumpAhead?: number },
+  baseDir: string,
+  storeDir: string,
+): EngineOptions {
   return {
     ...sharedEngineOptions(config, baseDir, storeDir),
     adapterCacheBytes: NO_BOUND,
@@ -84,7 +97,7 @@ function engineOptions(config: EngineFlags, baseDir: string, storeDir: string): 
     maxQueue: NO_BOUND,
     maxQueueTokens: NO_BOUND,
     usesPrefixCache: true,
-    maxJump: 0,
+    maxJump: config.jumpAhead ?? 0,
     requiresBatchInvariance: true,
   };
 }
