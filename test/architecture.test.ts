@@ -82,6 +82,8 @@ const TABLE: ImportTable = {
   ],
   report: ["train", "tensor", "formats"],
   fields: [],
+  // What decides the bits of an answer, signed; computing them again needs an engine to be given.
+  receipt: ["engine/engine.ts", "formats"],
   http: [
     "engine/engine.ts",
     "grammar",
@@ -92,6 +94,7 @@ const TABLE: ImportTable = {
     "tokenizer",
     "metrics",
     "fields",
+    "receipt",
     "type config",
   ],
   // Documents made from the routes and the table of errors; scripts may ask for these alone.

@@ -21,6 +21,7 @@ import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { adapterLabel } from "../http/adapters/adapter-label.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
+import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
 import { openServedText } from "./serve/served-text.ts";
 import { KeyRing } from "../keys/key-ring.ts";
 import { createLogger } from "../log/logger.ts";
@@ -108,6 +109,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   });
   cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
   cleanup.defer(() => engine.stop(0));
+  const receipts = await openReceiptIssuer(config, base.manifest, storeDir, options.numThreads);
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, new KeyRing(config.apiKey), { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
@@ -125,6 +127,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     text,
     access: accessPolicyOf(config),
     responses: new ResponseStore(config.responseStoreBytes),
+    receipts,
     logsPrompts: config.logPrompts,
     limits: {
       maxJsonBytes: MAX_JSON_BYTES,

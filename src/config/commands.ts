@@ -8,6 +8,7 @@ import { EXPORT, IMPORT, MERGE } from "./flags/convert.ts";
 import { DATA_CHECK } from "./flags/data-check.ts";
 import { EVAL } from "./flags/eval.ts";
 import { INIT } from "./flags/init.ts";
+import { REPLAY } from "./flags/replay.ts";
 import { SERVE } from "./flags/serve.ts";
 import { CACHE, COMMON, OUT } from "./flags/shared.ts";
 import { TRAIN } from "./flags/train.ts";
@@ -73,6 +74,11 @@ export const COMMANDS = {
     summary: "Convert an adapter to a PEFT LoRA directory.",
     positionals: ["name.mosara"],
     flags: { ...EXPORT, ...CACHE, ...COMMON },
+  },
+  replay: {
+    summary: "Check the receipt of an answer, and compute the answer again.",
+    positionals: ["receipt.json"],
+    flags: { ...REPLAY, ...BUILD, ...CACHE, ...COMMON },
   },
   inspect: {
     summary: "Describe a .mosara file, a PEFT directory, a base directory or a checkpoint.",

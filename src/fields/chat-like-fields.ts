@@ -51,6 +51,7 @@ const COMMON: ReadonlySet<string> = new Set([
   "grammar",
   "regex",
   "ebnf",
+  "mosara_receipt",
 ]);
 
 const ELSEWHERE = refused(nothing, "It is a field of POST /v1/chat/completions.");

@@ -13,6 +13,7 @@ import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { OPENAI_FIELDS } from "./openai-fields.ts";
 import { OTHER_FIELDS } from "./other-fields.ts";
+import { OWN_FIELDS } from "./own-fields.ts";
 import { RESPONSES_FIELDS, RESPONSES_NESTED } from "./responses-fields.ts";
 import { VLLM_FIELDS } from "./vllm-fields.ts";
 
@@ -23,6 +24,7 @@ export const FIELDS: readonly Field[] = [
   ...GRAMMAR_FIELDS,
   ...ADAPTER_FIELDS,
   ...OTHER_FIELDS,
+  ...OWN_FIELDS,
 ];
 
 /** The prefix of llama.cpp's fields for speculative decoding, which change no answer. */

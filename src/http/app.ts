@@ -31,6 +31,7 @@ import { getModelRoute, listModelsRoute } from "./routes/models.ts";
 import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
+import { receiptKeyRoute } from "./routes/receipts.ts";
 import { renderRoutes } from "./routes/render.ts";
 import { responsesRoutes } from "./routes/responses.ts";
 import { tokenizeRoutes } from "./routes/tokenize.ts";
@@ -86,6 +87,7 @@ function apiRoutes(): Route[] {
     putAdapterRoute,
     deleteAdapterRoute,
     placementRoute,
+    receiptKeyRoute,
     loadLoraRoute,
     unloadLoraRoute,
     ...healthRoutes,

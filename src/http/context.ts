@@ -10,6 +10,7 @@ import type { Caller } from "../keys/caller.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { AdapterDirectory } from "../store/directory/adapter-directory.ts";
+import type { ReceiptIssuer } from "../receipt/receipt-issuer.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";
@@ -137,6 +138,8 @@ export interface AppContext {
   readonly residency: Residency;
   /** Responses that may be continued. */
   readonly responses: ResponseStore;
+  /** Signs what decided the bits of an answer. */
+  readonly receipts: ReceiptIssuer;
   /** The --adapters directory and its real path; null: none. */
   readonly adapters: { readonly root: string; readonly directory: AdapterDirectory } | null;
 }

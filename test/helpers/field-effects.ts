@@ -95,6 +95,11 @@ const SHARED: Readonly<Record<string, Effect>> = {
     await namesAdapter("lora_request", { lora_name: "acme", lora_int_id: 1 }, { lora_name: "nobody" })(bench);
     expect((await ask(bench, { lora_request: { lora_int_id: 1 } })).error?.code).toBe("invalid_request");
   },
+  mosara_receipt: async (bench) => {
+    expect(await ask(bench, { mosara_receipt: true })).toHaveProperty("mosara_receipt.signature.value");
+    expect(lastRequest(bench).numLogprobs).toBe(0);
+    expect(await ask(bench, {})).not.toHaveProperty("mosara_receipt");
+  },
   max_tokens: engineGets({ max_tokens: 5 }, { maxTokens: 5 }),
   temperature: sampling({ temperature: 0.5 }, { temperature: 0.5 }),
   top_p: sampling({ top_p: 0.5 }, { topP: 0.5 }),

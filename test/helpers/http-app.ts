@@ -24,6 +24,8 @@ import { findAnswerFormats } from "../../src/http/completion/answer-format/answe
 import { createTextStream } from "../../src/http/worker-text.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/directory/adapter-directory.ts";
+import { ReceiptIssuer } from "../../src/receipt/receipt-issuer.ts";
+import { openReceiptKey } from "../../src/receipt/receipt-key.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { madeUpAdapter } from "./adapters.ts";
 import { converterFor } from "./peft.ts";
@@ -120,6 +122,15 @@ const FORMATS = findAnswerFormats(
   { toolCallParser: "auto", reasoningParser: "auto" },
 );
 
+/** A made-up server: nothing here computes on it. */
+const HASH = "0".repeat(64);
+const ENVIRONMENT = {
+  program: { mosara: "1.2.3", build: "test", onnxruntime: "0", node: process.versions.node },
+  machine: { arch: "x64", features: [], device: "cpu" as const, threads: 1 },
+  base: { id: HASH, weights: "float32", form: HASH, bases: HASH },
+  jumpAhead: 0,
+};
+
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-http-"));
   const store = await openAdapterStore(join(dir, "store"));
@@ -186,6 +197,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     inFlight: new InFlight(),
     names,
     residency,
+    receipts: new ReceiptIssuer(await openReceiptKey(join(dir, "receipt-key.pem")), ENVIRONMENT),
     responses: new ResponseStore(options.responseStoreBytes ?? 2 ** 20),
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,
   };

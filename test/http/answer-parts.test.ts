@@ -59,7 +59,7 @@ const job = <F extends ChatRequest>(fields: object): CompletionJob<F> => ({
 async function streamOf(answer: CompletionAnswer): Promise<Response> {
   const stream = openEventStream(() => {}, { hasNames: true });
   for (const event of EVENTS) for (const chunk of answer.add(0, event)) await stream.send(chunk);
-  for (const chunk of answer.trailer()) await stream.send(chunk);
+  for (const chunk of answer.trailer({})) await stream.send(chunk);
   stream.close();
   return stream.response;
 }

@@ -59,6 +59,8 @@ async function dispatch(command: CommandName, args: readonly string[], env: Envi
       return await (await import("../import.ts")).importPeft(parseCommand(command, args, env));
     case "export":
       return await (await import("../export.ts")).exportPeft(parseCommand(command, args, env));
+    case "replay":
+      return await (await import("../replay.ts")).replay(parseCommand(command, args, env));
     case "inspect":
       return await (await import("../inspect.ts")).inspect(parseCommand(command, args, env));
   }

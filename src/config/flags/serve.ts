@@ -96,6 +96,12 @@ export const SERVE = {
     help: "Memory for recent answers of /v1/responses, which previous_response_id continues. 0 keeps none.",
     schema: bytes.default(64 * 2 ** 20),
   },
+  receiptKey: {
+    value: "<file>",
+    help: "Ed25519 key in PEM that signs the receipts of answers. A file that does not exist is made.",
+    defaultText: "receipt-key.pem in --data",
+    schema: optional(text),
+  },
   strictFields: {
     help: "Refuse unknown request fields and suggest the closest known name. By default, unknown fields are ignored.",
     schema: toggle,

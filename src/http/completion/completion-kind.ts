@@ -47,8 +47,8 @@ export interface CompletionAnswer {
   failure(error: ErrorBody): readonly object[];
   /** Notes an event. @returns the chunks that a stream sends for it */
   add(index: number, event: ChoiceEvent): readonly object[];
-  /** The chunks after the last event. */
-  trailer(): readonly object[];
+  /** The chunks after the last event. @param beside fields that the last chunk has in addition */
+  trailer(beside: object): readonly object[];
   /** The body of an unstreamed answer, after the last event. */
   whole(): object;
 }

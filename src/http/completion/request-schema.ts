@@ -132,6 +132,7 @@ const shared = {
   min_tokens: integer(0, 2 ** 31 - 1).nullish(),
   skip_special_tokens: z.boolean().nullish(),
   return_token_ids: z.boolean().nullish(),
+  mosara_receipt: z.boolean().nullish(),
   user: z.string().max(1024).nullish(),
   response_format: responseFormat,
   structured_outputs: structuredOutputs,

@@ -16,6 +16,7 @@ import { withOwnNames } from "./own-names.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
 import { resolveModel, type Target } from "./model/resolve-model.ts";
+import { AnswerReceipt } from "./receipt/answer-receipt.ts";
 import { deadlineOf, sequenceOptions, type SequenceOptions, stopStrings } from "./sampling.ts";
 import { sendStream, sendWhole } from "./answer/send-answer.ts";
 
@@ -32,11 +33,17 @@ export async function runCompletion<F extends SharedFields>(
   try {
     const prepared = await prepare(context, kind, request);
     const generation = start(context, c, { ...request, ...prepared, arrivedAt });
+    const receipt = new AnswerReceipt(context, {
+      ...prepared,
+      requestId: c.get("requestId"),
+      target,
+      isAsked: fields.mosara_receipt === true,
+    });
     const { prompts, newSplitter } = prepared;
     const numCached = (): number => generation.numCached();
     const answer = kind.newAnswer(context, { fields, target, prompts, numCached, newSplitter });
-    if (fields.stream === true) return await sendStream(context, c, generation, answer);
-    return await sendWhole(c, generation, answer);
+    if (fields.stream === true) return await sendStream(context, c, generation, { answer, receipt });
+    return await sendWhole(c, generation, { answer, receipt });
   } catch (error) {
     target.release();
     throw withOwnNames(error, kind.ownNames ?? []);

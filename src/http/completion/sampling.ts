@@ -46,6 +46,8 @@ export function sequenceOptions(
   const stopIds = (fields.stop_token_ids ?? []).map((id) => assertId(id, "stop_token_ids"));
   return {
     ...shape,
+    // The receipt states their bits.
+    numLogprobs: shape.numLogprobs ?? (fields.mosara_receipt === true ? 0 : null),
     minTokens,
     stopIds: [...new Set(fields.ignore_eos ? stopIds : [...endIds, ...stopIds])],
     cacheSalt: fields.cache_salt ?? null,

@@ -16,7 +16,7 @@ const BODY_TYPES: ReadonlySet<string> = new Set([
   "application/vnd.msgpack",
   "application/x-msgpack",
 ]);
-const EXPOSED_HEADERS = "x-request-id, etag, retry-after";
+const EXPOSED_HEADERS = "x-request-id, x-mosara-receipt, etag, retry-after";
 const PREFLIGHT_SECONDS = "600";
 const DEFAULT_HEADERS =
   "authorization, content-type, if-match, if-none-match, x-api-key, anthropic-version, x-request-id, x-request-timeout-ms";

@@ -66,8 +66,9 @@ export class OpenAiAnswer<F extends SharedFields> implements CompletionAnswer {
       .map((part) => this.#chunk([{ index, ...part }], this.#hasRunningUsage ? this.#usage() : null));
   }
 
-  trailer(): readonly object[] {
-    return this.#hasUsage ? [this.#chunk([], this.#usage())] : [];
+  trailer(beside: object): readonly object[] {
+    const isEmpty = !this.#hasUsage && Object.keys(beside).length === 0;
+    return isEmpty ? [] : [{ ...this.#chunk([], this.#hasUsage ? this.#usage() : null), ...beside }];
   }
 
   failure(error: ErrorBody): readonly object[] {

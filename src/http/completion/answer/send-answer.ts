@@ -3,16 +3,27 @@ import type { AppContext, RequestContext } from "../../context.ts";
 import { errorResponse, logFailure, toErrorBody } from "../../error-response.ts";
 import type { CompletionAnswer } from "../completion-kind.ts";
 import { ClientGone, type Generation } from "../generation.ts";
+import { type AnswerReceipt, RECEIPT_HEADER } from "../receipt/answer-receipt.ts";
 import { openEventStream } from "./sse.ts";
+
+/** An answer and its receipt. Both receive every event. */
+export interface Outcome {
+  readonly answer: CompletionAnswer;
+  readonly receipt: AnswerReceipt;
+}
 
 /** Runs the generation and sends the answer when it is complete. @throws the generation's errors. */
 export async function sendWhole(
   c: RequestContext,
   generation: Generation,
-  answer: CompletionAnswer,
+  { answer, receipt }: Outcome,
 ): Promise<Response> {
-  await generation.run((index, event) => void answer.add(index, event));
-  return c.json(answer.whole());
+  await generation.run((index, event) => {
+    receipt.add(index, event);
+    answer.add(index, event);
+  });
+  const { header, fields } = receipt.ofWhole();
+  return c.json({ ...answer.whole(), ...fields }, 200, { [RECEIPT_HEADER]: header });
 }
 
 /**
@@ -23,12 +34,13 @@ export async function sendStream(
   context: AppContext,
   c: RequestContext,
   generation: Generation,
-  answer: CompletionAnswer,
+  { answer, receipt }: Outcome,
 ): Promise<Response> {
   const stream = openEventStream(() => generation.cancel(), { hasNames: answer.hasNamedEvents });
   const closeRecord = c.get("record").hold();
   let hasStarted = false;
   const run = generation.run(async (index, event) => {
+    receipt.add(index, event);
     for (const chunk of answer.add(index, event)) {
       hasStarted = true;
       await stream.send(chunk);
@@ -37,7 +49,7 @@ export async function sendStream(
   const ended = run
     .then(
       async () => {
-        for (const chunk of answer.trailer()) await stream.send(chunk);
+        for (const chunk of answer.trailer(receipt.ofStream())) await stream.send(chunk);
         if (!answer.hasNamedEvents) await stream.send("[DONE]");
         stream.close();
       },

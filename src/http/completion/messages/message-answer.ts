@@ -42,9 +42,13 @@ export class MessageAnswer implements CompletionAnswer {
     return events;
   }
 
-  trailer(): readonly object[] {
+  trailer(beside: object): readonly object[] {
     const delta = { ...NOTHING_SPECIAL, stop_reason: this.#stopReason, stop_sequence: this.#stopSequence };
-    return [...this.#blocks.close(), { type: "message_delta", delta, usage: this.#usage() }, { type: "message_stop" }];
+    return [
+      ...this.#blocks.close(),
+      { type: "message_delta", delta, usage: this.#usage() },
+      { type: "message_stop", ...beside },
+    ];
   }
 
   failure({ error }: ErrorBody): readonly object[] {

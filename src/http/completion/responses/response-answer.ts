@@ -67,8 +67,8 @@ export class ResponseAnswer implements CompletionAnswer {
     return [...events, ...this.#numbered(this.#output.close(event.reason === "length" ? "incomplete" : "completed"))];
   }
 
-  trailer(): readonly object[] {
-    const response = this.whole();
+  trailer(beside: object): readonly object[] {
+    const response = { ...this.whole(), ...beside };
     return this.#numbered([{ type: `response.${this.#state.status}`, response }]);
   }
 

@@ -1,0 +1,101 @@
+/** The engines that compute answers again. Receipts with equal settings share an engine. */
+import { type Base, openBase } from "../../base/base.ts";
+import type { ConfigOf } from "../../config/commands.ts";
+import type { SupervisedEngine } from "../../engine/server/supervisor.ts";
+import { AppError } from "../../errors.ts";
+import { baseDifferences, hostDifferences } from "../../receipt/environment-differences.ts";
+import type { AnyReceipt } from "../../receipt/read-receipt.ts";
+import { replayReceipt } from "../../receipt/replay-receipt.ts";
+import type { Statement } from "../../receipt/receipt.ts";
+import type { Finding } from "../../receipt/verify-receipt.ts";
+import { answerEnvironment } from "../shared/answer-environment.ts";
+import type { Cleanup } from "../shared/cleanup.ts";
+import { startCommandEngine } from "../shared/eval-engine.ts";
+import { resolveBase } from "../shared/resolve-base.ts";
+import { adapterContents } from "./adapter-contents.ts";
+
+type ReplayConfig = ConfigOf<"replay">;
+
+export interface Replayer {
+  /** @throws {AppError} */
+  replay(receipt: AnyReceipt): Promise<readonly Finding[]>;
+}
+
+/** `cleanup` stops the engines. @throws {AppError} usage */
+export async function openReplayer(
+  config: ReplayConfig,
+  receipts: readonly AnyReceipt[],
+  cleanup: Cleanup,
+): Promise<Replayer> {
+  const { model } = config;
+  if (model === null)
+    throw new AppError("usage", '"replay" needs --model <dir> to compute the answer, or --verify-only.');
+  if (receipts.some(({ evidence }) => evidence === null))
+    throw new AppError(
+      "usage",
+      'The short form of a receipt has only hashes, so nothing can be computed again. Ask for the long form with "mosara_receipt": true, or add --verify-only.',
+    );
+  const base = cleanup.use(await openBase(await resolveBase(model, config)));
+  return new EngineReplayer(config, base, receipts, cleanup);
+}
+
+class EngineReplayer implements Replayer {
+  readonly #config: ReplayConfig;
+  readonly #base: Base;
+  readonly #receipts: readonly AnyReceipt[];
+  readonly #cleanup: Cleanup;
+  /** By the settings that an engine has from its start. */
+  readonly #engines = new Map<string, Promise<SupervisedEngine>>();
+
+  constructor(config: ReplayConfig, base: Base, receipts: readonly AnyReceipt[], cleanup: Cleanup) {
+    this.#config = config;
+    this.#base = base;
+    this.#receipts = receipts;
+    this.#cleanup = cleanup;
+  }
+
+  async replay({ statement, evidence }: AnyReceipt): Promise<readonly Finding[]> {
+    if (evidence === null) throw new Error("internal: a receipt without evidence cannot be replayed");
+    const numThreads = this.#numThreads(statement);
+    const here = await answerEnvironment(this.#base.manifest, { device: this.#config.device, numThreads });
+    const otherBase = baseDifferences(statement, here.base);
+    if (otherBase.length > 0) return otherBase.map(({ part, text }) => ({ part, isGood: false, text }));
+    const { adapter } = statement;
+    const engine = await this.#engineFor(statement);
+    if (adapter?.placement === "merged") await engine.merge(adapter.generation);
+    const ref = adapter && { generation: adapter.generation, ...(adapter.blend ? { blend: adapter.blend } : {}) };
+    const replayed = await replayReceipt(engine, statement, evidence, ref);
+    if (adapter?.placement === "merged") await engine.unmerge(adapter.generation);
+    const isSame = replayed.every(({ isGood }) => isGood);
+    return [...hostFindings(hostDifferences(statement, here), isSame), ...replayed];
+  }
+
+  #numThreads({ machine }: Statement): number {
+    return this.#config.threads ?? machine.threads;
+  }
+
+  #engineFor(statement: Statement): Promise<SupervisedEngine> {
+    const settings = { threads: this.#numThreads(statement), jumpAhead: statement.sampling.jump_ahead };
+    const key = JSON.stringify(settings);
+    const engine = this.#engines.get(key) ?? this.#start(settings);
+    this.#engines.set(key, engine);
+    return engine;
+  }
+
+  async #start(settings: { readonly threads: number; readonly jumpAhead: number }): Promise<SupervisedEngine> {
+    const { adapter: files, data } = this.#config;
+    const adapters = this.#receipts.map(({ statement }) => statement.adapter);
+    const contents = await adapterContents(adapters, files, data);
+    const options = { ...this.#config, ...settings, maxModelLen: null };
+    return await startCommandEngine(options, this.#base, contents, this.#cleanup);
+  }
+}
+
+/** Differences that did no harm are good. */
+function hostFindings(differences: ReturnType<typeof hostDifferences>, isSame: boolean): readonly Finding[] {
+  const base: Finding = { part: "base", isGood: true, text: "the same" };
+  if (differences.length === 0)
+    return [base, { part: "host", isGood: true, text: "the same program and CPU features" }];
+  const text = (one: string): string => (isSame ? `${one}, without effect` : `possible cause: ${one}`);
+  return [base, ...differences.map((one) => ({ part: one.part, isGood: true, text: text(one.text) }))];
+}

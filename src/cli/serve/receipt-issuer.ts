@@ -1,0 +1,23 @@
+/** The signer of a server's receipts: its key, and the facts that all of them state. */
+import { join } from "node:path";
+import type { Manifest } from "../../base/manifest.ts";
+import type { ConfigOf } from "../../config/commands.ts";
+import { ReceiptIssuer } from "../../receipt/receipt-issuer.ts";
+import { openReceiptKey } from "../../receipt/receipt-key.ts";
+import { answerEnvironment } from "../shared/answer-environment.ts";
+
+const KEY_FILE = "receipt-key.pem";
+
+/** @throws {AppError} usage */
+export async function openReceiptIssuer(
+  config: Pick<ConfigOf<"serve">, "receiptKey" | "jumpAhead" | "device">,
+  manifest: Manifest,
+  storeDir: string,
+  numThreads: number,
+): Promise<ReceiptIssuer> {
+  const [key, environment] = await Promise.all([
+    openReceiptKey(config.receiptKey ?? join(storeDir, KEY_FILE)),
+    answerEnvironment(manifest, { device: config.device, numThreads }),
+  ]);
+  return new ReceiptIssuer(key, { ...environment, jumpAhead: config.jumpAhead });
+}

@@ -1,0 +1,56 @@
+/** The facts of this program, machine and base that decide the bits of answers, for receipts. */
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, extname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Manifest } from "../../base/manifest.ts";
+import { readCpuFacts } from "../../receipt/machine.ts";
+import { jsonHash } from "../../receipt/receipt.ts";
+import type { Environment } from "../../receipt/receipt-issuer.ts";
+import { readVersion } from "./package-root.ts";
+
+/** The folder of the program's code, in the sources or in dist. */
+const CODE = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+export async function answerEnvironment(
+  manifest: Manifest,
+  { device, numThreads }: { readonly device: Environment["machine"]["device"]; readonly numThreads: number },
+): Promise<Omit<Environment, "jumpAhead">> {
+  const [cpu, version, build] = await Promise.all([readCpuFacts(), readVersion(), buildId()]);
+  return {
+    program: { mosara: version, build, onnxruntime: onnxruntimeVersion(), node: process.versions.node },
+    machine: { arch: cpu.arch, features: [...cpu.features], device, threads: numThreads },
+    base: baseFacts(manifest),
+  };
+}
+
+function baseFacts(manifest: Manifest): Environment["base"] {
+  const { baseId, weights, blockSize, accuracyLevel, layouts, targets } = manifest;
+  return {
+    id: baseId,
+    weights,
+    form: jsonHash({ weights, blockSize, accuracyLevel, layouts }),
+    bases: jsonHash(targets.map(({ name, k, basisId }) => ({ name, k, basisId }))),
+  };
+}
+
+/** The beginning of the SHA-256 of the program's code. The version alone does not tell two builds apart. */
+async function buildId(): Promise<string> {
+  const entries = await readdir(CODE, { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile() && [".js", ".ts"].includes(extname(entry.name)))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .map((path) => ({ path, name: relative(CODE, path).split(sep).join("/") }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const texts = await Promise.all(files.map(({ path }) => readFile(path)));
+  const hash = createHash("sha256");
+  files.forEach(({ name }, i) => hash.update(`${name}\n`).update(texts[i] ?? ""));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Read from the package, because the library itself is loaded by engines only. */
+function onnxruntimeVersion(): string {
+  const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
+  return version;
+}
