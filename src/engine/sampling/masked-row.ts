@@ -4,7 +4,7 @@
  */
 import { AppError } from "../../errors.ts";
 import type { TokenMask } from "../contracts.ts";
-import { maximumOf } from "./blocks.ts";
+import { type Blocks, blocksOf, maximumOf } from "./blocks.ts";
 import type { WholeRow } from "./logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
@@ -21,56 +21,70 @@ export interface MaskedRoom {
  * @throws {AppError} invalid_request where no id is left; internal_error for a logit that is NaN or infinite
  */
 export function maskedRow(row: WholeRow, mask: TokenMask, endIds: readonly number[], room: MaskedRoom): WholeRow {
-  const { logits: from, blockSize } = row;
-  const logits = room.logits.subarray(0, from.length).fill(-Infinity);
-  const maxima = room.maxima.subarray(0, Math.ceil(from.length / blockSize));
-  for (let block = 0; block < maxima.length; block++)
-    maxima[block] = copyAllowed(
-      from,
-      mask.words,
-      logits,
-      block * blockSize,
-      Math.min((block + 1) * blockSize, from.length),
-    );
+  const { blockSize } = row;
+  const from = blocksOf(row, room.maxima);
+  const masked = {
+    logits: room.logits.subarray(0, from.logits.length),
+    maxima: room.maxima.subarray(0, from.maxima.length),
+    blockSize,
+  };
+  if (2 * countAllowed(mask.words) > masked.logits.length) leaveOut(from, mask.words, masked);
+  else copyAllowed(from, mask.words, masked);
   for (const id of endIds) {
-    logits[id] = mask.mayEnd ? from[id]! : -Infinity;
+    masked.logits[id] = mask.mayEnd ? from.logits[id]! : -Infinity;
     const block = Math.floor(id / blockSize);
-    maxima[block] = maximumOf(logits, block, blockSize);
+    masked.maxima[block] = maximumOf(masked.logits, block, blockSize);
   }
-  if (!maxima.some((max) => max > -Infinity))
+  if (!masked.maxima.some((max) => max > -Infinity))
     throw new AppError(
       "invalid_request",
       "No token of this model can continue the answer as the grammar requires. Use another grammar or model.",
     );
-  return { kind: "whole", logits, maxima, blockSize };
+  return { kind: "whole", ...masked };
 }
 
-/**
- * Copies the allowed logits of a part of the row over minus infinity. It runs for every row and token, so it also finds
- * the greatest logit in the same pass.
- * @returns the greatest
- */
-function copyAllowed(from: Float32Array, words: Int32Array, to: Float32Array, first: number, end: number): number {
-  let max = -Infinity;
-  for (let id = first; id < end;) {
-    let bits = words[id >> 5]! >>> (id & 31);
-    const last = Math.min(end, (id | 31) + 1);
-    if (bits === 0xffff_ffff) {
-      for (; id < last; id++) {
-        const value = from[id]!;
-        to[id] = value;
-        if (value > max) max = value; // false for NaN too
-      }
-      continue;
-    }
-    for (; bits !== 0 && id < last; id++, bits >>>= 1) {
-      if ((bits & 1) === 0) continue;
-      const value = from[id]!;
-      to[id] = value;
-      if (value > max) max = value;
-    }
-    id = last;
+function countAllowed(words: Int32Array): number {
+  let count = 0;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    // Sums of neighbouring bits, then of pairs, then of fours; the product adds the four bytes.
+    const pairs = word - ((word >>> 1) & 0x5555_5555);
+    const fours = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333);
+    count += Math.imul((fours + (fours >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
   }
-  if (max === Infinity) throw new AppError("internal_error", `internal: the model gave a logit of ${max}`);
-  return max;
+  return count;
+}
+
+/** For a mask that allows most ids: copies the whole row at once, then takes out the other ids. */
+function leaveOut(from: Blocks, words: Int32Array, to: Blocks): void {
+  const { logits, maxima, blockSize } = to;
+  logits.set(from.logits);
+  if (maxima.buffer !== from.maxima.buffer || maxima.byteOffset !== from.maxima.byteOffset) maxima.set(from.maxima);
+  for (let word = 0; word < words.length; word++)
+    for (let bits = ~words[word]!; bits !== 0; bits &= bits - 1) {
+      const id = word * 32 + 31 - Math.clz32(bits & -bits);
+      if (id >= logits.length) break;
+      const block = Math.floor(id / blockSize);
+      // The block's greatest logit is left out, so the block is searched below.
+      if (logits[id] === maxima[block]) maxima[block] = NaN;
+      logits[id] = -Infinity;
+    }
+  for (let block = 0; block < maxima.length; block++)
+    if (Number.isNaN(maxima[block])) maxima[block] = maximumOf(logits, block, blockSize);
+}
+
+/** For a mask that allows few ids. */
+function copyAllowed(from: Blocks, words: Int32Array, to: Blocks): void {
+  const { logits, maxima, blockSize } = to;
+  logits.fill(-Infinity);
+  maxima.fill(-Infinity);
+  for (let word = 0; word < words.length; word++)
+    for (let bits = words[word]!; bits !== 0; bits &= bits - 1) {
+      const id = word * 32 + 31 - Math.clz32(bits & -bits);
+      if (id >= logits.length) break;
+      const value = from.logits[id]!;
+      logits[id] = value;
+      const block = Math.floor(id / blockSize);
+      if (value > maxima[block]!) maxima[block] = value;
+    }
 }

@@ -14,6 +14,11 @@ const bitsOf = (size: number, share: number): Int32Array =>
     );
   });
 
+const maximaOf = (logits: Float32Array, blockSize: number): Float32Array =>
+  Float32Array.from({ length: Math.ceil(logits.length / blockSize) }, (_, block) =>
+    Math.max(...logits.subarray(block * blockSize, (block + 1) * blockSize)),
+  );
+
 describe("a masked row", () => {
   it.each([
     [300, 128, 0.5],
@@ -33,16 +38,22 @@ describe("a masked row", () => {
           const isAllowed = ends.includes(id) ? mayEnd : ((words[id >> 5]! >>> (id & 31)) & 1) === 1;
           return isAllowed ? value : -Infinity;
         });
-        const row = maskedRow({ kind: "whole", logits, maxima: null, blockSize }, { words, mayEnd }, ends, room(size));
-        expect(row.logits).toEqual(expected);
-        const maxima = Array.from({ length: Math.ceil(size / blockSize) }, (_, block) =>
-          Math.max(...expected.subarray(block * blockSize, (block + 1) * blockSize)),
-        );
-        expect([...(row.maxima ?? [])]).toEqual(maxima);
-        expect(logits).toEqual(before);
+        for (const maxima of [null, maximaOf(logits, blockSize)]) {
+          const row = maskedRow({ kind: "whole", logits, maxima, blockSize }, { words, mayEnd }, ends, room(size));
+          expect(row.logits).toEqual(expected);
+          expect(row.maxima).toEqual(maximaOf(expected, blockSize));
+          expect(logits).toEqual(before);
+        }
       }
     },
   );
+
+  it.each([NaN, Infinity])("with a logit of %d is an error of the server", (value) => {
+    const row = { kind: "whole", logits: new Float32Array(64).fill(value, 5, 6), maxima: null, blockSize: 64 } as const;
+    expect(() => maskedRow(row, { words: new Int32Array(2).fill(-1), mayEnd: false }, [], room(64))).toThrow(
+      "internal: the model gave a logit",
+    );
+  });
 
   it("without an allowed id is an error of the request", () => {
     const row = { kind: "whole", logits: new Float32Array(64), maxima: null, blockSize: 64 } as const;
