@@ -20,7 +20,7 @@ export function engineOptions(baseDir: string, storeDir: string, { numThreads }:
     maxQueue: 1024,
     maxQueueTokens: 2 ** 20,
     usesPrefixCache: false,
-    maxJump: 0,
+    maxDraft: 0,
     requiresBatchInvariance: true,
     takesAdapters: true,
   };

@@ -20,7 +20,6 @@ import { engineScenario } from "./scenarios/engine.ts";
 import { gpuScenario } from "./scenarios/gpu.ts";
 import { grammarScenario } from "./scenarios/grammar.ts";
 import { httpScenario } from "./scenarios/http.ts";
-import { jumpScenario } from "./scenarios/jump.ts";
 import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
 import { overloadScenario } from "./scenarios/overload.ts";
@@ -29,6 +28,7 @@ import { peerScenario } from "./scenarios/peer.ts";
 import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
+import { speculationScenario } from "./scenarios/speculation.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./inputs/work-folder.ts";
 
@@ -43,7 +43,7 @@ const SCENARIOS: readonly Scenario[] = [
   pacingScenario,
   prefixScenario,
   grammarScenario,
-  jumpScenario,
+  speculationScenario,
   overloadScenario,
   mergedScenario,
   residencyScenario,

@@ -59,7 +59,7 @@ async function logitsOf(
     maxQueue: 1,
     maxQueueTokens: 1,
     usesPrefixCache: false,
-    maxJump: 0,
+    maxDraft: 0,
     requiresBatchInvariance: true,
     takesAdapters: false,
   });

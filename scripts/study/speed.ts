@@ -102,7 +102,7 @@ function engineOptions(baseDir: string, storeDir: string): EngineOptions {
     maxQueue: 64,
     maxQueueTokens: 2 ** 16,
     usesPrefixCache: false,
-    maxJump: 0,
+    maxDraft: 0,
     requiresBatchInvariance: true,
     takesAdapters: true,
   };

@@ -213,7 +213,7 @@ function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): 
     maxQueue: config.maxQueue,
     maxQueueTokens: config.maxQueueTokens,
     usesPrefixCache: !config.noPrefixCache,
-    maxJump: config.jumpAhead,
+    maxDraft: config.speculativeTokens,
     requiresBatchInvariance: !config.noBatchInvariance,
   };
 }

@@ -62,23 +62,24 @@ export interface BoundGrammar {
   mustEnd(maxWaitMs: number): boolean;
   /** null if the mask is not known in time. @throws {AppError} where the grammar cannot be run any further */
   mask(maxWaitMs: number): TokenMask | null;
-  /** Ids that probably come next, because the grammar leaves one text; null where they are not known within the time. */
-  forced(maxWaitMs: number): readonly number[] | null;
+  /** Ids that probably come next and that the grammar allows; null where they are not known within the time. */
+  draft(maxWaitMs: number): readonly number[] | null;
   /**
-   * The ids that may come next, and after each of the first `numForced` forced tokens; null if they are not known in
+   * The ids that may come next, and after each of the first `numDrafted` drafted tokens; null if they are not known in
    * time.
    * @throws {AppError} where the grammar cannot be run any further
    */
-  placesAfter(numForced: number, maxWaitMs: number): readonly AnswerPlace[] | null;
+  placesAfter(numDrafted: number, maxWaitMs: number): readonly AnswerPlace[] | null;
 }
 
 /** Binds sequences to grammars. */
 export interface Grammars {
   /**
    * The grammar of a sequence; null while it is being compiled. `onReady` reports when it is worth asking again.
+   * @param promptIds drafts may repeat them
    * @throws {AppError} invalid_request, checkpoint_unsupported, internal_error
    */
-  bind(id: number, spec: GrammarSpec): BoundGrammar | null;
+  bind(id: number, spec: GrammarSpec, promptIds: Int32Array): BoundGrammar | null;
   /** Forgets a sequence, bound or not. */
   release(id: number): void;
   /** Sets the one listener. It is called when a grammar is bound or has failed. */

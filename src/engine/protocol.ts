@@ -129,14 +129,14 @@ export interface PromptPrefilled {
 
 /** One step's work, and the engine's state after it. Counters are increments since the last report. */
 export interface StepStats {
-  readonly phase: "prefill" | "decode" | "jump" | "idle";
+  readonly phase: "prefill" | "decode" | "speculate" | "idle";
   readonly seconds: number;
   readonly rows: number;
   readonly distinctAdapters: number;
   readonly promptTokens: number;
-  /** Tokens of a jump that were guessed, and those of them that were chosen. */
-  readonly numGuessed: number;
-  readonly numRight: number;
+  /** Tokens that a speculation drafted, and those of them that were chosen. */
+  readonly numDrafted: number;
+  readonly numAccepted: number;
   readonly numRunning: number;
   readonly numWaiting: number;
   /** Generations of running and of waiting sequences, without the base. */
@@ -190,8 +190,8 @@ export interface EngineOptions {
   readonly maxQueue: number;
   readonly maxQueueTokens: number;
   readonly usesPrefixCache: boolean;
-  /** Maximum number of tokens forced by a grammar that one step computes together; 0: each has a step of its own. */
-  readonly maxJump: number;
+  /** Greatest number of guessed tokens that one run computes for an answer; 0: each token has a step of its own. */
+  readonly maxDraft: number;
   readonly requiresBatchInvariance: boolean;
   /** false for a merged engine, whose graph has no adapter inputs. */
   readonly takesAdapters: boolean;

@@ -83,16 +83,16 @@ export class Metrics {
     if (stats.phase === "idle") return;
     this.#counter("mosara_engine_steps_total").inc({ phase: stats.phase });
     this.#histogram("mosara_engine_step_seconds").observe({ phase: stats.phase }, stats.seconds);
-    if (stats.phase === "jump") this.#recordJump(stats);
+    if (stats.phase === "speculate") this.#recordSpeculation(stats);
     if (stats.phase !== "decode") return;
     this.#histogram("mosara_batch_rows").observe(stats.rows);
     this.#histogram("mosara_batch_adapters").observe(stats.distinctAdapters);
   }
 
-  #recordJump({ numGuessed, numRight }: StepStats): void {
+  #recordSpeculation({ numDrafted, numAccepted }: StepStats): void {
     this.#counter("vllm:spec_decode_num_drafts_total").inc(this.#model);
-    this.#counter("vllm:spec_decode_num_draft_tokens_total").inc(this.#model, numGuessed);
-    this.#counter("vllm:spec_decode_num_accepted_tokens_total").inc(this.#model, numRight);
+    this.#counter("vllm:spec_decode_num_draft_tokens_total").inc(this.#model, numDrafted);
+    this.#counter("vllm:spec_decode_num_accepted_tokens_total").inc(this.#model, numAccepted);
   }
 
   /** Records the time to a sequence's first token (or to its prompt's scores). */

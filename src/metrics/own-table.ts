@@ -68,7 +68,7 @@ export const OWN_METRICS = [
     type: "counter",
     help: "Steps of the engine, by phase.",
     labels: ["phase"],
-    initial: each("phase", ["prefill", "decode", "jump"]),
+    initial: each("phase", ["prefill", "decode", "speculate"]),
   },
   {
     name: "mosara_engine_step_seconds",
@@ -76,7 +76,7 @@ export const OWN_METRICS = [
     help: "Duration of a step, by phase, in seconds.",
     labels: ["phase"],
     buckets: STEP_TIME,
-    initial: each("phase", ["prefill", "decode", "jump"]),
+    initial: each("phase", ["prefill", "decode", "speculate"]),
   },
   { name: "mosara_batch_rows", type: "histogram", help: "Number of rows in a decode step.", labels: [], buckets: ROWS },
   {

@@ -81,13 +81,13 @@ export const VLLM_METRICS = [
   {
     name: "vllm:spec_decode_num_drafts_total",
     type: "counter",
-    help: "Steps that computed several tokens of one answer, because a grammar allowed only one text (--jump-ahead).",
+    help: "Runs that computed guessed tokens of one answer (--speculative-tokens).",
     labels: MODEL,
   },
   {
     name: "vllm:spec_decode_num_draft_tokens_total",
     type: "counter",
-    help: "Tokens that such steps guessed.",
+    help: "Tokens that such runs guessed.",
     labels: MODEL,
   },
   {

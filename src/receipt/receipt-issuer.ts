@@ -9,8 +9,8 @@ export interface Environment {
   readonly program: Statement["program"];
   readonly machine: Omit<Statement["machine"], "batch_invariant">;
   readonly base: Statement["base"];
-  /** --jump-ahead. */
-  readonly jumpAhead: number;
+  /** --speculative-tokens. */
+  readonly speculativeTokens: number;
 }
 
 /** What every sequence of a request has in common. */
@@ -79,7 +79,11 @@ export function compactReceipt({ text, signature }: SignedStatement): string {
 }
 
 /** The keys of every object are written in alphabetical order here, so that the plain JSON of the result is canonical. */
-function statementOf({ program, machine, base, jumpAhead }: Environment, facts: AnswerFacts, rules: Rules): Statement {
+function statementOf(
+  { program, machine, base, speculativeTokens }: Environment,
+  facts: AnswerFacts,
+  rules: Rules,
+): Statement {
   const { requestId, isBatchInvariant, adapter, request, prompts, sequences } = facts;
   const { sampling, maxTokens, minTokens } = request;
   const { arch, device, features, threads } = machine;
@@ -103,7 +107,7 @@ function statementOf({ program, machine, base, jumpAhead }: Environment, facts: 
     rules: textHash(JSON.stringify(rules)),
     sampling: {
       frequency_penalty: sampling.frequencyPenalty,
-      jump_ahead: jumpAhead,
+      speculative_tokens: speculativeTokens,
       max_tokens: maxTokens,
       min_p: sampling.minP,
       min_tokens: minTokens,

@@ -60,7 +60,7 @@ export const statementSchema = z.strictObject({
     max_tokens: count,
     min_tokens: count,
     /** Tokens that a grammar forces and that one step may compute together. */
-    jump_ahead: count,
+    speculative_tokens: count,
   }),
   /** SHA-256 of the evidence's `rules`, as canonical JSON. */
   rules: sha256,

@@ -75,7 +75,7 @@ describe("the loss of a batch through the engine", async () => {
         maxQueue: 1000,
         maxQueueTokens: 100_000,
         usesPrefixCache: true,
-        maxJump: 0,
+        maxDraft: 0,
         requiresBatchInvariance: true,
         takesAdapters: true,
       },

@@ -128,7 +128,7 @@ const ENVIRONMENT = {
   program: { mosara: "1.2.3", build: "test", onnxruntime: "0", node: process.versions.node },
   machine: { arch: "x64", features: [], device: "cpu" as const, threads: 1 },
   base: { id: HASH, weights: "float32", form: HASH, bases: HASH },
-  jumpAhead: 0,
+  speculativeTokens: 0,
 };
 
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {

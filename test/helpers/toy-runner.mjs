@@ -160,10 +160,11 @@ export class ToyRunner {
   }
 
   async prefill({ id, past, tokenIds, adapter, logitPositions }) {
-    if (past % 64 !== 0 || tokenIds.length > 64) throw new Error(`toy: bad chunk ${past}+${tokenIds.length}`);
-    const known = past === 0 ? [] : this.tokens.get(id);
-    if (known?.length !== past) throw new Error(`toy: past ${past} is not what was cached`);
-    this.steps.push(`prefill ${id} ${past}+${tokenIds.length}`);
+    const isDecoding = this.kv.decodingIds().includes(id);
+    if ((past % 64 !== 0 && !isDecoding) || tokenIds.length > 64)
+      throw new Error(`toy: bad chunk ${past}+${tokenIds.length}`);
+    const known = past === 0 ? [] : this.#cached(id, past, isDecoding);
+    this.steps.push(`${isDecoding ? "speculate" : "prefill"} ${id} ${past}+${tokenIds.length}`);
     await this.#pass();
     if (tokenIds.includes(BAD_PREFILL)) throw new Error("toy: prefill failed");
     this.tokens.set(id, [...known, ...tokenIds]);
@@ -185,8 +186,7 @@ export class ToyRunner {
     if (ids.join() !== this.kv.decodingIds().join()) throw new Error("toy: rows out of order");
     this.steps.push(`decode ${ids.join()}`);
     await this.#pass();
-    for (const { id, past } of rows)
-      if (this.tokens.get(id).length !== past) throw new Error(`toy: past ${past} of ${id} is not what was cached`);
+    for (const { id, past } of rows) this.tokens.set(id, [...this.#cached(id, past, true)]);
     if (rows.some(({ id }) => this.tokens.get(id).includes(BAD_STEP))) throw new Error("toy: step failed");
     for (const { id, tokenId } of rows) this.tokens.get(id).push(tokenId);
     const logits = this.#rows(rows.map(({ id, adapter }) => [this.tokens.get(id), adapter]));
@@ -218,6 +218,13 @@ export class ToyRunner {
 
   async close() {
     this.isClosed = true;
+  }
+
+  /** @param mayHaveMore guesses that were wrong may follow the past of a decoding row */
+  #cached(id, past, mayHaveMore) {
+    const known = this.tokens.get(id) ?? [];
+    if (known.length === past || (mayHaveMore && known.length > past)) return known.slice(0, past);
+    throw new Error(`toy: past ${past} of ${id} is not what was cached`);
   }
 
   #rows(rows) {

@@ -7,7 +7,7 @@ import { complete, metric, putAdapter, send, startServer, stream, type TestServe
 import { describeOnWebgpu } from "../helpers/webgpu.ts";
 
 const ADAPTERS = join(packageRoot(), "adapters");
-const FLAGS = ["--model", join(packageRoot(), "models", "demo"), "--adapters", ADAPTERS, "--jump-ahead", "3"];
+const FLAGS = ["--model", join(packageRoot(), "models", "demo"), "--adapters", ADAPTERS, "--speculative-tokens", "3"];
 /** Steps take their time without a card. */
 const NUM_TOKENS = 6;
 /** Shaders are compiled at the first steps. */

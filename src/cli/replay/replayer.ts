@@ -75,14 +75,14 @@ class EngineReplayer implements Replayer {
   }
 
   #engineFor(statement: Statement): Promise<SupervisedEngine> {
-    const settings = { threads: this.#numThreads(statement), jumpAhead: statement.sampling.jump_ahead };
+    const settings = { threads: this.#numThreads(statement), speculativeTokens: statement.sampling.speculative_tokens };
     const key = JSON.stringify(settings);
     const engine = this.#engines.get(key) ?? this.#start(settings);
     this.#engines.set(key, engine);
     return engine;
   }
 
-  async #start(settings: { readonly threads: number; readonly jumpAhead: number }): Promise<SupervisedEngine> {
+  async #start(settings: { readonly threads: number; readonly speculativeTokens: number }): Promise<SupervisedEngine> {
     const { adapter: files, data } = this.#config;
     const adapters = this.#receipts.map(({ statement }) => statement.adapter);
     const contents = await adapterContents(adapters, files, data);

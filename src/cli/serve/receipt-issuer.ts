@@ -10,7 +10,7 @@ const KEY_FILE = "receipt-key.pem";
 
 /** @throws {AppError} usage */
 export async function openReceiptIssuer(
-  config: Pick<ConfigOf<"serve">, "receiptKey" | "jumpAhead" | "device">,
+  config: Pick<ConfigOf<"serve">, "receiptKey" | "speculativeTokens" | "device">,
   manifest: Manifest,
   storeDir: string,
   numThreads: number,
@@ -19,5 +19,5 @@ export async function openReceiptIssuer(
     openReceiptKey(config.receiptKey ?? join(storeDir, KEY_FILE)),
     answerEnvironment(manifest, { device: config.device, numThreads }),
   ]);
-  return new ReceiptIssuer(key, { ...environment, jumpAhead: config.jumpAhead });
+  return new ReceiptIssuer(key, { ...environment, speculativeTokens: config.speculativeTokens });
 }

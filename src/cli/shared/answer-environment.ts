@@ -16,7 +16,7 @@ const CODE = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 export async function answerEnvironment(
   manifest: Manifest,
   { device, numThreads }: { readonly device: Environment["machine"]["device"]; readonly numThreads: number },
-): Promise<Omit<Environment, "jumpAhead">> {
+): Promise<Omit<Environment, "speculativeTokens">> {
   const [cpu, version, build] = await Promise.all([readCpuFacts(), readVersion(), buildId()]);
   return {
     program: { mosara: version, build, onnxruntime: onnxruntimeVersion(), node: process.versions.node },

@@ -56,7 +56,7 @@ export async function startEvalEngine(
 
 /** An engine that is ready. @param contents of the adapters that it serves @throws {AppError} */
 export async function startCommandEngine(
-  config: EngineFlags & { readonly jumpAhead?: number },
+  config: EngineFlags & { readonly speculativeTokens?: number },
   base: Base,
   contents: readonly Uint8Array[],
   cleanup: Cleanup,
@@ -86,7 +86,7 @@ export async function startCommandEngine(
 }
 
 function engineOptions(
-  config: EngineFlags & { readonly jumpAhead?: number },
+  config: EngineFlags & { readonly speculativeTokens?: number },
   baseDir: string,
   storeDir: string,
 ): EngineOptions {
@@ -97,7 +97,7 @@ function engineOptions(
     maxQueue: NO_BOUND,
     maxQueueTokens: NO_BOUND,
     usesPrefixCache: true,
-    maxJump: config.jumpAhead ?? 0,
+    maxDraft: config.speculativeTokens ?? 0,
     requiresBatchInvariance: true,
   };
 }

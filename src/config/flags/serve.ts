@@ -82,9 +82,9 @@ export const SERVE = {
     help: "Disable prefix caching. By default, prompts of the same tenant and adapter that share a prefix reuse its computation, using up to half of --kv-cache-bytes.",
     schema: toggle,
   },
-  jumpAhead: {
+  speculativeTokens: {
     value: "<n>",
-    help: "Maximum number of tokens that one step computes together where a grammar allows only one text. Faster for a few clients, slower for many. 0 gives each token a step of its own.",
+    help: "Maximum number of tokens of an answer that are guessed and computed in one run. Guesses are text that a grammar forces, and text that repeats the prompt or the answer. Faster for one client, slower for many. 0 gives each token a step of its own.",
     schema: integer(0, 64).default(0),
   },
   noBatchInvariance: {

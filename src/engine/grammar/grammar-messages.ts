@@ -5,13 +5,20 @@ import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 export interface GrammarThreadData {
   readonly tokenizerDir: string;
   readonly vocabSize: number;
-  /** Maximum number of forced tokens of an answer that are computed in one step; 0: none. */
-  readonly maxForced: number;
+  /** Greatest number of guessed tokens that one run computes for an answer; 0: none. */
+  readonly maxDraft: number;
 }
 
 export type GrammarOrder =
   /** Compile a grammar and write the first mask of a sequence. */
-  | { readonly type: "bind"; readonly id: number; readonly spec: GrammarSpec; readonly memory: SharedArrayBuffer }
+  | {
+      readonly type: "bind";
+      readonly id: number;
+      readonly spec: GrammarSpec;
+      readonly memory: SharedArrayBuffer;
+      /** Drafts may repeat them. */
+      readonly promptIds: Int32Array;
+    }
   /** A token was generated; `numTokens` includes it. */
   | { readonly type: "read"; readonly id: number; readonly tokenId: number; readonly numTokens: number }
   | { readonly type: "release"; readonly id: number };

@@ -12,6 +12,7 @@ import { spellSpecial } from "../../grammar/automaton/special-tokens.ts";
 import { buildTrie, packTokens } from "../../grammar/automaton/token-trie.ts";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
 import { readGrammar } from "../../grammar/read-grammar.ts";
+import { PromptLookup } from "../prompt-lookup.ts";
 import { readTokenBytes } from "../../tokenizer/token-bytes.ts";
 import type { GrammarOrder, GrammarReply, GrammarThreadData } from "./grammar-messages.ts";
 import { type EndFlags, MaskSlot } from "./mask-slot.ts";
@@ -22,11 +23,13 @@ const MAX_KEPT = 32;
 interface Bound {
   readonly matcher: Matcher;
   readonly slot: MaskSlot;
+  /** null: nothing is drafted. */
+  readonly lookup: PromptLookup | null;
 }
 
 const port = parentPort;
 if (port === null) throw new Error("internal: this file is a worker thread");
-const { tokenizerDir, vocabSize, maxForced } = workerData as GrammarThreadData;
+const { tokenizerDir, vocabSize, maxDraft } = workerData as GrammarThreadData;
 
 const vocabulary = readVocabulary().then(
   (value) => ({ value }),
@@ -47,18 +50,20 @@ async function obey(order: GrammarOrder): Promise<void> {
   const one = bound.get(order.id);
   if (one === undefined) return;
   const isAllowed = one.matcher.accept(order.tokenId);
+  one.lookup?.read(order.tokenId);
   if (isAllowed) publish(one, order.numTokens);
   else one.slot.writeFailure(order.numTokens); // an end token: no mask is needed after it
 }
 
-async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }>): Promise<void> {
+async function bind({ id, spec, memory, promptIds }: Extract<GrammarOrder, { type: "bind" }>): Promise<void> {
   let reply: GrammarReply = { id, error: null };
   try {
     const read = await vocabulary;
     if ("error" in read) throw read.error;
     const one = {
       matcher: new Matcher(compiled(spec, read.value), read.value),
-      slot: new MaskSlot(memory, { vocabSize, maxForced }),
+      slot: new MaskSlot(memory, { vocabSize, maxDraft }),
+      lookup: maxDraft > 0 ? new PromptLookup(promptIds) : null,
     };
     bound.set(id, one);
     publish(one, 0);
@@ -69,18 +74,18 @@ async function bind({ id, spec, memory }: Extract<GrammarOrder, { type: "bind" }
 }
 
 /**
- * Writes the flags first. A complete answer can then end, and a step with forced tokens can begin, before masks are
- * computed.
+ * Writes the flags and the draft first. A complete answer can then end, and a run with the draft can begin, before masks
+ * are computed.
  */
-function publish({ matcher, slot }: Bound, numTokens: number): void {
-  const forced = matcher.forcedTokens(maxForced);
-  slot.writeFlags(numTokens, endFlagsOf(matcher), forced);
+function publish({ matcher, slot, lookup }: Bound, numTokens: number): void {
   try {
+    const draft = lookup === null ? [] : draftOf(matcher, lookup);
+    slot.writeFlags(numTokens, endFlagsOf(matcher), draft);
     slot.writeMask(numTokens, matcher.mask());
-    if (forced.length === 0) return;
+    if (draft.length === 0) return;
     const follower = matcher.lookAhead();
-    for (const [at, tokenId] of forced.entries()) {
-      if (!follower.accept(tokenId)) throw new Error(`internal: the grammar forces token ${tokenId}, but refuses it`);
+    for (const [at, tokenId] of draft.entries()) {
+      if (!follower.accept(tokenId)) throw new Error(`internal: the grammar allowed token ${tokenId}, but refuses it`);
       slot.writeFollowing(at, follower.mask(), endFlagsOf(follower));
     }
     slot.finishFollowing(numTokens);
@@ -88,6 +93,19 @@ function publish({ matcher, slot }: Bound, numTokens: number): void {
     if (!(error instanceof AppError)) throw error;
     slot.writeFailure(numTokens);
   }
+}
+
+/** The tokens that the grammar forces, and after them those that follow in earlier text, as far as they are allowed. */
+function draftOf(matcher: Matcher, lookup: PromptLookup): readonly number[] {
+  const draft = [...matcher.forcedTokens(maxDraft)];
+  const follower = matcher.lookAhead();
+  for (const tokenId of draft)
+    if (!follower.accept(tokenId)) throw new Error(`internal: the grammar forces token ${tokenId}, but refuses it`);
+  for (const tokenId of lookup.draft(maxDraft - draft.length, draft).ids) {
+    if (!follower.accept(tokenId)) break;
+    draft.push(tokenId);
+  }
+  return draft;
 }
 
 function endFlagsOf({ isAccepting, isComplete }: Matcher): EndFlags {

@@ -1,20 +1,20 @@
 /**
  * The memory in which the grammar thread leaves the tokens that may come next in one sequence: counters, flags, and a
- * bit for each id. It also has the tokens that the grammar forces, with flags and a mask for the place after each. The
+ * bit for each id. It also has the drafted tokens, with flags and a mask for the place after each. The
  * grammar thread writes, and the engine's own thread reads. A counter is stored after the data that it announces.
  */
 // Indices are bounded by the layout, hence `!`.
 import type { AnswerPlace } from "../contracts.ts";
 
 /**
- * Three counters of tokens, plus one each: flags are known, the mask is known, the masks after forced tokens are known.
+ * Three counters of tokens, plus one each: flags are known, the mask is known, the masks after drafted tokens are known.
  * 0: none yet.
  */
 const READ = 0;
 const FILLED = 1;
 const FOLLOWED = 2;
 const FLAGS = 3;
-const NUM_FORCED = 4;
+const NUM_DRAFTED = 4;
 const NUM_HEADERS = 5;
 
 const MAY_END = 1;
@@ -28,35 +28,35 @@ export interface EndFlags {
 
 export interface SlotSize {
   readonly vocabSize: number;
-  /** Maximum number of forced tokens. */
-  readonly maxForced: number;
+  /** Maximum number of drafted tokens. */
+  readonly maxDraft: number;
 }
 
 export class MaskSlot {
   readonly memory: SharedArrayBuffer;
   readonly #headers: Int32Array;
-  /** Ids of forced tokens, and the flags after each. */
-  readonly #forcedIds: Int32Array;
-  readonly #forcedFlags: Int32Array;
-  /** The mask of the next token, then the masks after each forced one. */
+  /** Ids of drafted tokens, and the flags after each. */
+  readonly #draftIds: Int32Array;
+  readonly #draftFlags: Int32Array;
+  /** The mask of the next token, then the masks after each drafted one. */
   readonly #masks: readonly Int32Array[];
 
-  constructor(memory: SharedArrayBuffer, { vocabSize, maxForced }: SlotSize) {
+  constructor(memory: SharedArrayBuffer, { vocabSize, maxDraft }: SlotSize) {
     const numWords = Math.ceil(vocabSize / 32);
-    const numBefore = NUM_HEADERS + 2 * maxForced;
+    const numBefore = NUM_HEADERS + 2 * maxDraft;
     this.memory = memory;
     this.#headers = new Int32Array(memory, 0, NUM_HEADERS);
-    this.#forcedIds = new Int32Array(memory, NUM_HEADERS * 4, maxForced);
-    this.#forcedFlags = new Int32Array(memory, (NUM_HEADERS + maxForced) * 4, maxForced);
+    this.#draftIds = new Int32Array(memory, NUM_HEADERS * 4, maxDraft);
+    this.#draftFlags = new Int32Array(memory, (NUM_HEADERS + maxDraft) * 4, maxDraft);
     this.#masks = Array.from(
-      { length: maxForced + 1 },
+      { length: maxDraft + 1 },
       (_, i) => new Int32Array(memory, (numBefore + i * numWords) * 4, numWords),
     );
   }
 
   static ofSize(size: SlotSize): MaskSlot {
-    const { vocabSize, maxForced } = size;
-    const numInts = NUM_HEADERS + 2 * maxForced + (maxForced + 1) * Math.ceil(vocabSize / 32);
+    const { vocabSize, maxDraft } = size;
+    const numInts = NUM_HEADERS + 2 * maxDraft + (maxDraft + 1) * Math.ceil(vocabSize / 32);
     return new MaskSlot(new SharedArrayBuffer(4 * numInts), size);
   }
 
@@ -65,10 +65,10 @@ export class MaskSlot {
     this.#headers.fill(0);
   }
 
-  /** Notes that `numTokens` tokens have been read, and which tokens the grammar forces after them. */
-  writeFlags(numTokens: number, flags: EndFlags, forced: readonly number[]): void {
-    this.#forcedIds.set(forced);
-    Atomics.store(this.#headers, NUM_FORCED, forced.length);
+  /** Notes that `numTokens` tokens have been read, and which tokens are drafted after them. */
+  writeFlags(numTokens: number, flags: EndFlags, draft: readonly number[]): void {
+    this.#draftIds.set(draft);
+    Atomics.store(this.#headers, NUM_DRAFTED, draft.length);
     Atomics.store(this.#headers, FLAGS, flagBits(flags));
     this.#publish(READ, numTokens);
   }
@@ -79,20 +79,20 @@ export class MaskSlot {
     this.#publish(FILLED, numTokens);
   }
 
-  /** Writes the ids that may follow after `at` + 1 forced tokens. */
+  /** Writes the ids that may follow after `at` + 1 drafted tokens. */
   writeFollowing(at: number, mask: Int32Array, flags: EndFlags): void {
     this.#masks[at + 1]!.set(mask);
-    this.#forcedFlags[at] = flagBits(flags);
+    this.#draftFlags[at] = flagBits(flags);
   }
 
-  /** Notes that the masks after the forced tokens are complete. */
+  /** Notes that the masks after the drafted tokens are complete. */
   finishFollowing(numTokens: number): void {
     this.#publish(FOLLOWED, numTokens);
   }
 
   /** Notes that no token can be chosen after `numTokens` tokens, because the grammar cannot be run. */
   writeFailure(numTokens: number): void {
-    Atomics.store(this.#headers, NUM_FORCED, 0);
+    Atomics.store(this.#headers, NUM_DRAFTED, 0);
     Atomics.store(this.#headers, FLAGS, FAILED);
     this.#publish(READ, numTokens);
     this.#publish(FILLED, numTokens);
@@ -103,7 +103,7 @@ export class MaskSlot {
     Atomics.notify(this.#headers, counter);
   }
 
-  /** Waits for the flags and the forced tokens. @returns whether they are there */
+  /** Waits for the flags and the drafted tokens. @returns whether they are there */
   waitForFlags(numTokens: number, maxMs: number): boolean {
     return this.#wait(READ, numTokens, maxMs);
   }
@@ -113,7 +113,7 @@ export class MaskSlot {
     return this.#wait(FILLED, numTokens, maxMs);
   }
 
-  /** Waits for the masks after the forced tokens. @returns whether they are there */
+  /** Waits for the masks after the drafted tokens. @returns whether they are there */
   waitForFollowing(numTokens: number, maxMs: number): boolean {
     return this.#wait(FOLLOWED, numTokens, maxMs);
   }
@@ -137,9 +137,9 @@ export class MaskSlot {
     return (Atomics.load(this.#headers, FLAGS) & FAILED) !== 0;
   }
 
-  /** The tokens that the grammar forces. */
-  forced(): readonly number[] {
-    return [...this.#forcedIds.subarray(0, Atomics.load(this.#headers, NUM_FORCED))];
+  /** The drafted tokens. */
+  draft(): readonly number[] {
+    return [...this.#draftIds.subarray(0, Atomics.load(this.#headers, NUM_DRAFTED))];
   }
 
   /** The next place. Its words are not copied. */
@@ -147,11 +147,11 @@ export class MaskSlot {
     return { words: this.#masks[0]!, ...endFlags(Atomics.load(this.#headers, FLAGS)) };
   }
 
-  /** Copies of the next place and of the places after each of `count` forced tokens. */
+  /** Copies of the next place and of the places after each of `count` drafted tokens. */
   copyPlaces(count: number): readonly AnswerPlace[] {
     const after = Array.from({ length: count }, (_, i) => ({
       words: this.#masks[i + 1]!.slice(),
-      ...endFlags(this.#forcedFlags[i]!),
+      ...endFlags(this.#draftFlags[i]!),
     }));
     const next = this.next();
     return [{ ...next, words: next.words.slice() }, ...after];

@@ -35,8 +35,8 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
     this.#start();
   }
 
-  bind(id: number, spec: GrammarSpec): BoundGrammar | null {
-    const binding = this.#bindings.get(id) ?? this.#open(id, spec);
+  bind(id: number, spec: GrammarSpec, promptIds: Int32Array): BoundGrammar | null {
+    const binding = this.#bindings.get(id) ?? this.#open(id, spec, promptIds);
     if (binding.error !== null) throw binding.error;
     return binding.isReady ? binding.grammar : null;
   }
@@ -60,7 +60,7 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
     await this.#thread?.terminate();
   }
 
-  #open(id: number, spec: GrammarSpec): Binding {
+  #open(id: number, spec: GrammarSpec, promptIds: Int32Array): Binding {
     const slot = this.#spare.pop() ?? MaskSlot.ofSize(this.#data);
     slot.reset();
     const grammar = new ThreadGrammar(slot, (tokenId, numTokens) =>
@@ -69,7 +69,7 @@ export class ThreadGrammars implements Grammars, AsyncDisposable {
     const binding: Binding = { grammar, isReady: false, error: null };
     this.#bindings.set(id, binding);
     if (this.#thread === null) this.#start();
-    this.#post({ type: "bind", id, spec, memory: slot.memory });
+    this.#post({ type: "bind", id, spec, memory: slot.memory, promptIds });
     return binding;
   }
 
@@ -143,14 +143,14 @@ class ThreadGrammar implements BoundGrammar {
     return this.slot.next();
   }
 
-  forced(maxWaitMs: number): readonly number[] | null {
+  draft(maxWaitMs: number): readonly number[] | null {
     if (this.#failure !== null) return []; // the next mask reports it
-    return this.slot.waitForFlags(this.#numTokens, maxWaitMs) ? this.slot.forced() : null;
+    return this.slot.waitForFlags(this.#numTokens, maxWaitMs) ? this.slot.draft() : null;
   }
 
-  placesAfter(numForced: number, maxWaitMs: number): readonly AnswerPlace[] | null {
+  placesAfter(numDrafted: number, maxWaitMs: number): readonly AnswerPlace[] | null {
     if (this.#failure !== null) throw this.#failure;
-    if (this.slot.waitForFollowing(this.#numTokens, maxWaitMs)) return this.slot.copyPlaces(numForced);
+    if (this.slot.waitForFollowing(this.#numTokens, maxWaitMs)) return this.slot.copyPlaces(numDrafted);
     if (this.slot.waitForMask(this.#numTokens, 0)) this.#assertRunnable();
     return null;
   }

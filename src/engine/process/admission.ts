@@ -14,11 +14,13 @@ export class Admission {
   readonly #runner: ModelRunner;
   readonly #scheduler: Scheduler;
   readonly #reporter: Reporter;
+  readonly #maxDraft: number;
 
-  constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter) {
+  constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter, maxDraft = 0) {
     this.#runner = runner;
     this.#scheduler = scheduler;
     this.#reporter = reporter;
+    this.#maxDraft = maxDraft;
   }
 
   /** Accepts a sequence. A sequence that cannot be accepted is reported as failed. */
@@ -28,7 +30,7 @@ export class Admission {
     try {
       checkSpec(spec, this.#runner);
       const now = performance.now();
-      const displaced = this.#scheduler.add(new Sequence(spec, now), now);
+      const displaced = this.#scheduler.add(new Sequence(spec, now, this.#maxDraft), now);
       report.added.push(spec.id);
       for (const sequence of displaced) this.#reporter.fail(sequence, this.#scheduler.overloaded(now));
     } catch (error) {
@@ -82,11 +84,11 @@ export class Admission {
     return adapters.get(spec.adapter);
   }
 
-  #grammarOf({ id, grammar }: SequenceSpec): BoundGrammar | null {
+  #grammarOf({ id, grammar, promptIds }: SequenceSpec): BoundGrammar | null {
     if (!grammar) return null;
     const { grammars } = this.#runner;
     if (!grammars) throw new AppError("unsupported_parameter", "This engine cannot bind answers to grammars.");
-    return grammars.bind(id, grammar);
+    return grammars.bind(id, grammar, promptIds);
   }
 
   #dropOverdue(): void {

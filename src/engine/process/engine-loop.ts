@@ -13,6 +13,12 @@ import { Reporter } from "./reporter.ts";
 import { Step } from "./step.ts";
 import { TurnGate } from "./turn-gate.ts";
 
+/** What a loop takes of the engine's settings. */
+export interface LoopOptions extends SchedulerLimits {
+  /** Absent: 0. */
+  readonly maxDraft?: number;
+}
+
 export class EngineLoop {
   readonly #runner: ModelRunner;
   readonly #scheduler: Scheduler;
@@ -24,11 +30,11 @@ export class EngineLoop {
   #wake: (() => void) | null = null;
   #isStopped = false;
 
-  constructor(runner: ModelRunner, limits: SchedulerLimits, send: (event: EngineEvent) => void) {
+  constructor(runner: ModelRunner, options: LoopOptions, send: (event: EngineEvent) => void) {
     this.#runner = runner;
-    this.#scheduler = new Scheduler(limits, runner.kv);
+    this.#scheduler = new Scheduler(options, runner.kv);
     this.#reporter = new Reporter(runner, this.#scheduler, send);
-    this.#admission = new Admission(runner, this.#scheduler, this.#reporter);
+    this.#admission = new Admission(runner, this.#scheduler, this.#reporter, options.maxDraft);
     this.#step = new Step(runner, this.#scheduler, this.#reporter);
     this.#turns = new TurnGate(send);
     runner.grammars?.onReady(() => this.#wake?.());
@@ -64,7 +70,7 @@ export class EngineLoop {
       } else if (!this.#turns.tryEnter()) {
         await this.#nextCommand(); // commands that arrive meanwhile need a new plan
       } else {
-        this.#reporter.send(await this.#step.run(this.#step.jumpBefore(plan)));
+        this.#reporter.send(await this.#step.run(this.#step.speculationBefore(plan)));
         this.#turns.end();
         await nextTurn(); // a cancellation takes effect within one step
       }

@@ -28,7 +28,7 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   const grammars = new ThreadGrammars({
     tokenizerDir: options.tokenizerDir ?? options.baseDir,
     vocabSize: base.manifest.config.vocabSize,
-    maxForced: options.maxJump,
+    maxDraft: options.maxDraft,
   });
   try {
     const { layout, signature } = base;

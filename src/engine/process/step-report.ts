@@ -20,7 +20,7 @@ type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
 /** The part of the statistics that only the step itself knows. */
 export type StepFacts = Pick<
   StepStats,
-  "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens" | "numGuessed" | "numRight"
+  "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens" | "numDrafted" | "numAccepted"
 >;
 
 export const IDLE_FACTS: StepFacts = {
@@ -29,8 +29,8 @@ export const IDLE_FACTS: StepFacts = {
   rows: 0,
   distinctAdapters: 0,
   promptTokens: 0,
-  numGuessed: 0,
-  numRight: 0,
+  numDrafted: 0,
+  numAccepted: 0,
 };
 
 export class StepReport {

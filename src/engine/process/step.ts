@@ -13,7 +13,7 @@ import { promptLogprob } from "../sampling/logprobs.ts";
 import { needOf } from "../sampling/sampler.ts";
 import type { Plan, Scheduler } from "../scheduling/scheduler.ts";
 import type { Sequence } from "../scheduling/sequence.ts";
-import { Jump, type JumpOutcome, type JumpPlan } from "./jump.ts";
+import { type DraftOutcome, NO_DRAFT, Speculation, type SpeculationPlan } from "./speculation.ts";
 import type { Reporter } from "./reporter.ts";
 import { IDLE_FACTS, type StepFacts } from "./step-report.ts";
 import { TokenChooser } from "./token-chooser.ts";
@@ -25,8 +25,6 @@ const MAX_MASK_WAIT_MS = 2000;
 /** Longest wait between steps for the news that answers are complete. */
 const MAX_END_WAIT_MS = 1;
 
-const NO_GUESSES: JumpOutcome = { numGuessed: 0, numRight: 0 };
-
 type PrefillPlan = Extract<Plan, { phase: "prefill" }>;
 type DecodePlan = Extract<Plan, { phase: "decode" }>;
 
@@ -35,7 +33,7 @@ export class Step {
   readonly #scheduler: Scheduler;
   readonly #reporter: Reporter;
   readonly #chooser: TokenChooser;
-  readonly #jump: Jump;
+  readonly #speculation: Speculation;
   #isDeviceSpoiled = false;
 
   constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter) {
@@ -43,21 +41,21 @@ export class Step {
     this.#scheduler = scheduler;
     this.#reporter = reporter;
     this.#chooser = new TokenChooser(reporter, runner.vocabSize);
-    this.#jump = new Jump(runner, scheduler, this.#chooser);
+    this.#speculation = new Speculation(runner, scheduler, this.#chooser);
   }
 
   /**
    * Runs one step. An error in the step ends the step's own sequences.
    * @throws {AppError} engine_unavailable when nothing can run in this process any more: it ends, and a new one takes its place
    */
-  async run(plan: Plan | JumpPlan): Promise<StepFacts> {
+  async run(plan: Plan | SpeculationPlan): Promise<StepFacts> {
     const startedAt = performance.now();
     const numComputed = plan.phase === "prefill" ? numComputedOf(plan.sequence) : 0;
     const sequences = plan.phase === "decode" ? plan.sequences : [plan.sequence];
-    let guesses: JumpOutcome = NO_GUESSES;
+    let draft: DraftOutcome = NO_DRAFT;
     try {
       if (plan.phase === "prefill") await this.#prefill(plan);
-      else if (plan.phase === "jump") guesses = await this.#jump.run(plan);
+      else if (plan.phase === "speculate") draft = await this.#speculation.run(plan, needOfNext(plan.sequence));
       else await this.#decode(plan);
     } catch (error) {
       for (const sequence of this.#endedBy(error, sequences)) this.#reporter.fail(sequence, error);
@@ -69,13 +67,13 @@ export class Step {
       rows: sequences.length,
       distinctAdapters: new Set(sequences.flatMap(({ adapter }) => adapter?.generation ?? [])).size,
       promptTokens: plan.phase === "prefill" ? numComputedOf(plan.sequence) - numComputed : 0,
-      ...guesses,
+      ...draft,
     };
   }
 
-  /** A decode step is put off while one of its rows can jump ahead. */
-  jumpBefore(plan: Plan): Plan | JumpPlan {
-    return plan.phase === "decode" ? (this.#jump.next() ?? plan) : plan;
+  /** A decode step is put off while one of its rows has a draft. */
+  speculationBefore(plan: Plan): Plan | SpeculationPlan {
+    return plan.phase === "decode" ? (this.#speculation.next() ?? plan) : plan;
   }
 
   /** Ends the decoding sequences whose answer is complete by its grammar, so that no step is run for them. */

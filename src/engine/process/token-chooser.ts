@@ -29,12 +29,11 @@ export class TokenChooser {
   /** Chooses a sequence's next token. @returns false when more of its row is needed */
   tryChoose(sequence: Sequence, row: LogitRow): boolean {
     try {
-      if (sequence.grammar === null) return this.#choose(sequence, row);
+      if (sequence.grammar === null) return isDrafted(sequence) || this.#choose(sequence, row);
       if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
       const mask = this.#maskOf(sequence, sequence.grammar);
-      if (mask === null) return true; // the next step computes the same logits again, and its token is chosen then
-      // Whether a row jumps never depends on time, so that it has the same bits in every batch. This step came before the news.
-      if (sequence.numOutputTokens > 0 && sequence.forcedTokens().length > 0) return true;
+      // The next step computes the same logits again, and its token is chosen then. With the mask, the draft is known too.
+      if (mask === null || isDrafted(sequence)) return true;
       // If the news of a complete answer comes too late to skip this step, the answer is still the same: it has no end
       // token.
       if (sequence.grammar.mustEnd(0)) this.#reporter.finish(sequence, "stop");
@@ -43,6 +42,11 @@ export class TokenChooser {
       this.#reporter.fail(sequence, error);
     }
     return true;
+  }
+
+  /** Chooses the next token of a sequence without a grammar. @returns false when more of its row is needed */
+  chooseFree(sequence: Sequence, row: LogitRow): boolean {
+    return this.#choose(sequence, row);
   }
 
   /** Chooses the next token of a sequence with a grammar. @throws {AppError} where no token can be chosen */
@@ -68,4 +72,12 @@ export class TokenChooser {
     if (reason !== null) this.#reporter.finish(sequence, reason);
     return true;
   }
+}
+
+/**
+ * Whether the row's next run computes the same logits again, with a draft. A row with a draft always has such a run, so
+ * that it has the same bits in every batch.
+ */
+function isDrafted(sequence: Sequence): boolean {
+  return sequence.draft().length > 0;
 }

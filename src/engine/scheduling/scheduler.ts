@@ -182,12 +182,17 @@ export class Scheduler {
   /** Notes a decode step. Each decoding row gets a token, charged to its tenant and its adapter. */
   noteDecoded(): void {
     if (this.#waiting.size > 0) for (const id of this.#kv.decodingIds()) this.#waiting.charge(this.#require(id), 1);
+    this.noteRowsServed();
+  }
+
+  /** Notes that every decoding row has made progress, so that prompts may follow. */
+  noteRowsServed(): void {
     this.#numPromptTokensSinceDecode = 0;
     this.#joinedSinceDecode.clear();
   }
 
-  /** Notes the tokens of a jump. They are charged to the sequence's tenant and adapter. */
-  noteJumped(sequence: Sequence, numTokens: number): void {
+  /** Notes the tokens of a speculation. They are charged to the sequence's tenant and adapter. */
+  noteDrafted(sequence: Sequence, numTokens: number): void {
     if (this.#waiting.size > 0) this.#waiting.charge(sequence, numTokens);
   }
 

@@ -3,12 +3,11 @@ import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from
 import { type Chunk, chunkAt } from "../chunks.ts";
 import type { BoundGrammar, ReadyAdapter } from "../contracts.ts";
 import { Pool } from "../pooling.ts";
+import { PromptLookup } from "../prompt-lookup.ts";
 import { createSamplingState, recordToken, type SamplingState } from "../sampling/sampling-state.ts";
+import { DraftPolicy } from "./draft-policy.ts";
 
 const NO_IDS: readonly number[] = [];
-
-/** Forced tokens that the first jump of an answer guesses at most. */
-const FIRST_GUESSES = 4;
 
 /** A sequence between its arrival and its end. Times are in ms of one monotonic clock. */
 export class Sequence {
@@ -30,13 +29,21 @@ export class Sequence {
   numKnown = 0;
   numOutputTokens = 0;
   lastTokenId = -1;
-  #numGuesses = FIRST_GUESSES;
+  readonly #draftPolicy = new DraftPolicy();
+  /** null: no drafts, or drafts of the grammar. */
+  readonly #lookup: PromptLookup | null;
+  readonly #maxDraft: number;
+  /** The draft after `numOutputTokens` tokens. */
+  #draft: { readonly numOutputTokens: number; readonly ids: readonly number[] } | null = null;
   readonly #addedAt: number;
   #admittedAt: number | null = null;
   #prefilledAt: number | null = null;
 
-  constructor(spec: SequenceSpec, now: number) {
+  /** @param maxDraft greatest number of tokens that one run computes beyond the next; 0: each token has a step of its own */
+  constructor(spec: SequenceSpec, now: number, maxDraft = 0) {
     this.spec = spec;
+    this.#maxDraft = maxDraft;
+    this.#lookup = maxDraft > 0 && !spec.grammar ? new PromptLookup(spec.promptIds) : null;
     this.sampling = createSamplingState(spec.sampling, spec.promptIds);
     this.#addedAt = now;
   }
@@ -65,18 +72,32 @@ export class Sequence {
   }
 
   /**
-   * Tokens that its grammar forces next, as far as they are known, fit into the answer with one token after them, and are worth guessing.
-   * They depend on this sequence alone.
+   * The tokens that probably come next, as far as they are known, fit into the answer with one token after them, and are
+   * worth guessing. They depend on this sequence alone.
    */
-  forcedTokens(): readonly number[] {
-    const forced = this.grammar?.forced(0) ?? NO_IDS;
-    const numLeft = this.spec.maxTokens - this.numOutputTokens - 1;
-    return forced.slice(0, Math.max(0, Math.min(numLeft, this.#numGuesses)));
+  draft(): readonly number[] {
+    const { numOutputTokens } = this;
+    if (this.#maxDraft === 0 || numOutputTokens === 0) return NO_IDS;
+    if (this.#draft?.numOutputTokens === numOutputTokens) return this.#draft.ids;
+    const ids = this.grammar === null ? null : this.grammar.draft(0);
+    if (ids === null && this.grammar !== null) return NO_IDS; // not known yet
+    const max = Math.min(this.spec.maxTokens - numOutputTokens - 1, this.#maxDraft);
+    this.#draft = { numOutputTokens, ids: this.#worthOf(ids, max) };
+    return this.#draft.ids;
   }
 
-  /** Notes a jump over forced tokens. A wrong guess costs a part of a step, so fewer tokens are guessed after one. */
-  noteJump(numGuessed: number, numRight: number): void {
-    this.#numGuesses = numRight === numGuessed ? 2 * this.#numGuesses : numRight + 1;
+  /** @param ofGrammar the draft of a grammar; null: the answer is free */
+  #worthOf(ofGrammar: readonly number[] | null, max: number): readonly number[] {
+    const { ids, matchLength } = ofGrammar
+      ? { ids: ofGrammar, matchLength: null }
+      : (this.#lookup?.draft(max) ?? { ids: NO_IDS, matchLength: 0 });
+    if (ids.length === 0) return NO_IDS;
+    return ids.slice(0, this.#draftPolicy.numWorth(matchLength, Math.min(max, ids.length)));
+  }
+
+  /** Notes the outcome of a draft. */
+  noteDraft(numDrafted: number, numAccepted: number): void {
+    this.#draftPolicy.note(numDrafted, numAccepted);
   }
 
   /** Ids that may not be chosen yet. */
@@ -96,6 +117,7 @@ export class Sequence {
   append(tokenId: number): FinishReason | null {
     recordToken(this.sampling, tokenId);
     this.grammar?.read(tokenId);
+    this.#lookup?.read(tokenId);
     this.lastTokenId = tokenId;
     this.numOutputTokens++;
     if (this.spec.stopIds.includes(tokenId)) return "stop";

@@ -122,7 +122,7 @@ describe("an engine process", () => {
         maxQueue: 8,
         maxQueueTokens: 1000,
         usesPrefixCache: false,
-        maxJump: 0,
+        maxDraft: 0,
         requiresBatchInvariance: true,
         takesAdapters: true,
       },

@@ -20,14 +20,14 @@ afterEach(async () => {
 });
 
 function start(tokenizerDir = DEMO): ThreadModule.ThreadGrammars {
-  grammars = new ThreadGrammars({ tokenizerDir, vocabSize: tokenizer.vocabSize, maxForced: 4 });
+  grammars = new ThreadGrammars({ tokenizerDir, vocabSize: tokenizer.vocabSize, maxDraft: 4 });
   return grammars;
 }
 
 async function bound(all: ThreadModule.ThreadGrammars, id: number, spec: GrammarSpec): Promise<BoundGrammar> {
   for (;;) {
     const ready = new Promise<void>((resolve) => all.onReady(resolve));
-    const grammar = all.bind(id, spec);
+    const grammar = all.bind(id, spec, PROMPT);
     if (grammar !== null) return grammar;
     await ready;
   }
@@ -39,6 +39,9 @@ const allowed = (grammar: BoundGrammar): string[] => {
   const ids = Array.from({ length: tokenizer.vocabSize }, (_, id) => id);
   return ids.filter((id) => (mask.words[id >> 5]! & (1 << (id & 31))) !== 0).map((id) => tokenizer.idToToken(id) ?? "");
 };
+
+/** A draft repeats it where the grammar allows that. */
+const PROMPT = Int32Array.from(["k", "e", "t", "t", "l", "e"], (token) => tokenizer.tokenToId(token) ?? -1);
 
 const choices = (...texts: string[]): GrammarSpec => ({ kind: "choice", text: JSON.stringify(texts) });
 
@@ -56,7 +59,7 @@ describe("the grammar thread", () => {
 
   it("leaves the tokens that the grammar forces, with what may come after each", async () => {
     const grammar = await bound(start(), 1, choices("kettle"));
-    const forced = grammar.forced(10_000) ?? [];
+    const forced = grammar.draft(10_000) ?? [];
     expect(forced.length).toBeGreaterThan(0);
     const places = grammar.placesAfter(forced.length, 10_000) ?? [];
     const step = await bound(start(), 1, choices("kettle"));
@@ -65,6 +68,13 @@ describe("the grammar thread", () => {
       if (at < forced.length) step.read(forced[at] ?? -1);
     }
     expect(places).toHaveLength(forced.length + 1);
+  });
+
+  it("drafts what followed in the prompt, as far as the grammar allows it", async () => {
+    const grammar = await bound(start(), 1, { kind: "regex", text: "[ketl]{2,5}" });
+    for (const id of PROMPT.subarray(0, 2)) grammar.read(id);
+    expect(grammar.draft(10_000)).toEqual([...PROMPT.subarray(2, 5)]);
+    expect(grammar.placesAfter(3, 10_000)?.map(({ mustEnd }) => mustEnd)).toEqual([false, false, false, true]);
   });
 
   it("keeps sequences apart, and reuses the memory of those that ended", async () => {
@@ -101,9 +111,9 @@ describe("the grammar thread", () => {
     await all.endThread();
     await ended;
     expect(() => grammar.mask(0)).toThrow("the thread that runs grammars has ended");
-    expect(grammar.forced(0)).toEqual([]);
+    expect(grammar.draft(0)).toEqual([]);
     expect(() => grammar.placesAfter(1, 0)).toThrow("the thread that runs grammars has ended");
-    expect(() => all.bind(1, choices("a"))).toThrow("has ended");
+    expect(() => all.bind(1, choices("a"), PROMPT)).toThrow("has ended");
     expect(allowed(await bound(all, 2, choices("b")))).toEqual(["b"]);
   });
 });

@@ -19,7 +19,7 @@ function grammarOf(isLate: boolean): BoundGrammar {
     read: () => void numTokens++,
     mustEnd: (maxWaitMs) => isComplete() && (!isLate || maxWaitMs === 0),
     mask: () => ({ words: isComplete() ? words.slice().fill(0) : words, mayEnd: isComplete() }),
-    forced: () => [],
+    draft: () => [],
     placesAfter: () => null,
   };
 }

@@ -34,7 +34,7 @@ async function lengthOf(changes: Partial<EngineOptions>): Promise<number> {
     maxQueue: 1,
     maxQueueTokens: 1,
     usesPrefixCache: false,
-    maxJump: 0,
+    maxDraft: 0,
     requiresBatchInvariance: true,
     takesAdapters: false,
     ...changes,

@@ -34,7 +34,7 @@ function engineOptions(base: ToyBase): EngineOptions {
     maxQueue: 100,
     maxQueueTokens: 100_000,
     usesPrefixCache: false,
-    maxJump: 0,
+    maxDraft: 0,
     requiresBatchInvariance: false,
     takesAdapters: true,
   };

@@ -1,4 +1,7 @@
-/** Jump ahead over HTTP, on the demo in float32: the answers are those of a server without it, and a row's bits do not depend on other rows. */
+/**
+ * Speculation over HTTP, on the demo in float32, with a grammar and without. The answers are those of a server without
+ * it, and a row's bits do not depend on other rows.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { complete, type Completion, metric, startServer, type TestServer, untilIdle } from "../helpers/server.ts";
 
@@ -25,22 +28,30 @@ const SCHEMA = {
   required: ["name", "category", "opening_hours"],
   additionalProperties: false,
 };
-const REQUESTS = [
+const LIST = "red kettle, blue kettle, green kettle, white kettle, ";
+const FREE = [
+  { prompt: LIST + LIST },
+  { prompt: LIST + LIST, model: "pirate", frequency_penalty: 0.3, temperature: 0.8, seed: 9 },
+  { prompt: LIST, model: "steps", logprobs: 3, min_tokens: 70 },
+  { prompt: LIST + LIST, stop: ["white"], n: 2, temperature: 0.3, seed: 2 },
+].map((request) => ({ model: "demo", max_tokens: 80, temperature: 0, ...request }));
+const BOUND = [
   { model: "json" },
   { model: "steps", frequency_penalty: 0.5, temperature: 0.7, seed: 4 },
   { model: "demo", max_tokens: 37 },
   { model: "demo", stop: ["category"] },
   { model: "bedtime", min_tokens: 20, n: 2, temperature: 1, seed: 5 },
 ].map((request) => ({ max_tokens: 90, temperature: 0, prompt: "A place as JSON: ", json_schema: SCHEMA, ...request }));
+const REQUESTS = [...BOUND, ...FREE];
 
 let plain: TestServer;
-let jumping: TestServer;
+let speculating: TestServer;
 beforeAll(async () => {
-  [plain, jumping] = await Promise.all([startServer([]), startServer(["--jump-ahead", "8"])]);
+  [plain, speculating] = await Promise.all([startServer([]), startServer(["--speculative-tokens", "8"])]);
 });
 afterAll(async () => {
   await plain[Symbol.asyncDispose]();
-  await jumping[Symbol.asyncDispose]();
+  await speculating[Symbol.asyncDispose]();
 });
 
 async function ask(url: string, body: object): Promise<Completion["choices"]> {
@@ -52,10 +63,10 @@ async function ask(url: string, body: object): Promise<Completion["choices"]> {
 const logprobsOf = (choices: Completion["choices"]): number[] =>
   choices.flatMap(({ logprobs }) => (logprobs as { token_logprobs: number[] } | null)?.token_logprobs ?? []);
 
-describe("jump ahead", () => {
+describe("speculation", () => {
   it("answers as a server without it", async () => {
     for (const request of REQUESTS) {
-      const [one, other] = [await ask(plain.url, request), await ask(jumping.url, request)];
+      const [one, other] = [await ask(plain.url, request), await ask(speculating.url, request)];
       const facts = (choices: typeof one) => choices.map(({ text, finish_reason: reason }) => [text, reason]);
       expect(facts(other), JSON.stringify(request)).toEqual(facts(one));
       const expected = logprobsOf(one);
@@ -66,27 +77,30 @@ describe("jump ahead", () => {
 
   it("gives the same bits alone and beside others", async () => {
     const alone = [];
-    for (const request of REQUESTS) alone.push(await ask(jumping.url, request));
+    for (const request of REQUESTS) alone.push(await ask(speculating.url, request));
     const free = { model: "pirate", prompt: "Hello, ", max_tokens: 100, temperature: 0 };
     const [together] = await Promise.all([
-      Promise.all(REQUESTS.map((request) => ask(jumping.url, request))),
-      ...Array.from({ length: 4 }, () => ask(jumping.url, free)),
+      Promise.all(REQUESTS.map((request) => ask(speculating.url, request))),
+      ...Array.from({ length: 4 }, () => ask(speculating.url, free)),
     ]);
     expect(together).toEqual(alone);
   });
 
   it("computes several tokens in one step, and counts them", async () => {
-    await untilIdle(jumping.url);
-    const count = (name: string): Promise<number> => metric(jumping.url, `vllm:spec_decode_num_${name}_total`);
-    const [drafts, guessed, right] = [
-      await count("drafts"),
-      await count("draft_tokens"),
-      await count("accepted_tokens"),
-    ];
-    expect(drafts).toBeGreaterThan(0);
-    expect(guessed).toBeGreaterThan(drafts);
-    expect(right).toBeGreaterThan(0);
-    expect(right).toBeLessThanOrEqual(guessed);
+    const count = (name: string): Promise<number> => metric(speculating.url, `vllm:spec_decode_num_${name}_total`);
+    const counts = async (): Promise<number[]> => {
+      await untilIdle(speculating.url);
+      return [await count("drafts"), await count("draft_tokens"), await count("accepted_tokens")];
+    };
+    for (const requests of [BOUND, FREE]) {
+      const before = await counts();
+      for (const request of requests) await ask(speculating.url, request);
+      const [drafts = 0, drafted = 0, accepted = 0] = (await counts()).map((value, i) => value - (before[i] ?? 0));
+      expect(drafts).toBeGreaterThan(0);
+      expect(drafted).toBeGreaterThan(drafts);
+      expect(accepted).toBeGreaterThan(0);
+      expect(accepted).toBeLessThanOrEqual(drafted);
+    }
     expect(await metric(plain.url, "vllm:spec_decode_num_drafts_total")).toBe(0);
   });
 });
