@@ -22,8 +22,9 @@ import { adapterLabel } from "../http/adapters/adapter-label.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
+import { openKeys } from "./serve/open-keys.ts";
 import { openServedText } from "./serve/served-text.ts";
-import { KeyRing } from "../keys/key-ring.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
@@ -68,7 +69,7 @@ export async function serve(config: ServeConfig): Promise<number> {
   if (isReady) {
     process.stdout.write(`mosara listening on ${listener.url}\n`);
     noteAdapters(context, adaptersDir);
-    if (isDemo) process.stderr.write(demoLine(listener.url, compatibleNames(context), config.apiKey.length > 0));
+    if (isDemo) process.stderr.write(demoLine(listener.url, compatibleNames(context), !context.keys.isOpen));
   }
   context.log.info({ signal: await signal }, "stopping");
   const isIdle = await context.inFlight.drain(config.shutdownTimeout * 1000);
@@ -87,6 +88,7 @@ interface Sources {
 /** Opens all parts but the port. The engine starts while adapters are imported and the tokenizer loads. */
 async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sources, cleanup: Cleanup) {
   const log = createLogger({ level: config.logLevel, keys: config.apiKey.map(({ key }) => key) });
+  const keys = await openKeys(config, log, cleanup);
   const base = cleanup.use(await openBase(baseDir));
   const storeDir = resolve(config.data);
   cleanup.use(await lockDirectory(storeDir));
@@ -111,7 +113,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   cleanup.defer(() => engine.stop(0));
   const receipts = await openReceiptIssuer(config, base.manifest, storeDir, options.numThreads);
   const { files, text } = await openServedText(baseDir, config, cleanup);
-  const parts = connect(config, new KeyRing(config.apiKey), { engine, store, log, name });
+  const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
   const adapters =
     adaptersDir === null

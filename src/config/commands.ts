@@ -9,6 +9,7 @@ import { DATA_CHECK } from "./flags/data-check.ts";
 import { EVAL } from "./flags/eval.ts";
 import { INIT } from "./flags/init.ts";
 import { REPLAY } from "./flags/replay.ts";
+import { KEYS_ADD, KEYS_FILE } from "./flags/keys.ts";
 import { SERVE } from "./flags/serve.ts";
 import { CACHE, COMMON, OUT } from "./flags/shared.ts";
 import { TRAIN } from "./flags/train.ts";
@@ -84,6 +85,21 @@ export const COMMANDS = {
     summary: "Describe a .mosara file, a PEFT directory, a base directory or a checkpoint.",
     positionals: ["path"],
     flags: { ...COMMON },
+  },
+  "keys add": {
+    summary: "Make a key, and add its hash to a keys file.",
+    positionals: ["id"],
+    flags: { ...KEYS_ADD, ...COMMON },
+  },
+  "keys list": {
+    summary: "List the keys of a keys file.",
+    positionals: [],
+    flags: { keys: KEYS_FILE, ...COMMON },
+  },
+  "keys revoke": {
+    summary: "Remove a key from a keys file.",
+    positionals: ["id"],
+    flags: { keys: KEYS_FILE, ...COMMON },
   },
 } as const satisfies Record<string, CommandRow>;
 

@@ -41,6 +41,12 @@ export const names = text.transform((s) =>
     .map((name) => name.trim())
     .filter((name) => name !== ""),
 );
+export const tenant = z
+  .string()
+  .regex(
+    /^(?!shared$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'must have 1 to 64 letters, digits, ".", "_" or "-", and not be "shared"',
+  );
 export const apiKey = z
   .string()
   .transform((s) => {

@@ -14,7 +14,7 @@ import { requestLog } from "./middleware/request-log.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { openApiRoute } from "./open-api.ts";
 import { RouteTable } from "./route-table.ts";
-import type { Route } from "./route.ts";
+import { assertScope, type Route } from "./route.ts";
 import {
   adapterContentRoute,
   deleteAdapterRoute,
@@ -50,10 +50,13 @@ export function createApp(context: AppContext): App {
   app.use(requestId());
   app.use(browserGuard(context.access));
   app.use(options(context, table));
-  app.use(auth(context.keys, context.access));
+  app.use(auth(context.keys, context.access, routes));
   app.use(admission(context.inFlight));
   for (const route of routes) {
-    app.on(route.method.toUpperCase(), route.path, (c) => route.handle(context, c));
+    app.on(route.method.toUpperCase(), route.path, (c) => {
+      assertScope(route, c.get("caller"));
+      return route.handle(context, c);
+    });
   }
   app.notFound((c) => {
     throw noSuchRoute(table, c);

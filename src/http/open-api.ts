@@ -22,11 +22,11 @@ interface Parts {
   readonly components: { schemas: Record<string, { properties?: Record<string, { description?: string }> }> };
 }
 
-/** OpenAPI 3.1 for these routes. The codes of errors are in `x-errors`. */
+/** OpenAPI 3.1 for these routes. `x-scope` is the scope that a key needs. The codes of errors are in `x-errors`. */
 export function openApiDocument(routes: readonly Route[], version: string): object {
   const app = new OpenAPIHono();
-  for (const { document, method, path } of routes)
-    app.openAPIRegistry.registerPath({ ...document, method, path: documentPath(path) });
+  for (const { document, method, path, scope } of routes)
+    app.openAPIRegistry.registerPath({ ...document, method, path: documentPath(path), "x-scope": scope });
   const made = app.getOpenAPI31Document({ openapi: "3.1.0", info: { title: "mosara", version } });
   const document = structuredClone(made) as unknown as Parts;
   addExamples(document);
@@ -59,6 +59,7 @@ export function openApiRoute(routes: () => readonly Route[], version: string): R
   return {
     method: "get",
     path: "/openapi.json",
+    scope: "none",
     document: {
       summary: "This API as an OpenAPI document",
       tags: ["Operations"],

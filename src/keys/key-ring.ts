@@ -1,9 +1,11 @@
 /**
- * The keys of a server. Keys are held and compared as SHA-256. Every key is compared with every request, in constant
- * time, so the time of an answer does not reveal which key was similar.
+ * The keys of a server: those of --api-key, and those of the keys file, which may change. Keys are held and compared as
+ * SHA-256. Every key is compared with every request, in constant time, so the time of an answer does not reveal which
+ * key was similar.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Caller, SCOPES, type Scope } from "./caller.ts";
+import type { KeyEntry } from "./keys-file.ts";
 
 /** A key of --api-key. */
 export interface PlainKey {
@@ -14,27 +16,36 @@ export interface PlainKey {
 interface HeldKey {
   readonly sha256: Buffer;
   readonly caller: Caller;
+  /** Unix time in milliseconds. */
+  readonly expiresAt: number;
 }
 
 /** The only tenant of a server without keys. */
 const ONLY_TENANT = "default";
 const EVERY_SCOPE: ReadonlySet<Scope> = new Set(SCOPES);
-/** A key of --api-key cannot change what other tenants use. */
+/** A key of --api-key beside other tenants cannot change what they use. */
 const TENANT_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope !== "admin"));
 
 export class KeyRing {
-  readonly #keys: readonly HeldKey[];
-  readonly #tenants: ReadonlySet<string>;
+  readonly #plain: readonly PlainKey[];
+  #keys: readonly HeldKey[] = [];
+  #tenants: ReadonlySet<string> = new Set();
+  #hasFile = false;
 
   constructor(plain: readonly PlainKey[]) {
-    this.#tenants = new Set(plain.map(({ tenant }) => tenant));
-    const scopes = this.hasTenants ? TENANT_SCOPES : EVERY_SCOPE;
-    this.#keys = plain.map(({ tenant, key }) => ({ sha256: hashOf(key), caller: { tenant, scopes } }));
+    this.#plain = plain;
+    this.#hold([]);
   }
 
-  /** Whether requests need no key. */
+  /** Replaces the keys of the file. Those of --api-key stay. */
+  setFile(entries: readonly KeyEntry[]): void {
+    this.#hasFile = true;
+    this.#hold(entries);
+  }
+
+  /** Whether requests need no key. A file without keys opens nothing. */
   get isOpen(): boolean {
-    return this.#keys.length === 0;
+    return this.#keys.length === 0 && !this.#hasFile;
   }
 
   /** Whether more than one tenant has a key. */
@@ -45,15 +56,36 @@ export class KeyRing {
   /** The caller without a key, where no key is needed. Also the operator, who starts the server. */
   get operator(): Caller {
     const [only = ONLY_TENANT] = this.hasTenants ? [] : this.#tenants;
-    return { tenant: only, scopes: EVERY_SCOPE };
+    return { keyId: null, tenant: only, scopes: EVERY_SCOPE, adapters: null };
   }
 
-  /** The caller who presents a key; undefined for an unknown key. */
-  find(key: string): Caller | undefined {
+  /** The caller who presents a key; undefined for an unknown or expired key. @param nowMs Unix time */
+  find(key: string, nowMs: number): Caller | undefined {
     const hash = hashOf(key);
-    let found: Caller | undefined;
-    for (const { sha256, caller } of this.#keys) if (timingSafeEqual(sha256, hash)) found ??= caller;
-    return found;
+    let found: HeldKey | undefined;
+    for (const held of this.#keys) if (timingSafeEqual(held.sha256, hash)) found ??= held;
+    return found !== undefined && nowMs < found.expiresAt ? found.caller : undefined;
+  }
+
+  #hold(entries: readonly KeyEntry[]): void {
+    this.#tenants = new Set([...this.#plain, ...entries].map(({ tenant }) => tenant));
+    const scopes = this.hasTenants ? TENANT_SCOPES : EVERY_SCOPE;
+    const plain = this.#plain.map(({ tenant, key }) => ({
+      sha256: hashOf(key),
+      caller: { keyId: null, tenant, scopes, adapters: null },
+      expiresAt: Infinity,
+    }));
+    const ofFile = entries.map((entry) => ({
+      sha256: Buffer.from(entry.sha256, "hex"),
+      caller: {
+        keyId: entry.id,
+        tenant: entry.tenant,
+        scopes: new Set(entry.scopes),
+        adapters: entry.adapters ?? null,
+      },
+      expiresAt: entry.expires === undefined ? Infinity : Date.parse(entry.expires),
+    }));
+    this.#keys = [...plain, ...ofFile];
   }
 }
 

@@ -5,6 +5,10 @@ const MIN_LENGTH_ANYWHERE = 8;
 /** The logger fills these fields itself. A short key, such as "info" or "10", would damage them. */
 const OWN_FIELDS = new Set(["level", "time"]);
 
+/** Keys that `mosara keys add` made. The server knows only their hashes, so they are found by their form. */
+const GENERATED_PREFIX = "mosara-";
+const GENERATED = `${GENERATED_PREFIX}[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])`;
+
 export const REDACTED = "[redacted]";
 
 /**
@@ -13,9 +17,9 @@ export const REDACTED = "[redacted]";
  */
 export function keyRedactor(keys: readonly string[]): (line: string) => string {
   const secrets = keys.filter((key) => key !== "");
-  if (secrets.length === 0) return (line) => line;
-  const anyKey = new RegExp(secrets.flatMap(keyPatterns).join("|"), "gu");
-  const anyLiteral = secrets.flatMap(writtenForms).map((form) => JSON.stringify(form).slice(1, -1));
+  const anyKey = new RegExp([GENERATED, ...secrets.flatMap(keyPatterns)].join("|"), "gu");
+  const literals = secrets.flatMap(writtenForms).map((form) => JSON.stringify(form).slice(1, -1));
+  const anyLiteral = [GENERATED_PREFIX, ...literals];
   return (line) => {
     // Hardly any line holds a key, and looking for one is cheaper than parsing the line.
     if (!anyLiteral.some((literal) => line.includes(literal))) return line;

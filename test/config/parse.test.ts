@@ -75,6 +75,8 @@ describe("values", () => {
       toolCallParser: "mistral",
       reasoningParser: "think",
       corsOrigin: "https://app.example:8443",
+      scopes: "use,write",
+      expires: "2027-01-31T00:00:00Z",
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
       const isRequired = ([, flag]: [string, { schema: z.ZodType }]) => !flag.schema.safeParse(undefined).success;

@@ -61,6 +61,12 @@ async function dispatch(command: CommandName, args: readonly string[], env: Envi
       return await (await import("../export.ts")).exportPeft(parseCommand(command, args, env));
     case "replay":
       return await (await import("../replay.ts")).replay(parseCommand(command, args, env));
+    case "keys add":
+      return await (await import("../keys-add.ts")).keysAdd(parseCommand(command, args, env));
+    case "keys list":
+      return await (await import("../keys-list.ts")).keysList(parseCommand(command, args, env));
+    case "keys revoke":
+      return await (await import("../keys-revoke.ts")).keysRevoke(parseCommand(command, args, env));
     case "inspect":
       return await (await import("../inspect.ts")).inspect(parseCommand(command, args, env));
   }

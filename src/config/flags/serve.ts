@@ -112,6 +112,11 @@ export const SERVE = {
     isRepeatable: true,
     schema: z.array(apiKey).default([]),
   },
+  keys: {
+    value: "<file>",
+    help: "File with the hashes of further keys, with a tenant, scopes and an end for each. mosara keys add writes it. It is read again when it changes, and on SIGHUP.",
+    schema: optional(text),
+  },
   publicMetrics: {
     help: "Serve /metrics without a key, for scrapers that cannot send one.",
     schema: toggle,

@@ -1,5 +1,8 @@
-/** Finds stored adapters by the names that callers send. A caller sees the adapters of its tenant and the shared ones. */
-import type { Caller } from "../../keys/caller.ts";
+/**
+ * Finds stored adapters by the names that callers send. A caller sees the adapters of its tenant and the shared ones,
+ * if its key does not name fewer.
+ */
+import { type Caller, maySee } from "../../keys/caller.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import { findVisible } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
@@ -7,10 +10,11 @@ import type { AppContext } from "../context.ts";
 /** The record of a name; undefined if the caller sees none, or if the text cannot be a name. */
 export function findAdapter(
   { store }: Pick<AppContext, "store">,
-  { tenant }: Pick<Caller, "tenant">,
+  caller: Pick<Caller, "tenant" | "adapters">,
   name: string,
 ): AdapterRecord | undefined {
-  return findVisible(store, tenant, name);
+  const found = findVisible(store, caller.tenant, name);
+  return maySee(caller, name) ? found : undefined;
 }
 
 /** Whether the record's adapter fits the served base. */

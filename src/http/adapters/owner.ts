@@ -3,7 +3,7 @@
  * name is meant, and a new name becomes the tenant's own. `?tenant=` names the owner explicitly.
  */
 import { AppError } from "../../errors.ts";
-import type { Caller } from "../../keys/caller.ts";
+import { type Caller, maySee } from "../../keys/caller.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AdapterNames } from "../../store/adapter-names.ts";
 import { SHARED } from "../../store/tenant.ts";
@@ -15,6 +15,7 @@ import { findAdapter } from "./find-adapter.ts";
 /** The names in which a PUT changes `name`. A caller who may not change a shared adapter gets one of its own. */
 export function namesToPut(context: AppContext, c: RequestContext, name: string): AdapterNames {
   const caller = c.get("caller");
+  if (!maySee(caller, name)) throw outsideOfPatterns(caller, name);
   const owner = askedOwner(c) ?? findAdapter(context, caller, name)?.tenant ?? caller.tenant;
   if (owner !== SHARED || caller.scopes.has("admin")) return context.store.namesOf(owner);
   if (askedOwner(c) === SHARED) throw sharedRefusal(name);
@@ -24,9 +25,9 @@ export function namesToPut(context: AppContext, c: RequestContext, name: string)
 /** The adapter that a name means for this caller, or with `?tenant=`. @throws {AppError} adapter_not_found. */
 export function existingAdapter(context: AppContext, c: RequestContext, name: string, param?: string): AdapterRecord {
   const asked = askedOwner(c);
-  const found =
-    asked === undefined ? findAdapter(context, c.get("caller"), name) : context.store.namesOf(asked).get(name);
-  if (found) return found;
+  const caller = c.get("caller");
+  const found = asked === undefined ? findAdapter(context, caller, name) : context.store.namesOf(asked).get(name);
+  if (found && maySee(caller, name)) return found;
   const message = `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`;
   throw new AppError("adapter_not_found", message, param === undefined ? {} : { param });
 }
@@ -34,6 +35,13 @@ export function existingAdapter(context: AppContext, c: RequestContext, name: st
 /** @throws {AppError} insufficient_scope: the adapter is shared, and the caller is no admin. */
 export function assertMayChange({ scopes }: Caller, { tenant, name }: AdapterRecord): void {
   if (tenant === SHARED && !scopes.has("admin")) throw sharedRefusal(name);
+}
+
+function outsideOfPatterns({ adapters }: Caller, name: string): AppError {
+  return new AppError(
+    "insufficient_scope",
+    `This key may change only adapters named ${adapters?.join(" or ")}, and ${quoteName(name)} is none of them. Choose another name or key.`,
+  );
 }
 
 function sharedRefusal(name: string): AppError {

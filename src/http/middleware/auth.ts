@@ -1,5 +1,5 @@
 /**
- * Keys. When any key is set, every path except the health checks and the pages needs one, whether it is a route or not.
+ * Keys. When any key is set, every path except those of routes with the scope none needs one, whether it is a route or not.
  * No spelling of a path and no new route can therefore avoid the check. Anthropic's clients send keys as x-api-key.
  * `keys/key-ring.ts` compares the keys.
  */
@@ -9,20 +9,18 @@ import type { AccessPolicy } from "../access-policy.ts";
 import type { KeyRing } from "../../keys/key-ring.ts";
 import type { AppEnv, RequestContext } from "../context.ts";
 import { pageFiles } from "../page-files.ts";
-
-/** Compared with the path that routes are matched by, so that both always agree. */
-const HEALTH_PATHS = ["/healthz", "/health", "/ping", "/readyz"];
-/** The document that the page `/docs` shows. The pages and their files contain no data either; they ask their user for the key. */
-const PAGE_PATHS = ["/openapi.json"];
+import type { Route } from "../route.ts";
 
 /** Sets the variables `caller` and `tenant`. @throws {AppError} invalid_api_key. */
 export function auth(
   keys: KeyRing,
   { hasPublicMetrics }: Pick<AccessPolicy, "hasPublicMetrics">,
+  routes: readonly Pick<Route, "path" | "scope">[],
 ): MiddlewareHandler<AppEnv> {
+  // Compared with the path that routes are matched by, so that both always agree. The pages contain no data.
+  const open = routes.filter(({ scope, path }) => scope === "none" && !path.includes(":"));
   const publicPaths = new Set([
-    ...HEALTH_PATHS,
-    ...PAGE_PATHS,
+    ...open.map(({ path }) => path),
     ...pageFiles().keys(),
     ...(hasPublicMetrics ? ["/metrics"] : []),
   ]);
@@ -30,7 +28,7 @@ export function auth(
     let caller = keys.operator;
     if (!keys.isOpen && !publicPaths.has(c.req.path)) {
       const key = presentedKey(c.req.header("authorization"), c.req.method) ?? c.req.header("x-api-key");
-      const found = keys.find(key ?? "");
+      const found = keys.find(key ?? "", Date.now());
       if (key === undefined || found === undefined) throw refusal(c);
       caller = found;
     }
@@ -56,6 +54,6 @@ function refusal(c: RequestContext): AppError {
   c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
   return new AppError(
     "invalid_api_key",
-    "This server requires a valid API key. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
+    "This server requires a valid API key, and this one is missing, unknown or expired. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
   );
 }

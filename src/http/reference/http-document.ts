@@ -20,6 +20,7 @@ type Content = Readonly<Record<string, { readonly schema?: Schema }>>;
 
 interface Operation {
   readonly summary?: string;
+  readonly "x-scope"?: string;
   readonly tags?: readonly string[];
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly description?: string }[];
   readonly requestBody?: { readonly content: Content };
@@ -36,7 +37,8 @@ const INTRODUCTION = `# HTTP API
 <!-- Made from the routes by \`node dist/scripts/make-docs.js\`. GET /openapi.json serves the same as OpenAPI 3.1. -->
 
 The default address is \`http://127.0.0.1:8080\`. With keys configured, requests need \`Authorization: Bearer <key>\` or
-\`x-api-key: <key>\`. [Errors](errors.md) have OpenAI's shape. Under \`/v1/messages\` they have Anthropic's.
+\`x-api-key: <key>\`. Each route names the [scope](../how-to/keys-and-tenants.md) that the key must have.
+[Errors](errors.md) have OpenAI's shape. Under \`/v1/messages\` they have Anthropic's.
 [Fields](fields.md) lists the request fields of this server and of similar servers. The header \`x-request-timeout-ms\`
 sets a deadline.
 
@@ -72,7 +74,7 @@ export function httpDocument(): string {
 
 function operationLines(method: string, path: string, operation: Operation): readonly string[] {
   const { summary, parameters = [], requestBody, responses } = operation;
-  const lines = [`### \`${method.toUpperCase()} ${path}\``, "", `${summary ?? ""}.`, ""];
+  const lines = [`### \`${method.toUpperCase()} ${path}\``, "", `${summary ?? ""}.${scopeSentence(operation)}`, ""];
   for (const { name, in: where, description } of parameters)
     lines.push(`- ${where} \`${name}\`${description === undefined ? "" : `: ${description}`}`);
   for (const [type, { schema }] of Object.entries(requestBody?.content ?? {}))
@@ -87,6 +89,11 @@ function operationLines(method: string, path: string, operation: Operation): rea
     lines.push(...(line.length + body.length <= 120 ? [`${line}${body}`] : [line, ` ${body}`]));
   }
   return [...lines, ""];
+}
+
+function scopeSentence({ "x-scope": scope }: Operation): string {
+  if (scope === "none") return " No key is needed.";
+  return scope === "any" ? " Any key is enough." : ` Scope: \`${scope}\`.`;
 }
 
 function fieldTable({ properties = {}, required = [] }: Schema): string {

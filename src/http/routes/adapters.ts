@@ -38,6 +38,7 @@ const bytesContent = { "application/octet-stream": { schema: z.string().openapi(
 export const listAdaptersRoute: Route = {
   method: "get",
   path: "/v1/adapters",
+  scope: "use",
   document: {
     summary: "All adapters",
     tags,
@@ -64,6 +65,7 @@ export const listAdaptersRoute: Route = {
 export const getAdapterRoute: Route = {
   method: "get",
   path: "/v1/adapters/:name",
+  scope: "use",
   document: {
     summary: "One adapter",
     tags,
@@ -80,6 +82,7 @@ export const getAdapterRoute: Route = {
 export const adapterContentRoute: Route = {
   method: "get",
   path: "/v1/adapters/:name/content",
+  scope: "use",
   document: {
     summary: "The bytes of a .mosara file",
     tags,
@@ -112,6 +115,7 @@ function tooLarge(head: Uint8Array, maxAdapterBytes: number): AppError {
 export const putAdapterRoute: Route = {
   method: "put",
   path: "/v1/adapters/:name",
+  scope: "write",
   document: {
     summary: "Add or replace an adapter",
     tags,
@@ -154,6 +158,7 @@ export const putAdapterRoute: Route = {
 export const deleteAdapterRoute: Route = {
   method: "delete",
   path: "/v1/adapters/:name",
+  scope: "write",
   document: {
     summary: "Delete an adapter",
     tags,

@@ -16,6 +16,7 @@ const response = z
 export const chatCompletionsRoute: Route = {
   method: "post",
   path: "/v1/chat/completions",
+  scope: "use",
   document: {
     summary: "Answer a conversation",
     tags: ["OpenAI"],

@@ -16,6 +16,7 @@ const response = z
 export const completionsRoute: Route = {
   method: "post",
   path: "/v1/completions",
+  scope: "use",
   document: {
     summary: "Continue a prompt, or score it",
     tags: ["OpenAI"],

@@ -6,6 +6,7 @@ import { jsonResponses, type Route } from "../route.ts";
 export const embeddingsRoute: Route = {
   method: "post",
   path: "/v1/embeddings",
+  scope: "use",
   document: {
     summary: "Vectors of texts, from the base or an adapter",
     tags: ["OpenAI"],

@@ -11,7 +11,7 @@ import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory/director
 import { qualifiedName, SHARED } from "../../store/tenant.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
 import { assertMayChange } from "../adapters/owner.ts";
-import type { AppContext, RequestContext } from "../context.ts";
+import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
@@ -35,6 +35,7 @@ const responses = {
 export const loadLoraRoute: Route = {
   method: "post",
   path: "/v1/load_lora_adapter",
+  scope: "admin",
   document: {
     summary: "Load an adapter from the --adapters directory (as vLLM)",
     tags: ["Adapters"],
@@ -42,7 +43,6 @@ export const loadLoraRoute: Route = {
     responses,
   },
   handle: async (context, c) => {
-    assertAdmin(c);
     const fields = parseRequest(loadRequest, await readJson(c, MAX_BODY_BYTES));
     const name = fields.lora_name;
     assertAdapterName(name);
@@ -76,6 +76,7 @@ export const loadLoraRoute: Route = {
 export const unloadLoraRoute: Route = {
   method: "post",
   path: "/v1/unload_lora_adapter",
+  scope: "write",
   document: {
     summary: "Remove an adapter (as vLLM)",
     tags: ["Adapters"],
@@ -97,15 +98,6 @@ export const unloadLoraRoute: Route = {
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };
-
-/** The file is the server's, and the adapter is shared. @throws {AppError} insufficient_scope. */
-function assertAdmin(c: RequestContext): void {
-  if (c.get("caller").scopes.has("admin")) return;
-  throw new AppError(
-    "insufficient_scope",
-    'Loading an adapter from the server\'s directory needs the scope "admin", which this key does not have. Upload with PUT /v1/adapters/{name}.',
-  );
-}
 
 /** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be omitted. */
 async function findFile({ adapters, base, limits }: AppContext, path: string) {

@@ -45,6 +45,7 @@ export const messagesRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/messages",
+    scope: "use",
     document: {
       summary: "Answer a conversation, in the shape of Anthropic's API",
       tags,
@@ -56,6 +57,7 @@ export const messagesRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/messages/count_tokens",
+    scope: "use",
     document: {
       summary: "Number of prompt tokens of a message",
       tags,

@@ -27,6 +27,7 @@ const listSchema = z
 export const listModelsRoute: Route = {
   method: "get",
   path: "/v1/models",
+  scope: "use",
   document: {
     summary: "The base and all compatible adapters",
     tags: ["OpenAI"],
@@ -51,6 +52,7 @@ export const listModelsRoute: Route = {
 export const getModelRoute: Route = {
   method: "get",
   path: "/v1/models/:id{.+}", // names of bases may contain slashes
+  scope: "use",
   document: {
     summary: "One model",
     tags: ["OpenAI"],

@@ -33,6 +33,7 @@ const statusSchema = z
 export const healthRoutes: readonly Route[] = ["/healthz", "/health", "/ping"].map((path) => ({
   method: "get",
   path,
+  scope: "none",
   document: { summary: "200 while the process lives", tags, responses: jsonResponses("Alive.", statusSchema) },
   handle: (_, c) => c.json({ status: "ok" }),
 }));
@@ -40,6 +41,7 @@ export const healthRoutes: readonly Route[] = ["/healthz", "/health", "/ping"].m
 export const readyzRoute: Route = {
   method: "get",
   path: "/readyz",
+  scope: "none",
   document: {
     summary: "200 when the server can answer, otherwise 503 with the reason",
     tags,
@@ -54,6 +56,7 @@ export const readyzRoute: Route = {
 export const metricsRoute: Route = {
   method: "get",
   path: "/metrics",
+  scope: "metrics",
   document: {
     summary: "Metrics in Prometheus' text format",
     tags,
@@ -73,6 +76,7 @@ export const metricsRoute: Route = {
 export const versionRoute: Route = {
   method: "get",
   path: "/version",
+  scope: "any",
   document: {
     summary: "Version, base, device and results of the self-test",
     tags,

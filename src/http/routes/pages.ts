@@ -17,18 +17,21 @@ export const pageRoutes: readonly Route[] = [
   {
     method: "get",
     path: "/",
+    scope: "none",
     document: { summary: "A page to try the models", tags, responses: html },
     handle: (_, c) => sendFile(c),
   },
   {
     method: "get",
     path: "/docs",
+    scope: "none",
     document: { summary: "A page that shows this API", tags, responses: html },
     handle: (_, c) => sendFile(c),
   },
   {
     method: "get",
     path: "/web/:file{.+}",
+    scope: "none",
     document: {
       summary: "A style, script or picture of the pages",
       tags,

@@ -18,6 +18,7 @@ const request = z.strictObject({ placement: z.enum(["live", "merged"]) }).openap
 export const placementRoute: Route = {
   method: "post",
   path: "/v1/adapters/:name/placement",
+  scope: "write",
   document: {
     summary: "Serve an adapter live or merged",
     tags: ["Adapters"],

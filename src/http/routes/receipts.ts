@@ -14,6 +14,7 @@ const receiptKey = z
 export const receiptKeyRoute: Route = {
   method: "get",
   path: "/v1/receipts/key",
+  scope: "any",
   document: {
     summary: "The public key of this server's receipts",
     tags: ["Operations"],

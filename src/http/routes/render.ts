@@ -21,6 +21,7 @@ export const renderRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/chat/completions/render",
+    scope: "use",
     document: {
       summary: "The token ids and parameters of a chat completion, without running it",
       tags,
@@ -32,6 +33,7 @@ export const renderRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/completions/render",
+    scope: "use",
     document: {
       summary: "The token ids and parameters of each prompt's completion, without running it",
       tags,

@@ -77,6 +77,7 @@ export const responsesRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/v1/responses",
+    scope: "use",
     document: {
       summary: "Answer a conversation, in the shape of OpenAI's Responses API",
       tags,
@@ -88,6 +89,7 @@ export const responsesRoutes: readonly Route[] = [
   {
     method: "get",
     path: "/v1/responses/:id",
+    scope: "use",
     document: {
       summary: "A stored response",
       tags,
@@ -105,6 +107,7 @@ export const responsesRoutes: readonly Route[] = [
   {
     method: "delete",
     path: "/v1/responses/:id",
+    scope: "use",
     document: {
       summary: "Forget a response",
       tags,
@@ -120,6 +123,7 @@ export const responsesRoutes: readonly Route[] = [
   {
     method: "get",
     path: "/v1/responses/:id/input_items",
+    scope: "use",
     document: {
       summary: "The conversation before a response, as items",
       tags,

@@ -15,6 +15,7 @@ export const tokenizeRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/tokenize",
+    scope: "use",
     document: {
       summary: "Token ids of a prompt or of a conversation",
       tags,
@@ -26,6 +27,7 @@ export const tokenizeRoutes: readonly Route[] = [
   {
     method: "post",
     path: "/detokenize",
+    scope: "use",
     document: {
       summary: "Text of token ids, special tokens included",
       tags,
@@ -37,6 +39,7 @@ export const tokenizeRoutes: readonly Route[] = [
   {
     method: "get",
     path: "/tokenizer_info",
+    scope: "use",
     document: {
       summary: "The tokenizer's configuration and the chat template",
       tags,

@@ -1,0 +1,37 @@
+/** `mosara keys add`: makes a key, writes its hash into the keys file, and prints the key. It is never shown again. */
+import { createHash, randomBytes } from "node:crypto";
+import type { ConfigOf } from "../config/commands.ts";
+import { AppError } from "../errors.ts";
+import { KEY_ID, type KeyEntry } from "../keys/keys-file.ts";
+import { editKeysFile } from "./keys/edit-keys-file.ts";
+
+const SECRET_BYTES = 32;
+
+/** @returns the exit code. @throws {AppError} */
+export async function keysAdd(config: ConfigOf<"keys add">): Promise<number> {
+  const [id = ""] = config.positionals;
+  if (!KEY_ID.test(id))
+    throw new AppError(
+      "usage",
+      `A key's id has 1 to 64 letters, digits, ".", "_" or "-", found ${JSON.stringify(id)}. Choose another id.`,
+    );
+  const key = `mosara-${randomBytes(SECRET_BYTES).toString("base64url")}`;
+  const { keys: file, tenant, scopes, adapters, expires } = config;
+  const entry: KeyEntry = {
+    id,
+    sha256: createHash("sha256").update(key).digest("hex"),
+    tenant,
+    scopes,
+    ...(adapters === null ? {} : { adapters: [...adapters] }),
+    ...(expires === null ? {} : { expires }),
+  };
+  await editKeysFile(file, (before) => {
+    if (before.keys.some((one) => one.id === id))
+      throw new AppError("usage", `${file} already has a key "${id}". Choose another id, or revoke that key first.`);
+    return { ...before, keys: [...before.keys, entry] };
+  });
+  const { sha256: _, ...shown } = entry;
+  process.stdout.write(config.json ? `${JSON.stringify({ ...shown, key })}\n` : `${key}\n`);
+  process.stderr.write(`${file}: added the key "${id}" of the tenant ${tenant}. It is shown only now.\n`);
+  return 0;
+}

@@ -1,0 +1,111 @@
+/**
+ * The keys file: JSON with the hashes of keys, never the keys themselves. It is checked whole, and replaced in one
+ * step. Source: docs/how-to/keys-and-tenants.md.
+ */
+import { randomBytes } from "node:crypto";
+import { open, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { AppError } from "../errors.ts";
+import { SCOPES } from "./caller.ts";
+
+const MAX_BYTES = 16 * 2 ** 20;
+export const KEY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const TENANT = /^(?!shared$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+const keyEntry = z.strictObject({
+  id: z.string().regex(KEY_ID, 'must have 1 to 64 letters, digits, ".", "_" or "-"'),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex: mosara keys add makes it"),
+  tenant: z
+    .string()
+    .regex(
+      TENANT,
+      'must have 1 to 64 letters, digits, ".", "_" or "-", and not be "shared", the owner of shared adapters',
+    ),
+  scopes: z.array(z.enum(SCOPES)).min(1, `must name at least one of ${SCOPES.join(", ")}`),
+  adapters: z
+    .array(z.string().regex(/^[A-Za-z0-9._*?-]{1,128}$/, "must be a name of adapters, in which * and ? are wildcards"))
+    .optional(),
+  expires: z.iso.datetime({ offset: true, message: "must be a time such as 2027-01-31T00:00:00Z" }).optional(),
+});
+
+const keysFile = z.strictObject({ version: z.literal(1), keys: z.array(keyEntry) });
+
+/** A key as the file has it. */
+export type KeyEntry = z.output<typeof keyEntry>;
+export type KeysFile = z.output<typeof keysFile>;
+
+/** Reads and checks a keys file. @throws {AppError} usage, naming the file and the entry. */
+export async function readKeysFile(path: string): Promise<KeysFile> {
+  let text: string;
+  try {
+    await using handle = await open(path);
+    const { size } = await handle.stat();
+    if (size > MAX_BYTES) throw fault(path, `has ${size} bytes, but at most ${MAX_BYTES} are read`);
+    text = await readFile(handle, "utf8");
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw fault(path, `cannot be read: ${(error as Error).message}`);
+  }
+  return parseKeysFile(text, path);
+}
+
+/** @param path for messages @throws {AppError} usage */
+export function parseKeysFile(text: string, path: string): KeysFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw fault(path, `is not JSON: ${(error as Error).message}`);
+  }
+  const parsed = keysFile.safeParse(json);
+  if (!parsed.success) throw fault(path, issueText(parsed.error.issues[0], json));
+  const { keys } = parsed.data;
+  for (const field of ["id", "sha256"] as const) {
+    const seen = new Map<string, number>();
+    for (const [i, entry] of keys.entries()) {
+      const first = seen.get(entry[field]);
+      if (first !== undefined) throw fault(path, `${placeOf(i, entry)} has the ${field} of keys[${first}]`);
+      seen.set(entry[field], i);
+    }
+  }
+  return parsed.data;
+}
+
+/** Replaces the file in one step. A reader finds the old keys or the new ones. Only the owner may read a new file. */
+export async function writeKeysFile(path: string, content: KeysFile): Promise<void> {
+  const temporary = join(dirname(path), `.mosara-keys-${randomBytes(6).toString("hex")}`);
+  try {
+    {
+      await using handle = await open(temporary, "wx", 0o600);
+      await handle.writeFile(`${JSON.stringify(content, null, 2)}\n`);
+      await handle.sync();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function fault(path: string, what: string): AppError {
+  return new AppError("usage", `The keys file ${path} ${what}. See docs/how-to/keys-and-tenants.md.`);
+}
+
+function issueText(issue: z.core.$ZodIssue | undefined, json: unknown): string {
+  if (issue === undefined) return "is not as documented";
+  const [list, index, ...rest] = issue.path;
+  const what = issue.code === "unrecognized_keys" ? `has the unknown field ${issue.keys.join(", ")}` : issue.message;
+  if (list !== "keys" || typeof index !== "number") {
+    const place = issue.path.length === 0 ? "" : `"${issue.path.join(".")}" `;
+    return `is not as documented: ${place}${what}`;
+  }
+  const entry = (json as { keys: unknown[] }).keys[index];
+  const field = rest.length === 0 ? "" : `"${rest.join(".")}" `;
+  return `has a fault in ${placeOf(index, entry)}: ${field}${what}`;
+}
+
+function placeOf(index: number, entry: unknown): string {
+  const { id } = (entry ?? {}) as { id?: unknown };
+  return `keys[${index}]${typeof id === "string" ? ` (${JSON.stringify(id.slice(0, 64))})` : ""}`;
+}
