@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
-import type { ModelConfig } from "../model/config/model-config.ts";
+import { LATER_SETTINGS, type ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
 export const FORMAT_VERSION = 5;
@@ -49,7 +49,7 @@ const configSchema = z
     vocabSize: count,
     maxPositions: count,
   })
-  .transform((value) => value as unknown as ModelConfig);
+  .transform((value) => ({ ...LATER_SETTINGS, ...value }) as unknown as ModelConfig);
 
 const layoutSchema = z.strictObject({
   bits: z.literal([4, 8]),

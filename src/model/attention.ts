@@ -6,7 +6,7 @@
 import type { Graph, Var } from "../graph/graph.ts";
 import { groupQueryAttention } from "../graph/ops/attention.ts";
 import { pad, reshape, reshapeLike, slice } from "../graph/ops/shaping.ts";
-import { preparedHeads, rotaryWeights } from "./heads.ts";
+import { growsWithin, preparedHeads, rotaryWeights } from "./heads.ts";
 import type { ModelConfig } from "./config/model-config.ts";
 import type { TensorOf } from "./norms.ts";
 import { LAST_POSITIONS, ROWS, TOTAL_LENGTH, cacheHeadSize, cachePorts } from "./ports.ts";
@@ -21,8 +21,10 @@ export type Attend = (layer: number, qkv: Var, tensor: TensorOf) => Var;
 function isFused(config: ModelConfig, layer: number): boolean {
   const { headSize, queryKeyNorm, ropes, layerRopes } = config;
   if (queryKeyNorm !== "none" || cacheHeadSize(config) !== headSize) return false;
-  const at = layerRopes[layer] ?? null;
-  return at === null || (headSize % ROTARY_MULTIPLE === 0 && ropes[at]?.rotaryDim === headSize);
+  const rope = ropes[layerRopes[layer] ?? -1];
+  if (!rope) return true;
+  if (rope.isInterleaved === true || growsWithin(rope, config.maxPositions)) return false;
+  return headSize % ROTARY_MULTIPLE === 0 && rope.rotaryDim === headSize;
 }
 
 /** Whether the serving graph itself reads the position of every token. */

@@ -4,7 +4,7 @@
  * The serving graph and the training graph therefore share this definition. Rows are flat: [B·T, C].
  */
 import type { Var } from "../graph/graph.ts";
-import { add, div, geluTanh, mul, silu, tanh } from "../graph/ops/elementwise.ts";
+import { add, div, geluTanh, mul, relu, silu, tanh } from "../graph/ops/elementwise.ts";
 import { gatherRows, reshape, split } from "../graph/ops/shaping.ts";
 import { product } from "../graph/shape.ts";
 import type { Attend } from "./attention.ts";
@@ -35,12 +35,15 @@ export interface DecoderParts {
  * @param positionIds int64 [B,T]; read where positions are learned
  */
 export function scaledEmbedding(config: ModelConfig, embedded: Var, positionIds: Var | null, tensor: TensorOf): Var {
-  const { embeddingScale } = config;
-  const scaled =
-    embeddingScale === 1 ? embedded : mul(embedded, embedded.graph.constant("float32", [], [embeddingScale]));
+  const scaled = times(embedded, config.embeddingScale);
   if (!config.hasLearnedPositions) return scaled;
   if (!positionIds) throw new Error("internal: learned positions need position ids");
   return add(scaled, gatherRows(tensor(POSITION_EMBEDDING), reshape(positionIds, [product(positionIds.shape)])));
+}
+
+/** A factor of 1 costs nothing. */
+function times(x: Var, factor: number): Var {
+  return factor === 1 ? x : mul(x, x.graph.constant("float32", [], [factor]));
 }
 
 /** All layers: float32 [B·T, C] → hidden states before the final norm. */
@@ -53,30 +56,41 @@ export function decoderLayers(config: ModelConfig, embedded: Var, parts: Decoder
     const onto =
       (residual: Var, name: string | null): Finish =>
       (y) =>
-        add(residual, norm(y, name));
-    const qkv = parts.linear(norm(hidden, norms.beforeAttention), groups.qkv, AS_IT_IS);
+        add(residual, times(norm(y, name), config.residualScale));
+    const normed = norm(hidden, norms.beforeAttention);
+    const qkv = parts.linear(normed, groups.qkv, AS_IT_IS);
     const heads = parts.attend(layer, qkv, parts.tensor);
     hidden = parts.linear(heads, groups.output, onto(hidden, norms.afterAttention));
-    const inner = parts.linear(norm(hidden, norms.beforeMlp), groups.mlpIn, (y) => activated(config, y));
+    const mlpInput = config.isParallel ? normed : norm(hidden, norms.beforeMlp);
+    const inner = parts.linear(mlpInput, groups.mlpIn, (y) => activated(config, y));
     hidden = parts.linear(inner, groups.down, onto(hidden, norms.afterMlp));
   }
   return hidden;
 }
+
+const ACTIVATIONS: Readonly<Record<ModelConfig["activation"], (x: Var) => Var>> = {
+  silu,
+  gelu_tanh: geluTanh,
+  relu2: (x) => {
+    const positive = relu(x);
+    return mul(positive, positive);
+  },
+};
 
 /**
  * The MLP's inner values: float32 [B·T, I]. If there is a gate, they are computed from gate and up side by side [B·T,
  * 2I].
  */
 function activated({ activation, hasGate, intermediateSize }: ModelConfig, x: Var): Var {
-  const activate = activation === "silu" ? silu : geluTanh;
+  const activate = ACTIVATIONS[activation];
   if (!hasGate) return activate(x);
   const [gate, up] = split(x, [intermediateSize, intermediateSize], 1) as [Var, Var];
   return mul(activate(gate), up);
 }
 
-/** The norm before the LM head. */
-export function finalNorm(config: ModelConfig, hidden: Var, { tensor }: Pick<DecoderParts, "tensor">): Var {
-  return normalize(config, hidden, FINAL_NORM, tensor);
+/** The input of the LM head: the final norm, with the factor of the logits. */
+export function headInput(config: ModelConfig, hidden: Var, { tensor }: Pick<DecoderParts, "tensor">): Var {
+  return times(normalize(config, hidden, FINAL_NORM, tensor), config.logitScale);
 }
 
 /** The logits, capped where the model caps them: cap · tanh(x / cap). */

@@ -4,11 +4,18 @@
  */
 import { AppError } from "../errors.ts";
 import type { RawConfig } from "./config/config-reader.ts";
-import { readGemma2, readGemma3 } from "./families/gemma.ts";
+import { readCohere, readCohere2 } from "./families/cohere.ts";
+import { readExaone4 } from "./families/exaone4.ts";
+import { readGemma1, readGemma2, readGemma3, readVaultGemma, vaultGemmaNames } from "./families/gemma.ts";
+import { glm4Names, readGlm, readGlm4 } from "./families/glm.ts";
 import { readGpt2, gpt2Names } from "./families/gpt2.ts";
+import { readGranite, readGraniteHybrid } from "./families/granite.ts";
+import { readErnie45, readHelium } from "./families/interleaved.ts";
+import { readArcee, readJais2, readNemotron, readStableLm, readStarCoder2 } from "./families/layer-norm-families.ts";
+import { hunyuanNames, readCwm, readHunyuan, readSeedOss } from "./families/llama-relatives.ts";
 import { readLlama } from "./families/llama.ts";
-import { readMistral } from "./families/mistral.ts";
-import { readOlmo2 } from "./families/olmo2.ts";
+import { readMinistral, readMinistral3, readMistral } from "./families/mistral.ts";
+import { readOlmo2, readOlmo3 } from "./families/olmo2.ts";
 import { readPhi3 } from "./families/phi3.ts";
 import { readQwen2, readQwen3 } from "./families/qwen.ts";
 import { readSmolLm3 } from "./families/smollm3.ts";
@@ -31,6 +38,28 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   gpt2: { read: readGpt2, names: gpt2Names },
   smollm3: { read: readSmolLm3 },
   olmo2: { read: readOlmo2 },
+  olmo3: { read: readOlmo3 },
+  ministral: { read: readMinistral },
+  ministral3: { read: readMinistral3 },
+  gemma: { read: readGemma1 },
+  vaultgemma: { read: readVaultGemma, names: vaultGemmaNames },
+  granite: { read: readGranite },
+  granitemoehybrid: { read: readGraniteHybrid },
+  exaone4: { read: readExaone4 },
+  glm: { read: readGlm },
+  glm4: { read: readGlm4, names: glm4Names },
+  ernie4_5: { read: readErnie45 },
+  helium: { read: readHelium },
+  cohere: { read: readCohere },
+  cohere2: { read: readCohere2 },
+  starcoder2: { read: readStarCoder2 },
+  stablelm: { read: readStableLm },
+  nemotron: { read: readNemotron },
+  arcee: { read: readArcee },
+  jais2: { read: readJais2 },
+  seed_oss: { read: readSeedOss },
+  cwm: { read: readCwm },
+  hunyuan_v1_dense: { read: readHunyuan, names: hunyuanNames },
 };
 
 const OUR_NAMES: ForeignNames = { namesOf: (name) => [name], isTransposed: () => false };

@@ -6,7 +6,7 @@ import type { Graph, Var } from "../graph/graph.ts";
 import { rotaryEmbedding } from "../graph/ops/attention.ts";
 import { reshape, reshapeLike, split } from "../graph/ops/shaping.ts";
 import { product } from "../graph/shape.ts";
-import type { ModelConfig } from "./config/model-config.ts";
+import type { ModelConfig, RopeConfig } from "./config/model-config.ts";
 import { type TensorOf, normalize } from "./norms.ts";
 import { rotaryTables } from "./rope.ts";
 import { queryKeyNorms } from "./weight-names.ts";
@@ -15,6 +15,8 @@ import { queryKeyNorms } from "./weight-names.ts";
 export interface RotaryVars {
   readonly cos: Var;
   readonly sin: Var;
+  /** Tables of the queries, where they grow with their position. */
+  readonly query?: RotaryVars;
 }
 
 /** The tables of every rotary setting of the model, made when the graph is written. */
@@ -22,11 +24,11 @@ export function rotaryWeights(
   graph: Graph,
   { ropes, maxPositions }: Pick<ModelConfig, "ropes" | "maxPositions">,
 ): readonly RotaryVars[] {
-  return ropes.map((rope, at) => {
+  const tablesOf = (name: string, rope: RopeConfig): RotaryVars => {
     const shape = [maxPositions, rope.rotaryDim / 2];
     let tables: ReturnType<typeof rotaryTables> | null = null;
     const table = (part: "cos" | "sin"): Var =>
-      graph.weight(`rotary.${at}.${part}`, "float32", shape, {
+      graph.weight(`${name}.${part}`, "float32", shape, {
         kind: "made",
         make: async () => {
           tables ??= rotaryTables(rope, maxPositions);
@@ -34,7 +36,18 @@ export function rotaryWeights(
         },
       });
     return { cos: table("cos"), sin: table("sin") };
+  };
+  return ropes.map((rope, at) => {
+    const { queryGrowth, ...plain } = rope;
+    const tables = tablesOf(`rotary.${at}`, plain);
+    if (!growsWithin(rope, maxPositions)) return tables;
+    return { ...tables, query: tablesOf(`rotary.${at}.query`, rope) };
   });
+}
+
+/** Whether queries grow at any of these positions. */
+export function growsWithin({ queryGrowth }: RopeConfig, maxPositions: number): boolean {
+  return queryGrowth !== undefined && maxPositions > queryGrowth.originalMaxPositions;
 }
 
 export interface HeadsInput {
@@ -58,11 +71,11 @@ export function preparedHeads(input: HeadsInput): { readonly query: Var; readonl
     1,
   ) as [Var, Var, Var];
   const norms = queryKeyNorms(layer);
-  return {
-    query: turned(input, normed(input, q, numHeads, norms.query), numHeads),
-    key: turned(input, normed(input, k, numKvHeads, norms.key), numKvHeads),
-    value: v,
-  };
+  const prepared = (x: Var, heads: number, part: "query" | "key"): Var =>
+    config.isNormedAfterRotation
+      ? normed(input, turned(input, x, heads, part), heads, norms[part])
+      : turned(input, normed(input, x, heads, norms[part]), heads, part);
+  return { query: prepared(q, numHeads, "query"), key: prepared(k, numKvHeads, "key"), value: v };
 }
 
 function normed({ config, tensor }: HeadsInput, x: Var, heads: number, name: string): Var {
@@ -73,13 +86,15 @@ function normed({ config, tensor }: HeadsInput, x: Var, heads: number, name: str
   return reshape(normalize(config, byHead, name, tensor), [rows!, width!]);
 }
 
-function turned({ config, layer, positionIds, rotary }: HeadsInput, x: Var, numHeads: number): Var {
+function turned(input: HeadsInput, x: Var, numHeads: number, part: "query" | "key"): Var {
+  const { config, layer, positionIds, rotary } = input;
   const at = config.layerRopes[layer] ?? null;
-  const tables = at === null ? undefined : rotary[at];
+  const both = at === null ? undefined : rotary[at];
+  const tables = (part === "query" ? both?.query : undefined) ?? both;
   if (at === null || !tables) return x;
   if (!positionIds) throw new Error("internal: heads that turn need position ids");
   const { headSize } = config;
-  const rotaryDim = config.ropes[at]?.rotaryDim ?? headSize;
+  const { rotaryDim = headSize, isInterleaved = false } = config.ropes[at] ?? {};
   const rows = reshapeLike(x, positionIds, [numHeads * headSize]);
-  return reshape(rotaryEmbedding(rows, positionIds, tables, { numHeads, rotaryDim, headSize }), x.shape);
+  return reshape(rotaryEmbedding(rows, positionIds, tables, { numHeads, rotaryDim, headSize, isInterleaved }), x.shape);
 }

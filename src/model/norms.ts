@@ -10,9 +10,18 @@ export type TensorOf = (name: string) => Var;
 /** The norm called `name` over the last dimension of x. */
 export function normalize({ norm }: Pick<ModelConfig, "norm">, x: Var, name: string, tensor: TensorOf): Var {
   const stored = tensor(`${name}.weight`);
-  if (norm.kind === "layer") return layerNorm(x, stored, tensor(`${name}.bias`), norm.epsilon);
   // The offset is added to a constant, so it is folded when the session
   // opens. Where the weight is trained, it is an ordinary node.
   const weight = norm.offset === 1 ? add(stored, stored.graph.constant("float32", [], [1])) : stored;
-  return rmsNorm(x, weight, norm.epsilon);
+  if (norm.kind === "rms") return rmsNorm(x, weight, norm.epsilon);
+  const size = x.shape.at(-1) as number; // widths are numbers
+  const bias =
+    norm.kind === "layer"
+      ? tensor(`${name}.bias`)
+      : stored.graph.constant(
+          "float32",
+          [size],
+          Array.from({ length: size }, () => 0),
+        );
+  return layerNorm(x, weight, bias, norm.epsilon);
 }

@@ -39,14 +39,16 @@ export interface LayerNorms {
  * NOTE: "post_attention_layernorm" is the norm before the MLP in
  * families with norms on inputs, and the norm after attention in others.
  */
-export function layerNorms({ blockNorms }: Pick<ModelConfig, "blockNorms">, layer: number): LayerNorms {
+export function layerNorms(config: Pick<ModelConfig, "blockNorms" | "isParallel">, layer: number): LayerNorms {
+  const { blockNorms, isParallel } = config;
   const norm = (name: string): string => `model.layers.${layer}.${name}`;
   const hasBefore = blockNorms !== "after";
   const hasAfter = blockNorms !== "before";
   return {
     beforeAttention: hasBefore ? norm("input_layernorm") : null,
     afterAttention: hasAfter ? norm("post_attention_layernorm") : null,
-    beforeMlp: hasBefore ? norm(hasAfter ? "pre_feedforward_layernorm" : "post_attention_layernorm") : null,
+    beforeMlp:
+      hasBefore && !isParallel ? norm(hasAfter ? "pre_feedforward_layernorm" : "post_attention_layernorm") : null,
     afterMlp: hasAfter ? norm("post_feedforward_layernorm") : null,
   };
 }

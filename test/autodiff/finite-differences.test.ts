@@ -104,6 +104,7 @@ const CASES: readonly Case[] = [
   unary("Reciprocal", elementwise.reciprocal),
   unary("Sigmoid", elementwise.sigmoid),
   unary("Tanh", elementwise.tanh),
+  unary("Relu", elementwise.relu),
   { ...unary("Erf", elementwise.erf), float32Only: erfFormula },
   { ...unary("QuickGelu", (x) => elementwise.quickGelu(x, 1)), float32Only: quickGeluFormula(1) },
   { ...unary("QuickGelu", (x) => elementwise.quickGelu(x, 1.702)), float32Only: quickGeluFormula(1.702) },

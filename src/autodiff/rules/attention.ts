@@ -16,7 +16,8 @@ function rotaryGradient(node: Node, dy: Var): Var {
   const numHeads = intAttribute(node, "num_heads", 1);
   const headSize = (x.shape[2] as number) / numHeads; // rotaryEmbedding has checked it
   const rotaryDim = intAttribute(node, "rotary_embedding_dim", headSize);
-  return rotaryEmbedding(dy, positionIds, { cos, sin: negated(sin) }, { numHeads, rotaryDim, headSize });
+  const isInterleaved = intAttribute(node, "interleaved", 0) === 1;
+  return rotaryEmbedding(dy, positionIds, { cos, sin: negated(sin) }, { numHeads, rotaryDim, headSize, isInterleaved });
 }
 
 export const attentionRules = ofFirstResult({

@@ -6,6 +6,7 @@ import {
   div,
   erf,
   exp,
+  less,
   log,
   mul,
   neg,
@@ -103,6 +104,8 @@ export const elementwiseRules = ofFirstResult({
   // y = 1/(1+e⁻ˣ): dx = dy y(1 − y)
   Sigmoid: unary((dy, x, y) => mul(dy, mul(y, sub(scalarLike(x, 1), y)))),
   // y = tanh x: dx = dy (1 − y²)
+  // 0 where x = 0, as in PyTorch.
+  Relu: unary((dy, _x, y) => where(less(scalarLike(y, 0), y), dy, scalarLike(y, 0))),
   Tanh: unary((dy, x, y) => mul(dy, sub(scalarLike(x, 1), mul(y, y)))),
   // y = erf x: dx = dy 2/√π e^(−x²)
   Erf: unary((dy, x) => mul(dy, mul(exp(neg(mul(x, x))), scalarLike(x, 2 / Math.sqrt(Math.PI))))),

@@ -75,20 +75,26 @@ export function groupQueryAttention(options: CachedAttention): CachedResult {
 
 /**
  * Rotary positions on heads: x [B,T,heads·D], positionIds int64 [B,T], tables [positions, R/2].
- * The first R values of each head are rotated (R = D unless `rotaryDim` is less); pairs are (i, i + R/2).
+ * The first R values of each head are rotated (R = D unless `rotaryDim` is less); pairs are (i, i + R/2), or (2i, 2i + 1)
+ * where `isInterleaved`.
  */
 export function rotaryEmbedding(
   x: Var,
   positionIds: Var,
   tables: { readonly cos: Var; readonly sin: Var },
-  heads: { readonly numHeads: number; readonly rotaryDim: number; readonly headSize: number },
+  heads: {
+    readonly numHeads: number;
+    readonly rotaryDim: number;
+    readonly headSize: number;
+    readonly isInterleaved?: boolean;
+  },
 ): Var {
   expectDtype("rotaryEmbedding", "positionIds", positionIds, "int64");
   const [b, t] = positionIds.shape;
   expectShape("rotaryEmbedding", "x", x, [b!, t!, heads.numHeads * heads.headSize]);
   const isPartial = heads.rotaryDim !== heads.headSize;
   const attributes = {
-    interleaved: 0,
+    interleaved: heads.isInterleaved ? 1 : 0,
     num_heads: heads.numHeads,
     ...(isPartial ? { rotary_embedding_dim: heads.rotaryDim } : {}),
   };

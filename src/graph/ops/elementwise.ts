@@ -91,6 +91,8 @@ export const sqrt = (x: Var): Var => unary("Sqrt", x);
 export const reciprocal = (x: Var): Var => unary("Reciprocal", x);
 /** The hyperbolic tangent. */
 export const tanh = (x: Var): Var => unary("Tanh", x);
+/** The greater of x and 0. */
+export const relu = (x: Var): Var => unary("Relu", x);
 /** The error function, 2/√π ∫₀ˣ e^(−t²) dt. */
 export const erf = (x: Var): Var => unary("Erf", x);
 /** eˣ. */

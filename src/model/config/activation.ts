@@ -1,4 +1,4 @@
-/** The activation of an MLP. transformers has five names for two functions. */
+/** The activation of an MLP. transformers has several names for some of them. */
 import { type RawConfig, readChoice } from "./config-reader.ts";
 import type { ModelConfig } from "./model-config.ts";
 
@@ -8,6 +8,7 @@ const FUNCTIONS = {
   gelu_pytorch_tanh: "gelu_tanh",
   gelu_new: "gelu_tanh",
   gelu_fast: "gelu_tanh",
+  relu2: "relu2",
 } as const satisfies Readonly<Record<string, ModelConfig["activation"]>>;
 
 type Name = keyof typeof FUNCTIONS;

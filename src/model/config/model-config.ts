@@ -39,6 +39,10 @@ export interface RopeConfig {
   /** Number of leading values of a head that are rotated; the others stay. */
   readonly rotaryDim: number;
   readonly scaling: RopeScaling;
+  /** Whether pairs that turn together are neighbours; otherwise they are half of the rotated values apart. */
+  readonly isInterleaved?: boolean;
+  /** Queries beyond the original positions grow with their position: factor 1 + beta · ln(1 + ⌊position / original⌋). */
+  readonly queryGrowth?: { readonly beta: number; readonly originalMaxPositions: number };
 }
 
 /** Names of the linear layers within a layer. Those of one list are computed as one product. */
@@ -50,6 +54,14 @@ export interface LinearModules {
   readonly mlpIn: readonly string[];
   readonly down: string;
 }
+
+/** Settings that were added later, with their values in every base that was built before. */
+export const LATER_SETTINGS = {
+  isParallel: false,
+  isNormedAfterRotation: false,
+  residualScale: 1,
+  logitScale: 1,
+} as const;
 
 export interface ModelConfig {
   /** `model_type` of the checkpoint: the key into `FAMILIES`. */
@@ -63,16 +75,24 @@ export interface ModelConfig {
   readonly vocabSize: number;
   readonly maxPositions: number;
   readonly modules: LinearModules;
-  /** "rms" multiplies by `offset` + weight; "layer" also subtracts the mean and has a bias. */
-  readonly norm: { readonly kind: "rms" | "layer"; readonly epsilon: number; readonly offset: 0 | 1 };
+  /** "rms" multiplies by `offset` + weight; "centred" also subtracts the mean; "layer" does both and has a bias. */
+  readonly norm: { readonly kind: "rms" | "centred" | "layer"; readonly epsilon: number; readonly offset: 0 | 1 };
   /** Whether attention and MLP have a norm on their input, on their output, or on both. */
   readonly blockNorms: "before" | "after" | "both";
-  /** A norm on queries and keys before rotation: on every head, or on all heads together. */
+  /** Whether the MLP reads what attention reads, and both are added at once. */
+  readonly isParallel: boolean;
+  /** A norm on queries and keys: on every head, or on all heads together. */
   readonly queryKeyNorm: "none" | "head" | "all";
-  readonly activation: "silu" | "gelu_tanh";
+  /** Whether queries and keys are rotated before their norm. */
+  readonly isNormedAfterRotation: boolean;
+  readonly activation: "silu" | "gelu_tanh" | "relu2";
   readonly hasGate: boolean;
   /** Factor of the embedded tokens. */
   readonly embeddingScale: number;
+  /** Factor of what attention and MLP add to the residual stream. */
+  readonly residualScale: number;
+  /** Factor of the logits. */
+  readonly logitScale: number;
   /** Factor of the attention scores. */
   readonly attentionScale: number;
   /** Scores and logits are capped to ±cap by tanh; 0: no cap. */

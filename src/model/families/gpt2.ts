@@ -4,7 +4,7 @@
  */
 import { readActivation } from "../config/activation.ts";
 import { type RawConfig, readCount, readFlag, readNumber, unsupported } from "../config/config-reader.ts";
-import type { ModelConfig } from "../config/model-config.ts";
+import { LATER_SETTINGS, type ModelConfig } from "../config/model-config.ts";
 import { EMBEDDING, FINAL_NORM, type ForeignNames, LM_HEAD, POSITION_EMBEDDING } from "../weight-names.ts";
 
 /** The other families' names of these settings; transformers reads both. */
@@ -41,6 +41,7 @@ export function readGpt2(config: RawConfig): ModelConfig {
     queryKeyNorm: "none",
     activation: readActivation(raw, "activation_function", "gelu_new"),
     hasGate: false,
+    ...LATER_SETTINGS,
     embeddingScale: 1,
     attentionScale: readFlag(raw, "scale_attn_weights", true) ? headSize ** -0.5 : 1,
     scoreSoftCap: 0,

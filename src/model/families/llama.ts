@@ -1,7 +1,7 @@
 /** Llama 2 and 3, and the pattern of most other families. Defaults are those of transformers' LlamaConfig. */
 import { readActivation } from "../config/activation.ts";
 import { type RawConfig, readCount, readFlag, readNumber } from "../config/config-reader.ts";
-import type { LinearModules, ModelConfig } from "../config/model-config.ts";
+import { LATER_SETTINGS, type LinearModules, type ModelConfig } from "../config/model-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
 // Far above any model. Lists of this length are made before the tensors are read.
@@ -36,6 +36,7 @@ export function readLlama(raw: RawConfig): ModelConfig {
     queryKeyNorm: "none",
     activation: readActivation(raw, "hidden_act", "silu"),
     hasGate: true,
+    ...LATER_SETTINGS,
     embeddingScale: 1,
     attentionScale: headSize ** -0.5,
     scoreSoftCap: 0,

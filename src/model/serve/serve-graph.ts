@@ -7,7 +7,7 @@ import { Graph, type Var } from "../../graph/graph.ts";
 import { gatherRows, reshape } from "../../graph/ops/shaping.ts";
 import { adapterLayout } from "../adapter-layout.ts";
 import { cachedAttention, needsPositionIds } from "../attention.ts";
-import { type Finish, cappedLogits, decoderLayers, finalNorm, scaledEmbedding } from "../decoder.ts";
+import { type Finish, cappedLogits, decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
 import { type LinearGroup, allGroups } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { INPUT_IDS, LOGIT_ROWS, POSITION_IDS, type Port, ROWS, logitsPort } from "../ports.ts";
@@ -53,7 +53,7 @@ export function buildServeGraph(options: ServeGraphOptions): Graph {
   const hidden = gatherRows(decoderLayers(config, embedded, parts), logitRows);
   const head = weights.has(LM_HEAD) ? LM_HEAD : EMBEDDING;
   const logits = weights.product(
-    finalNorm(config, hidden, parts),
+    headInput(config, hidden, parts),
     LM_HEAD_GROUP,
     [head],
     null,

@@ -11,7 +11,7 @@ import { linear, matMul } from "../../graph/ops/linear.ts";
 import { reduceSum } from "../../graph/ops/reduce.ts";
 import { concat, gatherRows, reshape, slice, transpose } from "../../graph/ops/shaping.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
-import { type Finish, cappedLogits, decoderLayers, finalNorm, scaledEmbedding } from "../decoder.ts";
+import { type Finish, cappedLogits, decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
 import type { Linear, LinearGroup } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { ROWS } from "../ports.ts";
@@ -58,7 +58,7 @@ export function buildProbeGraph({ config, source, adapter, bases }: ProbeGraphOp
   };
   const table = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
   const hidden = decoderLayers(config, scaledEmbedding(config, table, positionIds, tensor), parts);
-  const normed = finalNorm(config, gatherRows(hidden, rows), parts);
+  const normed = headInput(config, gatherRows(hidden, rows), parts);
   const head = tensor(weights.has(LM_HEAD) ? LM_HEAD : EMBEDDING);
   graph.output(cappedLogits(config, linear(normed, head)), PROBE_LOGITS);
   return graph;

@@ -13,7 +13,7 @@ import { reduceSum } from "../../graph/ops/reduce.ts";
 import { concat, gatherRows, reshape, slice, transpose } from "../../graph/ops/shaping.ts";
 import { pruneGraph } from "../../graph/prune.ts";
 import { type Dim, product } from "../../graph/shape.ts";
-import { decoderLayers, finalNorm, scaledEmbedding } from "../decoder.ts";
+import { decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
 import { type Linear, allLinears } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { requiredTensors } from "../required-tensors.ts";
@@ -111,7 +111,7 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
     },
     attend,
   });
-  const normed = finalNorm(config, gatherRows(hidden, rows), model);
+  const normed = headInput(config, gatherRows(hidden, rows), model);
   const head = model.tensor(options.source.has(LM_HEAD) ? LM_HEAD : EMBEDDING);
   const trainsHead = trained.kind === "full";
   const { logits, losses } = headCrossEntropy(normed, head, labels, { trainsHead, softCap: config.logitSoftCap });
