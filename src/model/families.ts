@@ -20,6 +20,7 @@ import { readPhi3 } from "./families/phi3.ts";
 import { readQwen2, readQwen3 } from "./families/qwen.ts";
 import { readSmolLm3 } from "./families/smollm3.ts";
 import type { ModelConfig } from "./config/model-config.ts";
+import { refusalReason } from "./refused-families.ts";
 import type { ForeignNames } from "./weight-names.ts";
 
 interface Family {
@@ -77,11 +78,13 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
   const known = Object.keys(FAMILIES).join(", ");
   const type = raw.model_type;
   const family = typeof type === "string" && Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
-  if (!family)
+  if (!family) {
+    const reason = typeof type === "string" ? refusalReason(type) : null;
     throw new AppError(
       "checkpoint_unsupported",
-      `config.json: model_type ${JSON.stringify(type)} is not supported; known: ${known}.`,
+      `config.json: model_type ${JSON.stringify(type)}${reason === null ? "" : ` (${reason})`} is not supported; known: ${known}.`,
     );
+  }
   if (raw.quantization_config) throw quantisedError(raw.quantization_config);
   const config = family.read(raw);
   if (config.numHeads % config.numKvHeads !== 0)

@@ -199,6 +199,20 @@ it.each([
 
 const REFUSALS: readonly [string, RawConfig, string, RegExp][] = [
   ["an unknown family", { model_type: "mamba" }, "checkpoint_unsupported", /"mamba".*known:.*llama/],
+  ["a mixture", { model_type: "qwen3_moe" }, "checkpoint_unsupported", /"qwen3_moe" \(a mixture of experts\)/],
+  ["Granite with experts", { model_type: "granitemoehybrid" }, "checkpoint_unsupported", /num_local_experts = 8/],
+  [
+    "Granite with state spaces",
+    { model_type: "granitemoehybrid", num_local_experts: 0, num_hidden_layers: 2, layer_types: ["mamba", "attention"] },
+    "checkpoint_unsupported",
+    /layer_types.*attention in every layer/,
+  ],
+  [
+    "a parallel StableLM",
+    { model_type: "stablelm", use_parallel_residual: true },
+    "checkpoint_unsupported",
+    /use_parallel/,
+  ],
   [
     "a family that is a property of every object",
     { model_type: "constructor" },
