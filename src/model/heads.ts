@@ -38,7 +38,7 @@ export function rotaryWeights(
     return { cos: table("cos"), sin: table("sin") };
   };
   return ropes.map((rope, at) => {
-    const { queryGrowth, ...plain } = rope;
+    const { queryGrowth: _, ...plain } = rope;
     const tables = tablesOf(`rotary.${at}`, plain);
     if (!growsWithin(rope, maxPositions)) return tables;
     return { ...tables, query: tablesOf(`rotary.${at}.query`, rope) };

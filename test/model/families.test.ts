@@ -60,8 +60,8 @@ describe.each(casesIn(GOLDEN, "expected.safetensors"))("%s", (name) => {
   it("names every layer for PEFT as transformers does", async () => {
     await using checkpoint = await openCheckpoint(dir);
     await using file = await openSafetensors(join(dir, "model.safetensors"));
-    const { pathOf } = peftNames(checkpoint.config);
-    const paths = allLinears(checkpoint.config).map(({ name: linear }) => `${pathOf(linear)}.weight`);
+    const names = peftNames(checkpoint.config);
+    const paths = allLinears(checkpoint.config).map(({ name: linear }) => `${names.pathOf(linear)}.weight`);
     expect(paths.filter((path) => !file.tensors.has(path))).toEqual([]);
   });
 });
