@@ -24,7 +24,9 @@ import { initializeAdapter } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
 import { Trainer } from "../train/trainer.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
-import { readData } from "../train/run-data.ts";
+import { readData, readPreferenceData } from "../train/run-data.ts";
+import { Preferences } from "../train/objective/preferences.ts";
+import { referTo } from "./train/references.ts";
 import { type TrainConfig, methodFlags } from "./train/flags.ts";
 import { modelOptions, openTrainingBase } from "./train/open-training.ts";
 import { announceMemory } from "./train/memory.ts";
@@ -42,14 +44,19 @@ export async function train(config: TrainConfig): Promise<number> {
   const saved = config.resume ? await readCheckpoint(paths.checkpoint) : null;
   await assertWritable(paths, flags.method === "full", saved !== null);
   if (config.report !== null) await assertReportWritable(config.report);
-  const data = await readData(config.data, config.eval, flags.method === "full");
+  const data =
+    flags.beta === null
+      ? await readData(config.data, config.eval, flags.method === "full")
+      : await readPreferenceData(config.data, config.eval);
   await using base = await openTrainingBase(config);
   const run = await prepareRun(base, config, flags, data, notice);
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
-  announceMemory(modelOptions(base, config, run), run, config);
+  const preferences = flags.beta === null ? null : new Preferences(flags.beta);
+  announceMemory(modelOptions(base, config, run, preferences), run, config);
   await using weights = await fileWeights(base);
-  await using model = await openTrainModel(modelOptions(base, config, run, weights));
+  await using model = await openTrainModel(modelOptions(base, config, run, preferences, weights));
   const trainer = await makeTrainer(base, config, run, model);
+  const references = preferences && (await referTo(preferences, model, run, config.batchSize, saved));
   const initial = config.report === null ? null : model.parameters.values.slice();
   const surroundings = surroundingsOf(config);
   if (saved) goOn(trainer, saved, surroundings);
@@ -58,7 +65,7 @@ export async function train(config: TrainConfig): Promise<number> {
     await putAside(paths, run.schedule.steps, notice);
   }
   try {
-    await runTrainer(trainer, run, paths, surroundings, config.tensorboard);
+    await runTrainer(trainer, run, paths, { surroundings, references, eventsDir: config.tensorboard });
   } catch (error) {
     throw error instanceof DivergedError ? await keepBest(error, base, trainer, run, paths) : error;
   }
@@ -108,16 +115,20 @@ function goOn(trainer: Trainer, saved: SavedRun, now: Surroundings): void {
     );
 }
 
-/**
- * Trains to the end or to the first signal. Writes the step log and shows the progress bar.
- * @param eventsDir directory for TensorBoard, or null
- */
+interface Accompaniment {
+  readonly surroundings: Surroundings;
+  /** To be kept in the checkpoint. */
+  readonly references: Float32Array | null;
+  /** Directory for TensorBoard. */
+  readonly eventsDir: string | null;
+}
+
+/** Trains to the end or to the first signal. Writes the step log and shows the progress bar. */
 async function runTrainer(
   trainer: Trainer,
   run: Run,
   paths: OutputPaths,
-  surroundings: Surroundings,
-  eventsDir: string | null,
+  { surroundings, references, eventsDir }: Accompaniment,
 ): Promise<void> {
   using log = new StepLog(paths.log, trainer.state.logBytes);
   using events = eventsDir === null ? null : new TensorboardLog(eventsDir, trainer.state.step);
@@ -133,7 +144,7 @@ async function runTrainer(
       },
       save: async () => {
         trainer.state = { ...trainer.state, logBytes: log.bytes };
-        await saveCheckpoint(paths.checkpoint, trainer, run.settings, surroundings);
+        await saveCheckpoint(paths.checkpoint, trainer, run.settings, surroundings, references);
       },
       shouldStop: () => isStopping,
     });

@@ -41,19 +41,23 @@ export function readConversation(key: string, value: unknown, extras: Conversati
   return withExtras(readTurns(key, value, fail), extras, key, fail);
 }
 
-/** TRL's conversational prompt and completion: one conversation, of which only the completion is learnt. */
+/**
+ * TRL's conversational prompt and completion: one conversation, of which only the completion is learnt.
+ * @param names names of the two in messages
+ */
 export function readConversationalPair(
   prompt: unknown,
   completion: unknown,
   extras: ConversationExtras,
   fail: Fail,
+  names = { prompt: "prompt", completion: "completion" },
 ): Conversation {
-  const before = readTurns("prompt", prompt, fail);
-  const after = readTurns("completion", completion, fail);
+  const before = readTurns(names.prompt, prompt, fail);
+  const after = readTurns(names.completion, completion, fail);
   const turns = [...before.map(({ message }) => ({ message, isLearnt: false })), ...after];
   if (!after.some(({ message }) => message.role === "assistant"))
-    return fail('"completion" has no message of the role "assistant", so there is nothing to learn.');
-  return withExtras(turns, extras, "prompt", fail);
+    return fail(`"${names.completion}" has no message of the role "assistant", so there is nothing to learn.`);
+  return withExtras(turns, extras, names.prompt, fail);
 }
 
 /** Pairs of a question and an answer. The answers are learnt. */

@@ -4,9 +4,7 @@
  * Every line is checked before any is used. Knows no tokens.
  */
 import { AppError } from "../errors.ts";
-import { repeatedKey } from "../formats/repeated-key.ts";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
-import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import {
   type Conversation,
   conversationOfPairs,
@@ -16,6 +14,7 @@ import {
   readConversation,
   readConversationalPair,
 } from "./conversation.ts";
+import { readExactly, readObject } from "./json-line.ts";
 import { refuseUnknownMeaning } from "./line-keys.ts";
 import { lineError, readLines } from "./lines.ts";
 
@@ -117,24 +116,14 @@ export function parseExample(text: string, file: string, line: number): Example 
   const fail = (reason: string, cause?: unknown): never => {
     throw lineError(file, line, reason, cause);
   };
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    return fail(`the line is not valid JSON (${(cause as Error).message}). Write one JSON object a line.`, cause);
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return fail(`an object was expected, found ${nameOf(value)}. Write {"prompt": …, "completion": …}.`);
-  const json = value as Json;
-  const repeated = repeatedKey(text);
-  if (repeated !== undefined) return fail(`the key ${JSON.stringify(repeated)} is there twice. Keep one of them.`);
+  const json = readObject(text, fail);
   const key = formKey(json, fail);
   const isText = key === "prompt" && !Array.isArray(json.prompt);
   refuseUnknownMeaning(json, "", fail);
   if (isText) return promptExample(json, { file, line }, fail);
   refuseOtherForms(json, key, fail);
   const expected = readExpected(json, fail);
-  return { form: "messages", ...conversationOf(key, exactly(text), expected, fail), ...expected, file, line };
+  return { form: "messages", ...conversationOf(key, readExactly(text), expected, fail), ...expected, file, line };
 }
 
 /** Forms of lines. Each is recognised by its required key. */
@@ -164,12 +153,6 @@ function refuseOtherForms(json: Json, key: FormKey, fail: Fail): void {
   const lost = NOT_BESIDE[key].find((one) => (json[one] ?? null) !== null);
   if (lost !== undefined)
     fail(`there is "${lost}" beside "${key}", which has the whole example. Leave it out, or give it another name.`);
-}
-
-/** A template may print numbers, so they are read exactly: 1.0 is not 1. */
-function exactly(text: string): Json {
-  const value = parseExactJson(text);
-  return (value instanceof Map ? Object.fromEntries(value as Map<string, unknown>) : value) as Json;
 }
 
 type Turns = Conversation & Pick<ChatExample, "hasCompletion">;
@@ -217,7 +200,7 @@ function instructionPairs(json: Json, fail: Fail): readonly (readonly [string, s
 }
 
 /** Keys of other forms, which would be ignored beside a prompt that is text. */
-const NOT_BESIDE_TEXT = ["tools", "chat_template_kwargs", "system", "input", "output", "history"];
+export const NOT_BESIDE_TEXT = ["tools", "chat_template_kwargs", "system", "input", "output", "history"];
 
 function promptExample(json: Json, place: ExamplePlace, fail: Fail): PromptExample {
   const prompt = readText(json, "prompt", fail);

@@ -34,7 +34,8 @@ const USE_WEIGHT =
 const USE_KWARGS = 'Give what the chat template reads as "chat_template_kwargs": {…}, or leave the key out.';
 const USE_TOOLS = 'Write "tools": [{"type": "function", "function": {…}}], and calls as "tool_calls" of a message.';
 const USE_TEXT = "Models here read only text. Leave the line out.";
-const USE_COMPLETION = "Preferences are not learnt here. Write only the wanted answer, as completion.";
+const USE_COMPLETION =
+  "Preferences are learnt with --objective dpo. To learn from examples, write only the wanted answer, as completion.";
 
 /** Other such keys, each with the alternative. */
 const MEANINGS: Readonly<Record<string, string>> = {

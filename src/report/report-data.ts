@@ -11,6 +11,8 @@ export interface Headline {
   /** Held-out loss of the base and of the written state, nats a token; null where no data was held out. */
   readonly evalLossBase: number | null;
   readonly evalLoss: number | null;
+  /** Only with preferences: share of held-out pairs whose chosen answer has the greater reward. */
+  readonly evalAccuracy?: number;
   /** Number of steps before the best evaluation. */
   readonly bestStep: number | null;
   /** Mean loss of the last steps. */

@@ -4,16 +4,9 @@
  * Rows that predict a token are gathered. A row's last token is left
  * out, because it predicts nothing. Indices are bounded, hence `!`.
  */
-import {
-  LOSS_DENOMINATOR,
-  LOSS_LABELS,
-  LOSS_ROWS,
-  LOSS_WEIGHTS,
-  TRAIN_IDS,
-  TRAIN_POSITIONS,
-} from "../model/train/train-ports.ts";
+import { LOSS_DENOMINATOR, LOSS_LABELS, LOSS_ROWS, TRAIN_IDS, TRAIN_POSITIONS } from "../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
-import type { MicroBatch } from "./batches.ts";
+import { type MicroBatch, longestOf, sequencesOf } from "./batches.ts";
 
 /** Row lengths are rounded up to a multiple of this, so that a run has few shapes and its memory stops growing. */
 const LENGTH_MULTIPLE = 8;
@@ -25,25 +18,33 @@ export function rowLength(length: number): number {
 
 /** Tokens of all rows of a micro-batch, padding included. */
 export function paddedTokens(batch: MicroBatch): number {
-  return batch.length * rowLength(batch.reduce((most, { ids }) => Math.max(most, ids.length), 0));
+  return sequencesOf(batch).length * rowLength(longestIn(batch));
 }
 
 /** Number of predicted tokens in a micro-batch. */
 export function lossTokens(batch: MicroBatch): number {
-  return batch.reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
+  return sequencesOf(batch).reduce((sum, { numLossTokens }) => sum + numLossTokens, 0);
 }
 
-/** @param denominator divisor of the sum of token losses: the predicted tokens of the whole step */
+function longestIn(batch: MicroBatch): number {
+  return batch.reduce((most, example) => Math.max(most, longestOf(example)), 0);
+}
+
+/**
+ * The feeds of every objective: a row for each sequence, and the tokens to predict in the order of the sequences.
+ * @param denominator divisor of the sum of losses: that of the whole step
+ */
 export function batchFeeds(batch: MicroBatch, denominator: number): Record<string, RuntimeTensor> {
-  const numRows = batch.length;
-  const length = rowLength(batch.reduce((most, { ids }) => Math.max(most, ids.length), 0));
+  const sequences = sequencesOf(batch);
+  const numRows = sequences.length;
+  const length = rowLength(longestIn(batch));
   const ids = new BigInt64Array(numRows * length);
   const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
   const numWanted = lossTokens(batch);
   const rows = new BigInt64Array(numWanted);
   const labels = new BigInt64Array(numWanted);
   let found = 0;
-  batch.forEach((example, row) => {
+  sequences.forEach((example, row) => {
     const start = row * length;
     for (let t = 0; t + 1 < example.ids.length; t++) {
       ids[start + t] = BigInt(example.ids[t]!);
@@ -58,7 +59,6 @@ export function batchFeeds(batch: MicroBatch, denominator: number): Record<strin
     [TRAIN_POSITIONS.name]: runtimeTensor("int64", positions, [numRows, length]),
     [LOSS_ROWS.name]: runtimeTensor("int64", rows, [numWanted]),
     [LOSS_LABELS.name]: runtimeTensor("int64", labels, [numWanted]),
-    [LOSS_WEIGHTS.name]: runtimeTensor("float32", new Float32Array(numWanted).fill(1), [numWanted]),
     [LOSS_DENOMINATOR.name]: runtimeTensor("float32", Float32Array.of(denominator), []),
   };
 }

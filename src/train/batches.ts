@@ -7,8 +7,24 @@
 import type { EncodedExample } from "../data/encode.ts";
 import { type RandomState, nextUint32, seedRandom } from "../tensor/random.ts";
 
-/** The property of an example that batching needs. */
-export type TrainExample = Pick<EncodedExample, "ids" | "lossMask" | "numLossTokens">;
+/** A sequence, as far as training reads it. */
+export type TrainSequence = Pick<EncodedExample, "ids" | "lossMask" | "numLossTokens">;
+
+/** One example: a sequence to learn, or the preferred one of two. */
+export interface TrainExample extends TrainSequence {
+  /** The other answer to the same prompt, which is preferred less. Only with preferences. */
+  readonly rejected?: TrainSequence;
+}
+
+/** All sequences of examples, in order: of a pair first the preferred one. */
+export function sequencesOf(examples: readonly TrainExample[]): readonly TrainSequence[] {
+  return examples.flatMap((example) => (example.rejected ? [example, example.rejected] : [example]));
+}
+
+/** Tokens of the longer sequence of an example. */
+export function longestOf({ ids, rejected }: TrainExample): number {
+  return Math.max(ids.length, rejected?.ids.length ?? 0);
+}
 
 /** Examples that run through the graph together. */
 export type MicroBatch = readonly TrainExample[];
@@ -70,7 +86,7 @@ function epochBatches(
   );
 }
 
-const byLength = (a: TrainExample, b: TrainExample): number => a.ids.length - b.ids.length;
+const byLength = (a: TrainExample, b: TrainExample): number => longestOf(a) - longestOf(b);
 
 function slices<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));

@@ -29,11 +29,17 @@ export interface SavedRun {
   readonly first: Float32Array;
   readonly second: Float32Array;
   readonly bestValues: Float32Array | null;
+  /** Preferences: the reference's log-probabilities of all pairs; otherwise null. */
+  readonly references: Float32Array | null;
 }
 
 const FORMAT = "mosara-training-1";
 
 const setting = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const measuresSchema = z.partialRecord(
+  z.enum(["rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"]),
+  z.number(),
+);
 const headSchema = z.object({
   settings: z.record(z.string(), setting),
   surroundings: z.object({ cpu: z.string(), device: z.string(), threads: z.number() }),
@@ -41,7 +47,7 @@ const headSchema = z.object({
     step: z.number().int().nonnegative(),
     isStopped: z.boolean(),
     baseLoss: z.number().nullable(),
-    best: z.object({ step: z.number(), evalLoss: z.number() }).nullable(),
+    best: z.object({ step: z.number(), evalLoss: z.number(), measures: measuresSchema.exactOptional() }).nullable(),
     numWorse: z.number(),
     calm: z.object({ step: z.number(), loss: z.number() }).nullable().default(null),
     firstLoss: z.number().nullable(),
@@ -57,17 +63,21 @@ export async function saveCheckpoint(
   trainer: Trainer,
   settings: RunSettings,
   surroundings: Surroundings,
+  references: Float32Array | null,
 ): Promise<void> {
-  const { parameters } = trainer.model;
+  const { values } = trainer.model.parameters;
   const tensors = new Map<string, Float32Array>([
-    ["values", parameters.values],
+    ["values", values],
     ["first", trainer.optimizer.first],
     ["second", trainer.optimizer.second],
   ]);
   if (trainer.bestValues) tensors.set("best", trainer.bestValues);
-  const shape = [parameters.length];
-  const specs = [...tensors.keys()].map((name) => ({ name, dtype: "float32" as const, shape }));
-  const load = async (name: string): Promise<HostTensor> => hostTensor("float32", shape, tensors.get(name)!); // a spec's name
+  if (references) tensors.set("references", references);
+  const specs = Array.from(tensors, ([name, { length }]) => ({ name, dtype: "float32" as const, shape: [length] }));
+  const load = async (name: string): Promise<HostTensor> => {
+    const data = tensors.get(name)!; // a spec's name
+    return hostTensor("float32", [data.length], data);
+  };
   const head = JSON.stringify({ settings, surroundings, state: trainer.state });
   try {
     await writeSafetensors(path, specs, load, { format: FORMAT, run: head });
@@ -89,8 +99,9 @@ export async function readCheckpoint(path: string): Promise<SavedRun | null> {
     const head = headSchema.parse(JSON.parse(file.metadata.run ?? ""));
     const read = async (name: string) => (await file.read(name)).data as Float32Array;
     const [values, first, second] = [await read("values"), await read("first"), await read("second")];
-    const bestValues = file.tensors.has("best") ? await read("best") : null;
-    return { ...head, values, first, second, bestValues };
+    const readIfAny = async (name: string) => (file.tensors.has(name) ? await read(name) : null);
+    const [bestValues, references] = [await readIfAny("best"), await readIfAny("references")];
+    return { ...head, values, first, second, bestValues, references };
   } catch (cause) {
     throw new AppError(
       "training_failed",

@@ -2,7 +2,7 @@
  * Fits examples to the maximum length. Over-long examples are cut or left out; examples without a token to predict are
  * left out. All counts are returned, so that nothing happens silently.
  */
-import type { TrainExample } from "./batches.ts";
+import type { TrainExample, TrainSequence } from "./batches.ts";
 
 /** "truncate" keeps the beginning of an over-long example, "skip" leaves it out. */
 export type OverlongPolicy = "truncate" | "skip";
@@ -30,27 +30,34 @@ export function fitLength(
   const kept: TrainExample[] = [];
   const counts = { numTruncated: 0, numSkipped: 0, numUnlearnt: 0, numEmpty: 0 };
   for (const example of examples) {
-    const length = example.lossMask.lastIndexOf(1) + 1;
-    if (length === 0) {
+    const { rejected } = example;
+    const [length, other] = [usedLength(example), rejected ? usedLength(rejected) : null];
+    if (length === 0 || other === 0) {
       counts.numUnlearnt++;
       continue;
     }
-    const isOverlong = length > maxLength;
+    const isOverlong = Math.max(length, other ?? 0) > maxLength;
     if (isOverlong && policy === "skip") {
       counts.numSkipped++;
       continue;
     }
     const cut = cutTo(example, Math.min(length, maxLength));
-    if (cut.numLossTokens === 0) counts.numEmpty++;
+    const otherCut = rejected && cutTo(rejected, Math.min(other ?? 0, maxLength));
+    if (cut.numLossTokens === 0 || otherCut?.numLossTokens === 0) counts.numEmpty++;
     else {
       if (isOverlong) counts.numTruncated++;
-      kept.push(cut);
+      kept.push(otherCut ? { ...cut, rejected: otherCut } : cut);
     }
   }
   return { examples: kept, ...counts };
 }
 
-function cutTo({ ids, lossMask }: TrainExample, length: number): TrainExample {
+/** Tokens up to the last predicted one. */
+function usedLength({ lossMask }: TrainSequence): number {
+  return lossMask.lastIndexOf(1) + 1;
+}
+
+function cutTo({ ids, lossMask }: TrainSequence, length: number): TrainSequence {
   const mask = lossMask.subarray(0, length);
   let numLossTokens = 0;
   for (let i = 1; i < mask.length; i++) numLossTokens += mask[i] === 1 ? 1 : 0;

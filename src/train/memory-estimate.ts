@@ -54,7 +54,7 @@ function sumOf<T>(items: readonly T[], size: (item: T) => number): number {
 }
 
 function numElementsOf({ name, shape }: Var, { rows, length, lossRows }: BatchExtent): number {
-  const sizes: Readonly<Record<string, number>> = { B: rows, T: length, N: lossRows };
+  const sizes: Readonly<Record<string, number>> = { B: rows, T: length, N: lossRows, P: rows };
   const sizeOf = (dim: Dim): number => {
     if (typeof dim === "number") return dim;
     return dim.split("*").reduce((product, part) => {

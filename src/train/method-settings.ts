@@ -9,6 +9,8 @@ export interface MethodSettings {
   /** lora only. */
   readonly rank: number | null;
   readonly alpha: number | null;
+  /** β of preferences; null: examples are learnt. */
+  readonly beta: number | null;
   readonly learningRate: number;
   /** Largest share of the loss that a step may promise to remove; null: no bound. */
   readonly trust: number | null;

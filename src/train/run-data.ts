@@ -2,12 +2,13 @@
  * The data of `mosara train`: encodes files as examples of bounded length, and reports every example that was left out or cut.
  */
 import { createHash } from "node:crypto";
-import { type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
+import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
 import { type Example, readExamples } from "../data/examples.ts";
 import { joinNotice } from "../data/join-notice.ts";
+import { type Preference, readPreferences } from "../data/preferences.ts";
 import { turnEndNotice, unheededTurnEnds } from "../data/turn-ends.ts";
 import { AppError } from "../errors.ts";
-import type { TrainExample } from "./batches.ts";
+import { type TrainExample, sequencesOf } from "./batches.ts";
 import { type FittedExamples, type OverlongPolicy, fitLength } from "./fit-length.ts";
 import { corpusWindows, isCorpus } from "./corpus.ts";
 
@@ -15,9 +16,16 @@ import { corpusWindows, isCorpus } from "./corpus.ts";
 export interface ReadData {
   readonly training: readonly Example[];
   readonly evaluation: readonly Example[];
+  /** The pairs whose chosen answers are the examples above; null: the examples are learnt by themselves. */
+  readonly preferences: PreferenceData | null;
   /** Files of running text instead of examples; null: there are examples. */
   readonly trainingCorpus: readonly string[] | null;
   readonly evaluationCorpus: readonly string[] | null;
+}
+
+export interface PreferenceData {
+  readonly training: readonly Preference[];
+  readonly evaluation: readonly Preference[];
 }
 
 /** The encoded examples of one use. */
@@ -46,9 +54,29 @@ export async function readData(
   return {
     training: trainingCorpus ? [] : await readExamples(training),
     evaluation: evaluationCorpus || evaluation.length === 0 ? [] : await readExamples(evaluation),
+    preferences: null,
     trainingCorpus,
     evaluationCorpus,
   };
+}
+
+/** @throws {AppError} usage, data_invalid naming file, line and reason */
+export async function readPreferenceData(
+  training: readonly string[],
+  evaluation: readonly string[],
+): Promise<ReadData> {
+  return preferenceData({
+    training: await readPreferences(training),
+    evaluation: evaluation.length === 0 ? [] : await readPreferences(evaluation),
+  });
+}
+
+/** Preferences as the data of a run. */
+export function preferenceData(preferences: PreferenceData): ReadData {
+  const chosen = (all: readonly Preference[]): readonly Example[] => all.map((one) => one.chosen);
+  const { training, evaluation } = preferences;
+  const texts = { training: chosen(training), evaluation: chosen(evaluation) };
+  return { ...texts, preferences, trainingCorpus: null, evaluationCorpus: null };
 }
 
 export interface EncodeOptions {
@@ -70,6 +98,15 @@ export async function encodeData(
   options: EncodeOptions,
 ): Promise<{ readonly training: ExampleSet; readonly evaluation: ExampleSet | null }> {
   const encoder = await loadExampleEncoder(dir);
+  const { preferences } = data;
+  if (preferences)
+    return {
+      training: encodePairs("training", preferences.training, encoder, options),
+      evaluation:
+        preferences.evaluation.length === 0
+          ? null
+          : encodePairs("evaluation", preferences.evaluation, encoder, options),
+    };
   const encodeAs = (use: string, examples: readonly Example[], corpus: readonly string[] | null) =>
     corpus ? encodeCorpus(use, corpus, encoder, options) : encodeSet(use, examples, encoder, options);
   const hasEvaluation = data.evaluation.length > 0 || data.evaluationCorpus !== null;
@@ -90,14 +127,58 @@ function encodeSet(
   const joins = use === "training" ? joinNotice(joined, encoder) : null;
   if (joins !== null) onNotice(joins);
   for (const example of encoded) assertInVocabulary(example, vocabSize);
-  const fitted = fitLength(encoded, maxLength, overlong);
-  reportLeftOut(use, encoded.length, maxLength, fitted, onNotice);
+  return fittedSet(use, encoded, encoded, encoder, { vocabSize, maxLength, overlong, onNotice });
+}
+
+/** Pairs of equal answers have nothing to learn. */
+function encodePairs(
+  use: string,
+  preferences: readonly Preference[],
+  encoder: ExampleEncoder,
+  options: EncodeOptions,
+): ExampleSet {
+  const one = (example: Example): EncodedExample => {
+    const [encoded] = encoder.encode(example);
+    if (!encoded) throw new Error("internal: an answer without a sequence");
+    assertInVocabulary(encoded, options.vocabSize);
+    return encoded;
+  };
+  const all = preferences.map((pair) => ({
+    example: pair.chosen,
+    encoded: one(pair.chosen),
+    rejected: one(pair.rejected),
+  }));
+  const joins = use === "training" ? joinNotice(all, encoder) : null;
+  if (joins !== null) options.onNotice(joins);
+  const differing = all.filter(({ encoded, rejected }) => !isSame(encoded, rejected));
+  const numTies = all.length - differing.length;
+  if (numTies > 0)
+    options.onNotice(`${numTies} of ${all.length} ${use} pairs have two equal answers and were left out.`);
+  const pairs = differing.map(({ encoded, rejected }) => ({ ...encoded, rejected }));
+  const sequences = differing.flatMap(({ encoded, rejected }) => [encoded, rejected]);
+  return fittedSet(use, pairs, sequences, encoder, options);
+}
+
+function isSame(a: EncodedExample, b: EncodedExample): boolean {
+  return a.ids.length === b.ids.length && a.ids.every((id, i) => id === b.ids[i]);
+}
+
+/** @param sequences all sequences of the examples */
+function fittedSet(
+  use: string,
+  examples: readonly TrainExample[],
+  sequences: readonly EncodedExample[],
+  encoder: ExampleEncoder,
+  { maxLength, overlong, onNotice }: EncodeOptions,
+): ExampleSet {
+  const fitted = fitLength(examples, maxLength, overlong);
+  reportLeftOut(use, examples.length, maxLength, fitted, onNotice);
   if (fitted.examples.length === 0)
     throw new AppError(
       "data_invalid",
-      `None of the ${encoded.length} ${use} examples has a token to predict within ${maxLength} tokens. Raise --max-length, or use shorter examples.`,
+      `None of the ${examples.length} ${use} examples has a token to predict within ${maxLength} tokens. Raise --max-length, or use shorter examples.`,
     );
-  const endTokenIds = unheededTurnEnds(encoded, encoder);
+  const endTokenIds = unheededTurnEnds(sequences, encoder);
   if (use === "training" && endTokenIds.length > 0) onNotice(turnEndNotice(endTokenIds, encoder));
   return exampleSet(fitted.examples, endTokenIds);
 }
@@ -119,7 +200,7 @@ function exampleSet(examples: readonly TrainExample[], endTokenIds: readonly num
   const hash = createHash("sha256");
   let numTokens = 0;
   let numLossTokens = 0;
-  for (const { ids, lossMask, numLossTokens: count } of examples) {
+  for (const { ids, lossMask, numLossTokens: count } of sequencesOf(examples)) {
     numTokens += ids.length;
     numLossTokens += count;
     hash.update(Uint32Array.of(ids.length)).update(ids).update(lossMask);

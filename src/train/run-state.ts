@@ -2,11 +2,14 @@
  * The progress of a run, as plain data that survives JSON exactly. The trained numbers and the optimiser's are elsewhere.
  * Pure: how a step or an evaluation changes the state, and when a run improves, stagnates or diverges.
  */
+import type { RewardMeasures } from "./step-log.ts";
 
 export interface Best {
   /** Steps done. */
   readonly step: number;
   readonly evalLoss: number;
+  /** Only with preferences. */
+  readonly measures?: RewardMeasures;
 }
 
 export interface RunState {
@@ -63,10 +66,16 @@ export function afterStep(state: RunState, loss: number): RunState {
  * The state after an evaluation: of the base at step 0, otherwise of the trained values.
  * @param patience evaluations without improvement that end the run; null: none do
  */
-export function afterEvaluation(state: RunState, evalLoss: number, patience: number | null): RunState {
+export function afterEvaluation(
+  state: RunState,
+  evalLoss: number,
+  patience: number | null,
+  measures: RewardMeasures = {},
+): RunState {
   if (state.step === 0) return { ...state, baseLoss: evalLoss };
+  const extra = Object.keys(measures).length === 0 ? {} : { measures };
   if (state.best === null || evalLoss < state.best.evalLoss)
-    return { ...state, best: { step: state.step, evalLoss }, numWorse: 0 };
+    return { ...state, best: { step: state.step, evalLoss, ...extra }, numWorse: 0 };
   const numWorse = state.numWorse + 1;
   return { ...state, numWorse, isStopped: patience !== null && numWorse >= patience };
 }

@@ -112,5 +112,6 @@ function settingsOf(baseId: string, run: Omit<Run, "settings">, config: TrainCon
     seed: config.seed,
     "eval every": evaluation ? options.evalEvery : null,
     patience: options.patience,
+    ...(flags.beta === null ? {} : { objective: "dpo", beta: flags.beta }),
   };
 }

@@ -6,8 +6,15 @@
 import { closeSync, ftruncateSync, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { AppError } from "../errors.ts";
 
+/**
+ * Means over pairs, only with preferences, under TRL's names. The reward of an answer is
+ * β · (log π(answer) − log π_ref(answer)). Its accuracy is the share of pairs whose chosen answer has the greater one.
+ */
+export type RewardMeasures = Partial<Readonly<Record<RewardName, number>>>;
+export type RewardName = "rewards/chosen" | "rewards/rejected" | "rewards/accuracies" | "rewards/margins";
+
 /** One training step; `step` counts from 1. */
-export interface StepLine {
+export interface StepLine extends RewardMeasures {
   readonly step: number;
   readonly loss: number;
   readonly lr: number;
@@ -19,7 +26,7 @@ export interface StepLine {
 }
 
 /** An evaluation after this many steps; 0 is the base. */
-export interface EvaluationLine {
+export interface EvaluationLine extends RewardMeasures {
   readonly step: number;
   readonly evalLoss: number;
 }

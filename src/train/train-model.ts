@@ -12,9 +12,12 @@ import { MISSING_OPERATORS } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, hostTensorOf, openSession } from "../runtime/ort.ts";
 import { batchFeeds } from "./batch-feeds.ts";
 import type { MicroBatch } from "./batches.ts";
+import { type BatchResult, type Objective, SUPERVISED, dividedBy } from "./objective/objective.ts";
 import { FlatParameters } from "./flat-parameters.ts";
 
 export interface TrainModelOptions extends Pick<TrainGraphOptions, "config" | "source" | "trained" | "maxPositions"> {
+  /** Default: learning from examples. */
+  readonly objective?: Objective;
   /** The directory of the files that the source and the bases refer to. */
   readonly weightsDir: string;
   readonly device: SessionOptions["device"];
@@ -25,34 +28,48 @@ export interface TrainModel extends AsyncDisposable {
   readonly parameters: FlatParameters;
   /**
    * Runs a micro-batch forwards and backwards; its gradients replace those in `parameters.gradients`.
-   * @param denominator predicted tokens of the whole step
-   * @returns the micro-batch's share of the step's loss
+   * @param denominator weight of the whole step
+   * @returns the micro-batch's shares of the step's means
    */
-  gradients(batch: MicroBatch, denominator: number): Promise<number>;
-  /** Sum of the losses of a micro-batch's predicted tokens. */
-  lossSum(batch: MicroBatch): Promise<number>;
+  gradients(batch: MicroBatch, denominator: number): Promise<BatchResult>;
+  /** Sums over a micro-batch, without gradients. */
+  sums(batch: MicroBatch): Promise<BatchResult>;
+  /** Loss of each predicted token, in the order of the sequences. */
+  rowLosses(batch: MicroBatch): Promise<Float32Array>;
+  /** The micro-batch's part of the divisor of the loss: its predicted tokens, or its pairs. */
+  weightOf(batch: MicroBatch): number;
 }
 
 /** @throws {AppError} device_unavailable where the device cannot train, naming the missing operator */
 export async function openTrainModel(options: TrainModelOptions): Promise<TrainModel> {
-  const { graph, parameters: described } = buildTrainGraph(options);
+  const objective = options.objective ?? SUPERVISED;
+  const { beta } = objective;
+  const { graph, parameters: described } = buildTrainGraph({ ...options, preference: beta === null ? null : { beta } });
   assertTrainable(graph, options.device);
   const parameters = new FlatParameters(described);
   const training = await openGraph(graph, options);
   let evaluation: Promise<Session> | null = null;
+  const rowLosses = async (batch: MicroBatch): Promise<Float32Array> => {
+    // The losses of tokens are those of supervised learning, whatever the objective makes of them.
+    evaluation ??= openGraph(buildTrainGraph({ ...options, hasGradients: false }).graph, options);
+    const session = await evaluation;
+    const feeds = { ...batchFeeds(batch, 1), ...SUPERVISED.feeds(batch), ...parameters.feeds };
+    return floats(await session.run(feeds, [ROW_LOSSES]), ROW_LOSSES);
+  };
   return {
     parameters,
     gradients: async (batch, denominator) => {
-      const feeds = { ...batchFeeds(batch, denominator), ...parameters.feeds };
-      const results = await training.run(feeds, { ...parameters.fetches, [LOSS]: null });
-      return floats(results, LOSS)[0] ?? Number.NaN;
+      const feeds = { ...batchFeeds(batch, denominator), ...objective.feeds(batch), ...parameters.feeds };
+      const wanted = beta === null ? { [LOSS]: null } : { [LOSS]: null, [ROW_LOSSES]: null };
+      const results = await training.run(feeds, { ...parameters.fetches, ...wanted });
+      const loss = floats(results, LOSS)[0] ?? Number.NaN;
+      if (beta === null) return { loss, measures: {} };
+      const sums = objective.sums(batch, floats(results, ROW_LOSSES));
+      return { loss, measures: dividedBy(sums, denominator).measures };
     },
-    lossSum: async (batch) => {
-      evaluation ??= openGraph(buildTrainGraph({ ...options, hasGradients: false }).graph, options);
-      const session = await evaluation;
-      const results = await session.run({ ...batchFeeds(batch, 1), ...parameters.feeds }, [ROW_LOSSES]);
-      return floats(results, ROW_LOSSES).reduce((sum, loss) => sum + loss, 0);
-    },
+    sums: async (batch) => objective.sums(batch, await rowLosses(batch)),
+    rowLosses,
+    weightOf: (batch) => objective.weightOf(batch),
     [Symbol.asyncDispose]: async () => {
       await training[Symbol.asyncDispose]();
       await (await evaluation)?.[Symbol.asyncDispose]();

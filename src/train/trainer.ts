@@ -3,9 +3,9 @@
  * The loop is a function of its initial state only, so a run that resumes from a saved state is bit-identical.
  * Knows nothing of files and methods. The caller decides where a state is kept and which messages are printed.
  */
-import { lossTokens } from "./batch-feeds.ts";
-import type { BatchSource, MicroBatch } from "./batches.ts";
+import { type BatchSource, type MicroBatch, sequencesOf } from "./batches.ts";
 import { type DivergedError, diverged, faultOf } from "./divergence.ts";
+import { type BatchResult, NOTHING, dividedBy, plus } from "./objective/objective.ts";
 import { AdamW } from "./optimizer.ts";
 import { type RunState, afterEvaluation, afterStep, afterWatch, divergence } from "./run-state.ts";
 import { type Schedule, learningRateAt } from "./schedule.ts";
@@ -104,7 +104,7 @@ export class Trainer {
     const { schedule, weightDecay, clip, trust } = this.#options;
     const { step } = this.state;
     const batches = this.#batches.at(step);
-    const loss = await this.#gradients(batches);
+    const { loss, measures } = await this.#gradients(batches);
     const gradNorm = this.optimizer.norm(parameters.gradients);
     const fault = faultOf(loss, gradNorm);
     if (fault !== null) throw this.#diverged(fault, step);
@@ -114,43 +114,43 @@ export class Trainer {
     this.state = afterStep(this.state, loss);
     const rise = divergence(this.state);
     if (rise) throw this.#diverged(`the loss rose from ${rise.from} to ${rise.to}`, step);
-    const tokens = batches.flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    const tokens = sequencesOf(batches.flat()).reduce((sum, { ids }) => sum + ids.length, 0);
     const tokensPerSecond = Math.round((tokens * 10_000) / (performance.now() - start)) / 10;
-    return { step: step + 1, loss, lr, gradNorm, tokens, tokensPerSecond };
+    return { step: step + 1, loss, lr, gradNorm, tokens, tokensPerSecond, ...measures };
   }
 
-  /** Mean loss of the predicted tokens of held-out examples. */
-  async evaluate(): Promise<number> {
-    let sum = 0;
+  /** Means over held-out examples: of the loss of predicted tokens, or over pairs. */
+  async evaluate(): Promise<BatchResult> {
+    let sum = NOTHING;
     let count = 0;
     for (const batch of this.#options.evaluation) {
-      sum += await this.model.lossSum(batch);
-      count += lossTokens(batch);
+      sum = plus(sum, await this.model.sums(batch));
+      count += this.model.weightOf(batch);
     }
-    return sum / count;
+    return dividedBy(sum, count);
   }
 
-  /** Loss and gradients of a step: sums over its micro-batches, divided by the number of all their predicted tokens. */
-  async #gradients(batches: readonly MicroBatch[]): Promise<number> {
+  /** Loss and gradients of a step: sums over its micro-batches, divided by the weight of all of them. */
+  async #gradients(batches: readonly MicroBatch[]): Promise<BatchResult> {
     const { gradients } = this.model.parameters;
-    const denominator = batches.reduce((sum, batch) => sum + lossTokens(batch), 0);
+    const denominator = batches.reduce((sum, batch) => sum + this.model.weightOf(batch), 0);
     if (this.#sum === null || batches.length === 1) return await this.model.gradients(batches[0] ?? [], denominator);
     const sum = this.#sum.fill(0);
-    let loss = 0;
+    let result = NOTHING;
     for (const batch of batches) {
-      loss += await this.model.gradients(batch, denominator);
+      result = plus(result, await this.model.gradients(batch, denominator));
       for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients[i] as number); // i is below both lengths
     }
     gradients.set(sum);
-    return loss;
+    return result;
   }
 
   async #evaluate(ports: TrainerPorts): Promise<void> {
-    const evalLoss = await this.evaluate();
+    const { loss: evalLoss, measures } = await this.evaluate();
     const { step } = this.state;
     if (!Number.isFinite(evalLoss)) throw this.#diverged(`the evaluation loss became ${evalLoss}`, step - 1);
-    ports.log({ step, evalLoss });
-    this.state = afterEvaluation(this.state, evalLoss, this.#options.patience);
+    ports.log({ step, evalLoss, ...measures });
+    this.state = afterEvaluation(this.state, evalLoss, this.#options.patience, measures);
     if (step > 0 && this.state.best?.step === step) this.bestValues = this.model.parameters.values.slice();
   }
 

@@ -103,6 +103,10 @@ const CASES: readonly Case[] = [
   unary("Sqrt", elementwise.sqrt),
   unary("Reciprocal", elementwise.reciprocal),
   unary("Sigmoid", elementwise.sigmoid),
+  {
+    ...unary("Softplus", elementwise.softplus),
+    float32Only: (x) => Array.from(x, (value) => Math.log1p(Math.exp(value))),
+  },
   unary("Tanh", elementwise.tanh),
   unary("Relu", elementwise.relu),
   { ...unary("Erf", elementwise.erf), float32Only: erfFormula },

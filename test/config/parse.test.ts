@@ -68,6 +68,7 @@ describe("values", () => {
       maxLiveRank: "8",
       dtype: "float16",
       method: "sara",
+      objective: "dpo",
       router: "full",
       overlong: "skip",
       metric: "loss",

@@ -103,6 +103,8 @@ export const elementwiseRules = ofFirstResult({
   Reciprocal: unary((dy, _, y) => neg(mul(dy, mul(y, y)))),
   // y = 1/(1+e⁻ˣ): dx = dy y(1 − y)
   Sigmoid: unary((dy, x, y) => mul(dy, mul(y, sub(scalarLike(x, 1), y)))),
+  // y = log(1 + eˣ): dx = dy / (1+e⁻ˣ)
+  Softplus: unary((dy, x) => mul(dy, sigmoid(x))),
   // y = tanh x: dx = dy (1 − y²)
   // 0 where x = 0, as in PyTorch.
   Relu: unary((dy, _x, y) => where(less(scalarLike(y, 0), y), dy, scalarLike(y, 0))),

@@ -10,6 +10,8 @@ const LEARNING_RATES = { "mo-sara": 0.2, sara: 0.03, lora: 0.01, full: 0.001 } a
 /** Default trust of adapters. Training a whole model from scratch uses warm-up only. Measured in docs/study-rates.md. */
 const DEFAULT_TRUST = 0.3;
 const DEFAULT_RANK = 8;
+/** As in TRL, and in most runs of the paper (arXiv 2305.18290). */
+const DEFAULT_BETA = 0.1;
 
 /** The flags that apply to each method only. */
 const FLAGS_OF = {
@@ -30,6 +32,8 @@ export function methodFlags(config: TrainConfig): MethodSettings {
         "usage",
         `--${flag} is for --method ${methods.join(" and ")}, but the method is ${method}. Leave the flag out.`,
       );
+  if (config.objective === "sft" && config.beta !== null)
+    throw new AppError("usage", "--beta is for --objective dpo, but the objective is sft. Leave the flag out.");
   if (config.steps !== null && config.epochs !== null)
     throw new AppError("usage", "--steps and --epochs both set the length of the training. Use one of them.");
   if (config.eval.length === 0 && (config.evalEvery !== null || config.patience !== null))
@@ -47,6 +51,7 @@ export function methodFlags(config: TrainConfig): MethodSettings {
     router: heads === 1 ? "none" : (config.router ?? "rank1"),
     rank,
     alpha: rank === null ? null : (config.alpha ?? 2 * rank),
+    beta: config.objective === "dpo" ? (config.beta ?? DEFAULT_BETA) : null,
     learningRate: config.lr ?? LEARNING_RATES[method],
     trust: trustOf(config),
   };

@@ -1,8 +1,8 @@
 /** Estimates the memory of a training run before it starts, because users decide here whether to continue. */
 import { freemem } from "node:os";
 import { buildTrainGraph } from "../../model/train/train-graph.ts";
-import { rowLength } from "../../train/batch-feeds.ts";
-import type { TrainExample } from "../../train/batches.ts";
+import { lossTokens, rowLength } from "../../train/batch-feeds.ts";
+import { type TrainExample, longestOf, sequencesOf } from "../../train/batches.ts";
 import { type BatchExtent, estimateTrainingMemory } from "../../train/memory-estimate.ts";
 import type { TrainModelOptions } from "../../train/train-model.ts";
 import type { TrainConfig } from "./flags.ts";
@@ -10,8 +10,10 @@ import type { Run } from "../../train/run.ts";
 
 /** Prints one line on stderr, and a second line if there is not enough memory. */
 export function announceMemory(options: TrainModelOptions, run: Run, { batchSize, device }: TrainConfig): void {
-  const graphs = [true, ...(run.evaluation ? [false] : [])].map(
-    (hasGradients) => buildTrainGraph({ ...options, hasGradients }).graph,
+  const { beta } = run.flags;
+  const preference = beta === null ? null : { beta };
+  const graphs = [true, ...(run.evaluation || preference ? [false] : [])].map(
+    (hasGradients) => buildTrainGraph({ ...options, preference, hasGradients }).graph,
   );
   const extent = largestBatch([...run.training.examples, ...(run.evaluation?.examples ?? [])], batchSize);
   const { total } = estimateTrainingMemory(graphs, extent);
@@ -26,10 +28,11 @@ export function announceMemory(options: TrainModelOptions, run: Run, { batchSize
 
 /** The upper bound of all micro-batches: the longest examples and those with most tokens to predict, as if in one batch. */
 function largestBatch(examples: readonly TrainExample[], batchSize: number): BatchExtent {
-  const rows = Math.min(batchSize, examples.length);
-  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
-  const counts = examples.map(({ numLossTokens }) => numLossTokens).sort((a, b) => b - a);
-  const lossRows = counts.slice(0, rows).reduce((sum, count) => sum + count, 0);
+  const numExamples = Math.min(batchSize, examples.length);
+  const longest = examples.reduce((most, example) => Math.max(most, longestOf(example)), 0);
+  const counts = examples.map((example) => lossTokens([example])).sort((a, b) => b - a);
+  const lossRows = counts.slice(0, numExamples).reduce((sum, count) => sum + count, 0);
+  const rows = numExamples * sequencesOf(examples.slice(0, 1)).length; // all examples are pairs, or none is
   return { rows, length: rowLength(longest), lossRows };
 }
 

@@ -170,6 +170,7 @@ function factsOf({ config, base, run, result }: ReportSources): readonly Fact[] 
   const rank = flags.rank === null ? "" : `, rank ${flags.rank}, alpha ${flags.alpha ?? ""}`;
   const rows: readonly (readonly [name: string, value: string | null])[] = [
     ["method", `${flags.method}${heads}${rank}`],
+    ["objective", flags.beta === null ? null : `preferences (dpo), beta ${significant(flags.beta)}`],
     ["layers", plan ? `${plan.layers.length}: ${modulesOf(plan.layers)}` : null],
     ["base", `${base.manifest.architecture}, ${base.manifest.baseId}`],
     ["generation", result.generation],

@@ -25,6 +25,8 @@ export interface TrainResult {
   readonly evalLossBase: number | null;
   /** Held-out loss of the written state, which is the best. */
   readonly evalLoss: number | null;
+  /** Preferences with held-out pairs: share of pairs whose chosen answer gained more than the rejected one. */
+  readonly evalAccuracy?: number;
   /** Duration of this process. */
   readonly seconds: number;
 }
@@ -38,6 +40,7 @@ export async function writeResult(
 ): Promise<Omit<TrainResult, "seconds">> {
   const { parameters } = trainer.model;
   const { state } = trainer;
+  const accuracy = state.best?.measures?.["rewards/accuracies"];
   const written = await writeValues(trainer.resultValues, base, trainer, run, paths);
   return {
     out: paths.out,
@@ -49,6 +52,7 @@ export async function writeResult(
     trainLoss: recentLoss(state),
     evalLossBase: state.baseLoss,
     evalLoss: state.best?.evalLoss ?? null,
+    ...(accuracy === undefined ? {} : { evalAccuracy: accuracy }),
   };
 }
 
@@ -112,11 +116,13 @@ function cardOf({ state }: Trainer, { flags, training, evaluation, maxLength, sc
     clip: settings.clip ?? null,
     trust: settings.trust ?? null,
     seed: settings.seed ?? null,
+    ...(flags.beta === null ? {} : { objective: "dpo", beta: flags.beta }),
     scores: {
       trainLoss: recentLoss(state),
       evalLossBase: state.baseLoss,
       evalLoss: state.best?.evalLoss ?? null,
       bestStep: state.best?.step ?? null,
+      ...state.best?.measures,
     },
   };
 }
@@ -127,11 +133,12 @@ function dataCard({ examples, numTokens, numLossTokens, sha256 }: ExampleSet): C
 
 /** The result as text for users. */
 export function summary(result: TrainResult): string {
-  const { out, method, numParams, bytes, steps, seconds, trainLoss, evalLossBase, evalLoss } = result;
+  const { out, method, numParams, bytes, steps, seconds, trainLoss, evalLossBase, evalLoss, evalAccuracy } = result;
   const loss = (value: number | null): string => value?.toFixed(4) ?? "–";
   const scores =
     evalLoss === null
       ? `training loss ${loss(trainLoss)}`
       : `held-out loss ${loss(evalLossBase)} → ${loss(evalLoss)}, training loss ${loss(trainLoss)}`;
-  return `${out}: ${method}, ${numParams} trained numbers, ${bytes} bytes, ${steps} steps in ${duration(seconds)}\n${scores}\n`;
+  const accuracy = evalAccuracy === undefined ? "" : `, held-out accuracy ${evalAccuracy.toFixed(3)}`;
+  return `${out}: ${method}, ${numParams} trained numbers, ${bytes} bytes, ${steps} steps in ${duration(seconds)}\n${scores}${accuracy}\n`;
 }

@@ -22,6 +22,17 @@ export const TRAIN = {
     help: "mo-sara, sara, lora, or full (every weight of the model).",
     schema: z.enum(["mo-sara", "sara", "lora", "full"]).default("mo-sara"),
   },
+  objective: {
+    value: "<objective>",
+    help: "sft learns the answers of examples. dpo learns from preferences: lines with a chosen and a rejected answer.",
+    schema: z.enum(["sft", "dpo"]).default("sft"),
+  },
+  beta: {
+    value: "<b>",
+    help: "dpo: how strongly training is held to the model at its start. A smaller number lets it move further.",
+    defaultText: "0.1",
+    schema: optional(positive),
+  },
   heads: { value: "<n>", help: "mo-sara: number of heads.", defaultText: "1", schema: optional(integer(1, 4096)) },
   router: {
     value: "<kind>",

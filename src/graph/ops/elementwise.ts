@@ -97,6 +97,8 @@ export const relu = (x: Var): Var => unary("Relu", x);
 export const erf = (x: Var): Var => unary("Erf", x);
 /** eˣ. */
 export const exp = (x: Var): Var => unary("Exp", x);
+/** log(1 + eˣ), without overflow. */
+export const softplus = (x: Var): Var => unary("Softplus", x);
 /** 1 / (1 + e⁻ˣ). */
 export const sigmoid = (x: Var): Var => unary("Sigmoid", x);
 

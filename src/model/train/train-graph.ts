@@ -17,6 +17,7 @@ import { decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
 import { type Linear, allLinears } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { requiredTensors } from "../required-tensors.ts";
+import { type PairVars, preferenceLosses } from "./preference-loss.ts";
 import { differentiableAttention } from "./train-attention.ts";
 import {
   LOSS,
@@ -24,6 +25,8 @@ import {
   LOSS_LABELS,
   LOSS_ROWS,
   LOSS_WEIGHTS,
+  PAIR_SIGNS,
+  REFERENCE_MARGINS,
   ROW_LOSSES,
   TRAIN_IDS,
   TRAIN_POSITIONS,
@@ -63,6 +66,8 @@ export interface TrainGraphOptions {
   readonly isPacked?: boolean;
   /** Rows of the rotary tables; default the model's own bound. */
   readonly maxPositions?: number;
+  /** The loss is that of preferences, with this β. Default: the cross-entropy of the predicted tokens. */
+  readonly preference?: { readonly beta: number } | null;
   /** False: the loss only, for evaluation. */
   readonly hasGradients?: boolean;
 }
@@ -90,12 +95,7 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const inputIds = input(TRAIN_IDS, batch, length);
   const positionIds = input(TRAIN_POSITIONS, batch, length);
   const segmentIds = options.isPacked ? input(TRAIN_SEGMENTS, batch, length) : null;
-  const [rows, labels, weights] = [LOSS_ROWS, LOSS_LABELS, LOSS_WEIGHTS].map((port) => input(port, lossRows)) as [
-    Var,
-    Var,
-    Var,
-  ];
-  const denominator = input(LOSS_DENOMINATOR);
+  const [rows, labels] = [input(LOSS_ROWS, lossRows), input(LOSS_LABELS, lossRows)];
 
   const model = trained.kind === "full" ? wholeModel(graph, options) : adaptedModel(graph, options, trained);
   const maxPositions = options.maxPositions ?? config.maxPositions;
@@ -115,7 +115,10 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const head = model.tensor(options.source.has(LM_HEAD) ? LM_HEAD : EMBEDDING);
   const trainsHead = trained.kind === "full";
   const { logits, losses } = headCrossEntropy(normed, head, labels, { trainsHead, softCap: config.logitSoftCap });
-  const loss = div(reduceSum(mul(losses, weights), { axes: null, keepDims: false }), denominator);
+  const parts = options.preference
+    ? preferenceLosses(losses, pairInputs(graph, lossRows), options.preference.beta)
+    : mul(losses, input(LOSS_WEIGHTS, lossRows));
+  const loss = div(reduceSum(parts, { axes: null, keepDims: false }), input(LOSS_DENOMINATOR));
 
   const parameters = [...model.parameters];
   const wanted = hasGradients ? gradients(loss, parameters) : [];
@@ -129,6 +132,11 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
     gradient: gradientName(name),
   }));
   return { graph, parameters: described, logits };
+}
+
+function pairInputs(graph: Graph, lossRows: Dim): PairVars {
+  const signs = graph.input(PAIR_SIGNS.name, PAIR_SIGNS.dtype, ["P", lossRows]);
+  return { signs, referenceMargins: graph.input(REFERENCE_MARGINS.name, REFERENCE_MARGINS.dtype, ["P"]) };
 }
 
 /**

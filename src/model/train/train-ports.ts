@@ -21,7 +21,15 @@ export const LOSS_WEIGHTS: TrainPort = { name: "loss_weights", dtype: "float32" 
 /** Divisor of the weighted sum, a scalar: the sum of the weights of the whole step, over all its micro-batches. */
 export const LOSS_DENOMINATOR: TrainPort = { name: "loss_denominator", dtype: "float32" };
 
-/** Σ weight · cross-entropy / denominator, a float32 scalar. */
+/**
+ * Only for preferences, instead of the weights [P,N]: −1 where a loss row belongs to the chosen answer of a pair,
+ * 1 where it belongs to the rejected one, otherwise 0.
+ */
+export const PAIR_SIGNS: TrainPort = { name: "pair_signs", dtype: "float32" };
+/** Only for preferences [P]: log-probability of the chosen answer minus that of the rejected one, under the reference. */
+export const REFERENCE_MARGINS: TrainPort = { name: "reference_margins", dtype: "float32" };
+
+/** Σ weight · cross-entropy / denominator, or for preferences Σ pair losses / denominator; a float32 scalar. */
 export const LOSS = "loss";
 /** Cross-entropy of each of `LOSS_ROWS`, float32 [N]. */
 export const ROW_LOSSES = "row_losses";

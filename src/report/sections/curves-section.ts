@@ -54,7 +54,7 @@ function lossChart(steps: readonly StepLine[], evaluations: readonly Point[], ba
     description: `Training loss from ${fixed(losses[0]?.[1] ?? 0, 3)} to ${fixed(losses.at(-1)?.[1] ?? 0, 3)} over ${count(steps.length)} steps.${held}`,
     xLabel: "step",
     isWholeX: true,
-    yLabel: "loss, nats per token",
+    yLabel: steps.some((line) => "rewards/margins" in line) ? "loss, nats per pair" : "loss, nats per token",
     isLogY: spread > LOG_RATIO,
     series: [
       ...rawAndSmooth("training", losses, 0),

@@ -19,14 +19,18 @@ function commandParts(command: string): readonly Markup[] {
   return command.split(/ (?=--)/).map((part, i) => markup`${i === 0 ? "" : " "}<span>${part}</span>`);
 }
 
-function lossTile({ evalLossBase, evalLoss, trainLoss }: Headline): Markup {
+function lossTile({ evalLossBase, evalLoss, evalAccuracy, trainLoss }: Headline): Markup {
   if (evalLoss === null)
     return markup`<div class="tile main"><span class="label">training loss</span><span class="value">${trainLoss === null ? "–" : fixed(trainLoss, 3)}</span><span class="more">nothing was held out</span></div>`;
   if (evalLossBase === null)
     return markup`<div class="tile main"><span class="label">held-out loss</span><span class="value">${fixed(evalLoss, 3)}</span><span class="more">nats per token</span></div>`;
   const change = evalLoss / evalLossBase - 1;
   const verdict = evalLoss < evalLossBase ? "better" : "no better";
-  return markup`<div class="tile main"><span class="label">held-out loss, base → trained</span><span class="value">${fixed(evalLossBase, 3)} → ${fixed(evalLoss, 3)}</span><span class="more">${verdict}: ${change > 0 ? "+" : ""}${percent(change)}, perplexity ${perplexity(evalLossBase)} → ${perplexity(evalLoss)}</span></div>`;
+  const quality =
+    evalAccuracy === undefined
+      ? `perplexity ${perplexity(evalLossBase)} → ${perplexity(evalLoss)}`
+      : `${percent(evalAccuracy)} of pairs in the right order`;
+  return markup`<div class="tile main"><span class="label">held-out loss, base → trained</span><span class="value">${fixed(evalLossBase, 3)} → ${fixed(evalLoss, 3)}</span><span class="more">${verdict}: ${change > 0 ? "+" : ""}${percent(change)}, ${quality}</span></div>`;
 }
 
 function perplexity(loss: number): string {

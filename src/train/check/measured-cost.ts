@@ -31,14 +31,13 @@ export async function measureCost(
   batches: BatchSource,
   { steps, evalEvery, evaluation }: CostOptions,
 ): Promise<MeasuredCost> {
-  const gradients = (batch: MicroBatch): Promise<number> => model.gradients(batch, 1);
   const perToken = await secondsPerToken(
     Array.from({ length: 1 + TIMED_STEPS }, (_, step) => batches.at(step)).flat(),
-    gradients,
+    (batch) => model.gradients(batch, 1),
   );
   const epoch = Array.from({ length: batches.stepsPerEpoch }, (_, step) => batches.at(step)).flat();
   const secondsPerStep = (perToken * tokensOf(epoch)) / batches.stepsPerEpoch;
-  const perHeldToken = await secondsPerToken(evaluation.slice(0, 1 + TIMED_STEPS), (batch) => model.lossSum(batch));
+  const perHeldToken = await secondsPerToken(evaluation.slice(0, 1 + TIMED_STEPS), (batch) => model.sums(batch));
   const secondsPerEvaluation = perHeldToken * tokensOf(evaluation);
   const evaluations = evaluation.length === 0 ? 0 : 1 + Math.ceil(steps / evalEvery);
   const seconds = steps * secondsPerStep + evaluations * secondsPerEvaluation;
@@ -48,7 +47,7 @@ export async function measureCost(
 /** @param batches the first warms up, unless it is the only one */
 async function secondsPerToken(
   batches: readonly MicroBatch[],
-  run: (batch: MicroBatch) => Promise<number>,
+  run: (batch: MicroBatch) => Promise<unknown>,
 ): Promise<number> {
   const [first, ...others] = batches;
   if (first === undefined) return 0;
