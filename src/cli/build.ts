@@ -19,7 +19,7 @@ export async function build(config: ConfigOf<"build">): Promise<number> {
   await announceBuild(checkpoint, options);
   const progress = new Progress();
   const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
-  const { manifest, secondRounding, bytes, seconds } = await buildBase(
+  const { manifest, secondRounding, numContinued, bytes, seconds } = await buildBase(
     checkpoint,
     config.out,
     options,
@@ -29,7 +29,7 @@ export async function build(config: ConfigOf<"build">): Promise<number> {
   const targets = manifest.targets.map(({ name, k, dIn, dOut }) => ({ name, k, dIn, dOut }));
   if (config.json) {
     process.stdout.write(
-      `${JSON.stringify({ baseId, architecture, parameters, weights, secondRounding, bytes, targets, seconds })}\n`,
+      `${JSON.stringify({ baseId, architecture, parameters, weights, secondRounding, numContinued, bytes, targets, seconds })}\n`,
     );
     return 0;
   }
@@ -39,7 +39,7 @@ export async function build(config: ConfigOf<"build">): Promise<number> {
       ? "no bases"
       : `${targets.length} bases of rank ${Math.min(...ranks)} to ${Math.max(...ranks)}`;
   process.stdout.write(
-    `${config.out}: ${architecture}, ${parameters} parameters, ${weights}, ${bases}, ${bytes} bytes, ${seconds.toFixed(1)} s\nbase ${baseId}\n${secondRounding === null ? "" : roundingLine(secondRounding, weights)}`,
+    `${config.out}: ${architecture}, ${parameters} parameters, ${weights}, ${bases}, ${bytes} bytes, ${seconds.toFixed(1)} s\nbase ${baseId}\n${secondRounding === null ? "" : roundingLine(secondRounding, weights)}${numContinued === 0 ? "" : `${numContinued} bases are from a build that was stopped\n`}`,
   );
   return 0;
 }

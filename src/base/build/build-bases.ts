@@ -16,9 +16,8 @@ import { type HostTensor, hostTensor, toFloat32 } from "../../tensor/host-tensor
 import { BASES_FILE, type Basis, openBase } from "../base.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { basisIdOf } from "../identity.ts";
+import { BASIS_PARTS, type FinishedBases, contentOf } from "./finished-bases.ts";
 import { type ManifestTarget, OLDEST_BASES_VERSION } from "../manifest.ts";
-
-const PARTS = { U: "left", sigma: "sigma", V: "right", singular_values: "singularValues" } as const;
 
 interface SpilledBasis {
   readonly target: ManifestTarget;
@@ -26,11 +25,15 @@ interface SpilledBasis {
   readonly specs: readonly TensorSpec[];
 }
 
-/** Writes `BASES_FILE` into `dir`. @param onDone called after each target with the number done */
+/**
+ * Writes `BASES_FILE` into `dir`. @param finished bases of a build that was stopped; null: every basis is asked for
+ * @param onDone called after each target with the number done
+ */
 export async function writeBases(
   dir: string,
   linears: readonly Linear[],
   basisOf: (linear: Linear) => Promise<Basis>,
+  finished: FinishedBases | null,
   numAtOnce: number,
   onDone: (numDone: number) => void,
 ): Promise<readonly ManifestTarget[]> {
@@ -43,7 +46,11 @@ export async function writeBases(
     while (next < linears.length) {
       const at = next++;
       const linear = linears[at]!; // at < linears.length
-      spilled[at] = await spill(linear, await basisOf(linear), join(spillDir, `${at}.safetensors`));
+      const path = join(spillDir, `${at}.safetensors`);
+      const weight = linearWeight(linear.name);
+      const known = await finished?.take(weight, path);
+      spilled[at] = known ? spilledBasis(linear, known, path) : await spill(linear, await basisOf(linear), path);
+      if (!known) await finished?.keep(weight, path);
       onDone(++numDone);
     }
   };
@@ -60,12 +67,18 @@ export async function writeBases(
 }
 
 async function spill(linear: Linear, basis: Basis, path: string): Promise<SpilledBasis> {
-  const specs = Object.entries(PARTS).map(([name, part]) => ({
+  const spilled = spilledBasis(linear, basis, path);
+  const read = async (name: string): Promise<HostTensor> => basis[BASIS_PARTS[name as keyof typeof BASIS_PARTS]];
+  await writeSafetensors(path, spilled.specs, read, { content: contentOf(basis) });
+  return spilled;
+}
+
+function spilledBasis(linear: Linear, basis: Basis, path: string): SpilledBasis {
+  const specs = Object.entries(BASIS_PARTS).map(([name, part]) => ({
     name,
     dtype: basis[part].dtype,
     shape: basis[part].shape,
   }));
-  await writeSafetensors(path, specs, async (name) => basis[PARTS[name as keyof typeof PARTS]]);
   const { left, sigma, right, singularValues } = basis;
   let nuclearNorm = 0;
   for (const value of toFloat32(singularValues)) nuclearNorm += value;

@@ -31,12 +31,14 @@ export async function buildCached(
   onProgress: (progress: BuildProgress) => void = () => {},
   onBuild: () => Promise<void> = async () => {},
 ): Promise<string> {
-  const dir = join(cacheDir, await cacheKey(checkpointPath, options));
+  const keyOf = await cacheKeys(checkpointPath, options);
+  const dir = join(cacheDir, keyOf(FORMAT_VERSION));
   const isBuilt = (): boolean => existsSync(join(dir, MANIFEST_FILE));
   if (isBuilt()) return dir;
   await onBuild();
   const own = `${dir}.${randomUUID()}`;
-  await buildBase(checkpointPath, own, options, onProgress);
+  const basisFrom = options.basisFrom ?? olderBase(cacheDir, options, keyOf);
+  await buildBase(checkpointPath, own, { ...options, basisFrom }, onProgress, `${dir}.bases`);
   try {
     await rename(own, dir);
   } catch (error) {
@@ -46,20 +48,38 @@ export async function buildCached(
   return dir;
 }
 
-async function cacheKey(checkpointPath: string, options: BuildOptions): Promise<string> {
+/**
+ * The base that an older version of this program made of the same checkpoint with the same options. Its adapter bases
+ * are copied, so that adapters still fit and no time is lost.
+ */
+function olderBase(cacheDir: string, options: BuildOptions, keyOf: (version: number) => string): string | null {
+  if (options.targets === "none") return null;
+  for (let version = FORMAT_VERSION - 1; version >= OLDEST_BASES_VERSION; version--) {
+    const dir = join(cacheDir, keyOf(version));
+    if (existsSync(join(dir, MANIFEST_FILE))) return dir;
+  }
+  return null;
+}
+
+/** The key of a base by the version of its format. */
+export async function cacheKeys(checkpointPath: string, options: BuildOptions): Promise<(version: number) => string> {
   const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // the number of threads changes no result
   const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
   const basis =
     basisFrom === null
       ? null
       : (await readManifest(basisFrom, OLDEST_BASES_VERSION)).targets.map((target) => [target.name, target.basisId]);
-  const key = createHash("sha256").update(JSON.stringify([FORMAT_VERSION, basis, choices]));
+  const files: (readonly [string, Buffer])[] = [];
   for (const path of await filesOf(checkpointPath)) {
     const content = createHash("sha256");
     await pipeline(createReadStream(path), content);
-    key.update(`${basename(path)}\0`).update(content.digest());
+    files.push([`${basename(path)}\0`, content.digest()]);
   }
-  return key.digest("hex").slice(0, 32);
+  return (version) => {
+    const key = createHash("sha256").update(JSON.stringify([version, basis, choices]));
+    for (const [name, content] of files) key.update(name).update(content);
+    return key.digest("hex").slice(0, 32);
+  };
 }
 
 /** The files that a build may read, always in the same order. */

@@ -31,6 +31,7 @@ import {
   type WeightKind,
   readManifest,
 } from "../manifest.ts";
+import { finishedBases } from "./finished-bases.ts";
 import { type SecondRounding, measureSecondRounding } from "./second-rounding.ts";
 import { type TargetChoice, chooseTargets } from "./targets.ts";
 import { tensorHomes } from "./tensor-homes.ts";
@@ -61,6 +62,8 @@ export interface BuildResult {
   readonly manifest: Manifest;
   /** null where no tensor was quantised before. */
   readonly secondRounding: SecondRounding | null;
+  /** Number of bases that a build before this one had computed, which was stopped. */
+  readonly numContinued: number;
   /** Size of the directory. */
   readonly bytes: number;
   readonly seconds: number;
@@ -69,12 +72,16 @@ export interface BuildResult {
 // "auto" quantises models above this size. Smaller models are fast in float32 and lose more to rounding.
 const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
 
-/** @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; no files are left behind then */
+/**
+ * @param finishedDir computed bases are kept here until the build ends. A later build continues with them.
+ * @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; only computed bases are left behind then
+ */
 export async function buildBase(
   checkpointPath: string,
   outDir: string,
   options: BuildOptions,
   onProgress: (progress: BuildProgress) => void = () => {},
+  finishedDir: string = `${resolve(outDir)}.bases`,
 ): Promise<BuildResult> {
   const start = performance.now();
   const destination = resolve(outDir);
@@ -83,12 +90,14 @@ export async function buildBase(
   const temporary = `${destination}.building-${randomUUID()}`;
   await mkdir(temporary);
   try {
-    const manifest = await writeParts(temporary, checkpoint, options, onProgress);
+    const { manifest, numContinued } = await writeParts(temporary, checkpoint, { ...options, finishedDir }, onProgress);
     const secondRounding = await measureSecondRounding(checkpoint, manifest.layouts);
     await replaceDirectory(destination, temporary);
+    await rm(finishedDir, { recursive: true, force: true });
     return {
       manifest,
       secondRounding,
+      numContinued,
       bytes: await directoryBytes(destination),
       seconds: (performance.now() - start) / 1000,
     };
@@ -129,9 +138,9 @@ async function replaceDirectory(destination: string, replacement: string): Promi
 async function writeParts(
   dir: string,
   checkpoint: Checkpoint,
-  options: BuildOptions,
+  options: BuildOptions & { readonly finishedDir: string },
   onProgress: (progress: BuildProgress) => void,
-): Promise<Manifest> {
+): Promise<Pick<BuildResult, "manifest" | "numContinued">> {
   const { config } = checkpoint;
   const parameters = checkpoint.tensors.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const weights = kindOf(options.weights, parameters);
@@ -142,8 +151,13 @@ async function writeParts(
   const homes = tensorHomes(checkpoint, layouts, options.isSlim);
   const digests = await writeWeights(dir, checkpoint, weights, homes, (done) => onProgress({ stage: "weights", done }));
   const baseId = baseIdOf(config, digests);
-  const targets = await writeTargets(dir, checkpoint, plan, { ...options, baseId }, (done) =>
-    onProgress({ stage: "bases", done }),
+  const weightDigests = new Map(digests.map(({ name, sha256 }) => [name, sha256]));
+  const { targets, numContinued } = await writeTargets(
+    dir,
+    checkpoint,
+    plan,
+    { ...options, baseId, digests: weightDigests },
+    (done) => onProgress({ stage: "bases", done }),
   );
   const { originals } = homes;
   await writeServeGraph(dir, checkpoint, layouts, { targets: [...targets], originals }, (done) =>
@@ -173,7 +187,7 @@ async function writeParts(
     await writeFile(join(dir, path), await read());
   }
   await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
-  return manifest;
+  return { manifest, numContinued };
 }
 
 /** The kind of weights that "auto" selects for a model of this size. */
@@ -221,25 +235,36 @@ async function planBases(config: ModelConfig, options: BuildOptions): Promise<Ba
 // Share of the gigabyte that a build may use beside four times its largest tensor. The process itself uses the rest.
 const SVD_BYTES = 512 * 2 ** 20;
 
+interface TargetOptions extends Pick<BuildOptions, "basisFrom" | "numThreads"> {
+  readonly baseId: string;
+  /** SHA-256 of the checkpoint's tensors, by name. */
+  readonly digests: ReadonlyMap<string, string>;
+  readonly finishedDir: string;
+}
+
 async function writeTargets(
   dir: string,
   checkpoint: Checkpoint,
   { linears, threshold, maxRank }: BasisPlan,
-  { basisFrom, baseId, numThreads }: Pick<BuildOptions, "basisFrom" | "numThreads"> & { readonly baseId: string },
+  { basisFrom, baseId, digests, finishedDir, numThreads }: TargetOptions,
   onDone: (done: number) => void,
-): Promise<readonly ManifestTarget[]> {
-  if (linears.length === 0) return [];
+): Promise<{ readonly targets: readonly ManifestTarget[]; readonly numContinued: number }> {
+  if (linears.length === 0) return { targets: [], numContinued: 0 };
   const onTarget = (numDone: number): void => onDone(numDone / linears.length);
   if (basisFrom !== null) {
     await using bases = await copiedBases(basisFrom, baseId);
-    return await writeBases(dir, linears, (one) => bases.basisOf(one), 1, onTarget);
+    const targets = await writeBases(dir, linears, (one) => bases.basisOf(one), null, 1, onTarget);
+    return { targets, numContinued: 0 };
   }
   if (threshold === null) throw new Error("internal: bases to compute without a threshold");
   const sizes = checkpoint.tensors.map(({ shape, dtype }) => numElements(shape) * bytesPerElement(dtype));
   const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
   const numAtOnce = numSvdsAtOnce(linears, numThreads, 4 * largest + SVD_BYTES);
-  await using bases = computedBases(checkpoint, { threshold, maxRank: maxRank ?? undefined }, numAtOnce);
-  return await writeBases(dir, linears, (one) => bases.basisOf(one), numAtOnce, onTarget);
+  const choice = { threshold, maxRank: maxRank ?? undefined };
+  const finished = finishedBases(finishedDir, digests, choice);
+  await using bases = computedBases(checkpoint, choice, numAtOnce);
+  const targets = await writeBases(dir, linears, (one) => bases.basisOf(one), finished, numAtOnce, onTarget);
+  return { targets, numContinued: finished.numTaken };
 }
 
 function architectureOf(raw: RawConfig): string {

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type BuildOptions, DEFAULT_THRESHOLD } from "../../../src/base/build/build.ts";
-import { buildCached } from "../../../src/base/build/build-cached.ts";
+import { buildCached, cacheKeys } from "../../../src/base/build/build-cached.ts";
 import { readManifest } from "../../../src/base/manifest.ts";
+import { builtBase } from "../../helpers/bases.ts";
 import { casesIn, fixturesDir, readJson } from "../../helpers/fixtures.ts";
 
 const models = fixturesDir("models");
@@ -50,6 +51,17 @@ describe("a cached build", () => {
     writeFileSync(join(checkpoint, "README.md"), "x");
     for (const again of [await build(checkpoint), await build(copy), await build(checkpoint, { numThreads: 2 })])
       expect(again).toEqual({ path: first.path, hasBuilt: false });
+  });
+
+  it("copies the bases of an older version's base, so that adapters still fit", async () => {
+    const changes = { targets: ["q_proj"], threshold: 0.5 };
+    const keyOf = await cacheKeys(checkpoint, { ...options, ...changes });
+    const older = join(dir, "cache", keyOf(4));
+    // Its threshold is another one, so that computed bases would be different.
+    cpSync(await builtBase(join(models, name), { ...changes, threshold: 0.9 }), older, { recursive: true });
+    const again = await build(checkpoint, changes);
+    expect(again.path).not.toBe(older);
+    expect((await readManifest(again.path)).targets).toEqual((await readManifest(older)).targets);
   });
 
   it("is one directory, whoever builds it at the same time", async () => {
