@@ -4,6 +4,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import { type WireError, toWire } from "../errors.ts";
+import { runtimeProducts } from "./runtime-products.ts";
 import { type TruncatedSvd, type TruncatedSvdOptions, truncatedSvd } from "./truncated-svd.ts";
 
 /** A job; the weight's buffer is transferred. */
@@ -17,11 +18,15 @@ export interface SvdJob {
 /** The answer to one job; one is sent for each, in order. */
 export type SvdAnswer = { readonly result: TruncatedSvd } | { readonly error: WireError };
 
+/** Opened at the first job. They live as long as the thread. */
+let products: ReturnType<typeof runtimeProducts> | null = null;
+
 parentPort?.on("message", (job: SvdJob) => void answer(job));
 
 async function answer({ weight, dOut, dIn, options }: SvdJob): Promise<void> {
   try {
-    const result = await truncatedSvd(weight, dOut, dIn, options);
+    products ??= runtimeProducts();
+    const result = await truncatedSvd(weight, dOut, dIn, options, await products);
     const { U, V, sigma, singularValues } = result;
     send({ result }, [U.buffer, V.buffer, sigma.buffer, singularValues.buffer]);
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Threads run the built worker, since Node 20 loads no TypeScript: `npm test` builds first. */
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { runtimeProducts } from "../../src/linalg/runtime-products.ts";
 import { createSvdPool } from "../../src/linalg/svd-pool.ts";
 import { truncatedSvd } from "../../src/linalg/truncated-svd.ts";
 
@@ -29,8 +30,9 @@ describe("createSvdPool", () => {
     const results = await Promise.all(
       shapes.map(([dOut, dIn]) => pool.svd(ramp(dOut * dIn), dOut, dIn, { threshold: 0.5 })),
     );
+    await using products = await runtimeProducts();
     for (const [i, [dOut, dIn]] of shapes.entries())
-      expect(results[i]).toEqual(await truncatedSvd(ramp(dOut * dIn), dOut, dIn, { threshold: 0.5 }));
+      expect(results[i]).toEqual(await truncatedSvd(ramp(dOut * dIn), dOut, dIn, { threshold: 0.5 }, products));
   });
 
   it("finds its worker by itself when built", async () => {
