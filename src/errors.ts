@@ -27,6 +27,7 @@ export const ERROR_CODES = [
   "host_not_allowed",
   "unsupported_media_type",
   "rate_limit_exceeded",
+  "quota_exceeded",
   "deadline_exceeded",
   "request_too_large",
   "not_found",

@@ -25,6 +25,7 @@ import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
 import { openKeys } from "./serve/open-keys.ts";
 import { openServedText } from "./serve/served-text.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import { Limiter } from "../limits/limiter.ts";
 import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
@@ -174,7 +175,19 @@ function connect(
     log.error("an engine process died and is restarted");
   });
   const readiness = () => engine.readiness();
-  return { keys, engine, store, log, names, residency, placements, metrics, readiness, inFlight: new InFlight() };
+  return {
+    keys,
+    limiter: new Limiter(),
+    engine,
+    store,
+    log,
+    names,
+    residency,
+    placements,
+    metrics,
+    readiness,
+    inFlight: new InFlight(),
+  };
 }
 
 /** Reports the engine's device and any problem with it, without details of the host. */

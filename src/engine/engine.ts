@@ -55,6 +55,8 @@ export interface QueueDemand {
   readonly tenant: string;
   /** Prompt tokens of each of the request's sequences. */
   readonly promptTokens: readonly number[];
+  /** Share of the queue that the tenant may take. undefined: all of it. */
+  readonly queueShare?: number | undefined;
 }
 
 /** Generations that are ready at this moment. */
@@ -78,7 +80,7 @@ export interface Engine {
    * Refuses a request unless the queue has room for all of its sequences. The room is still there for sequences that
    * are submitted in the same turn of the event loop.
    * @param generation the adapter whose engine is asked; null: the base's engine
-   * @throws {AppError} overloaded, engine_unavailable.
+   * @throws {AppError} rate_limit_exceeded, overloaded, engine_unavailable.
    */
   assertQueueHasRoom(demand: QueueDemand, generation: string | null): void;
   /** Queues a sequence. @throws {AppError} overloaded, engine_unavailable, context_length_exceeded, not_live. */

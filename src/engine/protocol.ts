@@ -47,6 +47,8 @@ export interface SequenceSpec {
   /** Unique among all sequences this engine ever received. */
   readonly id: number;
   readonly tenant: string;
+  /** Weight in the order of tenants: twice the weight gets twice the tokens. undefined: 1. */
+  readonly priority?: number | undefined;
   readonly promptIds: Int32Array;
   /**
    * A prompt shares its prefix only with prompts of the same salt. Prompts without a salt (absent or null) share with

@@ -58,6 +58,11 @@ export class QueueBound {
     return this.#numTokens;
   }
 
+  /** Number of a tenant's waiting requests. */
+  sizeOf(tenant: string): number {
+    return this.#tenants.get(tenant)?.waiting.size ?? 0;
+  }
+
   add(id: number, tenant: string, numTokens: number): void {
     const share = this.#tenants.get(tenant) ?? { waiting: new Map<number, number>(), numTokens: 0 };
     this.#tenants.set(tenant, share);

@@ -35,6 +35,7 @@ import { receiptKeyRoute } from "./routes/receipts.ts";
 import { renderRoutes } from "./routes/render.ts";
 import { responsesRoutes } from "./routes/responses.ts";
 import { tokenizeRoutes } from "./routes/tokenize.ts";
+import { usageRoute } from "./routes/usage.ts";
 
 /** Maximum length of a path in an error message. */
 const MAX_SHOWN_PATH = 200;
@@ -97,6 +98,7 @@ function apiRoutes(): Route[] {
     readyzRoute,
     metricsRoute,
     versionRoute,
+    usageRoute,
   ];
 }
 

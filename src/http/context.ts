@@ -8,6 +8,7 @@ import type { BaseSignature } from "../adapter/adapter.ts";
 import type { Engine, Readiness } from "../engine/engine.ts";
 import type { Caller } from "../keys/caller.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { Limiter } from "../limits/limiter.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { AdapterDirectory } from "../store/directory/adapter-directory.ts";
 import type { ReceiptIssuer } from "../receipt/receipt-issuer.ts";
@@ -131,6 +132,7 @@ export interface AppContext {
   /** --log-prompts. */
   readonly logsPrompts: boolean;
   readonly keys: KeyRing;
+  readonly limiter: Limiter;
   readonly access: AccessPolicy;
   readonly limits: HttpLimits;
   readonly inFlight: InFlight;

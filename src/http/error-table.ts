@@ -114,8 +114,13 @@ export const ERRORS = {
   },
   rate_limit_exceeded: {
     status: 429,
-    meaning: "Reserved for limits of a tenant. The server does not send this code yet.",
-    remedy: "Wait as long as Retry-After says.",
+    meaning: "The key or its tenant has reached a limit of requests, tokens, or its share of the queue.",
+    remedy: "Wait as long as Retry-After says. The x-ratelimit headers show the limits.",
+  },
+  quota_exceeded: {
+    status: 403,
+    meaning: "The tenant already has as many adapters, or bytes of adapters, as it may keep.",
+    remedy: "Delete an adapter, or have the limit raised.",
   },
   deadline_exceeded: {
     status: 504,

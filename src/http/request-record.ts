@@ -32,6 +32,11 @@ export class RequestRecord {
     this.#sequences.push(sequence);
   }
 
+  /** Prompt and generated tokens of the sequences that have ended. */
+  numTokens(): number {
+    return this.#sequences.reduce((sum, { promptTokens, tokens }) => sum + promptTokens + tokens, 0);
+  }
+
   /** Delays the log line until the returned function is called. */
   hold(): () => void {
     this.#numHolders += 1;

@@ -1,5 +1,7 @@
 /** Who sends a request and what that caller may do. Knows nothing of HTTP or of how keys are stored. */
 
+import type { Meter } from "./limits.ts";
+
 /**
  * - use: run models and read adapters
  * - write: add, replace, delete and merge the tenant's adapters
@@ -12,6 +14,8 @@ export const SCOPES = ["use", "write", "train", "metrics", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export interface Caller {
+  /** Limits of the tenant and of the key; empty: there are none. */
+  readonly meters: readonly Meter[];
   /** The key's id in the keys file; null: a key of --api-key, or no key is needed. */
   readonly keyId: string | null;
   readonly tenant: string;

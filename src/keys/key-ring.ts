@@ -5,7 +5,8 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Caller, SCOPES, type Scope } from "./caller.ts";
-import type { KeyEntry } from "./keys-file.ts";
+import type { KeysFile } from "./keys-file.ts";
+import type { Meter } from "./limits.ts";
 
 /** A key of --api-key. */
 export interface PlainKey {
@@ -34,13 +35,13 @@ export class KeyRing {
 
   constructor(plain: readonly PlainKey[]) {
     this.#plain = plain;
-    this.#hold([]);
+    this.#hold({ version: 1, keys: [] });
   }
 
   /** Replaces the keys of the file. Those of --api-key stay. */
-  setFile(entries: readonly KeyEntry[]): void {
+  setFile(file: KeysFile): void {
     this.#hasFile = true;
-    this.#hold(entries);
+    this.#hold(file);
   }
 
   /** Whether requests need no key. A file without keys opens nothing. */
@@ -56,7 +57,7 @@ export class KeyRing {
   /** The caller without a key, where no key is needed. Also the operator, who starts the server. */
   get operator(): Caller {
     const [only = ONLY_TENANT] = this.hasTenants ? [] : this.#tenants;
-    return { keyId: null, tenant: only, scopes: EVERY_SCOPE, adapters: null };
+    return { keyId: null, tenant: only, scopes: EVERY_SCOPE, adapters: null, meters: [] };
   }
 
   /** The caller who presents a key; undefined for an unknown or expired key. @param nowMs Unix time */
@@ -67,12 +68,16 @@ export class KeyRing {
     return found !== undefined && nowMs < found.expiresAt ? found.caller : undefined;
   }
 
-  #hold(entries: readonly KeyEntry[]): void {
+  #hold({ keys: entries, tenants = {} }: KeysFile): void {
+    const metersOf = (tenant: string): Meter[] => {
+      const limits = Object.hasOwn(tenants, tenant) ? tenants[tenant]?.limits : undefined;
+      return limits === undefined ? [] : [{ id: `tenant/${tenant}`, limits }];
+    };
     this.#tenants = new Set([...this.#plain, ...entries].map(({ tenant }) => tenant));
     const scopes = this.hasTenants ? TENANT_SCOPES : EVERY_SCOPE;
     const plain = this.#plain.map(({ tenant, key }) => ({
       sha256: hashOf(key),
-      caller: { keyId: null, tenant, scopes, adapters: null },
+      caller: { keyId: null, tenant, scopes, adapters: null, meters: metersOf(tenant) },
       expiresAt: Infinity,
     }));
     const ofFile = entries.map((entry) => ({
@@ -82,6 +87,10 @@ export class KeyRing {
         tenant: entry.tenant,
         scopes: new Set(entry.scopes),
         adapters: entry.adapters ?? null,
+        meters: [
+          ...metersOf(entry.tenant),
+          ...(entry.limits === undefined ? [] : [{ id: `key/${entry.id}`, limits: entry.limits }]),
+        ],
       },
       expiresAt: entry.expires === undefined ? Infinity : Date.parse(entry.expires),
     }));

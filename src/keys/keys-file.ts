@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
 import { SCOPES } from "./caller.ts";
+import { limitsSchema } from "./limits.ts";
 
 const MAX_BYTES = 16 * 2 ** 20;
 export const KEY_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -26,10 +27,16 @@ const keyEntry = z.strictObject({
   adapters: z
     .array(z.string().regex(/^[A-Za-z0-9._*?-]{1,128}$/, "must be a name of adapters, in which * and ? are wildcards"))
     .optional(),
+  limits: limitsSchema.optional(),
   expires: z.iso.datetime({ offset: true, message: "must be a time such as 2027-01-31T00:00:00Z" }).optional(),
 });
 
-const keysFile = z.strictObject({ version: z.literal(1), keys: z.array(keyEntry) });
+const keysFile = z.strictObject({
+  version: z.literal(1),
+  /** Limits of tenants, counted over all of their keys. */
+  tenants: z.record(z.string(), z.strictObject({ limits: limitsSchema })).optional(),
+  keys: z.array(keyEntry),
+});
 
 /** A key as the file has it. */
 export type KeyEntry = z.output<typeof keyEntry>;

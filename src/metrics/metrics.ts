@@ -9,10 +9,12 @@ import { BusiestAdapters } from "./busiest-adapters.ts";
 import { setLoopDelay } from "./loop-delay.ts";
 import type { AdapterLabel, MetricSpec } from "./metric-spec.ts";
 import { type ResidencyFacts, setLoadedAdapters } from "./residency.ts";
+import { TenantCounters } from "./tenant-counters.ts";
 import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
 
 /** One sequence that has ended. Times are in seconds; null if the sequence never reached that point. */
 export interface RequestReport {
+  readonly tenant: string;
   /** The adapter; null: the base. */
   readonly adapter: AdapterLabel | null;
   readonly finishedReason: FinishedReason;
@@ -51,6 +53,7 @@ export class Metrics {
   readonly #model: { readonly model_name: string };
   readonly #recorders: Recorders;
   readonly #adapters: BusiestAdapters;
+  readonly #tenants: TenantCounters;
   readonly #loop = monitorEventLoopDelay({ resolution: 10 });
   #lastStep: StepStats | undefined;
 
@@ -62,6 +65,11 @@ export class Metrics {
     this.#adapters = new BusiestAdapters(
       this.#counter("mosara_adapter_requests_total"),
       this.#counter("mosara_adapter_tokens_total"),
+    );
+    this.#tenants = new TenantCounters(
+      this.#counter("mosara_tenant_requests_total"),
+      this.#counter("mosara_tenant_tokens_total"),
+      this.#counter("mosara_requests_limited_total"),
     );
     this.#loop.enable();
   }
@@ -120,11 +128,17 @@ export class Metrics {
     this.#observe("vllm:request_decode_time_seconds", report.decodeSeconds);
     this.#observe("vllm:request_prompt_tokens", report.promptTokens);
     this.#observe("vllm:request_generation_tokens", report.generationTokens);
+    this.#tenants.record(report.tenant, report);
     if (report.adapter !== null) this.#adapters.record(report.adapter, report);
   }
 
   recordAdapterLoad(source: "upload" | "directory" | "inline", result: "ok" | "error"): void {
     this.#counter("mosara_adapter_loads_total").inc({ source, result });
+  }
+
+  /** Records a request that a limit of its tenant or key refused. */
+  recordLimited(tenant: string, limit: string): void {
+    this.#tenants.recordLimited(tenant, limit);
   }
 
   /** Records a request that was refused at once. */

@@ -64,6 +64,27 @@ export const OWN_METRICS = [
     initial: each("kind", ["prompt", "generation"]).map((labels) => ({ adapter: "_other", ...labels })),
   },
   {
+    name: "mosara_tenant_requests_total",
+    type: "counter",
+    help: "Sequences that ended, by tenant. The first 100 tenants have series of their own. All others count as _other.",
+    labels: ["tenant"],
+    initial: [{ tenant: "_other" }],
+  },
+  {
+    name: "mosara_tenant_tokens_total",
+    type: "counter",
+    help: "Tokens by tenant and kind. The first 100 tenants have series of their own. All others count as _other.",
+    labels: ["tenant", "kind"],
+    initial: each("kind", ["prompt", "generation"]).map((labels) => ({ tenant: "_other", ...labels })),
+  },
+  {
+    name: "mosara_requests_limited_total",
+    type: "counter",
+    help: "Requests refused with 429, by tenant and limit.",
+    labels: ["tenant", "limit"],
+    initial: each("limit", ["concurrent", "requests", "tokens"]).map((labels) => ({ tenant: "_other", ...labels })),
+  },
+  {
     name: "mosara_engine_steps_total",
     type: "counter",
     help: "Steps of the engine, by phase.",

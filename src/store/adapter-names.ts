@@ -36,13 +36,21 @@ export interface NameParts {
   readonly limits: AdapterFileLimits;
 }
 
+/** The most names of an owner, and the most bytes of their files. */
+export interface NamesQuota {
+  readonly adapters?: number | undefined;
+  readonly bytes?: number | undefined;
+}
+
 /** For `AdapterStore.namesOf`. */
 export class AdapterNames {
   readonly tenant: string;
   readonly #parts: NameParts;
+  readonly #quota: NamesQuota;
 
-  constructor(tenant: string, parts: NameParts) {
+  constructor(tenant: string, parts: NameParts, quota: NamesQuota) {
     this.tenant = tenant;
+    this.#quota = quota;
     this.#parts = parts;
   }
 
@@ -51,7 +59,7 @@ export class AdapterNames {
    * adapter is served.
    * @param file its bytes, or the file as the caller decoded it within the store's limits
    * @param importedFrom the file that the bytes come from, and its state; noted in the same step
-   * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed.
+   * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed, quota_exceeded.
    */
   async put(
     name: string,
@@ -74,6 +82,7 @@ export class AdapterNames {
       }
       if (before?.generation === record.generation)
         return { result: { record: before, outcome: "unchanged" as const }, old: undefined };
+      this.#assertFits(before ? 0 : 1, record.bytes - (before?.bytes ?? 0));
       if (before) contents.subtract(before.generation);
       contents.add(record.generation, content);
       records.put([this.tenant, name], record);
@@ -124,6 +133,19 @@ export class AdapterNames {
   /** Number of names, and the sum of the sizes of their files. */
   totals(): Totals {
     return this.#parts.tables.tenants.get(this.tenant) ?? { names: 0, bytes: 0 };
+  }
+
+  /** Within a transaction. @throws {AppError} quota_exceeded */
+  #assertFits(names: number, bytes: number): void {
+    const before = this.totals();
+    const { adapters = Infinity, bytes: maxBytes = Infinity } = this.#quota;
+    const isOver = (names > 0 && before.names + names > adapters) || (bytes > 0 && before.bytes + bytes > maxBytes);
+    if (!isOver) return;
+    const shown = (limit: number) => (limit === Infinity ? "any number of" : `at most ${limit}`);
+    throw new AppError(
+      "quota_exceeded",
+      `This tenant may keep ${shown(adapters)} adapters and ${shown(maxBytes)} bytes. It has ${before.names} adapters with ${before.bytes} bytes, and this file would add ${bytes}. Delete an adapter first.`,
+    );
   }
 
   /** Within a transaction. */

@@ -3,13 +3,14 @@
  * others read. `adapter-names.ts` has the names of one owner. Knows nothing of engines, HTTP or directories.
  */
 import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
-import { AdapterNames, type NameParts } from "./adapter-names.ts";
+import { AdapterNames, type NameParts, type NamesQuota } from "./adapter-names.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
 import { type Tables, openTables } from "./database.ts";
 import { Imports } from "./imports.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
 import { StoredRecords } from "./stored-records.ts";
 import { Transactions } from "./transactions.ts";
+import { Usage } from "./usage.ts";
 
 export interface AdapterStoreOptions extends AdapterFileLimits {
   /** The store accepts no writes and removes nothing. */
@@ -32,6 +33,8 @@ export class AdapterStore implements AsyncDisposable {
   readonly contents: ReferenceCounts;
   /** Imports by path. */
   readonly imports: Imports;
+  /** Requests and tokens of tenants. */
+  readonly usage: Usage;
   readonly #tables: Tables;
   readonly #parts: NameParts;
   readonly #transactions: Transactions;
@@ -42,14 +45,15 @@ export class AdapterStore implements AsyncDisposable {
     this.#transactions = new Transactions(tables.root);
     this.contents = new ReferenceCounts(tables, this.#transactions);
     this.imports = new Imports(tables, this.#transactions);
+    this.usage = new Usage(tables, this.#transactions);
     const { contents, imports } = this;
     const records = new StoredRecords(tables);
     this.#parts = { tables, records, transactions: this.#transactions, contents, imports, limits };
   }
 
-  /** The names of one owner: a tenant, or `shared`. */
-  namesOf(tenant: string): AdapterNames {
-    return new AdapterNames(tenant, this.#parts);
+  /** The names of one owner: a tenant, or `shared`. @param quota the most that a put may leave there */
+  namesOf(tenant: string, quota: NamesQuota = {}): AdapterNames {
+    return new AdapterNames(tenant, this.#parts, quota);
   }
 
   /** The first records of all owners, for the operator. */
@@ -75,6 +79,7 @@ export class AdapterStore implements AsyncDisposable {
 
   /** Waits for running transactions and closes the files. */
   async close(): Promise<void> {
+    await this.usage.flush();
     await this.#transactions.settle();
     await this.#tables.root.close();
   }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
+import type { UsageCounts } from "./usage.ts";
 
 /** Greater than every character of a name, so `[owner, LAST]` ends an owner's keys. */
 export const LAST = "\x7f";
@@ -54,6 +55,8 @@ export interface Tables {
   readonly leftovers: Database<true, string>;
   /** Owner → number of its names, and the sum of the sizes of their files. */
   readonly tenants: Database<Totals, string>;
+  /** [tenant, day, adapter] → what was used. */
+  readonly usage: Database<UsageCounts, [string, string, string]>;
   /** ["shared", SHA-256 of the path] → import. Paths may be longer than a key can be. */
   readonly imports: Database<ImportRecord & { readonly path: string }, [string, string]>;
   /** "formatVersion" → number, "totals" → Totals. */
@@ -66,8 +69,10 @@ export interface Tables {
  */
 export async function openTables(dir: string, isReadOnly: boolean): Promise<Tables> {
   const root = openRoot(dir, isReadOnly);
-  const table = <V, K extends string | [string, string]>(name: string, encoding: "json" | "binary") =>
-    root.openDB<V, K>({ name, encoding });
+  const table = <V, K extends string | [string, string] | [string, string, string]>(
+    name: string,
+    encoding: "json" | "binary",
+  ) => root.openDB<V, K>({ name, encoding });
   const tables: Tables = {
     root,
     names: table("names", "json"),
@@ -76,6 +81,7 @@ export async function openTables(dir: string, isReadOnly: boolean): Promise<Tabl
     references: table("references", "json"),
     leftovers: table("leftovers", "json"),
     tenants: table("tenants", "json"),
+    usage: table("usage", "json"),
     imports: table("imports", "json"),
     meta: table("meta", "json"),
   };

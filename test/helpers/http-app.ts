@@ -18,6 +18,7 @@ import { ResponseStore } from "../../src/http/completion/responses/response-stor
 import { Residency } from "../../src/http/residency.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
+import { Limiter } from "../../src/limits/limiter.ts";
 import { Placements } from "../../src/placement/placements.ts";
 import type { ReasoningFormat } from "../../src/http/completion/answer-format/reasoning-format.ts";
 import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
@@ -188,6 +189,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     logsPrompts: options.logsPrompts === true,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     keys,
+    limiter: new Limiter(),
     access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },
     limits: {
       maxJsonBytes: options.maxJsonBytes ?? 2 ** 24,

@@ -44,6 +44,7 @@ const job = <F extends ChatRequest>(fields: object): CompletionJob<F> => ({
     model: "base",
     adapterName: null,
     label: null,
+    usageName: "",
     adapter: null,
     cards: [],
     endIds: [],

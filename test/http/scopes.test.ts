@@ -27,10 +27,13 @@ const SETS: readonly (readonly Scope[])[] = [
 let test: TestApp;
 beforeAll(async () => {
   test = await createTestApp();
-  test.context.keys.setFile([
-    ...TENANTS.flatMap((tenant) => SETS.map((scopes) => entryOf(tenant, scopes))),
-    entryOf("acme", ["use", "write"], ["team-*"]),
-  ]);
+  test.context.keys.setFile({
+    version: 1,
+    keys: [
+      ...TENANTS.flatMap((tenant) => SETS.map((scopes) => entryOf(tenant, scopes))),
+      entryOf("acme", ["use", "write"], ["team-*"]),
+    ],
+  });
   await test.store.namesOf(SHARED).put("common", fittingAdapter(1));
   for (const [i, tenant] of TENANTS.entries())
     await test.store.namesOf(tenant).put(`of-${tenant}`, fittingAdapter(2 + i));
@@ -133,7 +136,7 @@ describe("a key that ends", () => {
   it("is refused from that moment, and others go on", async () => {
     const entries = [entryOf("acme", ["use"]), { ...entryOf("acme", ["metrics"]), expires: "2020-01-01T00:00:00Z" }];
     await using own = await createTestApp();
-    own.context.keys.setFile(entries);
+    own.context.keys.setFile({ version: 1, keys: entries });
     const status = async (scopes: Scope[]) =>
       (await own.app.request("/version", { headers: { authorization: `Bearer ${keyOf("acme", scopes)}` } })).status;
     expect([await status(["use"]), await status(["metrics"])]).toEqual([200, 401]);

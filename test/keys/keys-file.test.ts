@@ -31,7 +31,7 @@ describe("a keys file", () => {
     ["no JSON", "{", /k\.json is not JSON/],
     ["another version", { version: 2, keys: [] }, /"version"/],
     ["no list of keys", { version: 1 }, /"keys"/],
-    ["an unknown field", { version: 1, keys: [], tenants: {} }, /unknown field tenants/],
+    ["an unknown field", { version: 1, keys: [], tenant: {} }, /unknown field tenant/],
     ["an entry's unknown field", [entry("a"), entry("b", { scope: "use" })], /keys\[1\] \("b"\).*unknown field scope/],
     ["a key in place of its hash", [entry("a", { sha256: "secret" })], /keys\[0\] \("a"\): "sha256" must be a SHA-256/],
     ["no such scope", [entry("a", { scopes: ["use", "root"] })], /keys\[0\] \("a"\): "scopes\.1"/],
@@ -73,16 +73,20 @@ describe("a ring of keys", () => {
     const ring = new KeyRing([{ tenant: "acme", key: "plain" }]);
     expect([ring.isOpen, ring.hasTenants]).toEqual([false, false]);
     expect(ring.find("plain", 0)?.scopes).toContain("admin");
-    ring.setFile([
-      entry("ci", { tenant: "globex", scopes: ["use", "write"], adapters: ["a*"], expires: "2027-01-31T00:00:00Z" }),
-      entry("boss", { scopes: ["admin"] }),
-    ]);
+    ring.setFile({
+      version: 1,
+      keys: [
+        entry("ci", { tenant: "globex", scopes: ["use", "write"], adapters: ["a*"], expires: "2027-01-31T00:00:00Z" }),
+        entry("boss", { scopes: ["admin"] }),
+      ],
+    });
     const end = Date.UTC(2027, 0, 31);
     expect(ring.find("ci", end - 1)).toEqual({
       keyId: "ci",
       tenant: "globex",
       scopes: new Set(["use", "write"]),
       adapters: ["a*"],
+      meters: [],
     });
     expect(ring.find("ci", end)).toBeUndefined();
     expect(ring.find("boss", end)?.scopes).toEqual(new Set(["admin"]));
@@ -93,7 +97,7 @@ describe("a ring of keys", () => {
     ]);
     // Beside another tenant, a key of --api-key is no admin.
     expect(ring.find("plain", 0)?.scopes).toEqual(new Set(["use", "write", "train", "metrics"]));
-    ring.setFile([]);
+    ring.setFile({ version: 1, keys: [] });
     expect(ring.find("ci", 0)).toBeUndefined();
     expect(ring.find("plain", 0)?.scopes).toContain("admin");
   });
@@ -101,7 +105,7 @@ describe("a ring of keys", () => {
   it("is open without keys, and closed by a file without keys", () => {
     const ring = new KeyRing([]);
     expect([ring.isOpen, ring.operator.tenant]).toEqual([true, "default"]);
-    ring.setFile([]);
+    ring.setFile({ version: 1, keys: [] });
     expect(ring.isOpen).toBe(false);
   });
 });

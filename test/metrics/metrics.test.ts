@@ -49,6 +49,7 @@ const step: StepStats = {
   deviceBytes: { weights: 1000, bases: 100, kv: 10, adapters: 1 },
 };
 const ended: RequestReport = {
+  tenant: "default",
   adapter: null,
   finishedReason: "stop",
   promptTokens: 10,

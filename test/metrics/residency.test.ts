@@ -34,6 +34,7 @@ const resident = (name: string, isMerged = false) => ({
   isMerged,
 });
 const ended = (name: string): RequestReport => ({
+  tenant: "default",
   adapter: { name },
   finishedReason: "stop",
   promptTokens: 1,

@@ -14,11 +14,11 @@ export async function openKeys(
 ): Promise<KeyRing> {
   const ring = new KeyRing(apiKey);
   if (path === null) return ring;
-  ring.setFile((await readKeysFile(path)).keys);
+  ring.setFile(await readKeysFile(path));
   const stop = watchKeysFile(path, {
-    onKeys: ({ keys }) => {
-      ring.setFile(keys);
-      log.info({ keys: keys.length }, "the keys file was read again");
+    onKeys: (file) => {
+      ring.setFile(file);
+      log.info({ keys: file.keys.length }, "the keys file was read again");
     },
     onFault: (error) =>
       log.error({ reason: (error as Error).message }, "the keys file was not read again, and the earlier keys stay"),

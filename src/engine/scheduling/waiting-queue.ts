@@ -14,6 +14,9 @@ interface Tenant {
   readonly lines: Map<string, Sequence[]>;
 }
 
+/** A tenant with priority 2 is charged for half of its tokens, so its turn comes twice as often. */
+const weighted = ({ priority = 1 }: SequenceSpec, numTokens: number): number => numTokens / priority;
+
 const lineOf = ({ adapter }: SequenceSpec): string => adapter?.generation ?? "";
 
 export class WaitingQueue {
@@ -61,7 +64,7 @@ export class WaitingQueue {
     const { spec } = sequence;
     const tenant = this.#takeOut(sequence);
     if (tenant === null) throw new Error(`internal: sequence ${sequence.id} does not wait`);
-    this.#turns.take(spec.tenant, spec.promptIds.length);
+    this.#turns.take(spec.tenant, weighted(spec, spec.promptIds.length));
     tenant.turns.take(lineOf(spec), spec.promptIds.length);
   }
 
@@ -75,7 +78,7 @@ export class WaitingQueue {
 
   /** Charges the tenant and the adapter for tokens that a sequence received after it was taken. */
   charge({ spec }: Sequence, numTokens: number): void {
-    this.#turns.charge(spec.tenant, numTokens);
+    this.#turns.charge(spec.tenant, weighted(spec, numTokens));
     this.#tenants.get(spec.tenant)?.turns.charge(lineOf(spec), numTokens);
   }
 

@@ -4,7 +4,7 @@
  * its prompt is read, and never becomes a message. The engine checks again. Pure. Each process has its own mirror, so
  * no count outlives a dead process.
  */
-import type { AppError } from "../../errors.ts";
+import { AppError } from "../../errors.ts";
 import type { QueueDemand } from "../engine.ts";
 import { overloadedError, QueueBound, type QueueLimits } from "../queue-bound.ts";
 import { ServiceTimes } from "../service-times.ts";
@@ -36,12 +36,19 @@ export class QueueMirror {
   }
 
   /** The reason why a request cannot enter; null where it can. @param nowMs of a monotonic clock */
-  refusal({ tenant, promptTokens }: QueueDemand, nowMs: number): AppError | null {
+  refusal({ tenant, promptTokens, queueShare = 1 }: QueueDemand, nowMs: number): AppError | null {
     const queued = promptTokens.slice(this.#numFreeRows());
     if (queued.length === 0) return null;
+    const most = Math.max(1, Math.floor(queueShare * this.#limits.maxQueue));
+    const retryAfterSeconds = this.#times.retryAfterSeconds(this.#bound.size, nowMs);
+    if (queueShare < 1 && this.#bound.sizeOf(tenant) + queued.length > most)
+      return new AppError(
+        "rate_limit_exceeded",
+        `This tenant may have ${most} sequences in the queue, and ${this.#bound.sizeOf(tenant)} wait there already. Try again later.`,
+        { retryAfterSeconds },
+      );
     const numTokens = queued.reduce((sum, one) => sum + one, 0);
     if (this.#bound.displacedBy(tenant, queued.length, numTokens) !== null) return null;
-    const retryAfterSeconds = this.#times.retryAfterSeconds(this.#bound.size, nowMs);
     return overloadedError(this.#bound, this.#limits, retryAfterSeconds);
   }
 

@@ -4,6 +4,7 @@
  */
 import { AppError } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
+import { smallest } from "../../keys/limits.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AdapterNames } from "../../store/adapter-names.ts";
 import { SHARED } from "../../store/tenant.ts";
@@ -17,9 +18,11 @@ export function namesToPut(context: AppContext, c: RequestContext, name: string)
   const caller = c.get("caller");
   if (!maySee(caller, name)) throw outsideOfPatterns(caller, name);
   const owner = askedOwner(c) ?? findAdapter(context, caller, name)?.tenant ?? caller.tenant;
-  if (owner !== SHARED || caller.scopes.has("admin")) return context.store.namesOf(owner);
+  if (owner === SHARED && caller.scopes.has("admin")) return context.store.namesOf(SHARED);
   if (askedOwner(c) === SHARED) throw sharedRefusal(name);
-  return context.store.namesOf(caller.tenant);
+  const { meters } = caller;
+  const quota = { adapters: smallest(meters, "adapters"), bytes: smallest(meters, "bytes") };
+  return context.store.namesOf(caller.tenant, quota);
 }
 
 /** The adapter that a name means for this caller, or with `?tenant=`. @throws {AppError} adapter_not_found. */

@@ -5,6 +5,7 @@
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
 import type { AppContext, TextDelta, TextStream, TextStreamOptions } from "../context.ts";
+import type { Lease } from "../../limits/lease.ts";
 import type { RequestRecord } from "../request-record.ts";
 import type { Target } from "./model/resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
@@ -43,6 +44,8 @@ export interface GenerationRequest {
   readonly tenant: string;
   /** Receives the end of every sequence. */
   readonly record: RequestRecord;
+  /** Settled when the generation ends. */
+  readonly lease: Lease;
   /** One prompt is a list of ids. Each prompt gets `n` sequences. */
   readonly prompts: readonly Int32Array[];
   readonly n: number;
@@ -95,7 +98,8 @@ export function startGeneration(context: AppContext, request: GenerationRequest)
     );
   const { prompts, n, tenant, target } = request;
   const promptTokens = prompts.flatMap(({ length }) => Array.from({ length: n }, () => length));
-  context.engine.assertQueueHasRoom({ tenant, promptTokens }, target.adapter?.generation ?? null);
+  const { queueShare } = request.lease;
+  context.engine.assertQueueHasRoom({ tenant, promptTokens, queueShare }, target.adapter?.generation ?? null);
   const streams: SequenceStream[] = [];
   try {
     for (const promptIds of prompts)
@@ -149,6 +153,7 @@ class RunningGeneration implements Generation {
       this.#request.target.release();
       this.#forgetName();
       this.#request.record.cachedTokens = this.numCached();
+      this.#request.lease.end(this.#request.record.numTokens());
       this.#leave();
     }
   }
@@ -168,6 +173,7 @@ function sequenceRequest(request: GenerationRequest, promptIds: Int32Array, i: n
   return {
     ...options,
     tenant,
+    priority: request.lease.priority,
     promptIds,
     adapter: target.adapter,
     deadlineMs,

@@ -4,7 +4,9 @@
  */
 import { checkFields } from "../../fields/check-fields.ts";
 import type { AppContext, RequestContext, TextStreamOptions } from "../context.ts";
+import { chargeTokens, enterLimits } from "../enter-limits.ts";
 import { invalid } from "../error-response.ts";
+import type { Lease } from "../../limits/lease.ts";
 import { parseBody, readText } from "../read-body.ts";
 import type { AnswerSplitter } from "./answer-format/answer-splitter.ts";
 import { plainFormat } from "./answer-format/conversation-format.ts";
@@ -28,11 +30,27 @@ export async function runCompletion<F extends SharedFields>(
 ): Promise<Response> {
   const arrivedAt = performance.now();
   context.engine.assertAnyQueueHasRoom(c.get("tenant"));
+  const lease = await enterLimits(context, c);
+  try {
+    return await runLeased(context, c, kind, { lease, arrivedAt });
+  } catch (error) {
+    lease.end(0); // nothing was computed, or the generation has ended the lease itself
+    throw error;
+  }
+}
+
+async function runLeased<F extends SharedFields>(
+  context: AppContext,
+  c: RequestContext,
+  kind: CompletionKind<F>,
+  { lease, arrivedAt }: { readonly lease: Lease; readonly arrivedAt: number },
+): Promise<Response> {
   const request = await readRequest(context, c, kind);
   const { fields, target } = request;
   try {
     const prepared = await prepare(context, kind, request);
-    const generation = start(context, c, { ...request, ...prepared, arrivedAt });
+    await chargeTokens(c, lease, mostTokens(prepared));
+    const generation = start(context, c, { ...request, ...prepared, lease, arrivedAt });
     const receipt = new AnswerReceipt(context, {
       ...prepared,
       requestId: c.get("requestId"),
@@ -48,6 +66,11 @@ export async function runCompletion<F extends SharedFields>(
     target.release();
     throw withOwnNames(error, kind.ownNames ?? []);
   }
+}
+
+/** The most tokens that a request can use: its prompts, and every answer at its full length. */
+function mostTokens({ prompts, numSequences, options }: PreparedCompletion): number {
+  return prompts.reduce((sum, { ids }) => sum + ids.length + numSequences * options.maxTokens, 0);
 }
 
 /** A request that is ready to be submitted. It is not submitted. @throws {AppError} as a completion does. */
@@ -135,13 +158,18 @@ async function prepare<F extends SharedFields>(
 function start(
   context: AppContext,
   c: RequestContext,
-  request: PreparedCompletion & Omit<CompletionRequestRead<unknown>, "fields"> & { readonly arrivedAt: number },
+  request: PreparedCompletion &
+    Omit<CompletionRequestRead<unknown>, "fields"> & {
+      readonly lease: Lease;
+      readonly arrivedAt: number;
+    },
 ): Generation {
-  const { prompts, numSequences, options, text, target, deadlineMs, arrivedAt } = request;
+  const { prompts, numSequences, options, text, target, deadlineMs, lease, arrivedAt } = request;
   return startGeneration(context, {
     target,
     tenant: c.get("tenant"),
     record: c.get("record"),
+    lease,
     prompts: prompts.map(({ ids }) => ids),
     n: numSequences,
     options,

@@ -5,7 +5,7 @@ import type { AppContext } from "../context.ts";
 import type { GenerationRequest } from "./generation.ts";
 
 /** The facts of a request that its sequences' records hold. */
-type MeteredRequest = Pick<GenerationRequest, "target" | "record" | "prompts" | "n" | "arrivedAt">;
+type MeteredRequest = Pick<GenerationRequest, "target" | "tenant" | "record" | "prompts" | "n" | "arrivedAt">;
 
 export class SequenceMeter {
   times: Omit<Extract<SequenceEvent, { type: "finished" }>, "type" | "reason"> | null = null;
@@ -13,6 +13,7 @@ export class SequenceMeter {
   readonly #request: MeteredRequest;
   readonly #promptTokens: number;
   readonly #isFirstOfPrompt: boolean;
+  readonly #isFirst: boolean;
   #firstTokenSeconds: number | null = null;
   #numTokens = 0;
   #lastAt = 0;
@@ -22,6 +23,7 @@ export class SequenceMeter {
     this.#request = request;
     this.#promptTokens = request.prompts[Math.floor(index / request.n)]?.length ?? 0;
     this.#isFirstOfPrompt = index % request.n === 0;
+    this.#isFirst = index === 0;
   }
 
   token(): void {
@@ -37,15 +39,23 @@ export class SequenceMeter {
   }
 
   end(finishedReason: FinishedReason): void {
+    const { tenant, target } = this.#request;
+    const promptTokens = this.#isFirstOfPrompt ? this.#promptTokens : 0; // as `usage` counts them
+    this.#context.store.usage.add(tenant, target.usageName, {
+      requests: this.#isFirst ? 1 : 0,
+      promptTokens,
+      generationTokens: this.#numTokens,
+    });
     this.#request.record.add({
-      promptTokens: this.#isFirstOfPrompt ? this.#promptTokens : 0, // as `usage` counts them
+      promptTokens,
       tokens: this.#numTokens,
       finishReason: finishedReason,
       queueSeconds: this.times?.queueSeconds ?? null,
       firstTokenSeconds: this.#firstTokenSeconds,
     });
     this.#context.metrics.recordRequest({
-      adapter: this.#request.target.label,
+      adapter: target.label,
+      tenant,
       finishedReason,
       promptTokens: this.#promptTokens,
       generationTokens: this.#numTokens,

@@ -8,7 +8,9 @@ import { type Target, resolveModel } from "../completion/model/resolve-model.ts"
 import { deadlineOf } from "../completion/sampling.ts";
 import { truncationOf } from "../completion/truncation.ts";
 import type { AppContext, RequestContext } from "../context.ts";
+import { chargeTokens, enterLimits } from "../enter-limits.ts";
 import { invalid } from "../error-response.ts";
+import type { Lease } from "../../limits/lease.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
 import { type Pooled, poolPrompts } from "./pool-prompts.ts";
@@ -21,6 +23,15 @@ type Pooling = NonNullable<SequenceRequest["pooling"]>;
 export async function runEmbeddings(context: AppContext, c: RequestContext): Promise<Response> {
   const arrivedAt = performance.now();
   context.engine.assertAnyQueueHasRoom(c.get("tenant"));
+  const lease = await enterLimits(context, c);
+  try {
+    return await runLeased(context, c, lease, arrivedAt);
+  } finally {
+    lease.end(c.get("record").numTokens());
+  }
+}
+
+async function runLeased(context: AppContext, c: RequestContext, lease: Lease, arrivedAt: number): Promise<Response> {
   const body = await readJson(c, context.limits.maxJsonBytes);
   checkFields(body, "embeddings", { isStrict: context.limits.refusesUnknownFields });
   const fields = parseRequest(embeddingRequest, body);
@@ -38,10 +49,13 @@ export async function runEmbeddings(context: AppContext, c: RequestContext): Pro
   try {
     const pooling = poolingOf(fields, target);
     const prompts = await readInputs(context, fields);
+    const numTokens = prompts.reduce((sum, { length }) => sum + length, 0);
+    await chargeTokens(c, lease, numTokens);
     const pooled = await poolPrompts(context, {
       target,
       tenant: c.get("tenant"),
       record,
+      lease,
       prompts,
       deadlineMs,
       signal: c.req.raw.signal,

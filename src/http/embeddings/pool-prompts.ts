@@ -16,7 +16,7 @@ const LANES = 4;
 
 export type PoolRequest = Pick<
   GenerationRequest,
-  "target" | "tenant" | "record" | "prompts" | "deadlineMs" | "signal" | "arrivedAt"
+  "target" | "tenant" | "record" | "lease" | "prompts" | "deadlineMs" | "signal" | "arrivedAt"
 > & {
   readonly pooling: NonNullable<SequenceRequest["pooling"]>;
   readonly cacheSalt: string | null;
@@ -34,7 +34,8 @@ export async function poolPrompts(context: AppContext, request: PoolRequest): Pr
   const { prompts, tenant, target, signal } = request;
   if (signal.aborted) throw new ClientGone();
   const promptTokens = prompts.slice(0, LANES).map(({ length }) => length);
-  context.engine.assertQueueHasRoom({ tenant, promptTokens }, target.adapter?.generation ?? null);
+  const { queueShare } = request.lease;
+  context.engine.assertQueueHasRoom({ tenant, promptTokens, queueShare }, target.adapter?.generation ?? null);
   const run = new PoolRun(context, request);
   signal.addEventListener("abort", run.cancel, { once: true });
   try {
@@ -107,9 +108,10 @@ class PoolRun {
   }
 
   #sequence(index: number): SequenceRequest {
-    const { tenant, target, prompts, deadlineMs, pooling, cacheSalt } = this.#request;
+    const { tenant, target, prompts, deadlineMs, pooling, cacheSalt, lease } = this.#request;
     return {
       tenant,
+      priority: lease.priority,
       adapter: target.adapter,
       promptIds: prompts[index] ?? new Int32Array(0),
       pooling,

@@ -16,6 +16,10 @@ const make = (tenant: string, numTokens = 10, adapter: string | null = null): Se
     ),
     0,
   );
+const makeWithPriority = (tenant: string, priority: number): Sequence => {
+  const { spec } = make(tenant);
+  return new Sequence({ ...spec, priority }, 0);
+};
 const makeQueue = (maxQueue = 1000, maxQueueTokens = 1_000_000): WaitingQueue =>
   new WaitingQueue({ maxQueue, maxQueueTokens });
 
@@ -30,6 +34,16 @@ function drain(queue: WaitingQueue, describe: (sequence: Sequence) => string): s
 }
 
 describe("the queue", () => {
+  it("gives a tenant of priority 3 three turns for one of another tenant", () => {
+    const queue = makeQueue();
+    for (let i = 0; i < 6; i++) queue.add(makeWithPriority("a", 3));
+    for (let i = 0; i < 6; i++) queue.add(make("b"));
+    const order = drain(queue, ({ spec }) => spec.tenant).join("");
+    const ofFirst = order.slice(0, 8); // until the first tenant's are gone
+    expect([...ofFirst].filter((tenant) => tenant === "a")).toHaveLength(6);
+    expect(order.slice(8)).toBe("bbbb");
+  });
+
   it("goes round among the adapters of a tenant, whose share does not grow with their number", () => {
     const queue = makeQueue();
     for (const adapter of ["x", "x", "x", "y", "z"]) queue.add(make("many", 10, adapter));

@@ -188,3 +188,17 @@ it("advises to come again when half of the queue will have drained", () => {
   for (let id = 1; id <= 32; id++) door.noteAdmitted([id], id * 1000); // one a second
   expect(door.refusal({ tenant: "a", promptTokens: [1] }, 33_000)?.details.retryAfterSeconds).toBe(4);
 });
+
+describe("a tenant's share of the queue", () => {
+  it("is refused beyond it with 429, while others still enter", () => {
+    const door = new QueueMirror(LIMITS);
+    for (let id = 1; id <= 3; id++) door.add(id, "small", 1); // two rows, and one in the queue of four
+    const refusalOf = (tenant: string, count: number, queueShare?: number) =>
+      door.refusal({ tenant, promptTokens: Array.from({ length: count }, () => 1), queueShare }, 0)?.code ?? null;
+    expect(refusalOf("small", 1, 0.5)).toBeNull();
+    expect(refusalOf("small", 2, 0.5)).toBe("rate_limit_exceeded");
+    expect(refusalOf("small", 2)).toBeNull();
+    expect(refusalOf("other", 2, 0.5)).toBeNull();
+    expect(refusalOf("small", 1, 0.01)).toBe("rate_limit_exceeded"); // one place is the least
+  });
+});

@@ -36,6 +36,8 @@ export interface Target {
   readonly adapterName: string | null;
   /** Name of its adapter in the metrics; null: the base. */
   readonly label: AdapterLabel | null;
+  /** Its adapter in the usage of a tenant: a qualified name, `_inline`, `_blend`; empty: the base. */
+  readonly usageName: string;
   readonly adapter: SequenceRequest["adapter"];
   /** Weights of the blended adapters; absent: it is not a blend. */
   readonly blend?: BlendWeights;
@@ -75,6 +77,7 @@ export function resolveModel(context: AppContext, caller: Caller, fields: ModelF
     model,
     adapterName: null,
     label: null,
+    usageName: "",
     adapter: null,
     cards: [],
     endIds: [],
@@ -108,6 +111,7 @@ function storedTarget(context: AppContext, caller: Caller, model: string, name: 
     model,
     adapterName: name,
     label: adapterLabel(context.keys, record),
+    usageName: qualifiedName(record),
     adapter: { generation },
     cards: [card],
     endIds: endTokenIds,
@@ -121,7 +125,16 @@ function blendTarget(context: AppContext, caller: Caller, model: string, weights
   const adapterName = "_blend";
   return heldTarget(
     context,
-    { model, adapterName, label: { name: adapterName }, adapter, blend: weights, cards, endIds },
+    {
+      model,
+      adapterName,
+      label: { name: adapterName },
+      usageName: adapterName,
+      adapter,
+      blend: weights,
+      cards,
+      endIds,
+    },
     release,
   );
 }
@@ -149,6 +162,7 @@ function inlineTarget(context: AppContext, model: string, data: string): Target 
       model,
       adapterName: "_inline",
       label: { name: "_inline" },
+      usageName: "_inline",
       adapter: { generation, inlineBytes },
       cards: [adapter.card],
       endIds: adapter.endTokenIds ?? [],
