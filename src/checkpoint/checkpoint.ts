@@ -21,6 +21,7 @@ import { decodedFiles } from "./quantised/decoded-files.ts";
 import { assertQuantisedFamily, decodedTexts, keptNumbers } from "./quantised/quantised-checkpoint.ts";
 import { SETTINGS_KEY, codecsOf } from "./quantised/scheme.ts";
 import { type TensorFiles, tensorFiles } from "./tensor-files.ts";
+import { TEXT_PART_NOTICE, type TextPart, textPartOf } from "./text-part.ts";
 import { unmergedAdvice, unusedTensorsNotice } from "./unused-tensors.ts";
 import { type CheckpointTensor, type StoredTensors, resolveTensors } from "./stored-tensors.ts";
 
@@ -130,7 +131,8 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   if (!existsSync(configPath)) throw invalid(`${dir} is not a checkpoint: it has no config.json.${await ggufWay(dir)}`);
   const storedConfig = await readJsonObject(configPath);
   const codecs = codecsOf(storedConfig);
-  const { [SETTINGS_KEY]: _, ...rawConfig } = storedConfig;
+  const textPart = textPartOf(storedConfig);
+  const { [SETTINGS_KEY]: _, ...rawConfig } = textPart?.config ?? storedConfig;
   const config = parseModelConfig(rawConfig);
   if (codecs) assertQuantisedFamily(config);
   const files: SafetensorsFile[] = [];
@@ -139,7 +141,7 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   };
   try {
     for (const name of await shardNames(dir)) files.push(await openSafetensors(join(dir, name)));
-    const original = tensorFiles(files);
+    const original = textPart?.files(tensorFiles(files)) ?? tensorFiles(files);
     const decoded = codecs && (await decodedFiles(original, codecs));
     const byName = decoded ?? original;
     const stored = storedTensors(config, byName);
@@ -155,8 +157,8 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
       rawConfig,
       config,
       tensors,
-      texts: decoded ? decodedTexts(await textsOf(dir)) : await textsOf(dir),
-      notices: unused === null ? [] : [unused],
+      texts: decoded ? decodedTexts(await textsOf(dir, textPart)) : await textsOf(dir, textPart),
+      notices: [textPart && TEXT_PART_NOTICE, unused].filter((notice) => notice !== null),
       isDecoded: decoded !== null,
       quantized: decoded && keptNumbers(decoded, nameOf),
       read: (name) => stored.read(sourceOf(name)),
@@ -200,8 +202,11 @@ async function ggufWay(dir: string): Promise<string> {
   return gguf === undefined ? "" : ` Name one of its GGUF files, such as ${join(dir, gguf)}.`;
 }
 
-async function textsOf(dir: string): Promise<CheckpointTexts> {
-  return new Map((await listCheckpointTexts(dir)).map((path) => [path, () => readFile(join(dir, path))]));
+async function textsOf(dir: string, textPart: TextPart | null): Promise<CheckpointTexts> {
+  const texts = (await listCheckpointTexts(dir)).map((path) => [path, () => readFile(join(dir, path))] as const);
+  if (!textPart) return new Map(texts);
+  const config = async (): Promise<string> => textPart.configText(await readFile(join(dir, "config.json"), "utf8"));
+  return new Map<string, () => Promise<string | Uint8Array>>([...texts, ["config.json", config]]);
 }
 
 function storedTensors(config: ModelConfig, files: TensorFiles): StoredTensors & { nameOf(name: string): string } {

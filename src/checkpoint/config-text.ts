@@ -25,6 +25,12 @@ export function withSettings(text: string, settings: Readonly<Record<string, unk
   return `${out}${separator}${lines.join(",")}\n}\n`;
 }
 
+/** The text of a value at the top level; undefined where there is none. */
+export function settingText(text: string, key: string): string | undefined {
+  const range = topLevelValues(text).get(key);
+  return range && text.slice(range[0], range[1]);
+}
+
 /** Removes a key at the top level of the text. */
 export function withoutSetting(text: string, key: string): string {
   const range = topLevelValues(text).get(key);

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 HERE = Path(__file__).parent
 LENGTH, LAST = 40, 4
@@ -60,6 +60,12 @@ CASES = {
     "cwm": dict(**MIXED, rope_parameters=LLAMA3),
     "hunyuan_v1_dense": dict(rope_parameters=rope(kind="dynamic", alpha=50.0, factor=1.0), attention_bias=True),
 }  # fmt: skip
+# Models that also read images: their text part alone is asked.
+SEEING = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+WHOLES = {
+    "gemma3": (dict(**MIXED, query_pre_attn_scalar=24, tie_word_embeddings=True), dict(vision_config=SEEING, mm_tokens_per_image=1)),
+    "mistral3": (dict(model_type="ministral3", rope_parameters=YARN), dict(vision_config=dict(**SEEING, model_type="pixtral", head_dim=8))),
+}  # fmt: skip
 
 # Gradients of these tensors pass through every part of a layer.
 CHECKED = ["q_proj", "k_norm", "key_layernorm", "down_proj", "c_proj", "output_linear", "input_layernorm"]
@@ -74,7 +80,7 @@ def scramble(model, seed):
         if name.endswith("bias"):
             new = 0.3 * noise
         elif value.ndim == 1:
-            new = (3.0 if name == "model.norm.weight" else 1.0) * (1 + 0.2 * noise) - offset
+            new = (3.0 if name.endswith("model.norm.weight") else 1.0) * (1 + 0.2 * noise) - offset
         elif leaf in ("embed_tokens", "lm_head"):
             new = noise * 0.3
         else:
@@ -86,19 +92,25 @@ def make(name, settings):
     folder = HERE / name
     shutil.rmtree(folder, ignore_errors=True)
     kind = name.split("-")[0]
-    config = AutoConfig.for_model(kind, **{**SMALL, **settings})
+    loader = AutoModelForCausalLM
+    if kind in WHOLES:
+        text, more = WHOLES[kind]
+        config = AutoConfig.for_model(kind, text_config={**SMALL, **text}, **more)
+        loader = AutoModelForImageTextToText
+    else:
+        config = AutoConfig.for_model(kind, **{**SMALL, **settings})
     config._attn_implementation = "eager"
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = loader.from_config(config).eval()
     seed = sum(name.encode())
     scramble(model, seed)
     model.half().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
-    stored = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    stored = loader.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     ids = torch.randint(2, SMALL["vocab_size"], (1, LENGTH), generator=torch.Generator().manual_seed(seed + 1))
     logits = stored(ids).logits[0]
     loss = F.cross_entropy(logits[:-1], ids[0, 1:])
     loss.backward()
-    parameters = {key: value.grad for key, value in stored.named_parameters() if value.grad is not None}
+    parameters = {key.replace("model.language_model.", "model."): value.grad for key, value in stored.named_parameters() if value.grad is not None}
     largest = float(logits.detach().abs().max())
     expected = {"input_ids": ids[0], "logits_last4": logits[-LAST:].detach().contiguous(), "loss": loss.detach().reshape(1)}
     expected |= {f"grad.{key}": value for key, value in parameters.items() if key.startswith("model.layers.0.") and any(part in key for part in CHECKED)}
@@ -115,6 +127,6 @@ def make(name, settings):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for name, settings in CASES.items():
+    for name, settings in {**CASES, **{kind: {} for kind in WHOLES}}.items():
         if len(sys.argv) == 1 or name in sys.argv[1:]:
             make(name, settings)
