@@ -6,6 +6,7 @@ import type { Flags, ValuesOf } from "./flag.ts";
 import { BUILD } from "./flags/build.ts";
 import { EXPORT, IMPORT, MERGE } from "./flags/convert.ts";
 import { DATA_CHECK } from "./flags/data-check.ts";
+import { DOCTOR } from "./flags/doctor.ts";
 import { EVAL } from "./flags/eval.ts";
 import { INIT } from "./flags/init.ts";
 import { REPLAY } from "./flags/replay.ts";
@@ -80,6 +81,11 @@ export const COMMANDS = {
     summary: "Check the receipt of an answer, and compute the answer again.",
     positionals: ["receipt.json"],
     flags: { ...REPLAY, ...BUILD, ...CACHE, ...COMMON },
+  },
+  doctor: {
+    summary: "Check whether a server would run well on this machine.",
+    positionals: [],
+    flags: { ...DOCTOR, ...BUILD, ...CACHE, ...COMMON },
   },
   inspect: {
     summary: "Describe a .mosara file, a PEFT directory, a base directory or a checkpoint.",

@@ -6,7 +6,8 @@ import { ReceiptIssuer } from "../../receipt/receipt-issuer.ts";
 import { openReceiptKey } from "../../receipt/receipt-key.ts";
 import { answerEnvironment } from "../shared/answer-environment.ts";
 
-const KEY_FILE = "receipt-key.pem";
+/** In the data directory. */
+export const RECEIPT_KEY_FILE = "receipt-key.pem";
 
 /** @throws {AppError} usage */
 export async function openReceiptIssuer(
@@ -16,7 +17,7 @@ export async function openReceiptIssuer(
   numThreads: number,
 ): Promise<ReceiptIssuer> {
   const [key, environment] = await Promise.all([
-    openReceiptKey(config.receiptKey ?? join(storeDir, KEY_FILE)),
+    openReceiptKey(config.receiptKey ?? join(storeDir, RECEIPT_KEY_FILE)),
     answerEnvironment(manifest, { device: config.device, numThreads }),
   ]);
   return new ReceiptIssuer(key, { ...environment, speculativeTokens: config.speculativeTokens });

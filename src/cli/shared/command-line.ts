@@ -67,6 +67,8 @@ async function dispatch(command: CommandName, args: readonly string[], env: Envi
       return await (await import("../keys-list.ts")).keysList(parseCommand(command, args, env));
     case "keys revoke":
       return await (await import("../keys-revoke.ts")).keysRevoke(parseCommand(command, args, env));
+    case "doctor":
+      return await (await import("../doctor.ts")).doctor(parseCommand(command, args, env));
     case "inspect":
       return await (await import("../inspect.ts")).inspect(parseCommand(command, args, env));
   }

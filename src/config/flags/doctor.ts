@@ -1,0 +1,16 @@
+/** Flags of `mosara doctor`: those of `serve` that it checks. */
+import type { Flags } from "../flag.ts";
+import { SERVE } from "./serve.ts";
+import { COMPUTE } from "./shared.ts";
+
+export const DOCTOR = {
+  model: { ...SERVE.model, defaultText: "the shipped demo" },
+  data: SERVE.data,
+  host: SERVE.host,
+  port: { ...SERVE.port, help: "Port to check. 0 checks none." },
+  receiptKey: SERVE.receiptKey,
+  maxNumSeqs: SERVE.maxNumSeqs,
+  maxModelLen: SERVE.maxModelLen,
+  kvCacheBytes: SERVE.kvCacheBytes,
+  ...COMPUTE,
+} satisfies Flags;
