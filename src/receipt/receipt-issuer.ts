@@ -1,7 +1,7 @@
 /** Makes the receipts of a server: what is the same in all of them, and what one answer adds. */
 import type { SequenceRequest } from "../engine/engine.ts";
 import type { ReceiptKey } from "./receipt-key.ts";
-import { bitsHash, idsHash, RECEIPT_FORMAT, textHash, type Receipt, type Rules, type Statement } from "./receipt.ts";
+import { bitsHash, idsHash, jsonHash, RECEIPT_FORMAT, type Receipt, type Rules, type Statement } from "./receipt.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
 
 /** The facts of a server that decide the bits of its answers. */
@@ -52,13 +52,13 @@ export class ReceiptIssuer {
   constructor(key: ReceiptKey, environment: Environment) {
     this.key = key;
     this.#key = key;
-    this.#environment = JSON.parse(canonicalJson(environment)) as Environment; // with its keys in order
+    this.#environment = environment;
   }
 
   issue(facts: AnswerFacts): SignedStatement {
     const rules = rulesOf(facts.request);
     const statement = statementOf(this.#environment, facts, rules);
-    const text = JSON.stringify(statement);
+    const text = canonicalJson(statement);
     return { statement, text, rules, signature: this.#key.sign(text) };
   }
 
@@ -78,7 +78,6 @@ export function compactReceipt({ text, signature }: SignedStatement): string {
   return `${Buffer.from(text, "utf8").toString("base64url")}.${signature}`;
 }
 
-/** The keys of every object are written in alphabetical order here, so that the plain JSON of the result is canonical. */
 function statementOf(
   { program, machine, base, speculativeTokens }: Environment,
   facts: AnswerFacts,
@@ -98,13 +97,13 @@ function statementOf(
       tokens: numTokens(answers),
     },
     base,
-    grammar: rules.grammar === null ? null : textHash(JSON.stringify(rules.grammar)),
+    grammar: rules.grammar === null ? null : jsonHash(rules.grammar),
     issued: Math.floor(Date.now() / 1000),
     machine: { arch, batch_invariant: isBatchInvariant, device, features, threads },
     program,
     prompts: { count: prompts.length, ids: idsHash(prompts), tokens: numTokens(prompts) },
     request: requestId,
-    rules: textHash(JSON.stringify(rules)),
+    rules: jsonHash(rules),
     sampling: {
       frequency_penalty: sampling.frequencyPenalty,
       speculative_tokens: speculativeTokens,
@@ -127,7 +126,6 @@ function adapterOf({ blend, generation, placement }: NonNullable<Statement["adap
   return { ...(parts ? { blend: parts } : {}), generation, placement };
 }
 
-/** In alphabetical order, as a statement. */
 function rulesOf({ sampling, stopIds, grammar }: SharedRequest): Rules {
   const { allowedIds, badWords, logitBias } = sampling;
   return {

@@ -109,14 +109,9 @@ export type Rules = z.output<typeof rulesSchema>;
 export type Evidence = z.output<typeof evidenceSchema>;
 export type Receipt = z.output<typeof receiptSchema>;
 
-/** SHA-256, hex, of a text. */
-export function textHash(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
-}
-
 /** SHA-256, hex, of a value's canonical JSON. */
 export function jsonHash(value: unknown): string {
-  return textHash(canonicalJson(value));
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
 }
 
 /** SHA-256, hex, of lists of token ids. Each list is its length and its ids, as 32-bit little-endian numbers. */
