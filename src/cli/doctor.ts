@@ -5,6 +5,7 @@ import type { ConfigOf } from "../config/commands.ts";
 import { attempt, type Check, ok } from "./doctor/check.ts";
 import { baseBytes, checkIsolation } from "./doctor/engine-check.ts";
 import { checkClock, checkCpu, checkMemory, checkNode, checkPort } from "./doctor/host-checks.ts";
+import { checkKeys } from "./doctor/keys-check.ts";
 import { checkDisk, checkReceiptKey, checkStore } from "./doctor/store-checks.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { resolveBase, shippedDemo } from "./shared/resolve-base.ts";
@@ -41,6 +42,8 @@ export async function doctor(config: DoctorConfig): Promise<number> {
     "If nothing else helps, restore it from a copy, or choose another --data.",
   );
   await note("receipt key", () => checkReceiptKey(data, config.receiptKey), "Name another file with --receipt-key.");
+  const { keys } = config;
+  if (keys !== null) await note("keys", () => checkKeys(keys), "Name another file with --keys.");
   const isGood = checks.every(({ status }) => status !== "fail");
   if (config.json) process.stdout.write(`${JSON.stringify({ ok: isGood, checks })}\n`);
   return isGood ? 0 : 1;
