@@ -11,6 +11,7 @@ export const ERROR_CODES = [
   "adapter_invalid",
   "adapter_incompatible",
   "adapter_too_large",
+  "adapter_unknown",
   "response_not_found",
   "thread_not_found",
   "precondition_failed",

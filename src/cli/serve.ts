@@ -20,6 +20,7 @@ import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { adapterLabel } from "../http/adapters/adapter-label.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
+import { InlineAdapters } from "../http/completion/model/inline-adapters.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
 import { openKeys } from "./serve/open-keys.ts";
@@ -130,6 +131,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     text,
     access: accessPolicyOf(config),
     responses: new ResponseStore(config.responseStoreBytes),
+    inlineAdapters: new InlineAdapters(config.inlineCacheBytes),
     receipts,
     logsPrompts: config.logPrompts,
     limits: {

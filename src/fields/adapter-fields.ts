@@ -25,7 +25,7 @@ export const switchedOff: Neutral = {
 export const ADAPTER_FIELDS: readonly Field[] = [
   ...both(["mosara"], {
     adapter: heeded(
-      'An adapter\'s name. {"blend": {"<name>": <weight>, …}} is a weighted sum of up to 8 adapters. {"data": "<base64 of a .mosara file>"} is an adapter for this request alone.',
+      'An adapter\'s name. {"blend": {"<name>": <weight>, …}} is a weighted sum of up to 8 adapters. {"data": "<base64 of a .mosara file>"} is an adapter for this request alone, and {"sha256": "<hash>"} is the same adapter in a later request.',
     ),
   }),
   ...both(["LoRAX", "TGI"], {
@@ -55,6 +55,7 @@ const BY_NAME = harmless("lora_name alone selects the adapter.");
 export const NESTED_ADAPTER_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
   adapter: {
     data: heeded("Base64 of a .mosara file."),
+    sha256: heeded("SHA-256 of a file that this tenant has sent as data before, or sees in the store."),
     blend: heeded("Weights by the names of adapters."),
   },
   lora_request: {

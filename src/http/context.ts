@@ -16,6 +16,7 @@ import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AnswerFormats } from "./completion/answer-format/answer-formats.ts";
+import type { InlineAdapters } from "./completion/model/inline-adapters.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { ResponseStore } from "./completion/responses/response-store.ts";
 import type { Residency } from "./residency.ts";
@@ -140,6 +141,8 @@ export interface AppContext {
   readonly residency: Residency;
   /** Responses that may be continued. */
   readonly responses: ResponseStore;
+  /** Adapters of requests, by their hash. */
+  readonly inlineAdapters: InlineAdapters;
   /** Signs what decided the bits of an answer. */
   readonly receipts: ReceiptIssuer;
   /** The --adapters directory and its real path; null: none. */

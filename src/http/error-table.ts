@@ -35,6 +35,11 @@ export const ERRORS = {
     meaning: "The file is larger than --max-adapter-bytes.",
     remedy: "Raise the flag, or train fewer targets or a lower rank.",
   },
+  adapter_unknown: {
+    status: 404,
+    meaning: "The server has no adapter with the hash in `adapter.sha256` for this tenant, or has forgotten it.",
+    remedy: 'Send the adapter as `adapter: {"data": …}`. The server remembers it again.',
+  },
   response_not_found: {
     status: 404,
     meaning: "The server does not keep this response, or this item of a response, for this tenant.",

@@ -6,6 +6,7 @@ import { type AdapterFileLimits, type DecodedFile, decodeAdapter, generationOf }
 import { AppError } from "../errors.ts";
 import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf } from "./adapter-record.ts";
 import { LAST, type Tables, type Totals } from "./database.ts";
+import type { GenerationIndex } from "./generation-index.ts";
 import type { ImportedFrom, Imports } from "./imports.ts";
 import { type Precondition, assertPrecondition } from "./precondition.ts";
 import { type ReferenceCounts, notFound } from "./reference-counts.ts";
@@ -33,6 +34,7 @@ export interface NameParts {
   readonly transactions: Transactions;
   readonly contents: ReferenceCounts;
   readonly imports: Imports;
+  readonly generations: GenerationIndex;
   readonly limits: AdapterFileLimits;
 }
 
@@ -89,12 +91,20 @@ export class AdapterNames {
       this.#addToTotals(before ? 0 : 1, record.bytes - (before?.bytes ?? 0));
       return { result: { record, outcome: before ? ("replaced" as const) : ("created" as const) }, old: before };
     });
+    this.#parts.generations.note(this.tenant, name, old?.generation, record.generation);
     if (old) await contents.dropIfUnused(old.generation);
     return result;
   }
 
   get(name: string): AdapterRecord | undefined {
     return isAdapterName(name) ? this.#recordOf(name) : undefined;
+  }
+
+  /** The records of this owner with this content. */
+  withGeneration(generation: string): readonly AdapterRecord[] {
+    const names = this.#parts.generations.namesOf(this.tenant, generation, () => this.#allGenerations());
+    const records = names.flatMap((name) => this.#recordOf(name) ?? []);
+    return records.filter((record) => record.generation === generation); // a name may have changed just now
   }
 
   /** Removes the name. @throws AppError adapter_not_found, precondition_failed. */
@@ -111,6 +121,7 @@ export class AdapterNames {
       this.#addToTotals(-1, -before.bytes);
       return before;
     });
+    this.#parts.generations.note(this.tenant, name, record.generation, undefined);
     await contents.dropIfUnused(record.generation);
     return record;
   }
@@ -128,6 +139,11 @@ export class AdapterNames {
     };
     const found = Array.from(tables.names.getRange(range), ({ key, value }) => records.whole(key, value));
     return { records: found.slice(0, limit), hasMore: found.length > limit };
+  }
+
+  *#allGenerations(): Iterable<readonly [string, string]> {
+    const range = { start: [this.tenant, ""], end: [this.tenant, LAST] };
+    for (const { key, value } of this.#parts.tables.names.getRange(range)) yield [key[1], value.generation];
   }
 
   /** Number of names, and the sum of the sizes of their files. */

@@ -6,6 +6,7 @@ import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
 import { AdapterNames, type NameParts, type NamesQuota } from "./adapter-names.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
 import { type Tables, openTables } from "./database.ts";
+import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
 import { StoredRecords } from "./stored-records.ts";
@@ -48,7 +49,15 @@ export class AdapterStore implements AsyncDisposable {
     this.usage = new Usage(tables, this.#transactions);
     const { contents, imports } = this;
     const records = new StoredRecords(tables);
-    this.#parts = { tables, records, transactions: this.#transactions, contents, imports, limits };
+    this.#parts = {
+      tables,
+      records,
+      transactions: this.#transactions,
+      contents,
+      imports,
+      generations: new GenerationIndex(),
+      limits,
+    };
   }
 
   /** The names of one owner: a tenant, or `shared`. @param quota the most that a put may leave there */

@@ -13,6 +13,15 @@ export function findVisible(store: AdapterStore, tenant: string, name: string): 
   return own ?? shared;
 }
 
+/** The adapters with this content that the tenant sees, its own first. */
+export function visibleWithGeneration(
+  store: AdapterStore,
+  tenant: string,
+  generation: string,
+): readonly AdapterRecord[] {
+  return [store.namesOf(tenant), store.namesOf(SHARED)].flatMap((names) => names.withGeneration(generation));
+}
+
 /** Up to `limit` records that the tenant sees, in the order of their names. @throws AppError invalid_request (after). */
 export function listVisible(store: AdapterStore, tenant: string, range: ListRange) {
   const [own, shared] = [store.namesOf(tenant).list(range), store.namesOf(SHARED).list(range)];

@@ -13,6 +13,7 @@ import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
 import { adapterLabel } from "../../src/http/adapters/adapter-label.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
+import { InlineAdapters } from "../../src/http/completion/model/inline-adapters.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
 import { ResponseStore } from "../../src/http/completion/responses/response-store.ts";
 import { Residency } from "../../src/http/residency.ts";
@@ -63,6 +64,7 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   /** Ids that the tokenizer puts before a text. */
   readonly startIds?: readonly number[];
   readonly responseStoreBytes?: number;
+  readonly inlineCacheBytes?: number;
   /** Other marks of reasoning than none. */
   readonly reasoning?: ReasoningFormat;
   /** Another tokenizer than the one of bytes. */
@@ -199,6 +201,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     inFlight: new InFlight(),
     names,
     residency,
+    inlineAdapters: new InlineAdapters(options.inlineCacheBytes ?? 2 ** 20),
     receipts: new ReceiptIssuer(await openReceiptKey(join(dir, "receipt-key.pem")), ENVIRONMENT),
     responses: new ResponseStore(options.responseStoreBytes ?? 2 ** 20),
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,

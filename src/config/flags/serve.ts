@@ -63,6 +63,11 @@ export const SERVE = {
     help: "Memory for adapters that are ready to run, in bytes. The suffixes K, M and G are accepted.",
     schema: bytes.default(268_435_456),
   },
+  inlineCacheBytes: {
+    value: "<bytes>",
+    help: 'Memory of each tenant for adapters that came with requests. A later request may send {"sha256": "<hash>"} instead. 0 keeps none.',
+    schema: bytes.default(16 * 2 ** 20),
+  },
   maxAdapterBytes: {
     value: "<bytes>",
     help: "Largest adapter file that is accepted.",

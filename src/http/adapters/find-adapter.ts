@@ -4,7 +4,7 @@
  */
 import { type Caller, maySee } from "../../keys/caller.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
-import { findVisible } from "../../store/visible-names.ts";
+import { findVisible, visibleWithGeneration } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
 
 /** The record of a name; undefined if the caller sees none, or if the text cannot be a name. */
@@ -15,6 +15,15 @@ export function findAdapter(
 ): AdapterRecord | undefined {
   const found = findVisible(store, caller.tenant, name);
   return maySee(caller, name) ? found : undefined;
+}
+
+/** An adapter with this content that the caller sees. */
+export function findGeneration(
+  { store }: Pick<AppContext, "store">,
+  caller: Pick<Caller, "tenant" | "adapters">,
+  generation: string,
+): AdapterRecord | undefined {
+  return visibleWithGeneration(store, caller.tenant, generation).find(({ name }) => maySee(caller, name));
 }
 
 /** Whether the record's adapter fits the served base. */

@@ -31,6 +31,10 @@ const logitBias = z
   .nullish();
 
 const base64 = z.string().openapi({ description: "Base64 of a .mosara file." });
+const hash = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/i, "must be 64 hex digits")
+  .openapi({ description: "SHA-256 of a .mosara file that this tenant has sent before, or has in the store." });
 const blend = z
   .record(name, z.number().min(-MAX_BLEND_WEIGHT).max(MAX_BLEND_WEIGHT))
   .refine(
@@ -44,9 +48,10 @@ const adapter = z
     [
       name,
       z.looseObject({ data: base64 }), // loose, so that an object with both keys is refused later
+      z.looseObject({ sha256: hash }),
       z.looseObject({ blend }),
     ],
-    `expected an adapter's name, {"data": "<base64>"}, or {"blend": {"<name>": <weight>, …}}`,
+    `expected an adapter's name, {"data": "<base64>"}, {"sha256": "<hash>"}, or {"blend": {"<name>": <weight>, …}}`,
   )
   .nullish()
   .openapi({

@@ -10,15 +10,22 @@ import type { Caller } from "../../../keys/caller.ts";
 import type { AdapterLabel } from "../../../metrics/metric-spec.ts";
 import { qualifiedName } from "../../../store/tenant.ts";
 import { adapterLabel } from "../../adapters/adapter-label.ts";
-import { findAdapter } from "../../adapters/find-adapter.ts";
+import { findAdapter, findGeneration } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
 import { quoteName } from "../../quote-name.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
+import type { InlineAdapter } from "./inline-adapters.ts";
 import { isPresent } from "../is-present.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "../request-schema.ts";
-import { adapterNotFound, holdAdapter } from "./stored-adapter.ts";
+import { adapterNotFound, type HeldAdapter, holdAdapter, holdRecord } from "./stored-adapter.ts";
+
+interface AdapterObject {
+  readonly data?: string | null;
+  readonly blend?: BlendWeights | null;
+  readonly sha256?: string | null;
+}
 
 type AdapterOf = NonNullable<SequenceRequest["adapter"]>;
 
@@ -49,7 +56,7 @@ export interface Target {
   release(): void;
 }
 
-/** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, not_blendable, invalid_request. */
+/** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, adapter_unknown, not_blendable, invalid_request. */
 export function resolveModel(context: AppContext, caller: Caller, fields: ModelFields): Target {
   const { model, adapter } = fields;
   const byModel = adapterNamedBy(context, caller, model);
@@ -67,12 +74,9 @@ export function resolveModel(context: AppContext, caller: Caller, fields: ModelF
         `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" contains another adapter. Give one of them.`,
         "adapter",
       );
-    const { data, blend } = adapter as { data?: string | null; blend?: BlendWeights | null };
-    if (isPresent(blend) && !isPresent(data)) return blendTarget(context, caller, model, blend);
-    if (isPresent(data) && !isPresent(blend)) return inlineTarget(context, model, data);
-    throw invalid('"adapter" has "data" and "blend". Give one of them.', "adapter");
+    return objectTarget(context, caller, model, adapter);
   }
-  if (first) return storedTarget(context, caller, model, first.name, first.param);
+  if (first) return storedTarget(context, model, holdAdapter(context, caller, first.name, first.param));
   return {
     model,
     adapterName: null,
@@ -103,9 +107,32 @@ function adapterNamedBy(context: AppContext, caller: Caller, model: string): str
   });
 }
 
-function storedTarget(context: AppContext, caller: Caller, model: string, name: string, param: string): Target {
-  const { record, release } = holdAdapter(context, caller, name, param);
-  const { generation, endTokenIds = [], card } = record;
+/** `adapter` as an object, which has exactly one of its keys. */
+function objectTarget(context: AppContext, caller: Caller, model: string, adapter: object): Target {
+  const { data, blend, sha256 } = adapter as AdapterObject;
+  const given = Object.entries({ data, blend, sha256 }).flatMap(([key, value]) => (isPresent(value) ? [key] : []));
+  if (given.length > 1)
+    throw invalid(`"adapter" has ${given.map((key) => `"${key}"`).join(" and ")}. Give one of them.`, "adapter");
+  if (isPresent(blend)) return blendTarget(context, caller, model, blend);
+  if (isPresent(data)) return inlineTarget(context, model, rememberedInline(context, caller, data));
+  return hashTarget(context, caller, model, (sha256 ?? "").toLowerCase());
+}
+
+/** An adapter that this tenant has sent before, or that it sees in the store. Never another tenant's. */
+function hashTarget(context: AppContext, caller: Caller, model: string, generation: string): Target {
+  const known = context.inlineAdapters.find(caller.tenant, generation);
+  const record = findGeneration(context, caller, generation);
+  if (record) return storedTarget(context, model, holdRecord(context, record));
+  if (known) return inlineTarget(context, model, known);
+  throw new AppError(
+    "adapter_unknown",
+    `The server does not have the adapter ${generation} for this key, or no longer. Send it as "adapter": {"data": "<base64>"}. Later requests may then name its hash.`,
+    { param: "adapter" },
+  );
+}
+
+function storedTarget(context: AppContext, model: string, { record, release }: HeldAdapter): Target {
+  const { name, generation, endTokenIds = [], card } = record;
   context.residency.note(qualifiedName(record), generation);
   const target = {
     model,
@@ -149,26 +176,36 @@ function heldTarget(
   return { ...target, fingerprint: fingerprint(context, target.adapter.generation), release };
 }
 
-function inlineTarget(context: AppContext, model: string, data: string): Target {
+/** One label for all inline adapters, because they have no names. */
+function inlineTarget(
+  context: AppContext,
+  model: string,
+  { generation, bytes, card, endTokenIds }: InlineAdapter,
+): Target {
+  return {
+    model,
+    adapterName: "_inline",
+    label: { name: "_inline" },
+    usageName: "_inline",
+    adapter: { generation, inlineBytes: bytes },
+    cards: [card],
+    endIds: endTokenIds,
+    fingerprint: fingerprint(context, generation),
+    release: () => {},
+  };
+}
+
+/** Decodes the adapter of a request, and remembers it for the tenant. @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large. */
+function rememberedInline(context: AppContext, { tenant }: Caller, data: string): InlineAdapter {
   const { maxAdapterBytes } = context.limits;
   try {
-    const inlineBytes = decodeBase64(data, maxAdapterBytes);
-    const adapter = decodeAdapter(inlineBytes, { maxBytes: maxAdapterBytes });
-    assertFits(adapter, context.base.signature);
-    const generation = generationOf(inlineBytes);
+    const bytes = decodeBase64(data, maxAdapterBytes);
+    const { card, endTokenIds = [], ...adapter } = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
+    assertFits({ ...adapter, card, endTokenIds }, context.base.signature);
+    const inline = { generation: generationOf(bytes), bytes, card, endTokenIds };
+    context.inlineAdapters.remember(tenant, inline);
     context.metrics.recordAdapterLoad("inline", "ok");
-    // One label for all inline adapters, because they have no names.
-    return {
-      model,
-      adapterName: "_inline",
-      label: { name: "_inline" },
-      usageName: "_inline",
-      adapter: { generation, inlineBytes },
-      cards: [adapter.card],
-      endIds: adapter.endTokenIds ?? [],
-      fingerprint: fingerprint(context, generation),
-      release: () => {},
-    };
+    return inline;
   } catch (error) {
     context.metrics.recordAdapterLoad("inline", "error");
     throw error;

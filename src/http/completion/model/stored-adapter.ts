@@ -17,6 +17,11 @@ export interface HeldAdapter {
 export function holdAdapter(context: AppContext, caller: Caller, name: string, param: string): HeldAdapter {
   const record = findAdapter(context, caller, name);
   if (!record) throw adapterNotFound(name, param);
+  return holdRecord(context, record);
+}
+
+/** @throws {AppError} adapter_incompatible. */
+export function holdRecord(context: AppContext, record: AdapterRecord): HeldAdapter {
   const misfit = context.base.fits.misfitOf(record);
   if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
