@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -17,6 +17,8 @@ import { GGUF_GOLDEN, casesIn, readJson } from "../helpers/fixtures.ts";
  */
 const FAMILIES = join(GGUF_GOLDEN, "families");
 const MODELS = join(GGUF_GOLDEN, "..", "models");
+/** Their models have fewer words than the tokenizer that their files get, which is Llama's. */
+const FURTHER = join(GGUF_GOLDEN, "..", "families");
 
 interface Expected {
   readonly layers: readonly number[] | null;
@@ -49,10 +51,13 @@ describe.each(casesIn(FAMILIES, "expected.json"))("%s", (name) => {
 
   it("has the tensors of its checkpoint", async () => {
     await using checkpoint = await openCheckpoint(fileOf(name));
-    await using golden = await openCheckpoint(join(MODELS, name));
+    await using golden = await openCheckpoint(join(existsSync(join(MODELS, name)) ? MODELS : FURTHER, name));
+    expect(checkpoint.tensors.length).toBeGreaterThanOrEqual(golden.tensors.length);
     for (const { name: tensorName } of checkpoint.tensors) {
-      const found = toFloat32(await checkpoint.read(tensorName));
+      const read = toFloat32(await checkpoint.read(tensorName));
       const wanted = toFloat32(await golden.read(sourceName(tensorName, expected.layers)));
+      const hasFewer = existsSync(join(FURTHER, name)) && /embed_tokens|lm_head/.test(tensorName);
+      const found = hasFewer ? read.subarray(0, wanted.length) : read;
       expect(found.length, tensorName).toBe(wanted.length);
       // Half a step of Q8_0's coarsest block; other types are closer.
       const tolerance = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0) * (0.52 / 127);
@@ -65,7 +70,8 @@ describe.each(casesIn(FAMILIES, "expected.json"))("%s", (name) => {
     await using checkpoint = await openCheckpoint(fileOf(name));
     const dir = await writeTexts(checkpoint, join(folder, name));
     const tokenizer = await loadTokenizer(dir);
-    const golden = readJson<{ tokenizer: { text: string; ids: number[] }[] }>(MODELS, name, "expected.json").tokenizer;
+    const model = existsSync(join(MODELS, name)) ? name : "llama";
+    const golden = readJson<{ tokenizer: { text: string; ids: number[] }[] }>(MODELS, model, "expected.json").tokenizer;
     const byWords = golden.map(({ text, ids }) => [text, ids] as const);
     for (const [text, ids] of expected.pieces ? Object.entries(expected.pieces) : byWords)
       expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);

@@ -6,23 +6,24 @@
  */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
+import {
+  type ConfigSource,
+  layerTypes,
+  readShared,
+  repeated,
+  slidingLayers,
+  unsupportedSetting,
+} from "./architecture-settings.ts";
+import * as further from "./further-architectures.ts";
 import type { MetadataReader } from "./metadata-reader.ts";
-import { frequencyScaling, longropeScaling, metadataScaling } from "./rope-scaling.ts";
-
-/** The inputs from which a configuration is read. */
-export interface ConfigSource {
-  readonly metadata: MetadataReader;
-  hasTensor(name: string): boolean;
-  /** Outermost dimension first. @throws {AppError} checkpoint_invalid where no tensor has that name */
-  shapeOf(name: string): readonly number[];
-  /** A small tensor of factors. */
-  readFactors(name: string): Promise<Float32Array>;
-}
+import { longropeScaling } from "./rope-scaling.ts";
 
 export interface Architecture {
   readonly read: (source: ConfigSource) => Promise<RawConfig>;
   /** Whether rows of q and k that rotate together are neighbours, as in Llama's own code. Ours are half a head apart. */
   readonly isTurned: boolean;
+  /** Settings with a meaning in this architecture that others do not have. */
+  readonly ownSettings?: readonly string[];
   /** The pre-tokenizer to use if the file names none; null: none is known. */
   readonly preTokenizer: string | null;
 }
@@ -37,6 +38,24 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   smollm3: { read: readSmolLm3, isTurned: true, preTokenizer: "llama-bpe" },
   olmo2: { read: readOlmo2, isTurned: false, preTokenizer: "dbrx" },
   gpt2: { read: readGpt2, isTurned: false, preTokenizer: "gpt-2" },
+  gemma: { read: further.readGemma1, isTurned: false, preTokenizer: null },
+  granite: {
+    read: further.readGranite,
+    isTurned: true,
+    preTokenizer: null,
+    ownSettings: ["logit_scale", "embedding_scale", "residual_scale"],
+  },
+  exaone4: { read: further.readExaone4, isTurned: false, preTokenizer: "exaone4" },
+  seed_oss: { read: further.readSeedOss, isTurned: false, preTokenizer: "seed-coder" },
+  starcoder2: { read: further.readStarCoder2, isTurned: false, preTokenizer: "starcoder" },
+  "command-r": { read: further.readCommandR, isTurned: false, preTokenizer: "command-r", ownSettings: ["logit_scale"] },
+  arcee: { read: further.readArcee, isTurned: true, preTokenizer: "llama-bpe" },
+  mistral3: {
+    read: further.readMistral3,
+    isTurned: true,
+    preTokenizer: "tekken",
+    ownSettings: ["attention.temperature_scale", "rope.scaling.yarn_log_multiplier"],
+  },
 };
 
 /** Settings that change a model's results and that none of these architectures has. */
@@ -72,46 +91,12 @@ export function architectureOf(metadata: MetadataReader): Architecture {
       "checkpoint_unsupported",
       `${metadata.path}: the architecture ${JSON.stringify(name)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(", ")}. Use another model.`,
     );
-  const setting = FOREIGN_SETTINGS.find((key) => metadata.isSet(metadata.own(key)));
-  if (setting !== undefined) throw unsupported(metadata, setting, "files without it");
+  const own = architecture.ownSettings ?? [];
+  const setting = FOREIGN_SETTINGS.find((key) => metadata.isSet(metadata.own(key)) && !own.includes(key));
+  if (setting !== undefined) throw unsupportedSetting(metadata, setting, "files without it");
   if (metadata.flag(metadata.own("attention.causal")) === false)
-    throw unsupported(metadata, "attention.causal", "true");
+    throw unsupportedSetting(metadata, "attention.causal", "true");
   return architecture;
-}
-
-function unsupported(metadata: MetadataReader, key: string, supported: string): AppError {
-  return new AppError(
-    "checkpoint_unsupported",
-    `${metadata.path}: ${metadata.own(key)} is not supported in this architecture; supported: ${supported}. Use another model.`,
-  );
-}
-
-/** The sizes that all architectures with rotary positions have. */
-async function readShared(source: ConfigSource, modelType: string): Promise<RawConfig & { head_dim: number }> {
-  const { metadata } = source;
-  const count = (key: string): number => metadata.requiredCount(metadata.own(key));
-  const heads = count("attention.head_count");
-  const hidden = count("embedding_length");
-  const headSize = metadata.count(metadata.own("attention.key_length")) ?? Math.floor(hidden / heads);
-  if ((metadata.count(metadata.own("attention.value_length")) ?? headSize) !== headSize)
-    throw unsupported(metadata, "attention.value_length", "that of attention.key_length");
-  const rotary = metadata.count(metadata.own("rope.dimension_count")) ?? headSize;
-  if (rotary !== headSize && modelType !== "phi3") throw unsupported(metadata, "rope.dimension_count", "whole heads");
-  return {
-    model_type: modelType,
-    vocab_size: source.shapeOf("token_embd.weight")[0] ?? 0,
-    hidden_size: hidden,
-    intermediate_size: count("feed_forward_length"),
-    num_hidden_layers: count("block_count"),
-    num_attention_heads: heads,
-    num_key_value_heads: metadata.count(metadata.own("attention.head_count_kv")) ?? heads,
-    head_dim: headSize,
-    max_position_embeddings: count("context_length"),
-    rms_norm_eps: metadata.number(metadata.own("attention.layer_norm_rms_epsilon")) ?? 1e-6,
-    rope_theta: metadata.number(metadata.own("rope.freq_base")) ?? 10000,
-    rope_scaling: (await frequencyScaling(source)) ?? metadataScaling(metadata),
-    tie_word_embeddings: !source.hasTensor("output.weight"),
-  };
 }
 
 async function readLlama(source: ConfigSource): Promise<RawConfig> {
@@ -155,12 +140,28 @@ async function readQwen3(source: ConfigSource): Promise<RawConfig> {
   };
 }
 
+/** With sliding layers it is OLMo 3, whose sliding layers rotate unscaled. */
 async function readOlmo2(source: ConfigSource): Promise<RawConfig> {
   const { metadata } = source;
-  if (slidingLayers(metadata)?.some((slides) => slides))
-    throw unsupported(metadata, "attention.sliding_window_pattern", "no sliding layers");
-  const shared = await readShared(source, "olmo2");
-  return { ...shared, architectures: ["Olmo2ForCausalLM"], hidden_act: "silu", attention_bias: false };
+  const slides = slidingLayers(metadata);
+  if (!slides?.some((does) => does)) {
+    const shared = await readShared(source, "olmo2");
+    return { ...shared, architectures: ["Olmo2ForCausalLM"], hidden_act: "silu", attention_bias: false };
+  }
+  const { rope_theta: theta, rope_scaling: scaling, ...shared } = await readShared(source, "olmo3");
+  const slidingTheta = metadata.number(metadata.own("rope.freq_base_swa")) ?? theta;
+  return {
+    ...shared,
+    architectures: ["Olmo3ForCausalLM"],
+    hidden_act: "silu",
+    attention_bias: false,
+    sliding_window: metadata.requiredCount(metadata.own("attention.sliding_window")),
+    layer_types: layerTypes(slides),
+    rope_parameters: {
+      full_attention: { rope_theta: theta, ...(scaling ?? { rope_type: "default" }) },
+      sliding_attention: { rope_theta: slidingTheta, rope_type: "default" },
+    },
+  };
 }
 
 /** Number of layers of Gemma's 27B models. They scale attention scores by width ÷ heads instead of a head's size. */
@@ -209,25 +210,6 @@ async function readGemma3(source: ConfigSource): Promise<RawConfig> {
     sliding_window: window || 4096,
     layer_types: layerTypes(slides),
   };
-}
-
-/** The layers with a sliding window, where the file states them: a list of layers, or all but every n-th. */
-function slidingLayers(metadata: MetadataReader): readonly boolean[] | undefined {
-  const pattern = metadata.numberOrList(metadata.own("attention.sliding_window_pattern"));
-  if (pattern === undefined) return undefined;
-  const numLayers = metadata.requiredCount(metadata.own("block_count"));
-  return typeof pattern === "number"
-    ? repeated({ num_hidden_layers: numLayers }, pattern)
-    : pattern.map((slides) => slides !== 0);
-}
-
-/** All layers but every n-th have a sliding window; n = 0: all of them. */
-function repeated({ num_hidden_layers: numLayers }: RawConfig, n: number): readonly boolean[] {
-  return Array.from({ length: numLayers as number }, (_, layer) => n === 0 || layer % n < n - 1);
-}
-
-function layerTypes(slides: readonly boolean[]): readonly string[] {
-  return slides.map((does) => (does ? "sliding_attention" : "full_attention"));
 }
 
 async function readPhi3(source: ConfigSource): Promise<RawConfig> {

@@ -4,7 +4,7 @@
  */
 import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
-import type { ConfigSource } from "./architecture.ts";
+import type { ConfigSource } from "./architecture-settings.ts";
 import { type MetadataReader, shortestDecimal } from "./metadata-reader.ts";
 
 /** The settings of `rope.scaling.*`, as `rope_scaling` of a config.json. @throws {AppError} checkpoint_unsupported */

@@ -87,7 +87,9 @@ function addLayer(
   const norms = layerNorms(config, layer);
   add(norms.beforeAttention, [{ tensor: block("attn_norm") }]);
   add(norms.afterAttention, [{ tensor: block("post_attention_norm") }]);
-  add(norms.beforeMlp, [{ tensor: block("ffn_norm") }]);
+  // Where no block has a norm on its output, the converter of Seed-OSS names this one by its original.
+  const beforeMlp = ["ffn_norm", ...(norms.afterAttention === null ? ["post_attention_norm"] : [])].map(block);
+  add(norms.beforeMlp, [{ tensor: beforeMlp.find((name) => hasTensor(`${name}.weight`)) ?? block("ffn_norm") }]);
   add(norms.afterMlp, [{ tensor: block("post_ffw_norm") }]);
   const { query, key } = queryKeyNorms(layer);
   add(query, [{ tensor: block("attn_q_norm") }]);

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "models"
+FURTHER = HERE.parent / "families"
 
 # Where a block has numbers in binary16, which random bytes would make infinite.
 HALVES = {
@@ -86,6 +87,25 @@ FAMILIES = {
     "smollm3": {"config": {"no_rope_layers": [1, 1, 1, 0, 1]}, "layers": [0, 1, 2, 1, 0]},
     "gpt2": {"config": {"n_ctx": 128}},
     "olmo2": {},
+    "gemma": {"pieces": "gemma"},
+    "granite": {},
+    "exaone4": {},
+    "seed_oss": {},
+    "starcoder2": {"config": {"sliding_window": None}},
+    "cohere": {},
+    "arcee": {},
+    "ministral3": {},
+    "olmo3": {
+        "config": {
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+                "full_attention": {
+                    "rope_type": "yarn", "rope_theta": 1e5, "factor": 4.0, "original_max_position_embeddings": 16,
+                    "beta_fast": 32.0, "beta_slow": 1.0,
+                },
+            },
+        },
+    },
 }  # fmt: skip
 
 PIECE_TEXTS = [
@@ -94,7 +114,7 @@ PIECE_TEXTS = [
 ]  # fmt: skip
 
 
-def make_families(llama_cpp):
+def make_families(llama_cpp, only):
     sys.path[:0] = [str(llama_cpp), str(llama_cpp / "gguf-py")]
     import gguf
     from conversion import ModelBase, ModelType, TextModel, get_model_architecture, get_model_class
@@ -102,7 +122,10 @@ def make_families(llama_cpp):
     # The converter knows tokenizers by their hashes; the golden ones are GPT-2's words.
     TextModel.get_vocab_base_pre = lambda self, tokenizer: "gpt-2"
     types = {"f16": gguf.LlamaFileType.MOSTLY_F16, "bf16": gguf.LlamaFileType.MOSTLY_BF16}
+    wanted = set(only) or set(FAMILIES)
     for name, change in FAMILIES.items():
+        if name not in wanted:
+            continue
         out = HERE / "families" / name
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
@@ -120,8 +143,11 @@ def make_families(llama_cpp):
 
 def prepare(name, change, source):
     """The golden model with its changes, as an ordinary directory; ids of texts where it gets pieces instead of its tokenizer."""
-    shutil.copytree(MODELS / name, source, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapters", "refused", "expected*"))
+    home = MODELS if (MODELS / name).exists() else FURTHER
+    shutil.copytree(home / name, source, dirs_exist_ok=True, ignore=shutil.ignore_patterns("adapters", "refused", "expected*"))
     config = json.loads((source / "config.json").read_text())
+    if home is FURTHER:
+        config["vocab_size"] = give_words(source)
     config |= change.get("config", {})
     if "pieces" in change:
         config |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None}
@@ -139,6 +165,20 @@ def prepare(name, change, source):
         save_file(changed, source / "model.safetensors", {"format": "pt"})
     (source / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     return train_pieces(source, change["pieces"]) if "pieces" in change else None
+
+
+def give_words(source):
+    """The tokenizer of another model, and rows of zeros for its words. Returns the size of the vocabulary."""
+    for file in ["tokenizer.json", "tokenizer_config.json"]:
+        shutil.copy(MODELS / "llama" / file, source)
+    size = 384
+    tensors = load_file(source / "model.safetensors")
+    for key in ["model.embed_tokens.weight", "lm_head.weight"]:
+        if key in tensors:
+            rows, width = tensors[key].shape
+            tensors[key] = torch.cat([tensors[key], torch.zeros(size - rows, width, dtype=tensors[key].dtype)])
+    save_file(tensors, source / "model.safetensors", {"format": "pt"})
+    return size
 
 
 def train_pieces(source, kind):
@@ -243,10 +283,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="*", default=["types", "families"])
     parser.add_argument("--llama-cpp", type=Path)
+    parser.add_argument("--only", nargs="*", default=[], help="names of families")
     args = parser.parse_args()
     if "types" in args.what:
         make_types()
     if "families" in args.what:
-        make_families(args.llama_cpp)
+        make_families(args.llama_cpp, args.only)
     if "pre-tokenizers" in args.what:
         make_pre_tokenizers()
