@@ -55,12 +55,15 @@ function decoded({ shape, numGroups, groupOf }: IntegerWeight, numbers: IntegerN
   const [dOut, dIn] = shape;
   const { levels, zeros, scales } = numbers;
   const groupSize = dIn / numGroups;
+  const groups = Int32Array.from({ length: dIn }, (_, i) => groupOf?.[i] ?? Math.floor(i / groupSize));
   const values = new Float32Array(dOut * dIn);
-  for (let row = 0; row < dOut; row++)
+  for (let row = 0; row < dOut; row++) {
+    const [start, first] = [row * dIn, row * numGroups];
     for (let i = 0; i < dIn; i++) {
-      const group = row * numGroups + (groupOf ? groupOf[i]! : Math.floor(i / groupSize));
-      values[row * dIn + i] = (levels[row * dIn + i]! - zeros[group]!) * scales[group]!;
+      const group = first + groups[i]!;
+      values[start + i] = (levels[start + i]! - zeros[group]!) * scales[group]!;
     }
+  }
   return values;
 }
 
