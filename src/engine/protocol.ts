@@ -49,6 +49,8 @@ export interface SequenceSpec {
   readonly tenant: string;
   /** Weight in the order of tenants: twice the weight gets twice the tokens. undefined: 1. */
   readonly priority?: number | undefined;
+  /** The lowest priority: it gets a row only while no row is in use and no other sequence waits. Absent: false. */
+  readonly isBackground?: boolean;
   readonly promptIds: Int32Array;
   /**
    * A prompt shares its prefix only with prompts of the same salt. Prompts without a salt (absent or null) share with

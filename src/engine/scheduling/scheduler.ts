@@ -21,11 +21,16 @@ export type Plan =
   | { readonly phase: "prefill"; readonly sequence: Sequence; readonly chunk: Chunk }
   | { readonly phase: "decode"; readonly sequences: readonly Sequence[] };
 
+/** Further ones are refused. They are few, and each is short. */
+const MAX_BACKGROUND = 64;
+
 export class Scheduler {
   readonly #limits: SchedulerLimits;
   readonly #kv: KvRows;
   readonly #all = new Map<number, Sequence>();
   readonly #waiting: WaitingQueue;
+  /** Sequences that run only while nothing else does, in the order of arrival. */
+  #background: Sequence[] = [];
   /** The sequence whose turn it is, if it waits for memory or for its adapter. No other sequence overtakes it. */
   #heldUp: Sequence | null = null;
   readonly #times = new ServiceTimes();
@@ -83,6 +88,7 @@ export class Scheduler {
         "insufficient_memory",
         `${sequence.numReservedTokens} tokens of prompt and answer do not fit into an empty KV cache. Shorten the prompt or max_tokens, or raise --kv-cache-bytes.`,
       );
+    if (sequence.spec.isBackground === true) return this.#addBackground(sequence, nowMs);
     // Sequences for which a row is free wait only for their adapters.
     const numFree = this.#limits.maxNumSeqs - this.#running.size;
     const canStartNow = this.#waiting.size < numFree && this.#kv.canAdmit(sequence.numReservedTokens);
@@ -91,6 +97,13 @@ export class Scheduler {
     this.#all.set(sequence.id, sequence);
     this.#waiting.add(sequence);
     return displaced;
+  }
+
+  #addBackground(sequence: Sequence, nowMs: number): readonly Sequence[] {
+    if (this.#background.length >= MAX_BACKGROUND) throw this.overloaded(nowMs);
+    this.#all.set(sequence.id, sequence);
+    this.#background.push(sequence);
+    return [];
   }
 
   /** The error for a sequence that finds no place in the queue. */
@@ -104,7 +117,7 @@ export class Scheduler {
 
   /** The waiting sequence whose turn is next; null when none waits. */
   peekWaiting(): Sequence | null {
-    return this.#heldUp ?? this.#waiting.peek();
+    return this.#heldUp ?? this.#waiting.peek() ?? (this.#running.size === 0 ? (this.#background[0] ?? null) : null);
   }
 
   /**
@@ -119,10 +132,17 @@ export class Scheduler {
     // If no row is in use, no room will ever be freed. The attempt should then fail with the rows' own error instead of
     // waiting for ever.
     const isAdmissible = (this.#hasRoomFor(next) || this.#running.size === 0) && isReady(next);
+    if (next.spec.isBackground === true) return isAdmissible ? this.#takeBackground(next) : null;
     this.#heldUp = isAdmissible ? null : next;
     if (!isAdmissible) return null;
     this.#waiting.take(next);
     return next;
+  }
+
+  /** Nothing is charged, because nobody else waits. */
+  #takeBackground(sequence: Sequence): Sequence {
+    this.#background = this.#background.filter((other) => other !== sequence);
+    return sequence;
   }
 
   /** Gives a sequence its row. @param nowMs of a monotonic clock */
@@ -211,6 +231,7 @@ export class Scheduler {
   remove(sequence: Sequence): void {
     this.#all.delete(sequence.id);
     this.#waiting.remove(sequence);
+    this.#background = this.#background.filter((other) => other !== sequence);
     if (this.#heldUp === sequence) this.#heldUp = null;
     if (!this.#running.delete(sequence.id)) return;
     this.#joinedSinceDecode.delete(sequence.id);

@@ -137,7 +137,8 @@ export class EngineClient {
       this.#forget(id);
     });
     this.#streams.set(id, stream);
-    this.#queue.add(id, request.tenant, request.promptIds.length);
+    // A background sequence takes no place from others, so it is not counted.
+    if (request.isBackground !== true) this.#queue.add(id, request.tenant, request.promptIds.length);
     if (this.#streams.size === 1) this.#noteBusy(true); // before the work arrives there
     this.send({ type: "sequence-added", sequence: { ...request, id } });
     return stream;

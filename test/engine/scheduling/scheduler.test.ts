@@ -145,6 +145,27 @@ describe("admission", () => {
     expect(admitAll(scheduler)).toEqual([2]);
   });
 
+  it("gives a background sequence a row only while no row is in use and nothing waits", () => {
+    const scheduler = makeScheduler({ maxNumSeqs: 2 });
+    scheduler.add(makeSequence(1, 5), 0);
+    expect(admitAll(scheduler)).toEqual([1]);
+    for (const id of [2, 3]) scheduler.add(makeSequence(id, 5, { isBackground: true, maxTokens: 0 }), 0);
+    scheduler.add(makeSequence(4, 5), 0);
+    expect(admitAll(scheduler)).toEqual([4]); // a row is free for it
+    scheduler.remove(scheduler.get(1)!); // it was added above
+    expect(admitAll(scheduler)).toEqual([]);
+    scheduler.add(makeSequence(5, 5), 0);
+    scheduler.remove(scheduler.get(4)!);
+    expect(admitAll(scheduler)).toEqual([5]);
+    scheduler.remove(scheduler.get(5)!);
+    expect(admitAll(scheduler)).toEqual([2]); // one at a time
+    expect(scheduler.numWaiting).toBe(0);
+    scheduler.remove(scheduler.get(2)!);
+    expect(admitAll(scheduler)).toEqual([3]);
+    scheduler.remove(scheduler.get(3)!);
+    expect([scheduler.isIdle, runStep(scheduler)]).toEqual([true, "idle"]);
+  });
+
   it("forgets a cancelled sequence in every state", () => {
     const scheduler = makeScheduler({ maxNumSeqs: 2 });
     for (const id of [1, 2, 3]) scheduler.add(makeSequence(id, 5), 0);
