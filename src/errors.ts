@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   "adapter_incompatible",
   "adapter_too_large",
   "adapter_unknown",
+  "verification_failed",
   "response_not_found",
   "thread_not_found",
   "precondition_failed",

@@ -138,6 +138,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       maxJsonBytes: MAX_JSON_BYTES,
       maxAdapterBytes: config.maxAdapterBytes,
       refusesUnknownFields: config.strictFields,
+      verifiesUploads: config.verifyUploads,
     },
     adapters,
   };

@@ -117,6 +117,8 @@ export interface HttpLimits {
   readonly maxAdapterBytes: number;
   /** Whether an unknown field is an error. */
   readonly refusesUnknownFields: boolean;
+  /** --verify-uploads. */
+  readonly verifiesUploads: "off" | "report" | "strict";
 }
 
 export interface AppContext {

@@ -40,6 +40,13 @@ export const ERRORS = {
     meaning: "The server has no adapter with the hash in `adapter.sha256` for this tenant, or has forgotten it.",
     remedy: 'Send the adapter as `adapter: {"data": …}`. The server remembers it again.',
   },
+  verification_failed: {
+    status: 400,
+    meaning:
+      "With verify=strict, the adapter does not answer as the golden answers on its card say, or changes nothing.",
+    remedy:
+      "Upload the file as the trainer wrote it, to the base that it was trained for. verify=report stores it anyway.",
+  },
   response_not_found: {
     status: 404,
     meaning: "The server does not keep this response, or this item of a response, for this tenant.",

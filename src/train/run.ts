@@ -31,6 +31,8 @@ export interface Run {
   readonly training: ExampleSet;
   readonly evaluation: ExampleSet | null;
   readonly maxLength: number;
+  /** Number of golden answers for the card. */
+  readonly numGolden: number;
   readonly schedule: Schedule;
   readonly options: TrainerOptions;
   readonly settings: RunSettings;
@@ -80,8 +82,9 @@ export async function prepareRun(
     patience: config.patience,
   };
   const { baseId } = base.manifest;
-  const settings = settingsOf(baseId, { flags, plan, training, evaluation, maxLength, schedule, options }, config);
-  return { flags, plan, training, evaluation, maxLength, schedule, options, settings };
+  const numGolden = plan === null ? 0 : config.golden;
+  const run = { flags, plan, training, evaluation, maxLength, numGolden, schedule, options };
+  return { ...run, settings: settingsOf(baseId, run, config) };
 }
 
 /** The settings that decide the bytes of the result. Layers and data enter by their content. */
@@ -113,5 +116,6 @@ function settingsOf(baseId: string, run: Omit<Run, "settings">, config: TrainCon
     "eval every": evaluation ? options.evalEvery : null,
     patience: options.patience,
     ...(flags.beta === null ? {} : { objective: "dpo", beta: flags.beta }),
+    ...(run.numGolden === 0 ? {} : { "golden answers": run.numGolden }),
   };
 }

@@ -75,6 +75,7 @@ describe("values", () => {
       placement: "merged",
       toolCallParser: "mistral",
       reasoningParser: "think",
+      verifyUploads: "strict",
       corsOrigin: "https://app.example:8443",
       scopes: "use,write",
       expires: "2027-01-31T00:00:00Z",

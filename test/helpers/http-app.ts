@@ -197,6 +197,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       maxJsonBytes: options.maxJsonBytes ?? 2 ** 24,
       maxAdapterBytes: options.maxAdapterBytes ?? 2 ** 20,
       refusesUnknownFields: options.refusesUnknownFields ?? false,
+      verifiesUploads: "report",
     },
     inFlight: new InFlight(),
     names,

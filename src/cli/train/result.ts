@@ -2,6 +2,7 @@
 import type { Card } from "../../adapter/adapter.ts";
 import type { Base } from "../../base/base.ts";
 import { DivergedError } from "../../train/divergence.ts";
+import { scoreGolden } from "../../train/golden-answers.ts";
 import { recentLoss } from "../../train/run-state.ts";
 import { adapterOf } from "../../train/trained-adapter.ts";
 import { writeTrainedCheckpoint } from "../../train/trained-checkpoint.ts";
@@ -94,7 +95,13 @@ async function writeValues(
     const texts = { dir: base.dir, endTokenIds };
     return { generation: null, bytes: await writeTrainedCheckpoint(paths.out, config, texts, parameters, values) };
   }
-  const extras = { endTokenIds, card: cardOf(trainer, run) };
+  const examples = (run.evaluation ?? run.training).examples;
+  const golden = await scoreGolden(trainer.model, values, examples, run.numGolden);
+  const card = {
+    ...cardOf(trainer, run),
+    ...(golden.length === 0 ? {} : { golden: golden.map((one) => ({ ...one })) }),
+  };
+  const extras = { endTokenIds, card };
   return await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, extras));
 }
 

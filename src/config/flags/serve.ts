@@ -68,6 +68,11 @@ export const SERVE = {
     help: 'Memory of each tenant for adapters that came with requests. A later request may send {"sha256": "<hash>"} instead. 0 keeps none.',
     schema: bytes.default(16 * 2 ** 20),
   },
+  verifyUploads: {
+    value: "<mode>",
+    help: "Run the golden answers on the card of an uploaded adapter: off, report or strict. report answers with the result. strict refuses an adapter that fails. ?verify= of a PUT chooses another mode.",
+    schema: z.enum(["off", "report", "strict"]).default("report"),
+  },
   maxAdapterBytes: {
     value: "<bytes>",
     help: "Largest adapter file that is accepted.",

@@ -103,6 +103,11 @@ export const TRAIN = {
     defaultText: "0.3 for adapters, 0 for full",
     schema: optional(notNegative),
   },
+  golden: {
+    value: "<n>",
+    help: "Number of golden answers on the card: ends of examples and their log-probabilities, with which a server checks the file. A reader of the file can read them. 0 writes none.",
+    schema: integer(0, 8).default(4),
+  },
   seed: seed("Seed of the initial values and of the order of the examples."),
   evalEvery: {
     value: "<n>",

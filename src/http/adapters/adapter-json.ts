@@ -4,6 +4,7 @@ import type { MergeReport } from "../../adapter/merge-report.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { Precondition } from "../../store/precondition.ts";
 import { qualifiedName } from "../../store/tenant.ts";
+import { VERIFY_MODES, verificationSchema } from "./verification.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { isCompatible } from "./find-adapter.ts";
 
@@ -28,6 +29,7 @@ export const adapterSchema = z
     placement: z.enum(["live", "merged"]),
     created: z.int(),
     card: z.record(z.string(), z.unknown()),
+    verification: verificationSchema.optional(),
     merge: z.object({ maxAbsLogitDifference: z.number(), kl: z.number(), seconds: z.number() }).optional(),
   })
   .openapi("Adapter");
@@ -52,6 +54,13 @@ export const ownerQuery = z.object({
     .string()
     .optional()
     .openapi({ description: "The owner of the adapter: the key's tenant, or shared. Default: the tenant's, then shared." }),
+});
+
+/** The query of a PUT. */
+export const putQuery = ownerQuery.extend({
+  verify: z.enum(VERIFY_MODES).optional().openapi({
+    description: "off, report or strict: whether golden answers are run. Default: --verify-uploads.",
+  }),
 });
 
 /** The adapter object. */

@@ -16,9 +16,11 @@ import {
   nameParameter,
   ownerQuery,
   preconditionOf,
+  putQuery,
 } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
+import { verifyAdapter, verifyModeOf } from "../adapters/verify-adapter.ts";
 import { assertMayChange, existingAdapter, namesToPut } from "../adapters/owner.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
@@ -119,7 +121,7 @@ export const putAdapterRoute: Route = {
   document: {
     summary: "Add or replace an adapter",
     tags,
-    request: { params: nameParameter, query: ownerQuery, body: { required: true, content: bytesContent } },
+    request: { params: nameParameter, query: putQuery, body: { required: true, content: bytesContent } },
     responses: {
       ...jsonResponses("The adapter was replaced, or is unchanged.", adapterSchema),
       201: { description: "The adapter is new.", content: { "application/json": { schema: adapterSchema } } },
@@ -130,11 +132,13 @@ export const putAdapterRoute: Route = {
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
     const names = namesToPut(context, c, name);
+    const mode = verifyModeOf(context, c);
     try {
       const { maxAdapterBytes } = context.limits;
       const bytes = await readBody(c, maxAdapterBytes, (head) => tooLarge(head, maxAdapterBytes));
       const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
       assertFits(adapter, context.base.signature);
+      const verification = await verifyAdapter(context, c.get("tenant"), { bytes, adapter }, mode);
       const precondition = preconditionOf(c, names.get(name)?.generation);
       const { record, outcome } = await names.put(name, { bytes, adapter }, precondition);
       context.placements.follow(qualifiedName(record), record.generation);
@@ -147,7 +151,8 @@ export const putAdapterRoute: Route = {
         ...requestFacts(c),
       });
       c.header("etag", etagOf(record.generation));
-      return c.json(adapterJson(context, record), outcome === "created" ? 201 : 200);
+      const answer = { ...adapterJson(context, record), ...(verification === null ? {} : { verification }) };
+      return c.json(answer, outcome === "created" ? 201 : 200);
     } catch (error) {
       context.metrics.recordAdapterLoad("upload", "error");
       throw error;
