@@ -112,6 +112,11 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     }),
   });
   cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
+  store.contents.onDropped((generation) => {
+    rm(join(mergedDir, generation), { recursive: true, force: true }).catch((error: unknown) =>
+      log.error({ err: error, generation }, "the merged weights of a deleted adapter could not be removed"),
+    );
+  });
   cleanup.defer(() => engine.stop(0));
   const receipts = await openReceiptIssuer(config, base.manifest, storeDir, options.numThreads);
   const { files, text } = await openServedText(baseDir, config, cleanup);

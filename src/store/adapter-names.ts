@@ -10,6 +10,7 @@ import type { GenerationIndex } from "./generation-index.ts";
 import type { ImportedFrom, Imports } from "./imports.ts";
 import { type Precondition, assertPrecondition } from "./precondition.ts";
 import { type ReferenceCounts, notFound } from "./reference-counts.ts";
+import type { Scrubber } from "./scrubber.ts";
 import type { StoredRecords } from "./stored-records.ts";
 import type { Transactions } from "./transactions.ts";
 
@@ -18,6 +19,8 @@ export type PutOutcome = "created" | "replaced" | "unchanged";
 export interface PutResult {
   readonly record: AdapterRecord;
   readonly outcome: PutOutcome;
+  /** The generation that the name had before; undefined: it is new. */
+  readonly replaced: string | undefined;
 }
 
 /** A part of a list. */
@@ -32,6 +35,7 @@ export interface NameParts {
   readonly tables: Pick<Tables, "names" | "tenants">;
   readonly records: StoredRecords;
   readonly transactions: Transactions;
+  readonly scrubber: Scrubber;
   readonly contents: ReferenceCounts;
   readonly imports: Imports;
   readonly generations: GenerationIndex;
@@ -70,7 +74,7 @@ export class AdapterNames {
     importedFrom?: ImportedFrom,
   ): Promise<PutResult> {
     assertAdapterName(name);
-    const { limits, transactions, imports, contents, records } = this.#parts;
+    const { limits, transactions, imports, contents, records, scrubber } = this.#parts;
     const { bytes, adapter } = "adapter" in file ? file : { bytes: file, adapter: decodeAdapter(file, limits) };
     const content = Buffer.from(bytes); // the caller may reuse its memory before the transaction runs
     const owned = { tenant: this.tenant, name };
@@ -83,16 +87,26 @@ export class AdapterNames {
         imports.note(path, { generation: record.generation, name, ...(state === undefined ? {} : { state }) });
       }
       if (before?.generation === record.generation)
-        return { result: { record: before, outcome: "unchanged" as const }, old: undefined };
+        return {
+          result: { record: before, outcome: "unchanged" as const, replaced: before.generation },
+          old: undefined,
+        };
       this.#assertFits(before ? 0 : 1, record.bytes - (before?.bytes ?? 0));
-      if (before) contents.subtract(before.generation);
+      if (before) {
+        contents.subtract(before.generation);
+        scrubber.mark();
+      }
       contents.add(record.generation, content);
       records.put([this.tenant, name], record);
       this.#addToTotals(before ? 0 : 1, record.bytes - (before?.bytes ?? 0));
-      return { result: { record, outcome: before ? ("replaced" as const) : ("created" as const) }, old: before };
+      const outcome = before ? ("replaced" as const) : ("created" as const);
+      return { result: { record, outcome, replaced: before?.generation }, old: before };
     });
     this.#parts.generations.note(this.tenant, name, old?.generation, record.generation);
-    if (old) await contents.dropIfUnused(old.generation);
+    if (old) {
+      await contents.dropIfUnused(old.generation);
+      this.#parts.scrubber.schedule();
+    }
     return result;
   }
 
@@ -110,7 +124,7 @@ export class AdapterNames {
   /** Removes the name. @throws AppError adapter_not_found, precondition_failed. */
   async delete(name: string, precondition: Precondition = {}): Promise<AdapterRecord> {
     assertAdapterName(name);
-    const { transactions, contents, tables } = this.#parts;
+    const { transactions, contents, tables, scrubber } = this.#parts;
     const record = await transactions.write(() => {
       const before = this.#recordOf(name);
       // A name that does not exist is reported as such, with any precondition.
@@ -118,11 +132,13 @@ export class AdapterNames {
       assertPrecondition(name, before, precondition);
       contents.subtract(before.generation);
       void tables.names.remove([this.tenant, name]);
+      scrubber.mark();
       this.#addToTotals(-1, -before.bytes);
       return before;
     });
     this.#parts.generations.note(this.tenant, name, record.generation, undefined);
     await contents.dropIfUnused(record.generation);
+    scrubber.schedule();
     return record;
   }
 

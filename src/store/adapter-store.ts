@@ -9,6 +9,7 @@ import { type Tables, openTables } from "./database.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
+import { Scrubber } from "./scrubber.ts";
 import { StoredRecords } from "./stored-records.ts";
 import { Transactions } from "./transactions.ts";
 import { Usage } from "./usage.ts";
@@ -24,8 +25,10 @@ export interface AdapterStoreOptions extends AdapterFileLimits {
  */
 export async function openAdapterStore(dir: string, options: AdapterStoreOptions = {}): Promise<AdapterStore> {
   const { readOnly: isReadOnly = false, ...limits } = options;
-  const store = new AdapterStore(await openTables(dir, isReadOnly), limits);
-  if (!isReadOnly) await store.contents.clearLeftovers();
+  const store = new AdapterStore(await openTables(dir, isReadOnly), limits, isReadOnly);
+  if (isReadOnly) return store;
+  await store.contents.clearLeftovers();
+  store.scheduleScrub(); // a killed process may have left deleted bytes
   return store;
 }
 
@@ -36,18 +39,23 @@ export class AdapterStore implements AsyncDisposable {
   readonly imports: Imports;
   /** Requests and tokens of tenants. */
   readonly usage: Usage;
+  readonly #isReadOnly: boolean;
   readonly #tables: Tables;
   readonly #parts: NameParts;
   readonly #transactions: Transactions;
+  readonly #scrubber: Scrubber;
 
   /** For `openAdapterStore`. */
-  constructor(tables: Tables, limits: AdapterFileLimits) {
+  constructor(tables: Tables, limits: AdapterFileLimits, isReadOnly: boolean) {
+    this.#isReadOnly = isReadOnly;
     this.#tables = tables;
     this.#transactions = new Transactions(tables.root);
     this.contents = new ReferenceCounts(tables, this.#transactions);
     this.imports = new Imports(tables, this.#transactions);
     this.usage = new Usage(tables, this.#transactions);
+    this.#scrubber = new Scrubber(tables);
     const { contents, imports } = this;
+    contents.onDropped(() => this.#scrubber.schedule());
     const records = new StoredRecords(tables);
     this.#parts = {
       tables,
@@ -56,6 +64,7 @@ export class AdapterStore implements AsyncDisposable {
       contents,
       imports,
       generations: new GenerationIndex(),
+      scrubber: this.#scrubber,
       limits,
     };
   }
@@ -86,9 +95,15 @@ export class AdapterStore implements AsyncDisposable {
     return this.contents.totals().bytes;
   }
 
+  /** Overwrites deleted bytes soon, if there are any. */
+  scheduleScrub(): void {
+    this.#scrubber.schedule();
+  }
+
   /** Waits for running transactions and closes the files. */
   async close(): Promise<void> {
     await this.usage.flush();
+    if (!this.#isReadOnly) await this.#scrubber.run();
     await this.#transactions.settle();
     await this.#tables.root.close();
   }

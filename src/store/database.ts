@@ -57,6 +57,8 @@ export interface Tables {
   readonly tenants: Database<Totals, string>;
   /** [tenant, day, adapter] → what was used. */
   readonly usage: Database<UsageCounts, [string, string, string]>;
+  /** Zeros for pages whose content was deleted; empty except while they are written. */
+  readonly scrub: Database<Buffer, number>;
   /** ["shared", SHA-256 of the path] → import. Paths may be longer than a key can be. */
   readonly imports: Database<ImportRecord & { readonly path: string }, [string, string]>;
   /** "formatVersion" → number, "totals" → Totals. */
@@ -69,7 +71,7 @@ export interface Tables {
  */
 export async function openTables(dir: string, isReadOnly: boolean): Promise<Tables> {
   const root = openRoot(dir, isReadOnly);
-  const table = <V, K extends string | [string, string] | [string, string, string]>(
+  const table = <V, K extends string | number | [string, string] | [string, string, string]>(
     name: string,
     encoding: "json" | "binary",
   ) => root.openDB<V, K>({ name, encoding });
@@ -82,6 +84,7 @@ export async function openTables(dir: string, isReadOnly: boolean): Promise<Tabl
     leftovers: table("leftovers", "json"),
     tenants: table("tenants", "json"),
     usage: table("usage", "json"),
+    scrub: table("scrub", "binary"),
     imports: table("imports", "json"),
     meta: table("meta", "json"),
   };

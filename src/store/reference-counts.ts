@@ -5,6 +5,7 @@
 import { AppError } from "../errors.ts";
 import type { Tables, Totals } from "./database.ts";
 import { Holds } from "./holds.ts";
+import { DELETED_MARK } from "./scrubber.ts";
 import type { Transactions } from "./transactions.ts";
 
 export class ReferenceCounts {
@@ -100,6 +101,7 @@ export class ReferenceCounts {
         this.#holds.beginRemoval(generation);
         isRemoving = true;
         void contents.remove(generation);
+        void this.#tables.meta.put(DELETED_MARK, 1);
         void leftovers.remove(generation);
         this.#addToTotals(0, -numBytes);
       });

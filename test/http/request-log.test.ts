@@ -157,6 +157,14 @@ describe("a change of an adapter", () => {
       ["live", "acme"],
       ["deleted", "acme"],
     ]);
-    expect(changes[0]).toMatchObject({ generation, tenant: "default", requestId: "id-2", source: "request" });
+    const other = generationOf(fittingAdapter(2));
+    expect(changes.map(({ from, to }) => [from, to])).toEqual([
+      [undefined, generation],
+      [generation, other],
+      [other, other],
+      [other, other],
+      [other, undefined],
+    ]);
+    expect(changes[0]).toMatchObject({ owner: "default", tenant: "default", requestId: "id-2", source: "request" });
   });
 });

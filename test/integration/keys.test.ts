@@ -55,6 +55,9 @@ it("keys of a file come and go while the server runs, and a bad file changes not
     async () => (await statusOf(server, "/version", app)) === "401 invalid_api_key",
   );
 
+  await until("the line about the change", () => printed.stderr.includes('"removed":["app"]'));
+  expect(printed.stderr).toContain('"added":["scraper"]');
+
   const good = readFileSync(file, "utf8");
   writeFileSync(file, good.replace('"metrics"', '"metric"'));
   const reread = (text: string) => printed.stderr.split(text).length - 1;

@@ -94,7 +94,11 @@ describe("put", () => {
     const first = await names.put("a", file(1));
     expect(first.outcome).toBe("created");
     expect(first.record.generation).toBe(generationOf(file(1)));
-    expect(await names.put("a", file(1))).toEqual({ record: first.record, outcome: "unchanged" });
+    expect(await names.put("a", file(1))).toEqual({
+      record: first.record,
+      outcome: "unchanged",
+      replaced: first.record.generation,
+    });
     const second = await names.put("a", file(2));
     expect(second.outcome).toBe("replaced");
     expect(names.get("a")).toEqual(second.record);

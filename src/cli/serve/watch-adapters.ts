@@ -25,12 +25,12 @@ export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapte
   const { store, log, metrics, placements, base } = parts;
   const counts = new Map<DirectoryEvent["outcome"], number>();
   let isStarting = true;
-  const onEvent = ({ path, outcome, error }: DirectoryEvent) => {
+  const onEvent = ({ path, outcome, from, error }: DirectoryEvent) => {
     metrics.recordAdapterLoad("directory", outcome === "failed" ? "error" : "ok");
     const adapter = basename(path, ".mosara");
     if (outcome === "failed") log.warn({ path, reason: error?.message }, "an adapter file was not imported");
     else if (isStarting) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-    else logOutcome(parts, adapter, outcome);
+    else logOutcome(parts, adapter, outcome, from);
     if (outcome === "replaced" || outcome === "removed") {
       const name = qualifiedName({ tenant: SHARED, name: adapter });
       placements.follow(name, store.namesOf(SHARED).get(adapter)?.generation);
@@ -52,9 +52,10 @@ function logOutcome(
   { log, store }: Parts,
   adapter: string,
   outcome: Exclude<DirectoryEvent["outcome"], "failed">,
+  from: string | undefined,
 ): void {
   if (outcome === "kept") return; // the file is gone, and the name has already passed to another adapter
   const change = outcome === "removed" ? "deleted" : outcome;
-  const generation = store.namesOf(SHARED).get(adapter)?.generation;
-  logChange(log, { adapter, owner: SHARED, change, generation, source: "directory" });
+  const to = store.namesOf(SHARED).get(adapter)?.generation;
+  logChange(log, { adapter, owner: SHARED, change, from, to, source: "directory" });
 }

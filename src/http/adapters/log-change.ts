@@ -7,11 +7,15 @@ export interface AdapterChange {
   /** The tenant that owns the name, or `shared`. */
   readonly owner: string;
   readonly change: "created" | "replaced" | "unchanged" | "deleted" | "merged" | "live";
-  /** Absent when the adapter was deleted. */
-  readonly generation?: string | undefined;
+  /** Generation before the change; absent for a new name. */
+  readonly from?: string | undefined;
+  /** Generation after the change; absent when the adapter was deleted. */
+  readonly to?: string | undefined;
   readonly source: "directory" | "request";
   /** The tenant that made the change; absent for a change of the directory. */
   readonly tenant?: string | undefined;
+  /** Id of its key in the keys file. */
+  readonly key?: string | undefined;
   readonly requestId?: string | undefined;
 }
 
@@ -21,6 +25,7 @@ export function logChange(log: Logger, change: AdapterChange): void {
 }
 
 /** Facts of the request that made a change. */
-export function requestFacts(c: RequestContext): Pick<AdapterChange, "source" | "tenant" | "requestId"> {
-  return { source: "request", tenant: c.get("tenant"), requestId: c.get("requestId") };
+export function requestFacts(c: RequestContext): Pick<AdapterChange, "source" | "tenant" | "key" | "requestId"> {
+  const { tenant, keyId } = c.get("caller");
+  return { source: "request", tenant, key: keyId ?? undefined, requestId: c.get("requestId") };
 }

@@ -140,14 +140,15 @@ export const putAdapterRoute: Route = {
       assertFits(adapter, context.base.signature);
       const verification = await verifyAdapter(context, c.get("tenant"), { bytes, adapter }, mode);
       const precondition = preconditionOf(c, names.get(name)?.generation);
-      const { record, outcome } = await names.put(name, { bytes, adapter }, precondition);
+      const { record, outcome, replaced } = await names.put(name, { bytes, adapter }, precondition);
       context.placements.follow(qualifiedName(record), record.generation);
       context.metrics.recordAdapterLoad("upload", "ok");
       logChange(context.log, {
         adapter: name,
         owner: record.tenant,
         change: outcome,
-        generation: record.generation,
+        from: replaced,
+        to: record.generation,
         ...requestFacts(c),
       });
       c.header("etag", etagOf(record.generation));
@@ -176,7 +177,7 @@ export const deleteAdapterRoute: Route = {
     const { name, tenant: owner, generation } = record;
     await context.store.namesOf(owner).delete(name, preconditionOf(c, generation));
     context.placements.follow(qualifiedName(record), undefined);
-    logChange(context.log, { adapter: name, owner, change: "deleted", ...requestFacts(c) });
+    logChange(context.log, { adapter: name, owner, change: "deleted", from: generation, ...requestFacts(c) });
     return c.json({ id: name, object: "adapter", deleted: true });
   },
 };

@@ -59,14 +59,15 @@ export const loadLoraRoute: Route = {
       );
     }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
-    const { record, outcome } = await directory.importFile(path, { name, precondition });
+    const { record, outcome, replaced } = await directory.importFile(path, { name, precondition });
     context.placements.follow(qualifiedName(record), record.generation);
     context.metrics.recordAdapterLoad("directory", "ok");
     logChange(context.log, {
       adapter: name,
       owner: record.tenant,
       change: outcome,
-      generation: record.generation,
+      from: replaced,
+      to: record.generation,
       ...requestFacts(c),
     });
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
@@ -91,10 +92,10 @@ export const unloadLoraRoute: Route = {
         param: "lora_name",
       });
     assertMayChange(c.get("caller"), record);
-    const { tenant: owner } = record;
+    const { tenant: owner, generation: from } = record;
     await context.store.namesOf(owner).delete(name);
     context.placements.follow(qualifiedName(record), undefined);
-    logChange(context.log, { adapter: name, owner, change: "deleted", ...requestFacts(c) });
+    logChange(context.log, { adapter: name, owner, change: "deleted", from, ...requestFacts(c) });
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };

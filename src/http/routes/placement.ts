@@ -39,7 +39,8 @@ export const placementRoute: Route = {
         adapter: record.name,
         owner: record.tenant,
         change,
-        generation: record.generation,
+        from: record.generation,
+        to: record.generation,
         ...requestFacts(c),
       });
     if (placement === "live") {

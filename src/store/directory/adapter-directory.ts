@@ -47,6 +47,8 @@ const MAX_CHUNK_FILES = 256;
 /** Number of files whose state is read at the same time. */
 const STATS_AT_ONCE = 64;
 
+type Change = Pick<DirectoryEvent, "outcome" | "from">;
+
 export class AdapterDirectory implements AsyncDisposable {
   readonly #root: string;
   readonly #imports: AdapterStore["imports"];
@@ -76,7 +78,7 @@ export class AdapterDirectory implements AsyncDisposable {
       rescanMs: options.rescanMs ?? 10_000,
       look: (fileName) => this.#look(join(root, fileName)),
       scan: () => this.scan(),
-      onError: (error) => this.#report(root, "failed", error),
+      onError: (error) => this.#report(root, "failed", { error }),
     });
   }
 
@@ -100,7 +102,7 @@ export class AdapterDirectory implements AsyncDisposable {
       fileNames = (await readdir(this.#root)).filter((fileName) => !fileName.startsWith(".")).sort();
     } catch (error) {
       // The whole directory is unreachable. That does not mean that every file was removed.
-      return this.#report(this.#root, "failed", error);
+      return this.#report(this.#root, "failed", { error });
     }
     const imported = await this.#imported();
     const present = new Set(fileNames);
@@ -209,16 +211,16 @@ export class AdapterDirectory implements AsyncDisposable {
   /** Updates the store from one path. Every failure is reported, never thrown. */
   async #look(path: string): Promise<void> {
     try {
-      const outcome = await this.#work.run(path, () => this.#bringInLine(path));
-      if (outcome) this.#report(path, outcome);
+      const change = await this.#work.run(path, () => this.#bringInLine(path));
+      if (change) this.#report(path, change.outcome, { from: change.from });
     } catch (error) {
       // A fault of the file itself lasts until the file changes. After any other failure the file is tried again.
       if (!(error instanceof AppError)) this.#seen.delete(path);
-      this.#report(path, "failed", error);
+      this.#report(path, "failed", { error });
     }
   }
 
-  async #bringInLine(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
+  async #bringInLine(path: string): Promise<Change | undefined> {
     const found = await statsOf(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });
@@ -237,9 +239,9 @@ export class AdapterDirectory implements AsyncDisposable {
     const settled = isSettled(found) && !isPeft ? { state } : {};
     const before = this.#imports.get(path);
     if (before?.generation !== generationOf(bytes)) {
-      const { outcome } = await this.#names.put(name, bytes, {}, { path, ...settled });
+      const { outcome, replaced } = await this.#names.put(name, bytes, {}, { path, ...settled });
       this.#forgetIfKept(path, settled);
-      return outcome;
+      return { outcome, from: replaced };
     }
     const { generation } = before;
     if (before.state !== settled.state) await this.#imports.set(path, { generation, name, ...settled });
@@ -252,7 +254,7 @@ export class AdapterDirectory implements AsyncDisposable {
     if (state !== undefined && this.#seen.get(path) === state) this.#seen.delete(path);
   }
 
-  async #forget(path: string): Promise<DirectoryEvent["outcome"] | undefined> {
+  async #forget(path: string): Promise<Change | undefined> {
     this.#seen.delete(path);
     const record = this.#imports.get(path);
     if (!record) return undefined;
@@ -265,7 +267,7 @@ export class AdapterDirectory implements AsyncDisposable {
       outcome = "kept";
     }
     await this.#imports.remove(path);
-    return outcome;
+    return { outcome, from: record.generation };
   }
 
   #assertFreeName(name: string): void {
@@ -274,7 +276,15 @@ export class AdapterDirectory implements AsyncDisposable {
       throw new AppError("invalid_request", `"${name}" is the served model's own name. Give the adapter another name.`);
   }
 
-  #report(path: string, outcome: DirectoryEvent["outcome"], error?: unknown): void {
-    this.#options.onEvent({ path, outcome, ...(error === undefined ? {} : { error: error as Error }) });
+  #report(
+    path: string,
+    outcome: DirectoryEvent["outcome"],
+    { from, error }: { readonly from?: string | undefined; readonly error?: unknown },
+  ): void {
+    const facts = {
+      ...(from === undefined ? {} : { from }),
+      ...(error === undefined ? {} : { error: error as Error }),
+    };
+    this.#options.onEvent({ path, outcome, ...facts });
   }
 }

@@ -11,6 +11,8 @@ export interface DirectoryEvent {
    * failed: see `error`.
    */
   readonly outcome: PutOutcome | "removed" | "kept" | "failed";
+  /** Generation of the name before the change; absent for a new name. */
+  readonly from?: string | undefined;
   readonly error?: Error;
 }
 

@@ -1,0 +1,93 @@
+/**
+ * Overwrites what was deleted. LMDB keeps the bytes of a deleted value in pages that are free until something else needs
+ * them. This fills every free page with zeros. Pages that a change frees can be used again only after the next change,
+ * so it takes two passes. A mark in the store survives a killed process.
+ */
+import type { Tables } from "./database.ts";
+
+/** Pause before the free pages are filled, so that deletions close together share the work. */
+const DELAY_MS = 500;
+/** Pause between two fillings, each of which writes as many bytes as the file has free. */
+const MIN_PAUSE_MS = 10_000;
+const PASSES = 2;
+/** Pages that are filled at a time. The file may grow by so many. */
+const BATCH = 64;
+/** LMDB's header of a page. */
+const PAGE_HEADER_BYTES = 16;
+/** Entry of the table `meta`: there may be deleted bytes in free pages. */
+export const DELETED_MARK = "hasDeletedBytes";
+
+export class Scrubber {
+  readonly #tables: Pick<Tables, "root" | "scrub" | "meta">;
+  #timer: NodeJS.Timeout | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #lastAt = -Infinity;
+
+  constructor(tables: Pick<Tables, "root" | "scrub" | "meta">) {
+    this.#tables = tables;
+  }
+
+  /** Notes that something is being deleted. Within its transaction. */
+  mark(): void {
+    void this.#tables.meta.put(DELETED_MARK, 1);
+  }
+
+  /** Fills the free pages soon, if something was deleted. */
+  schedule(): void {
+    if (this.#timer !== null || !this.#isMarked()) return;
+    const wait = Math.max(DELAY_MS, this.#lastAt + MIN_PAUSE_MS - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      // After a failure the mark stays, so the next deletion or start tries again.
+      this.run().catch((error: unknown) => process.emitWarning(error as Error));
+    }, wait);
+    this.#timer.unref();
+  }
+
+  /** Fills the free pages now, if something was deleted. */
+  async run(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#running = this.#running.catch(() => undefined).then(() => this.#fill());
+    await this.#running;
+  }
+
+  async #fill(): Promise<void> {
+    if (!this.#isMarked()) return;
+    const { root, scrub, meta } = this.#tables;
+    await meta.remove(DELETED_MARK); // first, so that a deletion meanwhile marks it again
+    try {
+      for (let pass = 0; pass < PASSES; pass++) await this.#fillOnce();
+      await root.flushed;
+    } catch (error) {
+      await meta.put(DELETED_MARK, 1);
+      throw error;
+    } finally {
+      this.#lastAt = performance.now();
+      await scrub.clearAsync();
+    }
+  }
+
+  async #fillOnce(): Promise<void> {
+    const { root, scrub } = this.#tables;
+    const { pageSize } = root.getStats() as { pageSize: number };
+    const zeros = Buffer.alloc(pageSize - PAGE_HEADER_BYTES);
+    await scrub.clearAsync();
+    await root.flushed;
+    root.resetReadTxn(); // a reader of an earlier state keeps pages from being used
+    for (let next = 0; ; next += BATCH) {
+      const before = this.#lastPage();
+      await Promise.all(Array.from({ length: BATCH }, (_, i) => scrub.put(next + i, zeros)));
+      await root.flushed;
+      if (this.#lastPage() > before) return; // the file has grown, so no page is free
+    }
+  }
+
+  #lastPage(): number {
+    return (this.#tables.root.getStats() as { lastPageNumber: number }).lastPageNumber;
+  }
+
+  #isMarked(): boolean {
+    return this.#tables.meta.doesExist(DELETED_MARK);
+  }
+}
