@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../formats/canonical-json.ts";
-import type { ModelConfig } from "../model/config/model-config.ts";
+import { LATER_SETTINGS, type ModelConfig } from "../model/config/model-config.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf } from "../tensor/host-tensor.ts";
 
@@ -23,9 +23,15 @@ export function tensorDigest(name: string, tensor: HostTensor): TensorDigest {
   return { name, dtype: tensor.dtype, shape: tensor.shape, sha256 };
 }
 
-/** SHA-256, hex. The tensors show whether the head is tied, so the config's declaration is left out. */
+/**
+ * SHA-256, hex. The tensors show whether the head is tied, so the config's declaration is left out. Settings that were
+ * added later are left out where they have their old value, so that a model keeps its id.
+ */
 export function baseIdOf(config: ModelConfig, digests: readonly TensorDigest[]): string {
-  const { tiesEmbeddings: _, ...mathematics } = config;
+  const { tiesEmbeddings: _, ...settings } = config;
+  const isNew = ([key, value]: [string, unknown]): boolean =>
+    !(key in LATER_SETTINGS) || value !== LATER_SETTINGS[key as keyof typeof LATER_SETTINGS];
+  const mathematics = Object.fromEntries(Object.entries(settings).filter(isNew));
   const tensors = [...digests].sort((a, b) => (a.name < b.name ? -1 : 1));
   return createHash("sha256")
     .update(canonicalJson({ config: mathematics, tensors }))
