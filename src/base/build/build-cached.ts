@@ -8,6 +8,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { AppError } from "../../errors.ts";
 import { ggufPaths } from "../../formats/gguf/gguf-file.ts";
 import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
 import { listCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
@@ -37,8 +38,16 @@ export async function buildCached(
   if (isBuilt()) return dir;
   await onBuild();
   const own = `${dir}.${randomUUID()}`;
-  const basisFrom = options.basisFrom ?? olderBase(cacheDir, options, keyOf);
-  await buildBase(checkpointPath, own, { ...options, basisFrom }, onProgress, `${dir}.bases`);
+  const make = (basisFrom: string | null) =>
+    buildBase(checkpointPath, own, { ...options, basisFrom }, onProgress, `${dir}.bases`);
+  const older = options.basisFrom === null ? olderBase(cacheDir, options, keyOf) : null;
+  if (older === null) await make(options.basisFrom);
+  else
+    await make(older).catch(async (error: unknown) => {
+      // A damaged base in the cache is no reason to fail, because its bases can be computed again.
+      if (!(error instanceof AppError) || error.code !== "base_invalid") throw error;
+      await make(null);
+    });
   try {
     await rename(own, dir);
   } catch (error) {
