@@ -1,22 +1,18 @@
 /**
  * Writes docs/explanation/agreement.md: how far each family's graphs are from transformers' float32 logits.
  * It covers every weight format on the model fixtures (MOSARA_FIXTURES, default test/golden).
- * usage: node dist/scripts/agreement.js
+ * With --real, prints the same for real models instead (`agreement/real.ts`).
+ * usage: npm run agreement [-- --real]
  */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildBase } from "../src/base/build/build.ts";
 import { WEIGHT_KINDS, type WeightKind } from "../src/base/manifest.ts";
-import { openRunner } from "../src/engine/process/open-runner.ts";
 import { openSafetensors } from "../src/formats/safetensors.ts";
-
-interface Distance {
-  /** Largest logit difference over the largest logit. */
-  readonly relative: number;
-  /** Mean KL divergence from transformers' distribution, nats a position. */
-  readonly kl: number;
-}
+import { Comparison, type Distance } from "./agreement/metrics.ts";
+import { openLogits } from "./agreement/open-logits.ts";
+import { measureRealFiles } from "./agreement/real.ts";
 
 const models = join(process.env.MOSARA_FIXTURES ?? join("test", "golden"), "models");
 const work = mkdtempSync(join(tmpdir(), "mosara-agreement-"));
@@ -40,63 +36,6 @@ const REAL_MODELS = [
   "activations. Other weights lose more in four bits, with every quantiser (docs/log).",
 ];
 
-/** Logits of the last positions of a prompt by the serving graph. */
-async function logitsOf(
-  baseDir: string,
-  prompts: readonly Int32Array[],
-  numPositions: number,
-): Promise<Float32Array[]> {
-  const runner = await openRunner({
-    baseDir,
-    storeDir: "",
-    device: "cpu",
-    numThreads: 2,
-    maxNumSeqs: 1,
-    maxModelLen: null,
-    kvCacheBytes: 2 ** 28,
-    adapterCacheBytes: 0,
-    maxLiveRank: 0,
-    maxQueue: 1,
-    maxQueueTokens: 1,
-    usesPrefixCache: false,
-    maxDraft: 0,
-    requiresBatchInvariance: true,
-    takesAdapters: false,
-  });
-  const results: Float32Array[] = [];
-  for (const [id, tokenIds] of prompts.entries()) {
-    runner.kv.admit(id, tokenIds.length);
-    const logitPositions = Array.from({ length: numPositions }, (_, i) => tokenIds.length - numPositions + i);
-    const logits = await runner.prefill({ id, past: 0, tokenIds, adapter: null, logitPositions });
-    results.push((await logits.all()).slice());
-    runner.kv.release(id);
-  }
-  await runner.close();
-  return results;
-}
-
-function logSoftmax(row: Float32Array): Float64Array {
-  const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
-  const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
-  return Float64Array.from(row, (value) => value - top - Math.log(sum));
-}
-
-function distance(got: readonly Float32Array[], wanted: Float32Array, vocabSize: number): Distance {
-  let [difference, largest, kl, positions] = [0, 0, 0, 0];
-  const all = got.flatMap((logits) => [...logits]);
-  all.forEach((value, i) => {
-    difference = Math.max(difference, Math.abs(value - (wanted[i] ?? NaN)));
-    largest = Math.max(largest, Math.abs(wanted[i] ?? 0));
-  });
-  for (let at = 0; at < wanted.length; at += vocabSize) {
-    const p = logSoftmax(wanted.subarray(at, at + vocabSize));
-    const q = logSoftmax(Float32Array.from(all.slice(at, at + vocabSize)));
-    kl += p.reduce((sum, value, i) => sum + Math.exp(value) * (value - (q[i] ?? 0)), 0);
-    positions++;
-  }
-  return { relative: difference / largest, kl: Math.max(0, kl / positions) };
-}
-
 async function measure(name: string, weights: WeightKind): Promise<Distance> {
   const out = join(work, `${name}-${weights}`);
   const plain = { blockSize: null, targets: "none" as const, threshold: 0.25, maxRank: null, basisFrom: null };
@@ -107,21 +46,29 @@ async function measure(name: string, weights: WeightKind): Promise<Distance> {
   const [, length] = ids.shape as [number, number];
   const [numPrompts, numPositions, vocabSize] = logits.shape as [number, number, number];
   const prompts = Array.from({ length: numPrompts }, (_, row) =>
-    Int32Array.from(ids.data.slice(row * length, (row + 1) * length), Number),
+    Array.from(ids.data.slice(row * length, (row + 1) * length), Number),
   );
-  return distance(await logitsOf(out, prompts, numPositions), logits.data as Float32Array, vocabSize);
+  await using model = await openLogits(out);
+  const wanted = logits.data as Float32Array; // as the fixtures have them
+  const comparison = new Comparison();
+  for (const [at, prompt] of prompts.entries()) {
+    const size = numPositions * vocabSize;
+    comparison.add(await model.of(prompt, numPositions), wanted.subarray(at * size, (at + 1) * size), vocabSize);
+  }
+  return comparison.distance;
 }
 
 const cell = ({ relative, kl }: Distance): string => `${relative.toExponential(1)} / ${kl.toExponential(1)}`;
 
-try {
+/** The page about the model fixtures. */
+async function writePage(): Promise<void> {
   const lines = [
     "# Agreement with transformers",
     "",
     "Each cell has two figures, both compared with transformers in float32. The first is the largest logit difference ÷ the",
     "largest logit. The second is the mean KL divergence in nats per position. The models are the fixtures: tiny random",
     "models with large weights, so that every difference shows. Quantised weights have blocks of 32, and activations are",
-    "rounded to int8. `node dist/scripts/agreement.js` makes this page.",
+    "rounded to int8. `npm run agreement` makes this page.",
     "",
     `| case | ${WEIGHT_KINDS.join(" | ")} |`,
     `| --- |${" --- |".repeat(WEIGHT_KINDS.length)}`,
@@ -135,6 +82,11 @@ try {
   }
   lines.push(...REAL_MODELS);
   writeFileSync(join("docs", "explanation", "agreement.md"), `${lines.join("\n")}\n`);
+}
+
+try {
+  if (process.argv.includes("--real")) await measureRealFiles();
+  else await writePage();
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -9,7 +9,7 @@ import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { writeTexts } from "../helpers/checkpoints.ts";
 import { GGUF_GOLDEN, readJson } from "../helpers/fixtures.ts";
 import { hasPython, runPython } from "../helpers/python.ts";
-import { REAL_FILES, realFile } from "../helpers/real-files.ts";
+import { REAL_FILES, realFile } from "../../scripts/agreement/real-files.ts";
 
 interface Golden {
   readonly texts: readonly string[];
