@@ -35,7 +35,7 @@ const USE_KWARGS = 'Give what the chat template reads as "chat_template_kwargs":
 const USE_TOOLS = 'Write "tools": [{"type": "function", "function": {…}}], and calls as "tool_calls" of a message.';
 const USE_TEXT = "Models here read only text. Leave the line out.";
 const USE_COMPLETION =
-  "Preferences are learnt with --objective dpo. To learn from examples, write only the wanted answer, as completion.";
+  "Preferences are learnt as pairs, with --objective dpo. To learn from examples, write only the wanted answer, as completion.";
 
 /** Other such keys, each with the alternative. */
 const MEANINGS: Readonly<Record<string, string>> = {
