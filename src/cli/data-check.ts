@@ -51,7 +51,7 @@ export async function dataCheck(config: CheckConfig): Promise<number> {
     training: check(training),
     evaluation: evaluation.length === 0 ? null : check(evaluation),
     leaks: evaluation.length === 0 ? null : checkLeaks(training, evaluation),
-    rendered: renderThree(training, encoder.tokenizer),
+    rendered: renderThree(training, flags.beta !== null, encoder.tokenizer),
     cost: config.noCost ? null : await costOf(base, asTraining, flags, data.data),
   };
   process.stdout.write(config.json ? `${JSON.stringify(report)}\n` : reportText(report));

@@ -61,3 +61,12 @@ it("shows three examples with what is learnt: completions and the assistant's tu
   expect(stdout).toContain("<|user|>Hello<|end|><|assistant|>⟦Hi!<|end|>⟧<|user|>Two?<|end|><|assistant|>⟦Two Two ");
   expect(stdout).not.toContain("minutes");
 });
+
+it("shows both answers of preferences", () => {
+  const pairs = write("pairs.jsonl", [{ prompt: "Number 0", chosen: " is 1.", rejected: " is 2." }, pair(1)]);
+  const { status, stdout } = check(pairs, "--objective", "dpo", "--no-cost");
+  expect(status).toBe(1);
+  expect(stdout).toContain(`--- ${pairs}, line 1, chosen\nNumber 0⟦ is 1.<|end|>⟧\n`);
+  expect(stdout).toContain(`--- ${pairs}, line 1, rejected\nNumber 0⟦ is 2.<|end|>⟧\n`);
+  expect(stdout).toContain(`${pairs}, line 2: "completion" does not belong to a preference`);
+});

@@ -75,9 +75,9 @@ function namesOf(repetitions: readonly Repetition[]): string {
   return names.length === 0 ? "" : ` (${names.join(", ")})`;
 }
 
-function renderedLines({ file, line, segments }: RenderedExample): readonly string[] {
+function renderedLines({ file, line, role, segments }: RenderedExample): readonly string[] {
   const text = segments.map((one) => (one.isLearnt ? `${OPEN}${shortened(one.text)}${CLOSE}` : shortened(one.text)));
-  return [`--- ${file}, line ${line}`, text.join("")];
+  return [`--- ${file}, line ${line}${role === null ? "" : `, ${role}`}`, text.join("")];
 }
 
 function shortened(text: string): string {

@@ -10,14 +10,29 @@ export interface Segment {
 }
 
 export interface RenderedExample extends ExamplePlace {
+  /** Which answer of a pair it is; null: there are no pairs. */
+  readonly role: "chosen" | "rejected" | null;
   readonly segments: readonly Segment[];
 }
 
-/** @returns special tokens as text; the first, the middle and the last of the sequences, or all where there are fewer */
-export function renderThree(sequences: readonly EncodedExample[], tokenizer: Tokenizer): readonly RenderedExample[] {
-  const last = sequences.length - 1;
-  const chosen = [...new Set([0, Math.floor(last / 2), last])].flatMap((i) => sequences[i] ?? []);
-  return chosen.map((one) => ({ file: one.file, line: one.line, segments: segmentsOf(one, tokenizer) }));
+/**
+ * The first, the middle and the last of the examples, or all where there are fewer. Special tokens are shown as text.
+ * @param arePairs whether two sequences in a row are the answers of a pair, the chosen one first
+ */
+export function renderThree(
+  sequences: readonly EncodedExample[],
+  arePairs: boolean,
+  tokenizer: Tokenizer,
+): readonly RenderedExample[] {
+  const roles = arePairs ? (["chosen", "rejected"] as const) : [null];
+  const last = sequences.length / roles.length - 1;
+  const chosen = [...new Set([0, Math.floor(last / 2), last])];
+  return chosen.flatMap((example) =>
+    roles.flatMap((role, i) => {
+      const one = sequences[example * roles.length + i];
+      return one ? [{ file: one.file, line: one.line, role, segments: segmentsOf(one, tokenizer) }] : [];
+    }),
+  );
 }
 
 function segmentsOf({ ids, lossMask }: EncodedExample, tokenizer: Tokenizer): readonly Segment[] {
