@@ -4,6 +4,7 @@
  */
 import type { Flags, ValuesOf } from "./flag.ts";
 import { BUILD } from "./flags/build.ts";
+import { COMPRESS } from "./flags/compress.ts";
 import { EXPORT, IMPORT, MERGE } from "./flags/convert.ts";
 import { DATA_CHECK } from "./flags/data-check.ts";
 import { DOCTOR } from "./flags/doctor.ts";
@@ -71,6 +72,11 @@ export const COMMANDS = {
     summary: "Convert a PEFT LoRA directory to a .mosara file.",
     positionals: ["peft dir"],
     flags: { ...IMPORT, ...CACHE, ...COMMON },
+  },
+  compress: {
+    summary: "Make a small Mo-SARA adapter that answers like a LoRA.",
+    positionals: ["peft dir"],
+    flags: { ...COMPRESS, ...CACHE, ...COMMON },
   },
   export: {
     summary: "Convert an adapter to a PEFT LoRA directory.",

@@ -9,7 +9,7 @@ import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
 import { type MicroBatch, longestOf, sequencesOf } from "./batches.ts";
 
 /** Row lengths are rounded up to a multiple of this, so that a run has few shapes and its memory stops growing. */
-const LENGTH_MULTIPLE = 8;
+export const LENGTH_MULTIPLE = 8;
 
 /** Tokens of a row for examples of at most `length` tokens. */
 export function rowLength(length: number): number {

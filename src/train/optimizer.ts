@@ -62,7 +62,8 @@ export class AdamW {
     const clipping = clip === null ? 1 : Math.min(1, clip / (norm + NORM_EPSILON));
     this.#average(gradients, clipping);
     const promised = trust === null ? 0 : (sizes.learningRate * this.#promisePerRate(step)) / clipping;
-    const held = trust === null || promised <= trust * loss ? 1 : (trust * loss) / promised;
+    const bound = trust === null ? Infinity : trust * Math.max(0, loss); // a divergence of 0 may be rounded below it
+    const held = promised <= bound ? 1 : bound / promised;
     const learningRate = sizes.learningRate * held;
     const decay = 1 - learningRate * weightDecay;
     const [meanScale, rootScale] = biasScales(step);

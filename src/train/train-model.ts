@@ -7,7 +7,7 @@ import { AppError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import { inlineMadeWeights, serializeGraph } from "../graph/serialize.ts";
 import { type TrainGraphOptions, buildTrainGraph } from "../model/train/train-graph.ts";
-import { LOSS, ROW_LOSSES } from "../model/train/train-ports.ts";
+import { LOSS, ROW_LOSSES, TEACHER_LOGITS } from "../model/train/train-ports.ts";
 import { MISSING_OPERATORS } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, hostTensorOf, openSession } from "../runtime/ort.ts";
 import { batchFeeds } from "./batch-feeds.ts";
@@ -18,6 +18,8 @@ import { FlatParameters } from "./flat-parameters.ts";
 export interface TrainModelOptions extends Pick<TrainGraphOptions, "config" | "source" | "trained" | "maxPositions"> {
   /** Default: learning from examples. */
   readonly objective?: Objective;
+  /** Distillation: the teacher's logits of the predicted tokens of a micro-batch, float32 [N,V]. */
+  readonly teacherLogits?: (batch: MicroBatch) => Promise<RuntimeTensor>;
   /** The directory of the files that the source and the bases refer to. */
   readonly weightsDir: string;
   readonly device: SessionOptions["device"];
@@ -44,22 +46,33 @@ export interface TrainModel extends AsyncDisposable {
 export async function openTrainModel(options: TrainModelOptions): Promise<TrainModel> {
   const objective = options.objective ?? SUPERVISED;
   const { beta } = objective;
-  const { graph, parameters: described } = buildTrainGraph({ ...options, preference: beta === null ? null : { beta } });
+  const { teacherLogits } = options;
+  const graphOptions = { ...options, isDistilled: teacherLogits !== undefined };
+  const preference = beta === null ? null : { beta };
+  const { graph, parameters: described } = buildTrainGraph({ ...graphOptions, preference });
   assertTrainable(graph, options.device);
   const parameters = new FlatParameters(described);
   const training = await openGraph(graph, options);
   let evaluation: Promise<Session> | null = null;
+  const taught = async (batch: MicroBatch): Promise<Record<string, RuntimeTensor>> =>
+    teacherLogits ? { [TEACHER_LOGITS.name]: await teacherLogits(batch) } : {};
   const rowLosses = async (batch: MicroBatch): Promise<Float32Array> => {
     // The losses of tokens are those of supervised learning, whatever the objective makes of them.
-    evaluation ??= openGraph(buildTrainGraph({ ...options, hasGradients: false }).graph, options);
+    evaluation ??= openGraph(buildTrainGraph({ ...graphOptions, hasGradients: false }).graph, options);
     const session = await evaluation;
-    const feeds = { ...batchFeeds(batch, 1), ...SUPERVISED.feeds(batch), ...parameters.feeds };
+    const feeds = {
+      ...batchFeeds(batch, 1),
+      ...SUPERVISED.feeds(batch),
+      ...(await taught(batch)),
+      ...parameters.feeds,
+    };
     return floats(await session.run(feeds, [ROW_LOSSES]), ROW_LOSSES);
   };
   return {
     parameters,
     gradients: async (batch, denominator) => {
-      const feeds = { ...batchFeeds(batch, denominator), ...objective.feeds(batch), ...parameters.feeds };
+      const own = { ...objective.feeds(batch), ...(await taught(batch)) };
+      const feeds = { ...batchFeeds(batch, denominator), ...own, ...parameters.feeds };
       const wanted = beta === null ? { [LOSS]: null } : { [LOSS]: null, [ROW_LOSSES]: null };
       const results = await training.run(feeds, { ...parameters.fetches, ...wanted });
       const loss = floats(results, LOSS)[0] ?? Number.NaN;

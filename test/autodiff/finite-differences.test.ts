@@ -9,6 +9,7 @@ import { gradients } from "../../src/autodiff/backward.ts";
 import { RULES } from "../../src/autodiff/rules/table.ts";
 import { headCrossEntropy } from "../../src/autodiff/cross-entropy.ts";
 import { Graph, type Var } from "../../src/graph/graph.ts";
+import { distillationLosses } from "../../src/model/train/distillation-loss.ts";
 import { rotaryEmbedding } from "../../src/graph/ops/attention.ts";
 import * as elementwise from "../../src/graph/ops/elementwise.ts";
 import { gather, gatherElements, scatterAdd } from "../../src/graph/ops/indexing.ts";
@@ -212,6 +213,14 @@ const CASES: readonly Case[] = [
       [2, 2],
     ],
     build: (x, updates) => scatterAdd(x, ints(x, [2, 2], [1, 1, 0, -1]), updates, 1),
+  },
+  {
+    op: "distillation",
+    shapes: [
+      [3, 4],
+      [3, 4],
+    ],
+    build: distillationLosses,
   },
   ...[false, true].flatMap((trainsHead) =>
     [0, 2].map((softCap): Case => ({

@@ -98,7 +98,11 @@ it.each([
   [{ prompt: "a", chosen: "b" }, [], '"rejected" is missing'],
   [{ prompt: "a", chosen: "b", rejected: ["c"] }, [], '"prompt" is text and "rejected" is not'],
   [{ prompt: "a", chosen: "b", rejected: "b" }, [], "None of the 0 training examples"],
-  [{ prompt: "a", chosen: "b", rejected: "c" }, ["--objective", "sft"], "Preferences are learnt as pairs, with --objective dpo"],
+  [
+    { prompt: "a", chosen: "b", rejected: "c" },
+    ["--objective", "sft"],
+    "Preferences are learnt as pairs, with --objective dpo",
+  ],
 ])("refuses %j %j", async (line, flags, message) => {
   const bad = write("bad.jsonl", [line]);
   const objective = flags.length > 0 ? flags : ["--objective", "dpo"];

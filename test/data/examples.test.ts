@@ -140,7 +140,11 @@ describe("a line of data", () => {
     ["two system prompts", '{"system":"s","messages":[{"role":"system","content":"t"}]}', /Keep one of them/],
     ["running text", '{"text":"t"}', /--method full/],
     ["keys of no form", '{"question":"q","response":"r"}', /the line has \["question","response"\]/],
-    ["a label of a preference", '{"prompt":"p","completion":"c","label":false}', /Preferences are learnt as pairs, with --objective dpo/],
+    [
+      "a label of a preference",
+      '{"prompt":"p","completion":"c","label":false}',
+      /Preferences are learnt as pairs, with --objective dpo/,
+    ],
     ["a weight of the line", '{"prompt":"p","completion":"c","weight":0.5}', /"weight" changes what is learnt/],
     ["a key in camel case", '{"prompt":"p","completion":"c","lossMask":[1]}', /"lossMask" changes what is learnt/],
     ["images", '{"prompt":"p","completion":"c","images":["a.png"]}', /"images" changes what is learnt/],

@@ -57,6 +57,8 @@ async function dispatch(command: CommandName, args: readonly string[], env: Envi
       return await (await import("../merge.ts")).merge(parseCommand(command, args, env));
     case "import":
       return await (await import("../import.ts")).importPeft(parseCommand(command, args, env));
+    case "compress":
+      return await (await import("../compress.ts")).compress(parseCommand(command, args, env));
     case "export":
       return await (await import("../export.ts")).exportPeft(parseCommand(command, args, env));
     case "replay":

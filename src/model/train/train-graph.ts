@@ -13,10 +13,11 @@ import { reduceSum } from "../../graph/ops/reduce.ts";
 import { concat, gatherRows, reshape, slice, transpose } from "../../graph/ops/shaping.ts";
 import { pruneGraph } from "../../graph/prune.ts";
 import { type Dim, product } from "../../graph/shape.ts";
-import { decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
+import { cappedLogits, decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
 import { type Linear, allLinears } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { requiredTensors } from "../required-tensors.ts";
+import { distillationLosses } from "./distillation-loss.ts";
 import { type PairVars, preferenceLosses } from "./preference-loss.ts";
 import { differentiableAttention } from "./train-attention.ts";
 import {
@@ -28,6 +29,7 @@ import {
   PAIR_SIGNS,
   REFERENCE_MARGINS,
   ROW_LOSSES,
+  TEACHER_LOGITS,
   TRAIN_IDS,
   TRAIN_POSITIONS,
   TRAIN_SEGMENTS,
@@ -68,6 +70,10 @@ export interface TrainGraphOptions {
   readonly maxPositions?: number;
   /** The loss is that of preferences, with this β. Default: the cross-entropy of the predicted tokens. */
   readonly preference?: { readonly beta: number } | null;
+  /** Whether the rows learn the teacher's distributions (`teacher_logits`) instead of labels. */
+  readonly isDistilled?: boolean;
+  /** Gets the input x float32 [M,dIn] of every linear layer of an adapted model. It may mark outputs. */
+  readonly observe?: (x: Var, layer: Linear) => void;
   /** False: the loss only, for evaluation. */
   readonly hasGradients?: boolean;
 }
@@ -114,7 +120,9 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const normed = headInput(config, gatherRows(hidden, rows), model);
   const head = model.tensor(options.source.has(LM_HEAD) ? LM_HEAD : EMBEDDING);
   const trainsHead = trained.kind === "full";
-  const { logits, losses } = headCrossEntropy(normed, head, labels, { trainsHead, softCap: config.logitSoftCap });
+  const { logits, losses } = options.isDistilled
+    ? distilled(cappedLogits(config, linear(normed, head)), input(TEACHER_LOGITS, lossRows, head.shape[0] ?? 0))
+    : headCrossEntropy(normed, head, labels, { trainsHead, softCap: config.logitSoftCap });
   const parts = options.preference
     ? preferenceLosses(losses, pairInputs(graph, lossRows), options.preference.beta)
     : mul(losses, input(LOSS_WEIGHTS, lossRows));
@@ -132,6 +140,10 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
     gradient: gradientName(name),
   }));
   return { graph, parameters: described, logits };
+}
+
+function distilled(logits: Var, teacherLogits: Var): { logits: Var; losses: Var } {
+  return { logits, losses: distillationLosses(logits, teacherLogits) };
 }
 
 function pairInputs(graph: Graph, lossRows: Dim): PairVars {
@@ -199,6 +211,7 @@ function adaptedModel(graph: Graph, options: TrainGraphOptions, trained: Trained
     tensor,
     embed: (ids) => cast(gatherRows(weights.stored(EMBEDDING), ids), "float32"),
     linear: (x, layer) => {
+      options.observe?.(x, layer);
       const y = plainLinear(tensor, x, layer);
       const adapter = byName.get(layer.name);
       return adapter ? add(y, method.delta(x, adapter.target, settings, adapter.values, adapter.basis)) : y;

@@ -29,6 +29,9 @@ export const PAIR_SIGNS: TrainPort = { name: "pair_signs", dtype: "float32" };
 /** Only for preferences [P]: log-probability of the chosen answer minus that of the rejected one, under the reference. */
 export const REFERENCE_MARGINS: TrainPort = { name: "reference_margins", dtype: "float32" };
 
+/** Only for distillation [N,V]: the teacher's logits of the loss rows. Labels are not read then. */
+export const TEACHER_LOGITS: TrainPort = { name: "teacher_logits", dtype: "float32" };
+
 /** Σ weight · cross-entropy / denominator, or for preferences Σ pair losses / denominator; a float32 scalar. */
 export const LOSS = "loss";
 /** Cross-entropy of each of `LOSS_ROWS`, float32 [N]. */
