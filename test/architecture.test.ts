@@ -85,9 +85,11 @@ const TABLE: ImportTable = {
   fields: [],
   // What decides the bits of an answer, signed; computing them again needs an engine to be given.
   receipt: ["engine/engine.ts", "formats"],
+  jobs: [],
   http: [
     "engine/engine.ts",
     "grammar",
+    "jobs",
     "keys",
     "limits",
     "placement",

@@ -24,6 +24,7 @@ import { InlineAdapters } from "../http/completion/model/inline-adapters.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
 import { openKeys } from "./serve/open-keys.ts";
+import { openTraining } from "./serve/training.ts";
 import { openServedText } from "./serve/served-text.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import { Limiter } from "../limits/limiter.ts";
@@ -138,10 +139,12 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     responses: new ResponseStore(config.responseStoreBytes),
     inlineAdapters: new InlineAdapters(config.inlineCacheBytes),
     receipts,
+    training: await openTraining(config, { ...parts, signature: base.signature, baseDir, storeDir }, cleanup),
     logsPrompts: config.logPrompts,
     limits: {
       maxJsonBytes: MAX_JSON_BYTES,
       maxAdapterBytes: config.maxAdapterBytes,
+      maxTrainingFileBytes: config.maxTrainingFileBytes,
       refusesUnknownFields: config.strictFields,
       verifiesUploads: config.verifyUploads,
     },
@@ -217,6 +220,7 @@ function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
 async function start(config: ServeConfig, context: AppContext, engine: SupervisedEngine): Promise<void> {
   await engine.whenReady();
   logDevice(context, engine);
+  await context.training?.runner.start();
   for (const name of config.merge) {
     const record = findAdapter(context, context.keys.operator, name);
     if (!record)

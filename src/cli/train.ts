@@ -18,7 +18,7 @@ import {
 } from "../train/checkpoint.ts";
 import { DivergedError } from "../train/divergence.ts";
 import { INITIAL_STATE } from "../train/run-state.ts";
-import { StepLog } from "../train/step-log.ts";
+import { type EvaluationLine, StepLog, type StepLine } from "../train/step-log.ts";
 import { type TrainModel, openTrainModel } from "../train/train-model.ts";
 import { initializeAdapter } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
@@ -33,11 +33,21 @@ import { announceMemory } from "./train/memory.ts";
 import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train/output.ts";
 import { TrainProgress } from "./train/progress.ts";
 import { assertReportWritable, writeReport } from "./train/report.ts";
-import { keepBest, summary, writeResult } from "./train/result.ts";
+import { type TrainResult, keepBest, summary, writeResult } from "./train/result.ts";
 import { type Run, prepareRun } from "../train/run.ts";
+
+/** Hears of every step and evaluation. */
+export type TrainListener = (line: StepLine | EvaluationLine, totalSteps: number) => void;
 
 /** @returns the exit code. @throws {AppError} */
 export async function train(config: TrainConfig): Promise<number> {
+  const result = await trainToEnd(config, () => {});
+  process.stdout.write(config.json ? `${JSON.stringify(result)}\n` : summary(result));
+  return 0;
+}
+
+/** Trains, and writes everything that the flags ask for. @throws {AppError} */
+export async function trainToEnd(config: TrainConfig, onLine: TrainListener): Promise<TrainResult> {
   const start = performance.now();
   const flags = methodFlags(config);
   const paths = outputPaths(config.out);
@@ -65,7 +75,7 @@ export async function train(config: TrainConfig): Promise<number> {
     await putAside(paths, run.schedule.steps, notice);
   }
   try {
-    await runTrainer(trainer, run, paths, { surroundings, references, eventsDir: config.tensorboard });
+    await runTrainer(trainer, run, paths, { surroundings, references, eventsDir: config.tensorboard, onLine });
   } catch (error) {
     throw error instanceof DivergedError ? await keepBest(error, base, trainer, run, paths) : error;
   }
@@ -79,8 +89,7 @@ export async function train(config: TrainConfig): Promise<number> {
   warnIfWorse(result);
   if (config.report !== null && initial !== null)
     await writeReport(config.report, { config, base, run, data, trainer, initial, result, paths }, notice);
-  process.stdout.write(config.json ? `${JSON.stringify(result)}\n` : summary(result));
-  return 0;
+  return result;
 }
 
 /** Prints a notice that is not a failure. Failures begin with the program's name. */
@@ -121,6 +130,7 @@ interface Accompaniment {
   readonly references: Float32Array | null;
   /** Directory for TensorBoard. */
   readonly eventsDir: string | null;
+  readonly onLine: TrainListener;
 }
 
 /** Trains to the end or to the first signal. Writes the step log and shows the progress bar. */
@@ -128,7 +138,7 @@ async function runTrainer(
   trainer: Trainer,
   run: Run,
   paths: OutputPaths,
-  { surroundings, references, eventsDir }: Accompaniment,
+  { surroundings, references, eventsDir, onLine }: Accompaniment,
 ): Promise<void> {
   using log = new StepLog(paths.log, trainer.state.logBytes);
   using events = eventsDir === null ? null : new TensorboardLog(eventsDir, trainer.state.step);
@@ -141,6 +151,7 @@ async function runTrainer(
         log.append(line);
         events?.append(line);
         progress.update(line);
+        onLine(line, run.schedule.steps);
       },
       save: async () => {
         trainer.state = { ...trainer.state, logBytes: log.bytes };

@@ -25,9 +25,11 @@ import {
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { embeddingsRoute } from "./routes/embeddings.ts";
+import { fileRoutes } from "./routes/files.ts";
+import { fineTuningRoutes } from "./routes/fine-tuning.ts";
 import { loadLoraRoute, unloadLoraRoute } from "./routes/lora-adapters.ts";
 import { messagesRoutes } from "./routes/messages.ts";
-import { getModelRoute, listModelsRoute } from "./routes/models.ts";
+import { deleteModelRoute, getModelRoute, listModelsRoute } from "./routes/models.ts";
 import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
@@ -85,12 +87,15 @@ function apiRoutes(): Route[] {
     ...tokenizeRoutes,
     listModelsRoute,
     getModelRoute,
+    deleteModelRoute,
     listAdaptersRoute,
     getAdapterRoute,
     adapterContentRoute,
     putAdapterRoute,
     deleteAdapterRoute,
     placementRoute,
+    ...fileRoutes,
+    ...fineTuningRoutes,
     receiptKeyRoute,
     loadLoraRoute,
     unloadLoraRoute,

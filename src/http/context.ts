@@ -17,6 +17,7 @@ import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AnswerFormats } from "./completion/answer-format/answer-formats.ts";
 import type { InlineAdapters } from "./completion/model/inline-adapters.ts";
+import type { Training } from "./fine-tuning/training.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { ResponseStore } from "./completion/responses/response-store.ts";
 import type { Residency } from "./residency.ts";
@@ -115,6 +116,7 @@ export interface ServedBase {
 export interface HttpLimits {
   readonly maxJsonBytes: number;
   readonly maxAdapterBytes: number;
+  readonly maxTrainingFileBytes: number;
   /** Whether an unknown field is an error. */
   readonly refusesUnknownFields: boolean;
   /** --verify-uploads. */
@@ -147,6 +149,8 @@ export interface AppContext {
   readonly inlineAdapters: InlineAdapters;
   /** Signs what decided the bits of an answer. */
   readonly receipts: ReceiptIssuer;
+  /** Training jobs; null: the server runs none. */
+  readonly training: Training | null;
   /** The --adapters directory and its real path; null: none. */
   readonly adapters: { readonly root: string; readonly directory: AdapterDirectory } | null;
 }

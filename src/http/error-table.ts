@@ -57,6 +57,21 @@ export const ERRORS = {
     meaning: "The request continues a message thread, but the server keeps no threads.",
     remedy: 'Send the whole conversation without "thread". Anthropic\'s clients do so after this error.',
   },
+  file_not_found: {
+    status: 404,
+    meaning: "The tenant has no file with this id.",
+    remedy: "List the files with GET /v1/files, or upload the file again.",
+  },
+  job_not_found: {
+    status: 404,
+    meaning: "The tenant has no fine-tuning job with this id.",
+    remedy: "List the jobs with GET /v1/fine_tuning/jobs.",
+  },
+  training_disabled: {
+    status: 403,
+    meaning: "The server runs no training jobs.",
+    remedy: "Start it with --max-training-jobs 1 or more, or train with `mosara train`.",
+  },
   precondition_failed: {
     status: 412,
     meaning: "If-Match or If-None-Match does not hold.",

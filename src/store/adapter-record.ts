@@ -72,10 +72,14 @@ export function recordOf(
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** What a fine-tuning job calls its adapter: `ft:<base>:<tenant>:<suffix>:<id>`. */
+const JOB_NAME = /^ft(?::[A-Za-z0-9._-]*){4}$/;
+const MAX_JOB_NAME = 200;
 
 /** Whether an adapter may have this name. */
 export function isAdapterName(name: string): boolean {
-  return NAME.test(name) && !name.includes("..");
+  const isName = NAME.test(name) || (JOB_NAME.test(name) && name.length <= MAX_JOB_NAME);
+  return isName && !name.includes("..");
 }
 
 /** Checks a name from a caller. @throws AppError invalid_request. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import type { BaseSignature } from "../../src/adapter/adapter.ts";
 import { AppError } from "../../src/errors.ts";
@@ -14,10 +14,13 @@ import type { AppContext, Text } from "../../src/http/context.ts";
 import { adapterLabel } from "../../src/http/adapters/adapter-label.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
 import { InlineAdapters } from "../../src/http/completion/model/inline-adapters.ts";
+import type { Training } from "../../src/http/fine-tuning/training.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
 import { ResponseStore } from "../../src/http/completion/responses/response-store.ts";
 import { Residency } from "../../src/http/residency.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
+import { JobRunner } from "../../src/jobs/job-runner.ts";
+import { JobStore } from "../../src/jobs/job-store.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
 import { Limiter } from "../../src/limits/limiter.ts";
 import { Placements } from "../../src/placement/placements.ts";
@@ -134,6 +137,21 @@ const ENVIRONMENT = {
   speculativeTokens: 0,
 };
 
+/** Jobs that are kept, of which none is started. */
+async function openTestTraining(dir: string, log: Logger): Promise<Training> {
+  const store = await JobStore.open(dir);
+  const place = { baseDir: dir, numThreads: 1, rates: { "mo-sara": 1, sara: 1, lora: 1 } };
+  const ports = {
+    store,
+    log,
+    place,
+    program: { entry: new URL("file:///nowhere"), nice: 0 },
+    check: () => {},
+    publish: async () => {},
+  };
+  return { store, runner: new JobRunner(ports, 0) };
+}
+
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-http-"));
   const store = await openAdapterStore(join(dir, "store"));
@@ -169,6 +187,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
           onEvent: () => {},
           convertPeft: converterFor(madeUpAdapter({ method: "lora" })),
         });
+  const training = await openTestTraining(join(dir, "training"), pino({ level: "silent" }));
   const context: AppContext = {
     version: "1.2.3",
     base: {
@@ -196,6 +215,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     limits: {
       maxJsonBytes: options.maxJsonBytes ?? 2 ** 24,
       maxAdapterBytes: options.maxAdapterBytes ?? 2 ** 20,
+      maxTrainingFileBytes: 2 ** 20,
       refusesUnknownFields: options.refusesUnknownFields ?? false,
       verifiesUploads: "report",
     },
@@ -204,6 +224,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     residency,
     inlineAdapters: new InlineAdapters(options.inlineCacheBytes ?? 2 ** 20),
     receipts: new ReceiptIssuer(await openReceiptKey(join(dir, "receipt-key.pem")), ENVIRONMENT),
+    training,
     responses: new ResponseStore(options.responseStoreBytes ?? 2 ** 20),
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,
   };
@@ -237,6 +258,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       metrics.close();
       await directory?.close();
       await store.close();
+      await training.store[Symbol.asyncDispose]();
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -89,7 +89,7 @@ describe("every route", () => {
       for (const [tenant, other] of [TENANTS, TENANTS.toReversed()]) {
         const key = keyOf(
           tenant ?? "",
-          SCOPES.filter((scope) => scope !== "train"),
+          SCOPES.filter((scope) => scope !== "metrics"),
         );
         const body = method === "post" ? JSON.stringify({ placement: "live" }) : undefined;
         const answers = await Promise.all(

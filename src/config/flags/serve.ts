@@ -106,6 +106,27 @@ export const SERVE = {
     help: "Memory for recent answers of /v1/responses, which previous_response_id continues. 0 keeps none.",
     schema: bytes.default(64 * 2 ** 20),
   },
+  maxTrainingJobs: {
+    value: "<n>",
+    help: "Number of fine-tuning jobs (/v1/fine_tuning/jobs) that train at a time, each in a process of low priority. 0 runs none.",
+    schema: integer(0, 1024).default(1),
+  },
+  trainingThreads: {
+    value: "<n>",
+    help: "Threads of each training process.",
+    defaultText: "half of the cores",
+    schema: optional(integer(1, 1024)),
+  },
+  trainingNice: {
+    value: "<n>",
+    help: "Niceness of the training processes, as of the command nice: 0 is the server's own priority, 19 the lowest.",
+    schema: integer(0, 19).default(10),
+  },
+  maxTrainingFileBytes: {
+    value: "<bytes>",
+    help: "Maximum size of a file of training data (/v1/files).",
+    schema: bytes.default(64 * 2 ** 20),
+  },
   receiptKey: {
     value: "<file>",
     help: "Ed25519 key in PEM that signs the receipts of answers. A file that does not exist is made.",

@@ -11,7 +11,7 @@ export interface AdapterChange {
   readonly from?: string | undefined;
   /** Generation after the change; absent when the adapter was deleted. */
   readonly to?: string | undefined;
-  readonly source: "directory" | "request";
+  readonly source: "directory" | "request" | "job";
   /** The tenant that made the change; absent for a change of the directory. */
   readonly tenant?: string | undefined;
   /** Id of its key in the keys file. */

@@ -173,14 +173,19 @@ export const deleteAdapterRoute: Route = {
   },
   handle: async (context, c) => {
     const record = recordOf(context, c);
-    assertMayChange(c.get("caller"), record);
-    const { name, tenant: owner, generation } = record;
-    await context.store.namesOf(owner).delete(name, preconditionOf(c, generation));
-    context.placements.follow(qualifiedName(record), undefined);
-    logChange(context.log, { adapter: name, owner, change: "deleted", from: generation, ...requestFacts(c) });
-    return c.json({ id: name, object: "adapter", deleted: true });
+    await deleteAdapter(context, c, record);
+    return c.json({ id: record.name, object: "adapter", deleted: true });
   },
 };
+
+/** @throws {AppError} insufficient_scope, precondition_failed. */
+export async function deleteAdapter(context: AppContext, c: RequestContext, record: AdapterRecord): Promise<void> {
+  assertMayChange(c.get("caller"), record);
+  const { name, tenant: owner, generation } = record;
+  await context.store.namesOf(owner).delete(name, preconditionOf(c, generation));
+  context.placements.follow(qualifiedName(record), undefined);
+  logChange(context.log, { adapter: name, owner, change: "deleted", from: generation, ...requestFacts(c) });
+}
 
 /** The list as pieces of JSON. Ten thousand adapters of a large model are a hundred megabytes, which should never be in memory at once. */
 async function* listParts(

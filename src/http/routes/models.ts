@@ -5,7 +5,10 @@ import { listQuery } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { Caller } from "../../keys/caller.ts";
 import type { AppContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
+import { quoteName } from "../quote-name.ts";
+import { deleteAdapter } from "./adapters.ts";
 import { findAdapter, isCompatible } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
@@ -73,10 +76,43 @@ export const getModelRoute: Route = {
   },
 };
 
+const deletedSchema = z
+  .object({ id: z.string(), object: z.literal("model"), deleted: z.literal(true) })
+  .openapi("ModelDeleted");
+
+/** OpenAI's clients delete the models of their jobs here. */
+export const deleteModelRoute: Route = {
+  method: "delete",
+  path: "/v1/models/:id{.+}",
+  scope: "write",
+  document: {
+    summary: "Delete an adapter by its name as a model",
+    tags: ["OpenAI"],
+    request: { params: z.object({ id: z.string().openapi({ param: { name: "id", in: "path" } }) }) },
+    responses: jsonResponses("The adapter is deleted. Running requests finish on it.", deletedSchema),
+  },
+  handle: async (context, c) => {
+    const id = c.req.param("id") ?? "";
+    if (id === context.base.name) throw invalid(`${quoteName(id)} is the base, which cannot be deleted.`, "model");
+    const record = findAdapter(context, c.get("caller"), adapterNameIn(context, id));
+    if (!record)
+      throw new AppError("model_not_found", `There is no model ${quoteName(id)} here. List them with GET /v1/models.`, {
+        param: "model",
+      });
+    await deleteAdapter(context, c, record);
+    return c.json({ id, object: "model", deleted: true });
+  },
+};
+
+/** The adapter's part of `base:adapter`, or the whole. */
+function adapterNameIn({ base }: AppContext, id: string): string {
+  return id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id;
+}
+
 function findModel(context: AppContext, caller: Caller, id: string): z.output<typeof modelSchema> | undefined {
   const { base } = context;
   if (id === base.name) return modelJson(context, id, base.created);
-  const record = findAdapter(context, caller, id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id);
+  const record = findAdapter(context, caller, adapterNameIn(context, id));
   return record && isCompatible(context, record) ? modelJson(context, id, record.created) : undefined;
 }
 

@@ -1,0 +1,69 @@
+/** Opens the training jobs of a server: their store in --data, and the runner that starts trainers. */
+import { availableParallelism } from "node:os";
+import { extname, join, resolve } from "node:path";
+import type { Logger } from "pino";
+import { decodeAdapter } from "../../adapter/adapter-file.ts";
+import { type BaseSignature, assertFits } from "../../adapter/adapter.ts";
+import type { ConfigOf } from "../../config/commands.ts";
+import { parseCommand } from "../../config/parse.ts";
+import { logChange } from "../../http/adapters/log-change.ts";
+import type { Training } from "../../http/fine-tuning/training.ts";
+import { JobRunner } from "../../jobs/job-runner.ts";
+import { JobStore } from "../../jobs/job-store.ts";
+import type { JobRecord } from "../../jobs/records.ts";
+import type { Placements } from "../../placement/placements.ts";
+import type { AdapterStore } from "../../store/adapter-store.ts";
+import { qualifiedName } from "../../store/tenant.ts";
+import type { Cleanup } from "../shared/cleanup.ts";
+import { LEARNING_RATES, methodFlags } from "../train/flags.ts";
+
+/** The trainer's program: beside this folder, compiled or not as this file is. */
+const ENTRY = new URL(`../train/job-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+
+interface Parts {
+  readonly store: AdapterStore;
+  readonly placements: Placements;
+  readonly log: Logger;
+  readonly signature: BaseSignature;
+  readonly baseDir: string;
+  readonly storeDir: string;
+}
+
+/** @returns null where --max-training-jobs is 0 */
+export async function openTraining(
+  config: Pick<ConfigOf<"serve">, "maxTrainingJobs" | "trainingThreads" | "trainingNice" | "maxAdapterBytes">,
+  parts: Parts,
+  cleanup: Cleanup,
+): Promise<Training | null> {
+  if (config.maxTrainingJobs === 0) return null;
+  const store = cleanup.use(await JobStore.open(join(parts.storeDir, "training")));
+  const numThreads = config.trainingThreads ?? Math.max(1, Math.floor(availableParallelism() / 2));
+  const runner = new JobRunner(
+    {
+      store,
+      log: parts.log,
+      program: { entry: ENTRY, nice: config.trainingNice },
+      place: { baseDir: resolve(parts.baseDir), numThreads, rates: LEARNING_RATES },
+      check: (args) => void methodFlags(parseCommand("train", args, {})),
+      publish: (job, file) => publish(job, file, parts, config.maxAdapterBytes),
+    },
+    config.maxTrainingJobs,
+  );
+  cleanup.use(runner);
+  return { store, runner };
+}
+
+/** @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large. */
+async function publish(
+  { tenant, adapterName }: JobRecord,
+  file: Uint8Array,
+  { store, placements, log, signature }: Parts,
+  maxBytes: number,
+): Promise<void> {
+  const adapter = decodeAdapter(file, { maxBytes });
+  assertFits(adapter, signature);
+  const { record, outcome } = await store.namesOf(tenant).put(adapterName, { bytes: file, adapter });
+  const { generation: to } = record;
+  placements.follow(qualifiedName(record), to);
+  logChange(log, { adapter: adapterName, owner: tenant, change: outcome, to, source: "job", tenant });
+}

@@ -1,0 +1,90 @@
+/** The body of POST /v1/fine_tuning/jobs: OpenAI's fields, and `mosara` for what an adapter has beyond them. */
+import { z } from "@hono/zod-openapi";
+import { AppError } from "../../errors.ts";
+import type { JobSettings } from "../../jobs/records.ts";
+
+const orAuto = <T extends z.ZodType>(schema: T) => z.union([schema, z.literal("auto")]);
+
+const hyperparameters = z.strictObject({
+  n_epochs: orAuto(z.number().positive().max(10_000)).optional(),
+  batch_size: orAuto(z.int().min(1).max(65_536)).optional(),
+  learning_rate_multiplier: orAuto(z.number().positive().max(10_000)).optional(),
+});
+
+const dpoHyperparameters = hyperparameters.extend({ beta: orAuto(z.number().positive().max(1000)).optional() });
+
+const mosara = z
+  .strictObject({
+    method: z.enum(["mo-sara", "sara", "lora"]).optional(),
+    heads: z.int().min(1).max(4096).optional(),
+    rank: z.int().min(1).max(65_536).optional(),
+    targets: z.string().max(10_000).optional(),
+    threshold: z.number().positive().max(1).optional(),
+    steps: z.int().min(1).max(10_000_000).optional(),
+    max_length: z.int().min(2).max(1_000_000).optional(),
+  })
+  .openapi({ description: "As the flags of `mosara train`." });
+
+export const jobRequest = z
+  .strictObject({
+    model: z.string().min(1),
+    training_file: z.string().min(1),
+    validation_file: z.string().min(1).nullish(),
+    suffix: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,40}$/, "expected 1 to 40 letters, digits, dots, hyphens or underscores")
+      .nullish(),
+    seed: z.int().min(0).max(4_294_967_295).nullish(),
+    hyperparameters: hyperparameters.nullish(),
+    method: z
+      .strictObject({
+        type: z.enum(["supervised", "dpo", "reinforcement"]),
+        supervised: z.strictObject({ hyperparameters: hyperparameters.nullish() }).nullish(),
+        dpo: z.strictObject({ hyperparameters: dpoHyperparameters.nullish() }).nullish(),
+        reinforcement: z.looseObject({}).nullish(),
+      })
+      .nullish(),
+    metadata: z
+      .record(z.string().max(64), z.string().max(512))
+      .refine((metadata) => Object.keys(metadata).length <= 16, "expected at most 16 entries")
+      .nullish(),
+    integrations: z.array(z.looseObject({})).nullish(),
+    mosara: mosara.nullish(),
+  })
+  .openapi("FineTuningJobRequest");
+
+export type JobRequest = z.output<typeof jobRequest>;
+
+/** @throws {AppError} unsupported_parameter: another method, or an integration. */
+export function settingsOf({ method, hyperparameters: outer, integrations, mosara: own }: JobRequest): JobSettings {
+  const objective = method?.type ?? "supervised";
+  if (objective === "reinforcement")
+    throw new AppError(
+      "unsupported_parameter",
+      '"method.type" is "reinforcement", but this server trains only "supervised" and "dpo" jobs.',
+      { param: "method.type" },
+    );
+  if (integrations && integrations.length > 0)
+    throw new AppError(
+      "unsupported_parameter",
+      '"integrations" are not supported. The files of a finished job have its figures.',
+      { param: "integrations" },
+    );
+  const given = { ...outer, ...method?.[objective]?.hyperparameters };
+  const known = (value: number | "auto" | undefined): number | null =>
+    value === undefined || value === "auto" ? null : value;
+  return {
+    objective,
+    beta: objective === "dpo" ? known(method?.dpo?.hyperparameters?.beta) : null,
+    method: own?.method ?? "mo-sara",
+    epochs: own?.steps === undefined ? known(given.n_epochs) : null,
+    steps: own?.steps ?? null,
+    batchSize: known(given.batch_size),
+    learningRateMultiplier: known(given.learning_rate_multiplier),
+    heads: own?.heads ?? null,
+    rank: own?.rank ?? null,
+    targets: own?.targets ?? null,
+    threshold: own?.threshold ?? null,
+    maxLength: own?.max_length ?? null,
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * Jobs, their events and training files on disk, by tenant. Records are in LMDB. A file's content is a plain file,
+ * whose removal removes its bytes. A change is on disk when its promise resolves. Knows nothing of trainers.
+ */
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Database, type RootDatabase, open } from "lmdb";
+import { AppError } from "../errors.ts";
+import { type FileRecord, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
+
+/** Greatest number of files, and of jobs, of a tenant. */
+const MAX_ENTRIES = 1000;
+/** Greatest number of bytes of a tenant's files. */
+const MAX_TENANT_BYTES = 2 ** 30;
+/** Greater than every number of an event. */
+const LAST_EVENT = Number.MAX_SAFE_INTEGER;
+
+type NewEvent = Omit<JobEvent, "id" | "created">;
+type JobChange = Partial<JobRecord> | ((job: JobRecord) => Partial<JobRecord>);
+
+export class JobStore implements AsyncDisposable {
+  readonly #dir: string;
+  readonly #root: RootDatabase;
+  /** [tenant, id] → record. */
+  readonly #files: Database<FileRecord, [string, string]>;
+  readonly #jobs: Database<JobRecord, [string, string]>;
+  /** [job, number] → event. */
+  readonly #events: Database<JobEvent, [string, number]>;
+  readonly #listeners = new Set<(job: JobRecord) => void>();
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+    this.#root = open({ path: join(dir, "records"), noSubdir: false, maxDbs: 4 });
+    this.#files = this.#root.openDB({ name: "files", encoding: "json" });
+    this.#jobs = this.#root.openDB({ name: "jobs", encoding: "json" });
+    this.#events = this.#root.openDB({ name: "events", encoding: "json" });
+  }
+
+  /** Opens the store in `dir`, and makes it if it is not there. */
+  static async open(dir: string): Promise<JobStore> {
+    for (const part of ["records", "files", "runs"]) await mkdir(join(dir, part), { recursive: true });
+    return new JobStore(dir);
+  }
+
+  /** @throws {AppError} invalid_request: the tenant has too many files. */
+  async addFile(file: Pick<FileRecord, "tenant" | "filename" | "purpose">, content: Uint8Array): Promise<FileRecord> {
+    const present = this.files(file.tenant);
+    const bytes = present.reduce((sum, one) => sum + one.bytes, content.byteLength);
+    if (present.length >= MAX_ENTRIES || bytes > MAX_TENANT_BYTES)
+      throw new AppError(
+        "invalid_request",
+        `A tenant can have ${MAX_ENTRIES} files with ${MAX_TENANT_BYTES} bytes together. Delete files with DELETE /v1/files/{id}.`,
+      );
+    const record = { ...file, id: newId("file"), bytes: content.byteLength, created: unixNow() };
+    const path = this.pathOf(record);
+    await writeFile(`${path}.part`, content, { flush: true });
+    await rename(`${path}.part`, path);
+    await this.#files.put([record.tenant, record.id], record);
+    return record;
+  }
+
+  /** The content of a file. */
+  pathOf({ id }: Pick<FileRecord, "id">): string {
+    return join(this.#dir, "files", id);
+  }
+
+  /** Where a job's trainer works. */
+  runDirOf({ id }: Pick<JobRecord, "id">): string {
+    return join(this.#dir, "runs", id);
+  }
+
+  file(tenant: string, id: string): FileRecord | undefined {
+    return this.#files.get([tenant, id]);
+  }
+
+  /** The tenant's files, newest first. */
+  files(tenant: string): readonly FileRecord[] {
+    return newestFirst(this.#ofTenant(this.#files, tenant));
+  }
+
+  async deleteFile(tenant: string, id: string): Promise<boolean> {
+    const record = this.file(tenant, id);
+    if (record === undefined) return false;
+    await this.#files.remove([tenant, id]);
+    await rm(this.pathOf(record), { force: true });
+    return true;
+  }
+
+  job(tenant: string, id: string): JobRecord | undefined {
+    return this.#jobs.get([tenant, id]);
+  }
+
+  /** The tenant's jobs, newest first. */
+  jobs(tenant: string): readonly JobRecord[] {
+    return newestFirst(this.#ofTenant(this.#jobs, tenant));
+  }
+
+  /** Jobs of all tenants, newest first. */
+  allJobs(): readonly JobRecord[] {
+    return newestFirst(Array.from(this.#jobs.getRange(), ({ value }) => value));
+  }
+
+  /** @throws {AppError} invalid_request: the tenant has too many jobs. */
+  async addJob(job: JobRecord): Promise<void> {
+    if (this.jobs(job.tenant).length >= MAX_ENTRIES)
+      throw new AppError("invalid_request", `A tenant can have ${MAX_ENTRIES} jobs. The server keeps all of them.`);
+    await this.#jobs.put([job.tenant, job.id], job);
+  }
+
+  /**
+   * Changes a job and adds an event, in one step.
+   * @param change the new values, or how they follow from the record as it is then
+   * @param event null: none
+   * @returns the record afterwards
+   */
+  async update({ tenant, id }: JobRecord, change: JobChange, event: NewEvent | null = null): Promise<JobRecord> {
+    const updated = await this.#root.transaction(() => {
+      const before = this.#jobs.get([tenant, id]);
+      if (before === undefined) throw new Error(`internal: job ${id} has gone`);
+      const after = { ...before, ...(typeof change === "function" ? change(before) : change) };
+      void this.#jobs.put([tenant, id], after);
+      if (event !== null) this.#append(id, event);
+      return after;
+    });
+    for (const listener of this.#listeners) listener(updated);
+    return updated;
+  }
+
+  /** Within a transaction. */
+  #append(id: string, event: NewEvent): void {
+    const keys = this.#events.getKeys({ start: [id, LAST_EVENT], end: [id, 0], reverse: true, limit: 1 });
+    const [[, last] = [id, 0]] = Array.from(keys);
+    void this.#events.put([id, last + 1], { ...event, id: newId("ftevent"), created: unixNow() });
+  }
+
+  /** The events of a job, oldest first. */
+  events({ id }: Pick<JobRecord, "id">): readonly JobEvent[] {
+    const range = { start: [id, 0], end: [id, LAST_EVENT] } satisfies Record<string, [string, number]>;
+    return Array.from(this.#events.getRange(range), ({ value }) => value);
+  }
+
+  /** Hears of every change and every event of every job. @returns what ends that */
+  onChange(listener: (job: JobRecord) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #ofTenant<T>(table: Database<T, [string, string]>, tenant: string): T[] {
+    return Array.from(table.getRange({ start: [tenant, ""], end: [tenant, "\x7f"] }), ({ value }) => value);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#root.close();
+  }
+}
+
+function newestFirst<T extends { readonly created: number; readonly id: string }>(entries: readonly T[]): readonly T[] {
+  return [...entries].sort((a, b) => b.created - a.created || (a.id < b.id ? 1 : -1));
+}

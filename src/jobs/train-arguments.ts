@@ -1,0 +1,48 @@
+/** The arguments of `mosara train` for a job. Names are relative to the job's directory, so that messages name no place. */
+import type { JobRecord } from "./records.ts";
+
+export const TRAINING_FILE = "training.jsonl";
+export const VALIDATION_FILE = "validation.jsonl";
+export const ADAPTER_FILE = "adapter.mosara";
+export const REPORT_FILE = "report.html";
+export const STEP_LOG = `${ADAPTER_FILE}.log.jsonl`;
+
+/** Rates of the trainer, which `learning_rate_multiplier` multiplies. */
+export type DefaultRates = Readonly<Record<JobRecord["settings"]["method"], number>>;
+
+/** Steps between two saved states: what a killed run computes again at most. */
+const SAVE_EVERY = 20;
+
+export interface TrainingPlace {
+  readonly baseDir: string;
+  readonly numThreads: number;
+  readonly rates: DefaultRates;
+}
+
+export function trainArguments(job: JobRecord, { baseDir, numThreads, rates }: TrainingPlace): readonly string[] {
+  const { objective, method, learningRateMultiplier, ...settings } = job.settings;
+  const rate = learningRateMultiplier === null ? null : learningRateMultiplier * rates[method];
+  const flags: readonly (readonly [string, string | number | null])[] = [
+    ["--model", baseDir],
+    ["--data", TRAINING_FILE],
+    ["--out", ADAPTER_FILE],
+    ["--report", REPORT_FILE],
+    ["--method", method],
+    ["--seed", job.seed],
+    ["--threads", numThreads],
+    ["--save-every", SAVE_EVERY],
+    ["--objective", objective === "dpo" ? "dpo" : null],
+    ["--beta", settings.beta],
+    ["--epochs", settings.epochs],
+    ["--steps", settings.steps],
+    ["--batch-size", settings.batchSize],
+    ["--lr", rate],
+    ["--heads", settings.heads],
+    ["--rank", settings.rank],
+    ["--targets", settings.targets],
+    ["--threshold", settings.threshold],
+    ["--max-length", settings.maxLength],
+    ["--eval", job.validationFile === null ? null : VALIDATION_FILE],
+  ];
+  return [...flags.flatMap(([flag, value]) => (value === null ? [] : [flag, String(value)])), "--resume", "--json"];
+}
