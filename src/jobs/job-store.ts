@@ -6,7 +6,7 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import { AppError } from "../errors.ts";
-import { type FileRecord, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
+import { type FileRecord, isFinal, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
 
 /** Greatest number of files, and of jobs, of a tenant. */
 const MAX_ENTRIES = 1000;
@@ -20,6 +20,7 @@ type JobChange = Partial<JobRecord> | ((job: JobRecord) => Partial<JobRecord>);
 
 export class JobStore implements AsyncDisposable {
   readonly #dir: string;
+  readonly #maxEntries: number;
   readonly #root: RootDatabase;
   /** [tenant, id] → record. */
   readonly #files: Database<FileRecord, [string, string]>;
@@ -28,28 +29,29 @@ export class JobStore implements AsyncDisposable {
   readonly #events: Database<JobEvent, [string, number]>;
   readonly #listeners = new Set<(job: JobRecord) => void>();
 
-  private constructor(dir: string) {
+  private constructor(dir: string, maxEntries: number) {
     this.#dir = dir;
+    this.#maxEntries = maxEntries;
     this.#root = open({ path: join(dir, "records"), noSubdir: false, maxDbs: 4 });
     this.#files = this.#root.openDB({ name: "files", encoding: "json" });
     this.#jobs = this.#root.openDB({ name: "jobs", encoding: "json" });
     this.#events = this.#root.openDB({ name: "events", encoding: "json" });
   }
 
-  /** Opens the store in `dir`, and makes it if it is not there. */
-  static async open(dir: string): Promise<JobStore> {
+  /** Opens the store in `dir`, and makes it if it is not there. @param maxEntries files, and jobs, of a tenant */
+  static async open(dir: string, maxEntries = MAX_ENTRIES): Promise<JobStore> {
     for (const part of ["records", "files", "runs"]) await mkdir(join(dir, part), { recursive: true });
-    return new JobStore(dir);
+    return new JobStore(dir, maxEntries);
   }
 
   /** @throws {AppError} invalid_request: the tenant has too many files. */
   async addFile(file: Pick<FileRecord, "tenant" | "filename" | "purpose">, content: Uint8Array): Promise<FileRecord> {
     const present = this.files(file.tenant);
     const bytes = present.reduce((sum, one) => sum + one.bytes, content.byteLength);
-    if (present.length >= MAX_ENTRIES || bytes > MAX_TENANT_BYTES)
+    if (present.length >= this.#maxEntries || bytes > MAX_TENANT_BYTES)
       throw new AppError(
         "invalid_request",
-        `A tenant can have ${MAX_ENTRIES} files with ${MAX_TENANT_BYTES} bytes together. Delete files with DELETE /v1/files/{id}.`,
+        `A tenant can have ${this.#maxEntries} files with ${MAX_TENANT_BYTES} bytes together. Delete files with DELETE /v1/files/{id}.`,
       );
     const record = { ...file, id: newId("file"), bytes: content.byteLength, created: unixNow() };
     const path = this.pathOf(record);
@@ -100,11 +102,29 @@ export class JobStore implements AsyncDisposable {
     return newestFirst(Array.from(this.#jobs.getRange(), ({ value }) => value));
   }
 
-  /** @throws {AppError} invalid_request: the tenant has too many jobs. */
+  /**
+   * Adds a job. Where the tenant has too many, its oldest job that has ended is forgotten.
+   * @throws {AppError} invalid_request: none of them has ended
+   */
   async addJob(job: JobRecord): Promise<void> {
-    if (this.jobs(job.tenant).length >= MAX_ENTRIES)
-      throw new AppError("invalid_request", `A tenant can have ${MAX_ENTRIES} jobs. The server keeps all of them.`);
-    await this.#jobs.put([job.tenant, job.id], job);
+    const present = this.jobs(job.tenant);
+    const oldest = present.length < this.#maxEntries ? null : present.findLast(({ state }) => isFinal(state));
+    if (oldest === undefined)
+      throw new AppError(
+        "invalid_request",
+        `The tenant has ${this.#maxEntries} jobs that have not ended. Cancel some.`,
+      );
+    await this.#root.transaction(() => {
+      if (oldest !== null) this.#forget(oldest);
+      void this.#jobs.put([job.tenant, job.id], job);
+    });
+  }
+
+  /** Within a transaction. */
+  #forget({ tenant, id }: JobRecord): void {
+    void this.#jobs.remove([tenant, id]);
+    for (const key of Array.from(this.#events.getKeys({ start: [id, 0], end: [id, LAST_EVENT] })))
+      void this.#events.remove(key);
   }
 
   /**

@@ -77,6 +77,8 @@ export interface JobRecord {
   readonly metadata: Readonly<Record<string, string>> | null;
   /** Name of the adapter that the job makes. */
   readonly adapterName: string;
+  /** The most adapters, and the most bytes of them, that the tenant may have; absent: no limit. */
+  readonly quota: { readonly adapters?: number | undefined; readonly bytes?: number | undefined };
   readonly error: JobError | null;
   /** Ids of files with results. */
   readonly resultFiles: readonly string[];

@@ -53,16 +53,16 @@ export async function openTraining(
   return { store, runner };
 }
 
-/** @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large. */
+/** @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large, quota_exceeded. */
 async function publish(
-  { tenant, adapterName }: JobRecord,
+  { tenant, adapterName, quota }: JobRecord,
   file: Uint8Array,
   { store, placements, log, signature }: Parts,
   maxBytes: number,
 ): Promise<void> {
   const adapter = decodeAdapter(file, { maxBytes });
   assertFits(adapter, signature);
-  const { record, outcome } = await store.namesOf(tenant).put(adapterName, { bytes: file, adapter });
+  const { record, outcome } = await store.namesOf(tenant, quota).put(adapterName, { bytes: file, adapter });
   const { generation: to } = record;
   placements.follow(qualifiedName(record), to);
   logChange(log, { adapter: adapterName, owner: tenant, change: outcome, to, source: "job", tenant });

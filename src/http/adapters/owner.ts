@@ -6,23 +6,31 @@ import { AppError } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
 import { smallest } from "../../keys/limits.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
-import type { AdapterNames } from "../../store/adapter-names.ts";
+import type { AdapterNames, NamesQuota } from "../../store/adapter-names.ts";
 import { SHARED } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { quoteName } from "../quote-name.ts";
 import { findAdapter } from "./find-adapter.ts";
 
+/** @throws {AppError} insufficient_scope: the key's patterns do not allow this name. */
+export function assertMayName(caller: Caller, name: string): void {
+  if (!maySee(caller, name)) throw outsideOfPatterns(caller, name);
+}
+
+/** What the caller's tenant and key may have in the store. */
+export function quotaOf({ meters }: Caller): NamesQuota {
+  return { adapters: smallest(meters, "adapters"), bytes: smallest(meters, "bytes") };
+}
+
 /** The names in which a PUT changes `name`. A caller who may not change a shared adapter gets one of its own. */
 export function namesToPut(context: AppContext, c: RequestContext, name: string): AdapterNames {
   const caller = c.get("caller");
-  if (!maySee(caller, name)) throw outsideOfPatterns(caller, name);
+  assertMayName(caller, name);
   const owner = askedOwner(c) ?? findAdapter(context, caller, name)?.tenant ?? caller.tenant;
   if (owner === SHARED && caller.scopes.has("admin")) return context.store.namesOf(SHARED);
   if (askedOwner(c) === SHARED) throw sharedRefusal(name);
-  const { meters } = caller;
-  const quota = { adapters: smallest(meters, "adapters"), bytes: smallest(meters, "bytes") };
-  return context.store.namesOf(caller.tenant, quota);
+  return context.store.namesOf(caller.tenant, quotaOf(caller));
 }
 
 /** The adapter that a name means for this caller, or with `?tenant=`. @throws {AppError} adapter_not_found. */

@@ -17,6 +17,7 @@ import { jobRequest, settingsOf } from "../fine-tuning/job-request.ts";
 import { listOf, pageOf, pageQuery } from "../fine-tuning/list-page.ts";
 import { fileOf, jobOf, type Training, trainingOf } from "../fine-tuning/training.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
+import { assertMayName, quotaOf } from "../adapters/owner.ts";
 import { parseRequest } from "../parse-request.ts";
 import { quoteName } from "../quote-name.ts";
 import { readJson } from "../read-body.ts";
@@ -50,7 +51,7 @@ const createRoute: Route = {
   },
 };
 
-/** @throws {AppError} model_not_found, file_not_found, unsupported_parameter, invalid_request. */
+/** @throws {AppError} model_not_found, file_not_found, insufficient_scope, unsupported_parameter, invalid_request. */
 async function newJob(context: AppContext, c: RequestContext, training: Training): Promise<JobRecord> {
   const body = parseRequest(jobRequest, await readJson(c, context.limits.maxJsonBytes));
   assertIsBase(context, c, body.model);
@@ -61,9 +62,12 @@ async function newJob(context: AppContext, c: RequestContext, training: Training
   });
   const id = newId("ftjob");
   const named = { id, tenant: c.get("tenant"), model: body.model, suffix: body.suffix ?? null };
+  const adapterName = adapterNameOf(named);
+  assertMayName(c.get("caller"), adapterName);
   return {
     ...named,
-    adapterName: adapterNameOf(named),
+    adapterName,
+    quota: quotaOf(c.get("caller")),
     state: "validating_files",
     created: unixNow(),
     finished: null,

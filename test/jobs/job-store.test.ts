@@ -1,0 +1,88 @@
+/** Records of jobs and files on disk: what is kept, what is forgotten, and whose it is. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { JobStore } from "../../src/jobs/job-store.ts";
+import { adapterNameOf, type JobRecord, type JobState } from "../../src/jobs/records.ts";
+import { isAdapterName } from "../../src/store/adapter-record.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "mosara-jobs-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function job(number: number, state: JobState = "queued", tenant = "acme"): JobRecord {
+  const named = { id: `ftjob-${String(number).padStart(24, "0")}`, tenant, model: "base", suffix: null };
+  const settings = {
+    objective: "supervised",
+    method: "mo-sara",
+    beta: null,
+    epochs: null,
+    steps: null,
+    batchSize: null,
+    learningRateMultiplier: null,
+    heads: null,
+    rank: null,
+    targets: null,
+    threshold: null,
+    maxLength: null,
+  } as const;
+  return {
+    ...named,
+    adapterName: adapterNameOf(named),
+    quota: {},
+    state,
+    created: number,
+    finished: null,
+    trainingFile: "file-0",
+    validationFile: null,
+    seed: 0,
+    settings,
+    metadata: null,
+    error: null,
+    resultFiles: [],
+    trainedTokens: 0,
+    lastStep: 0,
+    lastEvaluation: -1,
+    totalSteps: null,
+    finalLoss: null,
+    evalLoss: null,
+  };
+}
+const said = { level: "info", type: "message", message: "a", data: null } as const;
+
+it("forgets a tenant's oldest ended job for a new one, with its events, and refuses where none has ended", async () => {
+  await using store = await JobStore.open(join(dir, "full"), 3);
+  await store.addJob(job(1, "succeeded", "globex"));
+  for (const one of [job(1), job(2, "failed"), job(3)]) await store.addJob(one);
+  await store.update(job(2), {}, said);
+  await store.addJob(job(4));
+  expect(store.jobs("acme").map(({ created }) => created)).toEqual([4, 3, 1]);
+  expect([store.events(job(2)), store.jobs("globex").length]).toEqual([[], 1]);
+  await expect(store.addJob(job(5))).rejects.toMatchObject({ code: "invalid_request" });
+});
+
+it("keeps jobs, events and files over a restart, in their order", async () => {
+  const path = join(dir, "kept");
+  let file = "";
+  {
+    await using store = await JobStore.open(path);
+    await store.addJob(job(1));
+    await Promise.all(["first", "second", "third"].map((message) => store.update(job(1), {}, { ...said, message })));
+    file = (await store.addFile({ tenant: "acme", filename: "a.jsonl", purpose: "fine-tune" }, Buffer.from("{}"))).id;
+  }
+  await using store = await JobStore.open(path);
+  expect(store.events(job(1)).map(({ message }) => message)).toEqual(["first", "second", "third"]);
+  expect([store.file("acme", file)?.bytes, store.file("globex", file)]).toEqual([2, undefined]);
+  expect(await store.deleteFile("globex", file)).toBe(false);
+  expect(await store.deleteFile("acme", file)).toBe(true);
+  expect(existsSync(store.pathOf({ id: file }))).toBe(false);
+});
+
+it.each(["demo", "HuggingFaceTB/SmolLM2-135M", "a b:c".repeat(40)])(
+  "calls the adapter of a job on %s by a valid name",
+  (model) => {
+    expect(isAdapterName(adapterNameOf({ ...job(1), model, suffix: "s".repeat(40), tenant: "t".repeat(64) }))).toBe(
+      true,
+    );
+  },
+);
