@@ -59,8 +59,8 @@ describe("the serving graph", () => {
         input past_key_values.0.value: float32[B,1,S,16]
         weight rotary.0.cos: float32[32,8]
         weight rotary.0.sin: float32[32,8]
+        weight const_6: int64[1] = [-1]
         weight model.embed_tokens.weight: float32[12,16]
-        weight const_7: int64[1] = [-1]
         weight model.layers.0.input_layernorm.weight: float32[16]
         weight model.layers.0.self_attn.q_proj.weight: float32[32,16]
         weight model.layers.0.self_attn.k_proj.weight: float32[16,16]
@@ -75,8 +75,8 @@ describe("the serving graph", () => {
         weight model.layers.0.mlp.down_proj.weight: float32[16,24]
         weight model.norm.weight: float32[16]
         weight lm_head.weight: float32[12,16]
-        reshape_8: int64[B*T] = Reshape(input_ids, const_7)
-        gather_9: float32[B*T,16] = Gather(model.embed_tokens.weight, reshape_8) {axis=0}
+        reshape_7: int64[B*T] = Reshape(input_ids, const_6)
+        gather_9: float32[B*T,16] = Gather(model.embed_tokens.weight, reshape_7) {axis=0}
         simplifiedlayernormalization_11: float32[B*T,16] = SimplifiedLayerNormalization(gather_9, model.layers.0.input_layernorm.weight) {axis=-1 epsilon=0.000001 stash_type=1}
         concat_15: float32[64,16] = Concat(model.layers.0.self_attn.q_proj.weight, model.layers.0.self_attn.k_proj.weight, model.layers.0.self_attn.v_proj.weight) {axis=0}
         gemm_16: float32[B*T,64] = Gemm(simplifiedlayernormalization_11, concat_15) {transB=1}
