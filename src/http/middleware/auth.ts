@@ -54,6 +54,6 @@ function refusal(c: RequestContext): AppError {
   c.header("www-authenticate", wantsPage ? 'Basic realm="mosara", charset="UTF-8"' : 'Bearer realm="mosara"');
   return new AppError(
     "invalid_api_key",
-    "This server requires a valid API key, and this one is missing, unknown or expired. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
+    "This server requires a valid API key. The one of this request is missing, unknown or expired. Send it as Authorization: Bearer <key>, or as x-api-key: <key>.",
   );
 }
