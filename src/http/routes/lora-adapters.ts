@@ -49,14 +49,16 @@ export const loadLoraRoute: Route = {
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "lora_name");
     const { directory, path, generation } = await findFile(context, fields.lora_path);
-    const loaded = context.store.namesOf(SHARED).get(name);
-    if (fields.load_inplace !== true && loaded) {
+    const own = context.store.namesOf(c.get("tenant")).get(name);
+    const loaded = own ?? context.store.namesOf(SHARED).get(name);
+    if (loaded && (own || fields.load_inplace !== true)) {
       // Some callers load an adapter before every use, or again after a timeout, although it is already loaded.
       if (loaded.generation === generation) return c.text(`Success: LoRA adapter '${name}' is loaded already.`);
-      throw invalid(
-        `The lora adapter '${name}' has already been loaded with other content. Set "load_inplace" to true to replace it.`,
-        "lora_name",
-      );
+      // A tenant's own adapter would hide a shared one.
+      const remedy = own
+        ? `It is the tenant's own: delete it with DELETE /v1/adapters/${name}, or choose another name.`
+        : 'Set "load_inplace" to true to replace it.';
+      throw invalid(`The lora adapter '${name}' has already been loaded with other content. ${remedy}`, "lora_name");
     }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
     const { record, outcome, replaced } = await directory.importFile(path, { name, precondition });
