@@ -2,6 +2,7 @@
  * Runs jobs: as many trainers at a time as may be, tenants in turn, each tenant's jobs in their order. What it does is
  * in the store before it counts, so a job continues after the server or its trainer was killed, to the same bytes.
  */
+import { existsSync } from "node:fs";
 import { copyFile, link, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -42,7 +43,8 @@ export interface RunnerPorts {
 type StopReason = "cancelled" | "paused" | "server";
 
 interface Run {
-  readonly trainer: RunningTrainer;
+  /** null: its files are being prepared. */
+  trainer: RunningTrainer | null;
   stoppedFor: StopReason | null;
   readonly ended: Promise<void>;
 }
@@ -93,9 +95,8 @@ export class JobRunner implements AsyncDisposable {
   /** @throws {AppError} invalid_request: the job has ended. */
   async cancel(job: JobRecord): Promise<JobRecord> {
     if (isFinal(job.state)) throw wrongState(job, "cancelled");
-    await this.#stop(job, "cancelled");
     const { store } = this.#ports;
-    const now = store.job(job.tenant, job.id) ?? job;
+    const now = await this.#stop(job, "cancelled");
     if (isFinal(now.state)) return now; // it ended meanwhile
     const change = { state: "cancelled", finished: unixNow() } as const;
     const cancelled = await store.update(job, change, said("The job was cancelled"));
@@ -107,11 +108,9 @@ export class JobRunner implements AsyncDisposable {
   /** @throws {AppError} invalid_request: the job has ended, or is paused. */
   async pause(job: JobRecord): Promise<JobRecord> {
     if (isFinal(job.state) || job.state === "paused") throw wrongState(job, "paused");
-    await this.#stop(job, "paused");
-    const { store } = this.#ports;
-    const now = store.job(job.tenant, job.id) ?? job;
+    const now = await this.#stop(job, "paused");
     if (isFinal(now.state)) return now;
-    const paused = await store.update(job, { state: "paused" }, said("The job was paused"));
+    const paused = await this.#ports.store.update(job, { state: "paused" }, said("The job was paused"));
     this.#fill();
     return paused;
   }
@@ -124,13 +123,16 @@ export class JobRunner implements AsyncDisposable {
     return queued;
   }
 
-  async #stop(job: JobRecord, reason: StopReason): Promise<void> {
+  /** Ends a job's trainer, if it has one. @returns the record afterwards */
+  async #stop(job: JobRecord, reason: StopReason): Promise<JobRecord> {
     const run = this.#runs.get(job.id);
-    if (run === undefined) return;
-    run.stoppedFor = reason;
-    if (reason === "cancelled") run.trainer.kill();
-    else run.trainer.stop();
-    await run.ended;
+    if (run !== undefined) {
+      run.stoppedFor = reason;
+      if (reason === "cancelled") run.trainer?.kill();
+      else run.trainer?.stop();
+      await run.ended;
+    }
+    return this.#ports.store.job(job.tenant, job.id) ?? job;
   }
 
   /** Starts queued jobs while there is room for their trainers. */
@@ -152,20 +154,15 @@ export class JobRunner implements AsyncDisposable {
   }
 
   #begin(job: JobRecord): Run {
-    let trainer: RunningTrainer | null = null;
     const started = this.#prepare(job).then((args) => {
-      trainer = startTrainer(this.#ports.program, this.#ports.store.runDirOf(job), args, (step) =>
+      run.trainer = startTrainer(this.#ports.program, this.#ports.store.runDirOf(job), args, (step) =>
         this.#noteStep(job, step),
       );
-      if (run.stoppedFor !== null) trainer.kill();
-      return trainer.ended;
+      if (run.stoppedFor !== null) run.trainer.kill();
+      return run.trainer.ended;
     });
     const run: Run = {
-      trainer: {
-        ended: started,
-        stop: () => trainer?.stop(),
-        kill: () => trainer?.kill(),
-      },
+      trainer: null,
       stoppedFor: null,
       ended: started
         .then((result) => this.#succeed(job, result))
@@ -194,12 +191,7 @@ export class JobRunner implements AsyncDisposable {
       if (record !== undefined) {
         await rm(target, { force: true });
         await link(store.pathOf(record), target).catch(() => copyFile(store.pathOf(record), target));
-      } else if (
-        !(await readFile(target).then(
-          () => true,
-          () => false,
-        ))
-      )
+      } else if (!existsSync(target))
         throw new AppError("data_invalid", `The file ${id} was deleted before the job began.`, { param });
     }
     const message = job.lastStep === 0 ? "The job has started" : `The job continues after step ${job.lastStep}`;
@@ -278,9 +270,9 @@ export class JobRunner implements AsyncDisposable {
     const runs = [...this.#runs.values()];
     for (const run of runs) {
       run.stoppedFor = "server";
-      run.trainer.stop();
+      run.trainer?.stop();
     }
-    const timer = setTimeout(() => runs.forEach(({ trainer }) => trainer.kill()), STOP_MS);
+    const timer = setTimeout(() => runs.forEach(({ trainer }) => trainer?.kill()), STOP_MS);
     await Promise.all(runs.map(({ ended }) => ended));
     clearTimeout(timer);
   }
