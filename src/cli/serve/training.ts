@@ -6,14 +6,13 @@ import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { type BaseSignature, assertFits } from "../../adapter/adapter.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import { parseCommand } from "../../config/parse.ts";
-import { logChange } from "../../http/adapters/log-change.ts";
+import { notePut } from "../../http/adapters/change-adapter.ts";
 import type { Training } from "../../http/fine-tuning/training.ts";
 import { JobRunner } from "../../jobs/job-runner.ts";
 import { JobStore } from "../../jobs/job-store.ts";
 import type { JobRecord } from "../../jobs/records.ts";
 import type { Placements } from "../../placement/placements.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
-import { qualifiedName } from "../../store/tenant.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 import { LEARNING_RATES, methodFlags } from "../train/flags.ts";
 
@@ -62,8 +61,6 @@ async function publish(
 ): Promise<void> {
   const adapter = decodeAdapter(file, { maxBytes });
   assertFits(adapter, signature);
-  const { record, outcome } = await store.namesOf(tenant, quota).put(adapterName, { bytes: file, adapter });
-  const { generation: to } = record;
-  placements.follow(qualifiedName(record), to);
-  logChange(log, { adapter: adapterName, owner: tenant, change: outcome, to, source: "job", tenant });
+  const result = await store.namesOf(tenant, quota).put(adapterName, { bytes: file, adapter });
+  notePut({ placements, log }, result, { source: "job", tenant });
 }

@@ -6,7 +6,6 @@ import { foreignFileNotice } from "../../adapter/foreign-file.ts";
 import { AppError } from "../../errors.ts";
 import type { Caller } from "../../keys/caller.ts";
 import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
-import { qualifiedName } from "../../store/tenant.ts";
 import {
   adapterJson,
   adapterSchema,
@@ -19,9 +18,10 @@ import {
   putQuery,
 } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
-import { logChange, requestFacts } from "../adapters/log-change.ts";
+import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
+import { requestFacts } from "../adapters/log-change.ts";
 import { verifyAdapter, verifyModeOf } from "../adapters/verify-adapter.ts";
-import { assertMayChange, existingAdapter, namesToPut } from "../adapters/owner.ts";
+import { existingAdapter, namesToPut } from "../adapters/owner.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -140,17 +140,10 @@ export const putAdapterRoute: Route = {
       assertFits(adapter, context.base.signature);
       const verification = await verifyAdapter(context, c.get("tenant"), { bytes, adapter }, mode);
       const precondition = preconditionOf(c, names.get(name)?.generation);
-      const { record, outcome, replaced } = await names.put(name, { bytes, adapter }, precondition);
-      context.placements.follow(qualifiedName(record), record.generation);
+      const result = await names.put(name, { bytes, adapter }, precondition);
+      const { record, outcome } = result;
       context.metrics.recordAdapterLoad("upload", "ok");
-      logChange(context.log, {
-        adapter: name,
-        owner: record.tenant,
-        change: outcome,
-        from: replaced,
-        to: record.generation,
-        ...requestFacts(c),
-      });
+      notePut(context, result, requestFacts(c));
       c.header("etag", etagOf(record.generation));
       const answer = { ...adapterJson(context, record), ...(verification === null ? {} : { verification }) };
       return c.json(answer, outcome === "created" ? 201 : 200);
@@ -173,19 +166,10 @@ export const deleteAdapterRoute: Route = {
   },
   handle: async (context, c) => {
     const record = recordOf(context, c);
-    await deleteAdapter(context, c, record);
+    await deleteAdapter(context, c, record, preconditionOf);
     return c.json({ id: record.name, object: "adapter", deleted: true });
   },
 };
-
-/** @throws {AppError} insufficient_scope, precondition_failed. */
-export async function deleteAdapter(context: AppContext, c: RequestContext, record: AdapterRecord): Promise<void> {
-  assertMayChange(c.get("caller"), record);
-  const { name, tenant: owner, generation } = record;
-  await context.store.namesOf(owner).delete(name, preconditionOf(c, generation));
-  context.placements.follow(qualifiedName(record), undefined);
-  logChange(context.log, { adapter: name, owner, change: "deleted", from: generation, ...requestFacts(c) });
-}
 
 /** The list as pieces of JSON. Ten thousand adapters of a large model are a hundred megabytes, which should never be in memory at once. */
 async function* listParts(

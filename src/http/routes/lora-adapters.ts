@@ -8,9 +8,9 @@ import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory/directory-files.ts";
-import { qualifiedName, SHARED } from "../../store/tenant.ts";
-import { logChange, requestFacts } from "../adapters/log-change.ts";
-import { assertMayChange } from "../adapters/owner.ts";
+import { SHARED } from "../../store/tenant.ts";
+import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
+import { requestFacts } from "../adapters/log-change.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
@@ -61,17 +61,9 @@ export const loadLoraRoute: Route = {
       throw invalid(`The lora adapter '${name}' has already been loaded with other content. ${remedy}`, "lora_name");
     }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
-    const { record, outcome, replaced } = await directory.importFile(path, { name, precondition });
-    context.placements.follow(qualifiedName(record), record.generation);
+    const result = await directory.importFile(path, { name, precondition });
     context.metrics.recordAdapterLoad("directory", "ok");
-    logChange(context.log, {
-      adapter: name,
-      owner: record.tenant,
-      change: outcome,
-      from: replaced,
-      to: record.generation,
-      ...requestFacts(c),
-    });
+    notePut(context, result, requestFacts(c));
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
   },
 };
@@ -93,11 +85,7 @@ export const unloadLoraRoute: Route = {
       throw new AppError("adapter_not_found", `The lora adapter '${name.slice(0, 140)}' cannot be found.`, {
         param: "lora_name",
       });
-    assertMayChange(c.get("caller"), record);
-    const { tenant: owner, generation: from } = record;
-    await context.store.namesOf(owner).delete(name);
-    context.placements.follow(qualifiedName(record), undefined);
-    logChange(context.log, { adapter: name, owner, change: "deleted", from, ...requestFacts(c) });
+    await deleteAdapter(context, c, record);
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };

@@ -1,14 +1,14 @@
 /** GET /v1/models and /v1/models/{id}: the base and every adapter that fits it. */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
-import { listQuery } from "../adapters/adapter-json.ts";
+import { listQuery, preconditionOf } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { Caller } from "../../keys/caller.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { quoteName } from "../quote-name.ts";
-import { deleteAdapter } from "./adapters.ts";
+import { deleteAdapter } from "../adapters/change-adapter.ts";
 import { findAdapter, isCompatible } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
@@ -99,7 +99,7 @@ export const deleteModelRoute: Route = {
       throw new AppError("model_not_found", `There is no model ${quoteName(id)} here. List them with GET /v1/models.`, {
         param: "model",
       });
-    await deleteAdapter(context, c, record);
+    await deleteAdapter(context, c, record, preconditionOf);
     return c.json({ id, object: "model", deleted: true });
   },
 };
