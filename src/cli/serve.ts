@@ -24,10 +24,10 @@ import { InlineAdapters } from "../http/completion/model/inline-adapters.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
 import { openKeys } from "./serve/open-keys.ts";
+import { openLimits } from "./serve/open-limits.ts";
 import { openTraining } from "./serve/training.ts";
 import { openServedText } from "./serve/served-text.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
-import { Limiter } from "../limits/limiter.ts";
 import { createLogger } from "../log/logger.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
@@ -132,6 +132,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   await noteBase(log, baseDir, served);
   const context: AppContext = {
     ...parts,
+    limiter: await openLimits(config, parts, cleanup),
     version: await readVersion(),
     base: served,
     text,
@@ -188,7 +189,6 @@ function connect(
   const readiness = () => engine.readiness();
   return {
     keys,
-    limiter: new Limiter(),
     engine,
     store,
     log,

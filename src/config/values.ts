@@ -71,6 +71,12 @@ export const origin = z
     (s) => s === "*" || (/^https?:/.test(s) && URL.canParse(s) && new URL(s).origin === s),
     "must be an origin such as https://app.example:8443 without a path, or *",
   );
+export const redisUrl = z
+  .string()
+  .refine(
+    (s) => /^rediss?:\/\/[^/]/.test(s) && URL.canParse(s) && /^\/?\d*$/.test(new URL(s).pathname),
+    "must be redis://[[user]:password@]host[:port][/database], or rediss:// for TLS",
+  );
 export const hostName = z
   .string()
   .toLowerCase()

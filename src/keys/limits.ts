@@ -7,7 +7,7 @@ export const limitsSchema = z.strictObject({
   requestsPerMinute: count.optional(),
   /** Prompt tokens and generated tokens together. */
   tokensPerMinute: count.optional(),
-  /** Requests that run or wait at the same time, on each server. */
+  /** Requests that run or wait at the same time: on each server, or on all that share a Redis. */
   concurrent: count.optional(),
   /** Share of --max-queue. */
   queueShare: z.number().gt(0, "must be above 0").max(1, "must be at most 1").optional(),

@@ -4,36 +4,25 @@
  */
 import { AppError } from "../errors.ts";
 import { type Meter, smallest } from "../keys/limits.ts";
-import type { Counted, Use, WindowCounters } from "./window-counters.ts";
-
-interface Charge {
-  readonly meter: Meter;
-  readonly limit: number;
-  readonly points: number;
-  /** `performance.now()` of the window's end. A later settlement must not credit the next window. */
-  readonly endsAt: number;
-}
-
-/** Requests of each meter that run now. */
-export type Running = Map<string, number>;
+import type { Counters, Demand, Taken, Use, WindowKind } from "./counters.ts";
 
 /** A meter refused a demand. */
-export type OnRefused = (limit: "concurrent" | "requests" | "tokens") => void;
+export type OnRefused = (limit: "concurrent" | WindowKind) => void;
 
 export class Lease {
+  readonly #run: string;
   readonly #meters: readonly Meter[];
-  readonly #counters: WindowCounters;
-  readonly #running: Running;
+  readonly #counters: Counters;
   readonly #onRefused: OnRefused;
-  readonly #charges: Charge[] = [];
-  #requests: Use | null = null;
-  #tokens: Use | null = null;
+  readonly #closest: Record<WindowKind, Use | null> = { requests: null, tokens: null };
+  readonly #charges: Taken[] = [];
   #isRunning = false;
 
-  constructor(meters: readonly Meter[], counters: WindowCounters, running: Running, onRefused: OnRefused) {
+  /** @param run names the request, on all servers that share the counters */
+  constructor(run: string, meters: readonly Meter[], counters: Counters, onRefused: OnRefused) {
+    this.#run = run;
     this.#meters = meters;
     this.#counters = counters;
-    this.#running = running;
     this.#onRefused = onRefused;
   }
 
@@ -47,86 +36,78 @@ export class Lease {
     return smallest(this.#meters, "priority");
   }
 
-  /** Counts the request. @throws {AppError} rate_limit_exceeded; then nothing is counted */
+  /** Counts the request. @throws {AppError} rate_limit_exceeded; the caller ends the lease then too */
   async enter(): Promise<void> {
-    for (const { id, limits } of this.#meters) {
-      const running = this.#running.get(id) ?? 0;
-      if (limits.concurrent === undefined || running < limits.concurrent) continue;
+    const slots = this.#meters.flatMap(({ id, limits: { concurrent: limit } }) =>
+      limit === undefined ? [] : [{ id, limit }],
+    );
+    const full = slots.length === 0 ? null : await this.#counters.begin(this.#run, slots);
+    if (full !== null) {
       this.#onRefused("concurrent");
-      throw refusal(`${running} requests run at the same time, and the limit is ${limits.concurrent}`, 1000);
+      throw refusal(`${full.running} requests run at the same time, and the limit is ${full.limit}`, 1000);
     }
-    for (const { id } of this.#meters) this.#running.set(id, (this.#running.get(id) ?? 0) + 1);
     this.#isRunning = true;
-    await this.#takeAll("requests", 1, ({ requestsPerMinute }) => requestsPerMinute);
+    await this.#take("requests", 1, ({ requestsPerMinute }) => requestsPerMinute);
   }
 
   /** Charges the most tokens that the request can use. @throws {AppError} rate_limit_exceeded */
   async charge(mostTokens: number): Promise<void> {
-    await this.#takeAll("tokens", mostTokens, ({ tokensPerMinute }) => tokensPerMinute);
+    const taken = await this.#take("tokens", mostTokens, ({ tokensPerMinute }) => tokensPerMinute);
+    if (taken === null) return;
+    if (this.#isRunning) this.#charges.push(taken);
+    else taken.settle(0);
   }
 
   /** Ends the lease, with the tokens that were really used. Further calls do nothing. */
   end(usedTokens: number): void {
     if (!this.#isRunning) return;
     this.#isRunning = false;
-    for (const { id } of this.#meters) {
-      const left = (this.#running.get(id) ?? 1) - 1;
-      if (left > 0) this.#running.set(id, left);
-      else this.#running.delete(id);
-    }
-    for (const { meter, limit, points, endsAt } of this.#charges) {
-      const difference = usedTokens - points;
-      if (difference === 0 || performance.now() >= endsAt) continue;
-      // A counter that is out of reach has lost the charge too.
-      this.#counters.correct("tokens", meter.id, difference, limit).catch(() => undefined);
-    }
+    this.#counters.end(this.#run);
+    for (const charge of this.#charges) charge.settle(usedTokens);
   }
 
   /** OpenAI's headers about the limits that are closest. */
   headers(): [string, string][] {
-    const all = [["requests", this.#requests] as const, ["tokens", this.#tokens] as const];
-    return all.flatMap(([kind, use]): [string, string][] =>
-      use === null
-        ? []
-        : [
-            [`x-ratelimit-limit-${kind}`, String(use.limit)],
-            [`x-ratelimit-remaining-${kind}`, String(use.remaining)],
-            [`x-ratelimit-reset-${kind}`, `${Math.max(0, Math.ceil(use.msLeft / 1000))}s`],
-          ],
-    );
+    return (["requests", "tokens"] as const).flatMap((kind): [string, string][] => {
+      const use = this.#closest[kind];
+      if (use === null) return [];
+      return [
+        [`x-ratelimit-limit-${kind}`, String(use.limit)],
+        [`x-ratelimit-remaining-${kind}`, String(use.remaining)],
+        [`x-ratelimit-reset-${kind}`, `${Math.max(0, Math.ceil(use.msLeft / 1000))}s`],
+      ];
+    });
   }
 
-  async #takeAll(
-    kind: "requests" | "tokens",
+  async #take(
+    kind: WindowKind,
     most: number,
     limitOf: (limits: Meter["limits"]) => number | undefined,
-  ): Promise<void> {
-    const taken: Charge[] = [];
-    for (const meter of this.#meters) {
-      const limit = limitOf(meter.limits);
-      if (limit === undefined) continue;
-      const points = Math.min(most, limit); // otherwise such a request could never run
-      const counted = await this.#counters.take(kind, meter.id, points, limit);
-      this.#note(kind, counted);
-      if (counted.isRefused) {
-        for (const one of taken) await this.#counters.correct(kind, one.meter.id, -one.points, one.limit);
-        this.#onRefused(kind);
-        throw refusal(
-          `the limit is ${limit} ${kind} a minute, of which ${counted.remaining} are left, and this request needs ${points}`,
-          counted.msLeft,
-        );
-      }
-      taken.push({ meter, limit, points, endsAt: performance.now() + counted.msLeft });
-    }
-    if (kind === "tokens") this.#charges.push(...taken);
+  ): Promise<Taken | null> {
+    const demands = this.#meters.flatMap(({ id, limits }): Demand[] => {
+      const limit = limitOf(limits);
+      // At most the limit: otherwise a request with a larger demand could never run.
+      return limit === undefined ? [] : [{ id, limit, points: Math.min(most, limit) }];
+    });
+    if (demands.length === 0) return null;
+    const taken = await this.#counters.take(kind, demands);
+    for (const use of taken.uses) this.#note(kind, use);
+    if (!taken.isRefused) return taken;
+    this.#onRefused(kind);
+    throw tooMany(kind, demands[taken.uses.length - 1], taken.uses.at(-1));
   }
 
-  #note(kind: "requests" | "tokens", use: Counted): void {
-    const before = kind === "requests" ? this.#requests : this.#tokens;
-    if (before !== null && before.remaining <= use.remaining) return;
-    if (kind === "requests") this.#requests = use;
-    else this.#tokens = use;
+  #note(kind: WindowKind, use: Use): void {
+    const before = this.#closest[kind];
+    if (before === null || use.remaining < before.remaining) this.#closest[kind] = use;
   }
+}
+
+function tooMany(kind: WindowKind, demand: Demand | undefined, use: Use | undefined): AppError {
+  return refusal(
+    `the limit is ${demand?.limit} ${kind} a minute, of which ${use?.remaining} are left, and this request needs ${demand?.points}`,
+    use?.msLeft ?? 0,
+  );
 }
 
 function refusal(reason: string, waitMs: number): AppError {

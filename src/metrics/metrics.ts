@@ -141,6 +141,12 @@ export class Metrics {
     this.#tenants.recordLimited(tenant, limit);
   }
 
+  /** Records whether limits are counted together with other servers from now on. */
+  recordLimitsShared(isShared: boolean): void {
+    this.#gauge("mosara_limits_shared").set(isShared ? 1 : 0);
+    if (!isShared) this.#counter("mosara_limits_redis_losses_total").inc();
+  }
+
   /** Records a request that was refused at once. */
   recordRefusal(): void {
     this.#counter("mosara_requests_refused_total").inc();

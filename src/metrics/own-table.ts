@@ -85,6 +85,18 @@ export const OWN_METRICS = [
     initial: each("limit", ["concurrent", "requests", "tokens"]).map((labels) => ({ tenant: "_other", ...labels })),
   },
   {
+    name: "mosara_limits_shared",
+    type: "gauge",
+    help: "1 while limits are counted in Redis (--limits-redis), 0 while this server counts for itself.",
+    labels: [],
+  },
+  {
+    name: "mosara_limits_redis_losses_total",
+    type: "counter",
+    help: "Times that Redis did not answer any more, so that this server began to count limits for itself.",
+    labels: [],
+  },
+  {
     name: "mosara_engine_steps_total",
     type: "counter",
     help: "Steps of the engine, by phase.",

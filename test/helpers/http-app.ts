@@ -23,6 +23,7 @@ import { JobRunner } from "../../src/jobs/job-runner.ts";
 import { JobStore } from "../../src/jobs/job-store.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
 import { Limiter } from "../../src/limits/limiter.ts";
+import { MemoryCounters } from "../../src/limits/memory-counters.ts";
 import { Placements } from "../../src/placement/placements.ts";
 import type { ReasoningFormat } from "../../src/http/completion/answer-format/reasoning-format.ts";
 import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
@@ -210,7 +211,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     logsPrompts: options.logsPrompts === true,
     log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
     keys,
-    limiter: new Limiter(),
+    limiter: new Limiter(new MemoryCounters()),
     access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },
     limits: {
       maxJsonBytes: options.maxJsonBytes ?? 2 ** 24,

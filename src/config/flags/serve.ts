@@ -1,7 +1,19 @@
 /** Flags of `mosara serve`. */
 import { z } from "zod";
 import type { Flags } from "../flag.ts";
-import { text, integer, bytes, seconds, names, apiKey, optional, toggle, hostName, origin } from "../values.ts";
+import {
+  text,
+  integer,
+  bytes,
+  seconds,
+  names,
+  apiKey,
+  optional,
+  toggle,
+  hostName,
+  origin,
+  redisUrl,
+} from "../values.ts";
 import { COMPUTE } from "./shared.ts";
 
 export const SERVE = {
@@ -147,6 +159,12 @@ export const SERVE = {
     value: "<file>",
     help: "File with the hashes of further keys, with a tenant, scopes and an end for each. mosara keys add writes it. It is read again when it changes, and on SIGHUP.",
     schema: optional(text),
+  },
+  limitsRedis: {
+    value: "<url>",
+    help: "Redis or Valkey server (redis://[[user]:password@]host[:port][/database], rediss:// for TLS) in which several servers count requests, tokens and concurrent requests of keys and tenants together. While it does not answer, each server counts for itself.",
+    defaultText: "each server counts for itself",
+    schema: optional(redisUrl),
   },
   publicMetrics: {
     help: "Serve /metrics without a key, for scrapers that cannot send one.",
