@@ -9,6 +9,8 @@ export interface Flag<T> {
   /** The default in words, where it is not a literal. */
   readonly defaultText?: string;
   readonly isRepeatable?: boolean;
+  /** Whether a wrong value must not be printed. */
+  readonly isSecret?: boolean;
   /** Converts the given text (undefined: not given) to the value. */
   readonly schema: z.ZodType<T>;
 }

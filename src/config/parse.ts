@@ -91,8 +91,7 @@ function valueOf(command: string, key: string, flag: Flag<unknown>, raw: unknown
   if (result.success) return result.data;
   if (raw === undefined) throw usage(command, `"${command}" needs --${flagName(key)} ${flag.value ?? ""}.`);
   const issue = result.error.issues[0];
-  // A key must never be printed.
-  const found = key === "apiKey" ? "" : `, found ${JSON.stringify(raw)}`;
+  const found = flag.isSecret ? "" : `, found ${JSON.stringify(raw)}`;
   const message =
     issue?.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : (issue?.message ?? "is invalid");
   throw usage(command, `${source} ${message}${found}.`);

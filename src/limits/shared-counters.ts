@@ -124,10 +124,10 @@ export class SharedCounters implements Counters {
 
   #scheduleBeat(): void {
     if (this.#isClosed) return;
-    this.#beat = setTimeout(async () => {
-      if (this.#redis === null) await this.#connect();
-      else await this.#ask((redis) => redis.renew(this.#runs));
-      this.#scheduleBeat();
+    this.#beat = setTimeout(() => {
+      const isConnected = this.#redis !== null;
+      const beat = isConnected ? this.#ask((redis) => redis.renew(this.#runs)) : this.#connect();
+      void beat.then(() => this.#scheduleBeat());
     }, this.#times.beatMs).unref();
   }
 }

@@ -78,6 +78,7 @@ describe("values", () => {
       verifyUploads: "strict",
       corsOrigin: "https://app.example:8443",
       scopes: "use,write",
+      limitsRedis: "redis://:secret@localhost:6379/2",
       expires: "2027-01-31T00:00:00Z",
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
@@ -176,6 +177,8 @@ describe("wrong usage", () => {
 
   it("never prints a key", () => {
     expect(usageOf(() => serve(["--api-key", "my secret key"]))).not.toContain("my secret");
+    for (const url of ["http://:my-secret@host", "redis://:my-secret@host/x", "redis:my-secret"])
+      expect(usageOf(() => serve(["--limits-redis", url]))).toMatch(/must be redis:\/\/((?!my-secret).)*$/);
   });
 
   it("names arguments and flags that are missing", () => {

@@ -153,6 +153,7 @@ export const SERVE = {
     value: "<[tenant=]key>",
     help: "Key that callers must send. The name before = is their tenant's. Without a name, the tenant is called default. Repeatable; in the environment separated by commas.",
     isRepeatable: true,
+    isSecret: true,
     schema: z.array(apiKey).default([]),
   },
   keys: {
@@ -164,6 +165,7 @@ export const SERVE = {
     value: "<url>",
     help: "Redis or Valkey server (redis://[[user]:password@]host[:port][/database], rediss:// for TLS) in which several servers count requests, tokens and concurrent requests of keys and tenants together. While it does not answer, each server counts for itself.",
     defaultText: "each server counts for itself",
+    isSecret: true,
     schema: optional(redisUrl),
   },
   publicMetrics: {
