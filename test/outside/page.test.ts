@@ -313,6 +313,21 @@ describe.skipIf(!isPresent)("an answer", () => {
     expect(page.posted.slice(2).map(({ messages }) => (messages as object[]).length)).toEqual([3, 1]);
   });
 
+  it("changes the page once a frame, however fast its tokens come", async () => {
+    const page = await openPage("alpha");
+    await setMaxTokens(page, 400);
+    await page.value(`window.seen = { frames: 0, changes: 0 };
+      (function count() { window.seen.frames++; requestAnimationFrame(count); })();
+      new MutationObserver(() => window.seen.changes++).observe(document.querySelector("main"),
+        { subtree: true, childList: true, characterData: true });`);
+    await say(page, "Hello");
+    await untilAnswered(page, 1);
+    const { frames, changes } = await page.value<{ frames: number; changes: number }>("window.seen");
+    expect(changes).toBeGreaterThan(2);
+    // And the changes at the beginning and the end.
+    expect(changes).toBeLessThan(frames + 10);
+  });
+
   it("stops in all columns at once, and the server with it", async () => {
     const page = await openPage("alpha", "beta", "gamma");
     await setMaxTokens(page, 15_000);

@@ -1,5 +1,6 @@
 /** One answer of one column: its text as it comes, its figures, and what went wrong. */
 import { errorBox, h } from "./dom.js";
+import { oncePerFrame } from "./frames.js";
 import { chatChunks } from "./stream.js";
 
 export class Answer {
@@ -7,12 +8,19 @@ export class Answer {
   hasFailed = false;
   isRunning = true;
   element;
-  #body = h("div", { class: "text" });
-  #reasoning = h("div", { class: "text" });
-  #thoughts = h("details", { class: "reasoning", hidden: true }, h("summary", {}, "Reasoning"), this.#reasoning);
+  #words = new Text();
+  #thoughtWords = new Text();
+  #thoughts = h(
+    "details",
+    { class: "reasoning", hidden: true },
+    h("summary", {}, "Reasoning"),
+    h("div", { class: "text" }, this.#thoughtWords),
+  );
   #meter = h("p", { class: "meter" });
+  #thought = "";
   #startedAt = 0;
   #firstAt = 0;
+  #lastAt = 0;
   #numTokens = 0;
   #numAtFirst = 0;
   /** @type {string | null} */
@@ -30,7 +38,7 @@ export class Answer {
       "div",
       { ...attributes, "aria-label": `Answer of ${label}` },
       this.#thoughts,
-      this.#body,
+      h("div", { class: "text" }, this.#words),
       this.#meter,
     );
   }
@@ -45,15 +53,20 @@ export class Answer {
     this.element.setAttribute("aria-busy", "true");
     this.#startedAt = performance.now();
     this.#meter.textContent = "Waiting for the first token";
+    const frames = oncePerFrame(() => this.#show());
     try {
-      for await (const chunk of chatChunks(body, signal)) this.#take(chunk);
+      for await (const chunk of chatChunks(body, signal)) {
+        this.#take(chunk);
+        frames.ask();
+      }
     } catch (error) {
       if (signal.aborted) this.#finish = "abort";
       else this.#fail(error, onRetry);
     }
+    frames.cancel();
     this.isRunning = false;
     this.element.removeAttribute("aria-busy");
-    this.#showFigures();
+    this.#show();
   }
 
   /** @param {import("./stream.js").Chunk} chunk */
@@ -62,17 +75,20 @@ export class Answer {
     const { content, reasoning_content: reasoning, tool_calls: calls } = choice?.delta ?? {};
     const called = (calls ?? []).map((one) => (one.function?.name ?? "") + (one.function?.arguments ?? "")).join("");
     if (usage) this.#numTokens = usage.completion_tokens;
+    this.#lastAt = performance.now();
     if ((content || reasoning || called) && this.#firstAt === 0) {
-      this.#firstAt = performance.now();
+      this.#firstAt = this.#lastAt;
       this.#numAtFirst = this.#numTokens;
     }
-    if (reasoning) {
-      this.#thoughts.hidden = false;
-      this.#reasoning.append(reasoning);
-    }
+    this.#thought += reasoning ?? "";
     this.text += (content ?? "") + called;
-    this.#body.append((content ?? "") + called);
     this.#finish = choice?.finish_reason ?? this.#finish;
+  }
+
+  #show() {
+    if (this.#thought !== "") this.#thoughts.hidden = false;
+    append(this.#thoughtWords, this.#thought);
+    append(this.#words, this.text);
     this.#showFigures();
   }
 
@@ -88,18 +104,25 @@ export class Answer {
 
   /** Tokens a second from the first token on; the time before it has a figure of its own. */
   #showFigures() {
-    const seconds = (performance.now() - this.#firstAt) / 1000;
+    const seconds = (this.#lastAt - this.#firstAt) / 1000;
     const numLater = this.#numTokens - this.#numAtFirst;
+    const rate = numLater > 0 && seconds > 0 ? numLater / seconds : 0;
     const parts = [];
     if (this.#numTokens > 0) parts.push(`${this.#numTokens} ${this.#numTokens === 1 ? "token" : "tokens"}`);
-    if (numLater > 0 && this.#firstAt > 0 && this.isRunning) this.#rate = numLater / seconds;
-    if (this.#rate > 0) parts.push(`${this.#rate.toFixed(this.#rate < 10 ? 1 : 0)} tokens/s`);
+    if (rate > 0) parts.push(`${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`);
     if (this.#firstAt > 0) parts.push(`first after ${Math.round(this.#firstAt - this.#startedAt)} ms`);
     if (this.#finish === "length") parts.push("cut at the maximum of tokens");
     if (this.#finish === "abort") parts.push("stopped");
     if (parts.length > 0) this.#meter.replaceChildren(...parts.map((part) => h("span", {}, part)));
     else if (!this.isRunning) this.#meter.replaceChildren();
   }
+}
 
-  #rate = 0;
+/**
+ * Brings what is shown up to `text`, which begins with it.
+ * @param {Text} shown
+ * @param {string} text
+ */
+function append(shown, text) {
+  if (text.length > shown.length) shown.appendData(text.slice(shown.length));
 }
