@@ -12,6 +12,8 @@ export const ERROR_CODES = [
   "adapter_incompatible",
   "adapter_too_large",
   "adapter_unknown",
+  "ambiguous_generation",
+  "generation_in_use",
   "verification_failed",
   "response_not_found",
   "thread_not_found",

@@ -95,7 +95,12 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const base = cleanup.use(await openBase(baseDir));
   const storeDir = resolve(config.data);
   cleanup.use(await lockDirectory(storeDir));
-  const store = cleanup.use(await openAdapterStore(storeDir, { maxBytes: config.maxAdapterBytes }));
+  const store = cleanup.use(
+    await openAdapterStore(storeDir, {
+      maxBytes: config.maxAdapterBytes,
+      keepGenerations: config.keepGenerations,
+    }),
+  );
   const options = engineOptions(config, baseDir, storeDir);
   const { maxPositions } = base.manifest.config;
   const mergedDir = join(storeDir, "merged");

@@ -40,6 +40,16 @@ export const ERRORS = {
     meaning: "The server has no adapter with the hash in `adapter.sha256` for this tenant, or has forgotten it.",
     remedy: 'Send the adapter as `adapter: {"data": …}`. The server remembers it again.',
   },
+  ambiguous_generation: {
+    status: 400,
+    meaning: "Several generations of the adapter begin as the text after the `@`. The message names them.",
+    remedy: "Write more characters of the generation.",
+  },
+  generation_in_use: {
+    status: 409,
+    meaning: "The generation cannot be deleted alone, because its name points to it or an alias needs it.",
+    remedy: "Roll the name back first, change the alias, or delete the name with all its generations.",
+  },
   verification_failed: {
     status: 400,
     meaning:

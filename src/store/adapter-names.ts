@@ -1,18 +1,21 @@
 /**
- * The names of one owner, and the adapters that they point to. `reference-counts.ts` decides how long a content lives.
- * Knows nothing of other owners, engines or HTTP. Source: docs/reference/http-api.md, "Adapters".
+ * The names of one owner, and the adapters that they point to, now and earlier. `reference-counts.ts` decides how long a
+ * content lives. Knows nothing of other owners, engines or HTTP. Source: docs/reference/http-api.md, "Adapters".
  */
 import { type AdapterFileLimits, type DecodedFile, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
-import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf } from "./adapter-record.ts";
+import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf, unixNow } from "./adapter-record.ts";
 import { LAST, type Tables, type Totals } from "./database.ts";
 import type { GenerationIndex } from "./generation-index.ts";
 import type { ImportedFrom, Imports } from "./imports.ts";
+import { type NamesQuota, OwnerTotals } from "./owner-totals.ts";
 import { type Precondition, assertPrecondition } from "./precondition.ts";
 import { type ReferenceCounts, notFound } from "./reference-counts.ts";
 import type { Scrubber } from "./scrubber.ts";
 import type { StoredRecords } from "./stored-records.ts";
 import type { Transactions } from "./transactions.ts";
+import { pickVersion, type Version } from "./version-reference.ts";
+import type { Versions } from "./versions.ts";
 
 export type PutOutcome = "created" | "replaced" | "unchanged";
 
@@ -34,35 +37,41 @@ export interface ListRange {
 export interface NameParts {
   readonly tables: Pick<Tables, "names" | "tenants">;
   readonly records: StoredRecords;
+  readonly versions: Versions;
   readonly transactions: Transactions;
   readonly scrubber: Scrubber;
   readonly contents: ReferenceCounts;
   readonly imports: Imports;
   readonly generations: GenerationIndex;
   readonly limits: AdapterFileLimits;
+  /** Generations of each name that are kept, with the current one. */
+  readonly keepGenerations: number;
 }
 
-/** The most names of an owner, and the most bytes of their files. */
-export interface NamesQuota {
-  readonly adapters?: number | undefined;
-  readonly bytes?: number | undefined;
+/** What a change did within its transaction. */
+interface Changed<T> {
+  readonly result: T;
+  /** A generation that the name has now. */
+  readonly added?: string;
+  /** Generations that the name no longer has. */
+  readonly dropped: readonly AdapterRecord[];
 }
 
 /** For `AdapterStore.namesOf`. */
 export class AdapterNames {
   readonly tenant: string;
   readonly #parts: NameParts;
-  readonly #quota: NamesQuota;
+  readonly #totals: OwnerTotals;
 
   constructor(tenant: string, parts: NameParts, quota: NamesQuota) {
     this.tenant = tenant;
-    this.#quota = quota;
     this.#parts = parts;
+    this.#totals = new OwnerTotals(tenant, parts.tables, quota);
   }
 
   /**
    * Points `name` to an adapter, in one step. When the promise resolves, the change is on disk. Until then the old
-   * adapter is served.
+   * adapter is served. The old one stays as an earlier generation while there is room for it.
    * @param file its bytes, or the file as the caller decoded it within the store's limits
    * @param importedFrom the file that the bytes come from, and its state; noted in the same step
    * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed, quota_exceeded.
@@ -74,72 +83,93 @@ export class AdapterNames {
     importedFrom?: ImportedFrom,
   ): Promise<PutResult> {
     assertAdapterName(name);
-    const { limits, transactions, imports, contents, records, scrubber } = this.#parts;
+    const { limits, imports } = this.#parts;
     const { bytes, adapter } = "adapter" in file ? file : { bytes: file, adapter: decodeAdapter(file, limits) };
     const content = Buffer.from(bytes); // the caller may reuse its memory before the transaction runs
     const owned = { tenant: this.tenant, name };
     const record = recordOf(owned, generationOf(content), content.byteLength, adapter);
-    const { result, old } = await transactions.write(() => {
+    return await this.#change(name, () => {
       const before = this.#recordOf(name);
       assertPrecondition(name, before, precondition);
       if (importedFrom) {
         const { path, state } = importedFrom;
         imports.note(path, { generation: record.generation, name, ...(state === undefined ? {} : { state }) });
       }
-      if (before?.generation === record.generation)
-        return {
-          result: { record: before, outcome: "unchanged" as const, replaced: before.generation },
-          old: undefined,
-        };
-      this.#assertFits(before ? 0 : 1, record.bytes - (before?.bytes ?? 0));
-      if (before) {
-        contents.subtract(before.generation);
-        scrubber.mark();
-      }
-      contents.add(record.generation, content);
-      records.put([this.tenant, name], record);
-      this.#addToTotals(before ? 0 : 1, record.bytes - (before?.bytes ?? 0));
-      const outcome = before ? ("replaced" as const) : ("created" as const);
-      return { result: { record, outcome, replaced: before?.generation }, old: before };
+      return this.#point(before, record, content);
     });
-    this.#parts.generations.note(this.tenant, name, old?.generation, record.generation);
-    if (old) {
-      await contents.dropIfUnused(old.generation);
-      this.#parts.scrubber.schedule();
-    }
-    return result;
+  }
+
+  /**
+   * Points the name to one of its earlier generations, in one step. The current one becomes an earlier one.
+   * @throws {AppError} adapter_not_found, ambiguous_generation, precondition_failed
+   */
+  async restore(name: string, version: Version, precondition: Precondition = {}): Promise<PutResult> {
+    assertAdapterName(name);
+    return await this.#change(name, () => {
+      const before = this.#existing(name);
+      assertPrecondition(name, before, precondition);
+      const found = pickVersion(name, version, this.versions(name));
+      if (!found) throw new AppError("adapter_not_found", notFound(`such generation of "${name}"`));
+      const { isEarlier: _, ...record } = found;
+      return this.#point(before, { ...record, created: unixNow() }, null);
+    });
   }
 
   get(name: string): AdapterRecord | undefined {
     return isAdapterName(name) ? this.#recordOf(name) : undefined;
   }
 
-  /** The records of this owner with this content. */
-  withGeneration(generation: string): readonly AdapterRecord[] {
-    const names = this.#parts.generations.namesOf(this.tenant, generation, () => this.#allGenerations());
-    const records = names.flatMap((name) => this.#recordOf(name) ?? []);
-    return records.filter((record) => record.generation === generation); // a name may have changed just now
+  /** The current generation of a name, then its earlier ones from the newest to the oldest. */
+  versions(name: string): readonly AdapterRecord[] {
+    const current = this.get(name);
+    return current ? [current, ...this.#parts.versions.of(current)] : [];
   }
 
-  /** Removes the name. @throws AppError adapter_not_found, precondition_failed. */
+  /** @throws {AppError} ambiguous_generation */
+  find(name: string, version: Version): AdapterRecord | undefined {
+    return version.kind === "current" ? this.get(name) : pickVersion(name, version, this.versions(name));
+  }
+
+  /** The records of this owner with this content, as the current generation of a name or as an earlier one. */
+  withGeneration(generation: string): readonly AdapterRecord[] {
+    const names = this.#parts.generations.namesOf(this.tenant, generation, () => this.#allGenerations());
+    // A name may have changed just now.
+    return names.flatMap((name) => this.versions(name).filter((record) => record.generation === generation));
+  }
+
+  /** Removes the name and all its generations. @throws AppError adapter_not_found, precondition_failed. */
   async delete(name: string, precondition: Precondition = {}): Promise<AdapterRecord> {
     assertAdapterName(name);
-    const { transactions, contents, tables, scrubber } = this.#parts;
-    const record = await transactions.write(() => {
-      const before = this.#recordOf(name);
-      // A name that does not exist is reported as such, with any precondition.
-      if (!before) throw new AppError("adapter_not_found", notFound(`adapter "${name}"`));
+    const { contents, tables } = this.#parts;
+    return await this.#change(name, () => {
+      const before = this.#existing(name); // a missing name is reported as such, with any precondition
       assertPrecondition(name, before, precondition);
-      contents.subtract(before.generation);
+      const records = this.versions(name);
+      this.#drop(records);
       void tables.names.remove([this.tenant, name]);
-      scrubber.mark();
-      this.#addToTotals(-1, -before.bytes);
-      return before;
+      this.#totals.add(-1, 0);
+      contents.addNames(-1);
+      return { result: before, dropped: records };
     });
-    this.#parts.generations.note(this.tenant, name, record.generation, undefined);
-    await contents.dropIfUnused(record.generation);
-    scrubber.schedule();
-    return record;
+  }
+
+  /**
+   * Removes one earlier generation of a name.
+   * @throws {AppError} adapter_not_found, ambiguous_generation, precondition_failed, generation_in_use: it is the current one
+   */
+  async deleteVersion(name: string, version: Version, precondition: Precondition = {}): Promise<AdapterRecord> {
+    return await this.#change(name, () => {
+      const found = this.find(name, version);
+      if (!found) throw new AppError("adapter_not_found", notFound(`such generation of "${name}"`));
+      assertPrecondition(name, found, precondition);
+      if (found.isEarlier !== true)
+        throw new AppError(
+          "generation_in_use",
+          `"${name}" points to the generation ${found.generation}. Roll the name back first, or delete it whole.`,
+        );
+      this.#drop([found]);
+      return { result: found, dropped: [found] };
+    });
   }
 
   /** Up to `limit` records in the order of their names, beginning after `after`. @throws AppError invalid_request (after). */
@@ -160,32 +190,77 @@ export class AdapterNames {
   *#allGenerations(): Iterable<readonly [string, string]> {
     const range = { start: [this.tenant, ""], end: [this.tenant, LAST] };
     for (const { key, value } of this.#parts.tables.names.getRange(range)) yield [key[1], value.generation];
+    yield* this.#parts.versions.ofOwner(this.tenant);
   }
 
-  /** Number of names, and the sum of the sizes of their files. */
+  /** Number of names, and the sum of the sizes of the files of all their generations. */
   totals(): Totals {
-    return this.#parts.tables.tenants.get(this.tenant) ?? { names: 0, bytes: 0 };
+    return this.#totals.get();
   }
 
-  /** Within a transaction. @throws {AppError} quota_exceeded */
-  #assertFits(names: number, bytes: number): void {
-    const before = this.totals();
-    const { adapters = Infinity, bytes: maxBytes = Infinity } = this.#quota;
-    const isOver = (names > 0 && before.names + names > adapters) || (bytes > 0 && before.bytes + bytes > maxBytes);
-    if (!isOver) return;
-    const shown = (limit: number) => (limit === Infinity ? "any number of" : `at most ${limit}`);
-    throw new AppError(
-      "quota_exceeded",
-      `This tenant may keep ${shown(adapters)} adapters and ${shown(maxBytes)} bytes. It has ${before.names} adapters with ${before.bytes} bytes, and this file would add ${bytes}. Delete an adapter first.`,
-    );
+  /** Runs a change in a transaction. Afterwards it removes the contents that nothing points to any more. */
+  async #change<T>(name: string, change: () => Changed<T>): Promise<T> {
+    const { transactions, generations, contents, scrubber } = this.#parts;
+    const { result, added, dropped } = await transactions.write(change);
+    if (added !== undefined) generations.add(this.tenant, name, added);
+    for (const { generation } of dropped) generations.remove(this.tenant, name, generation);
+    await Promise.all(dropped.map(({ generation }) => contents.dropIfUnused(generation)));
+    if (dropped.length > 0) scrubber.schedule();
+    return result;
+  }
+
+  /** Within a transaction. @param content null: the name has this generation as an earlier one @throws {AppError} quota_exceeded */
+  #point(before: AdapterRecord | undefined, record: AdapterRecord, content: Buffer | null): Changed<PutResult> {
+    if (before?.generation === record.generation) {
+      return { result: { record: before, outcome: "unchanged", replaced: before.generation }, dropped: [] };
+    }
+    const { contents, records, versions } = this.#parts;
+    const earlier = before ? this.versions(record.name).filter((one) => one.generation !== record.generation) : [];
+    const isKept = versions.remove(record, record.generation);
+    const bytes = isKept ? 0 : record.bytes;
+    const dropped = this.#surplus(earlier, bytes);
+    this.#totals.assertFits(before ? 0 : 1, bytes - dropped.reduce((sum, one) => sum + one.bytes, 0));
+    if (!isKept) {
+      if (content === null) throw new Error(`internal: ${record.generation} is no earlier generation of the name`);
+      contents.add(record.generation, content);
+    }
+    if (before) versions.push(before);
+    else contents.addNames(1);
+    this.#totals.add(before ? 0 : 1, bytes);
+    this.#drop(dropped);
+    records.put([this.tenant, record.name], record);
+    const outcome = before ? "replaced" : "created";
+    return { result: { record, outcome, replaced: before?.generation }, added: record.generation, dropped };
+  }
+
+  /** The earlier generations for which there is no room. They give way to the quota of bytes, the oldest first. */
+  #surplus(earlier: readonly AdapterRecord[], addedBytes: number): readonly AdapterRecord[] {
+    const kept = earlier.slice(0, this.#parts.keepGenerations - 1);
+    const dropped = earlier.slice(kept.length);
+    let excess = this.#totals.excessOf(addedBytes) - dropped.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (let oldest = kept.pop(); oldest && excess > 0; oldest = kept.pop()) {
+      dropped.push(oldest);
+      excess -= oldest.bytes;
+    }
+    return dropped;
   }
 
   /** Within a transaction. */
-  #addToTotals(names: number, bytes: number): void {
-    const before = this.totals();
-    const after = { names: before.names + names, bytes: before.bytes + bytes };
-    const { tenants } = this.#parts.tables;
-    void (after.names === 0 ? tenants.remove(this.tenant) : tenants.put(this.tenant, after));
+  #drop(records: readonly AdapterRecord[]): void {
+    const { contents, versions, scrubber } = this.#parts;
+    for (const record of records) {
+      versions.remove(record, record.generation);
+      contents.subtract(record.generation);
+      this.#totals.add(0, -record.bytes);
+    }
+    if (records.length > 0) scrubber.mark();
+  }
+
+  /** Within a transaction. @throws {AppError} adapter_not_found */
+  #existing(name: string): AdapterRecord {
+    const found = this.#recordOf(name);
+    if (!found) throw new AppError("adapter_not_found", notFound(`adapter "${name}"`));
+    return found;
   }
 
   #recordOf(name: string): AdapterRecord | undefined {

@@ -36,6 +36,8 @@ export interface AdapterRecord {
   readonly card: Card;
   /** When the name began to point to this generation, in unix seconds. */
   readonly created: number;
+  /** Set for an earlier generation, to which the name no longer points. */
+  readonly isEarlier?: true;
 }
 
 /** The record of a name that will point to `adapter` from now on. */
@@ -54,7 +56,6 @@ export function recordOf(
     dOut,
     ...(basisId === undefined ? {} : { basisId }),
   }));
-  const created = Math.floor(Date.now() / 1000);
   return {
     tenant,
     name,
@@ -67,8 +68,13 @@ export function recordOf(
     targets,
     ...ends,
     card,
-    created,
+    created: unixNow(),
   };
+}
+
+/** Unix time in whole seconds. */
+export function unixNow(): number {
+  return Math.floor(Date.now() / 1000);
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;

@@ -3,20 +3,24 @@
  * others read. `adapter-names.ts` has the names of one owner. Knows nothing of engines, HTTP or directories.
  */
 import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
-import { AdapterNames, type NameParts, type NamesQuota } from "./adapter-names.ts";
+import { AdapterNames, type NameParts } from "./adapter-names.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
 import { type Tables, openTables } from "./database.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
+import type { NamesQuota } from "./owner-totals.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
 import { Scrubber } from "./scrubber.ts";
 import { StoredRecords } from "./stored-records.ts";
 import { Transactions } from "./transactions.ts";
 import { Usage } from "./usage.ts";
+import { Versions } from "./versions.ts";
 
 export interface AdapterStoreOptions extends AdapterFileLimits {
   /** The store accepts no writes and removes nothing. */
   readonly readOnly?: boolean;
+  /** Generations of each name that are kept, with the current one. Default: 1, the current one alone. */
+  readonly keepGenerations?: number;
 }
 
 /**
@@ -24,9 +28,8 @@ export interface AdapterStoreOptions extends AdapterFileLimits {
  * @throws Error when `dir` cannot be used.
  */
 export async function openAdapterStore(dir: string, options: AdapterStoreOptions = {}): Promise<AdapterStore> {
-  const { readOnly: isReadOnly = false, ...limits } = options;
-  const store = new AdapterStore(await openTables(dir, isReadOnly), limits, isReadOnly);
-  if (isReadOnly) return store;
+  const store = new AdapterStore(await openTables(dir, options.readOnly ?? false), options);
+  if (options.readOnly === true) return store;
   await store.contents.clearLeftovers();
   store.scheduleScrub(); // a killed process may have left deleted bytes
   return store;
@@ -46,7 +49,7 @@ export class AdapterStore implements AsyncDisposable {
   readonly #scrubber: Scrubber;
 
   /** For `openAdapterStore`. */
-  constructor(tables: Tables, limits: AdapterFileLimits, isReadOnly: boolean) {
+  constructor(tables: Tables, { readOnly: isReadOnly = false, keepGenerations = 1, ...limits }: AdapterStoreOptions) {
     this.#isReadOnly = isReadOnly;
     this.#tables = tables;
     this.#transactions = new Transactions(tables.root);
@@ -60,12 +63,14 @@ export class AdapterStore implements AsyncDisposable {
     this.#parts = {
       tables,
       records,
+      versions: new Versions(tables, records),
       transactions: this.#transactions,
       contents,
       imports,
       generations: new GenerationIndex(),
       scrubber: this.#scrubber,
       limits,
+      keepGenerations,
     };
   }
 

@@ -15,12 +15,15 @@ export const LAST = "\x7f";
 
 /**
  * Version 2 stores the targets of a record separately, shared by equal lists. Records of version 1 contain their
- * targets and can still be read. Version 3 has owners of names: `migrateToOwners` converts the earlier ones.
+ * targets and can still be read. Version 3 has owners of names: `migrateToOwners` converts the earlier ones. Version 4
+ * has earlier generations of names and aliases. An earlier program would not count those as references.
  */
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
+const OWNERLESS_VERSIONS: readonly unknown[] = [1, 2];
+const EARLIER_VERSIONS: readonly unknown[] = [1, 2, 3];
 
 /** A record in its stored form. Its owner is in its key. */
-export type StoredRecord = Omit<AdapterRecord, "targets" | "tenant"> &
+export type StoredRecord = Omit<AdapterRecord, "targets" | "tenant" | "isEarlier"> &
   ({ readonly targetsId: string } | Pick<AdapterRecord, "targets">);
 
 /** The last import from a path, and its name. */
@@ -42,6 +45,8 @@ export interface Tables {
   readonly root: RootDatabase;
   /** [owner, name] → record. */
   readonly names: Database<StoredRecord, [string, string]>;
+  /** [owner, name, number] → an earlier generation of the name. Higher numbers are newer. */
+  readonly versions: Database<StoredRecord, [string, string, number]>;
   /**
    * SHA-256 of a list of targets → the list. Adapters of one kind share one list, which takes 14 kB on a model of 24 layers. Reading it
    * with every name would take most of the time. Lists are few and are never removed.
@@ -49,11 +54,11 @@ export interface Tables {
   readonly targets: Database<readonly RecordTarget[], string>;
   /** generation → the file's bytes. */
   readonly contents: Database<Buffer, string>;
-  /** generation → number of names that point to it; absent when none does. */
+  /** generation → number of names and earlier generations of names that point to it; absent when none does. */
   readonly references: Database<number, string>;
-  /** generation → true for contents without a name, kept for sequences that still use them. */
+  /** generation → true for contents that nothing points to, kept for sequences that still use them. */
   readonly leftovers: Database<true, string>;
-  /** Owner → number of its names, and the sum of the sizes of their files. */
+  /** Owner → number of its names, and the sum of the sizes of all their generations' files. */
   readonly tenants: Database<Totals, string>;
   /** [tenant, day, adapter] → what was used. */
   readonly usage: Database<UsageCounts, [string, string, string]>;
@@ -71,13 +76,14 @@ export interface Tables {
  */
 export async function openTables(dir: string, isReadOnly: boolean): Promise<Tables> {
   const root = openRoot(dir, isReadOnly);
-  const table = <V, K extends string | number | [string, string] | [string, string, string]>(
+  const table = <V, K extends string | number | [string, string] | [string, string, string | number]>(
     name: string,
     encoding: "json" | "binary",
   ) => root.openDB<V, K>({ name, encoding });
   const tables: Tables = {
     root,
     names: table("names", "json"),
+    versions: table("versions", "json"),
     targets: table("targets", "json"),
     contents: table("contents", "binary"),
     references: table("references", "json"),
@@ -100,10 +106,10 @@ export async function openTables(dir: string, isReadOnly: boolean): Promise<Tabl
 /** Checks the layout of a store, and converts an earlier one. @throws Error as `openTables`. */
 function bringToLayout(tables: Tables, dir: string, isReadOnly: boolean): void {
   const version = tables.meta.get("formatVersion");
-  const isOld = version === 1 || version === 2;
+  const isOld = EARLIER_VERSIONS.includes(version);
   if (isOld && isReadOnly)
     throw new Error(
-      `the adapter store in ${dir} has the earlier layout ${version}. Start the server on it once, which converts it to layout ${FORMAT_VERSION}`,
+      `the adapter store in ${dir} has the earlier layout ${JSON.stringify(version)}. Start the server on it once, which converts it to layout ${FORMAT_VERSION}`,
     );
   const isKnown = version === undefined ? !isReadOnly : isOld || version === FORMAT_VERSION;
   if (!isKnown)
@@ -112,7 +118,7 @@ function bringToLayout(tables: Tables, dir: string, isReadOnly: boolean): void {
     );
   if (!isReadOnly && version !== FORMAT_VERSION)
     tables.root.transactionSync(() => {
-      if (isOld) migrateToOwners(tables);
+      if (OWNERLESS_VERSIONS.includes(version)) migrateToOwners(tables);
       void tables.meta.put("formatVersion", FORMAT_VERSION);
     });
 }

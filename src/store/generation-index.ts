@@ -1,11 +1,11 @@
 /**
- * The names of an owner by the generation that they point to. Kept in memory: the names are read when an owner is first
+ * The names of an owner by their generations, current and earlier ones. Kept in memory: the names are read when an owner is first
  * asked about, and every later change is noted. Knows nothing of contents.
  */
 export class GenerationIndex {
   readonly #byOwner = new Map<string, Map<string, Set<string>>>();
 
-  /** The owner's names that point to the generation. @param read all names of the owner, with their generations */
+  /** The owner's names that have the generation. @param read all names of the owner, with all their generations */
   namesOf(owner: string, generation: string, read: () => Iterable<readonly [string, string]>): readonly string[] {
     let names = this.#byOwner.get(owner);
     if (names === undefined) {
@@ -16,15 +16,17 @@ export class GenerationIndex {
     return [...(names.get(generation) ?? [])];
   }
 
-  /** Notes that a name has pointed to `before`, and points to `after`; undefined: it does not exist. */
-  note(owner: string, name: string, before: string | undefined, after: string | undefined): void {
+  /** Notes that a name has a generation, as its current one or as an earlier one. */
+  add(owner: string, name: string, generation: string): void {
     const names = this.#byOwner.get(owner);
-    if (names === undefined) return;
-    if (before !== undefined) {
-      names.get(before)?.delete(name);
-      if (names.get(before)?.size === 0) names.delete(before);
-    }
-    if (after !== undefined) add(names, name, after);
+    if (names !== undefined) add(names, name, generation);
+  }
+
+  /** Notes that a name no longer has a generation. */
+  remove(owner: string, name: string, generation: string): void {
+    const names = this.#byOwner.get(owner);
+    names?.get(generation)?.delete(name);
+    if (names?.get(generation)?.size === 0) names.delete(generation);
   }
 }
 

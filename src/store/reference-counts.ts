@@ -1,6 +1,6 @@
 /**
- * Counts the names that point to each content and the holds on it, and removes contents. A content lives while a name points to it or a
- * caller in this process holds it. Knows nothing of records.
+ * Counts the names and earlier generations that point to each content and the holds on it, and removes contents. A
+ * content lives while one of them points to it or a caller in this process holds it. Knows nothing of records.
  */
 import { AppError } from "../errors.ts";
 import type { Tables, Totals } from "./database.ts";
@@ -63,18 +63,23 @@ export class ReferenceCounts {
     void this.#tables.meta.put("totals", { names: before.names + names, bytes: before.bytes + bytes });
   }
 
-  /** Counts a name that points to a content, and writes the content if it is new. Within a transaction. */
+  /** Counts names. Within a transaction. */
+  addNames(number: number): void {
+    this.#addToTotals(number, 0);
+  }
+
+  /** Counts something that points to a content, and writes the content if it is new. Within a transaction. */
   add(generation: string, content: Buffer): void {
     const { contents, references, leftovers } = this.#tables;
     const isNew = !contents.doesExist(generation);
     if (isNew) void contents.put(generation, content);
     void leftovers.remove(generation);
     void references.put(generation, (references.get(generation) ?? 0) + 1);
-    this.#addToTotals(1, isNew ? content.byteLength : 0);
+    if (isNew) this.#addToTotals(0, content.byteLength);
   }
 
   /**
-   * Counts a name that no longer points to a content. Within a transaction. The content stays for now: a second
+   * Counts something that no longer points to a content. Within a transaction. The content stays for now: a second
    * transaction removes it, when readers no longer find the name.
    */
   subtract(generation: string): void {
@@ -85,7 +90,6 @@ export class ReferenceCounts {
       void references.remove(generation);
       void leftovers.put(generation, true);
     }
-    this.#addToTotals(-1, 0);
   }
 
   /** Removes a content that no name points to and no caller holds. Informs the listeners. */

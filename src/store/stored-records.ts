@@ -31,9 +31,14 @@ export class StoredRecords {
 
   /** Writes a record, and its targets if they are new. Within a transaction. */
   put(key: [string, string], whole: AdapterRecord): void {
-    const { targets, tenant: _, ...record } = whole;
+    void this.#tables.names.put(key, this.stored(whole));
+  }
+
+  /** The stored form of a record. Writes its targets if they are new. Within a transaction. */
+  stored(whole: AdapterRecord): StoredRecord {
+    const { targets, tenant: _, isEarlier: __, ...record } = whole;
     const targetsId = createHash("sha256").update(JSON.stringify(targets)).digest("hex");
     if (!this.#tables.targets.doesExist(targetsId)) void this.#tables.targets.put(targetsId, targets);
-    void this.#tables.names.put(key, { ...record, targetsId });
+    return { ...record, targetsId };
   }
 }

@@ -6,11 +6,20 @@ import type { AdapterRecord } from "./adapter-record.ts";
 import type { ListRange } from "./adapter-names.ts";
 import type { AdapterStore } from "./adapter-store.ts";
 import { SHARED } from "./tenant.ts";
+import { CURRENT, parseReference } from "./version-reference.ts";
 
-/** The tenant's own adapter of this name, otherwise the shared one. Both lookups are always made, so their time is the same. */
-export function findVisible(store: AdapterStore, tenant: string, name: string): AdapterRecord | undefined {
+/**
+ * The tenant's own adapter of this name, otherwise the shared one, in the generation that is meant. A shared name that
+ * the tenant's own one hides is hidden with all its generations. Both lookups are always made, so their time is the same.
+ * @param text a name, or a reference to one of its generations
+ * @throws {AppError} ambiguous_generation
+ */
+export function findVisible(store: AdapterStore, tenant: string, text: string): AdapterRecord | undefined {
+  const { name, version } = parseReference(text) ?? { name: "", version: CURRENT };
   const [own, shared] = [store.namesOf(tenant).get(name), store.namesOf(SHARED).get(name)];
-  return own ?? shared;
+  const current = own ?? shared;
+  if (!current || version.kind === "current") return current;
+  return store.namesOf(current.tenant).find(name, version);
 }
 
 /** The adapters with this content that the tenant sees, its own first. */

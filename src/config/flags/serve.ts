@@ -85,6 +85,11 @@ export const SERVE = {
     help: "Run the golden answers on the card of an uploaded adapter: off, report or strict. report answers with the result. strict refuses an adapter that fails. ?verify= of a PUT chooses another mode.",
     schema: z.enum(["off", "report", "strict"]).default("report"),
   },
+  keepGenerations: {
+    value: "<n>",
+    help: "Generations of each adapter that are kept, with the current one. A replaced adapter can be addressed as name@-1 and rolled back to. 1 keeps the current one alone.",
+    schema: integer(1, 100).default(3),
+  },
   maxAdapterBytes: {
     value: "<bytes>",
     help: "Largest adapter file that is accepted.",

@@ -7,14 +7,17 @@ import type { AdapterRecord } from "../../store/adapter-record.ts";
 import { findVisible, visibleWithGeneration } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
 
-/** The record of a name; undefined if the caller sees none, or if the text cannot be a name. */
+/**
+ * The record of a name, or of one of its generations (`name@…`); undefined if the caller sees none, or if the text
+ * cannot be a name. @throws {AppError} ambiguous_generation
+ */
 export function findAdapter(
   { store }: Pick<AppContext, "store">,
   caller: Pick<Caller, "tenant" | "adapters">,
-  name: string,
+  text: string,
 ): AdapterRecord | undefined {
-  const found = findVisible(store, caller.tenant, name);
-  return maySee(caller, name) ? found : undefined;
+  const [name = ""] = text.split("@", 1);
+  return maySee(caller, name) ? findVisible(store, caller.tenant, text) : undefined;
 }
 
 /** An adapter with this content that the caller sees. */
