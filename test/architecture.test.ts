@@ -11,7 +11,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const TABLE: ImportTable = {
   "errors.ts": [],
   config: ["fields/closest-name.ts"],
-  keys: [],
+  keys: ["formats/repeated-key.ts"],
   limits: ["keys"],
   log: [],
   hub: [],

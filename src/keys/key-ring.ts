@@ -54,6 +54,11 @@ export class KeyRing {
     return this.#tenants.size > 1;
   }
 
+  /** Whether a key of this tenant exists. */
+  hasTenant(tenant: string): boolean {
+    return this.#tenants.has(tenant);
+  }
+
   /** The caller without a key, where no key is needed. Also the operator, who starts the server. */
   get operator(): Caller {
     const [only = ONLY_TENANT] = this.hasTenants ? [] : this.#tenants;

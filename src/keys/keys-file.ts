@@ -7,6 +7,7 @@ import { open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
+import { repeatedKey } from "../formats/repeated-key.ts";
 import { SCOPES } from "./caller.ts";
 import { limitsSchema } from "./limits.ts";
 
@@ -65,6 +66,8 @@ export function parseKeysFile(text: string, path: string): KeysFile {
   } catch (error) {
     throw fault(path, `is not JSON: ${(error as Error).message}`);
   }
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) throw fault(path, `has ${JSON.stringify(repeated)} twice in one object`);
   const parsed = keysFile.safeParse(json);
   if (!parsed.success) throw fault(path, issueText(parsed.error.issues[0], json));
   const { keys } = parsed.data;

@@ -1,7 +1,10 @@
 /** Replaces the server's keys in the lines of the log. */
 
 /** A shorter key is replaced only as a word of its own, because it could be part of any word. */
-const MIN_LENGTH_ANYWHERE = 8;
+export const MIN_LENGTH_ANYWHERE = 8;
+/** The beginning and the end of a word. An underscore separates words, and so does a character escaped in a URL. */
+const WORD_START = "(?:(?<![\\p{L}\\p{N}])|(?<=%[0-9A-Fa-f]{2}))";
+const WORD_END = "(?![\\p{L}\\p{N}])";
 /** The logger fills these fields itself. A short key, such as "info" or "10", would damage them. */
 const OWN_FIELDS = new Set(["level", "time"]);
 
@@ -39,7 +42,7 @@ function writtenForms(key: string): string[] {
 function keyPatterns(key: string): string[] {
   const patterns = writtenForms(key).map((form) => form.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   if (key.length >= MIN_LENGTH_ANYWHERE) return patterns;
-  return patterns.map((pattern) => `(?<![\\p{L}\\p{N}_])${pattern}(?![\\p{L}\\p{N}_])`);
+  return patterns.map((pattern) => WORD_START + pattern + WORD_END);
 }
 
 function withoutKeys(value: unknown, anyKey: RegExp): unknown {

@@ -1,4 +1,4 @@
-/** Keys that a JSON object repeats, wherever quotes, escapes and nesting would hide them. */
+/** Keys that an object of a JSON text repeats, wherever quotes, escapes and nesting would hide them. */
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { repeatedKey } from "../../src/formats/repeated-key.ts";
@@ -8,6 +8,8 @@ it.each([
   ['{"a": 1, "b": 2, "a" : 3}', "a"],
   ['{"a\\"b": 1, "c": "a\\"b", "a\\u0022b": 3}', 'a"b'],
   ['{"x": "\\\\", "y": {"x": 1}}', undefined],
+  ['{"a": [{"b": 1}, {"b": 2}], "b": {"c": [], "d": "c"}}', undefined],
+  ['{"a": [{"b": 1}, {"b": 2, "c": [{}], "b": 3}]}', "b"],
   ["{}", undefined],
 ])("%s repeats %s", (text, key) => {
   expect(repeatedKey(text)).toBe(key);

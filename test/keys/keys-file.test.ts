@@ -3,8 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { openKeys } from "../../src/cli/serve/open-keys.ts";
+import { Cleanup } from "../../src/cli/shared/cleanup.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";
-import { type KeyEntry, parseKeysFile, readKeysFile } from "../../src/keys/keys-file.ts";
+import { type KeyEntry, parseKeysFile, readKeysFile, writeKeysFile } from "../../src/keys/keys-file.ts";
+import { loggerTo } from "../../src/log/logger.ts";
 
 const sha256 = (key: string): string => createHash("sha256").update(key).digest("hex");
 const entry = (id: string, changes: object = {}): KeyEntry => ({
@@ -37,6 +40,11 @@ describe("a keys file", () => {
     ["no such scope", [entry("a", { scopes: ["use", "root"] })], /keys\[0\] \("a"\): "scopes\.1"/],
     ["no scope", [entry("a", { scopes: [] })], /"scopes" must name at least one of use, write/],
     ["the owner of shared adapters", [entry("a", { tenant: "shared" })], /"tenant"/],
+    [
+      "a field twice",
+      `{"version":1,"keys":[{"id":"a","sha256":"${sha256("a")}","tenant":"acme","scopes":["use"],"scopes":["admin"]}]}`,
+      /"scopes" twice in one object/,
+    ],
     ["a time without a zone", [entry("a", { expires: "2027-01-31" })], /"expires" must be a time such as/],
     ["a pattern that is no name", [entry("a", { adapters: ["a/b"] })], /"adapters\.0"/],
     [
@@ -64,6 +72,41 @@ describe("a keys file", () => {
     const dir = mkdtempSync(join(tmpdir(), "mosara-keys-"));
     await expect(readKeysFile(join(dir, "none.json"))).rejects.toThrow(/none\.json cannot be read/);
     await expect(readKeysFile(dir)).rejects.toThrow(/cannot be read/);
+    rmSync(dir, { recursive: true });
+  });
+});
+
+describe("opening keys", () => {
+  const open = async (apiKey: readonly { tenant: string; key: string }[], keys: string | null) => {
+    const lines: string[] = [];
+    const log = loggerTo({ isTerminal: false, write: (line) => void lines.push(line) }, { level: "warn", keys: [] });
+    await using cleanup = new Cleanup();
+    await openKeys({ apiKey: [...apiKey], keys }, log, cleanup);
+    return lines.map((line) => JSON.parse(line) as unknown);
+  };
+
+  it("warns of keys that are too short", async () => {
+    expect(await open([{ tenant: "acme", key: "12345678" }], null)).toEqual([]);
+    expect(
+      await open(
+        [
+          { tenant: "acme", key: "1234567" },
+          { tenant: "globex", key: "long-enough" },
+        ],
+        null,
+      ),
+    ).toMatchObject([{ level: "warn", tenants: ["acme"], msg: expect.stringContaining("less than 8 characters") }]);
+  });
+
+  it("warns of limits whose tenant has no key", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "mosara-keys-"));
+    const path = join(dir, "keys.json");
+    const limits = { requestsPerMinute: 1 };
+    const tenants = { acme: { limits }, plain: { limits }, acmee: { limits } };
+    await writeKeysFile(path, { version: 1, keys: [entry("a")], tenants });
+    expect(await open([{ tenant: "plain", key: "long-enough" }], path)).toMatchObject([
+      { level: "warn", tenants: ["acmee"] },
+    ]);
     rmSync(dir, { recursive: true });
   });
 });

@@ -33,6 +33,8 @@ describe("the log", () => {
   it.each(["k", "key1", "a.b", "$1", "info", "10", "clé"])("replaces the short key %j as a word of its own", (key) => {
     const { log, lines } = write(false, [key]);
     log.info({ path: `/x?key=${key}`, list: [`Bearer ${key}`], other: `x${key}x` }, `key ${key}, not ${key}9`);
+    log.info(`id_${key} Bearer%20${encodeURIComponent(key)} ${key}_2`);
+    expect(JSON.parse(lines[1] ?? "")).toMatchObject({ msg: "id_[redacted] Bearer%20[redacted] [redacted]_2" });
     const line = JSON.parse(lines[0] ?? "") as Record<string, unknown>;
     expect(line).toMatchObject({ list: ["Bearer [redacted]"], other: `x${key}x`, msg: expect.any(String) });
     expect(line["path"]).toBe("/x?key=[redacted]");

@@ -4,6 +4,7 @@ import type { ConfigOf } from "../../config/commands.ts";
 import { KeyRing } from "../../keys/key-ring.ts";
 import { type KeysFile, readKeysFile } from "../../keys/keys-file.ts";
 import { watchKeysFile } from "../../keys/watch-keys-file.ts";
+import { MIN_LENGTH_ANYWHERE } from "../../log/redact.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 
 /** @throws {AppError} usage: the file cannot be used */
@@ -13,13 +14,16 @@ export async function openKeys(
   cleanup: Cleanup,
 ): Promise<KeyRing> {
   const ring = new KeyRing(apiKey);
+  noteShortKeys(apiKey, log);
   if (path === null) return ring;
   let last = await readKeysFile(path);
   ring.setFile(last);
+  noteUnusedLimits(last, ring, log);
   const stop = watchKeysFile(path, {
     onKeys: (file) => {
       ring.setFile(file);
       log.info({ keys: file.keys.length, ...changesBetween(last, file) }, "the keys file was read again");
+      noteUnusedLimits(file, ring, log);
       last = file;
     },
     onFault: (error) =>
@@ -27,6 +31,23 @@ export async function openKeys(
   });
   cleanup.defer(stop);
   return ring;
+}
+
+/** A short key is not refused: a server must start after an update, too. */
+function noteShortKeys(keys: ConfigOf<"serve">["apiKey"], log: Logger): void {
+  const tenants = new Set(keys.flatMap(({ tenant, key }) => (key.length < MIN_LENGTH_ANYWHERE ? [tenant] : [])));
+  if (tenants.size === 0) return;
+  log.warn(
+    { tenants: [...tenants] },
+    `keys of less than ${MIN_LENGTH_ANYWHERE} characters can be guessed, and the log hides them only as words of their own. "mosara keys add" makes a key that is long enough`,
+  );
+}
+
+/** The tenant of such limits is often misspelt. */
+function noteUnusedLimits({ tenants = {} }: KeysFile, ring: KeyRing, log: Logger): void {
+  const unused = Object.keys(tenants).filter((tenant) => !ring.hasTenant(tenant));
+  if (unused.length === 0) return;
+  log.warn({ tenants: unused }, "the keys file has limits of tenants that have no key, so these limits have no effect");
 }
 
 /** Ids of the keys that came, went or changed, without their hashes. */
