@@ -52,6 +52,19 @@ const OWN_KEYS = ["chosen", "rejected", "input", "preferred_output", "non_prefer
 /** Keys of other forms of lines, which would be ignored here. */
 const OTHER_FORMS = ["completion", "conversations", "instruction", "output", "history", "references", "answer"];
 
+/** Keys of TRL's form, which would be ignored beside OpenAI's `input`. */
+const NOT_BESIDE_INPUT = ["prompt", "messages", "chosen", "rejected", "system", "tools", "chat_template_kwargs"];
+/** Keys of `input` that are read. `parallel_tool_calls` is a setting of requests. */
+const INPUT_KEYS = ["messages", "tools", "parallel_tool_calls"];
+
+function refuseBeside(json: Json, keys: readonly string[], form: string, fail: Fail): void {
+  const lost = keys.find((key) => (json[key] ?? null) !== null);
+  if (lost !== undefined)
+    fail(
+      `there is "${lost}" beside "${form}", which belongs to another form of preferences. Keep the keys of one form.`,
+    );
+}
+
 /** The preference on one line. @throws {AppError} data_invalid naming file, line and reason */
 function parsePreference(text: string, file: string, line: number): Preference {
   const fail = (reason: string, cause?: unknown): never => {
@@ -62,10 +75,14 @@ function parsePreference(text: string, file: string, line: number): Preference {
   const lost = OTHER_FORMS.find((key) => (json[key] ?? null) !== null);
   if (lost !== undefined) return fail(`"${lost}" does not belong to a preference. Write ${FORM}.`);
   const place = { file, line };
-  if ((json.input ?? null) !== null) return openAiPreference(readExactly(text), place, fail);
+  if ((json.input ?? null) !== null) {
+    refuseBeside(json, NOT_BESIDE_INPUT, "input", fail);
+    return openAiPreference(readExactly(text), place, fail);
+  }
   for (const key of ["chosen", "rejected", "prompt"] as const)
     if ((json[key] ?? null) === null && (key !== "prompt" || (json.messages ?? null) === null))
       return fail(`"${key}" is missing; the line has ${nameOf(Object.keys(json))}. Write ${FORM}.`);
+  refuseBeside(json, ["preferred_output", "non_preferred_output"], "chosen", fail);
   if ((json.prompt ?? null) !== null && (json.messages ?? null) !== null)
     return fail('there is both "prompt" and "messages". Keep one of them.');
   if (typeof json.prompt === "string") return textPreference(json, json.prompt, place, fail);
@@ -100,7 +117,9 @@ function textPreference(json: Json, prompt: string, place: ExamplePlace, fail: F
 function openAiPreference(exact: Json, place: ExamplePlace, fail: Fail): Preference {
   const input = plainObject(exact.input) as Json;
   if (typeof input !== "object" || Array.isArray(input)) return fail('"input" should be an object with "messages".');
-  refuseUnknownMeaning(input, "input", fail);
+  const unknown = Object.keys(input).find((key) => !INPUT_KEYS.includes(key) && (input[key] ?? null) !== null);
+  if (unknown !== undefined)
+    return fail(`"input.${unknown}" is not known. "input" has ${INPUT_KEYS.map((key) => `"${key}"`).join(", ")}.`);
   const parts = { prompt: input.messages, chosen: exact.preferred_output, rejected: exact.non_preferred_output };
   const keys = { prompt: "input.messages", chosen: "preferred_output", rejected: "non_preferred_output" };
   return chatPreference(parts, { tools: input.tools }, { keys, place, fail });
