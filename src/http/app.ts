@@ -4,6 +4,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
+import { checkQuery } from "./check-query.ts";
 import { goneResponse } from "./completion/answer/send-answer.ts";
 import type { AppContext, AppEnv, RequestContext } from "./context.ts";
 import { admission } from "./middleware/admission.ts";
@@ -58,6 +59,7 @@ export function createApp(context: AppContext): App {
   for (const route of routes) {
     app.on(route.method.toUpperCase(), route.path, (c) => {
       assertScope(route, c.get("caller"));
+      checkQuery(route, c, context.limits.refusesUnknownFields);
       return route.handle(context, c);
     });
   }

@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
 import type { JobSettings } from "../../jobs/records.ts";
+import { invalid } from "../error-response.ts";
 
 const orAuto = <T extends z.ZodType>(schema: T) => z.union([schema, z.literal("auto")]);
 
@@ -55,7 +56,33 @@ export const jobRequest = z
 
 export type JobRequest = z.output<typeof jobRequest>;
 
-/** @throws {AppError} unsupported_parameter: another method, or an integration. */
+type Hyperparameters = z.output<typeof dpoHyperparameters>;
+
+/** The method's hyperparameters, which OpenAI's older clients send beside it. @throws {AppError} invalid_request. */
+function hyperparametersOf(
+  objective: "supervised" | "dpo",
+  method: JobRequest["method"],
+  outer: JobRequest["hyperparameters"],
+): Hyperparameters {
+  const other = objective === "dpo" ? "supervised" : "dpo";
+  if (method?.[other])
+    throw invalid(
+      `"method.type" is "${objective}", so "method.${other}" has no effect. Leave it out.`,
+      `method.${other}`,
+    );
+  const inner: Hyperparameters = method?.[objective]?.hyperparameters ?? {};
+  for (const [key, value] of Object.entries(outer ?? {})) {
+    const own = inner[key as keyof Hyperparameters];
+    if (own !== undefined && own !== value)
+      throw invalid(
+        `"hyperparameters.${key}" is ${value}, and the method's own is ${own}. Give one of them.`,
+        `hyperparameters.${key}`,
+      );
+  }
+  return { ...outer, ...inner };
+}
+
+/** @throws {AppError} unsupported_parameter: another method, or an integration. invalid_request: contradictions. */
 export function settingsOf({ method, hyperparameters: outer, integrations, mosara: own }: JobRequest): JobSettings {
   const objective = method?.type ?? "supervised";
   if (objective === "reinforcement")
@@ -70,14 +97,14 @@ export function settingsOf({ method, hyperparameters: outer, integrations, mosar
       '"integrations" are not supported. The files of a finished job have its figures.',
       { param: "integrations" },
     );
-  const given = { ...outer, ...method?.[objective]?.hyperparameters };
+  const given = hyperparametersOf(objective, method, outer);
   const known = (value: number | "auto" | undefined): number | null =>
     value === undefined || value === "auto" ? null : value;
   return {
     objective,
-    beta: objective === "dpo" ? known(method?.dpo?.hyperparameters?.beta) : null,
+    beta: known(given.beta),
     method: own?.method ?? "mo-sara",
-    epochs: own?.steps === undefined ? known(given.n_epochs) : null,
+    epochs: known(given.n_epochs),
     steps: own?.steps ?? null,
     batchSize: known(given.batch_size),
     learningRateMultiplier: known(given.learning_rate_multiplier),

@@ -31,11 +31,14 @@ export async function readUpload(c: RequestContext, maxBytes: number): Promise<U
   const form = await new Response(Buffer.from(body), { headers: { "content-type": type } }).formData().catch(() => {
     throw invalid("The body is not a valid multipart form.");
   });
-  for (const name of form.keys())
+  for (const name of form.keys()) {
+    if (form.getAll(name).length > 1)
+      throw invalid(`The form has ${quoteName(name)} more than once. Send one file in a request.`, name);
     if (!FIELDS.includes(name))
       throw new AppError("unsupported_parameter", `The form field ${quoteName(name)} is not supported.`, {
         param: name,
       });
+  }
   const purpose = form.get("purpose");
   if (purpose !== "fine-tune")
     throw invalid(

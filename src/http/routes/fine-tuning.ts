@@ -19,13 +19,19 @@ import { fileOf, jobOf, type Training, trainingOf } from "../fine-tuning/trainin
 import { findAdapter } from "../adapters/find-adapter.ts";
 import { assertMayName, quotaOf } from "../adapters/owner.ts";
 import { parseRequest } from "../parse-request.ts";
+import { invalid } from "../error-response.ts";
 import { quoteName } from "../quote-name.ts";
 import { readJson } from "../read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Fine-tuning"];
 const params = z.object({ id: z.string().openapi({ param: { name: "id", in: "path" } }) });
-const jobsQuery = pageQuery(20, 1000);
+const jobsQuery = pageQuery(20, 1000).extend({
+  metadata: z
+    .string()
+    .optional()
+    .openapi({ description: "metadata[key]=value: jobs with this entry. metadata=null: jobs without metadata." }),
+});
 const eventsQuery = pageQuery(20, 1000).extend({
   stream: z
     .enum(["true", "false"])
@@ -111,10 +117,28 @@ const listRoute: Route = {
   },
   handle: (context, c) => {
     const { store } = trainingOf(context);
-    const page = pageOf(store.jobs(c.get("tenant")), parseRequest(jobsQuery, c.req.query()));
+    const { metadata, ...range } = parseRequest(jobsQuery, c.req.query());
+    const wanted = metadataFilter(metadata, c.req.query());
+    const page = pageOf(store.jobs(c.get("tenant")).filter(wanted), range);
     return c.json({ ...page, data: page.data.map(jobJson) });
   },
 };
+
+/** OpenAI's filter of jobs: `metadata[key]=value`, of which all must hold, or `metadata=null`. @throws {AppError} invalid_request. */
+function metadataFilter(whole: string | undefined, query: Readonly<Record<string, string>>) {
+  if (whole !== undefined && whole !== "null")
+    throw invalid(
+      `"metadata" is ${quoteName(whole)}, expected null or entries such as metadata[team]=shop.`,
+      "metadata",
+    );
+  const entries = Object.entries(query).flatMap(([name, value]) => {
+    const key = /^metadata\[(.+)\]$/s.exec(name)?.[1];
+    return key === undefined ? [] : [[key, value] as const];
+  });
+  return ({ metadata }: JobRecord): boolean =>
+    (whole === undefined || Object.keys(metadata ?? {}).length === 0) &&
+    entries.every(([key, value]) => Object.hasOwn(metadata ?? {}, key) && metadata?.[key] === value);
+}
 
 const getRoute: Route = {
   method: "get",
