@@ -9,12 +9,14 @@ import { closestName } from "./closest-name.ts";
 import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Body, ChatLikeEndpoint, Endpoint, Field, Treatment } from "./field.ts";
 import { GRAMMAR_FIELDS } from "./grammar-fields.ts";
+import { LOAD_LORA_FIELDS, UNLOAD_LORA_FIELDS } from "./lora-route-fields.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { OPENAI_FIELDS } from "./openai-fields.ts";
 import { OTHER_FIELDS } from "./other-fields.ts";
 import { OWN_FIELDS } from "./own-fields.ts";
 import { RESPONSES_FIELDS, RESPONSES_NESTED } from "./responses-fields.ts";
+import { DETOKENIZE_FIELDS, tokenizeFields } from "./tokenize-fields.ts";
 import { VLLM_FIELDS } from "./vllm-fields.ts";
 
 /** Every field of the top level. Each name occurs once. */
@@ -33,7 +35,14 @@ const SPECULATIVE = /^speculative\./;
 type Table = ReadonlyMap<string, Treatment>;
 
 /** The routes whose bodies are checked. */
-export type CheckedEndpoint = Endpoint | ChatLikeEndpoint | "embeddings";
+export type CheckedEndpoint =
+  | Endpoint
+  | ChatLikeEndpoint
+  | "embeddings"
+  | "tokenize"
+  | "detokenize"
+  | "load_lora"
+  | "unload_lora";
 
 const BY_NAME: Readonly<Record<CheckedEndpoint, Table>> = {
   chat: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.chat])),
@@ -41,6 +50,10 @@ const BY_NAME: Readonly<Record<CheckedEndpoint, Table>> = {
   messages: chatLikeFields(FIELDS, MESSAGES_FIELDS),
   embeddings: new Map(EMBEDDING_FIELDS.map(({ name, treatment }) => [name, treatment])),
   responses: chatLikeFields(FIELDS, RESPONSES_FIELDS),
+  tokenize: tokenizeFields(FIELDS),
+  detokenize: new Map(Object.entries(DETOKENIZE_FIELDS)),
+  load_lora: new Map(Object.entries(LOAD_LORA_FIELDS)),
+  unload_lora: new Map(Object.entries(UNLOAD_LORA_FIELDS)),
 };
 
 /** The tables of objects below the top level, each with the steps to its place. */
@@ -58,6 +71,10 @@ const NESTED = {
   messages: [...ADAPTER_NESTED, ...nestedTables(MESSAGES_NESTED)],
   embeddings: ADAPTER_NESTED,
   responses: [...ADAPTER_NESTED, ...nestedTables(RESPONSES_NESTED)],
+  tokenize: OPENAI_NESTED,
+  detokenize: [],
+  load_lora: [],
+  unload_lora: [],
 };
 
 /** What a field does at this endpoint; undefined for a field that is not accepted there. */

@@ -2,9 +2,11 @@
 import { FIELDS } from "./check-fields.ts";
 import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Endpoint, Field, Server, Treatment } from "./field.ts";
+import { LOAD_LORA_FIELDS, UNLOAD_LORA_FIELDS } from "./lora-route-fields.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { RESPONSES_FIELDS, RESPONSES_NESTED } from "./responses-fields.ts";
+import { DETOKENIZE_FIELDS, TOKENIZE_FIELDS } from "./tokenize-fields.ts";
 
 const ENDPOINTS: readonly (readonly [Endpoint, string])[] = [
   ["chat", "chat"],
@@ -16,6 +18,17 @@ type Treatments = Readonly<Record<string, Treatment>>;
 const CHAT_LIKE: readonly (readonly [string, Treatments, Readonly<Record<string, Treatments>>])[] = [
   ["/v1/responses", RESPONSES_FIELDS, RESPONSES_NESTED],
   ["/v1/messages", MESSAGES_FIELDS, MESSAGES_NESTED],
+];
+
+const OTHER_ROUTES: readonly (readonly [title: string, text: string, Treatments])[] = [
+  [
+    "`POST /tokenize`",
+    "Chat's fields are known here too. The heeded ones that decide how an answer is drawn are harmless.",
+    TOKENIZE_FIELDS,
+  ],
+  ["`POST /detokenize`", "The text of token ids.", DETOKENIZE_FIELDS],
+  ["`POST /v1/load_lora_adapter`", "As vLLM and SGLang have it.", LOAD_LORA_FIELDS],
+  ["`POST /v1/unload_lora_adapter`", "As vLLM and SGLang have it.", UNLOAD_LORA_FIELDS],
 ];
 
 const INTRODUCTION = `# Fields of a request
@@ -38,7 +51,8 @@ refused, and the error suggests the closest name. A field that seems to name an 
 export function fieldsDocument(): string {
   const sections = (["heeded", "harmless", "refused"] as const).map((kind) => sectionOf(kind));
   const own = CHAT_LIKE.map(([route, fields, nested]) => ownSection(route, fields, nested));
-  return [INTRODUCTION, ...sections, nestedSection(), ...own, embeddingsSection()].join("\n");
+  const others = OTHER_ROUTES.map(([title, text, fields]) => plainSection(title, text, fields));
+  return [INTRODUCTION, ...sections, nestedSection(), ...own, embeddingsSection(), ...others].join("\n");
 }
 
 /** The fields of a route whose body becomes a chat request. */
@@ -46,17 +60,16 @@ function ownSection(route: string, fields: Treatments, nested: Readonly<Record<s
   const below = Object.entries(nested).flatMap(([place, one]) =>
     Object.entries(one).map(([name, treatment]): readonly [string, Treatment] => [`${place}.${name}`, treatment]),
   );
-  const rows = [...Object.entries(fields), ...below].map(([name, treatment]) => ownRow(name, treatment));
-  return [
-    `## \`POST ${route}\``,
-    "",
+  return plainSection(
+    `\`POST ${route}\``,
     "Chat's sampling fields and the fields that name adapters mean the same here. This route also has these fields:",
-    "",
-    "| field | treatment | |",
-    "| --- | --- | --- |",
-    ...rows,
-    "",
-  ].join("\n");
+    Object.fromEntries([...Object.entries(fields), ...below]),
+  );
+}
+
+function plainSection(title: string, text: string, fields: Treatments): string {
+  const rows = Object.entries(fields).map(([name, treatment]) => ownRow(name, treatment));
+  return [`## ${title}`, "", text, "", "| field | treatment | |", "| --- | --- | --- |", ...rows, ""].join("\n");
 }
 
 function ownRow(name: string, one: Treatment): string {

@@ -10,6 +10,12 @@ const isKnownInclude: Neutral = {
   holds: (value) => Array.isArray(value) && value.every((one) => KNOWN_INCLUDES.has(one)),
 };
 
+const hasReadableText: Neutral = {
+  text: "beside content or summary; empty",
+  holds: (value, item) =>
+    value === "" || [item.content, item.summary].some((parts) => Array.isArray(parts) && parts.length > 0),
+};
+
 export const RESPONSES_FIELDS: Readonly<Record<string, Treatment>> = {
   input: heeded("Text, or items: messages, reasoning, function_call, function_call_output and item_reference."),
   instructions: heeded("The system prompt, before the conversation."),
@@ -58,9 +64,34 @@ export const RESPONSES_NESTED: Readonly<Record<string, Readonly<Record<string, T
     strict: heeded("As chat's."),
   },
   reasoning: {
-    effort: heeded("Sets the template's variable reasoning_effort."),
+    effort: heeded("As chat's reasoning_effort."),
     summary: heeded("Any value: reasoning is returned as a summary. null: as reasoning text."),
     generate_summary: refused(nothing, 'Send "summary".'),
+  },
+  "input[]": {
+    type: heeded("message (the default), reasoning, function_call, function_call_output or item_reference."),
+    role: heeded("user, assistant, system or developer."),
+    content: heeded("The text of a message, or its parts. The text of a reasoning item."),
+    id: heeded("The item that an item_reference names. Otherwise without effect."),
+    summary: heeded("The text of a reasoning item without content."),
+    encrypted_content: refused(hasReadableText, "Only the server that encrypted it can read it. Send its text."),
+    call_id: heeded("The id of a call, and of the call that an output belongs to."),
+    name: heeded("The name of the called function."),
+    arguments: heeded("The arguments of a call, as JSON text."),
+    output: heeded("The text of an output, or its parts."),
+    namespace: refused(nothing, "Functions have no namespaces here."),
+    caller: harmless("The server runs no tools."),
+    created_by: harmless("The model does not see it."),
+    phase: harmless("It is a hint for models that were trained with it."),
+    status: harmless("The model reads an item as it is."),
+  },
+  "input[].content[]": {
+    type: heeded("input_text, output_text, reasoning_text, summary_text or refusal; others are refused."),
+    text: heeded("The part's text."),
+    refusal: heeded("The text of a refusal."),
+    annotations: harmless("The model does not see them."),
+    logprobs: harmless("The model does not see them."),
+    prompt_cache_breakpoint: CACHE,
   },
   stream_options: { include_obfuscation: harmless("Events have no padding.") },
   "tools[]": {

@@ -75,8 +75,8 @@ export interface Text {
   bytesOf(tokenId: number): Uint8Array;
   /** The token as the vocabulary spells it; undefined for an id without one. */
   tokenOf(tokenId: number): string | undefined;
-  /** The text of ids, special tokens included. */
-  decode(tokenIds: readonly number[]): Promise<string>;
+  /** The text of ids. */
+  decode(tokenIds: readonly number[], options: { readonly skipSpecialTokens: boolean }): Promise<string>;
   /** The tokenizer's configuration, with its class and the chat template. */
   readonly info: Readonly<Record<string, unknown>>;
   /** The formats in which the model writes calls and reasoning. */

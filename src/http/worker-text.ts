@@ -40,15 +40,19 @@ export function textOf(worker: TextWorker, info: Text["info"], formats: Text["fo
       return known;
     },
     tokenOf: (id) => tokenizer.idToToken(id),
-    decode: (ids) => decode(tokenizer, ids),
+    decode: (ids, options) => decode(tokenizer, ids, options),
     info,
     formats,
   };
 }
 
 /** Decodes a list of any length and lets streams run meanwhile. */
-async function decode(tokenizer: Tokenizer, ids: readonly number[]): Promise<string> {
-  const decoder = tokenizer.createStreamDecoder({ skipSpecialTokens: false });
+async function decode(
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  options: { readonly skipSpecialTokens: boolean },
+): Promise<string> {
+  const decoder = tokenizer.createStreamDecoder(options);
   let text = "";
   for (let at = 0; at < ids.length; at += DECODED_AT_ONCE) {
     if (at > 0) await nextTurn();

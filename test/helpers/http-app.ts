@@ -116,7 +116,10 @@ function byteText(start: readonly number[], reasoning: ReasoningFormat | null): 
     },
     bytesOf,
     tokenOf: (id) => (id <= END_ID ? new TextDecoder().decode(bytesOf(id)) : undefined),
-    decode: async (ids) => new TextDecoder().decode(Buffer.concat(ids.map((id) => bytesOf(id)))),
+    decode: async (ids, { skipSpecialTokens }) =>
+      new TextDecoder().decode(
+        Buffer.concat(ids.flatMap((id) => (id === END_ID && skipSpecialTokens ? [] : [bytesOf(id)]))),
+      ),
     info: { tokenizer_class: "PreTrainedTokenizerFast", eos_token: "</s>" },
     formats: { ...FORMATS, reasoning },
   };

@@ -349,6 +349,16 @@ describe("vLLM's routes", () => {
     expect((await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme"}' })).status).toBe(404);
   });
 
+  it("accept other servers' fields that change nothing, and refuse the rest", async () => {
+    const acme = { lora_name: "acme", lora_path: "file" };
+    expect((await load({ ...acme, lora_int_id: 3, pinned: true, base_model_name: "base" })).status).toBe(200);
+    const refused = async (fields: object) => (await load({ ...acme, ...fields })).json.error;
+    expect(await refused({ is_3d_lora_weight: true })).toMatchObject({ param: "is_3d_lora_weight" });
+    expect(await refused({ lora_scale: 0.5 })).toMatchObject({ code: "unsupported_parameter", param: "lora_scale" });
+    const unload = await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme","lora_int_id":3}' });
+    expect(unload.status).toBe(200);
+  });
+
   it("load PEFT directories, and say what is wrong with one", async () => {
     await writePeftDirectory(join(dir, "adapters", "peft"), madeUpAdapter({ method: "lora" }));
     expect((await load({ lora_name: "mine", lora_path: "peft" })).status).toBe(200);

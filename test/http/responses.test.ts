@@ -144,7 +144,31 @@ describe("a response", () => {
     ]);
     const fn = { name: "weather", description: "the weather", parameters, strict: true };
     expect(prompt.tools).toEqual([{ type: "function", function: fn }]);
-    expect(prompt.kwargs).toEqual({ reasoning_effort: "low" });
+    // The template of this server has only enable_thinking.
+    expect(prompt.kwargs).toEqual({ enable_thinking: true });
+    await client.responses.create({ ...body, input: "hi", reasoning: { effort: "none" } });
+    expect(seen.at(-1)).toMatchObject({ kwargs: { enable_thinking: false } });
+  });
+
+  it.each([
+    [
+      "reasoning that only its server can read",
+      { type: "reasoning", summary: [], encrypted_content: "x" },
+      "encrypted_content",
+    ],
+    [
+      "a call in a namespace",
+      { type: "function_call", call_id: "c", name: "f", arguments: "{}", namespace: "n" },
+      "namespace",
+    ],
+  ])("refuses %s", async (_, item, field) => {
+    const input = [{ role: "user", content: "hi" }, item];
+    expect(await errorOf({ input })).toEqual([400, "unsupported_parameter", `input.1.${field}`]);
+  });
+
+  it("reads the text of reasoning that is encrypted, too", async () => {
+    const reasoning = { type: "reasoning", encrypted_content: "x", summary: [{ type: "summary_text", text: "hm" }] };
+    expect((await errorOf({ input: [{ role: "user", content: "hi" }, reasoning] }))[0]).toBe(200);
   });
 
   it("has log-probabilities where they are asked for", async () => {

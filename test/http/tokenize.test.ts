@@ -120,6 +120,29 @@ describe("POST /tokenize", () => {
       "add_special_tokens",
     ],
     [
+      "chat's variable of reasoning",
+      { messages, reasoning_effort: "low" },
+      "unsupported_parameter",
+      "reasoning_effort",
+    ],
+    ["tools that are not shown", { messages, tool_choice: "none" }, "unsupported_parameter", "tool_choice"],
+    [
+      "a shorter prompt",
+      { prompt: "abc", truncate_prompt_tokens: 1 },
+      "unsupported_parameter",
+      "truncate_prompt_tokens",
+    ],
+    ["llama.cpp's name of a prompt", { content: "a" }, "unsupported_parameter", "content"],
+    ["special tokens as text", { prompt: "a", parse_special: false }, "unsupported_parameter", "parse_special"],
+    ["a field that seems to name an adapter", { prompt: "a", my_adapter: "b" }, "unsupported_parameter", "my_adapter"],
+    ["tools beside a prompt", { prompt: "a", tools: [{ type: "function" }] }, "invalid_request", "tools"],
+    [
+      "variables beside a prompt",
+      { prompt: "a", chat_template_kwargs: { a: 1 } },
+      "invalid_request",
+      "chat_template_kwargs",
+    ],
+    [
       "an image",
       { messages: [{ role: "user", content: [{ type: "image_url" }] }] },
       "unsupported_parameter",
@@ -131,10 +154,30 @@ describe("POST /tokenize", () => {
   });
 });
 
+it("accepts what changes no ids, and refuses unknown fields when they are", async () => {
+  const harmless = { temperature: 0.5, max_tokens: 3, stop: ["a"], user: "u", tools: [], chat_template_kwargs: {} };
+  expect((await ask("/tokenize", { prompt: "ab", ...harmless, unknown: 1 })).json.tokens).toEqual([1, 97, 98]);
+  await using strict = await createTestApp({ refusesUnknownFields: true });
+  const found = [
+    await ask("/tokenize", { prompt: "ab", add_special_token: false }, strict),
+    await ask("/detokenize", { tokens: [1], skip_special_token: true }, strict),
+  ];
+  expect(found.map(({ json }) => json.error?.message)).toEqual([
+    expect.stringContaining('Did you mean "add_special_tokens"?'),
+    expect.stringContaining('Did you mean "skip_special_tokens"?'),
+  ]);
+});
+
 describe("POST /detokenize", () => {
   it("answers the text with its special tokens", async () => {
     expect((await ask("/detokenize", { model: "base", tokens: [104, 105, 256] })).json).toEqual({ prompt: "hi</s>" });
     expect((await ask("/detokenize", { tokens: [] })).json).toEqual({ prompt: "" });
+  });
+
+  it("leaves special tokens out where they are not wanted", async () => {
+    const tokens = [104, 256, 105];
+    expect((await ask("/detokenize", { tokens, skip_special_tokens: true })).json).toEqual({ prompt: "hi" });
+    expect((await ask("/detokenize", { tokens, skip_special_tokens: false })).json).toEqual({ prompt: "h</s>i" });
   });
 
   it("refuses ids that the model does not have", async () => {

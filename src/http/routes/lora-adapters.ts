@@ -6,6 +6,7 @@ import { z } from "@hono/zod-openapi";
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
+import { checkFields } from "../../fields/check-fields.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory/directory-files.ts";
 import { SHARED } from "../../store/tenant.ts";
@@ -43,7 +44,9 @@ export const loadLoraRoute: Route = {
     responses,
   },
   handle: async (context, c) => {
-    const fields = parseRequest(loadRequest, await readJson(c, MAX_BODY_BYTES));
+    const body = await readJson(c, MAX_BODY_BYTES);
+    checkFields(body, "load_lora", { isStrict: context.limits.refusesUnknownFields });
+    const fields = parseRequest(loadRequest, body);
     const name = fields.lora_name;
     assertAdapterName(name);
     if (name === context.base.name)
@@ -79,7 +82,9 @@ export const unloadLoraRoute: Route = {
     responses,
   },
   handle: async (context, c) => {
-    const { lora_name: name } = parseRequest(unloadRequest, await readJson(c, MAX_BODY_BYTES));
+    const body = await readJson(c, MAX_BODY_BYTES);
+    checkFields(body, "unload_lora", { isStrict: context.limits.refusesUnknownFields });
+    const { lora_name: name } = parseRequest(unloadRequest, body);
     const record = findAdapter(context, c.get("caller"), name);
     if (!record)
       throw new AppError("adapter_not_found", `The lora adapter '${name.slice(0, 140)}' cannot be found.`, {

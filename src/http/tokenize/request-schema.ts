@@ -45,6 +45,9 @@ export const detokenizeRequest = z
         .min(0)
         .max(2 ** 31 - 1),
     ),
+    skip_special_tokens: z.boolean().nullish().openapi({
+      description: "Whether special tokens are left out of the text (default false).",
+    }),
   })
   .openapi("DetokenizeRequest");
 

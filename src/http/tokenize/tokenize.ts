@@ -1,10 +1,12 @@
 /** Text ↔ token ids for clients, as vLLM has it. The tokenizer is the base's: adapters have none of their own. Nothing is generated. */
 import { parseConversation } from "../completion/parse-conversation.ts";
 import { encodeConversation } from "../completion/chat-prompt.ts";
+import { isPresent } from "../completion/is-present.ts";
 import { assertModelExists } from "../completion/model/resolve-model.ts";
 import { engineLimits } from "../completion/prompts.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { AppError } from "../../errors.ts";
+import { checkFields } from "../../fields/check-fields.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { parseBody, readJson, readText } from "../read-body.ts";
@@ -14,6 +16,7 @@ import { detokenizeRequest, type TokenizeRequest, tokenizeRequest } from "./requ
 export async function tokenize(context: AppContext, c: RequestContext): Promise<Response> {
   const text = await readText(c, context.limits.maxJsonBytes);
   const body = parseBody(text, parseConversation);
+  checkFields(body.plain, "tokenize", { isStrict: context.limits.refusesUnknownFields });
   const fields = parseRequest(tokenizeRequest, body.plain);
   assertModelExists(context, c.get("caller"), fields.model ?? null);
   const { maxModelLen } = engineLimits(context);
@@ -26,7 +29,10 @@ async function idsOf(context: AppContext, fields: TokenizeRequest, exact: unknow
   const { prompt, messages } = fields;
   if ((prompt === undefined) === (messages === undefined))
     throw invalid('Send either "prompt", a text, or "messages", a conversation.', "prompt");
-  if (prompt !== undefined) return await context.text.encode(prompt, fields.add_special_tokens ?? true);
+  if (prompt !== undefined) {
+    assertNoConversation(fields);
+    return await context.text.encode(prompt, fields.add_special_tokens ?? true);
+  }
   if (fields.add_special_tokens === true)
     throw new AppError("unsupported_parameter", '"add_special_tokens" is true, but the chat template writes its own.', {
       param: "add_special_tokens",
@@ -34,13 +40,26 @@ async function idsOf(context: AppContext, fields: TokenizeRequest, exact: unknow
   return await encodeConversation(context, { ...fields, messages: messages ?? [] }, exact);
 }
 
+/** No template renders a prompt, so these fields would be ignored. @throws {AppError} invalid_request. */
+function assertNoConversation(fields: TokenizeRequest): void {
+  const { tools, chat_template, chat_template_kwargs, documents, continue_final_message } = fields;
+  const given = Object.entries({ tools, chat_template, chat_template_kwargs, documents, continue_final_message }).find(
+    ([, value]) => isPresent(value) && value !== false && Object.keys(value).length > 0,
+  );
+  if (given !== undefined)
+    throw invalid(`"${given[0]}" is for "messages", but there is a "prompt", which no template renders.`, given[0]);
+}
+
 /** The text of ids. @throws {AppError} invalid_request, model_not_found. */
 export async function detokenize(context: AppContext, c: RequestContext): Promise<Response> {
-  const fields = parseRequest(detokenizeRequest, await readJson(c, context.limits.maxJsonBytes));
+  const body = await readJson(c, context.limits.maxJsonBytes);
+  checkFields(body, "detokenize", { isStrict: context.limits.refusesUnknownFields });
+  const fields = parseRequest(detokenizeRequest, body);
   assertModelExists(context, c.get("caller"), fields.model ?? null);
   const { vocabSize } = engineLimits(context);
   const bad = fields.tokens.find((id) => id >= vocabSize);
   if (bad !== undefined)
     throw invalid(`"tokens" contains the id ${bad}, but ids of this model go from 0 to ${vocabSize - 1}.`, "tokens");
-  return c.json({ prompt: await context.text.decode(fields.tokens) });
+  const skipSpecialTokens = fields.skip_special_tokens ?? false;
+  return c.json({ prompt: await context.text.decode(fields.tokens, { skipSpecialTokens }) });
 }

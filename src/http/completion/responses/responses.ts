@@ -18,6 +18,7 @@ const OWN_NAMES: OwnNames = [
   ["response_format.json_schema", "text.format"],
   ["response_format", "text.format"],
   ["max_tokens", "max_output_tokens"],
+  ["reasoning_effort", "reasoning.effort"],
   ["messages", "input"],
 ];
 

@@ -15,6 +15,7 @@ export interface ChatConversation {
   readonly tools: NonNullable<ChatRequest["tools"]> | null;
   readonly tool_choice: ChatRequest["tool_choice"];
   readonly chat_template_kwargs: Record<string, unknown>;
+  readonly reasoning_effort: ChatRequest["reasoning_effort"];
   readonly documents?: ChatRequest["documents"];
   readonly response_format?: NonNullable<ChatRequest["response_format"]>;
 }
@@ -29,10 +30,8 @@ export function toConversation(body: ResponsesRequest, items: readonly Item[]): 
     tools: tools?.map(toChatTool) ?? null,
     tool_choice: toChatChoice(body.tool_choice),
     documents: body.documents ?? null,
-    chat_template_kwargs: {
-      ...(isPresent(reasoning?.effort) ? { reasoning_effort: reasoning.effort } : {}),
-      ...body.chat_template_kwargs,
-    },
+    chat_template_kwargs: body.chat_template_kwargs ?? {},
+    reasoning_effort: reasoning?.effort ?? null,
     ...(format && format.type !== "text" ? { response_format: toChatFormat(format) } : {}),
   };
 }

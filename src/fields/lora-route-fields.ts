@@ -1,0 +1,22 @@
+/** Fields of the routes that load and unload an adapter as vLLM and SGLang do. Source: their API references. */
+import { empty, harmless, heeded, is, refused, type Treatment } from "./field.ts";
+
+const BY_NAME = harmless("Adapters are known by their names.");
+
+export const LOAD_LORA_FIELDS: Readonly<Record<string, Treatment>> = {
+  lora_name: heeded("The adapter's name."),
+  lora_path: heeded("A file or PEFT directory below --adapters. `.mosara` may be left out."),
+  load_inplace: heeded("true replaces an adapter of this name."),
+  lora_int_id: BY_NAME,
+  lora_id: BY_NAME,
+  base_model_name: harmless("An adapter of another base is refused, whatever this field has."),
+  pinned: harmless("It keeps an adapter in a device's memory, and changes no answer."),
+  is_3d_lora_weight: refused(is(false), "Adapters change linear layers only."),
+  added_tokens_config: refused(empty, "Every adapter has the tokenizer of the base."),
+};
+
+export const UNLOAD_LORA_FIELDS: Readonly<Record<string, Treatment>> = {
+  lora_name: heeded("The adapter's name."),
+  lora_int_id: BY_NAME,
+  lora_id: BY_NAME,
+};
