@@ -28,6 +28,12 @@ export interface PeftFiles {
   readonly tensors: Uint8Array;
 }
 
+/** A PEFT directory: its files, and the text files that trainers save beside them, read when they are asked for. */
+export interface PeftDirectory extends PeftFiles {
+  readonly dir: string;
+  readonly texts: ReadonlyMap<string, () => Promise<Uint8Array>>;
+}
+
 interface Halves {
   A?: HostTensor;
   B?: HostTensor;

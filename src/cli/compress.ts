@@ -114,7 +114,7 @@ async function readPeft(path: string, base: Base): Promise<Adapter> {
     );
   const dir = await realpath(found);
   const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES);
-  return decodeAdapter(peftConverter(base)(files));
+  return decodeAdapter(await peftConverter(base, (_, text) => notice(`${text}.`))(files));
 }
 
 async function distill(base: Base, original: Adapter, config: TrainConfig, run: Run) {

@@ -23,7 +23,8 @@ export async function importPeft(config: ConfigOf<"import">): Promise<number> {
   const dir = await realpath(found);
   const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // checked first, so that no checkpoint is built in vain
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
-  const bytes = peftConverter(base)(files);
+  const note = (_: string, notice: string) => void process.stderr.write(`note: ${notice}.\n`);
+  const bytes = await peftConverter(base, note)(files);
   await writeWhole(resolve(config.out), bytes);
   const adapter = decodeAdapter(bytes);
   const result = {

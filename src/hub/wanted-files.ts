@@ -17,6 +17,9 @@ const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/;
 const INDEX = "model.safetensors.index.json";
 const PART = /-\d{5}-of-(\d{5})\.gguf$/;
 const PICKLE = /\.(bin|pt|pth|ckpt|msgpack|h5)$/;
+/** Compared with the base's when the adapter is converted. */
+const ADAPTER_TEXT =
+  /^((tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;
 const ADAPTER = new Set(["adapter_config.json", "adapter_model.safetensors"]);
 /** Names in a message; further ones are counted. */
 const NAMED = 12;
@@ -47,10 +50,11 @@ export function wantedModel(name: HubName, files: readonly HubFile[]): Wanted {
   );
 }
 
-/** A PEFT adapter's two files. @throws {AppError} usage. */
+/** A PEFT adapter's two files, and the text files beside them. @throws {AppError} usage. */
 export function wantedAdapter(name: HubName, files: readonly HubFile[]): Wanted {
   const own = files.filter(({ path }) => ADAPTER.has(path));
-  if (own.length === ADAPTER.size) return { content: "adapter", files: own };
+  const texts = files.filter(({ path }) => ADAPTER_TEXT.test(path));
+  if (own.length === ADAPTER.size) return { content: "adapter", files: [...own, ...texts] };
   const reason = files.some(({ path }) => path === "adapter_model.bin")
     ? "has its adapter only as a pickle (adapter_model.bin), which can run code when it is read. Save it again as safetensors"
     : `is not a PEFT adapter: it lacks ${[...ADAPTER].filter((path) => !own.some((file) => file.path === path)).join(" and ")}`;

@@ -130,9 +130,11 @@ describe("the files of a model", () => {
     expect(() => pathsOf(text, ...paths)).toThrow(message);
   });
 
-  it("of an adapter are two, and never a pickle", () => {
+  it("of an adapter are two with the text files beside them, and never a pickle", () => {
     const own = filesOf("adapter_config.json", "adapter_model.safetensors");
-    expect(wantedAdapter(nameOf("o/n"), [...own, ...filesOf("tokenizer.json")]).files).toEqual(own);
+    const texts = filesOf("tokenizer.json", "chat_template.jinja", "additional_chat_templates/rag.jinja");
+    const others = filesOf("README.md", "training_args.bin", "checkpoint-5/tokenizer.json");
+    expect(wantedAdapter(nameOf("o/n"), [...own, ...others, ...texts]).files).toEqual([...own, ...texts]);
     expect(() => wantedAdapter(nameOf("o/n"), filesOf("adapter_config.json", "adapter_model.bin"))).toThrow(/pickle/);
     expect(() => wantedAdapter(nameOf("o/n"), filesOf("config.json"))).toThrow(
       /not a PEFT adapter: it lacks adapter_config/,

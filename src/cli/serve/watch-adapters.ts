@@ -41,11 +41,24 @@ export async function watchAdapters(dir: string, parts: Parts, { name, maxAdapte
     onEvent,
     reservedNames: new Set([name]),
     maxBytes: maxAdapterBytes,
-    convertPeft: peftConverter(base),
+    convertPeft: peftConverter(
+      base,
+      once((path, notice) => log.warn({ path }, notice)),
+    ),
   });
   isStarting = false;
   log.debug({ directory: root, ...Object.fromEntries(counts) }, "adapters imported");
   return { root, directory };
+}
+
+/** A directory is read again at every request to load it, so each of its notices is logged once. */
+function once(note: (path: string, notice: string) => void): typeof note {
+  const seen = new Set<string>();
+  return (path, notice) => {
+    const key = `${path}\n${notice}`;
+    if (!seen.has(key)) note(path, notice);
+    seen.add(key);
+  };
 }
 
 function logOutcome(

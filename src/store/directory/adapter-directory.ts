@@ -195,7 +195,7 @@ export class AdapterDirectory implements AsyncDisposable {
         "invalid_request",
         `${realPath} is ${convertPeft ? "no PEFT adapter (it has no adapter_config.json)" : "a directory, and only .mosara files are read here"}.`,
       );
-    return convertPeft(await readPeftFiles(this.#root, realPath, this.#maxBytes));
+    return await convertPeft(await readPeftFiles(this.#root, realPath, this.#maxBytes));
   }
 
   async close(): Promise<void> {

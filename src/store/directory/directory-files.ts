@@ -3,9 +3,9 @@
  * the store. Source: docs/how-to/watch-a-directory.md.
  */
 import { type Stats, constants } from "node:fs";
-import { access, open, realpath, stat } from "node:fs/promises";
+import { access, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, relative, resolve, sep } from "node:path";
-import type { PeftFiles } from "../../adapter/peft.ts";
+import type { PeftDirectory } from "../../adapter/peft.ts";
 import { AppError } from "../../errors.ts";
 
 export const ADAPTER_EXTENSION = ".mosara";
@@ -19,6 +19,10 @@ const PEFT_CONFIG = "adapter_config.json";
 const PEFT_TENSORS = "adapter_model.safetensors";
 const PEFT_PICKLE = "adapter_model.bin";
 const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
+/** The tokenizer and the chat templates that trainers save beside an adapter. */
+const PEFT_TEXTS =
+  /^((tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;
+const MAX_PEFT_TEXT_BYTES = 64 * 2 ** 20;
 
 /** Whether the path exists, links followed. */
 function exists(path: string): Promise<boolean> {
@@ -40,10 +44,10 @@ export async function peftStats(dir: string): Promise<readonly Stats[]> {
 }
 
 /**
- * The two files of a PEFT directory. Links are followed as long as they stay inside `root`. A pickle is never read.
+ * The files of a PEFT directory. Links are followed as long as they stay inside `root`. A pickle is never read.
  * @throws AppError adapter_invalid where one is missing, adapter_too_large, invalid_request.
  */
-export async function readPeftFiles(root: string, dir: string, maxBytes: number): Promise<PeftFiles> {
+export async function readPeftFiles(root: string, dir: string, maxBytes: number): Promise<PeftDirectory> {
   const missing = async (name: string): Promise<AppError> => {
     const pickle = (await exists(join(dir, PEFT_PICKLE)))
       ? ` ${PEFT_PICKLE} is a pickle. It can run code, so it is never read. Save the adapter with safe_serialization.`
@@ -56,7 +60,12 @@ export async function readPeftFiles(root: string, dir: string, maxBytes: number)
     return await readAdapterFile(realPath, max);
   };
   const config = await read(PEFT_CONFIG, MAX_PEFT_CONFIG_BYTES);
-  return { config, tensors: await read(PEFT_TENSORS, maxBytes) };
+  const tensors = await read(PEFT_TENSORS, maxBytes);
+  const folder = "additional_chat_templates";
+  const templates = (await readdir(join(dir, folder)).catch(() => [])).map((name) => `${folder}/${name}`);
+  const names = [...(await readdir(dir)), ...templates].filter((name) => PEFT_TEXTS.test(name)).sort();
+  const texts = new Map(names.map((name) => [name, () => read(name, MAX_PEFT_TEXT_BYTES)]));
+  return { dir, config, tensors, texts };
 }
 
 /**

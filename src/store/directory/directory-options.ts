@@ -1,6 +1,6 @@
 /** Options of a watched directory, and the events that it reports. Types only. */
 import type { AdapterFileLimits } from "../../adapter/adapter-file.ts";
-import type { PeftFiles } from "../../adapter/peft.ts";
+import type { PeftDirectory } from "../../adapter/peft.ts";
 import type { PutOutcome } from "../adapter-names.ts";
 
 /** A change of a file. Unchanged files are not reported. */
@@ -17,7 +17,7 @@ export interface DirectoryEvent {
 }
 
 /** Converts a PEFT adapter to the bytes of a `.mosara` file, for the served base. @throws AppError */
-export type ConvertPeft = (files: PeftFiles) => Uint8Array;
+export type ConvertPeft = (files: PeftDirectory) => Uint8Array | Promise<Uint8Array>;
 
 export interface AdapterDirectoryOptions extends AdapterFileLimits {
   /** Without it, PEFT directories are refused. */

@@ -56,8 +56,12 @@ export async function readTexts(texts: TextSource, where: string): Promise<TextF
   return { tokenizer, templates: await readTemplates(texts, where, merged.chat_template), specialVariables };
 }
 
-/** Template files override all templates of the configuration. */
-async function readTemplates(texts: TextSource, where: string, configured: unknown): Promise<Map<string, string>> {
+/** The templates by name. Template files override all templates of the configuration. @throws {AppError} checkpoint_invalid. */
+export async function readTemplates(
+  texts: TextSource,
+  where: string,
+  configured: unknown,
+): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const prefix = `${TEMPLATE_FOLDER}/`;
   const more = [...texts.keys()].filter((path) => path.startsWith(prefix) && path.endsWith(".jinja")).sort();
