@@ -19,7 +19,7 @@ import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
 import { assertNotQuantised, quantisationOf, quantised } from "./quantisation.ts";
 import { decodedFiles } from "./quantised/decoded-files.ts";
 import { assertQuantisedFamily, decodedTexts, keptNumbers } from "./quantised/quantised-checkpoint.ts";
-import { SETTINGS_KEY, codecsOf } from "./quantised/scheme.ts";
+import { SETTINGS_KEY, activationNotice, codecsOf } from "./quantised/scheme.ts";
 import { type TensorFiles, tensorFiles } from "./tensor-files.ts";
 import { TEXT_PART_NOTICE, type TextPart, textPartOf } from "./text-part.ts";
 import { unmergedAdvice, unusedTensorsNotice } from "./unused-tensors.ts";
@@ -158,7 +158,9 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
       config,
       tensors,
       texts: decoded ? decodedTexts(await textsOf(dir, textPart)) : await textsOf(dir, textPart),
-      notices: [textPart && TEXT_PART_NOTICE, unused].filter((notice) => notice !== null),
+      notices: [textPart && TEXT_PART_NOTICE, unused, decoded && activationNotice(storedConfig)].filter(
+        (notice) => notice !== null,
+      ),
       isDecoded: decoded !== null,
       quantized: decoded && keptNumbers(decoded, nameOf),
       read: (name) => stored.read(sourceOf(name)),

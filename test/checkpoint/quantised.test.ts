@@ -51,6 +51,17 @@ describe.each(casesIn(GOLDEN, "expected.json"))("%s", (name) => {
     expect(found).toEqual(expected.sha256);
   });
 
+  it("reports that its own kernels round activations, if they do", async () => {
+    const { quantization_config: settings } = readJson<{ quantization_config: Record<string, unknown> }>(
+      dir,
+      "config.json",
+    );
+    await using checkpoint = await openCheckpoint(dir);
+    const rounds =
+      JSON.stringify(settings).includes('"input_activations":{') || /fp8|modelopt/.test(String(settings.quant_method));
+    expect(checkpoint.notices.some((notice) => notice.includes("activations are not rounded"))).toBe(rounds);
+  });
+
   it("keeps exactly these weights where a graph can hold their numbers", async () => {
     await using checkpoint = await openCheckpoint(dir);
     for (const { name: tensor } of checkpoint.tensors) {

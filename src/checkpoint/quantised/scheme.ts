@@ -40,6 +40,17 @@ export function codecsOf(raw: RawConfig): readonly WeightCodec[] | null {
   return read(given);
 }
 
+/** A sentence about kernels of the checkpoint's own that also round activations; null where it states none. */
+export function activationNotice(raw: RawConfig): string | null {
+  const settings = (raw[SETTINGS_KEY] ?? {}) as RawConfig;
+  const { quant_method: method, config_groups: groups } = settings;
+  const roundsInGroup = Object.values((groups ?? {}) as Record<string, RawConfig>).some(
+    ({ input_activations: activations }) => (activations ?? null) !== null,
+  );
+  if (!["fp8", "fbgemm_fp8", "modelopt"].includes(String(method)) && !roundsInGroup) return null;
+  return `The checkpoint is made for kernels that round activations, too (${SETTINGS_KEY} of config.json). Here activations are not rounded, so logits differ slightly from those of such kernels.`;
+}
+
 function refused(settings: RawConfig, why: string): AppError {
   const { quant_method: method, bits } = settings;
   const name = typeof method === "string" ? ` says ${method}${typeof bits === "number" ? `, ${bits} bits` : ""}` : "";

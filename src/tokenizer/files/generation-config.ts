@@ -80,9 +80,14 @@ function readNumber(name: string, value: unknown, min: number, max: number): num
   );
 }
 
+/** Older versions of transformers write this default, which they do not apply. */
+const DEFAULT_MAX_LENGTH = 20;
+
 /** Settings of generation_config.json that change answers and are not heeded, with the number that changes nothing. */
-const UNHEEDED: Readonly<Record<string, number | null>> = {
+const UNHEEDED: Readonly<Record<string, number | boolean | null>> = {
   max_new_tokens: null,
+  max_length: DEFAULT_MAX_LENGTH,
+  max_time: null,
   min_new_tokens: 0,
   min_length: 0,
   stop_strings: null,
@@ -91,25 +96,38 @@ const UNHEEDED: Readonly<Record<string, number | null>> = {
   bad_words_ids: null,
   sequence_bias: null,
   no_repeat_ngram_size: 0,
+  encoder_no_repeat_ngram_size: 0,
+  encoder_repetition_penalty: 1,
   exponential_decay_length_penalty: null,
   forced_bos_token_id: null,
   forced_eos_token_id: null,
+  force_words_ids: null,
+  constraints: null,
   num_beams: 1,
+  num_return_sequences: 1,
   penalty_alpha: 0,
   typical_p: 1,
+  top_h: null,
   epsilon_cutoff: 0,
   eta_cutoff: 0,
   guidance_scale: 1,
   dola_layers: null,
   watermarking_config: null,
+  token_healing: false,
 };
 
-/** A sentence about the settings that are not heeded; null where the file has none, or does not exist. */
-export function unheededNotice(generation: Readonly<Record<string, unknown>>): string | null {
+/** A sentence about the settings that are not heeded; null where the file has none, or does not exist. @param model config.json */
+export function unheededNotice(
+  generation: Readonly<Record<string, unknown>>,
+  model: Readonly<Record<string, unknown>> = {},
+): string | null {
+  const { max_position_embeddings: maxPositions } = { ...(model.text_config as object | null), ...model };
   const found = Object.entries(UNHEEDED).flatMap(([name, neutral]) => {
     const value = generation[name] ?? null;
     const isEmpty = Array.isArray(value) && value.length === 0;
-    return value === null || value === neutral || isEmpty ? [] : [name];
+    // An answer ends with the context anyway.
+    const isContext = name === "max_length" && typeof maxPositions === "number" && Number(value) >= maxPositions;
+    return value === null || value === neutral || isEmpty || isContext ? [] : [name];
   });
   if (found.length === 0) return null;
   return `generation_config.json sets ${found.join(", ")}, which this program does not heed. Requests can set stop, max_tokens, min_tokens, bad_words and penalties.`;
@@ -117,5 +135,6 @@ export function unheededNotice(generation: Readonly<Record<string, unknown>>): s
 
 /** The same for the files of a model. @param where name of the source in messages. @throws {AppError} checkpoint_invalid */
 export async function loadUnheededNotice(texts: TextSource, where: string): Promise<string | null> {
-  return unheededNotice((await readJsonText(texts, where, "generation_config.json")) ?? {});
+  const model = (await readJsonText(texts, where, "config.json")) ?? {};
+  return unheededNotice((await readJsonText(texts, where, "generation_config.json")) ?? {}, model);
 }

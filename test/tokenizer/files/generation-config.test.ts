@@ -37,6 +37,16 @@ describe("generation defaults", () => {
     expect(unheededNotice({ ...neutral, temperature: 0.5, eos_token_id: 1, max_length: 20 })).toBeNull();
     const notice = unheededNotice({ ...neutral, num_beams: 4, suppress_tokens: [5], max_new_tokens: 9 });
     expect(notice).toContain("sets max_new_tokens, suppress_tokens, num_beams, which");
+    const others = { encoder_repetition_penalty: 1.2, top_h: 0.4, force_words_ids: [[5]], token_healing: true };
+    expect(unheededNotice(others)).toMatch(/encoder_repetition_penalty.*force_words_ids.*top_h.*token_healing/);
+  });
+
+  it("reports a max_length that ends answers before the context does", () => {
+    const models = [{ max_position_embeddings: 2048 }, { text_config: { max_position_embeddings: 2048 } }];
+    for (const model of models) {
+      expect(unheededNotice({ max_length: 2048 }, model)).toBeNull();
+      expect(unheededNotice({ max_length: 512 }, model)).toContain("sets max_length, which");
+    }
   });
 
   it("finds the ids of a nested text configuration", () => {
