@@ -25,7 +25,7 @@ USER node
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MOSARA_PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "require(process.env.MOSARA_TLS_CERT ? 'https' : 'http').get({ port: process.env.MOSARA_PORT, path: '/healthz', rejectUnauthorized: false }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 CMD ["node", "dist/src/main.js", "serve"]
 
 # The driver of the card is the host's: NVIDIA's container toolkit brings it in, with its ICD file, where "graphics" is among the capabilities.

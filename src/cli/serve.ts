@@ -11,7 +11,6 @@ import { createEngine, type SupervisedEngine } from "../engine/server/supervisor
 import type { EngineOptions } from "../engine/protocol.ts";
 import { AppError } from "../errors.ts";
 import { accessPolicyOf } from "../http/access-policy.ts";
-import { createApp } from "../http/app.ts";
 import type { AppContext, ServedBase } from "../http/context.ts";
 import { GenerationNames } from "../http/generation-names.ts";
 import { Residency } from "../http/residency.ts";
@@ -26,6 +25,7 @@ import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
 import { openKeys } from "./serve/open-keys.ts";
 import { openLimits } from "./serve/open-limits.ts";
 import { openTraining } from "./serve/training.ts";
+import { openListener, readTls } from "./serve/open-listener.ts";
 import { openServedText } from "./serve/served-text.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import { createLogger } from "../log/logger.ts";
@@ -40,7 +40,6 @@ import type { TextFiles } from "../tokenizer/files/text-files.ts";
 import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { demoLine } from "./shared/demo-line.ts";
-import { listen } from "./shared/listen.ts";
 import { mergePorts } from "../placement/merge-ports.ts";
 import { readVersion } from "./shared/package-root.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
@@ -58,6 +57,7 @@ export async function serve(config: ServeConfig): Promise<number> {
   const isDemo = config.model === null;
   const model = config.model ?? shippedDemo().model;
   const adaptersDir = config.adapters ?? (isDemo ? shippedDemo().adapters : null);
+  const tls = await readTls(config);
   const baseDir = await resolveBase(model, config);
   await using cleanup = new Cleanup();
   const { context, engine } = await assemble(
@@ -65,8 +65,7 @@ export async function serve(config: ServeConfig): Promise<number> {
     { baseDir, name: config.servedModelName ?? nameOfModel(model), adaptersDir },
     cleanup,
   );
-  const listener = await listen(createApp(context), config.host, config.port);
-  cleanup.defer(() => listener.close());
+  const listener = await openListener(config, tls, context, cleanup);
   const signal = waitForSignal();
   const isReady = await Promise.race([start(config, context, engine).then(() => true), signal.then(() => false)]);
   if (isReady) {

@@ -110,7 +110,7 @@ export async function startServer(args: readonly string[], options: ServeOptions
   void exited.then(() => (hasExited = true));
   const url = await until(
     "the ready line",
-    () => /^mosara listening on (http:\/\/\S+)\n/m.exec(printed.stdout)?.[1] ?? (hasExited ? "exited" : ""),
+    () => /^mosara listening on (https?:\/\/\S+)\n/m.exec(printed.stdout)?.[1] ?? (hasExited ? "exited" : ""),
   ).catch((error: unknown) => {
     child.kill("SIGKILL");
     throw error;

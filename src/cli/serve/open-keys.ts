@@ -3,9 +3,9 @@ import type { Logger } from "pino";
 import type { ConfigOf } from "../../config/commands.ts";
 import { KeyRing } from "../../keys/key-ring.ts";
 import { type KeysFile, readKeysFile } from "../../keys/keys-file.ts";
-import { watchKeysFile } from "../../keys/watch-keys-file.ts";
 import { MIN_LENGTH_ANYWHERE } from "../../log/redact.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
+import { watchFiles } from "../shared/watch-files.ts";
 
 /** @throws {AppError} usage: the file cannot be used */
 export async function openKeys(
@@ -19,8 +19,8 @@ export async function openKeys(
   let last = await readKeysFile(path);
   ring.setFile(last);
   noteUnusedLimits(last, ring, log);
-  const stop = watchKeysFile(path, {
-    onKeys: (file) => {
+  const stop = watchFiles([path], () => readKeysFile(path), {
+    onRead: (file) => {
       ring.setFile(file);
       log.info({ keys: file.keys.length, ...changesBetween(last, file) }, "the keys file was read again");
       noteUnusedLimits(file, ring, log);

@@ -1,11 +1,13 @@
-/** The HTTP server on its port. Closing it lets running answers finish. */
-import { createServer, type Server } from "node:http";
+/** The HTTP or HTTPS server on its port. Closing it lets running answers finish. */
+import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { randomUUID } from "node:crypto";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { AppError } from "../../errors.ts";
 import type { App } from "../../http/app.ts";
 import { invalid, toErrorBody } from "../../http/error-response.ts";
+import type { Certificate } from "./certificate.ts";
 
 /** Time that the last bytes of answers have to leave. */
 const FLUSH_TIMEOUT_MS = 2000;
@@ -16,25 +18,36 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const KEEP_ALIVE_PROBE_MS = 30_000;
 
 export interface Listener {
-  /** `http://HOST:PORT`. */
+  /** `http://HOST:PORT`, or `https://HOST:PORT` where there is a certificate. */
   readonly url: string;
+  /** Later connections get this certificate. Only for a server that was started with one. */
+  renew(certificate: Certificate): void;
   close(): Promise<void>;
 }
 
+export interface Address {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Null: plain HTTP. */
+  readonly certificate: Certificate | null;
+}
+
 /** @throws {AppError} usage when the address cannot be used. */
-export async function listen(app: App, host: string, port: number): Promise<Listener> {
+export async function listen(app: App, { host, port, certificate }: Address): Promise<Listener> {
   // HTTP/1.0 needs no Host header, and HAProxy's plain check sends none. The URL needs some host name.
   const answer = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     errorHandler: refuse,
     hostname: "localhost",
   });
-  const server = createServer((request, response) => {
+  const onRequest: RequestListener = (request, response) => {
     // HAProxy's documented check `OPTIONS *` asks about the whole server, as OPTIONS / does. `*` is not the path of a
     // URL.
     if (request.method === "OPTIONS" && request.url === "*") request.url = "/";
     void answer(request, response);
-  });
+  };
+  const server = certificate ? createTlsServer(certificate, onRequest) : createServer(onRequest);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.on("connection", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
   await new Promise<void>((resolve, reject) => {
@@ -51,7 +64,11 @@ export async function listen(app: App, host: string, port: number): Promise<List
   });
   const address = server.address() as AddressInfo; // it listens on a port, not on a pipe
   const shownHost = host.includes(":") ? `[${host}]` : host;
-  return { url: `http://${shownHost}:${address.port}`, close: () => closeServer(server) };
+  return {
+    url: `${certificate ? "https" : "http"}://${shownHost}:${address.port}`,
+    renew: (next) => (server as TlsServer).setSecureContext(next),
+    close: () => closeServer(server),
+  };
 }
 
 /** Requests that never reach the application, because their request line and Host header do not form a URL. */

@@ -25,6 +25,17 @@ export const SERVE = {
   },
   host: { value: "<address>", help: "Address to listen on.", schema: text.default("127.0.0.1") },
   port: { value: "<n>", help: "Port to listen on. 0 picks a free port.", schema: integer(0, 65_535).default(8080) },
+  tlsCert: {
+    value: "<file>",
+    help: "Certificate in PEM, with its chain. The server then speaks HTTPS. The file is read again when it changes, and on SIGHUP.",
+    defaultText: "plain HTTP",
+    schema: optional(text),
+  },
+  tlsKey: {
+    value: "<file>",
+    help: "Private key of --tls-cert in PEM, without a passphrase. It is read again like the certificate.",
+    schema: optional(text),
+  },
   data: { value: "<dir>", help: "Directory of the adapter store.", schema: text.default("./data") },
   adapters: {
     value: "<dir>",

@@ -7,7 +7,7 @@ let test: TestApp;
 let listener: Listener;
 beforeEach(async () => {
   test = await createTestApp({ stepMs: 5 });
-  listener = await listen(test.app, "127.0.0.1", 0);
+  listener = await listen(test.app, { host: "127.0.0.1", port: 0, certificate: null });
 });
 afterEach(async () => {
   await listener.close();
@@ -53,7 +53,9 @@ describe("the port", () => {
 
   it("is told in words when it is taken", async () => {
     const port = Number(new URL(listener.url).port);
-    await expect(listen(test.app, "127.0.0.1", port)).rejects.toMatchObject({ code: "usage" });
+    await expect(listen(test.app, { host: "127.0.0.1", port, certificate: null })).rejects.toMatchObject({
+      code: "usage",
+    });
   });
 
   it("closes when answers under way have left, without waiting for idle connections", async () => {
