@@ -1,12 +1,16 @@
-/** Parses arguments and environment into the checked values of a command: flags > MOSARA_* environment > defaults. */
+/**
+ * Parses arguments, environment and the file of --config into the checked values of a command: flags > MOSARA_*
+ * environment > file > defaults.
+ */
 import { parseArgs } from "node:util";
 import { AppError } from "../errors.ts";
 import { closestName } from "../fields/closest-name.ts";
 import { COMMANDS, type CommandName, type CommandRow, type ConfigOf, environmentName, flagName } from "./commands.ts";
 import type { Flag, Flags } from "./flag.ts";
+import { readSettingsFile } from "./settings-file.ts";
 
 /**
- * The values of a command from its arguments and the environment.
+ * The values of a command from its arguments, the environment and the settings file that one of them names.
  * @throws {AppError} `usage`, naming the flag or variable, the value found and the values it accepts.
  */
 export function parseCommand<C extends CommandName>(
@@ -19,12 +23,19 @@ export function parseCommand<C extends CommandName>(
   if (rest !== undefined && Array.isArray(given[rest]))
     given[rest] = [...given[rest], ...positionals.splice(0)] as string[];
   const isHelp = given.help === true;
+  const path = "config" in flags && !isHelp ? (given.config ?? env[environmentName("config")]) : undefined;
+  const inFile = typeof path === "string" && path !== "" ? readSettingsFile(path, flags) : null;
   const values: Record<string, unknown> = {};
   for (const [key, flag] of Object.entries(flags)) {
-    const fromFlag = given[flagName(key)];
-    const isFromFlag = fromFlag !== undefined;
-    const source = isFromFlag ? `--${flagName(key)}` : environmentName(key);
-    const raw = isFromFlag ? fromFlag : fromEnvironment(flag, env[environmentName(key)], source);
+    const name = flagName(key);
+    const variable = environmentName(key);
+    const fromVariable = fromEnvironment(flag, env[variable], variable);
+    const [raw, source] =
+      given[name] !== undefined
+        ? [given[name], `--${name}`]
+        : fromVariable === undefined && inFile?.has(name)
+          ? [inFile.get(name), `${name} in ${path as string}`]
+          : [fromVariable, variable];
     if (!isHelp) values[key] = valueOf(command, key, flag, raw, source);
   }
   if (isHelp) return { help: true, positionals } as unknown as ConfigOf<C>; // no other flag is read then

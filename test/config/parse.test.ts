@@ -1,9 +1,22 @@
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { COMMANDS, type CommandName, environmentName, flagName } from "../../src/config/commands.ts";
 import { commandNotices } from "../../src/config/notices.ts";
 import { parseCommand } from "../../src/config/parse.ts";
 import { AppError } from "../../src/errors.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "mosara-parse-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** The path of a settings file with this text. */
+function settingsFile(text: string): string {
+  const path = join(scratch, "mosara.yaml");
+  writeFileSync(path, text);
+  return path;
+}
 
 const serve = (args: string[], env: Record<string, string> = {}) => parseCommand("serve", args, env);
 const usageOf = (run: () => unknown): string => {
@@ -80,6 +93,7 @@ describe("values", () => {
       scopes: "use,write",
       limitsRedis: "redis://:secret@localhost:6379/2",
       expires: "2027-01-31T00:00:00Z",
+      config: settingsFile("# none"),
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
       const isRequired = ([, flag]: [string, { schema: z.ZodType }]) => !flag.schema.safeParse(undefined).success;
@@ -103,6 +117,63 @@ describe("values", () => {
         ]);
       }
     }
+  });
+
+  it("of every flag can be set in the file of --config, as YAML has them", () => {
+    const settings = {
+      "max-num-seqs": 32,
+      "max-adapter-bytes": "64M",
+      "served-model-name": "007",
+      "strict-fields": true,
+      "public-metrics": false,
+      merge: ["a", "b"],
+      "api-key": ["acme=k1", "k2"],
+      "cors-origin": "*",
+      threshold: 0.5,
+      "shutdown-timeout": 2.5,
+    };
+    const path = settingsFile(JSON.stringify(settings)); // JSON is YAML
+    const texts = ["--max-num-seqs", "32", "--max-adapter-bytes", "64M", "--served-model-name", "007"];
+    const more = ["--strict-fields", "--merge", "a,b", "--api-key", "acme=k1", "--api-key", "k2", "--cors-origin", "*"];
+    const flags = [...texts, ...more, "--threshold", "0.5", "--shutdown-timeout", "2.5"];
+    expect(serve(["--config", path])).toEqual({ ...serve(flags), config: path });
+    expect(serve([], { MOSARA_CONFIG: path })).toEqual(serve(["--config", path]));
+    const plain = settingsFile("# all of it\nmax-num-seqs: 32 # rows\ncors-origin:\n  - https://a.example\n");
+    expect(serve(["--config", plain])).toMatchObject({ maxNumSeqs: 32, corsOrigin: ["https://a.example"] });
+  });
+
+  it("of the file of --config give way to variables, and these to flags", () => {
+    const file = ["--config", settingsFile("port: 1\nstrict-fields: true\n")];
+    expect(serve(file)).toMatchObject({ port: 1, strictFields: true });
+    expect(serve(file, { MOSARA_PORT: "2", MOSARA_STRICT_FIELDS: "0" })).toMatchObject({
+      port: 2,
+      strictFields: false,
+    });
+    expect(serve([...file, "--port", "3"], { MOSARA_PORT: "2" }).port).toBe(3);
+  });
+
+  it.each([
+    ["max-num-seq: 3", /has max-num-seq, which is no setting\. Did you mean max-num-seqs\?/],
+    ["max_num_seqs: 3", /Did you mean max-num-seqs\?/],
+    ["config: other.yaml", /has config, which is no setting/],
+    ["port: 70000", /port in \S*mosara\.yaml must be 0 to 65535, found "70000"/],
+    ["strict-fields: 1", /must give strict-fields true or false, found 1/],
+    ["port:", /must give port a text, a number, or a list of them, found null/],
+    ["port: {a: 1}", /found \{"a":1\}/],
+    ["api-key: {acme: secret}", /must give api-key a text, a number, or a list of them\.$/],
+    ["port: 1\nport: 2", /no valid YAML in line 2/],
+    ["a: [", /no valid YAML in line 1/],
+    ["a: !thing 3", /no valid YAML in line 1/],
+    ["- port", /must map names of flags to values/],
+  ])("of a settings file that cannot be meant are refused: %s", (text, message) => {
+    expect(usageOf(() => serve(["--config", settingsFile(text)]))).toMatch(message);
+  });
+
+  it("of a settings file that is missing are not passed over", () => {
+    expect(usageOf(() => serve(["--config", join(scratch, "none.yaml")]))).toMatch(
+      /none\.yaml of --config cannot be read/,
+    );
+    expect(serve(["--config", join(scratch, "none.yaml"), "--help"]).help).toBe(true);
   });
 
   it("of sizes may be in K, M and G", () => {

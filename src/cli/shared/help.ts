@@ -51,7 +51,7 @@ export function commandsDocument(): string {
     ].join("\n");
   });
   const intro =
-    "`scripts/make-docs.ts` makes this page from the table in `src/config/commands.ts`. A test fails when they differ.\n\nA flag overrides its environment variable, and the variable overrides the default.\n\nExit codes: 0 success, 1 failure, 2 wrong usage.";
+    "`scripts/make-docs.ts` makes this page from the table in `src/config/commands.ts`. A test fails when they differ.\n\nA flag overrides its environment variable. The variable overrides the file of `--config` (`serve`), and the file the\ndefault.\n\nExit codes: 0 success, 1 failure, 2 wrong usage.";
   return `${["# Commands", intro, ...sections].join("\n\n")}\n`;
 }
 

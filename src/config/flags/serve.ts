@@ -17,6 +17,11 @@ import {
 import { COMPUTE } from "./shared.ts";
 
 export const SERVE = {
+  config: {
+    value: "<file>",
+    help: "YAML file with settings: names of flags without the dashes, such as max-num-seqs: 32. A flag or a variable replaces the file's value.",
+    schema: optional(text),
+  },
   model: {
     value: "<dir>",
     help: "Base directory, checkpoint directory, GGUF file, or a model of the Hub (owner/name, owner/name/file.gguf). The first use of a checkpoint builds a base in the cache.",
