@@ -2,17 +2,23 @@
 import { ADAPTER_FIELDS } from "./adapter-fields.ts";
 import { empty, harmless, heeded, is, nothing, refused, type Server, type Treatment, without } from "./field.ts";
 
+/** Hosted services whose clients may be pointed at this server. */
+type Hosted = "Cohere" | "Jina" | "Voyage";
+
 export interface EmbeddingField {
   readonly name: string;
-  readonly servers: readonly Server[];
+  readonly servers: readonly (Server | Hosted)[];
   readonly treatment: Treatment;
 }
 
-const of = (servers: readonly Server[], fields: Readonly<Record<string, Treatment>>): readonly EmbeddingField[] =>
-  Object.entries(fields).map(([name, treatment]) => ({ name, servers, treatment }));
+const of = (
+  servers: EmbeddingField["servers"],
+  fields: Readonly<Record<string, Treatment>>,
+): readonly EmbeddingField[] => Object.entries(fields).map(([name, treatment]) => ({ name, servers, treatment }));
 
 const DTYPE = 'Vectors are float32. Send "encoding_format".';
 const NORM = 'Send "normalize".';
+const POOLING = 'Send "pooling".';
 const INSTRUCTION = "Write the instruction into the input.";
 
 export const EMBEDDING_FIELDS: readonly EmbeddingField[] = [
@@ -34,6 +40,8 @@ export const EMBEDDING_FIELDS: readonly EmbeddingField[] = [
     truncation_side: heeded("The side that truncate_prompt_tokens cuts: left (the default) or right."),
     cache_salt: heeded("Inputs share the computation of a common beginning only if they have the same salt."),
     use_activation: refused(is(true), NORM),
+    pooling_type: refused(nothing, POOLING),
+    pooling_params: refused(empty, POOLING),
     messages: refused(nothing, 'Send "input", rendered by POST /v1/chat/completions/render if need be.'),
     embed_dtype: refused(is("float32"), DTYPE),
     endianness: refused(is("native", "little"), DTYPE),
@@ -49,8 +57,21 @@ export const EMBEDDING_FIELDS: readonly EmbeddingField[] = [
   ...of(["TGI"], {
     truncate: refused(is(false), 'Send "truncate_prompt_tokens": -1.'),
     truncation_direction: refused(without("truncate", is(false)), 'Send "truncation_side".'),
+    inputs: refused(nothing, 'Send "input".'),
     prompt_name: refused(nothing, INSTRUCTION),
     input_type: refused(nothing, INSTRUCTION),
+  }),
+  ...of(["Cohere", "Jina", "Voyage"], {
+    embedding_type: refused(is("float", "base64"), 'Send "encoding_format".'),
+    embedding_types: refused(empty, 'Send "encoding_format".'),
+    output_dtype: refused(is("float"), DTYPE),
+    output_dimension: refused(nothing, 'Send "dimensions".'),
+    normalized: refused(nothing, NORM),
+    task: refused(nothing, INSTRUCTION),
+    instruction: refused(empty, INSTRUCTION),
+    late_chunking: refused(is(false), "Every input has a vector of its own."),
+    images: refused(empty, "The server accepts only text."),
+    texts: refused(nothing, 'Send "input".'),
   }),
   ...ADAPTER_FIELDS.map(({ name, servers, treatment }) => ({ name, servers, treatment: treatment.completions })),
 ];

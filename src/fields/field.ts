@@ -77,6 +77,14 @@ export const empty: Neutral = {
   holds: (value) => value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0),
 };
 
+const TEXT_PARTS: ReadonlySet<unknown> = new Set([undefined, "text", "input_text", "output_text"]);
+
+/** Any value in a part of a message that is not text. Such a part is refused by its type. */
+export const inOtherPart: Neutral = {
+  text: "empty",
+  holds: (value, part) => empty.holds(value, part) || !TEXT_PARTS.has(part.type),
+};
+
 /** Any value, as long as the field that gives it a meaning is absent or itself neutral. */
 export function without(name: string, neutral: Neutral): Neutral {
   return {

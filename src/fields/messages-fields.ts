@@ -1,4 +1,5 @@
 /** Fields of Anthropic's Messages API. Source: its API reference and the types of @anthropic-ai/sdk 1.14. Data. */
+import { MEDIA_OF_MESSAGES, MEDIA_OF_PARTS } from "./media-fields.ts";
 import { empty, harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
 
 const CACHE = harmless("Prompts with a common beginning share its computation even without this field.");
@@ -41,8 +42,13 @@ export const MESSAGES_NESTED: Readonly<Record<string, Readonly<Record<string, Tr
     budget_tokens: harmless("max_tokens limits thinking and answer together."),
     display: harmless("Thinking is returned as the model wrote it."),
   },
-  "messages[]": { role: heeded("user, assistant or system."), content: heeded("Text, or a list of blocks.") },
+  "messages[]": {
+    ...MEDIA_OF_MESSAGES,
+    role: heeded("user, assistant or system."),
+    content: heeded("Text, or a list of blocks."),
+  },
   "messages[].content[]": {
+    ...MEDIA_OF_PARTS,
     type: heeded("text, thinking, tool_use or tool_result; others are refused."),
     text: heeded("The text of a text block."),
     thinking: heeded("Given to the chat template as reasoning_content."),

@@ -1,6 +1,7 @@
 /** Fields below the top level: of `stream_options`, messages, parts of a message and tools. Data. */
 import { NESTED_ADAPTER_FIELDS } from "./adapter-fields.ts";
 import { NESTED_GRAMMAR_FIELDS } from "./grammar-fields.ts";
+import { MEDIA_OF_MESSAGES, MEDIA_OF_PARTS } from "./media-fields.ts";
 import { harmless, heeded, is, nothing, refused, type Treatment } from "./field.ts";
 
 const TEMPLATE = heeded("Given to the chat template.");
@@ -16,6 +17,7 @@ export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Trea
   ...NESTED_ADAPTER_FIELDS,
   ...NESTED_GRAMMAR_FIELDS,
   "messages[]": {
+    ...MEDIA_OF_MESSAGES,
     role: heeded("system, developer (the same), user, assistant, tool or function."),
     content: heeded("Text, or a list of text parts."),
     name: TEMPLATE,
@@ -36,6 +38,7 @@ export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Trea
     id: harmless("The server stores nothing of a request."),
   },
   "messages[].content[]": {
+    ...MEDIA_OF_PARTS,
     type: heeded("text; others are refused."),
     text: heeded("The part's text."),
     cache_control: CACHE,

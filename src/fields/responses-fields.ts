@@ -1,4 +1,5 @@
 /** Fields of OpenAI's Responses API. Source: its API reference and the types of openai 6.30. Data. */
+import { MEDIA_OF_MESSAGES, MEDIA_OF_PARTS } from "./media-fields.ts";
 import { empty, harmless, heeded, is, type Neutral, nothing, refused, type Treatment } from "./field.ts";
 
 const SCHEDULING = "It affects how the request is run or billed, not the answer.";
@@ -69,6 +70,7 @@ export const RESPONSES_NESTED: Readonly<Record<string, Readonly<Record<string, T
     generate_summary: refused(nothing, 'Send "summary".'),
   },
   "input[]": {
+    ...MEDIA_OF_MESSAGES,
     type: heeded("message (the default), reasoning, function_call, function_call_output or item_reference."),
     role: heeded("user, assistant, system or developer."),
     content: heeded("The text of a message, or its parts. The text of a reasoning item."),
@@ -86,6 +88,7 @@ export const RESPONSES_NESTED: Readonly<Record<string, Readonly<Record<string, T
     status: harmless("The model reads an item as it is."),
   },
   "input[].content[]": {
+    ...MEDIA_OF_PARTS,
     type: heeded("input_text, output_text, reasoning_text, summary_text or refusal; others are refused."),
     text: heeded("The part's text."),
     refusal: heeded("The text of a refusal."),

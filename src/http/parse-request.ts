@@ -17,12 +17,15 @@ export function parseRequest<T>(schema: z.ZodType<T>, body: unknown): T {
   throw toError(result.error.issues[0], body);
 }
 
+function unknown(fields: readonly string[]): AppError {
+  return invalid(`Unknown field ${fields.map((field) => `"${field}"`).join(", ")}.`, fields[0]);
+}
+
 function toError(issue: Issue | undefined, body: unknown): AppError {
   if (!issue) return invalid("The body is invalid.");
   const path = issue.path.map(String);
   const param = path.join(".");
-  if (issue.code === "unrecognized_keys")
-    return invalid(`Unknown field ${issue.keys.map((key) => `"${key}"`).join(", ")}.`, issue.keys[0]);
+  if (issue.code === "unrecognized_keys") return unknown(issue.keys.map((key) => [...path, key].join(".")));
   const found = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], body);
   if (found === undefined) return invalid(`"${param}" is missing.`, param);
   const shown = (JSON.stringify(found) ?? "nothing").slice(0, 80);

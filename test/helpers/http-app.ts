@@ -127,7 +127,11 @@ function byteText(start: readonly number[], reasoning: ReasoningFormat | null): 
 
 /** Those of a template in the style of Qwen3, without its reasoning. */
 const FORMATS = findAnswerFormats(
-  new Map([["default", "{{ tools }}<tool_call></tool_call>{{ enable_thinking }}"]]),
+  new Map([
+    ["default", "{{ tools }}<tool_call></tool_call>{{ enable_thinking }}{{ documents }}"],
+    ["rag", "{{ documents }}"],
+    ["plain", "{{ messages }}"],
+  ]),
   { tokenToId: () => undefined, isSpecial: () => false },
   { toolCallParser: "auto", reasoningParser: "auto" },
 );

@@ -119,7 +119,9 @@ describe("a nested field", () => {
       values("messages[]", { role: "user", content: "hello", tool_calls: [{ id: "a" }] }),
       values("messages[]", { role: "assistant", content: [part], tool_calls: [{ id: "b" }] }),
     ];
-    const tools = [values("tools[]", { type: "function", function: values("tools[].function", {}) })];
+    const tools = [
+      values("tools[]", { type: "function", function: values("tools[].function", { parameters: {}, strict: false }) }),
+    ];
     const { status } = await ask("chat", { messages, tools });
     text.encodeChat = encodeChat;
     expect([status, seen[0]?.messages, seen[0]?.tools]).toEqual([200, messages, tools]);

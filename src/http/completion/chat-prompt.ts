@@ -47,6 +47,7 @@ export async function encodeConversation(
   { showsTools = true }: { readonly showsTools?: boolean } = {},
 ): Promise<Int32Array> {
   const shown = exact as Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs" | "documents">;
+  if ((shown.documents ?? []).length > 0) assertReadsDocuments(context.text, fields.chat_template ?? null);
   return await context.text.encodeChat({
     messages: shown.messages.map(checkedMessage),
     tools: showsTools ? (shown.tools ?? null) : null,
@@ -69,6 +70,17 @@ function promptEnd({ continue_final_message: continues, add_generation_prompt: a
     );
   if (continues === true) return { addsGenerationPrompt: false, continuesFinalMessage: true };
   return { addsGenerationPrompt: adds ?? undefined };
+}
+
+/** @param name of the request's template; null: one is chosen by whether there are tools @throws {AppError} unsupported_parameter */
+function assertReadsDocuments({ formats: { documentTemplates } }: Text, name: string | null): void {
+  const names = name === null ? ["default", "tool_use"] : [name];
+  if (names.some((one) => documentTemplates.has(one))) return;
+  const others = [...documentTemplates].map((one) => JSON.stringify(one)).join(", ");
+  const advice = others === "" ? "Write them into a message." : `Send "chat_template": ${others}.`;
+  throw new AppError("unsupported_parameter", `The chat template does not read documents. ${advice}`, {
+    param: "documents",
+  });
 }
 
 /**

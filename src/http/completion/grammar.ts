@@ -52,8 +52,32 @@ function asked(kind: GrammarKind, value: unknown, param: string, whitespace?: st
   return [{ param, spec: { kind, text, ...(typeof whitespace === "string" ? { whitespace } : {}) } }];
 }
 
+/** Parts that bind the answer under another type only. */
+const PARTS_OF = {
+  text: [],
+  json_object: ["schema"],
+  json_schema: ["schema", "json_schema"],
+  structural_tag: ["format", "structures", "triggers"],
+} as const;
+const PARTS = [...new Set(Object.values(PARTS_OF).flat())];
+
+/** @throws {AppError} invalid_request for a schema that the format would ignore */
+function refuseOtherParts(format: NonNullable<SharedFields["response_format"]>): void {
+  const own: readonly string[] = PARTS_OF[format.type];
+  const other = PARTS.find((part) => !own.includes(part) && (format[part] ?? null) !== null);
+  if (other !== undefined)
+    throw invalid(
+      `"response_format.${other}" has no effect with the type "${format.type}". Choose its type, or leave it out.`,
+      `response_format.${other}`,
+    );
+  const hasTwo = (format.schema ?? null) !== null && (format.json_schema?.schema ?? null) !== null;
+  if (hasTwo)
+    throw invalid('"response_format" has two schemas. Keep the one under "json_schema".', "response_format.schema");
+}
+
 function ofResponseFormat({ response_format: format }: SharedFields): Asked[] {
   const param = "response_format";
+  if (format) refuseOtherParts(format);
   switch (format?.type) {
     case "json_object":
       return format.schema === undefined || format.schema === null

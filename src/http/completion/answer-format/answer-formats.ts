@@ -13,6 +13,8 @@ export interface AnswerFormats {
   /** Whether the template reads `reasoning_effort`, and `enable_thinking`. */
   readonly hasReasoningEffort: boolean;
   readonly hasEnableThinking: boolean;
+  /** Names of the templates that read `documents`. */
+  readonly documentTemplates: ReadonlySet<string>;
   /** Special tokens that are marks of the formats. Their text is needed. */
   readonly markIds: ReadonlySet<number>;
 }
@@ -48,6 +50,7 @@ export function findAnswerFormats(
     reasoning,
     hasReasoningEffort: /\breasoning_effort\b/.test(plain + forTools),
     hasEnableThinking: /\benable_thinking\b/.test(plain + forTools),
+    documentTemplates: new Set([...templates].flatMap(([name, text]) => (/\bdocuments\b/.test(text) ? [name] : []))),
     markIds: new Set(ids.filter((id) => vocabulary.isSpecial(id))),
   };
 }

@@ -50,7 +50,13 @@ function readTool(tool: NonNullable<ChatRequest["tools"]>[number], index: number
       `"tools.${index}.function.name" is missing. Give the function a name.`,
       `tools.${index}.function.name`,
     );
-  return { name: declared.name, parameters: declared.parameters ?? null, isStrict: declared.strict === true };
+  const at = `tools.${index}.function`;
+  const { parameters = null, strict = null } = declared;
+  if (parameters !== null && (typeof parameters !== "object" || Array.isArray(parameters)))
+    throw invalid(`"${at}.parameters" should be a JSON Schema, an object.`, `${at}.parameters`);
+  if (strict !== null && typeof strict !== "boolean")
+    throw invalid(`"${at}.strict" should be true or false.`, `${at}.strict`);
+  return { name: declared.name, parameters, isStrict: strict === true };
 }
 
 /** `{"type": "function", …}` forces one tool; `{"type": "allowed_tools", …}` narrows them. */

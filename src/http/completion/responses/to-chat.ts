@@ -32,7 +32,7 @@ export function toConversation(body: ResponsesRequest, items: readonly Item[]): 
     documents: body.documents ?? null,
     chat_template_kwargs: body.chat_template_kwargs ?? {},
     reasoning_effort: reasoning?.effort ?? null,
-    ...(format && format.type !== "text" ? { response_format: toChatFormat(format) } : {}),
+    ...(format ? { response_format: toChatFormat(format) } : {}),
   };
 }
 
@@ -46,6 +46,8 @@ function toChatFormat({
   description,
   strict,
 }: Format): NonNullable<ChatRequest["response_format"]> {
+  if (type !== "json_schema" && schema !== undefined)
+    throw invalid(`"text.format.schema" has no effect with the type "${type}".`, "text.format.schema");
   if (type !== "json_schema") return { type };
   if (schema === undefined) throw invalid('"text.format.schema" is missing.', "text.format.schema");
   return { type, json_schema: { name: name ?? "answer", schema, description: description ?? undefined, strict } };
