@@ -53,7 +53,7 @@ describe("keys", () => {
     for (const path of [...new Set(routes.map(([, path]) => path)), "/nowhere", "/v1"]) {
       for (const spelling of spellings(path)) {
         const url = new URL(`http://localhost${spelling}`);
-        if (/^\/(healthz|health|ping|readyz|docs|openapi.json|)$/.test(decodeURI(url.pathname))) continue; // public, spelt otherwise
+        if (/^\/(healthz|livez|health|ping|readyz|docs|openapi.json|)$/.test(decodeURI(url.pathname))) continue; // public, spelt otherwise
         const isRoute = (await test.app.request(url, { method: "OPTIONS" })).status === 204; // which has no key to give
         for (const method of methods.filter((one) => one !== "OPTIONS" || !isRoute)) {
           const response = await test.app.request(url, { method });
@@ -99,7 +99,7 @@ describe("keys", () => {
       expect(response.status).toBe(200);
       expect(test.engine.requests.at(-1)?.tenant).toBe(tenant);
     }
-    for (const path of ["/healthz", "/health", "/ping", "/readyz"])
+    for (const path of ["/healthz", "/livez", "/health", "/ping", "/readyz"])
       expect([path, (await test.app.request(path)).status]).toEqual([path, 200]);
   });
 
@@ -325,7 +325,7 @@ describe("operations", () => {
       503,
       { status: "unavailable", device: "cpu", reason: "the engine is being restarted" },
     ]);
-    for (const path of ["/healthz", "/health", "/ping"])
+    for (const path of ["/healthz", "/livez", "/health", "/ping"])
       expect([path, (await test.app.request(path)).status]).toEqual([path, 200]);
     expect((await test.app.request("/", { method: "OPTIONS" })).status).toBe(503);
     const asked = await test.post("/v1/completions", { model: "base", prompt: "x" });

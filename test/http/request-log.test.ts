@@ -102,10 +102,10 @@ describe("a request's line", () => {
 
   it("of probes and scrapes is for those who debug", async () => {
     test = await createTestApp();
-    for (const path of ["/healthz", "/health", "/ping", "/readyz", "/metrics"]) await test.app.request(path);
+    for (const path of ["/healthz", "/livez", "/health", "/ping", "/readyz", "/metrics"]) await test.app.request(path);
     await test.app.request("/", { method: "OPTIONS" });
     await test.app.request("/v1/models");
-    expect(lines("request").map(({ level }) => level)).toEqual([20, 20, 20, 20, 20, 20, 30]);
+    expect(lines("request").map(({ level }) => level)).toEqual([20, 20, 20, 20, 20, 20, 20, 30]);
   });
 });
 

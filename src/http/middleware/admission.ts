@@ -7,6 +7,7 @@ import type { InFlight } from "../in-flight.ts";
 const ALWAYS_ANSWERED: ReadonlySet<string> = new Set([
   "/healthz",
   "/health",
+  "/livez",
   "/ping",
   "/readyz",
   "/metrics",

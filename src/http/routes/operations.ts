@@ -30,7 +30,7 @@ const statusSchema = z
   .openapi("Status");
 
 /** The same routes under the names that Kubernetes, vLLM and SageMaker use. */
-export const healthRoutes: readonly Route[] = ["/healthz", "/health", "/ping"].map((path) => ({
+export const healthRoutes: readonly Route[] = ["/healthz", "/livez", "/health", "/ping"].map((path) => ({
   method: "get",
   path,
   scope: "none",
