@@ -132,8 +132,12 @@ function checkContent({ content, ...others }: Json, path: string, fail: Fail): v
 
 /** Images and sounds would be dropped, or leave a mark in the text that the model does not know. */
 function checkPart(part: unknown, path: string, fail: Fail): void {
-  const { type } = (part ?? {}) as { type?: unknown };
-  if (type !== "text") fail(`${path}.type should be "text", found ${nameOf(type)}. Models here read text alone.`);
+  const fields = (typeof part === "object" && part !== null ? part : {}) as Json;
+  const { type, text } = fields;
+  if (type !== "text")
+    return fail(`${path}.type should be "text", found ${nameOf(type)}. Models here read text alone.`);
+  if (typeof text !== "string") return fail(`${path}.text should be a string, found ${nameOf(text)}.`);
+  refuseUnknownMeaning(fields, path, fail);
 }
 
 /** OpenAI's `weight`: 0 excludes a turn of the assistant from the loss. */

@@ -146,7 +146,7 @@ const NOT_BESIDE: Readonly<Record<FormKey, readonly string[]>> = {
   prompt: ["input", "output", "history"],
   messages: ["completion", "input", "output", "history"],
   conversations: ["completion", "input", "output", "history"],
-  instruction: ["completion"],
+  instruction: ["completion", "response", "context"],
 };
 
 function refuseOtherForms(json: Json, key: FormKey, fail: Fail): void {

@@ -33,6 +33,7 @@ const USE_WEIGHT =
   'Write "weight": 0 on the messages of the assistant that are not to be learnt, or leave the key out.';
 const USE_KWARGS = 'Give what the chat template reads as "chat_template_kwargs": {…}, or leave the key out.';
 const USE_TOOLS = 'Write "tools": [{"type": "function", "function": {…}}], and calls as "tool_calls" of a message.';
+const USE_SYSTEM = 'Write it as a message of the role "system", or as "system" beside a conversation.';
 const USE_TEXT = "Models here read only text. Leave the line out.";
 const USE_COMPLETION =
   "Preferences are learnt as pairs, with --objective dpo. To learn from examples, write only the wanted answer, as completion.";
@@ -45,16 +46,23 @@ const MEANINGS: Readonly<Record<string, string>> = {
   chat_template: USE_KWARGS,
   enable_thinking: USE_KWARGS,
   reasoning_effort: USE_KWARGS,
-  system_prompt: 'Write it as a message of the role "system", or as "system" beside a conversation.',
+  system_prompt: USE_SYSTEM,
+  system_message: USE_SYSTEM,
   chosen: USE_COMPLETION,
   rejected: USE_COMPLETION,
   completions: USE_COMPLETION,
   preferred_output: USE_COMPLETION,
   non_preferred_output: USE_COMPLETION,
   labels: USE_COMPLETION,
+  kto_tag: USE_COMPLETION,
   input_ids: "Give the text. It is encoded with the model's own tokenizer.",
   suffix: "Filling in the middle is not learnt here. Leave the line out.",
+  attachments: USE_TEXT,
+  file: USE_TEXT,
+  files: USE_TEXT,
   image: USE_TEXT,
+  image_url: USE_TEXT,
+  input_audio: USE_TEXT,
   images: USE_TEXT,
   audio: USE_TEXT,
   audios: USE_TEXT,

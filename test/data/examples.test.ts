@@ -175,6 +175,41 @@ describe("a line of data", () => {
       /content\[0\].type should be "text"/,
     ],
     [
+      "a tag of unpaired preferences",
+      '{"messages":[{"role":"assistant","content":"a"}],"kto_tag":false}',
+      /"kto_tag" changes/,
+    ],
+    [
+      "a system message of the line",
+      '{"messages":[{"role":"assistant","content":"a"}],"system_message":"s"}',
+      /"system_message" changes/,
+    ],
+    [
+      "files of a message",
+      '{"messages":[{"role":"assistant","content":"a","files":["b"]}]}',
+      /"messages\[0\].files" changes/,
+    ],
+    [
+      "an image beside a part's text",
+      '{"messages":[{"role":"assistant","content":[{"type":"text","text":"a","image_url":"b"}]}]}',
+      /content\[0\].image_url" changes/,
+    ],
+    [
+      "a weight of a part",
+      '{"messages":[{"role":"assistant","content":[{"type":"text","text":"a","weight":0}]}]}',
+      /content\[0\].weight" changes/,
+    ],
+    [
+      "a part without text",
+      '{"messages":[{"role":"assistant","content":[{"type":"text","content":"a"}]}]}',
+      /content\[0\].text should be a string, found nothing/,
+    ],
+    [
+      "a context beside an instruction",
+      '{"instruction":"i","context":"c","output":"o"}',
+      /"context" beside "instruction"/,
+    ],
+    [
       "a turn to be ignored",
       '{"messages":[{"role":"assistant","content":"a","ignore":true}]}',
       /"messages\[0\].ignore" changes/,
