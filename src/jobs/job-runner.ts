@@ -1,6 +1,7 @@
 /**
- * Runs jobs: as many trainers at a time as may be, tenants in turn, each tenant's jobs in their order. What it does is
- * in the store before it counts, so a job continues after the server or its trainer was killed, to the same bytes.
+ * Runs jobs, with a bounded number of trainers at a time. Tenants take turns, and each tenant's jobs keep their order.
+ * Every change is in the store before it takes effect. A job therefore continues after the server or its trainer was
+ * killed, and its result is bit-identical.
  */
 import { existsSync } from "node:fs";
 import { copyFile, link, mkdir, readFile, rm } from "node:fs/promises";
@@ -56,7 +57,7 @@ export class JobRunner implements AsyncDisposable {
   /** When each tenant's last job was started: a counter. */
   readonly #lastTurns = new Map<string, number>();
   #numTurns = 0;
-  /** Jobs whose trainer died: how often since the step, and the step. */
+  /** For each job, the number of times that its trainer died without a step after `lastStep`. */
   readonly #deaths = new Map<string, { readonly count: number; readonly lastStep: number }>();
   #isStopping = false;
 
@@ -74,7 +75,7 @@ export class JobRunner implements AsyncDisposable {
     this.#fill();
   }
 
-  /** Takes a new job, whose record is complete. @throws {AppError} invalid_request: settings that contradict each other. */
+  /** Accepts a new job, whose record is complete. @throws {AppError} invalid_request: settings that contradict each other. */
   async submit(job: JobRecord): Promise<JobRecord> {
     const { store, check, place } = this.#ports;
     try {
@@ -235,7 +236,7 @@ export class JobRunner implements AsyncDisposable {
     await rm(dir, { recursive: true, force: true });
   }
 
-  /** A trainer that was stopped leaves its job to whoever stopped it. */
+  /** If a trainer was stopped, the caller that stopped it changes the job. */
   async #noteEnd(job: JobRecord, run: Run, error: unknown): Promise<void> {
     if (run.stoppedFor !== null) return;
     const { store, log } = this.#ports;

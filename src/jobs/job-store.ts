@@ -129,7 +129,7 @@ export class JobStore implements AsyncDisposable {
 
   /**
    * Changes a job and adds an event, in one step.
-   * @param change the new values, or how they follow from the record as it is then
+   * @param change the new values, or a function that computes them from the current record
    * @param event null: none
    * @returns the record afterwards
    */
@@ -159,7 +159,7 @@ export class JobStore implements AsyncDisposable {
     return Array.from(this.#events.getRange(range), ({ value }) => value);
   }
 
-  /** Hears of every change and every event of every job. @returns what ends that */
+  /** Calls `listener` after every change and event of any job. @returns a function that removes it */
   onChange(listener: (job: JobRecord) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -1,6 +1,6 @@
 /**
  * A job's trainer as the server sees it: a process of its own, of low priority, which works in the job's directory. It
- * ends with the server, however that ends. `src/cli/train/job-process.ts` is its entry.
+ * also ends when the server ends, even if the server is killed. `src/cli/train/job-process.ts` is its entry.
  */
 import { fork } from "node:child_process";
 import { setPriority } from "node:os";
