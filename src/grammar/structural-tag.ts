@@ -181,11 +181,11 @@ function freeText(marks: readonly string[]): Expression {
 function fromStructures(whole: Format): Json {
   const { structures, triggers } = whole;
   if (!Array.isArray(structures)) return refuseGrammar('The structural tag\'s "structures" must be a list.');
-  const tags = (structures as readonly Format[]).map(({ begin, schema, end }) => ({
-    begin: begin ?? null,
-    end: end ?? null,
-    content: { type: "json_schema", json_schema: schema ?? {} },
-  }));
+  const tags = (structures as readonly Json[]).map((structure): Json => {
+    if (typeof structure !== "object" || structure === null || Array.isArray(structure)) return structure;
+    const { begin, schema, end } = structure as Format;
+    return { begin: begin ?? null, end: end ?? null, content: { type: "json_schema", json_schema: schema ?? {} } };
+  });
   return { type: "triggered_tags", triggers: triggers ?? null, tags };
 }
 

@@ -133,6 +133,9 @@ function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): num
   });
 }
 
+/** Encoded when a tokenizer is opened. The library and our steps read some settings only then, and a wrong one must not fail a request. */
+const TRIAL_TEXT = "a b";
+
 function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
   let hub: HubTokenizer;
   try {
@@ -142,6 +145,7 @@ function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {
       eos_token: tokenText(files.config.eos_token),
     });
     installSteps(hub, files);
+    hub.encode(TRIAL_TEXT, { add_special_tokens: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new AppError("checkpoint_unsupported", `The tokenizer in ${dir} cannot be used: ${reason}`, { cause });

@@ -46,6 +46,8 @@ class EngineReplayer implements Replayer {
   readonly #cleanup: Cleanup;
   /** By the settings that an engine has from its start. */
   readonly #engines = new Map<string, Promise<SupervisedEngine>>();
+  /** By the number of threads. */
+  readonly #environments = new Map<number, ReturnType<typeof answerEnvironment>>();
 
   constructor(config: ReplayConfig, base: Base, receipts: readonly AnyReceipt[], cleanup: Cleanup) {
     this.#config = config;
@@ -57,7 +59,7 @@ class EngineReplayer implements Replayer {
   async replay({ statement, evidence }: AnyReceipt): Promise<readonly Finding[]> {
     if (evidence === null) throw new Error("internal: a receipt without evidence cannot be replayed");
     const numThreads = this.#numThreads(statement);
-    const here = await answerEnvironment(this.#base.manifest, { device: this.#config.device, numThreads });
+    const here = await this.#environmentFor(numThreads);
     const otherBase = baseDifferences(statement, here.base);
     if (otherBase.length > 0) return otherBase.map(({ part, text }) => ({ part, isGood: false, text }));
     const { adapter } = statement;
@@ -68,6 +70,15 @@ class EngineReplayer implements Replayer {
     if (adapter?.placement === "merged") await engine.unmerge(adapter.generation);
     const isSame = replayed.every(({ isGood }) => isGood);
     return [...hostFindings(hostDifferences(statement, here), isSame), ...replayed];
+  }
+
+  /** Read once: it covers every file of the program. */
+  #environmentFor(numThreads: number): ReturnType<typeof answerEnvironment> {
+    const { manifest } = this.#base;
+    const known = this.#environments.get(numThreads);
+    const environment = known ?? answerEnvironment(manifest, { device: this.#config.device, numThreads });
+    this.#environments.set(numThreads, environment);
+    return environment;
   }
 
   #numThreads({ machine }: Statement): number {

@@ -14,6 +14,8 @@ export function decoderRule(decoder: unknown, refuse: Refuse): DecoderRule {
   if (!isObject(decoder)) return refuse(`the decoder ${JSON.stringify(decoder)}`);
   const steps =
     decoder.type === "Sequence" && Array.isArray(decoder.decoders) ? (decoder.decoders as Json[]) : [decoder];
+  const stray = steps.find((step) => !isObject(step));
+  if (stray !== undefined) return refuse(`the decoder step ${JSON.stringify(stray)}`);
   const [only] = steps;
   if (steps.length === 1 && only?.type === "ByteLevel") return { kind: "byte-level" };
   if (steps.length === 1 && only?.type === "WordPiece") {

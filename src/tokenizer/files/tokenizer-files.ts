@@ -9,6 +9,7 @@ import { decoderRule } from "./decoder-rule.ts";
 import type { DecoderRule } from "../stream-decoder.ts";
 import { type ClassTraits, GENERAL_TRAITS } from "./tokenizer-class.ts";
 import { MergeRanks, hasMerges, mergeRanks } from "./merge-ranks.ts";
+import { GREATEST_ID } from "./token-index.ts";
 import { isObject } from "./tokenizer-config.ts";
 import { idsOfTokens } from "./vocabulary.ts";
 
@@ -50,6 +51,7 @@ export function checkTokenizer(
   const model: Json = { ...json.model, type: modelType(json.model, dir) };
   checkModel(model, dir);
   const ids = idsOfTokens(model.vocab);
+  checkIds(ids, dir);
   const added = completeAddedTokens(json, config, { vocab: ids, dir, ...traits });
   const single = added.find((token) => token.single_word === true);
   if (single !== undefined) refuse(dir, `single_word for the added token ${JSON.stringify(single.content)}`);
@@ -95,6 +97,13 @@ function checkModel(model: Json, dir: string): void {
       `tokenizer.json in ${dir} has no vocabulary of the kind ${String(model.type)} needs.`,
     );
   }
+  const isPiece = (entry: unknown) =>
+    Array.isArray(entry) && typeof entry[0] === "string" && typeof entry[1] === "number";
+  if (isList) assertEntries(model.vocab as unknown[], isPiece, "vocabulary", dir);
+  const isMerge = (entry: unknown) =>
+    typeof entry === "string" ||
+    (Array.isArray(entry) && entry.length === 2 && entry.every((part) => typeof part === "string"));
+  if (Array.isArray(model.merges)) assertEntries(model.merges, isMerge, "merges", dir);
   if (model.type === "BPE" && !hasMerges(model)) {
     throw new AppError("checkpoint_invalid", `tokenizer.json in ${dir} has no "merges", which BPE needs.`);
   }
@@ -111,6 +120,34 @@ function checkModel(model: Json, dir: string): void {
     if (missing !== undefined) refuse(dir, `Unigram byte_fallback without the byte token ${missing}`);
   }
 }
+
+/** @throws {AppError} checkpoint_invalid, naming the first entry that is not of the form that `isGood` wants */
+function assertEntries(
+  entries: readonly unknown[],
+  isGood: (entry: unknown) => boolean,
+  what: string,
+  dir: string,
+): void {
+  const at = entries.findIndex((entry) => !isGood(entry));
+  if (at < 0) return;
+  throw new AppError(
+    "checkpoint_invalid",
+    `tokenizer.json in ${dir}: entry ${at} of its ${what} cannot be read: ${shown(entries[at])}. Copy the file again from the model.`,
+  );
+}
+
+/** @throws {AppError} checkpoint_invalid */
+function checkIds(ids: ReadonlyMap<string, unknown>, dir: string): void {
+  for (const [token, id] of ids) {
+    if (Number.isInteger(id) && (id as number) >= 0 && (id as number) <= GREATEST_ID) continue;
+    throw new AppError(
+      "checkpoint_invalid",
+      `tokenizer.json in ${dir}: the token ${shown(token)} should have an id of 0 to ${GREATEST_ID}, found ${shown(id)}. Copy the file again from the model.`,
+    );
+  }
+}
+
+const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 80);
 
 /** The token that stands for one byte in byte-fallback vocabularies. */
 export function byteToken(byte: number): string {

@@ -1,0 +1,23 @@
+/** Lets a target read one input. */
+import { AppError } from "../src/errors.ts";
+import { MAX_EXTERNAL_BYTES, type Target } from "./target.ts";
+
+/** How an input was read: refused as it should be, or with a fault of ours. */
+export type Outcome = "read" | "refused" | { readonly fault: string };
+
+export async function outcomeOf(target: Target, input: Uint8Array): Promise<Outcome> {
+  const before = process.memoryUsage().arrayBuffers;
+  let isRead = true;
+  try {
+    await target.read(input);
+  } catch (error) {
+    if (!(error instanceof AppError))
+      return { fault: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    if (error.code === "internal_error") return { fault: `an internal error: ${error.message}` };
+    if (error.message.length > 20_000) return { fault: `a message of ${error.message.length} characters` };
+    isRead = false;
+  }
+  const taken = process.memoryUsage().arrayBuffers - before;
+  if (taken > MAX_EXTERNAL_BYTES) return { fault: `it took ${taken} bytes outside of the heap` };
+  return isRead ? "read" : "refused";
+}
