@@ -143,7 +143,7 @@ describe("a fine-tuning job", () => {
     ["an unknown file", { training_file: "file-0" }, 404, "training_file"],
     ["another method", { method: { type: "reinforcement" } }, 400, "method.type"],
     ["a rank for a method without one", { mosara: { rank: 4 } }, 400, "mosara"],
-    ["a misspelt setting", { mosara: { step: 4 } }, 400, "step"],
+    ["a misspelt setting", { mosara: { step: 4 } }, 400, "mosara.step"],
     ["a suffix that is no name", { suffix: "a/b" }, 400, "suffix"],
   ])("is refused with %s", async (_, body, status, param) => {
     await expect(create(acme, file, body)).rejects.toMatchObject({ status, param });
