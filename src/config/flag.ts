@@ -11,6 +11,8 @@ export interface Flag<T> {
   readonly isRepeatable?: boolean;
   /** Whether a wrong value must not be printed. */
   readonly isSecret?: boolean;
+  /** Whether the value is a file with the values of other flags. */
+  readonly namesSettings?: boolean;
   /** Converts the given text (undefined: not given) to the value. */
   readonly schema: z.ZodType<T>;
 }

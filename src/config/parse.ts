@@ -23,7 +23,8 @@ export function parseCommand<C extends CommandName>(
   if (rest !== undefined && Array.isArray(given[rest]))
     given[rest] = [...given[rest], ...positionals.splice(0)] as string[];
   const isHelp = given.help === true;
-  const path = "config" in flags && !isHelp ? (given.config ?? env[environmentName("config")]) : undefined;
+  const path =
+    flags.config?.namesSettings === true && !isHelp ? (given.config ?? env[environmentName("config")]) : undefined;
   const inFile = typeof path === "string" && path !== "" ? readSettingsFile(path, flags) : null;
   const values: Record<string, unknown> = {};
   for (const [key, flag] of Object.entries(flags)) {

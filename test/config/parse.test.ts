@@ -169,6 +169,13 @@ describe("values", () => {
     expect(usageOf(() => serve(["--config", settingsFile(text)]))).toMatch(message);
   });
 
+  // init was refused with "config.json of --config has architectures, which is no setting".
+  it("of another command are not read from its --config, which is a model's configuration", () => {
+    const config = settingsFile('{"architectures": ["LlamaForCausalLM"], "hidden_size": 64}');
+    const args = ["--config", config, "--tokenizer", "texts", "--out", "new"];
+    expect(parseCommand("init", args, {})).toMatchObject({ config, tokenizer: "texts", out: "new" });
+  });
+
   it("of a settings file that is missing are not passed over", () => {
     expect(usageOf(() => serve(["--config", join(scratch, "none.yaml")]))).toMatch(
       /none\.yaml of --config cannot be read/,

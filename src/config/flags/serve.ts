@@ -20,6 +20,7 @@ export const SERVE = {
   config: {
     value: "<file>",
     help: "YAML file with settings: names of flags without the dashes, such as max-num-seqs: 32. A flag or a variable replaces the file's value.",
+    namesSettings: true,
     schema: optional(text),
   },
   model: {
