@@ -33,6 +33,7 @@ const TABLE: ImportTable = {
   tokenizer: ["jinja/jinja.ts"],
   data: ["formats/repeated-key.ts", "tokenizer"],
   eval: ["engine/engine.ts", "data", "tokenizer", "tensor"],
+  graders: ["eval/answers.ts", "eval/bleu.ts"],
   // The ground floor: the face, the contract between the two processes, and the few rules both ask.
   engine: ["adapter", "grammar", "type engine/sampling"],
   // The wall: the server's side and the engine's never import each other.
@@ -88,6 +89,7 @@ const TABLE: ImportTable = {
   jobs: [],
   http: [
     "engine/engine.ts",
+    "graders",
     "grammar",
     "jobs",
     "keys",

@@ -16,6 +16,7 @@ import { shuffledBatches, sortedBatches } from "../train/batches.ts";
 import { meanLabelLoss, meanLoss } from "../train/distill/label-losses.ts";
 import { projectAdapter } from "../train/distill/project-adapter.ts";
 import { openTeacher } from "../train/distill/teacher.ts";
+import { SUPERVISED } from "../train/objective/objective.ts";
 import { readData } from "../train/run-data.ts";
 import { type Run, prepareRun } from "../train/run.ts";
 import { INITIAL_STATE } from "../train/run-state.ts";
@@ -121,7 +122,7 @@ async function distill(base: Base, original: Adapter, config: TrainConfig, run: 
   const { plan } = run;
   if (plan === null) throw new Error("internal: no adapter to train");
   await using weights = await fileWeights(base);
-  const options = modelOptions(base, config, run, null, weights);
+  const options = modelOptions(base, config, run, SUPERVISED, weights);
   await using teacher = await openTeacher(options, original, plan.layers);
   const teacherLogits = async (batch: Parameters<typeof teacher.answer>[0]) => (await teacher.answer(batch)).logits;
   await using model = await openTrainModel({ ...options, teacherLogits });

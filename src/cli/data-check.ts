@@ -8,6 +8,7 @@ import { shuffledBatches } from "../train/batches.ts";
 import { checkLeaks, checkSet } from "../train/check/check-data.ts";
 import { type MeasuredCost, measureCost } from "../train/check/measured-cost.ts";
 import { renderThree } from "../train/check/rendered-example.ts";
+import { SUPERVISED } from "../train/objective/objective.ts";
 import { Preferences } from "../train/objective/preferences.ts";
 import type { ReadData } from "../train/run-data.ts";
 import { defaultMaxLength, prepareRun } from "../train/run.ts";
@@ -32,13 +33,20 @@ export async function dataCheck(config: CheckConfig): Promise<number> {
     resume: false,
     report: null,
     tensorboard: null,
+    grader: null,
+    graderProgram: null,
+    groupSize: null,
+    maxAnswerTokens: null,
   };
+  if (config.objective === "reward")
+    throw new AppError("usage", "data check knows no rewards. mosara train checks all prompts before its first step.");
   const flags = methodFlags(asTraining);
+  const { objective } = flags;
   await using base = config.noCost
     ? await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }))
     : await openTrainingBase(asTraining);
   const encoder = await loadExampleEncoder(base.dir);
-  const data = await readValidData(asTraining.data, config.eval, flags.beta !== null, encoder);
+  const data = await readValidData(asTraining.data, config.eval, objective.kind === "dpo", encoder);
   const { training, evaluation, refusals } = data;
   if (training.length === 0) throw refusals[0] ?? new AppError("data_invalid", "There is no example in the file.");
   const maxLength = config.maxLength ?? defaultMaxLength(base.manifest.config);
@@ -51,7 +59,7 @@ export async function dataCheck(config: CheckConfig): Promise<number> {
     training: check(training),
     evaluation: evaluation.length === 0 ? null : check(evaluation),
     leaks: evaluation.length === 0 ? null : checkLeaks(training, evaluation),
-    rendered: renderThree(training, flags.beta !== null, encoder.tokenizer),
+    rendered: renderThree(training, objective.kind === "dpo", encoder.tokenizer),
     cost: config.noCost ? null : await costOf(base, asTraining, flags, data.data),
   };
   process.stdout.write(config.json ? `${JSON.stringify(report)}\n` : reportText(report));
@@ -66,9 +74,10 @@ async function costOf(
   data: ReadData,
 ): Promise<MeasuredCost> {
   const run = await prepareRun(base, config, flags, data, (text) => process.stderr.write(`note: ${text}\n`));
-  const preferences = flags.beta === null ? null : new Preferences(flags.beta);
+  const { objective } = flags;
+  const preferences = objective.kind === "dpo" ? new Preferences(objective.beta) : null;
   await using weights = await fileWeights(base);
-  await using model = await openTrainModel(modelOptions(base, config, run, preferences, weights));
+  await using model = await openTrainModel(modelOptions(base, config, run, preferences ?? SUPERVISED, weights));
   if (run.plan) await initializeAdapter(run.plan, model.parameters, config.seed);
   else await initializeFull(base.source, model.parameters);
   if (preferences) {

@@ -24,8 +24,14 @@ import { initializeAdapter } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
 import { Trainer } from "../train/trainer.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
-import { readData, readPreferenceData } from "../train/run-data.ts";
+import { type ReadData, readData, readPreferenceData, readPromptData } from "../train/run-data.ts";
+import type { MethodSettings } from "../train/method-settings.ts";
+import { SUPERVISED } from "../train/objective/objective.ts";
 import { Preferences } from "../train/objective/preferences.ts";
+import { Rewards } from "../train/objective/rewards.ts";
+import { Cleanup } from "./shared/cleanup.ts";
+import { assertGradable, openGrading } from "./train/grading.ts";
+import { type Rollouts, startRollouts } from "./train/rollouts.ts";
 import { referTo } from "./train/references.ts";
 import { type TrainConfig, methodFlags } from "./train/flags.ts";
 import { modelOptions, openTrainingBase } from "./train/open-training.ts";
@@ -54,18 +60,25 @@ export async function trainToEnd(config: TrainConfig, onLine: TrainListener): Pr
   const saved = config.resume ? await readCheckpoint(paths.checkpoint) : null;
   await assertWritable(paths, flags.method === "full", saved !== null);
   if (config.report !== null) await assertReportWritable(config.report);
-  const data =
-    flags.beta === null
-      ? await readData(config.data, config.eval, flags.method === "full")
-      : await readPreferenceData(config.data, config.eval);
+  await using cleanup = new Cleanup();
+  const grading = await openGrading(config);
+  if (grading) cleanup.use(grading);
+  const data = await readDataFor(flags, config);
   await using base = await openTrainingBase(config);
-  const run = await prepareRun(base, config, flags, data, notice);
+  const run = await prepareRun(base, config, flags, data, notice, grading?.description);
+  if (grading)
+    await assertGradable(
+      grading,
+      [run.training, run.evaluation].flatMap((set) => set?.prompts ?? []),
+    );
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
-  const preferences = flags.beta === null ? null : new Preferences(flags.beta);
-  announceMemory(modelOptions(base, config, run, preferences), run, config);
+  const preferences = flags.objective.kind === "dpo" ? new Preferences(flags.objective.beta) : null;
+  const objective = flags.objective.kind === "reward" ? new Rewards(flags.objective.clip) : (preferences ?? SUPERVISED);
+  announceMemory(modelOptions(base, config, run, objective), run, config);
   await using weights = await fileWeights(base);
-  await using model = await openTrainModel(modelOptions(base, config, run, preferences, weights));
-  const trainer = await makeTrainer(base, config, run, model);
+  await using model = await openTrainModel(modelOptions(base, config, run, objective, weights));
+  const rollouts = grading && (await startRollouts(base, config, run, model, grading, cleanup));
+  const trainer = await makeTrainer(base, config, run, model, rollouts);
   const references = preferences && (await referTo(preferences, model, run, config.batchSize, saved));
   const initial = config.report === null ? null : model.parameters.values.slice();
   const surroundings = surroundingsOf(config);
@@ -97,17 +110,43 @@ function notice(text: string): void {
   process.stderr.write(`note: ${text}\n`);
 }
 
-function warnIfWorse({ evalLoss, evalLossBase }: { evalLoss: number | null; evalLossBase: number | null }): void {
+function warnIfWorse({ evalLoss, evalLossBase, evalReward }: TrainResult): void {
+  const what = evalReward === undefined ? "loss" : "reward";
   if (evalLoss !== null && evalLossBase !== null && evalLoss >= evalLossBase)
-    notice("the held-out loss is no better than the base's. Train longer, or try another --lr.");
+    notice(`the held-out ${what} is no better than the base's. Train longer, or try another --lr.`);
 }
 
 /** A trainer at step 0. */
-async function makeTrainer(base: Base, config: TrainConfig, run: Run, model: TrainModel): Promise<Trainer> {
+async function makeTrainer(
+  base: Base,
+  config: TrainConfig,
+  run: Run,
+  model: TrainModel,
+  rollouts: Rollouts | null,
+): Promise<Trainer> {
   const units = run.plan ? await initializeAdapter(run.plan, model.parameters, config.seed) : null;
   if (units === null) await initializeFull(base.source, model.parameters);
-  const batches = shuffledBatches(run.training.examples, config, config.seed);
-  return new Trainer(model, batches, run.options, INITIAL_STATE, units);
+  if (rollouts === null) {
+    const batches = shuffledBatches(run.training.examples, config, config.seed);
+    return new Trainer(model, batches, run.options, INITIAL_STATE, units);
+  }
+  const evaluation = run.evaluation ? () => rollouts.evaluate() : [];
+  return new Trainer(model, rollouts, { ...run.options, evaluation }, INITIAL_STATE, units);
+}
+
+/** @throws {AppError} usage, data_invalid */
+async function readDataFor(
+  { objective, method }: MethodSettings,
+  { data, eval: held }: TrainConfig,
+): Promise<ReadData> {
+  switch (objective.kind) {
+    case "sft":
+      return await readData(data, held, method === "full");
+    case "dpo":
+      return await readPreferenceData(data, held);
+    case "reward":
+      return await readPromptData(data, held);
+  }
 }
 
 function surroundingsOf({ device, threads }: TrainConfig): Surroundings {

@@ -37,8 +37,8 @@ export function numberLabel(label: string): number | null {
 }
 
 /** Whether a number from a text equals the label. */
-export function isSameNumber(found: number | null, label: number): boolean {
-  return found !== null && Math.abs(found - label) <= TOLERANCE;
+export function isSameNumber(found: number | null, label: number, tolerance = TOLERANCE): boolean {
+  return found !== null && Math.abs(found - label) <= tolerance;
 }
 
 /** The kind whose words contain the label; undefined where no kind does. */

@@ -4,7 +4,7 @@
  * killed, and its result is bit-identical.
  */
 import { existsSync } from "node:fs";
-import { copyFile, link, mkdir, readFile, rm } from "node:fs/promises";
+import { copyFile, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { AppError } from "../errors.ts";
@@ -12,7 +12,14 @@ import { type JobEvent, type JobRecord, isFinal, unixNow } from "./records.ts";
 import { jobErrorOf } from "./job-error.ts";
 import type { JobStore } from "./job-store.ts";
 import { resultFiles } from "./result-files.ts";
-import { ADAPTER_FILE, TRAINING_FILE, type TrainingPlace, VALIDATION_FILE, trainArguments } from "./train-arguments.ts";
+import {
+  ADAPTER_FILE,
+  GRADER_FILE,
+  TRAINING_FILE,
+  type TrainingPlace,
+  VALIDATION_FILE,
+  trainArguments,
+} from "./train-arguments.ts";
 import {
   type RunningTrainer,
   TrainerDied,
@@ -195,12 +202,14 @@ export class JobRunner implements AsyncDisposable {
       } else if (!existsSync(target))
         throw new AppError("data_invalid", `The file ${id} was deleted before the job began.`, { param });
     }
+    const { reinforcement } = job.settings;
+    if (reinforcement) await writeFile(join(dir, GRADER_FILE), JSON.stringify(reinforcement.grader));
     const message = job.lastStep === 0 ? "The job has started" : `The job continues after step ${job.lastStep}`;
     await store.update(job, { state: "running" }, said(message));
     return trainArguments(job, place);
   }
 
-  #noteStep({ tenant, id }: JobRecord, { step, totalSteps, loss, evalLoss, tokens }: TrainerStep): void {
+  #noteStep({ tenant, id }: JobRecord, { step, totalSteps, loss, evalLoss, reward, tokens }: TrainerStep): void {
     const { store, log } = this.#ports;
     const job = store.job(tenant, id);
     if (job === undefined) return;
@@ -211,11 +220,12 @@ export class JobRunner implements AsyncDisposable {
       ? { lastEvaluation: step }
       : ({ trainedTokens }: JobRecord) => ({ lastStep: step, totalSteps, trainedTokens: trainedTokens + tokens });
     const isShown = isEvaluation || step % Math.ceil(totalSteps / MAX_METRIC_EVENTS) === 0;
-    const [name, value] = isEvaluation ? ["valid_loss", evalLoss] : ["train_loss", loss ?? NaN];
+    const name = `${isEvaluation ? "valid" : "train"}_${reward === null ? "loss" : "mean_reward"}`;
+    const value = reward ?? evalLoss ?? loss ?? NaN;
     const event = {
       level: "info",
       type: "metrics",
-      message: `Step ${step}/${totalSteps}: ${name.replace("_", " ")} ${value.toFixed(4)}`,
+      message: `Step ${step}/${totalSteps}: ${name.replaceAll("_", " ")} ${value.toFixed(4)}`,
       data: { step, total_steps: totalSteps, [name]: value },
     } as const;
     store

@@ -42,9 +42,20 @@ export interface JobError {
   readonly param: "training_file" | "validation_file" | null;
 }
 
+/** How answers are sampled and graded. */
+export interface ReinforcementSettings {
+  /** As in the request, which was checked. */
+  readonly grader: unknown;
+  readonly evalEvery: number | null;
+  readonly groupSize: number | null;
+  readonly maxAnswerTokens: number | null;
+}
+
 /** The settings of a run, all given or left to the trainer. */
 export interface JobSettings {
-  readonly objective: "supervised" | "dpo";
+  readonly objective: "supervised" | "dpo" | "reinforcement";
+  /** reinforcement only. */
+  readonly reinforcement?: ReinforcementSettings;
   /** dpo only. */
   readonly beta: number | null;
   readonly method: "mo-sara" | "sara" | "lora";

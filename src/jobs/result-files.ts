@@ -15,6 +15,7 @@ interface LogLine {
   readonly lr?: number;
   readonly tokens?: number;
   readonly evalLoss?: number;
+  readonly reward?: number;
 }
 
 /** @param dir where the job's trainer worked */
@@ -29,10 +30,16 @@ export async function resultFiles(dir: string, { id }: Pick<JobRecord, "id">): P
 
 /** Comma-separated values with OpenAI's names of the columns. */
 function stepTable(lines: readonly LogLine[]): string {
-  const rows = new Map<number, LogLine>();
-  for (const line of lines) rows.set(line.step, { ...rows.get(line.step), ...line });
-  const body = [...rows.values()].map(({ step, loss, evalLoss, lr, tokens }) =>
-    [step, loss, evalLoss, lr, tokens].map((value) => value ?? "").join(","),
-  );
-  return `${["step,train_loss,valid_loss,learning_rate,tokens", ...body].join("\n")}\n`;
+  const rows = new Map<number, Partial<Record<string, number>>>();
+  for (const { step, loss, evalLoss, reward, lr, tokens } of lines) {
+    const rewards = { [evalLoss === undefined ? "train_mean_reward" : "valid_mean_reward"]: reward };
+    const scores = reward === undefined ? { train_loss: loss, valid_loss: evalLoss } : rewards;
+    const given = Object.entries({ step, ...scores, learning_rate: lr, tokens });
+    rows.set(step, { ...rows.get(step), ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) });
+  }
+  const isGraded = lines.some(({ reward }) => reward !== undefined);
+  const scores = isGraded ? ["train_mean_reward", "valid_mean_reward"] : ["train_loss", "valid_loss"];
+  const columns = ["step", ...scores, "learning_rate", "tokens"];
+  const body = Array.from(rows.values(), (row) => columns.map((name) => row[name] ?? "").join(","));
+  return `${[columns.join(","), ...body].join("\n")}\n`;
 }

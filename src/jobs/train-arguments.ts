@@ -1,14 +1,18 @@
 /** The arguments of `mosara train` for a job. Names are relative to the job's directory, so that messages name no place. */
-import type { JobRecord } from "./records.ts";
+import type { JobRecord, JobSettings } from "./records.ts";
 
 export const TRAINING_FILE = "training.jsonl";
 export const VALIDATION_FILE = "validation.jsonl";
+export const GRADER_FILE = "grader.json";
 export const ADAPTER_FILE = "adapter.mosara";
 export const REPORT_FILE = "report.html";
 export const STEP_LOG = `${ADAPTER_FILE}.log.jsonl`;
 
-/** Rates of the trainer, which `learning_rate_multiplier` multiplies. */
-export type DefaultRates = Readonly<Record<JobRecord["settings"]["method"], number>>;
+/** The rate of the trainer, which `learning_rate_multiplier` multiplies. */
+export type DefaultRate = (settings: Pick<JobSettings, "method" | "objective">) => number;
+
+/** The trainer's name of each objective. */
+const OBJECTIVES = { supervised: "sft", dpo: "dpo", reinforcement: "reward" } as const;
 
 /** Steps between two saved states: what a killed run computes again at most. */
 const SAVE_EVERY = 20;
@@ -16,12 +20,12 @@ const SAVE_EVERY = 20;
 export interface TrainingPlace {
   readonly baseDir: string;
   readonly numThreads: number;
-  readonly rates: DefaultRates;
+  readonly defaultRate: DefaultRate;
 }
 
-export function trainArguments(job: JobRecord, { baseDir, numThreads, rates }: TrainingPlace): readonly string[] {
-  const { objective, method, learningRateMultiplier, ...settings } = job.settings;
-  const rate = learningRateMultiplier === null ? null : learningRateMultiplier * rates[method];
+export function trainArguments(job: JobRecord, { baseDir, numThreads, defaultRate }: TrainingPlace): readonly string[] {
+  const { objective, method, learningRateMultiplier, reinforcement, ...settings } = job.settings;
+  const rate = learningRateMultiplier === null ? null : learningRateMultiplier * defaultRate(job.settings);
   const flags: readonly (readonly [string, string | number | null])[] = [
     ["--model", baseDir],
     ["--data", TRAINING_FILE],
@@ -31,7 +35,11 @@ export function trainArguments(job: JobRecord, { baseDir, numThreads, rates }: T
     ["--seed", job.seed],
     ["--threads", numThreads],
     ["--save-every", SAVE_EVERY],
-    ["--objective", objective === "dpo" ? "dpo" : null],
+    ["--objective", OBJECTIVES[objective]],
+    ["--grader", reinforcement === undefined ? null : GRADER_FILE],
+    ["--eval-every", reinforcement?.evalEvery ?? null],
+    ["--group-size", reinforcement?.groupSize ?? null],
+    ["--max-answer-tokens", reinforcement?.maxAnswerTokens ?? null],
     ["--beta", settings.beta],
     ["--epochs", settings.epochs],
     ["--steps", settings.steps],

@@ -15,6 +15,8 @@ export type TrainerNews =
       readonly totalSteps: number;
       readonly loss: number | null;
       readonly evalLoss: number | null;
+      /** Mean reward of the answers; null for other objectives. */
+      readonly reward: number | null;
       readonly tokens: number;
     }
   | { readonly type: "done"; readonly trainLoss: number | null; readonly evalLoss: number | null }

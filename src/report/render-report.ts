@@ -7,6 +7,7 @@ import { headSection } from "./sections/head-section.ts";
 import { Markup, markup } from "./charts/markup.ts";
 import { movementSection } from "./sections/movement-section.ts";
 import type { ReportData } from "./report-data.ts";
+import { preferencesSection } from "./sections/preferences-section.ts";
 import { rewardsSection } from "./sections/rewards-section.ts";
 import { routerSection } from "./sections/router-section.ts";
 import { samplesSection } from "./sections/samples-section.ts";
@@ -23,7 +24,8 @@ interface Section {
 export function renderReport(data: ReportData): string {
   const sections: readonly Section[] = [
     { id: "curves", title: "Curves", body: curvesSection(data) },
-    { id: "preferences", title: "Preferences", body: rewardsSection(data) },
+    { id: "rewards", title: "Rewards", body: rewardsSection(data) },
+    { id: "preferences", title: "Preferences", body: preferencesSection(data) },
     { id: "samples", title: "Samples", body: data.samples.length === 0 ? null : samplesSection(data) },
     { id: "spectrum", title: "Directions", body: spectrumSection(data.layers) },
     { id: "movement", title: "What moved", body: movementSection(data) },

@@ -13,6 +13,10 @@ export interface Headline {
   readonly evalLoss: number | null;
   /** Only with preferences: share of held-out pairs whose chosen answer has the greater reward. */
   readonly evalAccuracy?: number;
+  /** Only with rewards: mean reward of the last step; held out, of the base and of the written state. */
+  readonly trainReward?: number;
+  readonly evalRewardBase?: number;
+  readonly evalReward?: number;
   /** Number of steps before the best evaluation. */
   readonly bestStep: number | null;
   /** Mean loss of the last steps. */

@@ -5,6 +5,7 @@
  * order. Knows nothing of tensors. Indices are bounded by their loops, hence `!`.
  */
 import type { EncodedExample } from "../data/encode.ts";
+import type { RewardMeasures } from "./step-log.ts";
 import { type RandomState, nextUint32, seedRandom } from "../tensor/random.ts";
 
 /** A sequence, as far as training reads it. */
@@ -14,6 +15,16 @@ export type TrainSequence = Pick<EncodedExample, "ids" | "lossMask" | "numLossTo
 export interface TrainExample extends TrainSequence {
   /** The other answer to the same prompt, which is preferred less. Only with preferences. */
   readonly rejected?: TrainSequence;
+  /** How the answer was sampled and graded. Only with rewards. */
+  readonly rollout?: Rollout;
+}
+
+/** A graded answer of the model's own. */
+export interface Rollout {
+  /** How much better the answer is than the others to its prompt. */
+  readonly advantage: number;
+  /** Log-probability of each predicted token when it was sampled. */
+  readonly logprobs: Float32Array;
 }
 
 /** All sequences of examples, in order: of a pair first the preferred one. */
@@ -29,7 +40,16 @@ export function longestOf({ ids, rejected }: TrainExample): number {
 /** Examples that run through the graph together. */
 export type MicroBatch = readonly TrainExample[];
 
-/** The micro-batches of every step. */
+/** Gives the micro-batches of steps, one step after another. */
+export interface StepSource {
+  readonly stepsPerEpoch: number;
+  /** @param step counts from 0, through all epochs */
+  at(step: number): readonly MicroBatch[] | Promise<readonly MicroBatch[]>;
+  /** Means over the step that was given last, for the log. */
+  readonly measures?: RewardMeasures;
+}
+
+/** The micro-batches of every step, in any order. */
 export interface BatchSource {
   readonly stepsPerEpoch: number;
   /** @param step counts from 0, through all epochs */

@@ -9,6 +9,7 @@ import { openSafetensors } from "../formats/safetensors.ts";
 import { writeSafetensors } from "../formats/safetensors-writer.ts";
 import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
 import type { RunState } from "./run-state.ts";
+import { REWARD_NAMES } from "./step-log.ts";
 import type { Trainer } from "./trainer.ts";
 
 /** The settings that decide the result of a run, by their names in messages. Equal settings give equal bytes. */
@@ -36,10 +37,7 @@ export interface SavedRun {
 const FORMAT = "mosara-training-1";
 
 const setting = z.union([z.string(), z.number(), z.boolean(), z.null()]);
-const measuresSchema = z.partialRecord(
-  z.enum(["rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"]),
-  z.number(),
-);
+const measuresSchema = z.partialRecord(z.enum(REWARD_NAMES), z.number());
 const headSchema = z.object({
   settings: z.record(z.string(), setting),
   surroundings: z.object({ cpu: z.string(), device: z.string(), threads: z.number() }),

@@ -63,3 +63,25 @@ function cutTo({ ids, lossMask }: TrainSequence, length: number): TrainSequence 
   for (let i = 1; i < mask.length; i++) numLossTokens += mask[i] === 1 ? 1 : 0;
   return { ids: ids.subarray(0, length), lossMask: mask, numLossTokens };
 }
+
+/** Reports every example that was cut or left out. @param use "training" or "evaluation" @param numAll examples before fitting */
+export function reportLeftOut(
+  use: string,
+  numAll: number,
+  maxLength: number,
+  { numTruncated, numSkipped, numUnlearnt, numEmpty }: FittedExamples,
+  onNotice: (text: string) => void,
+): void {
+  const of = `of ${numAll} ${use} examples`;
+  if (numTruncated > 0)
+    onNotice(
+      `${numTruncated} ${of} are longer than ${maxLength} tokens and were cut there (--overlong, --max-length).`,
+    );
+  if (numSkipped > 0)
+    onNotice(`${numSkipped} ${of} are longer than ${maxLength} tokens and were left out (--overlong, --max-length).`);
+  if (numUnlearnt > 0)
+    onNotice(
+      `${numUnlearnt} ${of} have nothing to learn (every turn has the weight 0, or is empty) and were left out.`,
+    );
+  if (numEmpty > 0) onNotice(`${numEmpty} ${of} have nothing to predict within ${maxLength} tokens and were left out.`);
+}

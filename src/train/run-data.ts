@@ -6,10 +6,11 @@ import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "..
 import { type Example, readExamples } from "../data/examples.ts";
 import { joinNotice } from "../data/join-notice.ts";
 import { type Preference, readPreferences } from "../data/preferences.ts";
+import { type RewardPrompt, readRewardPrompts } from "../data/reward-prompts.ts";
 import { turnEndNotice, unheededTurnEnds } from "../data/turn-ends.ts";
 import { AppError } from "../errors.ts";
 import { type TrainExample, sequencesOf } from "./batches.ts";
-import { type FittedExamples, type OverlongPolicy, fitLength } from "./fit-length.ts";
+import { type OverlongPolicy, fitLength, reportLeftOut } from "./fit-length.ts";
 import { corpusWindows, isCorpus } from "./corpus.ts";
 
 /** Data before the model is known: examples that were read and checked, or files of running text. */
@@ -18,6 +19,8 @@ export interface ReadData {
   readonly evaluation: readonly Example[];
   /** The pairs whose chosen answers are the examples above; null: the examples are learnt by themselves. */
   readonly preferences: PreferenceData | null;
+  /** The prompts, which are the examples above: the model gives the answers, and a grader their rewards; null: otherwise. */
+  readonly prompts: PromptData | null;
   /** Files of running text instead of examples; null: there are examples. */
   readonly trainingCorpus: readonly string[] | null;
   readonly evaluationCorpus: readonly string[] | null;
@@ -26,6 +29,11 @@ export interface ReadData {
 export interface PreferenceData {
   readonly training: readonly Preference[];
   readonly evaluation: readonly Preference[];
+}
+
+export interface PromptData {
+  readonly training: readonly RewardPrompt[];
+  readonly evaluation: readonly RewardPrompt[];
 }
 
 /** The encoded examples of one use. */
@@ -37,6 +45,8 @@ export interface ExampleSet {
   readonly endTokenIds: readonly number[];
   /** SHA-256 over ids and masks, hex. Equal examples have equal hashes, even if their files have other names. */
   readonly sha256: string;
+  /** With rewards: the prompts that the examples are. */
+  readonly prompts?: readonly RewardPrompt[];
 }
 
 /**
@@ -55,6 +65,7 @@ export async function readData(
     training: trainingCorpus ? [] : await readExamples(training),
     evaluation: evaluationCorpus || evaluation.length === 0 ? [] : await readExamples(evaluation),
     preferences: null,
+    prompts: null,
     trainingCorpus,
     evaluationCorpus,
   };
@@ -76,7 +87,18 @@ export function preferenceData(preferences: PreferenceData): ReadData {
   const chosen = (all: readonly Preference[]): readonly Example[] => all.map((one) => one.chosen);
   const { training, evaluation } = preferences;
   const texts = { training: chosen(training), evaluation: chosen(evaluation) };
-  return { ...texts, preferences, trainingCorpus: null, evaluationCorpus: null };
+  return { ...texts, preferences, prompts: null, trainingCorpus: null, evaluationCorpus: null };
+}
+
+/** Prompts whose answers are graded. @throws {AppError} usage, data_invalid naming file, line and reason */
+export async function readPromptData(training: readonly string[], evaluation: readonly string[]): Promise<ReadData> {
+  const prompts: PromptData = {
+    training: await readRewardPrompts(training),
+    evaluation: evaluation.length === 0 ? [] : await readRewardPrompts(evaluation),
+  };
+  const examples = (all: readonly RewardPrompt[]): readonly Example[] => all.map(({ example }) => example);
+  const texts = { training: examples(prompts.training), evaluation: examples(prompts.evaluation) };
+  return { ...texts, preferences: null, prompts, trainingCorpus: null, evaluationCorpus: null };
 }
 
 export interface EncodeOptions {
@@ -98,7 +120,13 @@ export async function encodeData(
   options: EncodeOptions,
 ): Promise<{ readonly training: ExampleSet; readonly evaluation: ExampleSet | null }> {
   const encoder = await loadExampleEncoder(dir);
-  const { preferences } = data;
+  const { preferences, prompts } = data;
+  if (prompts)
+    return {
+      training: encodePrompts("training", prompts.training, encoder, options),
+      evaluation:
+        prompts.evaluation.length === 0 ? null : encodePrompts("evaluation", prompts.evaluation, encoder, options),
+    };
   if (preferences)
     return {
       training: encodePairs("training", preferences.training, encoder, options),
@@ -157,6 +185,40 @@ function encodePairs(
   const pairs = differing.map(({ encoded, rejected }) => ({ ...encoded, rejected }));
   const sequences = differing.flatMap(({ encoded, rejected }) => [encoded, rejected]);
   return fittedSet(use, pairs, sequences, encoder, options);
+}
+
+/** Prompts have no token to learn. Those that leave no room for an answer are left out. */
+function encodePrompts(
+  use: string,
+  prompts: readonly RewardPrompt[],
+  encoder: ExampleEncoder,
+  { vocabSize, maxLength, onNotice }: EncodeOptions,
+): ExampleSet {
+  const all = prompts.map((prompt) => {
+    const ids = encoder.encodePrompt(prompt.example);
+    assertInVocabulary({ ids, ...prompt }, vocabSize);
+    return { prompt, example: { ids, lossMask: new Uint8Array(ids.length), numLossTokens: 0 } };
+  });
+  const fitting = all.filter(({ example }) => example.ids.length < maxLength);
+  const numLeftOut = all.length - fitting.length;
+  if (fitting.length === 0)
+    throw new AppError(
+      "data_invalid",
+      `None of the ${all.length} ${use} prompts leaves room for an answer within ${maxLength} tokens. Raise --max-length, or use shorter prompts.`,
+    );
+  if (numLeftOut > 0)
+    onNotice(
+      `${numLeftOut} of ${all.length} ${use} prompts leave no room for an answer within ${maxLength} tokens and were left out.`,
+    );
+  const set = exampleSet(
+    fitting.map(({ example }) => example),
+    [],
+  );
+  const items = fitting.map(({ prompt }) => prompt);
+  const hash = createHash("sha256")
+    .update(set.sha256)
+    .update(JSON.stringify(items.map(({ item }) => item)));
+  return { ...set, sha256: hash.digest("hex"), prompts: items };
 }
 
 function isSame(a: EncodedExample, b: EncodedExample): boolean {
@@ -221,25 +283,4 @@ function assertInVocabulary({ ids, file, line }: Encoded, vocabSize: number): vo
       "checkpoint_invalid",
       `The tokenizer gives token ${unknown} for ${file}${line === null ? "" : `, line ${line}`}; the model has ${vocabSize}. Use the tokenizer that belongs to the model.`,
     );
-}
-
-function reportLeftOut(
-  use: string,
-  numAll: number,
-  maxLength: number,
-  { numTruncated, numSkipped, numUnlearnt, numEmpty }: FittedExamples,
-  onNotice: (text: string) => void,
-): void {
-  const of = `of ${numAll} ${use} examples`;
-  if (numTruncated > 0)
-    onNotice(
-      `${numTruncated} ${of} are longer than ${maxLength} tokens and were cut there (--overlong, --max-length).`,
-    );
-  if (numSkipped > 0)
-    onNotice(`${numSkipped} ${of} are longer than ${maxLength} tokens and were left out (--overlong, --max-length).`);
-  if (numUnlearnt > 0)
-    onNotice(
-      `${numUnlearnt} ${of} have nothing to learn (every turn has the weight 0, or is empty) and were left out.`,
-    );
-  if (numEmpty > 0) onNotice(`${numEmpty} ${of} have nothing to predict within ${maxLength} tokens and were left out.`);
 }

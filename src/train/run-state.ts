@@ -8,7 +8,7 @@ export interface Best {
   /** Steps done. */
   readonly step: number;
   readonly evalLoss: number;
-  /** Only with preferences. */
+  /** Only with preferences and rewards. */
   readonly measures?: RewardMeasures;
 }
 

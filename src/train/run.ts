@@ -5,13 +5,13 @@ import type { Base } from "../base/base.ts";
 import { MANIFEST_FILE } from "../base/manifest.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
-import { shuffledBatches, sortedBatches } from "./batches.ts";
+import { type MicroBatch, shuffledBatches, sortedBatches } from "./batches.ts";
 import type { RunSettings } from "./checkpoint.ts";
 import { type Schedule, warmupSteps } from "./schedule.ts";
 import type { AdapterPlan } from "./trained-adapter.ts";
 import type { TrainerOptions } from "./trainer.ts";
 import { type ExampleSet, type ReadData, encodeData } from "./run-data.ts";
-import type { MethodSettings } from "./method-settings.ts";
+import type { MethodSettings, TrainObjective } from "./method-settings.ts";
 import { planAdapter } from "./plan.ts";
 
 /** The flags of `mosara train`. */
@@ -34,8 +34,10 @@ export interface Run {
   /** Number of golden answers for the card. */
   readonly numGolden: number;
   readonly schedule: Schedule;
-  readonly options: TrainerOptions;
+  readonly options: TrainerOptions & { readonly evaluation: readonly MicroBatch[] };
   readonly settings: RunSettings;
+  /** With rewards: the grader, as JSON or as a command; otherwise null. */
+  readonly grader: string | null;
 }
 
 /** Maximum number of tokens of an example, where the user chose none. */
@@ -50,6 +52,7 @@ export async function prepareRun(
   flags: MethodSettings,
   data: ReadData,
   onNotice: (text: string) => void,
+  grader: string | null = null,
 ): Promise<Run> {
   const { maxPositions, vocabSize } = base.manifest.config;
   const maxLength = config.maxLength ?? defaultMaxLength(base.manifest.config);
@@ -71,7 +74,7 @@ export async function prepareRun(
   const { stepsPerEpoch } = shuffledBatches(training.examples, config, config.seed);
   const steps = config.steps ?? Math.max(1, Math.round((config.epochs ?? DEFAULT_EPOCHS) * stepsPerEpoch));
   const schedule = { peak: flags.learningRate, steps, warmupSteps: warmupSteps(config.warmup, steps), floor: FLOOR };
-  const options: TrainerOptions = {
+  const options = {
     schedule,
     weightDecay: config.weightDecay,
     clip: config.clip === 0 ? null : config.clip,
@@ -82,9 +85,14 @@ export async function prepareRun(
     patience: config.patience,
   };
   const { baseId } = base.manifest;
-  const numGolden = plan === null ? 0 : config.golden;
-  const run = { flags, plan, training, evaluation, maxLength, numGolden, schedule, options };
+  const numGolden = plan === null || flags.objective.kind === "reward" ? 0 : config.golden; // prompts have no answers
+  const run = { flags, plan, training, evaluation, maxLength, numGolden, schedule, options, grader };
   return { ...run, settings: settingsOf(baseId, run, config) };
+}
+
+/** The objective as settings, and on a card; examples are the default. */
+export function objectiveCard({ kind, ...sizes }: TrainObjective): Readonly<Record<string, string | number>> {
+  return kind === "sft" ? {} : { objective: kind, ...sizes };
 }
 
 /** The settings that decide the bytes of the result. Layers and data enter by their content. */
@@ -115,7 +123,8 @@ function settingsOf(baseId: string, run: Omit<Run, "settings">, config: TrainCon
     seed: config.seed,
     "eval every": evaluation ? options.evalEvery : null,
     patience: options.patience,
-    ...(flags.beta === null ? {} : { objective: "dpo", beta: flags.beta }),
+    ...objectiveCard(flags.objective),
+    ...(run.grader === null ? {} : { grader: run.grader }),
     ...(run.numGolden === 0 ? {} : { "golden answers": run.numGolden }),
   };
 }

@@ -45,11 +45,10 @@ export interface TrainModel extends AsyncDisposable {
 /** @throws {AppError} device_unavailable where the device cannot train, naming the missing operator */
 export async function openTrainModel(options: TrainModelOptions): Promise<TrainModel> {
   const objective = options.objective ?? SUPERVISED;
-  const { beta } = objective;
+  const { loss: graphLoss } = objective;
   const { teacherLogits } = options;
   const graphOptions = { ...options, isDistilled: teacherLogits !== undefined };
-  const preference = beta === null ? null : { beta };
-  const { graph, parameters: described } = buildTrainGraph({ ...graphOptions, preference });
+  const { graph, parameters: described } = buildTrainGraph({ ...graphOptions, loss: graphLoss });
   assertTrainable(graph, options.device);
   const parameters = new FlatParameters(described);
   const training = await openGraph(graph, options);
@@ -73,10 +72,11 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
     gradients: async (batch, denominator) => {
       const own = { ...objective.feeds(batch), ...(await taught(batch)) };
       const feeds = { ...batchFeeds(batch, denominator), ...own, ...parameters.feeds };
-      const wanted = beta === null ? { [LOSS]: null } : { [LOSS]: null, [ROW_LOSSES]: null };
+      const isPlain = graphLoss.kind === "labels";
+      const wanted = isPlain ? { [LOSS]: null } : { [LOSS]: null, [ROW_LOSSES]: null };
       const results = await training.run(feeds, { ...parameters.fetches, ...wanted });
       const loss = floats(results, LOSS)[0] ?? Number.NaN;
-      if (beta === null) return { loss, measures: {} };
+      if (isPlain) return { loss, measures: {} };
       const sums = objective.sums(batch, floats(results, ROW_LOSSES));
       return { loss, measures: dividedBy(sums, denominator).measures };
     },

@@ -3,13 +3,13 @@
  * The loop is a function of its initial state only, so a run that resumes from a saved state is bit-identical.
  * Knows nothing of files and methods. The caller decides where a state is kept and which messages are printed.
  */
-import { type BatchSource, type MicroBatch, sequencesOf } from "./batches.ts";
+import { type MicroBatch, type StepSource, sequencesOf } from "./batches.ts";
 import { type DivergedError, diverged, faultOf } from "./divergence.ts";
 import { type BatchResult, NOTHING, dividedBy, plus } from "./objective/objective.ts";
 import { AdamW } from "./optimizer.ts";
 import { type RunState, afterEvaluation, afterStep, afterWatch, divergence } from "./run-state.ts";
 import { type Schedule, learningRateAt } from "./schedule.ts";
-import type { EvaluationLine, StepLine } from "./step-log.ts";
+import type { EvaluationLine, RewardMeasures, StepLine } from "./step-log.ts";
 import type { TrainModel } from "./train-model.ts";
 
 export interface TrainerOptions {
@@ -19,8 +19,8 @@ export interface TrainerOptions {
   readonly clip: number | null;
   /** Largest share of the loss that a step may promise to remove; null: no bound. */
   readonly trust: number | null;
-  /** Held-out micro-batches; none: no evaluation. */
-  readonly evaluation: readonly MicroBatch[];
+  /** Held-out micro-batches, or another way to measure the present values; none: no evaluation. */
+  readonly evaluation: readonly MicroBatch[] | (() => Promise<BatchResult>);
   /** Steps between evaluations; the last step is always followed by one. */
   readonly evalEvery: number;
   /** Steps between saves. */
@@ -44,9 +44,10 @@ export class Trainer {
   /** Values of the best evaluation; without evaluation those of the lowest training loss. null until there are any. */
   bestValues: Float32Array | null = null;
   state: RunState;
-  readonly #batches: BatchSource;
+  readonly #source: StepSource;
   readonly #options: TrainerOptions;
-  readonly #sum: Float32Array | null;
+  /** Sum of gradients over micro-batches; null until a step has several. */
+  #sum: Float32Array | null = null;
 
   /**
    * The model's parameters hold the initial values. A caller that resumes a run fills the optimiser too.
@@ -54,7 +55,7 @@ export class Trainer {
    */
   constructor(
     model: TrainModel,
-    batches: BatchSource,
+    source: StepSource,
     options: TrainerOptions,
     state: RunState,
     units: Float32Array | null = null,
@@ -63,14 +64,18 @@ export class Trainer {
     this.model = model;
     this.optimizer = new AdamW(length, units);
     this.state = state;
-    this.#batches = batches;
+    this.#source = source;
     this.#options = options;
-    this.#sum = batches.at(0).length > 1 ? new Float32Array(length) : null;
   }
 
   /** The result of the run: the best evaluation's values, or the last ones where no data was held out. */
   get resultValues(): Float32Array {
     return (this.state.best && this.bestValues) ?? this.model.parameters.values;
+  }
+
+  /** Means over the last step of the source, which a run with rewards has. */
+  get measures(): RewardMeasures {
+    return this.#source.measures ?? {};
   }
 
   get isDone(): boolean {
@@ -83,7 +88,7 @@ export class Trainer {
    */
   async run(ports: TrainerPorts): Promise<void> {
     const { evaluation, evalEvery, saveEvery, schedule } = this.#options;
-    const isEvaluated = evaluation.length > 0;
+    const isEvaluated = typeof evaluation === "function" || evaluation.length > 0;
     if (isEvaluated && this.state.baseLoss === null && this.state.step === 0) await this.#evaluate(ports);
     while (!this.isDone) {
       ports.log(await this.step());
@@ -103,7 +108,7 @@ export class Trainer {
     const { parameters } = this.model;
     const { schedule, weightDecay, clip, trust } = this.#options;
     const { step } = this.state;
-    const batches = this.#batches.at(step);
+    const batches = await this.#source.at(step);
     const { loss, measures } = await this.#gradients(batches);
     const gradNorm = this.optimizer.norm(parameters.gradients);
     const fault = faultOf(loss, gradNorm);
@@ -116,14 +121,16 @@ export class Trainer {
     if (rise) throw this.#diverged(`the loss rose from ${rise.from} to ${rise.to}`, step);
     const tokens = sequencesOf(batches.flat()).reduce((sum, { ids }) => sum + ids.length, 0);
     const tokensPerSecond = Math.round((tokens * 10_000) / (performance.now() - start)) / 10;
-    return { step: step + 1, loss, lr, gradNorm, tokens, tokensPerSecond, ...measures };
+    return { step: step + 1, loss, lr, gradNorm, tokens, tokensPerSecond, ...this.measures, ...measures };
   }
 
   /** Means over held-out examples: of the loss of predicted tokens, or over pairs. */
   async evaluate(): Promise<BatchResult> {
+    const { evaluation } = this.#options;
+    if (typeof evaluation === "function") return await evaluation();
     let sum = NOTHING;
     let count = 0;
-    for (const batch of this.#options.evaluation) {
+    for (const batch of evaluation) {
       sum = plus(sum, await this.model.sums(batch));
       count += this.model.weightOf(batch);
     }
@@ -134,8 +141,8 @@ export class Trainer {
   async #gradients(batches: readonly MicroBatch[]): Promise<BatchResult> {
     const { gradients } = this.model.parameters;
     const denominator = batches.reduce((sum, batch) => sum + this.model.weightOf(batch), 0);
-    if (this.#sum === null || batches.length === 1) return await this.model.gradients(batches[0] ?? [], denominator);
-    const sum = this.#sum.fill(0);
+    if (batches.length <= 1) return await this.model.gradients(batches[0] ?? [], denominator);
+    const sum = (this.#sum ??= new Float32Array(gradients.length)).fill(0);
     let result = NOTHING;
     for (const batch of batches) {
       result = plus(result, await this.model.gradients(batch, denominator));

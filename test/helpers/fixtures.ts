@@ -12,6 +12,12 @@ export const GGUF_GOLDEN = join(GOLDEN, "gguf");
 /** Pooled hidden states of the model fixtures, and how they were made. */
 export const EMBEDDINGS_GOLDEN = join(GOLDEN, "embeddings");
 
+/** Scores of text similarity, and how they were made. */
+export const GRADERS_GOLDEN = join(GOLDEN, "graders");
+
+/** Graded answers on the base of the training fixtures, and how they were made. */
+export const REWARDS_GOLDEN = join(GOLDEN, "rewards");
+
 /** The folder of one kind of fixture: "models", "text" or "training". */
 export function fixturesDir(kind: "models" | "text" | "training"): string {
   return join(process.env.MOSARA_FIXTURES ?? GOLDEN, kind);

@@ -148,7 +148,7 @@ const ENVIRONMENT = {
 /** Jobs that are kept, of which none is started. */
 async function openTestTraining(dir: string, log: Logger): Promise<Training> {
   const store = await JobStore.open(dir);
-  const place = { baseDir: dir, numThreads: 1, rates: { "mo-sara": 1, sara: 1, lora: 1 } };
+  const place = { baseDir: dir, numThreads: 1, defaultRate: () => 1 };
   const ports = {
     store,
     log,

@@ -33,6 +33,10 @@ async function create(client: OpenAI, file: string, more: object = {}): Promise<
   return await client.fineTuning.jobs.create(body);
 }
 
+const rewards = (grader: object) => ({
+  method: { type: "reinforcement", reinforcement: { grader: { name: "g", ...grader }, hyperparameters: {} } },
+});
+
 const ended = (client: OpenAI, { id }: Job): Promise<Job> =>
   until(
     "the end of the job",
@@ -137,11 +141,26 @@ describe("a fine-tuning job", () => {
     expect(await ended(acme, job)).toMatchObject({ status: "succeeded", error: null, method: { type: "dpo" } });
   });
 
+  it("learns from rewards", { timeout: 200_000 }, async () => {
+    const prompts = LINES.slice(0, 4).map((_, i) => JSON.stringify({ prompt: `Say ${i}: `, n: i }));
+    const prompt = await upload(acme, prompts);
+    const tens = { type: "string_check", name: "n", operation: "like", input: "{{ sample.output_text }}" };
+    const { method } = rewards({ ...tens, reference: "{{ item.n }}" });
+    const settings = { validation_file: prompt, method, mosara: { steps: 1, max_answer_tokens: 8 } };
+    const job = await ended(acme, await create(acme, prompt, settings));
+    expect(job).toMatchObject({ status: "succeeded", error: null, method: { type: "reinforcement" } });
+    const events = (await eventsOf(job)).join();
+    expect(events).toMatch(/train_mean_reward[\s\S]*valid_mean_reward/);
+    const [table] = await Promise.all(job.result_files.map(async (id) => await (await acme.files.content(id)).text()));
+    expect(table?.split("\n")[0]).toBe("step,train_mean_reward,valid_mean_reward,learning_rate,tokens");
+  });
+
   it.each([
     ["an unknown model", { model: "nobody" }, 404, "model"],
     ["an adapter as the model", { model: "pirate" }, 400, "model"],
     ["an unknown file", { training_file: "file-0" }, 404, "training_file"],
-    ["another method", { method: { type: "reinforcement" } }, 400, "method.type"],
+    ["rewards without a grader", { method: { type: "reinforcement" } }, 400, "method.reinforcement.grader"],
+    ["a grader that is a program", rewards({ type: "python", source: "" }), 400, "method.reinforcement.grader"],
     ["a rank for a method without one", { mosara: { rank: 4 } }, 400, "mosara"],
     ["a misspelt setting", { mosara: { step: 4 } }, 400, "mosara.step"],
     ["a suffix that is no name", { suffix: "a/b" }, 400, "suffix"],

@@ -206,3 +206,25 @@ describe("the checker of well-formedness", () => {
     expect(xmlBreaches(xml).length).toBeGreaterThan(0);
   });
 });
+
+it("shows the rewards of graded answers, and no loss of 1 − reward", () => {
+  const step = { lr: 0.05, gradNorm: 0.1, tokens: 100, tokensPerSecond: 1000, loss: -0.001 };
+  const rewards = Array.from({ length: 5 }, (_, i) => ({
+    ...step,
+    step: i + 1,
+    reward: i / 5,
+    reward_std: 0.2,
+    "completions/mean_length": 9,
+    "sampling/sampling_logp_difference/mean": 7.5e-7,
+  }));
+  const log = [{ step: 0, evalLoss: 0.9, reward: 0.1 }, ...rewards, { step: 5, evalLoss: 0.25, reward: 0.75 }];
+  const { headline } = report("");
+  const html = renderReport(
+    report("a.mosara", { log, headline: { ...headline, trainReward: 0.8, evalRewardBase: 0.1, evalReward: 0.75 } }),
+  );
+  expect(xmlBreaches(asXml(html))).toEqual([]);
+  expect(html).toMatch(/held-out reward, base → trained<[\s\S]*0\.100 → 0\.750/);
+  expect(html).toContain("differ by at most 7.5");
+  expect(html).toMatch(/Held-out reward from 0\.100 to 0\.750/);
+  expect(html).not.toContain("Held-out loss");
+});

@@ -40,7 +40,7 @@ export async function readValidData(
   };
   const [training, evaluation] = [await read(trainingFiles), await read(evaluationFiles)];
   const files = { trainingCorpus: null, evaluationCorpus: null };
-  const data = { training: training.good, evaluation: evaluation.good, preferences: null, ...files };
+  const data = { training: training.good, evaluation: evaluation.good, preferences: null, prompts: null, ...files };
   return { training: training.sequences, evaluation: evaluation.sequences, data, refusals };
 }
 

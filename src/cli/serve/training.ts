@@ -14,7 +14,7 @@ import type { JobRecord } from "../../jobs/records.ts";
 import type { Placements } from "../../placement/placements.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
-import { LEARNING_RATES, methodFlags } from "../train/flags.ts";
+import { defaultRate, methodFlags } from "../train/flags.ts";
 
 /** The trainer's program: beside this folder, compiled or not as this file is. */
 const ENTRY = new URL(`../train/job-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
@@ -42,7 +42,7 @@ export async function openTraining(
       store,
       log: parts.log,
       program: { entry: ENTRY, nice: config.trainingNice },
-      place: { baseDir: resolve(parts.baseDir), numThreads, rates: LEARNING_RATES },
+      place: { baseDir: resolve(parts.baseDir), numThreads, defaultRate },
       check: (args) => void methodFlags(parseCommand("train", args, {})),
       publish: (job, file) => publish(job, file, parts, config.maxAdapterBytes),
     },

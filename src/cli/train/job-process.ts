@@ -3,7 +3,7 @@
  * it has done is in its directory, so it ends at once when the server has gone, and a later process continues.
  */
 import { parseCommand } from "../../config/parse.ts";
-import { toWire } from "../../errors.ts";
+import { AppError, toWire } from "../../errors.ts";
 import type { TrainerNews, TrainerOrder } from "../../jobs/trainer-messages.ts";
 import { trainToEnd } from "../train.ts";
 
@@ -27,11 +27,14 @@ async function obey({ args }: TrainerOrder): Promise<never> {
         totalSteps,
         loss: isEvaluation ? null : line.loss,
         evalLoss: isEvaluation ? line.evalLoss : null,
+        reward: line.reward ?? null,
         tokens: isEvaluation ? 0 : line.tokens,
       });
     });
     await tell({ type: "done", trainLoss: result.trainLoss, evalLoss: result.evalLoss });
   } catch (error) {
+    // Without its engine, a trainer of rewards is as good as dead. The server starts both again.
+    if (error instanceof AppError && error.code === "engine_unavailable") throw error;
     await tell({ type: "failed", error: toWire(error) });
   }
   process.exit(0);

@@ -5,18 +5,13 @@ import { lossTokens, rowLength } from "../../train/batch-feeds.ts";
 import { type TrainExample, longestOf, sequencesOf } from "../../train/batches.ts";
 import { type BatchExtent, estimateTrainingMemory } from "../../train/memory-estimate.ts";
 import type { TrainModelOptions } from "../../train/train-model.ts";
+import type { RewardSettings } from "../../train/method-settings.ts";
 import type { TrainConfig } from "./flags.ts";
 import type { Run } from "../../train/run.ts";
 
 /** Prints one line on stderr, and a second line if there is not enough memory. */
 export function announceMemory(options: TrainModelOptions, run: Run, { batchSize, device }: TrainConfig): void {
-  const { beta } = run.flags;
-  const preference = beta === null ? null : { beta };
-  const graphs = [true, ...(run.evaluation || preference ? [false] : [])].map(
-    (hasGradients) => buildTrainGraph({ ...options, preference, hasGradients }).graph,
-  );
-  const extent = largestBatch([...run.training.examples, ...(run.evaluation?.examples ?? [])], batchSize);
-  const { total } = estimateTrainingMemory(graphs, extent);
+  const { total, extent } = neededMemory(options, run, batchSize);
   const batch = `batches of up to ${extent.rows} × ${extent.length} tokens`;
   process.stderr.write(`training: ${batch} need about ${inGigabytes(total)} of memory\n`);
   const free = availableBytes();
@@ -24,6 +19,32 @@ export function announceMemory(options: TrainModelOptions, run: Run, { batchSize
     process.stderr.write(
       `note: only ${inGigabytes(free)} of memory is free, so the run may be killed. Lower --batch-size (and raise --accumulate) or --max-length.\n`,
     );
+}
+
+/** @returns bytes of all processes of the run, and its largest micro-batch */
+function neededMemory(options: TrainModelOptions, run: Run, batchSize: number) {
+  const { objective } = run.flags;
+  const loss = options.objective?.loss ?? { kind: "labels" };
+  const graphOf = (hasGradients: boolean) => buildTrainGraph({ ...options, loss, hasGradients }).graph;
+  if (objective.kind === "reward") {
+    const extent = groupExtent(run.training.examples, objective, run.maxLength);
+    const { total, weights } = estimateTrainingMemory([graphOf(true)], extent);
+    return { extent, total: total + weights }; // the engine that samples has the weights as well
+  }
+  const graphs = [true, ...(run.evaluation || objective.kind === "dpo" ? [false] : [])].map(graphOf);
+  const extent = largestBatch([...run.training.examples, ...(run.evaluation?.examples ?? [])], batchSize);
+  return { extent, total: estimateTrainingMemory(graphs, extent).total };
+}
+
+/** The upper bound of all groups of answers. */
+function groupExtent(
+  prompts: readonly TrainExample[],
+  { groupSize, maxAnswerTokens }: RewardSettings,
+  maxLength: number,
+): BatchExtent {
+  const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const length = Math.min(maxLength, longest + maxAnswerTokens);
+  return { rows: groupSize, length: rowLength(length), lossRows: groupSize * Math.min(maxAnswerTokens, length) };
 }
 
 /** The upper bound of all micro-batches: the longest examples and those with most tokens to predict, as if in one batch. */

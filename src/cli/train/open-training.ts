@@ -7,8 +7,7 @@ import type { FileWeights } from "../../base/file-weights.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import { rowLength } from "../../train/batch-feeds.ts";
-import { SUPERVISED } from "../../train/objective/objective.ts";
-import type { Preferences } from "../../train/objective/preferences.ts";
+import type { Objective } from "../../train/objective/objective.ts";
 import type { Run } from "../../train/run.ts";
 import type { TrainModelOptions } from "../../train/train-model.ts";
 import { trainedOf } from "../../train/trained-adapter.ts";
@@ -40,11 +39,11 @@ export function modelOptions(
   base: Base,
   { device, threads }: TrainConfig,
   { plan, maxLength }: Run,
-  preferences: Preferences | null,
+  objective: Objective,
   weights: Pick<FileWeights, "source" | "dir"> = base,
 ): TrainModelOptions {
   return {
-    objective: preferences ?? SUPERVISED,
+    objective,
     config: base.manifest.config,
     source: weights.source,
     trained: plan ? trainedOf(plan) : { kind: "full" },

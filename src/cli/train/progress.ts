@@ -12,7 +12,7 @@ export class TrainProgress {
   #lastAt: number;
   #secondsPerStep: number | null = null;
   #tokensPerSecond: number | null = null;
-  #evalLoss: number | null = null;
+  #held: string | null = null;
 
   /** @param steps of the whole run */
   constructor(steps: number, output?: ProgressOutput, now: () => number = () => performance.now()) {
@@ -24,7 +24,7 @@ export class TrainProgress {
 
   /** Shows one more line of the step log. */
   update(line: StepLine | EvaluationLine): void {
-    if ("evalLoss" in line) return void (this.#evalLoss = line.evalLoss);
+    if ("evalLoss" in line) return void (this.#held = scoreOf(line, line.evalLoss));
     const now = this.#now();
     this.#secondsPerStep = smoothed(this.#secondsPerStep, (now - this.#lastAt) / 1000); // evaluations and saves included
     this.#tokensPerSecond = smoothed(this.#tokensPerSecond, line.tokensPerSecond);
@@ -32,8 +32,8 @@ export class TrainProgress {
     const left = (this.#steps - line.step) * this.#secondsPerStep;
     const parts = [
       `step ${line.step} of ${this.#steps}`,
-      `loss ${line.loss.toFixed(3)}`,
-      ...(this.#evalLoss === null ? [] : [`eval ${this.#evalLoss.toFixed(3)}`]),
+      `${line.reward === undefined ? "loss" : "reward"} ${scoreOf(line, line.loss)}`,
+      ...(this.#held === null ? [] : [`eval ${this.#held}`]),
       `${Math.round(this.#tokensPerSecond)} tokens/s`,
       `${duration(left)} left`,
     ];
@@ -45,6 +45,9 @@ export class TrainProgress {
     this.#progress.end();
   }
 }
+
+/** The reward, where there is one: its loss is near 0 whatever is learnt. */
+const scoreOf = ({ reward }: StepLine | EvaluationLine, loss: number): string => (reward ?? loss).toFixed(3);
 
 function smoothed(mean: number | null, value: number): number {
   return mean === null ? value : mean + NEWEST * (value - mean);

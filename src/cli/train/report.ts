@@ -20,6 +20,7 @@ import type { ExampleSet, ReadData } from "../../train/run-data.ts";
 import type { TrainConfig } from "./flags.ts";
 import type { OutputPaths } from "./output.ts";
 import type { TrainResult } from "./result.ts";
+import type { TrainObjective } from "../../train/method-settings.ts";
 import type { Run } from "../../train/run.ts";
 
 /** Number of tokens for mean gates: enough for two digits. */
@@ -170,7 +171,8 @@ function factsOf({ config, base, run, result }: ReportSources): readonly Fact[] 
   const rank = flags.rank === null ? "" : `, rank ${flags.rank}, alpha ${flags.alpha ?? ""}`;
   const rows: readonly (readonly [name: string, value: string | null])[] = [
     ["method", `${flags.method}${heads}${rank}`],
-    ["objective", flags.beta === null ? null : `preferences (dpo), beta ${significant(flags.beta)}`],
+    ["objective", objectiveText(flags.objective)],
+    ["grader", run.grader],
     ["layers", plan ? `${plan.layers.length}: ${modulesOf(plan.layers)}` : null],
     ["base", `${base.manifest.architecture}, ${base.manifest.baseId}`],
     ["generation", result.generation],
@@ -187,6 +189,17 @@ function factsOf({ config, base, run, result }: ReportSources): readonly Fact[] 
     ["seed", String(config.seed)],
   ];
   return rows.flatMap(([name, value]) => (value === null ? [] : [{ name, value }]));
+}
+
+function objectiveText(objective: TrainObjective): string | null {
+  switch (objective.kind) {
+    case "sft":
+      return null;
+    case "dpo":
+      return `preferences (dpo), beta ${significant(objective.beta)}`;
+    case "reward":
+      return `rewards, ${objective.groupSize} answers of at most ${objective.maxAnswerTokens} tokens to each prompt`;
+  }
 }
 
 function modulesOf(layers: readonly { readonly name: string }[]): string {

@@ -10,7 +10,7 @@ import type { Trainer } from "../../train/trainer.ts";
 import type { ExampleSet } from "../../train/run-data.ts";
 import { type OutputPaths, writeAdapter } from "./output.ts";
 import { duration } from "./progress.ts";
-import type { Run } from "../../train/run.ts";
+import { type Run, objectiveCard } from "../../train/run.ts";
 
 /** The output of `--json`. Source: docs/reference/commands.md, `train`. */
 export interface TrainResult {
@@ -28,6 +28,11 @@ export interface TrainResult {
   readonly evalLoss: number | null;
   /** Preferences with held-out pairs: share of pairs whose chosen answer gained more than the rejected one. */
   readonly evalAccuracy?: number;
+  /** Rewards: mean of the last step. */
+  readonly trainReward?: number;
+  /** Rewards with held-out prompts: mean reward of the likeliest answers, of the base and of the written state. */
+  readonly evalRewardBase?: number;
+  readonly evalReward?: number;
   /** Duration of this process. */
   readonly seconds: number;
 }
@@ -54,6 +59,17 @@ export async function writeResult(
     evalLossBase: state.baseLoss,
     evalLoss: state.best?.evalLoss ?? null,
     ...(accuracy === undefined ? {} : { evalAccuracy: accuracy }),
+    ...rewardsOf(trainer, run),
+  };
+}
+
+function rewardsOf({ state, measures }: Trainer, { flags }: Run): Partial<TrainResult> {
+  if (flags.objective.kind !== "reward") return {};
+  const { baseLoss, best } = state;
+  return {
+    ...(measures.reward === undefined ? {} : { trainReward: measures.reward }),
+    ...(baseLoss === null ? {} : { evalRewardBase: 1 - baseLoss }),
+    ...(best === null ? {} : { evalReward: 1 - best.evalLoss }),
   };
 }
 
@@ -123,7 +139,7 @@ function cardOf({ state }: Trainer, { flags, training, evaluation, maxLength, sc
     clip: settings.clip ?? null,
     trust: settings.trust ?? null,
     seed: settings.seed ?? null,
-    ...(flags.beta === null ? {} : { objective: "dpo", beta: flags.beta }),
+    ...objectiveCard(flags.objective),
     scores: {
       trainLoss: recentLoss(state),
       evalLossBase: state.baseLoss,
@@ -140,12 +156,21 @@ function dataCard({ examples, numTokens, numLossTokens, sha256 }: ExampleSet): C
 
 /** The result as text for users. */
 export function summary(result: TrainResult): string {
-  const { out, method, numParams, bytes, steps, seconds, trainLoss, evalLossBase, evalLoss, evalAccuracy } = result;
-  const loss = (value: number | null): string => value?.toFixed(4) ?? "–";
-  const scores =
-    evalLoss === null
-      ? `training loss ${loss(trainLoss)}`
-      : `held-out loss ${loss(evalLossBase)} → ${loss(evalLoss)}, training loss ${loss(trainLoss)}`;
+  const { out, method, numParams, bytes, steps, seconds, evalAccuracy } = result;
   const accuracy = evalAccuracy === undefined ? "" : `, held-out accuracy ${evalAccuracy.toFixed(3)}`;
-  return `${out}: ${method}, ${numParams} trained numbers, ${bytes} bytes, ${steps} steps in ${duration(seconds)}\n${scores}${accuracy}\n`;
+  return `${out}: ${method}, ${numParams} trained numbers, ${bytes} bytes, ${steps} steps in ${duration(seconds)}\n${scoresOf(result)}${accuracy}\n`;
+}
+
+function scoresOf({ trainLoss, evalLossBase, evalLoss, trainReward, evalRewardBase, evalReward }: TrainResult): string {
+  const number = (value: number | null | undefined): string => value?.toFixed(4) ?? "–";
+  const of = (what: string, base: string, held: string | null, training: string): string =>
+    held === null ? `training ${what} ${training}` : `held-out ${what} ${base} → ${held}, training ${what} ${training}`;
+  if (trainReward === undefined && evalReward === undefined)
+    return of("loss", number(evalLossBase), evalLoss === null ? null : number(evalLoss), number(trainLoss));
+  return of(
+    "reward",
+    number(evalRewardBase),
+    evalReward === undefined ? null : number(evalReward),
+    number(trainReward),
+  );
 }

@@ -154,6 +154,6 @@ function promptText(example: Example): string {
 }
 
 function expectedText(example: Example): string | null {
-  if (example.form === "messages") return lastLearntTurn(example).text;
+  if (example.form === "messages") return lastLearntTurn(example).text || null; // a prompt for rewards may have no answer
   return example.completion ?? example.references?.[0] ?? example.answer;
 }

@@ -10,6 +10,10 @@ const {
   resume: _resume,
   report: _report,
   tensorboard: _board,
+  grader: _grader,
+  graderProgram: _program,
+  groupSize: _group,
+  maxAnswerTokens: _answer,
   ...SHARED
 } = TRAIN;
 

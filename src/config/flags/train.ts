@@ -24,14 +24,36 @@ export const TRAIN = {
   },
   objective: {
     value: "<objective>",
-    help: "sft learns the answers of examples. dpo learns from preferences: lines with a chosen and a rejected answer.",
-    schema: z.enum(["sft", "dpo"]).default("sft"),
+    help: "sft learns the answers of examples. dpo learns from preferences: lines with a chosen and a rejected answer. reward learns from the rewards that a grader gives to the model's own answers.",
+    schema: z.enum(["sft", "dpo", "reward"]).default("sft"),
   },
   beta: {
     value: "<b>",
     help: "dpo: how strongly training is held to the model at its start. A smaller number lets it move further.",
     defaultText: "0.1",
     schema: optional(positive),
+  },
+  grader: {
+    value: "<file.json>",
+    help: "reward: the grader, an object as in OpenAI's reinforcement fine-tuning.",
+    schema: optional(text),
+  },
+  graderProgram: {
+    value: "<command>",
+    help: "reward: a program instead of a grader. It reads one answer a line as JSON and writes one number a line.",
+    schema: optional(text),
+  },
+  groupSize: {
+    value: "<n>",
+    help: "reward: number of answers to each prompt of a step. They are compared with each other.",
+    defaultText: "8",
+    schema: optional(integer(2, 1024)),
+  },
+  maxAnswerTokens: {
+    value: "<n>",
+    help: "reward: maximum number of tokens of an answer.",
+    defaultText: "96",
+    schema: optional(integer(1, 65_536)),
   },
   heads: { value: "<n>", help: "mo-sara: number of heads.", defaultText: "1", schema: optional(integer(1, 4096)) },
   router: {
@@ -83,7 +105,7 @@ export const TRAIN = {
   lr: {
     value: "<rate>",
     help: "Highest learning rate. mo-sara: a step changes each gain, and each number of a layer's output, by about this share.",
-    defaultText: "0.2 mo-sara, 0.03 sara, 0.01 lora, 0.001 full",
+    defaultText: "0.2 mo-sara, 0.03 sara, 0.01 lora, 0.001 full. reward: a quarter of these",
     schema: optional(positive),
   },
   warmup: {
@@ -100,7 +122,7 @@ export const TRAIN = {
   trust: {
     value: "<share>",
     help: "Maximum share of the loss that a step is expected to remove. Training shortens a larger step. 0 sets no limit.",
-    defaultText: "0.3 for adapters, 0 for full",
+    defaultText: "0.3 for adapters, 0 for full and for rewards",
     schema: optional(notNegative),
   },
   golden: {

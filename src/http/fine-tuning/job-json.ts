@@ -1,6 +1,6 @@
 /** Jobs, their events and checkpoints in OpenAI's shape. */
 import { z } from "@hono/zod-openapi";
-import { type JobEvent, type JobRecord, JOB_STATES } from "../../jobs/records.ts";
+import { type JobEvent, type JobRecord, type JobSettings, JOB_STATES } from "../../jobs/records.ts";
 
 const auto = z.union([z.number(), z.literal("auto")]);
 const hyperparameters = z.object({ n_epochs: auto, batch_size: auto, learning_rate_multiplier: auto });
@@ -72,10 +72,7 @@ export function jobJson(job: JobRecord): z.output<typeof jobSchema> {
     user_provided_suffix: job.suffix,
     seed: job.seed,
     hyperparameters: chosen,
-    method:
-      settings.objective === "dpo"
-        ? { type: "dpo", dpo: { hyperparameters: { beta: settings.beta ?? "auto", ...chosen } } }
-        : { type: "supervised", supervised: { hyperparameters: chosen } },
+    method: methodJson(settings, chosen),
     metadata: job.metadata,
     integrations: [],
     mosara: {
@@ -86,10 +83,27 @@ export function jobJson(job: JobRecord): z.output<typeof jobSchema> {
       threshold: settings.threshold,
       steps: settings.steps,
       max_length: settings.maxLength,
+      max_answer_tokens: settings.reinforcement?.maxAnswerTokens ?? null,
       step: job.lastStep,
       total_steps: job.totalSteps,
     },
   };
+}
+
+function methodJson(
+  { objective, beta, reinforcement }: JobSettings,
+  chosen: Readonly<Record<string, number | "auto">>,
+): Readonly<Record<string, unknown>> {
+  switch (objective) {
+    case "supervised":
+      return { type: objective, supervised: { hyperparameters: chosen } };
+    case "dpo":
+      return { type: objective, dpo: { hyperparameters: { beta: beta ?? "auto", ...chosen } } };
+    case "reinforcement": {
+      const hyperparameters = { ...chosen, eval_interval: reinforcement?.evalEvery ?? "auto" };
+      return { type: objective, reinforcement: { grader: reinforcement?.grader, hyperparameters } };
+    }
+  }
 }
 
 export function eventJson({ id, created, level, type, message, data }: JobEvent): z.output<typeof eventSchema> {
@@ -107,7 +121,13 @@ export function checkpointsJson(job: JobRecord): z.output<typeof checkpointSchem
       fine_tuned_model_checkpoint: job.adapterName,
       fine_tuning_job_id: job.id,
       step_number: job.lastStep,
-      metrics: { step: job.lastStep, train_loss: job.finalLoss, valid_loss: job.evalLoss },
+      metrics: { step: job.lastStep, ...finalScores(job) },
     },
   ];
+}
+
+/** The loss of rewards that are held out is their distance from 1. */
+function finalScores({ settings, finalLoss, evalLoss }: JobRecord): Readonly<Record<string, number | null>> {
+  if (settings.objective === "reinforcement") return { valid_mean_reward: evalLoss === null ? null : 1 - evalLoss };
+  return { train_loss: finalLoss, valid_loss: evalLoss };
 }

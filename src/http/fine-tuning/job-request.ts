@@ -1,7 +1,8 @@
 /** The body of POST /v1/fine_tuning/jobs: OpenAI's fields, and `mosara` for what an adapter has beyond them. */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
-import type { JobSettings } from "../../jobs/records.ts";
+import { compileGrader } from "../../graders/grader.ts";
+import type { JobSettings, ReinforcementSettings } from "../../jobs/records.ts";
 import { invalid } from "../error-response.ts";
 
 const orAuto = <T extends z.ZodType>(schema: T) => z.union([schema, z.literal("auto")]);
@@ -14,6 +15,13 @@ const hyperparameters = z.strictObject({
 
 const dpoHyperparameters = hyperparameters.extend({ beta: orAuto(z.number().positive().max(1000)).optional() });
 
+const reinforcementHyperparameters = hyperparameters.extend({
+  compute_multiplier: orAuto(z.number().positive().max(100)).optional(),
+  eval_interval: orAuto(z.int().min(1)).optional(),
+  eval_samples: z.literal("auto").optional(),
+  reasoning_effort: z.literal("default").optional(),
+});
+
 const mosara = z
   .strictObject({
     method: z.enum(["mo-sara", "sara", "lora"]).optional(),
@@ -23,6 +31,7 @@ const mosara = z
     threshold: z.number().positive().max(1).optional(),
     steps: z.int().min(1).max(10_000_000).optional(),
     max_length: z.int().min(2).max(1_000_000).optional(),
+    max_answer_tokens: z.int().min(1).max(65_536).optional(),
   })
   .openapi({ description: "As the flags of `mosara train`." });
 
@@ -42,7 +51,12 @@ export const jobRequest = z
         type: z.enum(["supervised", "dpo", "reinforcement"]),
         supervised: z.strictObject({ hyperparameters: hyperparameters.nullish() }).nullish(),
         dpo: z.strictObject({ hyperparameters: dpoHyperparameters.nullish() }).nullish(),
-        reinforcement: z.looseObject({}).nullish(),
+        reinforcement: z
+          .strictObject({
+            grader: z.looseObject({ type: z.string() }),
+            hyperparameters: reinforcementHyperparameters.nullish(),
+          })
+          .nullish(),
       })
       .nullish(),
     metadata: z
@@ -56,16 +70,17 @@ export const jobRequest = z
 
 export type JobRequest = z.output<typeof jobRequest>;
 
+const METHODS = ["supervised", "dpo", "reinforcement"] as const;
 type Hyperparameters = z.output<typeof dpoHyperparameters>;
 
 /** The method's hyperparameters, which OpenAI's older clients send beside it. @throws {AppError} invalid_request. */
 function hyperparametersOf(
-  objective: "supervised" | "dpo",
+  objective: JobSettings["objective"],
   method: JobRequest["method"],
   outer: JobRequest["hyperparameters"],
 ): Hyperparameters {
-  const other = objective === "dpo" ? "supervised" : "dpo";
-  if (method?.[other])
+  const other = METHODS.find((one) => one !== objective && method?.[one]);
+  if (other !== undefined)
     throw invalid(
       `"method.type" is "${objective}", so "method.${other}" has no effect. Leave it out.`,
       `method.${other}`,
@@ -82,15 +97,9 @@ function hyperparametersOf(
   return { ...outer, ...inner };
 }
 
-/** @throws {AppError} unsupported_parameter: another method, or an integration. invalid_request: contradictions. */
+/** @throws {AppError} unsupported_parameter: a grader, or an integration. invalid_request: contradictions. */
 export function settingsOf({ method, hyperparameters: outer, integrations, mosara: own }: JobRequest): JobSettings {
   const objective = method?.type ?? "supervised";
-  if (objective === "reinforcement")
-    throw new AppError(
-      "unsupported_parameter",
-      '"method.type" is "reinforcement", but this server trains only "supervised" and "dpo" jobs.',
-      { param: "method.type" },
-    );
   if (integrations && integrations.length > 0)
     throw new AppError(
       "unsupported_parameter",
@@ -98,10 +107,9 @@ export function settingsOf({ method, hyperparameters: outer, integrations, mosar
       { param: "integrations" },
     );
   const given = hyperparametersOf(objective, method, outer);
-  const known = (value: number | "auto" | undefined): number | null =>
-    value === undefined || value === "auto" ? null : value;
   return {
     objective,
+    ...(objective === "reinforcement" ? { reinforcement: reinforcementOf(method?.reinforcement, own) } : {}),
     beta: known(given.beta),
     method: own?.method ?? "mo-sara",
     epochs: known(given.n_epochs),
@@ -115,3 +123,26 @@ export function settingsOf({ method, hyperparameters: outer, integrations, mosar
     maxLength: own?.max_length ?? null,
   };
 }
+
+/** Answers to each prompt of a step, where `compute_multiplier` is 1. */
+const GROUP_SIZE = 8;
+
+function reinforcementOf(
+  given: NonNullable<JobRequest["method"]>["reinforcement"],
+  own: JobRequest["mosara"],
+): ReinforcementSettings {
+  const path = "method.reinforcement.grader";
+  if (!given) throw new AppError("invalid_request", `"${path}" is missing. It grades the answers.`, { param: path });
+  compileGrader(given.grader, path);
+  const { compute_multiplier: compute, eval_interval: evalEvery } = given.hyperparameters ?? {};
+  const multiplier = known(compute);
+  return {
+    grader: given.grader,
+    evalEvery: known(evalEvery),
+    groupSize: multiplier === null ? null : Math.max(2, Math.round(GROUP_SIZE * multiplier)),
+    maxAnswerTokens: own?.max_answer_tokens ?? null,
+  };
+}
+
+const known = (value: number | "auto" | undefined): number | null =>
+  value === undefined || value === "auto" ? null : value;

@@ -18,9 +18,11 @@ import { type Linear, allLinears } from "../linears.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { requiredTensors } from "../required-tensors.ts";
 import { distillationLosses } from "./distillation-loss.ts";
-import { type PairVars, preferenceLosses } from "./preference-loss.ts";
+import { preferenceLosses } from "./preference-loss.ts";
+import { rewardLosses } from "./reward-loss.ts";
 import { differentiableAttention } from "./train-attention.ts";
 import {
+  ADVANTAGES,
   LOSS,
   LOSS_DENOMINATOR,
   LOSS_LABELS,
@@ -29,6 +31,7 @@ import {
   PAIR_SIGNS,
   REFERENCE_MARGINS,
   ROW_LOSSES,
+  SAMPLED_LOGPROBS,
   TEACHER_LOGITS,
   TRAIN_IDS,
   TRAIN_POSITIONS,
@@ -57,6 +60,12 @@ export type Trained =
       readonly targets: readonly TrainTarget[];
     };
 
+/** What the loss rows add up to: the cross-entropy of their labels, or the loss of preferences or of rewards. */
+export type TrainLoss =
+  | { readonly kind: "labels" }
+  | { readonly kind: "preferences"; readonly beta: number }
+  | { readonly kind: "rewards"; readonly clip: number };
+
 export interface TrainGraphOptions {
   readonly config: ModelConfig;
   /** The checkpoint. "full" only reads from it whether the LM head is a matrix of its own. */
@@ -68,8 +77,8 @@ export interface TrainGraphOptions {
   readonly isPacked?: boolean;
   /** Rows of the rotary tables; default the model's own bound. */
   readonly maxPositions?: number;
-  /** The loss is that of preferences, with this β. Default: the cross-entropy of the predicted tokens. */
-  readonly preference?: { readonly beta: number } | null;
+  /** Default: the cross-entropy of the predicted tokens. */
+  readonly loss?: TrainLoss;
   /** Whether the rows learn the teacher's distributions (`teacher_logits`) instead of labels. */
   readonly isDistilled?: boolean;
   /** Gets the input x float32 [M,dIn] of every linear layer of an adapted model. It may mark outputs. */
@@ -123,9 +132,7 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const { logits, losses } = options.isDistilled
     ? distilled(cappedLogits(config, linear(normed, head)), input(TEACHER_LOGITS, lossRows, head.shape[0] ?? 0))
     : headCrossEntropy(normed, head, labels, { trainsHead, softCap: config.logitSoftCap });
-  const parts = options.preference
-    ? preferenceLosses(losses, pairInputs(graph, lossRows), options.preference.beta)
-    : mul(losses, input(LOSS_WEIGHTS, lossRows));
+  const parts = lossParts(losses, options.loss ?? { kind: "labels" }, input);
   const loss = div(reduceSum(parts, { axes: null, keepDims: false }), input(LOSS_DENOMINATOR));
 
   const parameters = [...model.parameters];
@@ -146,9 +153,27 @@ function distilled(logits: Var, teacherLogits: Var): { logits: Var; losses: Var 
   return { logits, losses: distillationLosses(logits, teacherLogits) };
 }
 
-function pairInputs(graph: Graph, lossRows: Dim): PairVars {
-  const signs = graph.input(PAIR_SIGNS.name, PAIR_SIGNS.dtype, ["P", lossRows]);
-  return { signs, referenceMargins: graph.input(REFERENCE_MARGINS.name, REFERENCE_MARGINS.dtype, ["P"]) };
+type InputOf = (port: TrainPort, ...shape: Dim[]) => Var;
+
+/** The terms whose sum is the loss, before the division. @param losses float32 [N] */
+function lossParts(losses: Var, loss: TrainLoss, input: InputOf): Var {
+  const lossRows = losses.shape[0] ?? 0;
+  switch (loss.kind) {
+    case "labels":
+      return mul(losses, input(LOSS_WEIGHTS, lossRows));
+    case "preferences":
+      return preferenceLosses(
+        losses,
+        { signs: input(PAIR_SIGNS, "P", lossRows), referenceMargins: input(REFERENCE_MARGINS, "P") },
+        loss.beta,
+      );
+    case "rewards":
+      return rewardLosses(
+        losses,
+        { advantages: input(ADVANTAGES, lossRows), sampledLogprobs: input(SAMPLED_LOGPROBS, lossRows) },
+        loss.clip,
+      );
+  }
 }
 
 /**

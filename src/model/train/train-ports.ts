@@ -29,10 +29,15 @@ export const PAIR_SIGNS: TrainPort = { name: "pair_signs", dtype: "float32" };
 /** Only for preferences [P]: log-probability of the chosen answer minus that of the rejected one, under the reference. */
 export const REFERENCE_MARGINS: TrainPort = { name: "reference_margins", dtype: "float32" };
 
+/** Only for rewards, instead of the weights [N]: the advantage of the answer that a loss row belongs to. */
+export const ADVANTAGES: TrainPort = { name: "advantages", dtype: "float32" };
+/** Only for rewards [N]: log-probability of each label when it was sampled. */
+export const SAMPLED_LOGPROBS: TrainPort = { name: "sampled_logprobs", dtype: "float32" };
+
 /** Only for distillation [N,V]: the teacher's logits of the loss rows. Labels are not read then. */
 export const TEACHER_LOGITS: TrainPort = { name: "teacher_logits", dtype: "float32" };
 
-/** Σ weight · cross-entropy / denominator, or for preferences Σ pair losses / denominator; a float32 scalar. */
+/** Σ weight · cross-entropy / denominator, or Σ losses of pairs or of graded tokens / denominator; a float32 scalar. */
 export const LOSS = "loss";
 /** Cross-entropy of each of `LOSS_ROWS`, float32 [N]. */
 export const ROW_LOSSES = "row_losses";

@@ -16,10 +16,14 @@ const LOG_RATIO = 10;
 export function curvesSection({ log, clip, headline }: ReportData): Markup {
   const steps = log.filter((line): line is StepLine => "loss" in line);
   if (steps.length === 0) return markup`<p>There was no step to draw.</p>`;
-  const evaluations = log.flatMap((line): Point[] => ("evalLoss" in line ? [[line.step, line.evalLoss]] : []));
+  // The surrogate of rewards is no loss that falls. The section of rewards shows what is held out.
+  const isGraded = steps.some((line) => "reward" in line);
+  const evaluations = isGraded
+    ? []
+    : log.flatMap((line): Point[] => ("evalLoss" in line ? [[line.step, line.evalLoss]] : []));
   const common = { xLabel: "step", isWholeX: true };
   return markup`<div class="charts">
-<figure><figcaption>Loss</figcaption>${lossChart(steps, evaluations, headline.evalLossBase)}</figure>
+<figure><figcaption>Loss</figcaption>${lossChart(steps, evaluations, isGraded ? null : headline.evalLossBase)}</figure>
 <figure><figcaption>Learning rate</figcaption>${lineChart({
     ...common,
     id: "learning-rate",
@@ -54,14 +58,19 @@ function lossChart(steps: readonly StepLine[], evaluations: readonly Point[], ba
     description: `Training loss from ${fixed(losses[0]?.[1] ?? 0, 3)} to ${fixed(losses.at(-1)?.[1] ?? 0, 3)} over ${count(steps.length)} steps.${held}`,
     xLabel: "step",
     isWholeX: true,
-    yLabel: steps.some((line) => "rewards/margins" in line) ? "loss, nats per pair" : "loss, nats per token",
-    isLogY: spread > LOG_RATIO,
+    yLabel: lossUnit(steps),
+    isLogY: spread > LOG_RATIO && losses.every(([, loss]) => loss > 0),
     series: [
       ...rawAndSmooth("training", losses, 0),
       ...(last ? [{ label: "held-out", points: evaluations, colour: 1, hasMarkers: evaluations.length <= 60 }] : []),
     ],
     levels: base === null ? [] : [{ y: base, label: "held-out, base" }],
   });
+}
+
+function lossUnit(steps: readonly StepLine[]): string {
+  if (steps.some((line) => "reward" in line)) return "surrogate, near 0";
+  return steps.some((line) => "rewards/margins" in line) ? "loss, nats per pair" : "loss, nats per token";
 }
 
 function normChart(steps: readonly StepLine[], clip: number | null): Markup {

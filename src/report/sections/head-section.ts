@@ -19,7 +19,9 @@ function commandParts(command: string): readonly Markup[] {
   return command.split(/ (?=--)/).map((part, i) => markup`${i === 0 ? "" : " "}<span>${part}</span>`);
 }
 
-function lossTile({ evalLossBase, evalLoss, evalAccuracy, trainLoss }: Headline): Markup {
+function lossTile(headline: Headline): Markup {
+  const { evalLossBase, evalLoss, evalAccuracy, trainLoss } = headline;
+  if (headline.trainReward !== undefined || headline.evalReward !== undefined) return rewardTile(headline);
   if (evalLoss === null)
     return markup`<div class="tile main"><span class="label">training loss</span><span class="value">${trainLoss === null ? "–" : fixed(trainLoss, 3)}</span><span class="more">nothing was held out</span></div>`;
   if (evalLossBase === null)
@@ -31,6 +33,17 @@ function lossTile({ evalLossBase, evalLoss, evalAccuracy, trainLoss }: Headline)
       ? `perplexity ${perplexity(evalLossBase)} → ${perplexity(evalLoss)}`
       : `${percent(evalAccuracy)} of pairs in the right order`;
   return markup`<div class="tile main"><span class="label">held-out loss, base → trained</span><span class="value">${fixed(evalLossBase, 3)} → ${fixed(evalLoss, 3)}</span><span class="more">${verdict}: ${change > 0 ? "+" : ""}${percent(change)}, ${quality}</span></div>`;
+}
+
+function rewardTile({ evalRewardBase, evalReward, trainReward }: Headline): Markup {
+  const sampled = trainReward === undefined ? "–" : fixed(trainReward, 3);
+  if (evalRewardBase === undefined || evalReward === undefined)
+    return tile("reward of sampled answers", sampled, "nothing was held out");
+  return tile(
+    "held-out reward, base → trained",
+    `${fixed(evalRewardBase, 3)} → ${fixed(evalReward, 3)}`,
+    `sampled answers of the last step: ${sampled}`,
+  );
 }
 
 function perplexity(loss: number): string {

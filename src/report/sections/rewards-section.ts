@@ -1,58 +1,55 @@
-/** Preferences over the steps: the rewards of chosen and rejected answers, and the share of pairs in the right order. */
-import type { EvaluationLine, RewardName, StepLine } from "../../train/step-log.ts";
-import { type LineSeries, lineChart } from "../charts/line-chart.ts";
+/** Rewards of graded answers over the steps, the length of the answers, and how far sampler and trainer are apart. */
+import type { EvaluationLine, StepLine } from "../../train/step-log.ts";
+import { lineChart } from "../charts/line-chart.ts";
 import { type Markup, markup } from "../charts/markup.ts";
-import { fixed } from "../charts/numbers.ts";
+import { fixed, significant } from "../charts/numbers.ts";
 import type { ReportData } from "../report-data.ts";
 import { type Point, smoothed, thinned } from "./curves.ts";
 
 const MOST_POINTS = 700;
 
-/** null where the run has no preferences. */
+/** null where no answer was graded. */
 export function rewardsSection({ log }: ReportData): Markup | null {
-  const steps = log.filter((line): line is StepLine => "loss" in line && "rewards/margins" in line);
+  const steps = log.filter((line): line is StepLine => "loss" in line && "reward" in line);
   if (steps.length === 0) return null;
-  const evaluations = log.filter((line): line is EvaluationLine => "evalLoss" in line && "rewards/margins" in line);
-  const [margin, accuracy] = [evaluations.at(-1)?.["rewards/margins"], evaluations.at(-1)?.["rewards/accuracies"]];
-  const common = { xLabel: "step", isWholeX: true };
-  const held = (name: RewardName, label: string, colour: number): readonly LineSeries[] =>
-    evaluations.length === 0 ? [] : [{ label, points: pointsOf(evaluations, name), colour, hasMarkers: true }];
-  return markup`<p>The reward of an answer is β times the gain of its log-probability over the model at the start.</p>
+  const evaluations = log.flatMap((line: StepLine | EvaluationLine): Point[] =>
+    "evalLoss" in line && line.reward !== undefined ? [[line.step, line.reward]] : [],
+  );
+  const [first, last] = [evaluations[0]?.[1], evaluations.at(-1)?.[1]];
+  const held =
+    first === undefined || last === undefined ? "" : ` Held-out reward from ${fixed(first, 3)} to ${fixed(last, 3)}.`;
+  const common = { xLabel: "step", isWholeX: true, startsAtZero: true };
+  const difference = Math.max(...steps.map((line) => line["sampling/sampling_logp_difference/mean"] ?? 0));
+  return markup`<p>A grader rates the model's own answers. The log-probabilities of the sampler and of the trainer differ by at most ${significant(difference)} in the mean of a step.</p>
 <div class="charts">
-<figure><figcaption>Rewards</figcaption>${lineChart({
+<figure><figcaption>Reward</figcaption>${lineChart({
     ...common,
-    id: "rewards",
-    title: "Rewards by step",
-    description: `Mean rewards of chosen and rejected answers.${margin === undefined ? "" : ` Held-out margin at the end: ${fixed(margin, 3)}.`}`,
+    id: "reward",
+    title: "Reward by step",
+    description: `Mean reward of the answers of a step.${held}`,
     yLabel: "reward",
     series: [
-      { label: "chosen", points: meanOf(steps, "rewards/chosen"), colour: 0 },
-      { label: "rejected", points: meanOf(steps, "rewards/rejected"), colour: 1 },
-      ...held("rewards/chosen", "chosen, held-out", 2),
-      ...held("rewards/rejected", "rejected, held-out", 3),
+      { label: "sampled answers", points: meanOf(steps, "reward"), colour: 0 },
+      { label: "deviation within a group", points: meanOf(steps, "reward_std"), colour: 2 },
+      ...(evaluations.length === 0 ? [] : [{ label: "held-out", points: evaluations, colour: 1, hasMarkers: true }]),
     ],
   })}</figure>
-<figure><figcaption>Accuracy</figcaption>${lineChart({
+<figure><figcaption>Length of answers</figcaption>${lineChart({
     ...common,
-    id: "accuracies",
-    title: "Pairs in the right order by step",
-    description: `Share of pairs whose chosen answer has the greater reward.${accuracy === undefined ? "" : ` Held-out at the end: ${fixed(accuracy, 3)}.`}`,
-    yLabel: "share of pairs",
-    startsAtZero: true,
-    series: [
-      { label: "training", points: meanOf(steps, "rewards/accuracies"), colour: 0 },
-      ...held("rewards/accuracies", "held-out", 1),
-    ],
+    id: "answer-length",
+    title: "Length of answers by step",
+    description: "Mean number of tokens of the sampled answers.",
+    yLabel: "tokens",
+    series: [{ label: "sampled answers", points: meanOf(steps, "completions/mean_length"), colour: 0 }],
   })}</figure>
 </div>`;
 }
 
-/** The running mean over the steps: single batches have few pairs. */
-function meanOf(steps: readonly StepLine[], name: RewardName): readonly Point[] {
-  const points = pointsOf(steps, name);
+/** The running mean over the steps: a step has few prompts. */
+function meanOf(
+  steps: readonly StepLine[],
+  name: "reward" | "reward_std" | "completions/mean_length",
+): readonly Point[] {
+  const points = steps.map((line): Point => [line.step, line[name] ?? 0]);
   return thinned(smoothed(points, Math.min(50, Math.round(points.length / 40))), MOST_POINTS);
-}
-
-function pointsOf(lines: readonly (StepLine | EvaluationLine)[], name: RewardName): readonly Point[] {
-  return lines.map((line) => [line.step, line[name] ?? 0]);
 }

@@ -1,4 +1,5 @@
 /** What a run minimises: how a micro-batch is weighed and fed, and what the losses of its tokens add up to. */
+import type { TrainLoss } from "../../model/train/train-graph.ts";
 import { LOSS_WEIGHTS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
 import { lossTokens } from "../batch-feeds.ts";
@@ -12,8 +13,8 @@ export interface BatchResult {
 }
 
 export interface Objective {
-  /** β of preferences; null: the cross-entropy of the predicted tokens. */
-  readonly beta: number | null;
+  /** The loss in the training graph. */
+  readonly loss: TrainLoss;
   /** The micro-batch's part of the divisor of the loss. */
   weightOf(batch: MicroBatch): number;
   /** The feeds besides those of every objective. */
@@ -24,7 +25,7 @@ export interface Objective {
 
 /** Learning from examples: the mean cross-entropy of the predicted tokens. */
 export const SUPERVISED: Objective = {
-  beta: null,
+  loss: { kind: "labels" },
   weightOf: lossTokens,
   feeds: (batch) => {
     const count = lossTokens(batch);

@@ -15,11 +15,11 @@ interface PairLogps {
 }
 
 export class Preferences implements Objective {
-  readonly beta: number;
+  readonly loss: { readonly kind: "preferences"; readonly beta: number };
   readonly #references = new Map<TrainExample, PairLogps>();
 
   constructor(beta: number) {
-    this.beta = beta;
+    this.loss = { kind: "preferences", beta };
   }
 
   /** Keeps the reference's log-probabilities of pairs. @param logps those of `logpsOf`, for all of them in order */
@@ -62,7 +62,8 @@ export class Preferences implements Objective {
 
   #resultOf(pair: TrainExample, { chosen, rejected }: PairLogps): BatchResult {
     const reference = this.#referenceOf(pair);
-    const [good, bad] = [this.beta * (chosen - reference.chosen), this.beta * (rejected - reference.rejected)];
+    const { beta } = this.loss;
+    const [good, bad] = [beta * (chosen - reference.chosen), beta * (rejected - reference.rejected)];
     const margin = good - bad;
     return {
       loss: Math.max(0, -margin) + Math.log1p(Math.exp(-Math.abs(margin))), // log(1 + e^−margin), without overflow
