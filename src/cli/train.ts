@@ -52,8 +52,11 @@ export async function train(config: TrainConfig): Promise<number> {
   return 0;
 }
 
-/** Trains, and writes everything that the flags ask for. @throws {AppError} */
-export async function trainToEnd(config: TrainConfig, onLine: TrainListener): Promise<TrainResult> {
+/**
+ * Trains, and writes everything that the flags ask for.
+ * @param mustFit whether a run that needs more memory than is free is refused @throws {AppError}
+ */
+export async function trainToEnd(config: TrainConfig, onLine: TrainListener, mustFit = false): Promise<TrainResult> {
   const start = performance.now();
   const flags = methodFlags(config);
   const paths = outputPaths(config.out);
@@ -74,7 +77,7 @@ export async function trainToEnd(config: TrainConfig, onLine: TrainListener): Pr
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
   const preferences = flags.objective.kind === "dpo" ? new Preferences(flags.objective.beta) : null;
   const objective = flags.objective.kind === "reward" ? new Rewards(flags.objective.clip) : (preferences ?? SUPERVISED);
-  announceMemory(modelOptions(base, config, run, objective), run, config);
+  announceMemory(modelOptions(base, config, run, objective), run, config, mustFit);
   await using weights = await fileWeights(base);
   await using model = await openTrainModel(modelOptions(base, config, run, objective, weights));
   const rollouts = grading && (await startRollouts(base, config, run, model, grading, cleanup));

@@ -156,8 +156,8 @@ export const ERRORS = {
   },
   quota_exceeded: {
     status: 403,
-    meaning: "The tenant already has as many adapters, or bytes of adapters, as it may keep.",
-    remedy: "Delete an adapter, or have the limit raised.",
+    meaning: "The tenant already has as many adapters, bytes of adapters, or unfinished training jobs, as it may have.",
+    remedy: "Delete an adapter, wait for a job to end, or have the limit raised.",
   },
   deadline_exceeded: {
     status: 504,

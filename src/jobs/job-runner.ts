@@ -82,8 +82,12 @@ export class JobRunner implements AsyncDisposable {
     this.#fill();
   }
 
-  /** Accepts a new job, whose record is complete. @throws {AppError} invalid_request: settings that contradict each other. */
-  async submit(job: JobRecord): Promise<JobRecord> {
+  /**
+   * Accepts a new job, whose record is complete.
+   * @param maxActive greatest number of the tenant's jobs that have not ended
+   * @throws {AppError} invalid_request: settings that contradict each other. quota_exceeded.
+   */
+  async submit(job: JobRecord, maxActive?: number): Promise<JobRecord> {
     const { store, check, place } = this.#ports;
     try {
       check(trainArguments(job, place));
@@ -93,7 +97,7 @@ export class JobRunner implements AsyncDisposable {
         param: "mosara",
       });
     }
-    await store.addJob(job);
+    await store.addJob(job, maxActive);
     await store.update(job, {}, said(`Created fine-tuning job: ${job.id}`));
     const queued = await store.update(job, { state: "queued" }, said("The job is queued"));
     this.#fill();

@@ -104,10 +104,17 @@ export class JobStore implements AsyncDisposable {
 
   /**
    * Adds a job. Where the tenant has too many, its oldest job that has ended is forgotten.
-   * @throws {AppError} invalid_request: none of them has ended
+   * @param maxActive greatest number of its jobs that have not ended
+   * @throws {AppError} quota_exceeded: it has that many. invalid_request: it has too many, and none of them has ended.
    */
-  async addJob(job: JobRecord): Promise<void> {
+  async addJob(job: JobRecord, maxActive = Infinity): Promise<void> {
     const present = this.jobs(job.tenant);
+    const numActive = present.filter(({ state }) => !isFinal(state)).length;
+    if (numActive >= maxActive)
+      throw new AppError(
+        "quota_exceeded",
+        `${numActive} training jobs have not ended, and the limit is ${maxActive}. Wait for one to end, or cancel one.`,
+      );
     const oldest = present.length < this.#maxEntries ? null : present.findLast(({ state }) => isFinal(state));
     if (oldest === undefined)
       throw new AppError(
@@ -153,9 +160,10 @@ export class JobStore implements AsyncDisposable {
     void this.#events.put([id, last + 1], { ...event, id: newId("ftevent"), created: unixNow() });
   }
 
-  /** The events of a job, oldest first. */
-  events({ id }: Pick<JobRecord, "id">): readonly JobEvent[] {
-    const range = { start: [id, 0], end: [id, LAST_EVENT] } satisfies Record<string, [string, number]>;
+  /** The events of a job, oldest first. @param numSkipped that many of the oldest are neither read nor returned */
+  events({ id }: Pick<JobRecord, "id">, numSkipped = 0): readonly JobEvent[] {
+    // Events have the numbers 1, 2, … and are only removed together.
+    const range = { start: [id, numSkipped + 1], end: [id, LAST_EVENT] } satisfies Record<string, [string, number]>;
     return Array.from(this.#events.getRange(range), ({ value }) => value);
   }
 

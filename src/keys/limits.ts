@@ -15,6 +15,8 @@ export const limitsSchema = z.strictObject({
   adapters: z.int().min(0).optional(),
   /** Bytes of all adapters. */
   bytes: z.int().min(0).optional(),
+  /** Number of training jobs that have not ended. */
+  trainingJobs: z.int().min(0).optional(),
   /** A tenant with priority 2 gets twice the tokens of one with 1, while both wait. */
   priority: z.number().min(0.01, "must be 0.01 to 100").max(100, "must be 0.01 to 100").optional(),
 });

@@ -128,6 +128,17 @@ describe("a fine-tuning job", () => {
     expect(job.error?.message).not.toContain(data);
   });
 
+  it("fails before its first step where the memory does not suffice, with numbers", async () => {
+    const completion = "one two three four ".repeat(150);
+    const long = Array.from({ length: 400 }, () => JSON.stringify({ prompt: "Count: ", completion }));
+    const batch = { hyperparameters: { batch_size: 400 } };
+    const job = await ended(acme, await create(acme, await upload(acme, long), batch));
+    expect(job).toMatchObject({ status: "failed", error: { code: "insufficient_memory", param: null } });
+    expect(job.error?.message).toMatch(
+      /needs about [\d.]+ GB of memory for batches of up to 400 × \d+ tokens, and [\d.]+ GB/,
+    );
+  });
+
   it("learns from preferences", async () => {
     const pairs = LINES.slice(0, 8).map((_, i) =>
       JSON.stringify({

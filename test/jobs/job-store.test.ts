@@ -72,6 +72,7 @@ it("keeps jobs, events and files over a restart, in their order", async () => {
   }
   await using store = await JobStore.open(path);
   expect(store.events(job(1)).map(({ message }) => message)).toEqual(["first", "second", "third"]);
+  expect(store.events(job(1), 2).map(({ message }) => message)).toEqual(["third"]);
   expect([store.file("acme", file)?.bytes, store.file("globex", file)]).toEqual([2, undefined]);
   expect(await store.deleteFile("globex", file)).toBe(false);
   expect(await store.deleteFile("acme", file)).toBe(true);
@@ -86,3 +87,13 @@ it.each(["demo", "HuggingFaceTB/SmolLM2-135M", "a b:c".repeat(40)])(
     );
   },
 );
+
+it("refuses a job beyond a limit of those that have not ended, for that tenant alone", async () => {
+  await using store = await JobStore.open(join(dir, "active"));
+  for (const one of [job(1, "succeeded"), job(2, "paused"), job(3)]) await store.addJob(one, 2);
+  await expect(store.addJob(job(4), 2)).rejects.toMatchObject({ code: "quota_exceeded" });
+  await store.addJob(job(4, "queued", "globex"), 2);
+  await store.update(job(3), { state: "failed" });
+  await store.addJob(job(5), 2);
+  expect(store.jobs("acme").map(({ created }) => created)).toEqual([5, 3, 2, 1]);
+});

@@ -5,7 +5,7 @@
 import { parseCommand } from "../../config/parse.ts";
 import { AppError, toWire } from "../../errors.ts";
 import type { TrainerNews, TrainerOrder } from "../../jobs/trainer-messages.ts";
-import { trainToEnd } from "../train.ts";
+import { type TrainListener, trainToEnd } from "../train.ts";
 
 const tell = (news: TrainerNews): Promise<void> =>
   new Promise((resolve) => {
@@ -19,7 +19,7 @@ process.once("message", (order: TrainerOrder) => void obey(order));
 
 async function obey({ args }: TrainerOrder): Promise<never> {
   try {
-    const result = await trainToEnd(parseCommand("train", args, {}), (line, totalSteps) => {
+    const onLine: TrainListener = (line, totalSteps) => {
       const isEvaluation = "evalLoss" in line;
       void tell({
         type: "step",
@@ -30,7 +30,8 @@ async function obey({ args }: TrainerOrder): Promise<never> {
         reward: line.reward ?? null,
         tokens: isEvaluation ? 0 : line.tokens,
       });
-    });
+    };
+    const result = await trainToEnd(parseCommand("train", args, {}), onLine, true);
     await tell({ type: "done", trainLoss: result.trainLoss, evalLoss: result.evalLoss });
   } catch (error) {
     // Without its engine, a trainer of rewards is as good as dead. The server starts both again.

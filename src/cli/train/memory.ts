@@ -1,5 +1,6 @@
 /** Estimates the memory of a training run before it starts, because users decide here whether to continue. */
 import { freemem } from "node:os";
+import { AppError } from "../../errors.ts";
 import { buildTrainGraph } from "../../model/train/train-graph.ts";
 import { lossTokens, rowLength } from "../../train/batch-feeds.ts";
 import { type TrainExample, longestOf, sequencesOf } from "../../train/batches.ts";
@@ -9,12 +10,25 @@ import type { RewardSettings } from "../../train/method-settings.ts";
 import type { TrainConfig } from "./flags.ts";
 import type { Run } from "../../train/run.ts";
 
-/** Prints one line on stderr, and a second line if there is not enough memory. */
-export function announceMemory(options: TrainModelOptions, run: Run, { batchSize, device }: TrainConfig): void {
+/**
+ * Prints one line on stderr, and a second line if there is not enough memory.
+ * @param mustFit refuses the run instead @throws {AppError} insufficient_memory
+ */
+export function announceMemory(
+  options: TrainModelOptions,
+  run: Run,
+  { batchSize, device }: TrainConfig,
+  mustFit: boolean,
+): void {
   const { total, extent } = neededMemory(options, run, batchSize);
   const batch = `batches of up to ${extent.rows} × ${extent.length} tokens`;
   process.stderr.write(`training: ${batch} need about ${inGigabytes(total)} of memory\n`);
   const free = availableBytes();
+  if (mustFit && device === "cpu" && total > free)
+    throw new AppError(
+      "insufficient_memory",
+      `The job needs about ${inGigabytes(total)} of memory for ${batch}, and ${inGigabytes(free)} is free. Lower batch_size or mosara.max_length, or try again later.`,
+    );
   if (device === "cpu" && total > free)
     process.stderr.write(
       `note: only ${inGigabytes(free)} of memory is free, so the run may be killed. Lower --batch-size (and raise --accumulate) or --max-length.\n`,
@@ -64,4 +78,5 @@ function availableBytes(): number {
   return Math.min(freemem(), left);
 }
 
-const inGigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(2)} GB`;
+const inGigabytes = (bytes: number): string =>
+  `${bytes < 1e10 ? (bytes / 1e9).toPrecision(2) : Math.round(bytes / 1e9)} GB`;

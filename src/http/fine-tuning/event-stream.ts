@@ -13,10 +13,9 @@ export function eventStream(store: JobStore, { tenant, id }: JobRecord): Respons
       const send = (): void => {
         // The state first: when it is final, all events are there.
         const state = store.job(tenant, id)?.state;
-        const events = store.events({ id });
-        for (const event of events.slice(numSent))
-          controller.enqueue(encoder.encode(`data: ${JSON.stringify(eventJson(event))}\n\n`));
-        numSent = events.length;
+        const events = store.events({ id }, numSent);
+        for (const event of events) controller.enqueue(encoder.encode(`data: ${JSON.stringify(eventJson(event))}\n\n`));
+        numSent += events.length;
         if (state !== undefined && !isFinal(state)) return;
         stop();
         controller.enqueue(encoder.encode("data: [DONE]\n\n"));

@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
+import { smallest } from "../../keys/limits.ts";
 import { type JobRecord, adapterNameOf, newId, unixNow } from "../../jobs/records.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { eventStream } from "../fine-tuning/event-stream.ts";
@@ -53,7 +54,8 @@ const createRoute: Route = {
   handle: async (context, c) => {
     const training = trainingOf(context);
     const job = await newJob(context, c, training);
-    return c.json(jobJson(await training.runner.submit(job)));
+    const maxActive = smallest(c.get("caller").meters, "trainingJobs");
+    return c.json(jobJson(await training.runner.submit(job, maxActive)));
   },
 };
 
