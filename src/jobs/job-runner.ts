@@ -83,8 +83,7 @@ export class JobRunner implements AsyncDisposable {
   }
 
   /**
-   * Accepts a new job, whose record is complete.
-   * @param maxActive greatest number of the tenant's jobs that have not ended
+   * Accepts a new job, whose record is complete. @param maxActive greatest number of its tenant's unfinished jobs
    * @throws {AppError} invalid_request: settings that contradict each other. quota_exceeded.
    */
   async submit(job: JobRecord, maxActive?: number): Promise<JobRecord> {
