@@ -16,7 +16,7 @@ import { type Originals, originalsOf } from "./originals.ts";
 export const WEIGHTS_FILE = "weights.safetensors";
 /** U, σ, V and all singular values of every target. */
 export const BASES_FILE = "bases.safetensors";
-/** Tensors of a GGUF file in the file's own blocks, uint8 [rows, bytes of a row]. */
+/** Quantised tensors in the form of the checkpoint's files. Blocks of a GGUF file are uint8 [rows, bytes of a row]. */
 export const ORIGINALS_FILE = "originals.safetensors";
 export const SERVE_GRAPH_FILE = "serve.onnx";
 /** Weights made for the graph: quantised weights, rotary tables, U/σ. */
@@ -72,10 +72,10 @@ export async function openBase(dir: string, oldest?: number): Promise<Base> {
     return file;
   };
   try {
-    const hasBlocks = Object.values(manifest.originals).some((home) => home !== SERVED);
+    const hasCoded = Object.values(manifest.originals).some((home) => home !== SERVED);
     const parts = {
       weights: (await part(WEIGHTS_FILE, true))!, // it is there
-      coded: await part(ORIGINALS_FILE, hasBlocks),
+      coded: await part(ORIGINALS_FILE, hasCoded),
       bases: await part(BASES_FILE, manifest.targets.length > 0),
     };
     return openedBase(dir, manifest, parts, close);
@@ -87,7 +87,7 @@ export async function openBase(dir: string, oldest?: number): Promise<Base> {
 
 interface BaseFiles {
   readonly weights: SafetensorsFile;
-  /** null where no tensor is in blocks. */
+  /** null where no tensor is in a form of its own. */
   readonly coded: SafetensorsFile | null;
   /** null where there are no targets. */
   readonly bases: SafetensorsFile | null;

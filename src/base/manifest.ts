@@ -9,7 +9,7 @@ import { AppError } from "../errors.ts";
 import { LATER_SETTINGS, type ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
-export const FORMAT_VERSION = 5;
+export const FORMAT_VERSION = 6;
 /** The oldest version of quantised bases that are served. They store all originals unchanged. */
 const OLDEST_SERVED_VERSION = 4;
 /** The version before layouts. Unquantised bases of this version equal today's, because they have no layouts. */
@@ -78,10 +78,15 @@ const manifestSchema = z.object({
   /** Whether the original weights are here, for merging and training. */
   hasOriginals: z.boolean(),
   /**
-   * Originals that are not in the weights file, by name: the type of their blocks, or `SERVED`. Bases of version 4 have
+   * Originals that are not in the weights file, by name: the type of their numbers, or `SERVED`. Bases of version 4 have
    * none.
    */
   originals: z.record(z.string(), z.string()).default({}),
+  /**
+   * The method by which a checkpoint's originals are quantised, as its config.json states it. null for blocks of a GGUF
+   * file, and where no original is quantised. Bases of version 5 have none.
+   */
+  originalsSettings: z.record(z.string(), z.unknown()).nullable().default(null),
   /** Generation of the adapter that is merged into the weights; null in an ordinary base. */
   merged: hash.nullable(),
   endTokenIds: z.array(z.number().int().nonnegative()),

@@ -1,15 +1,19 @@
 /**
- * The original tensors of a base that was built from a GGUF file. They are the file's own blocks, or the rows of the
- * serving graph's weights, where these have the same numbers. Each is decoded when it is read.
+ * The original tensors of a base that was built from a quantised checkpoint or a GGUF file. They are in the form of the
+ * file, or are rows of the serving graph's weights, where these have the same numbers. Each is decoded when it is read.
  */
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
+import { type DecodedFiles, decodedFiles } from "../checkpoint/quantised/decoded-files.ts";
+import { SETTINGS_KEY, codecsOf } from "../checkpoint/quantised/scheme.ts";
+import { tensorFiles } from "../checkpoint/tensor-files.ts";
 import { decoderNamed } from "../formats/gguf/block-types.ts";
 import { decodeModel } from "../formats/onnx-proto.ts";
 import type { SafetensorsFile } from "../formats/safetensors.ts";
 import { type ExternalPlace, externalTensors } from "../graph/serialize.ts";
 import { allGroups } from "../model/linears.ts";
+import type { RawConfig } from "../model/config/config-reader.ts";
 import { requiredTensors } from "../model/required-tensors.ts";
 import { type MatrixPart, type QuantizedLayout, dequantized, partsOf } from "../model/serve/quantized-matrix.ts";
 import { LM_HEAD_GROUP, layoutOf } from "../model/serve/weight-layouts.ts";
@@ -30,17 +34,18 @@ export interface Originals {
 }
 
 /**
- * @param graphPath the serving graph. @param coded the tensors in blocks; null where there are none
+ * @param graphPath the serving graph. @param coded the tensors in the form of the file; null where there are none
  * @throws {AppError} base_invalid
  */
 export function originalsOf(
   dir: string,
   graphPath: string,
-  { config, layouts, originals }: Pick<Manifest, "config" | "layouts" | "originals">,
+  { config, layouts, originals, originalsSettings }: OriginalsManifest,
   coded: SafetensorsFile | null,
 ): Originals {
   const shapes = new Map(requiredTensors(config, true).map(({ name, shape }) => [name, shape]));
   let places: Promise<ReadonlyMap<string, ExternalPlace>> | null = null;
+  let decoded: Promise<DecodedFiles | null> | null = null;
   const served = async (name: string, shape: readonly number[]): Promise<Float32Array> => {
     const { group, firstRow } = placeOfTensor(config, name);
     if (layouts === null) throw new Error(`internal: ${name} is not quantised`);
@@ -54,6 +59,8 @@ export function originalsOf(
       const home = originals[name] ?? "";
       if (home === SERVED) return hostTensor("float32", shape, await served(name, shape));
       const decode = decoderNamed(home);
+      const files = coded && originalsSettings ? await (decoded ??= decodedParts(coded, originalsSettings)) : null;
+      if (files?.weight(name)) return await files.read(name);
       if (!decode || !coded)
         throw new AppError("base_invalid", `${dir}: ${name} is stored as ${home}, which is unknown. Build it again.`);
       const values = new Float32Array(numElements(shape));
@@ -61,6 +68,13 @@ export function originalsOf(
       return hostTensor("float32", shape, values);
     },
   };
+}
+
+type OriginalsManifest = Pick<Manifest, "config" | "layouts" | "originals" | "originalsSettings">;
+
+/** The weights whose parts a file holds under our names. */
+async function decodedParts(coded: SafetensorsFile, settings: RawConfig): Promise<DecodedFiles | null> {
+  return await decodedFiles(tensorFiles([coded]), codecsOf({ [SETTINGS_KEY]: settings }) ?? []);
 }
 
 /** The group of the serving graph that a matrix is a part of, and its first row there. */

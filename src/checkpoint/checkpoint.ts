@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { isGgufFile } from "../formats/gguf/gguf-file.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
+import type { TensorSpec } from "../formats/safetensors-writer.ts";
 import type { RawConfig } from "../model/config/config-reader.ts";
 import { foreignNames, parseModelConfig } from "../model/families.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";
@@ -18,7 +19,7 @@ import { listCheckpointTexts } from "./checkpoint-files.ts";
 import { openGgufCheckpoint } from "./gguf/open-gguf-checkpoint.ts";
 import { assertNotQuantised, quantisationOf, quantised } from "./quantisation.ts";
 import { decodedFiles } from "./quantised/decoded-files.ts";
-import { assertQuantisedFamily, decodedTexts, keptNumbers } from "./quantised/quantised-checkpoint.ts";
+import { assertQuantisedFamily, codedTensors, decodedTexts, keptNumbers } from "./quantised/quantised-checkpoint.ts";
 import { SETTINGS_KEY, activationNotice, codecsOf } from "./quantised/scheme.ts";
 import { type TensorFiles, tensorFiles } from "./tensor-files.ts";
 import { TEXT_PART_NOTICE, type TextPart, textPartOf } from "./text-part.ts";
@@ -40,12 +41,22 @@ export interface QuantizedTensors {
   read(name: string): Promise<QuantizedMatrix>;
 }
 
-/** The blocks of tensors in the form of a GGUF file, which a base stores unchanged. */
-export interface CodedBlocks {
-  /** The type of a tensor's blocks, such as Q6_K; null where it has none, or not only this type. */
+/** A tensor of a file that is a quantised tensor of the model, or a part of it. */
+export interface CodedPart extends TensorSpec {
+  read(): Promise<HostTensor>;
+}
+
+/** Quantised tensors in the form of the checkpoint's own files, which a base stores unchanged. */
+export interface CodedTensors {
+  /** The type of a tensor's numbers, such as Q6_K or "FP8"; null where it has none, or not only this type. */
   typeOf(name: string): string | null;
-  /** The rows of a tensor that has a type, in our order: uint8 [rows, bytes of a row]. */
-  read(name: string): Promise<HostTensor>;
+  /**
+   * The parts of a tensor that has a type. Their names begin with the tensor's. A GGUF file has one: its blocks, uint8
+   * [rows, bytes of a row], rows in our order.
+   */
+  partsOf(tensor: Pick<CheckpointTensor, "name" | "shape">): readonly CodedPart[];
+  /** The settings by which the parts are decoded, as config.json has them; null for blocks of a GGUF file. */
+  readonly settings: RawConfig | null;
 }
 
 export interface Checkpoint extends AsyncDisposable {
@@ -62,8 +73,8 @@ export interface Checkpoint extends AsyncDisposable {
   readonly isDecoded: boolean;
   /** null where no tensor was quantised before. */
   readonly quantized: QuantizedTensors | null;
-  /** Absent where the checkpoint is no GGUF file. */
-  readonly blocks?: CodedBlocks;
+  /** null where no tensor was quantised before. */
+  readonly coded: CodedTensors | null;
   read(name: string): Promise<HostTensor>;
 }
 
@@ -163,6 +174,7 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
       ),
       isDecoded: decoded !== null,
       quantized: decoded && keptNumbers(decoded, nameOf),
+      coded: decoded && codedTensors(decoded, nameOf, storedConfig[SETTINGS_KEY] as RawConfig), // it gave the codecs
       read: (name) => stored.read(sourceOf(name)),
       [Symbol.asyncDispose]: close,
     };

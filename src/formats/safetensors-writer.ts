@@ -16,6 +16,8 @@ export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** The format's name of an element type that is not a `DType`, such as F8_E4M3. Its values are bytes, so `dtype` is uint8. */
+  readonly storedType?: string;
 }
 
 const FOREIGN_DTYPES = new Map(Object.entries(SAFETENSORS_DTYPES).map(([foreign, dtype]) => [dtype, foreign]));
@@ -28,11 +30,14 @@ function layOut(specs: readonly TensorSpec[], metadata: Readonly<Record<string, 
   const fields: [string, unknown][] = metadata === undefined ? [] : [["__metadata__", metadata]];
   const ranges = new Map<string, TensorEntry>();
   let end = 0;
-  for (const { name, dtype, shape } of ordered) {
+  for (const { name, dtype, shape, storedType } of ordered) {
     if (name === "__metadata__" || ranges.has(name)) throw new Error(`internal: tensor name "${name}" is taken`);
     const byteLength = numElements(shape) * bytesPerElement(dtype);
     ranges.set(name, { dtype, shape, byteOffset: end, byteLength });
-    fields.push([name, { dtype: FOREIGN_DTYPES.get(dtype), shape, data_offsets: [end, end + byteLength] }]);
+    fields.push([
+      name,
+      { dtype: storedType ?? FOREIGN_DTYPES.get(dtype), shape, data_offsets: [end, end + byteLength] },
+    ]);
     end += byteLength;
   }
   if (!Number.isSafeInteger(end)) throw new Error("internal: a safetensors file of impossible size");

@@ -24,6 +24,10 @@ export type TypedArray =
   | Int8Array
   | Uint8Array;
 
+export function isDType(name: string): name is DType {
+  return Object.hasOwn(DTYPES, name);
+}
+
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
   return DTYPES[dtype].bytes;

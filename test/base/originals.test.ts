@@ -1,5 +1,5 @@
-/** Bases of GGUF files: every original is stored once, in the file's own numbers, and is the file's tensor to the bit. */
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+/** Bases of GGUF files and quantised checkpoints: every original is stored once, in the file's own numbers, and is bit-identical. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -23,7 +23,7 @@ import { GraphWeights } from "../../src/model/weights.ts";
 import { hostTensorOf, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
 import { type HostTensor, bytesOf, hostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { builtBase } from "../helpers/bases.ts";
-import { GGUF_GOLDEN } from "../helpers/fixtures.ts";
+import { GGUF_GOLDEN, casesIn } from "../helpers/fixtures.ts";
 import { quantizedGguf } from "../helpers/gguf-blocks.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-originals-"));
@@ -55,6 +55,37 @@ describe.each([
     expect([...blocks.tensors.keys()].sort()).toEqual(others.sort());
     expect(Object.values(originals)).toContain(coded);
   });
+});
+
+const QUANTISED = join(import.meta.dirname, "../golden/quantised");
+
+describe.each(casesIn(QUANTISED, "expected.json"))("a base of the quantised checkpoint %s", (name) => {
+  const path = join(QUANTISED, name);
+
+  it.each([
+    ["int8", null],
+    ["int4", null],
+    ["int8", 64], // no matrix keeps its numbers in blocks of this size
+  ] as const)(
+    "has the checkpoint's tensors in %s, blocks %s, and stores none in float32",
+    async (weights, blockSize) => {
+      await using checkpoint = await openCheckpoint(path);
+      await using base = await openBase(await builtBase(path, { targets: "none", weights, blockSize }));
+      const { originals } = base.manifest;
+      await using weightsFile = await openSafetensors(join(base.dir, WEIGHTS_FILE));
+      for (const { name: tensor } of checkpoint.tensors) {
+        const found = asFloat32(await base.source.read(tensor));
+        expect(found.equals(asFloat32(await checkpoint.read(tensor))), tensor).toBe(true);
+        if ((checkpoint.quantized?.typeOf(tensor) ?? null) === null) continue;
+        expect(originals[tensor], tensor).toBeDefined();
+        expect(weightsFile.tensors.has(tensor), tensor).toBe(false);
+      }
+      if (blockSize !== null) expect(Object.values(originals)).not.toContain("served");
+      const files = [WEIGHTS_FILE, ORIGINALS_FILE].map((file) => join(base.dir, file)).filter(existsSync);
+      const stored = files.map((file) => statSync(file).size).reduce((a, b) => a + b);
+      expect(stored).toBeLessThan(1.02 * statSync(join(path, "model.safetensors")).size);
+    },
+  );
 });
 
 it.each([family("qwen2"), quantizedGguf(folder)])("reads rows of the embedding of %s from levels", async (path) => {

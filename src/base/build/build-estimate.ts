@@ -8,7 +8,6 @@ import { numElements } from "../../tensor/host-tensor.ts";
 import { bitsPerWeight } from "../../model/serve/quantized-matrix.ts";
 import { LM_HEAD_GROUP, layoutOf, layoutsOf } from "../../model/serve/weight-layouts.ts";
 import { EMBEDDING, LM_HEAD } from "../../model/weight-names.ts";
-import { codedBytes } from "../../formats/gguf/block-types.ts";
 import { SERVED } from "../manifest.ts";
 import { type BuildOptions, kindOf } from "./build.ts";
 import { keptLayouts } from "./choose-layouts.ts";
@@ -52,10 +51,10 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
     return (numElements(shape) * bitsPerWeight(layoutOf(layouts, group))) / 8;
   };
   const { kept, originals } = tensorHomes(checkpoint, layouts, options.isSlim);
-  const coded = tensors.map(({ name, shape }) => {
-    const home = originals[name] ?? SERVED;
-    return home === SERVED ? 0 : (shape[0] ?? 0) * codedBytes(home, shape[1] ?? 0);
-  });
+  const coded = tensors
+    .filter(({ name }) => (originals[name] ?? SERVED) !== SERVED)
+    .flatMap((tensor) => checkpoint.coded?.partsOf(tensor) ?? [])
+    .map(({ shape, dtype }) => numElements(shape) * bytesPerElement(dtype));
   const targets = options.basisFrom === null ? chooseTargets(config, options.targets) : [];
   const bases = targets.map(({ dIn, dOut }) => {
     const [short, long] = [Math.min(dIn, dOut), Math.max(dIn, dOut)];

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { AppError } from "../../errors.ts";
 import { writeSafetensors } from "../../formats/safetensors-writer.ts";
 import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../../tensor/host-tensor.ts";
-import { codedBytes } from "../../formats/gguf/block-types.ts";
 import { ORIGINALS_FILE, WEIGHTS_FILE } from "../base.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type TensorDigest, tensorDigest } from "../identity.ts";
@@ -37,23 +36,22 @@ export async function writeWeights(
   }));
   await writeSafetensors(join(dir, WEIGHTS_FILE), specs, readChecked, { format: "pt" });
   for (const tensor of checkpoint.tensors) if (!kept.includes(tensor)) await readChecked(tensor.name);
-  await writeBlocks(dir, checkpoint, originals);
+  await writeCoded(dir, checkpoint, originals);
   return digests;
 }
 
-/** The tensors in blocks, as the checkpoint's file has them. Writes no file where there are none. */
-async function writeBlocks(
+/** The tensors in the form of the checkpoint's own files. Writes no file where there are none. */
+async function writeCoded(
   dir: string,
-  { tensors, blocks }: Checkpoint,
+  { tensors, coded }: Checkpoint,
   originals: TensorHomes["originals"],
 ): Promise<void> {
-  const specs = tensors.flatMap(({ name, shape }) => {
-    const home = originals[name];
-    if (home === undefined || home === SERVED) return [];
-    return [{ name, dtype: "uint8" as const, shape: [shape[0] ?? 0, codedBytes(home, shape[1] ?? 0)] }];
-  });
-  if (specs.length === 0 || !blocks) return;
-  await writeSafetensors(join(dir, ORIGINALS_FILE), specs, (name) => blocks.read(name));
+  const parts = tensors
+    .filter(({ name }) => (originals[name] ?? SERVED) !== SERVED)
+    .flatMap((tensor) => coded?.partsOf(tensor) ?? []);
+  if (parts.length === 0) return;
+  const byName = new Map(parts.map((part) => [part.name, part]));
+  await writeSafetensors(join(dir, ORIGINALS_FILE), parts, (name) => byName.get(name)!.read()); // one for each spec
 }
 
 /**

@@ -178,6 +178,7 @@ async function writeParts(
     parameters,
     hasOriginals: !options.isSlim,
     originals,
+    originalsSettings: checkpoint.coded?.settings ?? null,
     merged: null,
     endTokenIds: endTokens.map(({ id }) => id),
     targets: [...targets],

@@ -1,7 +1,7 @@
 /**
  * Decides where a base stores each tensor of its checkpoint, so that no number is stored twice.
- * A tensor of a GGUF file stays in its own blocks. Where the serving graph already has the same numbers, it is stored
- * only there. All other tensors are stored unchanged.
+ * A tensor that was quantised before stays in the form of its file. Where the serving graph already has the same numbers,
+ * it is stored only there. All other tensors are stored unchanged.
  */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { CheckpointTensor } from "../../checkpoint/stored-tensors.ts";
@@ -16,35 +16,35 @@ import { matricesOf } from "./choose-layouts.ts";
 export interface TensorHomes {
   /** Tensors in `WEIGHTS_FILE`. */
   readonly kept: readonly CheckpointTensor[];
-  /** `SERVED`, or the type of a tensor's blocks in `ORIGINALS_FILE`; by name, as in the manifest. */
+  /** `SERVED`, or the type of a tensor's numbers in `ORIGINALS_FILE`; by name, as in the manifest. */
   readonly originals: Readonly<Record<string, string>>;
 }
 
 /** @param layouts null: the weights are not quantised, and the graph refers to all tensors */
 export function tensorHomes(
-  checkpoint: Pick<Checkpoint, "config" | "tensors" | "quantized" | "blocks">,
+  checkpoint: Pick<Checkpoint, "config" | "tensors" | "quantized" | "coded">,
   layouts: WeightLayouts | null,
   isSlim: boolean,
 ): TensorHomes {
-  const { config, tensors, quantized, blocks } = checkpoint;
+  const { config, tensors, quantized, coded } = checkpoint;
   if (layouts === null) return { kept: tensors, originals: {} };
   const served = new Set(
     matricesOf(checkpoint).flatMap((matrix) =>
       matrix.tensors.filter((name) => {
-        const own = blocks?.typeOf(name) === null ? null : (quantized?.layoutOf(name) ?? null);
-        return blocks !== undefined && own !== null && isSameLayout(own, layoutOf(layouts, matrix.group));
+        const own = (coded?.typeOf(name) ?? null) === null ? null : (quantized?.layoutOf(name) ?? null);
+        return own !== null && isSameLayout(own, layoutOf(layouts, matrix.group));
       }),
     ),
   );
-  const inBlocks = new Set([...allLinears(config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
+  const canBeCoded = new Set([...allLinears(config).map((linear) => linearWeight(linear.name)), LM_HEAD]);
   const readsLevels = served.has(EMBEDDING) && readsRowsOfLevels(layoutOf(layouts, LM_HEAD_GROUP));
-  if (readsLevels) inBlocks.add(EMBEDDING);
+  if (readsLevels) canBeCoded.add(EMBEDDING);
   const originals: Record<string, string> = {};
   const kept = tensors.filter((tensor) => {
     const { name } = tensor;
-    if (!inBlocks.has(name)) return true;
+    if (!canBeCoded.has(name)) return true;
     if (isSlim && name !== EMBEDDING) return false;
-    const home = served.has(name) ? SERVED : (blocks?.typeOf(name) ?? null);
+    const home = served.has(name) ? SERVED : (coded?.typeOf(name) ?? null);
     if (home !== null) originals[name] = home;
     return home === null;
   });

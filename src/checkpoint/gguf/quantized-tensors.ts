@@ -1,10 +1,11 @@
 /** The tensors of a GGUF file whose blocks a graph can hold unchanged, so that their numbers are not rounded a second time. */
+import { codedBytes } from "../../formats/gguf/block-types.ts";
 import type { GgufFile } from "../../formats/gguf/gguf-file.ts";
 import type { GgufTensor } from "../../formats/gguf/header.ts";
 import { KEPT_TYPES, type KeptType, keptBlocks } from "../../formats/gguf/kept-blocks.ts";
 import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
-import type { CodedBlocks, QuantizedTensors } from "../checkpoint.ts";
+import type { CodedTensors, QuantizedTensors } from "../checkpoint.ts";
 import { inHalves, joined } from "./rows.ts";
 import type { Recipe } from "./tensor-recipes.ts";
 
@@ -25,7 +26,7 @@ export function quantizedTensors(
   file: GgufFile,
   recipes: ReadonlyMap<string, Recipe>,
   sourceOf: (name: string) => string,
-): { readonly quantized: QuantizedTensors; readonly blocks: CodedBlocks } {
+): { readonly quantized: QuantizedTensors; readonly coded: CodedTensors } {
   const partsOf = (name: string): readonly GgufTensor[] =>
     recipes.get(sourceOf(name))?.parts.flatMap(({ tensor }) => file.tensors.get(tensor) ?? []) ?? [];
   const typeOf = (name: string): string | null => {
@@ -60,7 +61,15 @@ export function quantizedTensors(
       return { layout, dOut: coded.shape[0] ?? 0, dIn, zeroPoints: null, ...blocks };
     },
   };
-  return { quantized, blocks: { typeOf: wholeTypeOf, read } };
+  const coded: CodedTensors = {
+    typeOf: wholeTypeOf,
+    partsOf: ({ name, shape: [numRows = 0, dIn = 0] }) => {
+      const shape = [numRows, codedBytes(wholeTypeOf(name) ?? "", dIn)];
+      return [{ name, dtype: "uint8", shape, read: () => read(name) }];
+    },
+    settings: null,
+  };
+  return { quantized, coded };
 }
 
 /** The layout in which a graph holds blocks of a type unchanged. */

@@ -3,8 +3,9 @@ import { AppError } from "../../errors.ts";
 import { foreignNames } from "../../model/families.ts";
 import { linearWeight } from "../../model/weight-names.ts";
 import { allLinears } from "../../model/linears.ts";
+import type { RawConfig } from "../../model/config/config-reader.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
-import type { CheckpointTexts, QuantizedTensors } from "../checkpoint.ts";
+import type { CheckpointTexts, CodedPart, CodedTensors, QuantizedTensors } from "../checkpoint.ts";
 import { withDtype, withoutSetting } from "../config-text.ts";
 import type { DecodedFiles } from "./decoded-files.ts";
 import { SETTINGS_KEY } from "./scheme.ts";
@@ -43,5 +44,20 @@ export function keptNumbers(files: DecodedFiles, nameOf: (name: string) => strin
       if (!weight) throw new Error(`internal: ${name} was not quantised before`);
       return await weight.numbers();
     },
+  };
+}
+
+/**
+ * The quantised weights as the files have them. The name of a part is that of our tensor, with the part's ending.
+ * @param nameOf as in `keptNumbers`. @param settings the method, as config.json has it
+ */
+export function codedTensors(files: DecodedFiles, nameOf: (name: string) => string, settings: RawConfig): CodedTensors {
+  return {
+    typeOf: (name) => files.weight(nameOf(name))?.type ?? null,
+    partsOf: ({ name }) =>
+      files
+        .partsOf(nameOf(name))
+        .map(({ ending, ...part }): CodedPart => ({ ...part, name: name.replace(/\.weight$/, ending) })),
+    settings,
   };
 }
