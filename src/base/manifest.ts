@@ -22,6 +22,8 @@ export const SERVED = "served";
 
 export const WEIGHT_KINDS = ["float32", "float16", "int8", "int4"] as const;
 export type WeightKind = (typeof WEIGHT_KINDS)[number];
+/** The weights of a base whose matrices have layouts of their own, chosen by a budget of bits. */
+export const MIXED = "mixed";
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.number().int().positive();
@@ -60,17 +62,31 @@ const layoutSchema = z.strictObject({
   scaleType: z.enum(["float16", "float32"]),
 });
 
+/** A budget that chose the layouts. */
+const budgetSchema = z.object({
+  /** For each weight of a matrix, all parts counted. */
+  bits: z.number().positive(),
+  /** The size of all matrices in the serving graph, and the maximum that the budget allows. */
+  bytes: count,
+  maxBytes: count,
+  /** The mean KL divergence from the unrounded weights, nats a position, on a text of some tokens. */
+  divergence: z.number().nonnegative(),
+  numTokens: count,
+});
+
 const manifestSchema = z.object({
   formatVersion: z.number().int(),
   baseId: hash,
   architecture: z.string(),
   config: configSchema,
-  weights: z.enum(WEIGHT_KINDS),
+  weights: z.enum([...WEIGHT_KINDS, MIXED]),
   /** null where weights are not quantised. */
   blockSize: count.nullable(),
   accuracyLevel: count.nullable(),
   /** The layouts of the matrices of a quantised base, by group; null where weights are not quantised. */
   layouts: z.record(z.string(), layoutSchema).nullable().default(null),
+  /** null where no budget chose the layouts. */
+  budget: budgetSchema.nullable().default(null),
   /** null when there are no targets. */
   threshold: z.number().nullable(),
   maxRank: count.nullable(),
@@ -86,7 +102,7 @@ const manifestSchema = z.object({
    * The method by which a checkpoint's originals are quantised, as its config.json states it. null for blocks of a GGUF
    * file, and where no original is quantised. Bases of version 5 have none.
    */
-  originalsSettings: z.record(z.string(), z.unknown()).nullable().default(null),
+  quantization: z.record(z.string(), z.unknown()).nullable().default(null),
   /** Generation of the adapter that is merged into the weights; null in an ordinary base. */
   merged: hash.nullable(),
   endTokenIds: z.array(z.number().int().nonnegative()),
@@ -94,6 +110,7 @@ const manifestSchema = z.object({
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
+export type Budget = z.infer<typeof budgetSchema>;
 export type ManifestTarget = z.infer<typeof targetSchema>;
 
 /**

@@ -40,7 +40,7 @@ export interface Originals {
 export function originalsOf(
   dir: string,
   graphPath: string,
-  { config, layouts, originals, originalsSettings }: OriginalsManifest,
+  { config, layouts, originals, quantization }: OriginalsManifest,
   coded: SafetensorsFile | null,
 ): Originals {
   const shapes = new Map(requiredTensors(config, true).map(({ name, shape }) => [name, shape]));
@@ -59,7 +59,7 @@ export function originalsOf(
       const home = originals[name] ?? "";
       if (home === SERVED) return hostTensor("float32", shape, await served(name, shape));
       const decode = decoderNamed(home);
-      const files = coded && originalsSettings ? await (decoded ??= decodedParts(coded, originalsSettings)) : null;
+      const files = coded && quantization ? await (decoded ??= decodedParts(coded, quantization)) : null;
       if (files?.weight(name)) return await files.read(name);
       if (!decode || !coded)
         throw new AppError("base_invalid", `${dir}: ${name} is stored as ${home}, which is unknown. Build it again.`);
@@ -70,7 +70,7 @@ export function originalsOf(
   };
 }
 
-type OriginalsManifest = Pick<Manifest, "config" | "layouts" | "originals" | "originalsSettings">;
+type OriginalsManifest = Pick<Manifest, "config" | "layouts" | "originals" | "quantization">;
 
 /** The weights whose parts a file holds under our names. */
 async function decodedParts(coded: SafetensorsFile, settings: RawConfig): Promise<DecodedFiles | null> {

@@ -11,6 +11,8 @@ import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { isGgufFile, openGguf } from "../formats/gguf/gguf-file.ts";
 import { isPeftDirectory, readPeftFiles } from "../store/directory/directory-files.ts";
+import type { QuantizedLayout } from "../model/serve/quantized-matrix.ts";
+import type { WeightLayouts } from "../model/serve/weight-layouts.ts";
 import { type EndToken, loadEndTokens } from "../tokenizer/files/end-tokens.ts";
 import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { readAdapter } from "./shared/read-adapter.ts";
@@ -121,6 +123,7 @@ function asLines(facts: Facts): string {
       const ends = (value as readonly EndToken[]).map(showEnd).join(", ") || "none: every answer runs to max_tokens";
       return [`${key.padEnd(14)}${ends}`];
     }
+    if (key === "layouts" && value !== null) return ["layouts", ...layoutLines(value as WeightLayouts)];
     if (!Array.isArray(value) || typeof value[0] !== "object") return [`${key.padEnd(14)}${show(value)}`];
     return [
       key,
@@ -130,6 +133,22 @@ function asLines(facts: Facts): string {
     ];
   });
   return `${lines.join("\n")}\n`;
+}
+
+/** One line for each layout, with the groups that have it. */
+function layoutLines(layouts: WeightLayouts): readonly string[] {
+  const groups = new Map<string, string[]>();
+  for (const [group, layout] of Object.entries(layouts)) {
+    const names = groups.get(showLayout(layout)) ?? [];
+    groups.set(showLayout(layout), [...names, group]);
+  }
+  return [...groups].map(([layout, names]) => `  ${layout.padEnd(38)}${names.join(", ")}`);
+}
+
+function showLayout(layout: QuantizedLayout): string {
+  const { bits, blockSize, hasZeroPoints, hasMinimums } = layout;
+  const extra = hasMinimums ? ", minimums" : hasZeroPoints ? ", zero points" : "";
+  return `${bits} bits in blocks of ${blockSize}${extra}`;
 }
 
 function show(value: unknown): string {

@@ -9,22 +9,20 @@ import { type HostTensor, fromFloat32, indexOfNonFinite, toFloat32 } from "../..
 import { ORIGINALS_FILE, WEIGHTS_FILE } from "../base.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type TensorDigest, tensorDigest } from "../identity.ts";
-import { SERVED, type WeightKind } from "../manifest.ts";
+import { type Manifest, SERVED } from "../manifest.ts";
 import type { TensorHomes } from "./tensor-homes.ts";
 
 /** Copies the tensors into the base, checks that every value is finite, and returns the digests of the checkpoint's tensors. */
 export async function writeWeights(
   dir: string,
   checkpoint: Checkpoint,
-  weights: WeightKind,
+  weights: Manifest["weights"],
   { kept, originals }: TensorHomes,
   onDone: (done: number) => void,
 ): Promise<readonly TensorDigest[]> {
   const digests: TensorDigest[] = [];
   const readChecked = async (name: string): Promise<HostTensor> => {
-    const tensor = await checkpoint.read(name);
-    if (indexOfNonFinite(tensor) >= 0)
-      throw new AppError("checkpoint_invalid", `The tensor ${name} contains NaN or infinite values.`);
+    const tensor = await readFinite(checkpoint, name);
     digests.push(tensorDigest(name, checkpoint.isDecoded ? asFloat32(tensor) : tensor));
     onDone(digests.length / checkpoint.tensors.length);
     return weights === "float16" ? toFloat16(name, tensor) : tensor;
@@ -38,6 +36,13 @@ export async function writeWeights(
   for (const tensor of checkpoint.tensors) if (!kept.includes(tensor)) await readChecked(tensor.name);
   await writeCoded(dir, checkpoint, originals);
   return digests;
+}
+
+/** A tensor. @throws {AppError} checkpoint_invalid where a value is not finite */
+export async function readFinite(checkpoint: Checkpoint, name: string): Promise<HostTensor> {
+  const tensor = await checkpoint.read(name);
+  if (indexOfNonFinite(tensor) < 0) return tensor;
+  throw new AppError("checkpoint_invalid", `The tensor ${name} contains NaN or infinite values.`);
 }
 
 /** The tensors in the form of the checkpoint's own files. Writes no file where there are none. */

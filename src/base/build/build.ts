@@ -12,7 +12,7 @@ import { AppError } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import { type Linear, allLinears } from "../../model/linears.ts";
 import type { ModelConfig } from "../../model/config/model-config.ts";
-import { type WeightLayouts, layoutOf } from "../../model/serve/weight-layouts.ts";
+import { layoutOf } from "../../model/serve/weight-layouts.ts";
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { numElements } from "../../tensor/host-tensor.ts";
 import { loadEndTokens } from "../../tokenizer/files/end-tokens.ts";
@@ -20,7 +20,6 @@ import { computedBases, copiedBases, numSvdsAtOnce, writeBases } from "./build-b
 import { writeServeGraph } from "./build-graph.ts";
 import { writeWeights } from "./build-weights.ts";
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.ts";
-import { chooseLayouts } from "./choose-layouts.ts";
 import { baseIdOf } from "../identity.ts";
 import {
   FORMAT_VERSION,
@@ -28,16 +27,16 @@ import {
   OLDEST_BASES_VERSION,
   type Manifest,
   type ManifestTarget,
-  type WeightKind,
   readManifest,
 } from "../manifest.ts";
 import { finishedBases } from "./finished-bases.ts";
 import { type SecondRounding, measureSecondRounding } from "./second-rounding.ts";
 import { type TargetChoice, chooseTargets } from "./targets.ts";
 import { tensorHomes } from "./tensor-homes.ts";
+import { type WeightChoice, chooseWeights, kindOf } from "./weight-choice.ts";
 
 export interface BuildOptions {
-  readonly weights: "auto" | WeightKind;
+  readonly weights: WeightChoice;
   /** null: the default of the kind of weights, 32. */
   readonly blockSize: number | null;
   readonly targets: TargetChoice;
@@ -53,7 +52,7 @@ export interface BuildOptions {
 export const DEFAULT_THRESHOLD = 0.25;
 
 export interface BuildProgress {
-  readonly stage: "weights" | "bases" | "graph";
+  readonly stage: "layouts" | "weights" | "bases" | "graph";
   /** 0…1 within the stage. */
   readonly done: number;
 }
@@ -68,9 +67,6 @@ export interface BuildResult {
   readonly bytes: number;
   readonly seconds: number;
 }
-
-// "auto" quantises models above this size. Smaller models are fast in float32 and lose more to rounding.
-const AUTO_QUANTIZE_PARAMETERS = 50_000_000;
 
 /**
  * @param finishedDir computed bases are kept here until the build ends. A later build continues with them.
@@ -147,7 +143,9 @@ async function writeParts(
   // These two come before the long work, so that errors in names and small files are reported at once.
   const plan = await planBases(config, options);
   const { tokens: endTokens } = await loadEndTokens(checkpoint.texts, checkpoint.path, config.vocabSize);
-  const layouts = await quantizedLayouts(checkpoint, weights, options.blockSize);
+  const { layouts, budget } = await chooseWeights(checkpoint, weights, options, (done) =>
+    onProgress({ stage: "layouts", done }),
+  );
   const homes = tensorHomes(checkpoint, layouts, options.isSlim);
   const digests = await writeWeights(dir, checkpoint, weights, homes, (done) => onProgress({ stage: "weights", done }));
   const baseId = baseIdOf(config, digests);
@@ -173,12 +171,13 @@ async function writeParts(
     blockSize: usual?.blockSize ?? null,
     accuracyLevel: usual?.accuracyLevel ?? null,
     layouts,
+    budget,
     threshold: plan.threshold,
     maxRank: plan.maxRank,
     parameters,
     hasOriginals: !options.isSlim,
     originals,
-    originalsSettings: checkpoint.coded?.settings ?? null,
+    quantization: checkpoint.coded?.settings ?? null,
     merged: null,
     endTokenIds: endTokens.map(({ id }) => id),
     targets: [...targets],
@@ -189,21 +188,6 @@ async function writeParts(
   }
   await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
   return { manifest, numContinued };
-}
-
-/** The kind of weights that "auto" selects for a model of this size. */
-export function kindOf(kind: BuildOptions["weights"], parameters: number): WeightKind {
-  if (kind !== "auto") return kind;
-  return parameters < AUTO_QUANTIZE_PARAMETERS ? "float32" : "int8";
-}
-
-/** The layouts of the matrices in a base of this kind; null where they are not quantised. */
-async function quantizedLayouts(
-  checkpoint: Checkpoint,
-  weights: WeightKind,
-  blockSize: number | null,
-): Promise<WeightLayouts | null> {
-  return weights === "int8" || weights === "int4" ? await chooseLayouts(checkpoint, weights, blockSize) : null;
 }
 
 /** The layers that get a basis, and the rule by which their k was chosen; null where there are none. */

@@ -31,14 +31,17 @@ export async function chooseLayouts(
   const own = new Map<string, QuantizedLayout>();
   for (const { group, dIn, tensors } of matricesOf(checkpoint)) {
     if (blockSize === null && keptLayout(checkpoint, tensors)) continue;
-    const usual = layoutOf(layouts, group);
-    const isDivided = dIn % usual.blockSize === 0;
-    const shaped = isDivided ? usual : { ...usual, hasMinimums: false, hasZeroPoints: true };
-    const greatest = await greatestWeight(checkpoint, tensors);
-    const isHalf = greatest === 0 || (greatest >= HALF_RANGE.least && greatest <= HALF_RANGE.greatest);
-    own.set(group, isHalf ? shaped : { ...shaped, scaleType: "float32" });
+    own.set(group, fittedLayout(layoutOf(layouts, group), dIn, await greatestWeight(checkpoint, tensors)));
   }
   return withOwn(keptLayouts(checkpoint, layouts, blockSize), own);
+}
+
+/** A layout that the rows and the numbers of a matrix allow. @param greatest the greatest magnitude of its weights */
+export function fittedLayout(usual: QuantizedLayout, dIn: number, greatest: number): QuantizedLayout {
+  const isDivided = dIn % usual.blockSize === 0;
+  const shaped = isDivided ? usual : { ...usual, hasMinimums: false, hasZeroPoints: true };
+  const isHalf = greatest === 0 || (greatest >= HALF_RANGE.least && greatest <= HALF_RANGE.greatest);
+  return isHalf ? shaped : { ...shaped, scaleType: "float32" };
 }
 
 /** Adds the layouts of the matrices that keep their numbers. Reads no tensor. @param blockSize null: they may keep them */
@@ -71,7 +74,10 @@ export function matricesOf({ config, tensors }: Pick<Checkpoint, "config" | "ten
 }
 
 /** The layout that holds all of them as they were quantised before; null where there is none. */
-function keptLayout({ quantized }: Pick<Checkpoint, "quantized">, tensors: readonly string[]): QuantizedLayout | null {
+export function keptLayout(
+  { quantized }: Pick<Checkpoint, "quantized">,
+  tensors: readonly string[],
+): QuantizedLayout | null {
   const layouts = tensors.map((name) => quantized?.layoutOf(name) ?? null);
   const [first = null] = layouts;
   return layouts.every((layout) => isSameLayout(layout, first)) ? first : null;
@@ -79,7 +85,13 @@ function keptLayout({ quantized }: Pick<Checkpoint, "quantized">, tensors: reado
 
 async function greatestWeight(checkpoint: Checkpoint, tensors: readonly string[]): Promise<number> {
   let greatest = 0;
-  for (const name of tensors)
-    for (const value of toFloat32(await checkpoint.read(name))) greatest = Math.max(greatest, Math.abs(value));
+  for (const name of tensors) greatest = Math.max(greatest, greatestValue(toFloat32(await checkpoint.read(name))));
+  return greatest;
+}
+
+/** The greatest magnitude. */
+export function greatestValue(values: Float32Array): number {
+  let greatest = 0;
+  for (const value of values) greatest = Math.max(greatest, Math.abs(value));
   return greatest;
 }

@@ -1,6 +1,7 @@
 /** Converts build flags to the builder's options, for every command that may build. */
 import { availableParallelism } from "node:os";
 import { type BuildOptions, DEFAULT_THRESHOLD } from "../../base/build/build.ts";
+import { budgetBits } from "../../base/build/weight-choice.ts";
 import type { BuildFlags } from "../../config/commands.ts";
 import { targetsOf } from "../../base/build/targets.ts";
 import { AppError } from "../../errors.ts";
@@ -8,6 +9,11 @@ import { AppError } from "../../errors.ts";
 /** @throws {AppError} usage where flags contradict each other. */
 export function buildOptions(flags: BuildFlags): BuildOptions {
   const { weights, blockSize, basisFrom, threshold, maxRank, slim } = flags;
+  if (blockSize !== null && budgetBits(weights) !== null)
+    throw new AppError(
+      "usage",
+      `--weights ${weights} chooses the blocks of each matrix. Leave --block-size out, or use --weights int4.`,
+    );
   if (blockSize !== null && (weights === "float32" || weights === "float16"))
     throw new AppError(
       "usage",

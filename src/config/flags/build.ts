@@ -3,11 +3,18 @@ import { z } from "zod";
 import type { Flags } from "../flag.ts";
 import { text, integer, proportion, names, optional, toggle } from "../values.ts";
 
+const WEIGHTS = ["auto", "float32", "float16", "int8", "int4"] as const;
+
 export const BUILD = {
   weights: {
     value: "<format>",
-    help: "auto, float32, float16, int8 or int4. auto chooses float32 below 50 M parameters and int8 from there on.",
-    schema: z.enum(["auto", "float32", "float16", "int8", "int4"]).default("auto"),
+    help: "auto, float32, float16, int8, int4 or auto:<bits>. auto chooses float32 below 50 M parameters and int8 from there on. auto:<bits>, such as auto:4.75, spends so many bits for each weight where they save most.",
+    schema: z
+      .custom<(typeof WEIGHTS)[number] | `auto:${number}`>(
+        (value) => WEIGHTS.some((kind) => kind === value) || /^auto:\d+(\.\d+)?$/.test(String(value)),
+        `must be ${WEIGHTS.join(", ")}, or auto:<bits> such as auto:4.75`,
+      )
+      .default("auto"),
   },
   blockSize: {
     value: "<n>",

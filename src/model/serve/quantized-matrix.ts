@@ -90,6 +90,15 @@ export function copyRows(from: QuantizedMatrix, target: QuantizedMatrix, firstRo
   }
 }
 
+/** Bytes of a weight [dOut,dIn] in a file, with all parts counted. */
+export function matrixBytes(dOut: number, dIn: number, layout: QuantizedLayout): number {
+  const shapes = partShapes(dOut, dIn, layout);
+  const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+  const numberBytes = size(shapes.scales) * (layout.scaleType === "float16" ? 2 : 4);
+  const zeroPointBytes = layout.hasZeroPoints ? size(shapes.zeroPoints) : 0;
+  return size(shapes.packed) + numberBytes * (layout.hasMinimums ? 2 : 1) + zeroPointBytes;
+}
+
 /** Bits of a weight in a file, with all parts counted. */
 export function bitsPerWeight({ bits, blockSize, hasZeroPoints, hasMinimums, scaleType }: QuantizedLayout): number {
   const scaleBits = scaleType === "float16" ? 16 : 32;

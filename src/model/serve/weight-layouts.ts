@@ -34,6 +34,12 @@ export function layoutsOf(kind: QuantizedKind, blockSize: number | null): Weight
   return { [DEFAULT]: { ...blocks(4), hasMinimums: true }, [LM_HEAD_GROUP]: blocks(8) };
 }
 
+/** The layouts among which a budget of bits chooses: those of the kinds, and the smallest one. */
+export function budgetLayouts(): readonly QuantizedLayout[] {
+  const smallest: QuantizedLayout = { ...plainLayout(4, BLOCK_SIZE), scaleType: "float16" };
+  return [smallest, ...Object.values(layoutsOf("int4", null)), ...Object.values(layoutsOf("int8", null))];
+}
+
 /** A group's layout. */
 export function layoutOf(layouts: WeightLayouts, group: string): QuantizedLayout {
   const layout = layouts[group] ?? layouts[DEFAULT];
