@@ -14,7 +14,7 @@ import { readFinite } from "../build-weights.ts";
 
 export interface DivergenceMeter extends AsyncDisposable {
   /** A tensor's values, float32. They must not be changed. */
-  valuesOf(name: string): Float32Array;
+  readonly valuesOf: (name: string) => Float32Array;
   /** Mean KL from the model itself, in nats a position, when tensors have other values. @param changed by name */
   divergenceOf(changed: ReadonlyMap<string, Float32Array>): Promise<number>;
 }
