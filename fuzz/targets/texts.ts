@@ -16,7 +16,9 @@ const added = (id: number, content: string, special = true) => ({
   normalized: false,
   special,
 });
-const vocab = Object.fromEntries([..."abcdehlow\u0120", "he", "ll", "hell", "\u0120w"].map((token, i) => [token, i]));
+const vocab = Object.fromEntries(
+  [...Array.from("abcdehlow\u0120"), "he", "ll", "hell", "\u0120w"].map((token, i) => [token, i]),
+);
 const TOKENIZERS = [
   {
     version: "1.0",
