@@ -39,6 +39,8 @@ export type SequenceEvent =
       readonly type: "finished";
       readonly reason: FinishReason;
       readonly queueSeconds: number;
+      /** The part of `queueSeconds` in which its adapter was read and laid out; 0: it was ready, or there is none. */
+      readonly adapterSeconds: number;
       readonly prefillSeconds: number;
       readonly decodeSeconds: number;
     };

@@ -106,8 +106,10 @@ export type FinishReason = "stop" | "length";
 export interface SequenceFinished {
   readonly id: number;
   readonly reason: FinishReason;
-  /** Times of this sequence in seconds, for the metrics. */
+  /** Times of this sequence in seconds, for metrics and traces. */
   readonly queueSeconds: number;
+  /** The part of `queueSeconds` in which its adapter was read and laid out; 0: it was ready, or there is none. */
+  readonly adapterSeconds: number;
   readonly prefillSeconds: number;
   readonly decodeSeconds: number;
 }

@@ -12,6 +12,7 @@ import { auth } from "./middleware/auth.ts";
 import { browserGuard } from "./middleware/browser-guard.ts";
 import { options } from "./middleware/options.ts";
 import { requestLog } from "./middleware/request-log.ts";
+import { requestTrace } from "./middleware/request-trace.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { openApiRoute } from "./open-api.ts";
 import { RouteTable } from "./route-table.ts";
@@ -52,6 +53,7 @@ export function createApp(context: AppContext): App {
   const table = new RouteTable(routes);
   app.use(requestLog(context));
   app.use(requestId());
+  app.use(requestTrace(context));
   app.use(browserGuard(context.access));
   app.use(options(context, table));
   app.use(auth(context.keys, context.access, routes));

@@ -11,13 +11,24 @@ export interface SequenceRecord {
   readonly finishReason: FinishedReason;
   readonly queueSeconds: number | null;
   readonly firstTokenSeconds: number | null;
+  /** When it ended, in ms since 1970, and where its time went; null: it failed before the engine said so. */
+  readonly endedAt: number;
+  readonly times: SequenceTimes | null;
+}
+
+/** In seconds; one follows the other, and the adapter's is a part of the queue's. */
+export interface SequenceTimes {
+  readonly queueSeconds: number;
+  readonly adapterSeconds: number;
+  readonly prefillSeconds: number;
+  readonly decodeSeconds: number;
 }
 
 export class RequestRecord {
   readonly #startedAt = performance.now();
   readonly #sequences: SequenceRecord[] = [];
   #numHolders = 0;
-  #onDone: () => void = () => {};
+  readonly #onDone: (() => void)[] = [];
   adapter: string | null = null;
   generation: string | null = null;
   /** Weights by the names of adapters, where the adapter is a blend. */
@@ -45,14 +56,19 @@ export class RequestRecord {
       if (!isHeld) return;
       isHeld = false;
       this.#numHolders -= 1;
-      if (this.#numHolders === 0) this.#onDone();
+      if (this.#numHolders === 0) for (const listener of this.#onDone.splice(0)) listener();
     };
   }
 
-  /** Calls `onDone` once, when no holder is left, or at once if there is none. */
+  /** The sequences that have ended. */
+  get sequences(): readonly SequenceRecord[] {
+    return this.#sequences;
+  }
+
+  /** Calls `listener` once, when no holder is left, or at once if there is none. */
   whenDone(listener: () => void): void {
     if (this.#numHolders === 0) listener();
-    else this.#onDone = listener;
+    else this.#onDone.push(listener);
   }
 
   /** The facts that are known. */

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { ServiceTimes } from "../../src/engine/service-times.ts";
 
 const finished = (prefillSeconds: number, decodeSeconds: number) =>
-  ({ id: 1, reason: "length", queueSeconds: 0, prefillSeconds, decodeSeconds }) as const;
+  ({ id: 1, reason: "length", queueSeconds: 0, adapterSeconds: 0, prefillSeconds, decodeSeconds }) as const;
 
 it("advises a second as long as it knows nothing", () => {
   expect(new ServiceTimes().retryAfterSeconds(1000, 5)).toBe(1);

@@ -156,7 +156,14 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     }
     running.delete(stream);
     report("idle");
-    stream.push({ type: "finished", reason, queueSeconds: 0, prefillSeconds: 0.001, decodeSeconds: 0.002 });
+    stream.push({
+      type: "finished",
+      reason,
+      queueSeconds: 0,
+      adapterSeconds: 0,
+      prefillSeconds: 0.001,
+      decodeSeconds: 0.002,
+    });
   };
   const end = (stream: BufferedSequenceStream, error: AppError) => {
     running.delete(stream);

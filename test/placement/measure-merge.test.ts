@@ -17,7 +17,14 @@ const engineOf =
       rank: 1,
     }));
     stream.push({ type: "prompt-scored", logprobs });
-    stream.push({ type: "finished", reason: "length", queueSeconds: 0, prefillSeconds: 0, decodeSeconds: 0 });
+    stream.push({
+      type: "finished",
+      reason: "length",
+      queueSeconds: 0,
+      adapterSeconds: 0,
+      prefillSeconds: 0,
+      decodeSeconds: 0,
+    });
     return stream;
   };
 

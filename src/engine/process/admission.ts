@@ -48,6 +48,7 @@ export class Admission {
         sequence.adapter = this.#adapterOf(sequence);
         sequence.grammar = this.#grammarOf(sequence.spec); // requested together with the adapter, so that neither waits for the other
         const hasAdapter = sequence.adapter !== null || sequence.spec.adapter === null;
+        if (!hasAdapter) sequence.markAdapterWait(performance.now());
         return hasAdapter && (sequence.grammar !== null || !sequence.spec.grammar);
       } catch (error) {
         failure = error;

@@ -36,6 +36,7 @@ export class Sequence {
   /** The draft after `numOutputTokens` tokens. */
   #draft: { readonly numOutputTokens: number; readonly ids: readonly number[] } | null = null;
   readonly #addedAt: number;
+  #adapterWaitSince: number | null = null;
   #admittedAt: number | null = null;
   #prefilledAt: number | null = null;
 
@@ -105,6 +106,11 @@ export class Sequence {
     return this.numOutputTokens < this.spec.minTokens ? this.spec.stopIds : NO_IDS;
   }
 
+  /** Its turn had come, but its adapter was not ready. */
+  markAdapterWait(now: number): void {
+    this.#adapterWaitSince ??= now;
+  }
+
   markAdmitted(now: number): void {
     this.#admittedAt = now;
   }
@@ -131,6 +137,7 @@ export class Sequence {
       id: this.id,
       reason,
       queueSeconds: (admittedAt - this.#addedAt) / 1000,
+      adapterSeconds: (admittedAt - (this.#adapterWaitSince ?? admittedAt)) / 1000,
       prefillSeconds: (prefilledAt - admittedAt) / 1000,
       decodeSeconds: (now - prefilledAt) / 1000,
     };

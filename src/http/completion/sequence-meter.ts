@@ -52,6 +52,8 @@ export class SequenceMeter {
       finishReason: finishedReason,
       queueSeconds: this.times?.queueSeconds ?? null,
       firstTokenSeconds: this.#firstTokenSeconds,
+      endedAt: Date.now(),
+      times: this.times,
     });
     this.#context.metrics.recordRequest({
       adapter: target.label,

@@ -6,7 +6,8 @@ import type { MiddlewareHandler } from "hono";
 import type { AppContext, AppEnv } from "../context.ts";
 import { RequestRecord } from "../request-record.ts";
 
-const PROBES: ReadonlySet<string> = new Set(["/healthz", "/livez", "/health", "/ping", "/readyz", "/metrics"]);
+/** Paths that are asked every few seconds. */
+export const PROBES: ReadonlySet<string> = new Set(["/healthz", "/livez", "/health", "/ping", "/readyz", "/metrics"]);
 
 /** Sets the variable `record`. The path is logged without its query, which might contain private data. */
 export function requestLog({ log }: Pick<AppContext, "log">): MiddlewareHandler<AppEnv> {

@@ -196,7 +196,14 @@ describe("admission", () => {
       const decodeSeconds = i % 8 === 0 ? 5 : 1;
       const one = makeSequence(1000 + i, 5);
       one.numOutputTokens = 10;
-      scheduler.noteFinished(one, { id: 1, reason: "length", queueSeconds: 0, prefillSeconds: 0, decodeSeconds });
+      scheduler.noteFinished(one, {
+        id: 1,
+        reason: "length",
+        queueSeconds: 0,
+        adapterSeconds: 0,
+        prefillSeconds: 0,
+        decodeSeconds,
+      });
     }
     for (const [id, deadlineMs] of [
       [1, null], // has the row

@@ -4,7 +4,14 @@ import { BufferedSequenceStream } from "../../../src/engine/server/sequence-stre
 import { AppError } from "../../../src/errors.ts";
 
 const token = (tokenId: number): SequenceEvent => ({ type: "token", tokenId, logprob: null });
-const END: SequenceEvent = { type: "finished", reason: "stop", queueSeconds: 0, prefillSeconds: 0, decodeSeconds: 0 };
+const END: SequenceEvent = {
+  type: "finished",
+  reason: "stop",
+  queueSeconds: 0,
+  adapterSeconds: 0,
+  prefillSeconds: 0,
+  decodeSeconds: 0,
+};
 
 function makeStream(): { stream: BufferedSequenceStream; cancels: () => number } {
   let numCancels = 0;
