@@ -1,9 +1,9 @@
 /**
- * The keys of a server: those of --api-key, and those of the keys file, which may change. Keys are held and compared as
- * SHA-256. Every key is compared with every request, in constant time, so the time of an answer does not reveal which
- * key was similar.
+ * The keys of a server: those of --api-key, and those of the keys file, which may change. Keys are held as SHA-256 and
+ * found by it in a map. The time of a lookup may reveal something of the hashes in the map, but nothing of the keys: a
+ * key cannot be computed from its hash.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
 import { type Caller, SCOPES, type Scope } from "./caller.ts";
 import type { KeysFile } from "./keys-file.ts";
 import type { Meter } from "./limits.ts";
@@ -15,7 +15,6 @@ export interface PlainKey {
 }
 
 interface HeldKey {
-  readonly sha256: Buffer;
   readonly caller: Caller;
   /** Unix time in milliseconds. */
   readonly expiresAt: number;
@@ -29,7 +28,8 @@ const TENANT_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope
 
 export class KeyRing {
   readonly #plain: readonly PlainKey[];
-  #keys: readonly HeldKey[] = [];
+  /** By their SHA-256, hex. */
+  #keys: ReadonlyMap<string, HeldKey> = new Map();
   #tenants: ReadonlySet<string> = new Set();
   #hasFile = false;
 
@@ -46,7 +46,7 @@ export class KeyRing {
 
   /** Whether requests need no key. A file without keys opens nothing. */
   get isOpen(): boolean {
-    return this.#keys.length === 0 && !this.#hasFile;
+    return this.#keys.size === 0 && !this.#hasFile;
   }
 
   /** Whether more than one tenant has a key. */
@@ -67,9 +67,7 @@ export class KeyRing {
 
   /** The caller who presents a key; undefined for an unknown or expired key. @param nowMs Unix time */
   find(key: string, nowMs: number): Caller | undefined {
-    const hash = hashOf(key);
-    let found: HeldKey | undefined;
-    for (const held of this.#keys) if (timingSafeEqual(held.sha256, hash)) found ??= held;
+    const found = this.#keys.get(hashOf(key));
     return found !== undefined && nowMs < found.expiresAt ? found.caller : undefined;
   }
 
@@ -80,29 +78,34 @@ export class KeyRing {
     };
     this.#tenants = new Set([...this.#plain, ...entries].map(({ tenant }) => tenant));
     const scopes = this.hasTenants ? TENANT_SCOPES : EVERY_SCOPE;
-    const plain = this.#plain.map(({ tenant, key }) => ({
-      sha256: hashOf(key),
-      caller: { keyId: null, tenant, scopes, adapters: null, meters: metersOf(tenant) },
-      expiresAt: Infinity,
-    }));
-    const ofFile = entries.map((entry) => ({
-      sha256: Buffer.from(entry.sha256, "hex"),
-      caller: {
-        keyId: entry.id,
-        tenant: entry.tenant,
-        scopes: new Set(entry.scopes),
-        adapters: entry.adapters ?? null,
-        meters: [
-          ...metersOf(entry.tenant),
-          ...(entry.limits === undefined ? [] : [{ id: `key/${entry.id}`, limits: entry.limits }]),
-        ],
-      },
-      expiresAt: entry.expires === undefined ? Infinity : Date.parse(entry.expires),
-    }));
-    this.#keys = [...plain, ...ofFile];
+    const keys = new Map<string, HeldKey>();
+    for (const entry of entries) keys.set(entry.sha256, heldOf(entry, metersOf(entry.tenant)));
+    // A key of --api-key stays what it is, whatever the file says. Of two equal ones, the first counts.
+    for (const { tenant, key } of this.#plain.toReversed())
+      keys.set(hashOf(key), {
+        caller: { keyId: null, tenant, scopes, adapters: null, meters: metersOf(tenant) },
+        expiresAt: Infinity,
+      });
+    this.#keys = keys;
   }
 }
 
-function hashOf(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+function heldOf(entry: KeysFile["keys"][number], tenantMeters: readonly Meter[]): HeldKey {
+  return {
+    caller: {
+      keyId: entry.id,
+      tenant: entry.tenant,
+      scopes: new Set(entry.scopes),
+      adapters: entry.adapters ?? null,
+      meters: [
+        ...tenantMeters,
+        ...(entry.limits === undefined ? [] : [{ id: `key/${entry.id}`, limits: entry.limits }]),
+      ],
+    },
+    expiresAt: entry.expires === undefined ? Infinity : Date.parse(entry.expires),
+  };
+}
+
+function hashOf(key: string): string {
+  return createHash("sha256").update(key).digest("hex");
 }
