@@ -3,9 +3,25 @@ import { createHash, randomBytes } from "node:crypto";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
 import { KEY_ID, type KeyEntry } from "../keys/keys-file.ts";
+import type { Limits } from "../keys/limits.ts";
 import { editKeysFile } from "./keys/edit-keys-file.ts";
 
 const SECRET_BYTES = 32;
+
+/** The limits of the flags that were given, as the keys file has them. */
+function limitsOf(config: ConfigOf<"keys add">): Limits {
+  const { requestsPerMinute, tokensPerMinute, concurrent, queueShare, maxAdapters, maxBytes, priority } = config;
+  const all = {
+    requestsPerMinute,
+    tokensPerMinute,
+    concurrent,
+    queueShare,
+    adapters: maxAdapters,
+    bytes: maxBytes,
+    priority,
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, limit]) => limit !== null));
+}
 
 /** @returns the exit code. @throws {AppError} */
 export async function keysAdd(config: ConfigOf<"keys add">): Promise<number> {
@@ -17,12 +33,14 @@ export async function keysAdd(config: ConfigOf<"keys add">): Promise<number> {
     );
   const key = `mosara-${randomBytes(SECRET_BYTES).toString("base64url")}`;
   const { keys: file, tenant, scopes, adapters, expires } = config;
+  const limits = limitsOf(config);
   const entry: KeyEntry = {
     id,
     sha256: createHash("sha256").update(key).digest("hex"),
     tenant,
     scopes,
     ...(adapters === null ? {} : { adapters: [...adapters] }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
     ...(expires === null ? {} : { expires }),
   };
   await editKeysFile(file, (before) => {

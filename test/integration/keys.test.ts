@@ -47,6 +47,19 @@ it("keys of a file come and go while the server runs, and a bad file changes not
   expect(codeOf(await send(`${url}/v1/models`, "GET"))).toBe("401 invalid_api_key");
   expect(await statusOf(server, "/metrics", app)).toBe("403 insufficient_scope");
 
+  const limits = ["--requests-per-minute", "9", "--max-adapters", "2", "--max-bytes", "1M", "--priority", "0.5"];
+  await add("limited", "--queue-share", "0.25", "--concurrent", "3", "--tokens-per-minute", "700", ...limits);
+  const entries = (JSON.parse(readFileSync(file, "utf8")) as { keys: { limits?: object }[] }).keys;
+  expect(entries[1]?.limits).toEqual({
+    requestsPerMinute: 9,
+    tokensPerMinute: 700,
+    concurrent: 3,
+    queueShare: 0.25,
+    adapters: 2,
+    bytes: 2 ** 20,
+    priority: 0.5,
+  });
+  expect((await mosara("keys", "revoke", "limited", "--keys", file)).code).toBe(0);
   const scraper = await add("scraper", "--scopes", "metrics,admin");
   await until("the new key", async () => (await statusOf(server, "/metrics", scraper)) === "200");
   expect((await mosara("keys", "revoke", "app", "--keys", file)).code).toBe(0);

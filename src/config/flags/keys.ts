@@ -1,7 +1,7 @@
 /** Flags of the commands that edit a keys file: keys add, keys list, keys revoke. */
 import { z } from "zod";
 import type { Flag, Flags } from "../flag.ts";
-import { names, optional, tenant, text } from "../values.ts";
+import { bytes, integer, names, optional, positive, proportion, tenant, text } from "../values.ts";
 
 /** The keys file of the commands that edit it. */
 export const KEYS_FILE = {
@@ -9,6 +9,52 @@ export const KEYS_FILE = {
   help: "The keys file. keys add makes it if it does not exist.",
   schema: text,
 } satisfies Flag<string>;
+
+/** Limits of the key itself. Those of a tenant are in the file under `tenants`. */
+const LIMITS = {
+  requestsPerMinute: {
+    value: "<n>",
+    help: "Requests of this key in a minute.",
+    defaultText: "any number",
+    schema: optional(integer(1)),
+  },
+  tokensPerMinute: {
+    value: "<n>",
+    help: "Prompt tokens and generated tokens of this key in a minute.",
+    defaultText: "any number",
+    schema: optional(integer(1)),
+  },
+  concurrent: {
+    value: "<n>",
+    help: "Requests of this key that run or wait at the same time.",
+    defaultText: "any number",
+    schema: optional(integer(1)),
+  },
+  queueShare: {
+    value: "<share>",
+    help: "Share of --max-queue that requests of this key may take, above 0 and at most 1.",
+    defaultText: "all of it",
+    schema: optional(proportion),
+  },
+  maxAdapters: {
+    value: "<n>",
+    help: "Adapters that the tenant may have after an upload with this key.",
+    defaultText: "any number",
+    schema: optional(integer(0)),
+  },
+  maxBytes: {
+    value: "<bytes>",
+    help: "Bytes of all generations of the tenant's adapters after an upload with this key. The suffixes K, M and G are accepted.",
+    defaultText: "any number",
+    schema: optional(bytes),
+  },
+  priority: {
+    value: "<number>",
+    help: "Weight of the key's requests in the order of tenants, 0.01 to 100.",
+    defaultText: "1",
+    schema: optional(positive.refine((n) => n >= 0.01 && n <= 100, "must be 0.01 to 100")),
+  },
+} satisfies Flags;
 
 export const KEYS_ADD = {
   keys: KEYS_FILE,
@@ -35,4 +81,5 @@ export const KEYS_ADD = {
     defaultText: "never",
     schema: optional(z.iso.datetime({ offset: true, message: "must be a time such as 2027-01-31T00:00:00Z" })),
   },
+  ...LIMITS,
 } satisfies Flags;
