@@ -87,6 +87,7 @@ const TABLE: ImportTable = {
   // What decides the bits of an answer, signed; computing them again needs an engine to be given.
   receipt: ["engine/engine.ts", "formats"],
   jobs: [],
+  rollout: ["store"],
   http: [
     "engine/engine.ts",
     "graders",
@@ -94,6 +95,7 @@ const TABLE: ImportTable = {
     "jobs",
     "keys",
     "limits",
+    "rollout",
     "placement",
     "store",
     "adapter",

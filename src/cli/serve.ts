@@ -19,6 +19,7 @@ import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { adapterLabel } from "../http/adapters/adapter-label.ts";
 import { findAdapter, isCompatible } from "../http/adapters/find-adapter.ts";
+import { openRollouts } from "../http/aliases/open-rollouts.ts";
 import { InlineAdapters } from "../http/completion/model/inline-adapters.ts";
 import { ResponseStore } from "../http/completion/responses/response-store.ts";
 import { openReceiptIssuer } from "./serve/receipt-issuer.ts";
@@ -201,6 +202,7 @@ function connect(
     placements,
     metrics,
     readiness,
+    rollouts: openRollouts({ engine, store, log, metrics }),
     inFlight: new InFlight(),
   };
 }
@@ -227,7 +229,7 @@ async function start(config: ServeConfig, context: AppContext, engine: Supervise
   await context.training?.runner.start();
   for (const name of config.merge) {
     const record = findAdapter(context, context.keys.operator, name);
-    if (!record)
+    if (!record || name.includes("@"))
       throw new AppError(
         "usage",
         `--merge names "${name}", which is not an adapter of this server. Its adapters: ${compatibleNames(context).slice(0, 20).join(", ") || "none"}.`,

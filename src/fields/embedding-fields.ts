@@ -27,7 +27,7 @@ export const EMBEDDING_FIELDS: readonly EmbeddingField[] = [
     input: heeded("A text, a list of texts, token ids, or lists of token ids. At most 2048 inputs."),
     encoding_format: heeded("float (the default) or base64 of float32 numbers."),
     dimensions: heeded("Number of leading components to keep. The vector is then normalised."),
-    user: harmless("Tenants come from keys."),
+    user: heeded("An alias answers the same user with the same target. Tenants come from keys."),
     extra_body: refused(empty, "It is an argument of a client library. Send its content at the top level."),
   }),
   ...of(["mosara", "llama.cpp"], {

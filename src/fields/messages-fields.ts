@@ -16,7 +16,7 @@ export const MESSAGES_FIELDS: Readonly<Record<string, Treatment>> = {
   output_config: heeded("See the nested fields."),
   output_format: refused(nothing, 'Send "output_config": {"format": …}.'),
   cache_control: CACHE,
-  metadata: harmless("The server stores nothing of a request."),
+  metadata: heeded("`user_id` works as chat's `user`. The server stores nothing of a request."),
   service_tier: harmless("It affects how the request is run or billed, not the answer."),
   inference_geo: harmless("It affects where the request runs, not the answer."),
   speed: harmless("It makes some servers faster and does not change the answer."),

@@ -30,7 +30,7 @@ const SHARED = both(["OpenAI"], {
   presence_penalty: heeded("Lowers the logits of tokens that the answer has."),
   frequency_penalty: heeded("Lowers the logits of tokens by how often the answer has them."),
   logit_bias: heeded("For each token id, the number to add to its logit."),
-  user: harmless("The server stores nothing about a user."),
+  user: heeded("An alias answers the same user with the same target. The server stores nothing about a user."),
   service_tier: harmless(SCHEDULING),
   metadata: harmless("The server stores nothing of a request."),
   store: harmless("The server stores nothing of a request."),

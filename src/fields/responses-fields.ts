@@ -40,7 +40,7 @@ export const RESPONSES_FIELDS: Readonly<Record<string, Treatment>> = {
   context_management: refused(empty, "Send the conversation as the model should read it."),
   max_tool_calls: harmless("The server runs no tools."),
   service_tier: harmless(SCHEDULING),
-  user: harmless("The server stores nothing about a user."),
+  user: heeded("An alias answers the same user with the same target. The server stores nothing about a user."),
   safety_identifier: harmless("The server stores nothing about a user."),
   prompt_cache_key: CACHE,
   prompt_cache_retention: CACHE,

@@ -24,6 +24,7 @@ import {
   listAdaptersRoute,
   putAdapterRoute,
 } from "./routes/adapters.ts";
+import { aliasRoutes } from "./routes/aliases.ts";
 import { chatCompletionsRoute } from "./routes/chat-completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { embeddingsRoute } from "./routes/embeddings.ts";
@@ -35,11 +36,12 @@ import { deleteModelRoute, getModelRoute, listModelsRoute } from "./routes/model
 import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
 import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
-import { receiptKeyRoute } from "./routes/receipts.ts";
+import { receiptRoutes } from "./routes/receipts.ts";
 import { renderRoutes } from "./routes/render.ts";
 import { responsesRoutes } from "./routes/responses.ts";
 import { tokenizeRoutes } from "./routes/tokenize.ts";
 import { usageRoute } from "./routes/usage.ts";
+import { versionRoutes } from "./routes/versions.ts";
 
 /** Maximum length of a path in an error message. */
 const MAX_SHOWN_PATH = 200;
@@ -98,9 +100,11 @@ function apiRoutes(): Route[] {
     putAdapterRoute,
     deleteAdapterRoute,
     placementRoute,
+    ...versionRoutes,
+    ...aliasRoutes,
     ...fileRoutes,
     ...fineTuningRoutes,
-    receiptKeyRoute,
+    ...receiptRoutes,
     loadLoraRoute,
     unloadLoraRoute,
     ...healthRoutes,

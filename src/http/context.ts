@@ -11,6 +11,7 @@ import type { KeyRing } from "../keys/key-ring.ts";
 import type { Limiter } from "../limits/limiter.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { AdapterDirectory } from "../store/directory/adapter-directory.ts";
+import type { Rollouts } from "../rollout/rollouts.ts";
 import type { ReceiptIssuer } from "../receipt/receipt-issuer.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
@@ -149,6 +150,8 @@ export interface AppContext {
   readonly inlineAdapters: InlineAdapters;
   /** Signs what decided the bits of an answer. */
   readonly receipts: ReceiptIssuer;
+  /** Takes targets of aliases out that break their rule. */
+  readonly rollouts: Rollouts;
   /** Training jobs; null: the server runs none. */
   readonly training: Training | null;
   /** The --adapters directory and its real path; null: none. */

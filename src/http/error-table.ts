@@ -50,12 +50,27 @@ export const ERRORS = {
     meaning: "The generation cannot be deleted alone, because its name points to it or an alias needs it.",
     remedy: "Roll the name back first, change the alias, or delete the name with all its generations.",
   },
+  alias_not_found: {
+    status: 404,
+    meaning: "No alias has this name.",
+    remedy: "List the aliases with GET /v1/aliases.",
+  },
+  name_in_use: {
+    status: 409,
+    meaning: "The name of a new adapter is an alias, or the name of a new alias is an adapter.",
+    remedy: "Choose another name, or delete the other one first.",
+  },
   verification_failed: {
     status: 400,
     meaning:
       "With verify=strict, the adapter does not answer as the golden answers on its card say, or changes nothing.",
     remedy:
       "Upload the file as the trainer wrote it, to the base that it was trained for. verify=report stores it anyway.",
+  },
+  receipt_invalid: {
+    status: 400,
+    meaning: "The receipt to sign was not sealed with this server's key, or was changed.",
+    remedy: "Send the header x-mosara-receipt of one of this server's answers, unchanged.",
   },
   response_not_found: {
     status: 404,

@@ -34,12 +34,17 @@ export const REQUEST_EXAMPLES: Readonly<Record<string, object>> = {
   "post /tokenize": { model: "demo", prompt: "Hello", return_token_strs: true },
   "post /detokenize": { model: "demo", tokens: [40, 69, 76] },
   "post /v1/adapters/{name}/placement": { placement: "merged" },
+  "post /v1/adapters/{name}/rollback": { to: "-1" },
+  "put /v1/aliases/{name}": { targets: { pirate: 95, formal: 5 } },
+  "post /v1/aliases/{name}/promote": { target: "formal" },
+  "post /v1/aliases/{name}/rollback": {},
   "post /v1/fine_tuning/jobs": {
     model: "demo",
     training_file: "file-27f71acf8d2c7ede3a1c68dc",
     suffix: "support",
     hyperparameters: { n_epochs: 2 },
   },
+  "post /v1/receipts/sign": { receipt: "eyJhZGFwdGVyIjpudWxs….unsigned.kk3…" },
   "post /v1/load_lora_adapter": { lora_name: "pirate", lora_path: "pirate.mosara", load_inplace: true },
   "post /v1/unload_lora_adapter": { lora_name: "pirate" },
 };

@@ -31,6 +31,8 @@ export class RequestRecord {
   readonly #onDone: (() => void)[] = [];
   adapter: string | null = null;
   generation: string | null = null;
+  /** The alias that the request named. */
+  alias: string | null = null;
   /** Weights by the names of adapters, where the adapter is a blend. */
   blend: Readonly<Record<string, number>> | null = null;
   /** Code of the error that was answered, or that ended a stream. */
@@ -82,6 +84,7 @@ export class RequestRecord {
     const fields = {
       adapter: this.adapter,
       generation: this.generation,
+      alias: this.alias,
       blend: this.blend,
       promptTokens: sequences.length > 0 ? sum(({ promptTokens }) => promptTokens) : null,
       cachedTokens: sequences.length > 0 ? this.cachedTokens : null,

@@ -21,6 +21,9 @@ interface Named {
   generation: number;
 }
 
+/** Digits of a generation in a label. */
+const SHOWN_DIGITS = 12;
+
 const OTHER = { adapter: "_other" };
 
 /**
@@ -75,8 +78,12 @@ export class BusiestAdapters {
     return this.#admit(key, adapter, count - 1);
   }
 
-  #admit(key: string, { name, tenant }: AdapterLabel, requests: number): Named {
-    const labels = { adapter: name, ...(tenant === undefined ? {} : { tenant }) };
+  #admit(key: string, { name, tenant, generation }: AdapterLabel, requests: number): Named {
+    const labels = {
+      adapter: name,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(generation === undefined ? {} : { generation: generation.slice(0, SHOWN_DIGITS) }),
+    };
     const named: Named = { labels, requests, byReason: new Map(), prompt: 0, generation: 0 };
     this.#named.set(key, named);
     return named;
@@ -98,6 +105,6 @@ export class BusiestAdapters {
   }
 }
 
-function keyOf({ tenant = "", name }: AdapterLabel): string {
-  return `${tenant}/${name}`;
+function keyOf({ tenant = "", name, generation = "" }: AdapterLabel): string {
+  return `${tenant}/${name}@${generation}`;
 }

@@ -21,6 +21,8 @@ export const REQUEST_TIME = [
 export interface AdapterLabel {
   readonly name: string;
   readonly tenant?: string;
+  /** The generation that answered; absent: the adapter is not stored. */
+  readonly generation?: string;
 }
 
 /** One set of labels for each value. */

@@ -53,6 +53,7 @@ export class Metrics {
   readonly #model: { readonly model_name: string };
   readonly #recorders: Recorders;
   readonly #adapters: BusiestAdapters;
+  readonly #versions: BusiestAdapters;
   readonly #tenants: TenantCounters;
   readonly #loop = monitorEventLoopDelay({ resolution: 10 });
   #lastStep: StepStats | undefined;
@@ -65,6 +66,10 @@ export class Metrics {
     this.#adapters = new BusiestAdapters(
       this.#counter("mosara_adapter_requests_total"),
       this.#counter("mosara_adapter_tokens_total"),
+    );
+    this.#versions = new BusiestAdapters(
+      this.#counter("mosara_adapter_version_requests_total"),
+      this.#counter("mosara_adapter_version_tokens_total"),
     );
     this.#tenants = new TenantCounters(
       this.#counter("mosara_tenant_requests_total"),
@@ -129,7 +134,10 @@ export class Metrics {
     this.#observe("vllm:request_prompt_tokens", report.promptTokens);
     this.#observe("vllm:request_generation_tokens", report.generationTokens);
     this.#tenants.record(report.tenant, report);
-    if (report.adapter !== null) this.#adapters.record(report.adapter, report);
+    if (report.adapter === null) return;
+    const { generation, ...adapter } = report.adapter;
+    this.#adapters.record(adapter, report);
+    if (generation !== undefined) this.#versions.record(report.adapter, report);
   }
 
   recordAdapterLoad(source: "upload" | "directory" | "inline", result: "ok" | "error"): void {
@@ -145,6 +153,11 @@ export class Metrics {
   recordLimitsShared(isShared: boolean): void {
     this.#gauge("mosara_limits_shared").set(isShared ? 1 : 0);
     if (!isShared) this.#counter("mosara_limits_redis_losses_total").inc();
+  }
+
+  /** Records that a target of an alias was taken out, or should have been. */
+  recordTakenOut(reason: "errors" | "drift"): void {
+    this.#counter("mosara_alias_rollbacks_total").inc({ reason });
   }
 
   /** Records a request that was refused at once. */
@@ -233,7 +246,9 @@ export class Metrics {
     const { numLive, numMerged } = facts;
     this.#gauge("vllm:num_gpu_loaded_lora_adapters").set(this.#model, numLive + numMerged);
     this.#gauge("vllm:max_gpu_lora_adapters").set(this.#model, maxReady + numMerged);
-    setLoadedAdapters(this.#gauge("vllm:lora_adapter_loaded"), facts, (adapter) => this.#adapters.requestsOf(adapter));
+    setLoadedAdapters(this.#gauge("vllm:lora_adapter_loaded"), facts, ({ name, tenant }) =>
+      this.#adapters.requestsOf(tenant === undefined ? { name } : { name, tenant }),
+    );
   }
 
   #observe(name: MetricName, value: number | null): void {

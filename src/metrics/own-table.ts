@@ -64,6 +64,27 @@ export const OWN_METRICS = [
     initial: each("kind", ["prompt", "generation"]).map((labels) => ({ adapter: "_other", ...labels })),
   },
   {
+    name: "mosara_adapter_version_requests_total",
+    type: "counter",
+    help: "Sequences that ended, by the generation of a stored adapter and reason. The busiest 100 have series of their own. All others count as _other.",
+    labels: ["adapter", "generation", "finished_reason", "tenant"],
+    initial: each("finished_reason", FINISH_REASONS).map((labels) => ({ adapter: "_other", ...labels })),
+  },
+  {
+    name: "mosara_adapter_version_tokens_total",
+    type: "counter",
+    help: "Tokens by the generation of a stored adapter and kind. The busiest 100 have series of their own. All others count as _other.",
+    labels: ["adapter", "generation", "kind", "tenant"],
+    initial: each("kind", ["prompt", "generation"]).map((labels) => ({ adapter: "_other", ...labels })),
+  },
+  {
+    name: "mosara_alias_rollbacks_total",
+    type: "counter",
+    help: "Targets of aliases that broke the alias' rule, by what they broke.",
+    labels: ["reason"],
+    initial: each("reason", ["errors", "drift"]),
+  },
+  {
     name: "mosara_tenant_requests_total",
     type: "counter",
     help: "Sequences that ended, by tenant. The first 100 tenants have series of their own. All others count as _other.",

@@ -1,6 +1,6 @@
 /** Reads receipts from text: the long form alone or within an answer, or the short form of the header. */
 import { AppError } from "../errors.ts";
-import { type Evidence, type Receipt, receiptSchema, type Statement, statementSchema } from "./receipt.ts";
+import { type Evidence, type Receipt, receiptSchema, type Statement, statementSchema, UNSIGNED } from "./receipt.ts";
 
 /** A receipt of either form. The short form has no evidence, and does not name its key. */
 export interface AnyReceipt {
@@ -19,6 +19,11 @@ export function readReceipts(text: string, place: string): readonly AnyReceipt[]
 
 function readOne(text: string, place: string): AnyReceipt {
   const trimmed = text.trim();
+  if (trimmed.split(".")[1] === UNSIGNED)
+    throw new AppError(
+      "data_invalid",
+      `${place} is a receipt that the server has not signed yet. POST it to /v1/receipts/sign of that server, which signs it, or send "mosara_receipt": true with the request.`,
+    );
   const compact = /^([\w-]+)\.([\w-]+)$/.exec(trimmed);
   if (compact) return ofCompact(compact[1] ?? "", compact[2] ?? "", place);
   const value = inAnswer(parse(trimmed, place));

@@ -1,7 +1,17 @@
 /** Makes the receipts of a server: what is the same in all of them, and what one answer adds. */
 import type { SequenceRequest } from "../engine/engine.ts";
 import type { ReceiptKey } from "./receipt-key.ts";
-import { bitsHash, idsHash, jsonHash, RECEIPT_FORMAT, type Receipt, type Rules, type Statement } from "./receipt.ts";
+import {
+  bitsHash,
+  idsHash,
+  jsonHash,
+  RECEIPT_FORMAT,
+  type Receipt,
+  type Rules,
+  type Statement,
+  textHash,
+  UNSIGNED,
+} from "./receipt.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
 
 /** The facts of a server that decide the bits of its answers. */
@@ -34,12 +44,16 @@ export interface AnswerFacts {
   readonly sequences: readonly AnsweredSequence[];
 }
 
-/** A statement with its signature, and the parts of the long form. */
-export interface SignedStatement {
+/** A statement, and the parts of the long form. */
+interface Stated {
   readonly statement: Statement;
   /** The statement as canonical JSON. */
   readonly text: string;
   readonly rules: Rules;
+}
+
+/** A statement with its signature. */
+export interface SignedStatement extends Stated {
   /** In base64url. */
   readonly signature: string;
 }
@@ -52,14 +66,32 @@ export class ReceiptIssuer {
   constructor(key: ReceiptKey, environment: Environment) {
     this.key = key;
     this.#key = key;
-    this.#environment = environment;
+    this.#environment = JSON.parse(canonicalJson(environment)) as Environment; // its keys in alphabetical order
   }
 
   issue(facts: AnswerFacts): SignedStatement {
+    const stated = this.#state(facts);
+    return { ...stated, signature: this.#key.sign(stated.text) };
+  }
+
+  /** The short form without a signature, which takes half of its time. `sign` adds the signature later. */
+  issueUnsigned(facts: AnswerFacts): string {
+    const { text } = this.#state(facts);
+    return `${base64(text)}.${UNSIGNED}.${this.#key.seal(text)}`;
+  }
+
+  /** Signs the short form that `issueUnsigned` made, with the same key. undefined: it is none. */
+  sign(unsigned: string): string | undefined {
+    const [statement = "", mark, seal = "", ...rest] = unsigned.split(".");
+    const text = Buffer.from(statement, "base64url").toString("utf8");
+    if (mark !== UNSIGNED || rest.length > 0 || !this.#key.isSealed(text, seal)) return undefined;
+    return compactReceipt({ text, signature: this.#key.sign(text) });
+  }
+
+  #state(facts: AnswerFacts): Stated {
     const rules = rulesOf(facts.request);
     const statement = statementOf(this.#environment, facts, rules);
-    const text = canonicalJson(statement);
-    return { statement, text, rules, signature: this.#key.sign(text) };
+    return { statement, text: orderedJson(statement), rules };
   }
 
   /** The long form, with everything that a replay needs. */
@@ -74,8 +106,20 @@ export class ReceiptIssuer {
 }
 
 /** The short form: the statement and its signature, each in base64url. */
-export function compactReceipt({ text, signature }: SignedStatement): string {
-  return `${Buffer.from(text, "utf8").toString("base64url")}.${signature}`;
+export function compactReceipt({ text, signature }: Pick<SignedStatement, "text" | "signature">): string {
+  return `${base64(text)}.${signature}`;
+}
+
+function base64(text: string): string {
+  return Buffer.from(text, "utf8").toString("base64url");
+}
+
+/**
+ * Canonical JSON of a value whose keys are in alphabetical order already, as those of statements and rules are made.
+ * It takes a quarter of the time of sorting them. A test compares both.
+ */
+function orderedJson(value: Statement | Rules): string {
+  return JSON.stringify(value);
 }
 
 function statementOf(
@@ -103,16 +147,16 @@ function statementOf(
     program,
     prompts: { count: prompts.length, ids: idsHash(prompts), tokens: numTokens(prompts) },
     request: requestId,
-    rules: jsonHash(rules),
+    rules: textHash(orderedJson(rules)),
     sampling: {
       frequency_penalty: sampling.frequencyPenalty,
-      speculative_tokens: speculativeTokens,
       max_tokens: maxTokens,
       min_p: sampling.minP,
       min_tokens: minTokens,
       presence_penalty: sampling.presencePenalty,
       repetition_penalty: sampling.repetitionPenalty,
       seed: sampling.seed,
+      speculative_tokens: speculativeTokens,
       temperature: sampling.temperature,
       top_k: sampling.topK,
       top_p: sampling.topP,

@@ -1,17 +1,23 @@
 /** The key that signs receipts: an Ed25519 key in a PEM file, which is made when it does not exist yet. */
 import {
+  createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomUUID,
   sign,
+  timingSafeEqual,
   verify,
 } from "node:crypto";
 import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { AppError } from "../errors.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
 import { signedBytes, type Statement } from "./receipt.ts";
+
+/** Keeps the secret of seals apart from other uses of the private key. */
+const SEAL_PURPOSE = "mosara-receipt-seal-1\n";
 
 export interface ReceiptKey {
   /** The 32 bytes of the public key, in base64url. */
@@ -20,16 +26,33 @@ export interface ReceiptKey {
   readonly publicPem: string;
   /** A signature in base64url. @param text a statement as canonical JSON */
   sign(text: string): string;
+  /**
+   * A code that only this key can make and check, in base64url. It takes a tenth of a signature's time. With it, the
+   * server knows its own statements again. @param text a statement as canonical JSON
+   */
+  seal(text: string): string;
+  isSealed(text: string, seal: string): boolean;
 }
 
 /** The key in `path`. @throws {AppError} usage: the file cannot be read or made, or contains another kind of key. */
 export async function openReceiptKey(path: string): Promise<ReceiptKey> {
   const key = privateKeyOf(path, (await readIfThere(path)) ?? (await makeKey(path)));
   const publicKey = createPublicKey(key);
+  const secret = createHash("sha256")
+    .update(SEAL_PURPOSE)
+    .update(key.export({ type: "pkcs8", format: "der" }))
+    .digest();
+  const seal = (text: string): Buffer => createHmac("sha256", secret).update(signedBytes(text)).digest();
   return {
     publicKey: rawOf(publicKey),
     publicPem: publicKey.export({ type: "spki", format: "pem" }).toString(),
     sign: (text) => sign(null, signedBytes(text), key).toString("base64url"),
+    seal: (text) => seal(text).toString("base64url"),
+    isSealed: (text, found) => {
+      const bytes = Buffer.from(found, "base64url");
+      const expected = seal(text);
+      return bytes.length === expected.length && timingSafeEqual(bytes, expected);
+    },
   };
 }
 

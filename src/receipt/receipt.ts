@@ -8,6 +8,9 @@ import { canonicalJson } from "../formats/canonical-json.ts";
 
 export const RECEIPT_FORMAT = "mosara-receipt-1";
 
+/** Stands in the place of a signature in the short form, before the server's seal. */
+export const UNSIGNED = "unsigned";
+
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a SHA-256 in hex");
 const count = z.int().min(0);
 const text = z.string().max(256);
@@ -111,7 +114,12 @@ export type Receipt = z.output<typeof receiptSchema>;
 
 /** SHA-256, hex, of a value's canonical JSON. */
 export function jsonHash(value: unknown): string {
-  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+  return textHash(canonicalJson(value));
+}
+
+/** SHA-256, hex, of a text. */
+export function textHash(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 /** SHA-256, hex, of lists of token ids. Each list is its length and its ids, as 32-bit little-endian numbers. */

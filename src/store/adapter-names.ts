@@ -5,6 +5,7 @@
 import { type AdapterFileLimits, type DecodedFile, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
 import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf, unixNow } from "./adapter-record.ts";
+import { assertNoAlias, assertUnused, pinnedGenerations } from "./aliases/alias-table.ts";
 import { LAST, type Tables, type Totals } from "./database.ts";
 import type { GenerationIndex } from "./generation-index.ts";
 import type { ImportedFrom, Imports } from "./imports.ts";
@@ -13,6 +14,7 @@ import { type Precondition, assertPrecondition } from "./precondition.ts";
 import { type ReferenceCounts, notFound } from "./reference-counts.ts";
 import type { Scrubber } from "./scrubber.ts";
 import type { StoredRecords } from "./stored-records.ts";
+import type { OwnedName } from "./tenant.ts";
 import type { Transactions } from "./transactions.ts";
 import { pickVersion, type Version } from "./version-reference.ts";
 import type { Versions } from "./versions.ts";
@@ -35,7 +37,7 @@ export interface ListRange {
 
 /** Parts of the store that the names of all owners share. */
 export interface NameParts {
-  readonly tables: Pick<Tables, "names" | "tenants">;
+  readonly tables: Pick<Tables, "names" | "tenants" | "aliases">;
   readonly records: StoredRecords;
   readonly versions: Versions;
   readonly transactions: Transactions;
@@ -74,7 +76,8 @@ export class AdapterNames {
    * adapter is served. The old one stays as an earlier generation while there is room for it.
    * @param file its bytes, or the file as the caller decoded it within the store's limits
    * @param importedFrom the file that the bytes come from, and its state; noted in the same step
-   * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed, quota_exceeded.
+   * @throws AppError invalid_request (name), adapter_invalid, adapter_too_large, precondition_failed, quota_exceeded,
+   * name_in_use (an alias).
    */
   async put(
     name: string,
@@ -90,7 +93,7 @@ export class AdapterNames {
     const record = recordOf(owned, generationOf(content), content.byteLength, adapter);
     return await this.#change(name, () => {
       const before = this.#recordOf(name);
-      assertPrecondition(name, before, precondition);
+      assertPrecondition(`Adapter "${name}"`, before?.generation, precondition);
       if (importedFrom) {
         const { path, state } = importedFrom;
         imports.note(path, { generation: record.generation, name, ...(state === undefined ? {} : { state }) });
@@ -107,7 +110,7 @@ export class AdapterNames {
     assertAdapterName(name);
     return await this.#change(name, () => {
       const before = this.#existing(name);
-      assertPrecondition(name, before, precondition);
+      assertPrecondition(`Adapter "${name}"`, before?.generation, precondition);
       const found = pickVersion(name, version, this.versions(name));
       if (!found) throw new AppError("adapter_not_found", notFound(`such generation of "${name}"`));
       const { isEarlier: _, ...record } = found;
@@ -137,13 +140,14 @@ export class AdapterNames {
     return names.flatMap((name) => this.versions(name).filter((record) => record.generation === generation));
   }
 
-  /** Removes the name and all its generations. @throws AppError adapter_not_found, precondition_failed. */
+  /** Removes the name and all its generations. @throws AppError adapter_not_found, precondition_failed, generation_in_use. */
   async delete(name: string, precondition: Precondition = {}): Promise<AdapterRecord> {
     assertAdapterName(name);
     const { contents, tables } = this.#parts;
     return await this.#change(name, () => {
       const before = this.#existing(name); // a missing name is reported as such, with any precondition
-      assertPrecondition(name, before, precondition);
+      assertPrecondition(`Adapter "${name}"`, before?.generation, precondition);
+      assertUnused(tables, before, () => true);
       const records = this.versions(name);
       this.#drop(records);
       void tables.names.remove([this.tenant, name]);
@@ -155,18 +159,20 @@ export class AdapterNames {
 
   /**
    * Removes one earlier generation of a name.
-   * @throws {AppError} adapter_not_found, ambiguous_generation, precondition_failed, generation_in_use: it is the current one
+   * @throws {AppError} adapter_not_found, ambiguous_generation, precondition_failed, generation_in_use: it is the current one, or
+   * an alias stands for it
    */
   async deleteVersion(name: string, version: Version, precondition: Precondition = {}): Promise<AdapterRecord> {
     return await this.#change(name, () => {
       const found = this.find(name, version);
       if (!found) throw new AppError("adapter_not_found", notFound(`such generation of "${name}"`));
-      assertPrecondition(name, found, precondition);
+      assertPrecondition(`Adapter "${name}"`, found.generation, precondition);
       if (found.isEarlier !== true)
         throw new AppError(
           "generation_in_use",
           `"${name}" points to the generation ${found.generation}. Roll the name back first, or delete it whole.`,
         );
+      assertUnused(this.#parts.tables, found, ({ generation }) => generation === found.generation);
       this.#drop([found]);
       return { result: found, dropped: [found] };
     });
@@ -218,7 +224,8 @@ export class AdapterNames {
     const earlier = before ? this.versions(record.name).filter((one) => one.generation !== record.generation) : [];
     const isKept = versions.remove(record, record.generation);
     const bytes = isKept ? 0 : record.bytes;
-    const dropped = this.#surplus(earlier, bytes);
+    if (!before) assertNoAlias(this.#parts.tables, record);
+    const dropped = this.#surplus(record, earlier, bytes);
     this.#totals.assertFits(before ? 0 : 1, bytes - dropped.reduce((sum, one) => sum + one.bytes, 0));
     if (!isKept) {
       if (content === null) throw new Error(`internal: ${record.generation} is no earlier generation of the name`);
@@ -233,10 +240,16 @@ export class AdapterNames {
     return { result: { record, outcome, replaced: before?.generation }, added: record.generation, dropped };
   }
 
-  /** The earlier generations for which there is no room. They give way to the quota of bytes, the oldest first. */
-  #surplus(earlier: readonly AdapterRecord[], addedBytes: number): readonly AdapterRecord[] {
-    const kept = earlier.slice(0, this.#parts.keepGenerations - 1);
-    const dropped = earlier.slice(kept.length);
+  /**
+   * The earlier generations for which there is no room. They give way to the quota of bytes, the oldest first. Those
+   * that aliases need stay.
+   */
+  #surplus(owned: OwnedName, earlier: readonly AdapterRecord[], addedBytes: number): readonly AdapterRecord[] {
+    if (earlier.length === 0) return [];
+    const pinned = pinnedGenerations(this.#parts.tables, owned);
+    const mayGo = ({ generation }: AdapterRecord) => !pinned.has(generation);
+    const kept = earlier.slice(0, this.#parts.keepGenerations - 1).filter(mayGo);
+    const dropped = earlier.slice(this.#parts.keepGenerations - 1).filter(mayGo);
     let excess = this.#totals.excessOf(addedBytes) - dropped.reduce((sum, { bytes }) => sum + bytes, 0);
     for (let oldest = kept.pop(); oldest && excess > 0; oldest = kept.pop()) {
       dropped.push(oldest);

@@ -5,6 +5,7 @@
 import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
 import { AdapterNames, type NameParts } from "./adapter-names.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
+import { Aliases } from "./aliases/aliases.ts";
 import { type Tables, openTables } from "./database.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
@@ -77,6 +78,11 @@ export class AdapterStore implements AsyncDisposable {
   /** The names of one owner: a tenant, or `shared`. @param quota the most that a put may leave there */
   namesOf(tenant: string, quota: NamesQuota = {}): AdapterNames {
     return new AdapterNames(tenant, this.#parts, quota);
+  }
+
+  /** The aliases of one owner: a tenant, or `shared`. */
+  aliasesOf(tenant: string): Aliases {
+    return new Aliases(tenant, this.#parts);
   }
 
   /** The first records of all owners, for the operator. */

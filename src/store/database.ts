@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
+import type { StoredAlias } from "./aliases/alias-record.ts";
 import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
 import type { UsageCounts } from "./usage.ts";
 
@@ -47,6 +48,8 @@ export interface Tables {
   readonly names: Database<StoredRecord, [string, string]>;
   /** [owner, name, number] → an earlier generation of the name. Higher numbers are newer. */
   readonly versions: Database<StoredRecord, [string, string, number]>;
+  /** [owner, name] → alias. */
+  readonly aliases: Database<StoredAlias, [string, string]>;
   /**
    * SHA-256 of a list of targets → the list. Adapters of one kind share one list, which takes 14 kB on a model of 24 layers. Reading it
    * with every name would take most of the time. Lists are few and are never removed.
@@ -84,6 +87,7 @@ export async function openTables(dir: string, isReadOnly: boolean): Promise<Tabl
     root,
     names: table("names", "json"),
     versions: table("versions", "json"),
+    aliases: table("aliases", "json"),
     targets: table("targets", "json"),
     contents: table("contents", "binary"),
     references: table("references", "json"),

@@ -1,6 +1,5 @@
 /** Compare-and-set on names: a change happens only if the name is as the caller expects. Pure. */
 import { AppError } from "../errors.ts";
-import type { AdapterRecord } from "./adapter-record.ts";
 
 /** Expectations of a name before it changes. `ifMatch: "*"` requires the name to exist, with any content. */
 export interface Precondition {
@@ -8,14 +7,18 @@ export interface Precondition {
   readonly ifNoneMatch?: "*";
 }
 
-/** @throws {AppError} precondition_failed, naming what was expected and what was found */
-export function assertPrecondition(name: string, before: AdapterRecord | undefined, precondition: Precondition): void {
+/**
+ * @param what such as `Adapter "pirate"`
+ * @param before the generation or tag that it has; undefined: it does not exist
+ * @throws {AppError} precondition_failed, naming what was expected and what was found
+ */
+export function assertPrecondition(what: string, before: string | undefined, precondition: Precondition): void {
   const { ifMatch, ifNoneMatch } = precondition;
   const failed = (wanted: string): AppError => {
-    const found = before ? `it is ${before.generation}` : "it does not exist";
-    return new AppError("precondition_failed", `Adapter "${name}" was expected ${wanted}; ${found}. Read it again.`);
+    const found = before === undefined ? "it does not exist" : `it is ${before}`;
+    return new AppError("precondition_failed", `${what} was expected ${wanted}; ${found}. Read it again.`);
   };
-  if (ifNoneMatch === "*" && before) throw failed("not to exist");
-  if (ifMatch === "*" ? !before : ifMatch !== undefined && before?.generation !== ifMatch)
+  if (ifNoneMatch === "*" && before !== undefined) throw failed("not to exist");
+  if (ifMatch === "*" ? before === undefined : ifMatch !== undefined && before !== ifMatch)
     throw failed(ifMatch === "*" ? "to exist" : `to be ${ifMatch}`);
 }

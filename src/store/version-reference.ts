@@ -1,9 +1,9 @@
 /**
  * Texts that name an adapter, or one generation of it: `name`, `name@<beginning of the generation>`, `name@-1`. Pure.
- * Source: docs/decisions/0018.
+ * Source: docs/how-to/versions-and-aliases.md.
  */
 import { AppError } from "../errors.ts";
-import type { AdapterRecord } from "./adapter-record.ts";
+import { type AdapterRecord, assertAdapterName } from "./adapter-record.ts";
 
 /** Which generation of a name is meant. `back: 1` is the one before the current one. */
 export type Version =
@@ -29,8 +29,18 @@ export function parseReference(text: string): Reference | undefined {
   return version && { name: text.slice(0, at), version };
 }
 
-/** The part after the "@". */
-function parseVersion(text: string): Version | undefined {
+/** Checks a reference from a caller. @throws {AppError} invalid_request */
+export function assertReference(text: string): void {
+  const reference = parseReference(text);
+  if (reference) return assertAdapterName(reference.name);
+  throw new AppError(
+    "invalid_request",
+    `${JSON.stringify(text.slice(0, 280))} names no generation. After the "@", write the beginning of a generation in hex, or "-1" for the one before the current one.`,
+  );
+}
+
+/** The part after the "@"; undefined: it cannot be a version. */
+export function parseVersion(text: string): Version | undefined {
   const steps = BACK.exec(text)?.[1];
   if (steps !== undefined) return { kind: "back", steps: Number(steps) };
   return PREFIX.test(text) ? { kind: "prefix", prefix: text.toLowerCase() } : undefined;

@@ -3,6 +3,7 @@
  * Source: docs/decisions/0016.
  */
 import type { AdapterRecord } from "./adapter-record.ts";
+import type { AliasRecord } from "./aliases/alias-record.ts";
 import type { ListRange } from "./adapter-names.ts";
 import type { AdapterStore } from "./adapter-store.ts";
 import { SHARED } from "./tenant.ts";
@@ -17,9 +18,25 @@ import { CURRENT, parseReference } from "./version-reference.ts";
 export function findVisible(store: AdapterStore, tenant: string, text: string): AdapterRecord | undefined {
   const { name, version } = parseReference(text) ?? { name: "", version: CURRENT };
   const [own, shared] = [store.namesOf(tenant).get(name), store.namesOf(SHARED).get(name)];
-  const current = own ?? shared;
+  const hides = store.aliasesOf(tenant).get(name);
+  const current = own ?? (hides ? undefined : shared);
   if (!current || version.kind === "current") return current;
   return store.namesOf(current.tenant).find(name, version);
+}
+
+/** The tenant's own alias of this name, otherwise the shared one, if no own adapter hides it. */
+export function findVisibleAlias(store: AdapterStore, tenant: string, name: string): AliasRecord | undefined {
+  const [own, shared] = [store.aliasesOf(tenant).get(name), store.aliasesOf(SHARED).get(name)];
+  if (own || !shared) return own;
+  return store.namesOf(tenant).get(name) ? undefined : shared;
+}
+
+/** The aliases that the tenant sees, in the order of their names. */
+export function listVisibleAliases(store: AdapterStore, tenant: string): readonly AliasRecord[] {
+  const own = store.aliasesOf(tenant).list();
+  const shared = store.aliasesOf(SHARED).list();
+  const both = [...own, ...shared.filter(({ name }) => findVisibleAlias(store, tenant, name)?.tenant === SHARED)];
+  return both.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The adapters with this content that the tenant sees, its own first. */

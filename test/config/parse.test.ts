@@ -93,6 +93,7 @@ describe("values", () => {
       scopes: "use,write",
       limitsRedis: "redis://:secret@localhost:6379/2",
       expires: "2027-01-31T00:00:00Z",
+      queueShare: "0.5",
       config: settingsFile("# none"),
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {

@@ -95,6 +95,20 @@ const SHARED: Readonly<Record<string, Effect>> = {
     await namesAdapter("lora_request", { lora_name: "acme", lora_int_id: 1 }, { lora_name: "nobody" })(bench);
     expect((await ask(bench, { lora_request: { lora_int_id: 1 } })).error?.code).toBe("invalid_request");
   },
+  user: async (bench) => {
+    await bench.test.put("other", fittingAdapter(2));
+    const alias = { method: "PUT", body: JSON.stringify({ targets: { acme: 1, other: 1 } }) };
+    await bench.test.app.request("/v1/aliases/split", alias);
+    const found = new Set<string | undefined>();
+    for (const user of ["a", "b", "c", "d", "e", "f", "g", "h"]) {
+      await ask(bench, { model: "split", user });
+      const first = lastRequest(bench).adapter?.generation;
+      await ask(bench, { model: "split", user });
+      expect(lastRequest(bench).adapter?.generation).toBe(first);
+      found.add(first);
+    }
+    expect(found.size).toBe(2);
+  },
   mosara_receipt: async (bench) => {
     expect(await ask(bench, { mosara_receipt: true })).toHaveProperty("mosara_receipt.signature.value");
     expect(lastRequest(bench).numLogprobs).toBe(0);

@@ -13,6 +13,7 @@ import { type App, createApp } from "../../src/http/app.ts";
 import type { AppContext, Text } from "../../src/http/context.ts";
 import { adapterLabel } from "../../src/http/adapters/adapter-label.ts";
 import { AdapterFits } from "../../src/http/adapters/adapter-fits.ts";
+import { openRollouts } from "../../src/http/aliases/open-rollouts.ts";
 import { InlineAdapters } from "../../src/http/completion/model/inline-adapters.ts";
 import type { Training } from "../../src/http/fine-tuning/training.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
@@ -64,6 +65,7 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly maxJsonBytes?: number;
   readonly maxAdapterBytes?: number;
   readonly adaptersDir?: string;
+  readonly keepGenerations?: number;
   readonly refusesUnknownFields?: boolean;
   /** Ids that the tokenizer puts before a text. */
   readonly startIds?: readonly number[];
@@ -162,9 +164,10 @@ async function openTestTraining(dir: string, log: Logger): Promise<Training> {
 
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-http-"));
-  const store = await openAdapterStore(join(dir, "store"));
+  const store = await openAdapterStore(join(dir, "store"), { keepGenerations: options.keepGenerations ?? 1 });
   const engine = createArithmeticEngine(options);
   const log: string[] = [];
+  const logger = pino({ level: "debug" }, { write: (line: string) => void log.push(line) });
   const names = new GenerationNames();
   const keys = new KeyRing(options.keys ?? []);
   const placements = new Placements({
@@ -216,7 +219,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     text: options.text ?? byteText(options.startIds ?? [], options.reasoning ?? null),
     metrics,
     logsPrompts: options.logsPrompts === true,
-    log: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
+    log: logger,
     keys,
     limiter: new Limiter(new MemoryCounters()),
     access: { hasPublicMetrics: false, corsOrigins: [], hosts: null, ...options.access },
@@ -232,6 +235,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     residency,
     inlineAdapters: new InlineAdapters(options.inlineCacheBytes ?? 2 ** 20),
     receipts: new ReceiptIssuer(await openReceiptKey(join(dir, "receipt-key.pem")), ENVIRONMENT),
+    rollouts: openRollouts({ engine, store, log: logger, metrics }),
     training,
     responses: new ResponseStore(options.responseStoreBytes ?? 2 ** 20),
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,

@@ -76,7 +76,7 @@ describe("a harmless field", () => {
   it.each(withTreatment("harmless"))("$endpoint: $name", async ({ endpoint, name }) => {
     const plain = await ask(endpoint, {});
     const request = test.engine.requests.at(-1);
-    for (const value of name === "user" ? ["some text"] : VALUES) {
+    for (const value of VALUES) {
       expect(await ask(endpoint, { [name]: value }), JSON.stringify(value)).toEqual(plain);
       expect({ ...test.engine.requests.at(-1), sampling: null }).toEqual({ ...request, sampling: null });
     }

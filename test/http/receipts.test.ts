@@ -43,11 +43,12 @@ async function asked(path: keyof typeof BODIES, fields: object = {}): Promise<Re
 }
 
 describe("the header of a whole answer", () => {
-  it.each(PATHS)("is a signed statement: %s", async (path) => {
-    const response = await test.post(path, { ...BODIES[path], seed: 3, temperature: 0.5 });
+  it.each(PATHS)("is a signed statement, if the request asks for one: %s", async (path) => {
+    const body = { ...BODIES[path], seed: 3, temperature: 0.5 };
+    const response = await test.post(path, body, { "x-mosara-receipt": "signed" });
     expect(await response.json()).not.toHaveProperty("mosara_receipt");
-    const [body = "", signature = ""] = response.headers.get("x-mosara-receipt")?.split(".") ?? [];
-    const text = Buffer.from(body, "base64url").toString();
+    const [encoded = "", signature = ""] = response.headers.get("x-mosara-receipt")?.split(".") ?? [];
+    const text = Buffer.from(encoded, "base64url").toString();
     expect(isSigned(text, signature)).toBe(true);
     const statement = JSON.parse(text) as Statement;
     expect(text).toBe(canonicalJson(statement));
@@ -58,6 +59,30 @@ describe("the header of a whole answer", () => {
       answers: { count: 1, tokens: 6, logprobs: null },
     });
     expect(response.headers.get("x-mosara-receipt")?.length).toBeLessThan(2500);
+  });
+
+  it("is unsigned otherwise, and the server signs it later, unless a byte was changed", async () => {
+    const response = await test.post("/v1/completions", BODIES["/v1/completions"]);
+    const receipt = response.headers.get("x-mosara-receipt") ?? "";
+    const [encoded = "", mark, seal = ""] = receipt.split(".");
+    expect(mark).toBe("unsigned");
+    const sign = async (asked: string) => await test.post("/v1/receipts/sign", { receipt: asked });
+    const { receipt: signed, public_key } = (await (await sign(receipt)).json()) as Record<string, string>;
+    const [statement = "", signature = ""] = signed?.split(".") ?? [];
+    expect(statement).toBe(encoded);
+    expect(isSigned(Buffer.from(encoded, "base64url").toString(), signature)).toBe(true);
+    expect(public_key).toMatch(/^[\w-]{43}$/);
+    const other = Buffer.from(encoded, "base64url").toString().replace('"tokens":6', '"tokens":7');
+    for (const wrong of [
+      `${Buffer.from(other).toString("base64url")}.unsigned.${seal}`,
+      `${encoded}.unsigned.${seal.slice(0, -2)}AA`,
+      `${encoded}.unsigned.`,
+      `${encoded}.${seal}`,
+      `${receipt}.x`,
+      "",
+    ])
+      expect((await sign(wrong)).status, wrong.slice(-60)).toBe(400);
+    expect(() => readReceipts(receipt, "the header")).toThrow(/\/v1\/receipts\/sign/);
   });
 
   it("is not there after an error", async () => {

@@ -9,31 +9,39 @@ import type { AppContext, RequestContext } from "../context.ts";
 import { type AdapterChange, logChange, requestFacts } from "./log-change.ts";
 import { assertMayChange } from "./owner.ts";
 
-/** @param facts who made the change */
+/** @param facts who made the change @param how what a replacement is called in the log; null: replaced */
 export function notePut(
   { placements, log }: { readonly placements: Placements; readonly log: Logger },
   { record, outcome, replaced }: PutResult,
   facts: Pick<AdapterChange, "source" | "tenant" | "key" | "requestId">,
+  how: "rolled_back" | null = null,
 ): void {
   const { tenant: owner, name, generation: to } = record;
   placements.follow(qualifiedName(record), to);
-  logChange(log, { adapter: name, owner, change: outcome, from: replaced, to, ...facts });
+  logChange(log, { adapter: name, owner, change: outcome === "replaced" ? (how ?? outcome) : outcome, from: replaced, to, ...facts });
 }
 
 /**
- * Deletes an adapter for a request.
+ * Deletes an adapter for a request, or one of its earlier generations.
+ * @param text the request's name for it: with an "@", it means one generation
  * @param preconditionOf reads the request's precondition on the adapter's generation; vLLM's route has none
- * @throws {AppError} insufficient_scope, precondition_failed.
+ * @throws {AppError} insufficient_scope, precondition_failed, generation_in_use.
  */
 export async function deleteAdapter(
   context: AppContext,
   c: RequestContext,
-  record: AdapterRecord,
+  { record, text }: { readonly record: AdapterRecord; readonly text: string },
   preconditionOf: (c: RequestContext, generation: string) => Precondition = () => ({}),
 ): Promise<void> {
   assertMayChange(c.get("caller"), record);
   const { name, tenant: owner, generation: from } = record;
-  await context.store.namesOf(owner).delete(name, preconditionOf(c, from));
-  context.placements.follow(qualifiedName(record), undefined);
-  logChange(context.log, { adapter: name, owner, change: "deleted", from, ...requestFacts(c) });
+  const names = context.store.namesOf(owner);
+  const isVersion = text.includes("@");
+  if (isVersion) await names.deleteVersion(name, { kind: "prefix", prefix: from }, preconditionOf(c, from));
+  else {
+    await names.delete(name, preconditionOf(c, from));
+    context.placements.follow(qualifiedName(record), undefined);
+  }
+  const change = isVersion ? "generation_deleted" : "deleted";
+  logChange(context.log, { adapter: name, owner, change, from, ...requestFacts(c) });
 }

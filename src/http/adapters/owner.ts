@@ -8,11 +8,13 @@ import { smallest } from "../../keys/limits.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AdapterNames } from "../../store/adapter-names.ts";
 import type { NamesQuota } from "../../store/owner-totals.ts";
-import { SHARED } from "../../store/tenant.ts";
+import type { AliasRecord } from "../../store/aliases/alias-record.ts";
+import { type OwnedName, SHARED } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { quoteName } from "../quote-name.ts";
-import { findAdapter } from "./find-adapter.ts";
+import { parseReference } from "../../store/version-reference.ts";
+import { findAdapter, findAlias, maySeeAlias, notFoundMessage } from "./find-adapter.ts";
 
 /** @throws {AppError} insufficient_scope: the key's patterns do not allow this name. */
 export function assertMayName(caller: Caller, name: string): void {
@@ -34,18 +36,44 @@ export function namesToPut(context: AppContext, c: RequestContext, name: string)
   return context.store.namesOf(caller.tenant, quotaOf(caller));
 }
 
-/** The adapter that a name means for this caller, or with `?tenant=`. @throws {AppError} adapter_not_found. */
-export function existingAdapter(context: AppContext, c: RequestContext, name: string, param?: string): AdapterRecord {
+/**
+ * The adapter that a name, or a reference to one of its generations, means for this caller, or with `?tenant=`.
+ * @throws {AppError} adapter_not_found, ambiguous_generation
+ */
+export function existingAdapter(context: AppContext, c: RequestContext, text: string): AdapterRecord {
   const asked = askedOwner(c);
   const caller = c.get("caller");
-  const found = asked === undefined ? findAdapter(context, caller, name) : context.store.namesOf(asked).get(name);
-  if (found && maySee(caller, name)) return found;
-  const message = `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`;
-  throw new AppError("adapter_not_found", message, param === undefined ? {} : { param });
+  const found = asked === undefined ? findAdapter(context, caller, text) : ownedAdapter(context, caller, asked, text);
+  if (found) return found;
+  throw new AppError("adapter_not_found", notFoundMessage(text));
 }
 
-/** @throws {AppError} insufficient_scope: the adapter is shared, and the caller is no admin. */
-export function assertMayChange({ scopes }: Caller, { tenant, name }: AdapterRecord): void {
+function ownedAdapter({ store }: AppContext, caller: Caller, owner: string, text: string): AdapterRecord | undefined {
+  const reference = parseReference(text);
+  if (!reference || !maySee(caller, reference.name)) return undefined;
+  return store.namesOf(owner).find(reference.name, reference.version);
+}
+
+/** The owner of the alias that a PUT makes or replaces. @throws {AppError} insufficient_scope, invalid_request */
+export function aliasOwner(context: AppContext, c: RequestContext, name: string): string {
+  const caller = c.get("caller");
+  const owner = askedOwner(c) ?? findAlias(context, caller, name)?.tenant ?? caller.tenant;
+  if (owner === SHARED && caller.scopes.has("admin")) return SHARED;
+  if (askedOwner(c) === SHARED) throw sharedRefusal(name);
+  return caller.tenant;
+}
+
+/** The alias that a name means for this caller, or with `?tenant=`. @throws {AppError} alias_not_found */
+export function existingAlias(context: AppContext, c: RequestContext, name: string): AliasRecord {
+  const asked = askedOwner(c);
+  const caller = c.get("caller");
+  const owned = asked === undefined ? findAlias(context, caller, name) : context.store.aliasesOf(asked).get(name);
+  if (owned && maySeeAlias(caller, owned)) return owned;
+  throw new AppError("alias_not_found", `There is no alias ${quoteName(name)}. List them with GET /v1/aliases.`);
+}
+
+/** @throws {AppError} insufficient_scope: the adapter or alias is shared, and the caller is no admin. */
+export function assertMayChange({ scopes }: Caller, { tenant, name }: OwnedName): void {
   if (tenant === SHARED && !scopes.has("admin")) throw sharedRefusal(name);
 }
 
@@ -59,7 +87,7 @@ function outsideOfPatterns({ adapters }: Caller, name: string): AppError {
 function sharedRefusal(name: string): AppError {
   return new AppError(
     "insufficient_scope",
-    `The adapter ${quoteName(name)} is shared by all tenants, and changing it needs the scope "admin", which this key does not have.`,
+    `${quoteName(name)} is shared by all tenants, and changing it needs the scope "admin", which this key does not have.`,
   );
 }
 

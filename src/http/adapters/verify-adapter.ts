@@ -109,8 +109,8 @@ function notRun(mode: VerifyMode, golden: number, error: AppError): Verification
 const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
 
 /** The log-probabilities of the scored tokens, by golden answer. @throws {AppError} */
-async function scoresOf(
-  { engine }: AppContext,
+export async function scoresOf(
+  { engine }: Pick<AppContext, "engine">,
   tenant: string,
   golden: readonly GoldenAnswer[],
   adapter: SequenceRequest["adapter"],

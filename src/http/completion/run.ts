@@ -17,8 +17,9 @@ import { type Generation, startGeneration } from "./generation.ts";
 import { withOwnNames } from "./own-names.ts";
 import { assertFitsContext, engineLimits, type Prompt } from "./prompts.ts";
 import type { SharedFields } from "./request-schema.ts";
-import { resolveModel, type Target } from "./model/resolve-model.ts";
-import { AnswerReceipt } from "./receipt/answer-receipt.ts";
+import type { Target } from "./model/resolve-model.ts";
+import { resolveTarget } from "./model/resolve-target.ts";
+import { AnswerReceipt, RECEIPT_HEADER } from "./receipt/answer-receipt.ts";
 import { deadlineOf, sequenceOptions, type SequenceOptions, stopStrings } from "./sampling.ts";
 import { sendStream, sendWhole } from "./answer/send-answer.ts";
 
@@ -56,6 +57,7 @@ async function runLeased<F extends SharedFields>(
       requestId: c.get("requestId"),
       target,
       isAsked: fields.mosara_receipt === true,
+      signsHeader: c.req.header(RECEIPT_HEADER)?.toLowerCase() === "signed",
     });
     const { prompts, newSplitter } = prepared;
     const numCached = (): number => generation.numCached();
@@ -115,11 +117,8 @@ async function readRequest<F extends SharedFields>(
   checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
   const { fields, exact } = kind.readFields(body, context, c.get("tenant"));
   const deadlineMs = deadlineOf(c);
-  const target = resolveModel(context, c.get("caller"), fields);
+  const target = resolveTarget(context, c, fields);
   const record = c.get("record");
-  record.adapter = target.adapterName;
-  record.generation = target.adapter?.generation ?? null;
-  record.blend = target.blend ?? null;
   if (context.logsPrompts) record.prompt = (body.plain as Record<string, unknown>)[kind.promptField];
   return { fields, exact, target, deadlineMs };
 }

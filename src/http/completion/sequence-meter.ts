@@ -55,6 +55,8 @@ export class SequenceMeter {
       endedAt: Date.now(),
       times: this.times,
     });
+    if (target.chosen && finishedReason !== "abort")
+      this.#context.rollouts.ended(target.chosen, finishedReason === "error");
     this.#context.metrics.recordRequest({
       adapter: target.label,
       tenant,

@@ -16,7 +16,17 @@ const BODY_TYPES: ReadonlySet<string> = new Set([
   "application/vnd.msgpack",
   "application/x-msgpack",
 ]);
-const EXPOSED_HEADERS = "x-request-id, x-mosara-receipt, etag, retry-after";
+/** Headers of answers that a page may read. */
+const EXPOSED_HEADERS = [
+  "x-request-id",
+  "x-mosara-receipt",
+  "x-mosara-adapter",
+  ...["requests", "tokens"].flatMap((kind) =>
+    ["limit", "remaining", "reset"].map((what) => `x-ratelimit-${what}-${kind}`),
+  ),
+  "etag",
+  "retry-after",
+].join(", ");
 const PREFLIGHT_SECONDS = "600";
 const DEFAULT_HEADERS =
   "authorization, content-type, if-match, if-none-match, x-api-key, anthropic-version, x-request-id, x-request-timeout-ms";

@@ -22,9 +22,11 @@ import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
 import { verifyAdapter, verifyModeOf } from "../adapters/verify-adapter.ts";
 import { existingAdapter, namesToPut } from "../adapters/owner.ts";
+import { assertReference, parseReference } from "../../store/version-reference.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
+import { quoteName } from "../quote-name.ts";
 import { readBody } from "../read-body.ts";
 import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
@@ -101,7 +103,7 @@ export const adapterContentRoute: Route = {
     if (isNotModified(c, record.generation)) return c.body(null, 304);
     const bytes = context.store.content(record.generation);
     if (!bytes) throw notFound(record.name); // deleted between the two reads
-    c.header("content-disposition", `attachment; filename="${record.name}.mosara"`);
+    c.header("content-disposition", `attachment; filename="${fileNameOf(record)}.mosara"`);
     return c.body(new Uint8Array(bytes), 200, { "content-type": "application/octet-stream" });
   },
 };
@@ -128,9 +130,7 @@ export const putAdapterRoute: Route = {
     },
   },
   handle: async (context, c) => {
-    const name = nameOf(c);
-    if (name === context.base.name)
-      throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
+    const name = newNameOf(context, c);
     const names = namesToPut(context, c, name);
     const mode = verifyModeOf(context, c);
     try {
@@ -166,8 +166,9 @@ export const deleteAdapterRoute: Route = {
   },
   handle: async (context, c) => {
     const record = recordOf(context, c);
-    await deleteAdapter(context, c, record, preconditionOf);
-    return c.json({ id: record.name, object: "adapter", deleted: true });
+    const text = c.req.param("name") ?? "";
+    await deleteAdapter(context, c, { record, text }, preconditionOf);
+    return c.json({ id: text, object: "adapter", deleted: true });
   },
 };
 
@@ -192,15 +193,29 @@ async function* listParts(
   yield `],"has_more":${hasMore}}`;
 }
 
-/** The record that the path names. @throws {AppError} adapter_not_found, invalid_request. */
+/** The record that the path names, perhaps an earlier generation. @throws {AppError} adapter_not_found, ambiguous_generation, invalid_request. */
 export function recordOf(context: AppContext, c: RequestContext): AdapterRecord {
-  return existingAdapter(context, c, nameOf(c));
+  const text = c.req.param("name") ?? "";
+  assertReference(text);
+  return existingAdapter(context, c, text);
 }
 
-function nameOf(c: RequestContext): string {
+/** The name that a PUT gives. @throws {AppError} invalid_request. */
+function newNameOf(context: AppContext, c: RequestContext): string {
   const name = c.req.param("name") ?? "";
+  if (name === context.base.name)
+    throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
+  if (parseReference(name)?.version.kind !== "current")
+    throw invalid(
+      `${quoteName(name)} names one generation, and generations never change. PUT to the name before the "@".`,
+      "name",
+    );
   assertAdapterName(name);
   return name;
+}
+
+function fileNameOf({ name, generation, isEarlier }: AdapterRecord): string {
+  return isEarlier === true ? `${name}@${generation.slice(0, 12)}` : name;
 }
 
 function notFound(name: string): AppError {

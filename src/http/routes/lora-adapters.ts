@@ -90,7 +90,7 @@ export const unloadLoraRoute: Route = {
       throw new AppError("adapter_not_found", `The lora adapter '${name.slice(0, 140)}' cannot be found.`, {
         param: "lora_name",
       });
-    await deleteAdapter(context, c, record);
+    await deleteAdapter(context, c, { record, text: name });
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };

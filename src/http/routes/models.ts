@@ -9,7 +9,7 @@ import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { quoteName } from "../quote-name.ts";
 import { deleteAdapter } from "../adapters/change-adapter.ts";
-import { findAdapter, isCompatible } from "../adapters/find-adapter.ts";
+import { findAdapter, findAlias, isCompatible } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const modelSchema = z
@@ -94,12 +94,13 @@ export const deleteModelRoute: Route = {
   handle: async (context, c) => {
     const id = c.req.param("id") ?? "";
     if (id === context.base.name) throw invalid(`${quoteName(id)} is the base, which cannot be deleted.`, "model");
-    const record = findAdapter(context, c.get("caller"), adapterNameIn(context, id));
+    const text = adapterNameIn(context, id);
+    const record = findAdapter(context, c.get("caller"), text);
     if (!record)
       throw new AppError("model_not_found", `There is no model ${quoteName(id)} here. List them with GET /v1/models.`, {
         param: "model",
       });
-    await deleteAdapter(context, c, record, preconditionOf);
+    await deleteAdapter(context, c, { record, text }, preconditionOf);
     return c.json({ id, object: "model", deleted: true });
   },
 };
@@ -112,7 +113,10 @@ function adapterNameIn({ base }: AppContext, id: string): string {
 function findModel(context: AppContext, caller: Caller, id: string): z.output<typeof modelSchema> | undefined {
   const { base } = context;
   if (id === base.name) return modelJson(context, id, base.created);
-  const record = findAdapter(context, caller, adapterNameIn(context, id));
+  const name = adapterNameIn(context, id);
+  const alias = findAlias(context, caller, name);
+  if (alias) return modelJson(context, id, alias.created);
+  const record = findAdapter(context, caller, name);
   return record && isCompatible(context, record) ? modelJson(context, id, record.created) : undefined;
 }
 

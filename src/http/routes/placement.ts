@@ -4,6 +4,7 @@ import { assertFits } from "../../adapter/adapter.ts";
 import { assertMergeable } from "../../adapter/merge.ts";
 import { qualifiedName } from "../../store/tenant.ts";
 import { adapterJson, adapterSchema, nameParameter, ownerQuery } from "../adapters/adapter-json.ts";
+import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
 import { asAdapter } from "../adapters/adapter-fits.ts";
@@ -31,6 +32,11 @@ export const placementRoute: Route = {
   },
   handle: async (context, c) => {
     const record = recordOf(context, c);
+    if (c.req.param("name")?.includes("@") === true)
+      throw invalid(
+        'The placement belongs to a name, not to one generation. Name the adapter without the "@".',
+        "name",
+      );
     assertMayChange(c.get("caller"), record);
     const name = qualifiedName(record);
     const { placement } = parseRequest(request, await readJson(c, MAX_BODY_BYTES));

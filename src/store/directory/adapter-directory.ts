@@ -262,7 +262,8 @@ export class AdapterDirectory implements AsyncDisposable {
     try {
       await this.#names.delete(record.name, { ifMatch: record.generation });
     } catch (error) {
-      const isOvertaken = error instanceof AppError && /^(precondition_failed|adapter_not_found)$/.test(error.code);
+      const isOvertaken =
+        error instanceof AppError && /^(precondition_failed|adapter_not_found|generation_in_use)$/.test(error.code);
       if (!isOvertaken) throw error;
       outcome = "kept";
     }

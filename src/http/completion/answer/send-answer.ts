@@ -69,7 +69,9 @@ export async function sendStream(
   };
   await Promise.race([stream.started, ended]);
   ended.catch((error: unknown) => logFailure(context, c, error)); // from here on no other code would report it
-  return stream.response;
+  // A new response, because the context adds its headers only to those that it makes.
+  const headers = Object.fromEntries(stream.response.headers);
+  return c.newResponse(stream.response.body, { status: 200, headers });
 }
 
 /** The response when no client is there to read it. Its status only appears in logs. */

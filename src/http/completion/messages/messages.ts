@@ -33,7 +33,10 @@ export const messagesKind: CompletionKind<ChatRequest> = {
     const body = parseRequest(messagesRequest, plain);
     assertWhole(body);
     const { stop_sequences: stop, ...fields } = { ...body, ...toConversation(body) };
-    return { fields: { ...fields, stop: stop ?? null }, exact: toConversation(exact as MessagesRequest) };
+    return {
+      fields: { ...fields, stop: stop ?? null, user: userOf(body) },
+      exact: toConversation(exact as MessagesRequest),
+    };
   },
   readPrompts: async (context, fields, exact) => [
     await readConversation(context, fields, exact, {
@@ -53,6 +56,12 @@ export const messagesKind: CompletionKind<ChatRequest> = {
     return new MessageAnswer(job, { endsWithContext: (job.fields.max_tokens ?? 1) > rest });
   },
 };
+
+/** The user whom the metadata name. Other metadata, of any form, have no effect. */
+function userOf({ metadata }: MessagesRequest): string | null {
+  const { user_id: user } = (metadata ?? {}) as { user_id?: unknown };
+  return typeof user === "string" ? user : null;
+}
 
 /** @throws {AppError} thread_not_found: the earlier messages are not here. Anthropic's clients then send all of them. */
 function assertWhole({ thread }: MessagesRequest): void {

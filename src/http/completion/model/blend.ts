@@ -2,10 +2,9 @@
 import type { Card } from "../../../adapter/adapter.ts";
 import { assertBlendable, blendGeneration, blendRecipe } from "../../../adapter/blend-recipe.ts";
 import type { SequenceRequest } from "../../../engine/engine.ts";
-import type { Caller } from "../../../keys/caller.ts";
 import type { AppContext } from "../../context.ts";
 import { quoteName } from "../../quote-name.ts";
-import { type HeldAdapter, holdAdapter } from "./stored-adapter.ts";
+import { type Asker, type HeldAdapter, holdAdapter } from "./stored-adapter.ts";
 
 /** Weights by the names of adapters. */
 export type BlendWeights = Readonly<Record<string, number>>;
@@ -20,12 +19,13 @@ export interface HeldBlend {
 }
 
 /** @throws {AppError} adapter_not_found, adapter_incompatible, not_blendable; then no member is held */
-export function holdBlend(context: AppContext, caller: Caller, weights: BlendWeights): HeldBlend {
-  const held: HeldAdapter[] = [];
+export function holdBlend(context: AppContext, asker: Asker, weights: BlendWeights): HeldBlend {
+  const held: (HeldAdapter & { readonly weight: number })[] = [];
   const release = (): void => held.forEach((one) => one.release());
   try {
-    for (const name of Object.keys(weights)) held.push(holdAdapter(context, caller, name, `adapter.blend.${name}`));
-    const parts = held.map(({ record }) => ({ generation: record.generation, weight: weights[record.name] ?? 0 }));
+    for (const [name, weight] of Object.entries(weights))
+      held.push({ ...holdAdapter(context, asker, name, `adapter.blend.${name}`), weight });
+    const parts = held.map(({ record, weight }) => ({ generation: record.generation, weight }));
     const recipe = blendRecipe(parts);
     const members = recipe.flatMap(
       ({ generation }) => held.find(({ record }) => record.generation === generation) ?? [],

@@ -8,9 +8,10 @@ import { AppError } from "../../../errors.ts";
 import type { SequenceRequest } from "../../../engine/engine.ts";
 import type { Caller } from "../../../keys/caller.ts";
 import type { AdapterLabel } from "../../../metrics/metric-spec.ts";
+import type { Chosen } from "../../../rollout/rollouts.ts";
 import { qualifiedName } from "../../../store/tenant.ts";
 import { adapterLabel } from "../../adapters/adapter-label.ts";
-import { findAdapter, findGeneration } from "../../adapters/find-adapter.ts";
+import { findAdapter, findAlias, findGeneration, notFoundMessage } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
 import { quoteName } from "../../quote-name.ts";
@@ -19,7 +20,7 @@ import type { InlineAdapter } from "./inline-adapters.ts";
 import { isPresent } from "../is-present.ts";
 import { namedAdapters } from "./named-adapters.ts";
 import type { SharedFields } from "../request-schema.ts";
-import { adapterNotFound, type HeldAdapter, holdAdapter, holdRecord } from "./stored-adapter.ts";
+import { adapterNotFound, type Asker, type HeldAdapter, holdAdapter, holdRecord } from "./stored-adapter.ts";
 
 interface AdapterObject {
   readonly data?: string | null;
@@ -41,6 +42,10 @@ export interface Target {
   readonly model: string;
   /** Name of its adapter in the log; null: the base. */
   readonly adapterName: string | null;
+  /** The stored generation that answers, as a client may name it; absent: no stored adapter answers alone. */
+  readonly reference?: string;
+  /** The alias that was named, and what it stood for. */
+  readonly chosen?: Chosen;
   /** Name of its adapter in the metrics; null: the base. */
   readonly label: AdapterLabel | null;
   /** Its adapter in the usage of a tenant: a qualified name, `_inline`, `_blend`; empty: the base. */
@@ -57,7 +62,8 @@ export interface Target {
 }
 
 /** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, adapter_unknown, not_blendable, invalid_request. */
-export function resolveModel(context: AppContext, caller: Caller, fields: ModelFields): Target {
+export function resolveModel(context: AppContext, asker: Asker, fields: ModelFields): Target {
+  const { caller } = asker;
   const { model, adapter } = fields;
   const byModel = adapterNamedBy(context, caller, model);
   const names = [...(byModel === null ? [] : [{ param: "model", name: byModel }]), ...namedAdapters(fields)];
@@ -74,9 +80,9 @@ export function resolveModel(context: AppContext, caller: Caller, fields: ModelF
         `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" contains another adapter. Give one of them.`,
         "adapter",
       );
-    return objectTarget(context, caller, model, adapter);
+    return objectTarget(context, asker, model, adapter);
   }
-  if (first) return storedTarget(context, model, holdAdapter(context, caller, first.name, first.param));
+  if (first) return storedTarget(context, model, holdAdapter(context, asker, first.name, first.param));
   return {
     model,
     adapterName: null,
@@ -93,7 +99,8 @@ export function resolveModel(context: AppContext, caller: Caller, fields: ModelF
 /** Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found. */
 export function assertModelExists(context: AppContext, caller: Caller, model: string | null): void {
   const name = model === null ? null : adapterNamedBy(context, caller, model);
-  if (name !== null && findAdapter(context, caller, name) === undefined) throw adapterNotFound(name, "model");
+  if (name !== null && !findAdapter(context, caller, name) && !findAlias(context, caller, name))
+    throw adapterNotFound(name, "model");
 }
 
 /** The adapter that `model` names; null: the base. @throws {AppError} model_not_found. */
@@ -101,19 +108,21 @@ function adapterNamedBy(context: AppContext, caller: Caller, model: string): str
   const { name } = context.base;
   if (model === name) return null;
   if (model.startsWith(`${name}:`)) return model.slice(name.length + 1);
-  if (findAdapter(context, caller, model) !== undefined) return model;
-  throw new AppError("model_not_found", `There is no model ${quoteName(model)} here. List them with GET /v1/models.`, {
-    param: "model",
-  });
+  if (findAdapter(context, caller, model) || findAlias(context, caller, model)) return model;
+  const message = model.includes("@")
+    ? notFoundMessage(model)
+    : `There is no model ${quoteName(model)} here. List them with GET /v1/models.`;
+  throw new AppError("model_not_found", message, { param: "model" });
 }
 
 /** `adapter` as an object, which has exactly one of its keys. */
-function objectTarget(context: AppContext, caller: Caller, model: string, adapter: object): Target {
+function objectTarget(context: AppContext, asker: Asker, model: string, adapter: object): Target {
+  const { caller } = asker;
   const { data, blend, sha256 } = adapter as AdapterObject;
   const given = Object.entries({ data, blend, sha256 }).flatMap(([key, value]) => (isPresent(value) ? [key] : []));
   if (given.length > 1)
     throw invalid(`"adapter" has ${given.map((key) => `"${key}"`).join(" and ")}. Give one of them.`, "adapter");
-  if (isPresent(blend)) return blendTarget(context, caller, model, blend);
+  if (isPresent(blend)) return blendTarget(context, asker, model, blend);
   if (isPresent(data)) return inlineTarget(context, model, rememberedInline(context, caller, data));
   return hashTarget(context, caller, model, (sha256 ?? "").toLowerCase());
 }
@@ -131,13 +140,15 @@ function hashTarget(context: AppContext, caller: Caller, model: string, generati
   );
 }
 
-function storedTarget(context: AppContext, model: string, { record, release }: HeldAdapter): Target {
+function storedTarget(context: AppContext, model: string, { record, chosen, release }: HeldAdapter): Target {
   const { name, generation, endTokenIds = [], card } = record;
-  context.residency.note(qualifiedName(record), generation);
+  if (record.isEarlier !== true) context.residency.note(qualifiedName(record), generation);
   const target = {
     model,
     adapterName: name,
-    label: adapterLabel(context.keys, record),
+    reference: `${name}@${generation}`,
+    ...(chosen ? { chosen } : {}),
+    label: { ...adapterLabel(context.keys, record), generation },
     usageName: qualifiedName(record),
     adapter: { generation },
     cards: [card],
@@ -146,8 +157,8 @@ function storedTarget(context: AppContext, model: string, { record, release }: H
   return heldTarget(context, target, release);
 }
 
-function blendTarget(context: AppContext, caller: Caller, model: string, weights: BlendWeights): Target {
-  const { adapter, cards, endIds, release } = holdBlend(context, caller, weights);
+function blendTarget(context: AppContext, asker: Asker, model: string, weights: BlendWeights): Target {
+  const { adapter, cards, endIds, release } = holdBlend(context, asker, weights);
   // One label for all blends, because there is no bound on their number.
   const adapterName = "_blend";
   return heldTarget(

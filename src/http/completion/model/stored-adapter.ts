@@ -3,21 +3,49 @@ import { AppError } from "../../../errors.ts";
 import type { Caller } from "../../../keys/caller.ts";
 import type { AdapterRecord } from "../../../store/adapter-record.ts";
 import { qualifiedName } from "../../../store/tenant.ts";
-import { findAdapter } from "../../adapters/find-adapter.ts";
+import { findAdapter, findAlias, notFoundMessage } from "../../adapters/find-adapter.ts";
+import { pickTarget } from "../../../rollout/pick-target.ts";
+import type { Chosen } from "../../../rollout/rollouts.ts";
+import { CURRENT, type Version } from "../../../store/version-reference.ts";
 import type { AppContext } from "../../context.ts";
-import { quoteName } from "../../quote-name.ts";
 
 export interface HeldAdapter {
   readonly record: AdapterRecord;
+  /** The alias that was named, and its target; absent: the adapter itself was named. */
+  readonly chosen?: Chosen;
   /** May be called more than once. */
   readonly release: () => void;
 }
 
-/** @param param the field that names it @throws {AppError} adapter_not_found, adapter_incompatible. */
-export function holdAdapter(context: AppContext, caller: Caller, name: string, param: string): HeldAdapter {
-  const record = findAdapter(context, caller, name);
-  if (!record) throw adapterNotFound(name, param);
-  return holdRecord(context, record);
+/** Who asks, and the key that decides between the targets of an alias. */
+export interface Asker {
+  readonly caller: Caller;
+  readonly aliasKey: string;
+}
+
+/**
+ * @param text the name of an adapter, of one of its generations, or of an alias
+ * @param param the field that names it
+ * @throws {AppError} adapter_not_found, ambiguous_generation, adapter_incompatible.
+ */
+export function holdAdapter(
+  context: AppContext,
+  { caller, aliasKey }: Asker,
+  text: string,
+  param: string,
+): HeldAdapter {
+  const record = findAdapter(context, caller, text);
+  if (record) return holdRecord(context, record);
+  const alias = findAlias(context, caller, text);
+  if (!alias) throw adapterNotFound(text, param);
+  const target = pickTarget(alias, aliasKey);
+  const version: Version = target.generation === null ? CURRENT : { kind: "prefix", prefix: target.generation };
+  const found = context.store.namesOf(alias.tenant).find(target.name, version);
+  if (!found) throw adapterNotFound(text, param); // deleted between the two reads
+  const chosen = { alias, target, generation: found.generation };
+  const held = holdRecord(context, found);
+  context.rollouts.note(chosen);
+  return { ...held, chosen };
 }
 
 /** @throws {AppError} adapter_incompatible. */
@@ -25,7 +53,7 @@ export function holdRecord(context: AppContext, record: AdapterRecord): HeldAdap
   const misfit = context.base.fits.misfitOf(record);
   if (misfit) throw new AppError(misfit.code, misfit.message);
   const { generation } = record;
-  context.placements.follow(qualifiedName(record), generation);
+  if (record.isEarlier !== true) context.placements.follow(qualifiedName(record), generation);
   context.store.contents.acquire(generation);
   let isHeld = true;
   const release = () => {
@@ -37,6 +65,5 @@ export function holdRecord(context: AppContext, record: AdapterRecord): HeldAdap
 
 /** The error for a name that no adapter has. @param param the field that gave it */
 export function adapterNotFound(name: string, param: string): AppError {
-  const message = `There is no adapter ${quoteName(name)}. List them with GET /v1/adapters.`;
-  return new AppError("adapter_not_found", message, { param });
+  return new AppError("adapter_not_found", notFoundMessage(name), { param });
 }

@@ -11,7 +11,7 @@ import type { Target } from "../model/resolve-model.ts";
 import type { Prompt } from "../prompts.ts";
 import { type SequenceOptions, seedOf } from "../sampling.ts";
 
-/** The header of an unstreamed answer. */
+/** The header of an unstreamed answer. A request may have it with the value `signed`. */
 export const RECEIPT_HEADER = "x-mosara-receipt";
 
 export interface ReceiptRequest {
@@ -22,6 +22,8 @@ export interface ReceiptRequest {
   readonly options: SequenceOptions;
   /** Whether the answer has the long form, as a field. */
   readonly isAsked: boolean;
+  /** Whether the header is signed without being asked for the field. */
+  readonly signsHeader: boolean;
 }
 
 export class AnswerReceipt {
@@ -29,10 +31,11 @@ export class AnswerReceipt {
   readonly #facts: Omit<AnswerFacts, "sequences">;
   readonly #sequences: { ids: number[]; logprobs: number[] | null; promptLogprobs: number[] | null }[];
   readonly #isAsked: boolean;
+  readonly #signsHeader: boolean;
 
   /** Called in the same turn of the event loop as the sequences are submitted, which decides their engine. */
   constructor(context: AppContext, request: ReceiptRequest) {
-    const { requestId, target, prompts, numSequences, options, isAsked } = request;
+    const { requestId, target, prompts, numSequences, options, isAsked, signsHeader } = request;
     this.#issuer = context.receipts;
     this.#facts = {
       requestId,
@@ -47,6 +50,7 @@ export class AnswerReceipt {
       promptLogprobs: options.numPromptLogprobs === null ? null : [],
     }));
     this.#isAsked = isAsked;
+    this.#signsHeader = signsHeader;
   }
 
   add(index: number, event: ChoiceEvent): void {
@@ -57,9 +61,10 @@ export class AnswerReceipt {
     if (event.token.logprob) sequence?.logprobs?.push(event.token.logprob.logprob);
   }
 
-  /** Of a whole answer: its header and its fields, after the last event. */
+  /** Of a whole answer: its header and its fields, after the last event. The header is signed only where one is asked for. */
   ofWhole(): { readonly header: string; readonly fields: object } {
     const facts = this.#answered();
+    if (!this.#isAsked && !this.#signsHeader) return { header: this.#issuer.issueUnsigned(facts), fields: {} };
     const signed = this.#issuer.issue(facts);
     const fields = this.#isAsked ? { mosara_receipt: this.#issuer.withEvidence(signed, facts) } : {};
     return { header: compactReceipt(signed), fields };

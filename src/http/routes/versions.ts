@@ -1,0 +1,94 @@
+/** The routes of an adapter's generations: list them, and point the name to an earlier one. */
+import { z } from "@hono/zod-openapi";
+import { assertAdapterName } from "../../store/adapter-record.ts";
+import { parseVersion } from "../../store/version-reference.ts";
+import {
+  adapterJson,
+  adapterSchema,
+  etagOf,
+  nameParameter,
+  ownerQuery,
+  preconditionOf,
+} from "../adapters/adapter-json.ts";
+import { notePut } from "../adapters/change-adapter.ts";
+import { requestFacts } from "../adapters/log-change.ts";
+import { assertMayChange, existingAdapter } from "../adapters/owner.ts";
+import type { AppContext, RequestContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
+import { parseRequest } from "../parse-request.ts";
+import { readJson } from "../read-body.ts";
+import { jsonResponses, type Route } from "../route.ts";
+
+const MAX_BODY_BYTES = 4096;
+const tags = ["Adapters"];
+const versionSchema = adapterSchema
+  .extend({ current: z.boolean().openapi({ description: "Whether the name points to this generation." }) })
+  .openapi("AdapterVersion");
+const listSchema = z.object({ object: z.literal("list"), data: z.array(versionSchema) }).openapi("AdapterVersionList");
+const rollbackRequest = z
+  .strictObject({
+    to: z.string().max(65).default("-1").openapi({
+      description: 'The beginning of an earlier generation, or "-1" for the one before the current one.',
+    }),
+  })
+  .openapi("Rollback");
+
+const listVersionsRoute: Route = {
+  method: "get",
+  path: "/v1/adapters/:name/versions",
+  scope: "use",
+  document: {
+    summary: "The generations of an adapter that are kept",
+    tags,
+    request: { params: nameParameter, query: ownerQuery },
+    responses: jsonResponses("The generations, the current one first, then from the newest to the oldest.", listSchema),
+  },
+  handle: (context, c) => {
+    const { tenant, name, generation } = namedBy(context, c);
+    c.header("etag", etagOf(generation));
+    const records = context.store.namesOf(tenant).versions(name);
+    const data = records.map((record) => ({ ...adapterJson(context, record), current: record.isEarlier !== true }));
+    return c.json({ object: "list", data });
+  },
+};
+
+const rollbackRoute: Route = {
+  method: "post",
+  path: "/v1/adapters/:name/rollback",
+  scope: "write",
+  document: {
+    summary: "Point an adapter's name to an earlier generation",
+    tags,
+    request: {
+      params: nameParameter,
+      query: ownerQuery,
+      body: { required: true, content: { "application/json": { schema: rollbackRequest } } },
+    },
+    responses: jsonResponses("The adapter, which now has the earlier generation.", adapterSchema),
+  },
+  handle: async (context, c) => {
+    const before = namedBy(context, c);
+    assertMayChange(c.get("caller"), before);
+    const { to } = parseRequest(rollbackRequest, await readJson(c, MAX_BODY_BYTES));
+    const version = parseVersion(to);
+    if (!version)
+      throw invalid(
+        `"to" is ${JSON.stringify(to)}. Write the beginning of a generation in hex, or "-1" for the one before.`,
+        "to",
+      );
+    const names = context.store.namesOf(before.tenant);
+    const result = await names.restore(before.name, version, preconditionOf(c, before.generation));
+    notePut(context, result, requestFacts(c), "rolled_back");
+    c.header("etag", etagOf(result.record.generation));
+    return c.json(adapterJson(context, result.record));
+  },
+};
+
+/** Both routes are about a name, not about one of its generations. @throws {AppError} invalid_request, adapter_not_found. */
+function namedBy(context: AppContext, c: RequestContext) {
+  const name = c.req.param("name") ?? "";
+  assertAdapterName(name);
+  return existingAdapter(context, c, name);
+}
+
+export const versionRoutes: readonly Route[] = [listVersionsRoute, rollbackRoute];

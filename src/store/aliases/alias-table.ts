@@ -1,0 +1,56 @@
+/** What the aliases of an owner need of its adapters. All functions read rows, mostly within a caller's transaction. */
+import { AppError } from "../../errors.ts";
+import { type AliasRecord, type AliasTarget, targetText } from "./alias-record.ts";
+import { LAST, type Tables } from "../database.ts";
+import type { OwnedName } from "../tenant.ts";
+
+type Table = Pick<Tables, "aliases">;
+
+export function aliasOf({ aliases }: Table, tenant: string, name: string): AliasRecord | undefined {
+  const stored = aliases.get([tenant, name]);
+  return stored && { ...stored, tenant, name };
+}
+
+/** All aliases of an owner, in the order of their names. */
+export function aliasesOf({ aliases }: Table, tenant: string): AliasRecord[] {
+  const range = { start: [tenant, ""], end: [tenant, LAST] } satisfies Record<string, [string, string]>;
+  return Array.from(aliases.getRange(range), ({ key, value }) => ({ ...value, tenant, name: key[1] }));
+}
+
+/** Generations of a name that aliases need, to answer or to be rolled back to. They are kept whatever the policy says. */
+export function pinnedGenerations(tables: Table, { tenant, name }: OwnedName): ReadonlySet<string> {
+  const targets = aliasesOf(tables, tenant).flatMap((alias) => [...alias.targets, ...(alias.previous ?? [])]);
+  return new Set(targets.flatMap((target) => (target.name === name ? (target.generation ?? []) : [])));
+}
+
+/** @throws {AppError} name_in_use */
+export function assertNoAlias(tables: Table, { tenant, name }: OwnedName): void {
+  if (!aliasOf(tables, tenant, name)) return;
+  throw new AppError(
+    "name_in_use",
+    `"${name}" is an alias. Choose another name, or delete it with DELETE /v1/aliases/${name}.`,
+  );
+}
+
+/**
+ * @param isNeeded whether an alias with this target needs what is to be deleted
+ * @throws {AppError} generation_in_use, naming the aliases
+ */
+export function assertUnused(
+  tables: Table,
+  { tenant, name }: OwnedName,
+  isNeeded: (target: AliasTarget) => boolean,
+): void {
+  const users = aliasesOf(tables, tenant).filter(({ targets }) =>
+    targets.some((target) => target.name === name && isNeeded(target)),
+  );
+  if (users.length === 0) return;
+  const shown = users.slice(0, 10).map((alias) => {
+    const target = alias.targets.find((one) => one.name === name && isNeeded(one));
+    return `${alias.name} (${target ? targetText(target) : name})`;
+  });
+  throw new AppError(
+    "generation_in_use",
+    `"${name}" cannot be deleted, because aliases stand for it: ${shown.join(", ")}. Change or delete them first.`,
+  );
+}
