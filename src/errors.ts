@@ -11,6 +11,7 @@ export const ERROR_CODES = [
   "adapter_invalid",
   "adapter_incompatible",
   "adapter_too_large",
+  "store_failed",
   "adapter_unknown",
   "ambiguous_generation",
   "generation_in_use",

@@ -37,7 +37,7 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
   const status = ERRORS[body.error.code].status;
   c.get("record").errorCode = body.error.code;
   // When a client has disconnected, reading its body fails. This answer is never read.
-  if (status === 500 && !c.req.raw.signal.aborted) logFailure(context, c, error);
+  if ((status === 500 || status === 507) && !c.req.raw.signal.aborted) logFailure(context, c, error);
   if (body.error.code === "overloaded") context.metrics.recordRefusal();
   if (status === 503 || status === 429) {
     const seconds = (error instanceof AppError ? error.details.retryAfterSeconds : undefined) ?? 1;
@@ -53,7 +53,7 @@ function isMessagesPath(path: string): boolean {
   return path === "/v1/messages" || path.startsWith("/v1/messages/");
 }
 
-/** Logs a failure without a code, with the request's id. */
+/** Logs a failure that the operator must see, with the request's id. */
 export function logFailure({ log }: AppContext, c: RequestContext, error: unknown): void {
   log.error({ err: error, requestId: c.get("requestId"), method: c.req.method, path: c.req.path }, "request failed");
 }

@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 
 interface ErrorRow {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 429 | 500 | 503 | 504;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 429 | 500 | 503 | 504 | 507;
   readonly meaning: string;
   readonly remedy: string;
 }
@@ -34,6 +34,11 @@ export const ERRORS = {
     status: 413,
     meaning: "The file is larger than --max-adapter-bytes.",
     remedy: "Raise the flag, or train fewer targets or a lower rank.",
+  },
+  store_failed: {
+    status: 507,
+    meaning: "The store could not write the change. Nothing was changed, and the server goes on.",
+    remedy: "Make room on the disk of --data, or make it writable, and send the request again.",
   },
   adapter_unknown: {
     status: 404,

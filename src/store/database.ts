@@ -9,6 +9,7 @@ import { type Database, type RootDatabase, open } from "lmdb";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 import type { StoredAlias } from "./aliases/alias-record.ts";
 import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
+import { withoutLooseRejections } from "./transactions.ts";
 import type { UsageCounts } from "./usage.ts";
 
 /** Greater than every character of a name, so `[owner, LAST]` ends an owner's keys. */
@@ -82,7 +83,10 @@ export async function openTables(dir: string, isReadOnly: boolean): Promise<Tabl
   const table = <V, K extends string | number | [string, string] | [string, string, string | number]>(
     name: string,
     encoding: "json" | "binary",
-  ) => root.openDB<V, K>({ name, encoding });
+  ) => {
+    const opened = root.openDB<V, K>({ name, encoding });
+    return isReadOnly ? opened : withoutLooseRejections(opened);
+  };
   const tables: Tables = {
     root,
     names: table("names", "json"),
@@ -156,6 +160,7 @@ function migrateToOwners({ names, imports, tenants }: Pick<Tables, "names" | "im
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
   if (isReadOnly && !existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
-  // Without this, LMDB derives noSubdir from a dot in the name. Readers are processes here, of which there are few.
-  return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16 });
+  // Without noSubdir, LMDB derives it from a dot in the name. Readers are processes here, of which there are few. A batch
+  // of an event turn has a promise that nobody can handle: on a full disk its rejection would end the process.
+  return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16, eventTurnBatching: false });
 }

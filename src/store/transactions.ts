@@ -1,5 +1,11 @@
 /** Transactions of the store, counted so that closing can wait for them. Knows no table but the root. */
-import type { RootDatabase } from "lmdb";
+import type { Database, Key, RootDatabase } from "lmdb";
+import { AppError } from "../errors.ts";
+
+/** How lmdb says that a transaction could not be committed. The promise rejects with the system's reason. */
+interface CommitFailure extends Error {
+  readonly commitError: Promise<unknown>;
+}
 
 export class Transactions {
   readonly #root: RootDatabase;
@@ -15,6 +21,8 @@ export class Transactions {
     this.#running.add(write);
     try {
       return await write;
+    } catch (error) {
+      throw isCommitFailure(error) ? await storeFailure(error) : error;
     } finally {
       this.#running.delete(write);
     }
@@ -31,4 +39,35 @@ export class Transactions {
   async settle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
+}
+
+/**
+ * The table, with changes that need no handler of their own: the transaction that a change is in says whether it failed.
+ * lmdb rejects the promise of each change as well, and Node.js would end the process where nobody handles it.
+ */
+export function withoutLooseRejections<V, K extends Key>(table: Database<V, K>): Database<V, K> {
+  for (const method of ["put", "remove"] as const) {
+    const change = table[method].bind(table) as (...args: unknown[]) => Promise<boolean>;
+    const handled = (...args: unknown[]) => {
+      const done = change(...args);
+      if (done instanceof Promise)
+        done.catch((error: unknown) => isCommitFailure(error) && error.commitError.catch(() => {}));
+      return done;
+    };
+    Object.assign(table, { [method]: handled });
+  }
+  return table;
+}
+
+const isCommitFailure = (error: unknown): error is CommitFailure =>
+  error instanceof Error && "commitError" in error && error.commitError instanceof Promise;
+
+async function storeFailure({ commitError }: CommitFailure): Promise<AppError> {
+  const reason: unknown = await commitError.catch((cause: unknown) => cause);
+  const text = reason instanceof Error ? reason.message : String(reason);
+  return new AppError(
+    "store_failed",
+    `The store could not write the change, so nothing was changed: ${text}. Its disk may be full or read-only.`,
+    { cause: reason },
+  );
 }

@@ -24,6 +24,7 @@ const TYPE_OF_STATUS: Readonly<Record<number, ErrorType>> = {
   500: "api_error",
   503: "overloaded_error",
   504: "timeout_error",
+  507: "api_error",
 };
 
 /** The body of a response, and the last event of a failed stream. @param requestId null in an event */
