@@ -1,0 +1,58 @@
+/** A small file system of its own for the store, which can be filled and made read-only. Needs the right to mount. */
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+export class Disk {
+  readonly #dir: string;
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** @returns null where mounting is not permitted */
+  static mount(dir: string, mebibytes: number): Disk | null {
+    mkdirSync(dir, { recursive: true });
+    if (run("mountpoint", "-q", dir)) return new Disk(dir);
+    return run("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", dir) ? new Disk(dir) : null;
+  }
+
+  /** Fills it to the last byte. */
+  fill(): void {
+    const file = openSync(this.#filler, "w");
+    try {
+      for (let size = 2 ** 20; size >= 1; size = Math.floor(size / 2)) writeUntilFull(file, new Uint8Array(size));
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  empty(): void {
+    rmSync(this.#filler, { force: true });
+  }
+
+  /** @returns whether it could be changed: nothing may have a file open for writing */
+  setReadOnly(isReadOnly: boolean): boolean {
+    return run("mount", "-o", `remount,${isReadOnly ? "ro" : "rw"}`, this.#dir);
+  }
+
+  unmount(): void {
+    run("umount", this.#dir);
+  }
+
+  get #filler(): string {
+    return join(this.#dir, "filler");
+  }
+}
+
+function writeUntilFull(file: number, bytes: Uint8Array): void {
+  try {
+    while (writeSync(file, bytes) > 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
+}
+
+function run(program: string, ...args: string[]): boolean {
+  return spawnSync(program, args, { stdio: "ignore" }).status === 0;
+}

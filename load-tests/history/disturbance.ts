@@ -1,0 +1,94 @@
+/** What happens to the server in the middle of a round. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Send } from "./client.ts";
+import type { Disk } from "./disk.ts";
+import type { History } from "./history.ts";
+import { isWrite } from "./operation.ts";
+import type { Victim } from "./victim.ts";
+import { guestKey, type World } from "./world.ts";
+
+export const DISTURBANCES = ["server", "key", "disk-full", "engine", "read-only"] as const;
+export type DisturbanceKind = (typeof DISTURBANCES)[number];
+
+/** Maximum time that a full disk lasts. The store uses its free pages first. */
+const FULL_MS = 10_000;
+
+export interface DisturbanceParts {
+  readonly victim: Victim;
+  readonly send: Send;
+  readonly world: World;
+  readonly history: History;
+  /** null: mounting is not permitted. */
+  readonly disk: Disk | null;
+}
+
+/** @returns what went wrong; null: nothing. @param number of the round */
+export async function disturb(kind: DisturbanceKind, number: number, parts: DisturbanceParts): Promise<string | null> {
+  const { victim, history, disk } = parts;
+  switch (kind) {
+    case "engine":
+      victim.killEngine();
+      return null;
+    case "server":
+      await victim.kill();
+      await victim.start();
+      return null;
+    case "key":
+      await changeKey(number, parts);
+      return null;
+    case "disk-full":
+      disk?.fill();
+      if (disk) await untilWriteFailed(history);
+      disk?.empty();
+      return null;
+    case "read-only":
+      await victim.kill();
+      return await startReadOnly(parts);
+  }
+}
+
+/** Waits until a write has met the full disk. */
+async function untilWriteFailed({ operations }: History): Promise<void> {
+  const numBefore = operations.length;
+  const giveUpAt = performance.now() + FULL_MS;
+  const hasFailed = () => operations.slice(numBefore).some((one) => isWrite(one) && one.outcome === "unknown");
+  while (!hasFailed() && performance.now() < giveUpAt) await sleep(20);
+}
+
+/** A store that cannot be written is refused at the start, and is as it was afterwards. */
+async function startReadOnly({ victim, disk }: DisturbanceParts): Promise<string | null> {
+  let problem: string | null = null;
+  if (disk?.setReadOnly(true) === true) {
+    problem = await victim.start().then(
+      () => "the server started on a read-only file system",
+      ({ message }: Error) => (/^mosara: .*\S/.test(message) ? null : `no sentence about the file system: ${message}`),
+    );
+    await victim.kill();
+    disk.setReadOnly(false);
+  }
+  await victim.start();
+  return problem;
+}
+
+/** Takes a tenant's second key away or gives it back. Acknowledged when the server is seen to know. */
+async function changeKey(number: number, { victim, send, world, history }: DisturbanceParts): Promise<void> {
+  const tenant = number % world.size.tenants;
+  const isActive = !world.hasGuest(tenant);
+  const start = history.tick();
+  world.setGuest(tenant, isActive);
+  victim.writeKeys(world.keysFile());
+  const init = { headers: { authorization: `Bearer ${guestKey(tenant)}` } };
+  for (;;) {
+    const status = await send("/v1/models?limit=1", init).then(
+      async (answer) => {
+        await answer.arrayBuffer();
+        return answer.status;
+      },
+      () => 0,
+    );
+    if (status === (isActive ? 200 : 401)) break;
+    await sleep(10);
+  }
+  const value = isActive ? "active" : "revoked";
+  history.add({ kind: "change-key", register: `key/t${tenant}`, start, end: history.tick(), outcome: "done", value });
+}

@@ -1,0 +1,76 @@
+/** The server that is killed, over and over, and started again on the same port and data. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { renameSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { childrenOf } from "../processes/process-memory.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+
+export interface VictimPlace {
+  readonly baseDir: string;
+  /** The store. */
+  readonly data: string;
+  readonly keys: string;
+  readonly port: number;
+}
+
+export class Victim {
+  readonly url: string;
+  readonly place: VictimPlace;
+  #child: ChildProcess | null = null;
+  #ready: Promise<void> = Promise.resolve();
+
+  constructor(place: VictimPlace) {
+    this.place = place;
+    this.url = `http://127.0.0.1:${place.port}`;
+  }
+
+  /** Resolves while it is up, and otherwise when it has been started again. */
+  get whenReady(): Promise<void> {
+    return this.#ready.catch(() => undefined);
+  }
+
+  /** @returns once it is ready. @throws {Error} with what it printed, where it ends before */
+  async start(): Promise<void> {
+    this.#ready = this.#start();
+    await this.#ready;
+  }
+
+  async #start(): Promise<void> {
+    const { baseDir, data, keys, port } = this.place;
+    const flags = ["--model", baseDir, "--served-model-name", "demo", "--port", String(port), "--data", data];
+    flags.push("--keys", keys, "--threads", "1", "--log-level", "error", "--kv-cache-bytes", "64M");
+    const child = spawn(process.execPath, [MAIN, "serve", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    let [stdout, stderr] = ["", ""];
+    child.stderr.on("data", (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4000)));
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on("data", (data: Buffer) => {
+        stdout += data.toString();
+        if (stdout.includes("mosara listening on ")) resolve();
+      });
+      child.once("exit", () => reject(new Error(stderr.trim())));
+    });
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  }
+
+  /** Kills the engine. The server starts another one. */
+  killEngine(): void {
+    for (const pid of childrenOf(this.#child?.pid ?? 0)) process.kill(pid, "SIGKILL");
+  }
+
+  /** Replaces the file of keys, and tells the server. */
+  writeKeys(content: object): void {
+    const { keys } = this.place;
+    writeFileSync(`${keys}.new`, JSON.stringify(content));
+    renameSync(`${keys}.new`, keys);
+    this.#child?.kill("SIGHUP");
+  }
+}

@@ -1,0 +1,72 @@
+/** `npm run history`: the checker on made-up histories, and a real run with a planted fault. */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
+import { checkHistory } from "../../load-tests/history/check-history.ts";
+import type { Operation } from "../../load-tests/history/operation.ts";
+import { packageRoot } from "../../src/cli/shared/package-root.ts";
+import { tempDir } from "../helpers/server.ts";
+
+/** Servers are started and killed on a machine that may be busy. */
+vi.setConfig({ testTimeout: 600_000 });
+
+type Outcome = Operation["outcome"];
+const operation = (kind: Operation["kind"], start: number, end: number, value: string | null, outcome: Outcome) =>
+  ({ kind, register: "t0/a0", start, end, value, outcome }) satisfies Operation;
+const put = (start: number, end: number, value: string, outcome: Outcome = "done") =>
+  operation("put", start, end, value, outcome);
+const deleted = (start: number, end: number, outcome: Outcome = "done") =>
+  operation("delete", start, end, null, outcome);
+const ask = (start: number, end: number, value: string | null) => operation("ask", start, end, value, "done");
+const reasons = (...operations: Operation[]) => checkHistory(operations).map(({ reason }) => reason.split(":")[0]);
+
+describe("the check of a history", () => {
+  it("accepts every answer that some order explains", () => {
+    expect(reasons(ask(1, 2, null), put(3, 6, "A"), ask(4, 8, null), ask(5, 7, "A"), ask(9, 10, "A"))).toEqual([]);
+    // A write with an unknown end is there, or not, and a later one replaces it.
+    expect(reasons(put(1, 2, "A"), put(3, 4, "B", "unknown"), ask(5, 6, "A"))).toEqual([]);
+    expect(reasons(put(1, 2, "A"), put(3, 4, "B", "unknown"), ask(5, 6, "B"), put(7, 8, "C"), ask(9, 10, "C"))).toEqual(
+      [],
+    );
+    // A value that comes back.
+    expect(
+      reasons(put(1, 2, "A"), put(3, 4, "B"), put(5, 6, "A"), ask(7, 8, "A"), deleted(9, 10), ask(11, 12, null)),
+    ).toEqual([]);
+    expect(reasons(put(1, 2, "A"), put(3, 4, "B", "refused"), ask(5, 6, "A"))).toEqual([]);
+  });
+
+  it("finds answers of others, stale ones, and lost writes", () => {
+    const [foreign, stale, lost] = [
+      "the answer belongs to another name or tenant",
+      "the answer is older than its start allows",
+      "an acknowledged write is lost",
+    ];
+    expect(reasons(put(1, 2, "A"), ask(3, 4, "X"))).toEqual([foreign]);
+    expect(reasons(put(1, 2, "A"), put(3, 4, "B", "refused"), ask(5, 6, "B"))).toEqual([foreign]);
+    expect(reasons(put(1, 2, "A"), put(3, 4, "B"), ask(5, 6, "A"))).toEqual([stale]);
+    expect(reasons(put(1, 2, "A"), deleted(3, 4), ask(5, 6, "A"))).toEqual([stale]);
+    // Once an answer has shown a write with an unknown end, no later one may be older.
+    expect(reasons(put(1, 2, "A"), put(3, 10, "B", "unknown"), ask(4, 5, "B"), ask(6, 7, "A"))).toEqual([stale]);
+    expect(reasons(put(1, 2, "A"), ask(3, 4, null))).toEqual([lost]);
+    // It was asked and answered before the write began.
+    expect(reasons(put(1, 2, "A"), ask(3, 4, "B"), put(5, 6, "B"))).toEqual([stale]);
+  });
+});
+
+async function history(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const size = ["--tenants", "5", "--adapters", "40", "--clients", "6", "--work", tempDir()];
+  const main = join(packageRoot(), "dist", "load-tests", "history.js");
+  const child = spawn(process.execPath, [main, ...size, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { code, stdout, stderr };
+}
+
+describe("npm run history", () => {
+  it("finds a planted fault: answers of another name", async () => {
+    const { code, stdout } = await history("--requests", "200", "--disk", "0", "--plant", "wrong-row");
+    expect([code, stdout]).toEqual([1, expect.stringContaining("belongs to another name")]);
+  });
+});
