@@ -1,4 +1,4 @@
-/** `npm run history`: the checker on made-up histories, and a real run with a planted fault. */
+/** `npm run history`: the checker on made-up histories, a real run, and one with a planted fault. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
@@ -65,6 +65,14 @@ async function history(...args: string[]): Promise<{ code: number | null; stdout
 }
 
 describe("npm run history", () => {
+  it("finds no fault while the server and its engine are killed, keys change and the disk is full or read-only", async () => {
+    const { code, stdout, stderr } = await history("--requests", "400", "--disk", "8");
+    expect([code, stdout, stderr]).toEqual([0, expect.stringMatching(/^faults +0$/m), expect.anything()]);
+    for (const disturbance of ["server", "key", "disk-full", "engine", "read-only"])
+      expect(stdout).toMatch(new RegExp(`^${disturbance} +[1-9]`, "m"));
+    expect(Number(/^answers replayed +(\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(100);
+  });
+
   it("finds a planted fault: answers of another name", async () => {
     const { code, stdout } = await history("--requests", "200", "--disk", "0", "--plant", "wrong-row");
     expect([code, stdout]).toEqual([1, expect.stringContaining("belongs to another name")]);
