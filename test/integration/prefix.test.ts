@@ -120,7 +120,11 @@ describe("whose a prefix is", () => {
     const second = await ask(server.url, adapted);
     expect(second.cached).toBe(0);
     expect(second.answer).not.toEqual(first.answer);
-    // Nothing pointed to the first one any more, so what was kept of it is gone; its content is the same generation again.
+    // The first one was kept as an earlier generation of the name, and what was kept of it with it.
+    await putAdapter(server.url, "mine", one);
+    expect(await ask(server.url, adapted)).toEqual({ ...first, cached: REUSED });
+    // Nothing points to it any more; its content is the same generation again.
+    await send(`${server.url}/v1/adapters/mine`, "DELETE");
     await putAdapter(server.url, "mine", one);
     expect(await ask(server.url, adapted)).toEqual(first);
     expect(await ask(server.url)).toEqual({ ...base, cached: REUSED });
