@@ -15,7 +15,7 @@ import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
 /** `http.test.ts` beside this file serves the shipped base. */
 const bases = modelCases().map(({ name, dir }) => ({ name, open: () => builtBase(dir, { targets: "all-linear" }) }));
 
-/** Of few lengths: every new length of a chunk has shaders of its own, and they take most of the time here. */
+/** Of one and of two chunks, of different and of equal lengths. */
 const PROMPTS = [
   [5, 17, 33, 2, 60, 44],
   Array.from({ length: 70 }, (_, i) => (i * 37) % 150), // chunks of 64 and 6
