@@ -21,7 +21,8 @@ const NOT_IN_FILES = new Set(["config", "help"]);
  * @throws {AppError} `usage` with the line, when the file cannot be read, is no such map, or names no flag of these.
  */
 export function readSettingsFile(path: string, flags: Flags): ReadonlyMap<string, RawValue> {
-  const known = new Map(Object.entries(flags).flatMap(([key, flag]) => entryOf(flagName(key), flag)));
+  const known = new Map(Object.entries(flags).map(([key, flag]) => [flagName(key), flag]));
+  for (const name of NOT_IN_FILES) known.delete(name);
   return new Map(
     Object.entries(readMap(path)).map(([name, value]) => {
       const flag = known.get(name);
@@ -30,10 +31,6 @@ export function readSettingsFile(path: string, flags: Flags): ReadonlyMap<string
       return [name, rawValueOf(path, name, flag, value)];
     }),
   );
-}
-
-function entryOf(name: string, flag: Flag<unknown>): [string, Flag<unknown>][] {
-  return NOT_IN_FILES.has(name) ? [] : [[name, flag]];
 }
 
 function readMap(path: string): Record<string, unknown> {

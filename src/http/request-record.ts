@@ -9,7 +9,6 @@ export interface SequenceRecord {
   readonly promptTokens: number;
   readonly tokens: number;
   readonly finishReason: FinishedReason;
-  readonly queueSeconds: number | null;
   readonly firstTokenSeconds: number | null;
   /** When it ended, in ms since 1970, and where its time went; null: it failed before the engine said so. */
   readonly endedAt: number;
@@ -47,7 +46,20 @@ export class RequestRecord {
 
   /** Prompt and generated tokens of the sequences that have ended. */
   numTokens(): number {
-    return this.#sequences.reduce((sum, { promptTokens, tokens }) => sum + promptTokens + tokens, 0);
+    const totals = this.totals();
+    return totals === null ? 0 : totals.promptTokens + totals.tokens;
+  }
+
+  /** Sums over the sequences that have ended, and each reason once; null: none has ended. */
+  totals(): { promptTokens: number; tokens: number; finishReasons: FinishedReason[] } | null {
+    const sequences = this.#sequences;
+    if (sequences.length === 0) return null;
+    const sum = (pick: (sequence: SequenceRecord) => number) => sequences.reduce((total, one) => total + pick(one), 0);
+    return {
+      promptTokens: sum(({ promptTokens }) => promptTokens),
+      tokens: sum(({ tokens }) => tokens),
+      finishReasons: [...new Set(sequences.map(({ finishReason }) => finishReason))],
+    };
   }
 
   /** Delays the log line until the returned function is called. */
@@ -75,23 +87,22 @@ export class RequestRecord {
 
   /** The facts that are known. */
   toFields(): object {
-    const sequences = this.#sequences;
+    const totals = this.totals();
     const first = (pick: (sequence: SequenceRecord) => number | null) =>
-      sequences
+      this.#sequences
         .map(pick)
         .reduce((least, value) => (value !== null && (least === null || value < least) ? value : least), null);
-    const sum = (pick: (sequence: SequenceRecord) => number) => sequences.reduce((total, one) => total + pick(one), 0);
     const fields = {
       adapter: this.adapter,
       generation: this.generation,
       alias: this.alias,
       blend: this.blend,
-      promptTokens: sequences.length > 0 ? sum(({ promptTokens }) => promptTokens) : null,
-      cachedTokens: sequences.length > 0 ? this.cachedTokens : null,
-      tokens: sequences.length > 0 ? sum(({ tokens }) => tokens) : null,
-      finishReason: [...new Set(sequences.map(({ finishReason }) => finishReason))].join(",") || null,
+      promptTokens: totals?.promptTokens ?? null,
+      cachedTokens: totals === null ? null : this.cachedTokens,
+      tokens: totals?.tokens ?? null,
+      finishReason: totals?.finishReasons.join(",") ?? null,
       seconds: (performance.now() - this.#startedAt) / 1000,
-      queueSeconds: first(({ queueSeconds }) => queueSeconds),
+      queueSeconds: first(({ times }) => times?.queueSeconds ?? null),
       firstTokenSeconds: first(({ firstTokenSeconds }) => firstTokenSeconds),
       error: this.errorCode,
       prompt: this.prompt ?? null,

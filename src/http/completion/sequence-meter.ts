@@ -50,7 +50,6 @@ export class SequenceMeter {
       promptTokens,
       tokens: this.#numTokens,
       finishReason: finishedReason,
-      queueSeconds: this.times?.queueSeconds ?? null,
       firstTokenSeconds: this.#firstTokenSeconds,
       endedAt: Date.now(),
       times: this.times,

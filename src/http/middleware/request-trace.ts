@@ -65,18 +65,18 @@ export function requestTrace({ version }: Pick<AppContext, "version">): Middlewa
 }
 
 function attributesOf(record: RequestRecord): Attributes {
-  const { adapter, generation, errorCode, sequences, cachedTokens } = record;
-  const sum = (pick: (sequence: SequenceRecord) => number) => sequences.reduce((total, one) => total + pick(one), 0);
+  const { adapter, generation, errorCode, cachedTokens } = record;
+  const totals = record.totals();
   return {
     ...(adapter === null ? {} : { "mosara.adapter": adapter }),
     ...(generation === null ? {} : { "mosara.generation": generation }),
     ...(errorCode === null ? {} : { "error.type": errorCode }),
-    ...(sequences.length === 0
+    ...(totals === null
       ? {}
       : {
-          "gen_ai.usage.input_tokens": sum(({ promptTokens }) => promptTokens),
-          "gen_ai.usage.output_tokens": sum(({ tokens }) => tokens),
-          "gen_ai.response.finish_reasons": [...new Set(sequences.map(({ finishReason }) => finishReason))],
+          "gen_ai.usage.input_tokens": totals.promptTokens,
+          "gen_ai.usage.output_tokens": totals.tokens,
+          "gen_ai.response.finish_reasons": totals.finishReasons,
           "mosara.cached_tokens": cachedTokens,
         }),
   };
