@@ -1,15 +1,12 @@
 /** `mosara train --objective dpo` through the built program, on the demo: resuming, methods, report and refusals. Needs dist/. */
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { decodeAdapter } from "../../src/adapter/adapter-file.ts";
-import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { type StepLine, readStepLog } from "../../src/train/step-log.ts";
+import { trainDemo } from "../helpers/train-demo.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
-const BASE = join(packageRoot(), "models", "demo");
 const dir = mkdtempSync(join(tmpdir(), "mosara-preferences-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -37,28 +34,11 @@ const held = write(
 );
 const COMMON = ["--objective", "dpo", "--data", data, "--eval", held, "--batch-size", "4", "--eval-every", "4"];
 
-/** @param killAt sends SIGKILL when the step log of `out` has so many lines */
-function run(args: readonly string[], killAt: { log: string; lines: number } | null = null) {
-  const child = spawn(process.execPath, [MAIN, "train", "--model", BASE, "--threads", "1", ...args]);
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (text) => (stdout += text));
-  child.stderr.on("data", (text) => (stderr += text));
-  const isDue = () =>
-    killAt !== null && existsSync(killAt.log) && readFileSync(killAt.log, "utf8").split("\n").length > killAt.lines;
-  const watch = setInterval(() => isDue() && child.kill("SIGKILL"), 5);
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) =>
-    child.on("close", (code) => {
-      clearInterval(watch);
-      resolve({ code, stdout, stderr });
-    }),
-  );
-}
-
 it("learns what is preferred, logs it as TRL does, and resumes after a kill to the same bytes", async () => {
   const [whole, killed] = [join(dir, "whole.mosara"), join(dir, "killed.mosara")];
   const report = join(dir, "report.html");
   const flags = [...COMMON, "--steps", "12", "--save-every", "3", "--lr", "0.05"];
-  const first = await run([...flags, "--out", whole, "--report", report, "--json"]);
+  const first = await trainDemo([...flags, "--out", whole, "--report", report, "--json"]);
   expect(first.code, first.stderr).toBe(0);
   const lines = readStepLog(`${whole}.log.jsonl`);
   const [start, end] = [lines[0]!, lines.at(-1)!];
@@ -78,15 +58,24 @@ it("learns what is preferred, logs it as TRL does, and resumes after a kill to t
   expect(decodeAdapter(readFileSync(whole)).card).toMatchObject({ objective: "dpo", beta: 0.1 });
 
   const resumed = [...flags, "--out", killed, "--resume"];
-  expect((await run(resumed, { log: `${killed}.log.jsonl`, lines: 8 })).code).toBe(null);
-  const last = await run(resumed);
+  expect((await trainDemo(resumed, { log: `${killed}.log.jsonl`, lines: 8 })).code).toBe(null);
+  const last = await trainDemo(resumed);
   expect(last.code, last.stderr).toBe(0);
   expect(readFileSync(killed).equals(readFileSync(whole))).toBe(true);
 });
 
 it.each(["sara", "lora", "full"])("trains %s on preferences", async (method) => {
   const out = join(dir, `out-${method}`);
-  const { code, stdout, stderr } = await run([...COMMON, "--method", method, "--steps", "4", "--out", out, "--json"]);
+  const { code, stdout, stderr } = await trainDemo([
+    ...COMMON,
+    "--method",
+    method,
+    "--steps",
+    "4",
+    "--out",
+    out,
+    "--json",
+  ]);
   expect(code, stderr).toBe(0);
   const { evalLoss, evalLossBase } = JSON.parse(stdout) as { evalLoss: number; evalLossBase: number };
   expect(evalLossBase).toBe(Math.log(2));
@@ -106,7 +95,7 @@ it.each([
 ])("refuses %j %j", async (line, flags, message) => {
   const bad = write("bad.jsonl", [line]);
   const objective = flags.length > 0 ? flags : ["--objective", "dpo"];
-  const { code, stderr } = await run(["--data", bad, "--out", join(dir, "never.mosara"), ...objective]);
+  const { code, stderr } = await trainDemo(["--data", bad, "--out", join(dir, "never.mosara"), ...objective]);
   expect(code).toBe(1);
   expect(stderr).toContain(message);
 });

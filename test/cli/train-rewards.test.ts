@@ -2,21 +2,18 @@
  * `mosara train --objective reward` through the built program, on the demo: learning, exact log-probabilities, resuming, a
  * grader that is a program, and refusals. Needs dist/.
  */
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeAdapter } from "../../src/adapter/adapter-file.ts";
-import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { methodFlags } from "../../src/cli/train/flags.ts";
 import { startGraderProgram } from "../../src/cli/train/grader-program.ts";
 import { parseCommand } from "../../src/config/parse.ts";
 import type { RewardPrompt } from "../../src/data/reward-prompts.ts";
 import { type StepLine, readStepLog } from "../../src/train/step-log.ts";
+import { DEMO_BASE, trainDemo } from "../helpers/train-demo.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
-const BASE = join(packageRoot(), "models", "demo");
 const dir = mkdtempSync(join(tmpdir(), "mosara-rewards-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -45,23 +42,6 @@ const TENS = {
 const grader = write("tens.json", JSON.stringify(TENS));
 const COMMON = ["--objective", "reward", "--data", data, "--group-size", "6", "--max-answer-tokens", "16"];
 
-/** @param killAt sends SIGKILL when the step log of `out` has so many lines */
-function run(args: readonly string[], killAt: { log: string; lines: number } | null = null) {
-  const child = spawn(process.execPath, [MAIN, "train", "--model", BASE, "--threads", "1", ...args]);
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (text) => (stdout += text));
-  child.stderr.on("data", (text) => (stderr += text));
-  const isDue = () =>
-    killAt !== null && existsSync(killAt.log) && readFileSync(killAt.log, "utf8").split("\n").length > killAt.lines;
-  const watch = setInterval(() => isDue() && child.kill("SIGKILL"), 5);
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) =>
-    child.on("close", (code) => {
-      clearInterval(watch);
-      resolve({ code, stdout, stderr });
-    }),
-  );
-}
-
 it(
   "learns a form that no example shows, and resumes after a kill to the same bytes",
   { timeout: 400_000 },
@@ -69,7 +49,7 @@ it(
     const [whole, killed] = [join(dir, "whole.mosara"), join(dir, "killed.mosara")];
     const shape = ["--batch-size", "6", "--steps", "6", "--eval-every", "6", "--save-every", "2"];
     const flags = [...COMMON, "--grader", grader, "--eval", held, ...shape];
-    const first = await run([...flags, "--out", whole, "--json"]);
+    const first = await trainDemo([...flags, "--out", whole, "--json"]);
     expect(first.code, first.stderr).toBe(0);
     const { evalRewardBase, evalReward } = JSON.parse(first.stdout) as Record<string, number>;
     expect(evalRewardBase).toBeLessThan(0.3);
@@ -82,8 +62,8 @@ it(
     expect(decodeAdapter(readFileSync(whole)).card).toMatchObject({ objective: "reward", groupSize: 6 });
 
     const resumed = [...flags, "--out", killed, "--resume"];
-    expect((await run(resumed, { log: `${killed}.log.jsonl`, lines: 4 })).code).toBe(null);
-    const last = await run(resumed);
+    expect((await trainDemo(resumed, { log: `${killed}.log.jsonl`, lines: 4 })).code).toBe(null);
+    const last = await trainDemo(resumed);
     expect(last.code, last.stderr).toBe(0);
     expect(readFileSync(killed).equals(readFileSync(whole))).toBe(true);
   },
@@ -97,7 +77,7 @@ it("refuses lines that it cannot grade before the first step", async () => {
     [["--grader", grader, "--data", answered], 'answered.jsonl, line 1: "messages" ends with an answer'],
   ];
   const out = join(dir, "never.mosara");
-  const ends = await Promise.all(cases.map(([flags]) => run([...COMMON, ...flags, "--out", out])));
+  const ends = await Promise.all(cases.map(([flags]) => trainDemo([...COMMON, ...flags, "--out", out])));
   ends.forEach(({ code, stderr }, i) => {
     expect(code).not.toBe(0);
     expect(stderr).toContain(cases[i]?.[1]);
@@ -136,6 +116,6 @@ it.each([
   [["--grader", grader, "--trust", "0.3"], "--trust bounds a step by its loss"],
   [["--grader", grader, "--objective", "sft"], "--grader is for --objective reward"],
 ])("refuses the flags %j", (flags, message) => {
-  const args = ["--model", BASE, "--out", "a.mosara", "--data", data, "--objective", "reward", ...flags];
+  const args = ["--model", DEMO_BASE, "--out", "a.mosara", "--data", data, "--objective", "reward", ...flags];
   expect(() => methodFlags(parseCommand("train", args, {}))).toThrow(message);
 });
