@@ -1,4 +1,5 @@
 /** Sequences that ended within the last seconds, and how many of them with an error. Kept in ten slices of the window. */
+import type { SampleSlice } from "../store/counts/error-samples.ts";
 
 const SLICES = 10;
 
@@ -9,13 +10,20 @@ export interface Count {
 
 export class ErrorWindow {
   readonly #sliceMs: number;
-  #slices: { number: number; ended: number; errors: number }[] = [];
+  #slices: { number: number; ended: number; errors: number }[];
 
-  constructor(windowSeconds: number) {
+  /** @param slices of an earlier process, in order */
+  constructor(windowSeconds: number, slices: readonly SampleSlice[] = []) {
     this.#sliceMs = (windowSeconds * 1000) / SLICES;
+    this.#slices = slices.map((slice) => ({ ...slice }));
   }
 
-  /** @param now in milliseconds, of a clock that only goes forward */
+  /** Unix times divided by a tenth of the window. */
+  get slices(): readonly SampleSlice[] {
+    return this.#slices.map((slice) => ({ ...slice }));
+  }
+
+  /** @param now Unix time in milliseconds, of a clock that goes only forward in one process */
   record(isError: boolean, now: number): void {
     const number = Math.floor(now / this.#sliceMs);
     let last = this.#slices.at(-1);
@@ -33,7 +41,8 @@ export class ErrorWindow {
 
   #current(now: number) {
     const first = Math.floor(now / this.#sliceMs) - SLICES + 1;
-    return this.#slices.filter(({ number }) => number >= first);
+    // A later one is of a process whose clock was ahead.
+    return this.#slices.filter(({ number }) => number >= first && number < first + SLICES);
   }
 }
 

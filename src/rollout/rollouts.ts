@@ -42,16 +42,21 @@ export interface RolloutPorts {
 const RETRY_MS = 10_000;
 /** Targets and generations of an alias that are watched at a time. */
 const MAX_WATCHED = 100;
+/** Aliases that are watched at a time. The store continues the others. */
+const MAX_ALIASES = 10_000;
 /** Pairs of generations whose drift is remembered. */
 const MAX_MEASURED = 10_000;
 
+interface Windows {
+  readonly windowSeconds: number;
+  /** By target and generation. */
+  readonly byTarget: Map<string, ErrorWindow>;
+}
+
 export class Rollouts {
   readonly #ports: RolloutPorts;
-  /** Alias → target → its window. Forgotten with the process: a restart begins a new sample. */
-  readonly #windows = new Map<
-    string,
-    { readonly windowSeconds: number; readonly byTarget: Map<string, ErrorWindow> }
-  >();
+  /** By alias. The store has them too. */
+  readonly #windows = new Map<string, Windows>();
   /** Pair of generations → when its drift may be measured; Infinity: it was. */
   readonly #measured = new Map<string, number>();
   /** Targets that are being taken out. */
@@ -81,12 +86,13 @@ export class Rollouts {
   ended({ alias, target, generation }: Chosen, isError: boolean): void {
     const { rule } = alias;
     if (rule?.maxErrorShare === undefined) return;
-    const now = performance.now();
-    const windows = this.#windowsOf(alias, rule.windowSeconds);
+    const now = performance.timeOrigin + performance.now();
+    const { byTarget: windows } = this.#windowsOf(alias, rule.windowSeconds);
     const key = `${targetText(target)} ${generation}`;
     const own = windows.get(key) ?? new ErrorWindow(rule.windowSeconds);
     windows.set(key, own);
     own.record(isError, now);
+    this.#keep(alias);
     const { ended, errors } = own.count(now);
     if (!isError || ended < rule.minRequests) return;
     const others = total([...windows].flatMap(([other, window]) => (other === key ? [] : window.count(now))));
@@ -115,7 +121,8 @@ export class Rollouts {
   /** overtaken: somebody has changed the alias meanwhile, so its targets begin a new sample */
   async #change(alias: AliasRecord, target: AliasTarget, takenOut: TakenOut): Promise<"done" | "alone" | "overtaken"> {
     const left = leftWithout(alias, target);
-    this.#windows.delete(qualifiedName(alias));
+    this.#windows.get(keyOf(alias))?.byTarget.clear();
+    this.#keep(alias);
     if (left.length === 0) return "alone";
     try {
       const change = () => ({ targets: left, takenOut });
@@ -134,15 +141,35 @@ export class Rollouts {
     return main.generation ?? this.#ports.store.namesOf(alias.tenant).get(main.name)?.generation;
   }
 
-  #windowsOf(alias: AliasRecord, windowSeconds: number): Map<string, ErrorWindow> {
-    const key = qualifiedName(alias);
+  #windowsOf(alias: AliasRecord, windowSeconds: number): Windows {
+    const key = keyOf(alias);
     const known = this.#windows.get(key);
-    if (known?.windowSeconds === windowSeconds && known.byTarget.size < MAX_WATCHED) return known.byTarget;
-    const byTarget = new Map<string, ErrorWindow>();
-    this.#windows.set(key, { windowSeconds, byTarget });
-    return byTarget;
+    if (known?.windowSeconds === windowSeconds && known.byTarget.size < MAX_WATCHED) return known;
+    const stored = known ? undefined : this.#ports.store.errorSamples.get(alias);
+    const slices = stored?.windowSeconds === windowSeconds ? Object.entries(stored.targets) : [];
+    const byTarget = new Map(slices.map(([target, one]) => [target, new ErrorWindow(windowSeconds, one)]));
+    const windows = { windowSeconds, byTarget };
+    const [oldest = key] = this.#windows.keys();
+    if (this.#windows.size >= MAX_ALIASES) this.#windows.delete(oldest);
+    this.#windows.set(key, windows);
+    return windows;
+  }
+
+  /** Lets the store write the counts of an alias soon. */
+  #keep(alias: AliasRecord): void {
+    const windows = this.#windows.get(keyOf(alias));
+    if (!windows) return;
+    const { windowSeconds, byTarget } = windows;
+    const read = () => ({
+      windowSeconds,
+      targets: Object.fromEntries([...byTarget].map(([target, { slices }]) => [target, slices])),
+    });
+    this.#ports.store.errorSamples.note(alias, read);
   }
 }
+
+/** A name that was deleted and made again is another alias. */
+const keyOf = (alias: AliasRecord): string => `${qualifiedName(alias)} ${alias.created}`;
 
 /** The targets that answer without this one: the others that have a weight, or else those before the last change. */
 function leftWithout({ targets, previous }: AliasRecord, target: AliasTarget): readonly AliasTarget[] {

@@ -6,6 +6,7 @@ import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
 import { AdapterNames, type NameParts } from "./adapter-names.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
 import { Aliases } from "./aliases/aliases.ts";
+import { ErrorSamples } from "./counts/error-samples.ts";
 import { type Tables, openTables } from "./database.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
@@ -14,7 +15,7 @@ import { ReferenceCounts } from "./reference-counts.ts";
 import { Scrubber } from "./scrubber.ts";
 import { StoredRecords } from "./stored-records.ts";
 import { Transactions } from "./transactions.ts";
-import { Usage } from "./usage.ts";
+import { Usage } from "./counts/usage.ts";
 import { Versions } from "./versions.ts";
 
 export interface AdapterStoreOptions extends AdapterFileLimits {
@@ -43,6 +44,8 @@ export class AdapterStore implements AsyncDisposable {
   readonly imports: Imports;
   /** Requests and tokens of tenants. */
   readonly usage: Usage;
+  /** What the rules of aliases judge by. */
+  readonly errorSamples: ErrorSamples;
   readonly #isReadOnly: boolean;
   readonly #tables: Tables;
   readonly #parts: NameParts;
@@ -57,6 +60,7 @@ export class AdapterStore implements AsyncDisposable {
     this.contents = new ReferenceCounts(tables, this.#transactions);
     this.imports = new Imports(tables, this.#transactions);
     this.usage = new Usage(tables, this.#transactions);
+    this.errorSamples = new ErrorSamples(tables, this.#transactions);
     this.#scrubber = new Scrubber(tables);
     const { contents, imports } = this;
     contents.onDropped(() => this.#scrubber.schedule());
@@ -82,7 +86,7 @@ export class AdapterStore implements AsyncDisposable {
 
   /** The aliases of one owner: a tenant, or `shared`. */
   aliasesOf(tenant: string): Aliases {
-    return new Aliases(tenant, this.#parts);
+    return new Aliases(tenant, { ...this.#parts, tables: this.#tables });
   }
 
   /** The first records of all owners, for the operator. */
@@ -114,6 +118,7 @@ export class AdapterStore implements AsyncDisposable {
   /** Waits for running transactions and closes the files. */
   async close(): Promise<void> {
     await this.usage.flush();
+    await this.errorSamples.flush();
     if (!this.#isReadOnly) await this.#scrubber.run();
     await this.#transactions.settle();
     await this.#tables.root.close();

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 import type { StoredAlias } from "./aliases/alias-record.ts";
+import type { ErrorSample } from "./counts/error-samples.ts";
 import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
 import { withoutLooseRejections } from "./transactions.ts";
-import type { UsageCounts } from "./usage.ts";
+import type { UsageCounts } from "./counts/usage.ts";
 
 /** Greater than every character of a name, so `[owner, LAST]` ends an owner's keys. */
 export const LAST = "\x7f";
@@ -64,6 +65,8 @@ export interface Tables {
   readonly leftovers: Database<true, string>;
   /** Owner → number of its names, and the sum of the sizes of all their generations' files. */
   readonly tenants: Database<Totals, string>;
+  /** [owner, alias] → what the rule of the alias judges by. */
+  readonly errorSamples: Database<ErrorSample, [string, string]>;
   /** [tenant, day, adapter] → what was used. */
   readonly usage: Database<UsageCounts, [string, string, string]>;
   /** Zeros for pages whose content was deleted; empty except while they are written. */
@@ -97,6 +100,7 @@ export async function openTables(dir: string, isReadOnly: boolean): Promise<Tabl
     references: table("references", "json"),
     leftovers: table("leftovers", "json"),
     tenants: table("tenants", "json"),
+    errorSamples: table("errorSamples", "json"),
     usage: table("usage", "json"),
     scrub: table("scrub", "binary"),
     imports: table("imports", "json"),

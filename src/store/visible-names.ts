@@ -48,12 +48,19 @@ export function visibleWithGeneration(
   return [store.namesOf(tenant), store.namesOf(SHARED)].flatMap((names) => names.withGeneration(generation));
 }
 
-/** Up to `limit` records that the tenant sees, in the order of their names. @throws AppError invalid_request (after). */
+/**
+ * Up to `limit` records that the tenant sees, in the order of their names.
+ * @returns `next`: the name after which the list continues; undefined: it has ended
+ * @throws AppError invalid_request (after).
+ */
 export function listVisible(store: AdapterStore, tenant: string, range: ListRange) {
   const [own, shared] = [store.namesOf(tenant).list(range), store.namesOf(SHARED).list(range)];
   const ownNames = new Set(own.records.map(({ name }) => name));
   const both = [...own.records, ...shared.records.filter(({ name }) => !ownNames.has(name))];
   both.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const records = both.slice(0, range.limit);
-  return { records, hasMore: own.hasMore || shared.hasMore || both.length > records.length };
+  const page = both.slice(0, range.limit);
+  const aliases = store.aliasesOf(tenant);
+  const records = page.filter((record) => record.tenant === tenant || !aliases.get(record.name));
+  const hasMore = own.hasMore || shared.hasMore || both.length > page.length;
+  return { records, next: hasMore ? page.at(-1)?.name : undefined };
 }

@@ -89,6 +89,28 @@ describe("an alias with weights", () => {
     expect((await send("GET", "/v1/models/live")).status).toBe(200);
   });
 
+  it("is in the list of models once, in the order of names, on every page", async () => {
+    await put({ stable: 1 });
+    await put({ next: 1 }, {}, "zulu");
+    // A shared adapter of the same name, which the alias hides.
+    await test.store.namesOf("shared").put("live", fittingAdapter(8));
+    const all = ["base", "live", "next", "stable", "zulu"];
+    for (const limit of [1, 2, 3, 5, 100]) {
+      const found: string[] = [];
+      for (let hasMore = true; hasMore;) {
+        const after = found.length === 0 ? "" : `&after=${found.at(-1)}`;
+        const { json } = await send("GET", `/v1/models?limit=${limit}${after}`);
+        const page = json as unknown as { data: { id: string; parent: string | null }[]; has_more: boolean };
+        found.push(...page.data.map(({ id }) => id));
+        expect(page.data.every(({ id, parent }) => parent === (id === "base" ? null : "base"))).toBe(true);
+        hasMore = page.has_more;
+      }
+      expect([limit, found]).toEqual([limit, all]);
+    }
+    const others = await send("GET", "/v1/models", undefined, as("globex"));
+    expect((others.json as unknown as { data: { id: string }[] }).data.map(({ id }) => id)).toEqual(["base", "live"]);
+  });
+
   it("has one target for one user in all APIs", async () => {
     await put({ stable: 1, next: 1 });
     for (const user of ["a", "b", "c", "d", "e"]) {

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allRoutes } from "../../src/http/app.ts";
+import { REQUEST_EXAMPLES } from "../../src/http/request-examples.ts";
 import { SCOPES, type Scope } from "../../src/keys/caller.ts";
 import type { KeyEntry } from "../../src/keys/keys-file.ts";
 import { SHARED } from "../../src/store/tenant.ts";
@@ -24,6 +25,21 @@ const SETS: readonly (readonly Scope[])[] = [
   ...SCOPES.map((scope) => SCOPES.filter((other) => other !== scope)),
 ];
 
+const ALL_BUT_METRICS = SCOPES.filter((scope) => scope !== "metrics");
+
+/** Every documented body that names adapters or aliases, with one name in the place of all of its own. */
+function bodiesWithNames() {
+  return Object.entries(REQUEST_EXAMPLES).flatMap(([route, example]) => {
+    const [method = "", path = ""] = route.split(" ");
+    const text = JSON.stringify(example);
+    const names = /"(pirate|formal|demo)"/g;
+    // A job names its base alone. vLLM's route reads a file of the operator, and names what it makes.
+    if (!names.test(text) || /fine_tuning|\/load_lora/.test(path)) return [];
+    const withName = (name: string) => text.replace(names, JSON.stringify(name)).replace(names, '"base"');
+    return [[method, path.replaceAll(/\{(\w+)\}/g, ":$1"), withName] as const];
+  });
+}
+
 let test: TestApp;
 beforeAll(async () => {
   test = await createTestApp();
@@ -35,8 +51,11 @@ beforeAll(async () => {
     ],
   });
   await test.store.namesOf(SHARED).put("common", fittingAdapter(1));
-  for (const [i, tenant] of TENANTS.entries())
+  for (const [i, tenant] of TENANTS.entries()) {
     await test.store.namesOf(tenant).put(`of-${tenant}`, fittingAdapter(2 + i));
+    const targets = [{ name: `of-${tenant}`, generation: null, weight: 1 }];
+    await test.store.aliasesOf(tenant).put(`alias-of-${tenant}`, { targets });
+  }
 });
 afterAll(async () => await test[Symbol.asyncDispose]());
 
@@ -84,25 +103,40 @@ describe("every route", () => {
   });
 
   it.each(routes.filter(({ path }) => /:(name|id)/.test(path)).map((route) => [route.method, route.path] as const))(
-    "%s %s answers for another tenant's adapter as for one that nobody has",
+    "%s %s answers for another tenant's adapter or alias as for one that nobody has",
     async (method, path) => {
-      for (const [tenant, other] of [TENANTS, TENANTS.toReversed()]) {
-        const key = keyOf(
-          tenant ?? "",
-          SCOPES.filter((scope) => scope !== "metrics"),
-        );
-        const body = method === "post" ? JSON.stringify({ placement: "live" }) : undefined;
-        const answers = await Promise.all(
-          [`of-${other}`, "of-nobody"].map(async (name) => {
-            const answer = await ask(method, pathOf(path, name), key, method === "put" ? "no adapter" : body);
-            return [answer.status, (await answer.text()).replaceAll(name, "NAME")];
-          }),
-        );
-        expect(answers[0]).toEqual(answers[1]);
-        expect(answers[0]?.[0]).toBe(method === "put" ? 400 : 404);
-      }
+      const body =
+        method === "put" ? "no adapter" : method === "post" ? JSON.stringify({ placement: "live" }) : undefined;
+      for (const [tenant = "", other = ""] of [TENANTS, TENANTS.toReversed()])
+        for (const kind of ["of-", "alias-of-"]) {
+          const answers = await Promise.all(
+            [kind + other, `${kind}nobody`].map(async (name) => {
+              const answer = await ask(method, pathOf(path, name), keyOf(tenant, ALL_BUT_METRICS), body);
+              return [answer.status, (await answer.text()).replaceAll(name, "NAME")];
+            }),
+          );
+          expect(answers[0]).toEqual(answers[1]);
+          expect(answers[0]?.[0]).toBe(method === "put" ? 400 : 404);
+        }
     },
   );
+
+  it.each(bodiesWithNames())("%s %s finds no name of another tenant in a body", async (method, path, withName) => {
+    for (const [tenant = "", other = ""] of [TENANTS, TENANTS.toReversed()]) {
+      const inPath = method === "put" ? `new-of-${tenant}` : `alias-of-${tenant}`;
+      const answerTo = async (form: string, owner: string) => {
+        const body = withName(form.replace("OWNER", owner));
+        const answer = await ask(method, pathOf(path, inPath), keyOf(tenant, ALL_BUT_METRICS), body);
+        const text = (await answer.text()).replaceAll(owner, "OWNER").replaceAll(/"(id|request_id)":"[^"]*"/g, "");
+        return [answer.status, text] as const;
+      };
+      for (const form of ["of-OWNER", "alias-of-OWNER", "of-OWNER@-1", "base:of-OWNER"])
+        expect(await answerTo(form, other)).toEqual(await answerTo(form, "nobody"));
+      // The name alone decides: the tenant's own one is found.
+      const [[own], [foreign]] = [await answerTo("of-OWNER", tenant), await answerTo("of-OWNER", other)];
+      expect([[200, 201, 409].includes(own), foreign]).toEqual([true, 404]); // 409: an alias stands for it
+    }
+  });
 });
 
 describe("a key with patterns of adapters", () => {

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { decodeAdapter, encodeAdapter } from "../../src/adapter/adapter-file.ts";
+import { decodeAdapter, encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import { type GoldenAnswer, goldenAnswers } from "../../src/adapter/golden.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
@@ -93,6 +93,26 @@ it("refuses an adapter that changes nothing, and golden answers that it cannot r
   expect(codeOf(strange)).toBe("400 verification_failed");
   const foreign = await put("foreign", withCard([{ ids: [1, 9_999_999], from: 1, logprob: -1 }]), "?verify=report");
   expect([foreign.status, foreign.json.verification?.status]).toEqual([201, "not_run"]);
+});
+
+it("runs those of a stored generation again on demand, and changes nothing", async () => {
+  const path = `${server.url}/v1/adapters/again`;
+  await put("again", readFileSync(out));
+  const first = await put(
+    "again",
+    withCard(golden.map((one) => ({ ...one, logprob: one.logprob - 3 }))),
+    "?verify=off",
+  );
+  const verify = (reference: string) =>
+    send<Verified & { generation: string }>(`${server.url}/v1/adapters/${reference}/verify`, "POST");
+  const [current, before] = [await verify("again"), await verify("again@-1")];
+  expect([current.json.verification?.status, before.json.verification?.status]).toEqual(["failed", "passed"]);
+  expect(before.json.generation).toBe(generationOf(readFileSync(out)));
+  expect(before.json.verification).toEqual((await put("copy", readFileSync(out))).json.verification);
+  expect(await send(path, "GET")).toMatchObject({
+    json: { generation: (first.json as { generation?: string }).generation },
+  });
+  expect(codeOf(await verify("nobody"))).toBe("404 adapter_not_found");
 });
 
 it("runs nothing where nothing is asked for, or the card has none", async () => {

@@ -86,11 +86,21 @@ it(
 );
 
 it(
-  "take out a target that ends with errors, and tell it from the others",
+  "take out a target that ends with errors, and tell it from the others, after a restart too",
   async () => {
     await putAdapter(server.url, "good", withGolden(4));
     await putAdapter(server.url, "bad", exploding());
     const rule = { max_error_share: 0.5, min_requests: 5 };
+    // Four errors are not enough. After a restart, the fifth one is.
+    await putAlias("restarted", { targets: { bad: 1, good: 1e-9 }, rule });
+    for (let i = 0; i < 4; i++) await ask("restarted", `user-${i}`);
+    expect((await getAlias("restarted")).taken_out).toBeNull();
+    server.child.kill("SIGTERM");
+    await server.exited;
+    server = await startServer([...args, "--verify-uploads", "off"]);
+    await ask("restarted", "user-4");
+    const takenOut = await until("the fifth error", async () => (await getAlias("restarted")).taken_out);
+    expect(takenOut).toMatchObject({ target: "bad", reason: "errors", measured: 1 });
     await putAlias("watched", { targets: { good: 1, bad: 1 }, rule });
     for (let i = 0; (await getAlias("watched")).taken_out === null; i++) {
       expect(i).toBeLessThan(100);
@@ -101,7 +111,7 @@ it(
       taken_out: { target: "bad", reason: "errors", measured: 1 },
     });
     expect((await ask("watched", "user-0-0")).status).toBe(200);
-    expect(await metric(server.url, 'mosara_alias_rollbacks_total{reason="errors"}')).toBe(1);
+    expect(await metric(server.url, 'mosara_alias_rollbacks_total{reason="errors"}')).toBe(2);
     expect(server.printed.stderr).toContain('"change":"taken_out"');
   },
   TIMEOUT_MS,

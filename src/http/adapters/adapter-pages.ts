@@ -16,10 +16,10 @@ export async function* adapterPages(
 ): AsyncGenerator<readonly AdapterRecord[], void, void> {
   let cursor = after;
   for (;;) {
-    const { records, hasMore } = listVisible(store, caller.tenant, { limit: PAGE, after: cursor });
+    const { records, next } = listVisible(store, caller.tenant, { limit: PAGE, after: cursor });
     yield records.filter(({ name }) => maySee(caller, name));
-    if (!hasMore) return;
-    cursor = records.at(-1)?.name;
+    if (next === undefined) return;
+    cursor = next;
     await nextTurn();
   }
 }

@@ -1,11 +1,13 @@
 /**
- * Runs the golden answers of an uploaded adapter, and compares them with its card. They run as the engine's lowest
- * priority: only while no row is in use. Nothing is stored here.
+ * Runs the golden answers of an adapter, uploaded just now or stored, and compares them with its card. They run as the
+ * engine's lowest priority: only while no row is in use. Nothing is stored here.
  */
+import type { Adapter } from "../../adapter/adapter.ts";
 import { type DecodedFile, generationOf } from "../../adapter/adapter-file.ts";
 import { type GoldenAnswer, goldenAnswers } from "../../adapter/golden.ts";
 import { GREEDY, type SequenceRequest } from "../../engine/engine.ts";
 import { AppError } from "../../errors.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { type Verification, VERIFY_MODES, type VerifyMode } from "./verification.ts";
@@ -24,19 +26,37 @@ export function verifyModeOf({ limits }: AppContext, c: RequestContext): VerifyM
   throw invalid(`"verify" must be one of ${VERIFY_MODES.join(", ")}, found ${JSON.stringify(asked.slice(0, 64))}.`, "verify");
 }
 
-/** null: nothing was asked for. @throws {AppError} verification_failed, overloaded, … where `mode` is strict. */
-export async function verifyAdapter(
+/** Checks an upload. null: nothing was asked for. @throws {AppError} verification_failed, overloaded, … where `mode` is strict. */
+export async function verifyUpload(
   context: AppContext,
   tenant: string,
-  file: DecodedFile,
+  { adapter, bytes }: DecodedFile,
   mode: VerifyMode,
 ): Promise<Verification | null> {
   if (mode === "off") return null;
-  const golden = goldenAnswers(file.adapter.card);
+  return await verified(context, tenant, adapter.card, { generation: generationOf(bytes), inlineBytes: bytes }, mode);
+}
+
+/** Checks a stored adapter that fits the base. The caller holds its content. */
+export async function verifyStored(
+  context: AppContext,
+  tenant: string,
+  { generation, card }: AdapterRecord,
+): Promise<Verification> {
+  return await verified(context, tenant, card, { generation }, "report");
+}
+
+async function verified(
+  context: AppContext,
+  tenant: string,
+  card: Adapter["card"],
+  adapter: NonNullable<SequenceRequest["adapter"]>,
+  mode: VerifyMode,
+): Promise<Verification> {
+  const golden = goldenAnswers(card);
   if (golden === null) return judged(mode, 0, null, ["The golden answers on the card do not have a known form."]);
   if (golden.length === 0) return NOTHING_TO_RUN;
   try {
-    const adapter = { generation: generationOf(file.bytes), inlineBytes: file.bytes };
     const found = await scoresOf(context, tenant, golden, adapter);
     const base = await scoresOf(context, tenant, golden, null);
     const expected = golden.map(({ ids, from, logprob }) => logprob * (ids.length - from));

@@ -20,7 +20,7 @@ import {
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
-import { verifyAdapter, verifyModeOf } from "../adapters/verify-adapter.ts";
+import { verifyModeOf, verifyUpload } from "../adapters/verify-adapter.ts";
 import { existingAdapter, namesToPut } from "../adapters/owner.ts";
 import { assertReference, parseReference } from "../../store/version-reference.ts";
 import type { AppContext, RequestContext } from "../context.ts";
@@ -138,7 +138,7 @@ export const putAdapterRoute: Route = {
       const bytes = await readBody(c, maxAdapterBytes, (head) => tooLarge(head, maxAdapterBytes));
       const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
       assertFits(adapter, context.base.signature);
-      const verification = await verifyAdapter(context, c.get("tenant"), { bytes, adapter }, mode);
+      const verification = await verifyUpload(context, c.get("tenant"), { bytes, adapter }, mode);
       const precondition = preconditionOf(c, names.get(name)?.generation);
       const result = await names.put(name, { bytes, adapter }, precondition);
       const { record, outcome } = result;

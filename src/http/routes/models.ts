@@ -1,6 +1,9 @@
-/** GET /v1/models and /v1/models/{id}: the base and every adapter that fits it. */
+/** GET /v1/models and /v1/models/{id}: the base, every adapter that fits it, and aliases of such adapters. */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
+import type { AdapterRecord } from "../../store/adapter-record.ts";
+import type { AliasRecord } from "../../store/aliases/alias-record.ts";
+import { listVisibleAliases } from "../../store/visible-names.ts";
 import { listQuery, preconditionOf } from "../adapters/adapter-json.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { Caller } from "../../keys/caller.ts";
@@ -9,7 +12,7 @@ import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { quoteName } from "../quote-name.ts";
 import { deleteAdapter } from "../adapters/change-adapter.ts";
-import { findAdapter, findAlias, isCompatible } from "../adapters/find-adapter.ts";
+import { findAdapter, findAlias, isCompatible, maySeeAlias } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const modelSchema = z
@@ -32,22 +35,22 @@ export const listModelsRoute: Route = {
   path: "/v1/models",
   scope: "use",
   document: {
-    summary: "The base and all compatible adapters",
+    summary: "The base, all compatible adapters and their aliases",
     tags: ["OpenAI"],
     request: { query: listQuery },
-    responses: jsonResponses("The models, the base first.", listSchema),
+    responses: jsonResponses("The models: the base first, then the others in the order of their names.", listSchema),
   },
   handle: async (context, c) => {
     const { limit, after } = parseRequest(listQuery, c.req.query());
     const isFirstPage = after === undefined;
     const data = isFirstPage ? [modelJson(context, context.base.name, context.base.created)] : [];
-    const { found, hasMore } = await compatibleAfter(
-      context,
-      c.get("caller"),
-      after === context.base.name ? undefined : after,
-      limit - data.length,
-    );
-    data.push(...found.map(({ name, created }) => modelJson(context, name, created)));
+    const cursor = after === context.base.name ? undefined : after;
+    let hasMore = false;
+    for await (const { name, created } of modelsAfter(context, c.get("caller"), cursor)) {
+      hasMore = data.length === limit;
+      if (hasMore) break;
+      data.push(modelJson(context, name, created));
+    }
     return c.json({ object: "list", data, has_more: hasMore });
   },
 };
@@ -115,21 +118,35 @@ function findModel(context: AppContext, caller: Caller, id: string): z.output<ty
   if (id === base.name) return modelJson(context, id, base.created);
   const name = adapterNameIn(context, id);
   const alias = findAlias(context, caller, name);
-  if (alias) return modelJson(context, id, alias.created);
+  if (alias && isUsable(context, alias)) return modelJson(context, id, alias.created);
   const record = findAdapter(context, caller, name);
   return record && isCompatible(context, record) ? modelJson(context, id, record.created) : undefined;
 }
 
-/** Up to `limit` fitting adapters after `after`, and whether there are more. */
-async function compatibleAfter(context: AppContext, caller: Caller, after: string | undefined, limit: number) {
-  const found: { name: string; created: number }[] = [];
+/** The adapters that fit and the aliases that have one of them, after `after`, in the order of their names. */
+async function* modelsAfter(
+  context: AppContext,
+  caller: Caller,
+  after: string | undefined,
+): AsyncGenerator<AdapterRecord | AliasRecord, void, void> {
+  const aliases = listVisibleAliases(context.store, caller.tenant).filter(
+    (alias) => (after === undefined || alias.name > after) && maySeeAlias(caller, alias) && isUsable(context, alias),
+  );
+  let next = 0;
   for await (const records of adapterPages(context.store, caller, after))
     for (const record of records) {
-      if (!isCompatible(context, record)) continue;
-      if (found.length === limit) return { found, hasMore: true };
-      found.push({ name: record.name, created: record.created });
+      for (let alias = aliases[next]; alias && alias.name < record.name; alias = aliases[++next]) yield alias;
+      if (isCompatible(context, record)) yield record;
     }
-  return { found, hasMore: false };
+  yield* aliases.slice(next);
+}
+
+/** Whether any of its targets can answer. */
+function isUsable(context: AppContext, { tenant, targets }: AliasRecord): boolean {
+  return targets.some(({ name, weight }) => {
+    const record = weight > 0 ? context.store.namesOf(tenant).get(name) : undefined;
+    return record !== undefined && isCompatible(context, record);
+  });
 }
 
 function modelJson({ base, engine }: AppContext, id: string, created: number): z.output<typeof modelSchema> {

@@ -1,4 +1,4 @@
-/** The routes of an adapter's generations: list them, and point the name to an earlier one. */
+/** The routes of an adapter's generations: list them, point the name to an earlier one, and run the golden answers of one. */
 import { z } from "@hono/zod-openapi";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { parseVersion } from "../../store/version-reference.ts";
@@ -13,11 +13,15 @@ import {
 import { notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
 import { assertMayChange, existingAdapter } from "../adapters/owner.ts";
+import { verificationSchema } from "../adapters/verification.ts";
+import { verifyStored } from "../adapters/verify-adapter.ts";
+import { holdRecord } from "../completion/model/stored-adapter.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../parse-request.ts";
 import { readJson } from "../read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
+import { recordOf } from "./adapters.ts";
 
 const MAX_BODY_BYTES = 4096;
 const tags = ["Adapters"];
@@ -25,6 +29,14 @@ const versionSchema = adapterSchema
   .extend({ current: z.boolean().openapi({ description: "Whether the name points to this generation." }) })
   .openapi("AdapterVersion");
 const listSchema = z.object({ object: z.literal("list"), data: z.array(versionSchema) }).openapi("AdapterVersionList");
+const verifiedSchema = z
+  .object({
+    id: z.string(),
+    object: z.literal("adapter.verification"),
+    generation: z.string(),
+    verification: verificationSchema,
+  })
+  .openapi("AdapterVerification");
 const rollbackRequest = z
   .strictObject({
     to: z.string().max(65).default("-1").openapi({
@@ -84,11 +96,34 @@ const rollbackRoute: Route = {
   },
 };
 
-/** Both routes are about a name, not about one of its generations. @throws {AppError} invalid_request, adapter_not_found. */
+const verifyRoute: Route = {
+  method: "post",
+  path: "/v1/adapters/:name/verify",
+  scope: "write",
+  document: {
+    summary: "Run the golden answers of a stored adapter, or of one of its generations",
+    tags,
+    request: { params: nameParameter, query: ownerQuery },
+    responses: jsonResponses("What they gave. Nothing is changed.", verifiedSchema),
+  },
+  handle: async (context, c) => {
+    const record = recordOf(context, c);
+    const held = holdRecord(context, record);
+    try {
+      const verification = await verifyStored(context, c.get("tenant"), record);
+      c.header("etag", etagOf(record.generation));
+      return c.json({ id: record.name, object: "adapter.verification", generation: record.generation, verification });
+    } finally {
+      held.release();
+    }
+  },
+};
+
+/** About a name, not about one of its generations. @throws {AppError} invalid_request, adapter_not_found. */
 function namedBy(context: AppContext, c: RequestContext) {
   const name = c.req.param("name") ?? "";
   assertAdapterName(name);
   return existingAdapter(context, c, name);
 }
 
-export const versionRoutes: readonly Route[] = [listVersionsRoute, rollbackRoute];
+export const versionRoutes: readonly Route[] = [listVersionsRoute, rollbackRoute, verifyRoute];

@@ -23,7 +23,7 @@ const MAX_ALIASES = 1000;
 
 /** Parts of the store that the aliases of all owners share. */
 export interface AliasParts {
-  readonly tables: Pick<Tables, "aliases" | "names">;
+  readonly tables: Pick<Tables, "aliases" | "names" | "errorSamples">;
   readonly versions: Versions;
   readonly transactions: Transactions;
 }
@@ -83,6 +83,7 @@ export class Aliases {
       const before = this.get(name) ?? missing(name);
       assertPrecondition(`Alias "${name}"`, aliasTag(before), precondition);
       void tables.aliases.remove([this.tenant, name]);
+      void tables.errorSamples.remove([this.tenant, name]);
       return before;
     });
   }

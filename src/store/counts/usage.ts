@@ -2,10 +2,9 @@
  * What each tenant has used, by day (UTC) and adapter. Counted in memory and written every few seconds, so a killed
  * process loses at most that much. Knows nothing of requests.
  */
-import { LAST, type Tables } from "./database.ts";
-import type { Transactions } from "./transactions.ts";
-
-const FLUSH_MS = 5000;
+import { LAST, type Tables } from "../database.ts";
+import { DelayedWrite } from "./delayed-write.ts";
+import type { Transactions } from "../transactions.ts";
 
 export interface UsageCounts {
   readonly requests: number;
@@ -28,7 +27,7 @@ export class Usage {
   readonly #transactions: Transactions;
   /** Counted and not yet written, by the key's text. */
   #unwritten = new Map<string, { readonly key: Key; counts: UsageCounts }>();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #write = new DelayedWrite(() => this.#writeAll());
 
   constructor({ usage }: Pick<Tables, "usage">, transactions: Transactions) {
     this.#table = usage;
@@ -41,18 +40,15 @@ export class Usage {
     const before = this.#unwritten.get(text);
     if (before) before.counts = sum(before.counts, counts);
     else this.#unwritten.set(text, { key, counts });
-    // A failed write is tried again with the next one.
-    this.#timer ??= setTimeout(
-      () => void this.flush().catch((error: unknown) => process.emitWarning(error as Error)),
-      FLUSH_MS,
-    );
-    this.#timer.unref();
+    this.#write.schedule();
   }
 
   /** Writes what is counted. */
-  async flush(): Promise<void> {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+  flush(): Promise<void> {
+    return this.#write.run();
+  }
+
+  async #writeAll(): Promise<void> {
     const writing = this.#unwritten;
     if (writing.size === 0) return;
     this.#unwritten = new Map();
