@@ -12,7 +12,7 @@ import { stopStrings } from "../../src/http/completion/sampling.ts";
 import { textKind } from "../../src/http/completion/text.ts";
 import type { AppContext } from "../../src/http/context.ts";
 import { ERRORS } from "../../src/http/error-table.ts";
-import { parseBody } from "../../src/http/read-body.ts";
+import { parseBody } from "../../src/http/request/read-body.ts";
 import { damagedJson } from "../inputs/json.ts";
 import type { Target } from "../target.ts";
 import { MAX_SECONDS } from "../target.ts";

@@ -14,7 +14,7 @@ import { accessPolicyOf } from "../http/access-policy.ts";
 import type { AppContext, ServedBase } from "../http/context.ts";
 import { GenerationNames } from "../http/generation-names.ts";
 import { Residency } from "../http/residency.ts";
-import { InFlight } from "../http/in-flight.ts";
+import { InFlight } from "../http/request/in-flight.ts";
 import { Placements } from "../placement/placements.ts";
 import { AdapterFits } from "../http/adapters/adapter-fits.ts";
 import { adapterLabel } from "../http/adapters/adapter-label.ts";
@@ -40,13 +40,13 @@ import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
 import type { TextFiles } from "../tokenizer/files/text-files.ts";
 import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { Cleanup } from "./shared/cleanup.ts";
-import { demoLine } from "./shared/demo-line.ts";
+import { demoLine } from "./serve/demo-line.ts";
 import { mergePorts } from "../placement/merge-ports.ts";
 import { readVersion } from "./shared/package-root.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
 import { watchAdapters } from "./serve/watch-adapters.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
-import { noteAdapters } from "./shared/start-notices.ts";
+import { noteAdapters } from "./serve/start-notices.ts";
 
 type ServeConfig = ConfigOf<"serve">;
 

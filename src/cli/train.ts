@@ -7,7 +7,7 @@ import type { Base } from "../base/base.ts";
 import { fileWeights } from "../base/file-weights.ts";
 import { AppError } from "../errors.ts";
 import { TensorboardLog } from "../report/tensorboard.ts";
-import { shuffledBatches } from "../train/batches.ts";
+import { shuffledBatches } from "../train/data/batches.ts";
 import {
   type SavedRun,
   type Surroundings,
@@ -24,7 +24,7 @@ import { initializeAdapter } from "../train/trained-adapter.ts";
 import { initializeFull } from "../train/trained-checkpoint.ts";
 import { Trainer } from "../train/trainer.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
-import { type ReadData, readData, readPreferenceData, readPromptData } from "../train/run-data.ts";
+import { type ReadData, readData, readPreferenceData, readPromptData } from "../train/data/run-data.ts";
 import type { MethodSettings } from "../train/method-settings.ts";
 import { SUPERVISED } from "../train/objective/objective.ts";
 import { Preferences } from "../train/objective/preferences.ts";

@@ -5,7 +5,9 @@
  */
 import { AppError } from "../errors.ts";
 import type { DType } from "../tensor/dtype.ts";
-import { type Field, type Message, type Messages, ProtobufError, decodeMessage, encodeMessage } from "./protobuf.ts";
+import { decodeMessage } from "./protobuf/decode.ts";
+import { encodeMessage } from "./protobuf/encode.ts";
+import { type Field, type Message, type Messages, ProtobufError } from "./protobuf/messages.ts";
 
 /** A whole model. `irVersion` 10 goes with opset 21 to 22. */
 export interface OnnxModel {

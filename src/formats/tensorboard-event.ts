@@ -2,7 +2,8 @@
  * One record of a TensorBoard event file. Knows nothing of training.
  * Source: TensorBoard's event.proto and summary.proto. Only the fields that this program writes are here.
  */
-import { type Messages, encodeMessage } from "./protobuf.ts";
+import { encodeMessage } from "./protobuf/encode.ts";
+import type { Messages } from "./protobuf/messages.ts";
 import { frameRecord } from "./tfrecord.ts";
 
 const MESSAGES: Messages = {

@@ -4,7 +4,7 @@
  */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { AppError } from "../errors.ts";
-import { checkQuery } from "./check-query.ts";
+import { checkQuery } from "./request/check-query.ts";
 import { goneResponse } from "./completion/answer/send-answer.ts";
 import type { AppContext, AppEnv, RequestContext } from "./context.ts";
 import { admission } from "./middleware/admission.ts";

@@ -22,9 +22,9 @@ import type { Training } from "./fine-tuning/training.ts";
 import type { GenerationNames } from "./generation-names.ts";
 import type { ResponseStore } from "./completion/responses/response-store.ts";
 import type { Residency } from "./residency.ts";
-import type { InFlight } from "./in-flight.ts";
+import type { InFlight } from "./request/in-flight.ts";
 import type { Placements } from "../placement/placements.ts";
-import type { RequestRecord } from "./request-record.ts";
+import type { RequestRecord } from "./request/request-record.ts";
 
 /** A part of the outgoing text, and whether a stop string has been met (then nothing follows). */
 export interface TextDelta {

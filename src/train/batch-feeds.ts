@@ -6,7 +6,7 @@
  */
 import { LOSS_DENOMINATOR, LOSS_LABELS, LOSS_ROWS, TRAIN_IDS, TRAIN_POSITIONS } from "../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../runtime/ort.ts";
-import { type MicroBatch, longestOf, sequencesOf } from "./batches.ts";
+import { type MicroBatch, longestOf, sequencesOf } from "./data/batches.ts";
 
 /** Row lengths are rounded up to a multiple of this, so that a run has few shapes and its memory stops growing. */
 export const LENGTH_MULTIPLE = 8;

@@ -3,7 +3,7 @@
  * the examples and the trained values, so that equal runs give equal cards.
  */
 import { type GoldenAnswer, MAX_GOLDEN_TOKENS } from "../adapter/golden.ts";
-import type { TrainExample } from "./batches.ts";
+import type { TrainExample } from "./data/batches.ts";
 import type { TrainModel } from "./train-model.ts";
 
 /** Learnt tokens of an example that are scored. */

@@ -5,12 +5,12 @@ import type { Base } from "../base/base.ts";
 import { MANIFEST_FILE } from "../base/manifest.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
-import { type MicroBatch, shuffledBatches, sortedBatches } from "./batches.ts";
+import { type MicroBatch, shuffledBatches, sortedBatches } from "./data/batches.ts";
 import type { RunSettings } from "./checkpoint.ts";
 import { type Schedule, warmupSteps } from "./schedule.ts";
 import type { AdapterPlan } from "./trained-adapter.ts";
 import type { TrainerOptions } from "./trainer.ts";
-import { type ExampleSet, type ReadData, encodeData } from "./run-data.ts";
+import { type ExampleSet, type ReadData, encodeData } from "./data/run-data.ts";
 import type { MethodSettings, TrainObjective } from "./method-settings.ts";
 import { planAdapter } from "./plan.ts";
 

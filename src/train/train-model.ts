@@ -11,7 +11,7 @@ import { LOSS, ROW_LOSSES, TEACHER_LOGITS } from "../model/train/train-ports.ts"
 import { MISSING_OPERATORS } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, hostTensorOf, openSession } from "../runtime/ort.ts";
 import { batchFeeds } from "./batch-feeds.ts";
-import type { MicroBatch } from "./batches.ts";
+import type { MicroBatch } from "./data/batches.ts";
 import { type BatchResult, type Objective, SUPERVISED, dividedBy } from "./objective/objective.ts";
 import { FlatParameters } from "./flat-parameters.ts";
 

@@ -3,7 +3,7 @@
  * The loop is a function of its initial state only, so a run that resumes from a saved state is bit-identical.
  * Knows nothing of files and methods. The caller decides where a state is kept and which messages are printed.
  */
-import { type MicroBatch, type StepSource, sequencesOf } from "./batches.ts";
+import { type MicroBatch, type StepSource, sequencesOf } from "./data/batches.ts";
 import { type DivergedError, diverged, faultOf } from "./divergence.ts";
 import { type BatchResult, NOTHING, dividedBy, plus } from "./objective/objective.ts";
 import { AdamW } from "./optimizer.ts";

@@ -4,7 +4,7 @@ import { get } from "node:https";
 import { join } from "node:path";
 import { type PeerCertificate, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { certificateFiles, readCertificate } from "../../src/cli/shared/certificate.ts";
+import { certificateFiles, readCertificate } from "../../src/cli/serve/certificate.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { hasProgram, runProgram } from "../helpers/programs.ts";
 import { mosara, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";

@@ -19,7 +19,7 @@ import type { Training } from "../../src/http/fine-tuning/training.ts";
 import { GenerationNames } from "../../src/http/generation-names.ts";
 import { ResponseStore } from "../../src/http/completion/responses/response-store.ts";
 import { Residency } from "../../src/http/residency.ts";
-import { InFlight } from "../../src/http/in-flight.ts";
+import { InFlight } from "../../src/http/request/in-flight.ts";
 import { JobRunner } from "../../src/jobs/job-runner.ts";
 import { JobStore } from "../../src/jobs/job-store.ts";
 import { KeyRing } from "../../src/keys/key-ring.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type TrainExample, shuffledBatches, sortedBatches } from "../../src/train/batches.ts";
-import { fitLength } from "../../src/train/fit-length.ts";
+import { type TrainExample, shuffledBatches, sortedBatches } from "../../src/train/data/batches.ts";
+import { fitLength } from "../../src/train/data/fit-length.ts";
 
 /** An example of that many tokens, the last `numLoss` of which are to be predicted, `behind` tokens of no interest after them. */
 function example(length: number, numLoss: number, behind = 0): TrainExample {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { corpusWindows, isCorpus } from "../../src/train/corpus.ts";
+import { corpusWindows, isCorpus } from "../../src/train/data/corpus.ts";
 import { loadExampleEncoder } from "../../src/data/encode.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "mosara-corpus-"));

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
-import type { TrainExample, TrainSequence } from "../../src/train/batches.ts";
+import type { TrainExample, TrainSequence } from "../../src/train/data/batches.ts";
 import { Preferences } from "../../src/train/objective/preferences.ts";
 import { computeReferences } from "../../src/train/objective/reference-pass.ts";
 import { INITIAL_STATE } from "../../src/train/run-state.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
-import type { MicroBatch, TrainExample } from "../../src/train/batches.ts";
+import type { MicroBatch, TrainExample } from "../../src/train/data/batches.ts";
 import { Rewards, advantagesOf } from "../../src/train/objective/rewards.ts";
 import { INITIAL_STATE } from "../../src/train/run-state.ts";
 import { type TrainModel, openTrainModel } from "../../src/train/train-model.ts";

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
-import type { BatchSource, TrainExample } from "../../src/train/batches.ts";
-import { fitLength } from "../../src/train/fit-length.ts";
+import type { BatchSource, TrainExample } from "../../src/train/data/batches.ts";
+import { fitLength } from "../../src/train/data/fit-length.ts";
 import { INITIAL_STATE } from "../../src/train/run-state.ts";
 import type { StepLine } from "../../src/train/step-log.ts";
 import { openTrainModel } from "../../src/train/train-model.ts";

@@ -2,7 +2,7 @@
 import type { LeakCheck, Repetition, SetCheck } from "../../train/check/check-data.ts";
 import type { MeasuredCost } from "../../train/check/measured-cost.ts";
 import type { RenderedExample } from "../../train/check/rendered-example.ts";
-import type { OverlongPolicy } from "../../train/fit-length.ts";
+import type { OverlongPolicy } from "../../train/data/fit-length.ts";
 
 /** The output of `--json`. */
 export interface DataReport {

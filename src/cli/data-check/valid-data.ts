@@ -3,7 +3,7 @@ import type { EncodedExample, ExampleEncoder } from "../../data/encode.ts";
 import { type Example, readValidExamples } from "../../data/examples.ts";
 import { type Preference, readValidPreferences } from "../../data/preferences.ts";
 import { AppError } from "../../errors.ts";
-import { type ReadData, preferenceData } from "../../train/run-data.ts";
+import { type ReadData, preferenceData } from "../../train/data/run-data.ts";
 
 export interface ValidData {
   /** All sequences of the good lines. A pair has two. */

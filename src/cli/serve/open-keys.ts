@@ -5,7 +5,7 @@ import { KeyRing } from "../../keys/key-ring.ts";
 import { type KeysFile, readKeysFile } from "../../keys/keys-file.ts";
 import { MIN_LENGTH_ANYWHERE } from "../../log/redact.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
-import { watchFiles } from "../shared/watch-files.ts";
+import { watchFiles } from "./watch-files.ts";
 
 /** @throws {AppError} usage: the file cannot be used */
 export async function openKeys(

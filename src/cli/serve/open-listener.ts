@@ -2,10 +2,10 @@
 import type { ConfigOf } from "../../config/commands.ts";
 import { createApp } from "../../http/app.ts";
 import type { AppContext } from "../../http/context.ts";
-import { type Certificate, type CertificateFiles, certificateFiles, readCertificate } from "../shared/certificate.ts";
+import { type Certificate, type CertificateFiles, certificateFiles, readCertificate } from "./certificate.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
-import { type Listener, listen } from "../shared/listen.ts";
-import { watchFiles } from "../shared/watch-files.ts";
+import { type Listener, listen } from "./listen.ts";
+import { watchFiles } from "./watch-files.ts";
 
 /** The certificate, and the files that it was read from. */
 export interface Tls {

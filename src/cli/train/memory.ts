@@ -3,7 +3,7 @@ import { freemem } from "node:os";
 import { AppError } from "../../errors.ts";
 import { buildTrainGraph } from "../../model/train/train-graph.ts";
 import { lossTokens, rowLength } from "../../train/batch-feeds.ts";
-import { type TrainExample, longestOf, sequencesOf } from "../../train/batches.ts";
+import { type TrainExample, longestOf, sequencesOf } from "../../train/data/batches.ts";
 import { type BatchExtent, estimateTrainingMemory } from "../../train/memory-estimate.ts";
 import type { TrainModelOptions } from "../../train/train-model.ts";
 import type { RewardSettings } from "../../train/method-settings.ts";

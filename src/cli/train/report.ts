@@ -14,9 +14,9 @@ import type { Fact, GateReport, LayerReport, ReportData } from "../../report/rep
 import { readStepLog } from "../../train/step-log.ts";
 import { adapterOf } from "../../train/trained-adapter.ts";
 import type { Trainer } from "../../train/trainer.ts";
-import { commandText } from "../shared/command-text.ts";
+import { commandText } from "./command-text.ts";
 import { MAX_ANSWER_TOKENS, type SampleSource, collectSamples } from "./samples.ts";
-import type { ExampleSet, ReadData } from "../../train/run-data.ts";
+import type { ExampleSet, ReadData } from "../../train/data/run-data.ts";
 import type { TrainConfig } from "./flags.ts";
 import type { OutputPaths } from "./output.ts";
 import type { TrainResult } from "./result.ts";

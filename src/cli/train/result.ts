@@ -7,7 +7,7 @@ import { recentLoss } from "../../train/run-state.ts";
 import { adapterOf } from "../../train/trained-adapter.ts";
 import { writeTrainedCheckpoint } from "../../train/trained-checkpoint.ts";
 import type { Trainer } from "../../train/trainer.ts";
-import type { ExampleSet } from "../../train/run-data.ts";
+import type { ExampleSet } from "../../train/data/run-data.ts";
 import { type OutputPaths, writeAdapter } from "./output.ts";
 import { duration } from "./progress.ts";
 import { type Run, objectiveCard } from "../../train/run.ts";

@@ -16,11 +16,11 @@ import {
   type StepSource,
   type TrainExample,
   shuffledBatches,
-} from "../../train/batches.ts";
+} from "../../train/data/batches.ts";
 import type { RewardSettings } from "../../train/method-settings.ts";
 import type { BatchResult } from "../../train/objective/objective.ts";
 import { advantagesOf, scoreGroup } from "../../train/objective/rewards.ts";
-import type { ExampleSet } from "../../train/run-data.ts";
+import type { ExampleSet } from "../../train/data/run-data.ts";
 import type { Run } from "../../train/run.ts";
 import type { RewardMeasures } from "../../train/step-log.ts";
 import { adapterOf } from "../../train/trained-adapter.ts";

@@ -8,7 +8,7 @@ import { parseReference } from "../../store/version-reference.ts";
 import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { findVisible, findVisibleAlias, visibleWithGeneration } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
-import { quoteName } from "../quote-name.ts";
+import { quoteName } from "../request/quote-name.ts";
 
 /**
  * The record of a name, or of one of its generations (`name@…`); undefined if the caller sees none, or if the text

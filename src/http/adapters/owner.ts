@@ -12,7 +12,7 @@ import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { type OwnedName, SHARED } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../quote-name.ts";
+import { quoteName } from "../request/quote-name.ts";
 import { parseReference } from "../../store/version-reference.ts";
 import { findAdapter, findAlias, maySeeAlias, notFoundMessage } from "./find-adapter.ts";
 

@@ -2,7 +2,7 @@
 import { parseConversation } from "./parse-conversation.ts";
 import { conversationFormat } from "./answer-format/conversation-format.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";
 import { readConversation } from "./chat-prompt.ts";
 import type { CompletionKind } from "./completion-kind.ts";

@@ -6,7 +6,7 @@ import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
 import type { AppContext, TextDelta, TextStream, TextStreamOptions } from "../context.ts";
 import type { Lease } from "../../limits/lease.ts";
-import type { RequestRecord } from "../request-record.ts";
+import type { RequestRecord } from "../request/request-record.ts";
 import type { Target } from "./model/resolve-model.ts";
 import { type SequenceOptions, seedOf } from "./sampling.ts";
 import { SequenceMeter } from "./sequence-meter.ts";

@@ -4,10 +4,10 @@
  */
 import { checkFields } from "../../fields/check-fields.ts";
 import type { AppContext, RequestContext, TextStreamOptions } from "../context.ts";
-import { chargeTokens, enterLimits } from "../enter-limits.ts";
+import { chargeTokens, enterLimits } from "../request/enter-limits.ts";
 import { invalid } from "../error-response.ts";
 import type { Lease } from "../../limits/lease.ts";
-import { parseBody, readText } from "../read-body.ts";
+import { parseBody, readText } from "../request/read-body.ts";
 import type { AnswerSplitter } from "./answer-format/answer-splitter.ts";
 import { plainFormat } from "./answer-format/conversation-format.ts";
 import { badWordIds } from "./bad-words.ts";

@@ -2,7 +2,7 @@
 import type { CompletionKind } from "./completion-kind.ts";
 import { OpenAiAnswer } from "./answer/openai-answer.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { engineLimits, readPrompts } from "./prompts.ts";
 import { type CompletionRequest, completionRequest } from "./request-schema.ts";
 import { TextChoice } from "./answer/text-choice.ts";

@@ -1,7 +1,7 @@
 /** Lists of files, jobs and events: a part of them, with OpenAI's `limit` and `after`. */
 import { z } from "@hono/zod-openapi";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../quote-name.ts";
+import { quoteName } from "../request/quote-name.ts";
 
 const after = z.string().max(128).optional().openapi({ description: "Continue after the entry with this id." });
 

@@ -4,7 +4,7 @@ import type { JobRunner } from "../../jobs/job-runner.ts";
 import type { JobStore } from "../../jobs/job-store.ts";
 import type { FileRecord, JobRecord } from "../../jobs/records.ts";
 import type { AppContext, RequestContext } from "../context.ts";
-import { quoteName } from "../quote-name.ts";
+import { quoteName } from "../request/quote-name.ts";
 
 /** The jobs of a server that trains. */
 export interface Training {

@@ -2,8 +2,8 @@
 import { AppError } from "../../errors.ts";
 import type { RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../quote-name.ts";
-import { readBody } from "../read-body.ts";
+import { quoteName } from "../request/quote-name.ts";
+import { readBody } from "../request/read-body.ts";
 
 export interface Upload {
   readonly filename: string;

@@ -2,7 +2,7 @@
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
 import type { AppEnv } from "../context.ts";
-import type { InFlight } from "../in-flight.ts";
+import type { InFlight } from "../request/in-flight.ts";
 
 const ALWAYS_ANSWERED: ReadonlySet<string> = new Set([
   "/healthz",

@@ -4,7 +4,7 @@
  */
 import type { MiddlewareHandler } from "hono";
 import type { AppContext, AppEnv } from "../context.ts";
-import { RequestRecord } from "../request-record.ts";
+import { RequestRecord } from "../request/request-record.ts";
 
 /** Paths that are asked every few seconds. */
 export const PROBES: ReadonlySet<string> = new Set(["/healthz", "/livez", "/health", "/ping", "/readyz", "/metrics"]);

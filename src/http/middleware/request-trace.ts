@@ -7,7 +7,7 @@ import { type Attributes, context, propagation, type Span, SpanKind, SpanStatusC
 import type { Context, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import type { AppContext, AppEnv } from "../context.ts";
-import type { RequestRecord, SequenceRecord } from "../request-record.ts";
+import type { RequestRecord, SequenceRecord } from "../request/request-record.ts";
 import { PROBES } from "./request-log.ts";
 
 const HEADERS = {

@@ -25,9 +25,9 @@ import { existingAdapter, namesToPut } from "../adapters/owner.ts";
 import { assertReference, parseReference } from "../../store/version-reference.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
-import { quoteName } from "../quote-name.ts";
-import { readBody } from "../read-body.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { quoteName } from "../request/quote-name.ts";
+import { readBody } from "../request/read-body.ts";
 import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Adapters"];

@@ -11,8 +11,8 @@ import { aliasOwner, assertMayChange, assertMayName, existingAlias } from "../ad
 import { aliasJson, aliasRequest, aliasSchema, resolvedTarget, ruleOf, targetsOf } from "../aliases/alias-json.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
-import { readJson } from "../read-body.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { readJson } from "../request/read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const MAX_BODY_BYTES = 65_536;

@@ -5,7 +5,7 @@ import { fileJson, fileSchema } from "../fine-tuning/file-json.ts";
 import { listOf, pageOf, pageQuery } from "../fine-tuning/list-page.ts";
 import { fileOf, trainingOf } from "../fine-tuning/training.ts";
 import { readUpload } from "../fine-tuning/upload.ts";
-import { parseRequest } from "../parse-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Fine-tuning"];

@@ -19,10 +19,10 @@ import { listOf, pageOf, pageQuery } from "../fine-tuning/list-page.ts";
 import { fileOf, jobOf, type Training, trainingOf } from "../fine-tuning/training.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
 import { assertMayName, quotaOf } from "../adapters/owner.ts";
-import { parseRequest } from "../parse-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../quote-name.ts";
-import { readJson } from "../read-body.ts";
+import { quoteName } from "../request/quote-name.ts";
+import { readJson } from "../request/read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const tags = ["Fine-tuning"];

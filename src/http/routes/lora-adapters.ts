@@ -14,8 +14,8 @@ import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
-import { readJson } from "../read-body.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { readJson } from "../request/read-body.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
 import { errorResponses, type Route } from "../route.ts";
 

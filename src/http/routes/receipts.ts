@@ -1,8 +1,8 @@
 /** The server's key of receipts, and the signing of receipts that answers had unsigned. */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
-import { parseRequest } from "../parse-request.ts";
-import { readJson } from "../read-body.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { readJson } from "../request/read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const receiptKey = z

@@ -8,7 +8,7 @@ import { responsesRequest } from "../completion/responses/request-schema.ts";
 import type { StoredResponse } from "../completion/responses/response-store.ts";
 import { responsesKind } from "../completion/responses/responses.ts";
 import { runCompletion } from "../completion/run.ts";
-import { parseRequest } from "../parse-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const tags = ["OpenAI"];

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
 import { partsOfQualifiedName } from "../../store/tenant.ts";
-import { parseRequest } from "../parse-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const day = z.iso.date("must be a day such as 2026-11-29");

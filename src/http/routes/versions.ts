@@ -18,8 +18,8 @@ import { verifyStored } from "../adapters/verify-adapter.ts";
 import { holdRecord } from "../completion/model/stored-adapter.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
-import { readJson } from "../read-body.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { readJson } from "../request/read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
 import { recordOf } from "./adapters.ts";
 

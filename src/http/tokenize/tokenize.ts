@@ -8,8 +8,8 @@ import type { AppContext, RequestContext } from "../context.ts";
 import { AppError } from "../../errors.ts";
 import { checkFields } from "../../fields/check-fields.ts";
 import { invalid } from "../error-response.ts";
-import { parseRequest } from "../parse-request.ts";
-import { parseBody, readJson, readText } from "../read-body.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { parseBody, readJson, readText } from "../request/read-body.ts";
 import { detokenizeRequest, type TokenizeRequest, tokenizeRequest } from "./request-schema.ts";
 
 /** The ids of a prompt or a conversation. @throws {AppError} invalid_request, model_not_found. */

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { EncodedExample } from "../../data/encode.ts";
 import type { ExamplePlace } from "../../data/examples.ts";
-import { type OverlongPolicy, fitLength } from "../fit-length.ts";
+import { type OverlongPolicy, fitLength } from "../data/fit-length.ts";
 
 /** Lengths of sequences in tokens. */
 export interface Lengths {

@@ -3,7 +3,7 @@
  * is measured for a token of a padded row, and the rows of one epoch are counted. Knows no flags.
  */
 import { paddedTokens } from "../batch-feeds.ts";
-import type { BatchSource, MicroBatch } from "../batches.ts";
+import type { BatchSource, MicroBatch } from "../data/batches.ts";
 import type { TrainModel } from "../train-model.ts";
 
 export interface MeasuredCost {

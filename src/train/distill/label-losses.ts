@@ -4,7 +4,7 @@ import { buildTrainGraph } from "../../model/train/train-graph.ts";
 import { ROW_LOSSES } from "../../model/train/train-ports.ts";
 import { hostTensorOf, openSession } from "../../runtime/ort.ts";
 import { batchFeeds, lossTokens } from "../batch-feeds.ts";
-import type { MicroBatch } from "../batches.ts";
+import type { MicroBatch } from "../data/batches.ts";
 import type { FlatParameters } from "../flat-parameters.ts";
 import { SUPERVISED } from "../objective/objective.ts";
 import type { TrainModelOptions } from "../train-model.ts";

@@ -15,7 +15,7 @@ import { fromFile } from "../../model/weights.ts";
 import { type RuntimeTensor, type Session, hostTensorOf, openSession, runtimeTensor } from "../../runtime/ort.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
 import { LENGTH_MULTIPLE, batchFeeds } from "../batch-feeds.ts";
-import type { MicroBatch, TrainExample } from "../batches.ts";
+import type { MicroBatch, TrainExample } from "../data/batches.ts";
 import { SUPERVISED } from "../objective/objective.ts";
 import type { TrainModelOptions } from "../train-model.ts";
 import type { AdaptedLayer } from "../trained-adapter.ts";

@@ -3,7 +3,7 @@ import type { TrainLoss } from "../../model/train/train-graph.ts";
 import { LOSS_WEIGHTS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
 import { lossTokens } from "../batch-feeds.ts";
-import type { MicroBatch } from "../batches.ts";
+import type { MicroBatch } from "../data/batches.ts";
 import type { RewardMeasures, RewardName } from "../step-log.ts";
 
 /** Sums over a micro-batch, or its shares of the means of a step. */

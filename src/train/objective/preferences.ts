@@ -5,7 +5,7 @@
 import { PAIR_SIGNS, REFERENCE_MARGINS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
 import { lossTokens } from "../batch-feeds.ts";
-import { type MicroBatch, type TrainExample, sequencesOf } from "../batches.ts";
+import { type MicroBatch, type TrainExample, sequencesOf } from "../data/batches.ts";
 import { type BatchResult, NOTHING, type Objective, plus } from "./objective.ts";
 
 /** Log-probabilities of the two answers of a pair. */

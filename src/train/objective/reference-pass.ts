@@ -1,5 +1,5 @@
 /** The reference of a run with preferences: the model before the first step, where an adapter changes nothing. */
-import { type TrainExample, sortedBatches } from "../batches.ts";
+import { type TrainExample, sortedBatches } from "../data/batches.ts";
 import type { TrainModel } from "../train-model.ts";
 import { type Preferences, logpsOf } from "./preferences.ts";
 

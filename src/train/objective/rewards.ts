@@ -5,7 +5,7 @@
 import { ADVANTAGES, SAMPLED_LOGPROBS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
 import { lossTokens } from "../batch-feeds.ts";
-import type { MicroBatch, Rollout } from "../batches.ts";
+import type { MicroBatch, Rollout } from "../data/batches.ts";
 import type { BatchResult, Objective } from "./objective.ts";
 
 /** Added to the deviation of a group that advantages are divided by, as in TRL. */

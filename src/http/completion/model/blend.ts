@@ -3,7 +3,7 @@ import type { Card } from "../../../adapter/adapter.ts";
 import { assertBlendable, blendGeneration, blendRecipe } from "../../../adapter/blend-recipe.ts";
 import type { SequenceRequest } from "../../../engine/engine.ts";
 import type { AppContext } from "../../context.ts";
-import { quoteName } from "../../quote-name.ts";
+import { quoteName } from "../../request/quote-name.ts";
 import { type Asker, type HeldAdapter, holdAdapter } from "./stored-adapter.ts";
 
 /** Weights by the names of adapters. */

@@ -14,7 +14,7 @@ import { adapterLabel } from "../../adapters/adapter-label.ts";
 import { findAdapter, findAlias, findGeneration, notFoundMessage } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
-import { quoteName } from "../../quote-name.ts";
+import { quoteName } from "../../request/quote-name.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
 import type { InlineAdapter } from "./inline-adapters.ts";
 import { isPresent } from "../is-present.ts";

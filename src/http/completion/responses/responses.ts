@@ -1,7 +1,7 @@
 /** OpenAI's Responses API as a kind of completion: its body becomes a chat request, and the answer's parts become output items. */
 import { parseConversation } from "../parse-conversation.ts";
 import { conversationFormat } from "../answer-format/conversation-format.ts";
-import { parseRequest } from "../../parse-request.ts";
+import { parseRequest } from "../../request/parse-request.ts";
 import { readConversation } from "../chat-prompt.ts";
 import type { CompletionKind } from "../completion-kind.ts";
 import type { OwnNames } from "../own-names.ts";

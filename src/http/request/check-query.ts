@@ -4,12 +4,12 @@
  * Knows no values.
  */
 import type { z } from "@hono/zod-openapi";
-import type { AppError } from "../errors.ts";
-import { closestName } from "../fields/closest-name.ts";
-import type { RequestContext } from "./context.ts";
-import { invalid } from "./error-response.ts";
+import type { AppError } from "../../errors.ts";
+import { closestName } from "../../fields/closest-name.ts";
+import type { RequestContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
 import { quoteName } from "./quote-name.ts";
-import type { Route } from "./route.ts";
+import type { Route } from "../route.ts";
 
 /** Parameters by which other APIs choose the entries of a list. Source: OpenAI's and Anthropic's API references. */
 const OF_OTHER_LISTS: ReadonlySet<string> = new Set([

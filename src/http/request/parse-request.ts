@@ -3,8 +3,8 @@
  * value.
  */
 import type { z } from "@hono/zod-openapi";
-import type { AppError } from "../errors.ts";
-import { invalid } from "./error-response.ts";
+import type { AppError } from "../../errors.ts";
+import { invalid } from "../error-response.ts";
 
 type Issue = z.core.$ZodIssue;
 

@@ -1,8 +1,8 @@
 /** Reads request bodies and parses them as JSON. The limit on their length holds even if Content-Length is wrong. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppError } from "../errors.ts";
-import type { RequestContext } from "./context.ts";
-import { invalid } from "./error-response.ts";
+import { AppError } from "../../errors.ts";
+import type { RequestContext } from "../context.ts";
+import { invalid } from "../error-response.ts";
 
 const FIRST_BYTES_MS = 20;
 

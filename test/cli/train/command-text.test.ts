@@ -1,6 +1,6 @@
 /** The command in a report: it can be run, and says nothing that was not given. */
 import { describe, expect, it } from "vitest";
-import { commandText } from "../../../src/cli/shared/command-text.ts";
+import { commandText } from "../../../src/cli/train/command-text.ts";
 import { parseCommand } from "../../../src/config/parse.ts";
 
 const MINIMAL = ["--model", "base", "--data", "a.jsonl", "--out", "x.mosara"];

@@ -1,130 +1,23 @@
 /**
- * The protobuf wire format over a table of message descriptions. Knows nothing of ONNX.
- * The decoder treats bytes as hostile: lengths, depth and number of
- * values are bounded, and values of a wrong wire type are refused.
- * Unknown fields are skipped, as the format requires. Source: the Protocol Buffers documentation, "Encoding".
+ * Decodes messages in the protobuf wire format, by a table of message descriptions. The bytes are hostile: lengths, depth
+ * and number of values are bounded, and values of a wrong wire type are refused. Unknown fields are skipped, as the format
+ * requires.
  */
-
-/**
- * int64: a number if safe, otherwise a bigint. size: an integer that must be safe (int32 and enums too). float:
- * float32. double: float64. bytes: a copy. Any other word is the name of a message in the same table.
- */
-type ScalarKind = "int64" | "size" | "float" | "double" | "string" | "bytes";
-
-/** One field. `one`: absent is undefined; `must`: absent is refused (message) or empty (others); `many`: absent is []; `some`: absent is undefined. */
-export interface Field {
-  readonly number: number;
-  readonly kind: ScalarKind | { readonly message: string };
-  readonly count: "one" | "must" | "many" | "some";
-}
-
-/** Messages by name, their fields by our own names. */
-export type Messages = Readonly<Record<string, Readonly<Record<string, Field>>>>;
-
-/** A plain object with one property a field. */
-export type Message = Record<string, unknown>;
-
-/** The reason why bytes cannot be decoded. The caller adds the name of the file. */
-export class ProtobufError extends Error {}
-
-const VARINT = 0;
-const FIXED64 = 1;
-const DELIMITED = 2;
-const FIXED32 = 5;
+import {
+  DELIMITED,
+  type Field,
+  FIXED32,
+  FIXED64,
+  type Message,
+  type Messages,
+  ProtobufError,
+  VARINT,
+  wireTypeOf,
+} from "./messages.ts";
 
 const MAX_MESSAGE_DEPTH = 64;
 // A value costs as little as two bytes of input but some hundred bytes of memory; the graph of a 100-layer model has below a million.
 const MAX_VALUES = 2_000_000;
-
-function wireTypeOf(kind: Field["kind"]): number {
-  if (kind === "int64" || kind === "size") return VARINT;
-  if (kind === "double") return FIXED64;
-  return kind === "float" ? FIXED32 : DELIMITED;
-}
-
-class Writer {
-  #bytes = Buffer.alloc(256);
-  #length = 0;
-
-  finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
-  }
-
-  varint(value: number | bigint): void {
-    this.#reserve(10);
-    if (Number.isInteger(value) && value >= 0 && value < 0x80)
-      return void (this.#bytes[this.#length++] = Number(value));
-    let rest = BigInt.asUintN(64, BigInt(value));
-    for (; rest > 0x7fn; rest >>= 7n) this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
-    this.#bytes[this.#length++] = Number(rest);
-  }
-
-  float(value: number): void {
-    this.#reserve(4);
-    this.#length = this.#bytes.writeFloatLE(value, this.#length);
-  }
-
-  double(value: number): void {
-    this.#reserve(8);
-    this.#length = this.#bytes.writeDoubleLE(value, this.#length);
-  }
-
-  delimited(bytes: Uint8Array): void {
-    this.varint(bytes.byteLength);
-    this.#reserve(bytes.byteLength);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.byteLength;
-  }
-
-  #reserve(numBytes: number): void {
-    const needed = this.#length + numBytes;
-    if (needed <= this.#bytes.length) return;
-    const grown = Buffer.alloc(Math.max(needed, 2 * this.#bytes.length));
-    grown.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = grown;
-  }
-}
-
-/** The bytes of `message`: fields in the table's order, repeated scalars unpacked, undefined properties left out. */
-export function encodeMessage(messages: Messages, name: string, message: Message): Uint8Array {
-  const writer = new Writer();
-  const fields = fieldsOf(messages, name);
-  for (const key of Object.keys(message))
-    if (!Object.hasOwn(fields, key)) throw new Error(`internal: ${name} has no field "${key}"`);
-  for (const [key, { number, kind, count }] of Object.entries(fields)) {
-    const value = message[key];
-    if (value === undefined) continue;
-    const values = count === "many" || count === "some" ? (value as unknown[]) : [value];
-    for (const item of values) {
-      writer.varint((number << 3) | wireTypeOf(kind));
-      writeValue(messages, writer, kind, item);
-    }
-  }
-  return writer.finish();
-}
-
-function writeValue(messages: Messages, writer: Writer, kind: Field["kind"], value: unknown): void {
-  if (typeof kind === "object") return writer.delimited(encodeMessage(messages, kind.message, value as Message));
-  switch (kind) {
-    case "int64":
-    case "size":
-      return writer.varint(value as number | bigint);
-    case "float":
-      return writer.float(value as number);
-    case "double":
-      return writer.double(value as number);
-    case "string":
-      return writer.delimited(Buffer.from(value as string));
-    case "bytes":
-      return writer.delimited(value as Uint8Array);
-  }
-}
-
-function fieldsOf(messages: Messages, name: string): Readonly<Record<string, Field>> {
-  const fields = messages[name];
-  if (!fields) throw new Error(`internal: no message "${name}" in the table`);
-  return fields;
-}
 
 /** Reads one range of bytes; a nested message gets a reader of its own range over the same bytes. */
 class Reader {

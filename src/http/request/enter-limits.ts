@@ -1,6 +1,6 @@
 /** Counts a request against the limits of its caller, and writes OpenAI's headers about them. */
-import type { Lease } from "../limits/lease.ts";
-import type { AppContext, RequestContext } from "./context.ts";
+import type { Lease } from "../../limits/lease.ts";
+import type { AppContext, RequestContext } from "../context.ts";
 
 /** @throws {AppError} rate_limit_exceeded. The caller ends the lease. */
 export async function enterLimits({ limiter, metrics }: AppContext, c: RequestContext): Promise<Lease> {

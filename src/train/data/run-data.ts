@@ -2,13 +2,13 @@
  * The data of `mosara train`: encodes files as examples of bounded length, and reports every example that was left out or cut.
  */
 import { createHash } from "node:crypto";
-import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "../data/encode.ts";
-import { type Example, readExamples } from "../data/examples.ts";
-import { joinNotice } from "../data/join-notice.ts";
-import { type Preference, readPreferences } from "../data/preferences.ts";
-import { type RewardPrompt, readRewardPrompts } from "../data/reward-prompts.ts";
-import { turnEndNotice, unheededTurnEnds } from "../data/turn-ends.ts";
-import { AppError } from "../errors.ts";
+import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "../../data/encode.ts";
+import { type Example, readExamples } from "../../data/examples.ts";
+import { joinNotice } from "../../data/join-notice.ts";
+import { type Preference, readPreferences } from "../../data/preferences.ts";
+import { type RewardPrompt, readRewardPrompts } from "../../data/reward-prompts.ts";
+import { turnEndNotice, unheededTurnEnds } from "../../data/turn-ends.ts";
+import { AppError } from "../../errors.ts";
 import { type TrainExample, sequencesOf } from "./batches.ts";
 import { type OverlongPolicy, fitLength, reportLeftOut } from "./fit-length.ts";
 import { corpusWindows, isCorpus } from "./corpus.ts";

@@ -3,9 +3,9 @@
  * They form one stream of tokens, which is cut into windows of equal length.
  * Text is streamed; only its tokens are kept in memory, four bytes each.
  */
-import { streamTexts } from "../data/corpus.ts";
-import type { ExampleEncoder } from "../data/encode.ts";
-import { readLines } from "../data/lines.ts";
+import { streamTexts } from "../../data/corpus.ts";
+import type { ExampleEncoder } from "../../data/encode.ts";
+import { readLines } from "../../data/lines.ts";
 import type { TrainExample } from "./batches.ts";
 
 /**

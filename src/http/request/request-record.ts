@@ -2,7 +2,7 @@
  * Facts of one request for its line in the log, gathered while it runs. The line is written when every holder has released the record. A
  * stream releases it at its end, not at its beginning.
  */
-import type { FinishedReason } from "../metrics/table.ts";
+import type { FinishedReason } from "../../metrics/table.ts";
 
 /** One sequence of a request that has ended. */
 export interface SequenceRecord {

@@ -4,9 +4,9 @@
  * that examples of similar length share a micro-batch with little padding. The micro-batches of an epoch come in random
  * order. Knows nothing of tensors. Indices are bounded by their loops, hence `!`.
  */
-import type { EncodedExample } from "../data/encode.ts";
-import type { RewardMeasures } from "./step-log.ts";
-import { type RandomState, nextUint32, seedRandom } from "../tensor/random.ts";
+import type { EncodedExample } from "../../data/encode.ts";
+import type { RewardMeasures } from "../step-log.ts";
+import { type RandomState, nextUint32, seedRandom } from "../../tensor/random.ts";
 
 /** A sequence, as far as training reads it. */
 export type TrainSequence = Pick<EncodedExample, "ids" | "lossMask" | "numLossTokens">;

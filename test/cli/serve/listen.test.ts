@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { listen, type Listener } from "../../../src/cli/shared/listen.ts";
+import { listen, type Listener } from "../../../src/cli/serve/listen.ts";
 import { createTestApp, type TestApp } from "../../helpers/http-app.ts";
 
 let test: TestApp;
