@@ -207,7 +207,7 @@ describe("the checker", () => {
     ["the HTTP server's import by a script", "scripts/a.ts", 'import "../src/http/app.ts";'],
     ["main imported by a command", "src/cli/a.ts", 'import "../main.ts";'],
     ["a script imported by the sources", "src/cli/a.ts", 'import "../../scripts/train.ts";'],
-    ["a test helper imported by the sources", "src/main.ts", 'import "./helpers/allclose.ts";'],
+    ["a test helper imported by the sources", "src/main.ts", 'import "../test/helpers/allclose.ts";'],
     ["a root file importing its neighbour", "src/errors.ts", 'import "./config/parse.ts";'],
     ["a second file that imports the runtime package", "src/runtime/b.ts", 'import "onnxruntime-node";'],
     ["a subpath of the runtime package", "src/engine/a.ts", 'import "onnxruntime-node/dist/backend.js";'],

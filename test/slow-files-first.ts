@@ -10,7 +10,7 @@ const ROOT = new URL("../", import.meta.url);
 const SLOW_FILES = [
   "test/webgpu/models.test.ts",
   "test/cli/train.test.ts",
-  "test/integration/structured-output.test.ts",
+  "test/integration/answers/structured-output.test.ts",
   "test/integration/scenario.test.ts",
   "test/model/peft.test.ts",
   "test/engine/run/laws.test.ts",

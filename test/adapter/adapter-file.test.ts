@@ -5,7 +5,7 @@ import type { Adapter, Card, Method, RouterKind } from "../../src/adapter/adapte
 import { decodeAdapter, encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { AppError } from "../../src/errors.ts";
 import { bytesOf, fromFloat32, toFloat32 } from "../../src/tensor/host-tensor.ts";
-import { fixtureAdapters, idOf, madeUpAdapter } from "../helpers/adapters.ts";
+import { fixtureAdapters, idOf, madeUpAdapter } from "../helpers/models/adapters.ts";
 
 // A writer that has nothing in common with ours: the library alone.
 const pack = (value: unknown): Uint8Array => new Packr({ useRecords: false }).pack(value);

@@ -5,7 +5,7 @@ import { decodeAdapter, encodeAdapter } from "../../src/adapter/adapter-file.ts"
 import { assertFits } from "../../src/adapter/adapter.ts";
 import { decodeBounded } from "../../src/formats/msgpack.ts";
 import { recordOf } from "../../src/store/adapter-record.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
 
 const adapter = { ...madeUpAdapter({ method: "lora" }), endTokenIds: [2, 7] };
 const LIMITS = { maxBytes: 2 ** 20, maxDepth: 10, maxItems: 10_000 };

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { decodeAdapter, encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { readAdapter } from "../../src/cli/shared/read-adapter.ts";
 import { casesIn, fixturesDir } from "../helpers/fixtures.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "mosara-foreign-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

@@ -9,7 +9,7 @@ import { hostTensor, numElements } from "../../src/tensor/host-tensor.ts";
 import { nextNormal, seedRandom } from "../../src/tensor/random.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 import { runGraph } from "../helpers/run-graph.ts";
-import { methodCases, openCase } from "../helpers/training-cases.ts";
+import { methodCases, openCase } from "../helpers/models/training-cases.ts";
 
 const TARGET = { dIn: 40, dOut: 24, k: 16, scale: 2 };
 const VARIANTS: readonly (readonly [keyof typeof METHODS, number, RouterKind])[] = [

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { MANIFEST_FILE, readManifest } from "../../src/base/manifest.ts";
 import { LATER_SETTINGS } from "../../src/model/config/model-config.ts";
-import { writeCheckpoint, TOY_CONFIG } from "../helpers/checkpoints.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { writeCheckpoint, TOY_CONFIG } from "../helpers/models/checkpoints.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-manifest-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -22,9 +22,9 @@ import { EMBEDDING } from "../../src/model/weight-names.ts";
 import { GraphWeights } from "../../src/model/weights.ts";
 import { hostTensorOf, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
 import { type HostTensor, bytesOf, hostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { GGUF_GOLDEN, casesIn } from "../helpers/fixtures.ts";
-import { quantizedGguf } from "../helpers/gguf-blocks.ts";
+import { quantizedGguf } from "../helpers/models/gguf-blocks.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-originals-"));
 afterAll(() => rmSync(folder, { recursive: true }));

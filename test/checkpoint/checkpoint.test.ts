@@ -8,7 +8,7 @@ import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { EMBEDDING, LM_HEAD } from "../../src/model/weight-names.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../helpers/checkpoints.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../helpers/models/checkpoints.ts";
 
 let dir: string;
 beforeEach(() => {

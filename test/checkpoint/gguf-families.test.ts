@@ -8,7 +8,7 @@ import { parseModelConfig } from "../../src/model/families.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { hostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { writeTexts } from "../helpers/checkpoints.ts";
+import { writeTexts } from "../helpers/models/checkpoints.ts";
 import { GGUF_GOLDEN, casesIn, readJson } from "../helpers/fixtures.ts";
 
 /**

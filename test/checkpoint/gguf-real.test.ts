@@ -6,9 +6,9 @@ import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { bytesOf, hostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { writeTexts } from "../helpers/checkpoints.ts";
+import { writeTexts } from "../helpers/models/checkpoints.ts";
 import { GGUF_GOLDEN, readJson } from "../helpers/fixtures.ts";
-import { hasPython, runPython } from "../helpers/python.ts";
+import { hasPython, runPython } from "../helpers/outside/python.ts";
 import { REAL_FILES, realFile } from "../../scripts/agreement/real-files.ts";
 
 interface Golden {

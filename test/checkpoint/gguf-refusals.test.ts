@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
-import { float32, int32s, text, uint32 } from "../helpers/gguf.ts";
+import { float32, int32s, text, uint32 } from "../helpers/models/gguf.ts";
 import {
   BPE,
   MODEL,
@@ -14,7 +14,7 @@ import {
   without,
   writeGguf,
   zeros,
-} from "../helpers/gguf-models.ts";
+} from "../helpers/models/gguf-models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-gguf-"));
 afterAll(() => rmSync(folder, { recursive: true }));

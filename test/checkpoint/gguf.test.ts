@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { makeTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { checkTokenizer } from "../../src/tokenizer/files/tokenizer-files.ts";
-import { flag, float32, float32Tensor, text, texts, uint32 } from "../helpers/gguf.ts";
+import { flag, float32, float32Tensor, text, texts, uint32 } from "../helpers/models/gguf.ts";
 import {
   BPE,
   MODEL,
@@ -17,7 +17,7 @@ import {
   tensorsOf,
   without,
   writeGguf,
-} from "../helpers/gguf-models.ts";
+} from "../helpers/models/gguf-models.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-gguf-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -13,7 +13,7 @@ import { dequantized } from "../../src/model/serve/quantized-matrix.ts";
 import { type HostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
 import { casesIn, readJson } from "../helpers/fixtures.ts";
-import { openTestRunner } from "../helpers/runner.ts";
+import { openTestRunner } from "../helpers/engine/runner.ts";
 
 const GOLDEN = join(import.meta.dirname, "../golden/quantised");
 const folder = mkdtempSync(join(tmpdir(), "mosara-quantised-"));

@@ -19,7 +19,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { LM_HEAD } from "../../src/model/weight-names.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../helpers/checkpoints.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../helpers/models/checkpoints.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-bad-"));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readManifest } from "../../src/base/manifest.ts";
 import { loadChatTemplate } from "../../src/tokenizer/chat/chat-template.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { casesIn, fixturesDir, modelCases } from "../helpers/fixtures.ts";
 import { mosara, startServer, tempDir } from "../helpers/server.ts";
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { readManifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");
 /** The shipped base; what it says is of no matter here. */

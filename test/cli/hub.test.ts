@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { modelCases } from "../helpers/fixtures.ts";
-import { type FakeHub, type FakeRepository, startHub } from "../helpers/hub-server.ts";
+import { type FakeHub, type FakeRepository, startHub } from "../helpers/outside/hub-server.ts";
 import { mosara, startServer, tempDir } from "../helpers/server.ts";
 
 const COMMIT = "89abcdef0123456789abcdef0123456789abcdef";

@@ -3,8 +3,8 @@ import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
 import { mosara, startServer, tempDir } from "../helpers/server.ts";
 

@@ -6,7 +6,7 @@ import { type PeerCertificate, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { certificateFiles, readCertificate } from "../../src/cli/serve/certificate.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { hasProgram, runProgram } from "../helpers/programs.ts";
+import { hasProgram, runProgram } from "../helpers/outside/programs.ts";
 import { mosara, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 const DEMO = join(packageRoot(), "models", "demo");

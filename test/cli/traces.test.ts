@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { send, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
-const SDK = fileURLToPath(new URL("../helpers/traces-to-file.mjs", import.meta.url));
+const SDK = fileURLToPath(new URL("../helpers/outside/traces-to-file.mjs", import.meta.url));
 const TRACE_ID = "0af7651916cd43dd8448eb211c80319c";
 const PARENT_ID = "b7ad6b7169203331";
 const SERVER_KIND = 1;

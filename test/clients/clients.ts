@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import type { ClientRun, Outcomes } from "../../scripts/clients-page.ts";
 import { installedNode, NODE_22 } from "../../scripts/installed-node.ts";
-import { CLIENTS_PYTHON } from "../helpers/clients-python.ts";
+import { CLIENTS_PYTHON } from "../helpers/outside/clients-python.ts";
 import { putAdapter, startServer, type TestServer } from "../helpers/server.ts";
 
 const FOLDER = import.meta.dirname;

@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { CLIENTS_PYTHON, hasModule } from "../helpers/clients-python.ts";
+import { CLIENTS_PYTHON, hasModule } from "../helpers/outside/clients-python.ts";
 import { startServer, tempDir, type TestServer } from "../helpers/server.ts";
 
 /** Both import half of Python's machine learning before they begin. */

@@ -1,6 +1,6 @@
 /** Clients for Python against the demo: everything that docs/reference/clients.md says of them. MOSARA_CLIENTS_PYTHON names a Python with them. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { hasModule } from "../helpers/clients-python.ts";
+import { hasModule } from "../helpers/outside/clients-python.ts";
 import type { TestServer } from "../helpers/server.ts";
 import { type Client, failures, PYTHON_PLACE, recorded, runClient, startClientsServer } from "./clients.ts";
 

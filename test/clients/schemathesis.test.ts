@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { CLIENTS_PYTHON, hasModule } from "../helpers/clients-python.ts";
+import { CLIENTS_PYTHON, hasModule } from "../helpers/outside/clients-python.ts";
 import { startServer, tempDir, type TestServer } from "../helpers/server.ts";
 
 vi.setConfig({ testTimeout: 900_000, hookTimeout: 300_000 });

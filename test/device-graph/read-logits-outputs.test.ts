@@ -11,10 +11,10 @@ import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
 import { chooseToken, createSamplerScratch } from "../../src/engine/sampling/sampler.ts";
 import { createSamplingState } from "../../src/engine/sampling/sampling-state.ts";
 import { decodeModel } from "../../src/formats/onnx-proto.ts";
-import { adapterFor } from "../helpers/base-adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { adapterFor } from "../helpers/models/base-adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
-import { openTestRunner, startRows, type TestRunner } from "../helpers/runner.ts";
+import { openTestRunner, startRows, type TestRunner } from "../helpers/engine/runner.ts";
 
 const PROMPT = [5, 17, 33, 2, 60];
 const names = (infos: readonly { readonly name: string }[]): string[] => infos.map(({ name }) => name);

@@ -5,7 +5,7 @@ import { logitBlockSize, readLogits } from "../../src/device-graph/read-logits.t
 import type { Session } from "../../src/runtime/ort.ts";
 import { hostTensor } from "../../src/tensor/host-tensor.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
-import { logitsOnGrid } from "../helpers/logits.ts";
+import { logitsOnGrid } from "../helpers/engine/logits.ts";
 import { openGraph, runSession } from "../helpers/run-graph.ts";
 
 const MAX_ROWS = 17;

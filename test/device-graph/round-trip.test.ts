@@ -12,7 +12,7 @@ import { readLogits } from "../../src/device-graph/read-logits.ts";
 import { cachedAttention } from "../../src/model/attention.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { INPUT_IDS, ROWS } from "../../src/model/ports.ts";
-import { TOY_CONFIG } from "../helpers/checkpoints.ts";
+import { TOY_CONFIG } from "../helpers/models/checkpoints.ts";
 
 const config = parseModelConfig({ ...TOY_CONFIG, head_dim: 16 });
 

@@ -6,7 +6,7 @@ import type { Session } from "../../src/runtime/ort.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
 import { type Tensors, openGraph, runSession } from "../helpers/run-graph.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
-import { logitsOnGrid } from "../helpers/logits.ts";
+import { logitsOnGrid } from "../helpers/engine/logits.ts";
 
 const V = 1280;
 const MAX_ROWS = 17;

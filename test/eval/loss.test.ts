@@ -11,8 +11,8 @@ import type { createEngine as CreateEngine, SupervisedEngine } from "../../src/e
 import { lossOf } from "../../src/eval/run-sequences.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { SHARED } from "../../src/store/tenant.ts";
-import { fixtureAdapters } from "../helpers/adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { fixtureAdapters } from "../helpers/models/adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { fixturesDir, readJson } from "../helpers/fixtures.ts";
 
 const training = fixturesDir("training");

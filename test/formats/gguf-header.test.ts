@@ -19,7 +19,7 @@ import {
   text,
   texts,
   uint32,
-} from "../helpers/gguf.ts";
+} from "../helpers/models/gguf.ts";
 import { damaged } from "./damaged.ts";
 
 const parse = (bytes: Uint8Array): GgufHeader => parseGgufHeader("model.gguf", bytes, bytes.length);

@@ -30,7 +30,7 @@ import {
 import { formatShape } from "../../src/graph/shape.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
 import { runGraph } from "../helpers/run-graph.ts";
-import { float32 } from "../helpers/training-cases.ts";
+import { float32 } from "../helpers/models/training-cases.ts";
 
 const graph = new Graph("test");
 let numInputs = 0;

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import type { SequenceRequest } from "../../src/engine/engine.ts";
 import type { Endpoint } from "../../src/fields/field.ts";
-import { END_ID } from "./arithmetic-engine.ts";
+import { END_ID } from "./engine/arithmetic-engine.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "./http-app.ts";
 
 export interface Bench {

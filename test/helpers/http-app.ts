@@ -34,15 +34,15 @@ import { openAdapterDirectory } from "../../src/store/directory/adapter-director
 import { ReceiptIssuer } from "../../src/receipt/receipt-issuer.ts";
 import { openReceiptKey } from "../../src/receipt/receipt-key.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
-import { madeUpAdapter } from "./adapters.ts";
-import { converterFor } from "./peft.ts";
+import { madeUpAdapter } from "./models/adapters.ts";
+import { converterFor } from "./models/peft.ts";
 import {
   type ArithmeticEngine,
   type ArithmeticEngineOptions,
   createArithmeticEngine,
   END_ID,
   HIDDEN_SIZE,
-} from "./arithmetic-engine.ts";
+} from "./engine/arithmetic-engine.ts";
 
 export interface TestApp extends AsyncDisposable {
   readonly app: App;

@@ -6,8 +6,8 @@ import type { CardValue } from "../../src/adapter/adapter.ts";
 import { AppError } from "../../src/errors.ts";
 import { EMBEDDING_FIELDS } from "../../src/fields/embedding-fields.ts";
 import { embeddingRequest } from "../../src/http/embeddings/request-schema.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
-import { HIDDEN_SIZE, pooledVector } from "../helpers/arithmetic-engine.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
+import { HIDDEN_SIZE, pooledVector } from "../helpers/engine/arithmetic-engine.ts";
 import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
 
 let test: TestApp;

@@ -4,7 +4,7 @@ import { FIELDS } from "../../src/fields/check-fields.ts";
 import type { Body, Endpoint, Treatment } from "../../src/fields/field.ts";
 import { NESTED_FIELDS } from "../../src/fields/nested-fields.ts";
 import type { ChatPrompt } from "../../src/http/context.ts";
-import { END_ID } from "../helpers/arithmetic-engine.ts";
+import { END_ID } from "../helpers/engine/arithmetic-engine.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
 import { EFFECTS } from "../helpers/field-effects.ts";
 

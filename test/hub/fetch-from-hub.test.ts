@@ -18,8 +18,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { fetchFromHub } from "../../src/hub/fetch-from-hub.ts";
 import { parseHubName } from "../../src/hub/hub-name.ts";
 import { hubSettings } from "../../src/hub/hub-settings.ts";
-import { type FakeHub, gitHash, startHub } from "../helpers/hub-server.ts";
-import { hasPython } from "../helpers/python.ts";
+import { type FakeHub, gitHash, startHub } from "../helpers/outside/hub-server.ts";
+import { hasPython } from "../helpers/outside/python.ts";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const REPO = "owner/name";

@@ -7,10 +7,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
 import { decodeBounded, encode } from "../../src/formats/msgpack.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
-import { noise } from "../helpers/checkpoints.ts";
-import { llamaCheckpoint } from "../helpers/golden-base.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
+import { noise } from "../helpers/models/checkpoints.ts";
+import { llamaCheckpoint } from "../helpers/models/golden-base.ts";
 import {
   type Answer,
   codeOf,

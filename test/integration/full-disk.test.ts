@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readManifest, type Manifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { codeOf, complete, putAdapter, send, startServer, tempDir, type TestServer } from "../helpers/server.ts";
 
 const DEMO = join(packageRoot(), "models", "demo");

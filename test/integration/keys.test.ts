@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { longLlamaBase } from "../helpers/golden-base.ts";
+import { longLlamaBase } from "../helpers/models/golden-base.ts";
 import { codeOf, complete, mosara, send, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 let baseDir: string;

@@ -3,8 +3,8 @@ import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openBase } from "../../src/base/base.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
-import { longLlamaBase } from "../helpers/golden-base.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
+import { longLlamaBase } from "../helpers/models/golden-base.ts";
 import {
   childrenOf,
   codeOf,

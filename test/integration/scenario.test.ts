@@ -5,8 +5,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
-import { longLlamaBase } from "../helpers/golden-base.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
+import { longLlamaBase } from "../helpers/models/golden-base.ts";
 import {
   childrenOf,
   codeOf,

@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { readManifest } from "../../src/base/manifest.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
-import { longLlamaBase } from "../helpers/golden-base.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
+import { longLlamaBase } from "../helpers/models/golden-base.ts";
 import {
   childrenOf,
   codeOf,

@@ -1,7 +1,7 @@
 /** Two servers' counters in one real Redis. */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { SharedCounters } from "../../src/limits/shared-counters.ts";
-import { hasRedis, startRedis, type TestRedis } from "../helpers/redis.ts";
+import { hasRedis, startRedis, type TestRedis } from "../helpers/outside/redis.ts";
 import { until } from "../helpers/server.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });

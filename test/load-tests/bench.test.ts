@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
-import { hasPython } from "../helpers/python.ts";
+import { hasPython } from "../helpers/outside/python.ts";
 
 const RUN = fileURLToPath(new URL("../../dist/load-tests/run.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "mosara-bench-"));

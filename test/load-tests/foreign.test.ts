@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
-import { startScripted } from "../helpers/scripted-openai.ts";
+import { startScripted } from "../helpers/outside/scripted-openai.ts";
 
 const RUN = fileURLToPath(new URL("../../dist/load-tests/run.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "mosara-foreign-"));

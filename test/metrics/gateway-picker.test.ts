@@ -6,7 +6,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { NO_STATS } from "../../src/engine/server/combined-stats.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
-import { type Family, parseMetrics, type Sample } from "../helpers/prometheus-text.ts";
+import { type Family, parseMetrics, type Sample } from "../helpers/outside/prometheus-text.ts";
 
 /** What the picker knows of an endpoint. */
 interface Endpoint {

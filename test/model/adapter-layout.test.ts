@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { adapterLayout } from "../../src/model/adapter-layout.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { type Linear, allGroups, allLinears } from "../../src/model/linears.ts";
-import { TOY_CONFIG } from "../helpers/checkpoints.ts";
+import { TOY_CONFIG } from "../helpers/models/checkpoints.ts";
 
 const config = parseModelConfig({ ...TOY_CONFIG, num_hidden_layers: 3 });
 const groups = allGroups(config);

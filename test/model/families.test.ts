@@ -9,11 +9,11 @@ import { peftNames } from "../../src/model/peft-names.ts";
 import { buildTrainGraph } from "../../src/model/train/train-graph.ts";
 import { toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { casesIn } from "../helpers/fixtures.ts";
 import { runSession } from "../helpers/run-graph.ts";
-import { openTestRunner } from "../helpers/runner.ts";
-import { feedsOf, stageTensors } from "../helpers/training-cases.ts";
+import { openTestRunner } from "../helpers/engine/runner.ts";
+import { feedsOf, stageTensors } from "../helpers/models/training-cases.ts";
 
 const GOLDEN = join(import.meta.dirname, "../golden/families");
 const floats = (data: unknown): Float32Array => data as Float32Array;

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
 import { expectAllclose } from "../helpers/allclose.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases, readJson } from "../helpers/fixtures.ts";
-import { logprobsOf, openTestRunner } from "../helpers/runner.ts";
+import { logprobsOf, openTestRunner } from "../helpers/engine/runner.ts";
 
 interface Expected {
   readonly greedy: readonly { readonly prompt_ids: number[]; readonly greedy_ids: number[] }[];

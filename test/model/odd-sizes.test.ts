@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { expectAllclose, maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
-import { builtBase } from "../helpers/bases.ts";
-import { writeCheckpoint } from "../helpers/checkpoints.ts";
-import { referenceLogits } from "../helpers/reference-decoder.ts";
-import { openTestRunner } from "../helpers/runner.ts";
+import { builtBase } from "../helpers/models/bases.ts";
+import { writeCheckpoint } from "../helpers/models/checkpoints.ts";
+import { referenceLogits } from "../helpers/engine/reference-decoder.ts";
+import { openTestRunner } from "../helpers/engine/runner.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-odd-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -13,11 +13,11 @@ import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { peftNames } from "../../src/model/peft-names.ts";
 import { readPeftFiles } from "../../src/store/directory/directory-files.ts";
 import type { HostTensor } from "../../src/tensor/host-tensor.ts";
-import { adapterFor } from "../helpers/base-adapters.ts";
+import { adapterFor } from "../helpers/models/base-adapters.ts";
 import { expectAllclose, maxAbsDifference } from "../helpers/allclose.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { casesIn, modelCases, readJson } from "../helpers/fixtures.ts";
-import { type TestRunner, logprobsOf, openTestRunner } from "../helpers/runner.ts";
+import { type TestRunner, logprobsOf, openTestRunner } from "../helpers/engine/runner.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-peft-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { hasProgram, startProgram } from "../helpers/programs.ts";
+import { hasProgram, startProgram } from "../helpers/outside/programs.ts";
 import { readMetrics, send, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 /** Starting a server and a program on a busy machine takes its time. */

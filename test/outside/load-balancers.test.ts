@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { freePort, hasProgram, type RunningProgram, startProgram } from "../helpers/programs.ts";
+import { freePort, hasProgram, type RunningProgram, startProgram } from "../helpers/outside/programs.ts";
 import { complete, send, startServer, stream, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 /** Starting a server and a program on a busy machine takes its time. */

@@ -5,10 +5,10 @@ import axe from "axe-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
-import { adapterFile, adapterFor } from "../helpers/base-adapters.ts";
-import { type BrowserPage, Chromium } from "../helpers/chromium.ts";
-import { MARKUP, markupBase } from "../helpers/markup-base.ts";
-import { hasProgram, runProgram } from "../helpers/programs.ts";
+import { adapterFile, adapterFor } from "../helpers/models/base-adapters.ts";
+import { type BrowserPage, Chromium } from "../helpers/outside/chromium.ts";
+import { MARKUP, markupBase } from "../helpers/models/markup-base.ts";
+import { hasProgram, runProgram } from "../helpers/outside/programs.ts";
 import { childrenOf, send, startServer, tempDir, type TestServer, untilIdle } from "../helpers/server.ts";
 
 /** Starting a browser on a busy machine takes its time. */

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
-import { hasRedis, startRedis, type TestRedis } from "../helpers/redis.ts";
+import { hasRedis, startRedis, type TestRedis } from "../helpers/outside/redis.ts";
 import { childrenOf, complete, metric, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 /** Starting servers on a busy machine takes its time. */

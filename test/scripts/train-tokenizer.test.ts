@@ -10,7 +10,7 @@ import { loadChatTemplate } from "../../src/tokenizer/chat/chat-template.ts";
 import { byteLevelCharacters } from "../../src/tokenizer/stream-decoder.ts";
 import { loadTokenizer, type Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
-import { hasPython, runPython } from "../helpers/python.ts";
+import { hasPython, runPython } from "../helpers/outside/python.ts";
 
 const SCRIPT = join(packageRoot(), "dist", "scripts", "train-tokenizer.js");
 const dir = mkdtempSync(join(tmpdir(), "mosara-tokenizer-"));

@@ -5,11 +5,11 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readManifest } from "../../src/base/manifest.ts";
-import { adapterFile } from "../helpers/base-adapters.ts";
+import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { readJson } from "../helpers/fixtures.ts";
-import { llamaCheckpoint } from "../helpers/golden-base.ts";
+import { llamaCheckpoint } from "../helpers/models/golden-base.ts";
 import { complete, mosara, putAdapter, startServer, tempDir } from "../helpers/server.ts";
-import { describeOnWebgpu } from "../helpers/webgpu.ts";
+import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 /** Shaders are compiled at the first steps, on a test machine by SwiftShader. */
 const TIMEOUT_MS = 240_000;

@@ -13,7 +13,7 @@ import type { AdapterNames } from "../../src/store/adapter-names.ts";
 import { assertAdapterName } from "../../src/store/adapter-record.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { SHARED } from "../../src/store/tenant.ts";
-import { fixtureAdapters, idOf, madeUpAdapter } from "../helpers/adapters.ts";
+import { fixtureAdapters, idOf, madeUpAdapter } from "../helpers/models/adapters.ts";
 
 /** Files that differ in every number. */
 const file = (seed: number): Uint8Array => encodeAdapter(madeUpAdapter({ seed }));

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
 
 const COUNT = 12;
 const cardOf = (i: number): string => `the words of the card number ${i}, which are ${"private ".repeat(5)}${i}`;

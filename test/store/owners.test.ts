@@ -7,7 +7,7 @@ import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { isTenantName, SHARED } from "../../src/store/tenant.ts";
 import { findVisible, listVisible } from "../../src/store/visible-names.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
 
 const file = (seed: number): Uint8Array => encodeAdapter(madeUpAdapter({ seed }));
 

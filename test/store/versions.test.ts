@@ -7,7 +7,7 @@ import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-sto
 import { SHARED } from "../../src/store/tenant.ts";
 import { parseReference } from "../../src/store/version-reference.ts";
 import { findVisible, visibleWithGeneration } from "../../src/store/visible-names.ts";
-import { madeUpAdapter } from "../helpers/adapters.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
 
 const file = (seed: number): Uint8Array => encodeAdapter(madeUpAdapter({ seed }));
 const hash = (seed: number): string => generationOf(file(seed));

@@ -14,9 +14,9 @@ import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { loadExampleEncoder } from "../../src/data/encode.ts";
 import { readExamples } from "../../src/data/examples.ts";
 import { readStepLog } from "../../src/train/step-log.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
-import { logprobsOf, openTestRunner } from "../helpers/runner.ts";
+import { logprobsOf, openTestRunner } from "../helpers/engine/runner.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");
 const STEPS = 8;

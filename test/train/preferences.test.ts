@@ -11,7 +11,7 @@ import { type TrainModel, openTrainModel } from "../../src/train/train-model.ts"
 import { Trainer } from "../../src/train/trainer.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { fixturesDir, readJson } from "../helpers/fixtures.ts";
-import { type OpenCase, methodCases, openCase, parametersAt } from "../helpers/training-cases.ts";
+import { type OpenCase, methodCases, openCase, parametersAt } from "../helpers/models/training-cases.ts";
 
 interface Golden {
   readonly beta: number;

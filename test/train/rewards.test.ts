@@ -9,7 +9,7 @@ import { type TrainModel, openTrainModel } from "../../src/train/train-model.ts"
 import { Trainer } from "../../src/train/trainer.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { REWARDS_GOLDEN, readJson } from "../helpers/fixtures.ts";
-import { type OpenCase, methodCases, openCase, parametersAt } from "../helpers/training-cases.ts";
+import { type OpenCase, methodCases, openCase, parametersAt } from "../helpers/models/training-cases.ts";
 
 interface GoldenStep {
   readonly groups: readonly {

@@ -9,7 +9,7 @@ import type { StepLine } from "../../src/train/step-log.ts";
 import { openTrainModel } from "../../src/train/train-model.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { fixturesDir, readJson } from "../helpers/fixtures.ts";
-import { type Batch, batches, methodCases, openCase, parametersAt } from "../helpers/training-cases.ts";
+import { type Batch, batches, methodCases, openCase, parametersAt } from "../helpers/models/training-cases.ts";
 
 interface Trajectory {
   readonly hyper: {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { tempDir } from "../helpers/server.ts";
-import { describeOnWebgpu } from "../helpers/webgpu.ts";
+import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 const RUN = fileURLToPath(new URL("../../dist/load-tests/run.js", import.meta.url));
 const TIMEOUT_MS = 900_000;

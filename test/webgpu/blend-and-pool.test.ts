@@ -2,11 +2,11 @@
 import { expect, it } from "vitest";
 import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
-import { adapterFor } from "../helpers/base-adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
-import { llamaCheckpoint } from "../helpers/golden-base.ts";
-import { freshId, openTestRunner, type TestRunner } from "../helpers/runner.ts";
-import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
+import { adapterFor } from "../helpers/models/base-adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
+import { llamaCheckpoint } from "../helpers/models/golden-base.ts";
+import { freshId, openTestRunner, type TestRunner } from "../helpers/engine/runner.ts";
+import { describeOnWebgpu, holdDevice } from "../helpers/engine/webgpu.ts";
 
 const PROMPT = Array.from({ length: 70 }, (_, i) => (3 + i * 37) % 300);
 

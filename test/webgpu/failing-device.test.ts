@@ -6,9 +6,9 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { builtBase } from "../helpers/bases.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../helpers/checkpoints.ts";
-import { type FailingDevice, makeFailingDevice } from "../helpers/failing-device.ts";
+import { builtBase } from "../helpers/models/bases.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../helpers/models/checkpoints.ts";
+import { type FailingDevice, makeFailingDevice } from "../helpers/engine/failing-device.ts";
 import { modelCases } from "../helpers/fixtures.ts";
 import {
   type Answer,
@@ -23,7 +23,7 @@ import {
   tempDir,
   until,
 } from "../helpers/server.ts";
-import { describeOnWebgpu } from "../helpers/webgpu.ts";
+import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 const NAME = "model";
 const VOCAB = 384; // of the fixtures' tokenizers

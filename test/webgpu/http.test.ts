@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { complete, metric, putAdapter, send, startServer, stream, type TestServer } from "../helpers/server.ts";
-import { describeOnWebgpu } from "../helpers/webgpu.ts";
+import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 const ADAPTERS = join(packageRoot(), "adapters");
 const FLAGS = ["--model", join(packageRoot(), "models", "demo"), "--adapters", ADAPTERS, "--speculative-tokens", "3"];

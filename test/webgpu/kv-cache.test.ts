@@ -6,8 +6,8 @@ import { identity } from "../../src/graph/ops/elementwise.ts";
 import { serializeGraph } from "../../src/graph/serialize.ts";
 import { DeviceMemory } from "../../src/runtime/device-memory.ts";
 import { type Session, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
-import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../helpers/kv-traffic.ts";
-import { describeOnWebgpu } from "../helpers/webgpu.ts";
+import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../helpers/engine/kv-traffic.ts";
+import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 describeOnWebgpu("the cache on a device", () => {
   const memory = new DeviceMemory();

@@ -6,11 +6,11 @@ import { expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
-import { adapterFor } from "../helpers/base-adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { adapterFor } from "../helpers/models/base-adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
-import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../helpers/runner.ts";
-import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
+import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../helpers/engine/runner.ts";
+import { describeOnWebgpu, holdDevice } from "../helpers/engine/webgpu.ts";
 
 /** `http.test.ts` beside this file serves the shipped base. */
 const bases = modelCases().map(({ name, dir }) => ({ name, open: () => builtBase(dir, { targets: "all-linear" }) }));

@@ -8,11 +8,11 @@ import { isBatchInvariant } from "../../src/engine/process/self-test.ts";
 import { decodeModel, encodeModel } from "../../src/formats/onnx-proto.ts";
 import { Session, type Traffic } from "../../src/runtime/ort.ts";
 import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
-import { adapterFor } from "../helpers/base-adapters.ts";
-import { builtBase } from "../helpers/bases.ts";
-import { llamaCheckpoint } from "../helpers/golden-base.ts";
-import { logprobsOf, openTestRunner, startRows } from "../helpers/runner.ts";
-import { describeOnWebgpu, holdDevice } from "../helpers/webgpu.ts";
+import { adapterFor } from "../helpers/models/base-adapters.ts";
+import { builtBase } from "../helpers/models/bases.ts";
+import { llamaCheckpoint } from "../helpers/models/golden-base.ts";
+import { logprobsOf, openTestRunner, startRows } from "../helpers/engine/runner.ts";
+import { describeOnWebgpu, holdDevice } from "../helpers/engine/webgpu.ts";
 
 afterEach(() => vi.restoreAllMocks());
 const PROMPT = [5, 17, 33, 2, 60, 44, 91, 12, 7, 150];

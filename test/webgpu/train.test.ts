@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { openBase } from "../../src/base/base.ts";
 import { openTrainModel } from "../../src/train/train-model.ts";
-import { builtBase } from "../helpers/bases.ts";
+import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
 
 it("refuses to train on webgpu, naming the operators that are missing", async () => {

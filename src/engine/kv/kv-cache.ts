@@ -1,7 +1,7 @@
 /**
  * The KV cache as the engine sees it: rows of keys and values that a session reads as past and adds to. The memory stays where the session
  * computes. There are two implementations: the host's (`host-kv-cache.ts`) and a device's (`device-kv-cache.ts`).
- * test/helpers/kv-traffic.ts checks both against one contract. Knows nothing of sequences.
+ * test/helpers/engine/kv-traffic.ts checks both against one contract. Knows nothing of sequences.
  */
 import { cacheHeadSize } from "../../model/ports.ts";
 import type { RuntimeTensor } from "../../runtime/ort.ts";

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type BuildOptions, DEFAULT_THRESHOLD } from "../../../src/base/build/build.ts";
 import { buildCached, cacheKeys } from "../../../src/base/build/build-cached.ts";
 import { readManifest } from "../../../src/base/manifest.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { casesIn, fixturesDir, readJson } from "../../helpers/fixtures.ts";
 
 const models = fixturesDir("models");

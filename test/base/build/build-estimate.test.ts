@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { type WeightKind, readManifest } from "../../../src/base/manifest.ts";
 import { estimateBuild } from "../../../src/base/build/build-estimate.ts";
 import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
 
 const models = fixturesDir("models");

@@ -20,9 +20,9 @@ import { MANIFEST_FILE, readManifest } from "../../../src/base/manifest.ts";
 import { openSafetensors } from "../../../src/formats/safetensors.ts";
 import { EMBEDDING, LM_HEAD } from "../../../src/model/weight-names.ts";
 import { type HostTensor, bytesOf, toFloat32 } from "../../../src/tensor/host-tensor.ts";
-import { builtBase } from "../../helpers/bases.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../../helpers/checkpoints.ts";
-import { openTestRunner } from "../../helpers/runner.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../../helpers/models/checkpoints.ts";
+import { openTestRunner } from "../../helpers/engine/runner.ts";
 
 const OPTIONS: BuildOptions = {
   weights: "float32",

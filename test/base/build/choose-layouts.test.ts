@@ -8,7 +8,7 @@ import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { bitsPerWeight } from "../../../src/model/serve/quantized-matrix.ts";
 import { type QuantizedKind, type WeightLayouts, layoutOf } from "../../../src/model/serve/weight-layouts.ts";
 import { fromFloat32, toFloat32 } from "../../../src/tensor/host-tensor.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../../helpers/checkpoints.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../../helpers/models/checkpoints.ts";
 
 let dir: string;
 beforeAll(() => {

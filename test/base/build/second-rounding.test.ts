@@ -17,7 +17,7 @@ import {
 import { layoutOf } from "../../../src/model/serve/weight-layouts.ts";
 import { float16ToFloat32 } from "../../../src/tensor/float16.ts";
 import { toFloat32 } from "../../../src/tensor/host-tensor.ts";
-import { quantizedGguf } from "../../helpers/gguf-blocks.ts";
+import { quantizedGguf } from "../../helpers/models/gguf-blocks.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-rounding-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readManifest } from "../../../src/base/manifest.ts";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../../helpers/checkpoints.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../../helpers/models/checkpoints.ts";
 
 const MAIN = join(packageRoot(), "dist", "src", "main.js");
 const dir = mkdtempSync(join(tmpdir(), "mosara-stopped-"));

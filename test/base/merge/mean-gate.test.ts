@@ -7,9 +7,9 @@ import { type Base, openBase } from "../../../src/base/base.ts";
 import { mergeByMeanGate } from "../../../src/base/merge/mean-gate.ts";
 import { mergedWeights } from "../../../src/base/merge/merged-weights.ts";
 import { openSafetensors } from "../../../src/formats/safetensors.ts";
-import { fixtureAdapters } from "../../helpers/adapters.ts";
+import { fixtureAdapters } from "../../helpers/models/adapters.ts";
 import { expectAllclose } from "../../helpers/allclose.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { fixturesDir, readJson } from "../../helpers/fixtures.ts";
 
 const training = fixturesDir("training");

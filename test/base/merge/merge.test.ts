@@ -10,10 +10,10 @@ import { mergeCheckpoint } from "../../../src/base/merge/merge-checkpoint.ts";
 import { writeMergedBase } from "../../../src/base/merge/merged-base.ts";
 import { openSafetensors } from "../../../src/formats/safetensors.ts";
 import { expectAllclose, maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
-import { fixtureAdapters } from "../../helpers/adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { fixtureAdapters } from "../../helpers/models/adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { fixturesDir } from "../../helpers/fixtures.ts";
-import { openTestRunner } from "../../helpers/runner.ts";
+import { openTestRunner } from "../../helpers/engine/runner.ts";
 
 const training = fixturesDir("training");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-merge-"));

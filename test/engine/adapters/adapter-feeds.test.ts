@@ -20,7 +20,7 @@ import {
   termScalesPort,
 } from "../../../src/model/ports.ts";
 import type { RuntimeTensor } from "../../../src/runtime/ort.ts";
-import { TOY_CONFIG, noise } from "../../helpers/checkpoints.ts";
+import { TOY_CONFIG, noise } from "../../helpers/models/checkpoints.ts";
 
 const layout: AdapterLayout = adapterLayout(allGroups(parseModelConfig(TOY_CONFIG)), [
   { name: "layers.0.self_attn.q_proj", k: 3 },

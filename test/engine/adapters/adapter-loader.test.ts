@@ -16,10 +16,10 @@ import type * as Supervisor from "../../../src/engine/server/supervisor.ts";
 import { wantedLine } from "../../../src/engine/wanted-line.ts";
 import { openAdapterStore } from "../../../src/store/adapter-store.ts";
 import { SHARED } from "../../../src/store/tenant.ts";
-import { adapterFile } from "../../helpers/base-adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { adapterFile } from "../../helpers/models/base-adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { fixturesDir } from "../../helpers/fixtures.ts";
-import { sequenceRequest } from "../../helpers/sequences.ts";
+import { sequenceRequest } from "../../helpers/engine/sequences.ts";
 import { until } from "../../helpers/server.ts";
 
 const compiled = (name: string): string => new URL(`../../../dist/src/engine/${name}.js`, import.meta.url).href;

@@ -4,10 +4,10 @@ import { describe, expect, it } from "vitest";
 import type { Adapter } from "../../../src/adapter/adapter.ts";
 import { openSafetensors } from "../../../src/formats/safetensors.ts";
 import { expectAllclose } from "../../helpers/allclose.ts";
-import { fixtureAdapters } from "../../helpers/adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { fixtureAdapters } from "../../helpers/models/adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { fixturesDir, readJson } from "../../helpers/fixtures.ts";
-import { openTestRunner } from "../../helpers/runner.ts";
+import { openTestRunner } from "../../helpers/engine/runner.ts";
 
 const training = fixturesDir("training");
 

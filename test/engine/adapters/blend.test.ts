@@ -12,11 +12,11 @@ import { openBase } from "../../../src/base/base.ts";
 import { layOutBlend } from "../../../src/engine/adapters/blend-row.ts";
 import { toFloat32 } from "../../../src/tensor/host-tensor.ts";
 import { expectAllclose, maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
-import { adapterFor } from "../../helpers/base-adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
-import { writeCheckpoint } from "../../helpers/checkpoints.ts";
-import { type Update, referenceLogits } from "../../helpers/reference-decoder.ts";
-import { openTestRunner } from "../../helpers/runner.ts";
+import { adapterFor } from "../../helpers/models/base-adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
+import { writeCheckpoint } from "../../helpers/models/checkpoints.ts";
+import { type Update, referenceLogits } from "../../helpers/engine/reference-decoder.ts";
+import { openTestRunner } from "../../helpers/engine/runner.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-blend-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

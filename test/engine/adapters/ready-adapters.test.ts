@@ -10,8 +10,8 @@ import { loadAdapter } from "../../../src/engine/adapters/load-adapter.ts";
 import type { AdapterRef } from "../../../src/engine/protocol.ts";
 import { toWire } from "../../../src/errors.ts";
 import type { AdapterLayout } from "../../../src/model/adapter-layout.ts";
-import { idOf, madeUpAdapter } from "../../helpers/adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { idOf, madeUpAdapter } from "../../helpers/models/adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { fixturesDir } from "../../helpers/fixtures.ts";
 import { join } from "node:path";
 

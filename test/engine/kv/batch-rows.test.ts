@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../../src/engine/kv/host-kv-cache.ts";
 import { bytesPerPosition, positionBucket, rowBucket } from "../../../src/engine/kv/kv-cache.ts";
 import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";
-import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../../helpers/kv-traffic.ts";
+import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../../helpers/engine/kv-traffic.ts";
 
 const onHost = (): CacheUnderTest => ({
   cache: new HostKvCache(SHAPE),

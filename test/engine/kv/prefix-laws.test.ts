@@ -4,9 +4,9 @@ import { decodeAdapter } from "../../../src/adapter/adapter-file.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { PrefixCache } from "../../../src/engine/kv/prefix-cache.ts";
 import { CHUNK_TOKENS, chunkAt } from "../../../src/engine/chunks.ts";
-import { adapterFile } from "../../helpers/base-adapters.ts";
-import { longLlamaBase } from "../../helpers/golden-base.ts";
-import { freshId, openTestRunner, type TestRunner } from "../../helpers/runner.ts";
+import { adapterFile } from "../../helpers/models/base-adapters.ts";
+import { longLlamaBase } from "../../helpers/models/golden-base.ts";
+import { freshId, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
 
 const NUM_DECODED = 8;
 

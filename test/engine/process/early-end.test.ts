@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import { openAdapterStore } from "../../../src/store/adapter-store.ts";
 
-const PROGRAM = join(import.meta.dirname, "../../helpers/stop-engines.mjs");
+const PROGRAM = join(import.meta.dirname, "../../helpers/engine/stop-engines.mjs");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-early-end-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const storeDir = join(scratch, "store");

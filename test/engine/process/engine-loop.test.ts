@@ -6,7 +6,7 @@ import { AppError } from "../../../src/errors.ts";
 import { DeviceFullError } from "../../../src/runtime/device-errors.ts";
 import { GREEDY } from "../../../src/engine/engine.ts";
 import { MAX_CANDIDATES } from "../../../src/model/ports.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
 import {
   BAD_PREFILL,
   BAD_ROW,
@@ -15,8 +15,8 @@ import {
   toyGreedy,
   toyLogits,
   ToyRunner,
-} from "../../helpers/toy-runner.mjs";
-import type { ToyOptions } from "../../helpers/toy-runner.mjs";
+} from "../../helpers/engine/toy-runner.mjs";
+import type { ToyOptions } from "../../helpers/engine/toy-runner.mjs";
 
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
 

@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 import { AppError } from "../../../src/errors.ts";
 import { Scheduler } from "../../../src/engine/scheduling/scheduler.ts";
 import { Sequence } from "../../../src/engine/scheduling/sequence.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 const LIMITS = { maxNumSeqs: 16, maxQueue: 64, maxQueueTokens: 1e9 };
 const PROMPT = Array.from({ length: 16 }, () => 1);

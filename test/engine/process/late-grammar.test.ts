@@ -4,8 +4,8 @@ import type { BoundGrammar, Grammars } from "../../../src/engine/contracts.ts";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";
 import type { EngineEvent } from "../../../src/engine/protocol.ts";
 import { AppError } from "../../../src/errors.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { TOY_VOCAB, ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { TOY_VOCAB, ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 const NUM_TOKENS = 4;
 const STOP_ID = 2;

@@ -6,8 +6,8 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { openRunner } from "../../../src/engine/process/open-runner.ts";
 import type { EngineOptions } from "../../../src/engine/protocol.ts";
 import { bytesPerPosition } from "../../../src/engine/kv/kv-cache.ts";
-import { builtBase } from "../../helpers/bases.ts";
-import { TOY_CONFIG, writeCheckpoint } from "../../helpers/checkpoints.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
+import { TOY_CONFIG, writeCheckpoint } from "../../helpers/models/checkpoints.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-runner-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 import { Scheduler } from "../../../src/engine/scheduling/scheduler.ts";
 import { Sequence } from "../../../src/engine/scheduling/sequence.ts";
 import { quantile } from "../../../load-tests/report/figures.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 interface Costs {
   readonly decodeMs: (numRows: number) => number;

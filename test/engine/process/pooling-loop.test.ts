@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PrefixCache } from "../../../src/engine/kv/prefix-cache.ts";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";
 import type { EngineEvent, SequenceSpec } from "../../../src/engine/protocol.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { BAD_ROW, toyGreedy, toyHidden, ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { BAD_ROW, toyGreedy, toyHidden, ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
 

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";
 import { PrefixCache } from "../../../src/engine/kv/prefix-cache.ts";
 import type { EngineEvent, SequenceSpec } from "../../../src/engine/protocol.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { toyGreedy, ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { toyGreedy, ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
 

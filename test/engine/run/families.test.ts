@@ -9,10 +9,10 @@ import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { mergeCheckpoint } from "../../../src/base/merge/merge-checkpoint.ts";
 import { writeMergedBase } from "../../../src/base/merge/merged-base.ts";
 import { maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
-import { adapterFor } from "../../helpers/base-adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { adapterFor } from "../../helpers/models/base-adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
-import { openTestRunner, startRows, type TestRunner } from "../../helpers/runner.ts";
+import { openTestRunner, startRows, type TestRunner } from "../../helpers/engine/runner.ts";
 
 const models = fixturesDir("models");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-families-"));

@@ -15,10 +15,10 @@ import { openSafetensors } from "../../../src/formats/safetensors.ts";
 import { peftNames } from "../../../src/model/peft-names.ts";
 import { readPeftFiles } from "../../../src/store/directory/directory-files.ts";
 import { expectAllclose } from "../../helpers/allclose.ts";
-import { adapterFor } from "../../helpers/base-adapters.ts";
-import { builtBase } from "../../helpers/bases.ts";
+import { adapterFor } from "../../helpers/models/base-adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
 import { EMBEDDINGS_GOLDEN, fixturesDir } from "../../helpers/fixtures.ts";
-import { freshId, openTestRunner, type TestRunner } from "../../helpers/runner.ts";
+import { freshId, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
 
 const models = fixturesDir("models");
 const cases = readdirSync(EMBEDDINGS_GOLDEN)

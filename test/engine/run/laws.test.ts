@@ -9,10 +9,10 @@ import { allLinears } from "../../../src/model/linears.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { type HostTensor, numElements } from "../../../src/tensor/host-tensor.ts";
 import { maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
-import { builtBase } from "../../helpers/bases.ts";
-import { noise, writeCheckpoint } from "../../helpers/checkpoints.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
+import { noise, writeCheckpoint } from "../../helpers/models/checkpoints.ts";
 import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
-import { freshId, openTestRunner, type TestRunner } from "../../helpers/runner.ts";
+import { freshId, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-laws-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -4,8 +4,8 @@ import { Scheduler, type SchedulerLimits } from "../../../src/engine/scheduling/
 import { chunkAt } from "../../../src/engine/chunks.ts";
 import { Sequence } from "../../../src/engine/scheduling/sequence.ts";
 import { checkSpec } from "../../../src/engine/sequence-spec.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 const LIMITS: SchedulerLimits = { maxNumSeqs: 4, maxQueue: 100, maxQueueTokens: 100_000 };
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Sequence } from "../../../src/engine/scheduling/sequence.ts";
 import { WaitingQueue } from "../../../src/engine/scheduling/waiting-queue.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
 
 let nextId = 1;
 const make = (tenant: string, numTokens = 10, adapter: string | null = null): Sequence =>

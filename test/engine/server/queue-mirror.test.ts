@@ -5,8 +5,8 @@ import { AppError } from "../../../src/errors.ts";
 import { QueueMirror } from "../../../src/engine/server/queue-mirror.ts";
 import { Scheduler } from "../../../src/engine/scheduling/scheduler.ts";
 import { Sequence } from "../../../src/engine/scheduling/sequence.ts";
-import { sequenceSpec } from "../../helpers/sequences.ts";
-import { ToyRunner } from "../../helpers/toy-runner.mjs";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 const LIMITS = { maxNumSeqs: 2, maxQueue: 4, maxQueueTokens: 40 };
 

@@ -11,10 +11,10 @@ import type { SequenceStream } from "../../../src/engine/engine.ts";
 import type { EngineOptions, StepStats } from "../../../src/engine/protocol.ts";
 import { createEngine, type SupervisedEngine, type SupervisorOptions } from "../../../src/engine/server/supervisor.ts";
 import { AppError } from "../../../src/errors.ts";
-import { sequenceRequest } from "../../helpers/sequences.ts";
-import { type ToyOptions, toyGreedy } from "../../helpers/toy-runner.mjs";
+import { sequenceRequest } from "../../helpers/engine/sequences.ts";
+import { type ToyOptions, toyGreedy } from "../../helpers/engine/toy-runner.mjs";
 
-const ENTRY = new URL("../../helpers/toy-engine-process.mjs", import.meta.url);
+const ENTRY = new URL("../../helpers/engine/toy-engine-process.mjs", import.meta.url);
 const SCRATCH = mkdtempSync(join(tmpdir(), "mosara-supervisor-"));
 const REPORT: MergeReport = { maxAbsLogitDifference: 0, kl: 0, seconds: 0 };
 

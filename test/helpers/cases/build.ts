@@ -1,7 +1,7 @@
 /** `mosara build` of a checkpoint: the same base as another's, a refusal, or a warning. */
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type CheckpointSpec, writeCaseCheckpoint } from "../case-checkpoint.ts";
+import { type CheckpointSpec, writeCaseCheckpoint } from "../models/case-checkpoint.ts";
 import { mosara, tempDir } from "../server.ts";
 
 interface BuildCase {

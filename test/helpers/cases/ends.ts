@@ -1,6 +1,6 @@
 /** Which tokens end an answer of a served checkpoint, and what is said where none does. */
 import { expect } from "vitest";
-import { type CheckpointSpec, writeCaseCheckpoint } from "../case-checkpoint.ts";
+import { type CheckpointSpec, writeCaseCheckpoint } from "../models/case-checkpoint.ts";
 import { complete, mosara, send, startServer, tempDir } from "../server.ts";
 
 interface EndsCase {

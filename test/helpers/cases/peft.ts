@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { adapterOfPeftAlone } from "../../../src/adapter/peft.ts";
 import { readPeftFiles } from "../../../src/store/directory/directory-files.ts";
-import { type TensorEdit, editSafetensors } from "../edit-safetensors.ts";
+import { type TensorEdit, editSafetensors } from "../models/edit-safetensors.ts";
 import { fixturesDir, readJson } from "../fixtures.ts";
 import { tempDir } from "../server.ts";
 

@@ -4,7 +4,7 @@ import type { ChatMessage } from "../../../src/tokenizer/chat/chat-message.ts";
 import { loadChatTemplate } from "../../../src/tokenizer/chat/chat-template.ts";
 import { encodeChat, renderChat } from "../../../src/tokenizer/chat/chat.ts";
 import { loadTokenizer } from "../../../src/tokenizer/tokenizer.ts";
-import { type CheckpointSpec, writeCaseCheckpoint } from "../case-checkpoint.ts";
+import { type CheckpointSpec, writeCaseCheckpoint } from "../models/case-checkpoint.ts";
 
 interface PromptCase {
   readonly checkpoint: CheckpointSpec;

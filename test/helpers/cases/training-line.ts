@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import { loadExampleEncoder } from "../../../src/data/encode.ts";
 import { parseExample } from "../../../src/data/examples.ts";
-import { type CheckpointSpec, writeCaseCheckpoint } from "../case-checkpoint.ts";
+import { type CheckpointSpec, writeCaseCheckpoint } from "../models/case-checkpoint.ts";
 
 interface TrainingLineCase {
   readonly checkpoint: CheckpointSpec;

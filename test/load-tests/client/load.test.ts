@@ -4,7 +4,7 @@ import { type Workload, planRequests } from "../../../load-tests/client/draw.ts"
 import { runClosedLoop, runOpenLoop } from "../../../load-tests/client/load.ts";
 import { requireAnswers, summarize } from "../../../load-tests/client/summary.ts";
 import { median } from "../../../load-tests/report/figures.ts";
-import { startScripted } from "../../helpers/scripted-openai.ts";
+import { startScripted } from "../../helpers/outside/scripted-openai.ts";
 
 const WORKLOAD: Workload = {
   promptTokens: { kind: "fixed", tokens: 4 },

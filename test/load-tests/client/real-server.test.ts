@@ -5,8 +5,8 @@ import { runClosedLoop } from "../../../load-tests/client/load.ts";
 import { readServerLoad } from "../../../load-tests/client/server-metrics.ts";
 import { requireAnswers, summarize } from "../../../load-tests/client/summary.ts";
 import { openBase } from "../../../src/base/base.ts";
-import { adapterFile } from "../../helpers/base-adapters.ts";
-import { longLlamaBase } from "../../helpers/golden-base.ts";
+import { adapterFile } from "../../helpers/models/base-adapters.ts";
+import { longLlamaBase } from "../../helpers/models/golden-base.ts";
 import { readMetrics, send, startServer } from "../../helpers/server.ts";
 
 it("counts tokens and adapters as the server does", async () => {

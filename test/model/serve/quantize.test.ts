@@ -19,7 +19,7 @@ import {
 } from "../../../src/model/serve/quantized-matrix.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../../src/tensor/float16.ts";
 import type { HostTensor } from "../../../src/tensor/host-tensor.ts";
-import { noise } from "../../helpers/checkpoints.ts";
+import { noise } from "../../helpers/models/checkpoints.ts";
 import { expectAllclose } from "../../helpers/allclose.ts";
 import { runGraph } from "../../helpers/run-graph.ts";
 

@@ -9,7 +9,7 @@ import { buildServeGraph } from "../../../src/model/serve/serve-graph.ts";
 import { plainLayout } from "../../../src/model/serve/quantized-matrix.ts";
 import type { StoredTensor, TensorSource, WeightFormat } from "../../../src/model/weights.ts";
 import type { DType } from "../../../src/tensor/dtype.ts";
-import { TOY_CONFIG } from "../../helpers/checkpoints.ts";
+import { TOY_CONFIG } from "../../helpers/models/checkpoints.ts";
 
 const config = parseModelConfig({ ...TOY_CONFIG, head_dim: 16 });
 

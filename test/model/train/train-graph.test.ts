@@ -19,7 +19,7 @@ import {
   openCase,
   parametersAt,
   stageTensors,
-} from "../../helpers/training-cases.ts";
+} from "../../helpers/models/training-cases.ts";
 
 const NO_ADAPTER: Trained = {
   kind: "adapter",

@@ -20,8 +20,8 @@ import type { AdapterNames } from "../../../src/store/adapter-names.ts";
 import { type AdapterStore, openAdapterStore } from "../../../src/store/adapter-store.ts";
 import type { AdapterDirectoryOptions, DirectoryEvent } from "../../../src/store/directory/directory-options.ts";
 import { SHARED } from "../../../src/store/tenant.ts";
-import { madeUpAdapter } from "../../helpers/adapters.ts";
-import { converterFor, writePeftDirectory } from "../../helpers/peft.ts";
+import { madeUpAdapter } from "../../helpers/models/adapters.ts";
+import { converterFor, writePeftDirectory } from "../../helpers/models/peft.ts";
 
 const file = (seed: number): Uint8Array => encodeAdapter(madeUpAdapter({ seed }));
 const generation = (seed: number): string => generationOf(file(seed));

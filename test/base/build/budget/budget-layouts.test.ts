@@ -13,10 +13,10 @@ import { groupOfPart } from "../../../../src/model/weights.ts";
 import { readTextFiles } from "../../../../src/tokenizer/files/text-files.ts";
 import { makeTokenizer } from "../../../../src/tokenizer/tokenizer.ts";
 import { numElements } from "../../../../src/tensor/host-tensor.ts";
-import { builtBase } from "../../../helpers/bases.ts";
+import { builtBase } from "../../../helpers/models/bases.ts";
 import { GGUF_GOLDEN } from "../../../helpers/fixtures.ts";
-import { quantizedGguf } from "../../../helpers/gguf-blocks.ts";
-import { openTestRunner } from "../../../helpers/runner.ts";
+import { quantizedGguf } from "../../../helpers/models/gguf-blocks.ts";
+import { openTestRunner } from "../../../helpers/engine/runner.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mosara-budget-"));
 afterAll(() => rmSync(folder, { recursive: true }));

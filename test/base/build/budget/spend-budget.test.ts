@@ -1,7 +1,7 @@
 /** How a budget of bytes is spent on matrices, compared with every possible choice. */
 import { describe, expect, it } from "vitest";
 import { type Form, leastBytes, spendBudget } from "../../../../src/base/build/budget/spend-budget.ts";
-import { noise } from "../../../helpers/checkpoints.ts";
+import { noise } from "../../../helpers/models/checkpoints.ts";
 
 const MATRICES = 5;
 

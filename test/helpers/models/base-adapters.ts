@@ -1,0 +1,49 @@
+/** Adapters with random numbers that fit a given base, of every method, as files. */
+import { encodeAdapter } from "../../../src/adapter/adapter-file.ts";
+import { type Adapter, expectedTensors, type Method, type RouterKind } from "../../../src/adapter/adapter.ts";
+import type { Manifest } from "../../../src/base/manifest.ts";
+import { allLinears } from "../../../src/model/linears.ts";
+import { numElements } from "../../../src/tensor/host-tensor.ts";
+import { noise } from "./checkpoints.ts";
+
+interface AdapterKind {
+  readonly method?: Method;
+  readonly heads?: number;
+  readonly router?: RouterKind;
+  /** Of SARA and LoRA. */
+  readonly rank?: number;
+  readonly seed: number;
+}
+
+/** An adapter on all targets of the base (SARA, LoRA: on all its linear layers), strong enough to change what is generated. */
+export function adapterFor(
+  manifest: Manifest,
+  { method = "mo-sara", heads = 1, rank = 4, seed, ...rest }: AdapterKind,
+): Adapter {
+  const router = rest.router ?? (heads > 1 ? "rank1" : "none");
+  const next = noise(seed);
+  const linears =
+    method === "mo-sara" ? manifest.targets : allLinears(manifest.config).map((linear) => ({ ...linear, k: rank }));
+  const targets = linears.map((linear) => {
+    const { name, dIn, dOut, k } = linear;
+    const tensors = Object.entries(expectedTensors(method, router, heads, { dIn, dOut, k })).map(([key, shape]) => {
+      const data = Float32Array.from({ length: numElements(shape) }, () => next() * (method === "mo-sara" ? 1 : 0.4));
+      return [key, { dtype: "float32" as const, shape, data }];
+    });
+    const onlyOf = "basisId" in linear ? { basisId: linear.basisId } : method === "lora" ? { scale: 2 } : {};
+    return {
+      name,
+      dIn,
+      dOut,
+      k,
+      ...onlyOf,
+      tensors: Object.fromEntries(tensors) as Adapter["targets"][number]["tensors"],
+    };
+  });
+  return { method, baseId: manifest.baseId, heads, router, targets, card: { seed } };
+}
+
+/** The same as the bytes of a `.mosara` file. */
+export function adapterFile(manifest: Manifest, kind: AdapterKind): Uint8Array {
+  return encodeAdapter(adapterFor(manifest, kind));
+}
