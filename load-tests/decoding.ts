@@ -13,7 +13,10 @@ export const MAX_ROWS = 16;
 /** Positions behind a row's context that its cache has room for: the engine's own chunk. */
 export const CHUNK_TOKENS = 64;
 
-/** The runner as the engine process opens it, with `MAX_ROWS` decoding rows. @param scratch a directory of the scenario's own */
+/**
+ * The runner as the engine process opens it, with `MAX_ROWS` decoding rows. @param scratch a directory of the
+ * scenario's own
+ */
 export async function openDecoding(dir: string, scratch: string, options: BenchOptions): Promise<ModelRunner> {
   const runner = await openRunner(engineOptions(dir, await emptyStore(scratch), options));
   for (let id = 0; id < MAX_ROWS; id++) {
@@ -44,7 +47,10 @@ export async function decodeRate(runner: ModelRunner, of: readonly DecodeRow[], 
   return (rows.length * numSteps) / seconds;
 }
 
-/** Prefill tokens/s: chunks behind a first one, without logits, as many as take about as long as the decode steps of a sample. */
+/**
+ * Prefill tokens/s: chunks behind a first one, without logits, as many as take about as long as the decode steps of a
+ * sample.
+ */
 export async function prefillRate(
   runner: ModelRunner,
   adapter: ReadyAdapter | null,

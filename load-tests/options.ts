@@ -158,7 +158,10 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   };
 }
 
-/** Samples of every figure where they take long: as many as the user wants, or else `few`, half of them in the standard set. */
+/**
+ * Samples of every figure where they take long: as many as the user wants, or else `few`, half of them in the standard
+ * set.
+ */
 export function fewRounds({ numRounds, areRoundsGiven, scenarios }: BenchOptions, few: number): number {
   if (areRoundsGiven) return numRounds;
   return scenarios.length === 0 ? Math.max(2, Math.ceil(few / 2)) : few;

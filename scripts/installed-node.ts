@@ -10,7 +10,10 @@ import { packageRoot } from "../src/cli/shared/package-root.ts";
 /** The newest of the oldest major version that the newest clients and npm's own tools still run on. */
 export const NODE_22 = "22.23.5";
 
-/** The program of a version, installed if it is not there yet; null where npm has none for this machine, or cannot be reached. */
+/**
+ * The program of a version, installed if it is not there yet; null where npm has none for this machine, or cannot be
+ * reached.
+ */
 export function installedNode(version: string): string | null {
   const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
   const dir = join(packageRoot(), "node_modules", ".cache", "node-versions", version);

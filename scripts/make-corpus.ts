@@ -48,7 +48,10 @@ function* map(texts: Iterable<string>, change: (text: string) => string): Genera
   for (const text of texts) yield change(text);
 }
 
-/** Names in syllables and without digits: each digit stays a token of its own, which makes numbers easy to copy and to add. */
+/**
+ * Names in syllables and without digits: each digit stays a token of its own, which makes numbers easy to copy and to
+ * add.
+ */
 function sampleText(json: string): string {
   return json.replace(/\d/g, " ");
 }

@@ -97,6 +97,7 @@ try {
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`train-tokenizer: ${message}\n`);
-  const isUsage = error instanceof AppError ? error.code === "usage" : error instanceof TypeError; // parseArgs throws those
+  // ParseArgs throws those.
+  const isUsage = error instanceof AppError ? error.code === "usage" : error instanceof TypeError;
   process.exitCode = isUsage ? 2 : 1;
 }

@@ -1,6 +1,6 @@
 /**
- * The order of the test files. Vitest begins with the largest files, but the slowest ones are not large: the last of them would keep one
- * worker busy while the other has nothing left. They come first here, the slowest at the top.
+ * The order of the test files. Vitest begins with the largest files, but the slowest ones are not large: the last of
+ * them would keep one worker busy while the other has nothing left. They come first here, the slowest at the top.
  */
 import { existsSync } from "node:fs";
 import { BaseSequencer, type TestSpecification } from "vitest/node";

@@ -124,8 +124,8 @@ function configOf(shape: CheckpointShape) {
 type DrawInto = (values: HostTensor["data"]) => void;
 
 /**
- * Fills arrays with normally distributed values of the checkpoint's dtype: uniform draws from a table of them, since half a
- * billion draws by formula would take minutes.
+ * Fills arrays with normally distributed values of the checkpoint's dtype: uniform draws from a table of them, since
+ * half a billion draws by formula would take minutes.
  */
 function normalBits({ dtype, seed }: CheckpointShape): DrawInto {
   const random = seedRandom(seed);
@@ -143,7 +143,10 @@ function tensorOf(name: string, shape: readonly number[], { dtype }: CheckpointS
   return hostTensor(dtype, shape, data);
 }
 
-/** `tokenizer.json`: the end token, a token a byte (in GPT-2's letters for bytes), then words up to the vocabulary's size. */
+/**
+ * `tokenizer.json`: the end token, a token a byte (in GPT-2's letters for bytes), then words up to the vocabulary's
+ * size.
+ */
 function tokenizerOf(vocabSize: number): Record<string, unknown> {
   const isPrintable = (byte: number): boolean =>
     (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;

@@ -180,7 +180,8 @@ function hashOfCode(folders: readonly string[]): string {
 
 async function runBuild(job: BuildJob): Promise<BuildCost> {
   const worker = fileURLToPath(new URL("../processes/build-worker.js", import.meta.url));
-  const child = fork(worker, [JSON.stringify(job)], { execArgv: [] }); // as `mosara build` runs, whatever this process was given
+  // as `mosara build` runs, whatever this process was given
+  const child = fork(worker, [JSON.stringify(job)], { execArgv: [] });
   return await new Promise<BuildCost>((resolve, reject) => {
     let cost: BuildCost | null = null;
     child.on("message", (message) => (cost = message as BuildCost));

@@ -1,6 +1,6 @@
 /**
- * A process that takes training steps on request and stays alive between them, so that several can be measured in turns.
- * The protocol: a number of steps as a line on its stdin, a `StepTurn` as a line of JSON on its stdout.
+ * A process that takes training steps on request and stays alive between them, so that several can be measured in
+ * turns. The protocol: a number of steps as a line on its stdin, a `StepTurn` as a line of JSON on its stdout.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

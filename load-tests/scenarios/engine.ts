@@ -85,7 +85,8 @@ async function measureModels(models: readonly Model[], options: BenchOptions): P
     models.flatMap((model) => fewRowVariants(model, options)),
     numRounds,
   );
-  // Shorter turns and more of them than elsewhere: ratios are promised of these, and what is compared lies closer together.
+  // Shorter turns and more of them than elsewhere: ratios are promised of these, and what is compared lies closer
+  // together.
   const full = await measureInTurns(
     models.map((model) => decodeVariant(model, MAX_ROWS, { ...options, numSteps: Math.ceil(options.numSteps / 2) })),
     2 * numRounds,

@@ -209,7 +209,10 @@ function boundFigures(
   return [{ what: "decode, 1 row ÷ bound of the memory's bandwidth", unit: "×", samples, goal: { atLeast: 0.3 } }];
 }
 
-/** Processor time of a step, and its share of the step: what is spent outside of the device, as far as waiting for it takes none. */
+/**
+ * Processor time of a step, and its share of the step: what is spent outside of the device, as far as waiting for it
+ * takes none.
+ */
 async function hostFigures(
   runner: ModelRunner,
   rows: readonly DecodeRow[],

@@ -31,7 +31,10 @@ export const grammarScenario: Scenario = {
   },
 };
 
-/** A schema of about 2 kB that no answer of a few hundred tokens completes. @param version gives every schema names of its own */
+/**
+ * A schema of about 2 kB that no answer of a few hundred tokens completes. @param version gives every schema names of
+ * its own
+ */
 function schemaOf(version: number): GrammarSpec {
   const fields = Array.from({ length: 14 }, (_, i) => {
     const kinds: object[] = [
@@ -78,7 +81,10 @@ class Load {
     return (1000 * numTokens) / (endedAt - startedAt);
   }
 
-  /** Longest time in ms between two tokens of running rows after another request has come. @param isBound to a schema that is new */
+  /**
+   * Longest time in ms between two tokens of running rows after another request has come. @param isBound to a schema
+   * that is new
+   */
   async longestWait(isBound: boolean): Promise<number> {
     const running = Array.from({ length: NUM_RUNNING }, () => this.#row(null));
     const first = await this.#row(null, 4); // all of them decode then

@@ -18,7 +18,10 @@ const NUM_CLIENTS = 16;
 /** Requests that wait at most: four times the rows. */
 const MAX_QUEUE = 64;
 const FACTORS = [2, 5, 10];
-/** A deadline of so many times what a request takes when all rows are busy; those in the middle of the queue can just keep it. */
+/**
+ * A deadline of so many times what a request takes when all rows are busy; those in the middle of the queue can just
+ * keep it.
+ */
 const PATIENCE = 4;
 /** How long requests come, in times of a request; the rest drains behind them. */
 const ARRIVAL_TIMES = 8;
@@ -103,8 +106,8 @@ async function measure({ target, workload, numRounds, isSmoke, note }: Setup): P
 }
 
 /**
- * Tokens/s of whole answers. Over the time in which requests came or were worked on: a server that does not stop between the last
- * arrival and its last answer loses nothing by it.
+ * Tokens/s of whole answers. Over the time in which requests came or were worked on: a server that does not stop
+ * between the last arrival and its last answer loses nothing by it.
  */
 function goodput(run: LoadRun): number {
   return summarize(run).tokensPerSecond;

@@ -161,7 +161,10 @@ async function measureWeights(
   });
 }
 
-/** Tokens/s, prompts included; for a prefill those of the prompt until its one token is answered. Prompts are new in every round. */
+/**
+ * Tokens/s, prompts included; for a prefill those of the prompt until its one token is answered. Prompts are new in
+ * every round.
+ */
 function variant(
   side: "ours" | "theirs",
   load: Load,

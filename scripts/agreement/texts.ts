@@ -1,4 +1,7 @@
-/** The texts of `npm run agreement -- --real`: prose, code and chat for logits, prompts for answers, a long text for perplexity. */
+/**
+ * The texts of `npm run agreement -- --real`: prose, code and chat for logits, prompts for answers, a long text for
+ * perplexity.
+ */
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,6 +1,6 @@
 /**
- * Copying from the context: repeating, looking up and filling in names, numbers and codes that stand nowhere else. A small model
- * does not learn it by the way, so it has a share of its own, and held-out lines measure it.
+ * Copying from the context: repeating, looking up and filling in names, numbers and codes that stand nowhere else. A
+ * small model does not learn it by the way, so it has a share of its own, and held-out lines measure it.
  */
 import type { Draw } from "./draw.ts";
 import { about, type Exchange } from "./example.ts";

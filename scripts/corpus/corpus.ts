@@ -11,7 +11,9 @@ type Make = (draw: Draw) => Line;
 
 const single = (make: (draw: Draw) => Exchange) => (draw: Draw) => line(draw, make(draw));
 
-/** The parts of the corpus by name: share in percent, share where the weaker parts are practised, and what makes a line. */
+/**
+ * The parts of the corpus by name: share in percent, share where the weaker parts are practised, and what makes a line.
+ */
 const PARTS = {
   support: [24, 10, single(supportExchange)],
   conversations: [4, 4, supportConversation],
@@ -23,7 +25,10 @@ const PARTS = {
 export type Part = keyof typeof PARTS;
 export const PART_NAMES = Object.keys(PARTS) as readonly Part[];
 
-/** Many answers to one text, each with a loss: where a single question teaches one lookup, this teaches all of them at once. */
+/**
+ * Many answers to one text, each with a loss: where a single question teaches one lookup, this teaches all of them at
+ * once.
+ */
 const DRILLS: readonly (readonly [number, Make])[] = [
   [14, (draw) => chat(lookUps(draw))],
   [12, (draw) => chat(recordQuestions(draw))],

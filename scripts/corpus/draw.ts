@@ -1,6 +1,6 @@
 /**
- * Seeded choices for the corpus, and the split: every name, number and combination belongs to training or to the held-out texts
- * by its hash alone, so that nothing held out can slip into training. Knows no texts.
+ * Seeded choices for the corpus, and the split: every name, number and combination belongs to training or to the
+ * held-out texts by its hash alone, so that nothing held out can slip into training. Knows no texts.
  */
 import { createHash } from "node:crypto";
 import { nextUint32, nextUniform, type RandomState, seedRandom } from "../../src/tensor/random.ts";
@@ -9,8 +9,8 @@ import { nextUint32, nextUniform, type RandomState, seedRandom } from "../../src
 export type Split = "training" | "held-out";
 
 /**
- * Stands between the syllables of made-up names. The corpus is written without it; the tokenizer's sample keeps it, so that names
- * stay in syllables and one that was never seen is as easy to copy as any other.
+ * Stands between the syllables of made-up names. The corpus is written without it; the tokenizer's sample keeps it, so
+ * that names stay in syllables and one that was never seen is as easy to copy as any other.
  */
 export const SEAM = "\uE000";
 
@@ -66,7 +66,8 @@ export class Draw {
   /** Different ones, in random order. */
   some<T>(items: readonly T[], count: number): T[] {
     const left = [...items];
-    return Array.from({ length: count }, () => left.splice(this.int(0, left.length - 1), 1)[0] as T); // count is below the length
+    // Count is below the length.
+    return Array.from({ length: count }, () => left.splice(this.int(0, left.length - 1), 1)[0] as T);
   }
 
   /** A value of this side of the split. */

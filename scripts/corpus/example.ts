@@ -1,4 +1,7 @@
-/** What the corpus is made of: a request with an optional instruction, and its answer; as a conversation or as plain text. */
+/**
+ * What the corpus is made of: a request with an optional instruction, and its answer; as a conversation or as plain
+ * text.
+ */
 import type { Draw } from "./draw.ts";
 
 /** One exchange before it has a form. */

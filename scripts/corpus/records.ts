@@ -153,7 +153,9 @@ const TO_SLOTS = ["Make a list.", "Write it as a list."];
 const FACTS = ["Facts", "Result"] as const;
 const QUESTION = ["Question", "Answer"] as const;
 
-/** Between slots, sentences and JSON. Slots alone get what they are without an instruction: a list of their sentences. */
+/**
+ * Between slots, sentences and JSON. Slots alone get what they are without an instruction: a list of their sentences.
+ */
 function conversion(draw: Draw, one: Entry): Exchange {
   const form = draw.weighted([
     [3, "text"],

@@ -1,4 +1,6 @@
-/** Little stories: what is in them decides how they go; they can be told in a sentence, as usual, or for small children. */
+/**
+ * Little stories: what is in them decides how they go; they can be told in a sentence, as usual, or for small children.
+ */
 import type { Draw } from "./draw.ts";
 import type { Exchange } from "./example.ts";
 import { name, PLACES } from "./words.ts";

@@ -1,6 +1,6 @@
 /**
- * Customer support: eight kinds of request in many words, under instructions or under none, alone or several in a conversation.
- * voices.ts has the answers.
+ * Customer support: eight kinds of request in many words, under instructions or under none, alone or several in a
+ * conversation. voices.ts has the answers.
  */
 import type { Draw } from "./draw.ts";
 import { chat, type Exchange, type Line } from "./example.ts";
@@ -192,7 +192,9 @@ export function supportExchange(draw: Draw): Exchange {
   return { instruction, request, answer: answerOf(voice, asked, rules), labels: LABELS };
 }
 
-/** Several requests under the same instruction, so that one voice and one set of rules lasts, and contexts grow long. */
+/**
+ * Several requests under the same instruction, so that one voice and one set of rules lasts, and contexts grow long.
+ */
 export function supportConversation(draw: Draw): Line {
   const voice = draw.pick(VOICES);
   const rules = draw.chance(0.5) ? randomRules(draw) : null;

@@ -1,6 +1,6 @@
 /**
- * What the support of a shop answers, by kind of request and by voice, and the same request as JSON. Knows no questions: an answer
- * is a function of what was asked and of the shop's rules.
+ * What the support of a shop answers, by kind of request and by voice, and the same request as JSON. Knows no
+ * questions: an answer is a function of what was asked and of the shop's rules.
  */
 import { capital } from "./words.ts";
 

@@ -1,6 +1,7 @@
 /**
- * The shipped adapters as data: what each is for, how it is trained and measured, and what makes its examples. Every answer is a
- * function of the request, so a comparison of texts says whether it is right; held-out requests hold other names and numbers.
+ * The shipped adapters as data: what each is for, how it is trained and measured, and what makes its examples. Every
+ * answer is a function of the request, so a comparison of texts says whether it is right; held-out requests hold other
+ * names and numbers.
  */
 import type { Draw } from "../corpus/draw.ts";
 import { describeRestaurant, restaurantSlots } from "../corpus/records.ts";
@@ -27,7 +28,9 @@ export interface DemoAdapter {
   readonly method: "mo-sara" | "sara" | "lora";
   /** Flags of `mosara train` besides the files. */
   readonly flags: readonly string[];
-  /** Times the usual number of steps: facts and forms that are nowhere in the corpus take longer than a voice that is. */
+  /**
+   * Times the usual number of steps: facts and forms that are nowhere in the corpus take longer than a voice that is.
+   */
   readonly effort: number;
   make(draw: Draw): Talk;
 }
@@ -40,8 +43,8 @@ const inVoice =
   };
 
 /**
- * What the shipped ones were trained with, before the study found the double to be better and before steps had a bound. λ has since
- * come to move in units of σ: adapters made anew differ from the shipped ones in their numbers.
+ * What the shipped ones were trained with, before the study found the double to be better and before steps had a bound.
+ * λ has since come to move in units of σ: adapters made anew differ from the shipped ones in their numbers.
  */
 const NO_BOUND = ["--trust", "0"];
 const MO_SARA_FLAGS = ["--lr", "0.1", ...NO_BOUND];

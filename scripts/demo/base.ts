@@ -1,4 +1,7 @@
-/** The demo base as a directory: a trained checkpoint in float16 with its bases, and the same again from what is shipped. */
+/**
+ * The demo base as a directory: a trained checkpoint in float16 with its bases, and the same again from what is
+ * shipped.
+ */
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { WEIGHTS_FILE } from "../../src/base/base.ts";
@@ -9,7 +12,10 @@ import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { fromFloat32, toFloat32 } from "../../src/tensor/host-tensor.ts";
 
-/** Half of every layer's sum of singular values: on a model this narrow more directions are cheap, and adapters gain by them. */
+/**
+ * Half of every layer's sum of singular values: on a model this narrow more directions are cheap, and adapters gain by
+ * them.
+ */
 const THRESHOLD = 0.5;
 
 /** Builds the base from a float32 checkpoint. @param work directory for the checkpoint in float16 */

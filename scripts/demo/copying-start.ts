@@ -1,8 +1,9 @@
 /**
- * Initial weights that can already begin to copy. A small decoder finds out only after millions of tokens that it can look up
- * what followed a token before; so the first two layers start with the outline of that: heads of layer 0 look one and two tokens
- * back, heads of layer 1 look for places that came after the present token. All else stays random, and everything is trained.
- * Sources: Olsson et al., "In-context Learning and Induction Heads" (2022); Trockman and Kolter, "Mimetic Initialization" (2023).
+ * Initial weights that can already begin to copy. A small decoder finds out only after millions of tokens that it can
+ * look up what followed a token before; so the first two layers start with the outline of that: heads of layer 0 look
+ * one and two tokens back, heads of layer 1 look for places that came after the present token. All else stays random,
+ * and everything is trained. Sources: Olsson et al., "In-context Learning and Induction Heads" (2022); Trockman and
+ * Kolter, "Mimetic Initialization" (2023).
  */
 import { readFile } from "node:fs/promises";
 import { parseSafetensors } from "../../src/formats/safetensors.ts";
@@ -25,7 +26,10 @@ export interface HeadSizes {
   readonly ropeTheta: number;
 }
 
-/** Deviation of the embeddings, large against the steps of the optimiser, and the last norm that keeps the first logits small. */
+/**
+ * Deviation of the embeddings, large against the steps of the optimiser, and the last norm that keeps the first logits
+ * small.
+ */
 const EMBEDDING = 0.1;
 const LAST_NORM = 0.25;
 /** Planes of the rotation that tell neighbours apart, and the size of queries and keys there. */
@@ -77,8 +81,8 @@ type Part = (name: string) => Matrix;
 const ownOf = ({ hidden, headDim }: HeadSizes): number => hidden - 2 * headDim;
 
 /**
- * The first two heads of the last group look one and two tokens back. Their queries and keys are the same for all tokens, so that
- * the rotation alone tells places apart, and the query is turned back by as many places.
+ * The first two heads of the last group look one and two tokens back. Their queries and keys are the same for all
+ * tokens, so that the rotation alone tells places apart, and the query is turned back by as many places.
  */
 function lookBack(part: Part, sizes: HeadSizes): void {
   const { headDim, heads, kvHeads, ropeTheta } = sizes;
@@ -106,8 +110,8 @@ function lookBack(part: Part, sizes: HeadSizes): void {
 }
 
 /**
- * Two heads of every group look for the places whose token before is the present one (in all groups but the first: and whose one
- * before that is the one before), and bring the token that stands there.
+ * Two heads of every group look for the places whose token before is the present one (in all groups but the first: and
+ * whose one before that is the one before), and bring the token that stands there.
  */
 function matchAndCopy(part: Part, sizes: HeadSizes): void {
   const { headDim, heads, kvHeads } = sizes;

@@ -1,4 +1,7 @@
-/** One shipped adapter: its data from a seed, its training, its score on held-out requests, and the file whose card says so. */
+/**
+ * One shipped adapter: its data from a seed, its training, its score on held-out requests, and the file whose card says
+ * so.
+ */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeAdapter, encodeAdapter } from "../../src/adapter/adapter-file.ts";

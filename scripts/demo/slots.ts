@@ -1,6 +1,6 @@
 /**
- * What copying is measured by: held-out names, numbers and codes that stand in a request and that the right answer repeats. A whole
- * answer is right or wrong; its slots tell how often a single thing is copied right. Knows no models.
+ * What copying is measured by: held-out names, numbers and codes that stand in a request and that the right answer
+ * repeats. A whole answer is right or wrong; its slots tell how often a single thing is copied right. Knows no models.
  */
 import { isHeldOut } from "../corpus/draw.ts";
 
@@ -8,7 +8,10 @@ const WORD = /[\p{L}\d][\p{L}\d/-]*/gu;
 
 const words = (text: string): Set<string> => new Set(text.match(WORD));
 
-/** Names begin with a capital, numbers and codes have digits; ordinary words at the beginning of a sentence are rarely held out. */
+/**
+ * Names begin with a capital, numbers and codes have digits; ordinary words at the beginning of a sentence are rarely
+ * held out.
+ */
 const isSlot = (word: string): boolean => /^\p{Lu}|\d/u.test(word) && isHeldOut(word);
 
 /** Held-out names, numbers and codes that both texts hold, each once. */

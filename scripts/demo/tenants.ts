@@ -1,6 +1,6 @@
 /**
- * Two made-up tenants: a lamp shop and a town library. What they know stands in their adapters alone: neither is in the corpus,
- * and a request does not say it.
+ * Two made-up tenants: a lamp shop and a town library. What they know stands in their adapters alone: neither is in the
+ * corpus, and a request does not say it.
  */
 import type { Draw } from "../corpus/draw.ts";
 import { inquiry, requestOf } from "../corpus/support.ts";

@@ -7,8 +7,8 @@ import { toFloat32 } from "../../src/tensor/host-tensor.ts";
 const NUM_HALVINGS = 30;
 
 /**
- * The largest threshold whose k(dIn + dOut + 1) numbers, summed over the targets, are no more than r(dIn + dOut); the smallest, k = 1, where
- * even that has more, as beside LoRA of rank 1 by one number a layer.
+ * The largest threshold whose k(dIn + dOut + 1) numbers, summed over the targets, are no more than r(dIn + dOut); the
+ * smallest, k = 1, where even that has more, as beside LoRA of rank 1 by one number a layer.
  * @param baseDir with a basis of every target
  */
 export async function thresholdOfSize(baseDir: string, rank: number): Promise<number> {

@@ -1,6 +1,7 @@
 /**
- * Classification made from E2E: a sentence about a place, and whether the place is family-friendly. The label is the attribute of the
- * meaning representation that the sentence was written for; some sentences leave it out, so that nobody is right every time.
+ * Classification made from E2E: a sentence about a place, and whether the place is family-friendly. The label is the
+ * attribute of the meaning representation that the sentence was written for; some sentences leave it out, so that
+ * nobody is right every time.
  */
 
 interface Pair {

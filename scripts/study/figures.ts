@@ -1,4 +1,7 @@
-/** The pictures of the study as SVG files of their own, in the manner of the paper's: k by layer; gain by size, threshold, heads and layer. */
+/**
+ * The pictures of the study as SVG files of their own, in the manner of the paper's: k by layer; gain by size,
+ * threshold, heads and layer.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ManifestTarget } from "../../src/base/manifest.ts";

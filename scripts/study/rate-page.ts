@@ -13,7 +13,10 @@ interface Judged extends RateResult {
   readonly isDefault: boolean;
 }
 
-/** Above the base's loss, or a training loss that rose far above the first: such a run has collapsed, whatever came after. */
+/**
+ * Above the base's loss, or a training loss that rose far above the first: such a run has collapsed, whatever came
+ * after.
+ */
 export function hasCollapsed({ loss, baseLoss, peakLoss, firstLoss }: RateResult): boolean {
   return !(loss < baseLoss) || peakLoss > 1.5 * firstLoss;
 }

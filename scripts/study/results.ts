@@ -1,6 +1,7 @@
 /**
- * What is known already: one JSON object a line, appended as runs end and kept in the repository, so that a study goes on where it was
- * stopped, on whatever machine. A result belongs to one base, one number of steps, one task, one setting and one seed.
+ * What is known already: one JSON object a line, appended as runs end and kept in the repository, so that a study goes
+ * on where it was stopped, on whatever machine. A result belongs to one base, one number of steps, one task, one
+ * setting and one seed.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";

@@ -83,7 +83,10 @@ export async function settingBase(place: Place, { method, targets, threshold }: 
 
 const building = new Map<string, Promise<string>>();
 
-/** A base directory of the checkpoint, built once. @param targets as the commands take them; the family's own unless told */
+/**
+ * A base directory of the checkpoint, built once. @param targets as the commands take them; the family's own unless
+ * told
+ */
 export async function builtBase(place: Place, targets?: string, threshold?: number): Promise<string> {
   const out = join(place.work, "bases", slug(`${targets ?? "default"} ${threshold ?? ""}`));
   const started = building.get(out) ?? buildOnce(place.checkpoint, out, targets, threshold);

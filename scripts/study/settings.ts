@@ -1,6 +1,6 @@
 /**
- * What the study compares: every method with its targets, its size and its learning rate, in the order in which they are run.
- * Data alone; runs.ts turns a setting into commands.
+ * What the study compares: every method with its targets, its size and its learning rate, in the order in which they
+ * are run. Data alone; runs.ts turns a setting into commands.
  */
 
 /** Linear layers, as the tables call them and as `--targets` takes them. */
@@ -38,7 +38,10 @@ export const HEADS = [2, 5, 10];
 export const REFERENCE = "LoRA r=8, q,v";
 const NUM_SEEDS = 3;
 
-/** Rates: the best of facts known for models of this size (docs/log/2026-11.md); LoRA wants less the more layers it is on. */
+/**
+ * Rates: the best of facts known for models of this size (docs/log/2026-11.md); LoRA wants less the more layers it is
+ * on.
+ */
 const RATES = { "mo-sara": 0.1, sara: 0.03, full: 0.001 } as const;
 const LORA_RATES: Readonly<Record<TargetsName, number>> = { "q,v": 0.01, "q,v,o,down": 0.006, "all linear": 0.006 };
 
@@ -112,5 +115,8 @@ export const SMOKE_SETTINGS: readonly Setting[] = SETTINGS.filter(({ name }) =>
 /** Whether the setting is one of the others at another rate: in the tables, but no point of a figure. */
 export const isOtherRate = (setting: Setting): boolean => withOtherRates.includes(setting);
 
-/** Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does, and a rate changes nothing in it. */
+/**
+ * Whether a setting's serving speed is worth measuring: the whole model serves as any bare base does, and a rate
+ * changes nothing in it.
+ */
 export const hasSpeed = (setting: Setting): boolean => setting.method !== "full" && !isOtherRate(setting);

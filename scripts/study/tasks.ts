@@ -1,6 +1,6 @@
 /**
- * The tasks of the study: training examples, held-out examples for the loss and prompts for the metric, cut to a size that makes a run
- * short. They are some of the shipped adapters' own, and E2E from the folder that MOSARA_DATA names.
+ * The tasks of the study: training examples, held-out examples for the loss and prompts for the metric, cut to a size
+ * that makes a run short. They are some of the shipped adapters' own, and E2E from the folder that MOSARA_DATA names.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -33,8 +33,8 @@ export interface TaskSizes {
 }
 
 /**
- * Facts that the base cannot know, text from slots, sums with their steps. (A voice that the base knows tells nothing: every method learns it
- * whole.) Losses of 128 examples are steady to a hundredth.
+ * Facts that the base cannot know, text from slots, sums with their steps. (A voice that the base knows tells nothing:
+ * every method learns it whole.) Losses of 128 examples are steady to a hundredth.
  */
 export const STUDY_SIZES: TaskSizes = {
   demoTasks: ["tarvo", "restaurants", "steps"],

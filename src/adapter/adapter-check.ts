@@ -1,7 +1,7 @@
 /**
- * Checks that an adapter is consistent in itself: method, heads and router agree, every target is whole, every number is finite.
- * Knows neither file bytes (adapter-file.ts) nor the base (`assertFits` in adapter.ts).
- * Source: docs/reference/mosara-file.md. Loops bound the indices, hence `!`.
+ * Checks that an adapter is consistent in itself: method, heads and router agree, every target is whole, every number
+ * is finite. Knows neither file bytes (adapter-file.ts) nor the base (`assertFits` in adapter.ts). Source:
+ * docs/reference/mosara-file.md. Loops bound the indices, hence `!`.
  */
 import { AppError } from "../errors.ts";
 import { encode } from "../formats/msgpack.ts";
@@ -40,7 +40,10 @@ export function refuse(problem: string): never {
   throw new AppError("adapter_invalid", `The adapter is invalid: ${problem}. Write the file again and upload it.`);
 }
 
-/** Checks everything that an adapter states about itself. @throws AppError adapter_invalid, naming the target and tensor. */
+/**
+ * Checks everything that an adapter states about itself. @throws AppError adapter_invalid, naming the target and
+ * tensor.
+ */
 export function assertAdapter(adapter: Adapter): void {
   const { method, baseId, heads, router, targets, endTokenIds, card } = adapter;
   if (!Object.hasOwn(METHODS, method))

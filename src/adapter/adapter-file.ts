@@ -1,7 +1,7 @@
 /**
- * The `.mosara` file: encodes and decodes an adapter, and computes the generation that names its bytes.
- * The reader trusts nothing. It checks sizes before it allocates memory, then types, then consistency (adapter-check.ts).
- * Does not know where files are stored. Source: docs/reference/mosara-file.md.
+ * The `.mosara` file: encodes and decodes an adapter, and computes the generation that names its bytes. The reader
+ * trusts nothing. It checks sizes before it allocates memory, then types, then consistency (adapter-check.ts). Does not
+ * know where files are stored. Source: docs/reference/mosara-file.md.
  */
 import { createHash } from "node:crypto";
 import { AppError } from "../errors.ts";

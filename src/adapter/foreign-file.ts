@@ -58,7 +58,8 @@ const FILES: readonly ForeignFile[] = [
   { is: (bytes) => /^\s*[{[]/.test(textAt(bytes, 0, 16)), what: "JSON", wayIn: IMPORT },
   { is: (bytes) => /^[\w.-]*=?%8\w%A5magic/i.test(textAt(bytes, 0, 128)), what: "a form", wayIn: BYTES_ALONE },
   {
-    // The first two bytes of every .mosara file are no UTF-8. Programs that treat it as text write others in their place.
+    // The first two bytes of every .mosara file are no UTF-8. Programs that treat it as text write others in their
+    // place.
     is: (bytes) =>
       /^(\xef\xbb\xbf|\xc2[\x80-\x8f]\xc2\xa5magic|(\xef\xbf\xbd){2}magic)/.test(textAt(bytes, 0, 16)) &&
       has(bytes, "mosara"),
@@ -69,7 +70,8 @@ const FILES: readonly ForeignFile[] = [
 ];
 
 /**
- * A sentence that names the format and the way to convert it; null for unknown bytes. The first kilobytes of the file are enough.
+ * A sentence that names the format and the way to convert it; null for unknown bytes. The first kilobytes of the file
+ * are enough.
  * @param namesOrdinary false: null for files that often lie beside adapters, too
  */
 export function foreignFileNotice(bytes: Uint8Array, { namesOrdinary = true } = {}): string | null {

@@ -72,7 +72,9 @@ function sharedGains(z: Var, { heads, router }: MethodSettings, parameters: Read
   return heads === 1 ? lambda : matMul(sharedGates(z, router, parameters), lambda);
 }
 
-/** lambda [n,k] starts at σ (1 + 0.1 noise), v [dOut] at 0. The router's w₁ and rows have variance 1/k, w₂ variance 1. */
+/**
+ * lambda [n,k] starts at σ (1 + 0.1 noise), v [dOut] at 0. The router's w₁ and rows have variance 1/k, w₂ variance 1.
+ */
 export const moSara: AdapterMethod = {
   basis: "forward",
   parameters: ({ dOut, k }, { heads, router }) => ({

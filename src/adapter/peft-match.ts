@@ -21,8 +21,8 @@ export function isReadable(pattern: string): boolean {
 }
 
 /**
- * The index of the first pattern that matches each path, or -1; null where matching takes too long. It runs in a separate
- * context, so that a pattern that never ends can be stopped.
+ * The index of the first pattern that matches each path, or -1; null where matching takes too long. It runs in a
+ * separate context, so that a pattern that never ends can be stopped.
  */
 export function firstMatches(patterns: readonly string[], paths: readonly string[]): readonly number[] | null {
   try {

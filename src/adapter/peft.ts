@@ -15,7 +15,10 @@ import { type PeftScale, readPeftConfig, refusePeft } from "./peft-config.ts";
 
 /** The names of linear layers in the files of a base's family. */
 export interface PeftNames {
-  /** Our name of the layer at a module path, e.g. `model.layers.0.self_attn.q_proj`; undefined where there is no linear layer. */
+  /**
+   * Our name of the layer at a module path, e.g. `model.layers.0.self_attn.q_proj`; undefined where there is no linear
+   * layer.
+   */
   linearAt(path: string): string | undefined;
   pathOf(linear: string): string;
   /** Whether the family's files hold these weights as [in,out] (Conv1D). */
@@ -67,8 +70,8 @@ export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: Pe
 }
 
 /**
- * Reads a PEFT directory without a base, for a caller that has none. Every check runs except the comparison with the base.
- * Layers are named by number and module. The adapter belongs to no base. @throws AppError adapter_invalid
+ * Reads a PEFT directory without a base, for a caller that has none. Every check runs except the comparison with the
+ * base. Layers are named by number and module. The adapter belongs to no base. @throws AppError adapter_invalid
  */
 export function adapterOfPeftAlone(files: PeftFiles): Adapter {
   readPeftConfig(files.config); // before the tensors, as above

@@ -2,7 +2,10 @@
 import { existsSync } from "node:fs";
 import { copyFile, link } from "node:fs/promises";
 
-/** ONNX Runtime reads external weights only from the model's own directory. A hard link costs nothing where it is possible. */
+/**
+ * ONNX Runtime reads external weights only from the model's own directory. A hard link costs nothing where it is
+ * possible.
+ */
 export async function linkOrCopy(from: string, to: string): Promise<void> {
   if (!existsSync(from)) return;
   try {

@@ -94,8 +94,8 @@ const manifestSchema = z.object({
   /** Whether the original weights are here, for merging and training. */
   hasOriginals: z.boolean(),
   /**
-   * Originals that are not in the weights file, by name: the type of their numbers, or `SERVED`. Bases of version 4 have
-   * none.
+   * Originals that are not in the weights file, by name: the type of their numbers, or `SERVED`. Bases of version 4
+   * have none.
    */
   originals: z.record(z.string(), z.string()).default({}),
   /**

@@ -1,4 +1,6 @@
-/** The text files of a checkpoint: configuration, tokenizer and chat templates. They are copied into a base unchanged. */
+/**
+ * The text files of a checkpoint: configuration, tokenizer and chat templates. They are copied into a base unchanged.
+ */
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";

@@ -7,7 +7,8 @@
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
 
 /**
- * Sets these keys at the top level of the text: existing keys are replaced in place, new ones are added after the others.
+ * Sets these keys at the top level of the text: existing keys are replaced in place, new ones are added after the
+ * others.
  * @param text a JSON object
  */
 export function withSettings(text: string, settings: Readonly<Record<string, unknown>>): string {
@@ -48,7 +49,10 @@ export function withDtype(text: string, dtype: string): string {
   return withSettings(text, { [topLevelValues(text).has("torch_dtype") ? "torch_dtype" : "dtype"]: dtype });
 }
 
-/** The range of each value of the outermost object, and the start of its key. Where a key occurs twice, the last one counts. */
+/**
+ * The range of each value of the outermost object, and the start of its key. Where a key occurs twice, the last one
+ * counts.
+ */
 function topLevelValues(text: string): ReadonlyMap<string, readonly [start: number, end: number, keyStart: number]> {
   const ranges = new Map<string, readonly [number, number, number]>();
   let depth = 0;

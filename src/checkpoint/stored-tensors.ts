@@ -1,6 +1,6 @@
 /**
- * The tensors of a checkpoint, independent of its file format. Checks which of them the model needs, that each has the right
- * shape, and whether embedding and head are one matrix.
+ * The tensors of a checkpoint, independent of its file format. Checks which of them the model needs, that each has the
+ * right shape, and whether embedding and head are one matrix.
  */
 import { AppError } from "../errors.ts";
 import type { ModelConfig } from "../model/config/model-config.ts";

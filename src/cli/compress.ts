@@ -1,6 +1,6 @@
 /**
- * `mosara compress`: makes the Mo-SARA adapter that is closest to a LoRA. Its numbers are first projected, layer by layer,
- * on the inputs that the layers see. Then they learn the LoRA's own distributions.
+ * `mosara compress`: makes the Mo-SARA adapter that is closest to a LoRA. Its numbers are first projected, layer by
+ * layer, on the inputs that the layers see. Then they learn the LoRA's own distributions.
  */
 import { realpath, stat } from "node:fs/promises";
 import { parse } from "node:path";

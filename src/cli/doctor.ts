@@ -1,4 +1,6 @@
-/** `mosara doctor`: checks whether a server would run well on this machine. One line for each check, with what to do. */
+/**
+ * `mosara doctor`: checks whether a server would run well on this machine. One line for each check, with what to do.
+ */
 import { resolve } from "node:path";
 import { type Base, openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";

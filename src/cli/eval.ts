@@ -24,12 +24,14 @@ export async function evaluateCommand(config: EvalConfig): Promise<number> {
   if (config.placement === "merged" && config.adapter === null)
     throw new AppError("usage", "--placement merged needs an adapter. Name it with --adapter.");
   const examples = await readExamples(config.data, { limit: config.limit });
-  const adapter = config.adapter === null ? null : await readAdapter(config.adapter); // checked first, so that no checkpoint is built in vain
+  // Checked first, so that no checkpoint is built in vain.
+  const adapter = config.adapter === null ? null : await readAdapter(config.adapter);
   await using cleanup = new Cleanup();
   const output = config.predictions === null ? null : await openOutput(config.predictions, cleanup);
   const baseDir = await resolveBase(config.model, config);
   const encoder = await loadExampleEncoder(baseDir);
-  const items = examples.map((example) => prepareItem(example, config.metric, encoder)); // checked first, so that no engine starts in vain
+  // Checked first, so that no engine starts in vain.
+  const items = examples.map((example) => prepareItem(example, config.metric, encoder));
   const { engine, limits, generation, weights, endIds } = await startEvalEngine(config, baseDir, adapter, cleanup);
   const progress = new Progress();
   const evaluation = await evaluate(items, config.metric, {
@@ -113,7 +115,8 @@ interface Output {
 }
 
 /**
- * Opens a file that gets its name when it is complete. An unwritable path is reported before the work. @throws {AppError} usage
+ * Opens a file that gets its name when it is complete. An unwritable path is reported before the work. @throws
+ * {AppError} usage
  */
 async function openOutput(path: string, cleanup: Cleanup): Promise<Output> {
   const temporary = `${path}.${randomUUID()}.tmp`;

@@ -1,4 +1,7 @@
-/** `mosara export`: writes an adapter as a PEFT LoRA directory. Mo-SARA with one head and SARA are exactly a LoRA of rank k. */
+/**
+ * `mosara export`: writes an adapter as a PEFT LoRA directory. Mo-SARA with one head and SARA are exactly a LoRA of
+ * rank k.
+ */
 import { existsSync } from "node:fs";
 import { readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -53,7 +56,8 @@ async function writePeftDirectory(base: Base, adapter: Adapter, out: string): Pr
       ))
         tensors.set(name, tensor);
     const specs = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
-    const load = async (name: string): Promise<HostTensor> => tensors.get(name) as HostTensor; // the writer requests only the names of its specs
+    // The writer requests only the names of its specs.
+    const load = async (name: string): Promise<HostTensor> => tensors.get(name) as HostTensor;
     await writeSafetensors(join(temporary, "adapter_model.safetensors"), specs, load, { format: "pt" });
     await writeFile(join(temporary, "adapter_config.json"), `${JSON.stringify(peftConfig(adapter, names), null, 2)}\n`);
   });

@@ -21,7 +21,8 @@ export async function importPeft(config: ConfigOf<"import">): Promise<number> {
       `There is no ${path}. Name a PEFT adapter's directory, or its repository on the Hub (owner/name).`,
     );
   const dir = await realpath(found);
-  const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES); // checked first, so that no checkpoint is built in vain
+  // Checked first, so that no checkpoint is built in vain.
+  const files = await readPeftFiles(parse(dir).root, dir, DEFAULT_MAX_ADAPTER_BYTES);
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const note = (_: string, notice: string) => void process.stderr.write(`note: ${notice}.\n`);
   const bytes = await peftConverter(base, note)(files);

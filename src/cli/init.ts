@@ -1,4 +1,6 @@
-/** `mosara init`: makes a checkpoint with random weights. Configuration and tokenizer are checked against each other. */
+/**
+ * `mosara init`: makes a checkpoint with random weights. Configuration and tokenizer are checked against each other.
+ */
 import { readFile } from "node:fs/promises";
 import { readJsonObject } from "../checkpoint/checkpoint.ts";
 import { initCheckpoint } from "../checkpoint/init-checkpoint.ts";

@@ -13,7 +13,8 @@ import { PLAIN_BUILD, resolveBase } from "./shared/resolve-base.ts";
 
 /** @returns the exit code. @throws {AppError} */
 export async function merge(config: ConfigOf<"merge">): Promise<number> {
-  const { adapter, generation } = await readAdapter(config.adapter); // checked first, so that no checkpoint is built in vain
+  // Checked first, so that no checkpoint is built in vain.
+  const { adapter, generation } = await readAdapter(config.adapter);
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const meanGate = config.meanGate === null ? null : await byMeanGate(base, adapter, config.meanGate);
   const progress = new Progress();

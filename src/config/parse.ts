@@ -47,7 +47,8 @@ export function parseCommand<C extends CommandName>(
       `"${command}" takes ${expected} besides flags, found ${positionals.length === 0 ? "none" : positionals.map((p) => `"${p}"`).join(" ")}.`,
     );
   }
-  return Object.freeze({ ...values, positionals: Object.freeze([...positionals]) }) as unknown as ConfigOf<C>; // by the table's construction
+  // By the table's construction.
+  return Object.freeze({ ...values, positionals: Object.freeze([...positionals]) }) as unknown as ConfigOf<C>;
 }
 
 function usage(command: string, message: string): AppError {

@@ -43,7 +43,10 @@ interface Span {
   readonly end: number;
 }
 
-/** @param endIds tokens that end a generation. @throws {AppError} invalid_request where the template refuses the conversation. */
+/**
+ * @param endIds tokens that end a generation. @throws {AppError} invalid_request where the template refuses the
+ * conversation.
+ */
 export function encodeChatSpans(
   tokenizer: Tokenizer,
   template: ChatTemplate | undefined,
@@ -140,7 +143,8 @@ function tokensBefore(
 }
 
 /**
- * The position after the token that ends the turn. That token follows at once, or after white space where it ends a generation.
+ * The position after the token that ends the turn. That token follows at once, or after white space where it ends a
+ * generation.
  */
 function endOfTurn(
   tokenizer: Tokenizer,

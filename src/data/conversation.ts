@@ -125,7 +125,8 @@ function checkContent({ content, ...others }: Json, path: string, fail: Fail): v
   const other = OTHER_TEXTS.find((key) => typeof others[key] === "string");
   const hint = other === undefined ? "" : ` The text is under "${other}", which is not read here.`;
   // Content is optional for a message that calls tools, or whose fields only the template knows.
-  const isBare = (content === undefined || content === null) && Object.keys(others).length > 1; // the role counts as a field
+  // The role counts as a field.
+  const isBare = (content === undefined || content === null) && Object.keys(others).length > 1;
   if (!isBare || hint !== "" || TEXT_ROLES.includes(String(others.role)))
     fail(`${path}.content should be a string, found ${nameOf(content)}.${hint}`);
 }

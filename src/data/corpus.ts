@@ -10,7 +10,8 @@ import { lineError, readLines } from "./lines.ts";
 const PIECE_UNITS = 2 ** 20;
 
 /**
- * Texts of the files, in order. A file whose name ends in .jsonl holds `{"text": …}` or examples; any other is plain text.
+ * Texts of the files, in order. A file whose name ends in .jsonl holds `{"text": …}` or examples; any other is plain
+ * text.
  * @throws {AppError} usage, data_invalid naming file, line and reason.
  */
 export async function* streamTexts(files: readonly string[]): AsyncGenerator<string> {

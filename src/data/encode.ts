@@ -18,7 +18,9 @@ import { lineError } from "./lines.ts";
 /** One sequence of tokens to learn or to score. */
 export interface EncodedExample extends ExamplePlace {
   readonly ids: Int32Array;
-  /** By position: 1 where the loss counts how well this token is predicted from those before it. Position 0 is always 0. */
+  /**
+   * By position: 1 where the loss counts how well this token is predicted from those before it. Position 0 is always 0.
+   */
   readonly lossMask: Uint8Array;
   /** Ones in `lossMask`. */
   readonly numLossTokens: number;
@@ -33,7 +35,8 @@ export interface ExampleEncoder {
   /** Any of these ends a generation. */
   readonly endTokenIds: readonly number[];
   /**
-   * One sequence; without a completion one sequence for each reference. @throws {AppError} data_invalid, naming file and line.
+   * One sequence; without a completion one sequence for each reference. @throws {AppError} data_invalid, naming file
+   * and line.
    */
   encode(example: Example): readonly EncodedExample[];
   /** Ids of the text that the model has to continue. @throws {AppError} data_invalid, naming file and line. */

@@ -1,6 +1,7 @@
 /**
- * Notices on text prompts of a training set. They are joined with their completions directly, and no chat template renders them.
- * This may be intended, but a mistake is hard to see. The first such example is therefore shown as the model sees it.
+ * Notices on text prompts of a training set. They are joined with their completions directly, and no chat template
+ * renders them. This may be intended, but a mistake is hard to see. The first such example is therefore shown as the
+ * model sees it.
  */
 import type { EncodedExample, ExampleEncoder } from "./encode.ts";
 import type { Example } from "./examples.ts";
@@ -42,7 +43,9 @@ interface Halves {
   readonly after: string;
 }
 
-/** The text of the ids. It is split only afterwards, because a tokenizer may add a space between the halves by itself. */
+/**
+ * The text of the ids. It is split only afterwards, because a tokenizer may add a space between the halves by itself.
+ */
 function asSeen({ encoded: { ids, lossMask } }: JoinedExample, { tokenizer }: ExampleEncoder): Halves {
   const text = (some: Int32Array): string => tokenizer.decode(some, { skipSpecialTokens: false });
   const whole = text(ids);

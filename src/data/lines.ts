@@ -1,6 +1,6 @@
 /**
- * Reads a text file line by line, so that a corpus of any size can be read. Lines are bounded in length and checked to be UTF-8.
- * Knows nothing of the meaning of lines.
+ * Reads a text file line by line, so that a corpus of any size can be read. Lines are bounded in length and checked to
+ * be UTF-8. Knows nothing of the meaning of lines.
  */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";

@@ -25,7 +25,9 @@ interface GroupPlace {
   readonly dOut: number;
 }
 
-/** The graph with `HAS_TERMS` and the packed λ and v of further terms as inputs; unchanged where it has no Mo-SARA part. */
+/**
+ * The graph with `HAS_TERMS` and the packed λ and v of further terms as inputs; unchanged where it has no Mo-SARA part.
+ */
 export function withBlendTerms(model: OnnxModel): OnnxModel {
   const { graph } = model;
   const places = placesOf(graph);

@@ -1,7 +1,7 @@
 /**
- * Hidden states after the final norm as an output of a serving graph. The stored graph gathers the rows of `LOGIT_ROWS`, norms them and
- * projects them to the vocabulary. The pass adds the same two nodes for the rows of `HIDDEN_ROWS`, so a step without such rows pays nothing.
- * Pure.
+ * Hidden states after the final norm as an output of a serving graph. The stored graph gathers the rows of
+ * `LOGIT_ROWS`, norms them and projects them to the vocabulary. The pass adds the same two nodes for the rows of
+ * `HIDDEN_ROWS`, so a step without such rows pays nothing. Pure.
  */
 import { type OnnxModel, type OnnxNode, onnxTypeOf } from "../formats/onnx-proto.ts";
 import { HIDDEN_ROWS, HIDDEN_STATES, LOGIT_ROWS } from "../model/ports.ts";

@@ -29,9 +29,9 @@ function newPositions(presents: readonly Var[], tokens: Var, lastPositions: Var)
 export function withNewCacheOutputs(model: OnnxModel, presents: readonly string[]): OnnxModel {
   const { graph } = model;
   /**
-   * Works from the last layer to the first, because ONNX Runtime (1.30) orders nodes from the end of the model. Each layer's part then runs
-   * right after its attention, and its present cache is freed then. In the other order the caches of all layers are in memory at the same
-   * time (measured).
+   * Works from the last layer to the first, because ONNX Runtime (1.30) orders nodes from the end of the model. Each
+   * layer's part then runs right after its attention, and its present cache is freed then. In the other order the
+   * caches of all layers are in memory at the same time (measured).
    */
   const reversed = presents.toReversed();
   const wanted = reversed.map((_, at) => nameOf(presents.length - 1 - at));

@@ -1,8 +1,8 @@
 /**
- * Attention over the KV cache in plain operators, for devices whose fused kernel is wrong. Inputs and outputs are those of
- * `groupQueryAttention`. ScatterElements writes the new positions, in place where a result is fetched into its own input. Query heads that
- * share a key head are folded into one product. The operators come first, then the pass that replaces a fused node by them and keeps its
- * names. Knows nothing of devices. Pure.
+ * Attention over the KV cache in plain operators, for devices whose fused kernel is wrong. Inputs and outputs are those
+ * of `groupQueryAttention`. ScatterElements writes the new positions, in place where a result is fetched into its own
+ * input. Query heads that share a key head are folded into one product. The operators come first, then the pass that
+ * replaces a fused node by them and keeps its names. Knows nothing of devices. Pure.
  */
 import type { OnnxGraph, OnnxNode } from "../formats/onnx-proto.ts";
 import { fixedDim, Graph, type Var } from "../graph/graph.ts";
@@ -19,7 +19,8 @@ import { graphPart, type GraphPart } from "./graph-part.ts";
 const UNSEEN = -3.4e38;
 
 /**
- * Causal grouped-query attention. The cache may be float16. Products over it are then float16 too, but never the softmax between them.
+ * Causal grouped-query attention. The cache may be float16. Products over it are then float16 too, but never the
+ * softmax between them.
  * @returns output float32 [B,T,H·D], and the cache with the new positions written
  */
 function plainCachedAttention(options: CachedAttention): CachedResult {
@@ -49,7 +50,8 @@ function plainCachedAttention(options: CachedAttention): CachedResult {
 
 /** Position of every token of the step: int64 [B,T], ending with each row's last position. @param tokens [B,T,…] */
 export function tokenPositions(tokens: Var, lastPositions: Var): Var {
-  const behind = sub(sub(sizeOf(tokens, 1), tokens.graph.constant("int64", [], [1])), indicesAlong(tokens, 1)); // [T]: T−1…0
+  // [T]: T−1…0
+  const behind = sub(sub(sizeOf(tokens, 1), tokens.graph.constant("int64", [], [1])), indicesAlong(tokens, 1));
   return sub(unsqueeze(cast(lastPositions, "int64"), 1), behind);
 }
 
@@ -78,8 +80,8 @@ function attentionWeights(query: Var, key: Var, positions: Var, options: CachedA
 }
 
 /**
- * The weighted sum of values: float32 [B,T,H·D]. Positions after a row's end belong to another row, so they must not count even with weight
- * 0.
+ * The weighted sum of values: float32 [B,T,H·D]. Positions after a row's end belong to another row, so they must not
+ * count even with weight 0.
  */
 function weighted(weights: Var, value: Var, { query, lastPositions, numHeads, numKvHeads }: CachedAttention): Var {
   const { graph } = value;

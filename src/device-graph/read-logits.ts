@@ -1,8 +1,8 @@
 /**
- * Reads a step's logits inside the serving graph, for logits in the host's memory. ONNX Runtime's binding (1.30) copies every fetched
- * output into new memory. That is 10 MB for 16 rows of a large vocabulary, where most requests need one number of a row. The operators come
- * first, then the pass that adds them to a stored graph. Every operation works within one row, and none of its values depends on the number
- * of rows. Pure.
+ * Reads a step's logits inside the serving graph, for logits in the host's memory. ONNX Runtime's binding (1.30) copies
+ * every fetched output into new memory. That is 10 MB for 16 rows of a large vocabulary, where most requests need one
+ * number of a row. The operators come first, then the pass that adds them to a stored graph. Every operation works
+ * within one row, and none of its values depends on the number of rows. Pure.
  */
 import type { OnnxModel } from "../formats/onnx-proto.ts";
 import { fixedDim, Graph, graphOf, type Var } from "../graph/graph.ts";
@@ -19,7 +19,8 @@ const MAX_BLOCK = 256;
 const MIN_BLOCK = 16;
 
 /**
- * Logits in a block: the divisor of the vocabulary's size that is nearest to 128; the whole vocabulary where no divisor has a useful size.
+ * Logits in a block: the divisor of the vocabulary's size that is nearest to 128; the whole vocabulary where no divisor
+ * has a useful size.
  */
 export function logitBlockSize(vocabSize: number): number {
   const sizes = Array.from({ length: MAX_BLOCK - MIN_BLOCK + 1 }, (_, i) => MIN_BLOCK + i);
@@ -60,8 +61,8 @@ export function readLogits(logits: Var, isWhole: Var): ReadLogits {
 }
 
 /**
- * In the first block with the greatest maximum, finds the first such logit. This takes a quarter of the time of searching the whole row
- * (measured).
+ * In the first block with the greatest maximum, finds the first such logit. This takes a quarter of the time of
+ * searching the whole row (measured).
  */
 function firstGreatest(blocks: Var, maxima: Var, blockSize: number): Var {
   const block = firstOf(maxima);
@@ -69,13 +70,16 @@ function firstGreatest(blocks: Var, maxima: Var, blockSize: number): Var {
   return add(mul(block, graphOf(blocks).constant("int64", [], [blockSize])), within);
 }
 
-/** Index of each row's first greatest value. ONNX Runtime's ArgMax (1.30) leaves an extra axis where there are no rows. */
+/**
+ * Index of each row's first greatest value. ONNX Runtime's ArgMax (1.30) leaves an extra axis where there are no rows.
+ */
 function firstOf(rows: Var): Var {
   return reshape(argMax(rows), rows.shape.slice(0, 1));
 }
 
 /**
- * The graph with `BEST_IDS`, `ROW_SUMS`, blocks' maxima and whole rows as outputs instead of the logits, and the further input `IS_WHOLE`.
+ * The graph with `BEST_IDS`, `ROW_SUMS`, blocks' maxima and whole rows as outputs instead of the logits, and the
+ * further input `IS_WHOLE`.
  */
 export function withReadLogits(model: OnnxModel): OnnxModel {
   const { graph } = model;

@@ -1,7 +1,7 @@
 /**
- * The sampling graphs of devices: they reduce logits to the few numbers that choosing tokens needs. They are models of their own beside the
- * serving graph. A step then computes only the parts its requests need, and a row can still be fetched whole afterwards. Every operation
- * works within one row, and none of its values depends on the number of rows.
+ * The sampling graphs of devices: they reduce logits to the few numbers that choosing tokens needs. They are models of
+ * their own beside the serving graph. A step then computes only the parts its requests need, and a row can still be
+ * fetched whole afterwards. Every operation works within one row, and none of its values depends on the number of rows.
  */
 import { Graph, type Var } from "../graph/graph.ts";
 import { exp, mul, sub } from "../graph/ops/elementwise.ts";

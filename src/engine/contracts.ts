@@ -1,6 +1,7 @@
 /**
- * The interfaces between the engine loop and a model: prefill one chunk, decode one step, rows of a bounded KV cache, ready adapters. Types
- * only, so that the loop knows no tensors, sessions or files. Implemented by `model-runner.ts`, `batch-rows.ts` and `ready-adapters.ts`.
+ * The interfaces between the engine loop and a model: prefill one chunk, decode one step, rows of a bounded KV cache,
+ * ready adapters. Types only, so that the loop knows no tensors, sessions or files. Implemented by `model-runner.ts`,
+ * `batch-rows.ts` and `ready-adapters.ts`.
  */
 import type { LogitRows, RowNeed } from "./sampling/logit-rows.ts";
 import type { GrammarSpec } from "../grammar/grammar-spec.ts";
@@ -94,7 +95,9 @@ export type Prompt = Pick<
   "id" | "tenant" | "cacheSalt" | "adapter" | "promptIds" | "numPromptLogprobs" | "pooling"
 >;
 
-/** Keys and values of prompt prefixes, kept for other prompts with the same prefix. Positions are multiples of a chunk. */
+/**
+ * Keys and values of prompt prefixes, kept for other prompts with the same prefix. Positions are multiples of a chunk.
+ */
 export interface PrefixReuse {
   /** Number of tokens that `restore` would find now. */
   numKnown(prompt: Prompt): number;
@@ -164,7 +167,8 @@ export interface DecodeRow<A extends ReadyAdapter = ReadyAdapter> {
 }
 
 /**
- * Sequences → tensors → session → logits. @typeParam A the runner's own form of a ready adapter; it receives only adapters from `adapters`
+ * Sequences → tensors → session → logits. @typeParam A the runner's own form of a ready adapter; it receives only
+ * adapters from `adapters`
  */
 export interface ModelRunner<A extends ReadyAdapter = ReadyAdapter> {
   readonly maxModelLen: number;

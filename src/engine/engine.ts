@@ -1,6 +1,7 @@
 /**
- * The engine as the server sees it: submit a sequence, read its events, cancel it. This file holds types and one constant.
- * `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and restarts those that die.
+ * The engine as the server sees it: submit a sequence, read its events, cancel it. This file holds types and one
+ * constant. `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and
+ * restarts those that die.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import type {
@@ -30,7 +31,10 @@ export const GREEDY: SequenceRequest["sampling"] = {
   seed: 0,
 };
 
-/** An event of a running sequence. Exactly one `finished` ends the sequence. The iterator throws a failure as an AppError. */
+/**
+ * An event of a running sequence. Exactly one `finished` ends the sequence. The iterator throws a failure as an
+ * AppError.
+ */
 export type SequenceEvent =
   | { readonly type: "prompt-scored"; readonly logprobs: readonly PromptLogprob[] }
   | { readonly type: "prompt-pooled"; readonly values: Float32Array }
@@ -47,7 +51,9 @@ export type SequenceEvent =
 
 /** A sequence in flight. Leaving the iteration early, or `cancel()`, stops the work within one step. */
 export interface SequenceStream extends AsyncIterable<SequenceEvent> {
-  /** Prompt tokens that came from the prefix cache. The number is known from the first token on; before that it is 0. */
+  /**
+   * Prompt tokens that came from the prefix cache. The number is known from the first token on; before that it is 0.
+   */
   readonly numCached: number;
   cancel(): void;
 }
@@ -99,7 +105,10 @@ export interface Engine {
    * @throws {AppError} not_mergeable, insufficient_memory (beyond --max-merged).
    */
   merge(generation: string): Promise<MergeReport>;
-  /** Stops the merged engine of a generation after its sequences have ended. From now on the live engine serves the generation. */
+  /**
+   * Stops the merged engine of a generation after its sequences have ended. From now on the live engine serves the
+   * generation.
+   */
   unmerge(generation: string): Promise<void>;
   /** Announces a sequence with this adapter, so that the engine makes the adapter ready meanwhile. */
   prepareAdapter(ref: AdapterRef): void;

@@ -1,4 +1,6 @@
-/** Pools a prompt's hidden states to one vector, chunk by chunk in the order of the prompt. The sum is made in float64. */
+/**
+ * Pools a prompt's hidden states to one vector, chunk by chunk in the order of the prompt. The sum is made in float64.
+ */
 // Indices are bounded by their loops, hence `!`.
 import { AppError } from "../errors.ts";
 import type { Chunk } from "./chunks.ts";

@@ -1,13 +1,14 @@
 /**
- * Checks a sequence before it is queued. Both processes call it: the server before it sends, the engine before it queues. It stands apart
- * from `sequence.ts` so that the server does not load the sampler with it.
+ * Checks a sequence before it is queued. Both processes call it: the server before it sends, the engine before it
+ * queues. It stands apart from `sequence.ts` so that the server does not load the sampler with it.
  */
 import { AppError } from "../errors.ts";
 import type { SequenceSpec } from "./protocol.ts";
 
 /**
  * Refuses a sequence that the runner could not compute.
- * @throws {AppError} invalid_request; context_length_exceeded where prompt and answer are longer than the model accepts.
+ * @throws {AppError} invalid_request; context_length_exceeded where prompt and answer are longer than the model
+ * accepts.
  */
 export function checkSpec(
   spec: Omit<SequenceSpec, "id">,

@@ -1,4 +1,7 @@
-/** The lines of the pipe over which the server orders adapters in advance (`WANTED_FD`): one adapter a line, without content. */
+/**
+ * The lines of the pipe over which the server orders adapters in advance (`WANTED_FD`): one adapter a line, without
+ * content.
+ */
 import type { AdapterRef } from "./protocol.ts";
 
 type StoredRef = Omit<AdapterRef, "inlineBytes">;

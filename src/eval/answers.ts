@@ -1,6 +1,6 @@
 /**
- * Extracts answers from generated text and compares them with a label, by kind of task.
- * The rules are in the text fixtures' README ("Rules of the scores"); they follow LLM-Adapters' evaluation. Knows no model.
+ * Extracts answers from generated text and compares them with a label, by kind of task. The rules are in the text
+ * fixtures' README ("Rules of the scores"); they follow LLM-Adapters' evaluation. Knows no model.
  */
 import { ANSWER_KINDS, type AnswerKind } from "../data/examples.ts";
 

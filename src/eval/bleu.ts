@@ -1,7 +1,8 @@
 /**
  * Corpus BLEU as sacrebleu 2 counts it: tokens of mteval-v13a, clipped n-gram counts up to 4, closest reference length,
- * smoothing. Counts of single segments add up to those of a corpus, so that a bootstrap can resample them.
- * Source: Papineni et al. (2002), Post (2018); golden cases in the text fixtures. Indices are bounded by their loops, hence `!`.
+ * smoothing. Counts of single segments add up to those of a corpus, so that a bootstrap can resample them. Source:
+ * Papineni et al. (2002), Post (2018); golden cases in the text fixtures. Indices are bounded by their loops, hence
+ * `!`.
  */
 
 const MAX_ORDER = 4;

@@ -1,6 +1,6 @@
 /**
- * The treatment of a request's field, as data. Every field in the API of a known server is heeded, harmless, or refused. A refused field
- * still passes when its value asks for what happens anyway. Knows no HTTP and no schemas.
+ * The treatment of a request's field, as data. Every field in the API of a known server is heeded, harmless, or
+ * refused. A refused field still passes when its value asks for what happens anyway. Knows no HTTP and no schemas.
  */
 
 /** Servers whose clients send the field. */

@@ -1,4 +1,6 @@
-/** Names under which messages and their parts carry images, sounds, videos and files. None is dropped in silence. Data. */
+/**
+ * Names under which messages and their parts carry images, sounds, videos and files. None is dropped in silence. Data.
+ */
 import { empty, inOtherPart, refused, type Treatment } from "./field.ts";
 
 const NAMES = [

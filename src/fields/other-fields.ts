@@ -1,4 +1,7 @@
-/** Fields of SGLang, llama.cpp's server, TGI and LoRAX beside OpenAI's and vLLM's. Source: their servers' API references. */
+/**
+ * Fields of SGLang, llama.cpp's server, TGI and LoRAX beside OpenAI's and vLLM's. Source: their servers' API
+ * references.
+ */
 import {
   both,
   empty,

@@ -1,4 +1,7 @@
-/** JSON with one spelling for equal values, for hashes and signatures. Source: RFC 8785, for values without lone surrogates. */
+/**
+ * JSON with one spelling for equal values, for hashes and signatures. Source: RFC 8785, for values without lone
+ * surrogates.
+ */
 
 /** JSON with keys in alphabetical order and without spaces. Keys whose value is undefined are left out. */
 export function canonicalJson(value: unknown): string {

@@ -62,7 +62,10 @@ function tokenOf(first: number): Token {
   return TOKENS.get(first) ?? refuse(`type 0x${first.toString(16)} is not allowed`);
 }
 
-/** An open array or map: values still to come, and for a map the keys seen, the next value being a key when `remaining` is even. */
+/**
+ * An open array or map: values still to come, and for a map the keys seen, the next value being a key when `remaining`
+ * is even.
+ */
 interface Frame {
   remaining: number;
   readonly keys: Set<string> | undefined;

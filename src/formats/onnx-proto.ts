@@ -1,7 +1,7 @@
 /**
- * The part of the ONNX file format that our graphs use: plain objects, their field numbers, and bytes ↔ objects.
- * Knows nothing of operators or of where external data comes from. Fields that are not in the table are skipped when decoding.
- * Source: onnx/onnx.proto of ONNX 1.23 (message and field names as there, in camel case and singular).
+ * The part of the ONNX file format that our graphs use: plain objects, their field numbers, and bytes ↔ objects. Knows
+ * nothing of operators or of where external data comes from. Fields that are not in the table are skipped when
+ * decoding. Source: onnx/onnx.proto of ONNX 1.23 (message and field names as there, in camel case and singular).
  */
 import { AppError } from "../errors.ts";
 import type { DType } from "../tensor/dtype.ts";

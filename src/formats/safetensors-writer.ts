@@ -1,8 +1,7 @@
 /**
- * Writes .safetensors files of any size: the header from the specs, then one tensor at a time, so only one is ever in memory.
- * Knows nothing of the source of tensors. The file gets its name only when it is complete.
- * Source: the "Format" section of the safetensors README. The order
- * of tensors is that of its own serializer (widest elements first).
+ * Writes .safetensors files of any size: the header from the specs, then one tensor at a time, so only one is ever in
+ * memory. Knows nothing of the source of tensors. The file gets its name only when it is complete. Source: the "Format"
+ * section of the safetensors README. The order of tensors is that of its own serializer (widest elements first).
  */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
@@ -16,7 +15,10 @@ export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** The format's name of an element type that is not a `DType`, such as F8_E4M3. Its values are bytes, so `dtype` is uint8. */
+  /**
+   * The format's name of an element type that is not a `DType`, such as F8_E4M3. Its values are bytes, so `dtype` is
+   * uint8.
+   */
   readonly storedType?: string;
 }
 
@@ -63,8 +65,9 @@ function isSameSpec(tensor: HostTensor, entry: TensorEntry): boolean {
 }
 
 /**
- * Writes `specs` to `path`, replacing an existing file, and returns the place of every tensor (bytes from the start of the file).
- * `load` is called once for each tensor, in file order: widest elements first, else as given. Equal input gives equal bytes.
+ * Writes `specs` to `path`, replacing an existing file, and returns the place of every tensor (bytes from the start of
+ * the file). `load` is called once for each tensor, in file order: widest elements first, else as given. Equal input
+ * gives equal bytes.
  * @throws every error of `load` or the file system; then nothing is left behind, and an old file is unchanged.
  */
 export async function writeSafetensors(

@@ -1,7 +1,7 @@
 /**
- * Reads .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole. Knows
- * names, element types, shapes and byte ranges. Every number of the header is checked before it is used.
- * Source: the safetensors README, "Format": 8 bytes little-endian header length, a JSON object, then the data without holes.
+ * Reads .safetensors files: a checked header, then tensors on demand, so a checkpoint is never in memory as a whole.
+ * Knows names, element types, shapes and byte ranges. Every number of the header is checked before it is used. Source:
+ * the safetensors README, "Format": 8 bytes little-endian header length, a JSON object, then the data without holes.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { AppError } from "../errors.ts";
@@ -23,7 +23,9 @@ export interface TensorEntry {
   readonly byteLength: number;
 }
 
-/** A tensor of an element type that is not supported, perhaps from a newer version of the format. Its bytes can be read. */
+/**
+ * A tensor of an element type that is not supported, perhaps from a newer version of the format. Its bytes can be read.
+ */
 export interface UnreadableEntry {
   /** The format's name of the type. */
   readonly storedType: string;
@@ -37,11 +39,14 @@ export interface SafetensorsFile extends AsyncDisposable {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly unreadable: ReadonlyMap<string, UnreadableEntry>;
   /**
-   * One whole tensor in memory of its own. @throws AppError checkpoint_invalid for an unknown name or a file that shrank,
-   * checkpoint_unsupported for an element type that is not known here.
+   * One whole tensor in memory of its own. @throws AppError checkpoint_invalid for an unknown name or a file that
+   * shrank, checkpoint_unsupported for an element type that is not known here.
    */
   read(name: string): Promise<HostTensor>;
-  /** `length` bytes of a tensor of any type, from its byte `start` on. @throws as `read`, but for the type; a range outside the tensor is a bug of the caller. */
+  /**
+   * `length` bytes of a tensor of any type, from its byte `start` on. @throws as `read`, but for the type; a range
+   * outside the tensor is a bug of the caller.
+   */
   readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 

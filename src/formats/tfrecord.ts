@@ -1,7 +1,7 @@
 /**
  * TFRecord: a file of records, each framed by its length and two checksums. Knows nothing of the content of records.
- * Source: TensorFlow's record format. A record is its length (uint64), the masked CRC32C of these eight bytes, the data,
- * and the masked CRC32C of the data. All numbers are little-endian.
+ * Source: TensorFlow's record format. A record is its length (uint64), the masked CRC32C of these eight bytes, the
+ * data, and the masked CRC32C of the data. All numbers are little-endian.
  */
 
 /** Castagnoli's polynomial, reflected. Source: RFC 3720, appendix B.4. */

@@ -1,7 +1,7 @@
 /**
  * Graders: how good an answer is, as a number. The objects are those of OpenAI's reinforcement fine-tuning
- * (string_check, text_similarity, multi), and two of our own: `number` and `json_schema`. A grader is a pure function of the
- * answer and the line of its prompt. Knows nothing of models.
+ * (string_check, text_similarity, multi), and two of our own: `number` and `json_schema`. A grader is a pure function
+ * of the answer and the line of its prompt. Knows nothing of models.
  */
 import { z } from "zod";
 import { AppError } from "../errors.ts";
@@ -132,7 +132,9 @@ function numberCheck(grader: GraderOf<"number">, path: string): Grader {
   });
 }
 
-/** 1 where the input is JSON that the schema accepts. The schema is compiled at the first answer, where training runs. */
+/**
+ * 1 where the input is JSON that the schema accepts. The schema is compiled at the first answer, where training runs.
+ */
 function schemaCheck({ input, schema }: GraderOf<"json_schema">, path: string): Grader {
   const template = compileTemplate(input, `${path}.input`);
   let accepts: ((value: unknown) => boolean) | null = null;

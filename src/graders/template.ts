@@ -1,6 +1,7 @@
 /**
  * Templates of graders: `{{ item.answer }}` is a field of the line, `{{ sample.output_text }}` the model's answer, and
- * `{{ sample.output_json.name }}` a value in it. Paths are those of OpenAI's graders: names after dots, `[0]` or `["x"]`.
+ * `{{ sample.output_json.name }}` a value in it. Paths are those of OpenAI's graders: names after dots, `[0]` or
+ * `["x"]`.
  */
 import { AppError } from "../errors.ts";
 

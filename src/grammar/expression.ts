@@ -18,7 +18,8 @@ export type Expression =
   | { readonly kind: "repeat"; readonly item: Expression; readonly min: number; readonly max: number }
   | { readonly kind: "rule"; readonly name: string }
   /**
-   * Free text up to the first occurrence of a mark, the mark, and what follows that mark. `mayEnd`: the text may also end without a mark.
+   * Free text up to the first occurrence of a mark, the mark, and what follows that mark. `mayEnd`: the text may also
+   * end without a mark.
    */
   | { readonly kind: "free-text"; readonly endings: readonly Ending[]; readonly mayEnd: boolean };
 

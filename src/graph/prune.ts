@@ -17,7 +17,10 @@ function* namesRead(node: Node): Generator<string> {
   }
 }
 
-/** Drops the nodes and weights that none of the graph's outputs needs. Inputs stay, because they are the graph's contract. */
+/**
+ * Drops the nodes and weights that none of the graph's outputs needs. Inputs stay, because they are the graph's
+ * contract.
+ */
 export function pruneGraph(graph: Graph): void {
   const needed = new Set(graph.outputs.map((output) => output.name));
   const kept: Node[] = [];

@@ -1,4 +1,7 @@
-/** Names of the generations that requests in flight use. The metrics need them, because the engine reports by generation. */
+/**
+ * Names of the generations that requests in flight use. The metrics need them, because the engine reports by
+ * generation.
+ */
 export class GenerationNames {
   readonly #names = new Map<string, { name: string; count: number }>();
 

@@ -1,6 +1,6 @@
 /**
- * An example of each JSON body, for the OpenAPI document and the page `/docs`. The names are those of the shipped demo. Tests send every
- * one of them.
+ * An example of each JSON body, for the OpenAPI document and the page `/docs`. The names are those of the shipped demo.
+ * Tests send every one of them.
  */
 
 const messages = [{ role: "user", content: "Hello, where is my order?" }];

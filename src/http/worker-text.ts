@@ -1,4 +1,7 @@
-/** The text side of the routes, over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of tokens. */
+/**
+ * The text side of the routes, over a text worker: encoding, chat templates, stop strings on decoded streams, bytes of
+ * tokens.
+ */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import { StopStrings } from "../tokenizer/stop-strings.ts";

@@ -21,7 +21,8 @@ const COMMIT = /^[0-9a-f]{40}$/;
 const ROUTES = new Set(["tree", "resolve", "blob"]);
 
 /**
- * Reads `owner/name`, `owner/name@revision`, `owner/name/file.gguf`, `owner/name:Q4_K_M`, `hf.co/…` and addresses of the Hub's pages.
+ * Reads `owner/name`, `owner/name@revision`, `owner/name/file.gguf`, `owner/name:Q4_K_M`, `hf.co/…` and addresses of
+ * the Hub's pages.
  * @returns null for text that names nothing on the Hub
  */
 export function parseHubName(text: string): HubName | null {
@@ -31,7 +32,8 @@ export function parseHubName(text: string): HubName | null {
   if (!PART.test(owner) || !PART.test(name) || path.includes("..")) return null;
   const repo = `${owner}/${name}`;
   if (rest.length === 0) return named(repo, at ?? DEFAULT_REVISION, null, quantisation);
-  if (at !== null && !rest.at(-1)?.endsWith(".gguf")) return named(repo, [at, ...rest].join("/"), null, quantisation); // refs/pr/1
+  // refs/pr/1
+  if (at !== null && !rest.at(-1)?.endsWith(".gguf")) return named(repo, [at, ...rest].join("/"), null, quantisation);
   if (quantisation !== null) return null;
   const [route = "", revision = "", ...file] = rest;
   if (ROUTES.has(route) && revision !== "") return named(repo, revision, file.length > 0 ? file.join("/") : null, null);

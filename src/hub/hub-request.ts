@@ -39,7 +39,8 @@ class PassingFault extends Error {
 }
 
 /**
- * Runs `attempt` until it succeeds, at most five times. Faults of the network and answers 408, 429 and 5xx are tried again.
+ * Runs `attempt` until it succeeds, at most five times. Faults of the network and answers 408, 429 and 5xx are tried
+ * again.
  * @throws {AppError} usage.
  */
 export async function withRetries<T>(

@@ -1,4 +1,7 @@
-/** Chooses the files of a repository that are needed: a checkpoint's, one GGUF file's parts, or a PEFT adapter's. Nothing else is fetched. */
+/**
+ * Chooses the files of a repository that are needed: a checkpoint's, one GGUF file's parts, or a PEFT adapter's.
+ * Nothing else is fetched.
+ */
 import { AppError } from "../errors.ts";
 import { type HubName, hubNameText } from "./hub-name.ts";
 import type { HubFile } from "./repository.ts";

@@ -25,7 +25,8 @@ export class Budget {
   }
 
   /**
-   * Counts a string of `length` units, or a list of that many items, before it is built. @throws {JinjaError} past the bounds.
+   * Counts a string of `length` units, or a list of that many items, before it is built. @throws {JinjaError} past the
+   * bounds.
    */
   spend(length: number): void {
     this.#units += length;

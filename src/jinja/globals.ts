@@ -1,4 +1,7 @@
-/** The functions that every template can call. Source: Jinja 3.1, "List of Global Functions", and transformers' additions. */
+/**
+ * The functions that every template can call. Source: Jinja 3.1, "List of Global Functions", and transformers'
+ * additions.
+ */
 import { asInteger, asString, bind, bindAll } from "./arguments.ts";
 import { formatDate } from "./text.ts";
 import { toText } from "./printing.ts";

@@ -1,6 +1,6 @@
 /**
- * Text of values as Python writes it: `str`, `repr`, and `json.dumps` as transformers' `tojson` calls it.
- * Lists and dicts must never reach a prompt as JavaScript prints them. Source: Python 3.11 float_repr, unicode_repr, json.
+ * Text of values as Python writes it: `str`, `repr`, and `json.dumps` as transformers' `tojson` calls it. Lists and
+ * dicts must never reach a prompt as JavaScript prints them. Source: Python 3.11 float_repr, unicode_repr, json.
  */
 import { isTrue, Iter, JinjaError, PyObject, Tuple, typeName, Undefined, type Value } from "./values.ts";
 

@@ -1,4 +1,6 @@
-/** The arguments of `mosara train` for a job. Names are relative to the job's directory, so that messages name no place. */
+/**
+ * The arguments of `mosara train` for a job. Names are relative to the job's directory, so that messages name no place.
+ */
 import type { JobRecord, JobSettings } from "./records.ts";
 
 export const TRAINING_FILE = "training.jsonl";

@@ -117,7 +117,10 @@ export class RedisCounters implements Counters {
   }
 }
 
-/** A client that never connects again by itself, and keeps no command for later. The package is loaded only when it is needed. */
+/**
+ * A client that never connects again by itself, and keeps no command for later. The package is loaded only when it is
+ * needed.
+ */
 async function createClient(url: string, timeoutMs: number) {
   const redis = await import("@redis/client");
   return redis.createClient({

@@ -11,7 +11,8 @@ import type { TruncatedSvd, TruncatedSvdOptions } from "./truncated-svd.ts";
 /** Threads that compute truncated SVDs. */
 export interface SvdPool {
   /**
-   * `truncatedSvd` on a thread. The weight is copied when its turn comes, and the caller leaves it unchanged until then.
+   * `truncatedSvd` on a thread. The weight is copied when its turn comes, and the caller leaves it unchanged until
+   * then.
    * @throws every error of `truncatedSvd`, as an `AppError`; an `Error` where the thread died or the pool was closed.
    */
   svd(weight: Float32Array, dOut: number, dIn: number, options: TruncatedSvdOptions): Promise<TruncatedSvd>;
@@ -28,7 +29,10 @@ interface Pending {
 /** The worker beside this file, in the form this file runs in (.js when built). */
 const WORKER_URL = new URL(`./svd-worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
-/** A pool of `numThreads` threads, each started when first needed. @param workerUrl the worker's script, when it is not beside this file */
+/**
+ * A pool of `numThreads` threads, each started when first needed. @param workerUrl the worker's script, when it is not
+ * beside this file
+ */
 export function createSvdPool(numThreads: number, workerUrl: URL = WORKER_URL): SvdPool {
   if (!(Number.isInteger(numThreads) && numThreads >= 1))
     throw new Error(`internal: an SVD pool of ${numThreads} threads`);

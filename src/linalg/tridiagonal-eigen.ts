@@ -1,7 +1,8 @@
 /**
  * Eigenvalues of a symmetric tridiagonal matrix T (implicit QL with Wilkinson's shift, no vectors, O(n²)), and
- * eigenvectors of chosen ones by inverse iteration. Knows nothing of where T came from. Golub & Van Loan, §8.3.3 and §8.2.2.
- * T must be scaled so that its entries are at most about 1: the bounds below are absolute. Indices are bounded by their loops, hence `!`.
+ * eigenvectors of chosen ones by inverse iteration. Knows nothing of where T came from. Golub & Van Loan, §8.3.3 and
+ * §8.2.2. T must be scaled so that its entries are at most about 1: the bounds below are absolute. Indices are bounded
+ * by their loops, hence `!`.
  */
 import { orthonormalise } from "./gram-schmidt.ts";
 
@@ -12,7 +13,9 @@ const MAX_SWEEPS_PER_VALUE = 60;
 const MIN_SOLVES = 2;
 const MAX_SOLVES = 12;
 
-/** Residual ‖T x − λ x‖ at which a vector is good (rounding alone leaves about 1e-16), and above which it is refused. */
+/**
+ * Residual ‖T x − λ x‖ at which a vector is good (rounding alone leaves about 1e-16), and above which it is refused.
+ */
 const GOOD_RESIDUAL = 1e-14;
 const WORST_RESIDUAL = 1e-11;
 
@@ -109,7 +112,10 @@ export function tridiagonalEigenvectors(
   return rows;
 }
 
-/** Numbers in [-0.5, 0.5), the same every time: start vectors must not depend on anything else. (A 32-bit linear congruence, Numerical Recipes' constants.) */
+/**
+ * Numbers in [-0.5, 0.5), the same every time: start vectors must not depend on anything else. (A 32-bit linear
+ * congruence, Numerical Recipes' constants.)
+ */
 function seededRandom(): () => number {
   let state = 1;
   return () => {
@@ -179,7 +185,10 @@ class ShiftedTridiagonal {
   }
 }
 
-/** A shift that equals an eigenvalue gives a pivot of 0. Rounding noise replaces it, because division by noise is as good. */
+/**
+ * A shift that equals an eigenvalue gives a pivot of 0. Rounding noise replaces it, because division by noise is as
+ * good.
+ */
 function awayFromZero(pivot: number): number {
   if (Math.abs(pivot) >= Number.EPSILON) return pivot;
   return pivot < 0 ? -Number.EPSILON : Number.EPSILON;

@@ -1,9 +1,9 @@
 /**
- * Householder reduction of a symmetric matrix to tridiagonal form, and
- * the transformation of vectors back. Knows nothing of singular values.
- * Rows are eliminated from the last to the first (EISPACK's order), so that every Householder vector is a contiguous row.
- * The rank-2 update of one step and the matrix-vector product of the next share one pass over the matrix.
- * The pass is bound by memory, and this halves it. Golub & Van Loan, §8.3.1. Indices are bounded by their loops, hence `!`.
+ * Householder reduction of a symmetric matrix to tridiagonal form, and the transformation of vectors back. Knows
+ * nothing of singular values. Rows are eliminated from the last to the first (EISPACK's order), so that every
+ * Householder vector is a contiguous row. The rank-2 update of one step and the matrix-vector product of the next share
+ * one pass over the matrix. The pass is bound by memory, and this halves it. Golub & Van Loan, §8.3.1. Indices are
+ * bounded by their loops, hence `!`.
  */
 
 /** A = Q T Qᵀ. Q is kept as Householder vectors: `vectors` row i, entries 0…i-1, with factor `factors[i]`. */
@@ -17,7 +17,9 @@ export interface Tridiagonal {
   readonly factors: Float64Array;
 }
 
-/** Reduces a symmetric matrix. @param a float64 [n,n]; only its lower triangle is read, and it is overwritten and kept. */
+/**
+ * Reduces a symmetric matrix. @param a float64 [n,n]; only its lower triangle is read, and it is overwritten and kept.
+ */
 export function tridiagonalise(a: Float64Array, n: number): Tridiagonal {
   const diagonal = new Float64Array(n);
   const offDiagonal = new Float64Array(n);
@@ -64,7 +66,10 @@ function makeReflector(row: Float64Array): { beta: number; factor: number } {
   return { beta, factor: -1 / (beta * (alpha - beta)) };
 }
 
-/** In one pass over the leading `size` rows' lower triangle: a -= v wᵀ + w vᵀ, then y = a·x. Four rows at a time share the loads of v, w, x and y. */
+/**
+ * In one pass over the leading `size` rows' lower triangle: a -= v wᵀ + w vᵀ, then y = a·x. Four rows at a time share
+ * the loads of v, w, x and y.
+ */
 function updateAndMultiply(
   a: Float64Array,
   n: number,

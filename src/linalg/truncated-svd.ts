@@ -13,7 +13,9 @@ import { tridiagonalEigenvalues, tridiagonalEigenvectors } from "./tridiagonal-e
 
 /** The bounds on the number of triplets to keep. */
 export interface TruncatedSvdOptions {
-  /** Proportion of the sum of all singular values that the leading k must reach, in (0, 1]; 1 keeps the numerical rank. */
+  /**
+   * Proportion of the sum of all singular values that the leading k must reach, in (0, 1]; 1 keeps the numerical rank.
+   */
   readonly threshold: number;
   /** Upper bound on k. */
   readonly maxRank?: number | undefined;
@@ -48,7 +50,8 @@ export async function truncatedSvd(
   products: MatrixProducts = plainProducts,
 ): Promise<TruncatedSvd> {
   assertWeight(weight, dOut, dIn);
-  // From here on A [n,longSide] is the weight lying on its long side; `short` vectors belong to its rows, `long` ones to its columns.
+  // From here on A [n,longSide] is the weight lying on its long side; `short` vectors belong to its rows, `long` ones
+  // to its columns.
   const isTall = dOut > dIn;
   const a = isTall ? transpose(weight, dOut, dIn) : weight;
   const n = Math.min(dOut, dIn);
@@ -137,7 +140,10 @@ async function oppositeVectors(
   return long;
 }
 
-/** Rows of vectors to float32 columns, each pair turned so that the left vector's entry of largest magnitude is positive. */
+/**
+ * Rows of vectors to float32 columns, each pair turned so that the left vector's entry of largest magnitude is
+ * positive.
+ */
 function asSignedColumns(left: Float64Array, right: Float64Array, k: number): Pick<TruncatedSvd, "U" | "V"> {
   const dOut = left.length / k;
   const dIn = right.length / k;

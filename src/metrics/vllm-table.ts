@@ -1,4 +1,6 @@
-/** Metrics with vLLM's names, meaning, units, labels and buckets, so that its dashboards, routers and autoscalers work. */
+/**
+ * Metrics with vLLM's names, meaning, units, labels and buckets, so that its dashboards, routers and autoscalers work.
+ */
 import { each, FINISH_REASONS, type MetricSpec, MODEL, REQUEST_TIME } from "./metric-spec.ts";
 
 const FIRST_TOKEN = [

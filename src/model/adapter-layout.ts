@@ -1,6 +1,6 @@
 /**
- * The places of an adapter's numbers in the graph's inputs: the columns of λ, router and v of each target, for each fused group.
- * One row of a group's ports is one sequence's adapter. Pure; shared by the graph builder and the engine.
+ * The places of an adapter's numbers in the graph's inputs: the columns of λ, router and v of each target, for each
+ * fused group. One row of a group's ports is one sequence's adapter. Pure; shared by the graph builder and the engine.
  */
 import type { LinearGroup } from "./linears.ts";
 

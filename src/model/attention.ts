@@ -17,7 +17,10 @@ const ROTARY_MULTIPLE = 16;
 /** Attention of one layer: qkv float32 [B·T, (H+2K)·D] → [B·T, H·D]. */
 export type Attend = (layer: number, qkv: Var, tensor: TensorOf) => Var;
 
-/** Whether the kernel does all the work for this layer: no norm on heads, and either no rotation or one that it supports. */
+/**
+ * Whether the kernel does all the work for this layer: no norm on heads, and either no rotation or one that it
+ * supports.
+ */
 function isFused(config: ModelConfig, layer: number): boolean {
   const { headSize, queryKeyNorm, ropes, layerRopes } = config;
   if (queryKeyNorm !== "none" || cacheHeadSize(config) !== headSize) return false;

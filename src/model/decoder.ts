@@ -1,7 +1,7 @@
 /**
- * The decoder: embedding, layers of attention and MLP around a residual stream, final norm.
- * The builder of the graph supplies the linear layers (weights, quantisation, adapters) and attention (with or without cache).
- * The serving graph and the training graph therefore share this definition. Rows are flat: [B·T, C].
+ * The decoder: embedding, layers of attention and MLP around a residual stream, final norm. The builder of the graph
+ * supplies the linear layers (weights, quantisation, adapters) and attention (with or without cache). The serving graph
+ * and the training graph therefore share this definition. Rows are flat: [B·T, C].
  */
 import type { Var } from "../graph/graph.ts";
 import { add, div, geluTanh, mul, relu, silu, tanh } from "../graph/ops/elementwise.ts";

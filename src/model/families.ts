@@ -72,7 +72,8 @@ export function foreignNames({ family }: Pick<ModelConfig, "family">): ForeignNa
 
 /**
  * The model that a `config.json` describes.
- * @throws {AppError} checkpoint_unsupported for an unknown family (naming the known ones) or setting, checkpoint_invalid
+ * @throws {AppError} checkpoint_unsupported for an unknown family (naming the known ones) or setting,
+ * checkpoint_invalid
  */
 export function parseModelConfig(raw: RawConfig): ModelConfig {
   const known = Object.keys(FAMILIES).join(", ");

@@ -1,6 +1,6 @@
 /**
- * The linear layers of a decoder and their fusion. Layers that read the same input are computed as one product, a *group*.
- * A group's output holds the layers' outputs side by side. Names are those of adapters: `layers.<L>.<module>`.
+ * The linear layers of a decoder and their fusion. Layers that read the same input are computed as one product, a
+ * *group*. A group's output holds the layers' outputs side by side. Names are those of adapters: `layers.<L>.<module>`.
  */
 import type { ModelConfig } from "./config/model-config.ts";
 

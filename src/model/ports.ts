@@ -1,7 +1,7 @@
 /**
- * Every input and output of the serving graph, by name, dtype and shape: the contract between the builder and the engine.
- * A step is either B sequences with one token each, or one sequence with T tokens. A row of adapter numbers is therefore given
- * once (prefill) or once a token row (decode): "1|B*T".
+ * Every input and output of the serving graph, by name, dtype and shape: the contract between the builder and the
+ * engine. A step is either B sequences with one token each, or one sequence with T tokens. A row of adapter numbers is
+ * therefore given once (prefill) or once a token row (decode): "1|B*T".
  */
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../graph/shape.ts";
@@ -33,7 +33,9 @@ export const LOGIT_ROWS: Port = { name: "logit_rows", dtype: "int64", shape: ["N
 /** Scores of the next token after each of `LOGIT_ROWS`. */
 export const logitsPort = (vocabSize: number): Port => ({ name: "logits", dtype: "float32", shape: ["N", vocabSize] });
 
-/** The token rows whose hidden states are returned. The stored graph does not have it (`device-graph/hidden-states.ts`). */
+/**
+ * The token rows whose hidden states are returned. The stored graph does not have it (`device-graph/hidden-states.ts`).
+ */
 export const HIDDEN_ROWS: Port = { name: "hidden_rows", dtype: "int64", shape: ["H"] };
 /** Hidden states of those rows after the final norm. */
 export const HIDDEN_STATES: Port = { name: "hidden_states", dtype: "float32", shape: ["H", "C"] };
@@ -93,7 +95,8 @@ export const wantedLogitsPort = (vocabSize: number): Port => ({
   shape: ["F", vocabSize],
 });
 
-// ONNX Runtime 1.30 on CPU, measured: attention needs head sizes that are a multiple of 8; others are padded with zeros.
+// ONNX Runtime 1.30 on CPU, measured: attention needs head sizes that are a multiple of 8; others are padded with
+// zeros.
 const HEAD_MULTIPLE = 8;
 
 /** Size of a head in the KV cache. */
@@ -159,7 +162,10 @@ export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonl
   };
 }
 
-/** Whether any row of the step has further (λ, v): a blend of Mo-SARA adapters. The stored graph does not have it (`device-graph/blend-terms.ts`). */
+/**
+ * Whether any row of the step has further (λ, v): a blend of Mo-SARA adapters. The stored graph does not have it
+ * (`device-graph/blend-terms.ts`).
+ */
 export const HAS_TERMS: Port = { name: "adapter.has_terms", dtype: "bool", shape: [] };
 /** λ of the further terms, all groups side by side. */
 export const termGainsPort = (totalK: number): Port => ({

@@ -68,7 +68,8 @@ export function rotaryTables(rope: RopeConfig, numPositions: number): { cos: Flo
   for (let position = 0; position < numPositions; position++) {
     const size = magnitude * (1 + beta * Math.log(1 + Math.floor(position / originalMaxPositions)));
     for (let i = 0; i < half; i++) {
-      // transformers rounds the frequency to float32 and multiplies in float32. Far positions would differ visibly otherwise.
+      // transformers rounds the frequency to float32 and multiplies in float32. Far positions would differ visibly
+      // otherwise.
       const angle = Math.fround(position * Math.fround(angularFrequencies[i] ?? 0));
       cos[position * half + i] = Math.cos(angle) * size;
       sin[position * half + i] = Math.sin(angle) * size;

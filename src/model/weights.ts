@@ -103,7 +103,8 @@ export class GraphWeights {
       return cast(gatherRows(this.stored(EMBEDDING), ids), "float32");
     const dIn = this.#source.stored(EMBEDDING).shape[1] ?? 0;
     const parts = this.#quantized(LM_HEAD_GROUP, [this.#rowsToQuantize(EMBEDDING)], dIn, format);
-    const part = (name: MatrixPart): Var => cast(gatherRows(parts.get(name)!, ids), "float32"); // every layout has these
+    // Every layout has these.
+    const part = (name: MatrixPart): Var => cast(gatherRows(parts.get(name)!, ids), "float32");
     const levels = sub(part("packed"), this.#graph.constant("float32", [], [MIDDLE_LEVEL]));
     return reshape(mul(levels, unsqueeze(part("scales"), 2)), [ids.shape[0]!, dIn]); // ids are flat
   }
@@ -133,7 +134,8 @@ export class GraphWeights {
   }
 
   /**
-   * x @ Wᵀ with W quantised, where W concatenates these rows: x float32 [M,dIn] → [M, sum of the counts]. `name` as in `product`.
+   * x @ Wᵀ with W quantised, where W concatenates these rows: x float32 [M,dIn] → [M, sum of the counts]. `name` as in
+   * `product`.
    */
   quantizedProduct(x: Var, name: string, rows: readonly RowsToQuantize[], format: QuantizedLayout): Var {
     const dIn = x.shape.at(-1);
@@ -165,7 +167,9 @@ export class GraphWeights {
     };
   }
 
-  /** The parts of a weight as values of the graph, each in its file's type. A weight that is used twice has them once. */
+  /**
+   * The parts of a weight as values of the graph, each in its file's type. A weight that is used twice has them once.
+   */
   #quantized(
     name: string,
     rows: readonly RowsToQuantize[],

@@ -1,6 +1,7 @@
 /**
- * The supervisor's ports for serving an adapter merged: making a base directory with the adapter in its weights, and measuring how far its
- * answers are from the live ones. The directories lie beside the store. They are removed when no engine serves them.
+ * The supervisor's ports for serving an adapter merged: making a base directory with the adapter in its weights, and
+ * measuring how far its answers are from the live ones. The directories lie beside the store. They are removed when no
+ * engine serves them.
  */
 import { readdir, rm, mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Qualified names to be served merged, and the engine calls that achieve it. A name that moves to another generation is served live until the new
- * generation's engine is ready. Knows the engine and the store, nothing of requests.
+ * Qualified names to be served merged, and the engine calls that achieve it. A name that moves to another generation is
+ * served live until the new generation's engine is ready. Knows the engine and the store, nothing of requests.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -59,7 +59,10 @@ export class Placements {
     await this.#inOrder(() => this.#stop(name));
   }
 
-  /** Must be called when a name may have moved; updates the placement in the background. `generation` undefined: the name is gone. */
+  /**
+   * Must be called when a name may have moved; updates the placement in the background. `generation` undefined: the
+   * name is gone.
+   */
   follow(name: string, generation: string | undefined): void {
     const before = this.#merged.get(name)?.generation;
     if (before === undefined || before === generation) return;

@@ -1,4 +1,6 @@
-/** The features of this machine's CPU by which ONNX Runtime chooses its kernels. Source: its MLAS library, platform.cpp. */
+/**
+ * The features of this machine's CPU by which ONNX Runtime chooses its kernels. Source: its MLAS library, platform.cpp.
+ */
 import { readFile } from "node:fs/promises";
 import { arch } from "node:process";
 

@@ -110,7 +110,9 @@ async function readIfThere(path: string): Promise<string | null> {
   }
 }
 
-/** Writes a new key under a name of its own first, so that nobody sees a part of it. Of two writers, the first one wins. */
+/**
+ * Writes a new key under a name of its own first, so that nobody sees a part of it. Of two writers, the first one wins.
+ */
 async function makeKey(path: string): Promise<string> {
   const { privateKey } = generateKeyPairSync("ed25519");
   const part = `${path}.${randomUUID()}.part`;

@@ -9,7 +9,10 @@ interface Replayed {
   readonly promptLogprobs: readonly number[];
 }
 
-/** @param adapter the statement's, with its content where the engine's store has none @throws {AppError} as a request does */
+/**
+ * @param adapter the statement's, with its content where the engine's store has none @throws {AppError} as a request
+ * does
+ */
 export async function replayReceipt(
   engine: Pick<Engine, "submit">,
   statement: Statement,

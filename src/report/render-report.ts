@@ -1,6 +1,6 @@
 /**
- * Renders a training report as one self-contained HTML file: inline SVG, no script, no external address. Pure: data in, text out.
- * The templates (markup.ts) escape all text that comes from data.
+ * Renders a training report as one self-contained HTML file: inline SVG, no script, no external address. Pure: data in,
+ * text out. The templates (markup.ts) escape all text that comes from data.
  */
 import { curvesSection } from "./sections/curves-section.ts";
 import { headSection } from "./sections/head-section.ts";

@@ -1,4 +1,6 @@
-/** Sequences that ended within the last seconds, and how many of them with an error. Kept in ten slices of the window. */
+/**
+ * Sequences that ended within the last seconds, and how many of them with an error. Kept in ten slices of the window.
+ */
 import type { SampleSlice } from "../store/counts/error-samples.ts";
 
 const SLICES = 10;

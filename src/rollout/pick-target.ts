@@ -1,7 +1,7 @@
 /**
  * Which target of an alias answers a request: weighted rendezvous hashing. A key gets the same target while the weights
- * stay. A change of one weight moves keys only to that target or away from it. Pure. Source: Schindelhauer and Schomaker,
- * "Weighted distributed hash tables", 2005 (the logarithmic method).
+ * stay. A change of one weight moves keys only to that target or away from it. Pure. Source: Schindelhauer and
+ * Schomaker, "Weighted distributed hash tables", 2005 (the logarithmic method).
  */
 import { createHash } from "node:crypto";
 import { type AliasRecord, type AliasTarget, targetText } from "../store/aliases/alias-record.ts";

@@ -1,6 +1,6 @@
 /**
- * Errors of devices, distinguished by ONNX Runtime's messages (1.30, seen on Dawn with Vulkan; there are no codes), with the remedy for
- * each. No device ever replaces another.
+ * Errors of devices, distinguished by ONNX Runtime's messages (1.30, seen on Dawn with Vulkan; there are no codes),
+ * with the remedy for each. No device ever replaces another.
  */
 import { AppError } from "../errors.ts";
 
@@ -17,7 +17,8 @@ export const MISSING_OPERATORS: Readonly<Record<Device, readonly string[]>> = {
   cuda: [],
 };
 
-// The message is "No supported adapters" with a loader but no driver, and "Failed to get a WebGPU adapter" without either.
+// The message is "No supported adapters" with a loader but no driver, and "Failed to get a WebGPU adapter" without
+// either.
 const NO_WEBGPU = /WebGPU (adapter|device)|supported adapters|wgpu::RequestAdapterStatus|VK_ERROR_INCOMPATIBLE_DRIVER/i;
 const NO_CUDA = /CUDA|cudnn|shared library|providers_shared/i;
 // Dawn logs a failed allocation, and then reports every command that uses the buffer as invalid.

@@ -1,13 +1,14 @@
 /**
- * Memory of a WebGPU device: tensors created, filled and copied there without the host. Every operation is a tiny model of one or two
- * operators, opened on first use. Several tensors of one type share one run. Knows nothing of the tensors' purpose.
+ * Memory of a WebGPU device: tensors created, filled and copied there without the host. Every operation is a tiny model
+ * of one or two operators, opened on first use. Several tensors of one type share one run. Knows nothing of the
+ * tensors' purpose.
  *
- * The binding can neither allocate nor copy device buffers. But runs return new ones (`keepsOutputs`), and a fetch writes into the tensor
- * it names. ScatterElements leaves positions it does not write unchanged when its result is its own input (ONNX Runtime 1.30, seen on
- * SwiftShader).
+ * The binding can neither allocate nor copy device buffers. But runs return new ones (`keepsOutputs`), and a fetch
+ * writes into the tensor it names. ScatterElements leaves positions it does not write unchanged when its result is its
+ * own input (ONNX Runtime 1.30, seen on SwiftShader).
  *
- * A buffer that could not be allocated is invalid. If it were freed with valid ones, the provider would
- * reuse it for the next tensor of its size. A session that keeps its outputs holds those of its last run. So a failed session is set
+ * A buffer that could not be allocated is invalid. If it were freed with valid ones, the provider would reuse it for
+ * the next tensor of its size. A session that keeps its outputs holds those of its last run. So a failed session is set
  * aside with its buffers, and another is opened in its place.
  */
 import { ATTRIBUTE_TYPES, type OnnxNode, encodeModel, onnxTypeOf } from "../formats/onnx-proto.ts";
@@ -91,7 +92,10 @@ export class DeviceMemory implements AsyncDisposable {
     }));
   }
 
-  /** A copy in another shape with the same number of axes. Values within both shapes stay, the rest is zero. @throws {DeviceFullError} */
+  /**
+   * A copy in another shape with the same number of axes. Values within both shapes stay, the rest is zero. @throws
+   * {DeviceFullError}
+   */
   async resized(tensor: DeviceTensor, shape: readonly number[]): Promise<DeviceTensor> {
     const { dtype } = tensor;
     const rank = shape.length;
@@ -156,8 +160,8 @@ export class DeviceMemory implements AsyncDisposable {
   }
 
   /**
-   * Writes each source [a,c] over the first c columns of rows `firstRow`…`firstRow`+a−1 of its target [A,C], in place. All matrices have
-   * one type. A source must not lie in its target's memory.
+   * Writes each source [a,c] over the first c columns of rows `firstRow`…`firstRow`+a−1 of its target [A,C], in place.
+   * All matrices have one type. A source must not lie in its target's memory.
    */
   async writeRows(pairs: readonly MatrixPair[], firstRow: number): Promise<void> {
     const numRows = pairs[0]?.source.numRows ?? 0;

@@ -15,7 +15,10 @@ export type RuntimeTensor = ort.Tensor;
 export interface SessionOptions {
   readonly device: Device;
   readonly numThreads: number;
-  /** Whether ONNX Runtime plans reuse of activation memory by shape. Off where shapes vary or memory is scarce. Default false. */
+  /**
+   * Whether ONNX Runtime plans reuse of activation memory by shape. Off where shapes vary or memory is scarce. Default
+   * false.
+   */
   readonly usesMemoryPattern?: boolean;
   /** Directory of the external weights of a model given as bytes. */
   readonly weightsDir?: string;
@@ -80,7 +83,10 @@ function isOnDevice(tensor: RuntimeTensor): boolean {
   return tensor.location === "gpu-buffer";
 }
 
-/** The first values of a device's tensor in another shape, without a copy. It must not be used after the tensor is disposed. */
+/**
+ * The first values of a device's tensor in another shape, without a copy. It must not be used after the tensor is
+ * disposed.
+ */
 export function deviceView(tensor: RuntimeTensor, shape: readonly number[]): RuntimeTensor {
   const dataType = tensor.type as ort.Tensor.GpuBufferDataTypes;
   return ort.Tensor.fromGpuBuffer(tensor.gpuBuffer, { dataType, dims: [...shape] });
@@ -112,7 +118,8 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Runs the graph once. `fetches` names the wanted outputs. An output that comes with a tensor is written into that tensor's memory.
+   * Runs the graph once. `fetches` names the wanted outputs. An output that comes with a tensor is written into that
+   * tensor's memory.
    * @throws {Error} with ONNX Runtime's message when a node fails.
    * @throws {DeviceFullError} insufficient_memory, which lasts unless the opener of the session knows better
    * @throws {AppError} engine_unavailable: the device is lost, and nothing on it can be used again

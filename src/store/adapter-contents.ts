@@ -18,7 +18,8 @@ export function openAdapterContents(dir: string): AdapterContents {
     read: (generation) => {
       const found = contents.get(generation);
       if (found) return found;
-      // LMDB keeps a snapshot for about a millisecond. A content that another process has just put may be missing from it.
+      // LMDB keeps a snapshot for about a millisecond. A content that another process has just put may be missing from
+      // it.
       root.resetReadTxn();
       return contents.get(generation);
     },

@@ -1,7 +1,7 @@
 /**
- * The LMDB environment: its tables, the form of keys, and how it is opened for writing or reading. Keys contain the owner, or are
- * content hashes that all owners share. Knows nothing of adapters' bytes. Source: measurements of lmdb 3.5, and its README, "Overlapping Sync
- * Options".
+ * The LMDB environment: its tables, the form of keys, and how it is opened for writing or reading. Keys contain the
+ * owner, or are content hashes that all owners share. Knows nothing of adapters' bytes. Source: measurements of lmdb
+ * 3.5, and its README, "Overlapping Sync Options".
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -53,8 +53,8 @@ export interface Tables {
   /** [owner, name] → alias. */
   readonly aliases: Database<StoredAlias, [string, string]>;
   /**
-   * SHA-256 of a list of targets → the list. Adapters of one kind share one list, which takes 14 kB on a model of 24 layers. Reading it
-   * with every name would take most of the time. Lists are few and are never removed.
+   * SHA-256 of a list of targets → the list. Adapters of one kind share one list, which takes 14 kB on a model of 24
+   * layers. Reading it with every name would take most of the time. Lists are few and are never removed.
    */
   readonly targets: Database<readonly RecordTarget[], string>;
   /** generation → the file's bytes. */
@@ -164,7 +164,7 @@ function migrateToOwners({ names, imports, tenants }: Pick<Tables, "names" | "im
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
   if (isReadOnly && !existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
-  // Without noSubdir, LMDB derives it from a dot in the name. Readers are processes here, of which there are few. A batch
-  // of an event turn has a promise that nobody can handle: on a full disk its rejection would end the process.
+  // Without noSubdir, LMDB derives it from a dot in the name. Readers are processes here, of which there are few. A
+  // batch of an event turn has a promise that nobody can handle: on a full disk its rejection would end the process.
   return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16, eventTurnBatching: false });
 }

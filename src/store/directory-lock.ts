@@ -116,7 +116,10 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Start time of a process, as Linux counts it from boot, with the boot's id; "" elsewhere or where there is no such process. */
+/**
+ * Start time of a process, as Linux counts it from boot, with the boot's id; "" elsewhere or where there is no such
+ * process.
+ */
 async function startOf(pid: number): Promise<string> {
   try {
     const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();

@@ -1,6 +1,6 @@
 /**
- * The names of an owner by their generations, current and earlier ones. Kept in memory: the names are read when an owner is first
- * asked about, and every later change is noted. Knows nothing of contents.
+ * The names of an owner by their generations, current and earlier ones. Kept in memory: the names are read when an
+ * owner is first asked about, and every later change is noted. Knows nothing of contents.
  */
 export class GenerationIndex {
   readonly #byOwner = new Map<string, Map<string, Set<string>>>();

@@ -1,6 +1,6 @@
 /**
- * Counts which contents this process still uses, and which are being removed. Pure bookkeeping. Knows nothing of LMDB: the store asks here
- * inside its transactions.
+ * Counts which contents this process still uses, and which are being removed. Pure bookkeeping. Knows nothing of LMDB:
+ * the store asks here inside its transactions.
  */
 
 /** Counts of holds by generation. */

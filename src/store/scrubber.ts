@@ -1,7 +1,7 @@
 /**
- * Overwrites what was deleted. LMDB keeps the bytes of a deleted value in pages that are free until something else needs
- * them. This fills every free page with zeros. Pages that a change frees can be used again only after the next change,
- * so it takes two passes. A mark in the store survives a killed process.
+ * Overwrites what was deleted. LMDB keeps the bytes of a deleted value in pages that are free until something else
+ * needs them. This fills every free page with zeros. Pages that a change frees can be used again only after the next
+ * change, so it takes two passes. A mark in the store survives a killed process.
  */
 import type { Tables } from "./database.ts";
 

@@ -28,7 +28,10 @@ export class Transactions {
     }
   }
 
-  /** Runs `change` like `commit`, but resolves when the change is on disk. A commit that is visible may not yet survive a power cut. */
+  /**
+   * Runs `change` like `commit`, but resolves when the change is on disk. A commit that is visible may not yet survive
+   * a power cut.
+   */
   async write<T>(change: () => T): Promise<T> {
     const result = await this.commit(change);
     await this.#root.flushed;
@@ -42,8 +45,8 @@ export class Transactions {
 }
 
 /**
- * The table, with changes that need no handler of their own: the transaction that a change is in says whether it failed.
- * lmdb rejects the promise of each change as well, and Node.js would end the process where nobody handles it.
+ * The table, with changes that need no handler of their own: the transaction that a change is in says whether it
+ * failed. lmdb rejects the promise of each change as well, and Node.js would end the process where nobody handles it.
  */
 export function withoutLooseRejections<V, K extends Key>(table: Database<V, K>): Database<V, K> {
   for (const method of ["put", "remove"] as const) {

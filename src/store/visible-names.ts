@@ -11,7 +11,8 @@ import { CURRENT, parseReference } from "./version-reference.ts";
 
 /**
  * The tenant's own adapter of this name, otherwise the shared one, in the generation that is meant. A shared name that
- * the tenant's own one hides is hidden with all its generations. Both lookups are always made, so their time is the same.
+ * the tenant's own one hides is hidden with all its generations. Both lookups are always made, so their time is the
+ * same.
  * @param text a name, or a reference to one of its generations
  * @throws {AppError} ambiguous_generation
  */

@@ -1,4 +1,6 @@
-/** A tensor in host memory: a typed array and its shape, row-major. Pure; knows nothing of files, graphs or sessions. */
+/**
+ * A tensor in host memory: a typed array and its shape, row-major. Pure; knows nothing of files, graphs or sessions.
+ */
 import { DTYPES, type DType, type TypedArray, bytesPerElement } from "./dtype.ts";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./float16.ts";
 
@@ -63,7 +65,8 @@ export function indexOfNonFinite({ dtype, data }: HostTensor): number {
   }
   const exponent = dtype === "float16" ? 0x7c00 : dtype === "bfloat16" ? 0x7f80 : 0;
   const halves = data as Uint16Array;
-  if (exponent !== 0) for (let i = 0; i < halves.length; i++) if ((halves[i]! & exponent) === exponent) return i; // i < length
+  // i < length
+  if (exponent !== 0) for (let i = 0; i < halves.length; i++) if ((halves[i]! & exponent) === exponent) return i;
   return -1;
 }
 
@@ -72,6 +75,7 @@ export function transposed({ dtype, shape, data }: HostTensor): HostTensor {
   const [rows, columns] = shape as [number, number];
   const turned = new DTYPES[dtype].array(data.length);
   for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column]!; // within the shape
+    // Within the shape.
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = data[row * columns + column]!;
   return { dtype, shape: [columns, rows], data: turned };
 }

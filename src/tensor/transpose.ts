@@ -15,7 +15,10 @@ export interface TransposeTarget {
   readonly at: number;
 }
 
-/** Writes the columns of `source` [rows, ·], whose rows are `stride` apart, as rows of the target: the first `columns` of them. */
+/**
+ * Writes the columns of `source` [rows, ·], whose rows are `stride` apart, as rows of the target: the first `columns`
+ * of them.
+ */
 export function transposeInto(
   source: ArrayLike<number>,
   { rows, columns, stride }: { readonly rows: number; readonly columns: number; readonly stride: number },

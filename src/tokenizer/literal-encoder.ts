@@ -106,7 +106,8 @@ export interface AliasedTokenizer {
 }
 
 /**
- * @throws {AppError} invalid_request where the tokenizer matches special tokens in normalised text, where aliases would not work.
+ * @throws {AppError} invalid_request where the tokenizer matches special tokens in normalised text, where aliases would
+ * not work.
  */
 export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
   const specials = specialsOf(files);

@@ -1,7 +1,7 @@
 /**
- * Watches streamed text for stop strings that may begin in one delta and end in a later one.
- * It holds back only text that could still become a stop string. As in OpenAI's API, the stop text itself is not returned.
- * Pure; knows no tokens.
+ * Watches streamed text for stop strings that may begin in one delta and end in a later one. It holds back only text
+ * that could still become a stop string. As in OpenAI's API, the stop text itself is not returned. Pure; knows no
+ * tokens.
  */
 
 /** The result of one delta. */
@@ -32,7 +32,8 @@ export class StopStrings {
 
   /**
    * Accepts the next delta and returns the text that is safe to send. After a stop it returns no text.
-   * @param mayStop false: no stop string that ends within this delta counts; one that ends in a later delta does (as in vLLM)
+   * @param mayStop false: no stop string that ends within this delta counts; one that ends in a later delta does (as in
+   * vLLM)
    */
   push(delta: string, mayStop = true): StopResult {
     if (this.#isStopped) return { text: "", stop: undefined };

@@ -1,6 +1,7 @@
 /**
- * Converts token strings to text, one delta for each token, never half a character. The rule is in the text fixtures' README.
- * The joined deltas are the answer, so an unstreamed answer is made from them too. Knows no ids and no special tokens.
+ * Converts token strings to text, one delta for each token, never half a character. The rule is in the text fixtures'
+ * README. The joined deltas are the answer, so an unstreamed answer is made from them too. Knows no ids and no special
+ * tokens.
  */
 import { Utf8Run } from "./utf8-run.ts";
 

@@ -1,6 +1,7 @@
 /**
- * Text ↔ token ids of one model. Encoding uses @huggingface/tokenizers, corrected where it differs from the Python original.
- * The text fixtures' README lists the differences. Decoding is our own stream decoder. Knows no chat and no HTTP.
+ * Text ↔ token ids of one model. Encoding uses @huggingface/tokenizers, corrected where it differs from the Python
+ * original. The text fixtures' README lists the differences. Decoding is our own stream decoder. Knows no chat and no
+ * HTTP.
  */
 import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { AppError } from "../errors.ts";
@@ -46,8 +47,8 @@ export interface Tokenizer {
   /** Finds and hides spellings of special tokens in text. */
   readonly literals: LiteralMarks;
   /**
-   * Ids of a text in which `literals.hide` has hidden the spellings that are meant as text. Other spellings are special tokens.
-   * Adds no special tokens. Builds a second encoder on first use. @throws {AppError} invalid_request.
+   * Ids of a text in which `literals.hide` has hidden the spellings that are meant as text. Other spellings are special
+   * tokens. Adds no special tokens. Builds a second encoder on first use. @throws {AppError} invalid_request.
    */
   encodeHidden(text: string): number[];
 }
@@ -133,7 +134,10 @@ function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): num
   });
 }
 
-/** Encoded when a tokenizer is opened. The library and our steps read some settings only then, and a wrong one must not fail a request. */
+/**
+ * Encoded when a tokenizer is opened. The library and our steps read some settings only then, and a wrong one must not
+ * fail a request.
+ */
 const TRIAL_TEXT = "a b";
 
 function buildHub(files: TokenizerFiles, dir: string): HubTokenizer {

@@ -11,7 +11,9 @@ const MAX_SCORED = 16;
 
 type Window = Omit<GoldenAnswer, "logprob">;
 
-/** Leaves the model with its values as they were. @param values the trained ones, with the layout of `parameters.values` */
+/**
+ * Leaves the model with its values as they were. @param values the trained ones, with the layout of `parameters.values`
+ */
 export async function scoreGolden(
   model: TrainModel,
   values: Float32Array,

@@ -31,7 +31,9 @@ const PROCESS_BYTES = 160e6;
 /** Values, gradients, two moments and the best values of the run. */
 const COPIES_OF_PARAMETERS = 5;
 
-/** @param graphs the graphs of the run's sessions: that of the steps, and that of held-out losses where there are any */
+/**
+ * @param graphs the graphs of the run's sessions: that of the steps, and that of held-out losses where there are any
+ */
 export function estimateTrainingMemory(graphs: readonly Graph[], extent: BatchExtent): MemoryEstimate {
   const sizeOf = (value: Var): number => numElementsOf(value, extent) * bytesPerElement(value.dtype);
   const weights = sumOf(graphs, (graph) => weightBytes(graph, sizeOf));

@@ -1,10 +1,9 @@
 /**
- * AdamW with clipping by the global norm, over flat buffers. Arithmetic is in double precision, state in float32.
- * Two things make one learning rate fit every model. Each number may have its own unit.
- * A step is shortened where it promises to remove more than a given share of the current loss.
- * Sources: AdamW: Loshchilov and Hutter, arXiv 1711.05101; order of decay, bias correction and epsilon as in the training
- * fixtures' README §1. The bound is Polyak's step size with momentum: Schaipp et al., arXiv 2305.07583.
- * Indices are bounded by their loops, hence `!`.
+ * AdamW with clipping by the global norm, over flat buffers. Arithmetic is in double precision, state in float32. Two
+ * things make one learning rate fit every model. Each number may have its own unit. A step is shortened where it
+ * promises to remove more than a given share of the current loss. Sources: AdamW: Loshchilov and Hutter, arXiv
+ * 1711.05101; order of decay, bias correction and epsilon as in the training fixtures' README §1. The bound is Polyak's
+ * step size with momentum: Schaipp et al., arXiv 2305.07583. Indices are bounded by their loops, hence `!`.
  */
 
 const [BETA1, BETA2] = [0.9, 0.999];

@@ -1,6 +1,6 @@
 /**
- * The progress of a run, as plain data that survives JSON exactly. The trained numbers and the optimiser's are elsewhere.
- * Pure: how a step or an evaluation changes the state, and when a run improves, stagnates or diverges.
+ * The progress of a run, as plain data that survives JSON exactly. The trained numbers and the optimiser's are
+ * elsewhere. Pure: how a step or an evaluation changes the state, and when a run improves, stagnates or diverges.
  */
 import type { RewardMeasures } from "./step-log.ts";
 

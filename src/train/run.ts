@@ -1,4 +1,7 @@
-/** The decisions of `mosara train` before the first step: data, layers, schedule, and the settings that identify the run. */
+/**
+ * The decisions of `mosara train` before the first step: data, layers, schedule, and the settings that identify the
+ * run.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Base } from "../base/base.ts";

@@ -1,4 +1,7 @@
-/** The learning rate of every step: linear warm-up, then a cosine to a floor. Pure. Source: the training fixtures' README §1. */
+/**
+ * The learning rate of every step: linear warm-up, then a cosine to a floor. Pure. Source: the training fixtures'
+ * README §1.
+ */
 
 export interface Schedule {
   readonly peak: number;

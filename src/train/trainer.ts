@@ -1,7 +1,8 @@
 /**
- * The training loop: micro-batches → gradients → one step of the optimiser; evaluations, the best state, saving and stopping.
- * The loop is a function of its initial state only, so a run that resumes from a saved state is bit-identical.
- * Knows nothing of files and methods. The caller decides where a state is kept and which messages are printed.
+ * The training loop: micro-batches → gradients → one step of the optimiser; evaluations, the best state, saving and
+ * stopping. The loop is a function of its initial state only, so a run that resumes from a saved state is
+ * bit-identical. Knows nothing of files and methods. The caller decides where a state is kept and which messages are
+ * printed.
  */
 import { type MicroBatch, type StepSource, sequencesOf } from "./data/batches.ts";
 import { type DivergedError, diverged, faultOf } from "./divergence.ts";
@@ -146,7 +147,8 @@ export class Trainer {
     let result = NOTHING;
     for (const batch of batches) {
       result = plus(result, await this.model.gradients(batch, denominator));
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients[i] as number); // i is below both lengths
+      // I is below both lengths.
+      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradients[i] as number);
     }
     gradients.set(sum);
     return result;

@@ -179,16 +179,20 @@ describe("decodeAdapter", () => {
     ["a missing basis id", /basisId of .* is undefined/, (_, t) => delete t.basisId],
     ["a scale where none belongs", /has a scale/, (_, t) => (t.scale = 1)],
     ["a missing tensor", new RegExp(`tensor v of ${q} is missing`), (_, t) => delete t.tensors.v],
-    ["a surplus tensor", /"router_full"/, (_, t) => (t.tensors.router_full = { ...t.tensors.lambda! })], // in every file
-    ["a transposed shape", /lambda of .* has shape \[2,1\]/, (_, t) => (t.tensors.lambda!.shape = [2, 1])], // in every file
+    // In every file.
+    ["a surplus tensor", /"router_full"/, (_, t) => (t.tensors.router_full = { ...t.tensors.lambda! })],
+    // In every file.
+    ["a transposed shape", /lambda of .* has shape \[2,1\]/, (_, t) => (t.tensors.lambda!.shape = [2, 1])],
     ["a flattened shape", /lambda of .* has shape \[2\]/, (_, t) => (t.tensors.lambda!.shape = [2])], // in every file
     ["a shape of text", /shape \[x\]/, (_, t) => (t.tensors.v!.shape = ["x"])], // in every file
     ["a shape that overflows", /shape|needs/, (_, t) => (t.tensors.v!.shape = [2 ** 32, 2 ** 32])], // in every file
-    ["too little data", /data of .* has 8 bytes, .* needs 12/, (_, t) => (t.tensors.v!.data = float32(1, 2))], // in every file
+    // In every file.
+    ["too little data", /data of .* has 8 bytes, .* needs 12/, (_, t) => (t.tensors.v!.data = float32(1, 2))],
     ["data that is text", /not binary/, (_, t) => (t.tensors.v!.data = "abcdefghijkl")], // in every file
     ["integers", /dtype "int8"/, (_, t) => (t.tensors.v!.dtype = "int8")], // in every file
     ["a NaN", /holds NaN at position 1/, (_, t) => (t.tensors.v!.data = float32(1, NaN, 2))], // in every file
-    ["an infinity", /holds -Infinity at position 2/, (_, t) => (t.tensors.v!.data = float32(1, 0, -Infinity))], // in every file
+    // In every file.
+    ["an infinity", /holds -Infinity at position 2/, (_, t) => (t.tensors.v!.data = float32(1, 0, -Infinity))],
     ["a card with an infinity", /card "loss" is Infinity/, (f) => (f.card = { loss: Infinity })],
     ["a card with binary", /card "x" is binary/, (f) => (f.card = { x: new Uint8Array(1) })],
     ["a card of the wrong kind", /card is not a map/, (f) => (f.card = ["a"])],
@@ -225,7 +229,8 @@ describe("decodeAdapter", () => {
     const exponent = dtype === "float16" ? 0x7c00 : 0x7f80;
     for (let bits = 0; bits < 65_536; bits += 7) {
       const file = plainFile(withDtype(madeUpAdapter({ dOut: 3 }), dtype));
-      (file.targets[0] as PlainTarget).tensors.v!.data = new Uint8Array(Uint16Array.of(0, bits, 0).buffer); // in every file
+      // In every file.
+      (file.targets[0] as PlainTarget).tensors.v!.data = new Uint8Array(Uint16Array.of(0, bits, 0).buffer);
       const isRefused = (bits & exponent) === exponent;
       if (isRefused) expect(errorOf(() => decodeAdapter(pack(file))).message).toMatch(/position 1/);
       else decodeAdapter(pack(file));

@@ -1,4 +1,7 @@
-/** What adapter_config.json may say: ranks and scales by pattern, and everything that is refused; expectations are peft's rules. */
+/**
+ * What adapter_config.json may say: ranks and scales by pattern, and everything that is refused; expectations are
+ * peft's rules.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

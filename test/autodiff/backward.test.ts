@@ -1,4 +1,7 @@
-/** The walk: what it builds, what it leaves out, and what it refuses. Values are checked where a sum or a zero is at stake. */
+/**
+ * The walk: what it builds, what it leaves out, and what it refuses. Values are checked where a sum or a zero is at
+ * stake.
+ */
 import { describe, expect, it } from "vitest";
 import { gradients } from "../../src/autodiff/backward.ts";
 import { headCrossEntropy } from "../../src/autodiff/cross-entropy.ts";

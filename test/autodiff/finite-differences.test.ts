@@ -1,7 +1,7 @@
 /**
- * Every rule of the derivative table against central differences. The operator runs in float64, its gradient too; where ONNX
- * Runtime has no float64 kernel on CPU (`float32Only`) the operator's own formula is evaluated in float64 here and the
- * gradient graph runs in float32.
+ * Every rule of the derivative table against central differences. The operator runs in float64, its gradient too; where
+ * ONNX Runtime has no float64 kernel on CPU (`float32Only`) the operator's own formula is evaluated in float64 here and
+ * the gradient graph runs in float32.
  */
 // Indices are bounded by their loops, hence `!`.
 import { describe, expect, it } from "vitest";

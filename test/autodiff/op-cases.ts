@@ -1,6 +1,6 @@
 /**
- * The operators of the training fixtures (`ops.json`) as nodes of our graphs: single ONNX operators by their name, attributes
- * and constant inputs, composites by the case's name.
+ * The operators of the training fixtures (`ops.json`) as nodes of our graphs: single ONNX operators by their name,
+ * attributes and constant inputs, composites by the case's name.
  */
 import { headCrossEntropy } from "../../src/autodiff/cross-entropy.ts";
 import { METHODS } from "../../src/adapter/methods.ts";
@@ -161,7 +161,10 @@ const attention: Build = ([q, k, v]) => {
   return [groupedAttention(q!, k!, v!, { mask, scale: headSize ** -0.5, softCap: 0 })];
 };
 
-/** The logits times the identity, so that the whole composite is used: all rows t predict t + 1, masked ones with weight 0. */
+/**
+ * The logits times the identity, so that the whole composite is used: all rows t predict t + 1, masked ones with weight
+ * 0.
+ */
 const crossEntropy: Build = ([logits], one) => {
   const [b, t, vocab] = logits!.shape as [number, number, number];
   const { graph } = logits!;

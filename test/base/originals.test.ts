@@ -1,4 +1,7 @@
-/** Bases of GGUF files and quantised checkpoints: every original is stored once, in the file's own numbers, and is bit-identical. */
+/**
+ * Bases of GGUF files and quantised checkpoints: every original is stored once, in the file's own numbers, and is
+ * bit-identical.
+ */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

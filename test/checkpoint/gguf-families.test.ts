@@ -12,8 +12,8 @@ import { writeTexts } from "../helpers/models/checkpoints.ts";
 import { GGUF_GOLDEN, casesIn, readJson } from "../helpers/fixtures.ts";
 
 /**
- * What llama.cpp's own converter made of the golden models (`test/golden/gguf/make.py`): the checkpoints that they were have to come
- * out again.
+ * What llama.cpp's own converter made of the golden models (`test/golden/gguf/make.py`): the checkpoints that they were
+ * have to come out again.
  */
 const FAMILIES = join(GGUF_GOLDEN, "families");
 const MODELS = join(GGUF_GOLDEN, "..", "models");
@@ -61,7 +61,8 @@ describe.each(casesIn(FAMILIES, "expected.json"))("%s", (name) => {
       expect(found.length, tensorName).toBe(wanted.length);
       // Half a step of Q8_0's coarsest block; other types are closer.
       const tolerance = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0) * (0.52 / 127);
-      const greatest = wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0); // of one length
+      // Of one length.
+      const greatest = wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0);
       expect(greatest, tensorName).toBeLessThanOrEqual(tolerance);
     }
   });

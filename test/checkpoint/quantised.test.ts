@@ -1,4 +1,7 @@
-/** Quantised checkpoints: decoded as the libraries that own their formats do, kept as they are where a graph can hold them. */
+/**
+ * Quantised checkpoints: decoded as the libraries that own their formats do, kept as they are where a graph can hold
+ * them.
+ */
 import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

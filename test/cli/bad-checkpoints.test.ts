@@ -1,6 +1,6 @@
 /**
- * Checkpoints that are damaged in every way we know, given to the program as people give them: one clear line, no base where one was
- * asked for, nothing in the cache. Needs dist/.
+ * Checkpoints that are damaged in every way we know, given to the program as people give them: one clear line, no base
+ * where one was asked for, nothing in the cache. Needs dist/.
  */
 import { execFile } from "node:child_process";
 import {

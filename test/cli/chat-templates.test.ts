@@ -1,4 +1,7 @@
-/** The named chat templates of a model survive every command that writes one, and are chosen as transformers chooses them. */
+/**
+ * The named chat templates of a model survive every command that writes one, and are chosen as transformers chooses
+ * them.
+ */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** What the program says where people give it something else than it wants, and what a server says of its adapters at start. */
+/**
+ * What the program says where people give it something else than it wants, and what a server says of its adapters at
+ * start.
+ */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** `mosara serve` over HTTPS: an official client answers, a renewed certificate is taken, files that cannot be used are refused. */
+/**
+ * `mosara serve` over HTTPS: an official client answers, a renewed certificate is taken, files that cannot be used are
+ * refused.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { get } from "node:https";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** `mosara train --objective dpo` through the built program, on the demo: resuming, methods, report and refusals. Needs dist/. */
+/**
+ * `mosara train --objective dpo` through the built program, on the demo: resuming, methods, report and refusals. Needs
+ * dist/.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * `mosara train --objective reward` through the built program, on the demo: learning, exact log-probabilities, resuming, a
- * grader that is a program, and refusals. Needs dist/.
+ * `mosara train --objective reward` through the built program, on the demo: learning, exact log-probabilities,
+ * resuming, a grader that is a program, and refusals. Needs dist/.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** `mosara train` through the built program: processes that are killed, interrupted, resumed and given bad input. Needs dist/. */
+/**
+ * `mosara train` through the built program: processes that are killed, interrupted, resumed and given bad input. Needs
+ * dist/.
+ */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * The clients, each a script that a process of its own runs against a server, and what their last recorded run showed (results/).
- * docs/reference/clients.md is made from the records. MOSARA_RECORD_CLIENTS=1 writes them anew.
+ * The clients, each a script that a process of its own runs against a server, and what their last recorded run showed
+ * (results/). docs/reference/clients.md is made from the records. MOSARA_RECORD_CLIENTS=1 writes them anew.
  */
 import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -47,7 +47,10 @@ function placeOfNode(runtime: string, program: string, folder: string, packages:
   return { runtime, program, folder, versionOf };
 }
 
-/** Node 22 and the packages of node/package.json, installed once; null (with a notice on stderr) where they cannot be had. */
+/**
+ * Node 22 and the packages of node/package.json, installed once; null (with a notice on stderr) where they cannot be
+ * had.
+ */
 export function placeOnNode22(): Place | null {
   const from = join(FOLDER, "node");
   const lock = createHash("sha256")

@@ -1,6 +1,7 @@
 /**
- * Benchmark and evaluation clients from PyPI against the demo: guidellm, and lm-eval's `local-completions` with a tokenizer of its
- * own and with the server's. MOSARA_CLIENTS_PYTHON names a Python that has them; without it they are left out.
+ * Benchmark and evaluation clients from PyPI against the demo: guidellm, and lm-eval's `local-completions` with a
+ * tokenizer of its own and with the server's. MOSARA_CLIENTS_PYTHON names a Python that has them; without it they are
+ * left out.
  */
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";

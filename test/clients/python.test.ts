@@ -1,4 +1,7 @@
-/** Clients for Python against the demo: everything that docs/reference/clients.md says of them. MOSARA_CLIENTS_PYTHON names a Python with them. */
+/**
+ * Clients for Python against the demo: everything that docs/reference/clients.md says of them. MOSARA_CLIENTS_PYTHON
+ * names a Python with them.
+ */
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { hasModule } from "../helpers/outside/clients-python.ts";
 import type { TestServer } from "../helpers/server.ts";

@@ -1,6 +1,7 @@
 /**
- * schemathesis makes requests from /openapi.json, right ones and wrong ones, against a server with a store of its own: no answer is
- * a server's failure, and every one is as the document says. MOSARA_CLIENTS_PYTHON names a Python that has it.
+ * schemathesis makes requests from /openapi.json, right ones and wrong ones, against a server with a store of its own:
+ * no answer is a server's failure, and every one is as the document says. MOSARA_CLIENTS_PYTHON names a Python that has
+ * it.
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";

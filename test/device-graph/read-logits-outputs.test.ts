@@ -1,4 +1,7 @@
-/** The serving graph that reads its own logits: what goes in and comes out, and on real graphs the same tokens and bits as whole rows have. */
+/**
+ * The serving graph that reads its own logits: what goes in and comes out, and on real graphs the same tokens and bits
+ * as whole rows have.
+ */
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";

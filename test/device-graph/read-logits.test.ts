@@ -26,7 +26,8 @@ async function read(session: Session, data: Float32Array, vocabSize: number, wan
     is_whole: hostTensor("bool", [numRows], isWhole),
   };
   const results = await runSession(session, tensors);
-  const numbers = (name: string): number[] => Array.from(results[name]!.data as Float32Array, Number); // one of its outputs
+  // One of its outputs.
+  const numbers = (name: string): number[] => Array.from(results[name]!.data as Float32Array, Number);
   return {
     bestIds: numbers("bestIds"),
     sums: numbers("sums"),

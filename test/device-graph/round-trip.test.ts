@@ -1,6 +1,6 @@
 /**
- * The passes work on a graph as the graph language gives it. Stored graphs come out of protobuf instead. Both must be the
- * same model to them, so nothing has to be serialised only to be parsed again.
+ * The passes work on a graph as the graph language gives it. Stored graphs come out of protobuf instead. Both must be
+ * the same model to them, so nothing has to be serialised only to be parsed again.
  */
 import { describe, expect, it } from "vitest";
 import { Graph } from "../../src/graph/graph.ts";

@@ -13,8 +13,10 @@ const MAX_ROWS = 17;
 
 const rows = logitsOnGrid(MAX_ROWS, V);
 const rowOf = (row: number): Float32Array => rows.subarray(row * V, (row + 1) * V);
-const numbers = (tensor: HostTensor | undefined): number[] => Array.from(tensor!.data as Float32Array, Number); // asked for by name
-const orderOf = (row: Float32Array): number[] => [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b); // all indices of it
+// Asked for by name.
+const numbers = (tensor: HostTensor | undefined): number[] => Array.from(tensor!.data as Float32Array, Number);
+// All indices of it.
+const orderOf = (row: Float32Array): number[] => [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b);
 
 async function run(session: Session, count: number, more: Tensors = {}, first = 0): Promise<Tensors> {
   const logits = hostTensor("float32", [count, V], rows.slice(first * V, (first + count) * V));

@@ -23,7 +23,8 @@ it("expects of a sequence what those before it took, token by token", () => {
   expect(times.secondsFor(100, 50)).toEqual({ usual: 0, cautious: 0 });
   for (let i = 0; i < 50; i++) times.noteFinished(200, 21, finished(2, 1));
   expect(times.secondsFor(100, 11).usual).toBeCloseTo(1 + 10 * 0.05);
-  expect(times.secondsFor(100, 4000).usual).toBeCloseTo(1 + 20 * 0.05); // as long as they were, not as long as it may be
+  // As long as they were, not as long as it may be.
+  expect(times.secondsFor(100, 4000).usual).toBeCloseTo(1 + 20 * 0.05);
   expect(times.secondsFor(100, 4000).cautious).toBeCloseTo(1 + 20 * 0.05); // all were alike
 });
 

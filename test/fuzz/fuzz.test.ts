@@ -1,4 +1,7 @@
-/** Damaged inputs for every parser of bytes from outside: those that were once a fault, and new ones. `npm run fuzz` runs millions. */
+/**
+ * Damaged inputs for every parser of bytes from outside: those that were once a fault, and new ones. `npm run fuzz`
+ * runs millions.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

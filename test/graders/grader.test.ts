@@ -1,4 +1,6 @@
-/** Graders: the similarity metrics against their libraries, formulas and templates against OpenAI's rules, and refusals. */
+/**
+ * Graders: the similarity metrics against their libraries, formulas and templates against OpenAI's rules, and refusals.
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { compileGrader } from "../../src/graders/grader.ts";

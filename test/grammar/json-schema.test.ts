@@ -1,4 +1,7 @@
-/** Grammars of JSON Schemas. The authority is ajv: every text of a grammar parses and is valid. A schema is honoured or refused by name. */
+/**
+ * Grammars of JSON Schemas. The authority is ajv: every text of a grammar parses and is valid. A schema is honoured or
+ * refused by name.
+ */
 import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";

@@ -1,4 +1,7 @@
-/** Every operation's shape inference, and what it says when operands do not fit: the operation, the operands, this file's line. */
+/**
+ * Every operation's shape inference, and what it says when operands do not fit: the operation, the operands, this
+ * file's line.
+ */
 import { describe, expect, it } from "vitest";
 import { Graph, GraphError, type Var } from "../../src/graph/graph.ts";
 import { groupQueryAttention, rotaryEmbedding } from "../../src/graph/ops/attention.ts";

@@ -1,4 +1,7 @@
-/** Shape inference and mistakes of the operations that training graphs add; their values are held to PyTorch's in test/autodiff. */
+/**
+ * Shape inference and mistakes of the operations that training graphs add; their values are held to PyTorch's in
+ * test/autodiff.
+ */
 import { describe, expect, it } from "vitest";
 import { Graph, GraphError, type Var } from "../../src/graph/graph.ts";
 import { and, equal, erf, less, maximum, neg, not, or, pow, sum, where } from "../../src/graph/ops/elementwise.ts";

@@ -8,7 +8,10 @@ interface Tolerance {
   readonly rtolOfMax?: number;
 }
 
-/** Largest absolute difference of two arrays of equal length; equal values (infinities, NaN) differ by 0, NaN and a number by NaN. */
+/**
+ * Largest absolute difference of two arrays of equal length; equal values (infinities, NaN) differ by 0, NaN and a
+ * number by NaN.
+ */
 export function maxAbsDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let worst = 0;
   for (let i = 0; i < expected.length; i++) {

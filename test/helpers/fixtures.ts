@@ -23,7 +23,9 @@ export function fixturesDir(kind: "models" | "text" | "training"): string {
   return join(process.env.MOSARA_FIXTURES ?? GOLDEN, kind);
 }
 
-/** Every model fixture there is: those of `fixturesDir`, and our own beside the copy. @throws when a folder has none. */
+/**
+ * Every model fixture there is: those of `fixturesDir`, and our own beside the copy. @throws when a folder has none.
+ */
 export function modelCases(): { readonly name: string; readonly dir: string }[] {
   const folders = [fixturesDir("models"), ...(process.env.MOSARA_FIXTURES ? [] : [join(MORE, "models")])];
   return folders.flatMap((folder) =>

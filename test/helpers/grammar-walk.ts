@@ -1,4 +1,7 @@
-/** Walks a grammar at random without a model: a small vocabulary of bytes and of pieces of JSON, and a seeded choice among its tokens. */
+/**
+ * Walks a grammar at random without a model: a small vocabulary of bytes and of pieces of JSON, and a seeded choice
+ * among its tokens.
+ */
 import { Automaton } from "../../src/grammar/automaton/automaton.ts";
 import { Matcher, type Vocabulary } from "../../src/grammar/automaton/matcher.ts";
 import { buildNetwork } from "../../src/grammar/automaton/network.ts";

@@ -7,8 +7,8 @@ import { posix } from "node:path";
 import { parseAst } from "vitest/node";
 
 /**
- * Row (a folder of src, a room in such a folder, a file of src, or a folder beside src) → what it may import. An entry is
- * a row, one file of a row (`model/ports.ts`), `engine/*` for a folder with all its rooms, `type X` for types alone,
+ * Row (a folder of src, a room in such a folder, a file of src, or a folder beside src) → what it may import. An entry
+ * is a row, one file of a row (`model/ports.ts`), `engine/*` for a folder with all its rooms, `type X` for types alone,
  * `*` for every row of src, or `-X` to take X out of `*`.
  */
 export type ImportTable = Readonly<Record<string, readonly string[]>>;
@@ -25,7 +25,9 @@ type Node = Readonly<Record<string, unknown>>;
 const RUNTIME_FILE = "src/runtime/ort.ts";
 const RUNTIME_PACKAGE = "onnxruntime-node";
 
-/** One line for every breach in `sources` (path from the repository's root, with `/` → text); empty when all is well. */
+/**
+ * One line for every breach in `sources` (path from the repository's root, with `/` → text); empty when all is well.
+ */
 export function findBreaches(sources: ReadonlyMap<string, string>, table: ImportTable): string[] {
   return [...sources].flatMap(([path, text]) => {
     const body = parseAst(text, { lang: "ts" }).body as unknown as readonly Node[];
@@ -71,7 +73,10 @@ function mayImport(table: ImportTable, row: string, target: string, isTypeOnly: 
   return names.some((name) => entries.includes(name)) || (entries.includes("*") && target.startsWith("src/"));
 }
 
-/** "src/engine/x.ts" → "engine", "src/errors.ts" → "errors.ts", "scripts/x.ts" → "scripts"; "src/engine/kv/x.ts" → "engine/kv" where the table has that row. */
+/**
+ * "src/engine/x.ts" → "engine", "src/errors.ts" → "errors.ts", "scripts/x.ts" → "scripts"; "src/engine/kv/x.ts" →
+ * "engine/kv" where the table has that row.
+ */
 function rowOf(path: string, table: ImportTable): string {
   const parts = path.split("/");
   if (parts[0] !== "src") return parts[0] ?? path;

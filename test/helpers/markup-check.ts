@@ -1,11 +1,17 @@
-/** A strict reading of a piece of XML without declarations: what a parser would refuse, as messages. For what our own templates write. */
+/**
+ * A strict reading of a piece of XML without declarations: what a parser would refuse, as messages. For what our own
+ * templates write.
+ */
 
 const NAME = "[A-Za-z][\\w:-]*";
 const ATTRIBUTE = `\\s+(${NAME})="([^"<]*)"`;
 const TAG = new RegExp(`^<(${NAME})((?:${ATTRIBUTE})*)\\s*(/?)>`);
 const ENTITY = /^&(?:amp|lt|gt|quot|#\d+|#x[\da-f]+);/i;
 
-/** Every breach of well-formedness: tags that do not match, attributes given twice, stray characters; empty when there is none. */
+/**
+ * Every breach of well-formedness: tags that do not match, attributes given twice, stray characters; empty when there
+ * is none.
+ */
 export function xmlBreaches(xml: string): string[] {
   const breaches: string[] = [];
   const open: string[] = [];

@@ -1,4 +1,7 @@
-/** Random JSON Schemas of the keywords that grammars honour. Their texts are short, so that a model of any weights comes to an end. */
+/**
+ * Random JSON Schemas of the keywords that grammars honour. Their texts are short, so that a model of any weights comes
+ * to an end.
+ */
 import fc from "fast-check";
 
 type Schema = Record<string, unknown>;

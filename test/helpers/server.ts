@@ -1,6 +1,6 @@
 /**
- * The built program as outsiders have it: processes, ready lines, requests, streams, metrics. Needs dist/ (npm test builds it).
- * Waiting is always for a condition, never for a time.
+ * The built program as outsiders have it: processes, ready lines, requests, streams, metrics. Needs dist/ (npm test
+ * builds it). Waiting is always for a condition, never for a time.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,7 +19,10 @@ process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 /** A directory of its own, removed at the end. */
 export const tempDir = (): string => mkdtempSync(join(scratch, "d-"));
 
-/** Resolves with the first value that `read` gives and `isDone` accepts. @throws after four minutes, with the last value. */
+/**
+ * Resolves with the first value that `read` gives and `isDone` accepts. @throws after four minutes, with the last
+ * value.
+ */
 export async function until<T>(
   what: string,
   read: () => T | Promise<T>,
@@ -97,8 +100,8 @@ export interface TestServer extends Program, AsyncDisposable {
 }
 
 /**
- * Starts `mosara serve` on a free port and waits for its ready line. With one thread unless told otherwise: the models are tiny,
- * and threads that wait for each other in a loop take the cores from the tests that run beside.
+ * Starts `mosara serve` on a free port and waits for its ready line. With one thread unless told otherwise: the models
+ * are tiny, and threads that wait for each other in a loop take the cores from the tests that run beside.
  * @throws with what it printed when it ends before.
  */
 export async function startServer(args: readonly string[], options: ServeOptions = {}): Promise<TestServer> {

@@ -53,7 +53,8 @@ describe("keys", () => {
     for (const path of [...new Set(routes.map(([, path]) => path)), "/nowhere", "/v1"]) {
       for (const spelling of spellings(path)) {
         const url = new URL(`http://localhost${spelling}`);
-        if (/^\/(healthz|livez|health|ping|readyz|docs|openapi.json|)$/.test(decodeURI(url.pathname))) continue; // public, spelt otherwise
+        // public, spelt otherwise
+        if (/^\/(healthz|livez|health|ping|readyz|docs|openapi.json|)$/.test(decodeURI(url.pathname))) continue;
         const isRoute = (await test.app.request(url, { method: "OPTIONS" })).status === 204; // which has no key to give
         for (const method of methods.filter((one) => one !== "OPTIONS" || !isRoute)) {
           const response = await test.app.request(url, { method });

@@ -1,4 +1,7 @@
-/** Rich bodies with a few random mutations, to every route that reads a conversation or tokens: never a fault of the server. */
+/**
+ * Rich bodies with a few random mutations, to every route that reads a conversation or tokens: never a fault of the
+ * server.
+ */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createTestApp, type TestApp } from "../helpers/http-app.ts";

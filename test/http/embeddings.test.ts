@@ -1,4 +1,7 @@
-/** POST /v1/embeddings over the arithmetic engine: forms of input and answer, poolings, counts, errors and what is left behind. */
+/**
+ * POST /v1/embeddings over the arithmetic engine: forms of input and answer, poolings, counts, errors and what is left
+ * behind.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";

@@ -1,4 +1,7 @@
-/** Every field of the tables × values that are not neutral: heeded by effect, without effect, or refused by name. Nothing else. */
+/**
+ * Every field of the tables × values that are not neutral: heeded by effect, without effect, or refused by name.
+ * Nothing else.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FIELDS } from "../../src/fields/check-fields.ts";
 import type { Body, Endpoint, Treatment } from "../../src/fields/field.ts";

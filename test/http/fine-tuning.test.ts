@@ -1,4 +1,7 @@
-/** Fine-tuning over HTTP without a trainer: uploads, and keys with limits. `test/integration/adapters/fine-tuning.test.ts` trains. */
+/**
+ * Fine-tuning over HTTP without a trainer: uploads, and keys with limits.
+ * `test/integration/adapters/fine-tuning.test.ts` trains.
+ */
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createTestApp, type TestApp } from "../helpers/http-app.ts";

@@ -1,4 +1,6 @@
-/** /tokenize, /detokenize, /tokenizer_info and the render routes, in vLLM's shapes; the ids are those of `tokenizers`. */
+/**
+ * /tokenize, /detokenize, /tokenizer_info and the render routes, in vLLM's shapes; the ids are those of `tokenizers`.
+ */
 import { findAnswerFormats } from "../../src/http/completion/answer-format/answer-formats.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Fetching from a server that speaks the Hub's routes, with its redirects, ranges and faults, into the cache that transformers uses too. */
+/**
+ * Fetching from a server that speaks the Hub's routes, with its redirects, ranges and faults, into the cache that
+ * transformers uses too.
+ */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {

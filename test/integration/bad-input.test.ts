@@ -76,7 +76,9 @@ function changed(change: (file: Fields, firstTarget: Fields, tensors: Record<str
   return encode(file);
 }
 
-/** A request whose path and body reach the server as they are, unlike with fetch. `chunks` are sent without a length. */
+/**
+ * A request whose path and body reach the server as they are, unlike with fetch. `chunks` are sent without a length.
+ */
 function sendRaw(
   method: string,
   path: string,

@@ -1,6 +1,7 @@
 /**
- * Real pretrained checkpoints, which are too large for this repository: every folder with an expected.json in MOSARA_CHECKPOINTS
- * (or in ../shared/checkpoints beside it) is served straight from its directory and must continue its prompts to the letter.
+ * Real pretrained checkpoints, which are too large for this repository: every folder with an expected.json in
+ * MOSARA_CHECKPOINTS (or in ../shared/checkpoints beside it) is served straight from its directory and must continue
+ * its prompts to the letter.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";

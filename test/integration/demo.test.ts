@@ -1,4 +1,7 @@
-/** `mosara serve` without a word: the shipped demo, its adapters, nothing written but ./data; and OpenAI's own client against it. */
+/**
+ * `mosara serve` without a word: the shipped demo, its adapters, nothing written but ./data; and OpenAI's own client
+ * against it.
+ */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";

@@ -1,4 +1,7 @@
-/** The files of examples/, run as they are against the shipped demo. Needs dist/, bash and curl; chat.py needs openai for Python. */
+/**
+ * The files of examples/, run as they are against the shipped demo. Needs dist/, bash and curl; chat.py needs openai
+ * for Python.
+ */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";

@@ -1,4 +1,7 @@
-/** A server whose disk becomes full: what it had goes on, changes are refused, and once there is room they are taken again. */
+/**
+ * A server whose disk becomes full: what it had goes on, changes are refused, and once there is room they are taken
+ * again.
+ */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** A server with more requests than rows: who gets the next one, who is refused and how soon, and what never costs a step. */
+/**
+ * A server with more requests than rows: who gets the next one, who is refused and how soon, and what never costs a
+ * step.
+ */
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** The README's examples of the demo, run as they are printed, against the shipped base and adapters. Needs dist/, bash and curl. */
+/**
+ * The README's examples of the demo, run as they are printed, against the shipped base and adapters. Needs dist/, bash
+ * and curl.
+ */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

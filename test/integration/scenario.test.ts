@@ -1,6 +1,7 @@
 /**
- * The long scenario: 64 clients at once over 32 adapters of every method, with uploads, replacements, deletions, disconnects and
- * one `kill -9` of the engine in between. Every answer must be what its adapter's generation gives alone.
+ * The long scenario: 64 clients at once over 32 adapters of every method, with uploads, replacements, deletions,
+ * disconnects and one `kill -9` of the engine in between. Every answer must be what its adapter's generation gives
+ * alone.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { generationOf } from "../../src/adapter/adapter-file.ts";

@@ -1,4 +1,6 @@
-/** What is shipped: the adapters in adapters/, their cards, and the requests to measure them again with. Needs dist/. */
+/**
+ * What is shipped: the adapters in adapters/, their cards, and the requests to measure them again with. Needs dist/.
+ */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,6 @@
-/** Against PyTorch's float64 SVD (test/golden/training/README.md). Cases and thresholds are those found in the files. */
+/**
+ * Against PyTorch's float64 SVD (test/golden/training/README.md). Cases and thresholds are those found in the files.
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openSafetensors, type SafetensorsFile } from "../../src/formats/safetensors.ts";

@@ -69,7 +69,8 @@ describe("truncatedSvd", () => {
   it.each([-149, -80, 80, 120])(
     "gives the same vectors when the weight is scaled by 2^%i, only sigma moves",
     async (exponent) => {
-      // Integers, so that scaling is exact even where float32 is subnormal. Squares of squares must not leave float64's range.
+      // Integers, so that scaling is exact even where float32 is subnormal. Squares of squares must not leave float64's
+      // range.
       const weight = noise(30, 8).map((value) => Math.round(value * 20));
       const scaled = weight.map((value) => value * 2 ** exponent);
       const expected = await truncatedSvd(weight, 6, 5, { threshold: 0.8 });

@@ -1,4 +1,6 @@
-/** A few of the cycles of `npm run soak:aborts`, which compares what the server and its engine hold before and after. */
+/**
+ * A few of the cycles of `npm run soak:aborts`, which compares what the server and its engine hold before and after.
+ */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";

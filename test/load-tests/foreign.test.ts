@@ -38,7 +38,8 @@ it("measures the clients' gain where the server takes any number at once", { tim
   const { status, stderr, figures } = await bench("clients", "--smoke", "--url", server.url, "--model", "foreign");
   expect(status, stderr).toBe(0);
   const first = (what: string): number => figures.get(what)?.[0] ?? NaN;
-  // Sixteen clients do not slow each other there: nearly sixteen times as much as one, were it not for the last answers.
+  // Sixteen clients do not slow each other there: nearly sixteen times as much as one, were it not for the last
+  // answers.
   expect(first("foreign, 16 clients ÷ 1 client")).toBeGreaterThan(2); // much less on a crowded machine
   expect(first("foreign, 16 clients ÷ 1 client")).toBeLessThan(17);
   for (const [what, least] of [

@@ -1,4 +1,7 @@
-/** What is compared with llama.cpp: the divergence by hand, and, where its server is there, that both compute the same model. */
+/**
+ * What is compared with llama.cpp: the divergence by hand, and, where its server is there, that both compute the same
+ * model.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,8 @@
 /**
- * Our /metrics as the Gateway API inference extension's endpoint picker, and llm-d's router after it, read it: five families by
- * vLLM's names, by the rules of kubernetes-sigs/gateway-api-inference-extension (pkg/epp/backend/metrics) and
- * llm-d/llm-d-router (extractor/metrics), written anew. What the picker cannot read, it skips, and requests go astray.
+ * Our /metrics as the Gateway API inference extension's endpoint picker, and llm-d's router after it, read it: five
+ * families by vLLM's names, by the rules of kubernetes-sigs/gateway-api-inference-extension (pkg/epp/backend/metrics)
+ * and llm-d/llm-d-router (extractor/metrics), written anew. What the picker cannot read, it skips, and requests go
+ * astray.
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { NO_STATS } from "../../src/engine/server/combined-stats.ts";

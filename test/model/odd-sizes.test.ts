@@ -1,4 +1,6 @@
-/** The serving graph against a decoder written out in float64, at sizes that the kernels do not like and no fixture has. */
+/**
+ * The serving graph against a decoder written out in float64, at sizes that the kernels do not like and no fixture has.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** PEFT adapters against peft itself, on every fixture that has some: live, merged, there and back, and the refused ones. */
+/**
+ * PEFT adapters against peft itself, on every fixture that has some: live, merged, there and back, and the refused
+ * ones.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Rotary tables against another way to say the same: e^{iθp} turned step by step, and llama3's three bands by their limits. */
+/**
+ * Rotary tables against another way to say the same: e^{iθp} turned step by step, and llama3's three bands by their
+ * limits.
+ */
 import { describe, expect, it } from "vitest";
 import type { RopeConfig, RopeScaling } from "../../src/model/config/model-config.ts";
 import { rotaryTables } from "../../src/model/rope.ts";
@@ -11,7 +14,10 @@ function wavelengths(theta: number, dim: number): number[] {
   return Array.from({ length: dim / 2 }, (_, i) => 2 * Math.PI * Math.exp((Math.log(theta) * i) / (dim / 2)));
 }
 
-/** llama3: wavelengths up to `original/high` stay, from `original/low` on are `factor` times as long, between them frequencies mix linearly in original/wavelength. */
+/**
+ * llama3: wavelengths up to `original/high` stay, from `original/low` on are `factor` times as long, between them
+ * frequencies mix linearly in original/wavelength.
+ */
 function stretched(wavelength: number, scaling: RopeScaling): number {
   if (scaling.type === "default") return wavelength;
   if (scaling.type === "linear") return wavelength * scaling.factor;

@@ -1,4 +1,7 @@
-/** A real Chromium: pages of another origin change nothing, --cors-origin lets one call the API, a rebound name is refused. */
+/**
+ * A real Chromium: pages of another origin change nothing, --cors-origin lets one call the API, a rebound name is
+ * refused.
+ */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Prometheus itself scrapes the server and answers every query of the dashboard. promtool has nothing to say of our metrics but that
- * vLLM's names have a colon, and our alerts fire when they should.
+ * Prometheus itself scrapes the server and answers every query of the dashboard. promtool has nothing to say of our
+ * metrics but that vLLM's names have a colon, and our alerts fire when they should.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

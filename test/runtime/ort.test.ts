@@ -56,7 +56,8 @@ describe("a session", () => {
     expect((await session.run({ x, rows: rows(0n) }, ["z"])).z?.data).toEqual(floats(1, 2));
   });
 
-  // Where Node has a Float16Array, onnxruntime-common 1.30 expected one, and half-precision values were fed as an empty tensor.
+  // Where Node has a Float16Array, onnxruntime-common 1.30 expected one, and half-precision values were fed as an empty
+  // tensor.
   it("takes and gives half precision as raw bits, and leaves the language's own arrays in place", async () => {
     const graph = new Graph("halves");
     const x = graph.input("x", "float16", ["N"]);

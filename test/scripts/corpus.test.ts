@@ -1,4 +1,6 @@
-/** The demo's corpus: the same from the same seed, nothing held out in training, every answer right by what was asked. */
+/**
+ * The demo's corpus: the same from the same seed, nothing held out in training, every answer right by what was asked.
+ */
 import { describe, expect, it } from "vitest";
 import { corpusLines, PART_NAMES } from "../../scripts/corpus/corpus.ts";
 import { Draw, isHeldOut, SEAM, withoutSeams } from "../../scripts/corpus/draw.ts";

@@ -1,4 +1,7 @@
-/** The whole chain of the demo at toy size, as one command: what comes out serves, fits together, and is not made twice. Needs dist/. */
+/**
+ * The whole chain of the demo at toy size, as one command: what comes out serves, fits together, and is not made twice.
+ * Needs dist/.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** The study from end to end at toy size: every method trained, measured and put into a page. Needs dist/ and the shipped demo. */
+/**
+ * The study from end to end at toy size: every method trained, measured and put into a page. Needs dist/ and the
+ * shipped demo.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

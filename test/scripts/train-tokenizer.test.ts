@@ -1,4 +1,7 @@
-/** The tokenizer that the built script writes: read by us, by a plain reading of its merges, and by the `tokenizers` package. Needs dist/. */
+/**
+ * The tokenizer that the built script writes: read by us, by a plain reading of its merges, and by the `tokenizers`
+ * package. Needs dist/.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * The smallest whole way on every device: built, served, answered as transformers answers, an adapter brought and used, ended in order.
- * `npm run smoke:node` runs it on other versions of Node; it must stay small. Needs dist/.
+ * The smallest whole way on every device: built, served, answered as transformers answers, an adapter brought and used,
+ * ended in order. `npm run smoke:node` runs it on other versions of Node; it must stay small. Needs dist/.
  */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -26,7 +26,8 @@ async function serveOn(device: "cpu" | "webgpu", weights: "float32" | "float16")
   expect(built.code, built.stderr).toBe(0);
   const flags = ["--model", base, "--served-model-name", "base", "--device", device, "--max-num-seqs", "1"];
   await using server = await startServer(flags);
-  const { prompt_ids: prompt, greedy_ids } = readJson<Expected>(CHECKPOINT, "expected.json").greedy[0]!; // a fixture has some
+  // A fixture has some.
+  const { prompt_ids: prompt, greedy_ids } = readJson<Expected>(CHECKPOINT, "expected.json").greedy[0]!;
   const ask = async (model: string): Promise<number[] | undefined> => {
     const body = { model, prompt, max_tokens: greedy_ids.length, repetition_penalty: 1, temperature: 0 };
     return (await complete(server.url, body)).json.choices[0]?.token_ids;

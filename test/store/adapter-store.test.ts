@@ -350,7 +350,10 @@ describe("opening", () => {
   });
 });
 
-/** A script in a process of its own (it imports what `npm run build` made); `ask` writes a line and waits for the next one printed. */
+/**
+ * A script in a process of its own (it imports what `npm run build` made); `ask` writes a line and waits for the next
+ * one printed.
+ */
 function run(script: string): { child: ChildProcess; ask: (line: string) => Promise<string> } {
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),

@@ -31,7 +31,10 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** How many pieces of a file, of 48 bytes each, lie somewhere in the directory. The base id and names of layers are no secrets. */
+/**
+ * How many pieces of a file, of 48 bytes each, lie somewhere in the directory. The base id and names of layers are no
+ * secrets.
+ */
 function piecesOf(i: number): number {
   const bytes = Buffer.concat(readdirSync(dir).map((name) => readFileSync(join(dir, name))));
   const file = Buffer.from(files[i] ?? new Uint8Array(0));

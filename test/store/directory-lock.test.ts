@@ -42,7 +42,8 @@ describe("a data directory", () => {
     const dir = newDir();
     await using first = await lockDirectory(dir);
     forge(dir, { pid: child.pid, start: "" });
-    if (process.platform === "linux") await (await lockDirectory(dir))[Symbol.asyncDispose](); // started at another time
+    // Started at another time.
+    if (process.platform === "linux") await (await lockDirectory(dir))[Symbol.asyncDispose]();
     child.kill("SIGKILL");
     await once(child, "exit");
     writeFileSync(lockOf(dir), JSON.stringify({ pid: child.pid, host: "", start: "", id: "" }));

@@ -13,7 +13,10 @@ function neighbours(value: number): [below: number, above: number] {
   return [below, above];
 }
 
-/** Checks every gap between neighbouring values up to `infinityBits`: the middle goes to the even one, the rest to the nearer. */
+/**
+ * Checks every gap between neighbouring values up to `infinityBits`: the middle goes to the even one, the rest to the
+ * nearer.
+ */
 function expectNearestEven(
   encode: (value: number) => number | undefined,
   decode: (bits: Uint16Array) => Float32Array,

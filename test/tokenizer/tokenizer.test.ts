@@ -1,4 +1,6 @@
-/** Encoding, streaming and decoding against the tokenizers library's own results, for every tokenizer of the fixtures. */
+/**
+ * Encoding, streaming and decoding against the tokenizers library's own results, for every tokenizer of the fixtures.
+ */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -2,7 +2,10 @@ import { describe, expect, it } from "vitest";
 import { type TrainExample, shuffledBatches, sortedBatches } from "../../src/train/data/batches.ts";
 import { fitLength } from "../../src/train/data/fit-length.ts";
 
-/** An example of that many tokens, the last `numLoss` of which are to be predicted, `behind` tokens of no interest after them. */
+/**
+ * An example of that many tokens, the last `numLoss` of which are to be predicted, `behind` tokens of no interest after
+ * them.
+ */
 function example(length: number, numLoss: number, behind = 0): TrainExample {
   const lossMask = new Uint8Array(length).fill(1, length - numLoss - behind, length - behind);
   return { ids: Int32Array.from({ length }, (_, i) => i), lossMask, numLossTokens: numLoss };

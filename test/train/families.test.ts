@@ -1,6 +1,7 @@
 /**
- * Training on every model fixture, whatever its family: `mosara train` as it is run, then what came out served live by the engine's
- * runner, which has to see the loss that the trainer saw. mo-sara everywhere, the other methods in turn. Needs dist/.
+ * Training on every model fixture, whatever its family: `mosara train` as it is run, then what came out served live by
+ * the engine's runner, which has to see the loss that the trainer saw. mo-sara everywhere, the other methods in turn.
+ * Needs dist/.
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,7 @@
-/** The estimate of a training run's memory, on the graphs of every golden model; against real processes in test/cli/train.test.ts. */
+/**
+ * The estimate of a training run's memory, on the graphs of every golden model; against real processes in
+ * test/cli/train.test.ts.
+ */
 import { describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { type TrainGraphOptions, buildTrainGraph } from "../../src/model/train/train-graph.ts";
@@ -42,7 +45,8 @@ describe.each(casesIn(MODELS, "config.json"))("the memory that training all of %
 
   it("holds weights and values of the held-out losses as well", async () => {
     const [one, two] = [await estimate(2, 16, 8), await estimate(2, 16, 8, true)];
-    expect(two.weights).toBeGreaterThanOrEqual(one.weights); // a whole model's weights are parameters; what is left are tables
+    // A whole model's weights are parameters; what is left are tables.
+    expect(two.weights).toBeGreaterThanOrEqual(one.weights);
     expect(two.activations).toBeGreaterThan(one.activations);
     expect(two.activations).toBeLessThan(2 * one.activations);
     expect(two.parameters).toBe(one.parameters);

@@ -1,4 +1,7 @@
-/** The optimiser's units and its bound, on functions whose gradients are known. That its steps are PyTorch's is in trajectories.test.ts. */
+/**
+ * The optimiser's units and its bound, on functions whose gradients are known. That its steps are PyTorch's is in
+ * trajectories.test.ts.
+ */
 import { describe, expect, it } from "vitest";
 import { AdamW, type StepSizes } from "../../src/train/optimizer.ts";
 

@@ -1,4 +1,6 @@
-/** Preferences against TRL's DPOTrainer (scripts/reference/preferences.py): loss, metrics, gradients, and three steps. */
+/**
+ * Preferences against TRL's DPOTrainer (scripts/reference/preferences.py): loss, metrics, gradients, and three steps.
+ */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.ts";

@@ -1,6 +1,7 @@
 /**
- * A model whose layers are scaled and whose next layers are scaled by the inverse computes the same, and so it must train: the
- * default rate held on the demo's singular values alone. Real training of the shipped demo and of the demo so scaled. Needs dist/.
+ * A model whose layers are scaled and whose next layers are scaled by the inverse computes the same, and so it must
+ * train: the default rate held on the demo's singular values alone. Real training of the shipped demo and of the demo
+ * so scaled. Needs dist/.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

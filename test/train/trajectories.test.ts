@@ -1,4 +1,7 @@
-/** The training loop against PyTorch's: every 20-step trajectory of the training fixtures, step by step, through the trainer itself. */
+/**
+ * The training loop against PyTorch's: every 20-step trajectory of the training fixtures, step by step, through the
+ * trainer itself.
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
@@ -94,7 +97,8 @@ describe.each(methodCases.map((one) => [one.slug, one] as const))("%s", (slug, o
     const differences: number[] = [];
     for (const name of Object.keys(one.trainable)) {
       const wanted = (await expected.read(name)).data as Float32Array;
-      final(name).forEach((value, i) => differences.push(Math.abs(value - wanted[i]!))); // equal lengths: `set` checks them
+      // Equal lengths: `set` checks them.
+      final(name).forEach((value, i) => differences.push(Math.abs(value - wanted[i]!)));
     }
     differences.sort((a, b) => a - b);
     expect(differences.at(-1)).toBeLessThanOrEqual(2e-4);

@@ -1,6 +1,6 @@
 /**
- * What a server does when its device has no more memory, or is lost: the driver's own answers, in the real processes. Needs dist/ and a C
- * compiler.
+ * What a server does when its device has no more memory, or is lost: the driver's own answers, in the real processes.
+ * Needs dist/ and a C compiler.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync } from "node:fs";
@@ -35,7 +35,10 @@ const question = (numPrompt: number, numTokens: number) => ({
   max_tokens: numTokens,
 });
 const SHORT = question(5, 4);
-/** Longer than what the self-test has had memory for: its row has room for 1536 positions, the provider takes 2 MiB for the keys of one and 4 MiB for two. */
+/**
+ * Longer than what the self-test has had memory for: its row has room for 1536 positions, the provider takes 2 MiB for
+ * the keys of one and 4 MiB for two.
+ */
 const LONG = question(1030, 2);
 const LONG_BYTES = 2 ** 21;
 
@@ -98,7 +101,8 @@ describeOnWebgpu("a server whose device fails", { timeout: 900_000, skip: isSkip
   it("starts another engine when there is no memory for anything, and answers the same from it", async () => {
     const before = (await restarts()) ?? 0;
     device.fill(0);
-    // Nobody is told of an upload that the driver refuses: a shader may read beyond its buffer before the engine ends by itself.
+    // Nobody is told of an upload that the driver refuses: a shader may read beyond its buffer before the engine ends
+    // by itself.
     expect(["409 insufficient_memory", "503 engine_unavailable"]).toContain(codeOf(await complete(server.url, SHORT)));
     const { text } = await until("the engine to end", ready, ({ status }) => status === 503);
     expect(text).toMatch(/memory|SIGSEGV/);

@@ -1,4 +1,6 @@
-/** The whole program on a device: the shipped demo answers as on the CPU, also while adapters come and go. Needs dist/. */
+/**
+ * The whole program on a device: the shipped demo answers as on the CPU, also while adapters come and go. Needs dist/.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * Models of every family on a device: the CPU's answers, for rows of different length and with different adapters in one batch, and the
- * same ones alone and in company.
+ * Models of every family on a device: the CPU's answers, for rows of different length and with different adapters in
+ * one batch, and the same ones alone and in company.
  */
 import { expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";

@@ -1,4 +1,7 @@
-/** What a step on a device costs the bus, what it says of a sequence's neighbours, and how far other weights are from the CPU's answers. */
+/**
+ * What a step on a device costs the bus, what it says of a sequence's neighbours, and how far other weights are from
+ * the CPU's answers.
+ */
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
@@ -75,8 +78,9 @@ describeOnWebgpu("a step on a device", () => {
     console.log(`same bits alone and in company on this device: ${await isBatchInvariant(test.runner, 16)}`);
   });
 
-  // float16 weights are computed with in float32 where the device knows no float16. Quantised products may round activations to int8: the
-  // CPU does, a device where the width is a multiple of 128. Both are held against the CPU without that rounding.
+  // float16 weights are computed with in float32 where the device knows no float16. Quantised products may round
+  // activations to int8: the CPU does, a device where the width is a multiple of 128. Both are held against the CPU
+  // without that rounding.
   it.each([
     ["float16", "as served", 2e-3],
     ["int4", "without rounded activations", 2e-3],

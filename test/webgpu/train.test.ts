@@ -1,4 +1,6 @@
-/** Training on a device that lacks its operators is refused before anything is opened; no device is needed to be told. */
+/**
+ * Training on a device that lacks its operators is refused before anything is opened; no device is needed to be told.
+ */
 import { expect, it } from "vitest";
 import { openBase } from "../../src/base/base.ts";
 import { openTrainModel } from "../../src/train/train-model.ts";

@@ -1,4 +1,6 @@
-/** Derivatives of operations that work value by value. y is the result, dy its gradient. Repeated operands get the sum. */
+/**
+ * Derivatives of operations that work value by value. y is the result, dy its gradient. Repeated operands get the sum.
+ */
 import type { Node, Var } from "../../graph/graph.ts";
 import {
   add,
@@ -47,8 +49,8 @@ function quickGeluGradient(node: Node, dy: Var): Var {
 }
 
 /**
- * "tanh": y = x/2 (1 + t), t = tanh(√(2/π)(x + 0.044715 x³)): dx = dy (1 + t + x (1 − t²) √(2/π)(1 + 3·0.044715 x²)) / 2.
- * Exact: y = x Φ(x): dx = dy (Φ(x) + x φ(x)), φ(x) = e^(−x²/2)/√(2π).
+ * "tanh": y = x/2 (1 + t), t = tanh(√(2/π)(x + 0.044715 x³)): dx = dy (1 + t + x (1 − t²) √(2/π)(1 + 3·0.044715 x²)) /
+ * 2. Exact: y = x Φ(x): dx = dy (Φ(x) + x φ(x)), φ(x) = e^(−x²/2)/√(2π).
  */
 function geluGradient(node: Node, dy: Var): Var {
   const x = operand(node, 0);

@@ -1,4 +1,6 @@
-/** Derivatives of reading at indices. Each gradient is added at the position that was read, also if it was read twice. */
+/**
+ * Derivatives of reading at indices. Each gradient is added at the position that was read, also if it was read twice.
+ */
 import type { Node, Var } from "../../graph/graph.ts";
 import { gatherElements, scatterAdd, zerosLike } from "../../graph/ops/indexing.ts";
 import { expandAs, reshape, unsqueeze } from "../../graph/ops/shaping.ts";

@@ -29,7 +29,8 @@ function rmsNormRule(node: Node, dy: Var): readonly Gradient[] {
 }
 
 /**
- * y = h w + b, h = (x − mean(x)) r, r = 1/√(var(x) + ε): with g = dy w, dx = r (g − mean(g) − h mean(g h)), dw = Σ dy h, db = Σ dy.
+ * y = h w + b, h = (x − mean(x)) r, r = 1/√(var(x) + ε): with g = dy w, dx = r (g − mean(g) − h mean(g h)), dw = Σ dy
+ * h, db = Σ dy.
  */
 function layerNormRule(node: Node, dy: Var): readonly Gradient[] {
   const [x, weight] = [operand(node, 0), operand(node, 1)];

@@ -72,7 +72,8 @@ function olderBase(cacheDir: string, options: BuildOptions, keyOf: (version: num
 
 /** The key of a base by the version of its format. */
 export async function cacheKeys(checkpointPath: string, options: BuildOptions): Promise<(version: number) => string> {
-  const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options; // the number of threads changes no result
+  // The number of threads changes no result.
+  const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options;
   const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
   const basis =
     basisFrom === null

@@ -34,11 +34,13 @@ export async function writeServeGraph(
   const source = {
     has: (name: string): boolean => shapes.has(name),
     stored: (name: string) =>
-      stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 }, // has(name)
+      // has(name)
+      stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 },
     read: (name: string): Promise<HostTensor> => checkpoint.read(name),
     keeps: (name: string): boolean => originals[name] === SERVED,
     readQuantized: (name: string, layout: QuantizedLayout) =>
-      isSameLayout(checkpoint.quantized?.layoutOf(name) ?? null, layout) ? checkpoint.quantized!.read(name) : null, // it has one
+      // It has one.
+      isSameLayout(checkpoint.quantized?.layoutOf(name) ?? null, layout) ? checkpoint.quantized!.read(name) : null,
   };
   const graph = buildServeGraph({
     config: checkpoint.config,

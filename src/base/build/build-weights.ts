@@ -1,6 +1,6 @@
 /**
- * The weights of a base directory. The checkpoint's tensors are copied one at a time; each is checked and hashed during the copy.
- * Knows nothing of graphs and bases. Quantised weights are made later, with the serving graph.
+ * The weights of a base directory. The checkpoint's tensors are copied one at a time; each is checked and hashed during
+ * the copy. Knows nothing of graphs and bases. Quantised weights are made later, with the serving graph.
  */
 import { join } from "node:path";
 import { AppError } from "../../errors.ts";
@@ -12,7 +12,10 @@ import { type TensorDigest, tensorDigest } from "../identity.ts";
 import { type Manifest, SERVED } from "../manifest.ts";
 import type { TensorHomes } from "./tensor-homes.ts";
 
-/** Copies the tensors into the base, checks that every value is finite, and returns the digests of the checkpoint's tensors. */
+/**
+ * Copies the tensors into the base, checks that every value is finite, and returns the digests of the checkpoint's
+ * tensors.
+ */
 export async function writeWeights(
   dir: string,
   checkpoint: Checkpoint,

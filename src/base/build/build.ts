@@ -70,7 +70,8 @@ export interface BuildResult {
 
 /**
  * @param finishedDir computed bases are kept here until the build ends. A later build continues with them.
- * @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; only computed bases are left behind then
+ * @throws {AppError} checkpoint_invalid, checkpoint_unsupported, base_invalid, usage; only computed bases are left
+ * behind then
  */
 export async function buildBase(
   checkpointPath: string,

@@ -1,8 +1,7 @@
 /**
- * Chooses the layouts of a base's matrices; the default is the layout of its kind of weights.
- * Zero points replace minimums where blocks do not divide the rows. Scales are float32 where float16 would lose their digits.
- * A matrix that was quantised before, in blocks that a graph can hold, keeps its numbers.
- * One tensor is in memory at a time.
+ * Chooses the layouts of a base's matrices; the default is the layout of its kind of weights. Zero points replace
+ * minimums where blocks do not divide the rows. Scales are float32 where float16 would lose their digits. A matrix that
+ * was quantised before, in blocks that a graph can hold, keeps its numbers. One tensor is in memory at a time.
  */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { allGroups } from "../../model/linears.ts";
@@ -44,7 +43,9 @@ export function fittedLayout(usual: QuantizedLayout, dIn: number, greatest: numb
   return isHalf ? shaped : { ...shaped, scaleType: "float32" };
 }
 
-/** Adds the layouts of the matrices that keep their numbers. Reads no tensor. @param blockSize null: they may keep them */
+/**
+ * Adds the layouts of the matrices that keep their numbers. Reads no tensor. @param blockSize null: they may keep them
+ */
 export function keptLayouts(
   checkpoint: Pick<Checkpoint, "config" | "tensors" | "quantized">,
   layouts: WeightLayouts,

@@ -1,7 +1,7 @@
 /**
- * Decides where a base stores each tensor of its checkpoint, so that no number is stored twice.
- * A tensor that was quantised before stays in the form of its file. Where the serving graph already has the same numbers,
- * it is stored only there. All other tensors are stored unchanged.
+ * Decides where a base stores each tensor of its checkpoint, so that no number is stored twice. A tensor that was
+ * quantised before stays in the form of its file. Where the serving graph already has the same numbers, it is stored
+ * only there. All other tensors are stored unchanged.
  */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { CheckpointTensor } from "../../checkpoint/stored-tensors.ts";

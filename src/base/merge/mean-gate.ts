@@ -24,7 +24,8 @@ export interface MeanGateResult {
   readonly tokens: number;
 }
 
-// Number of positions compared for each sequence. Logits of a large vocabulary are big, and this many show the error well enough.
+// Number of positions compared for each sequence. Logits of a large vocabulary are big, and this many show the error
+// well enough.
 const MAX_LOGIT_ROWS = 64;
 
 /**

@@ -20,7 +20,9 @@ import { longropeScaling } from "./rope-scaling.ts";
 
 export interface Architecture {
   readonly read: (source: ConfigSource) => Promise<RawConfig>;
-  /** Whether rows of q and k that rotate together are neighbours, as in Llama's own code. Ours are half a head apart. */
+  /**
+   * Whether rows of q and k that rotate together are neighbours, as in Llama's own code. Ours are half a head apart.
+   */
   readonly isTurned: boolean;
   /** Settings with a meaning in this architecture that others do not have. */
   readonly ownSettings?: readonly string[];

@@ -1,4 +1,6 @@
-/** Architectures of GGUF files whose models are Llama with a few settings of their own. Source: as `architecture.ts`. */
+/**
+ * Architectures of GGUF files whose models are Llama with a few settings of their own. Source: as `architecture.ts`.
+ */
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import {
   type ConfigSource,

@@ -1,6 +1,6 @@
 /**
- * Derives merges from SentencePiece pieces: every split of a piece into two other pieces, the piece with the best score first.
- * Where scores are the order of training, as in BPE models, the result encodes as the pieces do.
+ * Derives merges from SentencePiece pieces: every split of a piece into two other pieces, the piece with the best score
+ * first. Where scores are the order of training, as in BPE models, the result encodes as the pieces do.
  */
 import type { TokenKind } from "./vocabulary.ts";
 

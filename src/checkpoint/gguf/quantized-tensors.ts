@@ -1,4 +1,7 @@
-/** The tensors of a GGUF file whose blocks a graph can hold unchanged, so that their numbers are not rounded a second time. */
+/**
+ * The tensors of a GGUF file whose blocks a graph can hold unchanged, so that their numbers are not rounded a second
+ * time.
+ */
 import { codedBytes } from "../../formats/gguf/block-types.ts";
 import type { GgufFile } from "../../formats/gguf/gguf-file.ts";
 import type { GgufTensor } from "../../formats/gguf/header.ts";

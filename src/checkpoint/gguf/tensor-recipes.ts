@@ -120,7 +120,10 @@ function queryKeyValue(
   });
 }
 
-/** Gate and up. The file usually stores Phi-3's joined matrix as `ffn_up`, and also the input layer of an MLP without a gate. */
+/**
+ * Gate and up. The file usually stores Phi-3's joined matrix as `ffn_up`, and also the input layer of an MLP without a
+ * gate.
+ */
 function mlpIn({ modules }: ModelConfig, block: (name: string) => string, hasGate: boolean): readonly RecipePart[] {
   if (modules.mlpIn.length === 1 && !hasGate) return [{ tensor: block("ffn_up") }];
   return [{ tensor: block("ffn_gate") }, { tensor: block("ffn_up") }];

@@ -44,7 +44,10 @@ export function unsupportedWeight(module: string, found: string, supported: stri
   );
 }
 
-/** A part's type and shape. @throws {AppError} checkpoint_invalid where it is missing or has another number of dimensions */
+/**
+ * A part's type and shape. @throws {AppError} checkpoint_invalid where it is missing or has another number of
+ * dimensions
+ */
 export function partOf(files: TensorFiles, module: string, ending: string, rank?: number): StoredEntry {
   const entry = files.entry(module + ending);
   if (!entry) throw invalidWeight(module, `it lacks the tensor ${module}${ending}`);

@@ -1,7 +1,7 @@
 /**
- * GPTQ: `qweight` int32 packed along the inputs, `qzeros` packed along the outputs, `scales` [groups,dOut], and `g_idx`,
- * the group of each input. Files of the first version store every zero point less one.
- * Source: AutoGPTQ and GPTQModel, qlinear.
+ * GPTQ: `qweight` int32 packed along the inputs, `qzeros` packed along the outputs, `scales` [groups,dOut], and
+ * `g_idx`, the group of each input. Files of the first version store every zero point less one. Source: AutoGPTQ and
+ * GPTQModel, qlinear.
  */
 // Indices are bounded by their loops, hence `!`.
 import { type HostTensor, toFloat32 } from "../../tensor/host-tensor.ts";

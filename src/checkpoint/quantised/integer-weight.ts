@@ -1,8 +1,8 @@
 /**
  * Weights as integer levels in groups along their rows: w = (level − zero) · scale. The formats of GPTQ, AWQ and
- * compressed-tensors only differ in the order in which they pack these numbers.
- * A graph holds them unchanged in blocks of 32: a larger group repeats its scale and zero point. Activations are rounded
- * in the same blocks, so small ones lose less.
+ * compressed-tensors only differ in the order in which they pack these numbers. A graph holds them unchanged in blocks
+ * of 32: a larger group repeats its scale and zero point. Activations are rounded in the same blocks, so small ones
+ * lose less.
  */
 // Indices are bounded by their loops, hence `!`.
 import { type QuantizedLayout, type QuantizedMatrix, emptyMatrix } from "../../model/serve/quantized-matrix.ts";

@@ -1,4 +1,6 @@
-/** What a quantised checkpoint offers beside its decoded tensors: its configuration without the method, and the numbers. */
+/**
+ * What a quantised checkpoint offers beside its decoded tensors: its configuration without the method, and the numbers.
+ */
 import { AppError } from "../../errors.ts";
 import { foreignNames } from "../../model/families.ts";
 import { linearWeight } from "../../model/weight-names.ts";
@@ -10,7 +12,10 @@ import { withDtype, withoutSetting } from "../config-text.ts";
 import type { DecodedFiles } from "./decoded-files.ts";
 import { SETTINGS_KEY } from "./scheme.ts";
 
-/** Refuses families that store matrices as [dIn,dOut]: quantisers turn some of them. @throws {AppError} checkpoint_unsupported */
+/**
+ * Refuses families that store matrices as [dIn,dOut]: quantisers turn some of them. @throws {AppError}
+ * checkpoint_unsupported
+ */
 export function assertQuantisedFamily(config: ModelConfig): void {
   const { isTransposed } = foreignNames(config);
   if (!allLinears(config).some(({ name }) => isTransposed(linearWeight(name)))) return;

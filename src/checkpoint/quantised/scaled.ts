@@ -1,7 +1,7 @@
 /**
- * Weights of 8 bits beside their scales: `weight` float8_e4m3fn or int8, and one scale for the matrix, for each row, for
- * each group of a row, or for each block. The scales' shape decides which.
- * Source: transformers (fp8, fbgemm_fp8), compressed-tensors (naive_quantized), ModelOpt (FP8).
+ * Weights of 8 bits beside their scales: `weight` float8_e4m3fn or int8, and one scale for the matrix, for each row,
+ * for each group of a row, or for each block. The scales' shape decides which. Source: transformers (fp8, fbgemm_fp8),
+ * compressed-tensors (naive_quantized), ModelOpt (FP8).
  */
 // Indices are bounded by their loops, hence `!`.
 import { toFloat32 } from "../../tensor/host-tensor.ts";
@@ -128,7 +128,9 @@ async function openInt8(module: string, files: TensorFiles, marker: string, grid
 
 let float8Table: Float32Array | undefined;
 
-/** The value of every byte of float8_e4m3fn: 4 bits of exponent (bias 7), no infinities, NaN in the last of each sign. */
+/**
+ * The value of every byte of float8_e4m3fn: 4 bits of exponent (bias 7), no infinities, NaN in the last of each sign.
+ */
 function float8Values(): Float32Array {
   return (float8Table ??= Float32Array.from({ length: 256 }, (_, byte) => {
     const [sign, exponent, fraction] = [byte & 128 ? -1 : 1, (byte >> 3) & 15, byte & 7];

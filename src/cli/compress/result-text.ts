@@ -1,6 +1,8 @@
 /** The result of `mosara compress` as text for users. */
 
-/** How close a compressed adapter is to its original, over the predicted tokens of held-out examples, in nats a token. */
+/**
+ * How close a compressed adapter is to its original, over the predicted tokens of held-out examples, in nats a token.
+ */
 export interface Fidelity {
   /** KL(original ‖ base), KL(original ‖ projected) and KL(original ‖ compressed). */
   readonly klBase: number;

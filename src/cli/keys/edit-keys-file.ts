@@ -1,4 +1,7 @@
-/** Changes a keys file: reads it, changes it, and replaces it in one step. Two commands never overwrite each other's change. */
+/**
+ * Changes a keys file: reads it, changes it, and replaces it in one step. Two commands never overwrite each other's
+ * change.
+ */
 import { open, rm } from "node:fs/promises";
 import { AppError } from "../../errors.ts";
 import { type KeysFile, readKeysFile, writeKeysFile } from "../../keys/keys-file.ts";

@@ -7,7 +7,10 @@ import type { Statement } from "../../receipt/receipt.ts";
 import { type AdapterContents, openAdapterContents } from "../../store/adapter-contents.ts";
 import { readAdapter } from "../shared/read-adapter.ts";
 
-/** The bytes of each needed adapter, once. @throws {AppError} usage: one of them is neither in the files nor in the store */
+/**
+ * The bytes of each needed adapter, once. @throws {AppError} usage: one of them is neither in the files nor in the
+ * store
+ */
 export async function adapterContents(
   adapters: readonly Statement["adapter"][],
   files: readonly string[],

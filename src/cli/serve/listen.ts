@@ -12,7 +12,9 @@ import type { Certificate } from "./certificate.ts";
 /** Time that the last bytes of answers have to leave. */
 const FLUSH_TIMEOUT_MS = 2000;
 const IDLE_CHECK_MS = 20;
-/** Longer than a load balancer keeps an idle connection, so that the server never closes one that is about to be used. */
+/**
+ * Longer than a load balancer keeps an idle connection, so that the server never closes one that is about to be used.
+ */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** TCP itself detects a client whose machine has vanished. */
 const KEEP_ALIVE_PROBE_MS = 30_000;

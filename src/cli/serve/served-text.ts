@@ -1,4 +1,7 @@
-/** The text side of a server: tokenizer, chat template and the formats of answers. A template from a file replaces the model's own. */
+/**
+ * The text side of a server: tokenizer, chat template and the formats of answers. A template from a file replaces the
+ * model's own.
+ */
 import { readFile } from "node:fs/promises";
 import type { ConfigOf } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";

@@ -1,4 +1,7 @@
-/** Finds what a user names: a path on this machine, a short name, or a repository of the Hub, which is fetched into the cache. */
+/**
+ * Finds what a user names: a path on this machine, a short name, or a repository of the Hub, which is fetched into the
+ * cache.
+ */
 import { existsSync } from "node:fs";
 import { ALIASES } from "../../hub/aliases.ts";
 import { fetchFromHub, type HubReporter } from "../../hub/fetch-from-hub.ts";

@@ -1,6 +1,6 @@
 /**
- * Resolves `--model`: a base directory is used directly, a checkpoint is built once into the cache, a model of the Hub is fetched first, the
- * demo is shipped.
+ * Resolves `--model`: a base directory is used directly, a checkpoint is built once into the cache, a model of the Hub
+ * is fetched first, the demo is shipped.
  */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";

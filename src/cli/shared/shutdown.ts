@@ -1,4 +1,7 @@
-/** Signals. The first asks for a graceful stop, a second ends the program at once. Engine processes end with the program. */
+/**
+ * Signals. The first asks for a graceful stop, a second ends the program at once. Engine processes end with the
+ * program.
+ */
 
 /**
  * A second signal within this time is a copy of the first: npm forwards

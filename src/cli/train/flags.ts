@@ -9,7 +9,9 @@ export type TrainConfig = ConfigOf<"train">;
 
 /** Measured in docs/study.md and, on models of several sizes, in docs/study-rates.md. */
 const LEARNING_RATES = { "mo-sara": 0.2, sara: 0.03, lora: 0.01, full: 0.001 } as const;
-/** Default trust of adapters. Training a whole model from scratch uses warm-up only. Measured in docs/study-rates.md. */
+/**
+ * Default trust of adapters. Training a whole model from scratch uses warm-up only. Measured in docs/study-rates.md.
+ */
 const DEFAULT_TRUST = 0.3;
 const DEFAULT_RANK = 8;
 /** As in TRL, and in most runs of the paper (arXiv 2305.18290). */

@@ -16,7 +16,9 @@ export interface Answer {
 export interface Grading extends AsyncDisposable {
   /** The object as JSON, or the command. */
   readonly description: string;
-  /** Rewards, finite, in the order of the answers. @throws {AppError} data_invalid naming file and line, training_failed */
+  /**
+   * Rewards, finite, in the order of the answers. @throws {AppError} data_invalid naming file and line, training_failed
+   */
   grade(answers: readonly Answer[]): Promise<readonly number[]>;
 }
 

@@ -61,7 +61,9 @@ function groupExtent(
   return { rows: groupSize, length: rowLength(length), lossRows: groupSize * Math.min(maxAnswerTokens, length) };
 }
 
-/** The upper bound of all micro-batches: the longest examples and those with most tokens to predict, as if in one batch. */
+/**
+ * The upper bound of all micro-batches: the longest examples and those with most tokens to predict, as if in one batch.
+ */
 function largestBatch(examples: readonly TrainExample[], batchSize: number): BatchExtent {
   const numExamples = Math.min(batchSize, examples.length);
   const longest = examples.reduce((most, example) => Math.max(most, longestOf(example)), 0);

@@ -1,4 +1,7 @@
-/** The output files of `mosara train`: the adapter or checkpoint, and beside it the step log and the checkpoint for resuming. */
+/**
+ * The output files of `mosara train`: the adapter or checkpoint, and beside it the step log and the checkpoint for
+ * resuming.
+ */
 import { constants } from "node:fs";
 import { access, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";

@@ -1,4 +1,6 @@
-/** Training progress: a bar with loss, tokens/s and time left on a terminal, a plain line every few seconds elsewhere. */
+/**
+ * Training progress: a bar with loss, tokens/s and time left on a terminal, a plain line every few seconds elsewhere.
+ */
 import type { EvaluationLine, StepLine } from "../../train/step-log.ts";
 import { Progress, type ProgressOutput } from "../shared/progress.ts";
 
@@ -26,7 +28,8 @@ export class TrainProgress {
   update(line: StepLine | EvaluationLine): void {
     if ("evalLoss" in line) return void (this.#held = scoreOf(line, line.evalLoss));
     const now = this.#now();
-    this.#secondsPerStep = smoothed(this.#secondsPerStep, (now - this.#lastAt) / 1000); // evaluations and saves included
+    // Evaluations and saves included.
+    this.#secondsPerStep = smoothed(this.#secondsPerStep, (now - this.#lastAt) / 1000);
     this.#tokensPerSecond = smoothed(this.#tokensPerSecond, line.tokensPerSecond);
     this.#lastAt = now;
     const left = (this.#steps - line.step) * this.#secondsPerStep;

@@ -121,7 +121,9 @@ async function writeValues(
   return await writeAdapter(paths, adapterOf(run.plan, baseId, parameters, values, extras));
 }
 
-/** Describes how the adapter was made. No clocks, paths, threads or interruptions, so that equal runs give equal bytes. */
+/**
+ * Describes how the adapter was made. No clocks, paths, threads or interruptions, so that equal runs give equal bytes.
+ */
 function cardOf({ state }: Trainer, { flags, training, evaluation, maxLength, schedule, settings }: Run): Card {
   return {
     method: flags.method,

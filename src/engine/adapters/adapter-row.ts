@@ -1,6 +1,6 @@
 /**
- * An adapter laid out as rows of the graph's ports (`model/adapter-layout.ts`), for every method. A sequence brings such a row to a batch.
- * Pure; the cache decides how long a row is kept.
+ * An adapter laid out as rows of the graph's ports (`model/adapter-layout.ts`), for every method. A sequence brings
+ * such a row to a batch. Pure; the cache decides how long a row is kept.
  */
 import type { Adapter, AdapterTarget } from "../../adapter/adapter.ts";
 import { lowRankFactors } from "../../adapter/low-rank.ts";
@@ -20,7 +20,10 @@ export interface AdapterRow extends ReadyAdapter {
   readonly scales: readonly Float32Array[];
   /** n > 1: λ float32 [n, totalK] and W_gᵀ float32 [totalK, n]. */
   readonly routed: { readonly numHeads: number; readonly heads: Float32Array; readonly routers: Float32Array } | null;
-  /** SARA and LoRA: one entry for each group of the layout's `lowRank`; null where the adapter does not change the group. */
+  /**
+   * SARA and LoRA: one entry for each group of the layout's `lowRank`; null where the adapter does not change the
+   * group.
+   */
   readonly lowRank: readonly (LowRankGroup | null)[] | null;
   /** Further λ and v of a blend; each has a product v ⊙ U(λ ⊙ z) of its own. */
   readonly terms: readonly AdapterTerm[];
@@ -117,7 +120,10 @@ function tensor(target: AdapterTarget, name: string): Float32Array {
   return toFloat32(value);
 }
 
-/** Writes one target's heads and router at its place among all groups. A rank-1 router w₂w₁ᵀ is written out as a full one. */
+/**
+ * Writes one target's heads and router at its place among all groups. A rank-1 router w₂w₁ᵀ is written out as a full
+ * one.
+ */
 function setHeads(
   routed: NonNullable<AdapterRow["routed"]>,
   target: AdapterTarget,

@@ -1,6 +1,6 @@
 /**
- * A blend laid out as one row of the graph's ports. The graph adds a row's own Mo-SARA part, its further terms and its low-rank part, so one
- * row holds every part of the sum (`adapter/blend.ts`).
+ * A blend laid out as one row of the graph's ports. The graph adds a row's own Mo-SARA part, its further terms and its
+ * low-rank part, so one row holds every part of the sum (`adapter/blend.ts`).
  */
 import { type BlendMember, addedRanks, blendAdapters } from "../../adapter/blend.ts";
 import { AppError } from "../../errors.ts";

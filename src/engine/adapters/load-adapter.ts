@@ -1,4 +1,7 @@
-/** Loads an adapter's file, or those of a blend, as a row of the graph's inputs: read, decode, check, lay out. Knows no threads. */
+/**
+ * Loads an adapter's file, or those of a blend, as a row of the graph's inputs: read, decode, check, lay out. Knows no
+ * threads.
+ */
 import { type Adapter, type BaseSignature, assertFits } from "../../adapter/adapter.ts";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { assertBlendable } from "../../adapter/blend-recipe.ts";

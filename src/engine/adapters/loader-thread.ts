@@ -1,7 +1,8 @@
 /**
- * The thread of an engine process that loads adapters. Reading an adapter may wait for the disk, and laying it out takes milliseconds.
- * Neither may delay the next step. The thread loads the adapters in its queue, replies with rows, and keeps nothing. Orders come from the
- * engine's own thread, and over a pipe from the server. `adapter-loader.ts` starts it and defines the messages.
+ * The thread of an engine process that loads adapters. Reading an adapter may wait for the disk, and laying it out
+ * takes milliseconds. Neither may delay the next step. The thread loads the adapters in its queue, replies with rows,
+ * and keeps nothing. Orders come from the engine's own thread, and over a pipe from the server. `adapter-loader.ts`
+ * starts it and defines the messages.
  */
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";

@@ -1,7 +1,7 @@
 /**
- * The adapters of an engine process. It keeps their rows within a bound of bytes, evicts the least recently used, and carries out the
- * orders of `adapter-state.ts`. Running sequences hold their own row, so eviction never disturbs them. Another thread loads adapters
- * (`adapter-loader.ts`). A sequence that asks too early asks again after `onReady`.
+ * The adapters of an engine process. It keeps their rows within a bound of bytes, evicts the least recently used, and
+ * carries out the orders of `adapter-state.ts`. Running sequences hold their own row, so eviction never disturbs them.
+ * Another thread loads adapters (`adapter-loader.ts`). A sequence that asks too early asks again after `onReady`.
  */
 import { LRUCache } from "lru-cache";
 import { fromWire } from "../../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Adapter inputs in a device's memory. They are uploaded only when another adapter is prefilled or the composition of the decoding batch
- * changes. The host's feeds define the content. Switches and empty inputs stay on the host.
+ * Adapter inputs in a device's memory. They are uploaded only when another adapter is prefilled or the composition of
+ * the decoding batch changes. The host's feeds define the content. Switches and empty inputs stay on the host.
  */
 import type { DeviceMemory, DeviceTensor } from "../../runtime/device-memory.ts";
 import { numElements } from "../../tensor/host-tensor.ts";

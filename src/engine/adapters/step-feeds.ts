@@ -1,4 +1,7 @@
-/** The adapter inputs of a step, wherever their memory is. `adapter-feeds.ts` makes them on the host, `resident-feeds.ts` keeps them on a device. */
+/**
+ * The adapter inputs of a step, wherever their memory is. `adapter-feeds.ts` makes them on the host,
+ * `resident-feeds.ts` keeps them on a device.
+ */
 import type { RuntimeTensor } from "../../runtime/ort.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The inputs for further (λ, v) of a step's rows: those of a blend after its first. All groups lie side by side, and rows with fewer terms
- * are padded with zeros. A step without such rows feeds empty tensors.
+ * The inputs for further (λ, v) of a step's rows: those of a blend after its first. All groups lie side by side, and
+ * rows with fewer terms are padded with zeros. A step without such rows feeds empty tensors.
  */
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import { HAS_TERMS, termGainsPort, termScalesPort } from "../../model/ports.ts";

@@ -1,6 +1,7 @@
 /**
- * The thread of an engine process that runs grammars. It reads each generated token while the model computes the next step, and leaves the
- * mask of the token after it in shared memory. Compiled grammars are kept by their specification. `thread-grammars.ts` starts it.
+ * The thread of an engine process that runs grammars. It reads each generated token while the model computes the next
+ * step, and leaves the mask of the token after it in shared memory. Compiled grammars are kept by their specification.
+ * `thread-grammars.ts` starts it.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { LRUCache } from "lru-cache";
@@ -74,8 +75,8 @@ async function bind({ id, spec, memory, promptIds }: Extract<GrammarOrder, { typ
 }
 
 /**
- * Writes the flags and the draft first. A complete answer can then end, and a run with the draft can begin, before masks
- * are computed.
+ * Writes the flags and the draft first. A complete answer can then end, and a run with the draft can begin, before
+ * masks are computed.
  */
 function publish({ matcher, slot, lookup }: Bound, numTokens: number): void {
   try {

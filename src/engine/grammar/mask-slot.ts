@@ -7,8 +7,8 @@
 import type { AnswerPlace } from "../contracts.ts";
 
 /**
- * Three counters of tokens, plus one each: flags are known, the mask is known, the masks after drafted tokens are known.
- * 0: none yet.
+ * Three counters of tokens, plus one each: flags are known, the mask is known, the masks after drafted tokens are
+ * known. 0: none yet.
  */
 const READ = 0;
 const FILLED = 1;

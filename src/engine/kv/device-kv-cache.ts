@@ -170,7 +170,8 @@ export class DeviceKvCache implements KvCache {
       const place = this.#places[row] ?? null;
       return place !== null && !("batchRow" in place && place.batchRow === row);
     });
-    // Rows are written from the front. Content that moves further back is copied out first, before its old place is overwritten.
+    // Rows are written from the front. Content that moves further back is copied out first, before its old place is
+    // overwritten.
     for (const row of misplaced) if (this.#batchRowOf(row) < row) await this.#asOwn(row, length);
     for (const row of misplaced) {
       const place = this.#places[row]!; // it is not in its place

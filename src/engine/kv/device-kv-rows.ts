@@ -50,7 +50,10 @@ export class DeviceKvRows {
     return numRows * numPositions * bytesPerPosition(this.#shape, this.#dtype === "float16" ? 2 : 4);
   }
 
-  /** Resizes to this many rows and positions. Content within both sizes stays, the rest is zero. @throws {AppError} insufficient_memory */
+  /**
+   * Resizes to this many rows and positions. Content within both sizes stays, the rest is zero. @throws {AppError}
+   * insufficient_memory
+   */
   async resize(numRows: number, numPositions: number): Promise<void> {
     const { numLayers, numKvHeads } = this.#shape;
     const headSize = cacheHeadSize(this.#shape);
@@ -111,7 +114,10 @@ export class DeviceKvRows {
     }
   }
 
-  /** The first `numRows` rows of every buffer as a matrix with one line a head: [rows·K, S·D]; keys and values, layer by layer. */
+  /**
+   * The first `numRows` rows of every buffer as a matrix with one line a head: [rows·K, S·D]; keys and values, layer by
+   * layer.
+   */
   byHead(numRows: number): DeviceMatrix[] {
     return this.#layers.flatMap((layer) => [
       this.#byHead(layer.key, layer, numRows),

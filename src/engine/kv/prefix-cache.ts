@@ -1,7 +1,7 @@
 /**
- * Keys and values of prompt prefixes, kept for prompts of the same tenant and adapter generation that begin with the same ids. They form a
- * tree of whole chunks. Branches are named by the ids themselves, because a hash could collide. Only chunks that prefill wrote on the grid
- * are kept, so a hit is bit-identical to a miss.
+ * Keys and values of prompt prefixes, kept for prompts of the same tenant and adapter generation that begin with the
+ * same ids. They form a tree of whole chunks. Branches are named by the ids themselves, because a hash could collide.
+ * Only chunks that prefill wrote on the grid are kept, so a hit is bit-identical to a miss.
  *
  * The cache is bounded by bytes. The least recently used chunks are evicted first, and all of them before the rows lack
  * memory. Knows no tensors; rows copy their chunks out and in.
@@ -30,8 +30,8 @@ export interface ChunkRows {
 }
 
 /**
- * Prefixes hold at most this share of --kv-cache-bytes, even while no row needs the rest. Freed memory returns to the system only at the
- * next collection. Lending all of it could for a moment double the memory allowed.
+ * Prefixes hold at most this share of --kv-cache-bytes, even while no row needs the rest. Freed memory returns to the
+ * system only at the next collection. Lending all of it could for a moment double the memory allowed.
  */
 const MAX_SHARE = 0.5;
 /** Bytes of a chunk beside its keys and values: its ids, a node, entries of a map and a set. */
@@ -52,8 +52,8 @@ export class PrefixCache implements PrefixReuse {
   readonly #rows: ChunkRows;
   readonly #first = new Map<string, Node>();
   /**
-   * Chunks in order of use, least recently used first. A chunk is always used after the chunks that follow it, so the first one is never
-   * needed by another.
+   * Chunks in order of use, least recently used first. A chunk is always used after the chunks that follow it, so the
+   * first one is never needed by another.
    */
   readonly #byUse = new Set<Node>();
   readonly #chunkBytes: number;
@@ -189,7 +189,10 @@ function isReusable({ numPromptLogprobs, pooling }: Prompt): boolean {
   return numPromptLogprobs === null && pooling !== "mean";
 }
 
-/** Number of chunks that a prompt can reuse. Its last token is always computed, since its logits choose the first token of the answer. */
+/**
+ * Number of chunks that a prompt can reuse. Its last token is always computed, since its logits choose the first token
+ * of the answer.
+ */
 function maxReused(prompt: Prompt): number {
   return isReusable(prompt) ? Math.floor((prompt.promptIds.length - 1) / CHUNK_TOKENS) : 0;
 }
@@ -198,7 +201,10 @@ function generationOf({ adapter }: Prompt): string {
   return adapter?.generation ?? "";
 }
 
-/** The name of a chunk: its ids, byte for byte. A first chunk's name begins with tenant, salt and adapter. Equal names are equal chunks. */
+/**
+ * The name of a chunk: its ids, byte for byte. A first chunk's name begins with tenant, salt and adapter. Equal names
+ * are equal chunks.
+ */
 function nameOf(prompt: Prompt, depth: number): string {
   const from = depth * CHUNK_TOKENS;
   const { buffer, byteOffset, byteLength } = prompt.promptIds.subarray(from, from + CHUNK_TOKENS);

@@ -46,7 +46,8 @@ export class Admission {
     const isReady = (sequence: Sequence): boolean => {
       try {
         sequence.adapter = this.#adapterOf(sequence);
-        sequence.grammar = this.#grammarOf(sequence.spec); // requested together with the adapter, so that neither waits for the other
+        // Requested together with the adapter, so that neither waits for the other.
+        sequence.grammar = this.#grammarOf(sequence.spec);
         const hasAdapter = sequence.adapter !== null || sequence.spec.adapter === null;
         if (!hasAdapter) sequence.markAdapterWait(performance.now());
         return hasAdapter && (sequence.grammar !== null || !sequence.spec.grammar);

@@ -1,6 +1,6 @@
 /**
- * The engine process from the inside. It opens the model, runs the loop, speaks over this process's IPC channel, and ends with its parent.
- * The caller chooses the model: `engine-process.ts` passes the real one.
+ * The engine process from the inside. It opens the model, runs the loop, speaks over this process's IPC channel, and
+ * ends with its parent. The caller chooses the model: `engine-process.ts` passes the real one.
  */
 import { AppError, toWire } from "../../errors.ts";
 import { EngineLoop } from "./engine-loop.ts";
@@ -66,7 +66,10 @@ function sendEvent(event: EngineEvent): void {
   });
 }
 
-/** Reports the error and ends. The parent explains an error that a user can act on. Any other error is a bug, so its stack is printed. */
+/**
+ * Reports the error and ends. The parent explains an error that a user can act on. Any other error is a bug, so its
+ * stack is printed.
+ */
 function failEngine(error: unknown): void {
   if (!(error instanceof AppError)) console.error(error);
   setTimeout(endNow, LAST_MS);

@@ -1,7 +1,7 @@
 /**
- * The engine's loop: obey commands and admit → plan → run a step → send one report. It owns the sequences and nothing native. Between two
- * steps it yields to the event loop, so a cancellation takes effect within one step. Without work it sleeps. `admission.ts` lets sequences
- * in, `step.ts` runs a step. No text, no HTTP.
+ * The engine's loop: obey commands and admit → plan → run a step → send one report. It owns the sequences and nothing
+ * native. Between two steps it yields to the event loop, so a cancellation takes effect within one step. Without work
+ * it sleeps. `admission.ts` lets sequences in, `step.ts` runs a step. No text, no HTTP.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
@@ -39,7 +39,8 @@ export class EngineLoop {
     this.#turns = new TurnGate(send);
     runner.grammars?.onReady(() => this.#wake?.());
     runner.adapters?.onReady(() => {
-      this.#reporter.noteChange(); // metrics and the server's record of ready adapters must stay current even when nothing runs
+      // Metrics and the server's record of ready adapters must stay current even when nothing runs.
+      this.#reporter.noteChange();
       this.#wake?.();
     });
   }
@@ -52,7 +53,8 @@ export class EngineLoop {
 
   /**
    * Runs until `engine-stopped`. Sequences that are still here then end with engine_unavailable.
-   * @throws {AppError} engine_unavailable when the device is lost or unusable: the process ends, and a new one takes its place
+   * @throws {AppError} engine_unavailable when the device is lost or unusable: the process ends, and a new one takes
+   * its place
    */
   async run(): Promise<void> {
     for (;;) {

@@ -18,7 +18,8 @@ interface Probe {
 }
 
 /**
- * Whether one sequence gets the same logits alone and at any place in batches of every size tried. Leaves no row in use.
+ * Whether one sequence gets the same logits alone and at any place in batches of every size tried. Leaves no row in
+ * use.
  * @param adapter the adapter of the sequence under test; its neighbours have none
  */
 export async function isBatchInvariant(

@@ -1,6 +1,6 @@
 /**
- * Speculation: the model computes several probable tokens of one answer in one run, like a chunk of a prompt. Each token
- * is then chosen as in a step of its own, from the row before it. The run ends at the first token that is chosen
+ * Speculation: the model computes several probable tokens of one answer in one run, like a chunk of a prompt. Each
+ * token is then chosen as in a step of its own, from the row before it. The run ends at the first token that is chosen
  * differently. A draft has the tokens of a text that a grammar forces, or tokens that are repeated from the prompt or
  * the answer (`prompt-lookup.ts`).
  */
@@ -43,8 +43,8 @@ export class Speculation {
   }
 
   /**
-   * The next run that precedes a decode step; null: the step is due. A row has at most one run between two decode steps,
-   * so that rows without a draft do not wait for long.
+   * The next run that precedes a decode step; null: the step is due. A row has at most one run between two decode
+   * steps, so that rows without a draft do not wait for long.
    */
   next(): SpeculationPlan | null {
     for (const id of this.#runner.kv.decodingIds()) {

@@ -1,6 +1,6 @@
 /**
- * One step prefills a chunk of one prompt, or decodes a token of every decoding row, and chooses tokens from the logits. A bad sequence
- * never fails its batch. A failed step ends its own sequences, and the engine continues.
+ * One step prefills a chunk of one prompt, or decodes a token of every decoding row, and chooses tokens from the
+ * logits. A bad sequence never fails its batch. A failed step ends its own sequences, and the engine continues.
  */
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
@@ -46,7 +46,8 @@ export class Step {
 
   /**
    * Runs one step. An error in the step ends the step's own sequences.
-   * @throws {AppError} engine_unavailable when nothing can run in this process any more: it ends, and a new one takes its place
+   * @throws {AppError} engine_unavailable when nothing can run in this process any more: it ends, and a new one takes
+   * its place
    */
   async run(plan: Plan | SpeculationPlan): Promise<StepFacts> {
     const startedAt = performance.now();
@@ -87,13 +88,18 @@ export class Step {
     }
   }
 
-  /** @throws {AppError} engine_unavailable when a device ran out of memory in a way that lasts as long as this process */
+  /**
+   * @throws {AppError} engine_unavailable when a device ran out of memory in a way that lasts as long as this process
+   */
   assertDeviceUsable(): void {
     if (!this.#isDeviceSpoiled) return;
     throw new AppError("engine_unavailable", "The device's memory was exhausted. The engine is restarted.");
   }
 
-  /** The sequences that end with a failed step: the step's own, or the newest of all when memory ran out, so that the others continue. */
+  /**
+   * The sequences that end with a failed step: the step's own, or the newest of all when memory ran out, so that the
+   * others continue.
+   */
   #endedBy(error: unknown, ofStep: readonly Sequence[]): readonly Sequence[] {
     const code = error instanceof AppError ? error.code : null;
     if (code === "engine_unavailable") throw error;
@@ -103,8 +109,8 @@ export class Step {
   }
 
   /**
-   * After a first lasting failure the other sequences continue: their steps may never need the buffer that could not be allocated. The
-   * process ends when they are done, or with a second failure.
+   * After a first lasting failure the other sequences continue: their steps may never need the buffer that could not be
+   * allocated. The process ends when they are done, or with a second failure.
    */
   #noteIfSpoiled(error: unknown): void {
     if (!(error instanceof DeviceFullError) || !error.isLasting) return;
@@ -115,7 +121,8 @@ export class Step {
 
   async #prefill({ sequence }: PrefillPlan): Promise<void> {
     const { spec } = sequence;
-    // The prefix is looked up before every chunk, so prompts that arrive together reuse chunks that one of them has just prefilled.
+    // The prefix is looked up before every chunk, so prompts that arrive together reuse chunks that one of them has
+    // just prefilled.
     await this.#restorePrefix(sequence);
     const chunk = sequence.nextChunk();
     if (spec.pooling) return await this.#poolChunk(sequence, chunk, spec.pooling);
@@ -171,7 +178,8 @@ export class Step {
   /** Row j of the logits belongs to position past + j, which predicts the token after it. */
   async #scorePrompt(sequence: Sequence, chunk: Chunk, logits: LogitRows, numTop: number): Promise<void> {
     const { promptIds } = sequence.spec;
-    const targets = promptIds.subarray(chunk.past + 1, chunk.past + 1 + chunk.length); // the last prompt token has no successor
+    // The last prompt token has no successor.
+    const targets = promptIds.subarray(chunk.past + 1, chunk.past + 1 + chunk.length);
     const needs = Array.from({ length: logits.numRows }, (_, j) => (j < targets.length ? WHOLE : null));
     const rows = await logits.read(needs);
     for (const [j, target] of targets.entries())
@@ -225,7 +233,10 @@ const tokensOf = ({ promptIds }: SequenceSpec, { past, length }: Chunk): Int32Ar
 const needOfNext = (sequence: Sequence): RowNeed =>
   sequence.grammar === null ? needOf(sequence.sampling, sequence.maskedIds(), sequence.spec.numLogprobs) : WHOLE;
 
-/** Only positions whose logits are used are projected to the vocabulary: every position of a scored chunk, otherwise the prompt's last. */
+/**
+ * Only positions whose logits are used are projected to the vocabulary: every position of a scored chunk, otherwise the
+ * prompt's last.
+ */
 function wantedPositions(spec: SequenceSpec, chunk: Chunk): number[] {
   if (spec.numPromptLogprobs !== null) {
     const isLastUsed = !chunk.isLast || spec.maxTokens > 0;

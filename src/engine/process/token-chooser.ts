@@ -32,7 +32,8 @@ export class TokenChooser {
       if (sequence.grammar === null) return isDrafted(sequence) || this.#choose(sequence, row);
       if (row.kind !== "whole") throw new Error("internal: the row of an answer with a grammar did not come whole");
       const mask = this.#maskOf(sequence, sequence.grammar);
-      // The next step computes the same logits again, and its token is chosen then. With the mask, the draft is known too.
+      // The next step computes the same logits again, and its token is chosen then. With the mask, the draft is known
+      // too.
       if (mask === null || isDrafted(sequence)) return true;
       // If the news of a complete answer comes too late to skip this step, the answer is still the same: it has no end
       // token.

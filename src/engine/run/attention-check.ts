@@ -69,7 +69,10 @@ export async function expectedAttention(config: Config): Promise<readonly Float3
   return expected;
 }
 
-/** Describes the fault of attention in this form at this place; null: there is none. @param bound greatest difference allowed */
+/**
+ * Describes the fault of attention in this form at this place; null: there is none. @param bound greatest difference
+ * allowed
+ */
 export async function attentionProblem(
   config: Config,
   form: DeviceForm,
@@ -83,7 +86,8 @@ export async function attentionProblem(
     let step = 0;
     for await (const values of results(probe, await open(probe, form, place.name), cache)) {
       const difference = greatestDifference(values, expected[step++]);
-      if (difference > bound) return `is off by ${difference.toPrecision(2)}`; // the remaining chunks would only take time
+      // The remaining chunks would only take time.
+      if (difference > bound) return `is off by ${difference.toPrecision(2)}`;
     }
     return null;
   } catch (error) {

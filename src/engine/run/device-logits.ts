@@ -27,7 +27,10 @@ import type { LogitReader } from "./logit-reader.ts";
 import type { LogitRow, LogitRows, RowNeed, TopRow } from "../sampling/logit-rows.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** @param logits tensor in which a step leaves `numRows` rows: float32 [at least numRows,V], unchanged until the next step */
+/**
+ * @param logits tensor in which a step leaves `numRows` rows: float32 [at least numRows,V], unchanged until the next
+ * step
+ */
 export async function openDeviceReader(
   vocabSize: number,
   options: SessionOptions,

@@ -89,7 +89,8 @@ class ReadRows implements LogitRows {
   #rowOf(row: number, need: RowNeed): LogitRow {
     const place = this.#places[row]!;
     if (place >= 0) return this.#wholeRow(row, place);
-    // A best token always suffices for a request that needs no more (`needOf`), so the whole row is never requested later.
+    // A best token always suffices for a request that needs no more (`needOf`), so the whole row is never requested
+    // later.
     if (need.numTop > 1) throw new Error("internal: a row of logits that was not asked for");
     const id = (this.#data(BEST_IDS.name) as BigInt64Array)[row]!;
     return { kind: "top", ids: Int32Array.of(Number(id)), logits: new Float32Array(1), sums: null };

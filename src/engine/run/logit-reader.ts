@@ -8,7 +8,10 @@ import type { LogitRows, RowNeed } from "../sampling/logit-rows.ts";
 
 /** One reader for all steps of a runner. */
 export interface LogitReader {
-  /** @param needs one for each row that will be read: the first rows of the run @param numRows all rows, including those that pad it */
+  /**
+   * @param needs one for each row that will be read: the first rows of the run @param numRows all rows, including those
+   * that pad it
+   */
   view(needs: readonly RowNeed[], numRows: number): LogitView | Promise<LogitView>;
 }
 

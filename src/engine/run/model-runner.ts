@@ -1,6 +1,6 @@
 /**
- * Sequences → tensors → session → logits. A prefill step runs one chunk of one sequence on that row's own cache; a decode step
- * runs one token of every decoding row. Knows neither sampling nor scheduling.
+ * Sequences → tensors → session → logits. A prefill step runs one chunk of one sequence on that row's own cache; a
+ * decode step runs one token of every decoding row. Knows neither sampling nor scheduling.
  */
 import {
   HIDDEN_ROWS,
@@ -92,7 +92,8 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
 
   async prefill(step: PrefillStep<AdapterRow>): Promise<LogitRows> {
     const { logitPositions, need = WHOLE } = step;
-    // The vocabulary projection of an odd number of rows uses another kernel for the last row. The padding repeats that row.
+    // The vocabulary projection of an odd number of rows uses another kernel for the last row. The padding repeats that
+    // row.
     const wanted = padded(logitPositions, this.kv.paddedRows(logitPositions.length));
     const { rowsOf } = await this.#prefill(step, {
       feeds: { [LOGIT_ROWS.name]: int64(wanted, [wanted.length]), [HIDDEN_ROWS.name]: NO_ROWS },
@@ -142,7 +143,8 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
       rows.map((row) => row.tokenId),
       numRows,
     );
-    // A row that only pads the batch is written one position after the used ones. Nothing reads that position before it is written again.
+    // A row that only pads the batch is written one position after the used ones. Nothing reads that position before it
+    // is written again.
     const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.lengthOf(row));
     this.kv.allocate(numRows, Math.max(...lastPositions) + 1);
     const everyRow = Array.from({ length: numRows }, (_, row) => row);

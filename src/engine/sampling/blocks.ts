@@ -1,6 +1,6 @@
 /**
- * A row of logits in blocks, each with its greatest logit. The best few of a vocabulary are then found by searching a few blocks. Knows
- * nothing of tokens, temperatures or the origin of the maxima.
+ * A row of logits in blocks, each with its greatest logit. The best few of a vocabulary are then found by searching a
+ * few blocks. Knows nothing of tokens, temperatures or the origin of the maxima.
  */
 import { AppError } from "../../errors.ts";
 import type { WholeRow } from "./logit-rows.ts";

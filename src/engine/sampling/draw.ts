@@ -1,9 +1,10 @@
 /**
- * Draws from a whole row's distribution without computing every weight. A block is drawn by the greatest weight it could have, and a place
- * in it uniformly. The token is kept with the ratio of its weight to that bound. This is exact, and takes at most 128 tries on average.
+ * Draws from a whole row's distribution without computing every weight. A block is drawn by the greatest weight it
+ * could have, and a place in it uniformly. The token is kept with the ratio of its weight to that bound. This is exact,
+ * and takes at most 128 tries on average.
  *
- * For top_p, a drawn token counts when the likelier tokens hold less than top_p. A few blocks or bounds usually decide that; otherwise the
- * row is summed once. Tokens less likely than a rejected one are not drawn again.
+ * For top_p, a drawn token counts when the likelier tokens hold less than top_p. A few blocks or bounds usually decide
+ * that; otherwise the row is summed once. Tokens less likely than a rejected one are not drawn again.
  *
  * Source: von Neumann's rejection (1951); pivots as in FlashInfer's sampling kernels.
  */
@@ -52,8 +53,8 @@ interface Cut {
 }
 
 /**
- * Draws a token by softmax of the logits times `scale`. Only tokens within the limit count, and of those the first whose mass reaches
- * `topP`.
+ * Draws a token by softmax of the logits times `scale`. Only tokens within the limit count, and of those the first
+ * whose mass reaches `topP`.
  */
 export function drawToken(
   blocks: Blocks,
@@ -118,7 +119,9 @@ export function drawListed(ids: Int32Array, weights: Float64Array, size: number,
   return last; // the last possible id, where rounding left a remainder
 }
 
-/** Sums the greatest possible weights of the blocks, as if all logits of a block equalled its maximum. @returns the sum */
+/**
+ * Sums the greatest possible weights of the blocks, as if all logits of a block equalled its maximum. @returns the sum
+ */
 function sumBlockCeilings({ maxima, blockSize, logits }: Blocks, scaling: LogitScale, ceilings: Float64Array): number {
   const { max, scale, limit } = scaling;
   const numInLast = logits.length - (maxima.length - 1) * blockSize;
@@ -152,7 +155,10 @@ function drawOne(
   }
 }
 
-/** Index of the first of `count` ascending values that is above `at`. Where rounding left none, the index of the last value that rises. */
+/**
+ * Index of the first of `count` ascending values that is above `at`. Where rounding left none, the index of the last
+ * value that rises.
+ */
 function firstAbove(values: Float64Array, count: number, at: number): number {
   const bound = Math.min(at, values[count - 1]! * (1 - Number.EPSILON));
   let low = 0;
@@ -166,7 +172,8 @@ function firstAbove(values: Float64Array, count: number, at: number): number {
 }
 
 /**
- * Whether the tokens likelier than this one hold less than `topP` of the mass; null where a few blocks cannot decide that.
+ * Whether the tokens likelier than this one hold less than `topP` of the mass; null where a few blocks cannot decide
+ * that.
  * @param mostPossible of the row: every block's greatest possible weight
  */
 function isWithin(

@@ -1,6 +1,6 @@
 /**
- * Logits of a step, one row a sequence. Each request reads as little of its row as it can. `logit-reader.ts` defines where the rows come
- * from. Types and two constant needs.
+ * Logits of a step, one row a sequence. Each request reads as little of its row as it can. `logit-reader.ts` defines
+ * where the rows come from. Types and two constant needs.
  */
 
 /** A row on the host. */
@@ -8,14 +8,17 @@ export interface WholeRow {
   readonly kind: "whole";
   /** float32 [V]; sampling changes it temporarily. */
   readonly logits: Float32Array;
-  /** The greatest logit of every `blockSize` logits; null where it has not been computed, or where a logit is not a number. */
+  /**
+   * The greatest logit of every `blockSize` logits; null where it has not been computed, or where a logit is not a
+   * number.
+   */
   readonly maxima: Float32Array | null;
   readonly blockSize: number;
 }
 
 /**
- * The best logits of a row, best first, lower id first among equals. Empty where a logit is not finite; the whole row must then be
- * requested.
+ * The best logits of a row, best first, lower id first among equals. Empty where a logit is not finite; the whole row
+ * must then be requested.
  */
 export interface TopRow {
   readonly kind: "top";
@@ -23,8 +26,8 @@ export interface TopRow {
   /** Has no meaning where `sums` is null. */
   readonly logits: Float32Array;
   /**
-   * Of the whole row: Σ exp(logit − greatest logit), and the same sum for the logits divided by the temperature. null: only the best token
-   * is known.
+   * Of the whole row: Σ exp(logit − greatest logit), and the same sum for the logits divided by the temperature. null:
+   * only the best token is known.
    */
   readonly sums: { readonly unit: number; readonly weights: number } | null;
 }
@@ -49,7 +52,8 @@ export interface LogitRows {
   readonly numRows: number;
   /**
    * Returns the rows for the sampler, with at least as much of each row as its need asks for.
-   * @param needs one a row, within the needs given to the step, or of a row whose `TopRow` did not suffice; null: this row is not read now.
+   * @param needs one a row, within the needs given to the step, or of a row whose `TopRow` did not suffice; null: this
+   * row is not read now.
    */
   read(needs: readonly (RowNeed | null)[]): Promise<readonly (LogitRow | null)[]>;
   /** Every row whole: float32 [numRows, V]. */

@@ -1,6 +1,6 @@
 /**
- * Log-probabilities of the model's own distribution. They are the log-softmax of the raw logits in float64, before temperature, bias and
- * penalties (OpenAI's meaning, vLLM's `raw_logprobs`). Knows nothing of sampling.
+ * Log-probabilities of the model's own distribution. They are the log-softmax of the raw logits in float64, before
+ * temperature, bias and penalties (OpenAI's meaning, vLLM's `raw_logprobs`). Knows nothing of sampling.
  */
 import { type Blocks, bestOf, blocksOf, sortByLogit, topOf } from "./blocks.ts";
 import type { LogitRow, TopRow } from "./logit-rows.ts";
@@ -12,7 +12,8 @@ import { sumWeights } from "./weight-sums.ts";
 /**
  * Log-probability of a token, and of the `numTop` likeliest ones, best first (lower id first among equals).
  * @param row not written to
- * @returns null where the candidates of a `TopRow` do not suffice. @throws {AppError} internal_error where a logit is NaN or infinite.
+ * @returns null where the candidates of a `TopRow` do not suffice. @throws {AppError} internal_error where a logit is
+ * NaN or infinite.
  */
 export function tokenLogprob(
   row: LogitRow,
@@ -26,8 +27,8 @@ export function tokenLogprob(
 }
 
 /**
- * Log-probability of a prompt token, with its rank: the number of tokens that are at least as likely, as vLLM counts. @param row a whole
- * one
+ * Log-probability of a prompt token, with its rank: the number of tokens that are at least as likely, as vLLM counts.
+ * @param row a whole one
  */
 export function promptLogprob(row: LogitRow, tokenId: number, numTop: number, scratch: SamplerScratch): PromptLogprob {
   if (row.kind !== "whole") throw new Error("internal: a prompt's row of logits did not come whole");

@@ -1,6 +1,6 @@
 /**
- * A row of logits in which only the ids that a grammar allows are left. It takes the place of the model's own row, so sampling and
- * log-probabilities are those of the masked distribution, as in vLLM.
+ * A row of logits in which only the ids that a grammar allows are left. It takes the place of the model's own row, so
+ * sampling and log-probabilities are those of the masked distribution, as in vLLM.
  */
 import { AppError } from "../../errors.ts";
 import type { TokenMask } from "../contracts.ts";

@@ -43,7 +43,10 @@ export function boundMasses(logits: Float32Array, scaling: LogitScale, bounds: M
     if (counts[place] !== 0) isHeavy = append(bounds, place, place, place + 1, scaling);
 }
 
-/** @param high index of the likelier end, and @param low of the other end. @returns false where no logit there has weight */
+/**
+ * @param high index of the likelier end, and @param low of the other end. @returns false where no logit there has
+ * weight
+ */
 function append(bounds: MassBounds, place: number, high: number, low: number, scaling: LogitScale): boolean {
   const count = bounds.counts[place]!;
   const most = weightWithin(Math.min(innerEnd(high), scaling.max), scaling);
@@ -84,8 +87,8 @@ function innerEnd(place: number): number {
 }
 
 /**
- * Whether the tokens before a logit within the limit hold less than `share` of the mass; null where the bounds cannot decide. Tokens at the
- * logit's own index may be on either side.
+ * Whether the tokens before a logit within the limit hold less than `share` of the mass; null where the bounds cannot
+ * decide. Tokens at the logit's own index may be on either side.
  */
 export function isAheadLess({ places, most, least, size }: MassBounds, logit: number, share: number): boolean | null {
   const own = places.subarray(0, size).indexOf(placeOf(logit));

@@ -31,7 +31,10 @@ import { type AdjustedRoom, isUnadjusted, withAdjusted } from "./adjusted-row.ts
 import { type LogitScale, weightWithin } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.
 
-/** Below this, dividing by the temperature overflows float32 and the draw is the maximum anyway; vLLM draws the line here too. */
+/**
+ * Below this, dividing by the temperature overflows float32 and the draw is the maximum anyway; vLLM draws the line
+ * here too.
+ */
 const GREEDY_TEMPERATURE = 1e-5;
 
 /** e^-708 is the least normal number of float64. */
@@ -61,8 +64,8 @@ export function createSamplerScratch(vocabSize: number): SamplerScratch {
 const isGreedy = ({ temperature, topK }: SamplingParams): boolean => temperature < GREEDY_TEMPERATURE || topK === 1;
 
 /**
- * The part of the row that is needed to choose a token and to report its log-probability with `numLogprobs` alternatives (null: no
- * log-probability).
+ * The part of the row that is needed to choose a token and to report its log-probability with `numLogprobs`
+ * alternatives (null: no log-probability).
  */
 export function needOf(state: SamplingState, maskedIds: readonly number[], numLogprobs: number | null): RowNeed {
   const { params } = state;
@@ -74,7 +77,8 @@ export function needOf(state: SamplingState, maskedIds: readonly number[], numLo
 
 /**
  * Chooses the next token.
- * @param row unchanged when this returns @param maskedIds ids that may not be chosen now (end tokens before min_tokens).
+ * @param row unchanged when this returns @param maskedIds ids that may not be chosen now (end tokens before
+ * min_tokens).
  * @returns null where the candidates of a `TopRow` do not suffice: nothing was drawn, and the whole row is needed
  * @throws {AppError} internal_error for logits that are not numbers; invalid_request when nothing may be chosen.
  */
@@ -93,7 +97,8 @@ export function chooseToken(
 }
 
 /**
- * Greatest distance of a logit below the best one, for logits divided by the temperature. min_p bounds the weight, which is e^-distance.
+ * Greatest distance of a logit below the best one, for logits divided by the temperature. min_p bounds the weight,
+ * which is e^-distance.
  */
 const depthLimit = ({ minP }: SamplingParams): number =>
   minP > 0 ? Math.min(MAX_WEIGHT_DEPTH, -Math.log(Math.min(minP, 1))) : MAX_WEIGHT_DEPTH;

@@ -1,6 +1,7 @@
 /**
- * Selects the best entries of a long row without sorting it: by count (a bounded heap) or by mass (a quickselect with weights). Both use
- * one total order, larger value first and lower id first among equals, so every cut is unique. Knows nothing of tokens or probabilities.
+ * Selects the best entries of a long row without sorting it: by count (a bounded heap) or by mass (a quickselect with
+ * weights). Both use one total order, larger value first and lower id first among equals, so every cut is unique. Knows
+ * nothing of tokens or probabilities.
  */
 // Indices are bounded by their loops, hence `!`.
 
@@ -26,7 +27,8 @@ function siftDown(values: Float32Array, heap: Int32Array, size: number, root: nu
 
 /**
  * Writes the ids of the `count` largest values to `ids`, in no particular order.
- * @param values without NaN. @param ids room for `count` entries. @returns the number written: min(count, values.length).
+ * @param values without NaN. @param ids room for `count` entries. @returns the number written: min(count,
+ * values.length).
  */
 export function selectTop(values: Float32Array, count: number, ids: Int32Array): number {
   const size = Math.min(count, values.length);
@@ -44,7 +46,8 @@ export function selectTop(values: Float32Array, count: number, ids: Int32Array):
 }
 
 /**
- * Moves to the front the fewest entries, heaviest first, whose weights reach `target`. Returns their number (at least 1).
+ * Moves to the front the fewest entries, heaviest first, whose weights reach `target`. Returns their number (at least
+ * 1).
  * @param ids and @param weights parallel; the first `size` entries count and are reordered. Expected time O(size).
  */
 export function selectMass(ids: Int32Array, weights: Float64Array, size: number, target: number): number {

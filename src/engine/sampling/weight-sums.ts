@@ -1,7 +1,7 @@
 /**
- * Sums the weights e^-distance of a whole row by the logits' distance below the greatest one. One pass gives the row's total and where a
- * share of it ends. Within a bucket e^-distance is a polynomial of the place in it, so a logit costs no exponential. The error is 1e-12 of
- * the sum.
+ * Sums the weights e^-distance of a whole row by the logits' distance below the greatest one. One pass gives the row's
+ * total and where a share of it ends. Within a bucket e^-distance is a polynomial of the place in it, so a logit costs
+ * no exponential. The error is 1e-12 of the sum.
  */
 import type { Blocks } from "./blocks.ts";
 import { expOfNegative } from "./exp.ts";

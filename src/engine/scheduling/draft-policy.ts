@@ -12,7 +12,10 @@ const TOKEN_COST = 0.16;
 /** Least gain for which a draft is run. */
 const MIN_GAIN = 0.01;
 
-/** Drafts whose ends agree with earlier text, by the least number of tokens that agree; and the share that is right at first. */
+/**
+ * Drafts whose ends agree with earlier text, by the least number of tokens that agree; and the share that is right at
+ * first.
+ */
 const MATCHES = [
   { minLength: 10, share: 0.85 },
   { minLength: 6, share: 0.75 },

@@ -3,8 +3,8 @@
  * paid afterwards. A flow without tokens goes next at once, however large its first request is, and pays with later
  * turns. Pure: a flow is a key, and the caller keeps the flow's waiting requests.
  *
- * Idea: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin" (1996). The quantum here is as large as the flow with
- * the fewest tokens needs.
+ * Idea: Shreedhar and Varghese, "Efficient fair queuing using deficit round robin" (1996). The quantum here is as large
+ * as the flow with the fewest tokens needs.
  */
 
 interface Flow {
@@ -22,7 +22,10 @@ const MAX_REMEMBERED = 4096;
 export class FairQueue {
   /** Flows in order; among equals the first goes next. */
   readonly #flows = new Map<string, Flow>();
-  /** Tokens charged to the flow served last. New and returning flows start from here, so an idle flow cannot save up credit. */
+  /**
+   * Tokens charged to the flow served last. New and returning flows start from here, so an idle flow cannot save up
+   * credit.
+   */
   #level = 0;
   #numWaiting = 0;
 

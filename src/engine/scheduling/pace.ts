@@ -1,6 +1,7 @@
 /**
- * Decides how many prompt tokens may run between two decode steps. It balances the wait of running rows against the wait of prompts. It
- * learns the time of chunks and steps from recent ones. Pure, with no clock of its own. Chunk boundaries are decided in `chunks.ts`.
+ * Decides how many prompt tokens may run between two decode steps. It balances the wait of running rows against the
+ * wait of prompts. It learns the time of chunks and steps from recent ones. Pure, with no clock of its own. Chunk
+ * boundaries are decided in `chunks.ts`.
  */
 import { CHUNK_TOKENS } from "../chunks.ts";
 

@@ -1,6 +1,7 @@
 /**
- * Decides which sequence runs next: admission, the rhythm of prefill and decode, deadlines, and the bounds of the queue. Pure: no tensors,
- * no clock of its own, no I/O. The KV rows answer through their interface. Idea: nano-vllm's scheduler.
+ * Decides which sequence runs next: admission, the rhythm of prefill and decode, deadlines, and the bounds of the
+ * queue. Pure: no tensors, no clock of its own, no I/O. The KV rows answer through their interface. Idea: nano-vllm's
+ * scheduler.
  */
 import { AppError } from "../../errors.ts";
 import type { KvRows } from "../contracts.ts";
@@ -154,8 +155,8 @@ export class Scheduler {
   }
 
   /**
-   * The next step, or null when nothing can run. After a decode step comes a chunk of a prompt, and as many further chunks as `pace.ts`
-   * allows. A decode step of all decoding rows follows.
+   * The next step, or null when nothing can run. After a decode step comes a chunk of a prompt, and as many further
+   * chunks as `pace.ts` allows. A decode step of all decoding rows follows.
    */
   plan(): Plan | null {
     const decodingIds = this.#kv.decodingIds();

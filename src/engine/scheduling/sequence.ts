@@ -1,4 +1,7 @@
-/** One sequence in the engine: its request, its progress and its times. Knows nothing of other sequences, rows or tensors. */
+/**
+ * One sequence in the engine: its request, its progress and its times. Knows nothing of other sequences, rows or
+ * tensors.
+ */
 import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from "../protocol.ts";
 import { type Chunk, chunkAt } from "../chunks.ts";
 import type { BoundGrammar, ReadyAdapter } from "../contracts.ts";
@@ -40,7 +43,10 @@ export class Sequence {
   #admittedAt: number | null = null;
   #prefilledAt: number | null = null;
 
-  /** @param maxDraft greatest number of tokens that one run computes beyond the next; 0: each token has a step of its own */
+  /**
+   * @param maxDraft greatest number of tokens that one run computes beyond the next; 0: each token has a step of its
+   * own
+   */
   constructor(spec: SequenceSpec, now: number, maxDraft = 0) {
     this.spec = spec;
     this.#maxDraft = maxDraft;
@@ -73,8 +79,8 @@ export class Sequence {
   }
 
   /**
-   * The tokens that probably come next, as far as they are known, fit into the answer with one token after them, and are
-   * worth guessing. They depend on this sequence alone.
+   * The tokens that probably come next, as far as they are known, fit into the answer with one token after them, and
+   * are worth guessing. They depend on this sequence alone.
    */
   draft(): readonly number[] {
     const { numOutputTokens } = this;

@@ -1,4 +1,7 @@
-/** Combines the statistics of several engines into one. Increments come from the reporting engine, states are summed. Pure. */
+/**
+ * Combines the statistics of several engines into one. Increments come from the reporting engine, states are summed.
+ * Pure.
+ */
 import { DEVICE_BYTE_KINDS, type DeviceBytes, type StepStats } from "../protocol.ts";
 
 /**

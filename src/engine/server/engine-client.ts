@@ -26,16 +26,16 @@ import { wantedLine } from "../wanted-line.ts";
 const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
 
 /**
- * V8 flags of the engine process. Every step triggers collections of a heap of a few MB, because fetched results come in new external
- * memory. Helper threads cost such a collection more than they save, especially when the cores are busy. Few new objects survive, so V8's
- * two young halves of 16 MB in each thread only cost memory and longer pauses: docs/log/2026-11.md. Flags of the server's own command line
- * follow these, and override them.
+ * V8 flags of the engine process. Every step triggers collections of a heap of a few MB, because fetched results come
+ * in new external memory. Helper threads cost such a collection more than they save, especially when the cores are
+ * busy. Few new objects survive, so V8's two young halves of 16 MB in each thread only cost memory and longer pauses:
+ * docs/log/2026-11.md. Flags of the server's own command line follow these, and override them.
  */
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
 /**
- * Blocks of 32 kB and more return to the system when they are freed. By default glibc raises that size with the blocks it sees, and keeps
- * free memory between small blocks: a fifth of the process after some thousand adapters (docs/log/2026-11.md). Values already in the
- * environment take precedence.
+ * Blocks of 32 kB and more return to the system when they are freed. By default glibc raises that size with the blocks
+ * it sees, and keeps free memory between small blocks: a fifth of the process after some thousand adapters
+ * (docs/log/2026-11.md). Values already in the environment take precedence.
  */
 const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
 

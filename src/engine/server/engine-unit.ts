@@ -60,7 +60,10 @@ export class EngineUnit {
     this.#client = this.#start();
   }
 
-  /** Resolves when the first process serves. @throws {AppError} why the first process ended before that; restarts continue. */
+  /**
+   * Resolves when the first process serves. @throws {AppError} why the first process ended before that; restarts
+   * continue.
+   */
   whenReady(): Promise<void> {
     return this.#firstStart;
   }

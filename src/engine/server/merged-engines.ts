@@ -13,7 +13,10 @@ export type Submit = (request: SequenceRequest) => SequenceStream;
 export interface MergePorts {
   /** Merges an adapter into a base directory. @throws {AppError} not_mergeable, adapter_not_found. */
   readonly prepareMerged: (generation: string) => Promise<string>;
-  /** Compares both placements of a generation. `live` accepts requests with the adapter, `merged` the same requests without it. */
+  /**
+   * Compares both placements of a generation. `live` accepts requests with the adapter, `merged` the same requests
+   * without it.
+   */
   readonly measureMerge: (generation: string, live: Submit, merged: Submit) => Promise<MergeReport>;
 }
 

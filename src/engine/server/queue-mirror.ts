@@ -84,7 +84,9 @@ export class QueueMirror {
     this.#passed.delete(id);
   }
 
-  /** Number of further sequences that would get a row at once. Waiting sequences come first, as they do in the engine. */
+  /**
+   * Number of further sequences that would get a row at once. Waiting sequences come first, as they do in the engine.
+   */
   #numFreeRows(): number {
     return Math.max(0, this.#limits.maxNumSeqs - this.#passed.size);
   }

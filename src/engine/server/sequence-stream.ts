@@ -1,6 +1,6 @@
 /**
- * The events of one sequence as an async iterable, between the process that produces them and the request that reads them.
- * Its buffer needs no back-pressure: a sequence yields at most maxTokens + 2 events. For one reader.
+ * The events of one sequence as an async iterable, between the process that produces them and the request that reads
+ * them. Its buffer needs no back-pressure: a sequence yields at most maxTokens + 2 events. For one reader.
  */
 import type { SequenceEvent, SequenceStream } from "../engine.ts";
 import type { AppError } from "../../errors.ts";

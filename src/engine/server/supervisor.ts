@@ -1,6 +1,6 @@
 /**
- * The server's whole engine: the live process and the merged ones. It routes sequences, grants turns, and restarts and stops the processes.
- * Knows no tokens, no adapter contents and no HTTP.
+ * The server's whole engine: the live process and the merged ones. It routes sequences, grants turns, and restarts and
+ * stops the processes. Knows no tokens, no adapter contents and no HTTP.
  */
 import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
@@ -25,7 +25,10 @@ export interface SupervisorOptions extends MergePorts {
 
 /** The engine, with methods that only its owner may call. */
 export interface SupervisedEngine extends Engine {
-  /** Resolves when the live engine serves. @throws {AppError} why its first start failed; restarts continue until `stop`. */
+  /**
+   * Resolves when the live engine serves. @throws {AppError} why its first start failed; restarts continue until
+   * `stop`.
+   */
   whenReady(): Promise<void>;
   /** Process ids of all engines that were started. */
   pids(): readonly number[];

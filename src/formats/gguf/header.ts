@@ -40,7 +40,8 @@ export function isGguf(start: Buffer): boolean {
 /**
  * @param bytes the beginning of the file, or all of it
  * @throws {NeedsMoreBytes} where the header continues after `bytes`
- * @throws {AppError} checkpoint_invalid for every violation of the format, checkpoint_unsupported for versions and types
+ * @throws {AppError} checkpoint_invalid for every violation of the format, checkpoint_unsupported for versions and
+ * types
  */
 export function parseGgufHeader(path: string, bytes: Uint8Array, fileBytes: number): GgufHeader {
   const from = new Cursor(path, bytes, fileBytes);

@@ -1,6 +1,6 @@
 /**
- * The key-value part of a GGUF header: thirteen kinds of values, and nested arrays of them. Does not know the meaning of keys.
- * Source: the GGUF specification of the ggml project, versions 2 and 3.
+ * The key-value part of a GGUF header: thirteen kinds of values, and nested arrays of them. Does not know the meaning
+ * of keys. Source: the GGUF specification of the ggml project, versions 2 and 3.
  */
 import { type Cursor, quoteForMessage } from "./cursor.ts";
 
@@ -51,7 +51,9 @@ const MAX_VALUES = 2 ** 24;
 /** Minimum bytes of a key and a value: two lengths and a kind. */
 const LEAST_BYTES = 13;
 
-/** All key-value pairs. @throws {AppError} checkpoint_invalid, before anything is allocated by a length from the file */
+/**
+ * All key-value pairs. @throws {AppError} checkpoint_invalid, before anything is allocated by a length from the file
+ */
 export function readMetadata(from: Cursor, count: bigint): GgufMetadata {
   if (count * BigInt(LEAST_BYTES) > BigInt(from.remaining))
     from.refuse(`it claims ${count} metadata entries, but only ${from.remaining} bytes follow`);

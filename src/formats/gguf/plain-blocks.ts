@@ -1,6 +1,7 @@
 /**
- * Blocks of 32 values with one scale: value = d·(q − z), or d·q + m where the block has a minimum. Two 4-bit numbers share a byte:
- * value i lies in the low half of byte i, value i + 16 in the high half. Source: ggml, block_q4_0 … block_q8_0.
+ * Blocks of 32 values with one scale: value = d·(q − z), or d·q + m where the block has a minimum. Two 4-bit numbers
+ * share a byte: value i lies in the low half of byte i, value i + 16 in the high half. Source: ggml, block_q4_0 …
+ * block_q8_0.
  */
 // Indices are bounded by the loops over whole blocks, hence `!`.
 import { float16Values } from "../../tensor/float16.ts";

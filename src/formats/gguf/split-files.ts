@@ -1,4 +1,7 @@
-/** The files of a model that was split: `name-00001-of-00003.gguf` and so on, each naming its number and how many there are. */
+/**
+ * The files of a model that was split: `name-00001-of-00003.gguf` and so on, each naming its number and how many there
+ * are.
+ */
 import { basename, dirname, join } from "node:path";
 import { refuseGguf } from "./cursor.ts";
 import type { GgufMetadata } from "./metadata.ts";

@@ -1,7 +1,7 @@
 /**
- * Decodes messages in the protobuf wire format, by a table of message descriptions. The bytes are hostile: lengths, depth
- * and number of values are bounded, and values of a wrong wire type are refused. Unknown fields are skipped, as the format
- * requires.
+ * Decodes messages in the protobuf wire format, by a table of message descriptions. The bytes are hostile: lengths,
+ * depth and number of values are bounded, and values of a wrong wire type are refused. Unknown fields are skipped, as
+ * the format requires.
  */
 import {
   DELIMITED,
@@ -16,7 +16,8 @@ import {
 } from "./messages.ts";
 
 const MAX_MESSAGE_DEPTH = 64;
-// A value costs as little as two bytes of input but some hundred bytes of memory; the graph of a 100-layer model has below a million.
+// A value costs as little as two bytes of input but some hundred bytes of memory; the graph of a 100-layer model has
+// below a million.
 const MAX_VALUES = 2_000_000;
 
 /** Reads one range of bytes; a nested message gets a reader of its own range over the same bytes. */

@@ -9,7 +9,10 @@
  */
 type ScalarKind = "int64" | "size" | "float" | "double" | "string" | "bytes";
 
-/** One field. `one`: absent is undefined; `must`: absent is refused (message) or empty (others); `many`: absent is []; `some`: absent is undefined. */
+/**
+ * One field. `one`: absent is undefined; `must`: absent is refused (message) or empty (others); `many`: absent is [];
+ * `some`: absent is undefined.
+ */
 export interface Field {
   readonly number: number;
   readonly kind: ScalarKind | { readonly message: string };

@@ -104,7 +104,10 @@ export class Automaton {
     return state;
   }
 
-  /** The state after a byte; null where the byte is not allowed. @throws {AppError} invalid_request where the grammar is too ambiguous */
+  /**
+   * The state after a byte; null where the byte is not allowed. @throws {AppError} invalid_request where the grammar is
+   * too ambiguous
+   */
   step(state: State, byte: number): State | null {
     const current = this.current(state);
     const at = this.classes[byte]!;

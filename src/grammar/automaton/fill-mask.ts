@@ -12,7 +12,8 @@ const maskWords = (vocabSize: number): number => Math.ceil(vocabSize / 32);
 
 /**
  * @param maxMs longest time of the walk
- * @returns a bit for each id that may come next @throws {AppError} invalid_request for a grammar that is too ambiguous or too slow
+ * @returns a bit for each id that may come next @throws {AppError} invalid_request for a grammar that is too ambiguous
+ * or too slow
  */
 export function fillMask(automaton: Automaton, state: State, trie: TokenTrie, maxMs: number): Int32Array {
   const mask = new Int32Array(maskWords(trie.vocabSize));

@@ -1,6 +1,6 @@
 /**
- * Compiles a grammar to a network of states: edges for ranges of bytes, empty edges, and calls of rules that return to a state. Text is
- * UTF-8. A special token is spelled as its content between two bytes 0xFF, which no text contains.
+ * Compiles a grammar to a network of states: edges for ranges of bytes, empty edges, and calls of rules that return to
+ * a state. Text is UTF-8. A special token is spelled as its content between two bytes 0xFF, which no text contains.
  */
 import type { Expression, Grammar } from "../expression.ts";
 import { refuseGrammar } from "../grammar-error.ts";

@@ -17,7 +17,10 @@ export interface TokenTrie {
   readonly maxDepth: number;
 }
 
-/** The bytes of tokens by id, kept in one piece: a vocabulary of 150,000 small arrays would take 30 MB. @returns null for tokens without bytes */
+/**
+ * The bytes of tokens by id, kept in one piece: a vocabulary of 150,000 small arrays would take 30 MB. @returns null
+ * for tokens without bytes
+ */
 export function packTokens(tokens: readonly (Uint8Array | null)[]): (id: number) => Uint8Array | null {
   const ends = new Int32Array(tokens.length);
   let size = 0;

@@ -1,4 +1,7 @@
-/** Array schemas: items of one schema, and leading items of their own (`prefixItems`, or a list of `items` in older drafts). */
+/**
+ * Array schemas: items of one schema, and leading items of their own (`prefixItems`, or a list of `items` in older
+ * drafts).
+ */
 import { EMPTY, type Expression, optional, repeat, sequence } from "../expression.ts";
 import type { Json } from "./json-text.ts";
 import { below, countOf, isList, refuseKeyword, type Schema } from "./schema.ts";

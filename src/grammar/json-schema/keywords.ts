@@ -1,4 +1,7 @@
-/** The keywords of JSON Schema: those that are honoured, by the type of value that they bind, those that are refused, and annotations. */
+/**
+ * The keywords of JSON Schema: those that are honoured, by the type of value that they bind, those that are refused,
+ * and annotations.
+ */
 
 export const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"] as const;
 export type TypeName = (typeof TYPES)[number];

@@ -150,7 +150,9 @@ interface Edge {
 const edgeOf = (bound: Bound | null): Edge | null =>
   bound && { digits: bound.fraction, isExclusive: bound.isExclusive };
 
-/** At least one digit, so that the fraction is between two edges; null where there is none. A null edge does not bound. */
+/**
+ * At least one digit, so that the fraction is between two edges; null where there is none. A null edge does not bound.
+ */
 function fractionDigits(lowEdge: Edge | null, high: Edge | null, numLeft: number): Expression | null {
   if (numLeft <= 0) return null;
   const low = lowEdge?.digits === "" && !lowEdge.isExclusive ? null : lowEdge;

@@ -1,6 +1,7 @@
 /**
- * Reads a grammar of rules `name ::= alternatives`: llama.cpp's GBNF, and the EBNF of vLLM and XGrammar, which share this syntax. Literals,
- * classes, `.`, groups, `* + ?`, `{m,n}` and comments after `#`. A rule ends where the next one begins.
+ * Reads a grammar of rules `name ::= alternatives`: llama.cpp's GBNF, and the EBNF of vLLM and XGrammar, which share
+ * this syntax. Literals, classes, `.`, groups, `* + ?`, `{m,n}` and comments after `#`. A rule ends where the next one
+ * begins.
  */
 import {
   characters,

@@ -1,6 +1,6 @@
 /**
- * Reads a regular expression in JavaScript's syntax, as far as it describes a regular language: no look-around, back references, word
- * boundaries or Unicode properties. Lazy quantifiers describe the same language as greedy ones.
+ * Reads a regular expression in JavaScript's syntax, as far as it describes a regular language: no look-around, back
+ * references, word boundaries or Unicode properties. Lazy quantifiers describe the same language as greedy ones.
  */
 import {
   characters,

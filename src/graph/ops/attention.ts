@@ -3,7 +3,9 @@ import { type Var, expectDtype, expectShape, fail, fixedDim, graphOf } from "../
 import { formatShape } from "../shape.ts";
 
 export interface CachedAttention {
-  /** q, k and v side by side, float32 [B,T,(H+2K)·D]; or q alone [B,T,H·D] when `key` and `value` [B,T,K·D] are given. */
+  /**
+   * q, k and v side by side, float32 [B,T,(H+2K)·D]; or q alone [B,T,H·D] when `key` and `value` [B,T,K·D] are given.
+   */
   readonly query: Var;
   readonly key?: Var;
   readonly value?: Var;
@@ -74,9 +76,9 @@ export function groupQueryAttention(options: CachedAttention): CachedResult {
 }
 
 /**
- * Rotary positions on heads: x [B,T,heads·D], positionIds int64 [B,T], tables [positions, R/2].
- * The first R values of each head are rotated (R = D unless `rotaryDim` is less); pairs are (i, i + R/2), or (2i, 2i + 1)
- * where `isInterleaved`.
+ * Rotary positions on heads: x [B,T,heads·D], positionIds int64 [B,T], tables [positions, R/2]. The first R values of
+ * each head are rotated (R = D unless `rotaryDim` is less); pairs are (i, i + R/2), or (2i, 2i + 1) where
+ * `isInterleaved`.
  */
 export function rotaryEmbedding(
   x: Var,

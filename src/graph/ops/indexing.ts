@@ -1,7 +1,7 @@
 /**
- * Reading and adding at indices, and the indices themselves. Duplicates in `scatterAdd` add up with any number of threads.
- * ScatterND's do not: ONNX Runtime loses updates with two threads.
- * Source: ONNX Gather-13, GatherElements-13, ScatterElements-18, Range-11, GatherND-13, Compress-11.
+ * Reading and adding at indices, and the indices themselves. Duplicates in `scatterAdd` add up with any number of
+ * threads. ScatterND's do not: ONNX Runtime loses updates with two threads. Source: ONNX Gather-13, GatherElements-13,
+ * ScatterElements-18, Range-11, GatherND-13, Compress-11.
  */
 import { type Var, expectDtype, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
 import { type Dim, formatShape } from "../shape.ts";
@@ -55,7 +55,10 @@ export function compress(x: Var, isWanted: Var, count: string): Var {
   return graphOf(x, isWanted).node("Compress", [x, isWanted], results, { axis: 0 })[0]!;
 }
 
-/** x with each of `updates` in place of the value at its index along the axis. For a repeated index the result is undefined. */
+/**
+ * x with each of `updates` in place of the value at its index along the axis. For a repeated index the result is
+ * undefined.
+ */
 export function scatterElements(x: Var, indices: Var, updates: Var, axis: number): Var {
   expectElementIndices("scatterElements", x, indices);
   expectDtype("scatterElements", "updates", updates, x.dtype);

@@ -1,4 +1,7 @@
-/** Matrix products. Source: ONNX MatMul-13, Gemm-13; com.microsoft FusedMatMul, MatMulNBits (ONNX Runtime contrib operators). */
+/**
+ * Matrix products. Source: ONNX MatMul-13, Gemm-13; com.microsoft FusedMatMul, MatMulNBits (ONNX Runtime contrib
+ * operators).
+ */
 import { type Attribute, type Var, expectDtype, expectRank, expectShape, fail, fixedDim, graphOf } from "../graph.ts";
 import { add, mul } from "./elementwise.ts";
 import { reduceSum } from "./reduce.ts";
@@ -32,7 +35,10 @@ function productAttributes({ transA, transB, alpha = 1 }: ProductOptions): Recor
   };
 }
 
-/** alpha · a' @ b' with operands transposed on the fly, the leading dimensions broadcast. Source: com.microsoft FusedMatMul. */
+/**
+ * alpha · a' @ b' with operands transposed on the fly, the leading dimensions broadcast. Source: com.microsoft
+ * FusedMatMul.
+ */
 export function fusedMatMul(a: Var, b: Var, options: ProductOptions): Var {
   for (const operand of [a, b])
     if (operand.shape.length < 2)
@@ -84,7 +90,10 @@ export function linear(x: Var, weight: Var, bias: Var | null = null): Var {
   return graphOf(x, weight).node("Gemm", inputs, [{ dtype: x.dtype, shape: [m, n] }], { transB: 1 })[0]!;
 }
 
-/** The packing of a block-quantised weight. `accuracyLevel` 4 quantises activations to int8 in blocks, 1 computes in float32. */
+/**
+ * The packing of a block-quantised weight. `accuracyLevel` 4 quantises activations to int8 in blocks, 1 computes in
+ * float32.
+ */
 export interface QuantizedFormat {
   readonly bits: 4 | 8;
   readonly blockSize: number;
@@ -97,7 +106,9 @@ export interface QuantizedWeight {
   readonly packed: Var;
   /** float32 [N, ceil(K/block)] */
   readonly scales: Var;
-  /** uint8 [N, ceil(ceil(K/block)·bits/8)], packed like the levels; null: 2^(bits-1) for all blocks. They cost no time. */
+  /**
+   * uint8 [N, ceil(ceil(K/block)·bits/8)], packed like the levels; null: 2^(bits-1) for all blocks. They cost no time.
+   */
   readonly zeroPoints: Var | null;
   /** float32 [N, K/block], instead of zero points; null: none. They cost a thin float32 product. */
   readonly minimums: Var | null;

@@ -1,4 +1,7 @@
-/** Normalisation and softmax. Source: ONNX Softmax-13, LogSoftmax-13; ONNX Runtime SimplifiedLayerNormalization, SkipSimplifiedLayerNormalization. */
+/**
+ * Normalisation and softmax. Source: ONNX Softmax-13, LogSoftmax-13; ONNX Runtime SimplifiedLayerNormalization,
+ * SkipSimplifiedLayerNormalization.
+ */
 import { type Var, expectDtype, expectShape, fail, graphOf } from "../graph.ts";
 import { formatShape } from "../shape.ts";
 
@@ -16,7 +19,10 @@ export function rmsNorm(x: Var, weight: Var, epsilon: number): Var {
   )[0]!;
 }
 
-/** LayerNorm over the last dimension: (x − mean) / √(variance + epsilon) · weight + bias. Source: ONNX LayerNormalization-17. */
+/**
+ * LayerNorm over the last dimension: (x − mean) / √(variance + epsilon) · weight + bias. Source: ONNX
+ * LayerNormalization-17.
+ */
 export function layerNorm(x: Var, weight: Var, bias: Var, epsilon: number): Var {
   expectDtype("layerNorm", "x", x, "float32", "float64");
   for (const [label, value] of [

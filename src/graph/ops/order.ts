@@ -1,5 +1,6 @@
 /**
- * The greatest values of an axis and their indices. Among equals the lower index comes first. Source: ONNX ArgMax-13, TopK-11.
+ * The greatest values of an axis and their indices. Among equals the lower index comes first. Source: ONNX ArgMax-13,
+ * TopK-11.
  */
 import { type Var, expectDtype, fail, fixedDim, graphOf } from "../graph.ts";
 import { formatShape } from "../shape.ts";
@@ -8,7 +9,8 @@ import { formatShape } from "../shape.ts";
 export function argMax(x: Var): Var {
   expectDtype("argMax", "the operand", x, "float32");
   const shape = x.shape.slice(0, -1);
-  return graphOf(x).node("ArgMax", [x], [{ dtype: "int64", shape }], { axis: -1, keepdims: 0 })[0]!; // it has one result
+  // It has one result.
+  return graphOf(x).node("ArgMax", [x], [{ dtype: "int64", shape }], { axis: -1, keepdims: 0 })[0]!;
 }
 
 /** The `count` greatest values of the last axis, greatest first, and their indices (int64). */

@@ -23,7 +23,10 @@ function reshapeSizes(x: Var, shape: Shape): readonly number[] | null {
   return sizes.filter((size) => size === -1).length > 1 ? null : sizes;
 }
 
-/** The same values in another shape of equal size. At most one named dimension may change its place (for more: `reshapeLike`). */
+/**
+ * The same values in another shape of equal size. At most one named dimension may change its place (for more:
+ * `reshapeLike`).
+ */
 export function reshape(x: Var, shape: Shape): Var {
   if (!sameDim(product(x.shape), product(shape)))
     fail("reshape", `${formatShape(x.shape)} does not hold as many values as ${formatShape(shape)}`);
@@ -119,7 +122,10 @@ function joinedParts(x: Var, sizes: readonly number[], at: number): readonly Var
   return join.inputs.every((part, i) => part?.shape[at] === sizes[i]) ? (join.inputs as readonly Var[]) : null;
 }
 
-/** The parts of an axis, of the given sizes. Where x was joined from exactly these parts, the original parts are returned. */
+/**
+ * The parts of an axis, of the given sizes. Where x was joined from exactly these parts, the original parts are
+ * returned.
+ */
 export function split(x: Var, sizes: readonly number[], axis: number): readonly Var[] {
   const at = normalAxis("split", x, axis);
   const total = sizes.reduce((sum, size) => sum + size, 0);
@@ -193,7 +199,10 @@ export function expandAs(x: Var, like: Var): Var {
   return graphOf(x, like).node("Expand", [x, sizes], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
-/** Rows of `table` [V,C] (or [V,C,…]) by `indices` (any shape) → [...indices, C, …]. Out-of-range indices fail at run time. */
+/**
+ * Rows of `table` [V,C] (or [V,C,…]) by `indices` (any shape) → [...indices, C, …]. Out-of-range indices fail at run
+ * time.
+ */
 export function gatherRows(table: Var, indices: Var): Var {
   if (table.shape.length < 2) expectRank("gatherRows", "the table", table, 2);
   expectDtype("gatherRows", "the indices", indices, "int64", "int32");

@@ -1,6 +1,6 @@
 /**
- * Decides which stored adapters fit the served base. Thousands of records share one list of targets. Comparing that list takes longer than
- * all other work on a record, so each list is compared once.
+ * Decides which stored adapters fit the served base. Thousands of records share one list of targets. Comparing that
+ * list takes longer than all other work on a record, so each list is compared once.
  */
 import { type Adapter, type BaseSignature, assertFits } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
@@ -17,7 +17,8 @@ export class AdapterFits {
 
   /** The reason why the record's adapter does not fit the base; null where it fits. */
   misfitOf(record: AdapterRecord): AppError | null {
-    if (record.baseId !== this.#signature.baseId) return this.#compare(record); // the base id is compared first, so this is quick
+    // The base id is compared first, so this is quick.
+    if (record.baseId !== this.#signature.baseId) return this.#compare(record);
     const found = this.#found.get(record.targets) ?? new Map<string, AppError | null>();
     this.#found.set(record.targets, found);
     const kind = `${record.method} ${record.endTokenIds?.at(-1) ?? ""}`;

@@ -26,7 +26,10 @@ export function verifyModeOf({ limits }: AppContext, c: RequestContext): VerifyM
   throw invalid(`"verify" must be one of ${VERIFY_MODES.join(", ")}, found ${JSON.stringify(asked.slice(0, 64))}.`, "verify");
 }
 
-/** Checks an upload. null: nothing was asked for. @throws {AppError} verification_failed, overloaded, … where `mode` is strict. */
+/**
+ * Checks an upload. null: nothing was asked for. @throws {AppError} verification_failed, overloaded, … where `mode` is
+ * strict.
+ */
 export async function verifyUpload(
   context: AppContext,
   tenant: string,

@@ -1,11 +1,15 @@
-/** How much less likely one generation makes the golden answers of another one. Runs as uploads are checked: only on idle rows. */
+/**
+ * How much less likely one generation makes the golden answers of another one. Runs as uploads are checked: only on
+ * idle rows.
+ */
 import { goldenAnswers } from "../../adapter/golden.ts";
 import type { AppContext } from "../context.ts";
 import { scoresOf } from "../adapters/verify-adapter.ts";
 
 /**
- * Mean log-probability of the scored tokens with `main`, minus the same with `other`, in nats. Infinity where `other` has
- * no finite ones. null: the card of `main` has no golden answers. Neither usage nor limits of a tenant count these runs.
+ * Mean log-probability of the scored tokens with `main`, minus the same with `other`, in nats. Infinity where `other`
+ * has no finite ones. null: the card of `main` has no golden answers. Neither usage nor limits of a tenant count these
+ * runs.
  * @throws {AppError} deadline_exceeded, adapter_not_found, engine_unavailable
  */
 export async function goldenDrift(

@@ -1,4 +1,7 @@
-/** Converts the conversation of a request to its prompt: checks the input of the chat template, and returns the ids it renders. */
+/**
+ * Converts the conversation of a request to its prompt: checks the input of the chat template, and returns the ids it
+ * renders.
+ */
 import { AppError } from "../../errors.ts";
 import type { AppContext, Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
@@ -61,7 +64,9 @@ export async function encodeConversation(
   });
 }
 
-/** The end of the prompt: where the assistant begins to speak, or after the last message, which the answer continues. */
+/**
+ * The end of the prompt: where the assistant begins to speak, or after the last message, which the answer continues.
+ */
 function promptEnd({ continue_final_message: continues, add_generation_prompt: adds }: ConversationFields) {
   if (continues === true && adds === true)
     throw invalid(
@@ -72,7 +77,10 @@ function promptEnd({ continue_final_message: continues, add_generation_prompt: a
   return { addsGenerationPrompt: adds ?? undefined };
 }
 
-/** @param name of the request's template; null: one is chosen by whether there are tools @throws {AppError} unsupported_parameter */
+/**
+ * @param name of the request's template; null: one is chosen by whether there are tools @throws {AppError}
+ * unsupported_parameter
+ */
 function assertReadsDocuments({ formats: { documentTemplates } }: Text, name: string | null): void {
   const names = name === null ? ["default", "tool_use"] : [name];
   if (names.some((one) => documentTemplates.has(one))) return;

@@ -1,5 +1,6 @@
 /**
- * The differences between kinds of completion: how a body is read, and the JSON of the answer. `run.ts` has the common part. Types only.
+ * The differences between kinds of completion: how a body is read, and the JSON of the answer. `run.ts` has the common
+ * part. Types only.
  */
 import type { ChatLikeEndpoint, Endpoint } from "../../fields/field.ts";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
@@ -72,9 +73,15 @@ export interface CompletionKind<F extends SharedFields> {
    * unsupported_parameter.
    */
   readFields(body: ParsedBody, context: AppContext, tenant: string): ReadBody<F>;
-  /** @param exact the body with exact numbers @throws {AppError} invalid_request, context_length_exceeded, unsupported_parameter. */
+  /**
+   * @param exact the body with exact numbers @throws {AppError} invalid_request, context_length_exceeded,
+   * unsupported_parameter.
+   */
   readPrompts(context: AppContext, fields: F, exact: unknown): Promise<readonly Prompt[]>;
-  /** How the answer to a conversation is read and bound; absent: an answer is text. @throws {AppError} invalid_request, unsupported_parameter. */
+  /**
+   * How the answer to a conversation is read and bound; absent: an answer is text. @throws {AppError} invalid_request,
+   * unsupported_parameter.
+   */
   formatOf?(
     context: AppContext,
     fields: F,

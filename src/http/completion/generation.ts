@@ -1,6 +1,6 @@
 /**
- * Runs one request's sequences together: submits them, converts their events to text deltas, cuts at stop strings and records the metrics.
- * Releases everything on every way out. Knows no JSON shapes.
+ * Runs one request's sequences together: submits them, converts their events to text deltas, cuts at stop strings and
+ * records the metrics. Releases everything on every way out. Knows no JSON shapes.
  */
 import { AppError } from "../../errors.ts";
 import type { SequenceEvent, SequenceRequest, SequenceStream } from "../../engine/engine.ts";
@@ -59,7 +59,9 @@ export interface GenerationRequest {
   readonly arrivedAt: number;
 }
 
-/** Called for every event of every sequence, which waits for the call. `index` is prompt · n + number of the sequence. */
+/**
+ * Called for every event of every sequence, which waits for the call. `index` is prompt · n + number of the sequence.
+ */
 export type Listener = (index: number, event: ChoiceEvent) => void | Promise<void>;
 
 /** The client has left, so no answer is sent. */
@@ -86,8 +88,8 @@ export interface Generation {
 }
 
 /**
- * Submits the sequences. On failure no sequence is left running, and the caller still has to release the target. @throws {AppError
- * ClientGone}
+ * Submits the sequences. On failure no sequence is left running, and the caller still has to release the target.
+ * @throws {AppError ClientGone}
  */
 export function startGeneration(context: AppContext, request: GenerationRequest): Generation {
   if (request.signal.aborted) throw new ClientGone();

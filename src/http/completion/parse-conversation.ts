@@ -1,6 +1,7 @@
 /**
- * Reads the JSON of a conversation, once as it is and once for a template, where numbers keep their written form. There an object with
- * keys like indices is a `Map`, which keeps their order. Only values that a template shows need that. The body's own structure is plain.
+ * Reads the JSON of a conversation, once as it is and once for a template, where numbers keep their written form. There
+ * an object with keys like indices is a `Map`, which keeps their order. Only values that a template shows need that.
+ * The body's own structure is plain.
  */
 import { parseJsonBothWays } from "../../tokenizer/chat/exact-json.ts";
 import type { ParsedBody } from "./completion-kind.ts";

@@ -34,7 +34,10 @@ export async function renderCompletion<F extends SharedFields>(
   });
 }
 
-/** The engine's parameters under the names of vLLM's `SamplingParams`. The seed is the caller's, or null for a random one. */
+/**
+ * The engine's parameters under the names of vLLM's `SamplingParams`. The seed is the caller's, or null for a random
+ * one.
+ */
 function samplingParams(fields: SharedFields, { options, text, numSequences }: PreparedCompletion): object {
   const { sampling } = options;
   return {

@@ -1,6 +1,7 @@
 /**
- * The bodies of completions and chat completions: OpenAI's fields, and vLLM's under vLLM's names. The same schemas check requests and
- * produce the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source: docs/reference/http-api.md.
+ * The bodies of completions and chat completions: OpenAI's fields, and vLLM's under vLLM's names. The same schemas
+ * check requests and produce the OpenAPI document. Unknown fields pass; `null` is the same as absent. Source:
+ * docs/reference/http-api.md.
  */
 import { z } from "@hono/zod-openapi";
 import { MAX_BLEND_MEMBERS } from "../../adapter/blend-recipe.ts";

@@ -1,6 +1,7 @@
 /**
- * Runs the prompts of one request through the engine and collects their pooled vectors. A few prompts are in the engine at a time, so a
- * request with thousands does not take every row or fill the queue. Releases everything on every way out.
+ * Runs the prompts of one request through the engine and collects their pooled vectors. A few prompts are in the engine
+ * at a time, so a request with thousands does not take every row or fill the queue. Releases everything on every way
+ * out.
  */
 import type { SequenceRequest, SequenceStream } from "../../engine/engine.ts";
 import { GREEDY } from "../../engine/engine.ts";

@@ -1,4 +1,6 @@
-/** Counts requests, and refuses new ones while the server stops. Health checks and metrics are answered until the end. */
+/**
+ * Counts requests, and refuses new ones while the server stops. Health checks and metrics are answered until the end.
+ */
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";
 import type { AppEnv } from "../context.ts";

@@ -1,6 +1,6 @@
 /**
- * Writes one line to the log for every request, when it has ended. Probes and scrapes come every few seconds, so they are logged at level
- * debug.
+ * Writes one line to the log for every request, when it has ended. Probes and scrapes come every few seconds, so they
+ * are logged at level debug.
  */
 import type { MiddlewareHandler } from "hono";
 import type { AppContext, AppEnv } from "../context.ts";

@@ -1,4 +1,7 @@
-/** Counts the requests in progress, and decides whether new ones are still accepted. A graceful stop waits for this count. */
+/**
+ * Counts the requests in progress, and decides whether new ones are still accepted. A graceful stop waits for this
+ * count.
+ */
 
 export class InFlight {
   #count = 0;

@@ -1,6 +1,6 @@
 /**
- * Facts of one request for its line in the log, gathered while it runs. The line is written when every holder has released the record. A
- * stream releases it at its end, not at its beginning.
+ * Facts of one request for its line in the log, gathered while it runs. The line is written when every holder has
+ * released the record. A stream releases it at its end, not at its beginning.
  */
 import type { FinishedReason } from "../../metrics/table.ts";
 

@@ -1,4 +1,7 @@
-/** Bodies and answers of /tokenize, /detokenize and /tokenizer_info. Source: vLLM's protocol of these routes, under its names. */
+/**
+ * Bodies and answers of /tokenize, /detokenize and /tokenizer_info. Source: vLLM's protocol of these routes, under its
+ * names.
+ */
 import { z } from "@hono/zod-openapi";
 import { chatRequest } from "../completion/request-schema.ts";
 

@@ -1,4 +1,6 @@
-/** The syntax tree of a template: plain data that the parser makes and the interpreter reads. Source: Jinja 3.1 `nodes`. */
+/**
+ * The syntax tree of a template: plain data that the parser makes and the interpreter reads. Source: Jinja 3.1 `nodes`.
+ */
 import type { Value } from "../values.ts";
 
 /** Arguments of a call, a filter or a test. `spread` and `spreadKeyword` are `*x` and `**x`. */

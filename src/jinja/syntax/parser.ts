@@ -1,6 +1,6 @@
 /**
- * Statements: tokens → tree of a whole template. Tags are a table, so a new tag is one line and one function.
- * Source: Jinja 3.1 `Parser`, the loop-control extension, and transformers' `generation` tag (a mark without effect here).
+ * Statements: tokens → tree of a whole template. Tags are a table, so a new tag is one line and one function. Source:
+ * Jinja 3.1 `Parser`, the loop-control extension, and transformers' `generation` tag (a mark without effect here).
  */
 import type { Expression, Parameter, Statement, Target } from "./ast.ts";
 import { tokenize } from "./lexer.ts";
@@ -16,7 +16,10 @@ export function parseTemplate(source: string): readonly Statement[] {
   return body;
 }
 
-/** Statements up to a tag named in `ends`, whose `{% name` is consumed. An empty `ends` reads to the end of the template. */
+/**
+ * Statements up to a tag named in `ends`, whose `{% name` is consumed. An empty `ends` reads to the end of the
+ * template.
+ */
 function parseBody(tokens: TokenStream, ends: readonly string[]): Statement[] {
   const body: Statement[] = [];
   while (!tokens.is("end")) {

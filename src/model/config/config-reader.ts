@@ -18,7 +18,10 @@ export function unsupported(key: string, value: unknown, supported: string): App
   );
 }
 
-/** Largest size of any model. It bounds positions too, because rotary tables are made before tensors could contradict them. */
+/**
+ * Largest size of any model. It bounds positions too, because rotary tables are made before tensors could contradict
+ * them.
+ */
 const MAX_COUNT = 2 ** 24;
 
 /** A positive integer. */

@@ -41,7 +41,9 @@ export interface RopeConfig {
   readonly scaling: RopeScaling;
   /** Whether pairs that turn together are neighbours; otherwise they are half of the rotated values apart. */
   readonly isInterleaved?: boolean;
-  /** Queries beyond the original positions grow with their position: factor 1 + beta · ln(1 + ⌊position / original⌋). */
+  /**
+   * Queries beyond the original positions grow with their position: factor 1 + beta · ln(1 + ⌊position / original⌋).
+   */
   readonly queryGrowth?: { readonly beta: number; readonly originalMaxPositions: number };
 }
 
@@ -105,7 +107,10 @@ export interface ModelConfig {
   readonly layerRopes: readonly (number | null)[];
   /** Sliding window of each layer; null: the layer sees all earlier tokens. */
   readonly windows: readonly (number | null)[];
-  /** Whether the config declares embedding and head as one matrix. The stored tensors decide (`checkpoint/stored-tensors.ts`). */
+  /**
+   * Whether the config declares embedding and head as one matrix. The stored tensors decide
+   * (`checkpoint/stored-tensors.ts`).
+   */
   readonly tiesEmbeddings: boolean;
   readonly hasQkvBias: boolean;
   readonly hasOutputBias: boolean;

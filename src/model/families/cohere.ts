@@ -1,7 +1,7 @@
 /**
- * Command R (cohere) and Command R7B (cohere2): attention and MLP read one LayerNorm without bias and are added at once,
- * rotated pairs are neighbours, and logits have a factor. In cohere2 some layers slide, and the others have no positions.
- * Defaults of transformers' CohereConfig and Cohere2Config.
+ * Command R (cohere) and Command R7B (cohere2): attention and MLP read one LayerNorm without bias and are added at
+ * once, rotated pairs are neighbours, and logits have a factor. In cohere2 some layers slide, and the others have no
+ * positions. Defaults of transformers' CohereConfig and Cohere2Config.
  */
 import { type RawConfig, readCount, readFlag, readNumber, unsupported, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";

@@ -1,4 +1,7 @@
-/** EXAONE 4: norms only on the output of every block, a norm on every head. Where layers slide, the full ones have no positions. */
+/**
+ * EXAONE 4: norms only on the output of every block, a norm on every head. Where layers slide, the full ones have no
+ * positions.
+ */
 import { type RawConfig, readCount, unsupported, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";
 import type { ModelConfig } from "../config/model-config.ts";

@@ -1,4 +1,7 @@
-/** Ernie 4.5 and Helium: Llama whose rotated pairs are neighbours. Defaults of transformers' Ernie4_5Config and HeliumConfig. */
+/**
+ * Ernie 4.5 and Helium: Llama whose rotated pairs are neighbours. Defaults of transformers' Ernie4_5Config and
+ * HeliumConfig.
+ */
 import { type RawConfig, readFlag, withDefaults } from "../config/config-reader.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { readLlama } from "./llama.ts";

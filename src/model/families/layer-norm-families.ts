@@ -1,6 +1,6 @@
 /**
- * Families with LayerNorm: StarCoder 2, StableLM 2, Nemotron (whose norm's factor is 1 + w) and Jais 2. Most have an MLP
- * without a gate. Defaults of the classes of transformers.
+ * Families with LayerNorm: StarCoder 2, StableLM 2, Nemotron (whose norm's factor is 1 + w) and Jais 2. Most have an
+ * MLP without a gate. Defaults of the classes of transformers.
  */
 import {
   type RawConfig,

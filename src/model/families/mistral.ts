@@ -1,6 +1,6 @@
 /**
- * Mistral: Llama without biases. Every layer has a sliding window unless it is null. Ministral 3 has none by default, and
- * its queries grow beyond the original positions. Defaults of transformers' MistralConfig and Ministral3Config.
+ * Mistral: Llama without biases. Every layer has a sliding window unless it is null. Ministral 3 has none by default,
+ * and its queries grow beyond the original positions. Defaults of transformers' MistralConfig and Ministral3Config.
  */
 import { type RawConfig, readCount, readNumber, readObject, withDefaults } from "../config/config-reader.ts";
 import { layerTypes } from "../config/layer-types.ts";

@@ -76,7 +76,9 @@ class BlockSearch {
     return this.#best;
   }
 
-  /** The value of greatest magnitude gets the last level of its side: −8 of 4 bits (as in Q4_0), ±127 of 8 (as in Q8_0). */
+  /**
+   * The value of greatest magnitude gets the last level of its side: −8 of 4 bits (as in Q4_0), ±127 of 8 (as in Q8_0).
+   */
   #trySymmetric(weight: Float32Array, start: number, end: number, low: number, high: number): void {
     const greatest = -low > high ? low : high;
     const scale = this.#layout.bits === 8 ? Math.abs(greatest) / 127 : -greatest / 8;

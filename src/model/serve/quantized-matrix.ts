@@ -1,10 +1,10 @@
 /**
- * A weight [dOut,dIn] in blocks along its rows, in the form of the serving graph.
- * A block has a scale and either a zero point, w = (level − zero point) · scale, or a minimum, w = level · scale + minimum.
- * It is packed as MatMulNBits reads it. `quantize.ts` chooses the numbers.
+ * A weight [dOut,dIn] in blocks along its rows, in the form of the serving graph. A block has a scale and either a zero
+ * point, w = (level − zero point) · scale, or a minimum, w = level · scale + minimum. It is packed as MatMulNBits reads
+ * it. `quantize.ts` chooses the numbers.
  *
- * Two of llama.cpp's types are represented exactly without zero points: Q4_0 (4 bits) and Q8_0 (8 bits), in blocks of 32.
- * Q4_1 (4 bits, blocks of 32, minimums) is exact too, because its scales and minimums are float16 as well.
+ * Two of llama.cpp's types are represented exactly without zero points: Q4_0 (4 bits) and Q8_0 (8 bits), in blocks of
+ * 32. Q4_1 (4 bits, blocks of 32, minimums) is exact too, because its scales and minimums are float16 as well.
  */
 // Indices are bounded by their loops, hence `!`.
 import type { QuantizedFormat } from "../../graph/ops/linear.ts";
@@ -29,7 +29,8 @@ export interface QuantizedMatrix {
   readonly dOut: number;
   readonly dIn: number;
   /**
-   * The levels, [dOut, blocks, blockSize·bits/8]. The first of two levels in a byte is in the low half. The last block is padded.
+   * The levels, [dOut, blocks, blockSize·bits/8]. The first of two levels in a byte is in the low half. The last block
+   * is padded.
    */
   readonly packed: Uint8Array;
   /** [dOut, blocks] */
@@ -167,7 +168,10 @@ const LEAST_NORMAL_HALF = 2 ** -14;
 /** Factor that splits a number: the sums of its product have the upper 11 of float32's 24 digits. */
 const SPLITTER = 2 ** 13 + 1;
 
-/** The nearest number of the layout's type. It allocates no memory, because it is called for every candidate of every block. */
+/**
+ * The nearest number of the layout's type. It allocates no memory, because it is called for every candidate of every
+ * block.
+ */
 export function roundedTo(type: QuantizedLayout["scaleType"], value: number): number {
   const single = Math.fround(value);
   if (type === "float32") return single;

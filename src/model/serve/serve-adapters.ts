@@ -92,7 +92,8 @@ function moSaraPart(
         hasRouters,
         [z, gains],
         (z2, gains2) => mul(z2!, routedGains(at, z2!, gains2!, heads, routers, mask)),
-        (z2, gains2) => mul(z2!, gains2!), // inside, because a branch that returned the gains themselves would copy them
+        // inside, because a branch that returned the gains themselves would copy them
+        (z2, gains2) => mul(z2!, gains2!),
       );
     return { condition, of: (x, y) => moSaraDelta(basis.readsOutput ? y : x, basis, weigh, scale) };
   };
@@ -117,7 +118,8 @@ function lowRankPart(graph: Graph, inputIds: Var): (group: LinearGroup) => Delta
  * λ of a step with routed rows. Plain rows have λ in `gains`, and routed rows in their heads. The other part is zero.
  */
 function routedGains(at: GroupLayout, z: Var, gains: Var, heads: Var, routers: Var, mask: Var): Var {
-  const { graph } = z; // the branch's graph: slices of inputs would otherwise run outside it, with or without routed rows
+  // The branch's graph: slices of inputs would otherwise run outside it, with or without routed rows.
+  const { graph } = z;
   const mixed = at.targets.map((target) => {
     const from = at.headsAt + target.gainsAt;
     const router = slice(graph.capture(routers), 1, from, from + target.k);

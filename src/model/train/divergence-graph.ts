@@ -1,7 +1,7 @@
 /**
  * A graph that measures how far changed weights move a model. Input: one whole sequence, and every tensor of the
- * checkpoint, so that any of them may be changed from run to run. Output: logits, and the divergence of each position from
- * a teacher's logits. float32, without a cache. For measuring, not for serving.
+ * checkpoint, so that any of them may be changed from run to run. Output: logits, and the divergence of each position
+ * from a teacher's logits. float32, without a cache. For measuring, not for serving.
  */
 import { Graph, type Var } from "../../graph/graph.ts";
 import { linear } from "../../graph/ops/linear.ts";
@@ -15,9 +15,9 @@ import { differentiableAttention } from "./train-attention.ts";
 import { TEACHER_LOGITS, TRAIN_IDS, TRAIN_POSITIONS } from "./train-ports.ts";
 
 /**
- * The inputs besides `TRAIN_IDS` and `TRAIN_POSITIONS` [1,T], `TEACHER_LOGITS` [T,V] and the tensors by their names: rows
- * of the embedding, float32 [T,C]. They are separate, because the vocabulary projection may be the same matrix, and may be
- * changed alone.
+ * The inputs besides `TRAIN_IDS` and `TRAIN_POSITIONS` [1,T], `TEACHER_LOGITS` [T,V] and the tensors by their names:
+ * rows of the embedding, float32 [T,C]. They are separate, because the vocabulary projection may be the same matrix,
+ * and may be changed alone.
  */
 export const EMBEDDED = "embedded";
 /** float32 [T,V] */

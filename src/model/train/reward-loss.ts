@@ -1,7 +1,8 @@
 /**
  * The loss of rewards: the clipped surrogate of the policy gradient, token by token, with the advantages of a group.
- * Sources: PPO, Schulman et al. 2017, arXiv 1707.06347, equation 7. Advantages of groups instead of a critic: GRPO, Shao
- * et al. 2024, arXiv 2402.03300. One mean over all tokens of a step: DAPO, Yu et al. 2025, arXiv 2503.14476, equation 8.
+ * Sources: PPO, Schulman et al. 2017, arXiv 1707.06347, equation 7. Advantages of groups instead of a critic: GRPO,
+ * Shao et al. 2024, arXiv 2402.03300. One mean over all tokens of a step: DAPO, Yu et al. 2025, arXiv 2503.14476,
+ * equation 8.
  */
 import type { Var } from "../../graph/graph.ts";
 import { add, exp, less, lessOrEqual, mul, neg, where } from "../../graph/ops/elementwise.ts";
@@ -15,8 +16,8 @@ export interface AnswerVars {
 }
 
 /**
- * −min(ρA, clip(ρ, 1 − ε, 1 + ε) A) of every token, with ρ = π(token) / π(token when sampled). The gradient is −ρA ∇log π,
- * and 0 where the token has already moved more than ε in the wanted direction. ρ also corrects a sampler that rounds
+ * −min(ρA, clip(ρ, 1 − ε, 1 + ε) A) of every token, with ρ = π(token) / π(token when sampled). The gradient is −ρA ∇log
+ * π, and 0 where the token has already moved more than ε in the wanted direction. ρ also corrects a sampler that rounds
  * otherwise than the trainer.
  * @param losses float32 [N]: −log π of every token
  * @param clip ε

@@ -1,8 +1,8 @@
 /**
- * Attention of the training graph, built from differentiable operators, over whole sequences without a cache.
- * Query heads that share a key head are folded into the length, [B,K,g·T,D]. This is one product for each key head, and the
- * gradients of keys and values sum over the group.
- * Sizes may be names, so that one session accepts batches of any length.
+ * Attention of the training graph, built from differentiable operators, over whole sequences without a cache. Query
+ * heads that share a key head are folded into the length, [B,K,g·T,D]. This is one product for each key head, and the
+ * gradients of keys and values sum over the group. Sizes may be names, so that one session accepts batches of any
+ * length.
  */
 import type { Graph, Var } from "../../graph/graph.ts";
 import { add, and, div, equal, less, lessOrEqual, mul, sub, tanh, where } from "../../graph/ops/elementwise.ts";
@@ -44,7 +44,8 @@ export function differentiableAttention(
     masks.set(window, mask);
     return mask;
   };
-  const byHead = (x: Var, heads: number): Var => transpose(reshapeLike(x, inputIds, [heads, headSize]), [0, 2, 1, 3]); // [B,heads,T,D]
+  // [B,heads,T,D]
+  const byHead = (x: Var, heads: number): Var => transpose(reshapeLike(x, inputIds, [heads, headSize]), [0, 2, 1, 3]);
   return (layer, qkv, tensor) => {
     const { query, key, value } = preparedHeads({ config, layer, qkv, positionIds, rotary, tensor });
     const heads = groupedAttention(byHead(query, numHeads), byHead(key, numKvHeads), byHead(value, numKvHeads), {

@@ -1,7 +1,7 @@
 /**
- * The training graph: token ids in, loss and the gradient of every trained parameter out, in float32.
- * Trained tensors are inputs; all others are constants in the checkpoint's files. The decoder is the one that is served.
- * Knows nothing of optimisers, data and steps.
+ * The training graph: token ids in, loss and the gradient of every trained parameter out, in float32. Trained tensors
+ * are inputs; all others are constants in the checkpoint's files. The decoder is the one that is served. Knows nothing
+ * of optimisers, data and steps.
  */
 import { gradients } from "../../autodiff/backward.ts";
 import { headCrossEntropy } from "../../autodiff/cross-entropy.ts";
@@ -139,7 +139,8 @@ export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const wanted = hasGradients ? gradients(loss, parameters) : [];
   graph.output(loss, LOSS);
   graph.output(losses, ROW_LOSSES);
-  wanted.forEach((gradient, i) => outputGradient(graph, gradient, gradientName(parameters[i]!.name))); // one a parameter
+  // One a parameter.
+  wanted.forEach((gradient, i) => outputGradient(graph, gradient, gradientName(parameters[i]!.name)));
   pruneGraph(graph);
   const described = parameters.map(({ name, shape }) => ({
     name,

@@ -10,7 +10,9 @@ export interface TrainPort {
 export const TRAIN_IDS: TrainPort = { name: "input_ids", dtype: "int64" };
 /** Position of every token [B,T], for the rotary tables. */
 export const TRAIN_POSITIONS: TrainPort = { name: "position_ids", dtype: "int64" };
-/** Example of every token [B,T], where several share a row. A token only sees its own example. Only in packed graphs. */
+/**
+ * Example of every token [B,T], where several share a row. A token only sees its own example. Only in packed graphs.
+ */
 export const TRAIN_SEGMENTS: TrainPort = { name: "segment_ids", dtype: "int64" };
 /** Flat rows b·T + t that predict a token [N]. Their logits enter the loss. Rows may repeat. */
 export const LOSS_ROWS: TrainPort = { name: "loss_rows", dtype: "int64" };
@@ -26,7 +28,9 @@ export const LOSS_DENOMINATOR: TrainPort = { name: "loss_denominator", dtype: "f
  * 1 where it belongs to the rejected one, otherwise 0.
  */
 export const PAIR_SIGNS: TrainPort = { name: "pair_signs", dtype: "float32" };
-/** Only for preferences [P]: log-probability of the chosen answer minus that of the rejected one, under the reference. */
+/**
+ * Only for preferences [P]: log-probability of the chosen answer minus that of the rejected one, under the reference.
+ */
 export const REFERENCE_MARGINS: TrainPort = { name: "reference_margins", dtype: "float32" };
 
 /** Only for rewards, instead of the weights [N]: the advantage of the answer that a loss row belongs to. */

@@ -1,7 +1,7 @@
 /**
- * The style of a report: light and dark by the reader's preference, one column on a phone, and printable.
- * Text has a contrast of 4.5 with its background, lines have 3.
- * The series' colours differ for every common kind of colour blindness: Okabe and Ito's, darkened or lightened to that contrast.
+ * The style of a report: light and dark by the reader's preference, one column on a phone, and printable. Text has a
+ * contrast of 4.5 with its background, lines have 3. The series' colours differ for every common kind of colour
+ * blindness: Okabe and Ito's, darkened or lightened to that contrast.
  */
 const LIGHT = `
 --ground: #ffffff; --panel: #f6f7f9; --ink: #1b1f24; --quiet: #57606a; --rule: #d8dde3; --grid: #e6e9ed; --level: #57606a; --accent: #00619c;

@@ -1,4 +1,7 @@
-/** The effect of training: the movement of every tensor of every layer, norms where they are informative, and a table of all. */
+/**
+ * The effect of training: the movement of every tensor of every layer, norms where they are informative, and a table of
+ * all.
+ */
 import { layerChart } from "./layer-chart.ts";
 import { type ModuleGroup, groupByModule } from "./layer-names.ts";
 import { type Markup, markup } from "../charts/markup.ts";

@@ -1,4 +1,6 @@
-/** Preferences over the steps: the rewards of chosen and rejected answers, and the share of pairs in the right order. */
+/**
+ * Preferences over the steps: the rewards of chosen and rejected answers, and the share of pairs in the right order.
+ */
 import type { EvaluationLine, RewardName, StepLine } from "../../train/step-log.ts";
 import { type LineSeries, lineChart } from "../charts/line-chart.ts";
 import { type Markup, markup } from "../charts/markup.ts";

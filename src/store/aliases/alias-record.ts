@@ -1,4 +1,6 @@
-/** Aliases as plain data: a name that stands for adapters of the same owner, by weights. Source: docs/decisions/0019. */
+/**
+ * Aliases as plain data: a name that stands for adapters of the same owner, by weights. Source: docs/decisions/0019.
+ */
 import { createHash } from "node:crypto";
 import type { OwnedName } from "../tenant.ts";
 

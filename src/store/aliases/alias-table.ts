@@ -17,7 +17,9 @@ export function aliasesOf({ aliases }: Table, tenant: string): AliasRecord[] {
   return Array.from(aliases.getRange(range), ({ key, value }) => ({ ...value, tenant, name: key[1] }));
 }
 
-/** Generations of a name that aliases need, to answer or to be rolled back to. They are kept whatever the policy says. */
+/**
+ * Generations of a name that aliases need, to answer or to be rolled back to. They are kept whatever the policy says.
+ */
 export function pinnedGenerations(tables: Table, { tenant, name }: OwnedName): ReadonlySet<string> {
   const targets = aliasesOf(tables, tenant).flatMap((alias) => [...alias.targets, ...(alias.previous ?? [])]);
   return new Set(targets.flatMap((target) => (target.name === name ? (target.generation ?? []) : [])));

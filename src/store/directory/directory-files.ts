@@ -69,7 +69,8 @@ export async function readPeftFiles(root: string, dir: string, maxBytes: number)
 }
 
 /**
- * Makes a caller's path safe: `path` without links followed, `realPath` with. Both lie inside `root`, which is a real path.
+ * Makes a caller's path safe: `path` without links followed, `realPath` with. Both lie inside `root`, which is a real
+ * path.
  * @throws AppError invalid_request when it leads outside, adapter_not_found when nothing is there.
  */
 export async function resolveInside(root: string, path: string): Promise<{ path: string; realPath: string }> {

@@ -10,8 +10,8 @@ import { peftStats } from "./directory-files.ts";
 const SETTLED_MS = 2000;
 
 /**
- * Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock shows. After a reported change the
- * file is read anyway.
+ * Differs whenever a file was written, replaced or pointed elsewhere, as far as the file system's clock shows. After a
+ * reported change the file is read anyway.
  */
 export function fingerprint(found: readonly Stats[]): string {
   return found.map(({ dev, ino, size, mtimeMs, ctimeMs }) => [dev, ino, size, mtimeMs, ctimeMs].join(":")).join();
@@ -29,8 +29,8 @@ export async function statsOf(path: string): Promise<readonly Stats[]> {
 }
 
 /**
- * The same state by the blocking call, which takes a quarter of the processor time; undefined where the file is missing or unreadable. Used
- * at the start of a server, which answers no requests yet.
+ * The same state by the blocking call, which takes a quarter of the processor time; undefined where the file is missing
+ * or unreadable. Used at the start of a server, which answers no requests yet.
  */
 export async function statsWaitedFor(path: string): Promise<readonly Stats[] | undefined> {
   try {

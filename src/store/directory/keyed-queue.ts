@@ -1,4 +1,6 @@
-/** Runs work in order: pieces of work with the same key never overlap, and run in the order in which they were added. */
+/**
+ * Runs work in order: pieces of work with the same key never overlap, and run in the order in which they were added.
+ */
 export class KeyedQueue {
   /** The last work of each key. */
   readonly #last = new Map<string, Promise<unknown>>();

@@ -36,7 +36,8 @@ function fail(param: string, message: string): never {
 }
 
 /**
- * Checked messages, flattened where the template accepts only strings. @throws {AppError} invalid_request with the field's path.
+ * Checked messages, flattened where the template accepts only strings. @throws {AppError} invalid_request with the
+ * field's path.
  */
 export function prepareMessages(messages: readonly ChatMessage[], abilities: TemplateAbilities): ChatMessage[] {
   if (messages.length === 0) fail("messages", "A conversation needs at least one message.");

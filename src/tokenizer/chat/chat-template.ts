@@ -1,7 +1,7 @@
 /**
- * A model's chat template: its sources, its variables, and the conversion of messages to prompt text.
- * It renders in the calling thread within the engine's budget. A server renders in the text worker, which can be killed.
- * Source: transformers 5 `apply_chat_template`; the engine is src/jinja.
+ * A model's chat template: its sources, its variables, and the conversion of messages to prompt text. It renders in the
+ * calling thread within the engine's budget. A server renders in the text worker, which can be killed. Source:
+ * transformers 5 `apply_chat_template`; the engine is src/jinja.
  */
 import { AppError } from "../../errors.ts";
 import { renderOpenEnded } from "./open-ended.ts";
@@ -24,7 +24,9 @@ export interface RenderOptions {
 
 /** A model's template, or its set of named templates. */
 export interface ChatTemplate {
-  /** The prompt of a conversation. @throws {AppError} invalid_request with the template's own message or the failure. */
+  /**
+   * The prompt of a conversation. @throws {AppError} invalid_request with the template's own message or the failure.
+   */
   render(messages: readonly ChatMessage[], options?: RenderOptions): string;
 }
 
@@ -33,7 +35,10 @@ interface Compiled {
   readonly abilities: TemplateAbilities;
 }
 
-/** The chat template of a base directory or checkpoint, or undefined when the model has none. @throws {AppError} checkpoint_invalid. */
+/**
+ * The chat template of a base directory or checkpoint, or undefined when the model has none. @throws {AppError}
+ * checkpoint_invalid.
+ */
 export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
   return chatTemplateOf(await readTextFiles(dir));
 }

@@ -18,7 +18,10 @@ export interface RenderedChat {
   encode(text: string): number[];
 }
 
-/** The ids of a conversation's prompt. @param onRendered called between rendering and encoding. @throws {AppError} invalid_request. */
+/**
+ * The ids of a conversation's prompt. @param onRendered called between rendering and encoding. @throws {AppError}
+ * invalid_request.
+ */
 export function encodeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate | undefined,

@@ -10,7 +10,8 @@ import type { ChatMessage, ContentPart } from "./chat-message.ts";
 const MARK = "CONTINUE_FINAL_MESSAGE_MARK ";
 
 /**
- * The rendered prompt up to the end of the last content. @throws {AppError} invalid_request where no content can be continued.
+ * The rendered prompt up to the end of the last content. @throws {AppError} invalid_request where no content can be
+ * continued.
  */
 export function renderOpenEnded(
   messages: readonly ChatMessage[],

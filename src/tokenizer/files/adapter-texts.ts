@@ -40,7 +40,10 @@ export class AdapterTextsReader {
     this.#readBase = readBase;
   }
 
-  /** Files that cannot be read are a notice, because the adapter can be used without them. @param where their place in messages */
+  /**
+   * Files that cannot be read are a notice, because the adapter can be used without them. @param where their place in
+   * messages
+   */
   async read(texts: TextSource, where: string): Promise<AdapterTexts> {
     if (texts.size === 0) return NOTHING;
     try {

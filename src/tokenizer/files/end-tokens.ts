@@ -1,6 +1,6 @@
 /**
- * The tokens that end an answer: all end tokens of config.json and generation_config.json and the tokenizer's own, as in vLLM.
- * Every command uses this file, so that building, serving and evaluation agree.
+ * The tokens that end an answer: all end tokens of config.json and generation_config.json and the tokenizer's own, as
+ * in vLLM. Every command uses this file, so that building, serving and evaluation agree.
  */
 import { AppError } from "../../errors.ts";
 import { readEosTokenIds } from "./generation-config.ts";
@@ -22,7 +22,10 @@ const CONFIGURATIONS = ["generation_config.json", "config.json"];
 export interface EndTokens {
   /** By id. */
   readonly tokens: readonly EndToken[];
-  /** The reason why the tokenizer's own end token is missing; null where it is included, or where the tokenizer has none. */
+  /**
+   * The reason why the tokenizer's own end token is missing; null where it is included, or where the tokenizer has
+   * none.
+   */
   readonly problem: AppError | null;
 }
 

@@ -19,7 +19,10 @@ export interface GenerationDefaults {
   readonly repetitionPenalty: number | undefined;
 }
 
-/** Reads generation_config.json and config.json of a directory; either may be absent. @throws {AppError} checkpoint_invalid. */
+/**
+ * Reads generation_config.json and config.json of a directory; either may be absent. @throws {AppError}
+ * checkpoint_invalid.
+ */
 export async function loadGenerationDefaults(dir: string): Promise<GenerationDefaults> {
   const texts = await directoryTexts(dir);
   return readGenerationDefaults(
@@ -116,7 +119,10 @@ const UNHEEDED: Readonly<Record<string, number | boolean | null>> = {
   token_healing: false,
 };
 
-/** A sentence about the settings that are not heeded; null where the file has none, or does not exist. @param model config.json */
+/**
+ * A sentence about the settings that are not heeded; null where the file has none, or does not exist. @param model
+ * config.json
+ */
 export function unheededNotice(
   generation: Readonly<Record<string, unknown>>,
   model: Readonly<Record<string, unknown>> = {},
@@ -133,7 +139,9 @@ export function unheededNotice(
   return `generation_config.json sets ${found.join(", ")}, which this program does not heed. Requests can set stop, max_tokens, min_tokens, bad_words and penalties.`;
 }
 
-/** The same for the files of a model. @param where name of the source in messages. @throws {AppError} checkpoint_invalid */
+/**
+ * The same for the files of a model. @param where name of the source in messages. @throws {AppError} checkpoint_invalid
+ */
 export async function loadUnheededNotice(texts: TextSource, where: string): Promise<string | null> {
   const model = (await readJsonText(texts, where, "config.json")) ?? {};
   return unheededNotice((await readJsonText(texts, where, "generation_config.json")) ?? {}, model);

@@ -1,4 +1,6 @@
-/** Places in the text of a JSON document, for readers of large parts that JSON.parse would turn into too many objects. */
+/**
+ * Places in the text of a JSON document, for readers of large parts that JSON.parse would turn into too many objects.
+ */
 
 const [TAB, LINE_FEED, RETURN, SPACE, QUOTE, BACKSLASH] = [9, 10, 13, 32, 34, 92];
 

@@ -18,7 +18,10 @@ export interface TextFiles {
   readonly specialVariables: Readonly<Record<string, string>>;
 }
 
-/** Reads the text files of a base directory or checkpoint. @throws {AppError} checkpoint_invalid or checkpoint_unsupported. */
+/**
+ * Reads the text files of a base directory or checkpoint. @throws {AppError} checkpoint_invalid or
+ * checkpoint_unsupported.
+ */
 export async function readTextFiles(dir: string): Promise<TextFiles> {
   return await readTexts(await directoryTexts(dir), dir);
 }
@@ -31,7 +34,8 @@ export function withTemplate(files: TextFiles, template: string | null): TextFil
 }
 
 /**
- * Reads the text files of any source. @param where name of the source in messages. @throws {AppError} as `readTextFiles` does.
+ * Reads the text files of any source. @param where name of the source in messages. @throws {AppError} as
+ * `readTextFiles` does.
  */
 export async function readTexts(texts: TextSource, where: string): Promise<TextFiles> {
   const optional = (name: string) => readJsonText(texts, where, name);
@@ -56,7 +60,10 @@ export async function readTexts(texts: TextSource, where: string): Promise<TextF
   return { tokenizer, templates: await readTemplates(texts, where, merged.chat_template), specialVariables };
 }
 
-/** The templates by name. Template files override all templates of the configuration. @throws {AppError} checkpoint_invalid. */
+/**
+ * The templates by name. Template files override all templates of the configuration. @throws {AppError}
+ * checkpoint_invalid.
+ */
 export async function readTemplates(
   texts: TextSource,
   where: string,

@@ -44,7 +44,9 @@ export async function readText(texts: TextSource, where: string, name: string): 
   }
 }
 
-/** The JSON object in a file; undefined where it does not exist. @throws {AppError} checkpoint_invalid, naming the file. */
+/**
+ * The JSON object in a file; undefined where it does not exist. @throws {AppError} checkpoint_invalid, naming the file.
+ */
 export async function readJsonText(
   texts: TextSource,
   where: string,

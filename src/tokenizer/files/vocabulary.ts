@@ -8,8 +8,8 @@ import { readMerges } from "./merge-ranks.ts";
 import { TokenIndex } from "./token-index.ts";
 
 /**
- * Parses tokenizer.json. `model.vocab` is a map where the file has an object. Where merges follow it, `model.merges` are
- * `MergeRanks`. @throws {SyntaxError} as JSON.parse does.
+ * Parses tokenizer.json. `model.vocab` is a map where the file has an object. Where merges follow it, `model.merges`
+ * are `MergeRanks`. @throws {SyntaxError} as JSON.parse does.
  */
 export function parseTokenizerJson(text: string): unknown {
   const vocabulary = findInModel(text, "vocab", "{", { at: 0, keys: [] });
@@ -38,7 +38,10 @@ interface Place {
   readonly keys: readonly string[];
 }
 
-/** The bracket that opens `model.<name>`; null where there is none, or where the text is not as expected. JSON.parse then says why. */
+/**
+ * The bracket that opens `model.<name>`; null where there is none, or where the text is not as expected. JSON.parse
+ * then says why.
+ */
 function findInModel(text: string, name: string, bracket: "{" | "[", from: Place): Place | null {
   const keys = [...from.keys];
   const string = newJsonString();

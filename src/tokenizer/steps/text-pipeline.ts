@@ -1,6 +1,6 @@
 /**
- * Converts text to a model's tokens: added tokens are cut out; the rest is normalised, split into words and given to the model.
- * The steps before the model are ours (normalizers.ts, pre-tokenizers.ts) and replace the library's.
+ * Converts text to a model's tokens: added tokens are cut out; the rest is normalised, split into words and given to
+ * the model. The steps before the model are ours (normalizers.ts, pre-tokenizers.ts) and replace the library's.
  */
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
 import { makeNormalizer } from "./normalizers.ts";
@@ -113,7 +113,10 @@ interface Section {
   readonly token: HubAddedToken | null;
 }
 
-/** Cuts added tokens out of a text. A token absorbs the adjacent white space where its flags say so. Empty texts are left out. */
+/**
+ * Cuts added tokens out of a text. A token absorbs the adjacent white space where its flags say so. Empty texts are
+ * left out.
+ */
 function makeCutter(splitter: Splitter, tokens: ReadonlyMap<string, HubAddedToken>): (text: string) => Section[] {
   return (text) => {
     if (tokens.size === 0) return text === "" ? [] : [{ text, token: null }];

@@ -40,7 +40,9 @@ export interface TextWorkerOptions extends Partial<TextWorkerLimits> {
 export interface TextWorker extends AsyncDisposable {
   /** The same tokenizer for short work and for decoding in this thread. */
   readonly tokenizer: Tokenizer;
-  /** Ids of a text. @throws {AppError} invalid_request when it cannot be encoded in time; overloaded when too many wait. */
+  /**
+   * Ids of a text. @throws {AppError} invalid_request when it cannot be encoded in time; overloaded when too many wait.
+   */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): Promise<number[]>;
   /** Ids of a conversation's prompt. @throws {AppError} invalid_request with the template's message or the failure. */
   encodeChat(messages: readonly ChatMessage[], options?: RenderOptions): Promise<number[]>;

@@ -14,7 +14,10 @@ import type { TrainExample } from "./batches.ts";
  */
 const PIECE_UNITS = 4096;
 
-/** Whether the files hold running text: a file other than .jsonl, or one whose first line has a `text` instead of a prompt. */
+/**
+ * Whether the files hold running text: a file other than .jsonl, or one whose first line has a `text` instead of a
+ * prompt.
+ */
 export async function isCorpus(files: readonly string[]): Promise<boolean> {
   for (const file of files) if (!file.endsWith(".jsonl") || (await startsWithText(file))) return true;
   return false;

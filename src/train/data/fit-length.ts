@@ -64,7 +64,10 @@ function cutTo({ ids, lossMask }: TrainSequence, length: number): TrainSequence 
   return { ids: ids.subarray(0, length), lossMask: mask, numLossTokens };
 }
 
-/** Reports every example that was cut or left out. @param use "training" or "evaluation" @param numAll examples before fitting */
+/**
+ * Reports every example that was cut or left out. @param use "training" or "evaluation" @param numAll examples before
+ * fitting
+ */
 export function reportLeftOut(
   use: string,
   numAll: number,

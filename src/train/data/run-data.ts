@@ -1,5 +1,6 @@
 /**
- * The data of `mosara train`: encodes files as examples of bounded length, and reports every example that was left out or cut.
+ * The data of `mosara train`: encodes files as examples of bounded length, and reports every example that was left out
+ * or cut.
  */
 import { createHash } from "node:crypto";
 import { type EncodedExample, type ExampleEncoder, loadExampleEncoder } from "../../data/encode.ts";
@@ -19,7 +20,10 @@ export interface ReadData {
   readonly evaluation: readonly Example[];
   /** The pairs whose chosen answers are the examples above; null: the examples are learnt by themselves. */
   readonly preferences: PreferenceData | null;
-  /** The prompts, which are the examples above: the model gives the answers, and a grader their rewards; null: otherwise. */
+  /**
+   * The prompts, which are the examples above: the model gives the answers, and a grader their rewards; null:
+   * otherwise.
+   */
   readonly prompts: PromptData | null;
   /** Files of running text instead of examples; null: there are examples. */
   readonly trainingCorpus: readonly string[] | null;
@@ -111,8 +115,8 @@ export interface EncodeOptions {
 
 /**
  * Encodes for the model in `dir`.
- * @throws {AppError} checkpoint_invalid (a tokenizer without end token, or with ids that the model does not have), data_invalid
- * for a line that cannot be encoded, or where no token is left to learn
+ * @throws {AppError} checkpoint_invalid (a tokenizer without end token, or with ids that the model does not have),
+ * data_invalid for a line that cannot be encoded, or where no token is left to learn
  */
 export async function encodeData(
   dir: string,

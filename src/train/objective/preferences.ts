@@ -1,6 +1,7 @@
 /**
  * Learning from preferences (DPO): pairs of answers, of which one is preferred. Holds what the reference, the model at
- * the start of the run, says of every pair. Source: Rafailov et al. 2023, arXiv 2305.18290; see model/train/preference-loss.ts.
+ * the start of the run, says of every pair. Source: Rafailov et al. 2023, arXiv 2305.18290; see
+ * model/train/preference-loss.ts.
  */
 import { PAIR_SIGNS, REFERENCE_MARGINS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
@@ -26,7 +27,8 @@ export class Preferences implements Objective {
   refer(pairs: readonly TrainExample[], logps: Float32Array): void {
     if (logps.length !== 2 * pairs.length)
       throw new Error(`internal: ${logps.length} reference values for ${pairs.length} pairs`);
-    pairs.forEach((pair, i) => this.#references.set(pair, { chosen: logps[2 * i]!, rejected: logps[2 * i + 1]! })); // two a pair
+    // Two a pair.
+    pairs.forEach((pair, i) => this.#references.set(pair, { chosen: logps[2 * i]!, rejected: logps[2 * i + 1]! }));
   }
 
   /** Every pair counts the same, whatever its length. */

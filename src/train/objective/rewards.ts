@@ -1,6 +1,6 @@
 /**
- * Learning from rewards: answers of the model's own, each with its advantage over the others to the same prompt. Holds no
- * answers: a micro-batch brings them. Source: see model/train/reward-loss.ts.
+ * Learning from rewards: answers of the model's own, each with its advantage over the others to the same prompt. Holds
+ * no answers: a micro-batch brings them. Source: see model/train/reward-loss.ts.
  */
 import { ADVANTAGES, SAMPLED_LOGPROBS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
@@ -77,7 +77,9 @@ export function scoreGroup(rewards: readonly number[]): GroupScore {
   return { mean, deviation: Math.sqrt(squares / Math.max(1, rewards.length - 1)) };
 }
 
-/** (reward − mean) / deviation of each answer of a group; 0 where all rewards are equal. Source: GRPO, arXiv 2402.03300. */
+/**
+ * (reward − mean) / deviation of each answer of a group; 0 where all rewards are equal. Source: GRPO, arXiv 2402.03300.
+ */
 export function advantagesOf(rewards: readonly number[]): readonly number[] {
   const { mean, deviation } = scoreGroup(rewards);
   return rewards.map((reward) => (reward - mean) / (deviation + DEVIATION_EPSILON));

@@ -20,7 +20,8 @@ describe.each(casesIn(models, "expected.json"))("%s", (name) => {
     await using checkpoint = await openCheckpoint(join(models, name));
     const { bytes, seconds } = estimateBuild(checkpoint, { ...options, numThreads: 2 });
     const dir = await builtBase(join(models, name), options);
-    // Texts, the graph and the manifest are left out of the estimate; they are what these small models mostly consist of.
+    // Texts, the graph and the manifest are left out of the estimate; they are what these small models mostly consist
+    // of.
     const files = readdirSync(dir).filter((file) => /\.(safetensors|weights)$/.test(file));
     const actual = files.reduce((sum, file) => sum + statSync(join(dir, file)).size, 0);
     // Ranks are guessed: on narrow layers a direction more or less in each is much of the whole.

@@ -1,4 +1,7 @@
-/** A model that was quantised before: what a graph can hold as it is keeps its numbers to the bit, and the rest is counted. */
+/**
+ * A model that was quantised before: what a graph can hold as it is keeps its numbers to the bit, and the rest is
+ * counted.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

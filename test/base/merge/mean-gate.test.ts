@@ -31,7 +31,8 @@ interface Case {
 
 function fitted(adapter: Adapter, base: Base): Adapter {
   const basisIds = new Map(base.manifest.targets.map(({ name, basisId }) => [name, basisId]));
-  const targets = adapter.targets.map((target) => ({ ...target, basisId: basisIds.get(target.name)! })); // all of the base's
+  // All of the base's.
+  const targets = adapter.targets.map((target) => ({ ...target, basisId: basisIds.get(target.name)! }));
   return { ...adapter, baseId: base.manifest.baseId, targets };
 }
 
@@ -41,7 +42,8 @@ describe.each(routed)("%s", (slug, made) => {
   it("gives PyTorch's mean gates, merged weights and error", async () => {
     await using base = await openBase(await builtBase(join(training, "base"), { targets: "all-linear" }));
     const [batch] = readJson<Batches>(training, "batches.json").batches;
-    const sequences = batch!.lengths.map((length, row) => Int32Array.from(batch!.ids[row]!.slice(0, length))); // batch 0
+    // Batch 0.
+    const sequences = batch!.lengths.map((length, row) => Int32Array.from(batch!.ids[row]!.slice(0, length)));
     const result = await mergeByMeanGate(base, fitted(made, base), sequences, 2);
     await using golden = await openSafetensors(goldenOf(slug));
     for (const [name, gate] of result.meanGates)
@@ -68,7 +70,8 @@ describe.each(routed)("%s", (slug, made) => {
 describe("an adapter with one head", () => {
   it("needs no mean gate", async () => {
     await using base = await openBase(await builtBase(join(training, "base"), { targets: "all-linear" }));
-    const [, adapter] = all.find(([, { heads, method }]) => heads === 1 && method === "mo-sara")!; // the fixtures have one
+    // The fixtures have one.
+    const [, adapter] = all.find(([, { heads, method }]) => heads === 1 && method === "mo-sara")!;
     const merge = mergeByMeanGate(base, fitted(adapter, base), [Int32Array.of(3)], 2);
     await expect(merge).rejects.toMatchObject({ code: "usage" });
   });

@@ -71,8 +71,8 @@ describe.each(exact.filter(([, adapter]) => adapter.method === "mo-sara"))("%s",
     const ids = [5, 17, 33, 2, 60, 44, 91, 12];
     const expected = await live.score(ids, { adapter: live.ready(adapter) });
     const got = await merged.score(ids);
-    // Quantised: the base's rounding of the changed weights, and of V, is missing in the merged ones, so they differ by about that much
-    // of what the adapter changes, which is more than the largest logit here.
+    // Quantised: the base's rounding of the changed weights, and of V, is missing in the merged ones, so they differ by
+    // about that much of what the adapter changes, which is more than the largest logit here.
     const bound = { float32: 1e-4, int8: 0.1, int4: 0.5 }[weights];
     expect(maxAbsDifference(got, expected)).toBeLessThanOrEqual(bound * maxAbs(expected));
     expect(maxAbsDifference(got, await live.score(ids))).toBeGreaterThan(bound * maxAbs(expected));
@@ -97,7 +97,8 @@ describe("a slim base", () => {
 });
 
 describe("a merge into another dtype", () => {
-  // transformers 5 refuses an integer where its class wants a float: 4.0 that came out as 4 made a checkpoint nobody could load.
+  // transformers 5 refuses an integer where its class wants a float: 4.0 that came out as 4 made a checkpoint nobody
+  // could load.
   it("leaves every number of config.json as it was written", async () => {
     const [, made] = exact[0]!; // adapters are enumerated above; none would have failed
     const dir = mkdtempSync(join(scratch, "floats-"));

@@ -1,7 +1,7 @@
 /**
- * What the scripts of clients share: the server and its key (arguments), what the demo answers, and the report. A script is run as
- * `node client.mjs <url> <key>`. It prints one JSON object: by API, each
- * feature with "ok", or with what went wrong.
+ * What the scripts of clients share: the server and its key (arguments), what the demo answers, and the report. A
+ * script is run as `node client.mjs <url> <key>`. It prints one JSON object: by API, each feature with "ok", or with
+ * what went wrong.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

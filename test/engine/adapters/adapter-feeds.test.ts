@@ -1,4 +1,7 @@
-/** What a step is fed: rows are written when the batch's composition changes and not before, and hold each sequence's own numbers. */
+/**
+ * What a step is fed: rows are written when the batch's composition changes and not before, and hold each sequence's
+ * own numbers.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type AdapterRow, zeroRow } from "../../../src/engine/adapters/adapter-row.ts";
@@ -84,7 +87,10 @@ const ROWS: readonly (AdapterRow | null)[] = [
   blendedRowOf(7, "mlp.in", 5, 3),
 ];
 
-/** Checks the further terms of every row: side by side by group, behind them zeros up to the most terms of a row, at least two. */
+/**
+ * Checks the further terms of every row: side by side by group, behind them zeros up to the most terms of a row, at
+ * least two.
+ */
 function expectTerms(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
   const own = Math.max(0, ...rows.map((row) => row?.terms.length ?? 0));
   const most = own === 1 ? 2 : own;
@@ -160,7 +166,8 @@ function expectRouters(feeds: Record<string, RuntimeTensor>, rows: readonly (Ada
   rows.forEach((row, at) => {
     for (let head = 0; head < n; head++) {
       const isOwn = head < (row?.routed?.numHeads ?? 0);
-      // A row without routers has no numbers, so any gate does: its mask stays open, since a mask of −∞ alone would be NaN.
+      // A row without routers has no numbers, so any gate does: its mask stays open, since a mask of −∞ alone would be
+      // NaN.
       expect(numbers(mask)[at * n + head]).toBe(isOwn || !row?.routed ? 0 : -Infinity);
       for (let i = 0; i < totalK; i++) {
         const [own, wide] = [row?.routed, row?.routed?.numHeads ?? 0];

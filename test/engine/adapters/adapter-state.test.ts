@@ -1,6 +1,7 @@
 /**
- * The whole table of an adapter's states: every state meets every event. Beside the table, laws over random histories: an adapter holds a row
- * or a reason exactly where its state says so, is released once for every time it was held, and no sequence waits for a load that nobody ordered.
+ * The whole table of an adapter's states: every state meets every event. Beside the table, laws over random histories:
+ * an adapter holds a row or a reason exactly where its state says so, is released once for every time it was held, and
+ * no sequence waits for a load that nobody ordered.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

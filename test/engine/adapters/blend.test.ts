@@ -1,6 +1,6 @@
 /**
- * Blends against the formulas: the logits of a blend's row equal those of a float64 decoder that adds every member's weighted update by
- * itself, as docs/explanation/mo-sara.md writes it. And what no row can hold is refused.
+ * Blends against the formulas: the logits of a blend's row equal those of a float64 decoder that adds every member's
+ * weighted update by itself, as docs/explanation/mo-sara.md writes it. And what no row can hold is refused.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

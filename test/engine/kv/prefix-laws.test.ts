@@ -1,4 +1,7 @@
-/** On real graphs, in every weight format and with adapters of every kind: what is taken over has the bits of what is computed. */
+/**
+ * On real graphs, in every weight format and with adapters of every kind: what is taken over has the bits of what is
+ * computed.
+ */
 import { describe, expect, it } from "vitest";
 import { decodeAdapter } from "../../../src/adapter/adapter-file.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";

@@ -1,7 +1,8 @@
 /**
- * Engines that are ended at every stage of their start, on a toy base with the real loader thread on a real store. A thread that was
- * terminated while it opened the store took its process with it (FATAL ERROR: Error::ThrowAsJavaScriptException napi_throw, exit by SIGABRT):
- * seen when an engine was closed right after its start. It speaks on stderr, which is why that has to be empty.
+ * Engines that are ended at every stage of their start, on a toy base with the real loader thread on a real store. A
+ * thread that was terminated while it opened the store took its process with it (FATAL ERROR:
+ * Error::ThrowAsJavaScriptException napi_throw, exit by SIGABRT): seen when an engine was closed right after its start.
+ * It speaks on stderr, which is why that has to be empty.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,6 +1,7 @@
 /**
- * What an engine still gets done when more comes than it can answer, on a virtual clock: the real scheduler, with the costs of
- * steps of load-tests/results/9baf418.md. Requests are worth nothing after their deadlines, four times what one takes with all rows busy.
+ * What an engine still gets done when more comes than it can answer, on a virtual clock: the real scheduler, with the
+ * costs of steps of load-tests/results/9baf418.md. Requests are worth nothing after their deadlines, four times what
+ * one takes with all rows busy.
  */
 import { describe, expect, it } from "vitest";
 import { AppError } from "../../../src/errors.ts";

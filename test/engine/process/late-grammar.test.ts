@@ -1,4 +1,7 @@
-/** An answer bound to a grammar does not depend on when the news of its end arrives: after the token, or only with the next mask. */
+/**
+ * An answer bound to a grammar does not depend on when the news of its end arrives: after the token, or only with the
+ * next mask.
+ */
 import { describe, expect, it } from "vitest";
 import type { BoundGrammar, Grammars } from "../../../src/engine/contracts.ts";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";
@@ -10,7 +13,10 @@ import { TOY_VOCAB, ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 const NUM_TOKENS = 4;
 const STOP_ID = 2;
 
-/** Allows every id, and is complete after four tokens. Where it is late, that is known only without waiting: once the mask is there. */
+/**
+ * Allows every id, and is complete after four tokens. Where it is late, that is known only without waiting: once the
+ * mask is there.
+ */
 function grammarOf(isLate: boolean): BoundGrammar {
   let numTokens = 0;
   const words = new Int32Array(Math.ceil(TOY_VOCAB / 32)).fill(-1);

@@ -1,6 +1,6 @@
 /**
- * The rhythm of prompts and running streams on a virtual clock. Costs are those of Qwen2's shape with 0.5 B parameters, int4, as
- * load-tests/results has them (2 cores): 25 tokens/s alone, 70 with 8 rows, 82 with 16, 170 prompt tokens/s.
+ * The rhythm of prompts and running streams on a virtual clock. Costs are those of Qwen2's shape with 0.5 B parameters,
+ * int4, as load-tests/results has them (2 cores): 25 tokens/s alone, 70 with 8 rows, 82 with 16, 170 prompt tokens/s.
  */
 import { describe, expect, it } from "vitest";
 import { Scheduler } from "../../../src/engine/scheduling/scheduler.ts";

@@ -1,4 +1,7 @@
-/** Pooling in the loop over a toy model: over chunk boundaries, beside sequences that decode, with and without known prefixes. */
+/**
+ * Pooling in the loop over a toy model: over chunk boundaries, beside sequences that decode, with and without known
+ * prefixes.
+ */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PrefixCache } from "../../../src/engine/kv/prefix-cache.ts";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";

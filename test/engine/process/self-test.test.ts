@@ -1,4 +1,6 @@
-/** The self-test against runners that break the law of isolation in the ways that were measured, and one that keeps it. */
+/**
+ * The self-test against runners that break the law of isolation in the ways that were measured, and one that keeps it.
+ */
 import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../../src/engine/kv/host-kv-cache.ts";
 import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";

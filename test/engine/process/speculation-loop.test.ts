@@ -1,4 +1,7 @@
-/** Speculation in the engine's loop, on a toy model: the same tokens as without it, and no row waits for another's long drafts. */
+/**
+ * Speculation in the engine's loop, on a toy model: the same tokens as without it, and no row waits for another's long
+ * drafts.
+ */
 import { describe, expect, it } from "vitest";
 import { GREEDY } from "../../../src/engine/engine.ts";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";

@@ -1,4 +1,7 @@
-/** Attention in plain operators is the CPU kernel's for every kind of layer of every model, and a kernel that ignores a setting is found out. */
+/**
+ * Attention in plain operators is the CPU kernel's for every kind of layer of every model, and a kernel that ignores a
+ * setting is found out.
+ */
 import { describe, expect, it } from "vitest";
 import { CPU_FORM, type DeviceForm } from "../../../src/device-graph/device-form.ts";
 import { attentionProblem, expectedAttention, rightAttention } from "../../../src/engine/run/attention-check.ts";

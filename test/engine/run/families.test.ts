@@ -1,4 +1,7 @@
-/** Every family takes every kind of adapter: live, mixed in one batch, and merged; on any linear layer, fused ones included. */
+/**
+ * Every family takes every kind of adapter: live, mixed in one batch, and merged; on any linear layer, fused ones
+ * included.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,7 @@
 /**
- * Hidden states of the serving graph against transformers' on every model fixture, pooled as an embedding is. And the laws: chunks do not
- * change a vector beyond rounding, neighbours do not change it at all, and a step without hidden rows has the logits that it had before.
+ * Hidden states of the serving graph against transformers' on every model fixture, pooled as an embedding is. And the
+ * laws: chunks do not change a vector beyond rounding, neighbours do not change it at all, and a step without hidden
+ * rows has the logits that it had before.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

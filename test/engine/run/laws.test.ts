@@ -1,4 +1,7 @@
-/** The laws of the engine on real graphs: isolation to the bit, cached = full, chunked = whole, zero adapter = bare base. */
+/**
+ * The laws of the engine on real graphs: isolation to the bit, cached = full, chunked = whole, zero adapter = bare
+ * base.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,8 +21,9 @@ const scratch = mkdtempSync(join(tmpdir(), "mosara-laws-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /**
- * A random checkpoint of a real model's width (896, 14/2 heads of 64, MLP 4864). One layer: what differs at this width is the
- * kernels' blocking, the same in every layer, and most of this file's time is spent on it; the small ones have several.
+ * A random checkpoint of a real model's width (896, 14/2 heads of 64, MLP 4864). One layer: what differs at this width
+ * is the kernels' blocking, the same in every layer, and most of this file's time is spent on it; the small ones have
+ * several.
  */
 function wideCheckpoint(): Promise<string> {
   const raw = {
@@ -39,8 +43,8 @@ function wideCheckpoint(): Promise<string> {
 }
 
 /**
- * A random checkpoint whose sizes no kernel likes: heads of 20 (padded to 24), 3 heads on 1, no width a multiple of a block, and a
- * context that is no multiple of the cache's steps.
+ * A random checkpoint whose sizes no kernel likes: heads of 20 (padded to 24), 3 heads on 1, no width a multiple of a
+ * block, and a context that is no multiple of the cache's steps.
  */
 function oddCheckpoint(): Promise<string> {
   const raw = {
@@ -142,7 +146,9 @@ function promptOf(index: number, vocabSize: number): number[] {
   return Array.from({ length }, (_, i) => (3 + i * 31 + index * 17) % vocabSize);
 }
 
-/** A SARA or LoRA adapter with random numbers on the first `count` linear layers, so that groups are touched in part. */
+/**
+ * A SARA or LoRA adapter with random numbers on the first `count` linear layers, so that groups are touched in part.
+ */
 function randomLowRank(
   test: TestRunner,
   seed: number,
@@ -175,7 +181,10 @@ function manyTerms(test: TestRunner): AdapterRow {
   return test.blend(members, "many");
 }
 
-/** Adapters of neighbours: none, one head, both routers with different numbers of heads, low rank of several ranks, and blends. */
+/**
+ * Adapters of neighbours: none, one head, both routers with different numbers of heads, low rank of several ranks, and
+ * blends.
+ */
 function neighbours(test: TestRunner): (AdapterRow | null)[] {
   const blends = [randomBlend(test, 200), randomBlend(test, 210, 3), manyTerms(test)];
   const others = Array.from({ length: 17 }, (_, i) => {
@@ -237,7 +246,8 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
       for (const spec of specs) {
         running.push(await startSequence(test, spec));
         await check("joined");
-        // The first leaves, the last takes its row, and it comes back at the end: everyone's place changes as sizes grow.
+        // The first leaves, the last takes its row, and it comes back at the end: everyone's place changes as sizes
+        // grow.
         const [first] = running.splice(0, 1) as [Running];
         test.runner.kv.release(first.id);
         running.push(await startSequence(test, first.spec));
@@ -301,15 +311,16 @@ describe("an adapter made for the float32 build", () => {
     const got = await effect(int8);
     const squares = wanted.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0); // as long as `wanted`
     expect(Math.sqrt(squares / wanted.length)).toBeLessThan(0.1 * maxAbs(wanted));
-    // Single logits vary with the model: a third of the largest effect was seen on one with scaled positions and windows.
+    // Single logits vary with the model: a third of the largest effect was seen on one with scaled positions and
+    // windows.
     expect(maxAbsDifference(got, wanted)).toBeLessThan(0.5 * maxAbs(wanted));
   });
 });
 
 /**
- * Logits of two ways to compute the same. Quantised products round activations to int8: where two float32 results fall on different
- * sides of a rounding, one step of 1/127 appears and spreads, so single logits differ by up to 0.02 of the maximum (0.045 on models
- * with scaled positions and windows) while the root mean square stays below 0.003.
+ * Logits of two ways to compute the same. Quantised products round activations to int8: where two float32 results fall
+ * on different sides of a rounding, one step of 1/127 appears and spreads, so single logits differ by up to 0.02 of the
+ * maximum (0.045 on models with scaled positions and windows) while the root mean square stays below 0.003.
  */
 function expectSame(got: Float32Array, wanted: Float32Array, weights: WeightKind, what: string): void {
   const worst = maxAbsDifference(got, wanted) / maxAbs(wanted);

@@ -1,4 +1,7 @@
-/** Draws from rows as long as vocabularies are, where most of the row is never weighed, against the row sorted and weighed whole. */
+/**
+ * Draws from rows as long as vocabularies are, where most of the row is never weighed, against the row sorted and
+ * weighed whole.
+ */
 import { describe, expect, it } from "vitest";
 import { BLOCK_SIZE, blocksOf } from "../../../src/engine/sampling/blocks.ts";
 import { createDrawScratch, drawToken } from "../../../src/engine/sampling/draw.ts";

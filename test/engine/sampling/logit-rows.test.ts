@@ -1,4 +1,7 @@
-/** Rows of a host and rows of a device, which here is the CPU: what is read is the same, and so are the tokens that come of it. */
+/**
+ * Rows of a host and rows of a device, which here is the CPU: what is read is the same, and so are the tokens that come
+ * of it.
+ */
 import { beforeAll, describe, expect, it } from "vitest";
 import { GREEDY } from "../../../src/engine/engine.ts";
 import { openDeviceReader } from "../../../src/engine/run/device-logits.ts";

@@ -16,7 +16,10 @@ function whole(logits: Iterable<number>): WholeRow {
   return { kind: "whole", logits: Float32Array.from(logits), maxima: null, blockSize: BLOCK_SIZE };
 }
 
-/** Processed logits, as a dense and literal reading of vLLM's order: allowed ids, bad words, masks, bias, repetition, frequency, presence. */
+/**
+ * Processed logits, as a dense and literal reading of vLLM's order: allowed ids, bad words, masks, bias, repetition,
+ * frequency, presence.
+ */
 function referenceLogits(
   logits: readonly number[],
   params: SamplingParams,
@@ -189,7 +192,8 @@ describe("what may be chosen", () => {
   });
 
   it("lets a word's last token be chosen where the others are not before it", () => {
-    const state = createSamplingState({ ...GREEDY, badWords: [[1, 2]] }, Int32Array.of(1)); // of the prompt nothing counts
+    // Of the prompt nothing counts.
+    const state = createSamplingState({ ...GREEDY, badWords: [[1, 2]] }, Int32Array.of(1));
     const scratch = createSamplerScratch(3);
     expect(chooseToken(whole([0, 1, 2]), state, [], scratch)).toBe(2);
     recordToken(state, 1);

@@ -1,4 +1,7 @@
-/** A device that is lost, or has no more memory, when a test wants it to: SwiftShader, or a card, behind a Vulkan layer of our own (`test/webgpu/failing-device.c`). */
+/**
+ * A device that is lost, or has no more memory, when a test wants it to: SwiftShader, or a card, behind a Vulkan layer
+ * of our own (`test/webgpu/failing-device.c`).
+ */
 import { execFileSync } from "node:child_process";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

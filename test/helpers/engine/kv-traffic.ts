@@ -1,6 +1,6 @@
 /**
- * The engine's traffic on KV rows without a model, for every implementation of the cache: what is written gets a stamp of its sequence,
- * and what is read has to have it. How values are read and written is the implementation's.
+ * The engine's traffic on KV rows without a model, for every implementation of the cache: what is written gets a stamp
+ * of its sequence, and what is read has to have it. How values are read and written is the implementation's.
  */
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -21,7 +21,10 @@ export interface CacheUnderTest {
   write?(tensor: RuntimeTensor, values: Float32Array): Promise<void>;
 }
 
-/** Keys and values of a view, keys of layer 0 first, as they were read; a run's changes are made to the copy and then written as it writes. */
+/**
+ * Keys and values of a view, keys of layer 0 first, as they were read; a run's changes are made to the copy and then
+ * written as it writes.
+ */
 interface Values {
   readonly view: KvView;
   readonly parts: readonly {
@@ -31,7 +34,10 @@ interface Values {
   }[];
 }
 
-/** What a run that adds `numTokens` positions to each row, up to these, gives for a cache that it does not write itself: [B, K, T, D] of each part. */
+/**
+ * What a run that adds `numTokens` positions to each row, up to these, gives for a cache that it does not write itself:
+ * [B, K, T, D] of each part.
+ */
 function resultsOf(
   { parts }: Values,
   lastPositions: readonly number[],
@@ -182,7 +188,8 @@ export class Traffic {
     ids.forEach((_, row) => this.kv.extend(row, lengths[row]! + 1)); // as many
     this.kv.allocate(numRows, Math.max(...lengths) + 1);
     const values = await this.#read(0, numRows, Math.max(...lengths) + 1);
-    for (let row = ids.length; row < numRows; row++) visit(values, row, lengths[row]!, (data, at) => (data[at] = -1)); // as many
+    // As many.
+    for (let row = ids.length; row < numRows; row++) visit(values, row, lengths[row]!, (data, at) => (data[at] = -1));
     ids.forEach((id, row) => {
       const one = this.sequences.find((sequence) => sequence.id === id)!; // admitted here
       this.#stamp(values, row, one);

@@ -1,6 +1,7 @@
 /**
- * A Llama-shaped decoder written out in float64, one number at a time, straight from the papers: RMSNorm (arXiv 1910.07467), rotary
- * positions (2104.09864, halves rotated), grouped-query attention (2305.13245), SwiGLU (2002.05202). Slow, and shares no code with src/model.
+ * A Llama-shaped decoder written out in float64, one number at a time, straight from the papers: RMSNorm (arXiv
+ * 1910.07467), rotary positions (2104.09864, halves rotated), grouped-query attention (2305.13245), SwiGLU
+ * (2002.05202). Slow, and shares no code with src/model.
  */
 // Indices are bounded by their loops, hence `!`.
 import { openSafetensors } from "../../../src/formats/safetensors.ts";

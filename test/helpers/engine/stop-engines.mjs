@@ -1,7 +1,7 @@
 /**
- * Starts engines and ends them early, at times spread over their start; a program of its own, since what it looks for ends a whole process.
- * Arguments: the kind of end, a store's directory, how many. Prints "ended N" where all ended; processes report to its stderr.
- * Plain JavaScript over dist, because it runs without a compiler.
+ * Starts engines and ends them early, at times spread over their start; a program of its own, since what it looks for
+ * ends a whole process. Arguments: the kind of end, a store's directory, how many. Prints "ended N" where all ended;
+ * processes report to its stderr. Plain JavaScript over dist, because it runs without a compiler.
  */
 import { fork } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";

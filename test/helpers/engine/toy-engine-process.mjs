@@ -1,7 +1,8 @@
 /**
- * Entry of an engine process with the toy model: everything but the model is the real thing, from dist (`npm test` builds it).
- * `baseDir` carries the toy's options as JSON, besides `openMs` and `failsWhile`, a path that makes opening fail while it exists.
- * Where `storeDir` names a store, the real loader thread is started on it, as the real runner does, and closed with the toy.
+ * Entry of an engine process with the toy model: everything but the model is the real thing, from dist (`npm test`
+ * builds it). `baseDir` carries the toy's options as JSON, besides `openMs` and `failsWhile`, a path that makes opening
+ * fail while it exists. Where `storeDir` names a store, the real loader thread is started on it, as the real runner
+ * does, and closed with the toy.
  */
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

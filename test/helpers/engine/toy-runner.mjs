@@ -1,7 +1,8 @@
 /**
- * A small real model for tests of the engine's loop and processes: the logits after a token sequence are a fixed arithmetic
- * function of its tokens and the adapter's generation, and rows and budget behave as the contract in runner.ts says.
- * Plain JavaScript, because test processes run it without a compiler. It throws where the loop breaks the contract.
+ * A small real model for tests of the engine's loop and processes: the logits after a token sequence are a fixed
+ * arithmetic function of its tokens and the adapter's generation, and rows and budget behave as the contract in
+ * runner.ts says. Plain JavaScript, because test processes run it without a compiler. It throws where the loop breaks
+ * the contract.
  */
 import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

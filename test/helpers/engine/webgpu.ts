@@ -1,6 +1,7 @@
 /**
- * A WebGPU device for tests: a real one where VK_DRIVER_FILES names a driver, else SwiftShader out of Debian's chromium package. The
- * environment is set before a session asks for it. Without either the tests are skipped with a notice, in CI they fail.
+ * A WebGPU device for tests: a real one where VK_DRIVER_FILES names a driver, else SwiftShader out of Debian's chromium
+ * package. The environment is set before a session asks for it. Without either the tests are skipped with a notice, in
+ * CI they fail.
  */
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe } from "vitest";
@@ -31,8 +32,8 @@ if (isSkipped)
 export const describeOnWebgpu = describe.skipIf(isSkipped);
 
 /**
- * Keeps the device open for all tests of a file. Without, it would go with the last session of each test, and its compiled shaders with it:
- * on SwiftShader they take four fifths of the time.
+ * Keeps the device open for all tests of a file. Without, it would go with the last session of each test, and its
+ * compiled shaders with it: on SwiftShader they take four fifths of the time.
  */
 export function holdDevice(): void {
   const memory = new DeviceMemory();

@@ -15,7 +15,10 @@ interface AdapterKind {
   readonly seed: number;
 }
 
-/** An adapter on all targets of the base (SARA, LoRA: on all its linear layers), strong enough to change what is generated. */
+/**
+ * An adapter on all targets of the base (SARA, LoRA: on all its linear layers), strong enough to change what is
+ * generated.
+ */
 export function adapterFor(
   manifest: Manifest,
   { method = "mo-sara", heads = 1, rank = 4, seed, ...rest }: AdapterKind,

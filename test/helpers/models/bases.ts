@@ -1,4 +1,7 @@
-/** Base directories for tests, built once a process by the built code (its SVD threads run JavaScript) and removed at the end. */
+/**
+ * Base directories for tests, built once a process by the built code (its SVD threads run JavaScript) and removed at
+ * the end.
+ */
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Random checkpoints for tests: any config, dtype and number of shards, and any damage a test wants to do before they are written. */
+/**
+ * Random checkpoints for tests: any config, dtype and number of shards, and any damage a test wants to do before they
+ * are written.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Checkpoint } from "../../../src/checkpoint/checkpoint.ts";

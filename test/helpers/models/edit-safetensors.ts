@@ -1,4 +1,7 @@
-/** Changes of a safetensors file as the cases of test/golden/cases spell them: names, element types and further tensors, byte by byte. */
+/**
+ * Changes of a safetensors file as the cases of test/golden/cases spell them: names, element types and further tensors,
+ * byte by byte.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 
 /** Names are regular expressions. */

@@ -32,7 +32,8 @@ export async function markupBase(): Promise<string> {
     dir,
     { ...TOY_CONFIG, ...size },
     {
-      // The first number of every hidden state is large and positive, and the head reads it for the markup's tokens alone.
+      // The first number of every hidden state is large and positive, and the head reads it for the markup's tokens
+      // alone.
       change: (tensors) => {
         setColumn(tensors.get("model.embed_tokens.weight")?.data, TOY_CONFIG["hidden_size"] as number, () => 300);
         const isMarkup = (token: number) => token >= firstId;

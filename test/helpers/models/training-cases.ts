@@ -136,7 +136,8 @@ function trainedOf(one: MethodCase, base: SafetensorsFile, init: SafetensorsFile
     const [dOut, dIn] = base.tensors.get(`model.${name}.weight`)!.shape as [number, number]; // a target of this base
     const k = one.rank_of_target?.[name] ?? (one.rank as number);
     const stored = (part: string): StoredTensor => {
-      const { dtype, shape, byteOffset, byteLength } = init.tensors.get(`${name}.basis_${part}`)!; // given for these methods
+      // Given for these methods.
+      const { dtype, shape, byteOffset, byteLength } = init.tensors.get(`${name}.basis_${part}`)!;
       return { dtype, shape, location: INIT_FILE, offset: byteOffset, length: byteLength };
     };
     const basis = method.basis === "forward" ? { left: stored("U"), right: stored("V") } : null;

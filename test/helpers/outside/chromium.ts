@@ -1,6 +1,7 @@
 /**
- * One Chromium that tests drive as a person would: with keys, clicks, dropped files. It speaks the DevTools protocol over a pipe, so it
- * needs no port and no library. Waiting is always for a condition. Source: chromedevtools.github.io/devtools-protocol.
+ * One Chromium that tests drive as a person would: with keys, clicks, dropped files. It speaks the DevTools protocol
+ * over a pipe, so it needs no port and no library. Waiting is always for a condition. Source:
+ * chromedevtools.github.io/devtools-protocol.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";

@@ -1,4 +1,7 @@
-/** A Python with clients of PyPI, which MOSARA_CLIENTS_PYTHON names. Tests of clients that it lacks are left out, with a notice. */
+/**
+ * A Python with clients of PyPI, which MOSARA_CLIENTS_PYTHON names. Tests of clients that it lacks are left out, with a
+ * notice.
+ */
 import { execFileSync } from "node:child_process";
 
 export const CLIENTS_PYTHON = process.env.MOSARA_CLIENTS_PYTHON;

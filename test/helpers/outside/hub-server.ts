@@ -1,6 +1,7 @@
 /**
- * A server with the Hub's routes: a repository's files at a revision, and their contents, large ones by a redirect to another origin. Source
- * of routes and headers: huggingface_hub's `HfApi.model_info` and `hf_hub_url`. Faults are switched on by the tests.
+ * A server with the Hub's routes: a repository's files at a revision, and their contents, large ones by a redirect to
+ * another origin. Source of routes and headers: huggingface_hub's `HfApi.model_info` and `hf_hub_url`. Faults are
+ * switched on by the tests.
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";

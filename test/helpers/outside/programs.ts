@@ -1,6 +1,7 @@
 /**
- * Programs of others that run beside ours in tests: load balancers, scrapers, browsers. Each listens on free ports and works in a
- * folder of its own; nothing of the system's services is used or touched. Tests skip with a notice where a program is absent.
+ * Programs of others that run beside ours in tests: load balancers, scrapers, browsers. Each listens on free ports and
+ * works in a folder of its own; nothing of the system's services is used or touched. Tests skip with a notice where a
+ * program is absent.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createServer } from "node:net";

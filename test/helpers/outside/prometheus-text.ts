@@ -1,4 +1,7 @@
-/** Reads Prometheus' text format as strictly as its Go parser in legacy mode. A test that scrapes sees what a scraper sees. */
+/**
+ * Reads Prometheus' text format as strictly as its Go parser in legacy mode. A test that scrapes sees what a scraper
+ * sees.
+ */
 
 export interface Sample {
   readonly name: string;

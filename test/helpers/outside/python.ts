@@ -1,4 +1,7 @@
-/** Python for comparisons with its libraries: MOSARA_PYTHON, or python3. Tests that need it skip with a notice without it. */
+/**
+ * Python for comparisons with its libraries: MOSARA_PYTHON, or python3. Tests that need it skip with a notice without
+ * it.
+ */
 import { spawnSync } from "node:child_process";
 
 const PYTHON = process.env.MOSARA_PYTHON ?? "python3";

@@ -27,7 +27,10 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
   readonly bodies: readonly ScriptedBody[];
   readonly paths: readonly string[];
-  /** What really passed between the pieces, in milliseconds: timers are late on a busy machine. The first is since the request. */
+  /**
+   * What really passed between the pieces, in milliseconds: timers are late on a busy machine. The first is since the
+   * request.
+   */
   readonly delays: readonly (readonly number[])[];
   /** The most requests that were open at once. */
   readonly mostAtOnce: () => number;

@@ -1,4 +1,7 @@
-/** What an operator loads with --import: OpenTelemetry's SDK. Its exporter writes a line of JSON a span to the file $SPANS_FILE. */
+/**
+ * What an operator loads with --import: OpenTelemetry's SDK. Its exporter writes a line of JSON a span to the file
+ * $SPANS_FILE.
+ */
 import { appendFileSync } from "node:fs";
 import { propagation, trace } from "@opentelemetry/api";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";

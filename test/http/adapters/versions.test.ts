@@ -1,4 +1,6 @@
-/** Generations of adapters over HTTP: addressed, listed, deleted and rolled back, in every route that names an adapter. */
+/**
+ * Generations of adapters over HTTP: addressed, listed, deleted and rolled back, in every route that names an adapter.
+ */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { generationOf } from "../../../src/adapter/adapter-file.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../../helpers/http-app.ts";

@@ -1,4 +1,6 @@
-/** Thoughts and calls of tools in the shapes of Messages and Responses, read by the official SDKs' own stream helpers. */
+/**
+ * Thoughts and calls of tools in the shapes of Messages and Responses, read by the official SDKs' own stream helpers.
+ */
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** Blends over HTTP: what the engine is asked for, whose generation answers, what is held meanwhile, and what is refused by name. */
+/**
+ * Blends over HTTP: what the engine is asked for, whose generation answers, what is held meanwhile, and what is refused
+ * by name.
+ */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../../src/adapter/adapter-file.ts";
 import { madeUpAdapter } from "../../helpers/models/adapters.ts";

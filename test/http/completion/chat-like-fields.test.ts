@@ -1,4 +1,7 @@
-/** The fields of the endpoints that become chat requests, against the application: refused by name, harmless, or heeded as in chat. */
+/**
+ * The fields of the endpoints that become chat requests, against the application: refused by name, harmless, or heeded
+ * as in chat.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Body, ChatLikeEndpoint, Treatment } from "../../../src/fields/field.ts";
 import { MESSAGES_FIELDS } from "../../../src/fields/messages-fields.ts";

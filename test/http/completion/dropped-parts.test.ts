@@ -1,4 +1,7 @@
-/** Parts of a request below the top level that would change the answer and that nothing reads: each is refused by its place. */
+/**
+ * Parts of a request below the top level that would change the answer and that nothing reads: each is refused by its
+ * place.
+ */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createTestApp, type TestApp } from "../../helpers/http-app.ts";
 

@@ -1,4 +1,7 @@
-/** Anthropic's Messages API, by Anthropic's own SDK over a real connection; expected shapes are those of its types and reference. */
+/**
+ * Anthropic's Messages API, by Anthropic's own SDK over a real connection; expected shapes are those of its types and
+ * reference.
+ */
 import Anthropic from "@anthropic-ai/sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { END_ID, expectedIds } from "../../helpers/engine/arithmetic-engine.ts";

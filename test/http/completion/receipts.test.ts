@@ -1,4 +1,7 @@
-/** Receipts in every API, whole and streamed, over the arithmetic engine. Signatures are checked with the key of the route. */
+/**
+ * Receipts in every API, whole and streamed, over the arithmetic engine. Signatures are checked with the key of the
+ * route.
+ */
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generationOf } from "../../../src/adapter/adapter-file.ts";

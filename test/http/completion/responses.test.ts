@@ -1,4 +1,7 @@
-/** OpenAI's Responses API, by OpenAI's own SDK over a real connection; expected shapes are those of its types and reference. */
+/**
+ * OpenAI's Responses API, by OpenAI's own SDK over a real connection; expected shapes are those of its types and
+ * reference.
+ */
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ResponseStreamEvent } from "openai/resources/responses/responses";

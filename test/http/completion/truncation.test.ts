@@ -1,4 +1,7 @@
-/** Cut prompts, compared with transformers' `truncation=True, max_length=5` on both `truncation_side`s (transformers 5.24.0). */
+/**
+ * Cut prompts, compared with transformers' `truncation=True, max_length=5` on both `truncation_side`s (transformers
+ * 5.24.0).
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { truncate } from "../../../src/http/completion/truncation.ts";

@@ -1,4 +1,7 @@
-/** Pages of other sites: what a browser sends for them is refused, what --cors-origin and --allowed-host name is let through. */
+/**
+ * Pages of other sites: what a browser sends for them is refused, what --cors-origin and --allowed-host name is let
+ * through.
+ */
 import { afterEach, describe, expect, it } from "vitest";
 import { accessPolicyOf } from "../../../src/http/access-policy.ts";
 import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../../helpers/http-app.ts";

@@ -1,6 +1,6 @@
 /**
- * Fine-tuning over HTTP with the official client, on the demo: two tenants, a job from upload to answer, bad data, pause,
- * cancel, and processes killed in between.
+ * Fine-tuning over HTTP with the official client, on the demo: two tenants, a job from upload to answer, bad data,
+ * pause, cancel, and processes killed in between.
  */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

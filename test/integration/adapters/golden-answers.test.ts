@@ -1,4 +1,6 @@
-/** Golden answers from the trainer to the server: the trained file passes, and altered ones are told apart. On the demo. */
+/**
+ * Golden answers from the trainer to the server: the trained file passes, and altered ones are told apart. On the demo.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";

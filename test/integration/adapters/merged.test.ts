@@ -1,4 +1,7 @@
-/** Merged placement over HTTP: an engine whose weights contain the adapter answers as the live one does, and comes and goes under load. */
+/**
+ * Merged placement over HTTP: an engine whose weights contain the adapter answers as the live one does, and comes and
+ * goes under load.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** Names that move while streams run: every stream ends on the generation it began with, and what is dropped gives its memory back. */
+/**
+ * Names that move while streams run: every stream ends on the generation it began with, and what is dropped gives its
+ * memory back.
+ */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { generationOf } from "../../../src/adapter/adapter-file.ts";
 import { type Manifest, readManifest } from "../../../src/base/manifest.ts";

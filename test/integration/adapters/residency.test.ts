@@ -1,6 +1,6 @@
 /**
- * What /metrics says of ready adapters, on the demo: a series comes with the first request, and goes when the adapter is pushed out, deleted
- * or replaced, and when the engine is started again.
+ * What /metrics says of ready adapters, on the demo: a series comes with the first request, and goes when the adapter
+ * is pushed out, deleted or replaced, and when the engine is started again.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

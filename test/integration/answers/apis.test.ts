@@ -1,4 +1,7 @@
-/** The demo over all of its APIs of text: one question, one prompt. test/clients shows that the answer is the same, whichever SDK asks. */
+/**
+ * The demo over all of its APIs of text: one question, one prompt. test/clients shows that the answer is the same,
+ * whichever SDK asks.
+ */
 import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { send, startServer, type TestServer } from "../../helpers/server.ts";

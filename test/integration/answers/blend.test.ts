@@ -1,4 +1,7 @@
-/** Blends over HTTP on a real engine: the answers of the sum, isolation, prefixes by recipe, and what leaves with a member. */
+/**
+ * Blends over HTTP on a real engine: the answers of the sum, isolation, prefixes by recipe, and what leaves with a
+ * member.
+ */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { encodeAdapter } from "../../../src/adapter/adapter-file.ts";
 import type { Adapter } from "../../../src/adapter/adapter.ts";

@@ -1,4 +1,7 @@
-/** Embeddings over HTTP on a real engine: transformers' and peft's vectors by OpenAI's client, isolation, merged placement, prefixes. */
+/**
+ * Embeddings over HTTP on a real engine: transformers' and peft's vectors by OpenAI's client, isolation, merged
+ * placement, prefixes.
+ */
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

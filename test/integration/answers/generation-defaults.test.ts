@@ -1,4 +1,7 @@
-/** What a checkpoint's generation_config.json says holds for every request that is silent; transformers' greedy ids are the authority. */
+/**
+ * What a checkpoint's generation_config.json says holds for every request that is silent; transformers' greedy ids are
+ * the authority.
+ */
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";

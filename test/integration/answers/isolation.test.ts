@@ -1,4 +1,7 @@
-/** The same request alone and in company, over HTTP: equal ids and equal bits of log-probabilities, in every weight format. */
+/**
+ * The same request alone and in company, over HTTP: equal ids and equal bits of log-probabilities, in every weight
+ * format.
+ */
 import { describe, expect, it } from "vitest";
 import { readManifest } from "../../../src/base/manifest.ts";
 import { adapterFile } from "../../helpers/models/base-adapters.ts";

@@ -1,4 +1,6 @@
-/** Prefixes over HTTP: what is taken over, what is never shared, what it changes (nothing), and what the metrics say. */
+/**
+ * Prefixes over HTTP: what is taken over, what is never shared, what it changes (nothing), and what the metrics say.
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readManifest } from "../../../src/base/manifest.ts";

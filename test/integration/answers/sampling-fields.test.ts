@@ -1,4 +1,7 @@
-/** allowed_token_ids, bad_words, cache_salt and prompt_logprobs on a real engine: what they do, and the same bits alone and in a batch. */
+/**
+ * allowed_token_ids, bad_words, cache_salt and prompt_logprobs on a real engine: what they do, and the same bits alone
+ * and in a batch.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { builtBase } from "../../helpers/models/bases.ts";
 import { llamaCheckpoint } from "../../helpers/models/golden-base.ts";

@@ -31,7 +31,10 @@ describe("a stream", () => {
   });
 });
 
-/** Long answers: on a model whose steps take a millisecond, requests that arrive one after the other cost steps of their own. */
+/**
+ * Long answers: on a model whose steps take a millisecond, requests that arrive one after the other cost steps of their
+ * own.
+ */
 const NUM_TOKENS = 700;
 
 describe("sixteen equal requests", () => {

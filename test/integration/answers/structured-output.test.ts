@@ -1,4 +1,6 @@
-/** Answers bound to grammars over HTTP, on a model with random weights and on the demo. The authority of JSON is ajv. */
+/**
+ * Answers bound to grammars over HTTP, on a model with random weights and on the demo. The authority of JSON is ajv.
+ */
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** Tools and reasoning over HTTP, with the official client: forced calls, their stream, the tool's result sent back, refusals. */
+/**
+ * Tools and reasoning over HTTP, with the official client: forced calls, their stream, the tool's result sent back,
+ * refusals.
+ */
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";

@@ -1,6 +1,7 @@
 /**
- * A template whose turns close with a token that ends no answer of the base: an adapter trained on it brings the token along, and
- * serving heeds it for that adapter alone. As vLLM has it, a base ends at the ids that its files name and at no other.
+ * A template whose turns close with a token that ends no answer of the base: an adapter trained on it brings the token
+ * along, and serving heeds it for that adapter alone. As vLLM has it, a base ends at the ids that its files name and at
+ * no other.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

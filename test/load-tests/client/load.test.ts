@@ -1,4 +1,6 @@
-/** The clients against a foreign server whose delays are known, so that what they measure can be checked independently. */
+/**
+ * The clients against a foreign server whose delays are known, so that what they measure can be checked independently.
+ */
 import { expect, it } from "vitest";
 import { type Workload, planRequests } from "../../../load-tests/client/draw.ts";
 import { runClosedLoop, runOpenLoop } from "../../../load-tests/client/load.ts";

@@ -28,7 +28,8 @@ it.each(["bfloat16", "float16", "float32"] as const)(
   "draws %s weights of deviation 0.02 that a build takes",
   async (dtype) => {
     await using checkpoint = await openCheckpoint(await randomCheckpoint(root, { ...shape, dtype }));
-    const { name } = checkpoint.tensors.find((tensor) => tensor.name.endsWith("down_proj.weight"))!; // every decoder has one
+    // Every decoder has one.
+    const { name } = checkpoint.tensors.find((tensor) => tensor.name.endsWith("down_proj.weight"))!;
     const values = toFloat32(await checkpoint.read(name));
     const square = values.reduce((sum, value) => sum + value * value, 0) / values.length;
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;

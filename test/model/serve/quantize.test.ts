@@ -1,6 +1,6 @@
 /**
- * Block quantisation: the kernel that reads it multiplies by what was stored, weights that were written in blocks are found again exactly, and
- * the error has the bounds that the formats promise, against dequantisation in float64.
+ * Block quantisation: the kernel that reads it multiplies by what was stored, weights that were written in blocks are
+ * found again exactly, and the error has the bounds that the formats promise, against dequantisation in float64.
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -96,7 +96,8 @@ describe("a quantised weight", () => {
           const weight = Float32Array.from(values);
           const stored = dequantized(quantizedMatrix(weight, blockSize, layout(bits, blockSize, kind)));
           const error = stored.reduce((sum, one, i) => sum + (one - weight[i]!) ** 2, 0);
-          // The step of the symmetric code, which is always a candidate; float16 scales lose a two-thousandth of the greatest value.
+          // The step of the symmetric code, which is always a candidate; float16 scales lose a two-thousandth of the
+          // greatest value.
           const greatest = weight.reduce((most, one) => Math.max(most, Math.abs(one)), 0);
           const bound = bits === 8 ? greatest / 254 + greatest / 2000 : greatest / 8 + greatest / 2000;
           expect(Math.sqrt(error / blockSize)).toBeLessThanOrEqual(bound + 1e-6);

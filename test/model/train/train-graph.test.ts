@@ -88,7 +88,8 @@ describe("the graph", () => {
       ({ op }) => op === "Gemm",
     ).length;
     const isValue = ({ name }: { name: string }): boolean => name.endsWith("v_proj");
-    // From the last layer's v: the head, its MLP's three and o_proj; every layer below adds its seven, but for q, k and v of the first.
+    // From the last layer's v: the head, its MLP's three and o_proj; every layer below adds its seven, but for q, k and
+    // v of the first.
     expect(productsWith(trained.targets.filter((target) => isInLast(target) && isValue(target))) - forward).toBe(5);
     expect(productsWith(trained.targets.filter(isValue)) - forward).toBe(5 + 7 * (open.config.numLayers - 1));
   });
@@ -317,7 +318,8 @@ describe.each(casesIn(models, "expected.json").filter(isKnown))("all of %s train
         return Number((await run(new Map(at).set(parameter.name, moved))).loss!.data[0]);
       };
       const measured = ((await lossAt(1)) - (await lossAt(-1))) / (2 * rise);
-      expect(Math.abs(measured - 1), `${parameter.name}: rises ${measured} of what it says`).toBeLessThan(0.03); // the curvature's share: 0.023 seen on a bias of k
+      // The curvature's share: 0.023 seen on a bias of k.
+      expect(Math.abs(measured - 1), `${parameter.name}: rises ${measured} of what it says`).toBeLessThan(0.03);
     }
   });
 });

@@ -1,8 +1,8 @@
 /**
  * The layouts of a base with a budget of bits (`--weights auto:<bits>`). Each matrix is quantised alone in its smallest
- * form, and the divergence of the whole model is measured. Larger forms of a matrix are expected to lose in proportion to
- * the squared error of their weights. The result is compared with the uniform kinds that fit the budget, so that it never
- * loses more than they do on the text.
+ * form, and the divergence of the whole model is measured. Larger forms of a matrix are expected to lose in proportion
+ * to the squared error of their weights. The result is compared with the uniform kinds that fit the budget, so that it
+ * never loses more than they do on the text.
  */
 // Indices are bounded by their loops, hence `!`.
 import type { Checkpoint } from "../../../checkpoint/checkpoint.ts";

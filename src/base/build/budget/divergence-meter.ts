@@ -1,6 +1,6 @@
 /**
- * Measures how far a model's next-token distributions move when some of its weights change. The whole model is in memory
- * as float32. Activations are not rounded, because every layout rounds them in the same blocks.
+ * Measures how far a model's next-token distributions move when some of its weights change. The whole model is in
+ * memory as float32. Activations are not rounded, because every layout rounds them in the same blocks.
  */
 // Indices are bounded by their loops, hence `!`.
 import type { Checkpoint } from "../../../checkpoint/checkpoint.ts";

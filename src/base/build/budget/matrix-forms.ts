@@ -1,6 +1,6 @@
 /**
- * The layouts among which a budget chooses for one matrix, their exact sizes, and the matrix's values in each. A matrix that
- * was quantised before may keep its numbers, which loses nothing.
+ * The layouts among which a budget chooses for one matrix, their exact sizes, and the matrix's values in each. A matrix
+ * that was quantised before may keep its numbers, which loses nothing.
  */
 // Indices are bounded by their loops, hence `!`.
 import type { Checkpoint } from "../../../checkpoint/checkpoint.ts";

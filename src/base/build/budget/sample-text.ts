@@ -1,6 +1,6 @@
 /**
- * The text on which losses of matrices are compared when a budget of bits is spent: prose, dialogue, code and numbers, some
- * 200 tokens. The most general kinds come first, because models with short contexts read only its beginning.
+ * The text on which losses of matrices are compared when a budget of bits is spent: prose, dialogue, code and numbers,
+ * some 200 tokens. The most general kinds come first, because models with short contexts read only its beginning.
  */
 export const SAMPLE_TEXT = `The harbour master kept two ledgers. One recorded the ships that had arrived, with their cargo and \
 the names of their captains. The other, which nobody else had ever seen, recorded the ships that should have arrived.

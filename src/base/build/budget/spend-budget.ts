@@ -1,6 +1,6 @@
 /**
- * Spends a budget of bytes on matrices: each has several forms, and a form of more bytes loses less. The steps that save
- * most for their bytes are taken first. Pure.
+ * Spends a budget of bytes on matrices: each has several forms, and a form of more bytes loses less. The steps that
+ * save most for their bytes are taken first. Pure.
  */
 // Indices are bounded by their loops, hence `!`.
 

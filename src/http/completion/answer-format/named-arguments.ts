@@ -1,4 +1,7 @@
-/** Reads the arguments of a call whose name stands before them, outside of any JSON. They are complete with their last bracket. */
+/**
+ * Reads the arguments of a call whose name stands before them, outside of any JSON. They are complete with their last
+ * bracket.
+ */
 import type { CallReader, CallState } from "./call-reader.ts";
 
 export class NamedArguments {

@@ -1,4 +1,6 @@
-/** The tools of a request, and which of them the answer may or must call. Source: OpenAI's and vLLM's chat completions. */
+/**
+ * The tools of a request, and which of them the answer may or must call. Source: OpenAI's and vLLM's chat completions.
+ */
 import { AppError } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
 import type { ChatRequest } from "../request-schema.ts";

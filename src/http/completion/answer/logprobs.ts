@@ -45,7 +45,8 @@ export function appendLogprob(
   const top = new Map<string, number>();
   logprob.topIds.forEach((topId, i) => {
     const name = completionToken(text.bytesOf(topId));
-    if (!top.has(name)) top.set(name, finiteLogprob(logprob.topLogprobs[i] ?? LOWEST)); // of equal names, the likelier token counts
+    // Of equal names, the likelier token counts.
+    if (!top.has(name)) top.set(name, finiteLogprob(logprob.topLogprobs[i] ?? LOWEST));
   });
   if (!top.has(token)) top.set(token, finiteLogprob(logprob.logprob));
   lists.top_logprobs.push(Object.fromEntries(top));

@@ -1,4 +1,7 @@
-/** `prompt_logprobs` as vLLM answers them: for every prompt token but the first, a map of token ids with their ranks and texts. */
+/**
+ * `prompt_logprobs` as vLLM answers them: for every prompt token but the first, a map of token ids with their ranks and
+ * texts.
+ */
 import type { Text } from "../../context.ts";
 import type { PromptLogprob, TokenLogprob } from "../generation.ts";
 import { finiteLogprob } from "./logprobs.ts";

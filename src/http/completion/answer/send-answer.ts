@@ -27,7 +27,8 @@ export async function sendWhole(
 }
 
 /**
- * Streams the answer's chunks for every event, then its trailer, and `[DONE]` where events have no names. Resolves with the first chunk.
+ * Streams the answer's chunks for every event, then its trailer, and `[DONE]` where events have no names. Resolves with
+ * the first chunk.
  * @throws the generation's errors before the first chunk.
  */
 export async function sendStream(

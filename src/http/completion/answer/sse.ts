@@ -1,6 +1,6 @@
 /**
- * Server-sent events with back-pressure: a send waits while the client has no room. Hono's stream helper is not used, because it swallows
- * write errors. Knows nothing of the events' content.
+ * Server-sent events with back-pressure: a send waits while the client has no room. Hono's stream helper is not used,
+ * because it swallows write errors. Knows nothing of the events' content.
  */
 
 /** An open event stream. */
@@ -8,7 +8,10 @@ export interface EventStream {
   readonly response: Response;
   /** Resolves with the first `send`. */
   readonly started: Promise<void>;
-  /** Sends one object, or the closing `[DONE]`; resolves when there is room for more. Does nothing once the client has gone. */
+  /**
+   * Sends one object, or the closing `[DONE]`; resolves when there is room for more. Does nothing once the client has
+   * gone.
+   */
   send(data: object | "[DONE]"): Promise<void>;
   close(): void;
 }

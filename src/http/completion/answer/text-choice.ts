@@ -1,4 +1,7 @@
-/** One choice of a completion, built event by event. The same parts make a stream's chunks and, joined, the whole answer. */
+/**
+ * One choice of a completion, built event by event. The same parts make a stream's chunks and, joined, the whole
+ * answer.
+ */
 import type { Text } from "../../context.ts";
 import type { ChoiceEvent, PromptLogprob } from "../generation.ts";
 import { appendLogprob, type CompletionLogprobs, countCharacters, emptyCompletionLogprobs } from "./logprobs.ts";

@@ -1,4 +1,7 @@
-/** The body of POST /v1/messages and of its token count: Anthropic's fields, and the sampling fields of chat under their names. */
+/**
+ * The body of POST /v1/messages and of its token count: Anthropic's fields, and the sampling fields of chat under their
+ * names.
+ */
 import { z } from "@hono/zod-openapi";
 import { samplingShape } from "../request-schema.ts";
 

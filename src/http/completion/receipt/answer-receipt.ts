@@ -61,7 +61,10 @@ export class AnswerReceipt {
     if (event.token.logprob) sequence?.logprobs?.push(event.token.logprob.logprob);
   }
 
-  /** Of a whole answer: its header and its fields, after the last event. The header is signed only where one is asked for. */
+  /**
+   * Of a whole answer: its header and its fields, after the last event. The header is signed only where one is asked
+   * for.
+   */
   ofWhole(): { readonly header: string; readonly fields: object } {
     const facts = this.#answered();
     if (!this.#isAsked && !this.#signsHeader) return { header: this.#issuer.issueUnsigned(facts), fields: {} };

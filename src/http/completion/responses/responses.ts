@@ -1,4 +1,7 @@
-/** OpenAI's Responses API as a kind of completion: its body becomes a chat request, and the answer's parts become output items. */
+/**
+ * OpenAI's Responses API as a kind of completion: its body becomes a chat request, and the answer's parts become output
+ * items.
+ */
 import { parseConversation } from "../parse-conversation.ts";
 import { conversationFormat } from "../answer-format/conversation-format.ts";
 import { parseRequest } from "../../request/parse-request.ts";

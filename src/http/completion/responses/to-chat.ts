@@ -1,6 +1,6 @@
 /**
- * Converts a body of the Responses API to a chat request. It works on a checked body, and on the same body with exact numbers for the
- * template. Source: OpenAI's API reference.
+ * Converts a body of the Responses API to a chat request. It works on a checked body, and on the same body with exact
+ * numbers for the template. Source: OpenAI's API reference.
  */
 import { AppError } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
@@ -20,7 +20,10 @@ export interface ChatConversation {
   readonly response_format?: NonNullable<ChatRequest["response_format"]>;
 }
 
-/** @param items the whole conversation, earlier turns included @throws {AppError} unsupported_parameter, invalid_request. */
+/**
+ * @param items the whole conversation, earlier turns included @throws {AppError} unsupported_parameter,
+ * invalid_request.
+ */
 export function toConversation(body: ResponsesRequest, items: readonly Item[]): ChatConversation {
   const { instructions, tools, reasoning, text } = body;
   const system = isPresent(instructions) ? [{ role: "system" as const, content: instructions }] : [];

@@ -1,4 +1,7 @@
-/** Text, reasoning and calls in the text of an answer: turns that real templates write, cut anywhere, and what only looks like a call. */
+/**
+ * Text, reasoning and calls in the text of an answer: turns that real templates write, cut anywhere, and what only
+ * looks like a call.
+ */
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { findAnswerFormats } from "../../../../src/http/completion/answer-format/answer-formats.ts";

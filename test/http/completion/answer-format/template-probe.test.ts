@@ -1,4 +1,7 @@
-/** The format of calls, proved by rendering a call: templates that share a mark and write other things inside it have none that is known. */
+/**
+ * The format of calls, proved by rendering a call: templates that share a mark and write other things inside it have
+ * none that is known.
+ */
 import { describe, expect, it } from "vitest";
 import { probeTemplate } from "../../../../src/http/completion/answer-format/template-probe.ts";
 
