@@ -8,10 +8,11 @@ import { complete, send, startServer, stream, tempDir, type TestServer, until } 
 
 /** Starting a server and a program on a busy machine takes its time. */
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
-const DEMO = join(packageRoot(), "models", "demo");
+const [DEMO, ADAPTERS] = [join(packageRoot(), "models", "demo"), join(packageRoot(), "adapters")];
+const SERVE = ["--model", DEMO, "--served-model-name", "demo", "--adapters", ADAPTERS];
 let server: TestServer;
 beforeAll(async () => {
-  server = await startServer(["--model", DEMO, "--served-model-name", "demo"]);
+  server = await startServer(SERVE);
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
@@ -33,10 +34,36 @@ async function expectSameAnswers(proxy: string): Promise<void> {
 }
 
 describe.skipIf(!hasProgram("haproxy", "HAProxy before the server"))("HAProxy", () => {
-  it("with its plain `option httpchk` sees the server up, and down when it has gone", async () => {
+  let other: TestServer;
+  beforeAll(async () => {
+    other = await startServer(SERVE);
+  });
+  afterAll(() => other[Symbol.asyncDispose]());
+  const generationOf = async (name: string) =>
+    (await send<{ generation: string }>(`${server.url}/v1/adapters/${name}`, "GET")).json.generation;
+  const addressOf = ({ url }: TestServer) => new URL(url).host;
+
+  /** What HAProxy's statistics say of its servers: status, and what the last check said. */
+  const untilUp = async (haproxy: RunningProgram, statistics: string, names: readonly string[]): Promise<void> => {
+    // A server counts as up until its first check has ended: L7OK says that the check was answered.
+    const stateOf = async (name: string) => {
+      if (haproxy.child.exitCode !== null) throw new Error(`HAProxy ended: ${haproxy.output()}`);
+      const csv = await send(`${statistics};csv`, "GET").catch(() => null);
+      const [header = [], ...rows] = (csv?.text ?? "").split("\n").map((line) => line.replace(/^# /, "").split(","));
+      const row = rows.find(([, own]) => own === name);
+      return [row?.[header.indexOf("status")], row?.[header.indexOf("check_status")]];
+    };
+    for (const name of names)
+      await until(
+        `${name} to be up`,
+        () => stateOf(name),
+        ([status, check]) => status === "UP" && check?.endsWith("L7OK") === true,
+      );
+  };
+
+  it("with its plain `option httpchk` sees the servers up, and brings answers and streams through", async () => {
     const [port, statsPort] = [await freePort(), await freePort()];
     const dir = tempDir();
-    const other = await startServer(["--model", DEMO, "--served-model-name", "demo"]);
     const config = `
 defaults
   mode http
@@ -46,8 +73,8 @@ defaults
 listen mosara
   bind 127.0.0.1:${port}
   option httpchk
-  server first 127.0.0.1:${new URL(server.url).port} check inter 200ms
-  server second 127.0.0.1:${new URL(other.url).port} check inter 200ms
+  server first ${addressOf(server)} check inter 200ms
+  server second ${addressOf(other)} check inter 200ms
 listen stats
   bind 127.0.0.1:${statsPort}
   stats enable
@@ -55,27 +82,58 @@ listen stats
 `;
     writeFileSync(join(dir, "haproxy.cfg"), config);
     await using haproxy = startProgram("haproxy", ["-db", "-f", join(dir, "haproxy.cfg")], dir);
-    const stateOf = async (name: string) => {
-      const csv = await send(`http://127.0.0.1:${statsPort}/stats;csv`, "GET").catch(() => null);
-      const [header = [], ...rows] = (csv?.text ?? "").split("\n").map((line) => line.replace(/^# /, "").split(","));
-      const row = rows.find(([proxy, own]) => proxy === "mosara" && own === name);
-      return [row?.[header.indexOf("status")], row?.[header.indexOf("check_status")]];
-    };
-    // A server counts as up until its first check has ended: L7OK says that the check was answered.
-    for (const name of ["first", "second"])
-      await until(
-        `${name} to be up; ${haproxy.output()}`,
-        () => stateOf(name),
-        ([status, check]) => status === "UP" && check?.endsWith("L7OK") === true,
-      );
+    await untilUp(haproxy, `http://127.0.0.1:${statsPort}/stats`, ["first", "second"]);
     await expectSameAnswers(`http://127.0.0.1:${port}`);
-    await other[Symbol.asyncDispose]();
+  });
+
+  it("of deploy/haproxy keeps an adapter on one server, and loses no request while that server stops", async () => {
+    const [port, statsPort] = [await freePort(), await freePort()];
+    const dir = tempDir();
+    const settings = [`LISTEN=127.0.0.1:${port}`, `STATISTICS=127.0.0.1:${statsPort}`, `RUN_DIR=${dir}`];
+    const script = join(packageRoot(), "deploy", "haproxy", "start.sh");
+    const servers = [addressOf(server), addressOf(other)];
+    await using haproxy = startProgram("env", [...settings, "MOSARA_MODEL=demo", script, ...servers], dir);
+    await untilUp(haproxy, `http://127.0.0.1:${statsPort}/`, ["replica-1", "replica-2"]);
+    const proxy = `http://127.0.0.1:${port}`;
+    const servedBy = async (body: object, init: RequestInit = {}): Promise<string | null> => {
+      const answer = await complete(proxy, { prompt: "Hello", max_tokens: 1, ...body }, init);
+      expect(answer.status).toBe(200);
+      return answer.headers.get("x-served-by");
+    };
+    const names = ["pirate", "formal", "terse", "json", "steps", "library", "bedtime", "cheerful"];
+    // One after the other: at most 1.5 times the mean number of requests are sent to a server at a time.
+    const homes: (string | null)[] = [];
+    for (const model of names) homes.push(await servedBy({ model }));
+    expect(new Set(homes)).toEqual(new Set(["replica-1", "replica-2"]));
+    const generations = await Promise.all(names.map((name) => generationOf(name)));
+    for (const [index, name] of names.entries()) {
+      const ways = [
+        { model: `demo:${name}` },
+        { model: "demo", adapter: name },
+        { model: `${name}@${generations[index]}` },
+      ];
+      for (const way of ways) expect(await servedBy(way)).toBe(homes[index]);
+    }
+    // A header of the caller goes before the body, and requests of the base go to both in turn.
+    const byKey = { headers: { "x-routing-key": "pirate" } };
+    expect(await servedBy({ model: "terse" }, byKey)).toBe(homes[0]);
+    const ofBase = new Set<string | null>();
+    for (let i = 0; i < 8; i++) ofBase.add(await servedBy({ model: "demo" }));
+    expect(ofBase).toEqual(new Set(homes));
+
+    const away = names.find((_, index) => homes[index] === "replica-2");
+    const { answer, ended } = stream(proxy, { model: away, prompt: "Hello", max_tokens: 400 });
+    await until("the stream to begin", () => answer.ids.length > 0);
+    const exited = other.stop();
+    // Before and after the server knows that it stops, and before and after HAProxy knows: each one is answered.
     await until(
-      "the second to be down",
-      () => stateOf("second"),
-      ([status]) => status === "DOWN",
+      "the other server to answer",
+      () => servedBy({ model: away }),
+      (name) => name === "replica-1",
     );
-    for (let i = 0; i < 4; i++) expect((await complete(`http://127.0.0.1:${port}`, REQUEST)).status).toBe(200);
+    await ended;
+    expect([answer.ids.length, answer.isDone, await exited]).toEqual([400, true, 0]);
+    for (let i = 0; i < 4; i++) expect(await servedBy({ model: away })).toBe("replica-1");
   });
 });
 
