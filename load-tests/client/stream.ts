@@ -4,7 +4,7 @@
  * such as the one that names an adapter. Uses node:http, because the clients share the machine with the server, and
  * fetch costs several times as much for each piece.
  */
-import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { PlannedRequest } from "./draw.ts";
 
@@ -17,6 +17,8 @@ export interface Target {
   /** Default: completions with token ids. `text`: words instead of ids, for servers that take no ids. */
   readonly api?: "completions" | "text" | "chat";
   readonly headers?: Readonly<Record<string, string>>;
+  /** Further headers of a request for this adapter. */
+  readonly headersOf?: (adapter: string | null) => Readonly<Record<string, string>>;
   /** Further fields of the body. Default: an adapter's name stands as the `model`. */
   readonly fieldsOf?: (adapter: string | null) => Readonly<Record<string, unknown>>;
 }
@@ -45,6 +47,10 @@ export interface RequestOutcome {
   readonly pieceMs: readonly number[];
   /** The end of the answer, or of the attempt. */
   readonly endMs: number;
+  /** Of the response; null where none has begun. */
+  readonly headers: IncomingHttpHeaders | null;
+  /** The answer, as far as it came. */
+  readonly text: string;
   /** As the server counts them (`usage`), or else its pieces. */
   readonly numTokens: number;
   /** As the server counts them; null where it does not tell. */
@@ -65,7 +71,7 @@ export async function streamRequest(
   const sentAt = performance.now();
   let error: RequestError | null = null;
   try {
-    const response = await post(target, bodyOf(target, request), signal);
+    const response = await post(target, request, signal);
     error = await answer.read(response);
   } catch (cause) {
     const code = signal?.aborted === true ? "aborted" : "connection_failed";
@@ -93,14 +99,23 @@ function wordsOf(ids: readonly number[]): string {
   return ids.map((id) => id.toString(26).replace(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? "")).join(" ");
 }
 
-async function post(target: Target, body: unknown, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+async function post(
+  target: Target,
+  request: PlannedRequest,
+  signal: AbortSignal | undefined,
+): Promise<IncomingMessage> {
   const url = new URL(target.api === "chat" ? "/v1/chat/completions" : "/v1/completions", target.url);
   const isTls = url.protocol === "https:";
-  const bytes = Buffer.from(JSON.stringify(body));
+  const bytes = Buffer.from(JSON.stringify(bodyOf(target, request)));
   const options = {
     method: "POST",
     agent: isTls ? httpsAgent : httpAgent,
-    headers: { "content-type": "application/json", "content-length": bytes.length, ...target.headers },
+    headers: {
+      "content-type": "application/json",
+      "content-length": bytes.length,
+      ...target.headers,
+      ...target.headersOf?.(request.adapter),
+    },
     ...(signal ? { signal } : {}),
   };
   const send = (): Promise<IncomingMessage> =>
@@ -131,6 +146,8 @@ interface Chunk {
 class Answer {
   readonly #dueAt: number;
   readonly #pieceMs: number[] = [];
+  #headers: IncomingHttpHeaders | null = null;
+  #text = "";
   #numTokens: number | null = null;
   #numPromptTokens: number | null = null;
   #error: RequestError | null = null;
@@ -144,6 +161,8 @@ class Answer {
     return {
       firstTokenMs: this.#pieceMs[0] ?? NaN,
       pieceMs: this.#pieceMs,
+      headers: this.#headers,
+      text: this.#text,
       numTokens: this.#numTokens ?? this.#pieceMs.length,
       numPromptTokens: this.#numPromptTokens,
     };
@@ -151,6 +170,7 @@ class Answer {
 
   async read(response: IncomingMessage): Promise<RequestError | null> {
     const status = response.statusCode ?? 0;
+    this.#headers = response.headers;
     response.setEncoding("utf8");
     let rest = "";
     for await (const text of response as AsyncIterable<string>) {
@@ -180,6 +200,7 @@ class Answer {
       this.#numTokens = chunk.usage.completion_tokens ?? null;
       this.#numPromptTokens = chunk.usage.prompt_tokens ?? null;
     }
+    for (const { text, delta } of chunk.choices ?? []) this.#text += text ?? delta?.content ?? "";
     if (chunk.choices?.some(hasContent)) this.#pieceMs.push(at);
   }
 }

@@ -17,6 +17,7 @@ const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
 export const BASE_NAME = "bench";
 
 const DEFAULTS = [
+  ["--served-model-name", BASE_NAME],
   ["--max-num-seqs", "16"],
   ["--max-model-len", "1024"],
 ] as const;
@@ -28,7 +29,7 @@ export async function startServer(
   numThreads: number,
   more: readonly string[] = [],
 ): Promise<Server> {
-  const flags = ["--model", baseDir, "--served-model-name", BASE_NAME, "--port", "0", "--log-level", "error"];
+  const flags = ["--model", baseDir, "--port", "0", "--log-level", "error"];
   flags.push("--data", join(folder, "data"), "--threads", String(numThreads), ...more);
   for (const [flag, value] of DEFAULTS) if (!more.includes(flag)) flags.push(flag, value);
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith("MOSARA_"));

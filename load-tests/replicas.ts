@@ -1,0 +1,217 @@
+/**
+ * `npm run replicas`: three servers behind a router of deploy/. First without disturbance: what the router costs, and
+ * what three servers give on the cores of one. Then servers are killed and rolled under streams, and one is cut off
+ * from the network. Prints one table.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { AppError } from "../src/errors.ts";
+import type { PlannedRequest } from "./client/draw.ts";
+import { runClosedLoop } from "./client/load.ts";
+import type { Target } from "./client/stream.ts";
+import { startServer } from "./processes/server-process.ts";
+import { adapterNames, planned, runClients } from "./replicas/clients.ts";
+import { disturb } from "./replicas/disturbance.ts";
+import { affinity, judge } from "./replicas/judge.ts";
+import { NetworkNamespace } from "./replicas/namespace.ts";
+import { HELP, replicasOptions, type ReplicasOptions } from "./replicas/options.ts";
+import { BASE_NAME, Replica } from "./replicas/replica.ts";
+import { type Router, startRouter } from "./replicas/router.ts";
+import { circumstances, headline } from "./report/circumstances.ts";
+import { type Figure, markdownTable, median, ratio } from "./report/figures.ts";
+import { measureInTurns } from "./rounds.ts";
+
+const NUM_REPLICAS = 3;
+const BASE_DIR = fileURLToPath(new URL("../../models/demo", import.meta.url));
+const SHIPPED_ADAPTERS = fileURLToPath(new URL("../../adapters", import.meta.url));
+/** Requests of one sample of the router's cost, one after the other. */
+const PER_SAMPLE = 20;
+/** Seconds of one sample of the throughput. */
+const SAMPLE_SECONDS = 8;
+/** A replica is cut off for so long, in the middle of a run of three times that. */
+const CUT_SECONDS = 15;
+
+const note = (text: string): void => void process.stderr.write(`replicas: ${text}\n`);
+
+interface Fleet {
+  readonly options: ReplicasOptions;
+  readonly folder: string;
+  readonly adapters: string;
+  readonly replicas: readonly Replica[];
+  readonly router: Router;
+  readonly requests: readonly PlannedRequest[];
+}
+
+/** What the router adds to a request, and what three servers give on the cores of one. */
+async function compare({ options, folder, adapters, replicas, router, requests }: Fleet): Promise<readonly Figure[]> {
+  if (options.rounds === 0) return [];
+  await using single = await startServer(BASE_DIR, join(folder, "single"), 2, [
+    "--adapters",
+    adapters,
+    "--served-model-name",
+    BASE_NAME,
+    "--kv-cache-bytes",
+    "128M",
+  ]);
+  const own = requests.filter(({ adapter }) => adapter === adapterNames(1)[0]).slice(0, PER_SAMPLE);
+  const { outcomes } = await runClosedLoop(router.target, own.slice(0, 1), 1);
+  const headers = outcomes[0]?.headers ?? null;
+  if (headers === null) throw new Error(`The router answers nothing: ${JSON.stringify(outcomes[0]?.error)}`);
+  const home = await homeOf(replicas, own, router);
+  const timeOf = async (target: Target): Promise<number> => {
+    const run = await runClosedLoop(target, own, 1);
+    return median(run.outcomes.map(({ endMs }) => endMs));
+  };
+  const rateOf = async (target: Target): Promise<number> => {
+    const run = await runClients(target, requests, {
+      numStreams: options.streams,
+      seconds: SAMPLE_SECONDS,
+      withSdk: false,
+    });
+    return run.outcomes.reduce((sum, { numTokens }) => sum + numTokens, 0) / run.seconds;
+  };
+  const direct = (url: string): Target => ({ ...router.target, url });
+  const times = await measureInTurns(
+    [
+      { name: "router", measure: () => timeOf(router.target) },
+      { name: "direct", measure: () => timeOf(direct(`http://${home.address}`)) },
+    ],
+    options.rounds,
+  );
+  const rates = await measureInTurns(
+    [
+      { name: "three", measure: () => rateOf(router.target) },
+      { name: "one", measure: () => rateOf(direct(single.url)) },
+    ],
+    options.rounds,
+  );
+  return [
+    { what: "one request, direct", unit: "ms", samples: times("direct") },
+    ratio("one request, through the router ÷ direct", times("router"), times("direct"), { atMost: 1.05 }),
+    { what: `tokens/s of one server with two threads, ${options.streams} streams`, unit: "", samples: rates("one") },
+    ratio("tokens/s of three servers ÷ one on the same cores", rates("three"), rates("one")),
+  ];
+}
+
+/** The replica that counts the requests which the router sends for one adapter. */
+async function homeOf(replicas: readonly Replica[], own: readonly PlannedRequest[], router: Router): Promise<Replica> {
+  const counts = () => Promise.all(replicas.map(answeredBy));
+  const before = await counts();
+  await runClosedLoop(router.target, own.slice(0, 3), 1);
+  const after = await counts();
+  const home = replicas.find((_, index) => (after[index] ?? 0) - (before[index] ?? 0) === 3);
+  if (home) return home;
+  throw new Error(`Three requests of one adapter went to several replicas: ${before.join()} → ${after.join()}.`);
+}
+
+async function answeredBy({ address }: Replica): Promise<number> {
+  const text = await (await fetch(`http://${address}/metrics`)).text();
+  const lines = text.split("\n").filter((line) => line.startsWith("vllm:request_success_total{"));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+}
+
+async function quiet({ options, router, requests }: Fleet): Promise<readonly Figure[]> {
+  const run = await runClients(router.target, requests, {
+    numStreams: options.streams,
+    seconds: SAMPLE_SECONDS,
+    withSdk: false,
+  });
+  return [
+    {
+      what: "stayed with the adapter's last replica, nothing disturbed",
+      unit: "×",
+      samples: [affinity(run.outcomes, router.servedBy)],
+      goal: { atLeast: 0.95 },
+    },
+  ];
+}
+
+async function storm({ options, replicas, router, requests }: Fleet): Promise<readonly Figure[]> {
+  const { seconds, killEvery, streams } = options;
+  note(`${seconds} s: one replica is killed every ${killEvery} s, and all are rolled`);
+  const [run, { numKilled, numRolled }] = await Promise.all([
+    runClients(router.target, requests, { numStreams: streams, seconds, withSdk: true }),
+    disturb(replicas, { seconds, killEvery }),
+  ]);
+  const what = `replicas killed; ${numRolled} rolled`;
+  return [{ what, unit: "", samples: [numKilled] }, ...judge(run, router.servedBy)];
+}
+
+async function partition({ options, router, requests }: Fleet, cable: NetworkNamespace): Promise<readonly Figure[]> {
+  note(`one replica is cut off from the network for ${CUT_SECONDS} s`);
+  const cut = async (): Promise<void> => {
+    await sleep(CUT_SECONDS * 1000);
+    cable.cut();
+    await sleep(CUT_SECONDS * 1000);
+    cable.mend();
+  };
+  const [run] = await Promise.all([
+    runClients(router.target, requests, { numStreams: options.streams, seconds: 3 * CUT_SECONDS, withSdk: true }),
+    cut(),
+  ]);
+  return judge(run, router.servedBy);
+}
+
+/** A directory of adapters under as many names as wanted. */
+function shareAdapters(folder: string, numNames: number): string {
+  const dir = join(folder, "adapters");
+  mkdirSync(dir);
+  const files = readdirSync(SHIPPED_ADAPTERS).filter((file) => file.endsWith(".mosara"));
+  for (const [index, name] of adapterNames(numNames).entries())
+    cpSync(join(SHIPPED_ADAPTERS, files[index % files.length] ?? ""), join(dir, `${name}.mosara`));
+  return dir;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number }; // it listens on TCP
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function main(options: ReplicasOptions): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "mosara-replicas-"));
+  using cable = NetworkNamespace.create("mosara-cut");
+  if (cable === null) note("no network namespace can be made here (root and iproute2 are wanted): no partition");
+  const adapters = shareAdapters(folder, options.adapters);
+  const replicas: Replica[] = [];
+  try {
+    for (let index = 0; index < NUM_REPLICAS; index++) {
+      const isCabled = cable !== null && index === NUM_REPLICAS - 1;
+      const place = isCabled ? { host: cable.host, namespace: cable.name } : { host: "127.0.0.1", namespace: null };
+      replicas.push(new Replica({ ...place, port: await freePort(), data: join(folder, `data-${index}`), adapters }));
+    }
+    await Promise.all(replicas.map((replica) => replica.start()));
+    mkdirSync(join(folder, "router"));
+    await using router = await startRouter(
+      options.router,
+      replicas.map(({ address }) => address),
+      { port: await freePort(), statisticsPort: await freePort(), folder: join(folder, "router") },
+    );
+    const requests = await planned(`http://${replicas[0]?.address}`, options);
+    const fleet = { options, folder, adapters, replicas, router, requests };
+    const results = [
+      { scenario: options.router, figures: [...(await compare(fleet)), ...(await quiet(fleet))] },
+      { scenario: "killed and rolled", figures: await storm(fleet) },
+      ...(cable === null ? [] : [{ scenario: "cut off", figures: await partition(fleet, cable) }]),
+    ];
+    process.stdout.write(`${headline(circumstances("npm run replicas --"))}\n\n${markdownTable(results)}`);
+  } finally {
+    await Promise.all(replicas.map((replica) => replica.kill()));
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+try {
+  const options = replicasOptions(process.argv.slice(2));
+  if (options === null) process.stdout.write(HELP);
+  else await main(options);
+} catch (error) {
+  process.stderr.write(`replicas: ${error instanceof AppError ? error.message : (error as Error).stack}\n`);
+  process.exitCode = error instanceof AppError && error.code === "usage" ? 2 : 1;
+}

@@ -1,0 +1,82 @@
+/** One of several servers behind a router: it is killed, stopped and started again on the same address and data. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { endWithUs } from "./end-with-us.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+const BASE_DIR = fileURLToPath(new URL("../../../models/demo", import.meta.url));
+
+/** The name under which the base is served. */
+export const BASE_NAME = "demo";
+
+export interface ReplicaPlace {
+  readonly host: string;
+  readonly port: number;
+  /** The replica's own store. */
+  readonly data: string;
+  /** The directory of adapters, which all replicas share. */
+  readonly adapters: string;
+  /** Name of the network namespace in which it runs; null: the machine's own. */
+  readonly namespace: string | null;
+}
+
+export class Replica {
+  readonly place: ReplicaPlace;
+  #child: ChildProcess | null = null;
+  #isReady = false;
+
+  constructor(place: ReplicaPlace) {
+    this.place = place;
+  }
+
+  get address(): string {
+    return `${this.place.host}:${this.place.port}`;
+  }
+
+  /** It has said that it is ready, and was neither stopped nor killed since. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** @returns once it is ready. @throws {Error} with what it printed, where it ends before */
+  async start(): Promise<void> {
+    const { host, port, data, adapters, namespace } = this.place;
+    const flags = ["--model", BASE_DIR, "--served-model-name", BASE_NAME, "--host", host, "--port", String(port)];
+    flags.push("--data", data, "--adapters", adapters, "--threads", "1", "--log-level", "error");
+    flags.push("--kv-cache-bytes", "128M");
+    const command = [process.execPath, MAIN, "serve", ...flags];
+    const [program = "", ...args] = namespace === null ? command : ["ip", "netns", "exec", namespace, ...command];
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    endWithUs(child);
+    let [stdout, stderr] = ["", ""];
+    child.stderr.on("data", (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4000)));
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on("data", (data: Buffer) => {
+        stdout += data.toString();
+        if (stdout.includes("mosara listening on ")) resolve();
+      });
+      child.once("exit", () => reject(new Error(`${this.address} ended before it was ready: ${stderr.trim()}`)));
+    });
+    this.#isReady = true;
+  }
+
+  /** Ends it at once, without a word to anybody. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** Asks it to stop. Its running requests may finish. */
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#isReady = false;
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  }
+}
