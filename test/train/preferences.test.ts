@@ -3,17 +3,15 @@
  */
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openSafetensors } from "../../src/formats/safetensors.ts";
 import type { TrainExample, TrainSequence } from "../../src/train/data/batches.ts";
 import { Preferences } from "../../src/train/objective/preferences.ts";
 import { computeReferences } from "../../src/train/objective/reference-pass.ts";
 import { INITIAL_STATE } from "../../src/train/run-state.ts";
 import type { RewardMeasures, StepLine } from "../../src/train/step-log.ts";
-import { type TrainModel, openTrainModel } from "../../src/train/train-model.ts";
+import type { TrainModel } from "../../src/train/train-model.ts";
 import { Trainer } from "../../src/train/trainer.ts";
-import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
 import { fixturesDir, readJson } from "../helpers/fixtures.ts";
-import { type OpenCase, methodCases, openCase, parametersAt } from "../helpers/models/training-cases.ts";
+import { type GoldenRun, openGoldenRun } from "../helpers/models/golden-run.ts";
 
 interface Golden {
   readonly beta: number;
@@ -27,7 +25,6 @@ interface Golden {
 
 const dir = join(fixturesDir("training"), "preferences");
 const golden = readJson<Golden>(dir, "case.json");
-const lora = methodCases.find(({ slug }) => slug === "lora")!;
 const NAMES = ["rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"] as const;
 
 const sequence = (prompt: readonly number[], answer: readonly number[]): TrainSequence => ({
@@ -41,32 +38,16 @@ const pairs = golden.pairs.map(({ prompt_ids: prompt, chosen_ids: chosen, reject
 }));
 const batchOf = (step: number): readonly TrainExample[] => pairs.slice(step * golden.batch, (step + 1) * golden.batch);
 
-let open: OpenCase;
+let run: GoldenRun;
 let model: TrainModel;
 const preferences = new Preferences(golden.beta);
-const values = await openSafetensors(join(dir, "values.safetensors"));
 beforeAll(async () => {
-  open = await openCase(lora);
-  model = await openTrainModel({
-    ...open,
-    objective: preferences,
-    weightsDir: open.folder,
-    device: "cpu",
-    numThreads: 1,
-  });
-  await setAll("init");
+  run = await openGoldenRun(preferences, dir);
+  model = run.model;
+  await run.setAll("init");
   await computeReferences(model, preferences, pairs, 4, () => {});
 });
-afterAll(async () => {
-  await model[Symbol.asyncDispose]();
-  await open[Symbol.asyncDispose]();
-  await values[Symbol.asyncDispose]();
-});
-
-async function setAll(at: "init" | "point"): Promise<void> {
-  for (const [name, { data }] of Object.entries(await parametersAt(lora, open, at)))
-    model.parameters.set(name, data as Float32Array);
-}
+afterAll(async () => await run[Symbol.asyncDispose]());
 
 function expectMeasures(found: RewardMeasures, wanted: RewardMeasures, label: string): void {
   // A margin of zero has rounding of either sign: the reference was computed in other batches.
@@ -75,27 +56,19 @@ function expectMeasures(found: RewardMeasures, wanted: RewardMeasures, label: st
     expect(Math.abs(found[name]! - wanted[name]!), `${label}: ${name}`).toBeLessThan(1e-5);
 }
 
-async function expectTensors(prefix: string, flat: Float32Array, tolerance: number): Promise<void> {
-  for (const name of model.parameters.names) {
-    const [found, wanted] = [model.parameters.tensor(name, flat).data, (await values.read(`${prefix}.${name}`)).data];
-    const [a, b] = [found, wanted].map((data) => Array.from(data as Float32Array));
-    expect(maxAbsDifference(a!, b!) / Math.max(1e-3, maxAbs(b!)), `${prefix} of ${name}`).toBeLessThan(tolerance);
-  }
-}
-
 it("has TRL's loss, rewards and gradients at a point where no gradient is dead", async () => {
-  await setAll("point");
+  await run.setAll("point");
   const { loss, measures } = await model.gradients(batchOf(0), golden.batch);
   expect(Math.abs(loss - golden.point.loss)).toBeLessThan(1e-5);
   expectMeasures(measures, golden.point, "point");
-  await expectTensors("grad", model.parameters.gradients, 1e-5);
+  await run.expectTensors("grad", model.parameters.gradients, 1e-5);
   const held = await model.sums(batchOf(0)); // the same without the gradient's graph
   expect(Math.abs(held.loss / golden.batch - golden.point.loss)).toBeLessThan(1e-5);
 });
 
 it("takes TRL's three steps, in one piece and accumulated from single pairs", async () => {
   for (const split of [false, true]) {
-    await setAll("init");
+    await run.setAll("init");
     const schedule = { peak: golden.lr, steps: golden.steps, warmupSteps: 0, floor: 1 };
     const others = { weightDecay: 0, clip: 1, trust: null, evaluation: [], evalEvery: 1, saveEvery: 9, patience: null };
     const at = (step: number) => (split ? batchOf(step).map((pair) => [pair]) : [batchOf(step)]);
@@ -113,6 +86,6 @@ it("takes TRL's three steps, in one piece and accumulated from single pairs", as
       expectMeasures(found, wanted, `step ${step}`);
     });
     // Adam divides tiny gradients by their own size, so float32's last bits show: the fixtures' README allows 2e-4.
-    await expectTensors("final", model.parameters.values, 2e-4);
+    await run.expectTensors("final", model.parameters.values, 2e-4);
   }
 });
