@@ -1,9 +1,8 @@
 /**
  * Runs a command line and returns its exit code: 0 done, 1 failed, 2 wrong usage.
  * A failure is one line on stderr; each command prints its own results.
- * A command's code is loaded when it is called, so that --help is fast.
  */
-import { type CommandName, COMMANDS, commandOf, isCommand } from "../../config/commands.ts";
+import { type CommandName, COMMANDS, type ConfigOf, commandOf, isCommand } from "../../config/commands.ts";
 import { commandNotices } from "../../config/notices.ts";
 import { parseCommand } from "../../config/parse.ts";
 import { AppError } from "../../errors.ts";
@@ -37,43 +36,31 @@ export async function runCommandLine(args: readonly string[], env: Environment):
   }
 }
 
-async function dispatch(command: CommandName, args: readonly string[], env: Environment): Promise<number> {
-  if (parseCommand(command, args, env).help) return print(commandHelp(command));
+/** What runs each command. Its code is imported when it is called, so that --help is fast. */
+const RUNNERS: { readonly [C in CommandName]: (config: ConfigOf<C>) => Promise<number> } = {
+  serve: async (config) => await (await import("../serve.ts")).serve(config),
+  build: async (config) => await (await import("../build.ts")).build(config),
+  train: async (config) => await (await import("../train.ts")).train(config),
+  "data check": async (config) => await (await import("../data-check.ts")).dataCheck(config),
+  init: async (config) => await (await import("../init.ts")).init(config),
+  eval: async (config) => await (await import("../eval.ts")).evaluateCommand(config),
+  merge: async (config) => await (await import("../merge.ts")).merge(config),
+  import: async (config) => await (await import("../import.ts")).importPeft(config),
+  compress: async (config) => await (await import("../compress.ts")).compress(config),
+  export: async (config) => await (await import("../export.ts")).exportPeft(config),
+  replay: async (config) => await (await import("../replay.ts")).replay(config),
+  "keys add": async (config) => await (await import("../keys-add.ts")).keysAdd(config),
+  "keys list": async (config) => await (await import("../keys-list.ts")).keysList(config),
+  "keys revoke": async (config) => await (await import("../keys-revoke.ts")).keysRevoke(config),
+  doctor: async (config) => await (await import("../doctor.ts")).doctor(config),
+  inspect: async (config) => await (await import("../inspect.ts")).inspect(config),
+};
+
+async function dispatch<C extends CommandName>(command: C, args: readonly string[], env: Environment): Promise<number> {
+  const config = parseCommand(command, args, env);
+  if (config.help) return print(commandHelp(command));
   for (const notice of commandNotices(command, args, env)) process.stderr.write(`warning: ${notice}\n`);
-  switch (command) {
-    case "serve":
-      return await (await import("../serve.ts")).serve(parseCommand(command, args, env));
-    case "build":
-      return await (await import("../build.ts")).build(parseCommand(command, args, env));
-    case "train":
-      return await (await import("../train.ts")).train(parseCommand(command, args, env));
-    case "data check":
-      return await (await import("../data-check.ts")).dataCheck(parseCommand(command, args, env));
-    case "init":
-      return await (await import("../init.ts")).init(parseCommand(command, args, env));
-    case "eval":
-      return await (await import("../eval.ts")).evaluateCommand(parseCommand(command, args, env));
-    case "merge":
-      return await (await import("../merge.ts")).merge(parseCommand(command, args, env));
-    case "import":
-      return await (await import("../import.ts")).importPeft(parseCommand(command, args, env));
-    case "compress":
-      return await (await import("../compress.ts")).compress(parseCommand(command, args, env));
-    case "export":
-      return await (await import("../export.ts")).exportPeft(parseCommand(command, args, env));
-    case "replay":
-      return await (await import("../replay.ts")).replay(parseCommand(command, args, env));
-    case "keys add":
-      return await (await import("../keys-add.ts")).keysAdd(parseCommand(command, args, env));
-    case "keys list":
-      return await (await import("../keys-list.ts")).keysList(parseCommand(command, args, env));
-    case "keys revoke":
-      return await (await import("../keys-revoke.ts")).keysRevoke(parseCommand(command, args, env));
-    case "doctor":
-      return await (await import("../doctor.ts")).doctor(parseCommand(command, args, env));
-    case "inspect":
-      return await (await import("../inspect.ts")).inspect(parseCommand(command, args, env));
-  }
+  return await RUNNERS[command](config);
 }
 
 function print(text: string): number {

@@ -10,7 +10,7 @@ export const COMPRESS = {
   model,
   data: {
     value: "<file.jsonl>",
-    help: "Examples of what the adapter is used for, in the forms of training data. The original's own distributions are learnt on their answers. Repeatable.",
+    help: "Examples of the adapter's use, in the forms of training data. The new adapter learns the original's distributions on their answers. Repeatable.",
     isRepeatable: true,
     schema: z.array(text).min(1, "must name a file"),
   },

@@ -8,7 +8,7 @@ export const DOCTOR = {
   data: SERVE.data,
   host: SERVE.host,
   port: { ...SERVE.port, help: "Port to check. 0 checks none." },
-  keys: { ...SERVE.keys, help: "File with the hashes of keys, as mosara serve takes it." },
+  keys: { ...SERVE.keys, help: "File with the hashes of keys, as for mosara serve." },
   receiptKey: SERVE.receiptKey,
   maxNumSeqs: SERVE.maxNumSeqs,
   maxModelLen: SERVE.maxModelLen,

@@ -6,54 +6,37 @@ import { bytes, integer, names, optional, positive, proportion, tenant, text } f
 /** The keys file of the commands that edit it. */
 export const KEYS_FILE = {
   value: "<file>",
-  help: "The keys file. keys add makes it if it does not exist.",
+  help: "The keys file. If it does not exist, keys add creates it.",
   schema: text,
 } satisfies Flag<string>;
 
+/** A flag that limits something. Without it, nothing is limited. */
+const limit = <T>(value: string, help: string, schema: z.ZodType<T>, defaultText = "any number") =>
+  ({ value, help, defaultText, schema: optional(schema) }) satisfies Flag<T | null>;
+
 /** Limits of the key itself. Those of a tenant are in the file under `tenants`. */
 const LIMITS = {
-  requestsPerMinute: {
-    value: "<n>",
-    help: "Requests of this key in a minute.",
-    defaultText: "any number",
-    schema: optional(integer(1)),
-  },
-  tokensPerMinute: {
-    value: "<n>",
-    help: "Prompt tokens and generated tokens of this key in a minute.",
-    defaultText: "any number",
-    schema: optional(integer(1)),
-  },
-  concurrent: {
-    value: "<n>",
-    help: "Requests of this key that run or wait at the same time.",
-    defaultText: "any number",
-    schema: optional(integer(1)),
-  },
-  queueShare: {
-    value: "<share>",
-    help: "Share of --max-queue that requests of this key may take, above 0 and at most 1.",
-    defaultText: "all of it",
-    schema: optional(proportion),
-  },
-  maxAdapters: {
-    value: "<n>",
-    help: "Adapters that the tenant may have after an upload with this key.",
-    defaultText: "any number",
-    schema: optional(integer(0)),
-  },
-  maxBytes: {
-    value: "<bytes>",
-    help: "Bytes of all generations of the tenant's adapters after an upload with this key. The suffixes K, M and G are accepted.",
-    defaultText: "any number",
-    schema: optional(bytes),
-  },
-  priority: {
-    value: "<number>",
-    help: "Weight of the key's requests in the order of tenants, 0.01 to 100.",
-    defaultText: "1",
-    schema: optional(positive.refine((n) => n >= 0.01 && n <= 100, "must be 0.01 to 100")),
-  },
+  requestsPerMinute: limit("<n>", "Requests of this key in a minute.", integer(1)),
+  tokensPerMinute: limit("<n>", "Prompt tokens and generated tokens of this key in a minute.", integer(1)),
+  concurrent: limit("<n>", "Requests of this key that run or wait at the same time.", integer(1)),
+  queueShare: limit(
+    "<share>",
+    "Share of --max-queue that requests of this key may take, above 0 and at most 1.",
+    proportion,
+    "all of it",
+  ),
+  maxAdapters: limit("<n>", "Adapters that the tenant may have after an upload with this key.", integer(0)),
+  maxBytes: limit(
+    "<bytes>",
+    "Bytes of all generations of the tenant's adapters after an upload with this key. The suffixes K, M and G are accepted.",
+    bytes,
+  ),
+  priority: limit(
+    "<number>",
+    "Weight of the key's requests in the order of tenants, 0.01 to 100.",
+    positive.refine((n) => n >= 0.01 && n <= 100, "must be 0.01 to 100"),
+    "1",
+  ),
 } satisfies Flags;
 
 export const KEYS_ADD = {

@@ -104,7 +104,7 @@ export const SERVE = {
   },
   keepGenerations: {
     value: "<n>",
-    help: "Generations of each adapter that are kept, with the current one. A replaced adapter can be addressed as name@-1 and rolled back to. 1 keeps the current one alone.",
+    help: "Number of generations of each adapter that are kept, including the current one. A replaced adapter can be addressed as name@-1 and rolled back to. 1 keeps the current one alone.",
     schema: integer(1, 100).default(3),
   },
   maxAdapterBytes: {
@@ -153,7 +153,7 @@ export const SERVE = {
   },
   trainingNice: {
     value: "<n>",
-    help: "Niceness of the training processes, as of the command nice: 0 is the server's own priority, 19 the lowest.",
+    help: "Niceness of the training processes, as for the command nice: 0 is the server's own priority, 19 the lowest.",
     schema: integer(0, 19).default(10),
   },
   maxTrainingFileBytes: {
@@ -163,7 +163,7 @@ export const SERVE = {
   },
   receiptKey: {
     value: "<file>",
-    help: "Ed25519 key in PEM that signs the receipts of answers. A file that does not exist is made.",
+    help: "Ed25519 key in PEM that signs the receipts of answers. If the file does not exist, it is created.",
     defaultText: "receipt-key.pem in --data",
     schema: optional(text),
   },
@@ -185,7 +185,7 @@ export const SERVE = {
   },
   limitsRedis: {
     value: "<url>",
-    help: "Redis or Valkey server (redis://[[user]:password@]host[:port][/database], rediss:// for TLS) in which several servers count requests, tokens and concurrent requests of keys and tenants together. While it does not answer, each server counts for itself.",
+    help: "Redis or Valkey server in which several servers together count the requests and tokens of keys and tenants: redis://[[user]:password@]host[:port][/database], or rediss:// for TLS. While it does not answer, each server counts for itself.",
     defaultText: "each server counts for itself",
     isSecret: true,
     schema: optional(redisUrl),

@@ -29,7 +29,7 @@ export const TRAIN = {
   },
   beta: {
     value: "<b>",
-    help: "dpo: how strongly training is held to the model at its start. A smaller number lets it move further.",
+    help: "dpo: how strongly training stays near the initial model. With a smaller number, it may move further.",
     defaultText: "0.1",
     schema: optional(positive),
   },
@@ -127,7 +127,7 @@ export const TRAIN = {
   },
   golden: {
     value: "<n>",
-    help: "Number of golden answers on the card: ends of examples and their log-probabilities, with which a server checks the file. A reader of the file can read them. 0 writes none.",
+    help: "Number of golden answers on the card: ends of examples and their log-probabilities. A server checks the file with them. Everyone who has the file can read them. 0 writes none.",
     schema: integer(0, 8).default(4),
   },
   seed: seed("Seed of the initial values and of the order of the examples."),
