@@ -1,6 +1,6 @@
 /** The engine process driven directly, without HTTP and text. A server over it can at best reach the same speed. */
 import { EngineClient } from "../../src/engine/server/engine-client.ts";
-import { GREEDY } from "../../src/engine/engine.ts";
+import { PLAIN_REQUEST } from "../../src/engine/engine.ts";
 import type { GrammarSpec } from "../../src/grammar/grammar-spec.ts";
 import type { EngineOptions, StepStats } from "../../src/engine/protocol.ts";
 import { engineOptions } from "../engine-settings.ts";
@@ -55,13 +55,4 @@ export async function startEngine(
   };
 }
 
-const PLAIN = {
-  tenant: "bench",
-  adapter: null,
-  sampling: GREEDY,
-  minTokens: 0,
-  stopIds: [],
-  numLogprobs: null,
-  numPromptLogprobs: null,
-  deadlineMs: null,
-};
+const PLAIN = { ...PLAIN_REQUEST, tenant: "bench" };

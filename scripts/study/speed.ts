@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { EngineClient } from "../../src/engine/server/engine-client.ts";
-import { GREEDY, type SequenceRequest } from "../../src/engine/engine.ts";
+import { PLAIN_REQUEST, type SequenceRequest } from "../../src/engine/engine.ts";
 import type { EngineOptions } from "../../src/engine/protocol.ts";
 import { openAdapterStore } from "../../src/store/adapter-store.ts";
 
@@ -68,16 +68,7 @@ async function complete(engine: EngineClient, row: number, adapter: AdapterOf): 
   for await (const event of stream) if (event.type === "finished") return;
 }
 
-const PLAIN = {
-  tenant: "study",
-  sampling: GREEDY,
-  maxTokens: NUM_TOKENS,
-  minTokens: 0,
-  stopIds: [],
-  numLogprobs: null,
-  numPromptLogprobs: null,
-  deadlineMs: null,
-};
+const PLAIN = { ...PLAIN_REQUEST, tenant: "study", maxTokens: NUM_TOKENS };
 
 async function startEngine(baseDir: string, storeDir: string): Promise<EngineClient> {
   return await new Promise((resolve, reject) => {

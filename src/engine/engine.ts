@@ -1,6 +1,6 @@
 /**
- * The engine as the server sees it: submit a sequence, read its events, cancel it. This file holds types and one
- * constant. `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and
+ * The engine as the server sees it: submit a sequence, read its events, cancel it. This file holds types and the
+ * defaults of a request. `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and
  * restarts those that die.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
@@ -30,6 +30,19 @@ export const GREEDY: SequenceRequest["sampling"] = {
   badWords: [],
   seed: 0,
 };
+
+/** A greedy request that only computes its prompt: the defaults of requests that the program makes itself. */
+export const PLAIN_REQUEST = {
+  tenant: "default",
+  adapter: null,
+  sampling: GREEDY,
+  maxTokens: 0,
+  minTokens: 0,
+  stopIds: [],
+  numLogprobs: null,
+  numPromptLogprobs: null,
+  deadlineMs: null,
+} satisfies Omit<SequenceRequest, "promptIds">;
 
 /**
  * An event of a running sequence. Exactly one `finished` ends the sequence. The iterator throws a failure as an

@@ -1,27 +1,12 @@
 /** Runs prompts through the engine: greedy generation, and log-probabilities of given tokens. Knows no metric. */
 import type { EncodedExample } from "../data/encode.ts";
-import { type Engine, GREEDY, type SequenceRequest } from "../engine/engine.ts";
+import { type Engine, PLAIN_REQUEST, type SequenceRequest } from "../engine/engine.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** The engine that runs sequences, and the adapter; null: the base itself. */
 export interface Runner {
   readonly engine: Pick<Engine, "submit">;
   readonly adapter: SequenceRequest["adapter"];
-}
-
-function request(promptIds: Int32Array, adapter: SequenceRequest["adapter"]): SequenceRequest {
-  return {
-    tenant: "default",
-    promptIds,
-    adapter,
-    sampling: GREEDY,
-    maxTokens: 0,
-    minTokens: 0,
-    stopIds: [],
-    numLogprobs: null,
-    numPromptLogprobs: null,
-    deadlineMs: null,
-  };
 }
 
 /** The text that follows a prompt, without special tokens and the end token. @throws {AppError} */
@@ -33,7 +18,7 @@ export async function generate(
 ): Promise<string> {
   const stops = new Set(limits.stopIds);
   const ids: number[] = [];
-  for await (const event of engine.submit({ ...request(promptIds, adapter), ...limits }))
+  for await (const event of engine.submit({ ...PLAIN_REQUEST, promptIds, adapter, ...limits }))
     if (event.type === "token" && !stops.has(event.tokenId)) ids.push(event.tokenId);
   return tokenizer.decode(ids);
 }
@@ -41,7 +26,7 @@ export async function generate(
 /** Sum of −log p over the tokens that the loss counts. @throws {AppError} */
 export async function lossOf({ engine, adapter }: Runner, { ids, lossMask }: EncodedExample): Promise<number> {
   let sum = 0;
-  for await (const event of engine.submit({ ...request(ids, adapter), numPromptLogprobs: 0 })) {
+  for await (const event of engine.submit({ ...PLAIN_REQUEST, promptIds: ids, adapter, numPromptLogprobs: 0 })) {
     if (event.type !== "prompt-scored") continue;
     // The engine reports tokens 1… of the prompt, whole; position 0 is never counted.
     if (event.logprobs.length !== ids.length - 1) throw new Error("internal: the engine scored a part of a prompt");

@@ -7,7 +7,7 @@ import { encodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import type { Base } from "../../base/base.ts";
 import { loadExampleEncoder } from "../../data/encode.ts";
 import type { RewardPrompt } from "../../data/reward-prompts.ts";
-import { type Engine, GREEDY, type SequenceRequest } from "../../engine/engine.ts";
+import { type Engine, GREEDY, PLAIN_REQUEST, type SequenceRequest } from "../../engine/engine.ts";
 import { nextUint32, seedRandom } from "../../tensor/random.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import {
@@ -172,16 +172,13 @@ export class Rollouts implements StepSource {
     const stops = new Set(stopIds);
     const [ids, logprobs]: [number[], number[]] = [[], []];
     const stream = engine.submit({
-      tenant: "default",
+      ...PLAIN_REQUEST,
       promptIds: prompt.ids,
       adapter,
       sampling: { ...GREEDY, temperature, seed },
       maxTokens: Math.min(settings.maxAnswerTokens, maxLength - prompt.ids.length),
-      minTokens: 0,
       stopIds,
       numLogprobs: 0,
-      numPromptLogprobs: null,
-      deadlineMs: null,
     });
     for await (const event of stream) {
       if (event.type !== "token") continue;

@@ -6,7 +6,8 @@ import type { ModelRunner } from "../contracts.ts";
 import type { EngineEvent, FinishReason } from "../protocol.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
 import type { Sequence } from "../scheduling/sequence.ts";
-import { IDLE_FACTS, type StepFacts, StepReport } from "./step-report.ts";
+import { IDLE_FACTS, type StepFacts } from "../step-facts.ts";
+import { StepReport } from "./step-report.ts";
 
 export class Reporter {
   readonly #runner: ModelRunner;

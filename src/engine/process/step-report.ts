@@ -10,28 +10,13 @@ import type {
   TokenSampled,
 } from "../protocol.ts";
 import type { ModelRunner } from "../contracts.ts";
+import type { StepFacts } from "../step-facts.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
 
 /** Maximum number of generations in a report. A queue of thousands must not make every step's message long. */
 const MAX_NAMED_ADAPTERS = 64;
 
 type StepFinished = Extract<EngineEvent, { type: "step-finished" }>;
-
-/** The part of the statistics that only the step itself knows. */
-export type StepFacts = Pick<
-  StepStats,
-  "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens" | "numDrafted" | "numAccepted"
->;
-
-export const IDLE_FACTS: StepFacts = {
-  phase: "idle",
-  seconds: 0,
-  rows: 0,
-  distinctAdapters: 0,
-  promptTokens: 0,
-  numDrafted: 0,
-  numAccepted: 0,
-};
 
 export class StepReport {
   readonly added: number[] = [];

@@ -15,7 +15,7 @@ import type { Plan, Scheduler } from "../scheduling/scheduler.ts";
 import type { Sequence } from "../scheduling/sequence.ts";
 import { type DraftOutcome, NO_DRAFT, Speculation, type SpeculationPlan } from "./speculation.ts";
 import type { Reporter } from "./reporter.ts";
-import { IDLE_FACTS, type StepFacts } from "./step-report.ts";
+import { IDLE_FACTS, type StepFacts } from "../step-facts.ts";
 import { TokenChooser } from "./token-chooser.ts";
 
 /** Longest time that rows without a grammar wait for the masks of others; these then repeat the step. */

@@ -3,6 +3,7 @@
  * Pure.
  */
 import { DEVICE_BYTE_KINDS, type DeviceBytes, type StepStats } from "../protocol.ts";
+import { IDLE_FACTS } from "../step-facts.ts";
 
 /**
  * One engine's report, with the states of all engines summed.
@@ -34,13 +35,7 @@ function summedBytes(states: readonly StepStats[]): DeviceBytes | null {
 
 /** A report without any work. */
 export const NO_STATS: StepStats = {
-  phase: "idle",
-  seconds: 0,
-  rows: 0,
-  distinctAdapters: 0,
-  promptTokens: 0,
-  numDrafted: 0,
-  numAccepted: 0,
+  ...IDLE_FACTS,
   numRunning: 0,
   numWaiting: 0,
   runningAdapters: [],

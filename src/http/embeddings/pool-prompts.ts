@@ -4,7 +4,7 @@
  * out.
  */
 import type { SequenceRequest, SequenceStream } from "../../engine/engine.ts";
-import { GREEDY } from "../../engine/engine.ts";
+import { PLAIN_REQUEST } from "../../engine/engine.ts";
 import { ClientGone, type GenerationRequest } from "../completion/generation.ts";
 import { SequenceMeter } from "../completion/sequence-meter.ts";
 import type { AppContext } from "../context.ts";
@@ -111,6 +111,7 @@ class PoolRun {
   #sequence(index: number): SequenceRequest {
     const { tenant, target, prompts, deadlineMs, pooling, cacheSalt, lease } = this.#request;
     return {
+      ...PLAIN_REQUEST,
       tenant,
       priority: lease.priority,
       adapter: target.adapter,
@@ -118,12 +119,6 @@ class PoolRun {
       pooling,
       cacheSalt,
       deadlineMs,
-      sampling: GREEDY,
-      maxTokens: 0,
-      minTokens: 0,
-      stopIds: [],
-      numLogprobs: null,
-      numPromptLogprobs: null,
     };
   }
 }

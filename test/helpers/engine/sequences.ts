@@ -1,5 +1,5 @@
 /** Sequence requests for tests of the engine, with everything neutral that a test does not name. */
-import { GREEDY, type SequenceRequest } from "../../../src/engine/engine.ts";
+import { PLAIN_REQUEST, type SequenceRequest } from "../../../src/engine/engine.ts";
 import type { SequenceSpec } from "../../../src/engine/protocol.ts";
 
 /** A greedy request for a few tokens of the base. */
@@ -8,16 +8,9 @@ export function sequenceRequest(
   overrides: Partial<Omit<SequenceRequest, "promptIds">> = {},
 ): SequenceRequest {
   return {
-    tenant: "default",
+    ...PLAIN_REQUEST,
     promptIds: Int32Array.from(promptIds),
-    adapter: null,
-    sampling: GREEDY,
     maxTokens: 4,
-    minTokens: 0,
-    stopIds: [],
-    numLogprobs: null,
-    numPromptLogprobs: null,
-    deadlineMs: null,
     ...overrides,
   };
 }
