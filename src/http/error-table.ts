@@ -37,7 +37,7 @@ export const ERRORS = {
   },
   store_failed: {
     status: 507,
-    meaning: "The store could not write the change. Nothing was changed, and the server goes on.",
+    meaning: "The store could not write the change. Nothing was changed, and the server continues.",
     remedy: "Make room on the disk of --data, or make it writable, and send the request again.",
   },
   adapter_unknown: {

@@ -80,7 +80,7 @@ export const OWN_METRICS = [
   {
     name: "mosara_alias_rollbacks_total",
     type: "counter",
-    help: "Targets of aliases that broke the alias' rule, by what they broke.",
+    help: "Targets that were taken out of an alias because they broke its rule, by the broken condition.",
     labels: ["reason"],
     initial: each("reason", ["errors", "drift"]),
   },
@@ -114,7 +114,7 @@ export const OWN_METRICS = [
   {
     name: "mosara_limits_redis_losses_total",
     type: "counter",
-    help: "Times that Redis did not answer any more, so that this server began to count limits for itself.",
+    help: "How often Redis stopped answering, and this server began to count limits for itself.",
     labels: [],
   },
   {

@@ -97,7 +97,7 @@ function privateKeyOf(path: string, pem: string): KeyObject {
   }
   throw new AppError(
     "usage",
-    `${path} should contain a private Ed25519 key in PEM. Name another file with --receipt-key. A file that does not exist is made.`,
+    `${path} should contain a private Ed25519 key in PEM. Name another file with --receipt-key. If the file does not exist, it is created.`,
   );
 }
 
