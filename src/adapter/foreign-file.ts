@@ -58,8 +58,7 @@ const FILES: readonly ForeignFile[] = [
   { is: (bytes) => /^\s*[{[]/.test(textAt(bytes, 0, 16)), what: "JSON", wayIn: IMPORT },
   { is: (bytes) => /^[\w.-]*=?%8\w%A5magic/i.test(textAt(bytes, 0, 128)), what: "a form", wayIn: BYTES_ALONE },
   {
-    // The first two bytes of every .mosara file are no UTF-8. Programs that treat it as text write others in their
-    // place.
+    // The first two bytes of every .mosara file are not UTF-8. A program that treats the file as text replaces them.
     is: (bytes) =>
       /^(\xef\xbb\xbf|\xc2[\x80-\x8f]\xc2\xa5magic|(\xef\xbf\xbd){2}magic)/.test(textAt(bytes, 0, 16)) &&
       has(bytes, "mosara"),

@@ -39,7 +39,10 @@ export async function dataCheck(config: CheckConfig): Promise<number> {
     maxAnswerTokens: null,
   };
   if (config.objective === "reward")
-    throw new AppError("usage", "data check knows no rewards. mosara train checks all prompts before its first step.");
+    throw new AppError(
+      "usage",
+      "data check does not support --objective reward. mosara train checks all prompts before its first step.",
+    );
   const flags = methodFlags(asTraining);
   const { objective } = flags;
   await using base = config.noCost

@@ -50,7 +50,7 @@ export async function keysAdd(config: ConfigOf<"keys add">): Promise<number> {
   });
   const { sha256: _, ...shown } = entry;
   process.stdout.write(config.json ? `${JSON.stringify({ ...shown, key })}\n` : `${key}\n`);
-  process.stderr.write(`${file}: added the key "${id}" of the tenant ${tenant}. It is shown only now.\n`);
+  process.stderr.write(`${file}: added the key "${id}" of the tenant ${tenant}. It is not shown again.\n`);
   if (expires !== null && Date.parse(expires) <= Date.now())
     process.stderr.write(`warning: ${expires} is in the past, so this key can never be used.\n`);
   return 0;

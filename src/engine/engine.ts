@@ -1,7 +1,7 @@
 /**
  * The engine as the server sees it: submit a sequence, read its events, cancel it. This file holds types and the
- * defaults of a request. `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged ones, and
- * restarts those that die.
+ * defaults of a request. `engine-client.ts` speaks to one process. `supervisor.ts` keeps the live engine and the merged
+ * ones, and restarts those that die.
  */
 import type { MergeReport } from "../adapter/merge-report.ts";
 import type {

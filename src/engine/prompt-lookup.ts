@@ -61,7 +61,7 @@ export class PromptLookup {
     const end = this.#ids.length + text.length;
     const { source, length } = end < MIN_MATCH ? NO_MATCH : this.#bestMatch(at, end);
     if (length === 0) return { ids: [], matchLength: 0 };
-    // What is copied may run into what was copied, as in text with a short period.
+    // The copied text may overlap its source, as in text with a short period.
     for (let i = 0; i < max; i++) text.push(at(source + i));
     return { ids: text.slice(begun.length), matchLength: length };
   }

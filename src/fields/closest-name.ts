@@ -1,6 +1,6 @@
 /** Finds the known name that a misspelt one was probably meant to be. */
 
-/** The closest of the names within a third of the name's length in edits; undefined where no name is that close. */
+/** The known name with the fewest edits, at most a third of the name's length; undefined if none is that close. */
 export function closestName(name: string, known: Iterable<string>): string | undefined {
   if (name.length > 64) return undefined;
   let best: string | undefined;

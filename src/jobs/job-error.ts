@@ -1,4 +1,4 @@
-/** Why a job failed, as its tenant is told. */
+/** The reason why a job failed, as its tenant sees it. */
 import { AppError } from "../errors.ts";
 import type { JobError } from "./records.ts";
 import { VALIDATION_FILE } from "./train-arguments.ts";

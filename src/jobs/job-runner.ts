@@ -47,7 +47,7 @@ export interface RunnerPorts {
   readonly publish: (job: JobRecord, file: Uint8Array) => Promise<void>;
 }
 
-/** Why a running trainer was told to stop. */
+/** The reason for stopping a running trainer. */
 type StopReason = "cancelled" | "paused" | "server";
 
 interface Run {

@@ -103,7 +103,7 @@ export class JobStore implements AsyncDisposable {
   }
 
   /**
-   * Adds a job. Where the tenant has too many, its oldest job that has ended is forgotten.
+   * Adds a job. If the tenant has too many jobs, its oldest ended job is forgotten.
    * @param maxActive greatest number of its jobs that have not ended
    * @throws {AppError} quota_exceeded: it has that many. invalid_request: it has too many, and none of them has ended.
    */

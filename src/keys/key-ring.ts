@@ -1,7 +1,7 @@
 /**
  * The keys of a server: those of --api-key, and those of the keys file, which may change. Keys are held as SHA-256 and
- * found by it in a map. The time of a lookup may reveal something of the hashes in the map, but nothing of the keys: a
- * key cannot be computed from its hash.
+ * found by it in a map. The time of a lookup may reveal something
+ * of the hashes in the map. It reveals nothing of the keys, because a key cannot be computed from its hash.
  */
 import { createHash } from "node:crypto";
 import { type Caller, SCOPES, type Scope } from "./caller.ts";

@@ -1,6 +1,6 @@
 /** How use is counted, wherever the counters are. Nothing here knows what a meter belongs to. */
 
-/** What a window of a minute counts. */
+/** The quantities that a window of one minute counts. */
 export type WindowKind = "requests" | "tokens";
 
 export const WINDOW_SECONDS = 60;

@@ -32,7 +32,7 @@ for i, key in ipairs(KEYS) do
 end
 return 0`;
 
-/** The clock is that of Redis, since those of the servers differ. */
+/** The time is that of Redis, since the clocks of the servers differ. */
 const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;

@@ -7,7 +7,7 @@ import type { Tables } from "./database.ts";
 
 /** Pause before the free pages are filled, so that deletions close together share the work. */
 const DELAY_MS = 500;
-/** Pause between two fillings, each of which writes as many bytes as the file has free. */
+/** Pause between two fillings. Each of them writes over all free bytes of the file. */
 const MIN_PAUSE_MS = 10_000;
 const PASSES = 2;
 /** Pages that are filled at a time. The file may grow by so many. */

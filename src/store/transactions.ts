@@ -46,7 +46,7 @@ export class Transactions {
 
 /**
  * The table, with changes that need no handler of their own: the transaction that a change is in says whether it
- * failed. lmdb rejects the promise of each change as well, and Node.js would end the process where nobody handles it.
+ * failed. lmdb also rejects the promise of each change. Node.js would end the process if nobody handled that promise.
  */
 export function withoutLooseRejections<V, K extends Key>(table: Database<V, K>): Database<V, K> {
   for (const method of ["put", "remove"] as const) {

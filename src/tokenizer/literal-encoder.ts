@@ -76,7 +76,10 @@ interface Piece {
   readonly length: number;
 }
 
-/** The longest piece of a token at the ends of a text: the end of one at its start, the start of one at its end. */
+/**
+ * The longest part of a token that a text may begin or end with: a token's end at the start, a token's start at the
+ * end.
+ */
 function makePieces(contents: readonly string[]): Record<"headOf" | "tailOf", (text: string) => Piece | undefined> {
   const longest = (fits: (token: string, length: number) => boolean): Piece | undefined => {
     let best: Piece | undefined;

@@ -29,7 +29,7 @@ export interface MeanGateResult {
 const MAX_LOGIT_ROWS = 64;
 
 /**
- * @param sequences token ids, each at most as long as the model's context
+ * @param sequences token ids; each list has at most the length of the model's context
  * @throws {AppError} not_mergeable where there is no router, or no sequence to average over
  */
 export async function mergeByMeanGate(

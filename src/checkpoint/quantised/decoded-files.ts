@@ -1,6 +1,6 @@
 /**
- * The tensors of a quantised checkpoint as if it were not: the parts of each quantised weight disappear, and
- * `<module>.weight` is decoded to float32 when it is read. Tensors alone decide which weights are quantised, because
+ * Shows a quantised checkpoint as an ordinary one. The parts of each quantised weight are hidden, and `<module>.weight`
+ * is decoded to float32 when it is read. Tensors alone decide which weights are quantised, because
  * configurations name the exceptions in several ways. One weight is in memory at a time.
  */
 import type { TensorSpec } from "../../formats/safetensors-writer.ts";

@@ -39,7 +39,7 @@ function noteShortKeys(keys: ConfigOf<"serve">["apiKey"], log: Logger): void {
   if (tenants.size === 0) return;
   log.warn(
     { tenants: [...tenants] },
-    `keys of less than ${MIN_LENGTH_ANYWHERE} characters can be guessed, and the log hides them only as words of their own. "mosara keys add" makes a key that is long enough`,
+    `keys shorter than ${MIN_LENGTH_ANYWHERE} characters can be guessed, and the log hides them only where they are whole words. "mosara keys add" makes a key that is long enough`,
   );
 }
 

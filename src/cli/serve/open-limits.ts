@@ -25,14 +25,14 @@ export async function openLimits(
       metrics.recordLimitsShared(false);
       log.error(
         { redis: host, reason: (error as Error).message },
-        "Redis does not answer, so this server counts limits for itself, with the whole limits, until it does",
+        "Redis does not answer. Until it does, this server counts the limits for itself alone",
       );
     },
   };
   const counters = await SharedCounters.open(url, events).catch((error: unknown) => {
     throw new AppError(
       "usage",
-      `--limits-redis: Redis at ${host} refused the connection: ${(error as Error).message}. Give the user and password that it wants in the URL.`,
+      `--limits-redis: Redis at ${host} refused the connection: ${(error as Error).message}. Put the right user and password into the URL.`,
     );
   });
   cleanup.defer(() => counters.close());

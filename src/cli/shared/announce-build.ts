@@ -30,7 +30,7 @@ export async function announceBuild(checkpointPath: string, options: BuildOption
   );
 }
 
-/** Tells users of a long-context model that its long context is not served. */
+/** Warns users of a long-context model that its long context is not served. */
 function positionsNotice({ ropes, maxPositions }: ModelConfig): string {
   if (!ropes.some(({ scaling }) => scaling.type === "longrope")) return "";
   return `serving up to ${maxPositions} positions: beyond that, longrope changes the rotation of all positions, and cached keys would be wrong\n`;

@@ -4,8 +4,8 @@
  */
 
 /**
- * A second signal within this time is a copy of the first: npm forwards
- * a signal that the terminal has sent to the whole group already.
+ * A second signal within this time is a copy of the first. The terminal sends a signal to the whole group, and npm
+ * forwards it once more.
  */
 const SAME_SIGNAL_MS = 500;
 

@@ -1,5 +1,5 @@
 /**
- * The inputs for further (λ, v) of a step's rows: those of a blend after its first. All groups lie side by side, and
+ * The inputs for the second and later (λ, v) of each row, which only blends have. All groups lie side by side, and
  * rows with fewer terms are padded with zeros. A step without such rows feeds empty tensors.
  */
 import type { AdapterLayout } from "../../model/adapter-layout.ts";

@@ -37,7 +37,7 @@ export class TurnGate {
 
   change(areTurnsNeeded: boolean): void {
     this.#state = areTurnsNeeded ? "free" : "off";
-    // Tells the server that no step is running now. From here on each step waits for its turn.
+    // Reports to the server that no step is running now. From here on each step waits for its turn.
     if (areTurnsNeeded) this.#send({ type: "turn-ended" });
   }
 }

@@ -100,7 +100,7 @@ class ReadRows implements LogitRows {
     const logits = this.#logits().subarray(place * this.#vocabSize, (place + 1) * this.#vocabSize);
     const maxima = this.#results[MAXIMA];
     const numBlocks = maxima?.dims[1] ?? 1;
-    // A value that is not a number must be searched for one by one. A single block tells the sampler nothing.
+    // A value that is not a number must be searched for one by one. A single block gives the sampler no information.
     if (!maxima || numBlocks === 1 || !this.#isFinite(row))
       return { kind: "whole", logits, maxima: null, blockSize: BLOCK_SIZE };
     const blocks = (maxima.data as Float32Array).subarray(row * numBlocks, (row + 1) * numBlocks);

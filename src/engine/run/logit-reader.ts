@@ -19,6 +19,6 @@ export interface LogitReader {
 export interface LogitView {
   readonly feeds: Record<string, RuntimeTensor>;
   readonly fetches: Record<string, RuntimeTensor | null>;
-  /** As many rows as there were needs. */
+  /** One row for each need. */
   rowsOf(results: Record<string, RuntimeTensor>): LogitRows;
 }

@@ -1,5 +1,5 @@
 /**
- * How many tokens of a sequence are worth guessing: as many as bring the most tokens for the time of their run. It
+ * The number of tokens worth guessing: the one that gains the most tokens for the time of a run. It
  * depends on earlier guesses of the same sequence alone, so that a row has the same bits in every batch.
  */
 // Indices are bounded by the number of kinds, hence `!`.

@@ -79,8 +79,8 @@ export class Sequence {
   }
 
   /**
-   * The tokens that probably come next, as far as they are known, fit into the answer with one token after them, and
-   * are worth guessing. They depend on this sequence alone.
+   * The tokens that probably come next: those that are known, leave room for one more token, and are worth guessing.
+   * They depend on this sequence alone.
    */
   draft(): readonly number[] {
     const { numOutputTokens } = this;

@@ -34,7 +34,7 @@ const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.ur
 const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
 /**
  * Blocks of 32 kB and more return to the system when they are freed. By default glibc raises that size with the blocks
- * it sees, and keeps free memory between small blocks: a fifth of the process after some thousand adapters
+ * it sees, and keeps free memory between small blocks. After some thousand adapters, this was a fifth of the process
  * (docs/log/2026-11.md). Values already in the environment take precedence.
  */
 const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };

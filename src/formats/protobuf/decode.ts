@@ -16,8 +16,8 @@ import {
 } from "./messages.ts";
 
 const MAX_MESSAGE_DEPTH = 64;
-// A value costs as little as two bytes of input but some hundred bytes of memory; the graph of a 100-layer model has
-// below a million.
+// A value may take two bytes of input, but takes some hundred bytes of memory. The graph of a 100-layer model has fewer
+// than a million.
 const MAX_VALUES = 2_000_000;
 
 /** Reads one range of bytes; a nested message gets a reader of its own range over the same bytes. */

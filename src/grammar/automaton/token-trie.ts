@@ -7,7 +7,7 @@
 export interface TokenTrie {
   /** One more than the largest id. */
   readonly vocabSize: number;
-  /** Of each node: its byte, its depth (the first byte has 0), the node after its subtree, and its token or -1. */
+  /** For each node: its byte, its depth (0 for the first byte), the node after its subtree, and its token or -1. */
   readonly bytes: Uint8Array;
   readonly depths: Uint16Array;
   readonly ends: Int32Array;

@@ -1,4 +1,6 @@
-/** What follows a change of a stored adapter, whoever made it: its placement moves along, and the log has a line. */
+/**
+ * The consequences of a change of a stored adapter, for every caller: its placement follows, and the log has a line.
+ */
 import type { Logger } from "pino";
 import type { Placements } from "../../placement/placements.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";

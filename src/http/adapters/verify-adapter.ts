@@ -101,7 +101,7 @@ function problemsOf(
   // A float16 answer of a strong adapter is further off than that of a weak one.
   const isOther = Math.abs(mean - expected) > tolerance + 0.1 * Math.abs(expected - ofBase);
   return [
-    ...(isBase ? ["It changes nothing: every golden answer has the bits of the base's."] : []),
+    ...(isBase ? ["It changes nothing: each golden answer has exactly the base's log-probability."] : []),
     ...(isOther
       ? [
           `It does not answer as its card says: the mean log-probability is ${mean.toFixed(4)}, and the card says ${expected.toFixed(4)}.`,

@@ -20,17 +20,17 @@ const weights = z
   .refine((map) => Object.values(map).some((weight) => weight > 0), "needs a weight above 0")
   .openapi({
     description:
-      "Weights by adapters: name, name@<beginning of a generation> or name@-1. The last two mean one generation for good.",
+      "Weights by adapters: name, name@<beginning of a generation> or name@-1. The last two pin one generation.",
     example: { stable: 95, next: 5 },
   });
 
 const rule = z.strictObject({
   max_error_share: z.number().gt(0).max(1).optional().openapi({
-    description: "A target is taken out when its share of errors is so much above that of the others.",
+    description: "A target is taken out when its share of errors exceeds that of the other targets by more than this.",
   }),
   max_drift: z.number().gt(0).max(1000).optional().openapi({
     description:
-      "A target is taken out when it lowers the mean log-probability of the main target's golden answers by more, in nats.",
+      "A target is taken out when it lowers the mean log-probability of the main target's golden answers by more than this, in nats.",
   }),
   min_requests: z.int().min(1).max(1_000_000).default(50),
   window_seconds: z.int().min(1).max(86_400).default(300),
@@ -44,7 +44,9 @@ const target = z.object({
     .string()
     .nullable()
     .openapi({ description: "The generation that answers now. null: the adapter is gone." }),
-  pinned: z.boolean().openapi({ description: "Whether it stays when the adapter's name moves on." }),
+  pinned: z
+    .boolean()
+    .openapi({ description: "Whether the target keeps this generation when the adapter is replaced." }),
   weight: z.number(),
 });
 

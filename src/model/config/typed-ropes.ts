@@ -1,5 +1,5 @@
 /**
- * Rotary settings of models whose sliding layers rotate otherwise than their full layers. transformers 5 has one entry
+ * Rotary settings of models whose sliding layers and full layers rotate differently. transformers 5 has one entry
  * a type in `rope_parameters`. Before, one set of keys belonged to the full layers.
  */
 import { type RawConfig, readNumber, readObject, unsupported } from "./config-reader.ts";

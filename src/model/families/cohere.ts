@@ -1,6 +1,6 @@
 /**
- * Command R (cohere) and Command R7B (cohere2): attention and MLP read one LayerNorm without bias and are added at
- * once, rotated pairs are neighbours, and logits have a factor. In cohere2 some layers slide, and the others have no
+ * Command R (cohere) and Command R7B (cohere2): attention and MLP read one LayerNorm without bias, and both are added
+ * at once. Rotated pairs are neighbours. Logits have a factor. In cohere2 some layers slide, and the others have no
  * positions. Defaults of transformers' CohereConfig and Cohere2Config.
  */
 import { type RawConfig, readCount, readFlag, readNumber, unsupported, withDefaults } from "../config/config-reader.ts";

@@ -18,7 +18,7 @@ export interface AnswerVars {
 /**
  * −min(ρA, clip(ρ, 1 − ε, 1 + ε) A) of every token, with ρ = π(token) / π(token when sampled). The gradient is −ρA ∇log
  * π, and 0 where the token has already moved more than ε in the wanted direction. ρ also corrects a sampler that rounds
- * otherwise than the trainer.
+ * differently from the trainer.
  * @param losses float32 [N]: −log π of every token
  * @param clip ε
  * @returns float32 [N]

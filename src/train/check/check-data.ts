@@ -1,6 +1,6 @@
 /**
- * What a training run would make of data, before it begins: counts, lengths in tokens, what is cut or left out, and
- * examples that occur more than once. Knows no files and no flags.
+ * Checks data as a training run would use it: counts, lengths in tokens, cut and left-out examples, and examples that
+ * occur more than once. Knows no files and no flags.
  */
 import { createHash } from "node:crypto";
 import type { EncodedExample } from "../../data/encode.ts";

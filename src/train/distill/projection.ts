@@ -1,8 +1,8 @@
 /**
- * The Mo-SARA numbers of one layer whose term is closest to a given change of its weights, on the inputs that the layer
- * sees: min Σ_x |ΔW x − v ⊙ U(λ ⊙ Vᵀx)|². For a fixed v this is a linear problem in λ, and for a fixed λ one in v, so
- * both are solved in turn. The inputs enter by their moments alone. Pure, in float64. Indices are bounded by their
- * loops, hence `!`.
+ * The λ and v of one layer whose output is closest to that of a given change of its weights, for the layer's inputs:
+ * min Σ_x |ΔW x − v ⊙ U(λ ⊙ Vᵀx)|². For a fixed v this is a linear problem in λ, and for a fixed λ one in v, so both
+ * are solved in turn. The inputs enter by their moments alone. Pure, in float64. Indices are bounded by their loops,
+ * hence `!`.
  */
 
 export interface LayerMoments {

@@ -1,4 +1,4 @@
-/** What a run minimises: how a micro-batch is weighed and fed, and what the losses of its tokens add up to. */
+/** The quantity that a run minimises: how a micro-batch is weighted and fed, and how its tokens' losses are summed. */
 import type { TrainLoss } from "../../model/train/train-graph.ts";
 import { LOSS_WEIGHTS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
