@@ -148,6 +148,13 @@ describe("the layout", () => {
     expect(findBreaches(sourcesOf("src", "scripts", "load-tests", "fuzz"), TABLE)).toEqual([]);
   });
 
+  it("has at most 20 files in a folder", () => {
+    const counts = new Map<string, number>();
+    for (const path of sourcesOf("src", "scripts", "load-tests", "fuzz", "test").keys())
+      counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
+    expect([...counts].filter(([, count]) => count > 20)).toEqual([]);
+  });
+
   it("lets only the server's side of the engine start processes", () => {
     const starts = [...sourcesOf("src/engine")].filter(([, text]) => text.includes('"node:child_process"'));
     expect(starts.map(([path]) => path)).toEqual(["src/engine/server/engine-client.ts"]);
