@@ -27,7 +27,7 @@ export function readSettingsFile(path: string, flags: Flags): ReadonlyMap<string
     Object.entries(readMap(path)).map(([name, value]) => {
       const flag = known.get(name);
       if (flag === undefined)
-        throw usage(path, `has ${name}, which is no setting.${meantName(name, [...known.keys()])}`);
+        throw usage(path, `has ${name}, which is not a setting.${meantName(name, [...known.keys()])}`);
       return [name, rawValueOf(path, name, flag, value)];
     }),
   );
@@ -45,7 +45,7 @@ function readMap(path: string): Record<string, unknown> {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const [fault] = [...document.errors, ...document.warnings];
-  if (fault) throw usage(path, `is no valid YAML in line ${lines.linePos(fault.pos[0]).line}: ${fault.message}.`);
+  if (fault) throw usage(path, `is not valid YAML in line ${lines.linePos(fault.pos[0]).line}: ${fault.message}.`);
   const value: unknown = document.toJS({ maxAliasCount: 0 });
   if (value === null) return {}; // an empty file, or comments alone
   if (typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;

@@ -154,23 +154,23 @@ describe("values", () => {
   });
 
   it.each([
-    ["max-num-seq: 3", /has max-num-seq, which is no setting\. Did you mean max-num-seqs\?/],
+    ["max-num-seq: 3", /has max-num-seq, which is not a setting\. Did you mean max-num-seqs\?/],
     ["max_num_seqs: 3", /Did you mean max-num-seqs\?/],
-    ["config: other.yaml", /has config, which is no setting/],
+    ["config: other.yaml", /has config, which is not a setting/],
     ["port: 70000", /port in \S*mosara\.yaml must be 0 to 65535, found "70000"/],
     ["strict-fields: 1", /must give strict-fields true or false, found 1/],
     ["port:", /must give port a text, a number, or a list of them, found null/],
     ["port: {a: 1}", /found \{"a":1\}/],
     ["api-key: {acme: secret}", /must give api-key a text, a number, or a list of them\.$/],
-    ["port: 1\nport: 2", /no valid YAML in line 2/],
-    ["a: [", /no valid YAML in line 1/],
-    ["a: !thing 3", /no valid YAML in line 1/],
+    ["port: 1\nport: 2", /not valid YAML in line 2/],
+    ["a: [", /not valid YAML in line 1/],
+    ["a: !thing 3", /not valid YAML in line 1/],
     ["- port", /must map names of flags to values/],
   ])("of a settings file that cannot be meant are refused: %s", (text, message) => {
     expect(usageOf(() => serve(["--config", settingsFile(text)]))).toMatch(message);
   });
 
-  // init was refused with "config.json of --config has architectures, which is no setting".
+  // init was refused with "config.json of --config has architectures, which is not a setting".
   it("of another command are not read from its --config, which is a model's configuration", () => {
     const config = settingsFile('{"architectures": ["LlamaForCausalLM"], "hidden_size": 64}');
     const args = ["--config", config, "--tokenizer", "texts", "--out", "new"];

@@ -112,7 +112,7 @@ function tooLarge(head: Uint8Array, maxAdapterBytes: number): AppError {
   const foreign = head.byteLength > 0 ? foreignFileNotice(head) : null;
   return new AppError(
     "adapter_too_large",
-    `The adapter is larger than the ${maxAdapterBytes} bytes that this server accepts.${foreign === null ? "" : ` It is no .mosara file: ${foreign}`}`,
+    `The adapter is larger than the ${maxAdapterBytes} bytes that this server accepts.${foreign === null ? "" : ` It is not a .mosara file: ${foreign}`}`,
   );
 }
 
