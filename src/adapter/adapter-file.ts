@@ -90,7 +90,8 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
   const foreign = foreignFileNotice(bytes);
   if (foreign !== null) return refuse(`${foreign.replace(/\.$/, "")}`);
   const file = decodeBounded(bytes, { maxBytes, maxDepth: MAX_FILE_DEPTH, maxItems: MAX_ITEMS });
-  if (!isPlainMap(file) || file.magic !== MAGIC) return refuse('it is not a .mosara file (its "magic" is not "mosara")');
+  if (!isPlainMap(file) || file.magic !== MAGIC)
+    return refuse('it is not a .mosara file (its "magic" is not "mosara")');
   if (file.version !== VERSION)
     return refuse(`it has version ${quote(file.version)}, but this program reads version ${VERSION}`);
   const known = ["magic", "version", "method", "baseId", "heads", "router", "targets", "endTokenIds", "card"];
