@@ -6,8 +6,8 @@
 import { AppError } from "../errors.ts";
 import { encode } from "../formats/msgpack.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
-import { type Adapter, type AdapterTarget, type Card, type CardValue, expectedTensors } from "./adapter.ts";
-import { METHODS } from "./methods.ts";
+import { type Adapter, type AdapterTarget, type Card, type CardValue } from "./adapter.ts";
+import { METHODS, expectedTensors } from "./methods.ts";
 
 /** Depth to which lists and maps in a card may nest. */
 export const MAX_CARD_DEPTH = 6;

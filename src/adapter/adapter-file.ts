@@ -10,14 +10,8 @@ import { bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements, tensorFromBytes } from "../tensor/host-tensor.ts";
 import { MAX_CARD_DEPTH, assertAdapter, isPlainMap, quote, refuse } from "./adapter-check.ts";
 import { foreignFileNotice } from "./foreign-file.ts";
-import {
-  type Adapter,
-  type AdapterTarget,
-  type Card,
-  type Method,
-  type RouterKind,
-  expectedTensors,
-} from "./adapter.ts";
+import { type Adapter, type AdapterTarget, type Card, type Method, type RouterKind } from "./adapter.ts";
+import { expectedTensors } from "./methods.ts";
 
 const MAGIC = "mosara";
 const VERSION = 1;

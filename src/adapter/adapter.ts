@@ -5,9 +5,9 @@
  */
 import { AppError } from "../errors.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
-import { METHODS } from "./methods.ts";
 
-export type Method = keyof typeof METHODS;
+/** The names of the methods. `methods.ts` has the methods themselves. */
+export type Method = "mo-sara" | "sara" | "lora";
 export type RouterKind = "none" | "rank1" | "full";
 
 /** Strings, numbers and lists that describe how the adapter was made; no wall-clock time, no path. */
@@ -56,16 +56,6 @@ export interface BaseSignature {
   readonly linears: ReadonlyMap<string, LinearSignature>;
   /** Absent where no caller needs token ids. */
   readonly vocabSize?: number;
-}
-
-/** Names and shapes of the tensors that a target of this method must have. */
-export function expectedTensors(
-  method: Method,
-  router: RouterKind,
-  heads: number,
-  target: Pick<AdapterTarget, "dIn" | "dOut" | "k">,
-): Readonly<Record<string, readonly number[]>> {
-  return METHODS[method].parameters(target, { heads, router });
 }
 
 /** Number of trained values in the adapter. */

@@ -1,7 +1,8 @@
 /** Adapters for tests: small made-up ones, and those of the training fixtures. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type Adapter, type Method, type RouterKind, expectedTensors } from "../../../src/adapter/adapter.ts";
+import type { Adapter, Method, RouterKind } from "../../../src/adapter/adapter.ts";
+import { expectedTensors } from "../../../src/adapter/methods.ts";
 import { openSafetensors } from "../../../src/formats/safetensors.ts";
 import { type HostTensor, numElements } from "../../../src/tensor/host-tensor.ts";
 import { casesIn, fixturesDir, readJson } from "../fixtures.ts";

@@ -1,6 +1,7 @@
 /** Adapters with random numbers that fit a given base, of every method, as files. */
 import { encodeAdapter } from "../../../src/adapter/adapter-file.ts";
-import { type Adapter, expectedTensors, type Method, type RouterKind } from "../../../src/adapter/adapter.ts";
+import type { Adapter, Method, RouterKind } from "../../../src/adapter/adapter.ts";
+import { expectedTensors } from "../../../src/adapter/methods.ts";
 import type { Manifest } from "../../../src/base/manifest.ts";
 import { allLinears } from "../../../src/model/linears.ts";
 import { numElements } from "../../../src/tensor/host-tensor.ts";
