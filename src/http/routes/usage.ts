@@ -10,8 +10,7 @@ const query = z.object({
   from: day.default("0000-01-01").openapi({ description: "First day (UTC). Default: the first that is known." }),
   to: day.default("9999-12-31").openapi({ description: "Last day (UTC). Default: today." }),
   tenant: z.string().max(64).optional().openapi({
-    description:
-      "With the scope admin: only this tenant. Default: all tenants with the scope admin, otherwise the key's tenant.",
+    description: "With the scope admin: this tenant only. Default: all tenants for admin, otherwise the key's.",
   }),
 });
 const row = z.object({
