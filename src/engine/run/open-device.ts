@@ -34,11 +34,24 @@ type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCach
 export async function openDevice(options: Options, manifest: Manifest): Promise<OpenDevice> {
   if (options.device === "webgpu") return await openWebgpu(options, manifest);
   if (options.device === "cuda") return await openCuda(options, manifest);
-  const { session } = await openModel(options, CPU_FORM);
+  const form = cpuForm(options, manifest);
+  const { session } = await openModel(options, form);
   return withHostMemory(session, new HostKvCache(manifest.config), hostReader(manifest.config.vocabSize), {
-    facts: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
+    facts: { name: "cpu", attention: form.attention, precision: "float32", isCacheResident: true },
     bytes: () => null,
   });
+}
+
+/** ONNX Runtime counts a thread of a CPU with two kinds of cores as this many. */
+const PARTS_PER_THREAD = 4;
+
+/**
+ * Where a batch has fewer heads than there are threads, the fused kernel divides long rows among threads (ONNX Runtime
+ * 1.30). A row's bits would then depend on the number of rows. The stepwise path never divides a row.
+ */
+function cpuForm({ numThreads }: Options, { config }: Manifest): DeviceForm {
+  const attention = PARTS_PER_THREAD * numThreads > config.numHeads ? "stepwise" : "fused";
+  return { ...CPU_FORM, attention };
 }
 
 /** A session whose cache, adapter inputs and logits are in the host's memory. */

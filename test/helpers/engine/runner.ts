@@ -35,12 +35,16 @@ let nextId = 1;
 /** An id no other sequence of this process has. */
 export const freshId = (): number => nextId++;
 
-export async function openTestRunner(baseDir: string, device: "cpu" | "webgpu" = "cpu"): Promise<TestRunner> {
+export async function openTestRunner(
+  baseDir: string,
+  device: "cpu" | "webgpu" = "cpu",
+  numThreads = 2,
+): Promise<TestRunner> {
   const base = await openBase(baseDir);
   const { manifest, layout } = base;
   await base[Symbol.asyncDispose]();
   const { config } = manifest;
-  const opened = await openDevice({ baseDir, device, numThreads: 2, kvCacheBytes: 2 ** 30 }, manifest);
+  const opened = await openDevice({ baseDir, device, numThreads, kvCacheBytes: 2 ** 30 }, manifest);
   const kv = new BatchRows(opened.cache, {
     maxBytes: 2 ** 30,
     rowMultiple: rowMultipleOf(manifest),
