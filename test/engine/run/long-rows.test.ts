@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import type { DecodeRow } from "../../../src/engine/contracts.ts";
-import { builtBase } from "../../helpers/bases.ts";
-import { writeCheckpoint } from "../../helpers/checkpoints.ts";
-import { freshId, openTestRunner, type TestRunner } from "../../helpers/runner.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
+import { writeCheckpoint } from "../../helpers/models/checkpoints.ts";
+import { freshId, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-long-rows-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
