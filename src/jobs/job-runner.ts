@@ -12,6 +12,7 @@ import { type JobEvent, type JobRecord, isFinal, unixNow } from "./records.ts";
 import { jobErrorOf } from "./job-error.ts";
 import type { JobStore } from "./job-store.ts";
 import { resultFiles } from "./result-files.ts";
+import { noteOf } from "./step-note.ts";
 import {
   ADAPTER_FILE,
   GRADER_FILE,
@@ -29,8 +30,6 @@ import {
   startTrainer,
 } from "./trainer-child.ts";
 
-/** Greatest number of events with figures of a job. */
-const MAX_METRIC_EVENTS = 200;
 /** Times that a trainer may die without a further step before its job fails. */
 const MAX_DEATHS = 3;
 /** Longest time that an ending server waits for trainers to save their state. */
@@ -212,27 +211,13 @@ export class JobRunner implements AsyncDisposable {
     return trainArguments(job, place);
   }
 
-  #noteStep({ tenant, id }: JobRecord, { step, totalSteps, loss, evalLoss, reward, tokens }: TrainerStep): void {
+  #noteStep({ tenant, id }: JobRecord, step: TrainerStep): void {
     const { store, log } = this.#ports;
     const job = store.job(tenant, id);
-    if (job === undefined) return;
-    const isEvaluation = evalLoss !== null;
-    // A continued run computes the steps after its last saved state again.
-    if (step <= (isEvaluation ? job.lastEvaluation : job.lastStep)) return;
-    const change = isEvaluation
-      ? { lastEvaluation: step }
-      : ({ trainedTokens }: JobRecord) => ({ lastStep: step, totalSteps, trainedTokens: trainedTokens + tokens });
-    const isShown = isEvaluation || step % Math.ceil(totalSteps / MAX_METRIC_EVENTS) === 0;
-    const name = `${isEvaluation ? "valid" : "train"}_${reward === null ? "loss" : "mean_reward"}`;
-    const value = reward ?? evalLoss ?? loss ?? NaN;
-    const event = {
-      level: "info",
-      type: "metrics",
-      message: `Step ${step}/${totalSteps}: ${name.replaceAll("_", " ")} ${value.toFixed(4)}`,
-      data: { step, total_steps: totalSteps, [name]: value },
-    } as const;
+    const note = job === undefined ? null : noteOf(step, job);
+    if (job === undefined || note === null) return;
     store
-      .update(job, change, isShown ? event : null)
+      .update(job, note.change, note.event)
       .catch((error: unknown) => log.error({ err: error, job: id }, "a step of a job could not be noted"));
   }
 

@@ -15,8 +15,8 @@ const MAX_TENANT_BYTES = 2 ** 30;
 /** Greater than every number of an event. */
 const LAST_EVENT = Number.MAX_SAFE_INTEGER;
 
-type NewEvent = Omit<JobEvent, "id" | "created">;
-type JobChange = Partial<JobRecord> | ((job: JobRecord) => Partial<JobRecord>);
+export type NewEvent = Omit<JobEvent, "id" | "created">;
+export type JobChange = Partial<JobRecord> | ((job: JobRecord) => Partial<JobRecord>);
 
 export class JobStore implements AsyncDisposable {
   readonly #dir: string;

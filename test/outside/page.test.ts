@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import axe from "axe-core";
+import OpenAI, { toFile } from "openai";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
@@ -9,7 +10,7 @@ import { adapterFile, adapterFor } from "../helpers/models/base-adapters.ts";
 import { type BrowserPage, Chromium } from "../helpers/outside/chromium.ts";
 import { MARKUP, markupBase } from "../helpers/models/markup-base.ts";
 import { hasProgram, runProgram } from "../helpers/outside/programs.ts";
-import { childrenOf, send, startServer, tempDir, type TestServer, untilIdle } from "../helpers/server.ts";
+import { childrenOf, send, startServer, tempDir, type TestServer, until, untilIdle } from "../helpers/server.ts";
 
 /** Starting a browser on a busy machine takes its time. */
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
@@ -38,7 +39,7 @@ beforeAll(async () => {
   const tenant = adapterFile(manifest, { seed: 10 });
   for (let index = 0; index < NUM_TENANTS; index++) write(`tenant-${String(index).padStart(4, "0")}`, tenant);
   const model = ["--model", base, "--served-model-name", BASE, "--adapters", adapters];
-  server = await startServer([...model, "--api-key", KEY, "--public-metrics"]);
+  server = await startServer([...model, "--api-key", KEY, "--public-metrics", "--training-nice", "0"]);
   browser = new Chromium();
 });
 
@@ -106,9 +107,9 @@ async function tabTo(page: BrowserPage, id: string): Promise<void> {
 }
 
 /** What axe-core finds wrong for people who use a keyboard or a screen reader, or need contrast. */
-async function barriers(page: BrowserPage): Promise<string[]> {
+async function barriers(page: BrowserPage, within = "html"): Promise<string[]> {
   await page.value(axe.source);
-  const found = await page.value<{ violations: { id: string; nodes: { html: string }[] }[] }>("axe.run()");
+  const found = await page.value<{ violations: { id: string; nodes: { html: string }[] }[] }>(`axe.run("${within}")`);
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(" ")}`);
 }
 
@@ -248,6 +249,69 @@ describe.skipIf(!isPresent)("a file", () => {
     await page.drop([path]);
     await page.click("dialog .primary");
     await page.untilText("dialog [role=alert]", "adapter_invalid");
+  });
+});
+
+describe.skipIf(!isPresent)("training jobs", () => {
+  const jobs = (): OpenAI => new OpenAI({ baseURL: `${server.url}/v1`, apiKey: KEY, maxRetries: 0 });
+  const create = async (steps: number, suffix: string): Promise<string> => {
+    const client = jobs();
+    const lines = Array.from({ length: 8 }, (_, i) => JSON.stringify({ prompt: `${i}: `, completion: `pong ${i}` }));
+    const file = await client.files.create({ file: await toFile(Buffer.from(lines.join("\n"))), purpose: "fine-tune" });
+    const settings = { training_file: file.id, validation_file: file.id, suffix, mosara: { steps } };
+    return (await client.fineTuning.jobs.create({ model: BASE, ...settings })).id;
+  };
+  const reached = async (page: BrowserPage): Promise<number> =>
+    Number(/after (\d+) of/.exec((await page.value<string | null>(CURVE)) ?? "")?.[1] ?? 0);
+  const CURVE = "document.querySelector('.curve svg')?.ariaLabel ?? null";
+
+  it("are shown with a curve that grows, and obey the page", async () => {
+    const page = await openPage("alpha");
+    await page.click("#jobs");
+    await page.untilText("dialog .empty", "There are no training jobs yet.");
+    await create(4000, "endless");
+    await page.untilText(".job h3", "endless");
+    await page.untilText(".job [role=status]", "running");
+    const first = await until("the curve", () => reached(page));
+    await until(
+      "more of it",
+      () => reached(page),
+      (step) => step > first,
+    );
+    await page.click(".job-actions button");
+    await page.untilText(".job [role=status]", "paused");
+
+    const id = await create(6, "brief");
+    await page.untilText(".jobs button", "brief");
+    await page.click(".jobs li:first-child button");
+    await page.untilText(".job h3", "brief");
+    await page.untilText(".job [role=status]", "succeeded");
+    await page.click(".job details summary");
+    await page.until("document.querySelectorAll('.job tbody tr').length === 7");
+    const shown = (await page.texts(".job tbody tr")).slice(1);
+    const { data: events } = await jobs().fineTuning.jobs.listEvents(id, { limit: 100 });
+    const losses = events.reverse().flatMap(({ data }) => (data as { train_loss?: number } | null)?.train_loss ?? []);
+    expect(losses.length).toBe(6);
+    for (const [index, loss] of losses.entries()) expect(shown[index]).toContain(`${index + 1}${loss.toFixed(4)}`);
+    for (const scheme of ["light", "dark"]) {
+      await page.look({ scheme });
+      expect([scheme, await barriers(page, "dialog")]).toEqual([scheme, []]);
+    }
+    await page.look({ width: 390, height: 844 });
+    expect(await page.value("document.documentElement.scrollWidth")).toBe(390);
+    await page.look({});
+    await page.click(".job-actions .primary");
+    await page.until("document.querySelectorAll('.head').length === 2 && !document.querySelector('dialog')");
+    expect((await page.texts(".head h3")).at(-1)).toMatch(/:brief:/);
+
+    await page.click("#jobs");
+    await page.click(".jobs li:nth-child(2) button");
+    await page.untilText(".job [role=status]", "paused");
+    await page.click(".job-actions button:nth-child(2)");
+    await page.untilText(".job-actions button", "Cancel for good");
+    await page.press("Enter");
+    await page.untilText(".job [role=status]", "cancelled");
+    expect(await page.texts(".job-actions button")).toEqual([]);
   });
 });
 

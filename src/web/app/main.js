@@ -6,6 +6,7 @@ import { Conversation } from "./conversation.js";
 import { byId, errorBox, h } from "./dom.js";
 import { acceptFiles } from "./file-dialog.js";
 import { headOf } from "./heads.js";
+import { openJobsDialog } from "./jobs-dialog.js";
 import { watchKey } from "./key-panel.js";
 import { Picker } from "./picker.js";
 
@@ -37,6 +38,14 @@ function addColumn(source) {
   heads.append(headOf(column, () => remove(column)));
   shownId = column.id;
   showColumns();
+}
+
+/** Gives an adapter that the list may not have yet a column of its own. @param {string} name */
+function showNew(name) {
+  picker.add([{ id: name, parent: "" }]);
+  const column = columns.ofModel(name);
+  if (column) remove(column); // it shows what the name was before
+  toggle(name);
 }
 
 /** @param {import("./columns.js").Column} column */
@@ -160,14 +169,7 @@ byId("show-sidebar").addEventListener("click", (event) => {
   button.textContent = isOpen ? "Done" : "Adapters";
 });
 byId("blend").addEventListener("click", () => openBlendDialog(picker, addColumn));
-acceptFiles({
-  onUse: addColumn,
-  onUploaded: (name) => {
-    picker.add([{ id: name, parent: "" }]);
-    const column = columns.ofModel(name);
-    if (column) remove(column); // it shows what the name was before
-    toggle(name);
-  },
-});
+acceptFiles({ onUse: addColumn, onUploaded: showNew });
+byId("jobs").addEventListener("click", () => openJobsDialog(showNew));
 watchKey(() => void loadNames());
 void loadNames();

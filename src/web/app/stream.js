@@ -1,4 +1,4 @@
-/** A streamed chat completion: server-sent events, one chunk each. */
+/** Server-sent events, and a chat completion that is streamed as such: one chunk each. */
 import { ApiError, call } from "./api.js";
 
 /**
@@ -26,10 +26,11 @@ export async function* chatChunks(body, signal) {
 }
 
 /**
+ * The data of each event.
  * @param {Response} response
  * @param {AbortSignal} signal
  */
-async function* eventsOf(response, signal) {
+export async function* eventsOf(response, signal) {
   if (!response.body) return;
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -37,7 +38,7 @@ async function* eventsOf(response, signal) {
   for (;;) {
     const { done, value } = await reader.read().catch((error) => {
       if (signal.aborted) throw error;
-      throw new ApiError("The connection broke while the answer was under way.");
+      throw new ApiError("The connection broke before the end.");
     });
     if (done) return;
     const events = (rest + decoder.decode(value, { stream: true })).split("\n\n");
