@@ -6,48 +6,16 @@ import { afterAll, expect, it } from "vitest";
 import { JobStore } from "../../src/jobs/job-store.ts";
 import { adapterNameOf, type JobRecord, type JobState } from "../../src/jobs/records.ts";
 import { isAdapterName } from "../../src/store/adapter-record.ts";
+import { queuedJob } from "./queued-job.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "mosara-jobs-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-function job(number: number, state: JobState = "queued", tenant = "acme"): JobRecord {
-  const named = { id: `ftjob-${String(number).padStart(24, "0")}`, tenant, model: "base", suffix: null };
-  const settings = {
-    objective: "supervised",
-    method: "mo-sara",
-    beta: null,
-    epochs: null,
-    steps: null,
-    batchSize: null,
-    learningRateMultiplier: null,
-    heads: null,
-    rank: null,
-    targets: null,
-    threshold: null,
-    maxLength: null,
-  } as const;
-  return {
-    ...named,
-    adapterName: adapterNameOf(named),
-    quota: {},
-    state,
-    created: number,
-    finished: null,
-    trainingFile: "file-0",
-    validationFile: null,
-    seed: 0,
-    settings,
-    metadata: null,
-    error: null,
-    resultFiles: [],
-    trainedTokens: 0,
-    lastStep: 0,
-    lastEvaluation: -1,
-    totalSteps: null,
-    finalLoss: null,
-    evalLoss: null,
-  };
-}
+const job = (number: number, state: JobState = "queued", tenant = "acme"): JobRecord => ({
+  ...queuedJob(tenant, `ftjob-${String(number).padStart(24, "0")}`),
+  state,
+  created: number,
+});
 const said = { level: "info", type: "message", message: "a", data: null } as const;
 
 it("forgets a tenant's oldest ended job for a new one, with its events, and refuses where none has ended", async () => {

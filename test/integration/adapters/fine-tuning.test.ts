@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI, { toFile } from "openai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { childrenOf, isAlive, startServer, tempDir, type TestServer, until } from "../../helpers/server.ts";
 
 type Job = OpenAI.FineTuning.FineTuningJob;
@@ -59,6 +59,9 @@ async function eventsOf({ id }: Job): Promise<string[]> {
 }
 const step = async (job: Job): Promise<number> =>
   ((await acme.fineTuning.jobs.retrieve(job.id)) as unknown as { mosara: { step: number } }).mosara.step;
+
+/** Trainers are processes, which take their time to start on a busy machine. */
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 describe("a fine-tuning job", () => {
   let file: string;
@@ -152,7 +155,7 @@ describe("a fine-tuning job", () => {
     expect(await ended(acme, job)).toMatchObject({ status: "succeeded", error: null, method: { type: "dpo" } });
   });
 
-  it("learns from rewards", { timeout: 200_000 }, async () => {
+  it("learns from rewards", async () => {
     const prompts = LINES.slice(0, 4).map((_, i) => JSON.stringify({ prompt: `Say ${i}: `, n: i }));
     const prompt = await upload(acme, prompts);
     const tens = { type: "string_check", name: "n", operation: "like", input: "{{ sample.output_text }}" };
@@ -179,7 +182,7 @@ describe("a fine-tuning job", () => {
     await expect(create(acme, file, body)).rejects.toMatchObject({ status, param });
   });
 
-  it("ends with the same bytes after kills and a pause", { timeout: 300_000 }, async () => {
+  it("ends with the same bytes after kills and a pause", async () => {
     const long = { suffix: "long", mosara: { steps: 30 } };
     const unbroken = await create(acme, file, long);
     const job = await create(acme, file, long);

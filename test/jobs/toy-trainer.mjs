@@ -1,0 +1,16 @@
+/**
+ * A trainer that learns nothing: it speaks the messages of `src/jobs/trainer-messages.ts` and leaves the files of a
+ * finished job. Its training data is the path of a file. It waits until that file is there.
+ */
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+process.on("disconnect", () => process.exit());
+await once(process, "message");
+const gate = readFileSync("training.jsonl", "utf8");
+while (!existsSync(gate)) await sleep(5);
+writeFileSync("adapter.mosara", "");
+writeFileSync("adapter.mosara.log.jsonl", '{"step":1,"loss":1}\n');
+writeFileSync("report.html", "<html></html>");
+process.send({ type: "done", trainLoss: 1, evalLoss: null }, () => process.disconnect());
