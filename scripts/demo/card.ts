@@ -105,15 +105,18 @@ function text({ parameters, numTargets, threshold, loss, parts, training }: Fact
   return `# The demo base
 
 A Llama-shaped decoder of ${(parameters / 1e6).toFixed(2)} M parameters (float16), trained from nothing by \`scripts/make-demo.ts\`, which also wrote this card.
-Context 1024 tokens (most texts it saw have fewer than 200), byte-level BPE; every digit is a token of its own, and made-up names stay in syllables.
-${numTargets} layers have a basis, at threshold ${threshold}: on a model this narrow more directions are cheap, and adapters gain by them.
+The context has 1024 tokens, and most training texts had fewer than 200. The tokenizer is a byte-level BPE. Every digit is
+a token of its own, and made-up names are split into syllables. ${numTargets} layers have a basis, at threshold ${threshold}. On a model this
+narrow, a higher threshold costs little, and adapters profit from it.
 
-**Data.** Our own generated English, nothing else: customer support in five voices, records as slots, sentences and JSON, questions about passages,
-sums, little stories, and copying tasks (28 %); 85 % as conversations, the rest as plain text. Loss on answers alone. One name, number and
-combination in eight is held out by its hash and never in training; all figures below are on those.
+**Data.** All data is generated English of our own: customer support in five voices, records (as slots, sentences and JSON),
+questions about passages, sums, little stories, and copying tasks (28 %). 85 % are conversations, and the rest is plain text.
+The loss counts answers only. One name, number and combination in eight is held out by its hash and never used in training.
+All figures below are on held-out data.
 
-**Start.** Two layers begin with the outline of a circuit that looks up what followed a token before (\`scripts/demo/copying-start.ts\`); everything
-else is random, and everything is trained. Without it, 1,100 steps learned no copying at all.
+**Start.** Two layers begin with the outline of a circuit that looks up which token followed an earlier occurrence
+(\`scripts/demo/copying-start.ts\`). Everything else is random, and everything is trained. Without this start, the model
+learned no copying in 1,100 steps.
 
 | run | steps × examples | rate | tokens | held-out loss |
 |---|---|---|---|---|
@@ -121,7 +124,7 @@ ${training.join("\n")}
 
 **Held-out loss** ${loss.value.toFixed(4)} nats a token of the answer (${loss.count} examples, as served).
 
-**Copying.** ${slotText(total)} held-out names, numbers and codes that the right answer takes from the request are in the answer given.
+**Copying.** ${slotText(total)} held-out names, numbers and codes were copied correctly from the request into the answer.
 
 | part | answers exactly right (95 % interval) | of | names, numbers and codes copied |
 |---|---|---|---|
@@ -129,12 +132,13 @@ ${rows}
 
 ## Limits
 
-It knows the sentences it was trained on and little else: any other English is answered with the nearest of them. It knows no facts of the world, makes
-mistakes in sums, and copies long lists of digits less surely than names. It is here to show how the server and adapters work.
+The model knows little beyond the sentences it was trained on. It answers any other English with the nearest of them. It
+knows no facts of the world, makes mistakes in sums, and copies long lists of digits less surely than names. It is here to
+show how the server and adapters work.
 
 ## ${samples.length} samples
 
-The first held-out lines, answers unedited.
+The first held-out lines, with unedited answers.
 
 ${samples.join("\n\n")}
 `;
