@@ -5,7 +5,7 @@
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -13,20 +13,20 @@ import { AppError } from "../src/errors.ts";
 import type { PlannedRequest } from "./client/draw.ts";
 import { runClosedLoop } from "./client/load.ts";
 import type { Target } from "./client/stream.ts";
-import { startServer } from "./processes/server-process.ts";
 import { adapterNames, planned, runClients } from "./replicas/clients.ts";
 import { disturb } from "./replicas/disturbance.ts";
 import { affinity, judge } from "./replicas/judge.ts";
 import { NetworkNamespace } from "./replicas/namespace.ts";
 import { HELP, replicasOptions, type ReplicasOptions } from "./replicas/options.ts";
-import { BASE_NAME, Replica } from "./replicas/replica.ts";
+import { Replica } from "./replicas/replica.ts";
 import { type Router, startRouter } from "./replicas/router.ts";
 import { circumstances, headline } from "./report/circumstances.ts";
 import { type Figure, markdownTable, median, ratio } from "./report/figures.ts";
 import { measureInTurns } from "./rounds.ts";
 
 const NUM_REPLICAS = 3;
-const BASE_DIR = fileURLToPath(new URL("../../models/demo", import.meta.url));
+/** Threads of the one server that the three are compared with. */
+const NUM_CORES = availableParallelism();
 const SHIPPED_ADAPTERS = fileURLToPath(new URL("../../adapters", import.meta.url));
 /** Requests of one sample of the router's cost, one after the other. */
 const PER_SAMPLE = 20;
@@ -49,14 +49,9 @@ interface Fleet {
 /** What the router adds to a request, and what three servers give on the cores of one. */
 async function compare({ options, folder, adapters, replicas, router, requests }: Fleet): Promise<readonly Figure[]> {
   if (options.rounds === 0) return [];
-  await using single = await startServer(BASE_DIR, join(folder, "single"), 2, [
-    "--adapters",
-    adapters,
-    "--served-model-name",
-    BASE_NAME,
-    "--kv-cache-bytes",
-    "128M",
-  ]);
+  const place = { host: "127.0.0.1", port: await freePort(), threads: NUM_CORES, namespace: null };
+  const single = new Replica({ ...place, data: join(folder, "single"), adapters });
+  await single.start();
   const own = requests.filter(({ adapter }) => adapter === adapterNames(1)[0]).slice(0, PER_SAMPLE);
   const { outcomes } = await runClosedLoop(router.target, own.slice(0, 1), 1);
   const headers = outcomes[0]?.headers ?? null;
@@ -85,14 +80,19 @@ async function compare({ options, folder, adapters, replicas, router, requests }
   const rates = await measureInTurns(
     [
       { name: "three", measure: () => rateOf(router.target) },
-      { name: "one", measure: () => rateOf(direct(single.url)) },
+      { name: "one", measure: () => rateOf(direct(`http://${single.address}`)) },
     ],
     options.rounds,
   );
+  await single.kill();
   return [
     { what: "one request, direct", unit: "ms", samples: times("direct") },
     ratio("one request, through the router ÷ direct", times("router"), times("direct"), { atMost: 1.05 }),
-    { what: `tokens/s of one server with two threads, ${options.streams} streams`, unit: "", samples: rates("one") },
+    {
+      what: `tokens/s of one server with a thread a core, ${options.streams} streams`,
+      unit: "",
+      samples: rates("one"),
+    },
     ratio("tokens/s of three servers ÷ one on the same cores", rates("three"), rates("one")),
   ];
 }
@@ -183,7 +183,9 @@ async function main(options: ReplicasOptions): Promise<void> {
   try {
     for (let index = 0; index < NUM_REPLICAS; index++) {
       const isCabled = cable !== null && index === NUM_REPLICAS - 1;
-      const place = isCabled ? { host: cable.host, namespace: cable.name } : { host: "127.0.0.1", namespace: null };
+      const place = isCabled
+        ? { host: cable.host, threads: 1, namespace: cable.name }
+        : { host: "127.0.0.1", threads: 1, namespace: null };
       replicas.push(new Replica({ ...place, port: await freePort(), data: join(folder, `data-${index}`), adapters }));
     }
     await Promise.all(replicas.map((replica) => replica.start()));

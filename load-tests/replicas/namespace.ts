@@ -11,6 +11,7 @@ export class NetworkNamespace implements Disposable {
   static create(name: string): NetworkNamespace | null {
     if (process.getuid?.() !== 0 || !run("ip", "netns", "list")) return null;
     const namespace = new NetworkNamespace(name);
+    process.on("exit", () => namespace[Symbol.dispose]()); // also after Ctrl-C
     if (namespace.#connect()) return namespace;
     namespace[Symbol.dispose]();
     return null;

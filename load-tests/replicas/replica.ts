@@ -17,6 +17,7 @@ export interface ReplicaPlace {
   readonly data: string;
   /** The directory of adapters, which all replicas share. */
   readonly adapters: string;
+  readonly threads: number;
   /** Name of the network namespace in which it runs; null: the machine's own. */
   readonly namespace: string | null;
 }
@@ -41,9 +42,9 @@ export class Replica {
 
   /** @returns once it is ready. @throws {Error} with what it printed, where it ends before */
   async start(): Promise<void> {
-    const { host, port, data, adapters, namespace } = this.place;
+    const { host, port, data, adapters, threads, namespace } = this.place;
     const flags = ["--model", BASE_DIR, "--served-model-name", BASE_NAME, "--host", host, "--port", String(port)];
-    flags.push("--data", data, "--adapters", adapters, "--threads", "1", "--log-level", "error");
+    flags.push("--data", data, "--adapters", adapters, "--threads", String(threads), "--log-level", "error");
     flags.push("--kv-cache-bytes", "128M");
     const command = [process.execPath, MAIN, "serve", ...flags];
     const [program = "", ...args] = namespace === null ? command : ["ip", "netns", "exec", namespace, ...command];
