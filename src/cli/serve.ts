@@ -27,6 +27,8 @@ import { openKeys } from "./serve/open-keys.ts";
 import { openLimits } from "./serve/open-limits.ts";
 import { openTraining } from "./serve/training.ts";
 import { openListener, readTls } from "./serve/open-listener.ts";
+import { openSharedStore } from "./serve/open-shared-store.ts";
+import { refreshNamed } from "../http/adapters/shared-names.ts";
 import { openServedText } from "./serve/served-text.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import { createLogger } from "../log/logger.ts";
@@ -128,6 +130,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
+  const sharedStore = await openSharedStore(config, parts, cleanup);
   const adapters =
     adaptersDir === null
       ? null
@@ -137,6 +140,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   await noteBase(log, baseDir, served);
   const context: AppContext = {
     ...parts,
+    sharedStore,
     limiter: await openLimits(config, parts, cleanup),
     version: await readVersion(),
     base: served,
@@ -145,7 +149,11 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
     responses: new ResponseStore(config.responseStoreBytes),
     inlineAdapters: new InlineAdapters(config.inlineCacheBytes),
     receipts,
-    training: await openTraining(config, { ...parts, signature: base.signature, baseDir, storeDir }, cleanup),
+    training: await openTraining(
+      config,
+      { ...parts, sharedStore, signature: base.signature, baseDir, storeDir },
+      cleanup,
+    ),
     logsPrompts: config.logPrompts,
     limits: {
       maxJsonBytes: MAX_JSON_BYTES,
@@ -228,6 +236,7 @@ async function start(config: ServeConfig, context: AppContext, engine: Supervise
   logDevice(context, engine);
   await context.training?.runner.start();
   for (const name of config.merge) {
+    await refreshNamed(context, context.keys.operator, name);
     const record = findAdapter(context, context.keys.operator, name);
     if (!record || name.includes("@"))
       throw new AppError(

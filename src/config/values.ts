@@ -77,6 +77,12 @@ export const redisUrl = z
     (s) => /^rediss?:\/\/[^/]/.test(s) && URL.canParse(s) && /^\/?\d*$/.test(new URL(s).pathname),
     "must be redis://[[user]:password@]host[:port][/database], or rediss:// for TLS",
   );
+export const storeUrl = z
+  .string()
+  .refine(
+    (s) => /^s3:\/\/[^/?#]+(\/[^?#]*)?$/.test(s) || (/^https?:\/\/[^/?#]/.test(s) && URL.canParse(s)),
+    "must be s3://bucket/prefix, or the https:// address of a copy of one that is read only",
+  );
 export const hostName = z
   .string()
   .toLowerCase()

@@ -14,6 +14,7 @@ import type { AdapterDirectory } from "../store/directory/adapter-directory.ts";
 import type { Rollouts } from "../rollout/rollouts.ts";
 import type { ReceiptIssuer } from "../receipt/receipt-issuer.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
+import type { SharedStore } from "../store/published/shared-store.ts";
 import type { AdapterFits } from "./adapters/adapter-fits.ts";
 import type { AccessPolicy } from "./access-policy.ts";
 import type { AnswerFormats } from "./completion/answer-format/answer-formats.ts";
@@ -131,6 +132,8 @@ export interface AppContext {
   /** Whether requests can be answered now. The command `serve` knows which other parts must be ready. */
   readonly readiness: () => Readiness;
   readonly store: AdapterStore;
+  /** The store of --store, of whose names `store` has copies; null: all names are here. */
+  readonly sharedStore: SharedStore | null;
   readonly placements: Placements;
   readonly text: Text;
   readonly metrics: Metrics;

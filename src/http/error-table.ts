@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../errors.ts";
 
 interface ErrorRow {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 429 | 500 | 503 | 504 | 507;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 429 | 500 | 501 | 502 | 503 | 504 | 507;
   readonly meaning: string;
   readonly remedy: string;
 }
@@ -39,6 +39,26 @@ export const ERRORS = {
     status: 507,
     meaning: "The store could not write the change. Nothing was changed, and the server continues.",
     remedy: "Make room on the disk of --data, or make it writable, and send the request again.",
+  },
+  store_unavailable: {
+    status: 503,
+    meaning: "The store of --store did not answer in time, or refuses this server. Cached adapters are served on.",
+    remedy: "Retry after Retry-After. The message says how the store failed.",
+  },
+  store_damaged: {
+    status: 502,
+    meaning: "The store of --store has a pointer or a content that cannot be right, such as a wrong hash.",
+    remedy: "Upload the adapter again, or restore the object that the message names.",
+  },
+  store_read_only: {
+    status: 409,
+    meaning: "The adapter cannot be changed here, because its store is read only or has no place for it.",
+    remedy: "Change it in the store, or start the server with another --store.",
+  },
+  precondition_unsupported: {
+    status: 501,
+    meaning: "The store of --store has no conditional writes, so If-Match and If-None-Match cannot be kept.",
+    remedy: "Send the change without a precondition, or use a store that has conditional writes.",
   },
   adapter_unknown: {
     status: 404,

@@ -140,8 +140,20 @@ export class Metrics {
     if (generation !== undefined) this.#versions.record(report.adapter, report);
   }
 
-  recordAdapterLoad(source: "upload" | "directory" | "inline", result: "ok" | "error"): void {
+  recordAdapterLoad(source: "upload" | "directory" | "inline" | "store", result: "ok" | "error"): void {
     this.#counter("mosara_adapter_loads_total").inc({ source, result });
+  }
+
+  /** Records how a look-up of a name in the shared store ended. */
+  recordStoreLookup(result: string): void {
+    this.#counter("mosara_store_lookups_total").inc({ result });
+    if (result === "loaded" || result === "error") this.recordAdapterLoad("store", result === "error" ? "error" : "ok");
+  }
+
+  /** Records an operation of the shared store. */
+  recordStoreRequest(operation: string, isOk: boolean, seconds: number): void {
+    this.#counter("mosara_store_requests_total").inc({ operation, result: isOk ? "ok" : "error" });
+    this.#histogram("mosara_store_request_seconds").observe({ operation }, seconds);
   }
 
   /** Records a request that a limit of its tenant or key refused. */

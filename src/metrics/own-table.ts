@@ -32,10 +32,35 @@ export const OWN_METRICS = [
     type: "counter",
     help: "Attempts to import an adapter, by source and result.",
     labels: ["source", "result"],
-    initial: ["upload", "directory", "inline"].flatMap((source) => [
+    initial: ["upload", "directory", "inline", "store"].flatMap((source) => [
       { source, result: "ok" },
       { source, result: "error" },
     ]),
+  },
+  {
+    name: "mosara_store_lookups_total",
+    type: "counter",
+    help: "Names looked up in the store of --store, by result. hit and absent: known without asking, or not there. unchanged and loaded: compared with the store. stale: the store did not answer, and the copy was used.",
+    labels: ["result"],
+    initial: each("result", ["hit", "unchanged", "loaded", "absent", "stale", "error"]),
+  },
+  {
+    name: "mosara_store_requests_total",
+    type: "counter",
+    help: "Operations of the store of --store, by result. An operation with its retries counts once.",
+    labels: ["operation", "result"],
+    initial: ["get", "put", "delete", "list"].flatMap((operation) => [
+      { operation, result: "ok" },
+      { operation, result: "error" },
+    ]),
+  },
+  {
+    name: "mosara_store_request_seconds",
+    type: "histogram",
+    help: "Time of an operation of the store of --store, with its retries.",
+    labels: ["operation"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    initial: each("operation", ["get", "put", "delete", "list"]),
   },
   {
     name: "mosara_adapter_cache_hits_total",

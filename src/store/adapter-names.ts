@@ -28,6 +28,14 @@ export interface PutResult {
   readonly replaced: string | undefined;
 }
 
+/** Changes names of one owner, here or in a store that servers share. The methods are as those of `AdapterNames`. */
+export interface NameWriter {
+  put(name: string, file: Uint8Array | DecodedFile, precondition?: Precondition): Promise<PutResult>;
+  restore(name: string, version: Version, precondition?: Precondition): Promise<PutResult>;
+  delete(name: string, precondition?: Precondition): Promise<unknown>;
+  deleteVersion(name: string, version: Version, precondition?: Precondition): Promise<unknown>;
+}
+
 /** A part of a list. */
 export interface ListRange {
   readonly limit: number;
@@ -60,7 +68,7 @@ interface Changed<T> {
 }
 
 /** For `AdapterStore.namesOf`. */
-export class AdapterNames {
+export class AdapterNames implements NameWriter {
   readonly tenant: string;
   readonly #parts: NameParts;
   readonly #totals: OwnerTotals;

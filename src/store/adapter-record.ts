@@ -36,6 +36,8 @@ export interface AdapterRecord {
   readonly card: Card;
   /** When the name began to point to this generation, in unix seconds. */
   readonly created: number;
+  /** Set for a copy of a name in the store of --store. */
+  readonly isPublished?: true;
   /** Set for an earlier generation, to which the name no longer points. */
   readonly isEarlier?: true;
 }

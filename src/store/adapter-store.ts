@@ -11,9 +11,11 @@ import { type Tables, openTables } from "./database.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
 import type { NamesQuota } from "./owner-totals.ts";
+import { type MirroredGeneration, mirrorName, publishedPage } from "./published/mirror-name.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
 import { Scrubber } from "./scrubber.ts";
 import { StoredRecords } from "./stored-records.ts";
+import type { OwnedName } from "./tenant.ts";
 import { Transactions } from "./transactions.ts";
 import { Usage } from "./counts/usage.ts";
 import { Versions } from "./versions.ts";
@@ -87,6 +89,16 @@ export class AdapterStore implements AsyncDisposable {
   /** The aliases of one owner: a tenant, or `shared`. */
   aliasesOf(tenant: string): Aliases {
     return new Aliases(tenant, { ...this.#parts, tables: this.#tables });
+  }
+
+  /** Makes the local copy of a published name. See `mirrorName`. */
+  async mirror(owned: OwnedName, generations: readonly MirroredGeneration[]): Promise<boolean> {
+    return await mirrorName(this.#parts, owned, generations);
+  }
+
+  /** Local copies of published names, of all owners. @param after the last page's `next` */
+  publishedPage(after: readonly [string, string] | null, limit: number) {
+    return publishedPage(this.#parts, after, limit);
   }
 
   /** The first records of all owners, for the operator. */

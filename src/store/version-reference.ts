@@ -51,11 +51,11 @@ export function parseVersion(text: string): Version | undefined {
  * @param records of one name: the current generation, then the earlier ones from the newest to the oldest
  * @throws {AppError} ambiguous_generation, naming the generations that begin so
  */
-export function pickVersion(
+export function pickVersion<T extends Pick<AdapterRecord, "generation">>(
   name: string,
   version: Version,
-  records: readonly AdapterRecord[],
-): AdapterRecord | undefined {
+  records: readonly T[],
+): T | undefined {
   if (version.kind === "current") return records[0];
   if (version.kind === "back") return records[version.steps];
   const found = records.filter(({ generation }) => generation.startsWith(version.prefix));

@@ -33,6 +33,10 @@ import { Metrics } from "../../src/metrics/metrics.ts";
 import { openAdapterDirectory } from "../../src/store/directory/adapter-directory.ts";
 import { ReceiptIssuer } from "../../src/receipt/receipt-issuer.ts";
 import { openReceiptKey } from "../../src/receipt/receipt-key.ts";
+import type { ObjectStore } from "../../src/object-store/object-store.ts";
+import type { Lookup } from "../../src/store/published/published-names.ts";
+import { SharedStore } from "../../src/store/published/shared-store.ts";
+import { qualifiedName } from "../../src/store/tenant.ts";
 import { type AdapterStore, openAdapterStore } from "../../src/store/adapter-store.ts";
 import { madeUpAdapter } from "./models/adapters.ts";
 import { converterFor } from "./models/peft.ts";
@@ -49,6 +53,8 @@ export interface TestApp extends AsyncDisposable {
   readonly context: AppContext;
   readonly engine: ArithmeticEngine;
   readonly store: AdapterStore;
+  /** How look-ups of names in the shared store ended. */
+  readonly lookups: readonly Lookup[];
   readonly metrics: Metrics;
   /** What was logged, one JSON object a line. */
   readonly log: string[];
@@ -65,6 +71,11 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly maxJsonBytes?: number;
   readonly maxAdapterBytes?: number;
   readonly adaptersDir?: string;
+  /** A store that servers share, and how long and how many copies of its names are kept. */
+  readonly objects?: ObjectStore;
+  readonly refreshMs?: number;
+  readonly maxStaleMs?: number;
+  readonly maxCacheBytes?: number;
   readonly keepGenerations?: number;
   readonly refusesUnknownFields?: boolean;
   /** Ids that the tokenizer puts before a text. */
@@ -165,6 +176,19 @@ async function openTestTraining(dir: string, log: Logger): Promise<Training> {
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-http-"));
   const store = await openAdapterStore(join(dir, "store"), { keepGenerations: options.keepGenerations ?? 1 });
+  const sharedStore =
+    options.objects === undefined
+      ? null
+      : new SharedStore(options.objects, store, {
+          refreshMs: options.refreshMs ?? 60_000,
+          maxStaleMs: options.maxStaleMs ?? 60_000,
+          maxCacheBytes: options.maxCacheBytes ?? 2 ** 30,
+          maxAdapterBytes: 2 ** 20,
+          keepGenerations: options.keepGenerations ?? 1,
+          onLookup: (lookup) => void lookups.push(lookup),
+          onChange: (owned, generation) => placements.follow(qualifiedName(owned), generation),
+        });
+  const lookups: Lookup[] = [];
   const engine = createArithmeticEngine(options);
   const log: string[] = [];
   const logger = pino({ level: "debug" }, { write: (line: string) => void log.push(line) });
@@ -215,6 +239,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     engine,
     readiness: () => engine.readiness(),
     store,
+    sharedStore,
     placements,
     text: options.text ?? byteText(options.startIds ?? [], options.reasoning ?? null),
     metrics,
@@ -247,6 +272,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     context,
     engine,
     store,
+    lookups,
     metrics,
     log,
     post: async (path, body, headers = {}, signal) =>
@@ -269,6 +295,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
       metrics.close();
       await directory?.close();
+      await sharedStore?.[Symbol.asyncDispose]();
       await store.close();
       await training.store[Symbol.asyncDispose]();
       rmSync(dir, { recursive: true, force: true });

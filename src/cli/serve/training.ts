@@ -6,6 +6,7 @@ import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { type BaseSignature, assertFits } from "../../adapter/adapter.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import { parseCommand } from "../../config/parse.ts";
+import { writerOf } from "../../http/adapters/shared-names.ts";
 import { notePut } from "../../http/adapters/change-adapter.ts";
 import type { Training } from "../../http/fine-tuning/training.ts";
 import { JobRunner } from "../../jobs/job-runner.ts";
@@ -13,6 +14,7 @@ import { JobStore } from "../../jobs/job-store.ts";
 import type { JobRecord } from "../../jobs/records.ts";
 import type { Placements } from "../../placement/placements.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
+import type { SharedStore } from "../../store/published/shared-store.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 import { defaultRate, methodFlags } from "../train/flags.ts";
 
@@ -21,6 +23,7 @@ const ENTRY = new URL(`../train/job-process${extname(new URL(import.meta.url).pa
 
 interface Parts {
   readonly store: AdapterStore;
+  readonly sharedStore: SharedStore | null;
   readonly placements: Placements;
   readonly log: Logger;
   readonly signature: BaseSignature;
@@ -56,11 +59,11 @@ export async function openTraining(
 async function publish(
   { tenant, adapterName, quota }: JobRecord,
   file: Uint8Array,
-  { store, placements, log, signature }: Parts,
+  { store, sharedStore, placements, log, signature }: Parts,
   maxBytes: number,
 ): Promise<void> {
   const adapter = decodeAdapter(file, { maxBytes });
   assertFits(adapter, signature);
-  const result = await store.namesOf(tenant, quota).put(adapterName, { bytes: file, adapter });
+  const result = await writerOf({ store, sharedStore }, tenant, quota).put(adapterName, { bytes: file, adapter });
   notePut({ placements, log }, result, { source: "job", tenant });
 }

@@ -13,6 +13,7 @@ import {
   hostName,
   origin,
   redisUrl,
+  storeUrl,
 } from "../values.ts";
 import { COMPUTE } from "./shared.ts";
 
@@ -47,6 +48,32 @@ export const SERVE = {
     value: "<dir>",
     help: "Directory to watch. Its .mosara files and PEFT directories are imported under their own names.",
     schema: optional(text),
+  },
+  store: {
+    value: "<url>",
+    help: "Store of adapters that several servers share: s3://bucket/prefix, with the AWS_ variables for credentials, region and endpoint, or the https:// address of a copy that is read only. A name is looked up at its first request. --data then holds copies.",
+    defaultText: "adapters are in --data alone",
+    schema: optional(storeUrl),
+  },
+  storeRefresh: {
+    value: "<seconds>",
+    help: "Time after which a change by another server is seen at the latest. A copy of a name is compared with the store when it is older.",
+    schema: seconds.default(5),
+  },
+  storeTimeout: {
+    value: "<seconds>",
+    help: "Time limit of one operation of the store, with its retries.",
+    schema: seconds.default(5),
+  },
+  storeMaxStale: {
+    value: "<seconds>",
+    help: "How long copies of names are used while the store does not answer. 0 never uses an unchecked copy.",
+    schema: seconds.default(3600),
+  },
+  storeCacheBytes: {
+    value: "<bytes>",
+    help: "Bytes of adapters in --data above which the copies that were used longest ago are removed.",
+    schema: bytes.default(8 * 2 ** 30),
   },
   servedModelName: {
     value: "<name>",

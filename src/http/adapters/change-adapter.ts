@@ -10,6 +10,7 @@ import { qualifiedName } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { type AdapterChange, logChange, requestFacts } from "./log-change.ts";
 import { assertMayChange } from "./owner.ts";
+import { writerOfRecord } from "./shared-names.ts";
 
 /** @param facts who made the change @param how what a replacement is called in the log; null: replaced */
 export function notePut(
@@ -37,7 +38,7 @@ export async function deleteAdapter(
 ): Promise<void> {
   assertMayChange(c.get("caller"), record);
   const { name, tenant: owner, generation: from } = record;
-  const names = context.store.namesOf(owner);
+  const names = writerOfRecord(context, record);
   const isVersion = text.includes("@");
   if (isVersion) await names.deleteVersion(name, { kind: "prefix", prefix: from }, preconditionOf(c, from));
   else {

@@ -6,7 +6,7 @@ import { AppError } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
 import { smallest } from "../../keys/limits.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
-import type { AdapterNames } from "../../store/adapter-names.ts";
+import type { NameWriter } from "../../store/adapter-names.ts";
 import type { NamesQuota } from "../../store/owner-totals.ts";
 import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { type OwnedName, SHARED } from "../../store/tenant.ts";
@@ -14,6 +14,7 @@ import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { quoteName } from "../request/quote-name.ts";
 import { parseReference } from "../../store/version-reference.ts";
+import { refreshNamed, writerOf } from "./shared-names.ts";
 import { findAdapter, findAlias, maySeeAlias, notFoundMessage } from "./find-adapter.ts";
 
 /** @throws {AppError} insufficient_scope: the key's patterns do not allow this name. */
@@ -26,23 +27,30 @@ export function quotaOf({ meters }: Caller): NamesQuota {
   return { adapters: smallest(meters, "adapters"), bytes: smallest(meters, "bytes") };
 }
 
-/** The names in which a PUT changes `name`. A caller who may not change a shared adapter gets one of its own. */
-export function namesToPut(context: AppContext, c: RequestContext, name: string): AdapterNames {
+/** Where a PUT changes `name`, and whose name it is. A caller who may not change a shared adapter gets one of its own. */
+export async function ownerToPut(
+  context: AppContext,
+  c: RequestContext,
+  name: string,
+): Promise<{ readonly owner: string; readonly writer: NameWriter }> {
   const caller = c.get("caller");
   assertMayName(caller, name);
+  await refreshNamed(context, caller, name).catch(ignoreDamaged); // a PUT mends it
   const owner = askedOwner(c) ?? findAdapter(context, caller, name)?.tenant ?? caller.tenant;
-  if (owner === SHARED && caller.scopes.has("admin")) return context.store.namesOf(SHARED);
+  if (owner === SHARED && caller.scopes.has("admin")) 
+    return { owner, writer: writerOf(context, SHARED) };
   if (askedOwner(c) === SHARED) throw sharedRefusal(name);
-  return context.store.namesOf(caller.tenant, quotaOf(caller));
+  return { owner: caller.tenant, writer: writerOf(context, caller.tenant, quotaOf(caller)) };
 }
 
 /**
  * The adapter that a name, or a reference to one of its generations, means for this caller, or with `?tenant=`.
- * @throws {AppError} adapter_not_found, ambiguous_generation
+ * @throws {AppError} adapter_not_found, ambiguous_generation, store_unavailable, store_damaged
  */
-export function existingAdapter(context: AppContext, c: RequestContext, text: string): AdapterRecord {
+export async function existingAdapter(context: AppContext, c: RequestContext, text: string): Promise<AdapterRecord> {
   const asked = askedOwner(c);
   const caller = c.get("caller");
+  await refreshNamed(context, caller, text, asked);
   const found = asked === undefined ? findAdapter(context, caller, text) : ownedAdapter(context, caller, asked, text);
   if (found) return found;
   throw new AppError("adapter_not_found", notFoundMessage(text));
@@ -97,4 +105,8 @@ function askedOwner(c: RequestContext): string | undefined {
   const { tenant } = c.get("caller");
   if (asked === undefined || asked === SHARED || asked === tenant) return asked;
   throw invalid(`"tenant" is ${quoteName(asked)}, but this key can name only "${tenant}" and "${SHARED}".`, "tenant");
+}
+
+function ignoreDamaged(error: unknown): void {
+  if (!(error instanceof AppError && error.code === "store_damaged")) throw error;
 }

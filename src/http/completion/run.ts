@@ -117,7 +117,7 @@ async function readRequest<F extends SharedFields>(
   checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
   const { fields, exact } = kind.readFields(body, context, c.get("tenant"));
   const deadlineMs = deadlineOf(c);
-  const target = resolveTarget(context, c, fields);
+  const target = await resolveTarget(context, c, fields);
   const record = c.get("record");
   if (context.logsPrompts) record.prompt = (body.plain as Record<string, unknown>)[kind.promptField];
   return { fields, exact, target, deadlineMs };

@@ -38,7 +38,7 @@ async function runLeased(context: AppContext, c: RequestContext, lease: Lease, a
   const fields = parseRequest(embeddingRequest, body);
   assertDimensions(context, fields);
   const deadlineMs = deadlineOf(c);
-  const target = resolveTarget(context, c, fields);
+  const target = await resolveTarget(context, c, fields);
   const record = c.get("record");
   if (context.logsPrompts) record.prompt = fields.input;
   const leave = context.inFlight.enter();

@@ -21,7 +21,7 @@ import { adapterPages } from "../adapters/adapter-pages.ts";
 import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
 import { verifyModeOf, verifyUpload } from "../adapters/verify-adapter.ts";
-import { existingAdapter, namesToPut } from "../adapters/owner.ts";
+import { existingAdapter, ownerToPut } from "../adapters/owner.ts";
 import { assertReference, parseReference } from "../../store/version-reference.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
@@ -76,8 +76,8 @@ export const getAdapterRoute: Route = {
     request: { params: nameParameter, query: ownerQuery },
     responses: jsonResponses("The adapter.", adapterSchema),
   },
-  handle: (context, c) => {
-    const record = recordOf(context, c);
+  handle: async (context, c) => {
+    const record = await recordOf(context, c);
     c.header("etag", etagOf(record.generation));
     return isNotModified(c, record.generation) ? c.body(null, 304) : c.json(adapterJson(context, record));
   },
@@ -97,8 +97,8 @@ export const adapterContentRoute: Route = {
       ...errorResponses,
     },
   },
-  handle: (context, c) => {
-    const record = recordOf(context, c);
+  handle: async (context, c) => {
+    const record = await recordOf(context, c);
     c.header("etag", etagOf(record.generation));
     if (isNotModified(c, record.generation)) return c.body(null, 304);
     const bytes = context.store.content(record.generation);
@@ -131,7 +131,7 @@ export const putAdapterRoute: Route = {
   },
   handle: async (context, c) => {
     const name = newNameOf(context, c);
-    const names = namesToPut(context, c, name);
+    const { owner, writer } = await ownerToPut(context, c, name);
     const mode = verifyModeOf(context, c);
     try {
       const { maxAdapterBytes } = context.limits;
@@ -139,8 +139,8 @@ export const putAdapterRoute: Route = {
       const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
       assertFits(adapter, context.base.signature);
       const verification = await verifyUpload(context, c.get("tenant"), { bytes, adapter }, mode);
-      const precondition = preconditionOf(c, names.get(name)?.generation);
-      const result = await names.put(name, { bytes, adapter }, precondition);
+      const precondition = preconditionOf(c, context.store.namesOf(owner).get(name)?.generation);
+      const result = await writer.put(name, { bytes, adapter }, precondition);
       const { record, outcome } = result;
       context.metrics.recordAdapterLoad("upload", "ok");
       notePut(context, result, requestFacts(c));
@@ -165,7 +165,7 @@ export const deleteAdapterRoute: Route = {
     responses: jsonResponses("The adapter is deleted. Running requests finish on it.", deletedSchema),
   },
   handle: async (context, c) => {
-    const record = recordOf(context, c);
+    const record = await recordOf(context, c);
     const text = c.req.param("name") ?? "";
     await deleteAdapter(context, c, { record, text }, preconditionOf);
     return c.json({ id: text, object: "adapter", deleted: true });
@@ -182,7 +182,7 @@ async function* listParts(
   let numLeft = limit;
   let hasMore = false;
   yield '{"object":"list","data":[';
-  for await (const records of adapterPages(context.store, caller, after)) {
+  for await (const records of adapterPages(context, caller, after)) {
     const shown = records.slice(0, numLeft);
     const text = shown.map((record) => JSON.stringify(adapterJson(context, record))).join(",");
     if (text !== "") yield numLeft < limit ? `,${text}` : text;
@@ -194,10 +194,10 @@ async function* listParts(
 }
 
 /** The record that the path names, perhaps an earlier generation. @throws {AppError} adapter_not_found, ambiguous_generation, invalid_request. */
-export function recordOf(context: AppContext, c: RequestContext): AdapterRecord {
+export async function recordOf(context: AppContext, c: RequestContext): Promise<AdapterRecord> {
   const text = c.req.param("name") ?? "";
   assertReference(text);
-  return existingAdapter(context, c, text);
+  return await existingAdapter(context, c, text);
 }
 
 /** The name that a PUT gives. @throws {AppError} invalid_request. */

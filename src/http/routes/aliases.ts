@@ -7,6 +7,7 @@ import { listVisibleAliases } from "../../store/visible-names.ts";
 import { etagOf, matchesTag, nameParameter, ownerQuery, preconditionOf } from "../adapters/adapter-json.ts";
 import { maySeeAlias } from "../adapters/find-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
+import { assertMayChangeAliases } from "../adapters/shared-names.ts";
 import { aliasOwner, assertMayChange, assertMayName, existingAlias } from "../adapters/owner.ts";
 import { aliasJson, aliasRequest, aliasSchema, resolvedTarget, ruleOf, targetsOf } from "../aliases/alias-json.ts";
 import type { AppContext, RequestContext } from "../context.ts";
@@ -76,6 +77,7 @@ const putRoute: Route = {
     const name = nameOf(c);
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
+    assertMayChangeAliases(context);
     assertMayName(c.get("caller"), name);
     const owner = aliasOwner(context, c, name);
     const { targets: body, rule } = parseRequest(aliasRequest, await readJson(c, MAX_BODY_BYTES));
@@ -156,6 +158,7 @@ interface Step {
 
 /** Changes an alias and answers with it. */
 async function changed(context: AppContext, c: RequestContext, { before, change, next }: Step): Promise<Response> {
+  assertMayChangeAliases(context);
   const aliases = context.store.aliasesOf(before.tenant);
   const alias = await aliases.change(before.name, preconditionOf(c, aliasTag(before)), next);
   noteChange(context, c, { alias, before, change });

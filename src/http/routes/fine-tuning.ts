@@ -18,6 +18,7 @@ import { jobRequest, settingsOf } from "../fine-tuning/job-request.ts";
 import { listOf, pageOf, pageQuery } from "../fine-tuning/list-page.ts";
 import { fileOf, jobOf, type Training, trainingOf } from "../fine-tuning/training.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
+import { refreshNamed } from "../adapters/shared-names.ts";
 import { assertMayName, quotaOf } from "../adapters/owner.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { invalid } from "../error-response.ts";
@@ -62,7 +63,7 @@ const createRoute: Route = {
 /** @throws {AppError} model_not_found, file_not_found, insufficient_scope, unsupported_parameter, invalid_request. */
 async function newJob(context: AppContext, c: RequestContext, training: Training): Promise<JobRecord> {
   const body = parseRequest(jobRequest, await readJson(c, context.limits.maxJsonBytes));
-  assertIsBase(context, c, body.model);
+  await assertIsBase(context, c, body.model);
   const settings = settingsOf(body);
   const [trainingFile, validationFile] = (["training_file", "validation_file"] as const).map((param) => {
     const id = body[param];
@@ -95,8 +96,9 @@ async function newJob(context: AppContext, c: RequestContext, training: Training
   };
 }
 
-function assertIsBase(context: AppContext, c: RequestContext, model: string): void {
+async function assertIsBase(context: AppContext, c: RequestContext, model: string): Promise<void> {
   if (model === context.base.name) return;
+  await refreshNamed(context, c.get("caller"), model);
   if (findAdapter(context, c.get("caller"), model) !== undefined)
     throw new AppError(
       "unsupported_parameter",

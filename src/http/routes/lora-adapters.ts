@@ -16,6 +16,7 @@ import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { readJson } from "../request/read-body.ts";
+import { refreshNamed } from "../adapters/shared-names.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
 import { errorResponses, type Route } from "../route.ts";
 
@@ -85,6 +86,7 @@ export const unloadLoraRoute: Route = {
     const body = await readJson(c, MAX_BODY_BYTES);
     checkFields(body, "unload_lora", { isStrict: context.limits.refusesUnknownFields });
     const { lora_name: name } = parseRequest(unloadRequest, body);
+    await refreshNamed(context, c.get("caller"), name);
     const record = findAdapter(context, c.get("caller"), name);
     if (!record)
       throw new AppError("adapter_not_found", `The lora adapter '${name.slice(0, 140)}' cannot be found.`, {

@@ -5,6 +5,7 @@ import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { listVisibleAliases } from "../../store/visible-names.ts";
 import { listQuery, preconditionOf } from "../adapters/adapter-json.ts";
+import { refreshNamed } from "../adapters/shared-names.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { Caller } from "../../keys/caller.ts";
 import type { AppContext } from "../context.ts";
@@ -65,8 +66,9 @@ export const getModelRoute: Route = {
     request: { params: z.object({ id: z.string().openapi({ param: { name: "id", in: "path" } }) }) },
     responses: jsonResponses("The model.", modelSchema),
   },
-  handle: (context, c) => {
+  handle: async (context, c) => {
     const id = c.req.param("id") ?? "";
+    await refreshNamed(context, c.get("caller"), adapterNameIn(context, id));
     const model = findModel(context, c.get("caller"), id);
     if (model) return c.json(model);
     const clean = id.replace(/\/{2,}/g, "/").replace(/^\/|\/$/g, "");
@@ -98,6 +100,7 @@ export const deleteModelRoute: Route = {
     const id = c.req.param("id") ?? "";
     if (id === context.base.name) throw invalid(`${quoteName(id)} is the base, which cannot be deleted.`, "model");
     const text = adapterNameIn(context, id);
+    await refreshNamed(context, c.get("caller"), text);
     const record = findAdapter(context, c.get("caller"), text);
     if (!record)
       throw new AppError("model_not_found", `There is no model ${quoteName(id)} here. List them with GET /v1/models.`, {
@@ -133,7 +136,7 @@ async function* modelsAfter(
     (alias) => (after === undefined || alias.name > after) && maySeeAlias(caller, alias) && isUsable(context, alias),
   );
   let next = 0;
-  for await (const records of adapterPages(context.store, caller, after))
+  for await (const records of adapterPages(context, caller, after))
     for (const record of records) {
       for (let alias = aliases[next]; alias && alias.name < record.name; alias = aliases[++next]) yield alias;
       if (isCompatible(context, record)) yield record;

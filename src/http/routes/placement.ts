@@ -31,7 +31,7 @@ export const placementRoute: Route = {
     responses: jsonResponses("The adapter. When merged, also the measured difference from live.", adapterSchema),
   },
   handle: async (context, c) => {
-    const record = recordOf(context, c);
+    const record = await recordOf(context, c);
     if (c.req.param("name")?.includes("@") === true)
       throw invalid(
         'The placement belongs to a name, not to one generation. Name the adapter without the "@".',

@@ -13,6 +13,7 @@ import {
 import { notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
 import { assertMayChange, existingAdapter } from "../adapters/owner.ts";
+import { writerOfRecord } from "../adapters/shared-names.ts";
 import { verificationSchema } from "../adapters/verification.ts";
 import { verifyStored } from "../adapters/verify-adapter.ts";
 import { holdRecord } from "../completion/model/stored-adapter.ts";
@@ -55,8 +56,8 @@ const listVersionsRoute: Route = {
     request: { params: nameParameter, query: ownerQuery },
     responses: jsonResponses("The generations, the current one first, then from the newest to the oldest.", listSchema),
   },
-  handle: (context, c) => {
-    const { tenant, name, generation } = namedBy(context, c);
+  handle: async (context, c) => {
+    const { tenant, name, generation } = await namedBy(context, c, true);
     c.header("etag", etagOf(generation));
     const records = context.store.namesOf(tenant).versions(name);
     const data = records.map((record) => ({ ...adapterJson(context, record), current: record.isEarlier !== true }));
@@ -79,7 +80,7 @@ const rollbackRoute: Route = {
     responses: jsonResponses("The adapter, which now has the earlier generation.", adapterSchema),
   },
   handle: async (context, c) => {
-    const before = namedBy(context, c);
+    const before = await namedBy(context, c);
     assertMayChange(c.get("caller"), before);
     const { to } = parseRequest(rollbackRequest, await readJson(c, MAX_BODY_BYTES));
     const version = parseVersion(to);
@@ -88,8 +89,11 @@ const rollbackRoute: Route = {
         `"to" is ${JSON.stringify(to)}. Write the beginning of a generation in hex, or "-1" for the one before.`,
         "to",
       );
-    const names = context.store.namesOf(before.tenant);
-    const result = await names.restore(before.name, version, preconditionOf(c, before.generation));
+    const result = await writerOfRecord(context, before).restore(
+      before.name,
+      version,
+      preconditionOf(c, before.generation),
+    );
     notePut(context, result, requestFacts(c), "rolled_back");
     c.header("etag", etagOf(result.record.generation));
     return c.json(adapterJson(context, result.record));
@@ -107,7 +111,7 @@ const verifyRoute: Route = {
     responses: jsonResponses("What they gave. Nothing is changed.", verifiedSchema),
   },
   handle: async (context, c) => {
-    const record = recordOf(context, c);
+    const record = await recordOf(context, c);
     const held = holdRecord(context, record);
     try {
       const verification = await verifyStored(context, c.get("tenant"), record);
@@ -120,10 +124,12 @@ const verifyRoute: Route = {
 };
 
 /** About a name, not about one of its generations. @throws {AppError} invalid_request, adapter_not_found. */
-function namedBy(context: AppContext, c: RequestContext) {
+async function namedBy(context: AppContext, c: RequestContext, isWhole = false) {
   const name = c.req.param("name") ?? "";
   assertAdapterName(name);
-  return existingAdapter(context, c, name);
+  const record = await existingAdapter(context, c, name);
+  if (isWhole) await context.sharedStore?.names.refresh(record, true);
+  return record;
 }
 
 export const versionRoutes: readonly Route[] = [listVersionsRoute, rollbackRoute, verifyRoute];

@@ -18,7 +18,7 @@ export async function tokenize(context: AppContext, c: RequestContext): Promise<
   const body = parseBody(text, parseConversation);
   checkFields(body.plain, "tokenize", { isStrict: context.limits.refusesUnknownFields });
   const fields = parseRequest(tokenizeRequest, body.plain);
-  assertModelExists(context, c.get("caller"), fields.model ?? null);
+  await assertModelExists(context, c.get("caller"), fields.model ?? null);
   const { maxModelLen } = engineLimits(context);
   const ids = await idsOf(context, fields, body.exact);
   const strings = fields.return_token_strs === true ? Array.from(ids, (id) => context.text.tokenOf(id) ?? "") : null;
@@ -55,7 +55,7 @@ export async function detokenize(context: AppContext, c: RequestContext): Promis
   const body = await readJson(c, context.limits.maxJsonBytes);
   checkFields(body, "detokenize", { isStrict: context.limits.refusesUnknownFields });
   const fields = parseRequest(detokenizeRequest, body);
-  assertModelExists(context, c.get("caller"), fields.model ?? null);
+  await assertModelExists(context, c.get("caller"), fields.model ?? null);
   const { vocabSize } = engineLimits(context);
   const bad = fields.tokens.find((id) => id >= vocabSize);
   if (bad !== undefined)

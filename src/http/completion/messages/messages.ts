@@ -87,7 +87,7 @@ export async function countTokens(context: AppContext, c: RequestContext): Promi
   const { plain, exact } = parseBody(text, parseConversation);
   checkFields(plain, "messages", { isStrict: context.limits.refusesUnknownFields });
   const body = parseRequest(countTokensRequest, plain);
-  assertModelExists(context, c.get("caller"), body.model);
+  await assertModelExists(context, c.get("caller"), body.model);
   const { tool_choice: choice, ...conversation } = toConversation(body);
   const ids = await encodeConversation(
     context,

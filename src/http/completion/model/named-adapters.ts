@@ -10,7 +10,9 @@ export interface NamedAdapter {
   readonly name: string;
 }
 
-type AdapterFields = Pick<SharedFields, "adapter" | "adapter_id" | "lora" | "lora_name" | "lora_path" | "lora_request">;
+type AdapterFields = Partial<
+  Pick<SharedFields, "adapter" | "adapter_id" | "lora" | "lora_name" | "lora_path" | "lora_request">
+>;
 
 /** The named adapters; they may all be the same. @throws {AppError} invalid_request, unsupported_parameter. */
 export function namedAdapters(fields: AdapterFields): NamedAdapter[] {

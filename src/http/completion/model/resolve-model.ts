@@ -11,6 +11,7 @@ import type { AdapterLabel } from "../../../metrics/metric-spec.ts";
 import type { Chosen } from "../../../rollout/rollouts.ts";
 import { qualifiedName } from "../../../store/tenant.ts";
 import { adapterLabel } from "../../adapters/adapter-label.ts";
+import { refreshNamed } from "../../adapters/shared-names.ts";
 import { findAdapter, findAlias, findGeneration, notFoundMessage } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
@@ -96,8 +97,25 @@ export function resolveModel(context: AppContext, asker: Asker, fields: ModelFie
   };
 }
 
+/** Makes the adapters that a request may name as new as --store-refresh says. @throws {AppError} store_unavailable, store_damaged */
+export async function refreshModel(
+  context: AppContext,
+  caller: Caller,
+  fields: Pick<ModelFields, "model"> & Partial<ModelFields>,
+): Promise<void> {
+  if (!context.sharedStore) return;
+  const { name } = context.base;
+  const { model, adapter } = fields;
+  const byModel = model.startsWith(`${name}:`) ? model.slice(name.length + 1) : model;
+  const blend = typeof adapter === "object" && adapter !== null ? ((adapter as AdapterObject).blend ?? {}) : {};
+  const named = [...namedAdapters(fields).map((one) => one.name), ...Object.keys(blend)];
+  const texts = new Set(model === name ? named : [byModel, ...named]);
+  await Promise.all(Array.from(texts, (text) => refreshNamed(context, caller, text)));
+}
+
 /** Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found. */
-export function assertModelExists(context: AppContext, caller: Caller, model: string | null): void {
+export async function assertModelExists(context: AppContext, caller: Caller, model: string | null): Promise<void> {
+  if (model !== null) await refreshModel(context, caller, { model });
   const name = model === null ? null : adapterNamedBy(context, caller, model);
   if (name !== null && !findAdapter(context, caller, name) && !findAlias(context, caller, name))
     throw adapterNotFound(name, "model");

@@ -1,16 +1,17 @@
 /** Finds the model of a request, and says which adapter it is: in a header of the answer, and in the request's log line. */
 import type { AppContext, RequestContext } from "../../context.ts";
-import { type ModelFields, resolveModel, type Target } from "./resolve-model.ts";
+import { type ModelFields, refreshModel, resolveModel, type Target } from "./resolve-model.ts";
 
 /** The generation of a stored adapter that answers, as `name@generation`. */
 const ADAPTER_HEADER = "x-mosara-adapter";
 
 /** @throws {AppError} as `resolveModel` */
-export function resolveTarget(
+export async function resolveTarget(
   context: AppContext,
   c: RequestContext,
   fields: ModelFields & { readonly user?: string | null | undefined },
-): Target {
+): Promise<Target> {
+  await refreshModel(context, c.get("caller"), fields);
   // Without a user, the id of the request decides between the targets of an alias. The log has it.
   const aliasKey = fields.user ? `user:${fields.user}` : `request:${c.get("requestId")}`;
   const target = resolveModel(context, { caller: c.get("caller"), aliasKey }, fields);

@@ -1,0 +1,253 @@
+/**
+ * Changes of one owner's names in a store that several servers share. The new pointer is written on the condition that the
+ * one that was read is still there, so preconditions hold between servers. Without conditional writes in the store, they
+ * are refused, and the last of two writers wins.
+ */
+import { randomUUID } from "node:crypto";
+import { type DecodedFile, decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
+import { AppError } from "../../errors.ts";
+import { damaged } from "../../object-store/object-store.ts";
+import { type AdapterRecord, assertAdapterName, recordOf, unixNow } from "../adapter-record.ts";
+import type { NameWriter, PutResult } from "../adapter-names.ts";
+import type { NamesQuota } from "../owner-totals.ts";
+import { assertPrecondition, type Precondition } from "../precondition.ts";
+import { notFound } from "../reference-counts.ts";
+import type { OwnedName } from "../tenant.ts";
+import { pickVersion, type Version } from "../version-reference.ts";
+import {
+  contentKey,
+  encodePointer,
+  encodeTombstone,
+  type Pointer,
+  pointerKey,
+  type PublishedContent,
+} from "./pointer.ts";
+import type { PublishedNames } from "./published-names.ts";
+import type { PointerFound } from "./pointer-reader.ts";
+import { assertQuota } from "./published-quota.ts";
+
+/** Other writers of the same name may be first so many times. */
+const MAX_TRIES = 8;
+
+export interface PublisherOptions {
+  readonly maxAdapterBytes: number;
+  readonly keepGenerations: number;
+  /** A content that is no longer needed could not be removed, or the local copy could not be made. */
+  readonly onFault: (name: string, error: unknown) => void;
+}
+
+/** What a change makes of the pointer that it has read. */
+interface Planned {
+  readonly pointer: Pointer | null;
+  /** Bytes of the current content. */
+  readonly content: Uint8Array;
+}
+
+/** The pointer that a change has written, or has found as it should be. */
+interface Written {
+  readonly before: Pointer | null;
+  readonly pointer: Pointer | null;
+  readonly content: Uint8Array;
+}
+
+export class Publisher implements NameWriter {
+  readonly #tenant: string;
+  readonly #names: PublishedNames;
+  readonly #quota: NamesQuota;
+  readonly #options: PublisherOptions;
+
+  constructor(tenant: string, names: PublishedNames, quota: NamesQuota, options: PublisherOptions) {
+    this.#tenant = tenant;
+    this.#names = names;
+    this.#quota = quota;
+    this.#options = options;
+  }
+
+  /** As `AdapterNames.put`. @throws {AppError} also store_unavailable, store_damaged, precondition_unsupported */
+  async put(name: string, file: Uint8Array | DecodedFile, precondition: Precondition = {}): Promise<PutResult> {
+    assertAdapterName(name);
+    const limits = { maxBytes: this.#options.maxAdapterBytes };
+    const { bytes, adapter } = "adapter" in file ? file : { bytes: file, adapter: decodeAdapter(file, limits) };
+    const content = Buffer.from(bytes);
+    const generation = generationOf(content);
+    const owned = { tenant: this.#tenant, name };
+    let object: string | null = null;
+    const { before, pointer } = await this.#change(owned, precondition, async (found, write) => {
+      if (found?.generation === generation) return { pointer: found, content };
+      await assertQuota(this.#names, this.#tenant, this.#quota, { isNew: found === null, bytes: content.byteLength });
+      // The content first: a pointer never names a content that is not there.
+      object ??= await this.#putContent(contentKey(owned, generation, write), content);
+      const current = { generation, object, bytes: content.byteLength, created: unixNow() };
+      return { pointer: { ...current, write, card: adapter.card, earlier: this.#earlier(found, generation) }, content };
+    });
+    const isSame = before?.generation === generation;
+    const record: AdapterRecord = {
+      ...recordOf(owned, generation, content.byteLength, adapter),
+      created: pointer?.created ?? unixNow(),
+      isPublished: true,
+    };
+    const outcome = isSame ? "unchanged" : before ? "replaced" : "created";
+    return { record, outcome, replaced: before?.generation };
+  }
+
+  /** As `AdapterNames.restore`. */
+  async restore(name: string, version: Version, precondition: Precondition = {}): Promise<PutResult> {
+    assertAdapterName(name);
+    const owned = { tenant: this.#tenant, name };
+    const { before, pointer, content } = await this.#change(owned, precondition, async (found, write) => {
+      const existing = found ?? missing(`adapter "${name}"`);
+      const chosen =
+        pickVersion(name, version, [existing, ...existing.earlier]) ?? missing(`such generation of "${name}"`);
+      const bytes = await this.#names.reader.content(owned, chosen);
+      if (!bytes) throw damaged(this.#names.objects.url, `the content of ${name}@${chosen.generation} is missing`);
+      if (chosen.generation === existing.generation) return { pointer: existing, content: bytes };
+      const { card } = decodeAdapter(bytes, { maxBytes: this.#options.maxAdapterBytes });
+      const { generation, object, bytes: size } = chosen;
+      const current = { generation, object, bytes: size, created: unixNow() };
+      return { pointer: { ...current, write, card, earlier: this.#earlier(existing, generation) }, content: bytes };
+    });
+    const { generation, created } = pointer ?? missing(`adapter "${name}"`);
+    const adapter = decodeAdapter(content, { maxBytes: this.#options.maxAdapterBytes });
+    const record = { ...recordOf(owned, generation, content.byteLength, adapter), created, isPublished: true as const };
+    const outcome = before?.generation === generation ? "unchanged" : "replaced";
+    return { record, outcome, replaced: before?.generation };
+  }
+
+  /** As `AdapterNames.delete`. A mark stays in the place of the pointer. */
+  async delete(name: string, precondition: Precondition = {}): Promise<void> {
+    assertAdapterName(name);
+    await this.#change({ tenant: this.#tenant, name }, precondition, async (found) => {
+      if (!found) missing(`adapter "${name}"`);
+      return { pointer: null, content: new Uint8Array() };
+    });
+  }
+
+  /** As `AdapterNames.deleteVersion`. @param precondition on the generation that is deleted */
+  async deleteVersion(name: string, version: Version, precondition: Precondition = {}): Promise<void> {
+    const owned = { tenant: this.#tenant, name };
+    await this.#change(owned, {}, async (found, write) => {
+      const existing = found ?? missing(`adapter "${name}"`);
+      const chosen =
+        pickVersion(name, version, [existing, ...existing.earlier]) ?? missing(`such generation of "${name}"`);
+      assertPrecondition(`Adapter "${name}"`, chosen.generation, precondition);
+      if (chosen.generation === existing.generation)
+        throw new AppError(
+          "generation_in_use",
+          `"${name}" points to the generation ${chosen.generation}. Roll the name back first, or delete it whole.`,
+        );
+      const earlier = existing.earlier.filter(({ generation }) => generation !== chosen.generation);
+      const content = await this.#names.reader.content(owned, existing);
+      if (!content) throw damaged(this.#names.objects.url, `the content of ${name} is missing`);
+      return { pointer: { ...existing, write, earlier }, content };
+    });
+  }
+
+  /** Reads the pointer, plans, and writes, until nobody else has written between. */
+  async #change(
+    owned: OwnedName,
+    precondition: Precondition,
+    plan: (found: Pointer | null, write: string) => Promise<Planned>,
+  ): Promise<Written> {
+    const { objects } = this.#names;
+    const isConditional = await this.#isConditional(precondition);
+    const write = randomUUID();
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const startedAt = performance.now();
+      const found = await this.#read(owned, precondition);
+      const known = typeof found === "string" ? null : found;
+      const before = known?.pointer ?? null;
+      this.#names.forget(owned); // a caller who is refused reads the name again, and must find what decided
+      assertPrecondition(`Adapter "${owned.name}"`, before?.generation, precondition);
+      const { pointer, content } = await plan(before, write);
+      if (pointer !== null && pointer === before) {
+        await this.#note(owned, pointer, known?.etag ?? "", startedAt, content);
+        return { before, pointer, content };
+      }
+      const bytes = pointer ? encodePointer(owned, pointer, content) : encodeTombstone(write);
+      const condition =
+        !isConditional || found === "damaged"
+          ? null
+          : known
+            ? { ifMatch: known.etag }
+            : ({ ifNoneMatch: "*" } as const);
+      const written = await objects.put(pointerKey(owned), bytes, condition);
+      const etag = written === "conflict" ? await this.#etagIfOwn(owned, write) : written.etag;
+      if (etag === null) continue;
+      await this.#note(owned, pointer, etag, performance.now(), content);
+      this.#removeContents(owned, before, pointer);
+      return { before, pointer, content };
+    }
+    throw new AppError(
+      "overloaded",
+      `Adapter "${owned.name}" was changed by other servers ${MAX_TRIES} times meanwhile. Send the change again.`,
+      { retryAfterSeconds: 1 },
+    );
+  }
+
+  /** A damaged pointer can be replaced, because that is how it is mended, but not on a condition that nobody can check. */
+  async #read(owned: OwnedName, { ifMatch, ifNoneMatch }: Precondition): Promise<PointerFound | "damaged"> {
+    try {
+      return await this.#names.reader.pointer(owned);
+    } catch (error) {
+      const isDamaged = error instanceof AppError && error.code === "store_damaged";
+      if (!isDamaged || ifMatch !== undefined || ifNoneMatch !== undefined) throw error;
+      return "damaged";
+    }
+  }
+
+  /** A write may have happened although its answer was lost. Then the second attempt is refused. */
+  async #etagIfOwn(owned: OwnedName, write: string): Promise<string | null> {
+    const found = await this.#names.reader.pointer(owned);
+    return typeof found !== "string" && found.write === write ? found.etag : null;
+  }
+
+  /** @throws {AppError} store_read_only, precondition_unsupported */
+  async #isConditional({ ifMatch, ifNoneMatch }: Precondition): Promise<boolean> {
+    const { objects } = this.#names;
+    if (!objects.isWritable)
+      throw new AppError("store_read_only", `The adapter store ${objects.url} is read only. Change the adapter there.`);
+    const isConditional = await objects.hasConditionalWrites();
+    if (!isConditional && (ifMatch !== undefined || ifNoneMatch !== undefined))
+      throw new AppError(
+        "precondition_unsupported",
+        `The adapter store ${objects.url} has no conditional writes, so a precondition cannot be kept. Send the change without If-Match and If-None-Match.`,
+      );
+    return isConditional;
+  }
+
+  async #putContent(key: string, content: Uint8Array): Promise<string> {
+    await this.#names.objects.put(key, content, null);
+    return key;
+  }
+
+  #earlier(found: Pointer | null, generation: string): readonly PublishedContent[] {
+    if (!found) return [];
+    const { generation: before, object, bytes, created, earlier } = found;
+    const all = [{ generation: before, object, bytes, created }, ...earlier];
+    return all.filter((one) => one.generation !== generation).slice(0, this.#options.keepGenerations - 1);
+  }
+
+  /** Makes the local copy. The change has happened in any case, so a fault is no fault of the change. */
+  async #note(owned: OwnedName, pointer: Pointer | null, etag: string, startedAt: number, content: Uint8Array) {
+    try {
+      await this.#names.note(owned, pointer, etag, startedAt, pointer ? content : undefined);
+    } catch (error) {
+      this.#names.forget(owned);
+      this.#options.onFault(owned.name, error);
+    }
+  }
+
+  /** Removes the contents that the name no longer has, without making the caller wait. */
+  #removeContents(owned: OwnedName, before: Pointer | null, after: Pointer | null): void {
+    const objectsOf = (pointer: Pointer | null) =>
+      pointer ? [pointer, ...pointer.earlier].map(({ object }) => object) : [];
+    const needed = new Set(objectsOf(after));
+    for (const object of objectsOf(before))
+      if (!needed.has(object))
+        this.#names.objects.remove(object).catch((error: unknown) => this.#options.onFault(owned.name, error));
+  }
+}
+
+function missing(what: string): never {
+  throw new AppError("adapter_not_found", notFound(what));
+}

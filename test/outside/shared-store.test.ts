@@ -1,0 +1,190 @@
+/** Servers that share a bucket of SeaweedFS. Each has a store of its own for copies, and answers over its own routes. */
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { madeUpAdapter } from "../helpers/models/adapters.ts";
+import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
+import { hasSeaweed, startBucket, type TestBucket } from "../helpers/outside/seaweed.ts";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+interface ErrorAnswer {
+  readonly error: { readonly code: string };
+}
+
+const hash = (seed: number): string => generationOf(fittingAdapter(seed));
+/** Too large to be in its pointer. */
+const largeAdapter = (): Uint8Array => encodeAdapter(madeUpAdapter({ method: "lora", k: 20_000 }));
+
+describe.skipIf(!hasSeaweed("servers that share a bucket"))("servers that share a bucket", () => {
+  let bucket: TestBucket;
+  let url: string;
+  const open: TestApp[] = [];
+  beforeAll(async () => void (bucket = await startBucket()));
+  afterAll(async () => await bucket?.[Symbol.asyncDispose]());
+  afterEach(async () => {
+    bucket.fault = () => "pass";
+    for (const app of open.splice(0)) await app[Symbol.asyncDispose]();
+  });
+
+  /** A server on the store of this test. */
+  const join = async (options: TestAppOptions = {}): Promise<TestApp> => {
+    const app = await createTestApp({ keepGenerations: 3, objects: bucket.objectsAt(url), ...options });
+    open.push(app);
+    return app;
+  };
+  const pair = async (options: TestAppOptions = {}): Promise<[TestApp, TestApp]> => {
+    url = bucket.newUrl();
+    const apps: [TestApp, TestApp] = [await join(options), await join(options)];
+    bucket.takeRequests();
+    return apps;
+  };
+  const ask = async (app: TestApp, model: string) => {
+    const answer = await app.post("/v1/completions", { model, prompt: "a", max_tokens: 1 });
+    return {
+      status: answer.status,
+      adapter: answer.headers.get("x-mosara-adapter"),
+      body: (await answer.json()) as ErrorAnswer,
+    };
+  };
+  const generation = async ({ app }: TestApp, name: string) =>
+    ((await (await app.request(`/v1/adapters/${name}`)).json()) as { generation?: string }).generation;
+  const names = async ({ app }: TestApp) =>
+    ((await (await app.request("/v1/adapters")).json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+
+  it("find a name at its first request in one round trip, and then ask nothing until the bound", async () => {
+    const [a, b] = await pair();
+    expect((await a.put("acme", fittingAdapter(1))).status).toBe(201);
+    bucket.takeRequests();
+    expect(await ask(b, "acme")).toMatchObject({ status: 200, adapter: `acme@${hash(1)}` });
+    // Both are sent at once: the tenant's own name, and the one of all tenants.
+    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/acme", "GET names/shared/acme"]);
+    expect([await ask(b, "acme"), await ask(b, "base:acme")]).toMatchObject([{ status: 200 }, { status: 200 }]);
+    expect((await ask(b, "nobody")).body.error.code).toBe("model_not_found");
+    expect((await ask(b, "nobody")).status).toBe(404);
+    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/nobody", "GET names/shared/nobody"]);
+  });
+
+  it("read a large content as an object of its own, and give back the same bytes", async () => {
+    const [a, b] = await pair();
+    await a.put("large", largeAdapter());
+    const content = await b.app.request("/v1/adapters/large/content");
+    expect(Buffer.compare(Buffer.from(await content.arrayBuffer()), Buffer.from(largeAdapter()))).toBe(0);
+    expect(bucket.takeRequests().filter((line) => line.startsWith("GET contents/default/large/"))).toHaveLength(1);
+  });
+
+  it("let one of many writers with the same precondition win", async () => {
+    const [a, b] = await pair();
+    const both = (seed: number) => (seed % 2 === 0 ? a : b);
+    const create = await Promise.all(
+      [1, 2, 3, 4, 5, 6].map((seed) => both(seed).put("one", fittingAdapter(seed), { "if-none-match": "*" })),
+    );
+    expect(create.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([201, 412, 412, 412, 412, 412]);
+    const etag = (await a.app.request("/v1/adapters/one")).headers.get("etag") ?? "";
+    const replace = await Promise.all(
+      [11, 12, 13, 14, 15, 16].map((seed) => both(seed).put("one", fittingAdapter(seed), { "if-match": etag })),
+    );
+    expect(replace.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([200, 412, 412, 412, 412, 412]);
+    const won = replace.find(({ status }) => status === 200)?.headers.get("etag");
+    const removed = await Promise.all(
+      [a, b].map(
+        async ({ app }) =>
+          await app.request("/v1/adapters/one", { method: "DELETE", headers: { "if-match": won ?? "" } }),
+      ),
+    );
+    expect(removed.map(({ status }) => status)).toContain(200);
+    expect(await generation(await join(), "one")).toBeUndefined();
+  });
+
+  it("refuse preconditions where the store ignores them, and write without", async () => {
+    const [a, b] = await pair();
+    bucket.fault = () => "unconditional";
+    const refused = await a.put("plain", fittingAdapter(1), { "if-none-match": "*" });
+    expect([refused.status, ((await refused.json()) as ErrorAnswer).error.code]).toEqual([
+      501,
+      "precondition_unsupported",
+    ]);
+    expect((await a.put("plain", fittingAdapter(1))).status).toBe(201);
+    expect(await generation(b, "plain")).toBe(hash(1));
+  });
+
+  it("see every change of another server within --store-refresh", async () => {
+    const refreshMs = 400;
+    const [a, b] = await pair({ refreshMs });
+    await a.put("now", fittingAdapter(1));
+    expect(await generation(b, "now")).toBe(hash(1));
+    for (const change of [
+      () => a.put("now", fittingAdapter(2)),
+      () => a.app.request("/v1/adapters/now", { method: "DELETE" }),
+    ]) {
+      const before = await generation(b, "now");
+      expect((await change()).ok).toBe(true);
+      const doneAt = performance.now();
+      const late: (string | undefined)[] = [];
+      while (late.length < 20) {
+        const startedAt = performance.now();
+        const found = await generation(b, "now");
+        if (startedAt - doneAt > refreshMs) late.push(found);
+      }
+      expect(late).not.toContain(before);
+    }
+    expect(await generation(b, "now")).toBeUndefined();
+    expect(await names(b)).toEqual([]);
+  });
+
+  it("know the same earlier generations, and roll back for all", async () => {
+    const [a, b] = await pair({ refreshMs: 0 });
+    for (const seed of [1, 2, 3, 4]) await a.put("old", fittingAdapter(seed));
+    expect(await ask(b, "old")).toMatchObject({ adapter: `old@${hash(4)}` }); // it has the current one alone
+    expect(await ask(b, "old@-2")).toMatchObject({ status: 200, adapter: `old@${hash(2)}` });
+    expect(await ask(b, `old@${hash(3).slice(0, 12)}`)).toMatchObject({ adapter: `old@${hash(3)}` });
+    expect((await ask(b, `old@${hash(1).slice(0, 12)}`)).status).toBe(404);
+    const back = await b.post("/v1/adapters/old/rollback", { to: "-1" }, { "if-match": `"${hash(4)}"` });
+    expect([back.status, await generation(a, "old"), (await ask(a, "old@-1")).adapter]).toEqual([
+      200,
+      hash(3),
+      `old@${hash(4)}`,
+    ]);
+    expect((await b.app.request(`/v1/adapters/old@${hash(4)}`, { method: "DELETE" })).status).toBe(200);
+    const versions = (await (await a.app.request("/v1/adapters/old/versions")).json()) as {
+      data: { generation: string }[];
+    };
+    expect(versions.data.map((one) => one.generation)).toEqual([hash(3), hash(2)]);
+  });
+
+  it("list what is in the store, and keep tenants apart", async () => {
+    const keys = ["acme", "zeta"].map((tenant) => ({ tenant, key: `${tenant}-key` }));
+    const [a, b] = await pair({ keys, refreshMs: 0 });
+    const as = (tenant: string) => ({ authorization: `Bearer ${tenant}-key` });
+    for (const seed of [1, 2, 3]) await a.put(`n${seed}`, fittingAdapter(seed), as("acme"));
+    await a.put("n2", fittingAdapter(7), as("zeta"));
+    const listed = async (tenant: string, query = "") => {
+      const answer = (await (await b.app.request(`/v1/adapters${query}`, { headers: as(tenant) })).json()) as {
+        data: { id: string; generation: string }[];
+      };
+      return answer.data.map(({ id, generation: found }) => `${id} ${found}`);
+    };
+    expect(await listed("acme")).toEqual([1, 2, 3].map((seed) => `n${seed} ${hash(seed)}`));
+    expect(await listed("acme", "?limit=1&after=n1")).toEqual([`n2 ${hash(2)}`]);
+    expect(await listed("zeta")).toEqual([`n2 ${hash(7)}`]);
+    await a.app.request("/v1/adapters/n2", { method: "DELETE", headers: as("acme") });
+    expect(await listed("acme")).toEqual([1, 3].map((seed) => `n${seed} ${hash(seed)}`));
+    const alias = { targets: [{ adapter: "n1", weight: 1 }] };
+    const refused = await a.app.request("/v1/aliases/x", {
+      method: "PUT",
+      headers: { ...as("acme"), "content-type": "application/json" },
+      body: JSON.stringify(alias),
+    });
+    expect(((await refused.json()) as ErrorAnswer).error.code).toBe("store_read_only");
+  });
+
+  it("keep their copies below the bound, and find removed ones again", async () => {
+    const bytes = fittingAdapter(1).byteLength;
+    const [a, b] = await pair({ maxCacheBytes: 8 * bytes });
+    const seeds = Array.from({ length: 20 }, (_, i) => i + 1);
+    for (const seed of seeds) await a.put(`n${seed}`, fittingAdapter(seed));
+    for (const seed of seeds) expect((await ask(b, `n${seed}`)).adapter).toBe(`n${seed}@${hash(seed)}`);
+    await b.context.sharedStore?.names.settle();
+    expect(b.store.totalBytes()).toBeLessThanOrEqual(8 * bytes);
+    for (const seed of seeds) expect((await ask(b, `n${seed}`)).adapter).toBe(`n${seed}@${hash(seed)}`);
+  });
+});
