@@ -38,6 +38,7 @@ import { pageRoutes } from "./routes/pages.ts";
 import { placementRoute } from "./routes/placement.ts";
 import { receiptRoutes } from "./routes/receipts.ts";
 import { renderRoutes } from "./routes/render.ts";
+import { residencyRoute } from "./routes/residency.ts";
 import { responsesRoutes } from "./routes/responses.ts";
 import { tokenizeRoutes } from "./routes/tokenize.ts";
 import { usageRoute } from "./routes/usage.ts";
@@ -95,6 +96,7 @@ function apiRoutes(): Route[] {
     getModelRoute,
     deleteModelRoute,
     listAdaptersRoute,
+    residencyRoute, // before the routes of one adapter, whose path has a name there
     getAdapterRoute,
     adapterContentRoute,
     putAdapterRoute,

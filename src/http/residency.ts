@@ -50,6 +50,12 @@ export class Residency {
     return { numLive: live.size, numMerged: merged.size, named, rankOf: (adapter) => this.#rankOf(adapter) };
   }
 
+  /** Qualified names of the adapters that are ready, of those that were used most recently. */
+  names(): readonly string[] {
+    const { named } = this.facts();
+    return named.filter((adapter) => this.#rankOf(adapter) !== null).map(({ qualifiedName }) => qualifiedName);
+  }
+
   #rankOf({ qualifiedName, generation }: ResidentAdapter): number | null {
     const { tenant, name } = partsOfQualifiedName(qualifiedName);
     const record = this.#store.namesOf(tenant).get(name);

@@ -205,6 +205,8 @@ function newNameOf(context: AppContext, c: RequestContext): string {
   const name = c.req.param("name") ?? "";
   if (name === context.base.name)
     throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
+  if (name === "residency")
+    throw invalid('"residency" is a route, so no adapter can have this name. Choose another name.', "name");
   if (parseReference(name)?.version.kind !== "current")
     throw invalid(
       `${quoteName(name)} names one generation, and generations never change. PUT to the name before the "@".`,

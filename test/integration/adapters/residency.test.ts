@@ -2,6 +2,7 @@
  * What /metrics says of ready adapters, on the demo: a series comes with the first request, and goes when the adapter
  * is pushed out, deleted or replaced, and when the engine is started again.
  */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -43,6 +44,23 @@ const loaded = async (): Promise<string[]> =>
     .toSorted();
 const lineOf = (name: string, pinned = false, content = name): string =>
   `vllm:lora_adapter_loaded{adapter_name="${name}",level="gpu",pinned="${pinned}",rank="${rankOf(content)}"} 1`;
+/** Whether the filter of GET /v1/adapters/residency has these names, by the steps of docs/reference/residency.md. */
+async function filtered(names: readonly string[]): Promise<boolean[]> {
+  const { json, headers } = await send<{ count: number; filter: { bits: number; hashes: number; data: string } }>(
+    `${server.url}/v1/adapters/residency`,
+    "GET",
+  );
+  const etag = headers.get("etag") ?? "";
+  const again = await fetch(`${server.url}/v1/adapters/residency`, { headers: { "if-none-match": etag } });
+  expect([again.status, json.count]).toEqual([304, 1]);
+  const data = Buffer.from(json.filter.data, "base64");
+  return names.map((name) => {
+    const hash = createHash("sha256").update(name).digest();
+    const [a, b] = [hash.readUInt32LE(0), (hash.readUInt32LE(4) | 1) >>> 0];
+    const bits = Array.from({ length: json.filter.hashes }, (_, i) => (a + i * b) % json.filter.bits);
+    return bits.every((bit) => (((data[Math.floor(bit / 8)] ?? 0) >> (bit % 8)) & 1) === 1);
+  });
+}
 const untilLoaded = async (...lines: string[]): Promise<void> =>
   void (await until(
     "the series of what is ready",
@@ -57,6 +75,7 @@ describe("residency", () => {
     expect(await value("vllm:max_gpu_lora_adapters")).toBe(4); // as many as may run at once
     await ask("pirate");
     await untilLoaded(lineOf("pirate"));
+    expect(await filtered(["default/pirate", "default/formal", "shared/pirate"])).toEqual([true, false, false]);
     expect(await value("vllm:num_gpu_loaded_lora_adapters")).toBe(1);
     expect(await value('vllm:lora_adapter_load_seconds_count{transition="load"}')).toBe(1);
     expect(await value('vllm:lora_adapter_load_seconds_sum{transition="load"}')).toBeGreaterThan(0);
