@@ -27,6 +27,7 @@ import { openKeys } from "./serve/open-keys.ts";
 import { openLimits } from "./serve/open-limits.ts";
 import { openTraining } from "./serve/training.ts";
 import { openListener, readTls } from "./serve/open-listener.ts";
+import { addressOptions, openAdapterAddresses } from "./serve/adapter-addresses.ts";
 import { openSharedStore } from "./serve/open-shared-store.ts";
 import { refreshNamed } from "../http/adapters/shared-names.ts";
 import { openServedText } from "./serve/served-text.ts";
@@ -141,6 +142,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const context: AppContext = {
     ...parts,
     sharedStore,
+    addresses: openAdapterAddresses(addressOptions(config, base, log)),
     limiter: await openLimits(config, parts, cleanup),
     version: await readVersion(),
     base: served,

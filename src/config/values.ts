@@ -83,6 +83,12 @@ export const storeUrl = z
     (s) => /^s3:\/\/[^/?#]+(\/[^?#]*)?$/.test(s) || (/^https?:\/\/[^/?#]/.test(s) && URL.canParse(s)),
     "must be s3://bucket/prefix, or the https:// address of a copy of one that is read only",
   );
+export const adapterSource = z
+  .string()
+  .refine(
+    (s) => /^(hf|s3|https?):\/\/[\w.:-]+[\w./:@~+-]*$/.test(s) && !/^https?:\/\/[^/]*@/.test(s),
+    "must be an address such as hf://owner, s3://bucket/path or https://host/path, without a query",
+  );
 export const hostName = z
   .string()
   .toLowerCase()

@@ -5,7 +5,9 @@ const BY_NAME = harmless("Adapters are known by their names.");
 
 export const LOAD_LORA_FIELDS: Readonly<Record<string, Treatment>> = {
   lora_name: heeded("The adapter's name."),
-  lora_path: heeded("A file or PEFT directory below --adapters. `.mosara` may be left out."),
+  lora_path: heeded(
+    "A file or PEFT directory below --adapters, where `.mosara` may be left out, or an address below --adapter-source: hf://, s3:// or https://.",
+  ),
   load_inplace: heeded("true replaces an adapter of this name."),
   lora_int_id: BY_NAME,
   lora_id: BY_NAME,

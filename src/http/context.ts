@@ -125,6 +125,12 @@ export interface HttpLimits {
   readonly verifiesUploads: "off" | "report" | "strict";
 }
 
+/** Adapters at addresses that the operator allows. */
+export interface AdapterAddresses {
+  /** The bytes of a `.mosara` file. @throws {AppError} invalid_request, adapter_not_found, store_unavailable, and the faults of an adapter */
+  read(address: string): Promise<Uint8Array>;
+}
+
 export interface AppContext {
   readonly version: string;
   readonly base: ServedBase;
@@ -157,6 +163,8 @@ export interface AppContext {
   readonly rollouts: Rollouts;
   /** Training jobs; null: the server runs none. */
   readonly training: Training | null;
+  /** Adapters at addresses of --adapter-source; null: none is allowed. */
+  readonly addresses: AdapterAddresses | null;
   /** The --adapters directory and its real path; null: none. */
   readonly adapters: { readonly root: string; readonly directory: AdapterDirectory } | null;
 }

@@ -71,6 +71,7 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly maxJsonBytes?: number;
   readonly maxAdapterBytes?: number;
   readonly adaptersDir?: string;
+  readonly addresses?: AppContext["addresses"];
   /** A store that servers share, and how long and how many copies of its names are kept. */
   readonly objects?: ObjectStore;
   readonly refreshMs?: number;
@@ -240,6 +241,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     readiness: () => engine.readiness(),
     store,
     sharedStore,
+    addresses: options.addresses ?? null,
     placements,
     text: options.text ?? byteText(options.startIds ?? [], options.reasoning ?? null),
     metrics,

@@ -14,6 +14,7 @@ import {
   origin,
   redisUrl,
   storeUrl,
+  adapterSource,
 } from "../values.ts";
 import { COMPUTE } from "./shared.ts";
 
@@ -74,6 +75,12 @@ export const SERVE = {
     value: "<bytes>",
     help: "Bytes of adapters in --data above which the copies that were used longest ago are removed.",
     schema: bytes.default(8 * 2 ** 30),
+  },
+  adapterSource: {
+    value: "<url>",
+    help: "Allow lora_path in /v1/load_lora_adapter to name adapters below this address: hf://owner, hf://owner/name, s3://bucket/path or https://host/path. Repeatable; in the environment separated by commas.",
+    isRepeatable: true,
+    schema: z.array(adapterSource).default([]),
   },
   servedModelName: {
     value: "<name>",

@@ -1,6 +1,6 @@
 /**
- * vLLM's routes to load an adapter from a file on the server, and to unload one. They only read the --adapters
- * directory.
+ * vLLM's routes to load an adapter from a file on the server, and to unload one. They only read the --adapters directory
+ * and the addresses of --adapter-source.
  */
 import { z } from "@hono/zod-openapi";
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
@@ -9,6 +9,8 @@ import { AppError } from "../../errors.ts";
 import { checkFields } from "../../fields/check-fields.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { ADAPTER_EXTENSION, resolveInside } from "../../store/directory/directory-files.ts";
+import type { PutResult } from "../../store/adapter-names.ts";
+import type { Precondition } from "../../store/precondition.ts";
 import { SHARED } from "../../store/tenant.ts";
 import { deleteAdapter, notePut } from "../adapters/change-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
@@ -16,7 +18,7 @@ import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { readJson } from "../request/read-body.ts";
-import { refreshNamed } from "../adapters/shared-names.ts";
+import { refreshNamed, writerOf } from "../adapters/shared-names.ts";
 import { findAdapter } from "../adapters/find-adapter.ts";
 import { errorResponses, type Route } from "../route.ts";
 
@@ -52,7 +54,8 @@ export const loadLoraRoute: Route = {
     assertAdapterName(name);
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "lora_name");
-    const { directory, path, generation } = await findFile(context, fields.lora_path);
+    const { generation, put } = await findAdapterAt(context, fields.lora_path);
+    await refreshNamed(context, c.get("caller"), name);
     const own = context.store.namesOf(c.get("tenant")).get(name);
     const loaded = own ?? context.store.namesOf(SHARED).get(name);
     if (loaded && (own || fields.load_inplace !== true)) {
@@ -65,7 +68,7 @@ export const loadLoraRoute: Route = {
       throw invalid(`The lora adapter '${name}' has already been loaded with other content. ${remedy}`, "lora_name");
     }
     const precondition = fields.load_inplace === true ? {} : { ifNoneMatch: "*" as const };
-    const result = await directory.importFile(path, { name, precondition });
+    const result = await put(name, precondition);
     context.metrics.recordAdapterLoad("directory", "ok");
     notePut(context, result, requestFacts(c));
     return c.text(`Success: LoRA adapter '${name}' added successfully.`);
@@ -96,6 +99,30 @@ export const unloadLoraRoute: Route = {
     return c.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 };
+
+/** What a path or an address names, checked to fit the base, and how it becomes an adapter. */
+async function findAdapterAt(
+  context: AppContext,
+  path: string,
+): Promise<{ generation: string; put: (name: string, precondition: Precondition) => Promise<PutResult> }> {
+  if (!/^[a-z0-9]+:\/\//i.test(path)) {
+    const { directory, path: found, generation } = await findFile(context, path);
+    return { generation, put: (name, precondition) => directory.importFile(found, { name, precondition }) };
+  }
+  if (context.addresses === null)
+    throw invalid(
+      "This server reads no addresses. Start it with --adapter-source, or upload the adapter.",
+      "lora_path",
+    );
+  const bytes = await context.addresses.read(path);
+  const adapter = decodeAdapter(bytes, { maxBytes: context.limits.maxAdapterBytes });
+  assertFits(adapter, context.base.signature);
+  const writer = writerOf(context, SHARED);
+  return {
+    generation: generationOf(bytes),
+    put: (name, precondition) => writer.put(name, { bytes, adapter }, precondition),
+  };
+}
 
 /** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be omitted. */
 async function findFile({ adapters, base, limits }: AppContext, path: string) {
