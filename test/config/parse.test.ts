@@ -94,6 +94,8 @@ describe("values", () => {
       limitsRedis: "redis://:secret@localhost:6379/2",
       expires: "2027-01-31T00:00:00Z",
       queueShare: "0.5",
+      store: "s3://bucket/prefix",
+      adapterSource: "hf://owner",
       config: settingsFile("# none"),
     };
     for (const [command, { flags, positionals }] of Object.entries(COMMANDS)) {
