@@ -16,6 +16,7 @@ import { putAdapter, startServer, type TestServer } from "../helpers/server.ts";
 const FOLDER = import.meta.dirname;
 const RESULTS = join(FOLDER, "results");
 const KEY = "secret";
+const OTHER_KEY = "secret-of-another";
 
 export interface Client {
   /** Of its record. */
@@ -88,10 +89,11 @@ export const PYTHON_PLACE: Place = {
   },
 };
 
-/** The demo with its adapters and one that calls tools, a template that shows tools, and a key. */
+/** The demo with its adapters and one that calls tools, a template that shows tools, and the keys of two tenants. */
 export async function startClientsServer(): Promise<TestServer> {
   const tools = join(FOLDER, "tools");
-  const server = await startServer(["--chat-template", join(tools, "template.jinja"), "--api-key", KEY]);
+  const keys = ["--api-key", KEY, "--api-key", `other=${OTHER_KEY}`, "--training-nice", "0"];
+  const server = await startServer(["--chat-template", join(tools, "template.jinja"), ...keys]);
   const bytes = readFileSync(join(tools, "tools.mosara"));
   const { status, text } = await putAdapter(server.url, "tools", bytes, { authorization: `Bearer ${KEY}` });
   if (status !== 201) throw new Error(`the adapter that calls tools is refused (make it anew, README.md): ${text}`);
@@ -100,7 +102,7 @@ export async function startClientsServer(): Promise<TestServer> {
 
 /** Runs a client's script to its end. */
 export async function runClient({ script, packages }: Client, place: Place, server: TestServer): Promise<ClientRun> {
-  const { stdout } = await promisify(execFile)(place.program, [join(place.folder, script), server.url, KEY]);
+  const { stdout } = await promisify(execFile)(place.program, [join(place.folder, script), server.url, KEY, OTHER_KEY]);
   const versions = Object.fromEntries(packages.map((name) => [name, place.versionOf(name)]));
   return { versions, runtime: place.runtime, apis: JSON.parse(stdout) as Record<string, Outcomes> };
 }

@@ -8,7 +8,7 @@ import type { TestServer } from "../helpers/server.ts";
 import { type Client, failures, PYTHON_PLACE, recorded, runClient, startClientsServer } from "./clients.ts";
 
 /** Some import for many seconds. */
-vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const CLIENTS: readonly (Client & { readonly module: string })[] = [
   ["openai", "openai"],

@@ -1,6 +1,6 @@
 """
-What the scripts of clients share: the server and its key (arguments), what the demo answers, and the report. A script is run as
-`python client.py <url> <key>`. It prints one JSON object: by API, each feature with "ok", or with what went wrong.
+What the scripts of clients share: the server, a key, and the key of another tenant (arguments), what the demo answers, and the
+report. A script is run as `python client.py <url> <key> <key of another tenant>`. It prints one JSON object: by API, each feature with "ok", or with what went wrong.
 """
 
 import asyncio
@@ -16,11 +16,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-URL, KEY = sys.argv[1:3]
+URL, KEY, OTHER_KEY = sys.argv[1:4]
 BASE_URL = f"{URL}/v1"
 EXPECTED = json.loads((Path(__file__).parent.parent / "expected.json").read_text())
 QUESTION, ANSWER, ORDER = EXPECTED["question"], EXPECTED["answer"], EXPECTED["order"]
 TOOL_QUESTION, TOOL_RESULT, TOOL_ANSWER = (EXPECTED[key] for key in ("toolQuestion", "toolResult", "toolAnswer"))
+
+
+TRAINING_LINES = "\n".join(json.dumps({"prompt": f"Ping {i}: ", "completion": f"pong {i}."}) for i in range(16)).encode()
 
 
 class Order(BaseModel):
@@ -91,6 +94,16 @@ def assert_refused(ask, words: str) -> str:
         assert words in str(reason), reason
         return f"refused: {words}"
     raise AssertionError("not refused")
+
+
+def until_ended(read):
+    """@param read: gives a fine-tuning job. Waits for its end, and returns it."""
+    for _ in range(10_000):
+        job = read()
+        if job.status in ("succeeded", "failed", "cancelled"):
+            return job
+        time.sleep(0.02)
+    raise AssertionError(f"the job does not end: {job}")
 
 
 def joined(parts) -> str:

@@ -1,4 +1,4 @@
-"""The package `litellm`: its functions of chat, Responses, text completion, embeddings and Anthropic's messages."""
+"""The package `litellm`: its functions of chat, Responses, text completion, embeddings and fine-tuning."""
 
 import os
 
@@ -67,6 +67,32 @@ def vectors():
     assert len(data) == 2
 
 
+def train():
+    provider = {"custom_llm_provider": "openai", "api_base": BASE_URL, "api_key": KEY}
+    stranger = {**provider, "api_key": OTHER_KEY}
+    file = litellm.create_file(file=("train.jsonl", TRAINING_LINES), purpose="fine-tune", **provider).id
+    settings = {"n_epochs": 1, "batch_size": 8}
+    start = lambda **more: litellm.create_fine_tuning_job(
+        model="openai/demo", training_file=file, suffix="pong", hyperparameters={**settings, **more}, **provider
+    )
+    job = start()
+    ended = until_ended(lambda: litellm.retrieve_fine_tuning_job(fine_tuning_job_id=job.id, **provider))
+    assert ended.status == "succeeded", ended
+    assert ask(ended.fine_tuned_model, max_tokens=4).choices[0].message.content is not None
+    endless = start(n_epochs=10_000)
+    assert litellm.cancel_fine_tuning_job(fine_tuning_job_id=endless.id, **provider).status == "cancelled"
+    listed = {one.id for one in litellm.list_fine_tuning_jobs(**provider).data}
+    assert {job.id, endless.id} <= listed, listed
+    assert litellm.list_fine_tuning_jobs(**stranger).data == []
+    for call in (
+        lambda: litellm.retrieve_fine_tuning_job(fine_tuning_job_id=job.id, **stranger),
+        lambda: litellm.file_retrieve(file_id=file, **stranger),
+        lambda: ask(ended.fine_tuned_model, api_key=OTHER_KEY),
+    ):
+        assert_fails(call, Exception, 404)
+    assert litellm.file_delete(file_id=file, **provider).deleted
+
+
 def fails(error, **more):
     return lambda: assert_fails(lambda: ask(**more), error)
 
@@ -87,5 +113,6 @@ report(
         },
         "Responses": {"text": responses},
         "embeddings": {"embeddings": vectors},
+        "fine-tuning": {"upload, train, ask, cancel, delete": train},
     }
 )

@@ -1,4 +1,4 @@
-"""The package `openai`: chat and Responses."""
+"""The package `openai`: chat, Responses and fine-tuning."""
 
 import openai
 from harness import *
@@ -82,6 +82,61 @@ def vectors():
     assert len(data) == 2 and abs(sum(x * x for x in data[0].embedding) - 1) < 1e-3
 
 
+jobs = client.fine_tuning.jobs
+stranger = client.with_options(api_key=OTHER_KEY)
+
+
+def upload(lines=TRAINING_LINES):
+    return client.files.create(file=("train.jsonl", lines), purpose="fine-tune").id
+
+
+def start(file, steps):
+    return jobs.create(model="demo", training_file=file, suffix="pong", seed=3, extra_body={"mosara": {"steps": steps}})
+
+
+def train():
+    file = upload()
+    job = start(file, steps=4)
+    ended = until_ended(lambda: jobs.retrieve(job.id))
+    assert ended.status == "succeeded" and ended.error is None, ended
+    events = list(jobs.list_events(job.id, limit=2))
+    assert sum(event.type == "metrics" for event in events) == 4, events
+    assert [one.fine_tuned_model_checkpoint for one in jobs.checkpoints.list(job.id)] == [ended.fine_tuned_model]
+    assert client.files.content(ended.result_files[0]).text.startswith("step,train_loss")
+    completion = client.completions.create(model=ended.fine_tuned_model, prompt="Ping 3: ", max_tokens=8)
+    assert completion.model == ended.fine_tuned_model
+    for call in (
+        lambda: stranger.fine_tuning.jobs.retrieve(job.id),
+        lambda: stranger.files.retrieve(file),
+        lambda: stranger.completions.create(model=ended.fine_tuned_model, prompt="a"),
+    ):
+        assert_fails(call, openai.NotFoundError)
+    assert list(stranger.fine_tuning.jobs.list()) == [] and list(stranger.files.list()) == []
+    assert client.models.delete(ended.fine_tuned_model).deleted and client.files.delete(file).deleted
+
+
+def train_events():
+    job = start(upload(), steps=2)
+    address = f"/fine_tuning/jobs/{job.id}/events?stream=true"
+    event = openai.types.fine_tuning.FineTuningJobEvent
+    with client.get(address, cast_to=object, stream=True, stream_cls=openai.Stream[event]) as events:
+        messages = [one.message for one in events]
+    assert messages[0].startswith("Created") and messages[-1].startswith("The job has successfully"), messages
+
+
+def pause_and_cancel():
+    job = start(upload(), steps=100_000)
+    assert jobs.pause(job.id).status == "paused"
+    assert jobs.resume(job.id).status in ("queued", "running")
+    assert jobs.cancel(job.id).status == "cancelled"
+
+
+def bad_data():
+    job = start(upload(b'{"prompt": "a"}'), steps=2)
+    error = until_ended(lambda: jobs.retrieve(job.id)).error
+    assert (error.code, error.param) == ("invalid_training_file", "training_file") and "line 1" in error.message, error
+
+
 chat = {
     "text": text,
     "stream": stream,
@@ -106,4 +161,11 @@ responses = {
     "stream": responses_stream,
     "structured: parse": responses_parse,
 }
-report({"chat": chat, "Responses": responses, "embeddings": {"embeddings": vectors}})
+fine_tuning = {
+    "upload, train, ask, delete": train,
+    "streamed events": train_events,
+    "pause and cancel": pause_and_cancel,
+    "bad data": bad_data,
+}
+apis = {"chat": chat, "Responses": responses, "embeddings": {"embeddings": vectors}, "fine-tuning": fine_tuning}
+report(apis)
