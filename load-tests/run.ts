@@ -20,9 +20,11 @@ import { engineScenario } from "./scenarios/engine.ts";
 import { gpuScenario } from "./scenarios/gpu.ts";
 import { grammarScenario } from "./scenarios/grammar.ts";
 import { httpScenario } from "./scenarios/http.ts";
+import { jobsScenario } from "./scenarios/jobs.ts";
 import { mergedScenario } from "./scenarios/merged.ts";
 import { mixedScenario } from "./scenarios/mixed.ts";
 import { overloadScenario } from "./scenarios/overload.ts";
+import { peftScenario } from "./scenarios/peft.ts";
 import { pacingScenario } from "./scenarios/pacing.ts";
 import { peerScenario } from "./scenarios/peer.ts";
 import { prefixScenario } from "./scenarios/prefix.ts";
@@ -49,6 +51,8 @@ const SCENARIOS: readonly Scenario[] = [
   residencyScenario,
   buildScenario,
   trainScenario,
+  peftScenario,
+  jobsScenario,
   samplingScenario,
   gpuScenario,
 ];

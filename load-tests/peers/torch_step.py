@@ -154,6 +154,11 @@ def main():
         optimizer.step()
         return loss.item()
 
+    answer_turns(step)
+
+
+def answer_turns(step):
+    """Takes as many steps as each line on stdin says, and prints what they took."""
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
         losses = [step() for _ in range(int(line))]
@@ -166,4 +171,5 @@ def main():
         print(json.dumps(turn), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

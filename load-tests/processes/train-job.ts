@@ -16,6 +16,12 @@ import { seedRandom } from "../../src/tensor/random.ts";
 import { type CheckpointShape, randomCheckpoint } from "../inputs/random-checkpoint.ts";
 import { randomIds, randomNormals } from "../inputs/random-values.ts";
 
+/** An adapter, and its directions in each layer. */
+export interface JobAdapter {
+  readonly method: "mo-sara" | "lora";
+  readonly rank: number;
+}
+
 /** Who trains what, and on how much. */
 export interface TrainCase {
   /** For the table. */
@@ -25,16 +31,20 @@ export interface TrainCase {
   readonly length: number;
   /** Share of the rows that predict something, from the end of each example. */
   readonly lossShare: number;
-  /** Directions of an adapter on q and v; null: the whole model is trained. */
-  readonly adapterRank: number | null;
+  /** Of q and v; null: the whole model is trained. */
+  readonly adapter: JobAdapter | null;
   readonly learningRate: number;
 }
 
 export interface TrainJob {
   readonly dir: string;
   readonly weightsFile: string;
-  /** `<target>.U`, `.V`, `.lambda` and `.v` of every target; null: the whole model is trained. */
+  /**
+   * The numbers of every target: `<target>.U`, `.V`, `.lambda` and `.v`, or `<target>.lora_A` and `.lora_B`. null: the
+   * whole model is trained.
+   */
   readonly adapterFile: string | null;
+  readonly adapter: JobAdapter | null;
   /** One token more than the rows have: the last is only predicted. */
   readonly examples: readonly { readonly ids: readonly number[]; readonly lossMask: readonly number[] }[];
   readonly learningRate: number;
@@ -65,12 +75,13 @@ export async function readModelConfig(dir: string): Promise<ModelConfig> {
  * @param scratch a directory for the job file @returns its path
  */
 export async function writeJob(folder: string, scratch: string, one: TrainCase, numThreads: number): Promise<string> {
-  const { adapterRank, learningRate } = one;
+  const { adapter, learningRate } = one;
   const dir = await randomCheckpoint(folder, one.shape);
   const job: TrainJob = {
     dir,
     weightsFile: "model.safetensors",
-    adapterFile: adapterRank === null ? null : await writeAdapter(dir, adapterRank),
+    adapterFile: adapter === null ? null : await writeAdapter(dir, adapter),
+    adapter,
     examples: examplesOf(one),
     learningRate,
     weightDecay: 0.01,
@@ -89,17 +100,34 @@ function examplesOf({ batch, length, lossShare, shape }: TrainCase): TrainJob["e
   return Array.from({ length: batch }, () => ({ ids: [...randomIds(length + 1, shape.vocab, random)], lossMask }));
 }
 
-/** Bases with columns of length 1 or so, λ like singular values, v small. @returns the file's name in `dir` */
-async function writeAdapter(dir: string, rank: number): Promise<string> {
-  const name = `train-adapter-${rank}.safetensors`;
+interface RandomTensor {
+  readonly shape: readonly number[];
+  readonly deviation: number;
+}
+
+/** Bases with columns of length 1 or so, λ like singular values, v and lora_B small. */
+function tensorsOf({ dIn, dOut }: JobTarget, { method, rank }: JobAdapter): Readonly<Record<string, RandomTensor>> {
+  const across = { deviation: 1 / Math.sqrt(dIn) };
+  if (method === "lora")
+    return { lora_A: { shape: [rank, dIn], ...across }, lora_B: { shape: [dOut, rank], deviation: 0.02 } };
+  return {
+    U: { shape: [dOut, rank], deviation: 1 / Math.sqrt(dOut) },
+    V: { shape: [dIn, rank], ...across },
+    lambda: { shape: [1, rank], deviation: 1 },
+    v: { shape: [dOut], deviation: 0.2 },
+  };
+}
+
+/** @returns the file's name in `dir` */
+async function writeAdapter(dir: string, adapter: JobAdapter): Promise<string> {
+  const name = `train-${adapter.method}-${adapter.rank}.safetensors`;
   if (existsSync(join(dir, name))) return name;
-  const tensors = new Map<string, { readonly shape: readonly number[]; readonly deviation: number }>();
-  for (const { name: target, dIn, dOut } of jobTargets(await readModelConfig(dir))) {
-    tensors.set(`${target}.U`, { shape: [dOut, rank], deviation: 1 / Math.sqrt(dOut) });
-    tensors.set(`${target}.V`, { shape: [dIn, rank], deviation: 1 / Math.sqrt(dIn) });
-    tensors.set(`${target}.lambda`, { shape: [1, rank], deviation: 1 });
-    tensors.set(`${target}.v`, { shape: [dOut], deviation: 0.2 });
-  }
+  const targets = jobTargets(await readModelConfig(dir));
+  const tensors = new Map<string, RandomTensor>(
+    targets.flatMap((target) =>
+      Object.entries(tensorsOf(target, adapter)).map(([key, tensor]) => [`${target.name}.${key}`, tensor] as const),
+    ),
+  );
   const specs = [...tensors].map(([key, { shape }]) => ({ name: key, dtype: "float32" as const, shape }));
   const random = seedRandom(6);
   await writeSafetensors(join(dir, name), specs, async (key) => {

@@ -16,7 +16,7 @@ import { type AdapterPlan, trainedOf } from "../../src/train/trained-adapter.ts"
 import { initializeFull } from "../../src/train/trained-checkpoint.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import type { StepTurn } from "./step-process.ts";
-import { type TrainJob, jobTargets, readModelConfig } from "./train-job.ts";
+import { type JobAdapter, type TrainJob, jobTargets, readModelConfig } from "./train-job.ts";
 
 const job = JSON.parse(await readFile(process.argv[2] ?? "", "utf8")) as TrainJob;
 const config = await readModelConfig(job.dir);
@@ -32,7 +32,7 @@ const examples = job.examples.map(({ ids, lossMask }) => ({
 await using model = await openTrainModel({
   config,
   source,
-  trained: adapter ? trainedOf(planOf(adapter, job.adapterFile ?? "")) : { kind: "full" },
+  trained: job.adapter && adapter ? trainedOf(planOf(job.adapter, adapter)) : { kind: "full" },
   maxPositions: rowLength(examples[0]?.ids.length ?? 1),
   weightsDir: job.dir,
   device: "cpu",
@@ -75,13 +75,14 @@ async function turn(numSteps: number): Promise<StepTurn> {
 }
 
 /** One head on q and v, its bases in the adapter file. */
-function planOf(file: SafetensorsFile, location: string): AdapterPlan {
-  const tensors = tensorSource(file, location);
+function planOf({ method, rank }: JobAdapter, file: SafetensorsFile): AdapterPlan {
+  const tensors = tensorSource(file, job.adapterFile ?? "");
   const layers = jobTargets(config).map(({ name, dIn, dOut }) => {
-    const [left, right] = [tensors.stored(`${name}.U`), tensors.stored(`${name}.V`)];
-    return { name, dIn, dOut, k: left.shape[1] ?? 0, stored: { basisId: "", left, right } };
+    if (method === "lora") return { name, dIn, dOut, k: rank };
+    const stored = { basisId: "", left: tensors.stored(`${name}.U`), right: tensors.stored(`${name}.V`) };
+    return { name, dIn, dOut, k: rank, stored };
   });
-  return { method: "mo-sara", heads: 1, router: "none", layers };
+  return { method, heads: 1, router: "none", layers };
 }
 
 async function initialize(file: SafetensorsFile, parameters: FlatParameters): Promise<void> {

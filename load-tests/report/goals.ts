@@ -28,6 +28,9 @@ const ROWS = {
   "speculation-copy": ["text that repeats its prompt, 1 client, with speculation ÷ without", "≥ 1.8", "speculation"],
   "peer-schema": ["16 clients bound to a JSON Schema ÷ llama.cpp's server, int8", "≥ 2", "peer"],
   train: ["training step ÷ PyTorch's on the same CPU", "adapter ≤ 0.9, pretraining ≤ 1", "train"],
+  "peft-step": ["training step on SmolLM2-135M's shape, 4 × 256 ÷ PEFT's LoRA", "≤ 0.7", "peft"],
+  "peft-memory": ["peak memory of the same ÷ PEFT's LoRA", "≤ 0.6", "peft"],
+  jobs: ["8 streams beside a training job: time between tokens p99 ÷ without", "≤ 1.5", "jobs"],
   soak: ["memory after 100,000 requests ÷ after 1,000", "≤ 1.05", "npm run soak"],
 } as const satisfies Readonly<Record<string, readonly [what: string, target: string, scenario: string]>>;
 

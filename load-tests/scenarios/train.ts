@@ -4,14 +4,25 @@
  * is measured.
  */
 import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import type { BenchOptions } from "../options.ts";
-import { SMOKE } from "../inputs/random-checkpoint.ts";
 import { type Figure, ratio } from "../report/figures.ts";
-import { type Variant, measureInTurns } from "../rounds.ts";
+import { measureInTurns } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
-import { StepProcess, type StepTurn } from "../processes/step-process.ts";
+import { StepProcess } from "../processes/step-process.ts";
 import { type TrainCase, writeJob } from "../processes/train-job.ts";
+import {
+  OURS,
+  PEER_ENVIRONMENT,
+  PYTHON,
+  type Side,
+  type Times,
+  lossFigures,
+  peerScript,
+  side,
+  sideFigures,
+  smokeCase,
+  timesOf,
+  variantOf,
+} from "../step-sides.ts";
 
 const M: TrainCase = {
   name: "adapter (M)",
@@ -29,7 +40,7 @@ const M: TrainCase = {
   batch: 4,
   length: 128,
   lossShare: 0.5,
-  adapterRank: 64,
+  adapter: { method: "mo-sara", rank: 64 },
   learningRate: 5e-3,
 };
 
@@ -39,7 +50,7 @@ const S: TrainCase = {
   batch: 16,
   length: 128,
   lossShare: 1,
-  adapterRank: null,
+  adapter: null,
   learningRate: 1e-3,
 };
 
@@ -47,14 +58,6 @@ const GOALS = new Map([
   [M.name, 0.9],
   [S.name, 1],
 ]);
-/** What the first losses may differ by, for the two to be called the same computation. */
-const SAME_LOSS = 1e-4;
-
-const OURS = fileURLToPath(new URL("../processes/train-process.js", import.meta.url));
-// Read where it lies in the sources: the compiler copies no Python.
-const PEER = fileURLToPath(new URL("../../../load-tests/peers/torch_step.py", import.meta.url));
-const PYTHON = process.env.MOSARA_PYTHON ?? "python3";
-
 export const trainScenario: Scenario = {
   name: "train",
   summary: "A training step ÷ PyTorch's (MOSARA_PYTHON or python3 with torch): an adapter, and a whole small model.",
@@ -67,26 +70,14 @@ export const trainScenario: Scenario = {
   },
 };
 
-/** Tiny, for a look whether everything runs. */
-function smoke(one: TrainCase): TrainCase {
-  return {
-    ...one,
-    shape: { ...SMOKE, dtype: "float32", isTied: false },
-    batch: 2,
-    length: 16,
-    adapterRank: one.adapterRank && 8,
-  };
-}
-
 async function measureCase(context: BenchContext, wanted: TrainCase, hasPeer: boolean): Promise<Figure[]> {
   const { folder, options, note } = context;
-  const one = options.isSmoke ? smoke(wanted) : wanted;
+  const one = options.isSmoke ? smokeCase(wanted) : wanted;
   return await folder.withScratch(async (scratch) => {
     const job = await writeJob(options.workDir, scratch, one, options.numThreads);
     note(`measuring ${one.name}`);
     await using ours = new StepProcess([process.execPath, OURS, job]);
-    // Threads of torch that wait busily take the processors from each other where anything else runs.
-    await using peer = hasPeer ? new StepProcess([PYTHON, PEER, job], { OMP_WAIT_POLICY: "PASSIVE" }) : null;
+    await using peer = hasPeer ? new StepProcess([PYTHON, peerScript("torch_step.py"), job], PEER_ENVIRONMENT) : null;
     const sides = [side("ours", ours), ...(peer ? [side("torch", peer)] : [])];
     await measureInTurns(
       sides.map((each) => variantOf(each, options)),
@@ -94,25 +85,6 @@ async function measureCase(context: BenchContext, wanted: TrainCase, hasPeer: bo
     );
     return figuresOf(one, sides);
   });
-}
-
-interface Side {
-  readonly name: string;
-  readonly process: StepProcess;
-  readonly turns: StepTurn[];
-}
-
-const side = (name: string, process: StepProcess): Side => ({ name, process, turns: [] });
-
-function variantOf({ name, process, turns }: Side, { numSteps }: BenchOptions): Variant {
-  return {
-    name,
-    measure: async () => {
-      const turn = await process.take(Math.ceil(numSteps / 3));
-      turns.push(turn);
-      return turn.seconds;
-    },
-  };
 }
 
 function figuresOf(one: TrainCase, sides: readonly Side[]): Figure[] {
@@ -129,44 +101,5 @@ function figuresOf(one: TrainCase, sides: readonly Side[]): Figure[] {
     ratio(`${one.name}: processor time of a step, ours ÷ torch`, mine.cpu, theirs.cpu),
     ...figures,
     ...lossFigures(one, ours, peer),
-  ];
-}
-
-/** How far the losses of the two are apart: at the first step, and at the worst of all. */
-function lossFigures(one: TrainCase, ours: Side, peer: Side): Figure[] {
-  const [mine, theirs] = [ours, peer].map(({ turns }) => turns.flatMap(({ losses }) => losses)) as [number[], number[]];
-  const millionths = mine.map((loss, i) => 1e6 * Math.abs(loss - (theirs[i] ?? NaN)));
-  const figure = (what: string, value: number): Figure => ({
-    what: `${one.name}: ${what}`,
-    unit: "1e-6",
-    samples: [value],
-  });
-  return [
-    { ...figure("first loss, distance of the two", millionths[0] ?? NaN), goal: { atMost: 1e6 * SAME_LOSS } },
-    figure(`largest distance of ${mine.length} losses`, Math.max(...millionths)),
-  ];
-}
-
-interface Times {
-  readonly wall: readonly number[];
-  readonly cpu: readonly number[];
-}
-
-/** Of the rounds that count, in ms a step. */
-function timesOf({ turns }: Side): Times {
-  const counted = turns.slice(1);
-  const perStep = (of: (turn: StepTurn) => number): number[] =>
-    counted.map((turn) => (1000 * of(turn)) / turn.losses.length);
-  return { wall: perStep((turn) => turn.seconds), cpu: perStep((turn) => turn.cpuSeconds) };
-}
-
-function sideFigures(one: TrainCase, each: Side): Figure[] {
-  const { wall, cpu } = timesOf(each);
-  const peak = each.turns.at(-1)?.peakBytes ?? NaN;
-  const what = (text: string): string => `${one.name}: ${text}, ${each.name}`;
-  return [
-    { what: what("step"), unit: "ms", samples: wall },
-    { what: what("processor time of a step"), unit: "ms", samples: cpu },
-    { what: what("peak memory"), unit: "MB", samples: [peak / 1e6] },
   ];
 }
