@@ -48,7 +48,7 @@ export function judge({ outcomes, sdk }: ClientsRun, servedBy: Router["servedBy"
 function codesOf(outcomes: readonly RequestOutcome[]): string {
   const counts = new Map<string, number>();
   for (const { error, headers } of outcomes) {
-    const code = `${error?.status} ${error?.code}${headers === null ? "" : ", begun"}`;
+    const code = `${error?.status} ${error?.code}${error?.status === 0 && headers !== null ? ", begun" : ""}`;
     counts.set(code, (counts.get(code) ?? 0) + 1);
   }
   const parts = [...counts].map(([code, number]) => `${code} × ${number}`);
