@@ -95,7 +95,10 @@ describe("every route", () => {
   it("answers no other method than its own, with any key", async () => {
     const paths = [...new Set(routes.map(({ path }) => path))];
     for (const path of paths) {
-      const known = new Set<string>(routes.filter((route) => route.path === path).map(({ method }) => method));
+      // /v1/adapters/residency is also a path of the routes of one adapter.
+      const matches = (pattern: string) =>
+        pattern === path || new RegExp(`^${pattern.replace(/:[a-z]+(\{[^}]*\})?/g, "[^/:]+")}$`).test(path);
+      const known = new Set<string>(routes.filter((route) => matches(route.path)).map(({ method }) => method));
       for (const method of ["get", "post", "put", "delete", "patch"].filter((one) => !known.has(one)))
         for (const key of [keyOf("acme", ["use"]), keyOf("acme", ["admin"])])
           expect([method, path, (await ask(method, pathOf(path), key)).status]).toEqual([method, path, 405]);
