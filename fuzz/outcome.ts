@@ -1,4 +1,5 @@
 /** Lets a target read one input. */
+import { getHeapStatistics } from "node:v8";
 import { AppError } from "../src/errors.ts";
 import { MAX_EXTERNAL_BYTES, type Target } from "./target.ts";
 
@@ -6,7 +7,7 @@ import { MAX_EXTERNAL_BYTES, type Target } from "./target.ts";
 export type Outcome = "read" | "refused" | { readonly fault: string };
 
 export async function outcomeOf(target: Target, input: Uint8Array): Promise<Outcome> {
-  const before = process.memoryUsage().arrayBuffers;
+  const before = externalBytes();
   let isRead = true;
   try {
     await target.read(input);
@@ -17,7 +18,10 @@ export async function outcomeOf(target: Target, input: Uint8Array): Promise<Outc
     if (error.message.length > 20_000) return { fault: `a message of ${error.message.length} characters` };
     isRead = false;
   }
-  const taken = process.memoryUsage().arrayBuffers - before;
+  const taken = externalBytes() - before;
   if (taken > MAX_EXTERNAL_BYTES) return { fault: `it took ${taken} bytes outside of the heap` };
   return isRead ? "read" : "refused";
 }
+
+/** Memory of buffers. `process.memoryUsage()` takes four times as long, as long as a small parser. */
+const externalBytes = (): number => getHeapStatistics().external_memory;

@@ -45,6 +45,12 @@ describe("random schemas", () => {
 });
 
 const HONOURED: Readonly<Record<string, object | boolean>> = {
+  "properties and keywords with the names of parts of JavaScript's objects": {
+    type: "object",
+    properties: { constructor: { type: "integer" } },
+    required: ["constructor", "toString"],
+    allOf: [{ properties: { toString: { type: "boolean" }, constructor: { minimum: 3 } }, valueOf: 1 }],
+  },
   "any value": true,
   "any object": { type: "object" },
   "a map of integers": { type: "object", additionalProperties: { type: "integer" }, maxProperties: 4 },

@@ -16,6 +16,8 @@ const isEqual = (a: Json, b: Json): boolean => JSON.stringify(a) === JSON.string
 const listOf = (value: Json): readonly Json[] => (isList(value) ? value : [value]);
 
 const MERGES: Readonly<Record<string, Merge>> = {
+  // No prototype: a schema may have keywords such as "__proto__" and "toString".
+  __proto__: null as never,
   type: (a, b, at) => {
     const others = listOf(b);
     const shared = listOf(a).flatMap((type) => {
@@ -34,10 +36,12 @@ const MERGES: Readonly<Record<string, Merge>> = {
   required: (a, b) => [...new Set([...listOf(a), ...listOf(b)])],
   properties: (a, b) => {
     const [ours, theirs] = [a as SchemaObject, b as SchemaObject];
-    const merged: Record<string, Json> = { ...ours };
-    for (const [name, schema] of Object.entries(theirs))
-      merged[name] = Object.hasOwn(ours, name) ? bothHold(ours[name]!, schema, { value: {}, path: "" }) : schema;
-    return merged;
+    const merged = new Map(Object.entries(ours));
+    for (const [name, schema] of Object.entries(theirs)) {
+      const own = merged.get(name);
+      merged.set(name, own === undefined ? schema : bothHold(own, schema, { value: {}, path: "" }));
+    }
+    return Object.fromEntries(merged);
   },
   items: bothHold,
   additionalProperties: (a, b) => (a === false || b === false ? false : { allOf: [a, b] }),
@@ -59,13 +63,13 @@ const MERGES: Readonly<Record<string, Merge>> = {
 export function merge(a: Schema, b: Schema): Schema {
   assertSameReach(a, b);
   assertSameReach(b, a);
-  const merged: Record<string, Json> = { ...a.value };
+  const merged = new Map(Object.entries(a.value));
   for (const [keyword, value] of Object.entries(b.value)) {
-    const ours = a.value[keyword];
-    if (ours === undefined || isEqual(ours, value) || ANNOTATIONS.has(keyword)) merged[keyword] = value;
-    else merged[keyword] = MERGES[keyword]?.(ours, value, b) ?? refuseTwice(b, keyword);
+    const ours = merged.get(keyword);
+    if (ours === undefined || isEqual(ours, value) || ANNOTATIONS.has(keyword)) merged.set(keyword, value);
+    else merged.set(keyword, MERGES[keyword]?.(ours, value, b) ?? refuseTwice(b, keyword));
   }
-  return { value: merged, path: b.path };
+  return { value: Object.fromEntries(merged), path: b.path };
 }
 
 function refuseTwice(at: Schema, keyword: string): never {
