@@ -31,6 +31,7 @@ import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
 import { speculationScenario } from "./scenarios/speculation.ts";
+import { tenantsScenario } from "./scenarios/tenants.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./inputs/work-folder.ts";
 
@@ -53,6 +54,7 @@ const SCENARIOS: readonly Scenario[] = [
   trainScenario,
   peftScenario,
   jobsScenario,
+  tenantsScenario,
   samplingScenario,
   gpuScenario,
 ];

@@ -3,7 +3,7 @@
  * register never overlap, so their order is known. A write with an unknown end may have taken effect, until a later
  * write or answer shows the opposite. Knows nothing of servers.
  */
-import { isWrite, type Operation } from "./operation.ts";
+import { isWrite, type Operation, VALUES } from "./operation.ts";
 
 export interface Violation {
   readonly operation: Operation;
@@ -55,18 +55,24 @@ function checkRegister(operations: readonly Operation[]): Violation[] {
   return violations;
 }
 
+/** An alias has several values, of which one answers. */
+function hasWritten({ value }: Operation, answer: Operation): boolean {
+  if (value === null || answer.value === null) return value === answer.value;
+  return value.split(VALUES).includes(answer.value);
+}
+
 /** @returns the first write that explains the answer, −1 for the beginning, or the reason why none does */
 function explain(answer: Operation, writes: readonly Operation[], from: number): number | string {
   if (from < 0 && answer.value === null) return -1;
   for (let i = Math.max(0, from); i < writes.length; i++) {
     const write = writes[i];
     if (write === undefined || write.start > answer.end) break;
-    if (write.value === answer.value) return i;
+    if (hasWritten(write, answer)) return i;
   }
   const expected = writes[from]?.value ?? null;
   const shown = `found ${answer.value ?? "nothing"}, the last known is ${expected ?? "nothing"}`;
   if (answer.value === null) return `an acknowledged write is lost: ${shown}`;
-  if (!writes.some(({ value }) => value === answer.value))
+  if (!writes.some((write) => hasWritten(write, answer)))
     return `the answer belongs to another name or tenant: ${shown}`;
   return `the answer is older than its start allows: ${shown}`;
 }

@@ -7,6 +7,11 @@ import { randomAdapter } from "../inputs/random-adapter.ts";
 /** Adapters with different answers. All others are these with another card. */
 const NUM_DISTINCT = 97;
 
+export interface Content {
+  readonly number: number;
+  readonly generation: string;
+}
+
 export class Contents {
   readonly #manifest: Manifest;
   readonly #distinct = new Map<number, Adapter>();
@@ -22,7 +27,8 @@ export class Contents {
     return encodeAdapter({ ...adapter, card: { ...adapter.card, number } });
   }
 
-  generationOf(number: number): string {
-    return generationOf(this.bytesOf(number));
+  make(number: number): Content & { readonly bytes: Uint8Array } {
+    const bytes = this.bytesOf(number);
+    return { number, bytes, generation: generationOf(bytes) };
   }
 }

@@ -10,10 +10,15 @@ export class Disk {
     this.#dir = dir;
   }
 
-  /** @returns null where mounting is not permitted */
+  /** Continues with the one that a stopped run has left. @returns null where mounting is not permitted */
   static mount(dir: string, mebibytes: number): Disk | null {
     mkdirSync(dir, { recursive: true });
-    if (run("mountpoint", "-q", dir)) return new Disk(dir);
+    if (run("mountpoint", "-q", dir)) {
+      const disk = new Disk(dir);
+      disk.setReadOnly(false);
+      disk.empty();
+      return disk;
+    }
     return run("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", dir) ? new Disk(dir) : null;
   }
 

@@ -1,6 +1,6 @@
 /** What happens to the server in the middle of a round. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Send } from "./client.ts";
+import type { Send } from "./recorder.ts";
 import type { Disk } from "./disk.ts";
 import type { History } from "./history.ts";
 import { isWrite } from "./operation.ts";
@@ -9,6 +9,14 @@ import { guestKey, type World } from "./world.ts";
 
 export const DISTURBANCES = ["server", "key", "disk-full", "engine", "read-only"] as const;
 export type DisturbanceKind = (typeof DISTURBANCES)[number];
+
+/** Each kind once, then mostly kills: nine of twelve rounds. */
+const CYCLE: readonly DisturbanceKind[] = [
+  ...DISTURBANCES,
+  ...(["engine", "server", "engine", "server", "engine", "server", "engine"] as const),
+];
+
+export const disturbanceOf = (round: number): DisturbanceKind => CYCLE[round % CYCLE.length] ?? "server";
 
 /** Maximum time that a full disk lasts. The store uses its free pages first. */
 const FULL_MS = 10_000;
@@ -75,6 +83,8 @@ async function changeKey(number: number, { victim, send, world, history }: Distu
   const tenant = number % world.size.tenants;
   const isActive = !world.hasGuest(tenant);
   const start = history.tick();
+  const written = { kind: "change-key", register: `key/t${tenant}`, value: isActive ? "active" : "revoked" } as const;
+  history.begin({ ...written, start });
   world.setGuest(tenant, isActive);
   victim.writeKeys(world.keysFile());
   const init = { headers: { authorization: `Bearer ${guestKey(tenant)}` } };
@@ -89,6 +99,5 @@ async function changeKey(number: number, { victim, send, world, history }: Distu
     if (status === (isActive ? 200 : 401)) break;
     await sleep(10);
   }
-  const value = isActive ? "active" : "revoked";
-  history.add({ kind: "change-key", register: `key/t${tenant}`, start, end: history.tick(), outcome: "done", value });
+  history.add({ ...written, start, end: history.tick(), outcome: "done" });
 }

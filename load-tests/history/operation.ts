@@ -1,10 +1,23 @@
-/** One operation of a client on one register: a tenant's name, or a key. A history is a list of these. */
+/** One operation of a client on one register: a tenant's name, an alias, or a key. A history is a list of these. */
 
-export type OperationKind = "put" | "delete" | "ask" | "read" | "change-key" | "use-key";
+export const OPERATION_KINDS = [
+  "put",
+  "rollback",
+  "delete",
+  "change-alias",
+  "ask",
+  "read",
+  "use-key",
+  "change-key",
+] as const;
+export type OperationKind = (typeof OPERATION_KINDS)[number];
+
+/** Between the generations of an alias. */
+export const VALUES = "|";
 
 export interface Operation {
   readonly kind: OperationKind;
-  /** `<tenant>/<name>`, or `key/<tenant>`. At most one write of a register runs at a time. */
+  /** `<tenant>/<name>` of an adapter or alias, or `key/<tenant>`. At most one write of a register runs at a time. */
   readonly register: string;
   /** Places of the request and of its answer in the one order of all requests and answers. */
   readonly start: number;
@@ -14,10 +27,12 @@ export interface Operation {
    * error or without an answer, and may have had its effect.
    */
   readonly outcome: "done" | "refused" | "unknown";
-  /** What was written or found. null: nothing has the name. */
+  /** The generation that was written or found, or those of an alias. null: nothing has the name. */
   readonly value: string | null;
-  /** The number that the content of a put was made from. */
+  /** The number that the written content was made from. */
   readonly content?: number;
 }
 
-export const isWrite = ({ kind }: Operation): boolean => kind === "put" || kind === "delete" || kind === "change-key";
+const WRITES: readonly OperationKind[] = ["put", "rollback", "delete", "change-alias", "change-key"];
+
+export const isWrite = ({ kind }: Pick<Operation, "kind">): boolean => WRITES.includes(kind);

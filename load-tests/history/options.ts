@@ -10,11 +10,14 @@ export const HELP = `Usage: npm run history -- [flags]
   --requests <n>   Operations in all, those of earlier runs in --work included (default: 20000).
   --tenants <n>    Tenants (default: 50).
   --adapters <n>   Names of all tenants together (default: 2000).
-  --clients <n>    Clients (default: 12).
+  --clients <n>    Clients (default: 32).
+  --round <n>      Operations between two disturbances (default: 600).
+  --minutes <n>    Ends the run after so many minutes, checks it and replays its answers (default: 0, no end).
   --seed <n>       Of the clients' choices (default: 1).
   --disk <MiB>     Size of a file system for the store, which is filled and made read-only (default: 1024; 0: none).
   --plant <fault>  A fault between client and server, alone: ${PLANTED.join(", ")}.
-  --work <dir>     Where the history and the store are kept. A run that was stopped continues.
+  --work <dir>     Where the history and the store are kept. A run that was stopped continues,
+                   and one that has reached its end begins anew.
 `;
 
 export interface HistoryOptions {
@@ -22,18 +25,30 @@ export interface HistoryOptions {
   readonly tenants: number;
   readonly adapters: number;
   readonly clients: number;
+  readonly round: number;
+  readonly minutes: number;
   readonly seed: number;
   readonly disk: number;
   readonly plant: Planted | null;
   readonly work: string;
 }
 
-const NUMBERS = { requests: 20_000, tenants: 50, adapters: 2000, clients: 12, seed: 1, disk: 1024 };
+const NUMBERS = {
+  requests: 20_000,
+  tenants: 50,
+  adapters: 2000,
+  clients: 32,
+  round: 600,
+  minutes: 0,
+  seed: 1,
+  disk: 1024,
+};
 
 /** @returns null: --help. @throws {AppError} usage */
 export function historyOptions(args: readonly string[]): HistoryOptions | null {
   const string = { type: "string" } as const;
-  const numbers = { requests: string, tenants: string, adapters: string, clients: string, seed: string, disk: string };
+  const counts = { requests: string, tenants: string, adapters: string, clients: string, round: string };
+  const numbers = { ...counts, minutes: string, seed: string, disk: string };
   const options = { ...numbers, plant: string, work: string, help: { type: "boolean" } } as const;
   const { values } = parseArgs({ args: [...args], options });
   if (values.help === true) return null;
@@ -49,7 +64,9 @@ export function historyOptions(args: readonly string[]): HistoryOptions | null {
     requests: number("requests"),
     tenants: number("tenants"),
     adapters: number("adapters"),
-    clients: number("clients"),
+    clients: Math.max(1, Math.min(number("clients"), number("adapters"))),
+    round: Math.max(1, number("round")),
+    minutes: number("minutes"),
     seed: number("seed"),
     disk: number("disk"),
     plant,

@@ -1,5 +1,5 @@
 /** Planted faults, by which one sees that the checker finds them. They stand between client and server. */
-import type { Send } from "./client.ts";
+import type { Send } from "./recorder.ts";
 
 export const PLANTED = ["wrong-row", "stale", "lost-write"] as const;
 export type Planted = (typeof PLANTED)[number];

@@ -8,7 +8,7 @@ import type { Contents } from "./contents.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
 /** Receipts of one process. Each names an adapter of its own at most, and all of them are arguments. */
-const AT_ONCE = 500;
+const AT_ONCE = 5000;
 
 interface Report {
   readonly receipts: readonly {
@@ -18,12 +18,12 @@ interface Report {
   }[];
 }
 
-/** @param numberOf the content number of each generation @returns one sentence for each receipt that is not good */
+/** @param numberOf the content number of a generation @returns one sentence for each receipt that is not good */
 export async function replayAll(
   receipts: readonly string[],
   baseDir: string,
   contents: Contents,
-  numberOf: ReadonlyMap<string, number>,
+  numberOf: (generation: string) => number | undefined,
 ): Promise<readonly string[]> {
   const faults: string[] = [];
   for (let i = 0; i < receipts.length; i += AT_ONCE)
@@ -35,7 +35,7 @@ async function replayPart(
   receipts: readonly string[],
   baseDir: string,
   contents: Contents,
-  numberOf: ReadonlyMap<string, number>,
+  numberOf: (generation: string) => number | undefined,
 ): Promise<readonly string[]> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-history-"));
   try {
@@ -43,7 +43,7 @@ async function replayPart(
     writeFileSync(file, receipts.map((receipt) => `${receipt}\n`).join(""));
     const generations = new Set(receipts.flatMap((receipt) => generationIn(receipt) ?? []));
     const adapters = [...generations].flatMap((generation) => {
-      const number = numberOf.get(generation);
+      const number = numberOf(generation);
       if (number === undefined) return []; // the history has this fault already
       const path = join(dir, `${number}.mosara`);
       writeFileSync(path, contents.bytesOf(number));

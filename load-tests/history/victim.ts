@@ -54,6 +54,15 @@ export class Victim {
     });
   }
 
+  /** So that no server is left behind when the run is stopped. */
+  killOnSignals(): void {
+    for (const signal of ["SIGINT", "SIGTERM"] as const)
+      process.once(signal, () => {
+        this.#child?.kill("SIGKILL");
+        process.exit(1);
+      });
+  }
+
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;

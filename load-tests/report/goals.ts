@@ -27,6 +27,7 @@ const ROWS = {
   "speculation-json": ["JSON of a known schema, 1 client, with speculation ÷ without", "≥ 1.5", "speculation"],
   "speculation-copy": ["text that repeats its prompt, 1 client, with speculation ÷ without", "≥ 1.8", "speculation"],
   "peer-schema": ["16 clients bound to a JSON Schema ÷ llama.cpp's server, int8", "≥ 2", "peer"],
+  tenants: ["requests/s with keys, limits and receipts ÷ without, 16 clients, demo", "≥ 0.985", "tenants"],
   train: ["training step ÷ PyTorch's on the same CPU", "adapter ≤ 0.9, pretraining ≤ 1", "train"],
   "peft-step": ["training step on SmolLM2-135M's shape, 4 × 256 ÷ PEFT's LoRA", "≤ 0.7", "peft"],
   "peft-memory": ["peak memory of the same ÷ PEFT's LoRA", "≤ 0.6", "peft"],

@@ -19,9 +19,10 @@ function isExpired({ expires }: Pick<KeyEntry, "expires">): boolean {
 }
 
 function lineOf(entry: Omit<KeyEntry, "sha256"> & { readonly expired: boolean }): string {
-  const { id, tenant, scopes, adapters, expires, expired } = entry;
+  const { id, tenant, scopes, adapters, limits = {}, expires, expired } = entry;
   const parts = [id, `tenant=${tenant}`, `scopes=${scopes.join(",")}`];
   if (adapters) parts.push(`adapters=${adapters.join(",")}`);
+  for (const [limit, value] of Object.entries(limits)) parts.push(`${limit}=${value}`);
   if (expires !== undefined) parts.push(`${expired ? "expired" : "expires"}=${expires}`);
   return parts.join(" ");
 }

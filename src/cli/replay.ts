@@ -10,6 +10,9 @@ import { Cleanup } from "./shared/cleanup.ts";
 
 type ReplayConfig = ConfigOf<"replay">;
 
+/** Receipts that are computed at a time: a batch of the engine. */
+const AT_ONCE = 16;
+
 interface Report {
   readonly receipt: AnyReceipt;
   readonly findings: readonly Finding[];
@@ -22,10 +25,26 @@ export async function replay(config: ReplayConfig): Promise<number> {
   const trusted = config.publicKey === null ? null : readPublicKey(await keyText(config.publicKey));
   await using cleanup = new Cleanup();
   const replayer = config.verifyOnly ? null : await openReplayer(config, receipts, cleanup);
-  const reports: Report[] = [];
-  for (const receipt of receipts) reports.push({ receipt, findings: await findingsOf(receipt, trusted, replayer) });
+  const reports = await reportsOf(receipts, (receipt) => findingsOf(receipt, trusted, replayer));
   process.stdout.write(config.json ? `${JSON.stringify(asJson(reports))}\n` : reports.map(asLines).join("\n"));
   return reports.every(isGood) ? 0 : 1;
+}
+
+/** In the order of the receipts. Several are computed at a time, in one batch of the model. */
+async function reportsOf(
+  receipts: readonly AnyReceipt[],
+  findings: (receipt: AnyReceipt) => Promise<readonly Finding[]>,
+): Promise<readonly Report[]> {
+  const reports: Report[] = [];
+  let next = 0;
+  const lane = async () => {
+    for (let i = next++; i < receipts.length; i = next++) {
+      const receipt = receipts[i]!; // i is below the length
+      reports[i] = { receipt, findings: await findings(receipt) };
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  return reports;
 }
 
 /** A receipt that was altered is not computed again. */

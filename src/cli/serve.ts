@@ -163,6 +163,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       maxTrainingFileBytes: config.maxTrainingFileBytes,
       refusesUnknownFields: config.strictFields,
       verifiesUploads: config.verifyUploads,
+      receipts: config.receipts,
     },
     adapters,
   };

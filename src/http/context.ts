@@ -123,6 +123,8 @@ export interface HttpLimits {
   readonly refusesUnknownFields: boolean;
   /** --verify-uploads. */
   readonly verifiesUploads: "off" | "report" | "strict";
+  /** --receipts. */
+  readonly receipts: "all" | "asked";
 }
 
 /** Adapters at addresses that the operator allows. */

@@ -79,6 +79,7 @@ export interface TestAppOptions extends ArithmeticEngineOptions {
   readonly maxCacheBytes?: number;
   readonly keepGenerations?: number;
   readonly refusesUnknownFields?: boolean;
+  readonly receipts?: "all" | "asked";
   /** Ids that the tokenizer puts before a text. */
   readonly startIds?: readonly number[];
   readonly responseStoreBytes?: number;
@@ -256,6 +257,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       maxTrainingFileBytes: 2 ** 20,
       refusesUnknownFields: options.refusesUnknownFields ?? false,
       verifiesUploads: "report",
+      receipts: options.receipts ?? "all",
     },
     inFlight: new InFlight(),
     names,

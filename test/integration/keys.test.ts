@@ -90,7 +90,7 @@ it("keys of a file come and go while the server runs, and a bad file changes not
 });
 
 it("the commands say what is there and why they cannot", async () => {
-  await add("old", "--expires", "2020-01-01T00:00:00Z");
+  await add("old", "--expires", "2020-01-01T00:00:00Z", "--requests-per-minute", "60");
   const listed = await mosara("keys", "list", "--keys", file, "--json");
   expect(JSON.parse(listed.stdout)).toMatchObject({
     keys: [
@@ -100,7 +100,7 @@ it("the commands say what is there and why they cannot", async () => {
   });
   expect(listed.stdout).not.toContain("sha256");
   expect((await mosara("keys", "list", "--keys", file)).stdout).toContain(
-    "old tenant=default scopes=use expired=2020-01-01T00:00:00Z",
+    "old tenant=default scopes=use requestsPerMinute=60 expired=2020-01-01T00:00:00Z",
   );
   const failures: [string[], RegExp][] = [
     [["add", "old"], /already has a key "old"/],

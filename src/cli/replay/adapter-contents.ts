@@ -18,10 +18,11 @@ export async function adapterContents(
 ): Promise<readonly Uint8Array[]> {
   const wanted = new Set(adapters.flatMap(generationsOf));
   const given = await Promise.all(files.map(contentOf));
+  const byGeneration = new Map(given.map(({ generation, bytes }) => [generation, bytes]));
   const store = storeDir === null ? null : openStore(resolve(storeDir));
   try {
     return [...wanted].map((generation) => {
-      const content = given.find((one) => one.generation === generation)?.bytes ?? store?.read(generation);
+      const content = byGeneration.get(generation) ?? store?.read(generation);
       if (content) return content;
       const found = given.map((one) => `${one.path} is ${one.generation}.`).join(" ");
       throw new AppError(

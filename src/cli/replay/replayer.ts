@@ -46,6 +46,7 @@ class EngineReplayer implements Replayer {
   readonly #cleanup: Cleanup;
   /** By the settings that an engine has from its start. */
   readonly #engines = new Map<string, Promise<SupervisedEngine>>();
+  #lastMerged: Promise<unknown> = Promise.resolve();
   /** By the number of threads. */
   readonly #environments = new Map<number, ReturnType<typeof answerEnvironment>>();
 
@@ -64,12 +65,23 @@ class EngineReplayer implements Replayer {
     if (otherBase.length > 0) return otherBase.map(({ part, text }) => ({ part, isGood: false, text }));
     const { adapter } = statement;
     const engine = await this.#engineFor(statement);
-    if (adapter?.placement === "merged") await engine.merge(adapter.generation);
     const ref = adapter && { generation: adapter.generation, ...(adapter.blend ? { blend: adapter.blend } : {}) };
-    const replayed = await replayReceipt(engine, statement, evidence, ref);
-    if (adapter?.placement === "merged") await engine.unmerge(adapter.generation);
+    const run = () => replayReceipt(engine, statement, evidence, ref);
+    const replayed = await (adapter?.placement === "merged" ? this.#merged(engine, adapter.generation, run) : run());
     const isSame = replayed.every(({ isGood }) => isGood);
     return [...hostFindings(hostDifferences(statement, here), isSame), ...replayed];
+  }
+
+  /** One generation at a time is merged. */
+  #merged<T>(engine: SupervisedEngine, generation: string, run: () => Promise<T>): Promise<T> {
+    const result = this.#lastMerged.then(async () => {
+      await engine.merge(generation);
+      const done = await run();
+      await engine.unmerge(generation);
+      return done;
+    });
+    this.#lastMerged = result.catch(() => undefined);
+    return result;
   }
 
   /** Read once: it covers every file of the program. */

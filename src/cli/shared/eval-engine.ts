@@ -64,7 +64,8 @@ export async function startCommandEngine(
   const storeDir = await mkdtemp(join(tmpdir(), "mosara-engine-"));
   cleanup.defer(() => rm(storeDir, { recursive: true, force: true }));
   const store = cleanup.use(await openAdapterStore(storeDir));
-  for (const [index, bytes] of contents.entries()) await store.namesOf(DEFAULT_TENANT).put(`adapter-${index}`, bytes);
+  const names = store.namesOf(DEFAULT_TENANT);
+  await Promise.all(contents.map((bytes, index) => names.put(`adapter-${index}`, bytes))); // one write to the disk
   const options = engineOptions(config, base.dir, storeDir);
   const { maxPositions } = base.manifest.config;
   const engine: SupervisedEngine = createEngine({

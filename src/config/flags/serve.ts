@@ -201,6 +201,11 @@ export const SERVE = {
     defaultText: "receipt-key.pem in --data",
     schema: optional(text),
   },
+  receipts: {
+    value: "<which>",
+    help: "Answers with the header x-mosara-receipt: all that are not streamed, or asked, those whose request asks for a receipt.",
+    schema: z.enum(["all", "asked"]).default("all"),
+  },
   strictFields: {
     help: "Refuse unknown request fields and suggest the closest known name. By default, unknown fields are ignored.",
     schema: toggle,

@@ -88,6 +88,16 @@ describe("the header of a whole answer", () => {
     expect(() => readReceipts(receipt, "the header")).toThrow(/\/v1\/receipts\/sign/);
   });
 
+  it("is there only for a request that asks, with --receipts asked", async () => {
+    await using own = await createTestApp({ receipts: "asked" });
+    const body = { model: "base", prompt: "hello", max_tokens: 2 };
+    const headerOf = async (headers: Record<string, string>, fields: object) =>
+      (await own.post("/v1/completions", { ...body, ...fields }, headers)).headers.has("x-mosara-receipt");
+    expect(await headerOf({}, {})).toBe(false);
+    expect(await headerOf({ "x-mosara-receipt": "signed" }, {})).toBe(true);
+    expect(await headerOf({}, { mosara_receipt: true })).toBe(true);
+  });
+
   it("is not there after an error", async () => {
     const response = await test.post("/v1/completions", { model: "nobody", prompt: "hello" });
     expect([response.status, response.headers.get("x-mosara-receipt")]).toEqual([404, null]);

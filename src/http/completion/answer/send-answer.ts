@@ -3,7 +3,7 @@ import type { AppContext, RequestContext } from "../../context.ts";
 import { errorResponse, logFailure, toErrorBody } from "../../error-response.ts";
 import type { CompletionAnswer } from "../completion-kind.ts";
 import { ClientGone, type Generation } from "../generation.ts";
-import { type AnswerReceipt, RECEIPT_HEADER } from "../receipt/answer-receipt.ts";
+import type { AnswerReceipt } from "../receipt/answer-receipt.ts";
 import { openEventStream } from "./sse.ts";
 
 /** An answer and its receipt. Both receive every event. */
@@ -22,8 +22,8 @@ export async function sendWhole(
     receipt.add(index, event);
     answer.add(index, event);
   });
-  const { header, fields } = receipt.ofWhole();
-  return c.json({ ...answer.whole(), ...fields }, 200, { [RECEIPT_HEADER]: header });
+  const { headers, fields } = receipt.ofWhole();
+  return c.json({ ...answer.whole(), ...fields }, 200, headers);
 }
 
 /**

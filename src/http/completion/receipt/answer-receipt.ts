@@ -32,6 +32,7 @@ export class AnswerReceipt {
   readonly #sequences: { ids: number[]; logprobs: number[] | null; promptLogprobs: number[] | null }[];
   readonly #isAsked: boolean;
   readonly #signsHeader: boolean;
+  readonly #isAlwaysSent: boolean;
 
   /** Called in the same turn of the event loop as the sequences are submitted, which decides their engine. */
   constructor(context: AppContext, request: ReceiptRequest) {
@@ -51,6 +52,7 @@ export class AnswerReceipt {
     }));
     this.#isAsked = isAsked;
     this.#signsHeader = signsHeader;
+    this.#isAlwaysSent = context.limits.receipts === "all";
   }
 
   add(index: number, event: ChoiceEvent): void {
@@ -62,15 +64,17 @@ export class AnswerReceipt {
   }
 
   /**
-   * Of a whole answer: its header and its fields, after the last event. The header is signed only where one is asked
+   * Of a whole answer: its headers and its fields, after the last event. The header is signed only where one is asked
    * for.
    */
-  ofWhole(): { readonly header: string; readonly fields: object } {
+  ofWhole(): { readonly headers: Record<string, string>; readonly fields: object } {
+    const isWanted = this.#isAsked || this.#signsHeader;
+    if (!isWanted && !this.#isAlwaysSent) return { headers: {}, fields: {} };
     const facts = this.#answered();
-    if (!this.#isAsked && !this.#signsHeader) return { header: this.#issuer.issueUnsigned(facts), fields: {} };
+    if (!isWanted) return { headers: { [RECEIPT_HEADER]: this.#issuer.issueUnsigned(facts) }, fields: {} };
     const signed = this.#issuer.issue(facts);
     const fields = this.#isAsked ? { mosara_receipt: this.#issuer.withEvidence(signed, facts) } : {};
-    return { header: compactReceipt(signed), fields };
+    return { headers: { [RECEIPT_HEADER]: compactReceipt(signed) }, fields };
   }
 
   /** Fields of a stream's last chunk, after the last event. Nothing is signed unless the request asks for it. */
