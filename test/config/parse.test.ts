@@ -89,6 +89,7 @@ describe("values", () => {
       toolCallParser: "mistral",
       reasoningParser: "think",
       verifyUploads: "strict",
+      receipts: "asked",
       corsOrigin: "https://app.example:8443",
       scopes: "use,write",
       limitsRedis: "redis://:secret@localhost:6379/2",
