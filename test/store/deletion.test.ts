@@ -43,6 +43,22 @@ function piecesOf(i: number): number {
   return count;
 }
 
+describe("a deleted alias", () => {
+  it("leaves no byte, and neither do the counts of its rule", async () => {
+    await store.namesOf("acme").put("n1", encodeAdapter(madeUpAdapter({ seed: 1 })));
+    const alias = { tenant: "acme", name: "the-name-of-an-alias" };
+    const rule = { maxErrorShare: 0.5, minRequests: 1, windowSeconds: 10 };
+    await store.aliasesOf("acme").put(alias.name, { targets: [{ name: "n1", generation: null, weight: 1 }], rule });
+    store.errorSamples.note(alias, () => ({ windowSeconds: 10, targets: { "the-counted-target": [] } }));
+    await store.errorSamples.flush();
+    const isThere = (text: string) => readdirSync(dir).some((name) => readFileSync(join(dir, name)).includes(text));
+    const texts = [alias.name, "the-counted-target"];
+    expect(texts.map(isThere)).toEqual([true, true]);
+    await store.aliasesOf("acme").delete(alias.name);
+    await expect.poll(() => texts.map(isThere), { timeout: 30_000 }).toEqual([false, false]);
+  });
+});
+
 describe("a deleted adapter", () => {
   it("leaves no byte in the data directory, and the others stay whole", async () => {
     const names = store.namesOf("acme");

@@ -15,6 +15,7 @@ import {
 import { aliasesOf, aliasOf } from "./alias-table.ts";
 import type { Tables } from "../database.ts";
 import { type Precondition, assertPrecondition } from "../precondition.ts";
+import type { Scrubber } from "../scrubber.ts";
 import type { Transactions } from "../transactions.ts";
 import type { Versions } from "../versions.ts";
 
@@ -26,6 +27,7 @@ export interface AliasParts {
   readonly tables: Pick<Tables, "aliases" | "names" | "errorSamples">;
   readonly versions: Versions;
   readonly transactions: Transactions;
+  readonly scrubber: Scrubber;
 }
 
 /** The new content of an alias. */
@@ -78,14 +80,17 @@ export class Aliases {
 
   /** @throws {AppError} alias_not_found, precondition_failed */
   async delete(name: string, precondition: Precondition = {}): Promise<AliasRecord> {
-    const { transactions, tables } = this.#parts;
-    return await transactions.write(() => {
+    const { transactions, tables, scrubber } = this.#parts;
+    const deleted = await transactions.write(() => {
       const before = this.get(name) ?? missing(name);
       assertPrecondition(`Alias "${name}"`, aliasTag(before), precondition);
       void tables.aliases.remove([this.tenant, name]);
       void tables.errorSamples.remove([this.tenant, name]);
+      scrubber.mark();
       return before;
     });
+    scrubber.schedule();
+    return deleted;
   }
 
   async #write(
