@@ -31,7 +31,7 @@ import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
 import { speculationScenario } from "./scenarios/speculation.ts";
-import { tenantsScenario } from "./scenarios/tenants.ts";
+import { tenantsScenario } from "./scenarios/tenants/tenants.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./inputs/work-folder.ts";
 
