@@ -29,6 +29,7 @@ import { pacingScenario } from "./scenarios/pacing.ts";
 import { peerScenario } from "./scenarios/peer.ts";
 import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
+import { rivalsScenario } from "./scenarios/rivals.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
 import { speculationScenario } from "./scenarios/speculation.ts";
 import { tenantsScenario } from "./scenarios/tenants/tenants.ts";
@@ -41,6 +42,7 @@ const SCENARIOS: readonly Scenario[] = [
   blocksScenario,
   httpScenario,
   peerScenario,
+  rivalsScenario,
   clientsScenario,
   mixedScenario,
   pacingScenario,

@@ -7,7 +7,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildCached } from "../../src/base/build/build-cached.ts";
-import { FORMAT_VERSION, type WeightKind } from "../../src/base/manifest.ts";
+import type { BuildOptions } from "../../src/base/build/build.ts";
+import { FORMAT_VERSION } from "../../src/base/manifest.ts";
 import { chatTemplateOf } from "../../src/tokenizer/chat/chat-template.ts";
 import { type TextFiles, readTextFiles } from "../../src/tokenizer/files/text-files.ts";
 import { type Tokenizer, makeTokenizer } from "../../src/tokenizer/tokenizer.ts";
@@ -22,7 +23,19 @@ const NUM_ANSWER_TOKENS = 64;
 const NUM_PERPLEXITY_TOKENS = 10_000;
 /** Tokens of a text that are scored together; each is conditioned on those before it. */
 const WINDOW = 512;
-const KINDS = ["float32", "int8", "int4"] as const satisfies readonly WeightKind[];
+/**
+ * The bases that are compared. Matrices keep the numbers of their file where they can. "again" rounds all of them from
+ * float32, as llama.cpp does when it quantises the file.
+ */
+const VARIANTS = {
+  float32: { weights: "float32", blockSize: null },
+  int8: { weights: "int8", blockSize: null },
+  int4: { weights: "int4", blockSize: null },
+  "int8 again": { weights: "int8", blockSize: 32 },
+  "int4 again": { weights: "int4", blockSize: 32 },
+} as const satisfies Readonly<Record<string, Pick<BuildOptions, "weights" | "blockSize">>>;
+type Variant = keyof typeof VARIANTS;
+const ROUNDED = ["int8", "int4", "int8 again", "int4 again"] as const satisfies readonly Variant[];
 /** llama.cpp's types beside ours, by its numbers (llama.h, llama_ftype). */
 const LLAMA_TYPES = { Q8_0: 7, Q4_1: 3, Q4_0: 2 } as const;
 
@@ -32,7 +45,7 @@ interface RealModel {
   readonly results: Results;
   readonly tokenizer: Tokenizer;
   readonly files: TextFiles;
-  baseOf(weights: WeightKind): Promise<string>;
+  baseOf(variant: Variant): Promise<string>;
 }
 
 /** @throws {Error} where a comparison cannot be made. Files and libraries that are missing are left out with a notice. */
@@ -45,9 +58,9 @@ export async function measureRealFiles(): Promise<void> {
 
 async function measureFile(name: string, path: string): Promise<void> {
   const folder = join(path, "..");
-  const plain = { blockSize: null, targets: "none" as const, threshold: 0.25, maxRank: null, basisFrom: null };
-  const baseOf = (weights: WeightKind): Promise<string> =>
-    buildCached(path, join(folder, "bases"), { ...plain, weights, isSlim: true, numThreads: 2 });
+  const plain = { targets: "none" as const, threshold: 0.25, maxRank: null, basisFrom: null };
+  const baseOf = (variant: Variant): Promise<string> =>
+    buildCached(path, join(folder, "bases"), { ...plain, ...VARIANTS[variant], isSlim: true, numThreads: 2 });
   const dir = await baseOf("int8");
   const files = await readTextFiles(dir);
   const results = new Results(join(folder, `${name}.agreement.json`));
@@ -55,8 +68,8 @@ async function measureFile(name: string, path: string): Promise<void> {
   const model: RealModel = { name, path, results, tokenizer, files, baseOf };
   print(`## ${name}`);
   print(idsLine(model));
-  for (const line of [await referenceLines(model), await weightLines(model), await llamaLines(model)].flat())
-    print(line);
+  for (const part of [referenceLines, weightLines, llamaLines, perplexityLines])
+    for (const line of await part(model)) print(line);
 }
 
 function print(line: string): void {
@@ -138,39 +151,41 @@ function readLogits(path: string): Float32Array {
 
 const cells = ({ kl, sameBest }: Distance): string => `${kl.toExponential(1)} | ${(100 * sameBest).toFixed(1)} %`;
 
-/** float32 beside itself. */
-const SAME: Distance = { relative: 0, kl: 0, sameBest: 1 };
-
 /** Every kind of weights beside float32 of the same weights. */
 async function weightLines(model: RealModel): Promise<string[]> {
-  const long = longText();
-  const lines = ["", "| weights | KL from float32 | same best token | perplexity |", "| --- | --- | --- | --- |"];
-  for (const weights of KINDS) {
-    const distance =
-      weights === "float32"
-        ? SAME
-        : await model.results.of(`KL ${weights}`, [TEXTS, FORMAT_VERSION], () => klOf(model, weights));
-    const loss = await model.results.of(`perplexity ${weights}`, [long, FORMAT_VERSION], () =>
-      lossOfText(model, weights, long),
-    );
-    if (distance !== null && loss !== null)
-      lines.push(`| ${weights} | ${cells(distance)} | ${Math.exp(loss).toFixed(3)} |`);
+  const lines = ["", "| weights | KL from float32 | same best token |", "| --- | --- | --- |"];
+  for (const variant of ROUNDED) {
+    const distance = await model.results.of(`KL ${variant}`, [TEXTS, FORMAT_VERSION], () => klOf(model, variant));
+    if (distance !== null) lines.push(`| ${variant} | ${cells(distance)} |`);
   }
   return lines;
 }
 
-async function klOf(model: RealModel, weights: WeightKind): Promise<Distance> {
+/** The perplexity of a long text with each kind of weights. */
+async function perplexityLines(model: RealModel): Promise<string[]> {
+  const long = longText();
+  const lines = ["", "| weights | perplexity |", "| --- | --- |"];
+  for (const variant of ["float32", "int8", "int4"] as const) {
+    const loss = await model.results.of(`perplexity ${variant}`, [long, FORMAT_VERSION], () =>
+      lossOfText(model, variant, long),
+    );
+    if (loss !== null) lines.push(`| ${variant} | ${Math.exp(loss).toFixed(3)} |`);
+  }
+  return lines;
+}
+
+async function klOf(model: RealModel, variant: Variant): Promise<Distance> {
   await using exact = await openLogits(await model.baseOf("float32"));
-  await using rounded = await openLogits(await model.baseOf(weights));
+  await using rounded = await openLogits(await model.baseOf(variant));
   const comparison = new Comparison();
   for (const ids of idsOf(model, TEXTS)) comparison.add(await rounded.of(ids), await exact.of(ids), exact.vocabSize);
   return comparison.distance;
 }
 
 /** Mean −log p of a token. */
-async function lossOfText(model: RealModel, weights: WeightKind, text: string): Promise<number> {
+async function lossOfText(model: RealModel, variant: Variant, text: string): Promise<number> {
   const ids = model.tokenizer.encode(text, { addSpecialTokens: false }).slice(0, NUM_PERPLEXITY_TOKENS);
-  await using logits = await openLogits(await model.baseOf(weights));
+  await using logits = await openLogits(await model.baseOf(variant));
   const losses: number[] = [];
   for (let at = 0; at < ids.length; at += WINDOW) {
     const window = ids.slice(at, at + WINDOW);
@@ -187,7 +202,7 @@ async function llamaLines(model: RealModel): Promise<string[]> {
       const python = pythonWith(["llama_cpp"], "MOSARA_LLAMA_PYTHON", `${model.name} in llama.cpp ${type}`);
       return python === null ? null : await compareWithLlama(model, python, ftype);
     });
-    if (distance !== null) lines.push(`| llama.cpp ${type} | ${cells(distance)} | |`);
+    if (distance !== null) lines.push(`| llama.cpp ${type} | ${cells(distance)} |`);
   }
   return lines;
 }
