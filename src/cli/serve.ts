@@ -278,7 +278,10 @@ async function servedBase(config: ServeConfig, base: Base, name: string, files: 
   };
 }
 
-/** Ids of the tokens that end an answer of this base: those of its manifest, and those of its text files as they are now. */
+/**
+ * Ids of the tokens that end an answer of this base: those of its manifest, and those of its text files as they are
+ * now.
+ */
 async function servedEndIds({ dir, manifest }: Base, { tokenizer }: TextFiles): Promise<readonly number[]> {
   const tokens = await endTokensOf(await directoryTexts(dir), dir, manifest.config.vocabSize, tokenizer);
   return [...new Set([...manifest.endTokenIds, ...tokens.map(({ id }) => id)])];

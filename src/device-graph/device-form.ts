@@ -1,6 +1,6 @@
 /**
- * Adapts a serving graph to a device, in memory: attention, products and the cache of the stored graph are rewritten. The files stay
- * unchanged, so one base serves every device. Pure, except for reading the file.
+ * Adapts a serving graph to a device, in memory: attention, products and the cache of the stored graph are rewritten.
+ * The files stay unchanged, so one base serves every device. Pure, except for reading the file.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -34,9 +34,15 @@ export type AttentionPath = "fused" | "stepwise" | "plain";
 
 export interface DeviceForm {
   readonly attention: AttentionPath;
-  /** Whether the session writes the cache. If not, it returns the part that a step adds, `newCacheNames`, to the owner of the cache. */
+  /**
+   * Whether the session writes the cache. If not, it returns the part that a step adds, `newCacheNames`, to the owner
+   * of the cache.
+   */
   readonly writesCache: boolean;
-  /** Whether the serving graph reads its logits itself and returns only the result. If not, it returns the logits unchanged. */
+  /**
+   * Whether the serving graph reads its logits itself and returns only the result. If not, it returns the logits
+   * unchanged.
+   */
   readonly readsLogits: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;

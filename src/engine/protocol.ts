@@ -164,7 +164,10 @@ export interface StepStats {
 /** The device an engine runs on, and how the engine computes there. */
 export interface DeviceFacts {
   readonly name: "cpu" | "webgpu" | "cuda";
-  /** The attention kernel: the first of these three that gives correct results on this device (`device-graph/device-form.ts`). */
+  /**
+   * The attention kernel: the first of these three that gives correct results on this device
+   * (`device-graph/device-form.ts`).
+   */
   readonly attention: "fused" | "stepwise" | "plain";
   /** Precision of attention, its cache and products of weights that are not quantised. */
   readonly precision: "float32" | "float16";
@@ -225,8 +228,8 @@ export interface EngineLimits {
 }
 
 /**
- * File descriptor of a pipe beside the IPC channel. It carries the adapters that announced sequences will need (`wanted-line.ts`). The
- * engine reads it during a step as well.
+ * File descriptor of a pipe beside the IPC channel. It carries the adapters that announced sequences will need
+ * (`wanted-line.ts`). The engine reads it during a step as well.
  */
 export const WANTED_FD = 4;
 

@@ -11,8 +11,8 @@
  * - `choice`: a JSON array of strings, one of which is the answer.
  * - `gbnf`: rules as llama.cpp writes them, or in EBNF; the rule `root` is the answer.
  * - `structural-tag`: the JSON text of a structural tag as vLLM and XGrammar define it (`{"type": "structural_tag",
- *   "format": …}`, or
- *   `{"structures": […], "triggers": […]}`). In its marks (begin, end, trigger, const_string) the spelling of a special token is that token.
+ *   "format": …}`, or `{"structures": […], "triggers": […]}`). In its marks (begin, end, trigger, const_string) the
+ *   spelling of a special token is that token.
  */
 export type GrammarKind = "json-object" | "json-schema" | "regex" | "choice" | "gbnf" | "structural-tag";
 

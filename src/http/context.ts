@@ -35,7 +35,10 @@ export interface TextDelta {
   readonly stop?: string | undefined;
 }
 
-/** Converts the token ids of one sequence to text, in order, never splitting a character. The text is cut at the stop strings. */
+/**
+ * Converts the token ids of one sequence to text, in order, never splitting a character. The text is cut at the stop
+ * strings.
+ */
 export interface TextStream {
   /** @param mayStop whether a stop string may end with this token's text */
   push(tokenId: number, mayStop: boolean): TextDelta;
@@ -129,7 +132,10 @@ export interface HttpLimits {
 
 /** Adapters at addresses that the operator allows. */
 export interface AdapterAddresses {
-  /** The bytes of a `.mosara` file. @throws {AppError} invalid_request, adapter_not_found, store_unavailable, and the faults of an adapter */
+  /**
+   * The bytes of a `.mosara` file. @throws {AppError} invalid_request, adapter_not_found, store_unavailable, and the
+   * faults of an adapter
+   */
   read(address: string): Promise<Uint8Array>;
 }
 

@@ -1,4 +1,7 @@
-/** Every error code with its status, its meaning and its remedy: the one table behind responses and docs/reference/errors.md. */
+/**
+ * Every error code with its status, its meaning and its remedy: the one table behind responses and
+ * docs/reference/errors.md.
+ */
 import type { ErrorCode } from "../errors.ts";
 
 interface ErrorRow {

@@ -8,7 +8,10 @@ export interface Answer {
   readonly bytes: Uint8Array;
 }
 
-/** @param send sends the request. It must end when its signal is aborted. @throws {PassingFault} @throws {AppError} adapter_too_large */
+/**
+ * @param send sends the request. It must end when its signal is aborted. @throws {PassingFault} @throws {AppError}
+ * adapter_too_large
+ */
 export async function readAnswer(send: () => Promise<Response>, maxBytes: number): Promise<Answer> {
   try {
     const response = await send();

@@ -1,6 +1,6 @@
 /**
- * Bytes by key in a store outside of this machine. The interface has only what every S3 can do, so that one class a kind of
- * store is enough. Knows nothing of adapters.
+ * Bytes by key in a store outside of this machine. The interface has only what every S3 can do, so that one class a
+ * kind of store is enough. Knows nothing of adapters.
  */
 import { AppError } from "../errors.ts";
 
@@ -38,7 +38,9 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array, condition: WriteCondition): Promise<Written>;
   /** Removing an object that does not exist succeeds. */
   remove(key: string): Promise<void>;
-  /** Up to `limit` objects whose keys begin with `prefix`, in the order of the keys, beginning after the key `after`. */
+  /**
+   * Up to `limit` objects whose keys begin with `prefix`, in the order of the keys, beginning after the key `after`.
+   */
   list(
     prefix: string,
     range: { readonly after?: string | undefined; readonly limit: number },

@@ -1,6 +1,7 @@
 /**
  * When a request to a store is given up, tried again, or not sent at all. A store that is down costs the requests that
- * need it one time limit a few times. After that they fail at once, and one request at a time finds out whether it is back.
+ * need it one time limit a few times. After that they fail at once, and one request at a time finds out whether it is
+ * back.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors.ts";

@@ -1,6 +1,7 @@
 /**
- * Objects in a bucket of any S3. Requests are signed by aws4fetch. If the clock here or there is wrong, the store's time is
- * used. Source: Amazon S3 API reference, GetObject, PutObject, DeleteObject, ListObjectsV2, "Conditional requests".
+ * Objects in a bucket of any S3. Requests are signed by aws4fetch. If the clock here or there is wrong, the store's
+ * time is used. Source: Amazon S3 API reference, GetObject, PutObject, DeleteObject, ListObjectsV2, "Conditional
+ * requests".
  */
 import { createHash, randomUUID } from "node:crypto";
 import { AwsClient } from "aws4fetch";

@@ -1,4 +1,7 @@
-/** Where a bucket is, and the credentials for it: from `s3://bucket/prefix` and the variables that every tool of S3 reads. */
+/**
+ * Where a bucket is, and the credentials for it: from `s3://bucket/prefix` and the variables that every tool of S3
+ * reads.
+ */
 import { AppError } from "../errors.ts";
 
 export interface S3Settings {
@@ -17,8 +20,8 @@ export interface S3Settings {
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
 /**
- * Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL_S3 and
- * AWS_ENDPOINT_URL. Source: AWS SDKs and Tools Reference Guide, "Environment variables".
+ * Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_DEFAULT_REGION,
+ * AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL. Source: AWS SDKs and Tools Reference Guide, "Environment variables".
  * @throws {AppError} usage
  */
 export function s3Settings(url: string, env: NodeJS.ProcessEnv = process.env): S3Settings {
@@ -43,7 +46,9 @@ export function s3Settings(url: string, env: NodeJS.ProcessEnv = process.env): S
   };
 }
 
-/** Every other S3 than Amazon's accepts the bucket in the path. Amazon's certificates do not cover buckets with dots. */
+/**
+ * Every other S3 than Amazon's accepts the bucket in the path. Amazon's certificates do not cover buckets with dots.
+ */
 function addressOf(bucket: string, region: string, endpoint: string | null): string {
   if (endpoint === null)
     return bucket.includes(".")

@@ -1,6 +1,6 @@
 /**
- * The names of one owner, and the adapters that they point to, now and earlier. `reference-counts.ts` decides how long a
- * content lives. Knows nothing of other owners, engines or HTTP. Source: docs/reference/http-api.md, "Adapters".
+ * The names of one owner, and the adapters that they point to, now and earlier. `reference-counts.ts` decides how long
+ * a content lives. Knows nothing of other owners, engines or HTTP. Source: docs/reference/http-api.md, "Adapters".
  */
 import { type AdapterFileLimits, type DecodedFile, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
@@ -148,7 +148,10 @@ export class AdapterNames implements NameWriter {
     return names.flatMap((name) => this.versions(name).filter((record) => record.generation === generation));
   }
 
-  /** Removes the name and all its generations. @throws AppError adapter_not_found, precondition_failed, generation_in_use. */
+  /**
+   * Removes the name and all its generations. @throws AppError adapter_not_found, precondition_failed,
+   * generation_in_use.
+   */
   async delete(name: string, precondition: Precondition = {}): Promise<AdapterRecord> {
     assertAdapterName(name);
     const { contents, tables } = this.#parts;
@@ -167,8 +170,8 @@ export class AdapterNames implements NameWriter {
 
   /**
    * Removes one earlier generation of a name.
-   * @throws {AppError} adapter_not_found, ambiguous_generation, precondition_failed, generation_in_use: it is the current one, or
-   * an alias stands for it
+   * @throws {AppError} adapter_not_found, ambiguous_generation, precondition_failed, generation_in_use: it is the
+   * current one, or an alias stands for it
    */
   async deleteVersion(name: string, version: Version, precondition: Precondition = {}): Promise<AdapterRecord> {
     return await this.#change(name, () => {
@@ -186,7 +189,7 @@ export class AdapterNames implements NameWriter {
     });
   }
 
-  /** Up to `limit` records in the order of their names, beginning after `after`. @throws AppError invalid_request (after). */
+  /** Up to `limit` records by name, beginning after `after`. @throws AppError invalid_request (after). */
   list({ limit, after }: ListRange) {
     if (after !== undefined) assertAdapterName(after);
     if (!Number.isSafeInteger(limit) || limit < 1) throw new Error(`internal: a list of ${limit} records`);
@@ -223,7 +226,10 @@ export class AdapterNames implements NameWriter {
     return result;
   }
 
-  /** Within a transaction. @param content null: the name has this generation as an earlier one @throws {AppError} quota_exceeded */
+  /**
+   * Within a transaction. @param content null: the name has this generation as an earlier one @throws {AppError}
+   * quota_exceeded
+   */
   #point(before: AdapterRecord | undefined, record: AdapterRecord, content: Buffer | null): Changed<PutResult> {
     if (before?.generation === record.generation) {
       return { result: { record: before, outcome: "unchanged", replaced: before.generation }, dropped: [] };

@@ -1,4 +1,7 @@
-/** An engine for one command, with its own store. The store holds the adapters, live or merged, and is removed afterwards. */
+/**
+ * An engine for one command, with its own store. The store holds the adapters, live or merged, and is removed
+ * afterwards.
+ */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
- * The answers that a run with rewards learns from. The serving engine samples them, in a process beside the trainer. Each
- * step gives it the adapter's present values, in memory, as an adapter of their own. Prompts and random streams depend on
- * the seed and the step alone, so a resumed run samples the same answers.
+ * The answers that a run with rewards learns from. The serving engine samples them, in a process beside the trainer.
+ * Each step gives it the adapter's present values, in memory, as an adapter of their own. Prompts and random streams
+ * depend on the seed and the step alone, so a resumed run samples the same answers.
  */
 import { encodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import type { Base } from "../../base/base.ts";
@@ -131,7 +131,8 @@ export class Rollouts implements StepSource {
       frac_reward_zero_std: mean(scores.map(({ deviation }) => Number(deviation === 0))),
       "completions/mean_length": mean(answers.map(({ ids }) => ids.length)),
     };
-    // Equal rewards have no gradient. A step of nothing else keeps one group, so that the optimiser has a gradient of 0.
+    // Equal rewards have no gradient. A step of nothing else keeps one group, so that the optimiser has a gradient of
+    // 0.
     const teaching = groups.filter((_, i) => scores[i]?.deviation !== 0);
     return (teaching.length > 0 ? teaching : groups.slice(0, 1)).map(({ prompt, ...group }) => {
       const advantages = advantagesOf(group.rewards);

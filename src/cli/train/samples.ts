@@ -1,5 +1,6 @@
 /**
- * Samples for a training report: the base and the trained model answer the same prompts, greedily, through the serving engine.
+ * Samples for a training report: the base and the trained model answer the same prompts, greedily, through the serving
+ * engine.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -42,7 +43,9 @@ interface Prompt {
   readonly expected: string | null;
 }
 
-/** @throws {AppError} data_invalid where no prompt leaves room for an answer; every error of engine, builder and encoder */
+/**
+ * @throws {AppError} data_invalid where no prompt leaves room for an answer; every error of engine, builder and encoder
+ */
 export async function collectSamples(source: SampleSource, options: SampleOptions): Promise<readonly Sample[]> {
   const encoder = await loadExampleEncoder(options.baseDir);
   const all =

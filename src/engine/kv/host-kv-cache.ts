@@ -1,7 +1,7 @@
 /**
- * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is contiguous, so rows
- * first…first+count−1 are a cache of their own. A run returns only the positions it adds, and this class writes them after the past.
- * Fetching the cache itself would copy all of it (see device-graph/new-cache.ts).
+ * The KV cache in host memory: per layer one buffer for keys and one for values, [rows, K, S, D]. A row's region is
+ * contiguous, so rows first…first+count−1 are a cache of their own. A run returns only the positions it adds, and this
+ * class writes them after the past. Fetching the cache itself would copy all of it (see device-graph/new-cache.ts).
  *
  * The cache grows in buckets, layer by layer. It grows all at once where it must, and one layer a step where there is
  * time (S may differ between layers). Growing copies the written positions and leaves the rest of the new memory

@@ -1,7 +1,8 @@
 /**
- * The KV cache as the engine sees it: rows of keys and values that a session reads as past and adds to. The memory stays where the session
- * computes. There are two implementations: the host's (`host-kv-cache.ts`) and a device's (`device-kv-cache.ts`).
- * test/helpers/engine/kv-traffic.ts checks both against one contract. Knows nothing of sequences.
+ * The KV cache as the engine sees it: rows of keys and values that a session reads as past and adds to. The memory
+ * stays where the session computes. There are two implementations: the host's (`host-kv-cache.ts`) and a device's
+ * (`device-kv-cache.ts`). test/helpers/engine/kv-traffic.ts checks both against one contract. Knows nothing of
+ * sequences.
  */
 import { cacheHeadSize } from "../../model/ports.ts";
 import type { RuntimeTensor } from "../../runtime/ort.ts";
@@ -18,8 +19,8 @@ export function bytesPerPosition(shape: CacheShape, bytesPerElement: number = Fl
 }
 
 /**
- * Positions of a row of `length` in memory that is not copied after a step. A power of two up to 1024, then steps of 512, since growing
- * copies.
+ * Positions of a row of `length` in memory that is not copied after a step. A power of two up to 1024, then steps of
+ * 512, since growing copies.
  */
 export function positionBucket(length: number): number {
   if (length > 1024) return Math.ceil(length / 512) * 512;
@@ -34,7 +35,10 @@ export function rowBucket(count: number): number {
 /** Some rows as a session's feeds and fetches. */
 export interface KvView {
   readonly feeds: Record<string, RuntimeTensor>;
-  /** Outputs that a run must be asked for: the fed tensors again, which it writes in place, or null for each result that `keep` stores. */
+  /**
+   * Outputs that a run must be asked for: the fed tensors again, which it writes in place, or null for each result that
+   * `keep` stores.
+   */
   readonly fetches: Record<string, RuntimeTensor | null>;
   /**
    * Writes the new keys and values of a run into the rows. Absent where the run itself has written them.
@@ -55,8 +59,8 @@ export interface KvChunk {
 export type WrittenPositions = (row: number) => number;
 
 /**
- * Rows are numbered from 0. A method that moves rows returns at once; the move has taken place when a later promise is fulfilled. A promise
- * that is rejected (`insufficient_memory` on a full device) leaves every row as it was.
+ * Rows are numbered from 0. A method that moves rows returns at once; the move has taken place when a later promise is
+ * fulfilled. A promise that is rejected (`insufficient_memory` on a full device) leaves every row as it was.
  */
 export interface KvCache {
   readonly shape: CacheShape;

@@ -87,8 +87,9 @@ function probeRow(layout: AdapterLayout): AdapterRow {
 }
 
 /**
- * On the CPU, quantised products use another kernel, with other bits, in two cases. One is a single row (int4 in blocks of 32, seen with
- * AVX2). The other is the last of an odd number of rows (blocks of 128). Batches of an even number of rows agree.
+ * On the CPU, quantised products use another kernel, with other bits, in two cases. One is a single row (int4 in blocks
+ * of 32, seen with AVX2). The other is the last of an odd number of rows (blocks of 128). Batches of an even number of
+ * rows agree.
  */
 export function rowMultipleOf(manifest: Manifest): number {
   return manifest.blockSize === null ? 1 : 2;

@@ -1,4 +1,7 @@
-/** Reads the store's records page by page, so that a list of thousands does not block the event loop for running streams. */
+/**
+ * Reads the store's records page by page, so that a list of thousands does not block the event loop for running
+ * streams.
+ */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
@@ -14,7 +17,10 @@ const COMPARED_AT_ONCE = 16;
 
 type Context = Pick<AppContext, "store" | "sharedStore" | "log">;
 
-/** The records that a caller sees after `after` in the order of their names, one page at a time. The event loop runs between pages. */
+/**
+ * The records that a caller sees after `after` in the order of their names, one page at a time. The event loop runs
+ * between pages.
+ */
 export async function* adapterPages(
   context: Context,
   caller: Pick<Caller, "tenant" | "adapters">,

@@ -27,7 +27,9 @@ export function quotaOf({ meters }: Caller): NamesQuota {
   return { adapters: smallest(meters, "adapters"), bytes: smallest(meters, "bytes") };
 }
 
-/** Where a PUT changes `name`, and whose name it is. A caller who may not change a shared adapter gets one of its own. */
+/**
+ * Where a PUT changes `name`, and whose name it is. A caller who may not change a shared adapter gets one of its own.
+ */
 export async function ownerToPut(
   context: AppContext,
   c: RequestContext,

@@ -1,7 +1,7 @@
 /**
- * A Bloom filter of names: a router asks it which server has an adapter ready. It may say yes wrongly, about once in 100
- * times, and never no. Pure. Source: B. Bloom, "Space/time trade-offs in hash coding", 1970; double hashing as in Kirsch
- * and Mitzenmacher, 2006. docs/reference/residency.md has the steps for routers.
+ * A Bloom filter of names: a router asks it which server has an adapter ready. It may say yes wrongly, about once in
+ * 100 times, and never no. Pure. Source: B. Bloom, "Space/time trade-offs in hash coding", 1970; double hashing as in
+ * Kirsch and Mitzenmacher, 2006. docs/reference/residency.md has the steps for routers.
  */
 import { createHash } from "node:crypto";
 
@@ -25,7 +25,10 @@ export function filterOf(names: readonly string[]): ResidencyFilter {
   return { bits, hashes: NUM_HASHES, data };
 }
 
-/** The bits of a name: (a + i·b) mod bits, where a and b are the first two 32-bit numbers, lowest byte first, of its SHA-256. */
+/**
+ * The bits of a name: (a + i·b) mod bits, where a and b are the first two 32-bit numbers, lowest byte first, of its
+ * SHA-256.
+ */
 function bitsOf(name: string, bits: number): number[] {
   const hash = createHash("sha256").update(name).digest();
   const [a, b] = [BigInt(hash.readUInt32LE(0)), BigInt(hash.readUInt32LE(4) | 1) & 0xffffffffn];

@@ -1,6 +1,6 @@
 /**
- * Where names are looked up and changed when servers share a store (--store). Before a name is looked up, the local copy is
- * made as new as the bound says. Without a shared store, nothing here waits.
+ * Where names are looked up and changed when servers share a store (--store). Before a name is looked up, the local
+ * copy is made as new as the bound says. Without a shared store, nothing here waits.
  */
 import { AppError } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
@@ -47,7 +47,10 @@ export function writerOfRecord(
   return isPublished === true && sharedStore ? sharedStore.writerOf(tenant) : store.namesOf(tenant);
 }
 
-/** Aliases are no part of a shared store. One server's alias would be unknown to the others. @throws {AppError} store_read_only */
+/**
+ * Aliases are no part of a shared store. One server's alias would be unknown to the others. @throws {AppError}
+ * store_read_only
+ */
 export function assertMayChangeAliases({ sharedStore }: Shared): void {
   if (!sharedStore) return;
   throw new AppError(

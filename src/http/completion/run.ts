@@ -1,6 +1,7 @@
 /**
- * Runs one completion of any kind from its body to its answer: room in the queue, body, adapter, deadline, prompts, generation, answer. The
- * answer is sent whole or streamed. Knows no shapes of requests or answers; a `CompletionKind` has those.
+ * Runs one completion of any kind from its body to its answer: room in the queue, body, adapter, deadline, prompts,
+ * generation, answer. The answer is sent whole or streamed. Knows no shapes of requests or answers; a `CompletionKind`
+ * has those.
  */
 import { checkFields } from "../../fields/check-fields.ts";
 import type { AppContext, RequestContext, TextStreamOptions } from "../context.ts";

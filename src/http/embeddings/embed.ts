@@ -75,7 +75,10 @@ function assertDimensions({ base }: AppContext, { dimensions = null }: Embedding
   throw invalid(`"dimensions" is ${dimensions}, but vectors of this model have ${base.hiddenSize}.`, "dimensions");
 }
 
-/** The request's pooling, or that of the adapters' cards, or the mean. @throws {AppError} invalid_request, unsupported_parameter. */
+/**
+ * The request's pooling, or that of the adapters' cards, or the mean. @throws {AppError} invalid_request,
+ * unsupported_parameter.
+ */
 function poolingOf({ pooling }: EmbeddingRequest, { cards }: Target): Pooling {
   if (pooling) return pooling;
   const named = [...new Set(cards.flatMap((card) => card.pooling ?? []))];

@@ -172,7 +172,10 @@ export const deleteAdapterRoute: Route = {
   },
 };
 
-/** The list as pieces of JSON. Ten thousand adapters of a large model are a hundred megabytes, which should never be in memory at once. */
+/**
+ * The list as pieces of JSON. Ten thousand adapters of a large model are a hundred megabytes, which should never be in
+ * memory at once.
+ */
 async function* listParts(
   context: AppContext,
   caller: Caller,
@@ -193,7 +196,10 @@ async function* listParts(
   yield `],"has_more":${hasMore}}`;
 }
 
-/** The record that the path names, perhaps an earlier generation. @throws {AppError} adapter_not_found, ambiguous_generation, invalid_request. */
+/**
+ * The record that the path names, perhaps an earlier generation. @throws {AppError} adapter_not_found,
+ * ambiguous_generation, invalid_request.
+ */
 export async function recordOf(context: AppContext, c: RequestContext): Promise<AdapterRecord> {
   const text = c.req.param("name") ?? "";
   assertReference(text);

@@ -1,4 +1,7 @@
-/** /v1/fine_tuning/jobs: training runs of tenants, as OpenAI has them, with pause and resume. A tenant sees only its own. */
+/**
+ * /v1/fine_tuning/jobs: training runs of tenants, as OpenAI has them, with pause and resume. A tenant sees only its
+ * own.
+ */
 import { randomInt } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
@@ -128,7 +131,10 @@ const listRoute: Route = {
   },
 };
 
-/** OpenAI's filter of jobs: `metadata[key]=value`, of which all must hold, or `metadata=null`. @throws {AppError} invalid_request. */
+/**
+ * OpenAI's filter of jobs: `metadata[key]=value`, of which all must hold, or `metadata=null`. @throws {AppError}
+ * invalid_request.
+ */
 function metadataFilter(whole: string | undefined, query: Readonly<Record<string, string>>) {
   if (whole !== undefined && whole !== "null")
     throw invalid(

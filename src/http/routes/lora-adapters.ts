@@ -1,6 +1,6 @@
 /**
- * vLLM's routes to load an adapter from a file on the server, and to unload one. They only read the --adapters directory
- * and the addresses of --adapter-source.
+ * vLLM's routes to load an adapter from a file on the server, and to unload one. They only read the --adapters
+ * directory and the addresses of --adapter-source.
  */
 import { z } from "@hono/zod-openapi";
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
@@ -124,7 +124,10 @@ async function findAdapterAt(
   };
 }
 
-/** The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may be omitted. */
+/**
+ * The file or PEFT directory that `path` names below the --adapters directory, checked to fit the base. `.mosara` may
+ * be omitted.
+ */
 async function findFile({ adapters, base, limits }: AppContext, path: string) {
   if (adapters === null)
     throw invalid(

@@ -1,4 +1,7 @@
-/** The routes of an adapter's generations: list them, point the name to an earlier one, and run the golden answers of one. */
+/**
+ * The routes of an adapter's generations: list them, point the name to an earlier one, and run the golden answers of
+ * one.
+ */
 import { z } from "@hono/zod-openapi";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { parseVersion } from "../../store/version-reference.ts";

@@ -1,4 +1,7 @@
-/** Text ↔ token ids for clients, as vLLM has it. The tokenizer is the base's: adapters have none of their own. Nothing is generated. */
+/**
+ * Text ↔ token ids for clients, as vLLM has it. The tokenizer is the base's: adapters have none of their own. Nothing
+ * is generated.
+ */
 import { parseConversation } from "../completion/parse-conversation.ts";
 import { encodeConversation } from "../completion/chat-prompt.ts";
 import { isPresent } from "../completion/is-present.ts";

@@ -58,7 +58,10 @@ export class AdapterDirectory implements AsyncDisposable {
   readonly #debounceMs: number;
   readonly #maxBytes: number;
   readonly #watch: DirectoryWatch;
-  /** States of files already examined, so that a scan reads only changed files. The states of imported files are in the store. */
+  /**
+   * States of files already examined, so that a scan reads only changed files. The states of imported files are in the
+   * store.
+   */
   readonly #seen = new Map<string, string>();
   /** Pieces of work on one path never overlap. */
   readonly #work = new KeyedQueue();
@@ -125,8 +128,8 @@ export class AdapterDirectory implements AsyncDisposable {
   }
 
   /**
-   * Names of files here that were imported, with the state of each at that time. They are read in one pass; reading each alone takes three
-   * times as long.
+   * Names of files here that were imported, with the state of each at that time. They are read in one pass; reading
+   * each alone takes three times as long.
    */
   async #imported(): Promise<Map<string, string | undefined>> {
     const states = new Map<string, string | undefined>();
@@ -152,7 +155,10 @@ export class AdapterDirectory implements AsyncDisposable {
     }
   }
 
-  /** Whether a file is unchanged since it was last examined, by this process or (in the state `imported`) by any process. */
+  /**
+   * Whether a file is unchanged since it was last examined, by this process or (in the state `imported`) by any
+   * process.
+   */
   #isKnown(path: string, found: readonly Stats[], imported: string | undefined): boolean {
     const state = fingerprint(found);
     if (this.#seen.get(path) === state) return true;
@@ -163,8 +169,8 @@ export class AdapterDirectory implements AsyncDisposable {
   /**
    * Imports one file or PEFT directory now, even if it is unchanged. It gets `name` (default: its own name).
    * @param path absolute or relative to the directory; must lie inside it, links followed.
-   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid, adapter_too_large,
-   * precondition_failed.
+   * @throws AppError invalid_request (outside, no file), adapter_not_found (no such file), adapter_invalid,
+   * adapter_too_large, precondition_failed.
    */
   async importFile(
     path: string,
@@ -182,7 +188,10 @@ export class AdapterDirectory implements AsyncDisposable {
     });
   }
 
-  /** The adapter at a path as the bytes of a `.mosara` file. @throws AppError as `importFile`, and the faults of a PEFT adapter */
+  /**
+   * The adapter at a path as the bytes of a `.mosara` file. @throws AppError as `importFile`, and the faults of a PEFT
+   * adapter
+   */
   async read(path: string): Promise<Uint8Array> {
     return await this.#readBytes((await resolveInside(this.#root, path)).realPath);
   }

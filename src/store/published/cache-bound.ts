@@ -1,4 +1,7 @@
-/** Keeps the local copies of published names below a number of bytes: those that were used longest ago are removed first. */
+/**
+ * Keeps the local copies of published names below a number of bytes: those that were used longest ago are removed
+ * first.
+ */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { AppError } from "../../errors.ts";
 import type { AdapterStore } from "../adapter-store.ts";

@@ -1,6 +1,7 @@
 /**
- * The object that a name is in a store: which content it points to, and which it pointed to earlier. A line of JSON, and after
- * it the content itself if that is small, so that reading a name takes one request. Pure. Source: docs/reference/store.md.
+ * The object that a name is in a store: which content it points to, and which it pointed to earlier. A line of JSON,
+ * and after it the content itself if that is small, so that reading a name takes one request. Pure. Source:
+ * docs/reference/store.md.
  */
 import { z } from "zod";
 import type { Card } from "../../adapter/adapter.ts";

@@ -1,7 +1,7 @@
 /**
- * Names in a store that several servers share. This server has copies of those that it uses. A copy is compared with the
- * store before it is used, if that was done longer ago than the bound. `publisher.ts` changes names. Knows nothing of
- * engines or HTTP. Source: docs/decisions/0021.
+ * Names in a store that several servers share. This server has copies of those that it uses. A copy is compared with
+ * the store before it is used, if that was done longer ago than the bound. `publisher.ts` changes names. Knows nothing
+ * of engines or HTTP. Source: docs/decisions/0021.
  */
 import { LRUCache } from "lru-cache";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
@@ -118,7 +118,10 @@ export class PublishedNames {
     if (!isOwn()) await other;
   }
 
-  /** Up to `limit` names of an owner in the store, in their order, beginning after `after`. @throws {AppError} store_unavailable */
+  /**
+   * Up to `limit` names of an owner in the store, in their order, beginning after `after`. @throws {AppError}
+   * store_unavailable
+   */
   async list(tenant: string, range: { readonly after?: string | undefined; readonly limit: number }) {
     const prefix = `names/${tenant}/`;
     const after = range.after === undefined ? undefined : `${prefix}${range.after}`;
@@ -127,7 +130,10 @@ export class PublishedNames {
     return { names, last: objects.at(-1)?.key.slice(prefix.length), hasMore };
   }
 
-  /** Notes a pointer that this server has just written or read. @param content of the current generation, if it is in memory */
+  /**
+   * Notes a pointer that this server has just written or read. @param content of the current generation, if it is in
+   * memory
+   */
   async note(
     owned: OwnedName,
     pointer: Pointer | null,

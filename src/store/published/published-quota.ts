@@ -1,4 +1,7 @@
-/** Compares what an owner has in a shared store with its quota. Two servers at the same time may exceed it by one adapter. */
+/**
+ * Compares what an owner has in a shared store with its quota. Two servers at the same time may exceed it by one
+ * adapter.
+ */
 import { AppError } from "../../errors.ts";
 import type { NamesQuota } from "../owner-totals.ts";
 import type { PublishedNames } from "./published-names.ts";

@@ -1,7 +1,7 @@
 /**
- * Changes of one owner's names in a store that several servers share. The new pointer is written on the condition that the
- * one that was read is still there, so preconditions hold between servers. Without conditional writes in the store, they
- * are refused, and the last of two writers wins.
+ * Changes of one owner's names in a store that several servers share. The new pointer is written on the condition that
+ * the one that was read is still there, so preconditions hold between servers. Without conditional writes in the store,
+ * they are refused, and the last of two writers wins.
  */
 import { randomUUID } from "node:crypto";
 import { type DecodedFile, decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
@@ -184,7 +184,9 @@ export class Publisher implements NameWriter {
     );
   }
 
-  /** A damaged pointer can be replaced, because that is how it is mended, but not on a condition that nobody can check. */
+  /**
+   * A damaged pointer can be replaced, because that is how it is mended, but not on a condition that nobody can check.
+   */
   async #read(owned: OwnedName, { ifMatch, ifNoneMatch }: Precondition): Promise<PointerFound | "damaged"> {
     try {
       return await this.#names.reader.pointer(owned);

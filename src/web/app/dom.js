@@ -60,7 +60,8 @@ export function byId(id, type) {
 }
 
 /**
- * A modal dialog with a heading and a button to close it. It is removed when it closes, and the focus returns to where it was.
+ * A modal dialog with a heading and a button to close it. It is removed when it closes, and the focus returns to where
+ * it was.
  * @param {string} title
  * @param {...Child} children
  */

@@ -1,4 +1,6 @@
-/** The rank k of every adapted linear layer: for each kind of layer a small bar chart over the depth, all on one scale. */
+/**
+ * The rank k of every adapted linear layer: for each kind of layer a small bar chart over the depth, all on one scale.
+ */
 import { h, svg } from "./dom.js";
 
 const WIDTH = 300;

@@ -1,4 +1,7 @@
-/** Anthropic's Messages API as a kind of completion: its body becomes a chat request, and the answer's parts become content blocks. */
+/**
+ * Anthropic's Messages API as a kind of completion: its body becomes a chat request, and the answer's parts become
+ * content blocks.
+ */
 import { parseConversation } from "../parse-conversation.ts";
 import { conversationFormat } from "../answer-format/conversation-format.ts";
 import { AppError } from "../../../errors.ts";
@@ -63,7 +66,9 @@ function userOf({ metadata }: MessagesRequest): string | null {
   return typeof user === "string" ? user : null;
 }
 
-/** @throws {AppError} thread_not_found: the earlier messages are not here. Anthropic's clients then send all of them. */
+/**
+ * @throws {AppError} thread_not_found: the earlier messages are not here. Anthropic's clients then send all of them.
+ */
 function assertWhole({ thread }: MessagesRequest): void {
   if (thread?.type !== "continue") return;
   throw new AppError(
@@ -81,7 +86,10 @@ function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: n
   return Math.max(1, maxModelLen - (prompts[0]?.ids.length ?? 0));
 }
 
-/** POST /v1/messages/count_tokens: the number of a request's prompt tokens. @throws {AppError} as the request itself would. */
+/**
+ * POST /v1/messages/count_tokens: the number of a request's prompt tokens. @throws {AppError} as the request itself
+ * would.
+ */
 export async function countTokens(context: AppContext, c: RequestContext): Promise<Response> {
   const text = await readText(c, context.limits.maxJsonBytes);
   const { plain, exact } = parseBody(text, parseConversation);

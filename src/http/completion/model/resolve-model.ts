@@ -1,6 +1,7 @@
 /**
- * Decides which model answers a request: the base, a stored adapter, a blend of several, or an adapter in the request. A name of an adapter that does not exist
- * or does not fit is an error. Nothing falls back to the base. Source: docs/reference/http-api.md, "Models and adapters by name".
+ * Decides which model answers a request: the base, a stored adapter, a blend of several, or an adapter in the request.
+ * A name of an adapter that does not exist or does not fit is an error. Nothing falls back to the base. Source:
+ * docs/reference/http-api.md, "Models and adapters by name".
  */
 import { decodeAdapter, generationOf } from "../../../adapter/adapter-file.ts";
 import { type Card, assertFits } from "../../../adapter/adapter.ts";
@@ -62,7 +63,10 @@ export interface Target {
   release(): void;
 }
 
-/** @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large, adapter_unknown, not_blendable, invalid_request. */
+/**
+ * @throws {AppError} model_not_found, adapter_not_found, adapter_incompatible, adapter_invalid, adapter_too_large,
+ * adapter_unknown, not_blendable, invalid_request.
+ */
 export function resolveModel(context: AppContext, asker: Asker, fields: ModelFields): Target {
   const { caller } = asker;
   const { model, adapter } = fields;
@@ -97,7 +101,10 @@ export function resolveModel(context: AppContext, asker: Asker, fields: ModelFie
   };
 }
 
-/** Makes the adapters that a request may name as new as --store-refresh says. @throws {AppError} store_unavailable, store_damaged */
+/**
+ * Makes the adapters that a request may name as new as --store-refresh says. @throws {AppError} store_unavailable,
+ * store_damaged
+ */
 export async function refreshModel(
   context: AppContext,
   caller: Caller,
@@ -113,7 +120,9 @@ export async function refreshModel(
   await Promise.all(Array.from(texts, (text) => refreshNamed(context, caller, text)));
 }
 
-/** Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found. */
+/**
+ * Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found.
+ */
 export async function assertModelExists(context: AppContext, caller: Caller, model: string | null): Promise<void> {
   if (model !== null) await refreshModel(context, caller, { model });
   const name = model === null ? null : adapterNamedBy(context, caller, model);
@@ -224,7 +233,10 @@ function inlineTarget(
   };
 }
 
-/** Decodes the adapter of a request, and remembers it for the tenant. @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large. */
+/**
+ * Decodes the adapter of a request, and remembers it for the tenant. @throws {AppError} adapter_invalid,
+ * adapter_incompatible, adapter_too_large.
+ */
 function rememberedInline(context: AppContext, { tenant }: Caller, data: string): InlineAdapter {
   const { maxAdapterBytes } = context.limits;
   try {

@@ -1,4 +1,6 @@
-/** Finds the model of a request, and says which adapter it is: in a header of the answer, and in the request's log line. */
+/**
+ * Finds the model of a request, and says which adapter it is: in a header of the answer, and in the request's log line.
+ */
 import type { AppContext, RequestContext } from "../../context.ts";
 import { type ModelFields, refreshModel, resolveModel, type Target } from "./resolve-model.ts";
 
