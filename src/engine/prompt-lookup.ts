@@ -7,7 +7,7 @@
 
 /** Least number of tokens that must agree. */
 const MIN_MATCH = 2;
-/** More tokens that agree are not a better match. */
+/** Agreement of more tokens than this does not make a better match. */
 const MAX_MATCH = 16;
 /** Earlier occurrences that are compared, latest first. */
 const MAX_CANDIDATES = 32;

@@ -206,7 +206,7 @@ export interface EngineOptions {
   readonly takesAdapters: boolean;
 }
 
-/** How much an engine holds at once. */
+/** The capacity of an engine. */
 export interface EngineCapacity {
   /** Tokens in one block. A block is cached and reused as a whole. */
   readonly kvBlockTokens: number;

@@ -127,13 +127,16 @@ export class ReadyAdapters implements AdapterCache {
 
   #keep(generation: string, outcome: Outcome | undefined): void {
     if (outcome === undefined || "error" in outcome) throw new Error("internal: there is no row to be kept");
-    // A row that was set aside was reported at that time.
+    // A row that was set aside has been reported already, when it was set aside.
     if (!this.#setAside.delete(generation)) this.#noteLoaded(generation, outcome.seconds);
     this.#kept.set(generation, outcome.row);
     if (!this.#kept.has(generation)) this.#handle({ generation }, "evicted"); // larger than all that may be kept
   }
 
-  /** It may have been released earlier within the same report, and is here again. */
+  /**
+   * The adapter may have been released earlier within the same report. It is here again, so the release is not
+   * reported.
+   */
   #noteLoaded(generation: string, seconds: number): void {
     this.#loaded.push(generation);
     this.#loadSeconds.push(seconds);

@@ -33,7 +33,7 @@ class DeviceChunk implements KvChunk {
 // The batch grows by this many rows at once, since growing copies it.
 const ROW_STEP = 4;
 
-/** Number of rows in a batch of `count` rows; few of them are unused. */
+/** Number of rows allocated for a batch of `count` rows. Few of them are unused. */
 function batchRows(count: number): number {
   return count <= ROW_STEP ? count : Math.ceil(count / ROW_STEP) * ROW_STEP;
 }

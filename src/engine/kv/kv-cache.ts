@@ -19,8 +19,8 @@ export function bytesPerPosition(shape: CacheShape, bytesPerElement: number = Fl
 }
 
 /**
- * Positions of a row of `length` in memory that is not copied after a step. A power of two up to 1024, then steps of
- * 512, since growing copies.
+ * Number of positions allocated for a row of `length` positions, where memory is not copied after a step. A power of
+ * two up to 1024, then steps of 512, since growing copies.
  */
 export function positionBucket(length: number): number {
   if (length > 1024) return Math.ceil(length / 512) * 512;

@@ -13,7 +13,7 @@ import { Reporter } from "./reporter.ts";
 import { Step } from "./step.ts";
 import { TurnGate } from "./turn-gate.ts";
 
-/** What a loop takes of the engine's settings. */
+/** The engine's settings that the loop uses. */
 export interface LoopOptions extends SchedulerLimits {
   /** Absent: 0. */
   readonly maxDraft?: number;

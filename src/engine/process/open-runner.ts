@@ -66,8 +66,8 @@ function assembleRunner(
 }
 
 /**
- * What the given memory can hold. Every adapter is counted as a Mo-SARA adapter, because the size of those depends only
- * on the base.
+ * The capacity of the given memory. Every adapter is counted as a Mo-SARA adapter, because the size of a Mo-SARA
+ * adapter depends only on the base.
  */
 function capacityOf(options: EngineOptions, bytesPerPosition: number, layout: AdapterLayout): EngineCapacity {
   const { kvCacheBytes, adapterCacheBytes, maxNumSeqs, takesAdapters } = options;

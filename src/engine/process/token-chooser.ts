@@ -13,7 +13,7 @@ import type { Reporter } from "./reporter.ts";
 export class TokenChooser {
   readonly #reporter: Reporter;
   readonly scratch: SamplerScratch;
-  /** Until this time, choices wait for masks. */
+  /** The time until which choices wait for masks. */
   #maskDeadlineMs = 0;
 
   constructor(reporter: Reporter, vocabSize: number) {

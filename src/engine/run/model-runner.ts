@@ -47,7 +47,7 @@ const int32 = (values: readonly number[], shape: readonly number[]): RuntimeTens
 
 const NO_ROWS = int64([], [0]);
 
-/** What a step reads from its rows. */
+/** The parts of the rows that a step reads. */
 interface WantedRows {
   readonly feeds: Record<string, RuntimeTensor>;
   readonly fetches: Record<string, RuntimeTensor | null>;

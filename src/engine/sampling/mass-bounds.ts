@@ -1,7 +1,7 @@
 /**
  * Bounds of the mass before a logit and after it, without computing any weight exactly. float32 numbers with the same
- * leading bits are counted together. Such a range is 1/256 of its numbers' size wide. Each counted logit weighs between
- * the least and the greatest weight of its range. This takes a quarter of the time of a sum of weights.
+ * leading bits are counted together. The width of such a range is 1/256 of the size of its numbers. Each counted logit
+ * weighs between the least and the greatest weight of its range. This takes a quarter of the time of a sum of weights.
  */
 import { type LogitScale, weightWithin } from "./weight-sums.ts";
 // Indices are bounded by their loops, hence `!`.

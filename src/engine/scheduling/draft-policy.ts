@@ -13,8 +13,8 @@ const TOKEN_COST = 0.16;
 const MIN_GAIN = 0.01;
 
 /**
- * Drafts whose ends agree with earlier text, by the least number of tokens that agree; and the share that is right at
- * first.
+ * Kinds of drafts that continue earlier text. `minLength` is the least number of tokens that agree with that text.
+ * `share` is the share of right tokens that is assumed at first.
  */
 const MATCHES = [
   { minLength: 10, share: 0.85 },
@@ -23,13 +23,13 @@ const MATCHES = [
   { minLength: 3, share: 0.55 },
   { minLength: 0, share: 0.4 },
 ] as const;
-/** Share of right tokens in the first draft of an answer with a grammar. */
+/** Share of right tokens that is assumed for the first draft of an answer with a grammar. */
 const GRAMMAR_SHARE = 0.6;
-/** Number of tokens that the first shares count as. */
+/** Weight of an assumed first share: it counts like this many compared tokens. */
 const FIRST_WEIGHT = 4;
 /** Weight of older drafts, each time that a draft is noted. */
 const FADE = 0.8;
-/** Part of the way back to its first share that a kind makes for each draft that is not worth its time. */
+/** For each draft that is not worth its time, the share of its kind moves back towards the first share by this part. */
 const RECOVERY = 0.02;
 
 /** Tokens of one kind of draft that were compared with the model's choice. */

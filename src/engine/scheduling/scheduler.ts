@@ -169,7 +169,7 @@ export class Scheduler {
   /**
    * The prompt whose chunk is due; null when none is due before the next decode step. Every other chunk goes to the
    * prompt with the fewest tokens left. Short prompts then do not wait for long ones, and equal prompts finish one
-   * after the other instead of all at the end. The chunks between go to the oldest prompt, which so gets half of the
+   * after the other instead of all at the end. The other chunks go to the oldest prompt, which thus gets half of the
    * time, even if many prompts arrive after it.
    */
   #nextPrompt(numDecoding: number): Sequence | null {

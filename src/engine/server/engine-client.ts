@@ -64,7 +64,10 @@ export class EngineClient {
   #error: AppError | null = null;
   #hasExited = false;
 
-  /** Forks at once; `ready` or `exited` follows. @param entry another child entry, for tests. @param hang likewise */
+  /**
+   * Forks at once; `ready` or `exited` follows. @param entry another child entry, for tests. @param hang other limits,
+   * for tests
+   */
   constructor(
     options: EngineOptions,
     onEvent: (event: ProcessEvent) => void,
