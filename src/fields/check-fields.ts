@@ -77,7 +77,7 @@ const NESTED = {
   unload_lora: [],
 };
 
-/** What a field does at this endpoint; undefined for a field that is not accepted there. */
+/** The effect of a field at this endpoint; undefined for a field that is not accepted there. */
 export function effectOf(endpoint: CheckedEndpoint, field: string): string | undefined {
   const treatment = BY_NAME[endpoint].get(field);
   return treatment === undefined || treatment.kind === "refused" ? undefined : treatment.text;

@@ -167,7 +167,7 @@ export interface AppContext {
   readonly inlineAdapters: InlineAdapters;
   /** Signs what decided the bits of an answer. */
   readonly receipts: ReceiptIssuer;
-  /** Takes targets of aliases out that break their rule. */
+  /** Takes out targets of aliases that break their rule. */
   readonly rollouts: Rollouts;
   /** Training jobs; null: the server runs none. */
   readonly training: Training | null;
@@ -182,7 +182,7 @@ export interface AppEnv {
   Variables: {
     requestId: string;
     caller: Caller;
-    /** The caller's. */
+    /** The caller's tenant. */
     tenant: string;
     record: RequestRecord;
   };

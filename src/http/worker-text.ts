@@ -85,7 +85,8 @@ export function createTextStream(
 }
 
 /**
- * A token of whole text. A token that is decoded after it is not the first token, which some decoders treat specially.
+ * A token whose text is whole. Some decoders treat the first token specially. A token that is decoded after this one is
+ * not the first.
  */
 function findAnchor(tokenizer: Tokenizer): number | undefined {
   for (let id = 0; id < tokenizer.vocabSize; id++) {

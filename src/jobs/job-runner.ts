@@ -234,7 +234,7 @@ export class JobRunner implements AsyncDisposable {
     await rm(dir, { recursive: true, force: true });
   }
 
-  /** If a trainer was stopped, the caller that stopped it changes the job. */
+  /** If a trainer was stopped, the code that stopped it also changes the job. */
   async #noteEnd(job: JobRecord, run: Run, error: unknown): Promise<void> {
     if (run.stoppedFor !== null) return;
     const { store, log } = this.#ports;

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { ErrorCode } from "../errors.ts";
 
-/** What a file is for. `fine-tune-results` are written by jobs. */
+/** The purpose of a file. `fine-tune-results` are written by jobs. */
 export type FilePurpose = "fine-tune" | "fine-tune-results";
 
 export interface FileRecord {
@@ -88,7 +88,7 @@ export interface JobRecord {
   readonly metadata: Readonly<Record<string, string>> | null;
   /** Name of the adapter that the job makes. */
   readonly adapterName: string;
-  /** The most adapters, and the most bytes of them, that the tenant may have; absent: no limit. */
+  /** The maximum number of adapters, and of their bytes, that the tenant may have; absent: no limit. */
   readonly quota: { readonly adapters?: number | undefined; readonly bytes?: number | undefined };
   readonly error: JobError | null;
   /** Ids of files with results. */
@@ -114,7 +114,7 @@ export interface JobEvent {
   readonly data: Readonly<Record<string, number>> | null;
 }
 
-/** Parts of a millisecond that ids of one process tell apart. */
+/** Number of parts of a millisecond that the ids of one process distinguish. */
 const TICKS_PER_MS = 16;
 let lastTick = 0;
 

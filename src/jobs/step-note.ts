@@ -1,4 +1,4 @@
-/** What a job's record and events keep of a step, or an evaluation, of its trainer. */
+/** The facts about a trainer's step, or evaluation, that the job's record and events keep. */
 import type { JobChange, NewEvent } from "./job-store.ts";
 import type { JobRecord } from "./records.ts";
 import type { TrainerStep } from "./trainer-child.ts";

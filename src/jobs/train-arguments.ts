@@ -16,7 +16,7 @@ export type DefaultRate = (settings: Pick<JobSettings, "method" | "objective">) 
 /** The trainer's name of each objective. */
 const OBJECTIVES = { supervised: "sft", dpo: "dpo", reinforcement: "reward" } as const;
 
-/** Steps between two saved states: what a killed run computes again at most. */
+/** Steps between two saved states. A killed run computes at most this many steps again. */
 const SAVE_EVERY = 20;
 
 export interface TrainingPlace {

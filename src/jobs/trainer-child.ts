@@ -49,14 +49,14 @@ export function startTrainer(
       else reject(fromWire(news.error));
     });
     child.on("error", reject);
-    // After its result, this changes nothing any more.
+    // If the result came before, this rejection has no effect.
     child.on("close", (code, signal) =>
       reject(
         new TrainerDied(`The training process ended (${signal ?? `exit code ${code}`}). ${lastLine(errors)}`.trim()),
       ),
     );
   });
-  ended.catch(() => {}); // the caller hears of it where it waits
+  ended.catch(() => {}); // the caller receives the error where it waits
   const order: TrainerOrder = { args };
   child.send(order);
   return { ended, stop: () => void child.kill("SIGTERM"), kill: () => void child.kill("SIGKILL") };

@@ -23,7 +23,7 @@ interface HeldKey {
 /** The only tenant of a server without keys. */
 const ONLY_TENANT = "default";
 const EVERY_SCOPE: ReadonlySet<Scope> = new Set(SCOPES);
-/** A key of --api-key beside other tenants cannot change what they use. */
+/** If other tenants have keys, a key of --api-key cannot change what those tenants use. */
 const TENANT_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope !== "admin"));
 
 export class KeyRing {
@@ -44,7 +44,7 @@ export class KeyRing {
     this.#hold(file);
   }
 
-  /** Whether requests need no key. A file without keys opens nothing. */
+  /** Whether requests need no key. A keys file without keys does not open the server. */
   get isOpen(): boolean {
     return this.#keys.size === 0 && !this.#hasFile;
   }

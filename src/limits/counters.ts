@@ -30,7 +30,7 @@ export interface Taken {
   settle(used: number): void;
 }
 
-/** A meter that allows so many runs at the same time. */
+/** A meter, and the number of runs that it allows at the same time. */
 export interface Slot {
   readonly id: string;
   readonly limit: number;

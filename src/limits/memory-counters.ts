@@ -18,7 +18,7 @@ interface Charge extends Demand {
 }
 
 export class MemoryCounters implements Counters {
-  /** By the limit, since the library's counters have one. */
+  /** The library's counters, by their limit. Each of them has one limit for all of its meters. */
   readonly #windows = new Map<string, RateLimiterMemory>();
   /** Runs that have slots, with the meters of these. */
   readonly #runs = new Map<string, readonly Slot[]>();

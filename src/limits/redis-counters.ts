@@ -65,7 +65,7 @@ export class RedisCounters implements Counters {
 
   async begin(run: string, slots: readonly Slot[]): Promise<Full | null> {
     const keys = slots.map(({ id }) => runsKey(id));
-    // Before the answer: the slots must be given back too when it comes too late.
+    // The run is noted before the answer, because its slots must also be given back when the answer comes too late.
     this.#keysOfRun.set(run, keys);
     const limits = slots.map(({ limit }) => limit);
     const [place = 0, running = 0] = await this.#eval(BEGIN, keys, [this.#leaseMs, run, ...limits]);

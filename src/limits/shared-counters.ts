@@ -44,7 +44,7 @@ export class SharedCounters implements Counters {
     this.#times = times;
   }
 
-  /** @throws what Redis answered, if it answers and refuses the connection: its password is wrong, say */
+  /** @throws what Redis answered, if it answers and refuses the connection: for example, its password is wrong */
   static async open(url: string, events: SharedCountersEvents, times = TIMES): Promise<SharedCounters> {
     const counters = new SharedCounters(url, events, times);
     const { ErrorReply } = await import("@redis/client");

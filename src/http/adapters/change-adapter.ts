@@ -12,7 +12,7 @@ import { type AdapterChange, logChange, requestFacts } from "./log-change.ts";
 import { assertMayChange } from "./owner.ts";
 import { writerOfRecord } from "./shared-names.ts";
 
-/** @param facts who made the change @param how what a replacement is called in the log; null: replaced */
+/** @param facts who made the change @param how the word for a replacement in the log; null: "replaced" */
 export function notePut(
   { placements, log }: { readonly placements: Placements; readonly log: Logger },
   { record, outcome, replaced }: PutResult,

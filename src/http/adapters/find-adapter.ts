@@ -47,7 +47,7 @@ export function findGeneration(
   return visibleWithGeneration(store, caller.tenant, generation).find(({ name }) => maySee(caller, name));
 }
 
-/** For the error about a name, or a reference, that means no adapter. */
+/** The message of the error for a name, or a reference, that means no adapter. */
 export function notFoundMessage(text: string): string {
   const at = text.indexOf("@");
   if (at < 0) return `There is no adapter ${quoteName(text)}. List them with GET /v1/adapters.`;

@@ -22,7 +22,7 @@ export function assertMayName(caller: Caller, name: string): void {
   if (!maySee(caller, name)) throw outsideOfPatterns(caller, name);
 }
 
-/** What the caller's tenant and key may have in the store. */
+/** The quota of the caller's tenant and key in the store. */
 export function quotaOf({ meters }: Caller): NamesQuota {
   return { adapters: smallest(meters, "adapters"), bytes: smallest(meters, "bytes") };
 }

@@ -1,11 +1,13 @@
 /**
- * A Bloom filter of names: a router asks it which server has an adapter ready. It may say yes wrongly, about once in
- * 100 times, and never no. Pure. Source: B. Bloom, "Space/time trade-offs in hash coding", 1970; double hashing as in
- * Kirsch and Mitzenmacher, 2006. docs/reference/residency.md has the steps for routers.
+ * A Bloom filter of names: a router asks it which server has an adapter ready. A yes may be wrong, about once in 100
+ * times. A no is always right. Pure. Source: B. Bloom, "Space/time trade-offs in hash coding", 1970; double hashing as
+ * in Kirsch and Mitzenmacher, 2006. docs/reference/residency.md has the steps for routers.
  */
 import { createHash } from "node:crypto";
 
-/** Near ten bits a name and seven hashes, one wrong yes in 120 is expected. The number of bits is a power of two. */
+/**
+ * With about ten bits a name and seven hashes, one wrong yes in 120 is expected. The number of bits is a power of two.
+ */
 const BITS_A_NAME = 10;
 const NUM_HASHES = 7;
 const MIN_BITS = 1024;
@@ -14,7 +16,7 @@ export interface ResidencyFilter {
   /** Number of bits, a power of two. */
   readonly bits: number;
   readonly hashes: number;
-  /** The bit i is the bit i mod 8, from the lowest, of the byte i div 8. */
+  /** Bit i is the bit i mod 8 of the byte i div 8. Bit 0 of a byte is its lowest. */
   readonly data: Uint8Array;
 }
 

@@ -15,7 +15,7 @@ import type { AppContext } from "../context.ts";
 type Shared = Pick<AppContext, "sharedStore">;
 
 /**
- * Makes what a caller may mean by a text as new as the bound says.
+ * Makes the local copies of all adapters that a caller may mean by a text as new as the bound says.
  * @param text the name of an adapter, or of one of its generations. Anything else is left alone
  * @param owner the owner that the caller has named; absent: the caller's tenant, and all tenants'
  * @throws {AppError} store_unavailable, store_damaged

@@ -27,7 +27,7 @@ export function verifyModeOf({ limits }: AppContext, c: RequestContext): VerifyM
 }
 
 /**
- * Checks an upload. null: nothing was asked for. @throws {AppError} verification_failed, overloaded, … where `mode` is
+ * Checks an upload. null: no check was requested. @throws {AppError} verification_failed, overloaded, … where `mode` is
  * strict.
  */
 export async function verifyUpload(

@@ -46,7 +46,7 @@ export function sequenceOptions(
   const stopIds = (fields.stop_token_ids ?? []).map((id) => assertId(id, "stop_token_ids"));
   return {
     ...shape,
-    // The receipt states their bits.
+    // A receipt states the bits of the log-probabilities, so they are computed for it.
     numLogprobs: shape.numLogprobs ?? (fields.mosara_receipt === true ? 0 : null),
     minTokens,
     stopIds: [...new Set(fields.ignore_eos ? stopIds : [...endIds, ...stopIds])],

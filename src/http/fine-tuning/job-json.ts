@@ -126,7 +126,7 @@ export function checkpointsJson(job: JobRecord): z.output<typeof checkpointSchem
   ];
 }
 
-/** The loss of rewards that are held out is their distance from 1. */
+/** For held-out rewards, the loss is their distance from 1. */
 function finalScores({ settings, finalLoss, evalLoss }: JobRecord): Readonly<Record<string, number | null>> {
   if (settings.objective === "reinforcement") return { valid_mean_reward: evalLoss === null ? null : 1 - evalLoss };
   return { train_loss: finalLoss, valid_loss: evalLoss };

@@ -1,4 +1,7 @@
-/** The body of POST /v1/fine_tuning/jobs: OpenAI's fields, and `mosara` for what an adapter has beyond them. */
+/**
+ * The body of POST /v1/fine_tuning/jobs: OpenAI's fields, and `mosara` for settings of adapters that OpenAI does not
+ * have.
+ */
 import { z } from "@hono/zod-openapi";
 import { AppError } from "../../errors.ts";
 import { compileGrader } from "../../graders/grader.ts";

@@ -1,4 +1,4 @@
-/** What the routes of files and jobs share: the server's trainer, and the caller's own files and jobs. */
+/** The parts that the routes of files and jobs share: the server's trainer, and the caller's own files and jobs. */
 import { AppError } from "../../errors.ts";
 import type { JobRunner } from "../../jobs/job-runner.ts";
 import type { JobStore } from "../../jobs/job-store.ts";

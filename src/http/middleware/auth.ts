@@ -1,7 +1,7 @@
 /**
- * Keys. When any key is set, every path except those of routes with the scope none needs one, whether it is a route or
- * not. No spelling of a path and no new route can therefore avoid the check. Anthropic's clients send keys as
- * x-api-key. `keys/key-ring.ts` compares the keys.
+ * Keys. When any key is set, every path needs a key, whether it is a route or not. The only exceptions are routes with
+ * the scope `none`. No spelling of a path and no new route can therefore avoid the check. Anthropic's clients send keys
+ * as x-api-key. `keys/key-ring.ts` compares the keys.
  */
 import type { MiddlewareHandler } from "hono";
 import { AppError } from "../../errors.ts";

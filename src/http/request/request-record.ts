@@ -10,12 +10,15 @@ export interface SequenceRecord {
   readonly tokens: number;
   readonly finishReason: FinishedReason;
   readonly firstTokenSeconds: number | null;
-  /** When it ended, in ms since 1970, and where its time went; null: it failed before the engine said so. */
+  /**
+   * The time of its end, in ms since 1970, and the times of its parts. `times` is null if it failed before the engine
+   * reported them.
+   */
   readonly endedAt: number;
   readonly times: SequenceTimes | null;
 }
 
-/** In seconds; one follows the other, and the adapter's is a part of the queue's. */
+/** Times in seconds, one after the other. `adapterSeconds` is a part of `queueSeconds`. */
 export interface SequenceTimes {
   readonly queueSeconds: number;
   readonly adapterSeconds: number;

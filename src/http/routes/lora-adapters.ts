@@ -100,7 +100,7 @@ export const unloadLoraRoute: Route = {
   },
 };
 
-/** What a path or an address names, checked to fit the base, and how it becomes an adapter. */
+/** The content that a path or an address names, checked to fit the base, and the way in which it becomes an adapter. */
 async function findAdapterAt(
   context: AppContext,
   path: string,

@@ -31,9 +31,7 @@ type Fields = Pick<
 /** Number of tokens at the end of a prompt in which a mark of reasoning is looked for. */
 const TAIL_TOKENS = 32;
 
-/**
- * @param grammar what the request binds its answer to @throws {AppError} invalid_request, unsupported_parameter
- */
+/** @param grammar that the request binds its answer to @throws {AppError} invalid_request, unsupported_parameter */
 export function conversationFormat(
   { text }: Pick<AppContext, "text">,
   fields: Fields,

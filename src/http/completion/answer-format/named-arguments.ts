@@ -5,7 +5,7 @@
 import type { CallReader, CallState } from "./call-reader.ts";
 
 export class NamedArguments {
-  /** Has read the name already, so it stands inside of an object. */
+  /** This reader has read the name already, so its position is inside of an object. */
   readonly #reader: CallReader;
   readonly #outerDepth: number;
 

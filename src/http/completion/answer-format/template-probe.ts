@@ -27,7 +27,7 @@ const TOOL = {
   function: { name: NAME, description: "A probe.", parameters: PARAMETERS, return: { type: "string" } },
 };
 const QUESTION: ChatMessage = { role: "user", content: "?" };
-/** Templates of Mistral refuse other ids than nine letters and digits. */
+/** Mistral's templates refuse an id that does not have exactly nine letters and digits. */
 const CALL = { id: "Abc123xyZ", type: "function", function: { name: NAME, arguments: ARGUMENTS } };
 const ANSWER: ChatMessage = { role: "assistant", content: "", tool_calls: [CALL] };
 

@@ -17,7 +17,7 @@ export interface HeldAdapter {
   readonly release: () => void;
 }
 
-/** Who asks, and the key that decides between the targets of an alias. */
+/** The caller, and the key that decides between the targets of an alias. */
 export interface Asker {
   readonly caller: Caller;
   readonly aliasKey: string;

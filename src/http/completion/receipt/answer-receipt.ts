@@ -22,7 +22,7 @@ export interface ReceiptRequest {
   readonly options: SequenceOptions;
   /** Whether the answer has the long form, as a field. */
   readonly isAsked: boolean;
-  /** Whether the header is signed without being asked for the field. */
+  /** Whether the header is signed even if the request does not ask for the field. */
   readonly signsHeader: boolean;
 }
 
@@ -64,8 +64,8 @@ export class AnswerReceipt {
   }
 
   /**
-   * Of a whole answer: its headers and its fields, after the last event. The header is signed only where one is asked
-   * for.
+   * The headers and fields of a whole answer, after the last event. The header is signed only if the request asks for
+   * the header or the field.
    */
   ofWhole(): { readonly headers: Record<string, string>; readonly fields: object } {
     const isWanted = this.#isAsked || this.#signsHeader;

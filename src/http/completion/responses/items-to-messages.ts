@@ -46,7 +46,7 @@ export function toMessages(items: readonly Item[]): Message[] {
   return messages;
 }
 
-/** What an item adds to a turn of the assistant. */
+/** The part that an item adds to a turn of the assistant. */
 interface Addition {
   readonly content?: string;
   readonly reasoning?: string;
