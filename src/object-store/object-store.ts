@@ -17,7 +17,7 @@ export type WriteCondition = { readonly ifMatch: string } | { readonly ifNoneMat
 export type Written = { readonly etag: string } | "conflict";
 
 export interface ReadOptions {
-  /** Ask only whether the object differs from the one with this tag. */
+  /** The tag of a version that the caller has. The object is read only if it has another tag. */
   readonly etag?: string | undefined;
   /** A larger object is refused. */
   readonly maxBytes: number;
@@ -45,7 +45,7 @@ export interface ObjectStore {
     prefix: string,
     range: { readonly after?: string | undefined; readonly limit: number },
   ): Promise<{ readonly objects: readonly ListedObject[]; readonly hasMore: boolean }>;
-  /** Whether conditions of writes hold. Tried once, with an object of its own. */
+  /** Whether the store obeys conditions of writes. This is tried once, with an object made for the purpose. */
   hasConditionalWrites(): Promise<boolean>;
 }
 

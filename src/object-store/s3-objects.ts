@@ -38,7 +38,7 @@ export class S3Objects implements ObjectStore {
   readonly #settings: S3Settings;
   readonly #client: AwsClient;
   readonly #policy: RequestPolicy;
-  /** What has to be added to the time here to get the store's. */
+  /** The difference to add to the time of this machine to get the store's time. */
   #clockSkewMs = 0;
   #hasConditions: Promise<boolean> | null = null;
 
@@ -98,7 +98,10 @@ export class S3Objects implements ObjectStore {
     return await this.#hasConditions;
   }
 
-  /** Some stores ignore conditions that they do not know, so an object is written twice that may be written once. */
+  /**
+   * Some stores ignore conditions that they do not know. Therefore an object is written again under conditions that
+   * forbid it.
+   */
   async #tryConditions(): Promise<boolean> {
     const key = `probes/${randomUUID()}`;
     try {

@@ -1,4 +1,4 @@
-/** Makes the receipts of a server: what is the same in all of them, and what one answer adds. */
+/** Makes the receipts of a server from the facts that all of them share and the facts of one answer. */
 import type { SequenceRequest } from "../engine/engine.ts";
 import type { ReceiptKey } from "./receipt-key.ts";
 import {
@@ -23,7 +23,7 @@ export interface Environment {
   readonly speculativeTokens: number;
 }
 
-/** What every sequence of a request has in common. */
+/** The facts that all sequences of a request share. */
 export type SharedRequest = Pick<SequenceRequest, "sampling" | "maxTokens" | "minTokens" | "stopIds" | "grammar">;
 
 /** One sequence of an answer, as far as it was sent. */

@@ -72,7 +72,7 @@ export function readPublicKey(given: string): string {
     const key = given.includes("BEGIN") ? createPublicKey(given) : publicKeyOf(given.trim());
     if (key.asymmetricKeyType === "ed25519") return rawOf(key);
   } catch {
-    // Refused below, with the two forms.
+    // The error below refuses it, and names the two forms.
   }
   throw new AppError(
     "usage",
@@ -93,7 +93,7 @@ function privateKeyOf(path: string, pem: string): KeyObject {
     const key = createPrivateKey(pem);
     if (key.asymmetricKeyType === "ed25519") return key;
   } catch {
-    // Refused below. The error of the library may show a part of the file.
+    // The error below refuses it. The library's own error may show a part of the file, so it is dropped.
   }
   throw new AppError(
     "usage",

@@ -58,7 +58,7 @@ export const statementSchema = z.strictObject({
     repetition_penalty: z.number(),
     presence_penalty: z.number(),
     frequency_penalty: z.number(),
-    /** Of the first sequence of a prompt. The next sequences have the next numbers. */
+    /** The seed of the first sequence of a prompt. The seeds of its next sequences are the next numbers. */
     seed: count,
     max_tokens: count,
     min_tokens: count,

@@ -43,7 +43,7 @@ export class ErrorWindow {
 
   #current(now: number) {
     const first = Math.floor(now / this.#sliceMs) - SLICES + 1;
-    // A later one is of a process whose clock was ahead.
+    // A later slice is from a process whose clock was ahead.
     return this.#slices.filter(({ number }) => number >= first && number < first + SLICES);
   }
 }

@@ -58,7 +58,7 @@ export interface NameParts {
   readonly keepGenerations: number;
 }
 
-/** What a change did within its transaction. */
+/** The effects of a change within its transaction. */
 interface Changed<T> {
   readonly result: T;
   /** A generation that the name has now. */
@@ -144,7 +144,7 @@ export class AdapterNames implements NameWriter {
   /** The records of this owner with this content, as the current generation of a name or as an earlier one. */
   withGeneration(generation: string): readonly AdapterRecord[] {
     const names = this.#parts.generations.namesOf(this.tenant, generation, () => this.#allGenerations());
-    // A name may have changed just now.
+    // The index may lag behind a change, so the table is asked again.
     return names.flatMap((name) => this.versions(name).filter((record) => record.generation === generation));
   }
 

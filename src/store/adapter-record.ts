@@ -80,7 +80,7 @@ export function unixNow(): number {
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-/** What a fine-tuning job calls its adapter: `ft:<base>:<tenant>:<suffix>:<id>`. */
+/** The form of the name that a fine-tuning job gives to its adapter: `ft:<base>:<tenant>:<suffix>:<id>`. */
 const JOB_NAME = /^ft(?::[A-Za-z0-9._-]*){4}$/;
 const MAX_JOB_NAME = 200;
 

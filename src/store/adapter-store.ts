@@ -46,7 +46,7 @@ export class AdapterStore implements AsyncDisposable {
   readonly imports: Imports;
   /** Requests and tokens of tenants. */
   readonly usage: Usage;
-  /** What the rules of aliases judge by. */
+  /** The counts by which the rules of aliases judge. */
   readonly errorSamples: ErrorSamples;
   readonly #isReadOnly: boolean;
   readonly #tables: Tables;

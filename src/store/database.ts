@@ -65,7 +65,7 @@ export interface Tables {
   readonly leftovers: Database<true, string>;
   /** Owner → number of its names, and the sum of the sizes of all their generations' files. */
   readonly tenants: Database<Totals, string>;
-  /** [owner, alias] → what the rule of the alias judges by. */
+  /** [owner, alias] → the counts by which the rule of the alias judges. */
   readonly errorSamples: Database<ErrorSample, [string, string]>;
   /** [tenant, day, adapter] → what was used. */
   readonly usage: Database<UsageCounts, [string, string, string]>;

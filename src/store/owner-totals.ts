@@ -1,8 +1,8 @@
-/** The number of an owner's names and the bytes of all their generations, and the most that it may have of both. */
+/** The number of an owner's names and the bytes of all their generations, and the maximum of both. */
 import { AppError } from "../errors.ts";
 import type { Tables, Totals } from "./database.ts";
 
-/** The most names of an owner, and the most bytes of their files. */
+/** The maximum number of an owner's names, and of bytes of their files. */
 export interface NamesQuota {
   readonly adapters?: number | undefined;
   readonly bytes?: number | undefined;

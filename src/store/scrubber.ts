@@ -10,7 +10,7 @@ const DELAY_MS = 500;
 /** Pause between two fillings. Each of them writes over all free bytes of the file. */
 const MIN_PAUSE_MS = 10_000;
 const PASSES = 2;
-/** Pages that are filled at a time. The file may grow by so many. */
+/** Maximum number of pages that are filled at a time. The file may grow by this many. */
 const BATCH = 64;
 /** LMDB's header of a page. */
 const PAGE_HEADER_BYTES = 16;

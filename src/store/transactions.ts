@@ -2,7 +2,10 @@
 import type { Database, Key, RootDatabase } from "lmdb";
 import { AppError } from "../errors.ts";
 
-/** How lmdb says that a transaction could not be committed. The promise rejects with the system's reason. */
+/**
+ * The message with which lmdb reports that a transaction could not be committed. The promise rejects with the system's
+ * reason.
+ */
 interface CommitFailure extends Error {
   readonly commitError: Promise<unknown>;
 }

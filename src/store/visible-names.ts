@@ -1,6 +1,6 @@
 /**
- * What a tenant sees: its own names, and the shared names that it has no own adapter for. Knows nothing of keys.
- * Source: docs/decisions/0016.
+ * The names that a tenant sees: its own, and the shared ones that none of its own adapters hides. Knows nothing of
+ * keys. Source: docs/decisions/0016.
  */
 import type { AdapterRecord } from "./adapter-record.ts";
 import type { AliasRecord } from "./aliases/alias-record.ts";

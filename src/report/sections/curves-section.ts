@@ -16,7 +16,7 @@ const LOG_RATIO = 10;
 export function curvesSection({ log, clip, headline }: ReportData): Markup {
   const steps = log.filter((line): line is StepLine => "loss" in line);
   if (steps.length === 0) return markup`<p>There was no step to draw.</p>`;
-  // The surrogate of rewards is no loss that falls. The section of rewards shows what is held out.
+  // The surrogate loss of a run with rewards does not fall. The section of rewards shows the held-out results.
   const isGraded = steps.some((line) => "reward" in line);
   const evaluations = isGraded
     ? []

@@ -1,4 +1,7 @@
-/** What the aliases of an owner need of its adapters. All functions read rows, mostly within a caller's transaction. */
+/**
+ * The adapters and generations that an owner's aliases need. All functions read rows, mostly within a caller's
+ * transaction.
+ */
 import { AppError } from "../../errors.ts";
 import { type AliasRecord, type AliasTarget, targetText } from "./alias-record.ts";
 import { LAST, type Tables } from "../database.ts";
@@ -35,7 +38,7 @@ export function assertNoAlias(tables: Table, { tenant, name }: OwnedName): void 
 }
 
 /**
- * @param isNeeded whether an alias with this target needs what is to be deleted
+ * @param isNeeded whether an alias with this target needs the content that is to be deleted
  * @throws {AppError} generation_in_use, naming the aliases
  */
 export function assertUnused(

@@ -1,6 +1,6 @@
 /**
- * What each tenant has used, by day (UTC) and adapter. Counted in memory and written every few seconds, so a killed
- * process loses at most that much. Knows nothing of requests.
+ * The usage of each tenant, by day (UTC) and adapter. It is counted in memory and written every few seconds, so a
+ * killed process loses at most that much. Knows nothing of requests.
  */
 import { LAST, type Tables } from "../database.ts";
 import { DelayedWrite } from "./delayed-write.ts";

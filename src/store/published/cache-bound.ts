@@ -16,7 +16,7 @@ export interface UsedNames {
 }
 
 const PAGE = 256;
-/** Removed at a time below the bound, so that not every new copy removes an old one. */
+/** Share of the bound. A removal frees this much more than it must, so that not every new copy removes an old one. */
 const HEADROOM = 0.1;
 
 export class CacheBound {

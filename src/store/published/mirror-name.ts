@@ -1,6 +1,6 @@
 /**
  * Makes the local copy of a name as the store has it, in one transaction. The local copy has the current generation and
- * the newest earlier ones, as many as are here without a gap. So `name@-1` is either right or not found.
+ * the earlier ones after it, up to the first one that is not here. So `name@-1` is either right or not found.
  */
 import { type AdapterRecord, recordOf } from "../adapter-record.ts";
 import { type Adapter } from "../../adapter/adapter.ts";

@@ -1,4 +1,4 @@
-/** Reads names and contents from a store, and checks them. Nothing of it is kept here. */
+/** Reads names and contents from a store, and checks them. Nothing that was read is kept here. */
 import { generationOf } from "../../adapter/adapter-file.ts";
 import { damaged, type ObjectStore } from "../../object-store/object-store.ts";
 import { type OwnedName, qualifiedName } from "../tenant.ts";

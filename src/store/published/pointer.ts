@@ -1,13 +1,13 @@
 /**
- * The object that a name is in a store: which content it points to, and which it pointed to earlier. A line of JSON,
- * and after it the content itself if that is small, so that reading a name takes one request. Pure. Source:
- * docs/reference/store.md.
+ * The object that represents a name in a store: the content that the name points to, and those that it pointed to
+ * earlier. The object is a line of JSON. The content itself follows if it is small, so that reading a name takes one
+ * request. Pure. Source: docs/reference/store.md.
  */
 import { z } from "zod";
 import type { Card } from "../../adapter/adapter.ts";
 import { qualifiedName, type OwnedName } from "../tenant.ts";
 
-/** Larger contents are objects of their own alone. */
+/** A larger content is stored only as an object of its own. */
 export const MAX_INLINE_BYTES = 256 * 2 ** 10;
 /** The line of JSON. The card of the adapter, which is in it, has at most 65,536 bytes. */
 export const MAX_HEADER_BYTES = 2 ** 18;
@@ -38,14 +38,14 @@ const headerSchema = z.discriminatedUnion("deleted", [
 export interface PublishedContent {
   /** SHA-256 of the content, hex. */
   readonly generation: string;
-  /** Key of the object that holds it. No other name has the same. */
+  /** Key of the object that holds it. No other name has the same key. */
   readonly object: string;
   readonly bytes: number;
   /** When the name began to point to it, in unix seconds by the clock of the writer. */
   readonly created: number;
 }
 
-/** What a name points to. */
+/** The contents that a name points to, now and earlier. */
 export interface Pointer extends PublishedContent {
   /** Differs in every write, so that a writer recognises its own. */
   readonly write: string;

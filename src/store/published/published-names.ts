@@ -15,7 +15,9 @@ import type { MirroredGeneration } from "./mirror-name.ts";
 import { MAX_TOMBSTONE_BYTES, type Pointer, type PublishedContent } from "./pointer.ts";
 import { type PointerFound, PointerReader } from "./pointer-reader.ts";
 
-/** How a look-up of a name ended. hit: nothing was asked. stale: the store did not answer, and the copy was used. */
+/**
+ * The outcome of a look-up of a name. hit: nothing was asked. stale: the store did not answer, and the copy was used.
+ */
 export type Lookup = "hit" | "unchanged" | "loaded" | "absent" | "stale" | "error";
 
 export interface PublishedNamesOptions {
@@ -33,7 +35,7 @@ export interface PublishedNamesOptions {
   readonly onChange?: (owned: OwnedName, generation: string | undefined) => void;
 }
 
-/** What is known of a name. Times are of `performance.now()`. */
+/** The facts that are known about a name. Times are of `performance.now()`. */
 interface Known {
   /** undefined: the store has no pointer. */
   readonly etag: string | undefined;
@@ -48,7 +50,10 @@ interface Known {
 
 /** Names that are remembered. A forgotten one is compared with the store at its next use. */
 const MAX_KNOWN = 50_000;
-/** A pointer may name a content that another server has removed meanwhile. Then it has changed, and is read again. */
+/**
+ * Maximum number of reads of a pointer. It may name a content that another server has removed meanwhile. Then the
+ * pointer has changed, and it is read again.
+ */
 const MAX_READS = 3;
 
 export class PublishedNames {
@@ -95,7 +100,7 @@ export class PublishedNames {
     ) {
       if (known.fault) return this.#useCopy(copy, known.fault, known);
       this.#options.onLookup?.(known.exists ? "hit" : "absent");
-      // Names in use are compared in time, so that no request has to wait for it.
+      // Names in use are compared in the background before they are too old, so that no request waits for a comparison.
       if (age > this.#options.refreshMs / 2) this.#compare(owned, key, false).catch(() => {});
       return;
     }

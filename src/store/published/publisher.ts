@@ -1,7 +1,7 @@
 /**
  * Changes of one owner's names in a store that several servers share. The new pointer is written on the condition that
- * the one that was read is still there, so preconditions hold between servers. Without conditional writes in the store,
- * they are refused, and the last of two writers wins.
+ * the one that was read is still there, so preconditions hold between servers. If the store has no conditional writes,
+ * preconditions are refused, and the last of two writers wins.
  */
 import { randomUUID } from "node:crypto";
 import { type DecodedFile, decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
@@ -26,7 +26,7 @@ import type { PublishedNames } from "./published-names.ts";
 import type { PointerFound } from "./pointer-reader.ts";
 import { assertQuota } from "./published-quota.ts";
 
-/** Other writers of the same name may be first so many times. */
+/** Maximum number of attempts at a change. An attempt fails if another writer of the same name was first. */
 const MAX_TRIES = 8;
 
 export interface PublisherOptions {
@@ -36,7 +36,7 @@ export interface PublisherOptions {
   readonly onFault: (name: string, error: unknown) => void;
 }
 
-/** What a change makes of the pointer that it has read. */
+/** The pointer that a change makes from the one that it has read. */
 interface Planned {
   readonly pointer: Pointer | null;
   /** Bytes of the current content. */
@@ -142,7 +142,7 @@ export class Publisher implements NameWriter {
     });
   }
 
-  /** Reads the pointer, plans, and writes, until nobody else has written between. */
+  /** Reads the pointer, plans, and writes, until no other writer has written in between. */
   async #change(
     owned: OwnedName,
     precondition: Precondition,
@@ -185,7 +185,8 @@ export class Publisher implements NameWriter {
   }
 
   /**
-   * A damaged pointer can be replaced, because that is how it is mended, but not on a condition that nobody can check.
+   * A damaged pointer can be replaced, because a replacement mends it. A precondition on it cannot be checked, so it is
+   * refused.
    */
   async #read(owned: OwnedName, { ifMatch, ifNoneMatch }: Precondition): Promise<PointerFound | "damaged"> {
     try {
@@ -229,7 +230,7 @@ export class Publisher implements NameWriter {
     return all.filter((one) => one.generation !== generation).slice(0, this.#options.keepGenerations - 1);
   }
 
-  /** Makes the local copy. The change has happened in any case, so a fault is no fault of the change. */
+  /** Makes the local copy. The change has happened in any case, so a fault here does not fail the change. */
   async #note(owned: OwnedName, pointer: Pointer | null, etag: string, startedAt: number, content: Uint8Array) {
     try {
       await this.#names.note(owned, pointer, etag, startedAt, pointer ? content : undefined);
