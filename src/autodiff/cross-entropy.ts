@@ -12,7 +12,8 @@ import { softmax } from "../graph/ops/norm.ts";
 import { declareComposite } from "./composite.ts";
 import { type Gradient, scalarLike } from "./rule.ts";
 
-// The smallest normal float32: a probability that underflows costs 87 instead of infinity; the gradient stays exact.
+// The smallest normal float32. A probability that underflows thus costs 87 nats instead of infinity, and the gradient
+// stays exact.
 const SMALLEST_PROBABILITY = 2 ** -126;
 
 /**

@@ -124,8 +124,8 @@ function checkContent({ content, ...others }: Json, path: string, fail: Fail): v
   if (Array.isArray(content)) return content.forEach((part, i) => checkPart(part, `${path}.content[${i}]`, fail));
   const other = OTHER_TEXTS.find((key) => typeof others[key] === "string");
   const hint = other === undefined ? "" : ` The text is under "${other}", which is not read here.`;
-  // Content is optional for a message that calls tools, or whose fields only the template knows.
-  // The role counts as a field.
+  // Content is optional for a message that calls tools, or that has other fields, which only the template knows. The
+  // role is one of the fields counted here.
   const isBare = (content === undefined || content === null) && Object.keys(others).length > 1;
   if (!isBare || hint !== "" || TEXT_ROLES.includes(String(others.role)))
     fail(`${path}.content should be a string, found ${nameOf(content)}.${hint}`);

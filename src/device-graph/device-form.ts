@@ -27,8 +27,8 @@ import { withReadLogits } from "./read-logits.ts";
 
 /**
  * Attention kernels. "fused" is the operator's fast path. "stepwise" makes the same operator compute scores, weights
- * and sums one after the other. It takes that path if its softmax has a sink. A sink of weight 0 does not change the
- * result. "plain" replaces it by products, a softmax and the other steps, each an operator of its own.
+ * and sums one after the other. The operator takes that path if its softmax has a sink. A sink of weight 0 does not
+ * change the result. "plain" replaces it by products, a softmax and the other steps, each an operator of its own.
  */
 export type AttentionPath = "fused" | "stepwise" | "plain";
 

@@ -103,7 +103,7 @@ export class GraphWeights {
       return cast(gatherRows(this.stored(EMBEDDING), ids), "float32");
     const dIn = this.#source.stored(EMBEDDING).shape[1] ?? 0;
     const parts = this.#quantized(LM_HEAD_GROUP, [this.#rowsToQuantize(EMBEDDING)], dIn, format);
-    // Every layout has these.
+    // Every layout has the parts that are read here, hence `!`.
     const part = (name: MatrixPart): Var => cast(gatherRows(parts.get(name)!, ids), "float32");
     const levels = sub(part("packed"), this.#graph.constant("float32", [], [MIDDLE_LEVEL]));
     return reshape(mul(levels, unsqueeze(part("scales"), 2)), [ids.shape[0]!, dIn]); // ids are flat

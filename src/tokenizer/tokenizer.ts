@@ -135,8 +135,8 @@ function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): num
 }
 
 /**
- * Encoded when a tokenizer is opened. The library and our steps read some settings only then, and a wrong one must not
- * fail a request.
+ * A text that is encoded when a tokenizer is opened. The library and our steps read some settings only when they
+ * encode. A wrong setting must not fail a request.
  */
 const TRIAL_TEXT = "a b";
 

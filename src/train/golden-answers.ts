@@ -6,7 +6,7 @@ import { type GoldenAnswer, MAX_GOLDEN_TOKENS } from "../adapter/golden.ts";
 import type { TrainExample } from "./data/batches.ts";
 import type { TrainModel } from "./train-model.ts";
 
-/** Learnt tokens of an example that are scored. */
+/** Maximum number of learnt tokens of an example that are scored. */
 const MAX_SCORED = 16;
 
 type Window = Omit<GoldenAnswer, "logprob">;

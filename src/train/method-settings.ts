@@ -1,7 +1,9 @@
 /** The complete settings of a training run's method: every value was chosen, by a flag or by the method's default. */
 import type { Method, RouterKind } from "../adapter/adapter.ts";
 
-/** What is learnt: the answers of examples, preferences between answers, or rewards of the model's own answers. */
+/**
+ * The aim of the training: the answers of examples, preferences between answers, or rewards of the model's own answers.
+ */
 export type TrainObjective =
   | { readonly kind: "sft" }
   | { readonly kind: "dpo"; readonly beta: number }
@@ -12,7 +14,9 @@ export interface RewardSettings {
   readonly groupSize: number;
   /** Maximum number of tokens of an answer. */
   readonly maxAnswerTokens: number;
-  /** ε: how far a step may move the probability of a token, as a share of what it was when the token was sampled. */
+  /**
+   * ε: how far a step may move the probability of a token, as a share of its probability when the token was sampled.
+   */
   readonly clip: number;
 }
 

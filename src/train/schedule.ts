@@ -7,7 +7,7 @@ export interface Schedule {
   readonly peak: number;
   /** Number of steps in the run. */
   readonly steps: number;
-  /** Number of warm-up steps. The last of them is the first at the peak. */
+  /** Number of warm-up steps. The last of them is the first step at the peak. */
   readonly warmupSteps: number;
   /** The last step's rate as a share of the peak, 0…1. */
   readonly floor: number;

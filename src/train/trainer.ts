@@ -163,7 +163,7 @@ export class Trainer {
     if (step > 0 && this.state.best?.step === step) this.bestValues = this.model.parameters.values.slice();
   }
 
-  /** Without evaluation: remembers the state where training was never better, in case it diverges later. */
+  /** Without evaluation: remembers the best state of the training so far, in case the run diverges later. */
   #watch(): void {
     this.state = afterWatch(this.state);
     if (this.state.calm?.step === this.state.step) this.bestValues = this.model.parameters.values.slice();

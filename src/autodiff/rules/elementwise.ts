@@ -1,5 +1,6 @@
 /**
- * Derivatives of operations that work value by value. y is the result, dy its gradient. Repeated operands get the sum.
+ * Derivatives of operations that work value by value. y is the result, dy its gradient. The gradient of an operand that
+ * was repeated (broadcast) is the sum over the repetitions.
  */
 import type { Node, Var } from "../../graph/graph.ts";
 import {

@@ -91,7 +91,7 @@ export interface ModelConfig {
   readonly hasGate: boolean;
   /** Factor of the embedded tokens. */
   readonly embeddingScale: number;
-  /** Factor of what attention and MLP add to the residual stream. */
+  /** Factor of the values that attention and MLP add to the residual stream. */
   readonly residualScale: number;
   /** Factor of the logits. */
   readonly logitScale: number;

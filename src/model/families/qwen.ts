@@ -26,7 +26,8 @@ export function readQwen3(raw: RawConfig): ModelConfig {
 }
 
 /**
- * `layer_types` overrides `max_window_layers`. Without `use_sliding_window` there is no window, even if they name some.
+ * `layer_types` overrides `max_window_layers`. Without `use_sliding_window` there is no window, even if these settings
+ * name sliding layers.
  */
 function readWindows(raw: RawConfig, numLayers: number): readonly (number | null)[] {
   const isOn = readFlag(raw, "use_sliding_window", false);

@@ -19,7 +19,7 @@ export interface PairVars {
  * −log σ(β (log π(chosen) − log π(rejected) − log π_ref(chosen) + log π_ref(rejected))) of every pair, as
  * log(1 + e^−x). The log-probability of an answer is the sum over its tokens.
  * @param losses float32 [N]: −log-probability of every predicted token
- * @param beta how strongly the trained model is held to the reference
+ * @param beta how strongly the loss keeps the trained model close to the reference
  * @returns float32 [P]
  */
 export function preferenceLosses(losses: Var, { signs, referenceMargins }: PairVars, beta: number): Var {

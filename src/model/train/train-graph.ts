@@ -60,7 +60,10 @@ export type Trained =
       readonly targets: readonly TrainTarget[];
     };
 
-/** What the loss rows add up to: the cross-entropy of their labels, or the loss of preferences or of rewards. */
+/**
+ * The kind of loss that is computed from the loss rows: the cross-entropy of their labels, or the loss of preferences
+ * or of rewards.
+ */
 export type TrainLoss =
   | { readonly kind: "labels" }
   | { readonly kind: "preferences"; readonly beta: number }
@@ -81,7 +84,7 @@ export interface TrainGraphOptions {
   readonly loss?: TrainLoss;
   /** Whether the rows learn the teacher's distributions (`teacher_logits`) instead of labels. */
   readonly isDistilled?: boolean;
-  /** Gets the input x float32 [M,dIn] of every linear layer of an adapted model. It may mark outputs. */
+  /** Receives the input x float32 [M,dIn] of every linear layer of an adapted model. It may mark outputs. */
   readonly observe?: (x: Var, layer: Linear) => void;
   /** False: the loss only, for evaluation. */
   readonly hasGradients?: boolean;

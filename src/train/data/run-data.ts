@@ -21,8 +21,8 @@ export interface ReadData {
   /** The pairs whose chosen answers are the examples above; null: the examples are learnt by themselves. */
   readonly preferences: PreferenceData | null;
   /**
-   * The prompts, which are the examples above: the model gives the answers, and a grader their rewards; null:
-   * otherwise.
+   * The prompts of a run with rewards, which are the examples above. The model answers them, and a grader gives the
+   * rewards. null: the run has no rewards.
    */
   readonly prompts: PromptData | null;
   /** Files of running text instead of examples; null: there are examples. */
@@ -49,7 +49,7 @@ export interface ExampleSet {
   readonly endTokenIds: readonly number[];
   /** SHA-256 over ids and masks, hex. Equal examples have equal hashes, even if their files have other names. */
   readonly sha256: string;
-  /** With rewards: the prompts that the examples are. */
+  /** With rewards: the prompts, one for each example. */
   readonly prompts?: readonly RewardPrompt[];
 }
 

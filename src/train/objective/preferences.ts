@@ -1,7 +1,7 @@
 /**
- * Learning from preferences (DPO): pairs of answers, of which one is preferred. Holds what the reference, the model at
- * the start of the run, says of every pair. Source: Rafailov et al. 2023, arXiv 2305.18290; see
- * model/train/preference-loss.ts.
+ * Learning from preferences (DPO): pairs of answers, of which one is preferred. Holds the log-probabilities that the
+ * reference gives to every pair. The reference is the model at the start of the run. Source: Rafailov et al. 2023,
+ * arXiv 2305.18290; see model/train/preference-loss.ts.
  */
 import { PAIR_SIGNS, REFERENCE_MARGINS } from "../../model/train/train-ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
