@@ -94,7 +94,7 @@ export function decodeAdapter(bytes: Uint8Array, limits: AdapterFileLimits = {})
   if (!Array.isArray(targets)) return refuse("targets is not a list");
   if (!isPlainMap(card)) return refuse("card is not a map");
   const adapter: Adapter = {
-    // assertAdapter checks these: names against the known ones, end tokens for being a list of ids.
+    // assertAdapter checks these: the names must be known ones, and the end tokens must be a list of ids.
     method: textOf(fields.method, "method") as Method,
     baseId: textOf(fields.baseId, "baseId"),
     heads: numberOf(fields.heads, "heads"),

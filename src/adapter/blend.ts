@@ -67,7 +67,10 @@ export function blendAdapters(members: readonly BlendMember[]): BlendParts {
   };
 }
 
-/** The shares with one head, in a list for each v. With `heads`, the first list is for its v and may be empty. */
+/**
+ * The shares with one head, in a list for each v. If `heads` is given, the first list is for the v of `heads` and may
+ * be empty.
+ */
 function byScale(shares: readonly Share[], heads: Share | null): readonly (readonly Share[])[] {
   const lists: Share[][] = heads ? [[]] : [];
   for (const share of shares) {

@@ -71,7 +71,7 @@ const FILES: readonly ForeignFile[] = [
 /**
  * A sentence that names the format and the way to convert it; null for unknown bytes. The first kilobytes of the file
  * are enough.
- * @param namesOrdinary false: null for files that often lie beside adapters, too
+ * @param namesOrdinary false: the result is null also for files that often lie beside adapters
  */
 export function foreignFileNotice(bytes: Uint8Array, { namesOrdinary = true } = {}): string | null {
   const found = FILES.find(({ is }) => is(bytes));

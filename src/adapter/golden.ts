@@ -5,9 +5,9 @@
 import type { Card, CardValue } from "./adapter.ts";
 import { isPlainMap } from "./adapter-check.ts";
 
-/** Tokens of one sequence, so that it is one chunk. */
+/** Maximum number of tokens of one sequence, so that the sequence is one chunk. */
 export const MAX_GOLDEN_TOKENS = 64;
-/** Sequences on one card. */
+/** Maximum number of sequences on one card. */
 const MAX_GOLDEN = 8;
 
 export interface GoldenAnswer {
@@ -18,7 +18,7 @@ export interface GoldenAnswer {
   readonly logprob: number;
 }
 
-/** The golden answers of a card; null: their form is not known. */
+/** The golden answers of a card; null: they have an unknown form. */
 export function goldenAnswers({ golden = [] }: Card): readonly GoldenAnswer[] | null {
   if (!Array.isArray(golden) || golden.length > MAX_GOLDEN) return null;
   const answers = (golden as readonly CardValue[]).flatMap((value) => goldenAnswer(value) ?? []);

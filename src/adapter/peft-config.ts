@@ -57,7 +57,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "runtime_config",
   "target_modules",
   "task_type",
-  // Read below.
+  // The code below reads these.
   "alpha_pattern",
   "init_lora_weights",
   "lora_alpha",

@@ -64,7 +64,7 @@ const layoutSchema = z.strictObject({
 
 /** A budget that chose the layouts. */
 const budgetSchema = z.object({
-  /** For each weight of a matrix, all parts counted. */
+  /** Bits for each weight of a matrix, all parts counted. */
   bits: z.number().positive(),
   /** The size of all matrices in the serving graph, and the maximum that the budget allows. */
   bytes: count,

@@ -184,7 +184,7 @@ async function openDirectory(dir: string): Promise<Checkpoint> {
   }
 }
 
-/** Embeddings under names with which every checkpoint is read. */
+/** The names that an embedding may have in a checkpoint. */
 const USUAL_EMBEDDING = /^((model\.){0,2}|transformer\.)(embed_tokens|wte)\.weight$/;
 
 /** The reason why tensors are missing or have other shapes and types, where other files of the checkpoint state it. */

@@ -63,8 +63,8 @@ function tokenOf(first: number): Token {
 }
 
 /**
- * An open array or map: values still to come, and for a map the keys seen, the next value being a key when `remaining`
- * is even.
+ * An open array or map: the number of values still to come, and for a map the keys seen. In a map, the next value is a
+ * key when `remaining` is even.
  */
 interface Frame {
   remaining: number;

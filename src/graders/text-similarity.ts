@@ -1,6 +1,7 @@
 /**
- * Metrics of a text_similarity grader, 0…1, each as the library that OpenAI names or the field uses: rapidfuzz's ratio,
- * sacrebleu's sentence BLEU, nltk's sentence GLEU, and the F-measures of Google's rouge_score without stemming.
+ * Metrics of a text_similarity grader, 0…1, each computed as by the library that OpenAI names or that is usual in the
+ * field: rapidfuzz's ratio, sacrebleu's sentence BLEU, nltk's sentence GLEU, and the F-measures of Google's rouge_score
+ * without stemming.
  */
 import { corpusBleu } from "../eval/bleu.ts";
 

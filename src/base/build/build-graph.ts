@@ -34,12 +34,12 @@ export async function writeServeGraph(
   const source = {
     has: (name: string): boolean => shapes.has(name),
     stored: (name: string) =>
-      // has(name)
+      // The builder asks only for names that `has` accepts, hence `!`.
       stored.has(name) ? stored.stored(name) : { ...shapes.get(name)!, location: "", offset: 0, length: 0 },
     read: (name: string): Promise<HostTensor> => checkpoint.read(name),
     keeps: (name: string): boolean => originals[name] === SERVED,
     readQuantized: (name: string, layout: QuantizedLayout) =>
-      // It has one.
+      // Without `quantized` there is no equal layout, hence `!`.
       isSameLayout(checkpoint.quantized?.layoutOf(name) ?? null, layout) ? checkpoint.quantized!.read(name) : null,
   };
   const graph = buildServeGraph({

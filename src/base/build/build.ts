@@ -61,7 +61,7 @@ export interface BuildResult {
   readonly manifest: Manifest;
   /** null where no tensor was quantised before. */
   readonly secondRounding: SecondRounding | null;
-  /** Number of bases that a build before this one had computed, which was stopped. */
+  /** Number of bases that an earlier build had computed before it was stopped. */
   readonly numContinued: number;
   /** Size of the directory. */
   readonly bytes: number;
@@ -218,7 +218,8 @@ async function planBases(config: ModelConfig, options: BuildOptions): Promise<Ba
   return { linears, threshold: from.threshold, maxRank: from.maxRank };
 }
 
-// Share of the gigabyte that a build may use beside four times its largest tensor. The process itself uses the rest.
+// A build may use four times its largest tensor and one gigabyte. This is the share of that gigabyte for SVDs. The
+// process itself uses the rest.
 const SVD_BYTES = 512 * 2 ** 20;
 
 interface TargetOptions extends Pick<BuildOptions, "basisFrom" | "numThreads"> {

@@ -10,7 +10,7 @@ import type { TruncatedSvdOptions } from "../../linalg/truncated-svd.ts";
 import { type HostTensor, bytesOf } from "../../tensor/host-tensor.ts";
 import type { Basis } from "../base.ts";
 
-/** Changes when the same weight would get other bases. */
+/** Version of the computation. It changes when the same weight would get another basis. */
 const ALGORITHM = 1;
 
 /** Names of a basis's tensors in files. */
@@ -21,7 +21,7 @@ export interface FinishedBases {
   take(weight: string, path: string): Promise<Basis | null>;
   /** Keeps the file of a basis that has just been computed. */
   keep(weight: string, path: string): Promise<void>;
-  /** The number of bases that were taken. */
+  /** The number of finished bases that `take` has found. */
   readonly numTaken: number;
 }
 

@@ -1,4 +1,4 @@
-/** What `--weights` means for a model: the kind of its weights, and the layouts of its matrices. */
+/** The meaning of `--weights` for a model: the kind of its weights, and the layouts of its matrices. */
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { WeightLayouts } from "../../model/serve/weight-layouts.ts";
 import { type Budget, MIXED, type Manifest, type WeightKind } from "../manifest.ts";

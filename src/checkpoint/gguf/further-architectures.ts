@@ -10,7 +10,7 @@ import {
   unsupportedSetting,
 } from "./architecture-settings.ts";
 
-/** What the file itself says about biases of the first layer. */
+/** Whether the first layer has biases, according to the tensors of the file itself. */
 function biases(source: ConfigSource): {
   readonly attention: boolean;
   readonly output: boolean;

@@ -24,7 +24,10 @@ const words = (numbers: string): string =>
 const LLAMA3 = words("\\p{N}{1,3}");
 const QWEN2 = words("\\p{N}");
 
-/** Words that begin with capitals and end with small letters, `end` being what may follow them. */
+/**
+ * A pattern for words that begin with capitals and end with small letters. `end` matches the text that may follow a
+ * word.
+ */
 const cased = (end: string, numbers: string): string => {
   const [upper, lower] = ["[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]", "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"];
   const before = "[^\\r\\n\\p{L}\\p{N}]?";

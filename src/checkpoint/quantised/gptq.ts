@@ -18,7 +18,10 @@ import {
 } from "./coded-weight.ts";
 import { codedIntegers, turned, unpackedFields } from "./integer-weight.ts";
 
-/** @param isShifted whether zero points are stored less one. @param bits where a weight has no g_idx to tell */
+/**
+ * @param isShifted whether zero points are stored less one. @param bits for a weight without g_idx, whose length shows
+ * the bits
+ */
 export function gptqCodec(isShifted: boolean, bits: 4 | 8): WeightCodec {
   return {
     marker: ".qweight",

@@ -1,5 +1,6 @@
 /**
- * What a quantised checkpoint offers beside its decoded tensors: its configuration without the method, and the numbers.
+ * The parts of a quantised checkpoint besides its decoded tensors: its configuration without the method, and the
+ * numbers.
  */
 import { AppError } from "../../errors.ts";
 import { foreignNames } from "../../model/families.ts";
@@ -13,7 +14,7 @@ import type { DecodedFiles } from "./decoded-files.ts";
 import { SETTINGS_KEY } from "./scheme.ts";
 
 /**
- * Refuses families that store matrices as [dIn,dOut]: quantisers turn some of them. @throws {AppError}
+ * Refuses families that store matrices as [dIn,dOut]: quantisers transpose some of them. @throws {AppError}
  * checkpoint_unsupported
  */
 export function assertQuantisedFamily(config: ModelConfig): void {

@@ -40,7 +40,7 @@ export function codecsOf(raw: RawConfig): readonly WeightCodec[] | null {
   return read(given);
 }
 
-/** A sentence about kernels of the checkpoint's own that also round activations; null where it states none. */
+/** A sentence for the user if the checkpoint is made for kernels that also round activations; otherwise null. */
 export function activationNotice(raw: RawConfig): string | null {
   const settings = (raw[SETTINGS_KEY] ?? {}) as RawConfig;
   const { quant_method: method, config_groups: groups } = settings;

@@ -36,7 +36,7 @@ export function decodeQ41(bytes: Uint8Array, values: Float32Array, start: number
   }
 }
 
-/** The fifth bits of 32 values, value i's being bit i. */
+/** The fifth bits of 32 values. Bit i is that of value i. */
 const bits32 = (bytes: Uint8Array, at: number): number => bits16(bytes, at) | (bits16(bytes, at + 2) << 16);
 
 export function decodeQ50(bytes: Uint8Array, values: Float32Array, start: number): void {

@@ -1,6 +1,6 @@
 /**
- * The text that comes next where a grammar allows only one. If the grammar leaves only white space free, the answer's
- * own habit decides. The result is a guess, and is compared with the model's own choice.
+ * The text that comes next where a grammar allows only one. If the grammar leaves only white space free, the earlier
+ * white space of the answer decides. The result is a guess, and is compared with the model's own choice.
  */
 import type { Automaton, State } from "./automaton.ts";
 import { isSpace, type SpacingHabit } from "./spacing-habit.ts";

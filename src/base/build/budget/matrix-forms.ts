@@ -12,7 +12,7 @@ import { type Matrix, fittedLayout, greatestValue, keptLayout } from "../choose-
 export interface MatrixForms {
   readonly matrix: Matrix;
   readonly numWeights: number;
-  /** Different layouts. */
+  /** The layouts of the forms. No two are equal. */
   readonly layouts: readonly QuantizedLayout[];
   /** The size of the matrix in each layout, all parts counted. */
   readonly bytes: readonly number[];
@@ -42,7 +42,7 @@ export function formsOf(checkpoint: Checkpoint, matrix: Matrix, valuesOf: (name:
   return { matrix, numWeights, layouts, bytes, kept, uniform };
 }
 
-/** Rows that are quantised at once. Their values are in float64 then. */
+/** Number of rows that are quantised at a time. Their values are in float64 meanwhile. */
 const CHUNK_ROWS = 4096;
 
 /** A tensor's values after quantisation, float32. */
