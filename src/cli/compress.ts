@@ -34,7 +34,7 @@ import { TrainProgress } from "./train/progress.ts";
 
 type CompressConfig = ConfigOf<"compress">;
 
-/** Without --eval, every example with such a number is held out. */
+/** Without --eval, every tenth example is held out. */
 const HELD_OUT_EVERY = 10;
 /** Examples whose inputs the projection reads. Their moments hardly change with more. */
 const PROJECTED_EXAMPLES = 64;
@@ -73,7 +73,7 @@ function notice(text: string): void {
   process.stderr.write(`note: ${text}\n`);
 }
 
-/** The flags of the training that the distillation is. */
+/** The flags of `mosara train`, because the distillation is a training run. */
 function asTraining(config: CompressConfig): TrainConfig {
   const needed = ["--model", config.model, "--out", config.out, "--data", ...config.data];
   return {

@@ -10,7 +10,7 @@ import { Cleanup } from "./shared/cleanup.ts";
 
 type ReplayConfig = ConfigOf<"replay">;
 
-/** Receipts that are computed at a time: a batch of the engine. */
+/** Number of receipts that are computed at a time, as one batch of the engine. */
 const AT_ONCE = 16;
 
 interface Report {

@@ -42,7 +42,7 @@ import { assertReportWritable, writeReport } from "./train/report.ts";
 import { type TrainResult, keepBest, summary, writeResult } from "./train/result.ts";
 import { type Run, prepareRun } from "../train/run.ts";
 
-/** Hears of every step and evaluation. */
+/** Receives every step and evaluation. */
 export type TrainListener = (line: StepLine | EvaluationLine, totalSteps: number) => void;
 
 /** @returns the exit code. @throws {AppError} */

@@ -47,7 +47,7 @@ export function parseCommand<C extends CommandName>(
       `"${command}" takes ${expected} besides flags, found ${positionals.length === 0 ? "none" : positionals.map((p) => `"${p}"`).join(" ")}.`,
     );
   }
-  // By the table's construction.
+  // The table of commands makes this type correct by construction.
   return Object.freeze({ ...values, positionals: Object.freeze([...positionals]) }) as unknown as ConfigOf<C>;
 }
 

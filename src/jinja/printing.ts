@@ -67,7 +67,7 @@ function escapeCode(char: string): string {
   return code <= 0xffff ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
 }
 
-/** Options of `tojson`, with Python's names in ours. */
+/** Options of `tojson`. The names are Python's, in our spelling. */
 export interface JsonOptions {
   readonly indent: string | undefined;
   readonly itemSeparator: string;

@@ -68,7 +68,10 @@ async function cgroupLimit(): Promise<number | null> {
   return null;
 }
 
-/** A clock before the program's own files is wrong. Deadlines, expiring keys and receipts depend on it. */
+/**
+ * A clock is wrong if it shows a time before the dates of the program's own files. Deadlines, expiring keys and
+ * receipts depend on it.
+ */
 export async function checkClock(): Promise<Check> {
   const now = Date.now();
   const { mtimeMs } = await stat(fileURLToPath(import.meta.url));

@@ -13,7 +13,7 @@ import { type Check, fail, ok, shownBytes, warn } from "./check.ts";
 /** The store grows with every upload, and needs room to write a transaction. */
 const LEAST_FREE_BYTES = 2 ** 26;
 const LOW_FREE_BYTES = 2 ** 30;
-/** Adapters whose bytes are compared with their hash. */
+/** Maximum number of adapters whose bytes are compared with their hash. */
 const MAX_CHECKED = 1000;
 
 export async function checkDisk(dir: string): Promise<Check> {

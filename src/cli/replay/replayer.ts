@@ -44,10 +44,10 @@ class EngineReplayer implements Replayer {
   readonly #base: Base;
   readonly #receipts: readonly AnyReceipt[];
   readonly #cleanup: Cleanup;
-  /** By the settings that an engine has from its start. */
+  /** Engines, by the settings that they are started with. */
   readonly #engines = new Map<string, Promise<SupervisedEngine>>();
   #lastMerged: Promise<unknown> = Promise.resolve();
-  /** By the number of threads. */
+  /** Environments, by the number of threads. */
   readonly #environments = new Map<number, ReturnType<typeof answerEnvironment>>();
 
   constructor(config: ReplayConfig, base: Base, receipts: readonly AnyReceipt[], cleanup: Cleanup) {
@@ -72,7 +72,7 @@ class EngineReplayer implements Replayer {
     return [...hostFindings(hostDifferences(statement, here), isSame), ...replayed];
   }
 
-  /** One generation at a time is merged. */
+  /** Runs merges one after another, so that only one generation is merged at a time. */
   #merged<T>(engine: SupervisedEngine, generation: string, run: () => Promise<T>): Promise<T> {
     const result = this.#lastMerged.then(async () => {
       await engine.merge(generation);
@@ -114,7 +114,7 @@ class EngineReplayer implements Replayer {
   }
 }
 
-/** Differences that did no harm are good. */
+/** The findings about the host. A difference of hosts alone is no fault, so every finding is good. */
 function hostFindings(differences: ReturnType<typeof hostDifferences>, isSame: boolean): readonly Finding[] {
   const base: Finding = { part: "base", isGood: true, text: "the same" };
   if (differences.length === 0)

@@ -34,7 +34,7 @@ export interface AdapterAddressOptions {
 const EXTENSION = ".mosara";
 const CONFIG = "adapter_config.json";
 const TENSORS = "adapter_model.safetensors";
-/** What trainers save beside an adapter. It is compared with the base's. */
+/** Text files that trainers save beside an adapter. They are compared with those of the base. */
 const TEXTS = [
   "tokenizer.json",
   "tokenizer_config.json",

@@ -9,7 +9,7 @@ import type { App } from "../../http/app.ts";
 import { invalid, toErrorBody } from "../../http/error-response.ts";
 import type { Certificate } from "./certificate.ts";
 
-/** Time that the last bytes of answers have to leave. */
+/** Time for the last bytes of answers to be sent. */
 const FLUSH_TIMEOUT_MS = 2000;
 const IDLE_CHECK_MS = 20;
 /**

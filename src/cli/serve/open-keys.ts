@@ -33,7 +33,7 @@ export async function openKeys(
   return ring;
 }
 
-/** A short key is not refused: a server must start after an update, too. */
+/** A short key is not refused, because a server that used it before an update must also start after the update. */
 function noteShortKeys(keys: ConfigOf<"serve">["apiKey"], log: Logger): void {
   const tenants = new Set(keys.flatMap(({ tenant, key }) => (key.length < MIN_LENGTH_ANYWHERE ? [tenant] : [])));
   if (tenants.size === 0) return;
@@ -43,7 +43,7 @@ function noteShortKeys(keys: ConfigOf<"serve">["apiKey"], log: Logger): void {
   );
 }
 
-/** The tenant of such limits is often misspelt. */
+/** Warns of limits without a key. The name of their tenant is often misspelt. */
 function noteUnusedLimits({ tenants = {} }: KeysFile, ring: KeyRing, log: Logger): void {
   const unused = Object.keys(tenants).filter((tenant) => !ring.hasTenant(tenant));
   if (unused.length === 0) return;

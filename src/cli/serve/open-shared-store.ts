@@ -1,4 +1,4 @@
-/** Opens the store of --store, and lets its look-ups and faults go to the metrics and the log. */
+/** Opens the store of --store, and reports its look-ups and faults to the metrics and the log. */
 import type { Logger } from "pino";
 import type { ConfigOf } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";

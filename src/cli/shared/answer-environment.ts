@@ -35,7 +35,7 @@ function baseFacts(manifest: Manifest): Environment["base"] {
   };
 }
 
-/** The beginning of the SHA-256 of the program's code. The version alone does not tell two builds apart. */
+/** The beginning of the SHA-256 of the program's code. Two builds may have the same version. */
 async function buildId(): Promise<string> {
   const entries = await readdir(CODE, { recursive: true, withFileTypes: true });
   const files = entries

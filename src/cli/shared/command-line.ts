@@ -36,7 +36,7 @@ export async function runCommandLine(args: readonly string[], env: Environment):
   }
 }
 
-/** What runs each command. Its code is imported when it is called, so that --help is fast. */
+/** The function that runs each command. It imports the command's code when it is called, so that --help is fast. */
 const RUNNERS: { readonly [C in CommandName]: (config: ConfigOf<C>) => Promise<number> } = {
   serve: async (config) => await (await import("../serve.ts")).serve(config),
   build: async (config) => await (await import("../build.ts")).build(config),

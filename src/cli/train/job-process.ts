@@ -34,7 +34,7 @@ async function obey({ args }: TrainerOrder): Promise<never> {
     const result = await trainToEnd(parseCommand("train", args, {}), onLine, true);
     await tell({ type: "done", trainLoss: result.trainLoss, evalLoss: result.evalLoss });
   } catch (error) {
-    // Without its engine, a trainer of rewards is as good as dead. The server starts both again.
+    // A trainer with rewards cannot continue without its engine. The server starts both again.
     if (error instanceof AppError && error.code === "engine_unavailable") throw error;
     await tell({ type: "failed", error: toWire(error) });
   }

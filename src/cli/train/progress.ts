@@ -28,7 +28,7 @@ export class TrainProgress {
   update(line: StepLine | EvaluationLine): void {
     if ("evalLoss" in line) return void (this.#held = scoreOf(line, line.evalLoss));
     const now = this.#now();
-    // Evaluations and saves included.
+    // This time includes evaluations and saves.
     this.#secondsPerStep = smoothed(this.#secondsPerStep, (now - this.#lastAt) / 1000);
     this.#tokensPerSecond = smoothed(this.#tokensPerSecond, line.tokensPerSecond);
     this.#lastAt = now;
@@ -49,7 +49,7 @@ export class TrainProgress {
   }
 }
 
-/** The reward, where there is one: its loss is near 0 whatever is learnt. */
+/** The reward, if the run has rewards. The loss of such a run is near 0 whatever the model learns. */
 const scoreOf = ({ reward }: StepLine | EvaluationLine, loss: number): string => (reward ?? loss).toFixed(3);
 
 function smoothed(mean: number | null, value: number): number {

@@ -97,7 +97,7 @@ export class Rollouts implements StepSource {
   measures: RewardMeasures = {};
   readonly #parts: Parts;
   readonly #prompts: ReadonlyMap<TrainExample, RewardPrompt>;
-  /** Generation that the engine has. */
+  /** Generation of the adapter that the engine has. */
   #generation: string | null = null;
 
   constructor(parts: Parts) {
@@ -131,8 +131,8 @@ export class Rollouts implements StepSource {
       frac_reward_zero_std: mean(scores.map(({ deviation }) => Number(deviation === 0))),
       "completions/mean_length": mean(answers.map(({ ids }) => ids.length)),
     };
-    // Equal rewards have no gradient. A step of nothing else keeps one group, so that the optimiser has a gradient of
-    // 0.
+    // Equal rewards have no gradient. If all groups of a step have equal rewards, one group is kept, so that the
+    // optimiser has a gradient of 0.
     const teaching = groups.filter((_, i) => scores[i]?.deviation !== 0);
     return (teaching.length > 0 ? teaching : groups.slice(0, 1)).map(({ prompt, ...group }) => {
       const advantages = advantagesOf(group.rewards);

@@ -119,7 +119,7 @@ export class Answer {
 }
 
 /**
- * Brings what is shown up to `text`, which begins with it.
+ * Extends the shown text to `text`, which begins with the shown text.
  * @param {Text} shown
  * @param {string} text
  */

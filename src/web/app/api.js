@@ -5,15 +5,16 @@ const KEY = "mosara-key";
 
 /**
  * @typedef {{name: string, k: number, dIn: number, dOut: number}} Target
- * @typedef {{id: string, generation: string, method: "mo-sara" | "sara" | "lora", heads: number, num_params: number, bytes: number,
- *   base: string, compatible: boolean, targets: Target[], placement: string, created: number, card: Record<string, unknown>}} Adapter
+ * @typedef {{id: string, generation: string, method: "mo-sara" | "sara" | "lora", heads: number, num_params: number,
+ *   bytes: number, base: string, compatible: boolean, targets: Target[], placement: string, created: number,
+ *   card: Record<string, unknown>}} Adapter
  * @typedef {{id: string, parent: string | null, max_model_len: number | null}} Model
  */
 
 /** Names of methods, for people. */
 export const METHODS = { "mo-sara": "Mo-SARA", sara: "SARA", lora: "LoRA" };
 
-/** What the server, or the way to it, says is wrong. */
+/** A fault that the server reports, or a fault of the connection to it. */
 export class ApiError extends Error {
   /**
    * @param {string} message

@@ -1,4 +1,4 @@
-/** What a column asks: a model by name, a blend of two adapters, or a file that only this page has. */
+/** The source that a column asks: a model by name, a blend of two adapters, or a file that only this page has. */
 
 /**
  * @typedef {{kind: "model", name: string, isBase: boolean}} ModelSource
@@ -24,7 +24,7 @@ export function weightsOf({ names: [first, second], percent }) {
 }
 
 /**
- * The fields of a request that say what answers.
+ * The fields of a request that name the model, the blend or the file that answers.
  * @param {Source} source
  * @param {string} base the base's name
  */

@@ -78,7 +78,8 @@ export function openDialog(title, ...children) {
     dialog.remove();
     if (before instanceof HTMLElement) before.focus();
   });
-  // A click on the backdrop has the dialog itself as its target; its content covers all of its box.
+  // A click on the backdrop has the dialog itself as its target, because the content covers the whole box of the
+  // dialog.
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.body.append(dialog);
   dialog.showModal();

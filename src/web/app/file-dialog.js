@@ -1,4 +1,4 @@
-/** A `.mosara` file that was dropped or opened: it is uploaded under a name, or asked in this conversation alone. */
+/** A `.mosara` file that was dropped or opened: it is uploaded under a name, or used in this conversation alone. */
 import { putAdapter } from "./api.js";
 import { byId, errorBox, grouped, h, openDialog } from "./dom.js";
 

@@ -1,11 +1,11 @@
 /** Work that is worth doing once a frame, however often it is asked for. */
 
-/** A hidden tab has no frames. Its answers still go on, and their text is there when it is seen again. */
+/** A hidden tab has no frames. Its answers continue, and their text is there when the tab is visible again. */
 const HIDDEN_MS = 200;
 
 /**
- * `ask` runs `paint` before the next frame, once for all that asked. A fast model sends many tokens a frame, and each
- * change of a long text costs a layout of all of it.
+ * `ask` runs `paint` before the next frame, once for all calls since the last frame. A fast model sends many tokens a
+ * frame, and each change of a long text costs a layout of all of it.
  * @param {() => void} paint
  */
 export function oncePerFrame(paint) {

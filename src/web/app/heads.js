@@ -65,7 +65,7 @@ async function describe(name, line) {
 }
 
 /**
- * The slider of a blend. It changes what the next message asks.
+ * The slider of a blend. It changes the weights of the blend that the next message asks.
  * @param {import("./columns.js").BlendSource} source
  */
 export function blendSlider(source) {

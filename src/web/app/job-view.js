@@ -18,7 +18,7 @@ export const STATES = {
   cancelled: "cancelled",
 };
 
-/** What a job is called: its suffix, or the end of its id. @param {Job} job */
+/** The name of a job for people: its suffix, or the end of its id. @param {Job} job */
 export const nameOf = ({ id, user_provided_suffix: suffix }) => suffix ?? id.slice(-12);
 
 /**
@@ -62,7 +62,10 @@ export class JobView {
     return this.#job.id;
   }
 
-  /** Shows the job's present state, and follows its events where that has broken off. @param {Job} job */
+  /**
+   * Shows the job's present state, and follows its events again if the stream of events has broken off. @param {Job}
+   * job
+   */
   update(job) {
     this.#job = job;
     const { status, error, mosara, method, trained_tokens: numTokens } = job;

@@ -99,7 +99,7 @@ function chartOf(all, totalSteps) {
 }
 
 /**
- * A line. That of held-out data also has dots, so that colour is not all that tells the two apart.
+ * A line. That of held-out data also has dots, so that the two lines do not differ by colour alone.
  * @param {Series} series
  * @param {(step: number) => number} x
  * @param {(value: number) => number} y

@@ -2,8 +2,10 @@
 import { ApiError, call } from "./api.js";
 
 /**
- * @typedef {{content?: string | null, reasoning_content?: string | null, tool_calls?: {function?: {name?: string, arguments?: string}}[]}} Delta
- * @typedef {{choices: {delta: Delta, finish_reason: string | null}[], usage?: {completion_tokens: number} | null}} Chunk
+ * @typedef {{content?: string | null, reasoning_content?: string | null,
+ *   tool_calls?: {function?: {name?: string, arguments?: string}}[]}} Delta
+ * @typedef {{choices: {delta: Delta, finish_reason: string | null}[],
+ *   usage?: {completion_tokens: number} | null}} Chunk
  */
 
 /**

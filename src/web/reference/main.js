@@ -90,7 +90,7 @@ function errorTable(errors) {
   return h("section", { class: "group" }, h("h3", { id: "errors" }, "Errors"), scroller);
 }
 
-/** Shows the routes whose path, summary or fields have the text, and opens what hides a field of that name. */
+/** Shows the routes whose path, summary or fields have the text, and opens the parts that hide a field of that name. */
 function filter() {
   const wanted = find.value.trim().toLowerCase();
   let numFound = 0;

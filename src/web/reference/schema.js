@@ -31,7 +31,7 @@ const FIRST =
   "model messages prompt input instructions system adapter max_tokens max_completion_tokens max_output_tokens temperature top_p stream stop seed n response_format tools tool_choice stream_options logprobs";
 /** Fields shown at once; the rest is one click away. */
 const MAX_SHOWN = 12;
-/** Numbers beyond are limits of the machine, not of the API. */
+/** Numbers beyond this one are limits of the machine, not of the API. */
 const LARGE = 2 ** 31 - 1;
 
 /**
