@@ -157,6 +157,7 @@ function promptText(example: Example): string {
 }
 
 function expectedText(example: Example): string | null {
-  if (example.form === "messages") return lastLearntTurn(example).text || null; // a prompt for rewards may have no answer
+  // A prompt for rewards may have no answer.
+  if (example.form === "messages") return lastLearntTurn(example).text || null;
   return example.completion ?? example.references?.[0] ?? example.answer;
 }

@@ -4,15 +4,15 @@
  * row and on the sequence's own random state. Ties go to the lower id everywhere, so top_k 1 is greedy and every cut is
  * exact (vLLM keeps all that tie at the cut).
  *
- * | the request asks for                       | is read of the row       | is chosen or drawn by                                |
- * | ------------------------------------------ | ------------------------ | ---------------------------------------------------- |
- * | greedy (temperature 0 or top_k 1)          | best id                  | `sampler.ts`: the best id itself                     |
- * | top_k up to 64                             | 64 candidates            | `draw.ts`: `drawListed`, cut by `select.ts`          |
- * | top_p or min_p, no top_k                   | 64 candidates            | the same where they suffice, else as in the next row |
- * | temperature alone, or the whole row needed | whole row                | `draw.ts`: `drawToken`, by rejection                 |
- * | … with top_p                               | whole row                | … its cut by `mass-bounds.ts`, then `weight-sums.ts` |
- * | top_k above 64                             | whole row                | `blocks.ts`: `topOf`, then `drawListed`              |
- * | bias, penalties, masks or allowed ids      | whole row                | `adjusted-row.ts` first, then as above               |
+ * | the request asks for                       | part read     | the token is chosen or drawn by                      |
+ * | ------------------------------------------ | ------------- | ---------------------------------------------------- |
+ * | greedy (temperature 0 or top_k 1)          | best id       | `sampler.ts`: the best id itself                     |
+ * | top_k up to 64                             | 64 candidates | `draw.ts`: `drawListed`, cut by `select.ts`          |
+ * | top_p or min_p, no top_k                   | 64 candidates | the same where they suffice, else as in the next row |
+ * | temperature alone, or the whole row needed | whole row     | `draw.ts`: `drawToken`, by rejection                 |
+ * | … with top_p                               | whole row     | … its cut by `mass-bounds.ts`, then `weight-sums.ts` |
+ * | top_k above 64                             | whole row     | `blocks.ts`: `topOf`, then `drawListed`              |
+ * | bias, penalties, masks or allowed ids      | whole row     | `adjusted-row.ts` first, then as above               |
  *
  * An answer bound to a grammar needs the whole row. Before everything else, `masked-row.ts` leaves only allowed ids in
  * it.

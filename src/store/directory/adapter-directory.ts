@@ -155,14 +155,12 @@ export class AdapterDirectory implements AsyncDisposable {
     }
   }
 
-  /**
-   * Whether a file is unchanged since it was last examined, by this process or (in the state `imported`) by any
-   * process.
-   */
+  /** Whether a file is unchanged since this process, or (in the state `imported`) any process, examined it. */
   #isKnown(path: string, found: readonly Stats[], imported: string | undefined): boolean {
     const state = fingerprint(found);
     if (this.#seen.get(path) === state) return true;
-    const isReserved = this.#options.reservedNames?.has(nameOfFile(path) ?? "") === true; // reserved since that import, perhaps
+    // The name may have been reserved since that import.
+    const isReserved = this.#options.reservedNames?.has(nameOfFile(path) ?? "") === true;
     return !isReserved && imported === state;
   }
 
