@@ -6,7 +6,7 @@ const isTextOnly: Neutral = {
   holds: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
 };
 
-/** `best_of` generates more answers than it returns. */
+/** `best_of` is neutral if it equals `n`. A greater number would generate more answers than are returned. */
 const isNumberOfAnswers: Neutral = {
   text: "the value of n, or 1 without n",
   holds: (value, body) => value === (body.n ?? 1),

@@ -110,7 +110,7 @@ export class S3Objects implements ObjectStore {
       const third = await this.put(key, new Uint8Array(1), { ifMatch: '"0123456789abcdef0123456789abcdef"' });
       return first !== "conflict" && second === "conflict" && third === "conflict";
     } finally {
-      await this.remove(key).catch(() => {}); // an object of no bytes stays
+      await this.remove(key).catch(() => {}); // if this fails, an object of at most one byte stays
     }
   }
 

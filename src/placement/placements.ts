@@ -26,12 +26,12 @@ export class Placements {
     options.store.contents.onDropped((generation) => options.engine.dropAdapter(generation));
   }
 
-  /** Names served merged. */
+  /** Number of names served merged. */
   get numMerged(): number {
     return [...this.#merged.values()].filter(({ isServing }) => isServing).length;
   }
 
-  /** Names served merged, and the generation of each. */
+  /** The names served merged, with the generation of each. */
   serving(): ReadonlyMap<string, string> {
     return new Map(
       [...this.#merged].flatMap(([name, { generation, isServing }]) => (isServing ? [[name, generation]] : [])),

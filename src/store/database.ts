@@ -67,7 +67,7 @@ export interface Tables {
   readonly tenants: Database<Totals, string>;
   /** [owner, alias] → the counts by which the rule of the alias judges. */
   readonly errorSamples: Database<ErrorSample, [string, string]>;
-  /** [tenant, day, adapter] → what was used. */
+  /** [tenant, day, adapter] → the counts of use. */
   readonly usage: Database<UsageCounts, [string, string, string]>;
   /** Zeros for pages whose content was deleted; empty except while they are written. */
   readonly scrub: Database<Buffer, number>;

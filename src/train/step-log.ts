@@ -10,8 +10,8 @@ import { AppError } from "../errors.ts";
  * Means of preferences and of rewards, under TRL's names. The first four are means over pairs, only with preferences.
  * The reward of an answer is then β · (log π(answer) − log π_ref(answer)). Its accuracy is the share of pairs whose
  * chosen answer has the greater one. The others are those of `--objective reward`: the mean reward of answers, its mean
- * standard deviation in a group, the share of groups without any, the mean number of tokens of an answer, and the mean
- * difference between the log-probability of a token in the sampler and in the trainer.
+ * standard deviation in a group, the share of groups without any deviation, and the mean number of tokens of an answer.
+ * The last one is the mean difference between a token's log-probabilities in the sampler and in the trainer.
  */
 export const REWARD_NAMES = [
   "rewards/chosen",

@@ -30,7 +30,8 @@ const MAX_LOGIT_ROWS = 64;
 
 /**
  * @param sequences token ids; each list has at most the length of the model's context
- * @throws {AppError} not_mergeable where there is no router, or no sequence to average over
+ * @throws {AppError} usage where there is one head, or no sequence to average over; not_mergeable where the base lacks
+ * its original weights
  */
 export async function mergeByMeanGate(
   base: Base,

@@ -1,6 +1,6 @@
 /**
- * Resolves `--model`: a base directory is used directly, a checkpoint is built once into the cache, a model of the Hub
- * is fetched first, the demo is shipped.
+ * Resolves `--model`. A base directory is used directly, and a checkpoint is built once into the cache. A model of the
+ * Hub is fetched first. The demo is shipped with the package.
  */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";

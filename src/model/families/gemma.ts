@@ -21,7 +21,7 @@ const SHARED_DEFAULTS = {
   tie_word_embeddings: true,
 };
 
-/** The settings that both share. */
+/** The settings that all Gemma models share. */
 function readGemma(raw: RawConfig, defaults: RawConfig): ModelConfig {
   if (readFlag(raw, "use_bidirectional_attention", false))
     throw unsupported("use_bidirectional_attention", true, "false");

@@ -18,7 +18,7 @@ const [composer, message] = [byId("composer", HTMLFormElement), byId("message", 
 const [send, stop] = [byId("send", HTMLButtonElement), byId("stop", HTMLButtonElement)];
 /** The column that a phone shows. */
 let shownId = 0;
-/** Names in the address that the list has not brought yet. */
+/** Names in the address, until their columns have been added. */
 let wanted = new URLSearchParams(location.hash.slice(1)).get("columns")?.split(",").slice(0, MAX_COLUMNS) ?? null;
 
 /** @param {string} name */
