@@ -43,7 +43,7 @@ export function textPartOf(raw: RawConfig): TextPart | null {
   if (architecture === undefined) return null;
   const isShared = (key: string): boolean => (text[key] ?? null) === null && (raw[key] ?? null) !== null;
   const shared = Object.fromEntries(SHARED.filter(isShared).map((key) => [key, raw[key]]));
-  // The configuration of the whole decides whether the head is tied. By default its classes tie the head.
+  // The configuration of the whole decides whether the head is tied. By default, the classes of the whole tie the head.
   const tie_word_embeddings = raw.tie_word_embeddings ?? true;
   const settings = { architectures: [architecture], model_type: textType, tie_word_embeddings, ...shared };
   return {

@@ -133,8 +133,8 @@ export interface HttpLimits {
 /** Adapters at addresses that the operator allows. */
 export interface AdapterAddresses {
   /**
-   * The bytes of a `.mosara` file. @throws {AppError} invalid_request, adapter_not_found, store_unavailable, and the
-   * faults of an adapter
+   * The bytes of a `.mosara` file.
+   * @throws {AppError} invalid_request, adapter_not_found, store_unavailable, and the faults of an adapter
    */
   read(address: string): Promise<Uint8Array>;
 }

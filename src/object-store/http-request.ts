@@ -9,8 +9,9 @@ export interface Answer {
 }
 
 /**
- * @param send sends the request. It must end when its signal is aborted. @throws {PassingFault} @throws {AppError}
- * adapter_too_large
+ * @param send sends the request. It must end when its signal is aborted.
+ * @throws {PassingFault}
+ * @throws {AppError} adapter_too_large
  */
 export async function readAnswer(send: () => Promise<Response>, maxBytes: number): Promise<Answer> {
   try {

@@ -72,7 +72,7 @@ export function readPublicKey(given: string): string {
     const key = given.includes("BEGIN") ? createPublicKey(given) : publicKeyOf(given.trim());
     if (key.asymmetricKeyType === "ed25519") return rawOf(key);
   } catch {
-    // The error below refuses it, and names the two forms.
+    // The code below refuses it, and names the two forms.
   }
   throw new AppError(
     "usage",
@@ -93,7 +93,7 @@ function privateKeyOf(path: string, pem: string): KeyObject {
     const key = createPrivateKey(pem);
     if (key.asymmetricKeyType === "ed25519") return key;
   } catch {
-    // The error below refuses it. The library's own error may show a part of the file, so it is dropped.
+    // The code below refuses it. The library's own error may show a part of the file, so it is dropped.
   }
   throw new AppError(
     "usage",

@@ -149,8 +149,8 @@ export class AdapterNames implements NameWriter {
   }
 
   /**
-   * Removes the name and all its generations. @throws AppError adapter_not_found, precondition_failed,
-   * generation_in_use.
+   * Removes the name and all its generations.
+   * @throws AppError adapter_not_found, precondition_failed, generation_in_use.
    */
   async delete(name: string, precondition: Precondition = {}): Promise<AdapterRecord> {
     assertAdapterName(name);
@@ -227,8 +227,9 @@ export class AdapterNames implements NameWriter {
   }
 
   /**
-   * Within a transaction. @param content null: the name has this generation as an earlier one @throws {AppError}
-   * quota_exceeded
+   * Within a transaction.
+   * @param content null: the name has this generation as an earlier one
+   * @throws {AppError} quota_exceeded
    */
   #point(before: AdapterRecord | undefined, record: AdapterRecord, content: Buffer | null): Changed<PutResult> {
     if (before?.generation === record.generation) {

@@ -19,8 +19,8 @@ import {
 import { codedIntegers, turned, unpackedFields } from "./integer-weight.ts";
 
 /**
- * @param isShifted whether zero points are stored less one. @param bits for a weight without g_idx, whose length shows
- * the bits
+ * @param isShifted whether zero points are stored less one.
+ * @param bits for a weight without g_idx, whose length shows the bits
  */
 export function gptqCodec(isShifted: boolean, bits: 4 | 8): WeightCodec {
   return {

@@ -14,8 +14,8 @@ import type { DecodedFiles } from "./decoded-files.ts";
 import { SETTINGS_KEY } from "./scheme.ts";
 
 /**
- * Refuses families that store matrices as [dIn,dOut]: quantisers transpose some of them. @throws {AppError}
- * checkpoint_unsupported
+ * Refuses families that store matrices as [dIn,dOut]: quantisers transpose some of them.
+ * @throws {AppError} checkpoint_unsupported
  */
 export function assertQuantisedFamily(config: ModelConfig): void {
   const { isTransposed } = foreignNames(config);

@@ -70,7 +70,7 @@ async function cgroupLimit(): Promise<number | null> {
 
 /**
  * A clock is wrong if it shows a time before the dates of the program's own files. Deadlines, expiring keys and
- * receipts depend on it.
+ * receipts depend on the clock.
  */
 export async function checkClock(): Promise<Check> {
   const now = Date.now();

@@ -31,8 +31,8 @@ export interface OpenDevice extends AsyncDisposable {
 type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCacheBytes">;
 
 /**
- * Opens the model of a base directory on a device. @throws {AppError} device_unavailable, insufficient_memory,
- * base_invalid
+ * Opens the model of a base directory on a device.
+ * @throws {AppError} device_unavailable, insufficient_memory, base_invalid
  */
 export async function openDevice(options: Options, manifest: Manifest): Promise<OpenDevice> {
   if (options.device === "webgpu") return await openWebgpu(options, manifest);

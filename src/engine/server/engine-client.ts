@@ -65,8 +65,9 @@ export class EngineClient {
   #hasExited = false;
 
   /**
-   * Forks at once; `ready` or `exited` follows. @param entry another child entry, for tests. @param hang other limits,
-   * for tests
+   * Forks at once; `ready` or `exited` follows.
+   * @param entry another child entry, for tests.
+   * @param hang other limits, for tests
    */
   constructor(
     options: EngineOptions,

@@ -48,8 +48,8 @@ export function writerOfRecord(
 }
 
 /**
- * Aliases are no part of a shared store. One server's alias would be unknown to the others. @throws {AppError}
- * store_read_only
+ * Aliases are no part of a shared store. One server's alias would be unknown to the others.
+ * @throws {AppError} store_read_only
  */
 export function assertMayChangeAliases({ sharedStore }: Shared): void {
   if (!sharedStore) return;

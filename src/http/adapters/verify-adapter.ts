@@ -27,8 +27,8 @@ export function verifyModeOf({ limits }: AppContext, c: RequestContext): VerifyM
 }
 
 /**
- * Checks an upload. null: no check was requested. @throws {AppError} verification_failed, overloaded, … where `mode` is
- * strict.
+ * Checks an upload. null: no check was requested.
+ * @throws {AppError} verification_failed, overloaded, … where `mode` is strict.
  */
 export async function verifyUpload(
   context: AppContext,

@@ -76,8 +76,8 @@ function assertDimensions({ base }: AppContext, { dimensions = null }: Embedding
 }
 
 /**
- * The request's pooling, or that of the adapters' cards, or the mean. @throws {AppError} invalid_request,
- * unsupported_parameter.
+ * The request's pooling, or that of the adapters' cards, or the mean.
+ * @throws {AppError} invalid_request, unsupported_parameter.
  */
 function poolingOf({ pooling }: EmbeddingRequest, { cards }: Target): Pooling {
   if (pooling) return pooling;

@@ -11,8 +11,8 @@ export interface SequenceRecord {
   readonly finishReason: FinishedReason;
   readonly firstTokenSeconds: number | null;
   /**
-   * The time of its end, in ms since 1970, and the times of its parts. `times` is null if it failed before the engine
-   * reported them.
+   * The time of its end, in ms since 1970, and the times of its parts. `times` is null if the sequence failed before
+   * the engine reported them.
    */
   readonly endedAt: number;
   readonly times: SequenceTimes | null;

@@ -197,8 +197,8 @@ async function* listParts(
 }
 
 /**
- * The record that the path names, perhaps an earlier generation. @throws {AppError} adapter_not_found,
- * ambiguous_generation, invalid_request.
+ * The record that the path names, perhaps an earlier generation.
+ * @throws {AppError} adapter_not_found, ambiguous_generation, invalid_request.
  */
 export async function recordOf(context: AppContext, c: RequestContext): Promise<AdapterRecord> {
   const text = c.req.param("name") ?? "";

@@ -132,8 +132,8 @@ const listRoute: Route = {
 };
 
 /**
- * OpenAI's filter of jobs: `metadata[key]=value`, of which all must hold, or `metadata=null`. @throws {AppError}
- * invalid_request.
+ * OpenAI's filter of jobs: `metadata[key]=value`, of which all must hold, or `metadata=null`.
+ * @throws {AppError} invalid_request.
  */
 function metadataFilter(whole: string | undefined, query: Readonly<Record<string, string>>) {
   if (whole !== undefined && whole !== "null")

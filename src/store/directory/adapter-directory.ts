@@ -187,8 +187,8 @@ export class AdapterDirectory implements AsyncDisposable {
   }
 
   /**
-   * The adapter at a path as the bytes of a `.mosara` file. @throws AppError as `importFile`, and the faults of a PEFT
-   * adapter
+   * The adapter at a path as the bytes of a `.mosara` file.
+   * @throws AppError as `importFile`, and the faults of a PEFT adapter
    */
   async read(path: string): Promise<Uint8Array> {
     return await this.#readBytes((await resolveInside(this.#root, path)).realPath);

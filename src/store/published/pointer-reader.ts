@@ -36,8 +36,8 @@ export class PointerReader {
   }
 
   /**
-   * The content's bytes; undefined: the object is not there. @throws {AppError} store_unavailable, store_damaged,
-   * adapter_too_large
+   * The content's bytes; undefined: the object is not there.
+   * @throws {AppError} store_unavailable, store_damaged, adapter_too_large
    */
   async content(owned: OwnedName, content: PublishedContent): Promise<Uint8Array | undefined> {
     const found = await this.#objects.get(content.object, { maxBytes: this.#maxBytes });

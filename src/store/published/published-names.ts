@@ -124,8 +124,8 @@ export class PublishedNames {
   }
 
   /**
-   * Up to `limit` names of an owner in the store, in their order, beginning after `after`. @throws {AppError}
-   * store_unavailable
+   * Up to `limit` names of an owner in the store, in their order, beginning after `after`.
+   * @throws {AppError} store_unavailable
    */
   async list(tenant: string, range: { readonly after?: string | undefined; readonly limit: number }) {
     const prefix = `names/${tenant}/`;
@@ -136,8 +136,8 @@ export class PublishedNames {
   }
 
   /**
-   * Notes a pointer that this server has just written or read. @param content of the current generation, if it is in
-   * memory
+   * Notes a pointer that this server has just written or read.
+   * @param content of the current generation, if it is in memory
    */
   async note(
     owned: OwnedName,

@@ -128,8 +128,8 @@ function split(config: Json): PreTokenizer {
 }
 
 /**
- * A literal text, or an Oniguruma expression in JavaScript's syntax. @throws {Error} for one that JavaScript cannot
- * express.
+ * A literal text, or an Oniguruma expression in JavaScript's syntax.
+ * @throws {Error} for one that JavaScript cannot express.
  */
 export function patternOf(pattern: Json): RegExp {
   if (typeof pattern.String === "string") return literal(pattern.String);

@@ -63,8 +63,8 @@ export class JobView {
   }
 
   /**
-   * Shows the job's present state, and follows its events again if the stream of events has broken off. @param {Job}
-   * job
+   * Shows the job's present state, and follows its events again if the stream of events has broken off.
+   * @param {Job} job
    */
   update(job) {
     this.#job = job;

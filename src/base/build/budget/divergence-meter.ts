@@ -16,8 +16,8 @@ export interface DivergenceMeter extends AsyncDisposable {
   /** A tensor's values, float32. They must not be changed. */
   readonly valuesOf: (name: string) => Float32Array;
   /**
-   * Mean KL divergence from the unchanged model, in nats a position, when some tensors have other values. @param
-   * changed these values, by name
+   * Mean KL divergence from the unchanged model, in nats a position, when some tensors have other values.
+   * @param changed these values, by name
    */
   divergenceOf(changed: ReadonlyMap<string, Float32Array>): Promise<number>;
 }

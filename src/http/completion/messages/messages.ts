@@ -87,8 +87,8 @@ function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: n
 }
 
 /**
- * POST /v1/messages/count_tokens: the number of a request's prompt tokens. @throws {AppError} as the request itself
- * would.
+ * POST /v1/messages/count_tokens: the number of a request's prompt tokens.
+ * @throws {AppError} as the request itself would.
  */
 export async function countTokens(context: AppContext, c: RequestContext): Promise<Response> {
   const text = await readText(c, context.limits.maxJsonBytes);

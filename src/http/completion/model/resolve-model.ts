@@ -102,8 +102,8 @@ export function resolveModel(context: AppContext, asker: Asker, fields: ModelFie
 }
 
 /**
- * Makes the adapters that a request may name as new as --store-refresh says. @throws {AppError} store_unavailable,
- * store_damaged
+ * Makes the adapters that a request may name as new as --store-refresh says.
+ * @throws {AppError} store_unavailable, store_damaged
  */
 export async function refreshModel(
   context: AppContext,
@@ -121,7 +121,8 @@ export async function refreshModel(
 }
 
 /**
- * Checks a name without holding what it names; null is the base. @throws {AppError} model_not_found, adapter_not_found.
+ * Checks a name without holding what it names; null is the base.
+ * @throws {AppError} model_not_found, adapter_not_found.
  */
 export async function assertModelExists(context: AppContext, caller: Caller, model: string | null): Promise<void> {
   if (model !== null) await refreshModel(context, caller, { model });
@@ -234,8 +235,8 @@ function inlineTarget(
 }
 
 /**
- * Decodes the adapter of a request, and remembers it for the tenant. @throws {AppError} adapter_invalid,
- * adapter_incompatible, adapter_too_large.
+ * Decodes the adapter of a request, and remembers it for the tenant.
+ * @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large.
  */
 function rememberedInline(context: AppContext, { tenant }: Caller, data: string): InlineAdapter {
   const { maxAdapterBytes } = context.limits;
