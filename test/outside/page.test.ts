@@ -305,6 +305,7 @@ describe.skipIf(!isPresent)("training jobs", () => {
     expect((await page.texts(".head h3")).at(-1)).toMatch(/:brief:/);
 
     await page.click("#jobs");
+    await page.untilText(".job [role=status]", "succeeded");
     await page.click(".jobs li:nth-child(2) button");
     await page.untilText(".job [role=status]", "paused");
     await page.click(".job-actions button:nth-child(2)");

@@ -53,8 +53,9 @@ export class JobView {
   constructor(job, handlers) {
     this.#job = job;
     this.#handlers = handlers;
-    this.element.append(h("h3", { id: "job-name" }, nameOf(job)), this.#state, this.#facts, this.#problem);
-    this.element.append(this.#curve, this.#details, this.#actions);
+    // Nothing that grows stands above the buttons, so that they stay under the pointer.
+    this.element.append(h("h3", { id: "job-name" }, nameOf(job)), this.#state, this.#facts, this.#actions);
+    this.element.append(this.#problem, this.#curve, this.#details);
     this.update(job);
   }
 
