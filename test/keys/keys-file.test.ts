@@ -95,7 +95,7 @@ describe("opening keys", () => {
         ],
         null,
       ),
-    ).toMatchObject([{ level: "warn", tenants: ["acme"], msg: expect.stringContaining("less than 8 characters") }]);
+    ).toMatchObject([{ level: "warn", tenants: ["acme"], msg: expect.stringContaining("shorter than 8 characters") }]);
   });
 
   it("warns of limits whose tenant has no key", async () => {

@@ -83,7 +83,7 @@ describe.skipIf(!hasRedis("limits over two servers"))("two servers with --limits
     await untilShared(1);
     expect(await statuses("stopped", 2)).toEqual([429, 429]);
     expect(await metric(a.url, "mosara_limits_redis_losses_total")).toBeGreaterThan(0);
-    expect(a.printed.stderr).toContain("this server counts limits for itself");
+    expect(a.printed.stderr).toContain("this server counts the limits for itself alone");
   });
 
   it("lose no request when Redis is killed under them, and share again with the next one", async () => {
