@@ -43,7 +43,7 @@ interface Opponent {
   readonly name: string;
   readonly program: string;
   readonly takesLoras: boolean;
-  settings(models: Models): Readonly<Record<string, unknown>>;
+  readonly settings: (models: Models) => Readonly<Record<string, unknown>>;
 }
 
 interface Models {
