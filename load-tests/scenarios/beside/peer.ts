@@ -5,27 +5,27 @@
  * and the one that is not measured is idle.
  */
 import { join } from "node:path";
-import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
-import { openBase } from "../../src/base/base.ts";
-import { buildBase } from "../../src/base/build/build.ts";
-import { type AdapterDraw, planRequests } from "../client/draw.ts";
-import { type LoadRun, runClosedLoop } from "../client/load.ts";
-import type { Target } from "../client/stream.ts";
-import { requireAnswers, summarize } from "../client/summary.ts";
-import { emptyStore, engineOptions } from "../engine-settings.ts";
-import type { RowName } from "../report/goals.ts";
-import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
-import { divergenceOfBase, divergenceOfLlama, writeTexts } from "../peers/divergence.ts";
-import { startLlama } from "../peers/llama-server.ts";
-import { type GgufKind, type LlamaTools, ggufLoras, ggufModel, llamaTools } from "../peers/llama-tools.ts";
-import { PLACE_SCHEMA } from "../inputs/schema.ts";
-import { trainedCheckpoint, trainedModel } from "../inputs/trained.ts";
-import { randomAdapter, randomLora } from "../inputs/random-adapter.ts";
-import { type Figure, median, ratio } from "../report/figures.ts";
-import { type Variant, measureInTurns } from "../rounds.ts";
-import type { BenchContext, Scenario } from "../scenario.ts";
-import { BASE_NAME, startServer } from "../processes/server-process.ts";
-import { weightName } from "../inputs/work-folder.ts";
+import { encodeAdapter } from "../../../src/adapter/adapter-file.ts";
+import { openBase } from "../../../src/base/base.ts";
+import { buildBase } from "../../../src/base/build/build.ts";
+import { type AdapterDraw, planRequests } from "../../client/draw.ts";
+import { type LoadRun, runClosedLoop } from "../../client/load.ts";
+import type { Target } from "../../client/stream.ts";
+import { requireAnswers, summarize } from "../../client/summary.ts";
+import { emptyStore, engineOptions } from "../../engine-settings.ts";
+import type { RowName } from "../../report/goals.ts";
+import { type BenchOptions, type WeightChoice, fewRounds } from "../../options.ts";
+import { divergenceOfBase, divergenceOfLlama, writeTexts } from "../../peers/divergence.ts";
+import { startLlama } from "../../peers/llama-server.ts";
+import { type GgufKind, type LlamaTools, ggufLoras, ggufModel, llamaTools } from "../../peers/llama-tools.ts";
+import { PLACE_SCHEMA } from "../../inputs/schema.ts";
+import { trainedCheckpoint, trainedModel } from "../../inputs/trained.ts";
+import { randomAdapter, randomLora } from "../../inputs/random-adapter.ts";
+import { type Figure, median, ratio } from "../../report/figures.ts";
+import { type Variant, measureInTurns } from "../../rounds.ts";
+import type { BenchContext, Scenario } from "../../scenario.ts";
+import { BASE_NAME, startServer } from "../../processes/server-process.ts";
+import { weightName } from "../../inputs/work-folder.ts";
 
 const NUM_CLIENTS = 16;
 const CONTEXT_TOKENS = 1024;

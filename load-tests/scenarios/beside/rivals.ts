@@ -4,20 +4,20 @@
  * theirs in their own process. One of them is open at a time, beside ours.
  */
 import { join } from "node:path";
-import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
-import { openBase } from "../../src/base/base.ts";
-import { type AdapterDraw, type PlannedRequest, planRequests } from "../client/draw.ts";
-import { runClosedLoop } from "../client/load.ts";
-import { requireAnswers, summarize } from "../client/summary.ts";
-import { randomLora } from "../inputs/random-adapter.ts";
-import { weightName } from "../inputs/work-folder.ts";
-import { type BenchOptions, type WeightChoice, fewRounds } from "../options.ts";
-import { type GgufKind, type LlamaTools, ggufModel, llamaTools } from "../peers/llama-tools.ts";
-import { peftDirectories, rivalsPython, startRival } from "../peers/rivals.ts";
-import { BASE_NAME, type Server, startServer } from "../processes/server-process.ts";
-import { type Figure, ratio } from "../report/figures.ts";
-import { type Variant, measureInTurns } from "../rounds.ts";
-import type { BenchContext, Scenario } from "../scenario.ts";
+import { encodeAdapter } from "../../../src/adapter/adapter-file.ts";
+import { openBase } from "../../../src/base/base.ts";
+import { type AdapterDraw, type PlannedRequest, planRequests } from "../../client/draw.ts";
+import { runClosedLoop } from "../../client/load.ts";
+import { requireAnswers, summarize } from "../../client/summary.ts";
+import { randomLora } from "../../inputs/random-adapter.ts";
+import { weightName } from "../../inputs/work-folder.ts";
+import { type BenchOptions, type WeightChoice, fewRounds } from "../../options.ts";
+import { type GgufKind, type LlamaTools, ggufModel, llamaTools } from "../../peers/llama-tools.ts";
+import { peftDirectories, rivalsPython, startRival } from "../../peers/rivals.ts";
+import { BASE_NAME, type Server, startServer } from "../../processes/server-process.ts";
+import { type Figure, ratio } from "../../report/figures.ts";
+import { type Variant, measureInTurns } from "../../rounds.ts";
+import type { BenchContext, Scenario } from "../../scenario.ts";
 
 const NUM_ROWS = 16;
 const LORA_RANK = 8;
