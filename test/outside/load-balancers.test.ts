@@ -117,6 +117,11 @@ listen stats
     // A header of the caller goes before the body, and requests of the base go to both in turn.
     const byKey = { headers: { "x-routing-key": "pirate" } };
     expect(await servedBy({ model: "terse" }, byKey)).toBe(homes[0]);
+    for (const name of names) {
+      // A colon of the name's own is no base before it.
+      const fineTuned = { headers: { "x-routing-key": `ft:demo:acme:${name}:1a2b` } };
+      expect(await servedBy({ model: "demo" }, fineTuned)).toBe(await servedBy({ model: "demo" }, fineTuned));
+    }
     const ofBase = new Set<string | null>();
     for (let i = 0; i < 8; i++) ofBase.add(await servedBy({ model: "demo" }));
     expect(ofBase).toEqual(new Set(homes));
