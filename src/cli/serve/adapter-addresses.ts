@@ -1,7 +1,7 @@
 /**
  * Adapters at addresses outside of this machine, for `lora_path`: a `.mosara` file or a PEFT directory in a bucket or
  * on a web server, or a repository of the Hub. Only addresses below those of --adapter-source are read, and redirects
- * are refused. Otherwise a caller could make the server ask other machines of its network.
+ * of web servers and buckets are refused. Otherwise a caller could make the server ask other machines of its network.
  */
 import { realpath } from "node:fs/promises";
 import { parse } from "node:path";
