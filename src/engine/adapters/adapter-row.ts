@@ -11,7 +11,6 @@ import { toFloat32 } from "../../tensor/host-tensor.ts";
 import { transposeInto } from "../../tensor/transpose.ts";
 import type { ReadyAdapter } from "../contracts.ts";
 
-
 /** One adapter as rows of the ports; arrays by group, in the layout's order. */
 export interface AdapterRow extends ReadyAdapter {
   /** Mo-SARA: λ of each group, float32 [k]; zero where routed. */
@@ -182,7 +181,11 @@ function lowRankGroup(
       const factors = lowRankFactors(method, target);
       const { k } = target;
       const [{ dIn, dOut }, ownOut] = [group, member.dOut];
-      transposeInto(factors.down, { rows: k, columns: dIn, stride: dIn }, { values: down, stride: rank, at: firstRank });
+      transposeInto(
+        factors.down,
+        { rows: k, columns: dIn, stride: dIn },
+        { values: down, stride: rank, at: firstRank },
+      );
       const at = firstRank * dOut + firstColumn;
       transposeInto(factors.up, { rows: ownOut, columns: k, stride: k }, { values: up, stride: dOut, at });
       firstRank += target.k;

@@ -30,18 +30,11 @@ export function layOutBlend(
   });
   const row = { ...whole, terms };
   const arrays = arraysOf(row);
-  if (!arrays.every(isFiniteArray))
+  if (!arrays.every((array) => array.every(Number.isFinite)))
     throw new AppError("not_blendable", "A weight of the blend is too large: numbers leave the range of float32.", {
       param: "adapter",
     });
   return { ...row, bytes: sizeOf(arrays) };
-}
-
-/** An infinity or NaN times 0 is NaN, and so is a sum with one. */
-function isFiniteArray(array: Float32Array): boolean {
-  let sum = 0;
-  for (const value of array) sum += value * 0;
-  return sum === 0;
 }
 
 function assertRanks(members: readonly BlendMember[], maxLiveRank: number): void {

@@ -50,10 +50,9 @@ export const nameParameter = z.object({ name: z.string().openapi({ param: { name
 
 /** `?tenant` of the routes of one adapter. */
 export const ownerQuery = z.object({
-  tenant: z
-    .string()
-    .optional()
-    .openapi({ description: "The owner of the adapter: the key's tenant, or shared. Default: the tenant's, then shared." }),
+  tenant: z.string().optional().openapi({
+    description: "The owner of the adapter: the key's tenant, or shared. Default: the tenant's, then shared.",
+  }),
 });
 
 /** The query of a PUT. */

@@ -4,9 +4,6 @@ import type { AdapterLabel } from "../../metrics/metric-spec.ts";
 import type { OwnedName } from "../../store/tenant.ts";
 
 /** The owner is a label only where there are several tenants, so that a server with one keeps its series. */
-export function adapterLabel(
-  { hasTenants }: Pick<KeyRing, "hasTenants">,
-  { tenant, name }: OwnedName,
-): AdapterLabel {
+export function adapterLabel({ hasTenants }: Pick<KeyRing, "hasTenants">, { tenant, name }: OwnedName): AdapterLabel {
   return hasTenants ? { name, tenant } : { name };
 }

@@ -50,8 +50,13 @@ async function refreshPage(context: Context, tenant: string, after: string | und
   const ends = lists.flatMap(({ hasMore, last }) => (hasMore && last !== undefined ? [last] : []));
   const upTo = ends.toSorted()[0];
   const wanted = owners.flatMap((owner, i) => {
-    const copies = context.store.namesOf(owner).list({ after, limit: PAGE }).records.map(({ name }) => name);
-    const inPage = [...new Set([...(lists[i]?.names ?? []), ...copies])].filter((name) => upTo === undefined || name <= upTo);
+    const copies = context.store
+      .namesOf(owner)
+      .list({ after, limit: PAGE })
+      .records.map(({ name }) => name);
+    const inPage = [...new Set([...(lists[i]?.names ?? []), ...copies])].filter(
+      (name) => upTo === undefined || name <= upTo,
+    );
     return inPage.map((name) => ({ tenant: owner, name }));
   });
   for (let first = 0; first < wanted.length; first += COMPARED_AT_ONCE)
@@ -62,7 +67,10 @@ async function refreshPage(context: Context, tenant: string, after: string | und
         } catch (error) {
           // One damaged adapter must not hide the others.
           if (!(error instanceof AppError) || error.code === "store_unavailable") throw error;
-          context.log.warn({ adapter: owned.name, owner: owned.tenant, reason: error.message }, "an adapter is not listed");
+          context.log.warn(
+            { adapter: owned.name, owner: owned.tenant, reason: error.message },
+            "an adapter is not listed",
+          );
         }
       }),
     );

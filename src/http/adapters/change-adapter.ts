@@ -21,7 +21,14 @@ export function notePut(
 ): void {
   const { tenant: owner, name, generation: to } = record;
   placements.follow(qualifiedName(record), to);
-  logChange(log, { adapter: name, owner, change: outcome === "replaced" ? (how ?? outcome) : outcome, from: replaced, to, ...facts });
+  logChange(log, {
+    adapter: name,
+    owner,
+    change: outcome === "replaced" ? (how ?? outcome) : outcome,
+    from: replaced,
+    to,
+    ...facts,
+  });
 }
 
 /**

@@ -6,7 +6,15 @@ export interface AdapterChange {
   readonly adapter: string;
   /** The tenant that owns the name, or `shared`. */
   readonly owner: string;
-  readonly change: "created" | "replaced" | "unchanged" | "rolled_back" | "deleted" | "generation_deleted" | "merged" | "live";
+  readonly change:
+    | "created"
+    | "replaced"
+    | "unchanged"
+    | "rolled_back"
+    | "deleted"
+    | "generation_deleted"
+    | "merged"
+    | "live";
   /** Generation before the change; absent for a new name. */
   readonly from?: string | undefined;
   /** Generation after the change; absent when the adapter was deleted. */

@@ -39,8 +39,7 @@ export async function ownerToPut(
   assertMayName(caller, name);
   await refreshNamed(context, caller, name).catch(ignoreDamaged); // a PUT mends it
   const owner = askedOwner(c) ?? findAdapter(context, caller, name)?.tenant ?? caller.tenant;
-  if (owner === SHARED && caller.scopes.has("admin")) 
-    return { owner, writer: writerOf(context, SHARED) };
+  if (owner === SHARED && caller.scopes.has("admin")) return { owner, writer: writerOf(context, SHARED) };
   if (askedOwner(c) === SHARED) throw sharedRefusal(name);
   return { owner: caller.tenant, writer: writerOf(context, caller.tenant, quotaOf(caller)) };
 }

@@ -23,7 +23,8 @@ export interface ResidencyFilter {
 export function filterOf(names: readonly string[]): ResidencyFilter {
   const bits = 2 ** Math.ceil(Math.log2(Math.max(MIN_BITS, names.length * BITS_A_NAME)));
   const data = new Uint8Array(bits / 8);
-  for (const name of names) for (const bit of bitsOf(name, bits)) data[bit >> 3] = (data[bit >> 3] ?? 0) | (1 << (bit & 7));
+  for (const name of names)
+    for (const bit of bitsOf(name, bits)) data[bit >> 3] = (data[bit >> 3] ?? 0) | (1 << (bit & 7));
   return { bits, hashes: NUM_HASHES, data };
 }
 

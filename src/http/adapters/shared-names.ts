@@ -35,7 +35,11 @@ export async function refreshNamed(
 }
 
 /** Writes new content under names of an owner: to the shared store, if there is one. */
-export function writerOf({ sharedStore, store }: Shared & Pick<AppContext, "store">, owner: string, quota: NamesQuota = {}): NameWriter {
+export function writerOf(
+  { sharedStore, store }: Shared & Pick<AppContext, "store">,
+  owner: string,
+  quota: NamesQuota = {},
+): NameWriter {
   return sharedStore?.writerOf(owner, quota) ?? store.namesOf(owner, quota);
 }
 

@@ -17,4 +17,3 @@ export const verificationSchema = z
   .openapi("Verification");
 
 export type Verification = z.output<typeof verificationSchema>;
-

@@ -23,7 +23,10 @@ export function verifyModeOf({ limits }: AppContext, c: RequestContext): VerifyM
   const asked = c.req.query("verify") ?? limits.verifiesUploads;
   const mode = VERIFY_MODES.find((one) => one === asked);
   if (mode !== undefined) return mode;
-  throw invalid(`"verify" must be one of ${VERIFY_MODES.join(", ")}, found ${JSON.stringify(asked.slice(0, 64))}.`, "verify");
+  throw invalid(
+    `"verify" must be one of ${VERIFY_MODES.join(", ")}, found ${JSON.stringify(asked.slice(0, 64))}.`,
+    "verify",
+  );
 }
 
 /**

@@ -37,7 +37,9 @@ await using store = await openAdapterStore(storeDir);
 const NUM_ADAPTERS = 4;
 const generations: string[] = [];
 for (let seed = 1; seed <= NUM_ADAPTERS; seed++)
-  generations.push((await store.namesOf(SHARED).put(`adapter-${seed}`, adapterFile(manifest, { seed }))).record.generation);
+  generations.push(
+    (await store.namesOf(SHARED).put(`adapter-${seed}`, adapterFile(manifest, { seed }))).record.generation,
+  );
 const [first, second, third] = generations as [string, string, string];
 
 /** A loader with a named pipe in the server's place. */

@@ -58,7 +58,8 @@ describe("an adapter", () => {
           if (next === "loading" && state !== "loading") expect(orders).toContain("load");
           state = next;
         }
-        if (holding.includes(state)) expect(nextState(state, "dropped")).toEqual({ state: "absent", orders: ["release"] });
+        if (holding.includes(state))
+          expect(nextState(state, "dropped")).toEqual({ state: "absent", orders: ["release"] });
       }),
     );
   });

@@ -234,6 +234,7 @@ describe("a blend that no row can hold", () => {
   });
 
   it("is refused where a weight takes numbers out of float32's range", () => {
-    for (const adapter of [lora, one, heads]) expect(() => layOut([{ adapter, weight: 1e39 }], 64)).toThrow(/range of float32/);
+    for (const adapter of [lora, one, heads])
+      expect(() => layOut([{ adapter, weight: 1e39 }], 64)).toThrow(/range of float32/);
   });
 });

@@ -29,7 +29,10 @@ export async function openGoldenRun(objective: Objective, folder: string): Promi
     },
     async expectTensors(prefix, flat, tolerance) {
       for (const name of model.parameters.names) {
-        const [found, wanted] = [model.parameters.tensor(name, flat).data, (await values.read(`${prefix}.${name}`)).data];
+        const [found, wanted] = [
+          model.parameters.tensor(name, flat).data,
+          (await values.read(`${prefix}.${name}`)).data,
+        ];
         const [a, b] = [found, wanted].map((data) => Array.from(data as Float32Array));
         expect(maxAbsDifference(a!, b!) / Math.max(1e-3, maxAbs(b!)), `${prefix} of ${name}`).toBeLessThan(tolerance);
       }

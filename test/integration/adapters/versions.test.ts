@@ -5,7 +5,16 @@ import type { Adapter } from "../../../src/adapter/adapter.ts";
 import { type Manifest, readManifest } from "../../../src/base/manifest.ts";
 import { adapterFor } from "../../helpers/models/base-adapters.ts";
 import { longLlamaBase } from "../../helpers/models/golden-base.ts";
-import { complete, metric, putAdapter, send, startServer, tempDir, type TestServer, until } from "../../helpers/server.ts";
+import {
+  complete,
+  metric,
+  putAdapter,
+  send,
+  startServer,
+  tempDir,
+  type TestServer,
+  until,
+} from "../../helpers/server.ts";
 
 interface Alias {
   readonly targets: readonly { readonly adapter: string; readonly generation: string; readonly weight: number }[];
