@@ -23,6 +23,11 @@ export function findAdapter(
   return maySee(caller, name) ? findVisible(store, caller.tenant, text) : undefined;
 }
 
+/** The adapter's part of `base:adapter`, or the whole. */
+export function adapterNameIn({ base }: Pick<AppContext, "base">, model: string): string {
+  return model.startsWith(`${base.name}:`) ? model.slice(base.name.length + 1) : model;
+}
+
 /** An alias of this name. A key sees it if it sees all adapters that the alias stands for. */
 export function findAlias(
   { store }: Pick<AppContext, "store">,

@@ -13,7 +13,7 @@ import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { quoteName } from "../request/quote-name.ts";
 import { deleteAdapter } from "../adapters/change-adapter.ts";
-import { findAdapter, findAlias, isCompatible, maySeeAlias } from "../adapters/find-adapter.ts";
+import { adapterNameIn, findAdapter, findAlias, isCompatible, maySeeAlias } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
 const modelSchema = z
@@ -110,11 +110,6 @@ export const deleteModelRoute: Route = {
     return c.json({ id, object: "model", deleted: true });
   },
 };
-
-/** The adapter's part of `base:adapter`, or the whole. */
-function adapterNameIn({ base }: AppContext, id: string): string {
-  return id.startsWith(`${base.name}:`) ? id.slice(base.name.length + 1) : id;
-}
 
 function findModel(context: AppContext, caller: Caller, id: string): z.output<typeof modelSchema> | undefined {
   const { base } = context;

@@ -13,7 +13,7 @@ import type { Chosen } from "../../../rollout/rollouts.ts";
 import { qualifiedName } from "../../../store/tenant.ts";
 import { adapterLabel } from "../../adapters/adapter-label.ts";
 import { refreshNamed } from "../../adapters/shared-names.ts";
-import { findAdapter, findAlias, findGeneration, notFoundMessage } from "../../adapters/find-adapter.ts";
+import { adapterNameIn, findAdapter, findAlias, findGeneration, notFoundMessage } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
 import { quoteName } from "../../request/quote-name.ts";
@@ -113,10 +113,9 @@ export async function refreshModel(
   if (!context.sharedStore) return;
   const { name } = context.base;
   const { model, adapter } = fields;
-  const byModel = model.startsWith(`${name}:`) ? model.slice(name.length + 1) : model;
   const blend = typeof adapter === "object" && adapter !== null ? ((adapter as AdapterObject).blend ?? {}) : {};
   const named = [...namedAdapters(fields).map((one) => one.name), ...Object.keys(blend)];
-  const texts = new Set(model === name ? named : [byModel, ...named]);
+  const texts = new Set(model === name ? named : [adapterNameIn(context, model), ...named]);
   await Promise.all(Array.from(texts, (text) => refreshNamed(context, caller, text)));
 }
 
@@ -135,8 +134,8 @@ export async function assertModelExists(context: AppContext, caller: Caller, mod
 function adapterNamedBy(context: AppContext, caller: Caller, model: string): string | null {
   const { name } = context.base;
   if (model === name) return null;
-  if (model.startsWith(`${name}:`)) return model.slice(name.length + 1);
-  if (findAdapter(context, caller, model) || findAlias(context, caller, model)) return model;
+  const named = adapterNameIn(context, model);
+  if (named !== model || findAdapter(context, caller, model) || findAlias(context, caller, model)) return named;
   const message = model.includes("@")
     ? notFoundMessage(model)
     : `There is no model ${quoteName(model)} here. List them with GET /v1/models.`;
