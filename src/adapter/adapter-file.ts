@@ -35,6 +35,11 @@ export interface DecodedFile {
   readonly adapter: Adapter;
 }
 
+/** The file with its adapter, decoded here unless that was done before. @throws {AppError} as `decodeAdapter` */
+export function decodedFile(file: Uint8Array | DecodedFile, limits?: AdapterFileLimits): DecodedFile {
+  return "adapter" in file ? file : { bytes: file, adapter: decodeAdapter(file, limits) };
+}
+
 /** The adapter's generation: SHA-256 of the file's bytes, 64 hex digits. */
 export function generationOf(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");

@@ -68,6 +68,11 @@ export class StoreRefusal extends AppError {
   }
 }
 
+/** The store is a copy that nobody can change through this server. */
+export function readOnly(url: string): AppError {
+  return new AppError("store_read_only", `The adapter store ${url} is read only. Change the adapter there.`);
+}
+
 /** The store answers with something that cannot be right. */
 export function damaged(url: string, what: string): AppError {
   return new AppError("store_damaged", `The adapter store ${url} is damaged: ${what}. Upload the adapter again.`);

@@ -1,8 +1,7 @@
 /** A copy of a store that any web server offers as files. It is read only, and has no lists. */
 import { createHash } from "node:crypto";
-import { AppError } from "../errors.ts";
 import { readAnswer } from "./http-request.ts";
-import { type ObjectStore, type ReadOptions, type StoredObject, StoreRefusal } from "./object-store.ts";
+import { type ObjectStore, type ReadOptions, readOnly, type StoredObject, StoreRefusal } from "./object-store.ts";
 import type { RequestPolicy } from "./request-policy.ts";
 
 export class WebObjects implements ObjectStore {
@@ -30,11 +29,11 @@ export class WebObjects implements ObjectStore {
   }
 
   put(): Promise<never> {
-    return Promise.reject(this.#readOnly());
+    return Promise.reject(readOnly(this.url));
   }
 
   remove(): Promise<never> {
-    return Promise.reject(this.#readOnly());
+    return Promise.reject(readOnly(this.url));
   }
 
   /** A web server has no common form of lists, so only the names that were asked for are listed. */
@@ -44,9 +43,5 @@ export class WebObjects implements ObjectStore {
 
   hasConditionalWrites(): Promise<boolean> {
     return Promise.resolve(false);
-  }
-
-  #readOnly(): AppError {
-    return new AppError("store_read_only", `The adapter store ${this.url} is read only. Change the adapter there.`);
   }
 }

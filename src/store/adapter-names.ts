@@ -2,7 +2,7 @@
  * The names of one owner, and the adapters that they point to, now and earlier. `reference-counts.ts` decides how long
  * a content lives. Knows nothing of other owners, engines or HTTP. Source: docs/reference/http-api.md, "Adapters".
  */
-import { type AdapterFileLimits, type DecodedFile, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
+import { type AdapterFileLimits, type DecodedFile, decodedFile, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
 import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf, unixNow } from "./adapter-record.ts";
 import { assertNoAlias, assertUnused, pinnedGenerations } from "./aliases/alias-table.ts";
@@ -95,7 +95,7 @@ export class AdapterNames implements NameWriter {
   ): Promise<PutResult> {
     assertAdapterName(name);
     const { limits, imports } = this.#parts;
-    const { bytes, adapter } = "adapter" in file ? file : { bytes: file, adapter: decodeAdapter(file, limits) };
+    const { bytes, adapter } = decodedFile(file, limits);
     const content = Buffer.from(bytes); // the caller may reuse its memory before the transaction runs
     const owned = { tenant: this.tenant, name };
     const record = recordOf(owned, generationOf(content), content.byteLength, adapter);

@@ -16,12 +16,16 @@ import { parseHubName } from "../../hub/hub-name.ts";
 import { HubUnreachable } from "../../hub/hub-request.ts";
 import { hubSettings } from "../../hub/hub-settings.ts";
 import type { ObjectStore } from "../../object-store/object-store.ts";
+import { openObjects } from "../../object-store/open-objects.ts";
 import { RequestPolicy } from "../../object-store/request-policy.ts";
-import { S3Objects } from "../../object-store/s3-objects.ts";
-import { s3Settings } from "../../object-store/s3-settings.ts";
-import { WebObjects } from "../../object-store/web-objects.ts";
 import { peftConverter } from "../shared/peft-converter.ts";
-import { readPeftFiles } from "../../store/directory/directory-files.ts";
+import {
+  ADAPTER_EXTENSION,
+  MAX_PEFT_TEXT_BYTES,
+  PEFT_CONFIG,
+  PEFT_TENSORS,
+  readPeftFiles,
+} from "../../store/directory/directory-files.ts";
 
 export interface AdapterAddressOptions {
   /** Addresses below which adapters may be read. */
@@ -31,9 +35,6 @@ export interface AdapterAddressOptions {
   readonly convertPeft: (files: PeftDirectory) => Promise<Uint8Array>;
 }
 
-const EXTENSION = ".mosara";
-const CONFIG = "adapter_config.json";
-const TENSORS = "adapter_model.safetensors";
 /** Text files that trainers save beside an adapter. They are compared with those of the base. */
 const TEXTS = [
   "tokenizer.json",
@@ -42,7 +43,6 @@ const TEXTS = [
   "added_tokens.json",
   "chat_template.jinja",
 ];
-const MAX_TEXT_BYTES = 64 * 2 ** 20;
 const SILENT: HubReporter = { note: () => {}, progress: () => {} };
 
 /** The options of a server. */
@@ -92,9 +92,9 @@ const isBelow = (address: string, allowed: string): boolean =>
   (allowed.startsWith("hf:") && address.startsWith(`${allowed}@`));
 
 async function readObject(address: string, { maxAdapterBytes, timeoutMs, convertPeft }: AdapterAddressOptions) {
-  const isFile = address.endsWith(EXTENSION);
+  const isFile = address.endsWith(ADAPTER_EXTENSION);
   const dir = isFile ? address.slice(0, address.lastIndexOf("/")) : address;
-  const objects = openObjects(dir, timeoutMs);
+  const objects = openObjects(dir, new RequestPolicy(dir, { timeoutMs }));
   const read = async (name: string, maxBytes: number): Promise<Uint8Array> => {
     const found = await objects.get(name, { maxBytes });
     if (typeof found === "string")
@@ -102,24 +102,22 @@ async function readObject(address: string, { maxAdapterBytes, timeoutMs, convert
     return found.bytes;
   };
   if (isFile) return await read(address.slice(dir.length + 1), maxAdapterBytes);
-  const [config, tensors] = await Promise.all([read(CONFIG, MAX_TEXT_BYTES), read(TENSORS, maxAdapterBytes)]);
+  const [config, tensors] = await Promise.all([
+    read(PEFT_CONFIG, MAX_PEFT_TEXT_BYTES),
+    read(PEFT_TENSORS, maxAdapterBytes),
+  ]);
   return await convertPeft({ dir, config, tensors, texts: await readTexts(objects) });
 }
 
 async function readTexts(objects: ObjectStore): Promise<PeftDirectory["texts"]> {
   const found = await Promise.all(
-    TEXTS.map(async (name) => [name, await objects.get(name, { maxBytes: MAX_TEXT_BYTES })] as const),
+    TEXTS.map(async (name) => [name, await objects.get(name, { maxBytes: MAX_PEFT_TEXT_BYTES })] as const),
   );
   return new Map(
     found.flatMap(([name, object]) =>
       typeof object === "string" ? [] : [[name, () => Promise.resolve(object.bytes)] as const],
     ),
   );
-}
-
-function openObjects(dir: string, timeoutMs: number): ObjectStore {
-  const policy = new RequestPolicy(dir, { timeoutMs });
-  return dir.startsWith("s3:") ? new S3Objects(s3Settings(dir), policy) : new WebObjects(dir, policy);
 }
 
 async function readFromHub(

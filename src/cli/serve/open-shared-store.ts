@@ -4,10 +4,8 @@ import type { ConfigOf } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type ObjectStore, StoreRefusal } from "../../object-store/object-store.ts";
+import { openObjects } from "../../object-store/open-objects.ts";
 import { RequestPolicy } from "../../object-store/request-policy.ts";
-import { S3Objects } from "../../object-store/s3-objects.ts";
-import { s3Settings } from "../../object-store/s3-settings.ts";
-import { WebObjects } from "../../object-store/web-objects.ts";
 import type { Placements } from "../../placement/placements.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
 import { SharedStore } from "../../store/published/shared-store.ts";
@@ -44,7 +42,7 @@ export async function openSharedStore(config: Config, parts: Parts, cleanup: Cle
     timeoutMs: config.storeTimeout * 1000,
     onDone: (operation, isOk, seconds) => metrics.recordStoreRequest(operation, isOk, seconds),
   });
-  const objects = url.startsWith("s3:") ? new S3Objects(s3Settings(url), policy) : new WebObjects(url, policy);
+  const objects = openObjects(url, policy);
   await tryOnce(objects, log);
   const shared = new SharedStore(objects, store, {
     refreshMs: config.storeRefresh * 1000,

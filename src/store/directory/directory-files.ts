@@ -15,14 +15,14 @@ export function nameOfFile(path: string): string | undefined {
   return path.endsWith(ADAPTER_EXTENSION) ? basename(path, ADAPTER_EXTENSION) : undefined;
 }
 
-const PEFT_CONFIG = "adapter_config.json";
-const PEFT_TENSORS = "adapter_model.safetensors";
+export const PEFT_CONFIG = "adapter_config.json";
+export const PEFT_TENSORS = "adapter_model.safetensors";
 const PEFT_PICKLE = "adapter_model.bin";
 const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
 /** The tokenizer and the chat templates that trainers save beside an adapter. */
 const PEFT_TEXTS =
   /^((tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;
-const MAX_PEFT_TEXT_BYTES = 64 * 2 ** 20;
+export const MAX_PEFT_TEXT_BYTES = 64 * 2 ** 20;
 
 /** Whether the path exists, links followed. */
 function exists(path: string): Promise<boolean> {

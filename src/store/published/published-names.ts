@@ -48,6 +48,8 @@ interface Known {
   readonly fault?: AppError;
 }
 
+const UNKNOWN: Known = { etag: undefined, exists: false, isWhole: false, checkedAt: 0 };
+
 /** Names that are remembered. A forgotten one is compared with the store at its next use. */
 const MAX_KNOWN = 50_000;
 /**
@@ -186,7 +188,7 @@ export class PublishedNames {
       }
     } catch (error) {
       const isOwn = error instanceof AppError && error.code !== "store_unavailable";
-      const { fault: _, ...rest } = before ?? { etag: undefined, exists: false, isWhole: false, checkedAt: 0 };
+      const { fault: _, ...rest } = before ?? UNKNOWN;
       if (isOwn) this.#known.set(key, { ...rest, checkedAt: startedAt, fault: error });
       if (this.#copyOf(owned)) this.#options.onFault?.(key, error);
       throw error;
@@ -205,7 +207,7 @@ export class PublishedNames {
     before: Known | undefined,
     isWhole: boolean,
   ): Promise<Omit<Known, "checkedAt"> | "gone"> {
-    if (found === "unchanged") return before ?? { etag: undefined, exists: false, isWhole: false };
+    if (found === "unchanged") return before ?? UNKNOWN;
     if (found === "absent" || found.pointer === null) {
       await this.#mirror(owned, null, null, false);
       return { etag: found === "absent" ? undefined : found.etag, exists: false, isWhole: true };

@@ -4,9 +4,10 @@
  * preconditions are refused, and the last of two writers wins.
  */
 import { randomUUID } from "node:crypto";
-import { type DecodedFile, decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
+import { type DecodedFile, decodeAdapter, decodedFile, generationOf } from "../../adapter/adapter-file.ts";
+import type { Adapter } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
-import { damaged } from "../../object-store/object-store.ts";
+import { damaged, readOnly } from "../../object-store/object-store.ts";
 import { type AdapterRecord, assertAdapterName, recordOf, unixNow } from "../adapter-record.ts";
 import type { NameWriter, PutResult } from "../adapter-names.ts";
 import type { NamesQuota } from "../owner-totals.ts";
@@ -43,13 +44,6 @@ interface Planned {
   readonly content: Uint8Array;
 }
 
-/** The pointer that a change has written, or has found as it should be. */
-interface Written {
-  readonly before: Pointer | null;
-  readonly pointer: Pointer | null;
-  readonly content: Uint8Array;
-}
-
 export class Publisher implements NameWriter {
   readonly #tenant: string;
   readonly #names: PublishedNames;
@@ -66,8 +60,7 @@ export class Publisher implements NameWriter {
   /** As `AdapterNames.put`. @throws {AppError} also store_unavailable, store_damaged, precondition_unsupported */
   async put(name: string, file: Uint8Array | DecodedFile, precondition: Precondition = {}): Promise<PutResult> {
     assertAdapterName(name);
-    const limits = { maxBytes: this.#options.maxAdapterBytes };
-    const { bytes, adapter } = "adapter" in file ? file : { bytes: file, adapter: decodeAdapter(file, limits) };
+    const { bytes, adapter } = decodedFile(file, { maxBytes: this.#options.maxAdapterBytes });
     const content = Buffer.from(bytes);
     const generation = generationOf(content);
     const owned = { tenant: this.#tenant, name };
@@ -81,36 +74,28 @@ export class Publisher implements NameWriter {
       return { pointer: { ...current, write, card: adapter.card, earlier: this.#earlier(found, generation) }, content };
     });
     const isSame = before?.generation === generation;
-    const record: AdapterRecord = {
-      ...recordOf(owned, generation, content.byteLength, adapter),
-      created: pointer?.created ?? unixNow(),
-      isPublished: true,
-    };
     const outcome = isSame ? "unchanged" : before ? "replaced" : "created";
-    return { record, outcome, replaced: before?.generation };
+    return { record: recordFrom(owned, pointer, content, adapter), outcome, replaced: before?.generation };
   }
 
   /** As `AdapterNames.restore`. */
   async restore(name: string, version: Version, precondition: Precondition = {}): Promise<PutResult> {
     assertAdapterName(name);
     const owned = { tenant: this.#tenant, name };
-    const { before, pointer, content } = await this.#change(owned, precondition, async (found, write) => {
-      const existing = found ?? missing(`adapter "${name}"`);
-      const chosen =
-        pickVersion(name, version, [existing, ...existing.earlier]) ?? missing(`such generation of "${name}"`);
+    const planned = await this.#change(owned, precondition, async (found, write) => {
+      const { existing, chosen } = chosenFrom(found, name, version);
       const bytes = await this.#names.reader.content(owned, chosen);
       if (!bytes) throw damaged(this.#names.objects.url, `the content of ${name}@${chosen.generation} is missing`);
-      if (chosen.generation === existing.generation) return { pointer: existing, content: bytes };
-      const { card } = decodeAdapter(bytes, { maxBytes: this.#options.maxAdapterBytes });
+      const adapter = decodeAdapter(bytes, { maxBytes: this.#options.maxAdapterBytes });
+      if (chosen.generation === existing.generation) return { pointer: existing, content: bytes, adapter };
       const { generation, object, bytes: size } = chosen;
       const current = { generation, object, bytes: size, created: unixNow() };
-      return { pointer: { ...current, write, card, earlier: this.#earlier(existing, generation) }, content: bytes };
+      const pointer = { ...current, write, card: adapter.card, earlier: this.#earlier(existing, generation) };
+      return { pointer, content: bytes, adapter };
     });
-    const { generation, created } = pointer ?? missing(`adapter "${name}"`);
-    const adapter = decodeAdapter(content, { maxBytes: this.#options.maxAdapterBytes });
-    const record = { ...recordOf(owned, generation, content.byteLength, adapter), created, isPublished: true as const };
-    const outcome = before?.generation === generation ? "unchanged" : "replaced";
-    return { record, outcome, replaced: before?.generation };
+    const { before, pointer, content, adapter } = planned;
+    const outcome = before?.generation === pointer.generation ? "unchanged" : "replaced";
+    return { record: recordFrom(owned, pointer, content, adapter), outcome, replaced: before?.generation };
   }
 
   /** As `AdapterNames.delete`. A mark stays in the place of the pointer. */
@@ -126,9 +111,7 @@ export class Publisher implements NameWriter {
   async deleteVersion(name: string, version: Version, precondition: Precondition = {}): Promise<void> {
     const owned = { tenant: this.#tenant, name };
     await this.#change(owned, {}, async (found, write) => {
-      const existing = found ?? missing(`adapter "${name}"`);
-      const chosen =
-        pickVersion(name, version, [existing, ...existing.earlier]) ?? missing(`such generation of "${name}"`);
+      const { existing, chosen } = chosenFrom(found, name, version);
       assertPrecondition(`Adapter "${name}"`, chosen.generation, precondition);
       if (chosen.generation === existing.generation)
         throw new AppError(
@@ -143,11 +126,11 @@ export class Publisher implements NameWriter {
   }
 
   /** Reads the pointer, plans, and writes, until no other writer has written in between. */
-  async #change(
+  async #change<P extends Planned>(
     owned: OwnedName,
     precondition: Precondition,
-    plan: (found: Pointer | null, write: string) => Promise<Planned>,
-  ): Promise<Written> {
+    plan: (found: Pointer | null, write: string) => Promise<P>,
+  ): Promise<P & { readonly before: Pointer | null }> {
     const { objects } = this.#names;
     const isConditional = await this.#isConditional(precondition);
     const write = randomUUID();
@@ -158,10 +141,11 @@ export class Publisher implements NameWriter {
       const before = known?.pointer ?? null;
       this.#names.forget(owned); // a caller who is refused reads the name again, and must find what decided
       assertPrecondition(`Adapter "${owned.name}"`, before?.generation, precondition);
-      const { pointer, content } = await plan(before, write);
+      const planned = await plan(before, write);
+      const { pointer, content } = planned;
       if (pointer !== null && pointer === before) {
         await this.#note(owned, pointer, known?.etag ?? "", startedAt, content);
-        return { before, pointer, content };
+        return { ...planned, before };
       }
       const bytes = pointer ? encodePointer(owned, pointer, content) : encodeTombstone(write);
       const condition =
@@ -175,7 +159,7 @@ export class Publisher implements NameWriter {
       if (etag === null) continue;
       await this.#note(owned, pointer, etag, performance.now(), content);
       this.#removeContents(owned, before, pointer);
-      return { before, pointer, content };
+      return { ...planned, before };
     }
     throw new AppError(
       "overloaded",
@@ -207,8 +191,7 @@ export class Publisher implements NameWriter {
   /** @throws {AppError} store_read_only, precondition_unsupported */
   async #isConditional({ ifMatch, ifNoneMatch }: Precondition): Promise<boolean> {
     const { objects } = this.#names;
-    if (!objects.isWritable)
-      throw new AppError("store_read_only", `The adapter store ${objects.url} is read only. Change the adapter there.`);
+    if (!objects.isWritable) throw readOnly(objects.url);
     const isConditional = await objects.hasConditionalWrites();
     if (!isConditional && (ifMatch !== undefined || ifNoneMatch !== undefined))
       throw new AppError(
@@ -249,6 +232,23 @@ export class Publisher implements NameWriter {
       if (!needed.has(object))
         this.#names.objects.remove(object).catch((error: unknown) => this.#options.onFault(owned.name, error));
   }
+}
+
+/** The generation of a name that a caller means. @throws {AppError} adapter_not_found, ambiguous_generation */
+function chosenFrom(found: Pointer | null, name: string, version: Version) {
+  const existing = found ?? missing(`adapter "${name}"`);
+  const chosen = pickVersion(name, version, [existing, ...existing.earlier]) ?? missing(`such generation of "${name}"`);
+  return { existing, chosen };
+}
+
+/** The record of the content that a pointer names. */
+function recordFrom(
+  owned: OwnedName,
+  { generation, created }: Pointer,
+  content: Uint8Array,
+  adapter: Adapter,
+): AdapterRecord {
+  return { ...recordOf(owned, generation, content.byteLength, adapter), created, isPublished: true };
 }
 
 function missing(what: string): never {
