@@ -4,7 +4,6 @@
  * from the network. Prints one table.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +14,7 @@ import { runClosedLoop } from "./client/load.ts";
 import type { Target } from "./client/stream.ts";
 import { adapterNames, planned, runClients } from "./replicas/clients.ts";
 import { disturb } from "./replicas/disturbance.ts";
+import { freePort } from "./processes/child.ts";
 import { affinity, judge } from "./replicas/judge.ts";
 import { NetworkNamespace } from "./replicas/namespace.ts";
 import { HELP, replicasOptions, type ReplicasOptions } from "./replicas/options.ts";
@@ -164,14 +164,6 @@ function shareAdapters(folder: string, numNames: number): string {
   for (const [index, name] of adapterNames(numNames).entries())
     cpSync(join(SHIPPED_ADAPTERS, files[index % files.length] ?? ""), join(dir, `${name}.mosara`));
   return dir;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number }; // it listens on TCP
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function main(options: ReplicasOptions): Promise<void> {

@@ -1,8 +1,8 @@
 /** The server that is killed, over and over, and started again on the same port and data. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { renameSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { endChild, untilListening } from "../processes/child.ts";
 import { childrenOf } from "../processes/process-memory.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
@@ -43,15 +43,7 @@ export class Victim {
     flags.push("--keys", keys, "--threads", "1", "--log-level", "error", "--kv-cache-bytes", "64M");
     const child = spawn(process.execPath, [MAIN, "serve", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
-    let [stdout, stderr] = ["", ""];
-    child.stderr.on("data", (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4000)));
-    await new Promise<void>((resolve, reject) => {
-      child.stdout.on("data", (data: Buffer) => {
-        stdout += data.toString();
-        if (stdout.includes("mosara listening on ")) resolve();
-      });
-      child.once("exit", () => reject(new Error(stderr.trim())));
-    });
+    await untilListening(child);
   }
 
   /** So that no server is left behind when the run is stopped. */
@@ -64,10 +56,7 @@ export class Victim {
   }
 
   async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
+    if (this.#child !== null) await endChild(this.#child, "SIGKILL");
   }
 
   /** Kills the engine. The server starts another one. */

@@ -1,9 +1,8 @@
 /** llama.cpp's server as a process of its own on a free port. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Target } from "../client/stream.ts";
+import { endChild, freePort } from "../processes/child.ts";
 import type { LlamaTools } from "./llama-tools.ts";
 
 export interface LlamaSettings {
@@ -38,7 +37,7 @@ export async function startLlama({ server }: LlamaTools, settings: LlamaSettings
   try {
     await untilHealthy(url, child);
   } catch (error) {
-    await stop(child);
+    await endChild(child, "SIGTERM");
     throw new Error(`${(error as Error).message}\n${words}`, { cause: error });
   }
   const fieldsOf = (adapter: string | null): Record<string, unknown> => ({
@@ -46,17 +45,7 @@ export async function startLlama({ server }: LlamaTools, settings: LlamaSettings
     cache_prompt: false,
     ...(loraPaths.length > 0 ? { lora: adapter === null ? [] : [{ id: Number(adapter), scale: 1 }] } : {}),
   });
-  return { target: { url, model: "llama.cpp", fieldsOf }, [Symbol.asyncDispose]: () => stop(child) };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("internal: a port without a number");
-  return address.port;
+  return { target: { url, model: "llama.cpp", fieldsOf }, [Symbol.asyncDispose]: () => endChild(child, "SIGTERM") };
 }
 
 const START_MS = 180_000;
@@ -71,10 +60,4 @@ async function untilHealthy(url: string, child: ChildProcess): Promise<void> {
     if (response?.ok) return;
   }
   throw new Error(`llama.cpp's server did not serve within ${START_MS / 1000} s.`);
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGTERM");
-  await once(child, "exit");
 }

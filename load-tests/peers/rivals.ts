@@ -2,8 +2,7 @@
  * Programs that batch requests on a CPU, beside which ours is measured: ik_llama.cpp, mistral.rs and vLLM's CPU build,
  * each in a Python process of its own. They answer without HTTP, which is to their advantage.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,6 +13,7 @@ import type { ModelConfig } from "../../src/model/config/model-config.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { peftNames } from "../../src/model/peft-names.ts";
 import type { PlannedRequest } from "../client/draw.ts";
+import { endChild } from "../processes/child.ts";
 
 // Read where they lie in the sources: the compiler copies no Python.
 const source = (name: string): string => fileURLToPath(new URL(`../../../load-tests/peers/${name}`, import.meta.url));
@@ -64,14 +64,8 @@ export async function startRival(python: string, program: string, settings: unkn
       const { seconds = NaN, tokens = NaN } = await next();
       return tokens / seconds;
     },
-    [Symbol.asyncDispose]: () => end(child),
+    [Symbol.asyncDispose]: () => endChild(child, "SIGKILL"),
   };
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL"); // nothing of it is kept
-  await once(child, "exit");
 }
 
 /** LoRA adapters as PEFT directories in `folder`. @returns their paths, in order */

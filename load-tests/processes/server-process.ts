@@ -1,9 +1,8 @@
 /** `mosara serve` as a process of its own on a free port, and the load tests' requests to it over HTTP. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { endChild, untilListening } from "./child.ts";
 
 export interface Server extends AsyncDisposable {
   readonly url: string;
@@ -37,7 +36,7 @@ export async function startServer(
     stdio: ["ignore", "pipe", "inherit"],
     env: Object.fromEntries(environment),
   });
-  const url = await listeningUrl(child);
+  const url = await untilListening(child);
   return {
     url,
     pid: child.pid as number, // it has told its URL
@@ -45,23 +44,8 @@ export async function startServer(
       const response = await fetch(`${url}/v1/adapters/${name}`, { method: "PUT", body: Buffer.from(bytes) });
       await textOf(response);
     },
-    [Symbol.asyncDispose]: () => stop(child),
+    [Symbol.asyncDispose]: () => endChild(child, "SIGTERM"),
   };
-}
-
-async function listeningUrl(child: ChildProcess): Promise<string> {
-  if (!child.stdout) throw new Error("internal: the server's stdout is no pipe");
-  for await (const line of createInterface(child.stdout)) {
-    const url = /^mosara listening on (\S+)$/.exec(line)?.[1];
-    if (url !== undefined) return url;
-  }
-  throw new Error("The server ended before it was listening.");
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGTERM");
-  await once(child, "exit");
 }
 
 async function textOf(response: Response): Promise<string> {

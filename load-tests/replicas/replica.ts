@@ -1,7 +1,7 @@
 /** One of several servers behind a router: it is killed, stopped and started again on the same address and data. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { endChild, untilListening } from "../processes/child.ts";
 import { endWithUs } from "./end-with-us.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
@@ -51,15 +51,7 @@ export class Replica {
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     endWithUs(child);
-    let [stdout, stderr] = ["", ""];
-    child.stderr.on("data", (data: Buffer) => (stderr = (stderr + data.toString()).slice(-4000)));
-    await new Promise<void>((resolve, reject) => {
-      child.stdout.on("data", (data: Buffer) => {
-        stdout += data.toString();
-        if (stdout.includes("mosara listening on ")) resolve();
-      });
-      child.once("exit", () => reject(new Error(`${this.address} ended before it was ready: ${stderr.trim()}`)));
-    });
+    await untilListening(child);
     this.#isReady = true;
   }
 
@@ -75,9 +67,6 @@ export class Replica {
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     this.#isReady = false;
-    const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill(signal);
-    await once(child, "exit");
+    if (this.#child !== null) await endChild(this.#child, signal);
   }
 }
