@@ -1,8 +1,12 @@
 /**
- * The last line of .ci/run, from vitest's JSON report and the number of failed checks, the test run being one of them.
+ * The last lines of .ci/run: the tests that failed, then the counts. They come from vitest's JSON report and
+ * the number of failed checks, the test run being one of them.
  * usage: node summary.mjs <report.json> <failed checks>; exits 1 unless something passed and nothing failed.
  */
 import { readFileSync } from "node:fs";
+import { relative } from "node:path";
+
+const NAMED_A_FILE = 5;
 
 const [reportPath, failedChecks] = process.argv.slice(2);
 
@@ -30,5 +34,10 @@ const skipped = count("skipped", "pending", "todo", "disabled");
 // Failed tests make the run itself a failed check: it is counted only when no test accounts for it.
 const isRunCounted = failedTests + brokenFiles > 0;
 const failed = failedTests + brokenFiles + Math.max(0, Number(failedChecks) - (isRunCounted ? 1 : 0));
+for (const file of files) {
+  for (const test of file.assertionResults.filter(isFailed).slice(0, NAMED_A_FILE)) {
+    console.log(`failed: ${relative(process.cwd(), file.name)}: ${test.fullName}`);
+  }
+}
 console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 process.exit(failed > 0 || passed === 0 ? 1 : 0);

@@ -1,8 +1,23 @@
 """Expected prompts of continue_final_message: python text/open-ended.py, from the root of the repository."""
+import datetime
 import json
 import os
 
-from transformers.utils.chat_template_utils import render_jinja_template
+import transformers.utils.chat_template_utils as templates
+
+NOW = "2026-11-29T12:00:00"
+
+
+class PinnedClock(datetime.datetime):
+    """What `strftime_now` asks for the time."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls.fromisoformat(NOW)
+
+
+templates.datetime = PinnedClock
+render_jinja_template = templates.render_jinja_template
 root = "test/golden/text/chat-templates"
 out = []
 for name in sorted(os.listdir(root)):
@@ -32,6 +47,6 @@ for name in sorted(os.listdir(root)):
                     out.append({"template":name,"messages":messages,"error":type(e).__name__})
 import transformers
 with open("test/golden-more/text/open-ended.json","w") as f:
-    head = {"made": "render_jinja_template(…, continue_final_message=True, add_generation_prompt=False, bos_token='<s>', eos_token='</s>') over test/golden/text/chat-templates", "transformers": transformers.__version__}
+    head = {"made": "render_jinja_template(…, continue_final_message=True, add_generation_prompt=False, bos_token='<s>', eos_token='</s>') over test/golden/text/chat-templates", "transformers": transformers.__version__, "now": NOW}
     f.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "cases": [\n' + ",\n".join(json.dumps(o, ensure_ascii=False) for o in out) + "\n]}\n")
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ChatMessage } from "../../../src/tokenizer/chat/chat-message.ts";
 import { makeChatTemplate } from "../../../src/tokenizer/chat/chat-template.ts";
 
@@ -14,7 +14,8 @@ interface Case {
 }
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const { cases } = JSON.parse(readFileSync(join(HERE, "../../golden-more/text/open-ended.json"), "utf8")) as {
+const { now, cases } = JSON.parse(readFileSync(join(HERE, "../../golden-more/text/open-ended.json"), "utf8")) as {
+  now: string;
   cases: Case[];
 };
 const special = { bos_token: "<s>", eos_token: "</s>" };
@@ -26,6 +27,14 @@ const templateOf = (name: string) =>
     special,
   );
 const options = { continueFinalMessage: true, addGenerationPrompt: false };
+
+/** Templates print the date; transformers' were rendered with the clock at `now`. */
+beforeAll(() => {
+  vi.useFakeTimers({ now: new Date(now), toFake: ["Date"] });
+});
+afterAll(() => {
+  vi.useRealTimers();
+});
 
 describe("a prompt that ends with its last message", () => {
   it.each(cases.map((one, i) => [i, one.template, one] as const))(
