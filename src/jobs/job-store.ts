@@ -46,19 +46,32 @@ export class JobStore implements AsyncDisposable {
 
   /** @throws {AppError} invalid_request: the tenant has too many files. */
   async addFile(file: Pick<FileRecord, "tenant" | "filename" | "purpose">, content: Uint8Array): Promise<FileRecord> {
-    const present = this.files(file.tenant);
-    const bytes = present.reduce((sum, one) => sum + one.bytes, content.byteLength);
-    if (present.length >= this.#maxEntries || bytes > MAX_TENANT_BYTES)
-      throw new AppError(
-        "invalid_request",
-        `A tenant can have ${this.#maxEntries} files with ${MAX_TENANT_BYTES} bytes together. Delete files with DELETE /v1/files/{id}.`,
-      );
     const record = { ...file, id: newId("file"), bytes: content.byteLength, created: unixNow() };
+    this.#assertRoomFor(record);
     const path = this.pathOf(record);
     await writeFile(`${path}.part`, content, { flush: true });
     await rename(`${path}.part`, path);
-    await this.#files.put([record.tenant, record.id], record);
+    try {
+      await this.#root.transaction(() => {
+        this.#assertRoomFor(record); // other uploads may have ended while this one was written
+        void this.#files.put([record.tenant, record.id], record);
+      });
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    }
     return record;
+  }
+
+  /** @throws {AppError} invalid_request */
+  #assertRoomFor({ tenant, bytes }: FileRecord): void {
+    const present = this.files(tenant);
+    const total = present.reduce((sum, one) => sum + one.bytes, bytes);
+    if (present.length < this.#maxEntries && total <= MAX_TENANT_BYTES) return;
+    throw new AppError(
+      "invalid_request",
+      `A tenant can have ${this.#maxEntries} files with ${MAX_TENANT_BYTES} bytes together. Delete files with DELETE /v1/files/{id}.`,
+    );
   }
 
   /** The content of a file. */
@@ -108,23 +121,24 @@ export class JobStore implements AsyncDisposable {
    * @throws {AppError} quota_exceeded: it has that many. invalid_request: it has too many, and none of them has ended.
    */
   async addJob(job: JobRecord, maxActive = Infinity): Promise<void> {
-    const present = this.jobs(job.tenant);
-    const numActive = present.filter(({ state }) => !isFinal(state)).length;
-    if (numActive >= maxActive)
-      throw new AppError(
-        "quota_exceeded",
-        `${numActive} training jobs have not ended, and the limit is ${maxActive}. Wait for one to end, or cancel one.`,
-      );
-    const oldest = present.length < this.#maxEntries ? null : present.findLast(({ state }) => isFinal(state));
-    if (oldest === undefined)
-      throw new AppError(
-        "invalid_request",
-        `The tenant has ${this.#maxEntries} jobs that have not ended. Cancel some.`,
-      );
     await this.#root.transaction(() => {
-      if (oldest !== null) this.#forget(oldest);
+      const present = this.jobs(job.tenant);
+      const numActive = present.filter(({ state }) => !isFinal(state)).length;
+      if (numActive >= maxActive)
+        throw new AppError(
+          "quota_exceeded",
+          `${numActive} training jobs have not ended, and the limit is ${maxActive}. Wait for one to end, or cancel one.`,
+        );
+      if (present.length >= this.#maxEntries) this.#forget(this.#oldestEnded(present));
       void this.#jobs.put([job.tenant, job.id], job);
     });
+  }
+
+  /** @param present the tenant's jobs, newest first @throws {AppError} invalid_request: none has ended */
+  #oldestEnded(present: readonly JobRecord[]): JobRecord {
+    const oldest = present.findLast(({ state }) => isFinal(state));
+    if (oldest !== undefined) return oldest;
+    throw new AppError("invalid_request", `The tenant has ${this.#maxEntries} jobs that have not ended. Cancel some.`);
   }
 
   /** Within a transaction. */

@@ -1,5 +1,5 @@
 /** Records of jobs and files on disk: what is kept, what is forgotten, and whose it is. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -64,4 +64,15 @@ it("refuses a job beyond a limit of those that have not ended, for that tenant a
   await store.update(job(3), { state: "failed" });
   await store.addJob(job(5), 2);
   expect(store.jobs("acme").map(({ created }) => created)).toEqual([5, 3, 2, 1]);
+});
+
+it("holds its limits against jobs and files that come at the same time", async () => {
+  await using store = await JobStore.open(join(dir, "together"), 3);
+  const numKept = async (added: readonly Promise<unknown>[]): Promise<number> =>
+    (await Promise.allSettled(added)).filter(({ status }) => status === "fulfilled").length;
+  expect(await numKept([1, 2, 3, 4].map((number) => store.addJob(job(number), 2)))).toBe(2);
+  const file = { tenant: "acme", filename: "a.jsonl", purpose: "fine-tune" } as const;
+  expect(await numKept(Array.from({ length: 5 }, () => store.addFile(file, Buffer.from("{}"))))).toBe(3);
+  expect([store.jobs("acme").length, store.files("acme").length]).toEqual([2, 3]);
+  expect(readdirSync(join(dir, "together", "files"))).toHaveLength(3);
 });
