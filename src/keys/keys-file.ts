@@ -3,7 +3,7 @@
  * step. Source: docs/how-to/keys-and-tenants.md.
  */
 import { randomBytes } from "node:crypto";
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
@@ -82,12 +82,21 @@ export function parseKeysFile(text: string, path: string): KeysFile {
   return parsed.data;
 }
 
-/** Replaces the file in one step. A reader finds the old keys or the new ones. Only the owner may read a new file. */
+/**
+ * Replaces the file in one step. A reader finds the old keys or the new ones. The new file has the old one's mode, and
+ * its owner too if root replaces it, so that whoever read it can read it still. Only the owner may read a first file.
+ */
 export async function writeKeysFile(path: string, content: KeysFile): Promise<void> {
   const temporary = join(dirname(path), `.mosara-keys-${randomBytes(6).toString("hex")}`);
+  const old = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
   try {
     {
       await using handle = await open(temporary, "wx", 0o600);
+      if (old !== null && process.getuid?.() === 0) await handle.chown(old.uid, old.gid);
+      if (old !== null) await handle.chmod(old.mode & 0o777);
       await handle.writeFile(`${JSON.stringify(content, null, 2)}\n`);
       await handle.sync();
     }

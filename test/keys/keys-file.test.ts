@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -107,6 +107,20 @@ describe("opening keys", () => {
     expect(await open([{ tenant: "plain", key: "long-enough" }], path)).toMatchObject([
       { level: "warn", tenants: ["acmee"] },
     ]);
+    rmSync(dir, { recursive: true });
+  });
+});
+
+describe("a keys file that is replaced", () => {
+  it("keeps its mode, and is the owner's alone when it is new", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "mosara-keys-"));
+    const path = join(dir, "keys.json");
+    const modeOf = () => (statSync(path).mode & 0o777).toString(8);
+    await writeKeysFile(path, { version: 1, keys: [entry("a")] });
+    expect(modeOf()).toBe("600");
+    chmodSync(path, 0o640);
+    await writeKeysFile(path, { version: 1, keys: [entry("b")] });
+    expect([modeOf(), (await readKeysFile(path)).keys[0]?.id]).toEqual(["640", "b"]);
     rmSync(dir, { recursive: true });
   });
 });
