@@ -54,11 +54,16 @@ export class RedisCounters implements Counters {
       remaining: Math.max(0, limit - (numbers[2 * i] ?? 0)),
       msLeft: numbers[2 * i + 1] ?? 0,
     }));
-    const endsAt = performance.now() + Math.min(...uses.map(({ msLeft }) => msLeft));
+    const takenAt = performance.now();
     const settle = (used: number) => {
-      const corrections = demands.map(({ points }) => used - points);
-      if (performance.now() >= endsAt) return; // the next window has not been charged
-      if (corrections.some((points) => points !== 0)) this.#send(this.#eval(SETTLE, keys, corrections));
+      const now = performance.now();
+      // A window that is over has been replaced by one that was not charged.
+      const due = demands
+        .map(({ points }, i) => ({ key: keys[i] as string, points: used - points, msLeft: uses[i]?.msLeft ?? 0 }))
+        .filter(({ points, msLeft }) => points !== 0 && now < takenAt + msLeft);
+      const dueKeys = due.map(({ key }) => key);
+      const corrections = due.map(({ points }) => points);
+      if (due.length > 0) this.#send(this.#eval(SETTLE, dueKeys, corrections));
     };
     return { uses, isRefused: refused === 1, settle: refused === 1 ? () => undefined : settle };
   }

@@ -1,10 +1,17 @@
 /** Two servers' counters in one real Redis. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { SharedCounters } from "../../src/limits/shared-counters.ts";
 import { hasRedis, startRedis, type TestRedis } from "../helpers/outside/redis.ts";
 import { until } from "../helpers/server.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+async function connectTo(url: string) {
+  const client = await createClient({ url }).connect();
+  return { client, [Symbol.asyncDispose]: async () => client.destroy() };
+}
 
 /** A short lease, since a test waits for its end, and patience with a busy machine. */
 const TIMES = { answerMs: 10_000, connectMs: 10_000, beatMs: 200, leaseMs: 1500 };
@@ -52,6 +59,19 @@ describe.skipIf(!hasRedis("counters in Redis"))("counters of two servers", () =>
       probe.settle(0);
       return !probe.isRefused;
     });
+  });
+
+  it("settle a charge in the windows that go on, where another one has ended", async () => {
+    await a.take("tokens", [demand("key/short", 1, 100)]);
+    await using direct = await connectTo(redis.url);
+    await direct.client.pExpire("mosara:tokens:key/short", 2000);
+    const charged = await a.take("tokens", [demand("key/short", 50, 100), demand("tenant/long", 50, 100)]);
+    await until("the end of a window", async () => (await direct.client.exists("mosara:tokens:key/short")) === 0);
+    await b.take("tokens", [demand("key/short", 10, 100)]); // the next window
+    await sleep(charged.uses[0]?.msLeft ?? Number.NaN);
+    charged.settle(5);
+    await until("the settlement", async () => (await direct.client.get("mosara:tokens:tenant/long")) === "5");
+    expect(await direct.client.get("mosara:tokens:key/short")).toBe("10");
   });
 
   it("give slots to one run of a meter, and give back those of a run that ended", async () => {
