@@ -5,11 +5,10 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { type Fault, FuzzThread } from "./campaign.ts";
 import { Random } from "./inputs/random.ts";
+import { type FuzzOptions, fuzzOptions, HELP } from "./options.ts";
 import { kindOf, openState, saveState, type State } from "./state.ts";
 import type { Target } from "./target.ts";
 import { TARGETS, targetNamed } from "./targets.ts";
@@ -17,45 +16,50 @@ import { TARGETS, targetNamed } from "./targets.ts";
 /** Runs between two writes of the state. */
 const AT_ONCE = 20_000;
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: "string", default: "100000" },
-    seed: { type: "string", default: "1" },
-    target: { type: "string", multiple: true },
-    state: { type: "string", default: join(tmpdir(), "mosara-fuzz") },
-    corpus: { type: "string", default: join("test", "fuzz", "corpus") },
-  },
-});
-const targets: readonly Target[] = values.target?.map(targetNamed) ?? TARGETS;
-const perTarget = Math.ceil(Number(values.runs) / targets.length);
-const state = openState(values.state, Number(values.seed));
-const thread = new FuzzThread();
-const startedMs = performance.now();
-
-// All targets advance together, so that a run that is stopped has tried each of them.
-for (let done = 0; done < perTarget; done += AT_ONCE) {
-  for (const target of targets) await advance(target, Math.min(perTarget, done + AT_ONCE));
+interface Campaign {
+  readonly options: FuzzOptions;
+  readonly targets: readonly Target[];
+  readonly state: State;
+  readonly thread: FuzzThread;
+  readonly startedMs: number;
 }
-thread.close();
-report();
-process.exitCode = state.faults.length === 0 ? 0 : 1;
 
-async function advance(target: Target, to: number): Promise<void> {
+const options = fuzzOptions(process.argv.slice(2));
+if (options === null) process.stdout.write(HELP);
+else process.exitCode = await main(options);
+
+/** @returns the exit status */
+async function main(options: FuzzOptions): Promise<number> {
+  const targets = options.target?.map(targetNamed) ?? TARGETS;
+  const state = openState(options.state, options.seed);
+  const campaign = { options, targets, state, thread: new FuzzThread(), startedMs: performance.now() };
+  const perTarget = Math.ceil(options.runs / targets.length);
+  // All targets advance together, so that a run that is stopped has tried each of them.
+  for (let done = 0; done < perTarget; done += AT_ONCE) {
+    for (const target of targets) await advance(campaign, target, Math.min(perTarget, done + AT_ONCE));
+  }
+  campaign.thread.close();
+  report(campaign);
+  return state.faults.length === 0 ? 0 : 1;
+}
+
+async function advance(campaign: Campaign, target: Target, to: number): Promise<void> {
+  const { options, state, thread } = campaign;
   const from = state.next[target.name] ?? 0;
   if (from >= to) return;
   const { faults, numRead } = await thread.runRange({ target: target.name, seed: state.seed, from, to }, target);
-  for (const fault of faults) keep(fault, target);
+  for (const fault of faults) keep(campaign, fault, target);
   state.read[target.name] = (state.read[target.name] ?? 0) + numRead;
   state.next[target.name] = to;
-  saveState(values.state, state);
+  saveState(options.state, state);
   process.stderr.write(`${target.name}: ${to} runs, ${faults.length} faults, ${total(state)} runs in all\n`);
 }
 
-function keep(fault: Fault, target: Target): void {
+function keep({ options, state }: Campaign, fault: Fault, target: Target): void {
   if (state.faults.some((known) => kindOf(known) === kindOf(fault))) return;
   state.faults.push(fault);
   const input = target.makeInput(new Random(state.seed, fault.run));
-  const dir = join(values.corpus, target.name);
+  const dir = join(options.corpus, target.name);
   mkdirSync(dir, { recursive: true });
   const file = join(dir, createHash("sha256").update(input).digest("hex").slice(0, 16));
   writeFileSync(file, input);
@@ -66,7 +70,7 @@ function total({ next }: State): number {
   return Object.values(next).reduce((sum, runs) => sum + runs, 0);
 }
 
-function report(): void {
+function report({ targets, state, startedMs }: Campaign): void {
   const rows = targets.map(({ name }) => {
     const faults = state.faults.filter(({ target }) => target === name).length;
     const [runs, read] = [state.next[name] ?? 0, state.read[name] ?? 0].map(String);
