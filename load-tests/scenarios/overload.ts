@@ -95,7 +95,7 @@ async function measure({ target, workload, numRounds, isSmoke, note }: Setup): P
   );
   return [
     ...FACTORS.map((factor) =>
-      ratio(`goodput at ${nameOf(factor)} ÷ peak`, of(nameOf(factor)), of("peak"), { atLeast: 0.9 }),
+      ratio(`goodput at ${nameOf(factor)} ÷ peak`, of(nameOf(factor)), of("peak"), { atLeast: 0.9 }, "overload"),
     ),
     { what: "peak: 16 clients that wait for their answers", unit: "tokens/s", samples: of("peak") },
     { what: "deadline of a request", unit: "ms", samples: [timeoutMs] },

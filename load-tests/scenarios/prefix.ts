@@ -56,7 +56,7 @@ async function measureWeights({ folder, options, note }: BenchContext, weights: 
       { what: `first token behind ${numShared} new tokens`, unit: "ms", samples: of("new") },
       { what: `first token behind ${numShared} known tokens`, unit: "ms", samples: of("known") },
       ratio("first token, known ÷ new", of("known"), of("new")),
-      ratio("first token of new tokens, prefixes kept ÷ not", of("new"), of("plain"), { atMost: 1.02 }),
+      ratio("first token of new tokens, prefixes kept ÷ not", of("new"), of("plain"), { atMost: 1.02 }, "prefix"),
     ];
     return figures.map((figure) => ({ ...figure, what: `${weightName(weights)}: ${figure.what}` }));
   });
