@@ -1,46 +1,10 @@
-import fc from "fast-check";
 import { Packr } from "msgpackr";
 import { describe, expect, it } from "vitest";
-import type { Adapter, Card, Method, RouterKind } from "../../src/adapter/adapter.ts";
+import type { Adapter, Card } from "../../src/adapter/adapter.ts";
 import { decodeAdapter, encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
-import { AppError } from "../../src/errors.ts";
-import { bytesOf, fromFloat32, toFloat32 } from "../../src/tensor/host-tensor.ts";
+import { fromFloat32, toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { fixtureAdapters, idOf, madeUpAdapter } from "../helpers/models/adapters.ts";
-
-// A writer that has nothing in common with ours: the library alone.
-const pack = (value: unknown): Uint8Array => new Packr({ useRecords: false }).pack(value);
-
-interface PlainTarget {
-  [key: string]: unknown;
-  tensors: Record<string, { dtype: string; shape: readonly unknown[]; data: unknown }>;
-}
-interface PlainFile {
-  [key: string]: unknown;
-  targets: PlainTarget[];
-}
-
-/** The file as docs/reference/mosara-file.md describes it, as a plain value to spoil. */
-function plainFile(adapter: Adapter): PlainFile {
-  const { method, baseId, heads, router, card } = adapter;
-  const targets = adapter.targets.map(({ tensors, ...rest }) => ({
-    ...rest,
-    tensors: Object.fromEntries(
-      Object.entries(tensors).map(([key, t]) => [key, { dtype: t.dtype, shape: t.shape, data: bytesOf(t).slice() }]),
-    ),
-  }));
-  return { magic: "mosara", version: 1, method, baseId, heads, router, targets, card };
-}
-
-/** The error of `work`; fails when it succeeds or fails otherwise. */
-function errorOf(work: () => unknown): AppError {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
-  }
-  throw new Error("it was accepted");
-}
+import { pack, type PlainTarget, type PlainFile, plainFile, errorOf } from "../helpers/models/plain-adapter-file.ts";
 
 const withDtype = (adapter: Adapter, dtype: "float16" | "bfloat16"): Adapter => ({
   ...adapter,
@@ -79,14 +43,6 @@ describe("the training fixtures", async () => {
     }
   });
 });
-
-const kinds: [Method, number, RouterKind][] = [
-  ["mo-sara", 1, "none"],
-  ["mo-sara", 3, "rank1"],
-  ["mo-sara", 2, "full"],
-  ["sara", 1, "none"],
-  ["lora", 1, "none"],
-];
 
 describe("encodeAdapter", () => {
   it("orders keys and tensors as the format says, however the adapter was put together", () => {
@@ -235,80 +191,5 @@ describe("decodeAdapter", () => {
       if (isRefused) expect(errorOf(() => decodeAdapter(pack(file))).message).toMatch(/position 1/);
       else decodeAdapter(pack(file));
     }
-  });
-});
-
-describe("fuzzing", () => {
-  const files = kinds.map(([method, heads, router]) => encodeAdapter(madeUpAdapter({ method, heads, router })));
-  const file = fc.constantFrom(...files);
-
-  /** Decodes; whatever is refused must be refused by an AppError, whatever is accepted must be writable again. */
-  function survives(bytes: Uint8Array): void {
-    let adapter: Adapter;
-    try {
-      adapter = decodeAdapter(bytes);
-    } catch (error) {
-      if (error instanceof AppError && error.code === "adapter_invalid") return;
-      throw error;
-    }
-    expect(decodeAdapter(encodeAdapter(adapter))).toEqual(adapter);
-  }
-
-  it("refuses every file cut short and every file with something behind it", () => {
-    for (const bytes of files) {
-      for (let length = 0; length < bytes.length; length++)
-        expect(errorOf(() => decodeAdapter(bytes.subarray(0, length))).code).toBe("adapter_invalid");
-      expect(errorOf(() => decodeAdapter(Buffer.concat([bytes, Uint8Array.of(0xc0)]))).code).toBe("adapter_invalid");
-    }
-  });
-
-  it("survives flipped bits", () => {
-    fc.assert(
-      fc.property(file, fc.array(fc.tuple(fc.nat(), fc.nat(7)), { minLength: 1, maxLength: 6 }), (original, flips) => {
-        const bytes = original.slice();
-        for (const [at, bit] of flips) bytes[at % bytes.length] = (bytes[at % bytes.length] as number) ^ (1 << bit);
-        survives(bytes);
-      }),
-      { numRuns: 3000 },
-    );
-  });
-
-  it("survives random bytes, random values and random values in place of its own", () => {
-    const value = fc.anything({ maxDepth: 3, withBigInt: false, withDate: false });
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), survives), { numRuns: 2000 });
-    fc.assert(
-      fc.property(fc.nat(20), value, fc.constantFrom(...kinds), (place, spoiled, [method, heads, router]) => {
-        const plain = plainFile(madeUpAdapter({ method, heads, router }));
-        const target = plain.targets[0] as PlainTarget;
-        const tensor = Object.values(target.tensors)[0] as Record<string, unknown>;
-        const holder = [plain, target, tensor][place % 3] as Record<string, unknown>;
-        const keys = Object.keys(holder);
-        holder[keys[place % keys.length] as string] = JSON.parse(JSON.stringify(spoiled) ?? "null");
-        survives(pack(plain));
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
-  it("refuses lengths beyond the file at every place, at once and without taking memory", () => {
-    const before = process.memoryUsage().rss;
-    const start = performance.now();
-    for (const bytes of files)
-      for (let at = 0; at < bytes.length; at++)
-        for (const first of [0xc6, 0xdb, 0xdd, 0xdf, 0xc9]) {
-          const hostile = bytes.slice();
-          hostile.set([first, 0xff, 0xff, 0xff, 0xff].slice(0, bytes.length - at), at);
-          survives(hostile);
-        }
-    expect(performance.now() - start).toBeLessThan(20_000);
-    expect(process.memoryUsage().rss - before).toBeLessThan(512 * 2 ** 20);
-  });
-
-  it("refuses millions of tiny values quickly", () => {
-    const list = Buffer.alloc(4 * 2 ** 20, 0x80); // a list of empty maps
-    list.set([0xdd, 0x00, 0x3f, 0xff, 0xfb]);
-    const start = performance.now();
-    expect(errorOf(() => decodeAdapter(list)).code).toBe("adapter_invalid");
-    expect(performance.now() - start).toBeLessThan(2000);
   });
 });

@@ -19,8 +19,14 @@ import { reduceMax, reduceMean, reduceSum } from "../../src/graph/ops/reduce.ts"
 import * as shaping from "../../src/graph/ops/shaping.ts";
 import { numElements } from "../../src/tensor/host-tensor.ts";
 import { openGraph, runSession } from "../helpers/run-graph.ts";
-
-type Formula = (...inputs: Float64Array[]) => number[];
+import {
+  type Formula,
+  rotaryFormula,
+  rotaryAngles,
+  erfFormula,
+  quickGeluFormula,
+  geluTanhFormula,
+} from "./formulas.ts";
 
 interface Case {
   /** The rule it is about. */
@@ -35,45 +41,12 @@ interface Case {
 }
 
 const { add, div, exp, mul, sub, where } = elementwise;
+
 const ints = (like: Var, shape: readonly number[], values: readonly number[]): Var =>
   like.graph.constant("int64", shape, values);
 
-/** x is [1,3,2·4] (three positions, two heads of four), tables [5,2]. */
-const rotaryFormula: Formula = (x) => {
-  const { cos, sin } = rotaryAngles();
-  return Array.from(x, (value, i) => {
-    const [position, within] = [[4, 0, 2][Math.floor(i / 8)]!, i % 4];
-    const angle = position * 2 + (within % 2);
-    const partner = x[within < 2 ? i + 2 : i - 2]!;
-    return value * cos[angle]! + (within < 2 ? -partner : partner) * sin[angle]!;
-  });
-};
-const rotaryAngles = () => {
-  const angles = Array.from({ length: 10 }, (_, i) => 0.3 + 0.7 * i);
-  return {
-    cos: angles.map((angle) => Math.fround(Math.cos(angle))),
-    sin: angles.map((angle) => Math.fround(Math.sin(angle))),
-  };
-};
-
-/** Series and continued fraction are not needed: Simpson's rule on the integral is exact enough here. */
-const erfFormula: Formula = (x) =>
-  Array.from(x, (upper) => {
-    const n = 2000;
-    const h = upper / n;
-    let sum = 0;
-    for (let i = 0; i <= n; i++) sum += (i === 0 || i === n ? 1 : i % 2 ? 4 : 2) * Math.exp(-((i * h) ** 2));
-    return ((2 / Math.sqrt(Math.PI)) * sum * h) / 3;
-  });
-const quickGeluFormula =
-  (alpha: number): Formula =>
-  (x) =>
-    Array.from(x, (value) => value / (1 + Math.exp(-alpha * value)));
-
-const geluTanhFormula: Formula = (x) =>
-  Array.from(x, (value) => (value / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (value + 0.044715 * value ** 3))));
-
 const unary = (op: string, build: (x: Var) => Var): Case => ({ op, shapes: [[2, 3]], build });
+
 const binary = (op: string, build: (a: Var, b: Var) => Var): Case => ({
   op,
   shapes: [
@@ -237,6 +210,7 @@ const CASES: readonly Case[] = [
 /** Values between 0.5 and 1.5, no two alike: away from every pole and tie. */
 const valuesOf = (length: number, seed: number): Float64Array =>
   Float64Array.from({ length }, (_, i) => Math.fround(1 + 0.5 * Math.sin(1.7 * i + 2.3 * seed + 0.4)));
+
 const weightOf = (i: number): number => Math.cos(i + 0.5);
 
 /** Σ wᵢ yᵢ with fixed weights, so that no gradient cancels. */

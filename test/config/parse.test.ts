@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { COMMANDS, type CommandName, environmentName, flagName } from "../../src/config/commands.ts";
-import { commandNotices } from "../../src/config/notices.ts";
 import { parseCommand } from "../../src/config/parse.ts";
 import { AppError } from "../../src/errors.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "mosara-parse-"));
+
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** The path of a settings file with this text. */
@@ -19,6 +19,7 @@ function settingsFile(text: string): string {
 }
 
 const serve = (args: string[], env: Record<string, string> = {}) => parseCommand("serve", args, env);
+
 const usageOf = (run: () => unknown): string => {
   try {
     run();
@@ -277,25 +278,6 @@ describe("--help", () => {
   it("needs nothing else to be right", () => {
     expect(parseCommand("build", ["--help"], {}).help).toBe(true);
     expect(parseCommand("serve", ["--help", "--port", "x"], {}).help).toBe(true);
-  });
-});
-
-describe("what is given in vain", () => {
-  it("is a flag that a later one replaces, with both values", () => {
-    expect(commandNotices("serve", ["--model", "x", "--port", "1", "--model=y"], {})).toEqual([
-      "--model is given 2 times with different values. The last one counts.",
-    ]);
-    expect(commandNotices("serve", ["--port", "1", "--port", "1", "--api-key", "a", "--api-key", "b"], {})).toEqual([]);
-    expect(commandNotices("train", ["--data", "a", "--data", "b", "c"], {})).toEqual([]);
-  });
-
-  it("is a variable that is close to a flag's, and no other variable", () => {
-    expect(commandNotices("serve", [], { MOSARA_PROT: "1", MOSARA_max_num_seqs: "2" })).toEqual([
-      "The variable MOSARA_PROT sets nothing. Did you mean MOSARA_PORT?",
-      "The variable MOSARA_max_num_seqs sets nothing. Did you mean MOSARA_MAX_NUM_SEQS?",
-    ]);
-    const others = { MOSARA_LR: "1", MOSARA_FIXTURES: "x", MOSARA_PYTHON: "x", PROT: "1", MOSARA_MODEL: "x" };
-    expect(commandNotices("serve", [], others)).toEqual([]);
   });
 });
 

@@ -9,7 +9,7 @@ import { NESTED_FIELDS } from "../../src/fields/nested-fields.ts";
 import type { ChatPrompt } from "../../src/http/context.ts";
 import { END_ID } from "../helpers/engine/arithmetic-engine.ts";
 import { createTestApp, fittingAdapter, type TestApp } from "../helpers/http-app.ts";
-import { EFFECTS } from "../helpers/field-effects.ts";
+import { EFFECTS } from "../helpers/field-effects/effects.ts";
 
 /** One for all: every question is answered anew. */
 let test: TestApp;

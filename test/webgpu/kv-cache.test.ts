@@ -6,7 +6,8 @@ import { identity } from "../../src/graph/ops/elementwise.ts";
 import { serializeGraph } from "../../src/graph/serialize.ts";
 import { DeviceMemory } from "../../src/runtime/device-memory.ts";
 import { type Session, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
-import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../helpers/engine/kv-traffic.ts";
+import { type CacheUnderTest, POSITION, Traffic, assertTraffic } from "../helpers/engine/kv-traffic.ts";
+import { SHAPE } from "../helpers/engine/kv-values.ts";
 import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 describeOnWebgpu("the cache on a device", () => {

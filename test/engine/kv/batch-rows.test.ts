@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { HostKvCache } from "../../../src/engine/kv/host-kv-cache.ts";
 import { bytesPerPosition, positionBucket, rowBucket } from "../../../src/engine/kv/kv-cache.ts";
 import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";
-import { type CacheUnderTest, POSITION, SHAPE, Traffic, assertTraffic } from "../../helpers/engine/kv-traffic.ts";
+import { type CacheUnderTest, POSITION, Traffic, assertTraffic } from "../../helpers/engine/kv-traffic.ts";
+import { SHAPE } from "../../helpers/engine/kv-values.ts";
 
 const onHost = (): CacheUnderTest => ({
   cache: new HostKvCache(SHAPE),

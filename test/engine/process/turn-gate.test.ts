@@ -1,6 +1,8 @@
-/** The loop's gate: it asks once, gives back once, and needs nothing while the engine is alone. */
+/** Turns of two engines: the loop's gate asks once and gives back once, and the loop asks before each step. */
 import { describe, expect, it } from "vitest";
 import { TurnGate } from "../../../src/engine/process/turn-gate.ts";
+import { sequenceSpec } from "../../helpers/engine/sequences.ts";
+import { Bench } from "../../helpers/engine/loop-bench.ts";
 
 function open(): { readonly gate: TurnGate; readonly sent: () => string[] } {
   const events: string[] = [];
@@ -51,5 +53,37 @@ describe("the gate between two steps", () => {
       "turn-ended",
       "turn-requested",
     ]);
+  });
+});
+
+describe("turns", () => {
+  it("are asked for before each step and given back after it", async () => {
+    const bench = new Bench();
+    bench.loop.handle({ type: "turns-changed", areTurnsNeeded: true });
+    bench.add(sequenceSpec(1, [1], { maxTokens: 2 }));
+    const types = () => bench.events.map(({ type }) => type);
+    await bench.until(() => types().includes("turn-requested"));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    // The first says that nothing is running, the second that the sequence has a row.
+    expect(types()).toEqual(["turn-ended", "step-finished", "turn-requested"]);
+    bench.loop.handle({ type: "turn-granted" });
+    await bench.until(() => types().length === 6);
+    expect(types().slice(3)).toEqual(["step-finished", "turn-ended", "turn-requested"]);
+    bench.loop.handle({ type: "turns-changed", areTurnsNeeded: false });
+    await bench.untilEnded(1);
+    expect(types().slice(6)).toEqual(["step-finished"]);
+    await bench.stop();
+  });
+
+  it("are given back at once when the work is gone", async () => {
+    const bench = new Bench();
+    bench.loop.handle({ type: "turns-changed", areTurnsNeeded: true });
+    bench.add(sequenceSpec(1, [1]));
+    await bench.until(() => bench.events.some(({ type }) => type === "turn-requested"));
+    bench.loop.handle({ type: "sequence-cancelled", id: 1 });
+    bench.loop.handle({ type: "turn-granted" });
+    await bench.until(() => bench.events.filter(({ type }) => type === "turn-ended").length === 2);
+    expect(bench.runner.steps).toEqual([]);
+    await bench.stop();
   });
 });

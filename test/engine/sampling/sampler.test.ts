@@ -1,20 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { promptLogprob, tokenLogprob } from "../../../src/engine/sampling/logprobs.ts";
-import type { WholeRow } from "../../../src/engine/sampling/logit-rows.ts";
 import type { SamplingParams } from "../../../src/engine/protocol.ts";
 import { chooseToken, createSamplerScratch } from "../../../src/engine/sampling/sampler.ts";
 import { createSamplingState, recordToken } from "../../../src/engine/sampling/sampling-state.ts";
 import { GREEDY } from "../../../src/engine/engine.ts";
-
-const V = 12;
-/** So small that a row has several. */
-const BLOCK_SIZE = 5;
-
-/** A row whose blocks' maxima are still to be worked out. */
-function whole(logits: Iterable<number>): WholeRow {
-  return { kind: "whole", logits: Float32Array.from(logits), maxima: null, blockSize: BLOCK_SIZE };
-}
+import { V, whole, logitsRow } from "../../helpers/engine/whole-row.ts";
 
 /**
  * Processed logits, as a dense and literal reading of vLLM's order: allowed ids, bad words, masks, bias, repetition,
@@ -70,14 +60,6 @@ function referenceDistribution(logits: readonly number[], params: SamplingParams
   return softmax(row);
 }
 
-/** On a grid: equal values are equal and different ones differ by more than exp() rounds away. */
-const logitsRow = fc.array(
-  fc.integer({ min: -6000, max: 6000 }).map((step) => step / 1024),
-  {
-    minLength: V,
-    maxLength: V,
-  },
-);
 const ids = fc.array(fc.integer({ min: 0, max: V - 1 }), { maxLength: 8 });
 
 function choose(logits: readonly number[], overrides: Partial<SamplingParams>, masked: readonly number[] = []): number {
@@ -203,19 +185,6 @@ describe("what may be chosen", () => {
   });
 });
 
-describe("a prompt's log-probability", () => {
-  it("has the rank of vLLM: how many tokens are at least as likely", () => {
-    fc.assert(
-      fc.property(logitsRow, fc.integer({ min: 0, max: V - 1 }), (logits, id) => {
-        const row = whole(logits);
-        const { rank, ...rest } = promptLogprob(row, id, 2, createSamplerScratch(V));
-        expect(rank).toBe(logits.filter((value) => value >= logits[id]!).length);
-        expect(rest).toEqual(tokenLogprob(row, id, 2, createSamplerScratch(V)));
-      }),
-    );
-  });
-});
-
 describe("drawing", () => {
   const logits = [2, 1.5, 1.5, 1, 0, 0, -1, -2, -3, -8];
   const cases: [string, Partial<SamplingParams>][] = [
@@ -292,35 +261,5 @@ describe("drawing", () => {
         chooseToken(row, alone, [], createSamplerScratch(logits.length)),
       );
     }
-  });
-});
-
-describe("log-probabilities", () => {
-  it("are the log-softmax of the raw row, likeliest first", () => {
-    fc.assert(
-      fc.property(
-        logitsRow,
-        fc.integer({ min: 0, max: V - 1 }),
-        fc.integer({ min: 0, max: V + 3 }),
-        (row, id, numTop) => {
-          const norm = Math.log(row.reduce((sum, value) => sum + Math.exp(value), 0));
-          const found = tokenLogprob(whole(row), id, numTop, createSamplerScratch(V))!;
-          const order = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, numTop);
-          expect(found.logprob).toBeCloseTo(row[id]! - norm, 10);
-          expect(found.topIds).toEqual(order);
-          for (const [at, top] of order.entries()) expect(found.topLogprobs[at]).toBeCloseTo(row[top]! - norm, 10);
-        },
-      ),
-    );
-  });
-
-  it("sum to one over the vocabulary, for large logits too", () => {
-    const row = whole(Array.from({ length: V }, (_, i) => 3e4 + i));
-    const { topLogprobs } = tokenLogprob(row, 0, V, createSamplerScratch(V))!;
-    expect(topLogprobs.reduce((sum, value) => sum + Math.exp(value), 0)).toBeCloseTo(1, 12);
-  });
-
-  it("fail on NaN", () => {
-    expect(() => tokenLogprob(whole([0, NaN]), 0, 1, createSamplerScratch(2))).toThrow(/logit/);
   });
 });

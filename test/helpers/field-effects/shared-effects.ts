@@ -1,62 +1,17 @@
-/** What every heeded field does, each against the application over the arithmetic engine. */
+/** What the fields of both kinds of completion do. */
 import { expect } from "vitest";
-import { generationOf } from "../../src/adapter/adapter-file.ts";
-import type { SequenceRequest } from "../../src/engine/engine.ts";
-import type { Endpoint } from "../../src/fields/field.ts";
-import { END_ID } from "./engine/arithmetic-engine.ts";
-import { createTestApp, fittingAdapter, type TestApp } from "./http-app.ts";
-
-export interface Bench {
-  readonly test: TestApp;
-  readonly path: string;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
-type Effect = (bench: Bench) => Promise<void>;
-
-interface Answer {
-  readonly model: string;
-  readonly choices: {
-    readonly text?: string;
-    readonly message?: { readonly content: string };
-    readonly logprobs: { readonly content?: unknown[]; readonly tokens?: unknown[] } | null;
-    readonly token_ids?: number[];
-    readonly prompt_token_ids?: number[];
-    readonly prompt_logprobs?: unknown[];
-  }[];
-  readonly prompt_logprobs?: unknown[];
-  readonly error?: { readonly code: string; readonly param: string | null };
-}
-
-async function ask({ test, path, body }: Bench, fields: object): Promise<Answer> {
-  return (await (await test.post(path, { ...body, ...fields })).json()) as Answer;
-}
-
-const TOOLS = ["f", "g"].map((name) => ({ type: "function", function: { name } }));
-
-/** Asks a model whose prompts end within reasoning, which this mark ends. */
-async function askReasoning({ path, body }: Bench, end: string, fields: object): Promise<Answer> {
-  await using test = await createTestApp({ reasoning: { name: "test", begin: "<assistant>", end } });
-  return await ask({ test, path, body }, fields);
-}
-
-const textOf = (answer: Answer): string => answer.choices[0]?.text ?? answer.choices[0]?.message?.content ?? "";
-const lastRequest = ({ test }: Bench): SequenceRequest => test.engine.requests.at(-1) as SequenceRequest;
-const promptOf = (bench: Bench): string => new TextDecoder().decode(Uint8Array.from(lastRequest(bench).promptIds));
-
-/** The field reaches the engine so. */
-const engineGets =
-  (fields: object, expected: Partial<Omit<SequenceRequest, "sampling">> & { sampling?: object }): Effect =>
-  async (bench) => {
-    await ask(bench, fields);
-    expect(lastRequest(bench)).toMatchObject(expected);
-  };
-
-const sampling = (fields: object, expected: object): Effect => engineGets(fields, { sampling: expected });
+import { generationOf } from "../../../src/adapter/adapter-file.ts";
+import type { SequenceRequest } from "../../../src/engine/engine.ts";
+import { END_ID } from "../engine/arithmetic-engine.ts";
+import { fittingAdapter } from "../http-app.ts";
+import { type Bench, type Effect, ask, textOf, lastRequest, engineGets, sampling } from "./bench.ts";
 
 const CONST = { kind: "json-schema", text: '{"const":1}' } as const;
+
 const GBNF = { kind: "gbnf", text: 'root ::= "a"' } as const;
+
 const TAG = '{"type":"structural_tag","format":{"type":"any_text"}}';
+
 const bindsTo = (fields: object, grammar: SequenceRequest["grammar"] & object): Effect =>
   engineGets(fields, { grammar });
 
@@ -72,7 +27,14 @@ const namesAdapter =
     expect([other.error?.code, other.error?.param]).toEqual(["invalid_request", field]);
   };
 
-const SHARED: Readonly<Record<string, Effect>> = {
+async function showsStop(bench: Bench, field: string): Promise<void> {
+  const whole = textOf(await ask(bench, {}));
+  const stop = whole.slice(4, 6);
+  const end = whole.indexOf(stop) + stop.length;
+  expect(textOf(await ask(bench, { stop, [field]: true }))).toBe(whole.slice(0, end));
+}
+
+export const SHARED: Readonly<Record<string, Effect>> = {
   model: async (bench) => {
     expect((await ask(bench, { model: "acme" })).model).toBe("acme");
     expect(lastRequest(bench).adapter?.generation).toBe(generationOf(fittingAdapter(1)));
@@ -231,117 +193,4 @@ const SHARED: Readonly<Record<string, Effect>> = {
     expect(running).toEqual([...running].sort((a, b) => a - b));
     expect(new Set(running).size).toBeGreaterThan(10);
   },
-};
-
-async function showsStop(bench: Bench, field: string): Promise<void> {
-  const whole = textOf(await ask(bench, {}));
-  const stop = whole.slice(4, 6);
-  const end = whole.indexOf(stop) + stop.length;
-  expect(textOf(await ask(bench, { stop, [field]: true }))).toBe(whole.slice(0, end));
-}
-
-const CHAT: Readonly<Record<string, Effect>> = {
-  messages: async (bench) => {
-    await ask(bench, { messages: [{ role: "user", content: "other" }] });
-    expect(promptOf(bench)).toContain("<user>other");
-  },
-  max_completion_tokens: engineGets({ max_completion_tokens: 5 }, { maxTokens: 5 }),
-  logprobs: async (bench) =>
-    expect((await ask(bench, { logprobs: true })).choices[0]?.logprobs?.content).toHaveLength(12),
-  top_logprobs: engineGets({ logprobs: true, top_logprobs: 3 }, { numLogprobs: 3 }),
-  tools: async (bench) => {
-    await ask(bench, { tools: [{ type: "function", function: { name: "f" } }] });
-    expect(promptOf(bench)).toContain("[tools]");
-    expect((await ask(bench, { tools: [{ type: "web_search" }] })).error?.param).toBe("tools.0.type");
-  },
-  tool_choice: async (bench) => {
-    await ask(bench, { tools: [{ type: "function", function: { name: "f" } }], tool_choice: "none" });
-    expect(promptOf(bench)).not.toContain("[tools]");
-    expect((await ask(bench, { tool_choice: "required" })).error?.param).toBe("tools");
-    await ask(bench, { tools: TOOLS, tool_choice: "required" });
-    expect(lastRequest(bench).grammar?.text).toContain('{\\"name\\": \\"g\\"');
-    const named = { type: "function", function: { name: "f" } };
-    await ask(bench, { tools: TOOLS, tool_choice: named });
-    expect(lastRequest(bench).grammar?.text).not.toContain('\\"g\\"');
-    const { error } = await ask(bench, { tools: TOOLS, tool_choice: { ...named, function: { name: "h" } } });
-    expect(error?.param).toBe("tool_choice");
-  },
-  parallel_tool_calls: async (bench) => {
-    for (const isParallel of [true, false]) {
-      await ask(bench, { tools: TOOLS, tool_choice: "required", parallel_tool_calls: isParallel });
-      expect(lastRequest(bench).grammar?.text).toContain(`"stop_after_first":${!isParallel}`);
-    }
-  },
-  reasoning_effort: async (bench) => {
-    await ask(bench, { reasoning_effort: "low" });
-    expect(promptOf(bench)).toContain('{"enable_thinking":true}');
-    await ask(bench, { reasoning_effort: "none" });
-    expect(promptOf(bench)).toContain('{"enable_thinking":false}');
-  },
-  include_reasoning: async (bench) => {
-    const whole = textOf(await ask(bench, {}));
-    const [thought, answer] = [whole.slice(0, 4), whole.slice(6)];
-    const ofReasoning = async (fields: object) =>
-      (await askReasoning(bench, whole.slice(4, 6), fields)).choices[0]?.message;
-    expect(await ofReasoning({})).toMatchObject({ content: answer, reasoning_content: thought, reasoning: thought });
-    expect(await ofReasoning({ include_reasoning: false })).toEqual({
-      role: "assistant",
-      content: answer,
-      refusal: null,
-    });
-  },
-  separate_reasoning: async (bench) => {
-    const whole = textOf(await ask(bench, {}));
-    const together = await askReasoning(bench, whole.slice(4, 6), { separate_reasoning: false });
-    expect(textOf(together)).toBe(whole);
-  },
-  chat_template_kwargs: async (bench) => {
-    await ask(bench, { chat_template_kwargs: { name: "value" } });
-    expect(promptOf(bench)).toContain('{"name":"value"}');
-  },
-  chat_template: async (bench) => {
-    await ask(bench, { chat_template: "rag" });
-    expect(promptOf(bench)).toMatch(/^\[rag\]/);
-  },
-  documents: async (bench) => {
-    await ask(bench, { documents: [{ title: "t" }] });
-    expect(promptOf(bench)).toContain('{"documents":[{"title":"t"}]}');
-    await ask(bench, { documents: [{ title: "t" }], chat_template_kwargs: { documents: [] } });
-    expect(promptOf(bench)).toContain('{"documents":[]}');
-  },
-  add_generation_prompt: async (bench) => {
-    await ask(bench, { add_generation_prompt: false });
-    expect(promptOf(bench)).toBe("<user>hello\n");
-  },
-  continue_final_message: async (bench) => {
-    await ask(bench, { continue_final_message: true, add_generation_prompt: false });
-    expect(promptOf(bench)).toBe("<user>hello");
-    const both = await ask(bench, { continue_final_message: true, add_generation_prompt: true });
-    expect([both.error?.code, both.error?.param]).toEqual(["invalid_request", "continue_final_message"]);
-  },
-};
-
-const COMPLETIONS: Readonly<Record<string, Effect>> = {
-  prompt: engineGets({ prompt: [97, 98] }, { promptIds: Int32Array.of(97, 98) }),
-  echo: async (bench) => {
-    const whole = textOf(await ask(bench, {}));
-    expect(textOf(await ask(bench, { echo: true }))).toBe(`hello${whole}`);
-  },
-  logprobs: async (bench) => expect((await ask(bench, { logprobs: 2 })).choices[0]?.logprobs?.tokens).toHaveLength(12),
-  best_of: async (bench) => {
-    const before = bench.test.engine.requests.length;
-    expect((await ask(bench, { best_of: 3, n: 2 })).choices).toHaveLength(2);
-    expect(bench.test.engine.requests).toHaveLength(before + 3);
-  },
-  add_special_tokens: async (bench) => {
-    await ask(bench, {});
-    expect(lastRequest(bench).promptIds[0]).toBe(1);
-    await ask(bench, { add_special_tokens: false });
-    expect(promptOf(bench)).toBe("hello");
-  },
-};
-
-export const EFFECTS: Readonly<Record<Endpoint, Readonly<Record<string, Effect>>>> = {
-  chat: { ...SHARED, ...CHAT },
-  completions: { ...SHARED, ...COMPLETIONS },
 };
