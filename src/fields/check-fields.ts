@@ -9,7 +9,7 @@ import { closestName } from "./closest-name.ts";
 import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Body, ChatLikeEndpoint, Endpoint, Field, Treatment } from "./field.ts";
 import { GRAMMAR_FIELDS } from "./grammar-fields.ts";
-import { LOAD_LORA_FIELDS, UNLOAD_LORA_FIELDS } from "./lora-route-fields.ts";
+import { LOAD_LORA_FIELDS, LORAS_FIELDS, LORAS_NESTED, UNLOAD_LORA_FIELDS } from "./lora-route-fields.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { OPENAI_FIELDS } from "./openai-fields.ts";
@@ -42,7 +42,8 @@ export type CheckedEndpoint =
   | "tokenize"
   | "detokenize"
   | "load_lora"
-  | "unload_lora";
+  | "unload_lora"
+  | "loras";
 
 const BY_NAME: Readonly<Record<CheckedEndpoint, Table>> = {
   chat: new Map(FIELDS.map(({ name, treatment }) => [name, treatment.chat])),
@@ -54,6 +55,7 @@ const BY_NAME: Readonly<Record<CheckedEndpoint, Table>> = {
   detokenize: new Map(Object.entries(DETOKENIZE_FIELDS)),
   load_lora: new Map(Object.entries(LOAD_LORA_FIELDS)),
   unload_lora: new Map(Object.entries(UNLOAD_LORA_FIELDS)),
+  loras: new Map(Object.entries(LORAS_FIELDS)),
 };
 
 /** The tables of objects below the top level, each with the steps to its place. */
@@ -75,6 +77,7 @@ const NESTED = {
   detokenize: [],
   load_lora: [],
   unload_lora: [],
+  loras: nestedTables(LORAS_NESTED),
 };
 
 /** The effect of a field at this endpoint; undefined for a field that is not accepted there. */

@@ -2,7 +2,7 @@
 import { FIELDS } from "./check-fields.ts";
 import { EMBEDDING_FIELDS } from "./embedding-fields.ts";
 import type { Endpoint, Field, Server, Treatment } from "./field.ts";
-import { LOAD_LORA_FIELDS, UNLOAD_LORA_FIELDS } from "./lora-route-fields.ts";
+import { LOAD_LORA_FIELDS, LORAS_FIELDS, LORAS_NESTED, UNLOAD_LORA_FIELDS } from "./lora-route-fields.ts";
 import { MESSAGES_FIELDS, MESSAGES_NESTED } from "./messages-fields.ts";
 import { NESTED_FIELDS } from "./nested-fields.ts";
 import { RESPONSES_FIELDS, RESPONSES_NESTED } from "./responses-fields.ts";
@@ -27,8 +27,13 @@ const OTHER_ROUTES: readonly (readonly [title: string, text: string, Treatments]
     TOKENIZE_FIELDS,
   ],
   ["`POST /detokenize`", "The text of token ids.", DETOKENIZE_FIELDS],
-  ["`POST /v1/load_lora_adapter`", "As vLLM and SGLang have it.", LOAD_LORA_FIELDS],
-  ["`POST /v1/unload_lora_adapter`", "As vLLM and SGLang have it.", UNLOAD_LORA_FIELDS],
+  [
+    "`POST /v1/load_lora_adapter`",
+    "As vLLM has it. `POST /load_lora_adapter`, as SGLang has it, is the same.",
+    LOAD_LORA_FIELDS,
+  ],
+  ["`POST /v1/unload_lora_adapter`", "`POST /unload_lora_adapter` is the same.", UNLOAD_LORA_FIELDS],
+  ["`POST /v1/loras`", "As Dynamo has it.", { ...LORAS_FIELDS, "source.uri": LORAS_NESTED.source.uri }],
 ];
 
 const INTRODUCTION = `# Fields of a request

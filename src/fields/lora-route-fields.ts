@@ -1,4 +1,4 @@
-/** Fields of the routes that load and unload an adapter as vLLM and SGLang do. Source: their API references. */
+/** Fields of the routes that load and unload an adapter as vLLM, SGLang and Dynamo do. Source: their references. */
 import { empty, harmless, heeded, is, refused, type Treatment } from "./field.ts";
 
 const BY_NAME = harmless("Adapters are known by their names.");
@@ -22,3 +22,17 @@ export const UNLOAD_LORA_FIELDS: Readonly<Record<string, Treatment>> = {
   lora_int_id: BY_NAME,
   lora_id: BY_NAME,
 };
+
+export const LORAS_FIELDS: Readonly<Record<string, Treatment>> = {
+  lora_name: heeded("The adapter's name. An adapter of this name is replaced."),
+  source: heeded("An object."),
+};
+
+/** Fields of the objects in it. */
+export const LORAS_NESTED = {
+  source: {
+    uri: heeded(
+      "`file://` and a path below --adapters, or an address below --adapter-source: hf://, s3:// or https://.",
+    ),
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Treatment>>>>;

@@ -30,7 +30,9 @@ import { completionsRoute } from "./routes/completions.ts";
 import { embeddingsRoute } from "./routes/embeddings.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { fineTuningRoutes } from "./routes/fine-tuning.ts";
-import { loadLoraRoute, unloadLoraRoute } from "./routes/lora-adapters.ts";
+import { dynamoLoraRoutes } from "./routes/loras/dynamo.ts";
+import { sglangLoraRoutes } from "./routes/loras/sglang.ts";
+import { vllmLoraRoutes } from "./routes/loras/vllm.ts";
 import { messagesRoutes } from "./routes/messages.ts";
 import { deleteModelRoute, getModelRoute, listModelsRoute } from "./routes/models.ts";
 import { healthRoutes, metricsRoute, readyzRoute, versionRoute } from "./routes/operations.ts";
@@ -107,8 +109,9 @@ function apiRoutes(): Route[] {
     ...fileRoutes,
     ...fineTuningRoutes,
     ...receiptRoutes,
-    loadLoraRoute,
-    unloadLoraRoute,
+    ...vllmLoraRoutes,
+    ...sglangLoraRoutes,
+    ...dynamoLoraRoutes,
     ...healthRoutes,
     readyzRoute,
     metricsRoute,

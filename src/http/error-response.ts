@@ -1,6 +1,6 @@
 /**
- * Errors in the shape that clients see: OpenAI's, or on the Messages routes Anthropic's. `error-table.ts` has the
- * status of each code. Knows nothing of the cause. An error that no client can act on is sent as `internal_error`
+ * Errors in the shape that clients see: OpenAI's, or on the Messages routes Anthropic's. SGLang's and Dynamo's routes
+ * have their fields beside OpenAI's object. `error-table.ts` has the status of each code. Knows nothing of the cause. An error that no client can act on is sent as `internal_error`
  * without details. The log has its details under the request's id.
  */
 import { AppError, type ErrorCode } from "../errors.ts";
@@ -43,7 +43,7 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
     const seconds = (error instanceof AppError ? error.details.retryAfterSeconds : undefined) ?? 1;
     c.header("retry-after", String(Math.max(1, Math.ceil(seconds))));
   }
-  if (!isMessagesPath(c.req.path)) return c.json(body, status);
+  if (!isMessagesPath(c.req.path)) return c.json({ ...foreignFields(c.req.path, body.error.message), ...body }, status);
   c.header("request-id", c.get("requestId"));
   return c.json(messagesError(body.error, c.get("requestId")), status);
 }
@@ -51,6 +51,13 @@ export function errorResponse(context: AppContext, c: RequestContext, error: unk
 /** Anthropic's clients read errors only in Anthropic's shape. */
 function isMessagesPath(path: string): boolean {
   return path === "/v1/messages" || path.startsWith("/v1/messages/");
+}
+
+/** The fields in which clients of SGLang and Dynamo look for the reason. */
+function foreignFields(path: string, message: string): object {
+  if (path === "/load_lora_adapter" || path === "/unload_lora_adapter")
+    return { success: false, error_message: message, loaded_adapters: {} };
+  return path === "/v1/loras" || path.startsWith("/v1/loras/") ? { status: "error", message } : {};
 }
 
 /** Logs a failure that the operator must see, with the request's id. */

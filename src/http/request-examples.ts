@@ -47,4 +47,7 @@ export const REQUEST_EXAMPLES: Readonly<Record<string, object>> = {
   "post /v1/receipts/sign": { receipt: "eyJhZGFwdGVyIjpudWxs….unsigned.kk3…" },
   "post /v1/load_lora_adapter": { lora_name: "pirate", lora_path: "pirate.mosara", load_inplace: true },
   "post /v1/unload_lora_adapter": { lora_name: "pirate" },
+  "post /load_lora_adapter": { lora_name: "pirate", lora_path: "pirate.mosara" },
+  "post /unload_lora_adapter": { lora_name: "pirate" },
+  "post /v1/loras": { lora_name: "pirate", source: { uri: "hf://acme/pirate-lora@v2" } },
 };

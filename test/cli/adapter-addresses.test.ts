@@ -61,6 +61,13 @@ const load = async (name: string, path: string) => {
 const methodOf = async (name: string) =>
   ((await (await app.app.request(`/v1/adapters/${name}`)).json()) as { method?: string }).method;
 
+/** A request of a route of another server, with its answer. */
+const send = async (method: string, path: string, body?: object): Promise<{ status: number; json: unknown }> => {
+  const init = { method, headers: { "content-type": "application/json" } };
+  const answer = await app.app.request(path, body === undefined ? init : { ...init, body: JSON.stringify(body) });
+  return { status: answer.status, json: await answer.json() };
+};
+
 describe("an adapter at an address", () => {
   it("is a file or a PEFT directory of a web server, or a repository of the Hub", async () => {
     for (const [name, path, method] of [
@@ -95,5 +102,48 @@ describe("an adapter at an address", () => {
     expect(asked).not.toContain("/secret.mosara");
     expect(await load("no", `${origin}/adapters/none/`)).toBe("adapter_not_found");
     expect(await methodOf("no")).toBeUndefined();
+  });
+
+  it("is loaded, and unloaded, in SGLang's words", async () => {
+    const body = { lora_name: "sglang", lora_path: "hf://acme/support", pinned: true };
+    const loaded = { success: true, error_message: "", loaded_adapters: { sglang: "hf://acme/support" } };
+    for (let times = 0; times < 2; times++)
+      expect(await send("POST", "/load_lora_adapter", body)).toEqual({ status: 200, json: loaded });
+    expect(await methodOf("sglang")).toBe("lora");
+    const other = { ...body, lora_path: `${origin}/adapters/a.mosara` };
+    const refused = await send("POST", "/load_lora_adapter", other);
+    expect(refused).toMatchObject({ status: 400, json: { success: false, error: { code: "invalid_request" } } });
+    const { error, error_message: message } = refused.json as { error: { message: string }; error_message: string };
+    expect(message).toBe(error.message);
+    const unload = { lora_name: "sglang" };
+    const gone = { success: true, error_message: "", loaded_adapters: {} };
+    expect(await send("POST", "/unload_lora_adapter", unload)).toEqual({ status: 200, json: gone });
+    expect(await send("POST", "/unload_lora_adapter", unload)).toMatchObject({ status: 404, json: { success: false } });
+  });
+
+  it("is loaded, replaced, listed and unloaded in Dynamo's words", async () => {
+    const source = (uri: string) => ({ lora_name: "dynamo", source: { uri } });
+    const answers = [];
+    for (const uri of ["hf://acme/support", `${origin}/adapters/a.mosara`, `${origin}/adapters/b.mosara`])
+      answers.push(await send("POST", "/v1/loras", source(uri)));
+    const changed = (message: string) => ({
+      status: 200,
+      json: { status: "success", message, lora_name: "dynamo", lora_id: expect.any(Number) },
+    });
+    const words = ["loaded successfully", "hot-swapped successfully", "already loaded"];
+    expect(answers).toEqual(words.map((one) => changed(`LoRA adapter 'dynamo' ${one}`)));
+    expect(await methodOf("dynamo")).toBe("mo-sara");
+    const { loras, count } = (await send("GET", "/v1/loras")).json as { loras: Record<string, number>; count: number };
+    expect(Object.keys(loras)).toHaveLength(count);
+    expect(loras.dynamo).toBe((answers[0]?.json as { lora_id: number }).lora_id);
+    for (const uri of ["hf://other/support", "file:///etc/passwd"])
+      expect(await send("POST", "/v1/loras", source(uri))).toMatchObject({
+        status: 400,
+        json: { status: "error", message: expect.any(String), error: { param: "source.uri" } },
+      });
+    const unloaded = await send("DELETE", "/v1/loras/dynamo");
+    expect(unloaded).toEqual(changed("LoRA adapter 'dynamo' unloaded successfully"));
+    expect(await send("DELETE", "/v1/loras/dynamo")).toMatchObject({ status: 404, json: { status: "error" } });
+    expect(await methodOf("dynamo")).toBeUndefined();
   });
 });

@@ -33,8 +33,8 @@ function bodiesWithNames() {
     const [method = "", path = ""] = route.split(" ");
     const text = JSON.stringify(example);
     const names = /"(pirate|formal|demo)"/g;
-    // A job names its base alone. vLLM's route reads a file of the operator, and names what it makes.
-    if (!names.test(text) || /fine_tuning|\/load_lora/.test(path)) return [];
+    // A job names its base alone. The routes that load read a file of the operator, and name what they make.
+    if (!names.test(text) || /fine_tuning|\/load_lora|\/loras$/.test(path)) return [];
     const withName = (name: string) => text.replace(names, JSON.stringify(name)).replace(names, '"base"');
     return [[method, path.replaceAll(/\{(\w+)\}/g, ":$1"), withName] as const];
   });
