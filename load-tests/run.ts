@@ -32,6 +32,7 @@ import { residencyScenario } from "./scenarios/residency.ts";
 import { rivalsScenario } from "./scenarios/beside/rivals.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
 import { speculationScenario } from "./scenarios/speculation.ts";
+import { storeScenario } from "./scenarios/store/store.ts";
 import { tenantsScenario } from "./scenarios/tenants/tenants.ts";
 import { trainScenario } from "./scenarios/train.ts";
 import { WorkFolder } from "./inputs/work-folder.ts";
@@ -52,6 +53,7 @@ const SCENARIOS: readonly Scenario[] = [
   overloadScenario,
   mergedScenario,
   residencyScenario,
+  storeScenario,
   buildScenario,
   trainScenario,
   peftScenario,

@@ -123,6 +123,7 @@ const TABLE: ImportTable = {
     "device-graph",
     "model",
     "store",
+    "object-store",
     "adapter",
     "tokenizer",
     "formats",

@@ -21,12 +21,17 @@ const DEFAULTS = [
   ["--max-model-len", "1024"],
 ] as const;
 
-/** @param folder a directory for the store, this server's own. @param more further flags of `mosara serve` */
+/**
+ * @param folder a directory for the store, this server's own
+ * @param more further flags of `mosara serve`
+ * @param env further variables of its environment
+ */
 export async function startServer(
   baseDir: string,
   folder: string,
   numThreads: number,
   more: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   const flags = ["--model", baseDir, "--port", "0", "--log-level", "error"];
   flags.push("--data", join(folder, "data"), "--threads", String(numThreads), ...more);
@@ -34,7 +39,7 @@ export async function startServer(
   const environment = Object.entries(process.env).filter(([name]) => !name.startsWith("MOSARA_"));
   const child = spawn(process.execPath, [MAIN, "serve", ...flags], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: Object.fromEntries(environment),
+    env: { ...Object.fromEntries(environment), ...env },
   });
   const url = await untilListening(child);
   return {

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { endChild, untilListening } from "../processes/child.ts";
-import { endWithUs } from "./end-with-us.ts";
+import { endWithUs } from "../processes/end-with-us.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
 const BASE_DIR = fileURLToPath(new URL("../../../models/demo", import.meta.url));

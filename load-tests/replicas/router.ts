@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Target } from "../client/stream.ts";
-import { endWithUs } from "./end-with-us.ts";
+import { endWithUs } from "../processes/end-with-us.ts";
 import { BASE_NAME } from "./replica.ts";
 
 interface RouterKind {

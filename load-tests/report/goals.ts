@@ -18,6 +18,7 @@ const ROWS = {
   "peer-prefill": ["prefill ÷ llama.cpp's server", "int8 ≥ 1.3, int4 ≥ 1.0", "peer"],
   http: ["16 streams over HTTP ÷ engine driven directly", "≥ 0.95", "http"],
   residency: ["100,000 adapters at random ÷ one: first token p99", "≤ 1.1", "residency"],
+  store: ["first token p99 beyond a round trip, 100,000 adapters in a bucket ÷ all local", "≤ 1.3", "store"],
   upload: ["a new adapter's first token ÷ a resident one's", "≤ 1.05 (+ 5 ms)", "http"],
   merged: ["merged ÷ bare base", "1.00 ± 0.02", "merged"],
   overload: ["goodput at 2, 5 and 10 times the load it can answer ÷ its peak", "≥ 0.90", "overload"],

