@@ -135,7 +135,7 @@ describe("an adapter at an address", () => {
     expect(await methodOf("dynamo")).toBe("mo-sara");
     const { loras, count } = (await send("GET", "/v1/loras")).json as { loras: Record<string, number>; count: number };
     expect(Object.keys(loras)).toHaveLength(count);
-    expect(loras.dynamo).toBe((answers[0]?.json as { lora_id: number }).lora_id);
+    expect(answers[0]).toMatchObject({ json: { lora_id: loras.dynamo } });
     for (const uri of ["hf://other/support", "file:///etc/passwd"])
       expect(await send("POST", "/v1/loras", source(uri))).toMatchObject({
         status: 400,
