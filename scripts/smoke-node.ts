@@ -1,8 +1,8 @@
 /**
- * `npm run smoke:node [version…]`: the smoke tests on versions of Node other than the running one. Needs dist/. Exits
- * with 1 if a version cannot be installed or a test fails.
+ * `npm run smoke:node [version…]`: the smoke tests on versions of Node other than the running one, all at once. Needs
+ * dist/. Exits with 1 if a version cannot be installed or a test fails.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
 import { installedNode, NODE_22 } from "./installed-node.ts";
@@ -11,26 +11,37 @@ import { installedNode, NODE_22 } from "./installed-node.ts";
 const VERSIONS = [NODE_22, "24.22.3"];
 const TESTS = ["test/smoke", "test/runtime/ort.test.ts"];
 
-/** Runs a program to its end with our own output. @returns whether it succeeded */
-function succeeds(program: string, args: readonly string[]): boolean {
-  const { status, error } = spawnSync(program, args, { cwd: packageRoot(), stdio: ["ignore", 2, 2] });
-  if (error !== undefined) console.error(`${program}: ${error.message}`);
-  return status === 0;
+interface Outcome {
+  readonly isGood: boolean;
+  readonly output: string;
 }
 
-function passes(version: string): boolean {
+/** Runs a program to its end. */
+function run(program: string, args: readonly string[]): Promise<Outcome> {
+  const child = spawn(program, args, { cwd: packageRoot(), stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (output += data.toString()));
+  return new Promise((resolve) => {
+    child.once("error", ({ message }) => resolve({ isGood: false, output: `${program}: ${message}\n` }));
+    child.once("close", (code) => resolve({ isGood: code === 0, output }));
+  });
+}
+
+async function passes(version: string): Promise<boolean> {
   const program = installedNode(version);
   if (program === null) {
     console.error(`Node ${version}: npm has no program for this machine (${process.platform}, ${process.arch}).`);
     return false;
   }
-  console.error(`\nNode ${version}`);
   const vitest = join(packageRoot(), "node_modules", "vitest", "vitest.mjs");
-  return succeeds(program, [vitest, "run", ...TESTS]);
+  const { isGood, output } = await run(program, [vitest, "run", ...TESTS]);
+  console.error(`\nNode ${version}\n${output}`);
+  return isGood;
 }
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : VERSIONS;
-const failed = wanted.filter((version) => !passes(version));
+const results = await Promise.all(wanted.map(passes));
+const failed = wanted.filter((_, i) => !results[i]);
 if (failed.length > 0) {
   console.error(`Failed on Node ${failed.join(", ")}.`);
   process.exitCode = 1;
