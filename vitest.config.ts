@@ -1,13 +1,45 @@
 import { defineConfig } from "vitest/config";
 import { SlowFilesFirst } from "./test/slow-files-first.ts";
 
+/**
+ * Folders of tests that start no process and change nothing outside their own objects. Their files share a worker's
+ * modules, so that these are loaded once, and not once a file.
+ */
+const PURE = [
+  "adapter",
+  "autodiff",
+  "checkpoint",
+  "config",
+  "data",
+  "fields",
+  "formats",
+  "graders",
+  "grammar",
+  "graph",
+  "helpers",
+  "http",
+  "jinja",
+  "keys",
+  "log",
+  "metrics",
+  "placement",
+  "report",
+  "rollout",
+  "tensor",
+  "tokenizer",
+].map((folder) => `test/${folder}/**/*.test.ts`);
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     // Two cores and one ONNX Runtime thread pool a process: more workers only wait for each other.
     maxWorkers: 2,
+    globalSetup: ["test/helpers/models/bases-folder.ts"],
     sequence: { sequencer: SlowFilesFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    projects: [
+      { extends: true, test: { name: "pure", include: PURE, isolate: false } },
+      { extends: true, test: { name: "whole", include: ["test/**/*.test.ts"], exclude: PURE } },
+    ],
   },
 });
