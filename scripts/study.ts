@@ -27,14 +27,14 @@ const { values: flags } = parseArgs({
     steps: { type: "string", default: "200" },
     /** Runs at a time, the cores shared among them: small models make little use of more than one. */
     jobs: { type: "string", default: "2" },
-    /** A few settings, 6 steps, eight examples, one speed: whether the chain holds. */
+    /** A few settings, two steps, a few examples, one speed: whether the chain holds. */
     smoke: { type: "boolean", default: false },
     /** Runs nothing: the page of what is known. */
     page: { type: "boolean", default: false },
   },
 });
-const SMOKE_STEPS = 6;
-const SMOKE_SIZES = { demoTasks: ["pirate"], numTraining: 200, numLoss: 8, numPrompts: 4 };
+const SMOKE_STEPS = 2;
+const SMOKE_SIZES = { demoTasks: ["pirate"], numTraining: 32, numLoss: 4, numPrompts: 2 };
 /** Threshold of the picture of ranks. */
 const SHOWN_THRESHOLD = 0.5;
 

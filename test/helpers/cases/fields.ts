@@ -1,6 +1,6 @@
 /** A request to the demo, and what one or more further fields make of its answer. */
 import { expect } from "vitest";
-import { send, startServer } from "../server.ts";
+import { send, startServer, type TestServer } from "../server.ts";
 
 interface FieldsCase {
   readonly request: Readonly<Record<string, unknown>>;
@@ -29,9 +29,17 @@ async function ask(url: string, body: object): Promise<{ status: number; json: C
   });
 }
 
+/** One demo for all cases: no request changes it. */
+let demo: Promise<TestServer> | undefined;
+
+export async function close(): Promise<void> {
+  await (await demo)?.[Symbol.asyncDispose]();
+}
+
 export async function check(value: unknown): Promise<void> {
   const { request, fields, right } = value as FieldsCase;
-  await using server = await startServer([]);
+  demo ??= startServer([]);
+  const server = await demo;
   for (const more of fields) {
     const { status, json } = await ask(server.url, { ...request, ...more });
     const shown = JSON.stringify(more);

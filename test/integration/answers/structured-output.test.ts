@@ -18,7 +18,7 @@ import {
   untilIdle,
 } from "../../helpers/server.ts";
 
-const NUM_SCHEMAS = 300;
+const NUM_SCHEMAS = 150;
 const NUM_AT_ONCE = 16;
 
 const ajv = new Ajv2020({ strict: false });
