@@ -7,7 +7,6 @@ import { readdir, rm, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeAdapter } from "../adapter/adapter-file.ts";
 import type { Base } from "../base/base.ts";
-import { writeMergedBase } from "../base/merge/merged-base.ts";
 import type { MergePorts } from "../engine/server/merged-engines.ts";
 import { AppError } from "../errors.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
@@ -35,6 +34,8 @@ export function mergePorts(options: MergePortsOptions): MergePorts {
     const adapter = decodeAdapter(bytes, { maxBytes: maxAdapterBytes });
     await removeUnserved(mergedDir, (other) => other !== generation && options.isServed(other));
     const dir = join(mergedDir, generation);
+    // A server that merges nothing starts without the code that reads and writes weights.
+    const { writeMergedBase } = await import("../base/merge/merged-base.ts");
     await writeMergedBase(base, adapter, generation, dir, numThreads);
     return dir;
   };

@@ -5,18 +5,14 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join, resolve } from "node:path";
-import { buildCached } from "../../base/build/build-cached.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import type { BuildFlags } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
 import { ALIASES } from "../../hub/aliases.ts";
 import { isGgufFile } from "../../formats/gguf/gguf-file.ts";
-import { announceBuild } from "./announce-build.ts";
-import { buildOptions } from "./build-options.ts";
 import { hubNameOf, locateModel } from "./locate-model.ts";
 import { noModelError } from "./no-model.ts";
 import { packageRoot } from "./package-root.ts";
-import { Progress } from "./progress.ts";
 
 /** The folder of the shipped demo and its adapters. */
 export function shippedDemo(): { readonly model: string; readonly adapters: string } {
@@ -52,13 +48,9 @@ export async function resolveBase(
     return dir;
   }
   if (!existsSync(join(dir, "config.json")) && !(await isGgufFile(dir))) throw await noModelError(model);
-  const progress = new Progress();
-  const onProgress = ({ stage, done }: { stage: string; done: number }) => progress.update(stage, done);
-  const options = buildOptions(flags);
-  const announce = () => announceBuild(dir, options);
-  return await buildCached(dir, flags.cache ?? defaultCache(), options, onProgress, announce).finally(() =>
-    progress.end(),
-  );
+  // A base directory is served without the code that reads and builds checkpoints.
+  const { buildCheckpoint } = await import("./build-checkpoint.ts");
+  return await buildCheckpoint(dir, flags.cache ?? defaultCache(), flags);
 }
 
 /** Refuses flags that would have no effect, because a user expects one. */
