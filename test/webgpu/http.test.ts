@@ -9,7 +9,17 @@ import { complete, metric, putAdapter, send, startServer, stream, type TestServe
 import { describeOnWebgpu } from "../helpers/engine/webgpu.ts";
 
 const ADAPTERS = join(packageRoot(), "adapters");
-const FLAGS = ["--model", join(packageRoot(), "models", "demo"), "--adapters", ADAPTERS, "--speculative-tokens", "3"];
+/** As many rows as there are requests at once: a server tries more sizes of batches, the more rows it has. */
+const FLAGS = [
+  "--model",
+  join(packageRoot(), "models", "demo"),
+  "--adapters",
+  ADAPTERS,
+  "--speculative-tokens",
+  "3",
+  "--max-num-seqs",
+  "5",
+];
 /** Steps take their time without a card. */
 const NUM_TOKENS = 6;
 /** Shaders are compiled at the first steps. */
