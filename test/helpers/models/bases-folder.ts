@@ -10,7 +10,7 @@ declare module "vitest" {
   }
 }
 
-export default function setup(project: TestProject): () => void {
+export function setup(project: TestProject): () => void {
   const dir = mkdtempSync(join(tmpdir(), "mosara-bases-"));
   project.provide("basesDir", dir);
   return () => rmSync(dir, { recursive: true, force: true });
