@@ -16,6 +16,13 @@ run=${RUN_DIR:-$(mktemp -d)}
     number=$((number + 1))
     echo "  server replica-$number $server"
   done
+  # Where no server passes its checks, each is tried nevertheless.
+  echo "  option allbackups"
+  number=0
+  for server in "$@"; do
+    number=$((number + 1))
+    echo "  server unchecked-$number $server backup no-check observe none"
+  done
 } >"$run/haproxy.cfg"
 HAPROXY_LISTEN=${LISTEN:-127.0.0.1:8000} HAPROXY_STATISTICS=${STATISTICS:-127.0.0.1:8404}
 HAPROXY_ADMIN_SOCKET=$run/admin.sock HAPROXY_ERROR=$here/error.json MOSARA_MODEL=${MOSARA_MODEL:-demo}
