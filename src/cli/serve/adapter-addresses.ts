@@ -21,6 +21,7 @@ import { RequestPolicy } from "../../object-store/request-policy.ts";
 import { peftConverter } from "../shared/peft-converter.ts";
 import {
   ADAPTER_EXTENSION,
+  MAX_PEFT_CONFIG_BYTES,
   MAX_PEFT_TEXT_BYTES,
   PEFT_CONFIG,
   PEFT_TENSORS,
@@ -103,7 +104,7 @@ async function readObject(address: string, { maxAdapterBytes, timeoutMs, convert
   };
   if (isFile) return await read(address.slice(dir.length + 1), maxAdapterBytes);
   const [config, tensors] = await Promise.all([
-    read(PEFT_CONFIG, MAX_PEFT_TEXT_BYTES),
+    read(PEFT_CONFIG, MAX_PEFT_CONFIG_BYTES),
     read(PEFT_TENSORS, maxAdapterBytes),
   ]);
   return await convertPeft({ dir, config, tensors, texts: await readTexts(objects) });

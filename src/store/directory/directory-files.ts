@@ -18,7 +18,7 @@ export function nameOfFile(path: string): string | undefined {
 export const PEFT_CONFIG = "adapter_config.json";
 export const PEFT_TENSORS = "adapter_model.safetensors";
 const PEFT_PICKLE = "adapter_model.bin";
-const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
+export const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
 /** The tokenizer and the chat templates that trainers save beside an adapter. */
 const PEFT_TEXTS =
   /^((tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;

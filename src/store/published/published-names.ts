@@ -4,6 +4,7 @@
  * of engines or HTTP. Source: docs/decisions/0021.
  */
 import { LRUCache } from "lru-cache";
+import type { Adapter } from "../../adapter/adapter.ts";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { AppError } from "../../errors.ts";
 import { damaged, type ObjectStore } from "../../object-store/object-store.ts";
@@ -46,6 +47,12 @@ interface Known {
   readonly checkedAt: number;
   /** A fault of the name itself, which is not asked for again within the bound. */
   readonly fault?: AppError;
+}
+
+/** The content that a pointer names first, decoded if that was done already. */
+interface CurrentContent {
+  readonly bytes: Uint8Array;
+  readonly adapter: Adapter | undefined;
 }
 
 const UNKNOWN: Known = { etag: undefined, exists: false, isWhole: false, checkedAt: 0 };
@@ -146,7 +153,7 @@ export class PublishedNames {
     pointer: Pointer | null,
     etag: string,
     startedAt: number,
-    content?: Uint8Array,
+    content?: CurrentContent,
   ): Promise<void> {
     const result = await this.#mirror(owned, pointer, content ?? null, false);
     if (result === "gone") return this.forget(owned);
@@ -212,13 +219,14 @@ export class PublishedNames {
       await this.#mirror(owned, null, null, false);
       return { etag: found === "absent" ? undefined : found.etag, exists: false, isWhole: true };
     }
-    const result = await this.#mirror(owned, found.pointer, found.inline, isWhole);
+    const current = found.inline && { bytes: found.inline, adapter: undefined };
+    const result = await this.#mirror(owned, found.pointer, current, isWhole);
     if (result === "gone") return "gone";
     return { etag: found.etag, exists: true, isWhole: result === "whole" };
   }
 
   /** Makes the local copy as the pointer says. @returns "gone" if a content that is needed is not in the store */
-  async #mirror(owned: OwnedName, pointer: Pointer | null, inline: Uint8Array | null, isWhole: boolean) {
+  async #mirror(owned: OwnedName, pointer: Pointer | null, current: CurrentContent | null, isWhole: boolean) {
     if (pointer === null) {
       await this.#dropCopy(owned);
       return "whole";
@@ -233,14 +241,17 @@ export class PublishedNames {
     const contents = [pointer, ...pointer.earlier];
     const files = await Promise.all(
       contents.map(async (content, i) =>
-        isMissing(content, i) ? (i === 0 && inline) || ((await this.reader.content(owned, content)) ?? "gone") : null,
+        isMissing(content, i)
+          ? (i === 0 && current?.bytes) || ((await this.reader.content(owned, content)) ?? "gone")
+          : null,
       ),
     );
     if (files.includes("gone")) return "gone";
     const generations = contents.map(({ generation, created }, i): MirroredGeneration => {
       const bytes = files[i] as Uint8Array | null;
       if (bytes === null) return { generation, created, file: null };
-      const adapter = decodeAdapter(bytes, { maxBytes: this.#options.maxAdapterBytes });
+      const decoded = i === 0 ? current?.adapter : undefined;
+      const adapter = decoded ?? decodeAdapter(bytes, { maxBytes: this.#options.maxAdapterBytes });
       return { generation, created, file: { bytes: Buffer.from(bytes), adapter } };
     });
     const before = this.#copyOf(owned)?.generation;

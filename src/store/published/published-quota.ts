@@ -31,22 +31,34 @@ const shown = (limit: number): string => (limit === Infinity ? "any number of" :
 
 async function countNames(published: PublishedNames, tenant: string): Promise<number> {
   let count = 0;
-  for (let after: string | undefined; ;) {
-    const page: Awaited<ReturnType<PublishedNames["list"]>> = await published.list(tenant, { after, limit: PAGE });
-    count += page.names.length;
-    if (!page.hasMore || page.last === undefined) return count;
-    after = page.last;
-  }
+  for await (const { names } of pages((range) => published.list(tenant, range))) count += names.length;
+  return count;
 }
 
 /** Of all contents, earlier generations among them. */
 async function sumBytes({ objects }: PublishedNames, tenant: string): Promise<number> {
-  const prefix = `contents/${tenant}/`;
   let sum = 0;
+  const list = async (range: Range) => {
+    const page = await objects.list(`contents/${tenant}/`, range);
+    return { ...page, last: page.objects.at(-1)?.key };
+  };
+  for await (const page of pages(list)) sum += page.objects.reduce((total, { bytes }) => total + bytes, 0);
+  return sum;
+}
+
+interface Range {
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** All pages of a list. @param list gives the place after which the next page begins as `last` */
+async function* pages<Page extends { readonly hasMore: boolean; readonly last: string | undefined }>(
+  list: (range: Range) => Promise<Page>,
+): AsyncGenerator<Page> {
   for (let after: string | undefined; ;) {
-    const page: Awaited<ReturnType<typeof objects.list>> = await objects.list(prefix, { after, limit: PAGE });
-    sum += page.objects.reduce((total, { bytes }) => total + bytes, 0);
-    if (!page.hasMore || page.objects.length === 0) return sum;
-    after = page.objects.at(-1)?.key;
+    const page: Page = await list({ after, limit: PAGE });
+    yield page;
+    if (!page.hasMore || page.last === undefined) return;
+    after = page.last;
   }
 }

@@ -42,6 +42,8 @@ interface Planned {
   readonly pointer: Pointer | null;
   /** Bytes of the current content. */
   readonly content: Uint8Array;
+  /** The same, decoded, where that was done. */
+  readonly adapter?: Adapter;
 }
 
 export class Publisher implements NameWriter {
@@ -66,12 +68,13 @@ export class Publisher implements NameWriter {
     const owned = { tenant: this.#tenant, name };
     let object: string | null = null;
     const { before, pointer } = await this.#change(owned, precondition, async (found, write) => {
-      if (found?.generation === generation) return { pointer: found, content };
+      if (found?.generation === generation) return { pointer: found, content, adapter };
       await assertQuota(this.#names, this.#tenant, this.#quota, { isNew: found === null, bytes: content.byteLength });
       // The content first: a pointer never names a content that is not there.
       object ??= await this.#putContent(contentKey(owned, generation, write), content);
       const current = { generation, object, bytes: content.byteLength, created: unixNow() };
-      return { pointer: { ...current, write, card: adapter.card, earlier: this.#earlier(found, generation) }, content };
+      const pointer = { ...current, write, card: adapter.card, earlier: this.#earlier(found, generation) };
+      return { pointer, content, adapter };
     });
     const isSame = before?.generation === generation;
     const outcome = isSame ? "unchanged" : before ? "replaced" : "created";
@@ -142,12 +145,12 @@ export class Publisher implements NameWriter {
       this.#names.forget(owned); // a caller who is refused reads the name again, and must find what decided
       assertPrecondition(`Adapter "${owned.name}"`, before?.generation, precondition);
       const planned = await plan(before, write);
-      const { pointer, content } = planned;
+      const { pointer } = planned;
       if (pointer !== null && pointer === before) {
-        await this.#note(owned, pointer, known?.etag ?? "", startedAt, content);
+        await this.#note(owned, pointer, known?.etag ?? "", startedAt, planned);
         return { ...planned, before };
       }
-      const bytes = pointer ? encodePointer(owned, pointer, content) : encodeTombstone(write);
+      const bytes = pointer ? encodePointer(owned, pointer, planned.content) : encodeTombstone(write);
       const condition =
         !isConditional || found === "damaged"
           ? null
@@ -157,7 +160,7 @@ export class Publisher implements NameWriter {
       const written = await objects.put(pointerKey(owned), bytes, condition);
       const etag = written === "conflict" ? await this.#etagIfOwn(owned, write) : written.etag;
       if (etag === null) continue;
-      await this.#note(owned, pointer, etag, performance.now(), content);
+      await this.#note(owned, pointer, etag, performance.now(), planned);
       this.#removeContents(owned, before, pointer);
       return { ...planned, before };
     }
@@ -214,9 +217,10 @@ export class Publisher implements NameWriter {
   }
 
   /** Makes the local copy. The change has happened in any case, so a fault here does not fail the change. */
-  async #note(owned: OwnedName, pointer: Pointer | null, etag: string, startedAt: number, content: Uint8Array) {
+  async #note(owned: OwnedName, pointer: Pointer | null, etag: string, startedAt: number, planned: Planned) {
     try {
-      await this.#names.note(owned, pointer, etag, startedAt, pointer ? content : undefined);
+      const { content: bytes, adapter } = planned;
+      await this.#names.note(owned, pointer, etag, startedAt, pointer ? { bytes, adapter } : undefined);
     } catch (error) {
       this.#names.forget(owned);
       this.#options.onFault(owned.name, error);
