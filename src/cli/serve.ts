@@ -131,7 +131,8 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
-  const sharedStore = await openSharedStore(config, parts, cleanup);
+  const { convertPeft } = addressOptions(config, base, log);
+  const sharedStore = await openSharedStore(config, { ...parts, convertPeft }, cleanup);
   const adapters =
     adaptersDir === null
       ? null

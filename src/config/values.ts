@@ -80,8 +80,11 @@ export const redisUrl = z
 export const storeUrl = z
   .string()
   .refine(
-    (s) => /^s3:\/\/[^/?#]+(\/[^?#]*)?$/.test(s) || (/^https?:\/\/[^/?#]/.test(s) && URL.canParse(s)),
-    "must be s3://bucket/prefix, or the https:// address of a copy of one that is read only",
+    (s) =>
+      /^s3:\/\/[^/?#]+(\/[^?#]*)?$/.test(s) ||
+      /^hf:\/\/[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(s) ||
+      (/^https?:\/\/[^/?#]/.test(s) && URL.canParse(s)),
+    "must be s3://bucket/prefix, hf://owner/name@revision, or the https:// address of a copy of a bucket",
   );
 export const adapterSource = z
   .string()

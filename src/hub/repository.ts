@@ -40,15 +40,16 @@ const answer = z.object({
 
 /** Asks for the files of `name`'s revision. @throws {AppError} usage. */
 export async function readRepository(name: HubName, settings: HubSettings): Promise<Repository> {
+  return await withRetries(name, settings, () => askRepository(name, settings, AbortSignal.timeout(SILENCE_MS)));
+}
+
+/** The same in one attempt. @throws {AppError} usage. Any other error may pass. */
+export async function askRepository(name: HubName, settings: HubSettings, signal: AbortSignal): Promise<Repository> {
   const path = `/api/models/${name.repo}/revision/${encodeURIComponent(name.revision)}?blobs=true`;
-  const json = await withRetries(name, settings, async () => {
-    const response = await hubFetch(name, settings, path, { signal: AbortSignal.timeout(SILENCE_MS) });
-    try {
-      return await response.json();
-    } catch (error) {
-      if (error instanceof SyntaxError) return null;
-      throw passingFault(error);
-    }
+  const response = await hubFetch(name, settings, path, { signal });
+  const json: unknown = await response.json().catch((error: unknown) => {
+    if (error instanceof SyntaxError) return null;
+    throw passingFault(error);
   });
   const { success, data } = answer.safeParse(json);
   if (!success)

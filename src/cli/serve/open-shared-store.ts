@@ -4,6 +4,7 @@ import type { ConfigOf } from "../../config/commands.ts";
 import { AppError } from "../../errors.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import { type ObjectStore, StoreRefusal } from "../../object-store/object-store.ts";
+import type { PeftDirectory } from "../../adapter/peft.ts";
 import { openObjects } from "../../object-store/open-objects.ts";
 import { RequestPolicy } from "../../object-store/request-policy.ts";
 import type { Placements } from "../../placement/placements.ts";
@@ -11,6 +12,7 @@ import type { AdapterStore } from "../../store/adapter-store.ts";
 import { SharedStore } from "../../store/published/shared-store.ts";
 import { qualifiedName } from "../../store/tenant.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
+import { HubObjects } from "./hub-objects.ts";
 
 type Config = Pick<
   ConfigOf<"serve">,
@@ -28,6 +30,8 @@ interface Parts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly placements: Placements;
+  /** Makes a `.mosara` file of a PEFT directory. */
+  readonly convertPeft: (files: PeftDirectory) => Promise<Uint8Array>;
 }
 
 /**
@@ -42,7 +46,13 @@ export async function openSharedStore(config: Config, parts: Parts, cleanup: Cle
     timeoutMs: config.storeTimeout * 1000,
     onDone: (operation, isOk, seconds) => metrics.recordStoreRequest(operation, isOk, seconds),
   });
-  const objects = openObjects(url, policy);
+  const objects = url.startsWith("hf:")
+    ? new HubObjects(url, policy, {
+        ...parts,
+        maxAdapterBytes: config.maxAdapterBytes,
+        refreshMs: config.storeRefresh * 1000,
+      })
+    : openObjects(url, policy);
   await tryOnce(objects, log);
   const shared = new SharedStore(objects, store, {
     refreshMs: config.storeRefresh * 1000,

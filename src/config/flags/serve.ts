@@ -52,7 +52,7 @@ export const SERVE = {
   },
   store: {
     value: "<url>",
-    help: "Store of adapters that several servers share: s3://bucket/prefix, with the AWS_ variables for credentials, region and endpoint, or the https:// address of a copy that is read only. A name is looked up at its first request. --data then holds copies.",
+    help: "Store of adapters that several servers share: s3://bucket/prefix, with the AWS_ variables for credentials, region and endpoint. Read only: hf://owner/name@revision, a repository of the Hub with .mosara files and PEFT directories, and the https:// address of a copy of a bucket. A name is looked up at its first request. --data then holds copies.",
     defaultText: "adapters are in --data alone",
     schema: optional(storeUrl),
   },
@@ -78,7 +78,7 @@ export const SERVE = {
   },
   adapterSource: {
     value: "<url>",
-    help: "Allow lora_path in /v1/load_lora_adapter to name adapters below this address: hf://owner, hf://owner/name, s3://bucket/path or https://host/path. Repeatable; in the environment separated by commas.",
+    help: "Allow the routes that load adapters (vLLM's, SGLang's and Dynamo's) to read this address and those below it: hf://owner, hf://owner/name, s3://bucket/path or https://host/path. Repeatable; in the environment separated by commas.",
     isRepeatable: true,
     schema: z.array(adapterSource).default([]),
   },
