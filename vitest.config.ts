@@ -41,6 +41,7 @@ export default defineConfig({
     // A start of a server takes a second, and a minute on a machine with twenty other things to do.
     testTimeout: 240_000,
     hookTimeout: 240_000,
+    expect: { poll: { timeout: 120_000 } },
     projects: [
       { extends: true, test: { name: "pure", include: PURE, isolate: false } },
       { extends: true, test: { name: "whole", include: ["test/**/*.test.ts"], exclude: PURE } },
