@@ -27,8 +27,8 @@ function run(program: string, args: readonly string[]): Promise<Outcome> {
   });
 }
 
-async function passes(version: string): Promise<boolean> {
-  const program = installedNode(version);
+/** @param program null: there is none for this machine, or it cannot be installed */
+async function passes(version: string, program: string | null): Promise<boolean> {
   if (program === null) {
     console.error(`Node ${version}: npm has no program for this machine (${process.platform}, ${process.arch}).`);
     return false;
@@ -40,7 +40,9 @@ async function passes(version: string): Promise<boolean> {
 }
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : VERSIONS;
-const results = await Promise.all(wanted.map(passes));
+// One after another: the tests of the first version would have to wait for the next installation.
+const programs = wanted.map(installedNode);
+const results = await Promise.all(wanted.map((version, i) => passes(version, programs[i] ?? null)));
 const failed = wanted.filter((_, i) => !results[i]);
 if (failed.length > 0) {
   console.error(`Failed on Node ${failed.join(", ")}.`);
