@@ -1,52 +1,20 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { encodeAdapter, generationOf } from "../../../src/adapter/adapter-file.ts";
 import { SHARED } from "../../../src/store/tenant.ts";
 import { madeUpAdapter } from "../../helpers/models/adapters.ts";
-import { writePeftDirectory } from "../../helpers/models/peft.ts";
-import { createTestApp, fittingAdapter, type TestApp } from "../../helpers/http-app.ts";
+import { fittingAdapter } from "../../helpers/http-app.ts";
+import { test, type Adapter, send, get, useAdapters } from "../../helpers/http/adapters.ts";
 
-let test: TestApp;
-let dir: string;
-beforeEach(async () => {
-  dir = realpathSync(mkdtempSync(join(tmpdir(), "mosara-adapters-")));
-  mkdirSync(join(dir, "adapters"));
-  test = await createTestApp({ adaptersDir: join(dir, "adapters") });
-});
-afterEach(async () => {
-  await test[Symbol.asyncDispose]();
-  rmSync(dir, { recursive: true, force: true });
-});
+useAdapters();
 
-interface Adapter {
-  id: string;
-  generation: string;
-  placement: string;
-  compatible: boolean;
-  merge?: object;
-  data: Adapter[];
-  has_more: boolean;
-  error: { code: string; message: string };
-}
-const send = async (method: string, path: string, options: RequestInit = {}) => {
-  const response = await test.app.request(path, { method, ...options });
-  const body = await response.text();
-  return {
-    status: response.status,
-    headers: response.headers,
-    body,
-    json: (/^[{[]/.test(body) ? JSON.parse(body) : {}) as Adapter,
-  };
-};
-const get = (path: string, headers: Record<string, string> = {}) => send("GET", path, { headers });
 const put = async (name: string, bytes: Uint8Array, headers: Record<string, string> = {}) => {
   const response = await test.put(name, bytes, headers);
   return { status: response.status, headers: response.headers, json: (await response.json()) as Adapter };
 };
+
 const [one, two] = [fittingAdapter(1), fittingAdapter(2)];
+
 const [first, second] = [generationOf(one), generationOf(two)];
 
 describe("PUT /v1/adapters/{name}", () => {
@@ -321,74 +289,5 @@ describe("placement", () => {
     expect([...test.engine.mergedGenerations()]).toEqual([second]);
     await send("DELETE", "/v1/adapters/acme");
     await expect.poll(() => test.engine.mergedGenerations().size).toBe(0);
-  });
-});
-
-describe("vLLM's routes", () => {
-  const load = (body: object) => send("POST", "/v1/load_lora_adapter", { body: JSON.stringify(body) });
-  beforeEach(() => {
-    writeFileSync(join(dir, "adapters", "file.mosara"), one);
-    writeFileSync(join(dir, "adapters", "new.mosara"), two);
-    writeFileSync(join(dir, "outside.mosara"), one);
-  });
-
-  it("load and unload in vLLM's words", async () => {
-    const loaded = await load({ lora_name: "acme", lora_path: "file.mosara" });
-    expect([loaded.status, loaded.body]).toEqual([200, "Success: LoRA adapter 'acme' added successfully."]);
-    expect(loaded.headers.get("content-type")).toMatch(/^text\/plain/);
-    const again = await load({ lora_name: "acme", lora_path: "file.mosara" });
-    expect([again.status, again.body]).toEqual([200, "Success: LoRA adapter 'acme' is loaded already."]);
-    expect((await load({ lora_name: "acme", lora_path: "new.mosara" })).json.error.code).toBe("invalid_request");
-    expect((await get("/v1/adapters/acme")).json.generation).toBe(first);
-    expect(
-      (await load({ lora_name: "acme", lora_path: join(dir, "adapters", "new"), load_inplace: true })).status,
-    ).toBe(200);
-    expect((await get("/v1/adapters/acme")).json.generation).toBe(second);
-    const unload = await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme"}' });
-    expect([unload.status, unload.body]).toEqual([200, "Success: LoRA adapter 'acme' removed successfully."]);
-    expect((await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme"}' })).status).toBe(404);
-  });
-
-  it("accept other servers' fields that change nothing, and refuse the rest", async () => {
-    const acme = { lora_name: "acme", lora_path: "file" };
-    expect((await load({ ...acme, lora_int_id: 3, pinned: true, base_model_name: "base" })).status).toBe(200);
-    const refused = async (fields: object) => (await load({ ...acme, ...fields })).json.error;
-    expect(await refused({ is_3d_lora_weight: true })).toMatchObject({ param: "is_3d_lora_weight" });
-    expect(await refused({ lora_scale: 0.5 })).toMatchObject({ code: "unsupported_parameter", param: "lora_scale" });
-    const unload = await send("POST", "/v1/unload_lora_adapter", { body: '{"lora_name":"acme","lora_int_id":3}' });
-    expect(unload.status).toBe(200);
-  });
-
-  it("load PEFT directories, and say what is wrong with one", async () => {
-    await writePeftDirectory(join(dir, "adapters", "peft"), madeUpAdapter({ method: "lora" }));
-    expect((await load({ lora_name: "mine", lora_path: "peft" })).status).toBe(200);
-    expect((await get("/v1/adapters/mine")).json).toMatchObject({
-      method: "lora",
-      compatible: true,
-      bytes: expect.any(Number),
-    });
-    writeFileSync(join(dir, "adapters", "peft", "adapter_config.json"), '{"peft_type":"LOHA"}');
-    const answer = await load({ lora_name: "other", lora_path: "peft" });
-    expect([answer.status, answer.json.error.code]).toEqual([400, "adapter_invalid"]);
-    expect(answer.json.error.message).toContain("LOHA");
-  });
-
-  it("never read beyond the --adapters directory", async () => {
-    symlinkSync(join(dir, "outside.mosara"), join(dir, "adapters", "link.mosara"));
-    for (const path of [
-      "../outside.mosara",
-      join(dir, "outside.mosara"),
-      "link.mosara",
-      "a/../../outside.mosara",
-      "/etc/passwd",
-      ".",
-      "x\0y",
-    ]) {
-      const answer = await load({ lora_name: "acme", lora_path: path });
-      expect([path, answer.status, answer.json.error.code]).toEqual([path, 400, "invalid_request"]);
-    }
-    expect((await load({ lora_name: "acme", lora_path: "nothing" })).json.error.code).toBe("adapter_not_found");
-    expect((await load({ lora_name: "base", lora_path: "file.mosara" })).status).toBe(400);
-    expect(test.store.namesOf(SHARED).get("acme")).toBeUndefined();
   });
 });

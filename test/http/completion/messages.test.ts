@@ -4,7 +4,7 @@
  */
 import Anthropic from "@anthropic-ai/sdk";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { END_ID, expectedIds } from "../../helpers/engine/arithmetic-engine.ts";
+import { answerTo, recordChats } from "../../helpers/http/answers.ts";
 import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../../helpers/http-app.ts";
 
 let test: TestApp;
@@ -18,12 +18,6 @@ afterEach(() => test[Symbol.asyncDispose]());
 
 const body = { model: "base", max_tokens: 12, temperature: 0, messages: [{ role: "user" as const, content: "hi" }] };
 const promptText = () => new TextDecoder().decode(Uint8Array.from(test.engine.requests.at(-1)?.promptIds ?? []));
-const answerTo = (prompt: string, maxTokens: number) => {
-  const promptIds = Int32Array.from(new TextEncoder().encode(prompt));
-  const sampling = { temperature: 0, seed: 0 };
-  const ids = expectedIds({ promptIds, adapter: null, maxTokens, stopIds: [END_ID], sampling });
-  return new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id !== END_ID)));
-};
 const PROMPT = "<user>hi\n<assistant>";
 const post = async (fields: object, path = "/v1/messages", headers: Record<string, string> = {}) => {
   const response = await test.post(path, { ...body, ...fields }, headers);
@@ -85,13 +79,7 @@ describe("a message", () => {
   });
 
   it("gives tools, calls, results and thoughts to the template as chat does", async () => {
-    const { text } = test.context;
-    const encodeChat = text.encodeChat.bind(text);
-    const seen: unknown[] = [];
-    text.encodeChat = (prompt) => {
-      seen.push(prompt);
-      return encodeChat(prompt);
-    };
+    const seen = recordChats(test);
     const schema = { type: "object" as const, properties: { city: { type: "string" } } };
     await client.messages.create({
       ...body,
@@ -264,14 +252,11 @@ describe("an error", () => {
     { role: "user", content: "x" },
     { role: "assistant", content: [call] },
   ];
+  const says = (...content: (object | null)[]) => [{ role: "user", content }];
   it.each([
-    ["an image", { messages: [{ role: "user", content: [image] }] }, "messages.0.content.0"],
-    [
-      "an image in a result",
-      { messages: [...conversation, { role: "user", content: [result] }] },
-      "messages.2.content.0.content.0",
-    ],
-    ["a document", { messages: [{ role: "user", content: [{ type: "document" }] }] }, "messages.0.content.0"],
+    ["an image", { messages: says(image) }, "messages.0.content.0"],
+    ["an image in a result", { messages: [...conversation, ...says(result)] }, "messages.2.content.0.content.0"],
+    ["a document", { messages: says({ type: "document" }) }, "messages.0.content.0"],
     ["a tool of a server", { tools: [{ type: "web_search_20250305", name: "web_search" }] }, "tools.0"],
     ["a container", { container: "c" }, "container"],
     ["MCP", { mcp_servers: [{ url: "x" }] }, "mcp_servers"],
@@ -285,12 +270,12 @@ describe("an error", () => {
   });
 
   it.each([
-    ["a block without text", { messages: [{ role: "user", content: [{ type: "text" }] }] }, "messages.0.content.0"],
+    ["a block without text", { messages: says({ type: "text" }) }, "messages.0.content.0"],
     ["a role that is none", { messages: [{ role: "robot", content: "x" }] }, "messages.0.role"],
     ["a tool without a schema", { tools: [{ name: "f" }] }, "tools.0.input_schema"],
     [
       "a result of something else",
-      { messages: [{ role: "user", content: [{ ...result, content: [null] }] }] },
+      { messages: says({ ...result, content: [null] }) },
       "messages.0.content.0.content.0",
     ],
     [

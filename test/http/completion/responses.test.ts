@@ -2,45 +2,23 @@
  * OpenAI's Responses API, by OpenAI's own SDK over a real connection; expected shapes are those of its types and
  * reference.
  */
-import OpenAI from "openai";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ResponseStreamEvent } from "openai/resources/responses/responses";
-import { END_ID, expectedIds } from "../../helpers/engine/arithmetic-engine.ts";
-import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../../helpers/http-app.ts";
+import { describe, expect, it } from "vitest";
+import { answerTo, recordChats } from "../../helpers/http/answers.ts";
+import { fittingAdapter } from "../../helpers/http-app.ts";
+import {
+  test,
+  client,
+  reopen,
+  body,
+  promptText,
+  errorOf,
+  eventsOf,
+  useResponses,
+} from "../../helpers/http/responses.ts";
 
-let test: TestApp;
-let client: OpenAI;
-const open = async (options: TestAppOptions = {}) => {
-  test = await createTestApp(options);
-  client = new OpenAI({ apiKey: "secret", baseURL: `${await test.listen()}/v1`, maxRetries: 0 });
-};
-const reopen = async (options: TestAppOptions) => {
-  await test[Symbol.asyncDispose]();
-  await open(options);
-};
-beforeEach(() => open());
-afterEach(() => test[Symbol.asyncDispose]());
+useResponses();
 
-const body = { model: "base", input: "hi", temperature: 0, max_output_tokens: 12 };
 const PROMPT = "<user>hi\n<assistant>";
-const promptText = () => new TextDecoder().decode(Uint8Array.from(test.engine.requests.at(-1)?.promptIds ?? []));
-const answerTo = (prompt: string, maxTokens: number) => {
-  const promptIds = Int32Array.from(new TextEncoder().encode(prompt));
-  const sampling = { temperature: 0, seed: 0 };
-  const ids = expectedIds({ promptIds, adapter: null, maxTokens, stopIds: [END_ID], sampling });
-  return new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id !== END_ID)));
-};
-const errorOf = async (fields: object) => {
-  const response = await test.post("/v1/responses", { ...body, ...fields });
-  const { error } = (await response.json()) as { error: { code: string; param: string | null } };
-  return [response.status, error?.code, error?.param];
-};
-const eventsOf = async (fields: object = {}) => {
-  const stream = await client.responses.create({ ...body, ...fields, stream: true });
-  const events: ResponseStreamEvent[] = [];
-  for await (const event of stream) events.push(event);
-  return events;
-};
 
 describe("a response", () => {
   it("is one message of output text, with usage and its own settings", async () => {
@@ -92,13 +70,7 @@ describe("a response", () => {
   });
 
   it("reads every kind of message, call, output and thought", async () => {
-    const { text } = test.context;
-    const encodeChat = text.encodeChat.bind(text);
-    const seen: unknown[] = [];
-    text.encodeChat = (prompt) => {
-      seen.push(prompt);
-      return encodeChat(prompt);
-    };
+    const seen = recordChats(test);
     const parameters = { type: "object", properties: { city: { type: "string" } } };
     await client.responses.create({
       ...body,
@@ -129,7 +101,7 @@ describe("a response", () => {
       type: "function",
       function: { name: "weather", arguments: JSON.stringify({ city }) },
     });
-    const [prompt] = seen as [{ messages: object[]; tools: object[]; kwargs: object }];
+    const [prompt] = seen as [(typeof seen)[number]];
     expect(prompt.messages).toEqual([
       { role: "system", content: "be brief" },
       { role: "system", content: "no jokes" },
@@ -153,24 +125,18 @@ describe("a response", () => {
     expect(seen.at(-1)).toMatchObject({ kwargs: { enable_thinking: false } });
   });
 
+  const encrypted = { type: "reasoning", encrypted_content: "x" };
+  const call = { type: "function_call", call_id: "c", name: "f", arguments: "{}" };
   it.each([
-    [
-      "reasoning that only its server can read",
-      { type: "reasoning", summary: [], encrypted_content: "x" },
-      "encrypted_content",
-    ],
-    [
-      "a call in a namespace",
-      { type: "function_call", call_id: "c", name: "f", arguments: "{}", namespace: "n" },
-      "namespace",
-    ],
+    ["reasoning that only its server can read", { ...encrypted, summary: [] }, "encrypted_content"],
+    ["a call in a namespace", { ...call, namespace: "n" }, "namespace"],
   ])("refuses %s", async (_, item, field) => {
     const input = [{ role: "user", content: "hi" }, item];
     expect(await errorOf({ input })).toEqual([400, "unsupported_parameter", `input.1.${field}`]);
   });
 
   it("reads the text of reasoning that is encrypted, too", async () => {
-    const reasoning = { type: "reasoning", encrypted_content: "x", summary: [{ type: "summary_text", text: "hm" }] };
+    const reasoning = { ...encrypted, summary: [{ type: "summary_text", text: "hm" }] };
     expect((await errorOf({ input: [{ role: "user", content: "hi" }, reasoning] }))[0]).toBe(200);
   });
 
@@ -290,93 +256,6 @@ describe("a streamed response", () => {
     const stream = await client.responses.create({ ...body, max_output_tokens: 400, stream: true });
     for await (const event of stream) if (event.type === "response.output_text.delta") break;
     await expect.poll(() => [test.engine.numRunning(), test.context.inFlight.count]).toEqual([0, 0]);
-  });
-});
-
-describe("a response that is kept", () => {
-  it("is continued by its id, whole and streamed, without its instructions", async () => {
-    const first = await client.responses.create({ ...body, instructions: "be brief", max_output_tokens: 4 });
-    const second = await client.responses.create({ ...body, input: "more", previous_response_id: first.id });
-    const prompt = `<user>hi\n<assistant>${first.output_text}\n<user>more\n<assistant>`;
-    expect(promptText()).toBe(prompt);
-    const [last] = (await eventsOf({ input: "yet", previous_response_id: second.id })).slice(-1);
-    expect(promptText()).toBe(`${prompt}${second.output_text}\n<user>yet\n<assistant>`);
-    const id = last?.type === "response.incomplete" ? last.response.id : "";
-    expect((await client.responses.retrieve(id)).previous_response_id).toBe(second.id);
-  });
-
-  it("is referred to by its items", async () => {
-    const first = await client.responses.create({ ...body, max_output_tokens: 4 });
-    const input = [
-      { type: "item_reference" as const, id: first.output[0]?.id ?? "" },
-      { role: "user" as const, content: "more" },
-    ];
-    await client.responses.create({ ...body, input });
-    expect(promptText()).toBe(`<assistant>${first.output_text}\n<user>more\n<assistant>`);
-    expect(await errorOf({ input: [{ type: "item_reference", id: "msg_x" }] })).toEqual([
-      404,
-      "response_not_found",
-      "input.0",
-    ]);
-  });
-
-  it("is read, listed and deleted", async () => {
-    const first = await client.responses.create({ ...body, max_output_tokens: 4 });
-    const second = await client.responses.create({ ...body, input: "more", previous_response_id: first.id });
-    expect(await client.responses.retrieve(second.id)).toEqual(second);
-    const asc = await client.responses.inputItems.list(second.id, { order: "asc" });
-    expect(asc.data).toMatchObject([
-      { type: "message", role: "user", content: [{ type: "input_text", text: "hi" }] },
-      { type: "message", role: "assistant" },
-      { type: "message", role: "user", content: [{ type: "input_text", text: "more" }] },
-    ]);
-    const pages: unknown[] = [];
-    for await (const item of client.responses.inputItems.list(second.id, { limit: 2 })) pages.push(item);
-    expect(pages).toEqual(asc.data.toReversed());
-    await client.responses.delete(second.id);
-    await expect(client.responses.retrieve(second.id)).rejects.toMatchObject({
-      status: 404,
-      code: "response_not_found",
-    });
-    await expect(client.responses.delete(second.id)).rejects.toMatchObject({ status: 404 });
-    expect((await client.responses.retrieve(first.id)).id).toBe(first.id);
-  });
-
-  it("is not kept with store false, nor by a server that keeps none", async () => {
-    const response = await client.responses.create({ ...body, store: false });
-    const { id } = response;
-    expect(response).toMatchObject({ store: false });
-    expect(await errorOf({ previous_response_id: id })).toEqual([404, "response_not_found", "previous_response_id"]);
-    await reopen({ responseStoreBytes: 0 });
-    expect(await client.responses.create(body)).toMatchObject({ store: false });
-    expect(await errorOf({ previous_response_id: id })).toEqual([400, "unsupported_parameter", "previous_response_id"]);
-  });
-
-  it("does not exist for another tenant", async () => {
-    await reopen({
-      keys: [
-        { tenant: "acme", key: "secret" },
-        { tenant: "globex", key: "other" },
-      ],
-    });
-    const { id, output } = await client.responses.create(body);
-    const other = new OpenAI({ apiKey: "other", baseURL: client.baseURL, maxRetries: 0 });
-    await expect(other.responses.retrieve(id)).rejects.toMatchObject({ status: 404 });
-    await expect(other.responses.delete(id)).rejects.toMatchObject({ status: 404 });
-    await expect(other.responses.create({ ...body, previous_response_id: id })).rejects.toMatchObject({ status: 404 });
-    const input = [{ type: "item_reference" as const, id: output[0]?.id ?? "" }];
-    await expect(other.responses.create({ ...body, input })).rejects.toMatchObject({ status: 404 });
-    expect((await client.responses.retrieve(id)).id).toBe(id);
-  });
-
-  it("gives way to later ones when the memory is full", async () => {
-    await reopen({ responseStoreBytes: 8192 });
-    const ids: string[] = [];
-    for (let i = 0; i < 20; i++) ids.push((await client.responses.create(body)).id);
-    const kept = ids.filter((id) => test.context.responses.get("default", id) !== undefined);
-    expect(kept.length).toBeGreaterThan(1);
-    expect(kept).toEqual(ids.slice(-kept.length));
-    expect(kept.length).toBeLessThan(20);
   });
 });
 
