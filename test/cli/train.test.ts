@@ -2,96 +2,16 @@
  * `mosara train` through the built program: processes that are killed, interrupted, resumed and given bad input. Needs
  * dist/.
  */
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
-import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { readStepLog } from "../../src/train/step-log.ts";
 import { METHODS } from "../../src/adapter/methods.ts";
+import { BASE, dir, write, example, data, held, run, COMMON, unbroken, contentOf } from "../helpers/train-command.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
-const BASE = join(packageRoot(), "models", "demo");
-const dir = mkdtempSync(join(tmpdir(), "mosara-train-test-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
-
-function write(name: string, lines: readonly string[]): string {
-  const path = join(dir, name);
-  writeFileSync(path, lines.map((line) => `${line}\n`).join(""));
-  return path;
-}
-const example = (i: number) =>
-  JSON.stringify({ prompt: `Number ${i}`, completion: `${" and one".repeat(1 + (i % 5))} is ${i + 1}.` });
-const data = write(
-  "data.jsonl",
-  Array.from({ length: 24 }, (_, i) => example(i)),
-);
-const held = write(
-  "held.jsonl",
-  Array.from({ length: 6 }, (_, i) => example(100 + i)),
-);
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-/** Runs `mosara train`; `signal` is sent when the step log of `out` has `atLine` lines. */
-function run(args: readonly string[], signal?: { send: NodeJS.Signals; out: string; atLine: number }): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, "train", "--model", BASE, "--threads", "1", ...args]);
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (text) => (stdout += text));
-  child.stderr.on("data", (text) => (stderr += text));
-  const numLines = (log: string): number => (existsSync(log) ? readFileSync(log, "utf8").split("\n").length - 1 : 0);
-  const watch =
-    signal &&
-    setInterval(() => {
-      if (numLines(`${signal.out}.log.jsonl`) < signal.atLine) return;
-      child.kill(signal.send);
-      clearInterval(watch); // once: a process that is ending no longer hears a second one
-    }, 5);
-  return new Promise((resolve) =>
-    child.on("close", (code) => {
-      clearInterval(watch);
-      resolve({ code, stdout, stderr });
-    }),
-  );
-}
-const COMMON = [
-  "--data",
-  data,
-  "--eval",
-  held,
-  "--batch-size",
-  "4",
-  "--seed",
-  "3",
-  "--steps",
-  "24",
-  "--eval-every",
-  "5",
-  "--save-every",
-  "4",
-];
-/** Whole runs by their flags, made once. */
-const whole = new Map<string, Promise<Buffer>>();
-function unbroken(flags: readonly string[]): Promise<Buffer> {
-  const key = flags.join(" ");
-  const out = join(dir, `whole-${whole.size}`);
-  const made =
-    whole.get(key) ??
-    run([...COMMON, ...flags, "--out", out]).then(({ code, stderr }) => {
-      expect(code, stderr).toBe(0);
-      return contentOf(out, flags);
-    });
-  whole.set(key, made);
-  return made;
-}
-const contentOf = (out: string, flags: readonly string[]): Buffer =>
-  readFileSync(flags.includes("full") ? join(out, "model.safetensors") : out);
 
 describe.each([
   ["mo-sara", ["--heads", "2"]],

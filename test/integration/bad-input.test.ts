@@ -1,119 +1,26 @@
 /** Bad input over HTTP: the documented code for each, and the server goes on with nothing half-written. */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
-import { type Manifest, readManifest } from "../../src/base/manifest.ts";
-import { decodeBounded, encode } from "../../src/formats/msgpack.ts";
-import { adapterFile } from "../helpers/models/base-adapters.ts";
-import { builtBase } from "../helpers/models/bases.ts";
 import { noise } from "../helpers/models/checkpoints.ts";
-import { llamaCheckpoint } from "../helpers/models/golden-base.ts";
+import { codeOf, complete, putAdapter, send, tempDir } from "../helpers/server.ts";
 import {
-  type Answer,
-  codeOf,
-  complete,
-  metric,
-  putAdapter,
-  send,
-  startServer,
-  tempDir,
-  type TestServer,
-  untilIdle,
-} from "../helpers/server.ts";
+  MAX_ADAPTER_BYTES,
+  server,
+  manifest,
+  good,
+  adapters,
+  type Fields,
+  changed,
+  sendRaw,
+  sendPart,
+  restart,
+  useServer,
+} from "../helpers/bad-input-server.ts";
+import { describeBodies } from "./bad-bodies.ts";
 
-const MAX_ADAPTER_BYTES = 64_000;
-let server: TestServer;
-let manifest: Manifest;
-let base: string;
-let good: Uint8Array;
-/** The file in the --adapters directory. */
-let shipped: Uint8Array;
-let adapters: string;
-const data = tempDir();
-const sockets: Socket[] = [];
-const open = (): Promise<TestServer> =>
-  startServer(
-    ["--model", base, "--served-model-name", "base", "--data", data, "--adapters", adapters].concat([
-      "--max-adapter-bytes",
-      String(MAX_ADAPTER_BYTES),
-    ]),
-  );
-
-beforeAll(async () => {
-  base = await builtBase(llamaCheckpoint());
-  manifest = await readManifest(base);
-  good = adapterFile(manifest, { seed: 1 });
-  shipped = adapterFile(manifest, { seed: 2 });
-  adapters = tempDir();
-  writeFileSync(join(adapters, "shipped.mosara"), shipped);
-  server = await open();
-  expect((await putAdapter(server.url, "good", good)).status).toBe(201);
-});
-/** Whatever was sent: what was there is there, nothing else is, and it answers. */
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  const { json } = await send<{ data: { id: string; generation: string }[] }>(`${server.url}/v1/adapters`, "GET");
-  expect(json.data.map(({ id }) => id)).toEqual(["good", "shipped"]);
-  expect(json.data[0]?.generation).toBe(generationOf(good));
-  const content = await fetch(`${server.url}/v1/adapters/good/content`);
-  expect(new Uint8Array(await content.arrayBuffer())).toEqual(good);
-  expect(await metric(server.url, 'mosara_adapter_bytes{tier="store"}')).toBe(good.length + shipped.length);
-  expect((await complete(server.url, { model: "good", prompt: [5], max_tokens: 2 })).status).toBe(200);
-  await untilIdle(server.url);
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-type Fields = Record<string, unknown>;
-/** The good file with something changed that our own encoder would refuse to write. */
-function changed(change: (file: Fields, firstTarget: Fields, tensors: Record<string, Fields>) => void): Uint8Array {
-  const limits = { maxBytes: 1e6, maxDepth: 16, maxItems: 1e6 };
-  const file = decodeBounded(good.slice(), limits) as Fields;
-  const [target] = file.targets as [Fields];
-  change(file, target, target.tensors as Record<string, Fields>);
-  return encode(file);
-}
-
-/**
- * A request whose path and body reach the server as they are, unlike with fetch. `chunks` are sent without a length.
- */
-function sendRaw(
-  method: string,
-  path: string,
-  { headers = {}, chunks = [] }: { headers?: Record<string, string | number>; chunks?: Uint8Array[] } = {},
-): Promise<Answer> {
-  const { hostname, port } = new URL(server.url);
-  return new Promise((resolve, reject) => {
-    const sent = request({ hostname, port, method, path, headers }, (response) => {
-      let text = "";
-      response.on("data", (part: Buffer) => (text += part.toString()));
-      response.on("error", reject);
-      response.on("end", () => {
-        const json = (text.startsWith("{") ? JSON.parse(text) : null) as Record<string, unknown>;
-        resolve({ status: response.statusCode ?? 0, json, text, headers: new Headers() });
-        sent.destroy();
-      });
-    });
-    sent.on("error", reject);
-    for (const chunk of chunks) sent.write(chunk);
-    // With a length announced the rest never comes: the answer must not wait for it.
-    if (headers["content-length"] === undefined) sent.end();
-    else sent.flushHeaders();
-  });
-}
-
-/** A connection that has sent this much of a request. */
-function sendPart(text: string): Promise<Socket> {
-  const { hostname, port } = new URL(server.url);
-  const socket = connect(Number(port), hostname);
-  sockets.push(socket);
-  return new Promise((resolve, reject) => {
-    socket.on("error", reject);
-    socket.write(text, () => resolve(socket));
-  });
-}
+useServer();
 
 describe("an adapter file", () => {
   const put = async (bytes: Uint8Array): Promise<string> => {
@@ -281,108 +188,7 @@ describe("the path of load_lora_adapter", () => {
   });
 });
 
-describe("a body", () => {
-  const post = async (body: string | Uint8Array, path = "/v1/completions") =>
-    codeOf(await send(`${server.url}${path}`, "POST", body));
-
-  it("that is no JSON object of the right kind is refused", async () => {
-    const bodies = [
-      "",
-      "{",
-      "nonsense",
-      "[]",
-      "null",
-      "1",
-      '"x"',
-      "{}",
-      '{"model":1}',
-      '{"model":"base"}',
-      '{"model":"base","prompt":{}}',
-    ];
-    for (const body of [...bodies, Buffer.from([0xff, 0xfe, 0x7b]), `{"model":"base","prompt":${"[".repeat(2000)}`])
-      for (const path of [
-        "/v1/completions",
-        "/v1/chat/completions",
-        "/v1/load_lora_adapter",
-        "/v1/adapters/good/placement",
-      ])
-        expect([body.slice(0, 60), path, await post(body, path)]).toEqual([
-          body.slice(0, 60),
-          path,
-          // `prompt` is known, and refused by name where it has no meaning.
-          body === '{"model":"base","prompt":{}}' && path === "/v1/chat/completions"
-            ? "400 unsupported_parameter"
-            : "400 invalid_request",
-        ]);
-  });
-
-  it("with a key twice means the last, as everywhere, and __proto__ means nothing", async () => {
-    const answer = await send(
-      `${server.url}/v1/completions`,
-      "POST",
-      '{"model":"nobody","model":"base","prompt":[5],"max_tokens":9,"max_tokens":1,"__proto__":{"n":3}}',
-    );
-    expect(answer.json).toMatchObject({ model: "base", usage: { completion_tokens: 1 } });
-  });
-
-  it("that is too large is refused, announced or not", async () => {
-    for (const path of [
-      "/v1/completions",
-      "/v1/chat/completions",
-      "/v1/load_lora_adapter",
-      "/v1/adapters/good/placement",
-    ]) {
-      const declared = await sendRaw("POST", path, { headers: { "content-length": 2 ** 40 } });
-      expect([path, codeOf(declared)]).toEqual([path, "413 request_too_large"]);
-    }
-    const chunks = Array.from({ length: 17 }, () => new Uint8Array(2 ** 20).fill(32));
-    expect(codeOf(await sendRaw("POST", "/v1/completions", { chunks }))).toBe("413 request_too_large");
-  });
-
-  it("with numbers out of bounds is refused by code", async () => {
-    const ask = async (body: object) =>
-      codeOf(await complete(server.url, { model: "base", prompt: [5], max_tokens: 1, ...body }));
-    const invalid = [
-      { n: 1e9 },
-      { n: 0 },
-      { n: -1 },
-      { n: 1.5 },
-      { prompt: [-1] },
-      { prompt: [manifest.config.vocabSize] },
-      { prompt: [1e12] },
-      { prompt: [1.5] },
-      { prompt: [] },
-      { prompt: [[]] },
-      { prompt: [[5], "x"] },
-      { prompt: [null] },
-      { max_tokens: -1 },
-      { temperature: -1 },
-      { temperature: "hot" },
-      { top_p: 2 },
-      { stop: [1] },
-      { stop: Array.from({ length: 100 }, () => "x") },
-      { seed: 0.5 },
-      { logprobs: 1000 },
-      { logit_bias: { x: 1 } },
-      { logit_bias: { 1: 1e9 } },
-      { stop_token_ids: [-1] },
-      { stream_options: { include_usage: true } },
-      { n: 128, prompt: Array.from({ length: 3000 }, () => [5]) },
-    ];
-    for (const body of invalid) expect([body, await ask(body)]).toEqual([body, "400 invalid_request"]);
-    const positions = manifest.config.maxPositions;
-    const tooLong = [
-      { max_tokens: positions },
-      { max_tokens: 2 ** 31 - 1 },
-      { prompt: Array.from({ length: positions + 1 }, () => 5) },
-      { prompt: "x ".repeat(5000) },
-    ];
-    for (const body of tooLong) expect([body, await ask(body)]).toEqual([body, "400 context_length_exceeded"]);
-    expect(await ask({ max_tokens: positions - 1, ignore_eos: true })).toBe("200");
-    for (const body of [{ suffix: "x" }, { modalities: ["audio"] }])
-      expect([body, await ask(body)]).toEqual([body, "400 unsupported_parameter"]);
-  });
-});
+describeBodies();
 
 describe("half a request", () => {
   it("holds up nobody else", async () => {
@@ -403,5 +209,5 @@ describe("half a request", () => {
 it("after all of it a new process finds the same store", async () => {
   expect(server.printed.stderr.split("\n").filter((line) => line.includes('"level":"error"')).length).toBeLessThan(20);
   expect(await server.stop()).toBe(0);
-  server = await open();
+  await restart();
 });

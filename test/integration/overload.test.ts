@@ -2,73 +2,29 @@
  * A server with more requests than rows: who gets the next one, who is refused and how soon, and what never costs a
  * step.
  */
-import { request as httpRequest } from "node:http";
-import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openBase } from "../../src/base/base.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
-import { longLlamaBase } from "../helpers/models/golden-base.ts";
+import { childrenOf, codeOf, complete, putAdapter, send, stream, until } from "../helpers/server.ts";
 import {
-  childrenOf,
-  codeOf,
-  complete,
-  putAdapter,
-  readMetrics,
-  send,
-  startServer,
-  stream,
-  tempDir,
-  type TestServer,
-  until,
-} from "../helpers/server.ts";
+  baseDir,
+  keyed,
+  flood,
+  small,
+  serve,
+  metricsOf,
+  WAITING,
+  PREFILLS,
+  untilWaiting,
+  untilIdle,
+  occupy,
+  whileFrozen,
+  fillQueue,
+  statusWithoutBody,
+  useLongBase,
+} from "../helpers/busy-server.ts";
 
-let baseDir: string;
-beforeAll(async () => {
-  baseDir = await longLlamaBase(640);
-});
-
-const KEYS = ["--api-key", "flood=one", "--api-key", "small=two"];
-const keyed = (key: string, timeoutMs?: number) => ({
-  headers: {
-    authorization: `Bearer ${key}`,
-    ...(timeoutMs === undefined ? {} : { "x-request-timeout-ms": String(timeoutMs) }),
-  },
-});
-const [flood, small] = [keyed("one"), keyed("two")];
-
-/** A server with two rows and a key for each of two tenants. */
-const serve = (...more: string[]): Promise<TestServer> => {
-  const flags = ["--model", baseDir, "--served-model-name", "base", "--max-num-seqs", "2", ...KEYS];
-  return startServer([...flags, "--data", join(tempDir(), "data"), ...more]);
-};
-const metricsOf = async (url: string, ...names: string[]): Promise<number[]> => {
-  const metrics = await readMetrics(url, flood);
-  return names.map((name) => metrics.get(name) ?? NaN);
-};
-const RUNNING = "vllm:num_requests_running";
-const WAITING = "vllm:num_requests_waiting";
-const PREFILLS = 'mosara_engine_steps_total{phase="prefill"}';
-const untilWaiting = (url: string, count: number) =>
-  until(
-    `${count} that wait`,
-    async () => await metricsOf(url, RUNNING, WAITING),
-    ([running, waiting]) => running === 2 && waiting === count,
-  );
-const untilIdle = (url: string) =>
-  until(
-    "an idle server",
-    async () => await metricsOf(url, RUNNING, WAITING),
-    (counts) => counts.every((count) => count === 0),
-  );
-
-/** Keeps both rows busy until `leave`. */
-function occupy(url: string, model = "base") {
-  const abort = new AbortController();
-  const streams = [1, 2].map((i) =>
-    stream(url, { model, prompt: [5, 6, i], max_tokens: 600 }, { ...flood, signal: abort.signal }),
-  );
-  return { leave: () => abort.abort(), ended: Promise.allSettled(streams.map(({ ended }) => ended)) };
-}
+useLongBase();
 
 it("lets one tenant's single request wait no longer than two requests take, behind another's 200", async () => {
   await using server = await serve();
@@ -148,28 +104,6 @@ describe("a full queue", () => {
     expect([(await fits).status, (await also).status]).toEqual([200, 200]);
   });
 });
-
-/** Refused without the engine, which stands still while `use` runs. */
-async function whileFrozen<T>(server: TestServer, use: () => Promise<T>): Promise<T> {
-  const [engine = NaN] = childrenOf(server.pid);
-  process.kill(engine, "SIGSTOP");
-  try {
-    return await use();
-  } finally {
-    process.kill(engine, "SIGCONT");
-  }
-}
-
-/** Sends one request more than there are places at once: exactly one is refused. @returns those that wait */
-async function fillQueue(url: string, numPlaces: number, body: object, init: RequestInit = flood) {
-  const all = Array.from({ length: numPlaces + 1 }, () => complete(url, body, init));
-  const ended = all.map(async (one, i) => [i, await one] as const);
-  for (const one of ended) one.catch(() => {}); // left on purpose by some
-  const [refused, answer] = await Promise.race(ended);
-  expect(codeOf(answer)).toBe("503 overloaded");
-  expect(codeOf(await complete(url, body, init))).toBe("503 overloaded");
-  return all.filter((_, i) => i !== refused);
-}
 
 describe("refusing", () => {
   const body = { model: "base", prompt: [9, 9], max_tokens: 4 };
@@ -276,19 +210,6 @@ describe("the places in the queue", () => {
     for (const one of waiting) expect((await one).status).toBe(200);
   });
 });
-
-/** The status of a request whose body never comes. */
-function statusWithoutBody(url: string): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
-    const headers = { ...flood.headers, "content-length": "1000000" };
-    const request = httpRequest(url, { method: "POST", headers }, (response) => {
-      resolve(response.statusCode);
-      request.destroy();
-    });
-    request.on("error", reject);
-    request.write('{"model": ');
-  });
-}
 
 describe("a request that waits", () => {
   it("is dropped at its deadline, or when its client leaves, before it has cost a step", async () => {

@@ -1,107 +1,29 @@
 /** The supervisor, the client and the host with real processes; only the model in them is a toy. */
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { MergeReport } from "../../../src/adapter/merge-report.ts";
-import type { SequenceStream } from "../../../src/engine/engine.ts";
-import type { EngineOptions, StepStats } from "../../../src/engine/protocol.ts";
-import { createEngine, type SupervisedEngine, type SupervisorOptions } from "../../../src/engine/server/supervisor.ts";
+import { describe, expect, it } from "vitest";
+import type { StepStats } from "../../../src/engine/protocol.ts";
 import { AppError } from "../../../src/errors.ts";
 import { sequenceRequest } from "../../helpers/engine/sequences.ts";
-import { type ToyOptions, toyGreedy } from "../../helpers/engine/toy-runner.mjs";
+import { toyGreedy } from "../../helpers/engine/toy-runner.mjs";
+import {
+  ENTRY,
+  SCRATCH,
+  engineOptions,
+  start,
+  startReady,
+  tokensOf,
+  firstToken,
+  until,
+  livePid,
+  isAlive,
+  useToyEngines,
+} from "../../helpers/engine/toy-engines.ts";
 
-const ENTRY = new URL("../../helpers/engine/toy-engine-process.mjs", import.meta.url);
-const SCRATCH = mkdtempSync(join(tmpdir(), "mosara-supervisor-"));
-const REPORT: MergeReport = { maxAbsLogitDifference: 0, kl: 0, seconds: 0 };
-
-type ToyBase = ToyOptions & { openMs?: number; failsWhile?: string };
-
-function engineOptions(base: ToyBase): EngineOptions {
-  return {
-    baseDir: JSON.stringify(base),
-    storeDir: "",
-    device: "cpu",
-    numThreads: 1,
-    maxNumSeqs: 4,
-    maxModelLen: null,
-    kvCacheBytes: 0,
-    adapterCacheBytes: 0,
-    maxLiveRank: 64,
-    maxQueue: 100,
-    maxQueueTokens: 100_000,
-    usesPrefixCache: false,
-    maxDraft: 0,
-    requiresBatchInvariance: false,
-    takesAdapters: true,
-  };
-}
-
-const engines: SupervisedEngine[] = [];
-
-function start(base: ToyBase = {}, overrides: Partial<SupervisorOptions> = {}): SupervisedEngine {
-  const engine = createEngine({
-    engine: engineOptions(base),
-    maxMerged: 1,
-    prepareMerged: (generation) => Promise.resolve(JSON.stringify({ ...base, generation })),
-    measureMerge: () => Promise.resolve(REPORT),
-    restartPolicy: { minMs: 50, maxMs: 400, healthyMs: 30_000 },
-    entry: ENTRY,
-    ...overrides,
-  });
-  engines.push(engine);
-  return engine;
-}
-
-async function startReady(base: ToyBase = {}, overrides: Partial<SupervisorOptions> = {}): Promise<SupervisedEngine> {
-  const engine = start(base, overrides);
-  await engine.whenReady();
-  return engine;
-}
-
-async function tokensOf(stream: SequenceStream): Promise<number[]> {
-  const tokens: number[] = [];
-  for await (const event of stream) if (event.type === "token") tokens.push(event.tokenId);
-  return tokens;
-}
-
-/** Reads the first token and leaves the stream running. */
-async function firstToken(stream: SequenceStream): Promise<AsyncIterator<unknown>> {
-  const reader = stream[Symbol.asyncIterator]();
-  await reader.next();
-  return reader;
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
-
-function livePid(engine: SupervisedEngine): number {
-  const [pid] = engine.pids();
-  if (pid === undefined) throw new Error("no engine process");
-  return pid;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
-beforeAll(() => {
-  if (!existsSync(new URL("../../../dist/src/engine/process/engine-host.js", import.meta.url)))
-    throw new Error("these tests fork the compiled engine: run `npm run build` first (`npm test` does)");
-  return () => rmSync(SCRATCH, { recursive: true, force: true });
-});
-
-afterEach(async () => {
-  await Promise.all(engines.splice(0).map((engine) => engine.stop(0)));
-});
+useToyEngines();
 
 describe("an engine process", () => {
   it("answers many sequences with what the model gives", async () => {
@@ -311,132 +233,5 @@ describe("stopping", () => {
     await outcome;
     expect(pids.map(isAlive)).toEqual([false, false]);
     await expect(loading.whenReady()).rejects.toMatchObject({ code: "engine_unavailable" });
-  });
-});
-
-describe("merged placement", () => {
-  const adapter = { generation: "g1" };
-
-  it("serves a generation from its own process, and live again after that one is gone", async () => {
-    const requests: string[] = [];
-    const engine = await startReady(
-      {},
-      {
-        measureMerge: async (generation, live, merged) => {
-          const request = sequenceRequest([5], { adapter: { generation } });
-          const answers = await Promise.all([tokensOf(live(request)), tokensOf(merged(request))]);
-          requests.push(...answers.map((answer) => answer.join()));
-          return REPORT;
-        },
-      },
-    );
-    const report = await engine.merge("g1");
-    expect(report.seconds).toBeGreaterThan(0);
-    expect(requests).toEqual(Array(2).fill(toyGreedy([5], "g1", 4).join()));
-    expect([...engine.mergedGenerations()]).toEqual(["g1"]);
-    // With the live process gone, only the merged one can answer.
-    process.kill(livePid(engine), "SIGKILL");
-    await until(() => !engine.readiness().isReady);
-    expect(await tokensOf(engine.submit(sequenceRequest([1], { adapter })))).toEqual(toyGreedy([1], "g1", 4));
-    await until(() => engine.readiness().isReady);
-    await engine.unmerge("g1");
-    expect([...engine.mergedGenerations()]).toEqual([]);
-    expect(engine.pids().length).toBe(1);
-    expect(await tokensOf(engine.submit(sequenceRequest([1], { adapter })))).toEqual(toyGreedy([1], "g1", 4));
-  });
-
-  it("names its generation in the statistics, summed with the live engine's", async () => {
-    const engine = await startReady({ stepMs: 3 });
-    await engine.merge("g1");
-    const seen: StepStats[] = [];
-    engine.onStats((stats) => seen.push(stats));
-    await Promise.all([
-      tokensOf(engine.submit(sequenceRequest([1], { adapter, maxTokens: 20 }))),
-      tokensOf(engine.submit(sequenceRequest([2], { adapter: { generation: "g2" }, maxTokens: 20 }))),
-    ]);
-    expect(
-      seen.some(({ numRunning, runningAdapters }) => numRunning === 2 && runningAdapters.toSorted().join() === "g1,g2"),
-    ).toBe(true);
-    expect(seen.at(-1)).toMatchObject({ numRunning: 0, runningAdapters: [] });
-  });
-
-  it("lets the sequences of a merged engine end before it goes", async () => {
-    const engine = await startReady({ stepMs: 5 });
-    await engine.merge("g1");
-    const answer = tokensOf(engine.submit(sequenceRequest([1], { adapter, maxTokens: 30 })));
-    await engine.unmerge("g1");
-    expect(await answer).toEqual(toyGreedy([1], "g1", 30));
-  });
-
-  it("is live while the merged process restarts", async () => {
-    const engine = await startReady();
-    await engine.merge("g1");
-    const merged = engine.pids()[1];
-    if (merged === undefined) throw new Error("no merged process");
-    const running = await firstToken(engine.submit(sequenceRequest([1], { adapter, maxTokens: 900 })));
-    process.kill(merged, "SIGKILL");
-    await expect(async () => {
-      for (;;) if ((await running.next()).done === true) return;
-    }).rejects.toMatchObject({ code: "engine_unavailable" });
-    expect(await tokensOf(engine.submit(sequenceRequest([1], { adapter })))).toEqual(toyGreedy([1], "g1", 4));
-    expect(engine.readiness().isReady).toBe(true);
-    await until(() => engine.pids()[1] !== merged);
-  });
-
-  it("refuses beyond --max-merged, and gives the place back after a failure", async () => {
-    const engine = await startReady(
-      {},
-      {
-        prepareMerged: (generation) =>
-          generation === "bad"
-            ? Promise.reject(new AppError("not_mergeable", "Five heads cannot be merged."))
-            : Promise.resolve(JSON.stringify({ generation })),
-      },
-    );
-    await expect(engine.merge("bad")).rejects.toMatchObject({ code: "not_mergeable" });
-    const [first, again] = [engine.merge("g1"), engine.merge("g1")];
-    await expect(engine.merge("g2")).rejects.toMatchObject({ code: "insufficient_memory" });
-    expect(await first).toEqual(await again);
-    expect(engine.pids().length).toBe(2);
-    await engine.unmerge("g1");
-    await engine.merge("g2");
-    expect([...engine.mergedGenerations()]).toEqual(["g2"]);
-  });
-
-  it("gives up a merge that is undone while it is under way", async () => {
-    const engine = await startReady(
-      {},
-      { prepareMerged: (generation) => Promise.resolve(JSON.stringify({ generation, openMs: 60_000 })) },
-    );
-    const merging = expect(engine.merge("g1")).rejects.toMatchObject({ code: "engine_unavailable" });
-    await until(() => engine.pids().length === 2);
-    await engine.unmerge("g1");
-    await merging;
-    expect([engine.pids().length, engine.mergedGenerations().size]).toEqual([1, 0]);
-  });
-});
-
-describe("turns between processes", () => {
-  it("let one step run at a time, in alternation, while both have work", async () => {
-    const logPath = join(SCRATCH, "steps.log");
-    const engine = await startReady({ stepMs: 4, logPath });
-    await engine.merge("g1");
-    rmSync(logPath, { force: true });
-    await Promise.all([
-      tokensOf(engine.submit(sequenceRequest([1], { maxTokens: 60 }))),
-      tokensOf(engine.submit(sequenceRequest([1], { adapter: { generation: "g1" }, maxTokens: 60 }))),
-    ]);
-    const lines = readFileSync(logPath, "utf8").trim().split("\n");
-    const steps = lines
-      .map((line) => line.split(" "))
-      .map(([pid, begin, end]) => ({ pid, begin: BigInt(begin ?? 0), end: BigInt(end ?? 0) }))
-      .sort((a, b) => (a.begin < b.begin ? -1 : 1));
-    expect(steps.length).toBe(120);
-    const pairs = steps.slice(1).map((step, i) => [steps[i]!, step] as const); // i is in range
-    const numOverlaps = pairs.filter(([one, next]) => next.begin < one.end).length;
-    expect(numOverlaps).toBe(0);
-    // The first step of one may come before the other's request arrived; after that they take turns to the end.
-    const numSwitches = pairs.filter(([one, next]) => one.pid !== next.pid).length;
-    expect(numSwitches).toBeGreaterThan(100);
   });
 });
