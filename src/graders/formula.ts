@@ -119,7 +119,7 @@ class Parser {
     }
     if (token === "") return this.#refuse("ends where a value should follow");
     return this.#refuse(
-      `has "${token}". It may use ${[...this.#names, ...Object.keys(FUNCTIONS).map((name) => `${name}()`)].join(", ")}`,
+      `has "${token}". Expected a number, parentheses or one of: ${[...this.#names, ...Object.keys(FUNCTIONS).map((name) => `${name}()`)].join(", ")}`,
     );
   }
 

@@ -45,7 +45,8 @@ export const ERRORS = {
   },
   store_unavailable: {
     status: 503,
-    meaning: "The store of --store did not answer in time, or refuses this server. Cached adapters are served on.",
+    meaning:
+      "The server cannot use the store of --store, which did not answer in time or refused access. Cached adapters still serve.",
     remedy: "Retry after Retry-After. The message says how the store failed.",
   },
   store_damaged: {
@@ -60,7 +61,8 @@ export const ERRORS = {
   },
   precondition_unsupported: {
     status: 501,
-    meaning: "The store of --store has no conditional writes, so If-Match and If-None-Match cannot be kept.",
+    meaning:
+      "The store of --store does not support conditional writes, so the server cannot check If-Match and If-None-Match.",
     remedy: "Send the change without a precondition, or use a store that has conditional writes.",
   },
   adapter_unknown: {
@@ -91,7 +93,7 @@ export const ERRORS = {
   verification_failed: {
     status: 400,
     meaning:
-      "With verify=strict, the adapter does not answer as the golden answers on its card say, or changes nothing.",
+      "With verify=strict, the answers of the adapter differ from the golden answers on its card, or equal the base's.",
     remedy:
       "Upload the file as the trainer wrote it, to the base that it was trained for. verify=report stores it anyway.",
   },

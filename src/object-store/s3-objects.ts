@@ -83,7 +83,8 @@ export class S3Objects implements ObjectStore {
     });
     const url = `${this.#settings.address}?${query.toString()}`;
     const text = Buffer.from((await this.#send("list", { method: "GET", url })).bytes).toString();
-    if (!text.includes("<ListBucketResult")) throw damaged(this.url, "its list of objects is none");
+    if (!text.includes("<ListBucketResult"))
+      throw damaged(this.url, "it answered a request for a list of objects with something else");
     const objects = Array.from(text.matchAll(/<Contents>(.*?)<\/Contents>/gs), ([, entry = ""]) =>
       listedObject(entry, this.#settings.prefix.length),
     );

@@ -97,7 +97,10 @@ const rulesSchema = z.strictObject({
 /** The same number of answers belongs to each prompt, in the order of the prompts. */
 const evidenceSchema = z
   .strictObject({ prompts: z.array(tokenIds).min(1), answers: z.array(tokenIds).min(1), rules: rulesSchema })
-  .refine(({ prompts, answers }) => answers.length % prompts.length === 0, "needs as many answers for each prompt");
+  .refine(
+    ({ prompts, answers }) => answers.length % prompts.length === 0,
+    "must have the same number of answers for each prompt",
+  );
 
 export const receiptSchema = z.strictObject({
   format: z.literal(RECEIPT_FORMAT),

@@ -15,8 +15,11 @@ export interface Precondition {
 export function assertPrecondition(what: string, before: string | undefined, precondition: Precondition): void {
   const { ifMatch, ifNoneMatch } = precondition;
   const failed = (wanted: string): AppError => {
-    const found = before === undefined ? "it does not exist" : `it is ${before}`;
-    return new AppError("precondition_failed", `${what} was expected ${wanted}; ${found}. Read it again.`);
+    const found = before === undefined ? "does not exist" : `is ${before}`;
+    return new AppError(
+      "precondition_failed",
+      `${what} was expected ${wanted}. It ${found}. Read it again, and send the change with its current ETag.`,
+    );
   };
   if (ifNoneMatch === "*" && before !== undefined) throw failed("not to exist");
   if (ifMatch === "*" ? before === undefined : ifMatch !== undefined && before !== ifMatch)

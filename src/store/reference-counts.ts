@@ -119,5 +119,5 @@ export class ReferenceCounts {
 
 /** The error for a name or content that is not in the store. */
 export function notFound(what: string): string {
-  return `There is no ${what} in the store. List what there is with GET /v1/adapters.`;
+  return `The store has no ${what}. List its adapters with GET /v1/adapters.`;
 }

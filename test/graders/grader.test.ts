@@ -114,7 +114,7 @@ it.each([
   [check("eq", "{{ items.a }}"), "reads {{ items.a }}, expected"],
   [check("eq", "{{ sample.choices }}"), "reads {{ sample.choices }}"],
   [{ type: "text_similarity", name: "t", input, reference: "", evaluation_metric: "cosine" }, "meteor and cosine"],
-  [multi("a + c"), 'has "c". It may use a, min()'],
+  [multi("a + c"), 'has "c". Expected a number, parentheses or one of: a, min()'],
   [multi("a +"), "ends where a value should follow"],
   [multi("(a"), "lacks a closing parenthesis"],
   [multi("a a"), "where it should end"],

@@ -96,7 +96,7 @@ export const SERVE = {
   maxModelLen: {
     value: "<n>",
     help: "Maximum number of tokens of prompt and answer together.",
-    defaultText: "the model's, or what fits one row",
+    defaultText: "the model's maximum, or less if the KV cache holds less",
     schema: optional(integer(1)),
   },
   kvCacheBytes: {
@@ -176,7 +176,7 @@ export const SERVE = {
   },
   maxTrainingJobs: {
     value: "<n>",
-    help: "Number of fine-tuning jobs (/v1/fine_tuning/jobs) that train at a time, each in a process of low priority. 0 runs none.",
+    help: "Number of fine-tuning jobs (/v1/fine_tuning/jobs) that train at a time, each in a process of low priority. With 0, the routes of files and jobs answer training_disabled.",
     schema: integer(0, 1024).default(1),
   },
   trainingThreads: {
@@ -203,7 +203,7 @@ export const SERVE = {
   },
   receipts: {
     value: "<which>",
-    help: "Answers with the header x-mosara-receipt: all that are not streamed, or asked, those whose request asks for a receipt.",
+    help: "Answers that get the header x-mosara-receipt. all: every answer that is not streamed. asked: an answer whose request asks for a receipt.",
     schema: z.enum(["all", "asked"]).default("all"),
   },
   strictFields: {

@@ -115,6 +115,6 @@ function modelLengthOf(
   if (length >= (wanted ?? 1)) return length;
   throw new AppError(
     "insufficient_memory",
-    `--kv-cache-bytes ${kvCacheBytes} holds ${maxRowLength} tokens of one sequence of this model, expected ${wanted ?? "room for at least a short one"}. Raise it${wanted === null ? "" : " or lower --max-model-len"}.`,
+    `--kv-cache-bytes ${kvCacheBytes} holds ${maxRowLength} tokens of one sequence of this model, expected ${wanted ?? "at least 1"}. Raise --kv-cache-bytes${wanted === null ? "" : " or lower --max-model-len"}.`,
   );
 }

@@ -89,7 +89,7 @@ const rollbackRoute: Route = {
     const version = parseVersion(to);
     if (!version)
       throw invalid(
-        `"to" is ${JSON.stringify(to)}. Write the beginning of a generation in hex, or "-1" for the one before.`,
+        `"to" must name a kept generation, found ${JSON.stringify(to)}. Write its first hex digits, or "-1" for the previous generation.`,
         "to",
       );
     const result = await writerOfRecord(context, before).restore(
@@ -111,7 +111,7 @@ const verifyRoute: Route = {
     summary: "Run the golden answers of a stored adapter, or of one of its generations",
     tags,
     request: { params: nameParameter, query: ownerQuery },
-    responses: jsonResponses("What they gave. Nothing is changed.", verifiedSchema),
+    responses: jsonResponses("The results of the golden answers. The adapter is not changed.", verifiedSchema),
   },
   handle: async (context, c) => {
     const record = await recordOf(context, c);

@@ -10,13 +10,16 @@ export function layerTypes(raw: RawConfig, numLayers: number, slides: (layer: nu
   const types = raw.layer_types ?? null;
   if (types === null) return Array.from({ length: numLayers }, (_, layer) => slides(layer));
   if (!Array.isArray(types) || types.length !== numLayers)
-    throw new AppError("checkpoint_invalid", `config.json: layer_types must name each of the ${numLayers} layers.`);
+    throw new AppError(
+      "checkpoint_invalid",
+      `config.json: layer_types must have one type for each of the ${numLayers} layers, found ${Array.isArray(types) ? types.length : JSON.stringify(types)}. Correct the list.`,
+    );
   return (types as readonly unknown[]).map((type) => {
     if (type === "sliding_attention") return true;
     if (type === "full_attention") return false;
     throw new AppError(
       "checkpoint_unsupported",
-      `config.json: layer_types names ${JSON.stringify(type)}; supported: full_attention, sliding_attention.`,
+      `config.json: layer_types names ${JSON.stringify(type)}. Supported types are full_attention and sliding_attention.`,
     );
   });
 }

@@ -17,7 +17,7 @@ export function spectrumSection(layers: readonly LayerReport[]): Markup | null {
   const explained =
     spectra.length === 0
       ? "How many directions the adapter has in each layer."
-      : "A layer's weight matrix is a sum of directions, each as strong as its singular value. The adapter uses the k strongest: marks show where it stops. One line a block, the deeper the stronger.";
+      : "A layer's weight matrix is a sum of directions. The singular value of a direction is its strength. The adapter uses the k strongest directions, and a mark shows where it stops. Each line is one block. Deeper blocks have darker lines.";
   return markup`<p>${explained}</p>
 <div class="charts">
 <figure><figcaption>k per layer</figcaption>${layerChart({
@@ -49,7 +49,7 @@ function spectrumChart({ module, places }: ModuleGroup<LayerReport>, colour: num
   return lineChart({
     id: `spectrum-${colour}`,
     title: `Singular values of ${module}`,
-    description: `One line a block, the deeper the stronger: singular values relative to the greatest, by rank. Dots stand at k: ${places.map(({ index, item: { k } }) => `block ${index} ${k ?? ""}`).join(", ")}.`,
+    description: `Singular values relative to the greatest, by rank. Each line is one block. Deeper blocks have darker lines. Dots stand at k: ${places.map(({ index, item: { k } }) => `block ${index} ${k ?? ""}`).join(", ")}.`,
     xLabel: "rank of the direction, log scale",
     yLabel: "share of the greatest",
     isLogX: true,
