@@ -14,7 +14,7 @@ const TABLE: ImportTable = {
   keys: ["formats/repeated-key.ts"],
   limits: ["keys"],
   log: [],
-  hub: [],
+  hub: ["adapter/peft-files.ts"],
   metrics: ["engine/protocol.ts"],
   tensor: [],
   formats: ["tensor"],

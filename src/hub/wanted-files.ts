@@ -2,6 +2,7 @@
  * Chooses the files of a repository that are needed: a checkpoint's, one GGUF file's parts, or a PEFT adapter's.
  * Nothing else is fetched.
  */
+import { PEFT_CONFIG, PEFT_TENSORS, PEFT_TEXTS } from "../adapter/peft-files.ts";
 import { AppError } from "../errors.ts";
 import { type HubName, hubNameText } from "./hub-name.ts";
 import type { HubFile } from "./repository.ts";
@@ -20,10 +21,7 @@ const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/;
 const INDEX = "model.safetensors.index.json";
 const PART = /-\d{5}-of-(\d{5})\.gguf$/;
 const PICKLE = /\.(bin|pt|pth|ckpt|msgpack|h5)$/;
-/** Compared with the base's when the adapter is converted. */
-const ADAPTER_TEXT =
-  /^((tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;
-const ADAPTER = new Set(["adapter_config.json", "adapter_model.safetensors"]);
+const ADAPTER = new Set([PEFT_CONFIG, PEFT_TENSORS]);
 /** Names in a message; further ones are counted. */
 const NAMED = 12;
 
@@ -35,7 +33,7 @@ export function wantedModel(name: HubName, files: readonly HubFile[]): Wanted {
   const weights = files.filter(({ path }) => WEIGHTS.test(path) || path === INDEX);
   if (has("config.json") && weights.some(({ path }) => path !== INDEX))
     return { content: "checkpoint", files: [...files.filter(({ path }) => TEXT.test(path)), ...weightsOf(weights)] };
-  if (has("adapter_config.json"))
+  if (has(PEFT_CONFIG))
     throw new AppError(
       "usage",
       `${hubNameText(name)} is a PEFT adapter, not a model. Name its base as the model, and convert the adapter with "mosara import ${hubNameText(name)}".`,
@@ -56,7 +54,7 @@ export function wantedModel(name: HubName, files: readonly HubFile[]): Wanted {
 /** A PEFT adapter's two files, and the text files beside them. @throws {AppError} usage. */
 export function wantedAdapter(name: HubName, files: readonly HubFile[]): Wanted {
   const own = files.filter(({ path }) => ADAPTER.has(path));
-  const texts = files.filter(({ path }) => ADAPTER_TEXT.test(path));
+  const texts = files.filter(({ path }) => PEFT_TEXTS.test(path));
   if (own.length === ADAPTER.size) return { content: "adapter", files: [...own, ...texts] };
   const reason = files.some(({ path }) => path === "adapter_model.bin")
     ? "has its adapter only as a pickle (adapter_model.bin), which can run code when it is read. Save it again as safetensors"

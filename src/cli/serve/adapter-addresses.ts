@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import type { PeftDirectory } from "../../adapter/peft.ts";
 import type { Base } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
+import { PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterAddresses } from "../../http/context.ts";
 import { fetchFromHub, type HubReporter } from "../../hub/fetch-from-hub.ts";
@@ -23,8 +24,6 @@ import {
   ADAPTER_EXTENSION,
   MAX_PEFT_CONFIG_BYTES,
   MAX_PEFT_TEXT_BYTES,
-  PEFT_CONFIG,
-  PEFT_TENSORS,
   readPeftFiles,
 } from "../../store/directory/directory-files.ts";
 

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { PeftDirectory } from "../../adapter/peft.ts";
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
+import { PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
 import { AppError } from "../../errors.ts";
 import { type HubName, isCommit, parseHubName } from "../../hub/hub-name.ts";
 import { hubFetch } from "../../hub/hub-request.ts";
@@ -26,8 +27,6 @@ import {
   ADAPTER_EXTENSION,
   MAX_PEFT_CONFIG_BYTES,
   MAX_PEFT_TEXT_BYTES,
-  PEFT_CONFIG,
-  PEFT_TENSORS,
 } from "../../store/directory/directory-files.ts";
 import { encodePointer } from "../../store/published/pointer.ts";
 import { SHARED } from "../../store/tenant.ts";

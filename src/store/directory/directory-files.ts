@@ -5,6 +5,7 @@
 import { type Stats, constants } from "node:fs";
 import { access, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, relative, resolve, sep } from "node:path";
+import { PEFT_CONFIG, PEFT_TENSORS, PEFT_TEXTS } from "../../adapter/peft-files.ts";
 import type { PeftDirectory } from "../../adapter/peft.ts";
 import { AppError } from "../../errors.ts";
 
@@ -15,13 +16,8 @@ export function nameOfFile(path: string): string | undefined {
   return path.endsWith(ADAPTER_EXTENSION) ? basename(path, ADAPTER_EXTENSION) : undefined;
 }
 
-export const PEFT_CONFIG = "adapter_config.json";
-export const PEFT_TENSORS = "adapter_model.safetensors";
 const PEFT_PICKLE = "adapter_model.bin";
 export const MAX_PEFT_CONFIG_BYTES = 4 * 2 ** 20;
-/** The tokenizer and the chat templates that trainers save beside an adapter. */
-const PEFT_TEXTS =
-  /^((tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json|(chat_template|additional_chat_templates\/[^/]+)\.jinja)$/;
 export const MAX_PEFT_TEXT_BYTES = 64 * 2 ** 20;
 
 /** Whether the path exists, links followed. */
