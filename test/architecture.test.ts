@@ -157,6 +157,14 @@ describe("the layout", () => {
     expect([...counts].filter(([, count]) => count > 20)).toEqual([]);
   });
 
+  // 50 to 250 lines are easy to read. A longer file has a second idea: divide it by what its parts claim or do.
+  it("has at most 300 lines in a file, tests and their helpers included", () => {
+    const sources = sourcesOf("src", "scripts", "load-tests", "fuzz", "test");
+    const lengths = [...sources].map(([path, text]) => [path, text.split("\n").length - 1] as const);
+    expect(lengths.length).toBeGreaterThan(1000);
+    expect(lengths.filter(([, numLines]) => numLines > 300)).toEqual([]);
+  });
+
   it("lets only the server's side of the engine start processes", () => {
     const starts = [...sourcesOf("src/engine")].filter(([, text]) => text.includes('"node:child_process"'));
     expect(starts.map(([path]) => path)).toEqual(["src/engine/server/engine-client.ts"]);
