@@ -2,13 +2,11 @@
  * `mosara serve` connects all parts: base → store → adapters → text → engine → application → port. A signal stops them
  * in reverse order. This file only connects and waits.
  */
-import { rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Logger } from "pino";
 import { type Base, openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";
-import { createEngine, type SupervisedEngine } from "../engine/server/supervisor.ts";
-import type { EngineOptions } from "../engine/protocol.ts";
+import type { SupervisedEngine } from "../engine/server/supervisor.ts";
 import { AppError } from "../errors.ts";
 import { accessPolicyOf } from "../http/access-policy.ts";
 import type { AppContext, ServedBase } from "../http/context.ts";
@@ -30,6 +28,7 @@ import { openListener, readTls } from "./serve/open-listener.ts";
 import { addressOptions, openAdapterAddresses } from "./serve/adapter-addresses.ts";
 import { openSharedStore } from "./serve/open-shared-store.ts";
 import { refreshNamed } from "../http/adapters/shared-names.ts";
+import { openServedEngine } from "./serve/served-engine.ts";
 import { openServedText } from "./serve/served-text.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import { createLogger } from "../log/logger.ts";
@@ -38,13 +37,11 @@ import { type AdapterStore, openAdapterStore } from "../store/adapter-store.ts";
 import { lockDirectory } from "../store/directory-lock.ts";
 import { qualifiedName } from "../store/tenant.ts";
 import { loadGenerationDefaults, loadUnheededNotice } from "../tokenizer/files/generation-config.ts";
-import { sharedEngineOptions } from "./shared/engine-options.ts";
 import { endTokensOf, NOTHING_ENDS } from "../tokenizer/files/end-tokens.ts";
 import type { TextFiles } from "../tokenizer/files/text-files.ts";
 import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { demoLine } from "./serve/demo-line.ts";
-import { mergePorts } from "../placement/merge-ports.ts";
 import { readVersion } from "./shared/package-root.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
 import { watchAdapters } from "./serve/watch-adapters.ts";
@@ -104,30 +101,8 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       keepGenerations: config.keepGenerations,
     }),
   );
-  const options = engineOptions(config, baseDir, storeDir);
-  const { maxPositions } = base.manifest.config;
-  const mergedDir = join(storeDir, "merged");
-  const engine: SupervisedEngine = createEngine({
-    engine: options,
-    maxMerged: config.maxMerged,
-    ...mergePorts({
-      base,
-      store,
-      mergedDir,
-      maxAdapterBytes: config.maxAdapterBytes,
-      maxLen: Math.min(maxPositions, config.maxModelLen ?? maxPositions),
-      numThreads: options.numThreads,
-      isServed: (generation) => engine.mergedGenerations().has(generation),
-    }),
-  });
-  cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
-  store.contents.onDropped((generation) => {
-    rm(join(mergedDir, generation), { recursive: true, force: true }).catch((error: unknown) =>
-      log.error({ err: error, generation }, "the merged weights of a deleted adapter could not be removed"),
-    );
-  });
-  cleanup.defer(() => engine.stop(0));
-  const receipts = await openReceiptIssuer(config, base.manifest, storeDir, options.numThreads);
+  const { engine, numThreads } = openServedEngine(config, { base, store, log, storeDir }, cleanup);
+  const receipts = await openReceiptIssuer(config, base.manifest, storeDir, numThreads);
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
@@ -158,17 +133,21 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       cleanup,
     ),
     logsPrompts: config.logPrompts,
-    limits: {
-      maxJsonBytes: MAX_JSON_BYTES,
-      maxAdapterBytes: config.maxAdapterBytes,
-      maxTrainingFileBytes: config.maxTrainingFileBytes,
-      refusesUnknownFields: config.strictFields,
-      verifiesUploads: config.verifyUploads,
-      receipts: config.receipts,
-    },
+    limits: requestLimits(config),
     adapters,
   };
   return { context, engine };
+}
+
+function requestLimits(config: ServeConfig): AppContext["limits"] {
+  return {
+    maxJsonBytes: MAX_JSON_BYTES,
+    maxAdapterBytes: config.maxAdapterBytes,
+    maxTrainingFileBytes: config.maxTrainingFileBytes,
+    refusesUnknownFields: config.strictFields,
+    verifiesUploads: config.verifyUploads,
+    receipts: config.receipts,
+  };
 }
 
 /** Connects the parts that listen to each other. */
@@ -249,19 +228,6 @@ async function start(config: ServeConfig, context: AppContext, engine: Supervise
       );
     await context.placements.merge(qualifiedName(record), record.generation);
   }
-}
-
-function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): EngineOptions {
-  return {
-    ...sharedEngineOptions(config, baseDir, storeDir),
-    adapterCacheBytes: config.adapterCacheBytes,
-    maxLiveRank: config.maxLiveRank,
-    maxQueue: config.maxQueue,
-    maxQueueTokens: config.maxQueueTokens,
-    usesPrefixCache: !config.noPrefixCache,
-    maxDraft: config.speculativeTokens,
-    requiresBatchInvariance: !config.noBatchInvariance,
-  };
 }
 
 async function servedBase(config: ServeConfig, base: Base, name: string, files: TextFiles): Promise<ServedBase> {

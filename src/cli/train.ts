@@ -69,11 +69,8 @@ export async function trainToEnd(config: TrainConfig, onLine: TrainListener, mus
   const data = await readDataFor(flags, config);
   await using base = await openTrainingBase(config);
   const run = await prepareRun(base, config, flags, data, notice, grading?.description);
-  if (grading)
-    await assertGradable(
-      grading,
-      [run.training, run.evaluation].flatMap((set) => set?.prompts ?? []),
-    );
+  const prompts = [run.training, run.evaluation].flatMap((set) => set?.prompts ?? []);
+  if (grading) await assertGradable(grading, prompts);
   if (saved) assertSameRun(saved, run.settings, paths.checkpoint);
   const preferences = flags.objective.kind === "dpo" ? new Preferences(flags.objective.beta) : null;
   const objective = flags.objective.kind === "reward" ? new Rewards(flags.objective.clip) : (preferences ?? SUPERVISED);

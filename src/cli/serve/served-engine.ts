@@ -1,0 +1,66 @@
+/** The engine of a server: its options from the flags, and merged engines beside it with weights below --data. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Base } from "../../base/base.ts";
+import type { ConfigOf } from "../../config/commands.ts";
+import type { EngineOptions } from "../../engine/protocol.ts";
+import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
+import { mergePorts } from "../../placement/merge-ports.ts";
+import type { AdapterStore } from "../../store/adapter-store.ts";
+import type { Cleanup } from "../shared/cleanup.ts";
+import { sharedEngineOptions } from "../shared/engine-options.ts";
+
+type ServeConfig = ConfigOf<"serve">;
+
+interface EngineParts {
+  readonly base: Base;
+  readonly store: AdapterStore;
+  readonly log: Logger;
+  readonly storeDir: string;
+}
+
+/** Starts the engine. Cleaning up stops it, and removes merged weights. */
+export function openServedEngine(
+  config: ServeConfig,
+  { base, store, log, storeDir }: EngineParts,
+  cleanup: Cleanup,
+): { readonly engine: SupervisedEngine; readonly numThreads: number } {
+  const options = engineOptions(config, base.dir, storeDir);
+  const { maxPositions } = base.manifest.config;
+  const mergedDir = join(storeDir, "merged");
+  const engine: SupervisedEngine = createEngine({
+    engine: options,
+    maxMerged: config.maxMerged,
+    ...mergePorts({
+      base,
+      store,
+      mergedDir,
+      maxAdapterBytes: config.maxAdapterBytes,
+      maxLen: Math.min(maxPositions, config.maxModelLen ?? maxPositions),
+      numThreads: options.numThreads,
+      isServed: (generation) => engine.mergedGenerations().has(generation),
+    }),
+  });
+  cleanup.defer(() => rm(mergedDir, { recursive: true, force: true }));
+  store.contents.onDropped((generation) => {
+    rm(join(mergedDir, generation), { recursive: true, force: true }).catch((error: unknown) =>
+      log.error({ err: error, generation }, "the merged weights of a deleted adapter could not be removed"),
+    );
+  });
+  cleanup.defer(() => engine.stop(0));
+  return { engine, numThreads: options.numThreads };
+}
+
+function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): EngineOptions {
+  return {
+    ...sharedEngineOptions(config, baseDir, storeDir),
+    adapterCacheBytes: config.adapterCacheBytes,
+    maxLiveRank: config.maxLiveRank,
+    maxQueue: config.maxQueue,
+    maxQueueTokens: config.maxQueueTokens,
+    usesPrefixCache: !config.noPrefixCache,
+    maxDraft: config.speculativeTokens,
+    requiresBatchInvariance: !config.noBatchInvariance,
+  };
+}
