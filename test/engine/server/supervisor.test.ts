@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { StepStats } from "../../../src/engine/protocol.ts";
-import { AppError } from "../../../src/errors.ts";
+import type { AppError } from "../../../src/errors.ts";
 import { sequenceRequest } from "../../helpers/engine/sequences.ts";
 import { toyGreedy } from "../../helpers/engine/toy-runner.mjs";
 import {
