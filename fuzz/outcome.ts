@@ -3,6 +3,9 @@ import { getHeapStatistics } from "node:v8";
 import { AppError } from "../src/errors.ts";
 import { MAX_EXTERNAL_BYTES, type Target } from "./target.ts";
 
+/** Characters that a reader of a message can be expected to read. Names and values are cut where they are quoted. */
+const MAX_MESSAGE = 4000;
+
 /** How an input was read: refused as it should be, or with a fault of ours. */
 export type Outcome = "read" | "refused" | { readonly fault: string };
 
@@ -15,7 +18,7 @@ export async function outcomeOf(target: Target, input: Uint8Array): Promise<Outc
     if (!(error instanceof AppError))
       return { fault: error instanceof Error ? (error.stack ?? error.message) : String(error) };
     if (error.code === "internal_error") return { fault: `an internal error: ${error.message}` };
-    if (error.message.length > 20_000) return { fault: `a message of ${error.message.length} characters` };
+    if (error.message.length > MAX_MESSAGE) return { fault: `a message of ${error.message.length} characters` };
     isRead = false;
   }
   const taken = externalBytes() - before;

@@ -1,7 +1,8 @@
 /**
  * The errors a caller can act on, and how they cross the process boundary. One class, one closed list of codes
  * (docs/reference/errors.md): clients and tests compare the code, never the message. A failure that no caller can act
- * on is a bug. For those, throw a plain `Error` whose message starts with "internal:".
+ * on is a bug. For those, throw a plain `Error` whose message starts with "internal:". Messages show what came from
+ * outside by `quote`.
  */
 
 /** Every stable error code. `http/error-response.ts` maps each one to a status. */
@@ -98,4 +99,38 @@ export function toWire(error: unknown): WireError {
 /** Rebuilds the error that `toWire` converted to data in the other process. */
 export function fromWire(wire: WireError): AppError {
   return new AppError(wire.code, wire.message, wire.details);
+}
+
+/** Greatest number of characters of a quote. Names that are allowed anywhere are shorter. */
+const MAX_QUOTE = 200;
+/** Of a list or an object, and how many of them within each other. */
+const MAX_QUOTED_ITEMS = 8;
+const MAX_QUOTED_DEPTH = 3;
+
+/**
+ * A value from outside for an error message: as JSON, cut to a length that fits. Nothing is assumed of the value: it may be nested
+ * to any depth, have any size, and hold what JSON cannot. Never throws.
+ */
+export function quote(value: unknown): string {
+  if (typeof value === "string") return quoteText(value);
+  const text = show(value, MAX_QUOTED_DEPTH);
+  return text.length <= MAX_QUOTE ? text : `${text.slice(0, MAX_QUOTE)}…`;
+}
+
+function quoteText(text: string): string {
+  return JSON.stringify(text.length <= MAX_QUOTE ? text : `${text.slice(0, MAX_QUOTE)}…`);
+}
+
+function show(value: unknown, depth: number): string {
+  if (typeof value === "string") return quoteText(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  if (ArrayBuffer.isView(value)) return "binary";
+  if (Array.isArray(value)) return `[${list(value, (item) => show(item, depth - 1), depth)}]`;
+  return `{${list(Object.entries(value), ([key, item]) => `${quoteText(key)}:${show(item, depth - 1)}`, depth)}}`;
+}
+
+function list<T>(items: readonly T[], showItem: (item: T) => string, depth: number): string {
+  if (items.length > 0 && depth === 0) return "…";
+  const shown = items.slice(0, MAX_QUOTED_ITEMS).map(showItem);
+  return [...shown, ...(items.length > MAX_QUOTED_ITEMS ? ["…"] : [])].join(",");
 }

@@ -3,7 +3,7 @@
  * is finite. Knows neither file bytes (adapter-file.ts) nor the base (`assertFits` in adapter.ts). Source:
  * docs/reference/mosara-file.md. Loops bound the indices, hence `!`.
  */
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { encode } from "../formats/msgpack.ts";
 import { type HostTensor, numElements } from "../tensor/host-tensor.ts";
 import { type Adapter, type AdapterTarget, type Card, type CardValue } from "./adapter.ts";
@@ -22,18 +22,6 @@ const TARGET_NAME = /^layers\.(0|[1-9]\d{0,5})(\.[A-Za-z0-9_]+)+$/;
 const MAX_TARGET_NAME_LENGTH = 256;
 const SHA256_HEX = /^[0-9a-f]{64}$/;
 const BASE_ID = /^[\x21-\x7e]{1,128}$/;
-
-/** A value from an untrusted file, cut to a length that fits a message. Never throws, for any value. */
-export function quote(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length <= 120 ? value : `${value.slice(0, 120)}…`);
-  if (Array.isArray(value)) return `[${value.slice(0, 8).map(quoteItem).join(",")}${value.length > 8 ? ",…" : ""}]`;
-  return quoteItem(value);
-}
-
-function quoteItem(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(value).slice(0, 40);
-  return Array.isArray(value) ? "a list" : value instanceof Uint8Array ? "binary" : "a map";
-}
 
 /** Refuses an adapter. The message says what is wrong and where. @throws AppError adapter_invalid, always. */
 export function refuse(problem: string): never {

@@ -4,11 +4,11 @@
  * know where files are stored. Source: docs/reference/mosara-file.md.
  */
 import { createHash } from "node:crypto";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { decodeBounded, encode } from "../formats/msgpack.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements, tensorFromBytes } from "../tensor/host-tensor.ts";
-import { MAX_CARD_DEPTH, assertAdapter, isPlainMap, quote, refuse } from "./adapter-check.ts";
+import { MAX_CARD_DEPTH, assertAdapter, isPlainMap, refuse } from "./adapter-check.ts";
 import { foreignFileNotice } from "./foreign-file.ts";
 import { type Adapter, type AdapterTarget, type Card, type Method, type RouterKind } from "./adapter.ts";
 import { expectedTensors } from "./methods.ts";

@@ -5,8 +5,8 @@
  * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures'
  * README.
  */
-import { AppError } from "../errors.ts";
-import { isPlainMap, quote } from "./adapter-check.ts";
+import { AppError, quote } from "../errors.ts";
+import { isPlainMap } from "./adapter-check.ts";
 import { firstMatches, isReadable, MATCH_TIMEOUT_MS } from "./peft-match.ts";
 import { firstUnselected } from "./peft-targets.ts";
 

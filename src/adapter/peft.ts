@@ -5,7 +5,7 @@
  * Knows neither directories nor the module names of a family
  * (`PeftNames`). Source: peft 0.21, facts in the model fixtures' README.
  */
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
 import { type HostTensor, hostTensor } from "../tensor/host-tensor.ts";
 import { assertAdapter } from "./adapter-check.ts";
@@ -97,8 +97,7 @@ function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
   const halves = new Map<string, Halves>();
   for (const [name, tensor] of readTensors(bytes)) {
     const [, path = "", half] = HALF.exec(name) ?? [];
-    if (half !== "A" && half !== "B")
-      return refusePeft(`it holds ${JSON.stringify(name.slice(0, 200))}, ${whatElse(name)}`);
+    if (half !== "A" && half !== "B") return refusePeft(`it holds ${quote(name)}, ${whatElse(name)}`);
     const both = halves.get(path) ?? {};
     if (both[half]) return refusePeft(`it has lora_${half} of ${path} twice, with and without "default" in its name`);
     both[half] = tensor;
@@ -136,7 +135,7 @@ function linearAt(path: string, base: BaseSignature, names: PeftNames): LinearSi
   const known = [...base.linears.keys()].map((one) => names.pathOf(one));
   throw new AppError(
     "adapter_incompatible",
-    `The PEFT adapter changes ${JSON.stringify(path.slice(0, 200))}, which is not a linear layer of this base. Its layers are ${known[0]} … ${known.at(-1)}, with the modules ${[...new Set(known.map((one) => one.split(".").at(-1)))].join(", ")}.`,
+    `The PEFT adapter changes ${quote(path)}, which is not a linear layer of this base. Its layers are ${known[0]} … ${known.at(-1)}, with the modules ${[...new Set(known.map((one) => one.split(".").at(-1)))].join(", ")}.`,
   );
 }
 

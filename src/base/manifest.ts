@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { LATER_SETTINGS, type ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
@@ -154,6 +154,6 @@ function checkVersion(path: string, value: Partial<Manifest> | null, oldest: num
   }
   throw new AppError(
     "base_invalid",
-    `${path} has format version ${JSON.stringify(version)}, but this mosara reads ${FORMAT_VERSION}. Build the base again. --basis-from copies the bases of version ${OLDEST_BASES_VERSION} or later.`,
+    `${path} has format version ${quote(version)}, but this mosara reads ${FORMAT_VERSION}. Build the base again. --basis-from copies the bases of version ${OLDEST_BASES_VERSION} or later.`,
   );
 }

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { isGgufFile } from "../formats/gguf/gguf-file.ts";
 import { type SafetensorsFile, openSafetensors } from "../formats/safetensors.ts";
 import type { TensorSpec } from "../formats/safetensors-writer.ts";
@@ -118,7 +118,7 @@ async function shardNames(dir: string): Promise<readonly string[]> {
   const names = [...new Set<unknown>(Object.values(map))];
   for (const name of names)
     if (typeof name !== "string" || !/^[\w.-]+$/.test(name) || name.includes(".."))
-      throw invalid(`${INDEX_FILE}: ${JSON.stringify(name)} is not the name of a file in the checkpoint's directory.`);
+      throw invalid(`${INDEX_FILE}: ${quote(name)} is not the name of a file in the checkpoint's directory.`);
   return (names as string[]).sort();
 }
 

@@ -1,7 +1,7 @@
 /** `mosara keys add`: makes a key, writes its hash into the keys file, and prints the key. It is never shown again. */
 import { createHash, randomBytes } from "node:crypto";
 import type { ConfigOf } from "../config/commands.ts";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { KEY_ID, type KeyEntry } from "../keys/keys-file.ts";
 import type { Limits } from "../keys/limits.ts";
 import { editKeysFile } from "./keys/edit-keys-file.ts";
@@ -29,7 +29,7 @@ export async function keysAdd(config: ConfigOf<"keys add">): Promise<number> {
   if (!KEY_ID.test(id))
     throw new AppError(
       "usage",
-      `A key's id has 1 to 64 letters, digits, ".", "_" or "-", found ${JSON.stringify(id)}. Choose another id.`,
+      `A key's id has 1 to 64 letters, digits, ".", "_" or "-", found ${quote(id)}. Choose another id.`,
     );
   const key = `mosara-${randomBytes(SECRET_BYTES).toString("base64url")}`;
   const { keys: file, tenant, scopes, adapters, expires } = config;

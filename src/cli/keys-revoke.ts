@@ -1,6 +1,6 @@
 /** `mosara keys revoke`: removes a key from the keys file. A running server refuses it within two seconds. */
 import type { ConfigOf } from "../config/commands.ts";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { editKeysFile } from "./keys/edit-keys-file.ts";
 
 /** @returns the exit code. @throws {AppError} */
@@ -12,7 +12,7 @@ export async function keysRevoke(config: ConfigOf<"keys revoke">): Promise<numbe
     if (keys.length === before.keys.length)
       throw new AppError(
         "usage",
-        `${file} has no key ${JSON.stringify(id)}. Its keys: ${keys.map((entry) => entry.id).join(", ") || "none"}.`,
+        `${file} has no key ${quote(id)}. Its keys: ${keys.map((entry) => entry.id).join(", ") || "none"}.`,
       );
     return { ...before, keys };
   });

@@ -3,7 +3,7 @@
  * environment > file > defaults.
  */
 import { parseArgs } from "node:util";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { closestName } from "../fields/closest-name.ts";
 import { COMMANDS, type CommandName, type CommandRow, type ConfigOf, environmentName, flagName } from "./commands.ts";
 import type { Flag, Flags } from "./flag.ts";
@@ -104,7 +104,7 @@ function valueOf(command: string, key: string, flag: Flag<unknown>, raw: unknown
   if (result.success) return result.data;
   if (raw === undefined) throw usage(command, `"${command}" needs --${flagName(key)} ${flag.value ?? ""}.`);
   const issue = result.error.issues[0];
-  const found = flag.isSecret ? "" : `, found ${JSON.stringify(raw)}`;
+  const found = flag.isSecret ? "" : `, found ${quote(raw)}`;
   const message =
     issue?.code === "invalid_value" ? `must be one of ${issue.values.join(", ")}` : (issue?.message ?? "is invalid");
   throw usage(command, `${source} ${message}${found}.`);

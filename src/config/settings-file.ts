@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type * as Yaml from "yaml";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { closestName } from "../fields/closest-name.ts";
 import { flagName } from "./commands.ts";
 import type { Flag, Flags } from "./flag.ts";
@@ -60,7 +60,7 @@ function rawValueOf(path: string, name: string, flag: Flag<unknown>, value: unkn
   );
   if (isSwitch || texts.includes(null)) {
     const wanted = isSwitch ? "true or false" : "a text, a number, or a list of them";
-    const found = flag.isSecret ? "" : `, found ${JSON.stringify(value)}`;
+    const found = flag.isSecret ? "" : `, found ${quote(value)}`;
     throw usage(path, `must give ${name} ${wanted}${found}.`);
   }
   return flag.isRepeatable ? (texts as string[]) : texts.join(",");

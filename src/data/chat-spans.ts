@@ -3,7 +3,7 @@
  * template's headers. Templates do not mark turns, so the spans are found by rendering. The rendered conversation up to
  * a turn shows where the turn begins. The rendered conversation with a changed message shows where it ends.
  */
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import type { ChatMessage } from "../tokenizer/chat/chat-message.ts";
 import type { ChatTemplate, RenderOptions } from "../tokenizer/chat/chat-template.ts";
 import { type RenderedChat, renderChat } from "../tokenizer/chat/chat.ts";
@@ -33,7 +33,7 @@ function assertAllShown(text: string, messages: readonly ChatMessage[], render: 
     if (tryRender(() => render(changed, false).text) !== text) return;
     throw new AppError(
       "invalid_request",
-      `the chat template leaves out message ${i + 1}, which has the role ${JSON.stringify(message.role)}. Give it a role that the template shows, such as "user" or "system".`,
+      `the chat template leaves out message ${i + 1}, which has the role ${quote(message.role)}. Give it a role that the template shows, such as "user" or "system".`,
     );
   });
 }

@@ -1,4 +1,5 @@
 /** One line of a data file as a JSON object. Knows nothing of the meaning of its keys. */
+import { quote } from "../errors.ts";
 import { repeatedKey } from "../formats/repeated-key.ts";
 import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import { type Fail, type Json, nameOf } from "./conversation.ts";
@@ -14,7 +15,7 @@ export function readObject(text: string, fail: Fail): Json {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return fail(`an object was expected, found ${nameOf(value)}. Write {"prompt": …, "completion": …}.`);
   const repeated = repeatedKey(text);
-  if (repeated !== undefined) return fail(`the key ${JSON.stringify(repeated)} is there twice. Keep one of them.`);
+  if (repeated !== undefined) return fail(`the key ${quote(repeated)} is there twice. Keep one of them.`);
   return value as Json;
 }
 

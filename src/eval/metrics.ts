@@ -3,6 +3,7 @@
  * can be summed, and scores the sum. One bootstrap therefore serves all.
  * A metric of generated text also checks that an example has the fields it needs. Knows no engine.
  */
+import { quote } from "../errors.ts";
 import { type AnswerKind, type Example, lastLearntTurn } from "../data/examples.ts";
 import { lineError } from "../data/lines.ts";
 import { extractNumber, extractWord, isSameNumber, isWordOf, kindOfLabel, numberLabel } from "./answers.ts";
@@ -109,7 +110,7 @@ function expectedNumber(example: Example): { readonly text: string; readonly lab
   const [text = ""] = answer === null ? expectedTexts(example) : [answer];
   const label = answer === null ? extractNumber(text) : numberLabel(answer);
   if (label === null)
-    throw lineError(example.file, example.line, `a number was expected as the answer, found ${JSON.stringify(text)}.`);
+    throw lineError(example.file, example.line, `a number was expected as the answer, found ${quote(text)}.`);
   return { text, label };
 }
 
@@ -124,7 +125,7 @@ function expectedWord(example: Example): { readonly label: string; readonly kind
     throw lineError(
       example.file,
       example.line,
-      `the answer ${JSON.stringify(label)} is not a word of ${kind === undefined ? "any kind" : `the kind "${kind}"`}. Correct "answer" or "kind".`,
+      `the answer ${quote(label)} is not a word of ${kind === undefined ? "any kind" : `the kind "${kind}"`}. Correct "answer" or "kind".`,
     );
   return { label, kind };
 }

@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { Packr, Unpackr } from "msgpackr";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 
 /** Bounds on one message. `maxItems` counts every value and every key; depth 1 is a map of scalars. */
 export interface MsgpackLimits {
@@ -75,7 +75,7 @@ function checkKey(keys: Set<string>, kind: Kind, content: Buffer): void {
   if (kind !== "string") refuse("a map key is not a string");
   const key = content.toString("latin1");
   if (key === "__proto__") refuse('"__proto__" is not allowed as a key');
-  if (keys.has(key)) refuse(`the key ${JSON.stringify(content.toString().slice(0, 100))} occurs twice in one map`);
+  if (keys.has(key)) refuse(`the key ${quote(content.toString())} occurs twice in one map`);
   keys.add(key);
 }
 

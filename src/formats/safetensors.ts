@@ -4,7 +4,7 @@
  * the safetensors README, "Format": 8 bytes little-endian header length, a JSON object, then the data without holes.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { DTYPES, type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, hostTensor, tensorFromBytes } from "../tensor/host-tensor.ts";
 import { repeatedKey } from "./repeated-key.ts";
@@ -48,12 +48,6 @@ export interface SafetensorsFile extends AsyncDisposable {
    * outside the tensor is a bug of the caller.
    */
   readBytes(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
-}
-
-/** A name from a file, quoted and cut to a length that fits a message. */
-function quote(name: unknown): string {
-  const text = JSON.stringify(name) ?? String(name);
-  return text.length <= 120 ? text : `${text.slice(0, 120)}…`;
 }
 
 function refuse(path: string, problem: string, cause?: unknown): never {

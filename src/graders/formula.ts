@@ -2,7 +2,7 @@
  * `calculate_output` of a multi grader: arithmetic over the scores of its graders, by their names.
  * Operators + - * / ^ and the functions of OpenAI's graders. Knows nothing of the graders.
  */
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 
 /** @throws {AppError} training_failed: the result is not a finite number */
 export type Formula = (scores: Readonly<Record<string, number>>) => number;
@@ -27,10 +27,7 @@ export function compileFormula(text: string, names: readonly string[], path: str
   return (scores) => {
     const value = formula(scores);
     if (Number.isFinite(value)) return value;
-    throw new AppError(
-      "training_failed",
-      `"${path}" gave ${value} for ${JSON.stringify(scores)}. Correct the formula.`,
-    );
+    throw new AppError("training_failed", `"${path}" gave ${value} for ${quote(scores)}. Correct the formula.`);
   };
 }
 
@@ -60,7 +57,7 @@ class Parser {
     for (let at = 0; at < whole.length; at = TOKEN.lastIndex) {
       TOKEN.lastIndex = at;
       const found = TOKEN.exec(whole);
-      if (!found) return this.#refuse(`has ${JSON.stringify(whole.slice(at, at + 20))}, which is no part of a formula`);
+      if (!found) return this.#refuse(`has ${quote(whole.slice(at, at + 20))}, which is no part of a formula`);
       tokens.push(found[1] ?? found[2] ?? found[3] ?? "");
     }
     return tokens;

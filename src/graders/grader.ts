@@ -4,7 +4,7 @@
  * of the answer and the line of its prompt. Knows nothing of models.
  */
 import { z } from "zod";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { extractNumber, isSameNumber, numberLabel } from "../eval/answers.ts";
 import { compileFormula } from "./formula.ts";
 import { compileSchema } from "./json-schema.ts";
@@ -72,7 +72,7 @@ export function compileGrader(value: unknown, path = "grader"): Grader {
     default:
       throw new AppError(
         "invalid_request",
-        `"${path}.type" should be one of ${Object.keys(SCHEMAS).join(", ")}, found ${JSON.stringify(type) ?? "nothing"}.`,
+        `"${path}.type" should be one of ${Object.keys(SCHEMAS).join(", ")}, found ${type === undefined ? "nothing" : quote(type)}.`,
         { param: path },
       );
   }
@@ -126,8 +126,7 @@ function textSimilarity(grader: GraderOf<"text_similarity">, path: string): Grad
 function numberCheck(grader: GraderOf<"number">, path: string): Grader {
   return comparing(grader, path, (input, reference) => {
     const wanted = numberLabel(reference);
-    if (wanted === null)
-      throw new AppError("data_invalid", `the grader expects a number, found ${JSON.stringify(reference)}.`);
+    if (wanted === null) throw new AppError("data_invalid", `the grader expects a number, found ${quote(reference)}.`);
     return Number(isSameNumber(extractNumber(input), wanted, grader.tolerance));
   });
 }

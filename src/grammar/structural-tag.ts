@@ -3,6 +3,7 @@
  * Source: the formats of XGrammar's structural tags, which vLLM accepts too, and vLLM's older form with `structures`
  * and `triggers`.
  */
+import { quote } from "../errors.ts";
 import {
   choice,
   EMPTY,
@@ -81,7 +82,7 @@ class TagReader {
         return this.#separated(format, path, depth);
       default:
         return refuseGrammar(
-          `The structural tag's "${path}.type" is ${JSON.stringify(format.type)}. Known: const_string, json_schema, any_text, regex, grammar, sequence, or, optional, plus, star, tag, triggered_tags, tags_with_separator.`,
+          `The structural tag's "${path}.type" is ${quote(format.type)}. Known: const_string, json_schema, any_text, regex, grammar, sequence, or, optional, plus, star, tag, triggered_tags, tags_with_separator.`,
         );
     }
   }
@@ -105,12 +106,12 @@ class TagReader {
       (tag) => !triggers.some((trigger) => trigger !== "" && this.#begin(tag, path).startsWith(trigger)),
     );
     if (orphan !== undefined)
-      refuseGrammar(`No trigger in "${path}.triggers" is the beginning of the tag ${JSON.stringify(orphan.begin)}.`);
+      refuseGrammar(`No trigger in "${path}.triggers" is the beginning of the tag ${quote(orphan.begin)}.`);
     const again = rule(`tags-${this.#numGrammars++}`);
     const endings = triggers.map((mark): Ending => {
       const own = tags.filter((tag) => this.#begin(tag, path).startsWith(mark));
       if (own.length === 0)
-        refuseGrammar(`The trigger ${JSON.stringify(mark)} in "${path}.triggers" is not the beginning of any tag.`);
+        refuseGrammar(`The trigger ${quote(mark)} in "${path}.triggers" is not the beginning of any tag.`);
       const rests = own.map((tag) => {
         const begin: Expression = { kind: "marks", text: this.#begin(tag, path).slice(mark.length) };
         return sequence(begin, this.#restOfTag(tag, `${path}.tags`, depth + 1));

@@ -4,12 +4,15 @@
  * Source: Python 3.11 data model, jinja2 3.1 `Undefined`.
  */
 
+/** Characters. Messages quote names of a template and texts of a conversation, which have any length. */
+const MAX_MESSAGE = 2000;
+
 /** A failure of the template; `raised` marks the template's own `raise_exception`, whose message is for the user. */
 export class JinjaError extends Error {
   readonly raised: boolean;
 
   constructor(message: string, raised = false) {
-    super(message);
+    super(message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE)}…`);
     this.name = "JinjaError";
     this.raised = raised;
   }

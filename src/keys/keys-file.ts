@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { repeatedKey } from "../formats/repeated-key.ts";
 import { SCOPES } from "./caller.ts";
 import { limitsSchema } from "./limits.ts";
@@ -67,7 +67,7 @@ export function parseKeysFile(text: string, path: string): KeysFile {
     throw fault(path, `is not JSON: ${(error as Error).message}`);
   }
   const repeated = repeatedKey(text);
-  if (repeated !== undefined) throw fault(path, `has ${JSON.stringify(repeated)} twice in one object`);
+  if (repeated !== undefined) throw fault(path, `has ${quote(repeated)} twice in one object`);
   const parsed = keysFile.safeParse(json);
   if (!parsed.success) throw fault(path, issueText(parsed.error.issues[0], json));
   const { keys } = parsed.data;
@@ -126,5 +126,5 @@ function issueText(issue: z.core.$ZodIssue | undefined, json: unknown): string {
 
 function placeOf(index: number, entry: unknown): string {
   const { id } = (entry ?? {}) as { id?: unknown };
-  return `keys[${index}]${typeof id === "string" ? ` (${JSON.stringify(id.slice(0, 64))})` : ""}`;
+  return `keys[${index}]${typeof id === "string" ? ` (${quote(id)})` : ""}`;
 }

@@ -2,7 +2,7 @@
  * The decoder families: `model_type` → the reader of its `config.json` and the
  * names of tensors in its files. A new family is one file and one line here.
  */
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import type { RawConfig } from "./config/config-reader.ts";
 import { readCohere, readCohere2 } from "./families/cohere.ts";
 import { readExaone4 } from "./families/exaone4.ts";
@@ -83,7 +83,7 @@ export function parseModelConfig(raw: RawConfig): ModelConfig {
     const reason = typeof type === "string" ? refusalReason(type) : null;
     throw new AppError(
       "checkpoint_unsupported",
-      `config.json: model_type ${JSON.stringify(type)}${reason === null ? "" : ` (${reason})`} is not supported; known: ${known}.`,
+      `config.json: model_type ${quote(type)}${reason === null ? "" : ` (${reason})`} is not supported; known: ${known}.`,
     );
   }
   if (raw.quantization_config) throw quantisedError(raw.quantization_config);

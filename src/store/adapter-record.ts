@@ -4,7 +4,7 @@
  */
 import type { Adapter, Card, Method } from "../adapter/adapter.ts";
 import { numParams } from "../adapter/adapter.ts";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 
 /** A linear layer an adapter binds to, without its tensors. */
 export interface RecordTarget {
@@ -96,6 +96,6 @@ export function assertAdapterName(name: string): void {
   const found = name.length <= 140 ? name : `${name.slice(0, 140)}…`;
   throw new AppError(
     "invalid_request",
-    `${JSON.stringify(found)} is not a name for an adapter. A name begins with a letter or digit. It has at most 128 characters: letters, digits, ".", "_" and "-", without "..".`,
+    `${quote(found)} is not a name for an adapter. A name begins with a letter or digit. It has at most 128 characters: letters, digits, ".", "_" and "-", without "..".`,
   );
 }

@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
+import { quote } from "../errors.ts";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 import type { StoredAlias } from "./aliases/alias-record.ts";
 import type { ErrorSample } from "./counts/error-samples.ts";
@@ -121,12 +122,12 @@ function bringToLayout(tables: Tables, dir: string, isReadOnly: boolean): void {
   const isOld = EARLIER_VERSIONS.includes(version);
   if (isOld && isReadOnly)
     throw new Error(
-      `the adapter store in ${dir} has the earlier layout ${JSON.stringify(version)}. Start the server on it once, which converts it to layout ${FORMAT_VERSION}`,
+      `the adapter store in ${dir} has the earlier layout ${quote(version)}. Start the server on it once, which converts it to layout ${FORMAT_VERSION}`,
     );
   const isKnown = version === undefined ? !isReadOnly : isOld || version === FORMAT_VERSION;
   if (!isKnown)
     throw new Error(
-      `the adapter store in ${dir} has layout ${JSON.stringify(version)}, but this program reads ${FORMAT_VERSION}. Use another --data directory`,
+      `the adapter store in ${dir} has layout ${quote(version)}, but this program reads ${FORMAT_VERSION}. Use another --data directory`,
     );
   if (!isReadOnly && version !== FORMAT_VERSION)
     tables.root.transactionSync(() => {

@@ -2,7 +2,7 @@
  * Texts that name an adapter, or one generation of it: `name`, `name@<beginning of the generation>`, `name@-1`. Pure.
  * Source: docs/how-to/versions-and-aliases.md.
  */
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { type AdapterRecord, assertAdapterName } from "./adapter-record.ts";
 
 /** Which generation of a name is meant. `back: 1` is the one before the current one. */
@@ -35,7 +35,7 @@ export function assertReference(text: string): void {
   if (reference) return assertAdapterName(reference.name);
   throw new AppError(
     "invalid_request",
-    `${JSON.stringify(text.slice(0, 280))} names no generation. After the "@", write the beginning of a generation in hex, or "-1" for the one before the current one.`,
+    `${quote(text)} names no generation. After the "@", write the beginning of a generation in hex, or "-1" for the one before the current one.`,
   );
 }
 

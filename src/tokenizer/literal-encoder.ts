@@ -4,7 +4,7 @@
  * literal occurrences by placeholders.
  */
 import { idsOfTokens } from "./files/vocabulary.ts";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import type { AddedToken } from "./files/added-tokens.ts";
 import type { TokenizerFiles } from "./files/tokenizer-files.ts";
 
@@ -148,7 +148,7 @@ export function aliasSpecials(files: TokenizerFiles): AliasedTokenizer {
 export function literalError(token: string): AppError {
   return new AppError(
     "invalid_request",
-    `The conversation contains the text of the special token ${JSON.stringify(token)} where it cannot be distinguished from the token itself. Remove or change that text.`,
+    `The conversation contains the text of the special token ${quote(token)} where it cannot be distinguished from the token itself. Remove or change that text.`,
     { param: "messages" },
   );
 }

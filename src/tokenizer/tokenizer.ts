@@ -4,7 +4,7 @@
  * HTTP.
  */
 import type { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
-import { AppError } from "../errors.ts";
+import { AppError, quote } from "../errors.ts";
 import { aliasSpecials, type AliasedTokenizer, type LiteralMarks, makeLiteralMarks } from "./literal-encoder.ts";
 import { createTokenDecoder } from "./stream-decoder.ts";
 import { readTextFiles } from "./files/text-files.ts";
@@ -129,7 +129,7 @@ function encode(hub: HubTokenizer, text: string, addSpecialTokens: boolean): num
     if (id !== undefined) return id;
     throw new AppError(
       "invalid_request",
-      `The tokenizer has no token for ${JSON.stringify(tokens[i] ?? "")} and no unknown token. Leave that text out.`,
+      `The tokenizer has no token for ${quote(tokens[i] ?? "")} and no unknown token. Leave that text out.`,
     );
   });
 }

@@ -140,7 +140,7 @@ describe("decodeAdapter", () => {
     // In every file.
     ["a transposed shape", /lambda of .* has shape \[2,1\]/, (_, t) => (t.tensors.lambda!.shape = [2, 1])],
     ["a flattened shape", /lambda of .* has shape \[2\]/, (_, t) => (t.tensors.lambda!.shape = [2])], // in every file
-    ["a shape of text", /shape \[x\]/, (_, t) => (t.tensors.v!.shape = ["x"])], // in every file
+    ["a shape of text", /shape \["x"\]/, (_, t) => (t.tensors.v!.shape = ["x"])], // in every file
     ["a shape that overflows", /shape|needs/, (_, t) => (t.tensors.v!.shape = [2 ** 32, 2 ** 32])], // in every file
     // In every file.
     ["too little data", /data of .* has 8 bytes, .* needs 12/, (_, t) => (t.tensors.v!.data = float32(1, 2))],

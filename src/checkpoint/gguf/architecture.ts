@@ -4,7 +4,7 @@
  * Values that no file states, such as a pattern of layers or an activation, belong to the architecture and stand here.
  * Source: llama.cpp, conversion/*.py and src/models/*.cpp as of November 2026.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import {
   type ConfigSource,
@@ -84,14 +84,14 @@ export function architectureOf(metadata: MetadataReader): Architecture {
   if (kind !== "model")
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path} has the type ${JSON.stringify(kind)} and is not a model. Name the model's own file.`,
+      `${metadata.path} has the type ${quote(kind)} and is not a model. Name the model's own file.`,
     );
   const name = metadata.architecture;
   const architecture = Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;
   if (!architecture)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: the architecture ${JSON.stringify(name)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(", ")}. Use another model.`,
+      `${metadata.path}: the architecture ${quote(name)} is not supported; supported: ${Object.keys(ARCHITECTURES).join(", ")}. Use another model.`,
     );
   const own = architecture.ownSettings ?? [];
   const setting = FOREIGN_SETTINGS.find((key) => metadata.isSet(metadata.own(key)) && !own.includes(key));

@@ -2,7 +2,7 @@
  * The text files that a GGUF model's checkpoint would have: configuration, tokenizer, chat template. They are made when
  * a caller asks for them. If a text cannot be made, the model is refused earlier.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import type { CheckpointTexts } from "../checkpoint.ts";
 import type { MetadataReader } from "./metadata-reader.ts";
@@ -45,7 +45,7 @@ function assertRows(metadata: MetadataReader, { tokens, kinds }: Vocabulary, num
   if (beyond >= 0)
     throw new AppError(
       "checkpoint_invalid",
-      `${metadata.path}: the token ${JSON.stringify(tokens[beyond])} has the id ${beyond}, but the embedding has ${numRows} rows. Convert the model again.`,
+      `${metadata.path}: the token ${quote(tokens[beyond])} has the id ${beyond}, but the embedding has ${numRows} rows. Convert the model again.`,
     );
 }
 

@@ -2,7 +2,7 @@
  * Reads the position scaling of a GGUF file: settings in its metadata, or computed factors in small tensors.
  * Llama 3's factors are converted back to their settings, so that the model is identical to its checkpoint.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import type { ConfigSource } from "./architecture-settings.ts";
 import { type MetadataReader, shortestDecimal } from "./metadata-reader.ts";
@@ -25,7 +25,7 @@ export function metadataScaling(metadata: MetadataReader): RawConfig | null {
   if (type === "yarn") return yarnScaling(metadata, factor);
   throw new AppError(
     "checkpoint_unsupported",
-    `${metadata.path}: ${metadata.own("rope.scaling.type")} ${JSON.stringify(type)} is not supported; supported: none, linear, yarn. Use another model.`,
+    `${metadata.path}: ${metadata.own("rope.scaling.type")} ${quote(type)} is not supported; supported: none, linear, yarn. Use another model.`,
   );
 }
 

@@ -4,7 +4,7 @@
  * or SentencePiece pieces, whose merges follow from their scores.
  * Source: the file format of the `tokenizers` package, version 1.0; llama.cpp, src/llama-vocab.cpp.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { MetadataReader } from "./metadata-reader.ts";
 import { mergesOfPieces } from "./piece-merges.ts";
 import { DEFAULT_PRE, PRE_TOKENIZER_NAMES, type PreTokenizer, preTokenizerOf } from "./pre-tokenizers.ts";
@@ -27,7 +27,7 @@ export function planTokenizer(
   if (model === "llama") return planPieces(metadata, vocabulary);
   throw new AppError(
     "checkpoint_unsupported",
-    `${metadata.path}: tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported: gpt2, llama. Use the model's Hugging Face checkpoint.`,
+    `${metadata.path}: tokenizer.ggml.model ${quote(model)} is not supported; supported: gpt2, llama. Use the model's Hugging Face checkpoint.`,
   );
 }
 
@@ -42,13 +42,13 @@ function planByteLevel(metadata: MetadataReader, vocabulary: Vocabulary, usual: 
   if (!words)
     throw new AppError(
       "checkpoint_unsupported",
-      `${metadata.path}: ${PRE_KEY} ${JSON.stringify(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}. Use the model's Hugging Face checkpoint.`,
+      `${metadata.path}: ${PRE_KEY} ${quote(given)} is not known, so the boundaries of words would be a guess. Known: ${PRE_TOKENIZER_NAMES.join(", ")}. Use the model's Hugging Face checkpoint.`,
     );
   const merges = metadata.strings(MERGES_KEY);
   if (!merges)
     throw new AppError("checkpoint_invalid", `${metadata.path} has no ${MERGES_KEY}. Convert the model again.`);
-  const found = given === "" ? `has no ${PRE_KEY}` : `has ${PRE_KEY} ${JSON.stringify(given)}`;
-  const notice = `${metadata.path} ${found}, so its words are split as ${JSON.stringify(name)} splits them. The ids may be wrong. If so, convert the model with a recent llama.cpp.`;
+  const found = given === "" ? `has no ${PRE_KEY}` : `has ${PRE_KEY} ${quote(given)}`;
+  const notice = `${metadata.path} ${found}, so its words are split as ${quote(name)} splits them. The ids may be wrong. If so, convert the model with a recent llama.cpp.`;
   return {
     notices: isSilent ? [notice] : [],
     make: () => byteLevelJson(metadata, vocabulary, words, merges),
@@ -84,7 +84,7 @@ function byteLevelJson(
         if (mark < 0)
           throw new AppError(
             "checkpoint_invalid",
-            `${metadata.path}: ${MERGES_KEY} contains ${JSON.stringify(merge)}, which is not two parts with a space between them. Convert the model again.`,
+            `${metadata.path}: ${MERGES_KEY} contains ${quote(merge)}, which is not two parts with a space between them. Convert the model again.`,
           );
         return [merge.slice(0, mark), merge.slice(mark + 1)];
       }),

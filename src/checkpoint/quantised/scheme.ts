@@ -3,7 +3,7 @@
  * decoded, all others are refused by name. Source: transformers, utils/quantization_config.py; compressed-tensors,
  * quantization/quant_config.py.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import { awqCodec } from "./awq.ts";
 import type { WeightCodec } from "./coded-weight.ts";
@@ -114,6 +114,6 @@ function blockOf(settings: RawConfig, key: string): BlockShape | null {
     return [rows, columns];
   throw new AppError(
     "checkpoint_invalid",
-    `config.json: ${key} must be two positive numbers, found ${JSON.stringify(value)}. Download the checkpoint again.`,
+    `config.json: ${key} must be two positive numbers, found ${quote(value)}. Download the checkpoint again.`,
   );
 }

@@ -10,7 +10,7 @@ import type { PeftDirectory } from "../../adapter/peft.ts";
 import type { Base } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import { PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { AdapterAddresses } from "../../http/context.ts";
 import { fetchFromHub, type HubReporter } from "../../hub/fetch-from-hub.ts";
 import { parseHubName } from "../../hub/hub-name.ts";
@@ -81,7 +81,7 @@ function cleanAddress(text: string): string {
     /^https?:\/\/[^/]*@/.test(text)
   )
     throw invalidPath(
-      `${JSON.stringify(text.slice(0, 300))} is no address of an adapter. Write hf://owner/name@revision, s3://bucket/path or https://host/path, without a query.`,
+      `${quote(text)} is no address of an adapter. Write hf://owner/name@revision, s3://bucket/path or https://host/path, without a query.`,
     );
   return text.replace(/\/+$/, "");
 }

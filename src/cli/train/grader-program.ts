@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { Answer, Grading } from "./grading.ts";
 
 /** @param command for the shell */
@@ -25,7 +25,7 @@ export function startGraderProgram(command: string): Grading {
         const { value, done = false } = await lines.next();
         if (done) throw failed(`it ended after ${rewards.length} of ${answers.length} answers.`);
         const reward = value.trim() === "" ? Number.NaN : Number(value);
-        if (!Number.isFinite(reward)) throw failed(`it wrote ${JSON.stringify(value.slice(0, 80))}.`);
+        if (!Number.isFinite(reward)) throw failed(`it wrote ${quote(value)}.`);
         rewards.push(reward);
       }
       return rewards;

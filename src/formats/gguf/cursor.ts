@@ -15,12 +15,6 @@ export function refuseGguf(path: string, problem: string, cause?: unknown): neve
   throw new AppError("checkpoint_invalid", message, cause === undefined ? {} : { cause });
 }
 
-/** A text from a file, quoted and cut to a length that fits a message. */
-export function quoteForMessage(text: string): string {
-  const quoted = JSON.stringify(text);
-  return quoted.length <= 120 ? quoted : `${quoted.slice(0, 120)}…`;
-}
-
 export class Cursor {
   readonly path: string;
   readonly fileBytes: number;

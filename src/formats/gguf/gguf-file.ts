@@ -4,10 +4,11 @@
  * Knows only names, types, shapes and metadata, nothing of models.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { quote } from "../../errors.ts";
 import { DTYPES } from "../../tensor/dtype.ts";
 import { type HostTensor, hostTensor, numElements } from "../../tensor/host-tensor.ts";
 import type { BlockType } from "./block-types.ts";
-import { NeedsMoreBytes, quoteForMessage, refuseGguf } from "./cursor.ts";
+import { NeedsMoreBytes, refuseGguf } from "./cursor.ts";
 import { type GgufHeader, type GgufTensor, isGguf, parseGgufHeader } from "./header.ts";
 import type { GgufMetadata } from "./metadata.ts";
 import { splitPaths } from "./split-files.ts";
@@ -138,7 +139,7 @@ class OpenModel implements GgufFile {
     for (const part of parts)
       for (const [name, tensor] of part.header.tensors) {
         const other = homes.get(name);
-        if (other) refuseGguf(part.path, `the tensor ${quoteForMessage(name)} lies in ${other.path} too`);
+        if (other) refuseGguf(part.path, `the tensor ${quote(name)} lies in ${other.path} too`);
         homes.set(name, part);
         tensors.set(name, tensor);
       }
@@ -180,7 +181,7 @@ class OpenModel implements GgufFile {
     if (!home || !tensor) throw new Error(`internal: no tensor ${name} in ${this.path}`);
     const rowBytes = tensor.byteLength / (tensor.shape[0] ?? 1);
     const bytes = allocate(home.path, name, () => new Uint8Array(numRows * rowBytes));
-    const what = `tensor ${quoteForMessage(name)}`;
+    const what = `tensor ${quote(name)}`;
     await readInto(home.file, home.path, bytes, tensor.byteOffset + firstRow * rowBytes, what);
     return hostTensor("uint8", [numRows, rowBytes], bytes);
   }
@@ -189,7 +190,7 @@ class OpenModel implements GgufFile {
     const dtype = type.dtype!; // readRows has checked this
     const data = allocate(home.path, name, () => new DTYPES[dtype].array(numElements(shape)));
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    await readInto(home.file, home.path, bytes, start, `tensor ${quoteForMessage(name)}`);
+    await readInto(home.file, home.path, bytes, start, `tensor ${quote(name)}`);
     return hostTensor(dtype, shape, data);
   }
 
@@ -205,7 +206,7 @@ class OpenModel implements GgufFile {
     const chunk = new Uint8Array(Math.min(numBytes, CHUNK_BYTES - (CHUNK_BYTES % type.blockBytes)));
     for (let done = 0; done < numBytes; done += chunk.length) {
       const bytes = chunk.subarray(0, Math.min(chunk.length, numBytes - done));
-      await readInto(home.file, home.path, bytes, start + done, `tensor ${quoteForMessage(name)}`);
+      await readInto(home.file, home.path, bytes, start + done, `tensor ${quote(name)}`);
       decode(bytes, values, (done / type.blockBytes) * type.blockSize);
     }
     return hostTensor("float32", shape, values);
@@ -220,6 +221,6 @@ function allocate<T>(path: string, name: string, make: () => T): T {
   try {
     return make();
   } catch (cause) {
-    return refuseGguf(path, `tensor ${quoteForMessage(name)} is larger than this process can hold`, cause);
+    return refuseGguf(path, `tensor ${quote(name)} is larger than this process can hold`, cause);
   }
 }

@@ -4,8 +4,9 @@
  * Tensors may not overlap. Pure: bytes in, values out.
  * Source: the GGUF specification of the ggml project, versions 2 and 3, little-endian.
  */
+import { quote } from "../../errors.ts";
 import { type BlockType, blockTypeOf } from "./block-types.ts";
-import { Cursor, quoteForMessage } from "./cursor.ts";
+import { Cursor } from "./cursor.ts";
 import { type GgufMetadata, readMetadata } from "./metadata.ts";
 
 export interface GgufTensor {
@@ -55,7 +56,7 @@ export function parseGgufHeader(path: string, bytes: Uint8Array, fileBytes: numb
   const entries = new Map<string, TensorEntry>();
   for (let i = 0n; i < tensorCount; i++) {
     const entry = readEntry(from, i);
-    if (entries.has(entry.name)) from.refuse(`the tensor ${quoteForMessage(entry.name)} occurs twice`);
+    if (entries.has(entry.name)) from.refuse(`the tensor ${quote(entry.name)} occurs twice`);
     entries.set(entry.name, entry);
   }
   return { metadata, tensors: placeTensors(from, [...entries.values()], alignmentOf(from, metadata)) };
@@ -80,7 +81,7 @@ interface TensorEntry {
 
 function readEntry(from: Cursor, index: bigint): TensorEntry {
   const name = from.string(`the name of tensor ${index}`);
-  const tensor = `tensor ${quoteForMessage(name)}`;
+  const tensor = `tensor ${quote(name)}`;
   if (name.length > MAX_NAME_LENGTH) from.refuse(`${tensor} has a name of ${name.length} characters`);
   const numDimensions = from.uint32();
   if (numDimensions > MAX_DIMENSIONS) from.refuse(`${tensor} has ${numDimensions} dimensions`);
@@ -116,7 +117,7 @@ function placeTensors(
   const dataBytes = Math.max(0, from.fileBytes - dataStart);
   const tensors = new Map<string, GgufTensor>();
   for (const { name, type, shape, offset, byteLength } of entries) {
-    const tensor = `tensor ${quoteForMessage(name)}`;
+    const tensor = `tensor ${quote(name)}`;
     if (offset % BigInt(alignment) !== 0n)
       from.refuse(`${tensor} begins at ${offset}, which is not a multiple of ${alignment}`);
     if (offset + BigInt(byteLength) > BigInt(dataBytes))
@@ -125,7 +126,7 @@ function placeTensors(
   }
   let end = 0;
   for (const { name, byteOffset, byteLength } of [...tensors.values()].sort((a, b) => a.byteOffset - b.byteOffset)) {
-    if (byteOffset < end) from.refuse(`tensor ${quoteForMessage(name)} overlaps the tensor before it`);
+    if (byteOffset < end) from.refuse(`tensor ${quote(name)} overlaps the tensor before it`);
     end = byteOffset + byteLength;
   }
   return tensors;

@@ -2,7 +2,8 @@
  * The key-value part of a GGUF header: thirteen kinds of values, and nested arrays of them. Does not know the meaning
  * of keys. Source: the GGUF specification of the ggml project, versions 2 and 3.
  */
-import { type Cursor, quoteForMessage } from "./cursor.ts";
+import { quote } from "../../errors.ts";
+import type { Cursor } from "./cursor.ts";
 
 export type GgufArray =
   | readonly string[]
@@ -61,8 +62,8 @@ export function readMetadata(from: Cursor, count: bigint): GgufMetadata {
   const metadata = new Map<string, GgufValue>();
   for (let i = 0n; i < count; i++) {
     const key = from.string(`the key of metadata entry ${i}`);
-    if (metadata.has(key)) from.refuse(`the metadata key ${quoteForMessage(key)} occurs twice`);
-    metadata.set(key, reader.value(from.uint32(), `the metadata ${quoteForMessage(key)}`));
+    if (metadata.has(key)) from.refuse(`the metadata key ${quote(key)} occurs twice`);
+    metadata.set(key, reader.value(from.uint32(), `the metadata ${quote(key)}`));
   }
   return metadata;
 }

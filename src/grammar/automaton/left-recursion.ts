@@ -1,4 +1,5 @@
 /** Refuses rules that reach themselves before they have read anything, because they could call themselves for ever. */
+import { quote } from "../../errors.ts";
 import type { Expression, Grammar } from "../expression.ts";
 import { refuseGrammar } from "../grammar-error.ts";
 
@@ -9,7 +10,7 @@ export function assertNoLeftRecursion({ root, rules }: Grammar): void {
   const visit = (name: string, path: readonly string[]): void => {
     if (path.includes(name))
       refuseGrammar(
-        `The rule ${JSON.stringify(name)} begins with itself (${[...path.slice(path.indexOf(name)), name].join(" → ")}). Put something before the recursion.`,
+        `The rule ${quote(name)} begins with itself (${[...path.slice(path.indexOf(name)), name].join(" → ")}). Put something before the recursion.`,
       );
     if (done.has(name) || !rules.has(name)) return;
     if (path.length > 1000) refuseGrammar("The grammar's rules are nested too deeply.");

@@ -1,4 +1,5 @@
 /** The text of JSON as expressions: strings, numbers, literals, any value, and the white space between parts. */
+import { quote } from "../../errors.ts";
 import {
   characters,
   charactersExcept,
@@ -77,8 +78,7 @@ const JSON_SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
 export function readSpacing(pattern: string | undefined): Spacing {
   if (pattern === undefined) return { afterMark: optional(text(" ")), elsewhere: EMPTY };
   const space = readRegex(pattern, { isSearch: false });
-  if (!isSpace(space))
-    refuseGrammar(`The pattern of white space ${JSON.stringify(pattern.slice(0, 80))} matches more than white space.`);
+  if (!isSpace(space)) refuseGrammar(`The pattern of white space ${quote(pattern)} matches more than white space.`);
   return { afterMark: space, elsewhere: space };
 }
 

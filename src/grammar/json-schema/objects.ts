@@ -2,6 +2,7 @@
  * Object schemas. Properties have the order of the schema, so that none occurs twice. Without `additionalProperties` an
  * object with `properties` has no others, as in OpenAI's structured outputs.
  */
+import { quote } from "../../errors.ts";
 import {
   characters,
   charactersExcept,
@@ -67,7 +68,7 @@ function propertiesOf(schema: Schema, reader: SchemaReader): Property[] {
   });
   const others = required.filter((name) => !Object.hasOwn(properties, name));
   if (others.length > 0 && schema.value.additionalProperties === false)
-    refuseKeyword(schema, "required", `${JSON.stringify(others[0])} is required, but no property may have that name.`);
+    refuseKeyword(schema, "required", `${quote(others[0])} is required, but no property may have that name.`);
   const path = below(schema.path, "additionalProperties");
   const made = others.map((name) => named(name, reader.value(schema.value.additionalProperties, path), true));
   return [...given, ...made];

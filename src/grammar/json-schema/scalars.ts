@@ -1,4 +1,5 @@
 /** Schemas of strings and numbers. */
+import { quote } from "../../errors.ts";
 import type { Expression } from "../expression.ts";
 import { integersWithin, numbersWithin } from "./number-ranges.ts";
 import { countOf, refuseKeyword, type Schema } from "./schema.ts";
@@ -23,7 +24,7 @@ export function readString(schema: Schema): Expression {
   if (keyword === "format")
     return (
       stringOfFormat(chosen) ??
-      refuseKeyword(schema, "format", `Known formats: ${FORMAT_NAMES.join(", ")}; found ${JSON.stringify(chosen)}.`)
+      refuseKeyword(schema, "format", `Known formats: ${FORMAT_NAMES.join(", ")}; found ${quote(chosen)}.`)
     );
   try {
     return stringOfPattern(chosen);

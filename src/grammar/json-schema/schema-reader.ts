@@ -3,6 +3,7 @@
  * (order of properties, digits of numbers), never wider. A keyword that cannot be honoured is refused, and the error
  * has its name and place.
  */
+import { quote } from "../../errors.ts";
 import { choice, type Expression, type Grammar, rule, text } from "../expression.ts";
 import { MAX_DEPTH, refuseGrammar } from "../grammar-error.ts";
 import { readArray } from "./arrays.ts";
@@ -203,7 +204,7 @@ function typesOf(schema: Schema): readonly TypeName[] | null {
   const named = isList(type) ? type : [type];
   const unknown = named.find((name) => !(TYPES as readonly Json[]).includes(name));
   if (unknown !== undefined || named.length === 0)
-    refuseKeyword(schema, "type", `Known types: ${TYPES.join(", ")}; found ${JSON.stringify(unknown ?? named)}.`);
+    refuseKeyword(schema, "type", `Known types: ${TYPES.join(", ")}; found ${quote(unknown ?? named)}.`);
   return [...new Set(named as readonly TypeName[])];
 }
 

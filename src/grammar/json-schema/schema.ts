@@ -1,4 +1,5 @@
 /** A JSON Schema as it is read: its place, its keywords, and references within the document. */
+import { quote } from "../../errors.ts";
 import { closestName } from "../../fields/closest-name.ts";
 import { refuseGrammar } from "../grammar-error.ts";
 import type { Json } from "./json-text.ts";
@@ -55,7 +56,7 @@ export function resolve(root: Json, reference: Json, at: Pick<Schema, "path">): 
     refuseKeyword(
       at,
       "$ref",
-      `Only references within the schema, such as "#/$defs/name", are supported; found ${JSON.stringify(reference).slice(0, 80)}.`,
+      `Only references within the schema, such as "#/$defs/name", are supported; found ${quote(reference)}.`,
     );
   let value: Json | undefined = root;
   for (const step of reference.split("/").slice(1)) {
@@ -63,7 +64,7 @@ export function resolve(root: Json, reference: Json, at: Pick<Schema, "path">): 
     if (isList(value)) value = value[Number(name)];
     else value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
   }
-  if (value === undefined) refuseKeyword(at, "$ref", `There is nothing at ${JSON.stringify(reference).slice(0, 80)}.`);
+  if (value === undefined) refuseKeyword(at, "$ref", `There is nothing at ${quote(reference)}.`);
   return schemaAt(value, reference);
 }
 

@@ -3,6 +3,7 @@
  * this syntax. Literals, classes, `.`, groups, `* + ?`, `{m,n}` and comments after `#`. A rule ends where the next one
  * begins.
  */
+import { quote } from "../../errors.ts";
 import {
   characters,
   charactersExcept,
@@ -45,14 +46,14 @@ class GbnfReader {
     for (this.#skip(); this.#at < this.#source.length; this.#skip()) {
       const name = this.#match(NAME)?.[0] ?? this.#refuse("expected a rule, such as root ::= …");
       this.#skip();
-      if (!this.#take("::=")) this.#refuse(`expected ::= after ${JSON.stringify(name)}`);
-      if (this.#rules.has(name)) this.#refuse(`the rule ${JSON.stringify(name)} is defined twice`);
+      if (!this.#take("::=")) this.#refuse(`expected ::= after ${quote(name)}`);
+      if (this.#rules.has(name)) this.#refuse(`the rule ${quote(name)} is defined twice`);
       this.#rules.set(name, this.#alternatives());
     }
     for (const [name, at] of this.#used) {
       if (this.#rules.has(name)) continue;
       this.#at = at;
-      this.#refuse(`the rule ${JSON.stringify(name)} is used but not defined`);
+      this.#refuse(`the rule ${quote(name)} is used but not defined`);
     }
     if (!this.#rules.has("root")) this.#refuse('there is no rule "root"');
     return { root: rule("root"), rules: this.#rules };
@@ -176,6 +177,6 @@ class GbnfReader {
   #refuse(what: string): never {
     const line = this.#source.slice(0, this.#at).split("\n").length;
     const found = this.#source.slice(this.#at).split("\n")[0]!.slice(0, 40); // split gives at least one
-    return refuseGrammar(`Line ${line} of the grammar: ${what}, found ${JSON.stringify(found)}.`);
+    return refuseGrammar(`Line ${line} of the grammar: ${what}, found ${quote(found)}.`);
   }
 }

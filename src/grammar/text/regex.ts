@@ -2,6 +2,7 @@
  * Reads a regular expression in JavaScript's syntax, as far as it describes a regular language: no look-around, back
  * references, word boundaries or Unicode properties. Lazy quantifiers describe the same language as greedy ones.
  */
+import { quote } from "../../errors.ts";
 import {
   characters,
   charactersExcept,
@@ -63,7 +64,7 @@ class RegexReader {
 
   read(): Expression {
     const options = this.#alternatives();
-    if (this.#at < this.#chars.length) this.#refuse(`an unmatched ${JSON.stringify(this.#peek())}`);
+    if (this.#at < this.#chars.length) this.#refuse(`an unmatched ${quote(this.#peek())}`);
     return choice(options.map((parts) => this.#anchored(parts)));
   }
 
@@ -151,7 +152,7 @@ class RegexReader {
       case "*":
       case "+":
       case "?":
-        return this.#refuse(`${JSON.stringify(char)} with nothing to repeat`);
+        return this.#refuse(`${quote(char)} with nothing to repeat`);
       default:
         return characters([[char.codePointAt(0)!, char.codePointAt(0)!]]); // a character
     }
@@ -255,7 +256,7 @@ class RegexReader {
   #refuse(what: string): never {
     const source = this.#chars.join("").slice(0, 80);
     return refuseGrammar(
-      `The regular expression ${JSON.stringify(source)} has ${what}, at character ${this.#at}. That is not supported.`,
+      `The regular expression ${quote(source)} has ${what}, at character ${this.#at}. That is not supported.`,
     );
   }
 }

@@ -2,13 +2,13 @@
  * Finds stored adapters by the names that callers send. A caller sees the adapters of its tenant and the shared ones,
  * if its key does not name fewer.
  */
+import { quote } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import { parseReference } from "../../store/version-reference.ts";
 import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { findVisible, findVisibleAlias, visibleWithGeneration } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
-import { quoteName } from "../request/quote-name.ts";
 
 /**
  * The record of a name, or of one of its generations (`name@…`); undefined if the caller sees none, or if the text
@@ -55,11 +55,11 @@ export function findGeneration(
 /** The message of the error for a name, or a reference, that means no adapter. */
 export function notFoundMessage(text: string): string {
   const at = text.indexOf("@");
-  if (at < 0) return `There is no adapter ${quoteName(text)}. List them with GET /v1/adapters.`;
+  if (at < 0) return `There is no adapter ${quote(text)}. List them with GET /v1/adapters.`;
   const list = `GET /v1/adapters/${text.slice(0, Math.min(at, 128))}/versions lists the generations of a name.`;
   return parseReference(text) === undefined
-    ? `${quoteName(text)} names no generation. After the "@", write the beginning of a generation in hex, or "-1" for the one before. ${list}`
-    : `There is no adapter ${quoteName(text)}. ${list}`;
+    ? `${quote(text)} names no generation. After the "@", write the beginning of a generation in hex, or "-1" for the one before. ${list}`
+    : `There is no adapter ${quote(text)}. ${list}`;
 }
 
 /** Whether the record's adapter fits the served base. */

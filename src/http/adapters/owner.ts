@@ -2,7 +2,7 @@
  * Whose adapter a change applies to. A name that the caller's tenant has is the tenant's. Otherwise an existing shared
  * name is meant, and a new name becomes the tenant's own. `?tenant=` names the owner explicitly.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { type Caller, maySee } from "../../keys/caller.ts";
 import { smallest } from "../../keys/limits.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
@@ -12,7 +12,6 @@ import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { type OwnedName, SHARED } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../request/quote-name.ts";
 import { parseReference } from "../../store/version-reference.ts";
 import { refreshNamed, writerOf } from "./shared-names.ts";
 import { findAdapter, findAlias, maySeeAlias, notFoundMessage } from "./find-adapter.ts";
@@ -78,7 +77,7 @@ export function existingAlias(context: AppContext, c: RequestContext, name: stri
   const caller = c.get("caller");
   const owned = asked === undefined ? findAlias(context, caller, name) : context.store.aliasesOf(asked).get(name);
   if (owned && maySeeAlias(caller, owned)) return owned;
-  throw new AppError("alias_not_found", `There is no alias ${quoteName(name)}. List them with GET /v1/aliases.`);
+  throw new AppError("alias_not_found", `There is no alias ${quote(name)}. List them with GET /v1/aliases.`);
 }
 
 /** @throws {AppError} insufficient_scope: the adapter or alias is shared, and the caller is no admin. */
@@ -89,14 +88,14 @@ export function assertMayChange({ scopes }: Caller, { tenant, name }: OwnedName)
 function outsideOfPatterns({ adapters }: Caller, name: string): AppError {
   return new AppError(
     "insufficient_scope",
-    `This key may change only adapters named ${adapters?.join(" or ")}, and ${quoteName(name)} is none of them. Choose another name or key.`,
+    `This key may change only adapters named ${adapters?.join(" or ")}, and ${quote(name)} is none of them. Choose another name or key.`,
   );
 }
 
 function sharedRefusal(name: string): AppError {
   return new AppError(
     "insufficient_scope",
-    `${quoteName(name)} is shared by all tenants, and changing it needs the scope "admin", which this key does not have.`,
+    `${quote(name)} is shared by all tenants, and changing it needs the scope "admin", which this key does not have.`,
   );
 }
 
@@ -105,7 +104,7 @@ function askedOwner(c: RequestContext): string | undefined {
   const asked = c.req.query("tenant");
   const { tenant } = c.get("caller");
   if (asked === undefined || asked === SHARED || asked === tenant) return asked;
-  throw invalid(`"tenant" is ${quoteName(asked)}, but this key can name only "${tenant}" and "${SHARED}".`, "tenant");
+  throw invalid(`"tenant" is ${quote(asked)}, but this key can name only "${tenant}" and "${SHARED}".`, "tenant");
 }
 
 function ignoreDamaged(error: unknown): void {

@@ -6,7 +6,7 @@ import type { Adapter } from "../../adapter/adapter.ts";
 import { type DecodedFile, generationOf } from "../../adapter/adapter-file.ts";
 import { type GoldenAnswer, goldenAnswers } from "../../adapter/golden.ts";
 import { GREEDY, type SequenceRequest } from "../../engine/engine.ts";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
@@ -23,10 +23,7 @@ export function verifyModeOf({ limits }: AppContext, c: RequestContext): VerifyM
   const asked = c.req.query("verify") ?? limits.verifiesUploads;
   const mode = VERIFY_MODES.find((one) => one === asked);
   if (mode !== undefined) return mode;
-  throw invalid(
-    `"verify" must be one of ${VERIFY_MODES.join(", ")}, found ${JSON.stringify(asked.slice(0, 64))}.`,
-    "verify",
-  );
+  throw invalid(`"verify" must be one of ${VERIFY_MODES.join(", ")}, found ${quote(asked)}.`, "verify");
 }
 
 /**

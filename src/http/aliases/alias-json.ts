@@ -1,6 +1,6 @@
 /** The JSON of aliases: what a PUT accepts and what all routes answer. */
 import { z } from "@hono/zod-openapi";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { type AliasRecord, type AliasTarget, type RollbackRule, targetText } from "../../store/aliases/alias-record.ts";
 import { assertReference, parseReference } from "../../store/version-reference.ts";
 import { isCompatible, notFoundMessage } from "../adapters/find-adapter.ts";
@@ -121,7 +121,7 @@ export function targetsOf(context: AppContext, owner: string, body: Readonly<Rec
   const targets = Object.entries(body).map(([text, weight]) => ({ ...resolvedTarget(context, owner, text), weight }));
   const texts = targets.map(targetText);
   const twice = texts.find((text, i) => texts.indexOf(text) !== i);
-  if (twice !== undefined) throw invalid(`"targets" names ${JSON.stringify(twice)} twice. Name it once.`, "targets");
+  if (twice !== undefined) throw invalid(`"targets" names ${quote(twice)} twice. Name it once.`, "targets");
   return targets;
 }
 
@@ -131,7 +131,7 @@ export function resolvedTarget(context: AppContext, owner: string, text: string)
   const { name, version } = parseReference(text) ?? { name: text, version: { kind: "current" as const } };
   const record = context.store.namesOf(owner).find(name, version);
   if (!record && context.store.aliasesOf(owner).get(name))
-    throw invalid(`${JSON.stringify(name)} is an alias. An alias stands for adapters, not for aliases.`, "targets");
+    throw invalid(`${quote(name)} is an alias. An alias stands for adapters, not for aliases.`, "targets");
   if (!record)
     throw new AppError(
       "adapter_not_found",

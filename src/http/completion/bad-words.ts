@@ -4,6 +4,7 @@
  * Here, both forms are therefore excluded.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { quote } from "../../errors.ts";
 import type { Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
 
@@ -17,8 +18,7 @@ export async function badWordIds(text: Text, words: readonly string[]): Promise<
     await nextTurn(); // short texts are encoded in this thread, and streams must not wait for hundreds of them
     const trimmed = word.trimStart();
     const plain = [...(await text.encode(trimmed, false))];
-    if (plain.length === 0)
-      throw invalid(`"bad_words" contains ${JSON.stringify(word)}, which has no tokens.`, "bad_words");
+    if (plain.length === 0) throw invalid(`"bad_words" contains ${quote(word)}, which has no tokens.`, "bad_words");
     runs.push(plain);
     const spaced = [...(await text.encode(` ${trimmed}`, false))];
     if (spaced.join() !== plain.join()) runs.push(spaced);

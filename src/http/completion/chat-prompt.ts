@@ -2,7 +2,7 @@
  * Converts the conversation of a request to its prompt: checks the input of the chat template, and returns the ids it
  * renders.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { AppContext, Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { callsOf } from "./answer-format/conversation-format.ts";
@@ -118,7 +118,7 @@ function checkedMessage(message: ChatMessage, index: number): ChatMessage {
     if (part.type !== "text")
       throw new AppError(
         "unsupported_parameter",
-        `"${param}" has type ${JSON.stringify(part.type.slice(0, 64))}, but this server accepts only text.`,
+        `"${param}" has type ${quote(part.type)}, but this server accepts only text.`,
         { param },
       );
     if (typeof part.text !== "string") throw invalid(`"${param}.text" is missing.`, param);

@@ -1,7 +1,7 @@
 /** Lists of files, jobs and events: a part of them, with OpenAI's `limit` and `after`. */
 import { z } from "@hono/zod-openapi";
+import { quote } from "../../errors.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../request/quote-name.ts";
 
 const after = z.string().max(128).optional().openapi({ description: "Continue after the entry with this id." });
 
@@ -27,7 +27,7 @@ export function pageOf<T extends { readonly id: string }>(
 ) {
   const start = last === undefined ? 0 : entries.findIndex(({ id }) => id === last) + 1;
   if (last !== undefined && start === 0)
-    throw invalid(`"after" is ${quoteName(last)}, which is not in this list.`, "after");
+    throw invalid(`"after" is ${quote(last)}, which is not in this list.`, "after");
   const data = entries.slice(start, start + limit);
   const [firstId, lastId] = [data.at(0)?.id ?? null, data.at(-1)?.id ?? null];
   return {

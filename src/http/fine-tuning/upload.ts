@@ -1,8 +1,7 @@
 /** Reads the multipart form of an upload. */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../request/quote-name.ts";
 import { readBody } from "../request/read-body.ts";
 
 export interface Upload {
@@ -33,16 +32,16 @@ export async function readUpload(c: RequestContext, maxBytes: number): Promise<U
   });
   for (const name of form.keys()) {
     if (form.getAll(name).length > 1)
-      throw invalid(`The form has ${quoteName(name)} more than once. Send one file in a request.`, name);
+      throw invalid(`The form has ${quote(name)} more than once. Send one file in a request.`, name);
     if (!FIELDS.includes(name))
-      throw new AppError("unsupported_parameter", `The form field ${quoteName(name)} is not supported.`, {
+      throw new AppError("unsupported_parameter", `The form field ${quote(name)} is not supported.`, {
         param: name,
       });
   }
   const purpose = form.get("purpose");
   if (purpose !== "fine-tune")
     throw invalid(
-      `"purpose" is ${typeof purpose === "string" ? quoteName(purpose) : "missing"}, expected "fine-tune".`,
+      `"purpose" is ${typeof purpose === "string" ? quote(purpose) : "missing"}, expected "fine-tune".`,
       "purpose",
     );
   const file = form.get("file");

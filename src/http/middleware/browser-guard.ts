@@ -3,7 +3,7 @@
  * with a request. A request without an origin, such as from curl or an SDK, passes. Keys are checked elsewhere.
  */
 import type { MiddlewareHandler } from "hono";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { type AccessPolicy, isAllowedOrigin, isOwnHost } from "../access-policy.ts";
 import type { AppEnv, RequestContext } from "../context.ts";
 
@@ -68,7 +68,7 @@ function checkChange(c: RequestContext, isAllowed: boolean): void {
   if (!hasBody || (type !== undefined && BODY_TYPES.has(type))) return;
   throw new AppError(
     "unsupported_media_type",
-    `The body has Content-Type ${JSON.stringify(type?.slice(0, 80) ?? "none")}. A page must send application/json, or application/octet-stream for an adapter.`,
+    `The body has Content-Type ${quote(type?.slice(0, 80) ?? "none")}. A page must send application/json, or application/octet-stream for an adapter.`,
   );
 }
 
@@ -96,6 +96,6 @@ function foreignOrigin(origin: string | undefined): AppError {
 function unknownHost(host: string): AppError {
   return new AppError(
     "host_not_allowed",
-    `The request is addressed to ${JSON.stringify(host.slice(0, 200))}, which is not a name of this server. Start the server with --allowed-host <name> to accept a name, such as a proxy's.`,
+    `The request is addressed to ${quote(host)}, which is not a name of this server. Start the server with --allowed-host <name> to accept a name, such as a proxy's.`,
   );
 }

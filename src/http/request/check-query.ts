@@ -4,11 +4,11 @@
  * Knows no values.
  */
 import type { z } from "@hono/zod-openapi";
+import { quote } from "../../errors.ts";
 import type { AppError } from "../../errors.ts";
 import { closestName } from "../../fields/closest-name.ts";
 import type { RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "./quote-name.ts";
 import type { Route } from "../route.ts";
 
 /** Parameters by which other APIs choose the entries of a list. Source: OpenAI's and Anthropic's API references. */
@@ -52,5 +52,5 @@ function refuseUnknown(name: string, known: readonly string[], isStrict: boolean
 
 function unknownParameter(name: string, known: readonly string[], meant: string | undefined): AppError {
   const advice = meant === undefined ? `It has ${known.join(", ")}.` : `Did you mean "${meant}"?`;
-  return invalid(`The query of this route has no parameter ${quoteName(name)}. ${advice}`, name.slice(0, 128));
+  return invalid(`The query of this route has no parameter ${quote(name)}. ${advice}`, name.slice(0, 128));
 }

@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { assertFits } from "../../adapter/adapter.ts";
 import { foreignFileNotice } from "../../adapter/foreign-file.ts";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { Caller } from "../../keys/caller.ts";
 import { type AdapterRecord, assertAdapterName } from "../../store/adapter-record.ts";
 import {
@@ -26,7 +26,6 @@ import { assertReference, parseReference } from "../../store/version-reference.t
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
-import { quoteName } from "../request/quote-name.ts";
 import { readBody } from "../request/read-body.ts";
 import { errorResponses, jsonResponses, type Route } from "../route.ts";
 
@@ -215,7 +214,7 @@ function newNameOf(context: AppContext, c: RequestContext): string {
     throw invalid('"residency" is a route, so no adapter can have this name. Choose another name.', "name");
   if (parseReference(name)?.version.kind !== "current")
     throw invalid(
-      `${quoteName(name)} names one generation, and generations never change. PUT to the name before the "@".`,
+      `${quote(name)} names one generation, and generations never change. PUT to the name before the "@".`,
       "name",
     );
   assertAdapterName(name);

@@ -4,7 +4,7 @@
  */
 import { randomInt } from "node:crypto";
 import { z } from "@hono/zod-openapi";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { smallest } from "../../keys/limits.ts";
 import { type JobRecord, adapterNameOf, newId, unixNow } from "../../jobs/records.ts";
 import type { AppContext, RequestContext } from "../context.ts";
@@ -25,7 +25,6 @@ import { refreshNamed } from "../adapters/shared-names.ts";
 import { assertMayName, quotaOf } from "../adapters/owner.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { invalid } from "../error-response.ts";
-import { quoteName } from "../request/quote-name.ts";
 import { readJson } from "../request/read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
 
@@ -105,10 +104,10 @@ async function assertIsBase(context: AppContext, c: RequestContext, model: strin
   if (findAdapter(context, c.get("caller"), model) !== undefined)
     throw new AppError(
       "unsupported_parameter",
-      `"model" is the adapter ${quoteName(model)}. Jobs begin with the base: "${context.base.name}".`,
+      `"model" is the adapter ${quote(model)}. Jobs begin with the base: "${context.base.name}".`,
       { param: "model" },
     );
-  const message = `There is no model ${quoteName(model)} here. Jobs train adapters of "${context.base.name}".`;
+  const message = `There is no model ${quote(model)} here. Jobs train adapters of "${context.base.name}".`;
   throw new AppError("model_not_found", message, { param: "model" });
 }
 
@@ -137,10 +136,7 @@ const listRoute: Route = {
  */
 function metadataFilter(whole: string | undefined, query: Readonly<Record<string, string>>) {
   if (whole !== undefined && whole !== "null")
-    throw invalid(
-      `"metadata" is ${quoteName(whole)}, expected null or entries such as metadata[team]=shop.`,
-      "metadata",
-    );
+    throw invalid(`"metadata" is ${quote(whole)}, expected null or entries such as metadata[team]=shop.`, "metadata");
   const entries = Object.entries(query).flatMap(([name, value]) => {
     const key = /^metadata\[(.+)\]$/s.exec(name)?.[1];
     return key === undefined ? [] : [[key, value] as const];

@@ -1,6 +1,6 @@
 /** GET /v1/models and /v1/models/{id}: the base, every adapter that fits it, and aliases of such adapters. */
 import { z } from "@hono/zod-openapi";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { listVisibleAliases } from "../../store/visible-names.ts";
@@ -11,7 +11,6 @@ import type { Caller } from "../../keys/caller.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
-import { quoteName } from "../request/quote-name.ts";
 import { deleteAdapter } from "../adapters/change-adapter.ts";
 import { adapterNameIn, findAdapter, findAlias, isCompatible, maySeeAlias } from "../adapters/find-adapter.ts";
 import { jsonResponses, type Route } from "../route.ts";
@@ -75,7 +74,7 @@ export const getModelRoute: Route = {
     const meant = findModel(context, c.get("caller"), clean) ? ` Did you mean GET /v1/models/${clean}?` : "";
     throw new AppError(
       "model_not_found",
-      `There is no model ${JSON.stringify(id.slice(0, 140))} here.${meant} List them with GET /v1/models.`,
+      `There is no model ${quote(id)} here.${meant} List them with GET /v1/models.`,
       { param: "model" },
     );
   },
@@ -98,12 +97,12 @@ export const deleteModelRoute: Route = {
   },
   handle: async (context, c) => {
     const id = c.req.param("id") ?? "";
-    if (id === context.base.name) throw invalid(`${quoteName(id)} is the base, which cannot be deleted.`, "model");
+    if (id === context.base.name) throw invalid(`${quote(id)} is the base, which cannot be deleted.`, "model");
     const text = adapterNameIn(context, id);
     await refreshNamed(context, c.get("caller"), text);
     const record = findAdapter(context, c.get("caller"), text);
     if (!record)
-      throw new AppError("model_not_found", `There is no model ${quoteName(id)} here. List them with GET /v1/models.`, {
+      throw new AppError("model_not_found", `There is no model ${quote(id)} here. List them with GET /v1/models.`, {
         param: "model",
       });
     await deleteAdapter(context, c, { record, text }, preconditionOf);

@@ -2,7 +2,7 @@
  * POST /v1/responses, and the responses that are kept: GET, DELETE and their input items. A tenant sees only its own.
  */
 import { z } from "@hono/zod-openapi";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { responsesRequest } from "../completion/responses/request-schema.ts";
 import type { StoredResponse } from "../completion/responses/response-store.ts";
@@ -46,7 +46,7 @@ function stored({ responses }: AppContext, c: RequestContext): StoredResponse {
 }
 
 function responseNotFound(id: string): AppError {
-  const message = `There is no response ${JSON.stringify(id.slice(0, 128))}. The server keeps only recent responses, until it stops.`;
+  const message = `There is no response ${quote(id)}. The server keeps only recent responses, until it stops.`;
   return new AppError("response_not_found", message, { param: "id" });
 }
 
@@ -55,13 +55,9 @@ function inputItems({ items }: StoredResponse, c: RequestContext): Response {
   const all = order === "asc" ? items : items.toReversed();
   const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
   if (after !== undefined && start === 0)
-    throw new AppError(
-      "invalid_request",
-      `"after" is ${JSON.stringify(after)}, which is not an item of this response.`,
-      {
-        param: "after",
-      },
-    );
+    throw new AppError("invalid_request", `"after" is ${quote(after)}, which is not an item of this response.`, {
+      param: "after",
+    });
   const data = all.slice(start, start + limit).map(asListed);
   const [first, last] = [data.at(0)?.id ?? null, data.at(-1)?.id ?? null];
   return c.json({ object: "list", data, first_id: first, last_id: last, has_more: start + limit < all.length });

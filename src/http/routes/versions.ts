@@ -3,6 +3,7 @@
  * one.
  */
 import { z } from "@hono/zod-openapi";
+import { quote } from "../../errors.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { parseVersion } from "../../store/version-reference.ts";
 import {
@@ -89,7 +90,7 @@ const rollbackRoute: Route = {
     const version = parseVersion(to);
     if (!version)
       throw invalid(
-        `"to" must name a kept generation, found ${JSON.stringify(to)}. Write its first hex digits, or "-1" for the previous generation.`,
+        `"to" must name a kept generation, found ${quote(to)}. Write its first hex digits, or "-1" for the previous generation.`,
         "to",
       );
     const result = await writerOfRecord(context, before).restore(

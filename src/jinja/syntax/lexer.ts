@@ -2,6 +2,7 @@
  * Template source → tokens, with transformers' white-space rules (trim_blocks, lstrip_blocks, one final newline
  * dropped). Knows no grammar. Source: Jinja 3.1, "Whitespace Control" and "Literals".
  */
+import { quote } from "../../errors.ts";
 import { JinjaError } from "../values.ts";
 
 export type TokenType =
@@ -129,7 +130,7 @@ function readToken(source: string, at: number, isAfterDot: boolean): Token {
     const text = matchAt(rule, source, at);
     if (text !== undefined) return { type, text };
   }
-  throw new JinjaError(`unexpected char ${JSON.stringify(source[at])} at ${at}`);
+  throw new JinjaError(`unexpected char ${quote(source[at])} at ${at}`);
 }
 
 function matchAt(rule: RegExp, source: string, at: number): string | undefined {

@@ -1,4 +1,5 @@
 /** A cursor over the lexer's tokens, with the tests that a parser needs. */
+import { quote } from "../../errors.ts";
 import type { Token, TokenType } from "./lexer.ts";
 import { JinjaError } from "../values.ts";
 
@@ -52,7 +53,7 @@ export class TokenStream {
 
   expect(type: TokenType, text?: string): Token {
     if (this.is(type, text)) return this.next();
-    throw new JinjaError(`expected ${text ?? type}, got ${JSON.stringify(this.current.text || this.current.type)}`);
+    throw new JinjaError(`expected ${text ?? type}, got ${quote(this.current.text || this.current.type)}`);
   }
 
   /** Runs one level of nested parsing. @throws {JinjaError} when the template is nested too deep. */

@@ -2,19 +2,19 @@
  * Typed reading of a Hugging Face `config.json`. An absent or null key means the class's default. A wrong type is an
  * error.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 
 export type RawConfig = Readonly<Record<string, unknown>>;
 
 function wrong(key: string, wanted: string, value: unknown): AppError {
-  return new AppError("checkpoint_invalid", `config.json: ${key} must be ${wanted}, found ${JSON.stringify(value)}.`);
+  return new AppError("checkpoint_invalid", `config.json: ${key} must be ${wanted}, found ${quote(value)}.`);
 }
 
 /** Refuses a setting that changes the mathematics and is not supported. */
 export function unsupported(key: string, value: unknown, supported: string): AppError {
   return new AppError(
     "checkpoint_unsupported",
-    `config.json: ${key} = ${JSON.stringify(value)} is not supported; supported: ${supported}.`,
+    `config.json: ${key} = ${quote(value)} is not supported; supported: ${supported}.`,
   );
 }
 

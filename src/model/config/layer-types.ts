@@ -1,5 +1,5 @@
 /** The layers with a sliding window. `layer_types` states this for each layer and overrides the family's rule. */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { RawConfig } from "./config-reader.ts";
 
 /**
@@ -19,7 +19,7 @@ export function layerTypes(raw: RawConfig, numLayers: number, slides: (layer: nu
     if (type === "full_attention") return false;
     throw new AppError(
       "checkpoint_unsupported",
-      `config.json: layer_types names ${JSON.stringify(type)}. Supported types are full_attention and sliding_attention.`,
+      `config.json: layer_types names ${quote(type)}. Supported types are full_attention and sliding_attention.`,
     );
   });
 }

@@ -7,7 +7,7 @@ import { access, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, relative, resolve, sep } from "node:path";
 import { PEFT_CONFIG, PEFT_TENSORS, PEFT_TEXTS } from "../../adapter/peft-files.ts";
 import type { PeftDirectory } from "../../adapter/peft.ts";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 
 export const ADAPTER_EXTENSION = ".mosara";
 
@@ -71,13 +71,13 @@ export async function readPeftFiles(root: string, dir: string, maxBytes: number)
  */
 export async function resolveInside(root: string, path: string): Promise<{ path: string; realPath: string }> {
   const outside = (): AppError =>
-    new AppError("invalid_request", `${JSON.stringify(path.slice(0, 300))} is not inside the adapters directory.`);
+    new AppError("invalid_request", `${quote(path)} is not inside the adapters directory.`);
   if (path.includes("\0")) throw outside();
   const wanted = resolve(root, path);
   // Checked before any access, so that no caller learns which files exist elsewhere.
   if (!isInside(root, wanted)) throw outside();
   const realPath = await realpath(wanted).catch((cause: unknown) => {
-    const message = `There is no file ${JSON.stringify(relative(root, wanted))} in the adapters directory.`;
+    const message = `There is no file ${quote(relative(root, wanted))} in the adapters directory.`;
     throw new AppError("adapter_not_found", message, { cause });
   });
   if (!isInside(root, realPath)) throw outside();

@@ -3,7 +3,7 @@
  * calling thread within the engine's budget. A server renders in the text worker, which can be killed. Source:
  * transformers 5 `apply_chat_template`; the engine is src/jinja.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { renderOpenEnded } from "./open-ended.ts";
 import { type ChatMessage, prepareMessages, type TemplateAbilities } from "./chat-message.ts";
 import { JinjaError, parseJinja, renderParsed, type Template } from "../../jinja/jinja.ts";
@@ -87,7 +87,7 @@ function chooseTemplate(sources: ReadonlyMap<string, string>, { templateName, to
   if (templateName !== undefined)
     throw new AppError(
       "invalid_request",
-      `The model has no chat template called ${JSON.stringify(name.slice(0, 64))}, only ${names}. A request can name a template of the model, but cannot contain one.`,
+      `The model has no chat template called ${quote(name)}, only ${names}. A request can name a template of the model, but cannot contain one.`,
       { param: "chat_template" },
     );
   throw new AppError(

@@ -3,7 +3,7 @@
  * and template alone, so a difference is reported. The end token is the exception: an adapter can have its own.
  */
 import { createHash } from "node:crypto";
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { readTemplates, type TextFiles } from "./text-files.ts";
 import { readJsonText, type TextSource } from "./text-source.ts";
 import { mergeTokenizerConfig, tokenText } from "./tokenizer-config.ts";
@@ -86,9 +86,7 @@ async function compare(texts: TextSource, where: string, base: BaseTexts): Promi
     ...templateNotices(await readTemplates(texts, where, merged.chat_template), base.files.templates),
     ...(unknown.length === 0 ? [] : [unknownNotice(unknown)]),
     ...(isOwnEnd
-      ? [
-          `the adapter's tokenizer ends answers with ${endId} ${JSON.stringify(end)}, which becomes an end token of the adapter`,
-        ]
+      ? [`the adapter's tokenizer ends answers with ${endId} ${quote(end)}, which becomes an end token of the adapter`]
       : []),
   ];
   return { endTokenIds: isOwnEnd ? [endId] : [], notices };

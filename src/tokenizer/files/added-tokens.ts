@@ -3,7 +3,7 @@
  * original. An id is the vocabulary's or the next free id, even if a file states another. Source: `tokenizers` 0.23,
  * transformers 5.24.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import type { ClassTraits } from "./tokenizer-class.ts";
 import { isObject, namedTokens, namelessTokens, tokenText } from "./tokenizer-config.ts";
 
@@ -92,6 +92,6 @@ function checkedEntry(token: unknown, dir: string): AddedToken {
     return token as unknown as AddedToken;
   throw new AppError(
     "checkpoint_invalid",
-    `An added token of tokenizer.json in ${dir} has no text or no id: ${JSON.stringify(token).slice(0, 120)}`,
+    `An added token of tokenizer.json in ${dir} has no text or no id: ${quote(token)}`,
   );
 }

@@ -2,6 +2,7 @@
  * The rule by which tokens become text, read from the decoder of tokenizer.json. An unknown decoder is refused, and the
  * error names it.
  */
+import { quote } from "../../errors.ts";
 import type { DecoderRule } from "../stream-decoder.ts";
 import { isObject } from "./tokenizer-config.ts";
 
@@ -11,11 +12,11 @@ type Refuse = (what: string) => never;
 /** @param decoder of tokenizer.json; null: none @param refuse throws for a decoder that is not known */
 export function decoderRule(decoder: unknown, refuse: Refuse): DecoderRule {
   if (decoder === null) return { kind: "words", prefix: undefined, hasCleanup: false };
-  if (!isObject(decoder)) return refuse(`the decoder ${JSON.stringify(decoder)}`);
+  if (!isObject(decoder)) return refuse(`the decoder ${quote(decoder)}`);
   const steps =
     decoder.type === "Sequence" && Array.isArray(decoder.decoders) ? (decoder.decoders as Json[]) : [decoder];
   const stray = steps.find((step) => !isObject(step));
-  if (stray !== undefined) return refuse(`the decoder step ${JSON.stringify(stray)}`);
+  if (stray !== undefined) return refuse(`the decoder step ${quote(stray)}`);
   const [only] = steps;
   if (steps.length === 1 && only?.type === "ByteLevel") return { kind: "byte-level" };
   if (steps.length === 1 && only?.type === "WordPiece") {
@@ -50,12 +51,12 @@ function pieceRule(steps: readonly Json[], refuse: Refuse): DecoderRule {
     if (step.type === "Replace") {
       const pattern = isObject(step.pattern) ? step.pattern.String : undefined;
       if (typeof pattern !== "string" || pattern === "" || step.content !== " ")
-        return refuse(`the decoder Replace ${JSON.stringify(step)}`);
+        return refuse(`the decoder Replace ${quote(step)}`);
       rule.space = pattern;
     } else if (step.type === "ByteFallback") rule.hasByteTokens = true;
     else if (step.type === "Strip") {
       if (step.content !== " " || (step.stop ?? 0) !== 0 || typeof step.start !== "number" || !names.includes("Fuse"))
-        return refuse(`the decoder Strip ${JSON.stringify(step)}`);
+        return refuse(`the decoder Strip ${quote(step)}`);
       rule.stripSpaces = step.start;
     } else if (step.type === "Metaspace") {
       if (rule.space !== undefined || names.includes("Fuse")) return refuse(`the decoder ${names.join(" + ")}`);

@@ -3,7 +3,7 @@
  * those of config.json. End tokens are those of both files. As in vLLM, sampling fields count even if `do_sample` is
  * false.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { directoryTexts, readJsonText, type TextSource } from "./text-source.ts";
 
 /** End tokens and sampling defaults of a model. Fields that no file sets are absent. */
@@ -68,10 +68,7 @@ function readId(name: string, value: unknown): number | undefined {
   // Some checkpoints write -1 for "none".
   if (value === -1) return undefined;
   if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
-  throw new AppError(
-    "checkpoint_invalid",
-    `${name} should be a token id or a list of them, found ${JSON.stringify(value)}.`,
-  );
+  throw new AppError("checkpoint_invalid", `${name} should be a token id or a list of them, found ${quote(value)}.`);
 }
 
 function readNumber(name: string, value: unknown, min: number, max: number): number | undefined {
@@ -79,7 +76,7 @@ function readNumber(name: string, value: unknown, min: number, max: number): num
   if (typeof value === "number" && value >= min && value <= max) return value;
   throw new AppError(
     "checkpoint_invalid",
-    `${name} in generation_config.json should be a number from ${min} to ${max}, found ${JSON.stringify(value)}.`,
+    `${name} in generation_config.json should be a number from ${min} to ${max}, found ${quote(value)}.`,
   );
 }
 

@@ -5,7 +5,7 @@
  * `add_bos_token` and `add_eos_token` have no effect beside a tokenizer.json.
  * Source: transformers 5.24, AutoTokenizer and the classes named here.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { hasMerges } from "./merge-ranks.ts";
 import { tokenText } from "./tokenizer-config.ts";
 import { idsOfTokens } from "./vocabulary.ts";
@@ -146,7 +146,7 @@ function assertKnown(name: string, token: unknown, ids: ReadonlyMap<string, numb
   if (typeof token !== "string" || ids.has(token)) return;
   throw new AppError(
     "checkpoint_invalid",
-    `The tokenizer in ${dir} is a ${name}, which needs the token ${JSON.stringify(token)}, but the vocabulary in tokenizer.json does not have it. If tokenizer.json is right, declare "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json.`,
+    `The tokenizer in ${dir} is a ${name}, which needs the token ${quote(token)}, but the vocabulary in tokenizer.json does not have it. If tokenizer.json is right, declare "tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json.`,
   );
 }
 

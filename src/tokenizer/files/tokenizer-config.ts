@@ -3,7 +3,7 @@
  * special_tokens_map.json and added_tokens.json, as transformers 5.24 does.
  * The result is one object in which every special token has its place. Knows nothing of tokenizer.json and of free ids.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 
 type Json = Record<string, unknown>;
 
@@ -113,7 +113,7 @@ function decoderOf(addedTokens: Json, config: Json, dir: string): Json {
       if (!Number.isInteger(id))
         throw new AppError(
           "checkpoint_invalid",
-          `added_tokens.json in ${dir} should map texts to ids, found ${JSON.stringify(id)} for ${JSON.stringify(content)}.`,
+          `added_tokens.json in ${dir} should map texts to ids, found ${quote(id)} for ${quote(content)}.`,
         );
       return [String(id), { content, special: special.has(content), normalized: !special.has(content) }];
     }),

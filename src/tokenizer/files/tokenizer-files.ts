@@ -3,7 +3,7 @@
  * transformers completes them. A part that would silently give wrong ids is refused, and the error names it. Reads no
  * files.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { type AddedToken, completeAddedTokens } from "./added-tokens.ts";
 import { decoderRule } from "./decoder-rule.ts";
 import type { DecoderRule } from "../stream-decoder.ts";
@@ -54,7 +54,7 @@ export function checkTokenizer(
   checkIds(ids, dir);
   const added = completeAddedTokens(json, config, { vocab: ids, dir, ...traits });
   const single = added.find((token) => token.single_word === true);
-  if (single !== undefined) refuse(dir, `single_word for the added token ${JSON.stringify(single.content)}`);
+  if (single !== undefined) refuse(dir, `single_word for the added token ${quote(single.content)}`);
   const complete = {
     ...json,
     model: { ...model, unk_token: model.unk_token === "" ? null : (model.unk_token ?? null) },
@@ -86,7 +86,7 @@ function modelType(model: Json, dir: string): string {
           ? "WordPiece"
           : undefined);
   if (type === "BPE" || type === "Unigram" || type === "WordPiece") return type;
-  return refuse(dir, `the model type ${JSON.stringify(type)} (known: BPE, Unigram, WordPiece)`);
+  return refuse(dir, `the model type ${quote(type)} (known: BPE, Unigram, WordPiece)`);
 }
 
 function checkModel(model: Json, dir: string): void {

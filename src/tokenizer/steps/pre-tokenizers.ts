@@ -5,6 +5,7 @@
  * Source: the pre-tokenizers and `NormalizedString::split` of the original.
  */
 import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import { quote } from "../../errors.ts";
 import { byteLevelCharacters } from "../stream-decoder.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -19,7 +20,7 @@ type Part = readonly [text: string, isMatch: boolean];
 export function textSetting(config: Json, name: string, fallback: string): string {
   const value = config[name] ?? fallback;
   if (typeof value === "string") return value;
-  throw new Error(`${name} of ${String(config.type)} should be a text, found ${JSON.stringify(value)}`);
+  throw new Error(`${name} of ${String(config.type)} should be a text, found ${quote(value)}`);
 }
 
 /** GPT-2's words; `\s` as in Oniguruma. */
@@ -133,7 +134,7 @@ function split(config: Json): PreTokenizer {
  */
 export function patternOf(pattern: Json): RegExp {
   if (typeof pattern.String === "string") return literal(pattern.String);
-  if (typeof pattern.Regex !== "string") throw new Error(`Unknown pattern: ${JSON.stringify(pattern)}`);
+  if (typeof pattern.Regex !== "string") throw new Error(`Unknown pattern: ${quote(pattern)}`);
   // The library's own split converts Oniguruma expressions to JavaScript.
   const step = { type: "Split", pattern: { Regex: pattern.Regex }, behavior: "Isolated", invert: false };
   const parts = { normalizer: null, pre_tokenizer: step, post_processor: null, decoder: null, added_tokens: [] };

@@ -1,7 +1,7 @@
 /**
  * The tools of a request, and which of them the answer may or must call. Source: OpenAI's and vLLM's chat completions.
  */
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
 import type { ChatRequest } from "../request-schema.ts";
 
@@ -39,7 +39,7 @@ export function readToolUse(fields: Pick<ChatRequest, "tools" | "tool_choice" | 
   const missing = names.find((name) => !tools.some((tool) => tool.name === name));
   if (missing !== undefined)
     throw invalid(
-      `"tool_choice" names the function ${JSON.stringify(missing.slice(0, 64))}, but "tools" has no function of that name.`,
+      `"tool_choice" names the function ${quote(missing)}, but "tools" has no function of that name.`,
       "tool_choice",
     );
   return { tools: allowed, isForced: mode === "required", isParallel: isParallel && choice.type !== "function" };
@@ -83,7 +83,7 @@ function readNamed(choice: Readonly<Record<string, unknown>>): { mode: "auto" | 
 function unknownChoice(choice: unknown): AppError {
   return new AppError(
     "unsupported_parameter",
-    `"tool_choice" is ${JSON.stringify(choice)?.slice(0, 64)}. Use "auto", "none", "required", {"type": "function", …} or {"type": "allowed_tools", …}.`,
+    `"tool_choice" is ${quote(choice)}. Use "auto", "none", "required", {"type": "function", …} or {"type": "allowed_tools", …}.`,
     { param: "tool_choice" },
   );
 }

@@ -4,7 +4,7 @@
  */
 import { parseConversation } from "../parse-conversation.ts";
 import { conversationFormat } from "../answer-format/conversation-format.ts";
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import type { AppContext, RequestContext } from "../../context.ts";
 import { parseRequest } from "../../request/parse-request.ts";
 import { parseBody, readText } from "../../request/read-body.ts";
@@ -73,7 +73,7 @@ function assertWhole({ thread }: MessagesRequest): void {
   if (thread?.type !== "continue") return;
   throw new AppError(
     "thread_not_found",
-    `The message ${JSON.stringify(thread.previous_message_id)} cannot be continued: this server keeps no threads. Send the whole conversation.`,
+    `The message ${quote(thread.previous_message_id)} cannot be continued: this server keeps no threads. Send the whole conversation.`,
     { param: "thread" },
   );
 }

@@ -3,7 +3,7 @@
  * numbers for the template. Blocks that the model cannot read are refused. The error names their place. Source:
  * Anthropic's API reference.
  */
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
 import { isPresent } from "../is-present.ts";
 import type { ChatRequest } from "../request-schema.ts";
@@ -139,7 +139,7 @@ function textOf(block: Block, at: string): string {
   if (block.type !== "text")
     throw new AppError(
       "unsupported_parameter",
-      `"${at}" has type ${JSON.stringify(block.type.slice(0, 64))}, but this server accepts only text there.`,
+      `"${at}" has type ${quote(block.type)}, but this server accepts only text there.`,
       { param: at },
     );
   if (typeof block.text !== "string") throw invalid(`"${at}.text" is missing.`, at);
@@ -152,7 +152,7 @@ function toChatTool(tool: NonNullable<MessagesRequest["tools"]>[number], index: 
   if (isPresent(type) && type !== "custom")
     throw new AppError(
       "unsupported_parameter",
-      `"${at}" has type ${JSON.stringify(type.slice(0, 64))}, but this server runs no tools. Send tools of your own with an "input_schema".`,
+      `"${at}" has type ${quote(type)}, but this server runs no tools. Send tools of your own with an "input_schema".`,
       { param: at },
     );
   if (parameters === undefined) throw invalid(`"${at}.input_schema" is missing.`, `${at}.input_schema`);

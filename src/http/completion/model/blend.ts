@@ -1,9 +1,9 @@
 /** A request's blend: the stored adapters that it names, held for the request, and the recipe of their sum. */
+import { quote } from "../../../errors.ts";
 import type { Card } from "../../../adapter/adapter.ts";
 import { assertBlendable, blendGeneration, blendRecipe } from "../../../adapter/blend-recipe.ts";
 import type { SequenceRequest } from "../../../engine/engine.ts";
 import type { AppContext } from "../../context.ts";
-import { quoteName } from "../../request/quote-name.ts";
 import { type Asker, type HeldAdapter, holdAdapter } from "./stored-adapter.ts";
 
 /** Weights by the names of adapters. */
@@ -30,7 +30,7 @@ export function holdBlend(context: AppContext, asker: Asker, weights: BlendWeigh
     const members = recipe.flatMap(
       ({ generation }) => held.find(({ record }) => record.generation === generation) ?? [],
     );
-    assertBlendable(members.map(({ record }) => ({ label: quoteName(record.name), heads: record.heads })));
+    assertBlendable(members.map(({ record }) => ({ label: quote(record.name), heads: record.heads })));
     const generation = blendGeneration(recipe);
     const endIds = [...new Set(members.flatMap(({ record }) => record.endTokenIds ?? []))].sort((a, b) => a - b);
     // The blend of one adapter with the weight 1 is that adapter.

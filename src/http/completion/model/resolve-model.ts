@@ -5,7 +5,7 @@
  */
 import { decodeAdapter, generationOf } from "../../../adapter/adapter-file.ts";
 import { type Card, assertFits } from "../../../adapter/adapter.ts";
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import type { SequenceRequest } from "../../../engine/engine.ts";
 import type { Caller } from "../../../keys/caller.ts";
 import type { AdapterLabel } from "../../../metrics/metric-spec.ts";
@@ -16,7 +16,6 @@ import { refreshNamed } from "../../adapters/shared-names.ts";
 import { adapterNameIn, findAdapter, findAlias, findGeneration, notFoundMessage } from "../../adapters/find-adapter.ts";
 import type { AppContext } from "../../context.ts";
 import { invalid } from "../../error-response.ts";
-import { quoteName } from "../../request/quote-name.ts";
 import { type BlendWeights, holdBlend } from "./blend.ts";
 import type { InlineAdapter } from "./inline-adapters.ts";
 import { isPresent } from "../is-present.ts";
@@ -76,13 +75,13 @@ export function resolveModel(context: AppContext, asker: Asker, fields: ModelFie
   const other = names.find(({ name }) => name !== first?.name);
   if (first && other)
     throw invalid(
-      `"${first.param}" names the adapter ${quoteName(first.name)}, "${other.param}" names ${quoteName(other.name)}. Give one of them.`,
+      `"${first.param}" names the adapter ${quote(first.name)}, "${other.param}" names ${quote(other.name)}. Give one of them.`,
       other.param,
     );
   if (typeof adapter === "object" && adapter !== null) {
     if (first)
       throw invalid(
-        `"${first.param}" names the adapter ${quoteName(first.name)} and "adapter" contains another adapter. Give one of them.`,
+        `"${first.param}" names the adapter ${quote(first.name)} and "adapter" contains another adapter. Give one of them.`,
         "adapter",
       );
     return objectTarget(context, asker, model, adapter);
@@ -138,7 +137,7 @@ function adapterNamedBy(context: AppContext, caller: Caller, model: string): str
   if (named !== model || findAdapter(context, caller, model) || findAlias(context, caller, model)) return named;
   const message = model.includes("@")
     ? notFoundMessage(model)
-    : `There is no model ${quoteName(model)} here. List them with GET /v1/models.`;
+    : `There is no model ${quote(model)} here. List them with GET /v1/models.`;
   throw new AppError("model_not_found", message, { param: "model" });
 }
 

@@ -3,7 +3,7 @@
  * up to three kinds of items here: reasoning, a message and calls. Items that the model cannot read are refused. The
  * error names their place.
  */
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
 import type { ChatRequest } from "../request-schema.ts";
 import type { Item } from "./request-schema.ts";
@@ -62,7 +62,7 @@ function assistantPart(item: Item, type: string | undefined, at: string): Additi
   }
   throw new AppError(
     "unsupported_parameter",
-    `"${at}" has type ${JSON.stringify((type ?? "none").slice(0, 64))}. Accepted: message, reasoning, function_call, function_call_output.`,
+    `"${at}" has type ${quote(type ?? "none")}. Accepted: message, reasoning, function_call, function_call_output.`,
     { param: at },
   );
 }

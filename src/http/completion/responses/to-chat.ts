@@ -2,7 +2,7 @@
  * Converts a body of the Responses API to a chat request. It works on a checked body, and on the same body with exact
  * numbers for the template. Source: OpenAI's API reference.
  */
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import { invalid } from "../../error-response.ts";
 import { isPresent } from "../is-present.ts";
 import type { ChatRequest } from "../request-schema.ts";
@@ -62,7 +62,7 @@ function toChatTool(tool: NonNullable<ResponsesRequest["tools"]>[number], index:
   if (type !== "function")
     throw new AppError(
       "unsupported_parameter",
-      `"${at}" has type ${JSON.stringify(type.slice(0, 64))}, but this server runs no tools. Send functions of your own.`,
+      `"${at}" has type ${quote(type)}, but this server runs no tools. Send functions of your own.`,
       { param: at },
     );
   if (name === undefined) throw invalid(`"${at}.name" is missing.`, `${at}.name`);
@@ -81,7 +81,7 @@ function toChatChoice(choice: ResponsesRequest["tool_choice"]): ChatRequest["too
     return { type: "function", function: { name: choice.name } };
   throw new AppError(
     "unsupported_parameter",
-    `"tool_choice" has type ${JSON.stringify(choice.type.slice(0, 64))}. Accepted: "auto", "none", "required", {"type": "function", "name": …}.`,
+    `"tool_choice" has type ${quote(choice.type)}. Accepted: "auto", "none", "required", {"type": "function", "name": …}.`,
     { param: "tool_choice" },
   );
 }

@@ -1,6 +1,6 @@
 /** One turn of a Responses conversation: the items of earlier turns from the store, and the items of the request. */
 import { randomUUID } from "node:crypto";
-import { AppError } from "../../../errors.ts";
+import { AppError, quote } from "../../../errors.ts";
 import type { Item, ResponsesRequest } from "./request-schema.ts";
 import type { ResponseStore } from "./response-store.ts";
 
@@ -34,7 +34,7 @@ function earlierItems(id: string | null, store: ResponseStore, tenant: string): 
   if (before) return [...before.items, ...before.response.output];
   throw new AppError(
     "response_not_found",
-    `There is no response ${JSON.stringify(id)}. The server keeps only recent responses, until it stops. Send the whole conversation as "input".`,
+    `There is no response ${quote(id)}. The server keeps only recent responses, until it stops. Send the whole conversation as "input".`,
     { param },
   );
 }
@@ -46,7 +46,7 @@ function resolved(item: Item, at: string, store: ResponseStore, tenant: string):
   if (found) return found;
   throw new AppError(
     "response_not_found",
-    `"${at}" refers to the item ${JSON.stringify(String(item.id).slice(0, 128))}, which is not kept. Send the item itself.`,
+    `"${at}" refers to the item ${quote(String(item.id))}, which is not kept. Send the item itself.`,
     { param: at },
   );
 }
