@@ -2,7 +2,7 @@
  * Chooses the files of a repository that are needed: a checkpoint's, one GGUF file's parts, or a PEFT adapter's.
  * Nothing else is fetched.
  */
-import { PEFT_CONFIG, PEFT_TENSORS, PEFT_TEXTS } from "../adapter/peft-files.ts";
+import { isPeftText, PEFT_CONFIG, PEFT_TENSORS } from "../adapter/peft-files.ts";
 import { AppError } from "../errors.ts";
 import { type HubName, hubNameText } from "./hub-name.ts";
 import type { HubFile } from "./repository.ts";
@@ -54,7 +54,7 @@ export function wantedModel(name: HubName, files: readonly HubFile[]): Wanted {
 /** A PEFT adapter's two files, and the text files beside them. @throws {AppError} usage. */
 export function wantedAdapter(name: HubName, files: readonly HubFile[]): Wanted {
   const own = files.filter(({ path }) => ADAPTER.has(path));
-  const texts = files.filter(({ path }) => PEFT_TEXTS.test(path));
+  const texts = files.filter(({ path }) => isPeftText(path));
   if (own.length === ADAPTER.size) return { content: "adapter", files: [...own, ...texts] };
   const reason = files.some(({ path }) => path === "adapter_model.bin")
     ? "has its adapter only as a pickle (adapter_model.bin), which can run code when it is read. Save it again as safetensors"

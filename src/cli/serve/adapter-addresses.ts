@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import type { PeftDirectory } from "../../adapter/peft.ts";
 import type { Base } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
-import { PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
+import { PEFT_CONFIG, PEFT_TENSORS, PEFT_TEXTS } from "../../adapter/peft-files.ts";
 import { AppError, quote } from "../../errors.ts";
 import type { AdapterAddresses } from "../../http/context.ts";
 import { fetchFromHub, type HubReporter } from "../../hub/fetch-from-hub.ts";
@@ -35,14 +35,6 @@ export interface AdapterAddressOptions {
   readonly convertPeft: (files: PeftDirectory) => Promise<Uint8Array>;
 }
 
-/** Text files that trainers save beside an adapter. They are compared with those of the base. */
-const TEXTS = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "chat_template.jinja",
-];
 const SILENT: HubReporter = { note: () => {}, progress: () => {} };
 
 /** The options of a server. */
@@ -111,7 +103,7 @@ async function readObject(address: string, { maxAdapterBytes, timeoutMs, convert
 
 async function readTexts(objects: ObjectStore): Promise<PeftDirectory["texts"]> {
   const found = await Promise.all(
-    TEXTS.map(async (name) => [name, await objects.get(name, { maxBytes: MAX_PEFT_TEXT_BYTES })] as const),
+    PEFT_TEXTS.map(async (name) => [name, await objects.get(name, { maxBytes: MAX_PEFT_TEXT_BYTES })] as const),
   );
   return new Map(
     found.flatMap(([name, object]) =>

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { PeftDirectory } from "../../adapter/peft.ts";
 import { decodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
-import { PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
+import { isPeftText, PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
 import { AppError } from "../../errors.ts";
 import { type HubName, isCommit, parseHubName } from "../../hub/hub-name.ts";
 import { hubFetch } from "../../hub/hub-request.ts";
@@ -132,11 +132,9 @@ export class HubObjects implements ObjectStore {
       read(byName.get(PEFT_TENSORS), maxAdapterBytes),
     ]);
     const texts = new Map(
-      [...byName].flatMap(([path, file]) =>
-        /\.jinja$|^(tokenizer|tokenizer_config|special_tokens_map|added_tokens)\.json$/.test(path)
-          ? [[path, () => read(file, MAX_PEFT_TEXT_BYTES)] as const]
-          : [],
-      ),
+      [...byName]
+        .filter(([path]) => isPeftText(path))
+        .map(([path, file]) => [path, () => read(file, MAX_PEFT_TEXT_BYTES)] as const),
     );
     return await convertPeft({ dir: `${this.url}/${name}`, config, tensors, texts });
   }

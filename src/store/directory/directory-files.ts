@@ -5,7 +5,7 @@
 import { type Stats, constants } from "node:fs";
 import { access, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, join, relative, resolve, sep } from "node:path";
-import { PEFT_CONFIG, PEFT_TENSORS, PEFT_TEXTS } from "../../adapter/peft-files.ts";
+import { isPeftText, PEFT_CONFIG, PEFT_TENSORS } from "../../adapter/peft-files.ts";
 import type { PeftDirectory } from "../../adapter/peft.ts";
 import { AppError, quote } from "../../errors.ts";
 
@@ -59,7 +59,7 @@ export async function readPeftFiles(root: string, dir: string, maxBytes: number)
   const tensors = await read(PEFT_TENSORS, maxBytes);
   const folder = "additional_chat_templates";
   const templates = (await readdir(join(dir, folder)).catch(() => [])).map((name) => `${folder}/${name}`);
-  const names = [...(await readdir(dir)), ...templates].filter((name) => PEFT_TEXTS.test(name)).sort();
+  const names = [...(await readdir(dir)), ...templates].filter(isPeftText).sort();
   const texts = new Map(names.map((name) => [name, () => read(name, MAX_PEFT_TEXT_BYTES)]));
   return { dir, config, tensors, texts };
 }
