@@ -92,6 +92,17 @@ async function kindsAndPairsOf(baseDir: string): Promise<Set<string>> {
 }
 
 const seen = new Set<string>();
+/** Whether a base has what no base before it had. A test that runs once more asks once more, hence the memory. */
+const isNew = new Map<string, boolean>();
+
+async function hasNewOperators(baseDir: string): Promise<boolean> {
+  const known = isNew.get(baseDir);
+  if (known !== undefined) return known;
+  const fresh = [...(await kindsAndPairsOf(baseDir))].filter((one) => !seen.has(one));
+  for (const one of fresh) seen.add(one);
+  isNew.set(baseDir, fresh.length > 0);
+  return fresh.length > 0;
+}
 
 holdDevice();
 /** Rows that are run again by themselves: one of two chunks with routed heads. */
@@ -101,11 +112,9 @@ describeOnWebgpu.each(bases)("$name on a device", ({ name, open }) => {
   it(
     "gives the CPU's answers, alone and in company, where operators are new or meet for the first time",
     { timeout: 900_000 },
-    async () => {
+    async ({ skip }) => {
       const dir = await open();
-      const fresh = [...(await kindsAndPairsOf(dir))].filter((one) => !seen.has(one));
-      if (fresh.length === 0) return;
-      for (const one of fresh) seen.add(one);
+      skip(!(await hasNewOperators(dir)), "every operator and pair of operators of this model has run");
       await using cpu = await openTestRunner(dir);
       await using device = await openTestRunner(dir, "webgpu");
       const { facts } = device.device;
