@@ -108,28 +108,42 @@ async function measureThroughput(
     };
     return { name, measure, warmUp: () => run(2) };
   };
-  const direct = (name: string, count: number): Variant => {
-    let seed = 0;
-    const run = (maxTokens: number): Promise<unknown> =>
-      Promise.all(
-        requestsOf(manifest, count, PROMPT_TOKENS, maxTokens, seed++).map(({ promptIds }) =>
-          engine.complete(Int32Array.from(promptIds), maxTokens),
-        ),
-      );
-    const measure = async (): Promise<number> =>
-      (count * options.numTokens) / (await secondsOf(() => run(options.numTokens)));
-    return { name, measure, warmUp: () => run(2) };
-  };
   const of = await measureInTurns(
     [
       overHttp("1 client", 1),
-      direct("1 sequence", 1),
+      direct("1 sequence", 1, engine, manifest, options),
       overHttp("16 clients", NUM_CLIENTS),
-      direct("16 sequences", NUM_CLIENTS),
+      direct("16 sequences", NUM_CLIENTS, engine, manifest, options),
       overHttp("16 adapters", NUM_CLIENTS, adapters),
     ],
     fewRounds(options, 4),
   );
+  return throughputFigures(of, runs);
+}
+
+/** The same sequences without HTTP, in tokens/s. */
+function direct(
+  name: string,
+  count: number,
+  engine: DirectEngine,
+  manifest: Manifest,
+  { numTokens }: BenchOptions,
+): Variant {
+  let seed = 0;
+  const run = (maxTokens: number): Promise<unknown> =>
+    Promise.all(
+      requestsOf(manifest, count, PROMPT_TOKENS, maxTokens, seed++).map(({ promptIds }) =>
+        engine.complete(Int32Array.from(promptIds), maxTokens),
+      ),
+    );
+  const measure = async (): Promise<number> => (count * numTokens) / (await secondsOf(() => run(numTokens)));
+  return { name, measure, warmUp: () => run(2) };
+}
+
+function throughputFigures(
+  of: (name: string) => readonly number[],
+  runs: ReadonlyMap<string, readonly LoadRun[]>,
+): Figure[] {
   const percentile = (name: string, what: string, pick: (run: LoadRun) => number): Figure => ({
     what: `${what}, ${name}`,
     unit: "ms",

@@ -162,15 +162,9 @@ async function writeParts(
   await writeServeGraph(dir, checkpoint, layouts, { targets: [...targets], originals }, (done) =>
     onProgress({ stage: "graph", done }),
   );
-  const usual = layouts && layoutOf(layouts, "");
-  const manifest: Manifest = {
-    formatVersion: FORMAT_VERSION,
+  const manifest = manifestOf(checkpoint, {
     baseId,
-    architecture: architectureOf(checkpoint.rawConfig),
-    config,
     weights,
-    blockSize: usual?.blockSize ?? null,
-    accuracyLevel: usual?.accuracyLevel ?? null,
     layouts,
     budget,
     threshold: plan.threshold,
@@ -178,17 +172,49 @@ async function writeParts(
     parameters,
     hasOriginals: !options.isSlim,
     originals,
-    quantization: checkpoint.coded?.settings ?? null,
-    merged: null,
     endTokenIds: endTokens.map(({ id }) => id),
     targets: [...targets],
+  });
+  await writeTexts(dir, checkpoint.texts);
+  await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
+  return { manifest, numContinued };
+}
+
+type Built = Pick<
+  Manifest,
+  | "baseId"
+  | "weights"
+  | "layouts"
+  | "budget"
+  | "threshold"
+  | "maxRank"
+  | "parameters"
+  | "hasOriginals"
+  | "originals"
+  | "endTokenIds"
+  | "targets"
+>;
+
+function manifestOf({ config, rawConfig, coded }: Checkpoint, built: Built): Manifest {
+  const usual = built.layouts && layoutOf(built.layouts, "");
+  return {
+    formatVersion: FORMAT_VERSION,
+    architecture: architectureOf(rawConfig),
+    config,
+    blockSize: usual?.blockSize ?? null,
+    accuracyLevel: usual?.accuracyLevel ?? null,
+    quantization: coded?.settings ?? null,
+    merged: null,
+    ...built,
   };
-  for (const [path, read] of checkpoint.texts) {
+}
+
+/** The tokenizer's files and the templates, as the checkpoint has them. */
+async function writeTexts(dir: string, texts: Checkpoint["texts"]): Promise<void> {
+  for (const [path, read] of texts) {
     await mkdir(dirname(join(dir, path)), { recursive: true });
     await writeFile(join(dir, path), await read());
   }
-  await writeFile(join(dir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
-  return { manifest, numContinued };
 }
 
 /** The layers that get a basis, and the rule by which their k was chosen; null where there are none. */

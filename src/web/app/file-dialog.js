@@ -79,12 +79,24 @@ function ask(file, { onUse, onUploaded }) {
     const { id } = await putAdapter(name.value.trim(), file, replace.checked);
     onUploaded(id);
   };
-  const form = h(
+  const form = uploadForm(name, replaceLine, () => void attempt(upload));
+  const alone = aloneSection(() => void attempt(use));
+  const dialog = openDialog(file.name, h("p", { class: "note" }, `${grouped(file.size)} bytes`), form, alone, problem);
+  return dialog;
+}
+
+/**
+ * @param {HTMLInputElement} name
+ * @param {HTMLElement} replaceLine
+ * @param {() => void} onSubmit
+ */
+function uploadForm(name, replaceLine, onSubmit) {
+  return h(
     "form",
     {
       onsubmit: (event) => {
         event.preventDefault();
-        void attempt(upload);
+        onSubmit();
       },
     },
     h("h3", {}, "Upload it"),
@@ -98,16 +110,17 @@ function ask(file, { onUse, onUploaded }) {
     ),
     replaceLine,
   );
-  const useButton = h(
-    "button",
-    { type: "button", onclick: () => void attempt(use) },
-    "Use it for this conversation alone",
+}
+
+/** @param {() => void} onUse */
+function aloneSection(onUse) {
+  return h(
+    "div",
+    { class: "alone" },
+    h("h3", {}, "Or only try it"),
+    h("button", { type: "button", onclick: onUse }, "Use it for this conversation alone"),
+    h("p", { class: "note" }, "Each message carries the file along. The server does not keep it."),
   );
-  const alone = h("div", { class: "alone" }, h("h3", {}, "Or only try it"), useButton);
-  const note = h("p", { class: "note" }, "Each message carries the file along. The server does not keep it.");
-  alone.append(note);
-  const dialog = openDialog(file.name, h("p", { class: "note" }, `${grouped(file.size)} bytes`), form, alone, problem);
-  return dialog;
 }
 
 /**

@@ -16,14 +16,11 @@ export function openJobsDialog(onUse) {
   const rows = new JobRows(list, (job) => choose(job));
   /** @type {JobView | null} */
   let view = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  let isRefreshing = false;
 
   const choose = (/** @type {Job} */ job) => {
     view?.close();
     view = new JobView(job, {
-      onChange: () => void refresh(),
+      onChange: () => void watch.refresh(),
       onUse: (name) => {
         dialog.close();
         onUse(name);
@@ -43,25 +40,51 @@ export function openJobsDialog(onUse) {
     else place.replaceChildren(emptyNote());
   };
 
-  const refresh = async () => {
-    if (isRefreshing) return;
-    isRefreshing = true;
-    clearTimeout(timer);
-    try {
-      const jobs = await getJobs();
-      if (dialog.open) show(jobs);
-    } catch (error) {
-      problem.replaceChildren(errorBox(error));
-    }
-    isRefreshing = false;
-    if (dialog.open) timer = setTimeout(() => void refresh(), REFRESH_MS);
-  };
-
+  const watch = new JobsWatch(show, (error) => problem.replaceChildren(errorBox(error)));
   dialog.addEventListener("close", () => {
-    clearTimeout(timer);
+    watch.close();
     view?.close();
   });
-  void refresh();
+  void watch.refresh();
+}
+
+/** Reads the list of jobs again and again, until it is closed. */
+class JobsWatch {
+  #onJobs;
+  #onError;
+  #isReading = false;
+  #isClosed = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {(jobs: readonly Job[]) => void} onJobs
+   * @param {(error: unknown) => void} onError
+   */
+  constructor(onJobs, onError) {
+    this.#onJobs = onJobs;
+    this.#onError = onError;
+  }
+
+  /** Reads now, unless it is just reading. */
+  async refresh() {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    clearTimeout(this.#timer);
+    try {
+      const jobs = await getJobs();
+      if (!this.#isClosed) this.#onJobs(jobs);
+    } catch (error) {
+      this.#onError(error);
+    }
+    this.#isReading = false;
+    if (!this.#isClosed) this.#timer = setTimeout(() => void this.refresh(), REFRESH_MS);
+  }
+
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
 }
 
 function emptyNote() {
