@@ -56,7 +56,7 @@ export function fromFloat32(values: Float32Array, dtype: "float32" | "float16" |
 }
 
 /** Index of the first NaN or infinity in a float tensor, −1 when all values are finite. */
-export function indexOfNonFinite({ dtype, data }: HostTensor): number {
+export function indexOfNonFinite({ dtype, data }: Pick<HostTensor, "dtype" | "data">): number {
   // Loops, because findIndex takes five times as long, and every weight of a checkpoint is checked.
   if (dtype === "float32" || dtype === "float64") {
     const values = data as Float32Array;

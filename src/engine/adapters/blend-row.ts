@@ -5,6 +5,7 @@
 import { type BlendMember, addedRanks, blendAdapters } from "../../adapter/blend.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
+import { indexOfNonFinite } from "../../tensor/host-tensor.ts";
 import { type AdapterRow, arraysOf, layOutAdapter, sizeOf, zeroRow } from "./adapter-row.ts";
 
 /**
@@ -30,7 +31,7 @@ export function layOutBlend(
   });
   const row = { ...whole, terms };
   const arrays = arraysOf(row);
-  if (!arrays.every((array) => array.every(Number.isFinite)))
+  if (arrays.some((data) => indexOfNonFinite({ dtype: "float32", data }) >= 0))
     throw new AppError("not_blendable", "A weight of the blend is too large: numbers leave the range of float32.", {
       param: "adapter",
     });
