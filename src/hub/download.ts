@@ -2,7 +2,6 @@
  * Downloads one file into the cache. When a download is interrupted, the received bytes stay, and the next download
  * continues from there. A file gets its place only if its hash is right.
  */
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -12,7 +11,7 @@ import { AppError } from "../errors.ts";
 import type { HubName } from "./hub-name.ts";
 import { hubFetch, passingFault, SILENCE_MS, withRetries } from "./hub-request.ts";
 import type { HubSettings } from "./hub-settings.ts";
-import type { HubFile } from "./repository.ts";
+import { contentHash, contentPath, type HubFile } from "./repository.ts";
 
 export interface Download {
   readonly name: HubName;
@@ -94,7 +93,7 @@ async function appendRest(job: Download, path: string, onAdvance: () => void): P
   const abort = new AbortController();
   const silence = setTimeout(() => abort.abort(new Error(`no byte for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
   try {
-    const url = `/${name.repo}/resolve/${commit}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
+    const url = contentPath(name, commit, file);
     const range: Record<string, string> = size > 0 ? { range: `bytes=${size}-` } : {};
     const headers = { "accept-encoding": "identity", ...range };
     const response = await hubFetch(name, settings, url, { headers, signal: abort.signal });
@@ -140,10 +139,8 @@ async function append(handle: FileHandle, bytes: Uint8Array, path: string): Prom
 }
 
 /** SHA-256 of the bytes, or git's SHA-1 of a blob. */
-async function hasHash(path: string, { hash, size }: HubFile): Promise<boolean> {
-  const isGit = hash.length === 40;
-  const content = createHash(isGit ? "sha1" : "sha256");
-  if (isGit) content.update(`blob ${size}\0`);
+async function hasHash(path: string, file: HubFile): Promise<boolean> {
+  const content = contentHash(file, file.size);
   await pipeline(createReadStream(path), content);
-  return content.digest("hex") === hash;
+  return content.digest("hex") === file.hash;
 }

@@ -1,4 +1,5 @@
 /** The files of a repository at one commit, as the Hub lists them. */
+import { createHash, type Hash } from "node:crypto";
 import { z } from "zod";
 import { AppError } from "../errors.ts";
 import { type HubName, hubNameText } from "./hub-name.ts";
@@ -67,6 +68,16 @@ export async function askRepository(name: HubName, settings: HubSettings, signal
     files,
     licence: typeof licence === "string" || licence === null ? licence : licence.join(", "),
   };
+}
+
+/** Where the Hub has a file's content: a path of its server. */
+export function contentPath({ repo }: HubName, commit: string, file: HubFile): string {
+  return `/${repo}/resolve/${commit}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+/** What a file's hash is taken with: SHA-256, or git's SHA-1, which begins with the size. */
+export function contentHash({ hash }: HubFile, size: number): Hash {
+  return hash.length === 40 ? createHash("sha1").update(`blob ${size}\0`) : createHash("sha256");
 }
 
 /** Whether a path stays inside the directory that it is joined to, on every system. */

@@ -11,7 +11,7 @@ import { AppError } from "../../errors.ts";
 import { type HubName, isCommit, parseHubName } from "../../hub/hub-name.ts";
 import { hubFetch } from "../../hub/hub-request.ts";
 import { hubSettings } from "../../hub/hub-settings.ts";
-import { askRepository, type HubFile, type Repository } from "../../hub/repository.ts";
+import { askRepository, contentHash, contentPath, type HubFile } from "../../hub/repository.ts";
 import { readAnswer } from "../../object-store/http-request.ts";
 import {
   damaged,
@@ -41,6 +41,13 @@ interface HubObjectsOptions {
 const NAMES = `names/${SHARED}/`;
 const CONTENTS = `contents/${SHARED}/`;
 
+/** What the repository had when it was read. */
+interface Listed {
+  readonly commit: string;
+  readonly adapters: ReadonlyMap<string, readonly HubFile[]>;
+  readonly readAt: number;
+}
+
 export class HubObjects implements ObjectStore {
   readonly url: string;
   readonly isWritable = false;
@@ -48,7 +55,7 @@ export class HubObjects implements ObjectStore {
   readonly #policy: RequestPolicy;
   readonly #options: HubObjectsOptions;
   readonly #settings = hubSettings();
-  #listed: { readonly repository: Repository; readonly readAt: number } | null = null;
+  #listed: Listed | null = null;
 
   /** @throws {AppError} usage */
   constructor(url: string, policy: RequestPolicy, options: HubObjectsOptions) {
@@ -67,13 +74,13 @@ export class HubObjects implements ObjectStore {
   }
 
   async get(key: string, { etag }: ReadOptions): Promise<StoredObject | "absent" | "unchanged"> {
-    const repository = await this.#repository();
+    const { commit, adapters } = await this.#list();
     const [, name = "", rest] = /^(?:names|contents)\/shared\/([^/]+)(\/.+)?$/.exec(key) ?? [];
-    const files = filesOf(repository, name);
-    if (files.length === 0) return "absent";
+    const files = adapters.get(name);
+    if (files === undefined) return "absent";
     const tag = tagOf(files);
     if (etag === tag) return "unchanged";
-    const content = await this.#content(name, repository, files);
+    const content = await this.#content(name, commit, files);
     if (rest !== undefined) return { bytes: content, etag: tag };
     const generation = generationOf(content);
     const { card } = decodeAdapter(content, { maxBytes: this.#options.maxAdapterBytes });
@@ -84,16 +91,13 @@ export class HubObjects implements ObjectStore {
 
   async list(prefix: string, { after = "", limit }: { readonly after?: string | undefined; readonly limit: number }) {
     if (prefix !== NAMES) return { objects: [], hasMore: false };
-    const repository = await this.#repository();
-    const all = [...namesIn(repository)].map((name) => `${NAMES}${name}`).filter((key) => key > after);
-    const objects = all
-      .toSorted()
-      .slice(0, limit)
-      .map((key) => {
-        const sizes = filesOf(repository, key.slice(NAMES.length)).map(({ size }) => size);
-        return { key, bytes: sizes.reduce((sum, size) => sum + size, 0) };
-      });
-    return { objects, hasMore: all.length > limit };
+    const { adapters } = await this.#list();
+    const all = Array.from(adapters, ([name, files]) => ({
+      key: `${NAMES}${name}`,
+      bytes: files.reduce((sum, { size }) => sum + size, 0),
+    }));
+    const further = all.filter(({ key }) => key > after).toSorted((a, b) => (a.key < b.key ? -1 : 1));
+    return { objects: further.slice(0, limit), hasMore: further.length > limit };
   }
 
   put(): Promise<never> {
@@ -108,19 +112,19 @@ export class HubObjects implements ObjectStore {
     return Promise.resolve(false);
   }
 
-  async #repository(): Promise<Repository> {
+  async #list(): Promise<Listed> {
     const known = this.#listed;
     const isNew =
       known && (isCommit(this.#name.revision) || performance.now() - known.readAt < this.#options.refreshMs);
-    if (isNew) return known.repository;
+    if (isNew) return known;
     const readAt = performance.now();
-    const repository = await this.#ask("list", (signal) => askRepository(this.#name, this.#settings, signal));
-    this.#listed = { repository, readAt };
-    return repository;
+    const { commit, files } = await this.#ask("list", (signal) => askRepository(this.#name, this.#settings, signal));
+    this.#listed = { commit, adapters: adaptersIn(files), readAt };
+    return this.#listed;
   }
 
   /** The bytes of a `.mosara` file. A PEFT directory is converted. */
-  async #content(name: string, { commit }: Repository, files: readonly HubFile[]): Promise<Uint8Array> {
+  async #content(name: string, commit: string, files: readonly HubFile[]): Promise<Uint8Array> {
     const byName = new Map(files.map((file) => [file.path.slice(file.path.indexOf("/") + 1), file]));
     const read = async (file: HubFile | undefined, maxBytes: number) =>
       file ? await this.#read(commit, file, maxBytes) : Promise.reject(damaged(this.url, `${name} is incomplete`));
@@ -140,12 +144,11 @@ export class HubObjects implements ObjectStore {
   }
 
   async #read(commit: string, file: HubFile, maxBytes: number): Promise<Uint8Array> {
-    const path = file.path.split("/").map(encodeURIComponent).join("/");
-    const url = `/${this.#name.repo}/resolve/${commit}/${path}`;
+    const url = contentPath(this.#name, commit, file);
     const { bytes } = await this.#ask("get", (signal) =>
       readAnswer(() => hubFetch(this.#name, this.#settings, url, { signal }), maxBytes),
     );
-    if (hashOf(bytes, file.hash.length) === file.hash) return bytes;
+    if (contentHash(file, bytes.byteLength).update(bytes).digest("hex") === file.hash) return bytes;
     throw damaged(this.url, `${file.path} does not have the hash ${file.hash}`);
   }
 
@@ -163,31 +166,25 @@ export class HubObjects implements ObjectStore {
   }
 }
 
-/** The files of an adapter; none where there is no such adapter. */
-function filesOf({ files }: Repository, name: string): readonly HubFile[] {
-  if (name === "") return [];
-  const file = files.find(({ path }) => path === `${name}${ADAPTER_EXTENSION}`);
-  if (file) return [file];
-  const own = files.filter(({ path }) => path.startsWith(`${name}/`));
-  return own.some(({ path }) => path === `${name}/${PEFT_CONFIG}`) ? own : [];
-}
-
-function namesIn({ files }: Repository): ReadonlySet<string> {
-  return new Set(
-    files.flatMap(({ path }) => {
-      const [, name] = /^([^/]+)\.mosara$/.exec(path) ?? /^([^/]+)\/adapter_config\.json$/.exec(path) ?? [];
-      return name === undefined ? [] : [name];
-    }),
-  );
+/** The files of each adapter, by its name. A `.mosara` file hides a directory of its name. */
+function adaptersIn(files: readonly HubFile[]): ReadonlyMap<string, readonly HubFile[]> {
+  const inDirectory = new Map<string, HubFile[]>();
+  const alone = new Map<string, HubFile[]>();
+  for (const file of files) {
+    const [top = "", rest] = file.path.split(/\/(.*)/s);
+    if (rest !== undefined) {
+      const others = inDirectory.get(top);
+      if (others) others.push(file);
+      else inDirectory.set(top, [file]);
+    } else if (top.endsWith(ADAPTER_EXTENSION) && top !== ADAPTER_EXTENSION) {
+      alone.set(top.slice(0, -ADAPTER_EXTENSION.length), [file]);
+    }
+  }
+  const peft = [...inDirectory].filter(([top, own]) => own.some(({ path }) => path === `${top}/${PEFT_CONFIG}`));
+  return new Map([...peft, ...alone]);
 }
 
 const tagOf = (files: readonly HubFile[]): string => {
   const text = files.map(({ path, hash }) => `${path} ${hash}`).join("\n");
   return `"${createHash("sha256").update(text).digest("hex")}"`;
 };
-
-/** SHA-256, or git's SHA-1 of a blob where the hash is that long. */
-function hashOf(bytes: Uint8Array, length: number): string {
-  if (length === 64) return createHash("sha256").update(bytes).digest("hex");
-  return createHash("sha1").update(`blob ${bytes.byteLength}\0`).update(bytes).digest("hex");
-}
