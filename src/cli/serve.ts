@@ -106,8 +106,8 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
-  const { convertPeft } = addressOptions(config, base, log);
-  const sharedStore = await openSharedStore(config, { ...parts, convertPeft }, cleanup);
+  const addresses = addressOptions(config, base, log);
+  const sharedStore = await openSharedStore(config, { ...parts, convertPeft: addresses.convertPeft }, cleanup);
   const adapters =
     adaptersDir === null
       ? null
@@ -118,7 +118,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const context: AppContext = {
     ...parts,
     sharedStore,
-    addresses: openAdapterAddresses(addressOptions(config, base, log)),
+    addresses: openAdapterAddresses(addresses),
     limiter: await openLimits(config, parts, cleanup),
     version: await readVersion(),
     base: served,
