@@ -108,8 +108,8 @@ const MAX_QUOTED_ITEMS = 8;
 const MAX_QUOTED_DEPTH = 3;
 
 /**
- * A value from outside for an error message: as JSON, cut to a length that fits. Nothing is assumed of the value: it may be nested
- * to any depth, have any size, and hold what JSON cannot. Never throws.
+ * A value from outside for an error message: as JSON, cut to a length that fits. Nothing is assumed of the value: it
+ * may be nested to any depth, have any size, and hold what JSON cannot. Never throws.
  */
 export function quote(value: unknown): string {
   if (typeof value === "string") return quoteText(value);

@@ -19,9 +19,9 @@ import {
   complete,
   scoresOf,
   adapterFor,
-  isAlive,
   useTinyBase,
 } from "../helpers/built-program.ts";
+import { isAlive } from "../helpers/server.ts";
 
 useTinyBase();
 

@@ -102,14 +102,6 @@ export async function adapterFor(baseDir: string, seed: number): Promise<Uint8Ar
   });
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
 /** One base for all tests of a file. Processes are ended after each test. */
 export function useTinyBase(): void {
   beforeAll(() => {

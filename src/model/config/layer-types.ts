@@ -12,7 +12,7 @@ export function layerTypes(raw: RawConfig, numLayers: number, slides: (layer: nu
   if (!Array.isArray(types) || types.length !== numLayers)
     throw new AppError(
       "checkpoint_invalid",
-      `config.json: layer_types must have one type for each of the ${numLayers} layers, found ${Array.isArray(types) ? types.length : JSON.stringify(types)}. Correct the list.`,
+      `config.json: layer_types must have one type for each of the ${numLayers} layers, found ${Array.isArray(types) ? types.length : quote(types)}. Correct the list.`,
     );
   return (types as readonly unknown[]).map((type) => {
     if (type === "sliding_attention") return true;

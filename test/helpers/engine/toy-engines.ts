@@ -86,6 +86,7 @@ export function livePid(engine: SupervisedEngine): number {
   return pid;
 }
 
+/** Without a program of its own, as in helpers/server.ts: tests look at what holds right after an end. */
 export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
