@@ -81,10 +81,11 @@ export const storeUrl = z
   .string()
   .refine(
     (s) =>
+      /^(\/|\.\.?(\/|$))/.test(s) ||
       /^s3:\/\/[^/?#]+(\/[^?#]*)?$/.test(s) ||
       /^hf:\/\/[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(s) ||
       (/^https?:\/\/[^/?#]/.test(s) && URL.canParse(s)),
-    "must be s3://bucket/prefix, hf://owner/name@revision, or the https:// address of a copy of a bucket",
+    "must be s3://bucket/prefix, a directory that begins with / or ./, hf://owner/name@revision, or the https:// address of a copy of a bucket",
   );
 export const adapterSource = z
   .string()

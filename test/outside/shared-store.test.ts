@@ -1,76 +1,53 @@
-/** Servers that share a bucket of SeaweedFS. Each has a store of its own for copies, and answers over its own routes. */
+/**
+ * Servers that share a store: a bucket of SeaweedFS, or a directory. Each has a store of its own for copies, and answers
+ * over its own routes.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { encodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
+import { encodeAdapter } from "../../src/adapter/adapter-file.ts";
+import type { ObjectStore } from "../../src/object-store/object-store.ts";
+import { openObjects } from "../../src/object-store/open-objects.ts";
+import { RequestPolicy } from "../../src/object-store/request-policy.ts";
 import { madeUpAdapter } from "../helpers/models/adapters.ts";
-import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
+import { fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
 import { hasSeaweed, startBucket, type TestBucket } from "../helpers/outside/seaweed.ts";
+import { tempDir } from "../helpers/server.ts";
+import { ask, type ErrorAnswer, generation, hash, names, SharingServers } from "../helpers/store/sharing-servers.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
-interface ErrorAnswer {
-  readonly error: { readonly code: string };
-}
-
-const hash = (seed: number): string => generationOf(fittingAdapter(seed));
 /** Too large to be in its pointer. */
 const largeAdapter = (): Uint8Array => encodeAdapter(madeUpAdapter({ method: "lora", k: 20_000 }));
+const hasBucket = hasSeaweed("servers that share a bucket");
 
-describe.skipIf(!hasSeaweed("servers that share a bucket"))("servers that share a bucket", () => {
-  let bucket: TestBucket;
-  let url: string;
-  const open: TestApp[] = [];
-  beforeAll(async () => void (bucket = await startBucket()));
-  afterAll(async () => await bucket?.[Symbol.asyncDispose]());
-  afterEach(async () => {
-    bucket.fault = () => "pass";
-    for (const app of open.splice(0)) await app[Symbol.asyncDispose]();
-  });
+let bucket: TestBucket;
+const servers = new SharingServers();
+beforeAll(async () => {
+  if (hasBucket) bucket = await startBucket();
+});
+afterAll(async () => await bucket?.[Symbol.asyncDispose]());
+afterEach(async () => {
+  if (hasBucket) bucket.fault = () => "pass";
+  await servers[Symbol.asyncDispose]();
+});
 
-  /** A server on the store of this test. */
-  const join = async (options: TestAppOptions = {}): Promise<TestApp> => {
-    const app = await createTestApp({ keepGenerations: 3, objects: bucket.objectsAt(url), ...options });
-    open.push(app);
-    return app;
-  };
+const KINDS = [
+  ...(hasBucket
+    ? [{ kind: "bucket", newUrl: () => bucket.newUrl(), open: (url: string) => bucket.objectsAt(url) }]
+    : []),
+  {
+    kind: "directory",
+    newUrl: () => tempDir(),
+    open: (url: string) => openObjects(url, new RequestPolicy(url, { timeoutMs: 30_000 })),
+  },
+];
+
+describe.each(KINDS)("servers that share a $kind", ({ newUrl, open }) => {
+  let store: () => ObjectStore;
   const pair = async (options: TestAppOptions = {}): Promise<[TestApp, TestApp]> => {
-    url = bucket.newUrl();
-    const apps: [TestApp, TestApp] = [await join(options), await join(options)];
-    bucket.takeRequests();
-    return apps;
+    const url = newUrl();
+    store = () => open(url);
+    return [await servers.join(store(), options), await servers.join(store(), options)];
   };
-  const ask = async (app: TestApp, model: string) => {
-    const answer = await app.post("/v1/completions", { model, prompt: "a", max_tokens: 1 });
-    return {
-      status: answer.status,
-      adapter: answer.headers.get("x-mosara-adapter"),
-      body: (await answer.json()) as ErrorAnswer,
-    };
-  };
-  const generation = async ({ app }: TestApp, name: string) =>
-    ((await (await app.request(`/v1/adapters/${name}`)).json()) as { generation?: string }).generation;
-  const names = async ({ app }: TestApp) =>
-    ((await (await app.request("/v1/adapters")).json()) as { data: { id: string }[] }).data.map(({ id }) => id);
-
-  it("find a name at its first request in one round trip, and then ask nothing until the bound", async () => {
-    const [a, b] = await pair();
-    expect((await a.put("acme", fittingAdapter(1))).status).toBe(201);
-    bucket.takeRequests();
-    expect(await ask(b, "acme")).toMatchObject({ status: 200, adapter: `acme@${hash(1)}` });
-    // Both are sent at once: the tenant's own name, and the one of all tenants.
-    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/acme", "GET names/shared/acme"]);
-    expect([await ask(b, "acme"), await ask(b, "base:acme")]).toMatchObject([{ status: 200 }, { status: 200 }]);
-    expect((await ask(b, "nobody")).body.error.code).toBe("model_not_found");
-    expect((await ask(b, "nobody")).status).toBe(404);
-    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/nobody", "GET names/shared/nobody"]);
-  });
-
-  it("read a large content as an object of its own, and give back the same bytes", async () => {
-    const [a, b] = await pair();
-    await a.put("large", largeAdapter());
-    const content = await b.app.request("/v1/adapters/large/content");
-    expect(Buffer.compare(Buffer.from(await content.arrayBuffer()), Buffer.from(largeAdapter()))).toBe(0);
-    expect(bucket.takeRequests().filter((line) => line.startsWith("GET contents/default/large/"))).toHaveLength(1);
-  });
 
   it("let one of many writers with the same precondition win", async () => {
     const [a, b] = await pair();
@@ -92,19 +69,7 @@ describe.skipIf(!hasSeaweed("servers that share a bucket"))("servers that share 
       ),
     );
     expect(removed.map(({ status }) => status)).toContain(200);
-    expect(await generation(await join(), "one")).toBeUndefined();
-  });
-
-  it("refuse preconditions where the store ignores them, and write without", async () => {
-    const [a, b] = await pair();
-    bucket.fault = () => "unconditional";
-    const refused = await a.put("plain", fittingAdapter(1), { "if-none-match": "*" });
-    expect([refused.status, ((await refused.json()) as ErrorAnswer).error.code]).toEqual([
-      501,
-      "precondition_unsupported",
-    ]);
-    expect((await a.put("plain", fittingAdapter(1))).status).toBe(201);
-    expect(await generation(b, "plain")).toBe(hash(1));
+    expect(await generation(await servers.join(store()), "one")).toBeUndefined();
   });
 
   it("see every change of another server within --store-refresh", async () => {
@@ -186,5 +151,50 @@ describe.skipIf(!hasSeaweed("servers that share a bucket"))("servers that share 
     await b.context.sharedStore?.names.settle();
     expect(b.store.totalBytes()).toBeLessThanOrEqual(8 * bytes);
     for (const seed of seeds) expect((await ask(b, `n${seed}`)).adapter).toBe(`n${seed}@${hash(seed)}`);
+  });
+});
+
+describe.skipIf(!hasBucket)("servers that share a bucket, request by request,", () => {
+  const pair = async (): Promise<[TestApp, TestApp]> => {
+    const url = bucket.newUrl();
+    const apps: [TestApp, TestApp] = [
+      await servers.join(bucket.objectsAt(url)),
+      await servers.join(bucket.objectsAt(url)),
+    ];
+    bucket.takeRequests();
+    return apps;
+  };
+
+  it("find a name at its first request in one round trip, and then ask nothing until the bound", async () => {
+    const [a, b] = await pair();
+    expect((await a.put("acme", fittingAdapter(1))).status).toBe(201);
+    bucket.takeRequests();
+    expect(await ask(b, "acme")).toMatchObject({ status: 200, adapter: `acme@${hash(1)}` });
+    // Both are sent at once: the tenant's own name, and the one of all tenants.
+    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/acme", "GET names/shared/acme"]);
+    expect([await ask(b, "acme"), await ask(b, "base:acme")]).toMatchObject([{ status: 200 }, { status: 200 }]);
+    expect((await ask(b, "nobody")).body.error.code).toBe("model_not_found");
+    expect((await ask(b, "nobody")).status).toBe(404);
+    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/nobody", "GET names/shared/nobody"]);
+  });
+
+  it("read a large content as an object of its own, and give back the same bytes", async () => {
+    const [a, b] = await pair();
+    await a.put("large", largeAdapter());
+    const content = await b.app.request("/v1/adapters/large/content");
+    expect(Buffer.compare(Buffer.from(await content.arrayBuffer()), Buffer.from(largeAdapter()))).toBe(0);
+    expect(bucket.takeRequests().filter((line) => line.startsWith("GET contents/default/large/"))).toHaveLength(1);
+  });
+
+  it("refuse preconditions where the store ignores them, and write without", async () => {
+    const [a, b] = await pair();
+    bucket.fault = () => "unconditional";
+    const refused = await a.put("plain", fittingAdapter(1), { "if-none-match": "*" });
+    expect([refused.status, ((await refused.json()) as ErrorAnswer).error.code]).toEqual([
+      501,
+      "precondition_unsupported",
+    ]);
+    expect((await a.put("plain", fittingAdapter(1))).status).toBe(201);
+    expect(await generation(b, "plain")).toBe(hash(1));
   });
 });

@@ -52,7 +52,7 @@ export const SERVE = {
   },
   store: {
     value: "<url>",
-    help: "Store of adapters that several servers share: s3://bucket/prefix, with the AWS_ variables for credentials, region and endpoint. Read only: hf://owner/name@revision, a repository of the Hub with .mosara files and PEFT directories, and the https:// address of a copy of a bucket. A name is looked up at its first request. --data then holds copies.",
+    help: "Store of adapters that several servers share: s3://bucket/prefix, with the AWS_ variables for credentials, region and endpoint, or a directory that all servers mount (/path or ./path). Read only: hf://owner/name@revision, a repository of the Hub with .mosara files and PEFT directories, and the https:// address of a copy of a bucket. A name is looked up at its first request. --data then holds copies.",
     defaultText: "adapters are in --data alone",
     schema: optional(storeUrl),
   },
