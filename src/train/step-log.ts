@@ -11,7 +11,8 @@ import { AppError } from "../errors.ts";
  * The reward of an answer is then β · (log π(answer) − log π_ref(answer)). Its accuracy is the share of pairs whose
  * chosen answer has the greater one. The others are those of `--objective reward`: the mean reward of answers, its mean
  * standard deviation in a group, the share of groups without any deviation, and the mean number of tokens of an answer.
- * The last one is the mean difference between a token's log-probabilities in the sampler and in the trainer.
+ * The last two are the mean and the largest difference between a token's log-probabilities in the sampler and in the
+ * trainer.
  */
 export const REWARD_NAMES = [
   "rewards/chosen",
@@ -23,6 +24,7 @@ export const REWARD_NAMES = [
   "frac_reward_zero_std",
   "completions/mean_length",
   "sampling/sampling_logp_difference/mean",
+  "sampling/sampling_logp_difference/max",
 ] as const;
 export type RewardName = (typeof REWARD_NAMES)[number];
 export type RewardMeasures = Partial<Readonly<Record<RewardName, number>>>;

@@ -57,7 +57,12 @@ it(
     const steps = readStepLog(`${whole}.log.jsonl`).filter((line): line is StepLine => "loss" in line);
     expect(steps).toHaveLength(6);
     // The engine decodes with a cache, the trainer computes whole rows: they round differently, and no more than that.
-    for (const line of steps) expect(line["sampling/sampling_logp_difference/mean"]).toBeLessThan(1e-5);
+    // The unit is the distance between two float32 numbers of the size of this model's logits, 8 to 16.
+    const unit = 2 ** -20;
+    for (const line of steps) {
+      expect(line["sampling/sampling_logp_difference/mean"]).toBeLessThan(4 * unit);
+      expect(line["sampling/sampling_logp_difference/max"]).toBeLessThan(64 * unit);
+    }
     expect(steps.every((line) => line["completions/mean_length"]! <= 16)).toBe(true);
     expect(decodeAdapter(readFileSync(whole)).card).toMatchObject({ objective: "reward", groupSize: 6 });
 

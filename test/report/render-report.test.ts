@@ -215,7 +215,7 @@ it("shows the rewards of graded answers, and no loss of 1 − reward", () => {
     reward: i / 5,
     reward_std: 0.2,
     "completions/mean_length": 9,
-    "sampling/sampling_logp_difference/mean": 7.5e-7,
+    "sampling/sampling_logp_difference/max": (i + 1) * 7.5e-7,
   }));
   const log = [{ step: 0, evalLoss: 0.9, reward: 0.1 }, ...rewards, { step: 5, evalLoss: 0.25, reward: 0.75 }];
   const { headline } = report("");
@@ -224,7 +224,7 @@ it("shows the rewards of graded answers, and no loss of 1 − reward", () => {
   );
   expect(xmlBreaches(asXml(html))).toEqual([]);
   expect(html).toMatch(/held-out reward, base → trained<[\s\S]*0\.100 → 0\.750/);
-  expect(html).toContain("differ by at most 7.5");
+  expect(html).toContain("differ by at most 3.75×10⁻⁶");
   expect(html).toMatch(/Held-out reward from 0\.100 to 0\.750/);
   expect(html).not.toContain("Held-out loss");
 });

@@ -19,8 +19,8 @@ export function rewardsSection({ log }: ReportData): Markup | null {
   const held =
     first === undefined || last === undefined ? "" : ` Held-out reward from ${fixed(first, 3)} to ${fixed(last, 3)}.`;
   const common = { xLabel: "step", isWholeX: true, startsAtZero: true };
-  const difference = Math.max(...steps.map((line) => line["sampling/sampling_logp_difference/mean"] ?? 0));
-  return markup`<p>A grader rates the model's own answers. The log-probabilities of the sampler and of the trainer differ by at most ${significant(difference)} in the mean of a step.</p>
+  const difference = Math.max(...steps.map((line) => line["sampling/sampling_logp_difference/max"] ?? 0));
+  return markup`<p>A grader rates the model's own answers. The log-probabilities of a token in the sampler and in the trainer differ by at most ${significant(difference)}.</p>
 <div class="charts">
 <figure><figcaption>Reward</figcaption>${lineChart({
     ...common,

@@ -6,7 +6,7 @@ import { lossTokens } from "../batch-feeds.ts";
 import type { MicroBatch } from "../data/batches.ts";
 import type { RewardMeasures, RewardName } from "../step-log.ts";
 
-/** Sums over a micro-batch, or its shares of the means of a step. */
+/** Sums over a micro-batch (of "/max": the largest value), or its shares of the means of a step. */
 export interface BatchResult {
   readonly loss: number;
   readonly measures: RewardMeasures;
@@ -34,16 +34,22 @@ export const SUPERVISED: Objective = {
   sums: (_, rowLosses) => ({ loss: rowLosses.reduce((sum, loss) => sum + loss, 0), measures: {} }),
 };
 
-/** a + b, measure by measure. */
+/** Whether a measure is the largest value. All others are means. */
+const isLargest = (name: string): boolean => name.endsWith("/max");
+
+/** a + b, measure by measure; of a largest value the larger one. */
 export function plus(a: BatchResult, b: BatchResult): BatchResult {
   const names = new Set([...Object.keys(a.measures), ...Object.keys(b.measures)] as RewardName[]);
-  const measures = Array.from(names, (name) => [name, (a.measures[name] ?? 0) + (b.measures[name] ?? 0)]);
+  const measures = Array.from(names, (name) => {
+    const [left, right] = [a.measures[name] ?? 0, b.measures[name] ?? 0];
+    return [name, isLargest(name) ? Math.max(left, right) : left + right];
+  });
   return { loss: a.loss + b.loss, measures: Object.fromEntries(measures) as RewardMeasures };
 }
 
-/** Every value divided by the weight of what it is summed over. */
+/** Every sum divided by the weight of what it is summed over. */
 export function dividedBy({ loss, measures }: BatchResult, weight: number): BatchResult {
-  const means = Object.entries(measures).map(([name, sum]) => [name, sum / weight]);
+  const means = Object.entries(measures).map(([name, sum]) => [name, isLargest(name) ? sum : sum / weight]);
   return { loss: loss / weight, measures: Object.fromEntries(means) as RewardMeasures };
 }
 

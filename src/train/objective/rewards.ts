@@ -43,7 +43,7 @@ export class Rewards implements Objective {
 
   sums(batch: MicroBatch, rowLosses: Float32Array): BatchResult {
     const { clip } = this.loss;
-    let [loss, difference, row] = [0, 0, 0];
+    let [loss, difference, largest, row] = [0, 0, 0, 0];
     for (const { rollout, numLossTokens } of batch) {
       const { advantage, logprobs } = assertRollout(rollout, numLossTokens);
       for (const logprob of logprobs) {
@@ -51,9 +51,16 @@ export class Rewards implements Objective {
         const ratio = Math.exp(move);
         loss -= Math.min(ratio * advantage, Math.min(Math.max(ratio, 1 - clip), 1 + clip) * advantage);
         difference += Math.abs(move);
+        largest = Math.max(largest, Math.abs(move));
       }
     }
-    return { loss, measures: { "sampling/sampling_logp_difference/mean": difference } };
+    return {
+      loss,
+      measures: {
+        "sampling/sampling_logp_difference/mean": difference,
+        "sampling/sampling_logp_difference/max": largest,
+      },
+    };
   }
 }
 
