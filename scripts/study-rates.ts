@@ -11,8 +11,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openBase } from "../src/base/base.ts";
 import { mosaraJson } from "./demo/program.ts";
+import { KnownRuns } from "./study/known-runs.ts";
 import { renderRatePage } from "./study/rate-page.ts";
-import { type RateKey, RateResults, prepareRateTasks, runRate } from "./study/rate-runs.ts";
+import { type RateKey, type RateResult, prepareRateTasks, runRate } from "./study/rate-runs.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -36,7 +37,7 @@ const { values: flags } = parseArgs({
   },
 });
 
-const results = new RateResults(join(flags.out.replace(/study-rates\.md$/, "study"), "rates.jsonl"));
+const results = new KnownRuns<RateKey, RateResult>(join(flags.out.replace(/study-rates\.md$/, "study"), "rates.jsonl"));
 const conclusionsFile = join(flags.out.replace(/study-rates\.md$/, "study"), "rates-conclusions.md");
 const dataDir = process.env.MOSARA_DATA ?? null;
 if (dataDir === null)

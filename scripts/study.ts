@@ -12,7 +12,10 @@ import { parseArgs } from "node:util";
 import { openBase } from "../src/base/base.ts";
 import { thresholdOfSize } from "./study/equal-size.ts";
 import { writeFigures } from "./study/figures.ts";
+import { KnownRuns } from "./study/known-runs.ts";
 import { renderPage } from "./study/page.ts";
+import { realTables } from "./study/real/page.ts";
+import type { RealKey, RealResult } from "./study/real/runs.ts";
 import { Results } from "./study/results.ts";
 import { type Place, adapterPath, builtBase, runSetting, settingBase, targetList } from "./study/runs.ts";
 import { SETTINGS, SMOKE_SETTINGS, type Setting, hasSpeed, layerSetting } from "./study/settings.ts";
@@ -42,7 +45,13 @@ const steps = flags.smoke ? SMOKE_STEPS : Number(flags.steps);
 const settings = flags.smoke ? SMOKE_SETTINGS : SETTINGS;
 const numJobs = Number(flags.jobs);
 const numThreads = Math.max(1, Math.floor(availableParallelism() / numJobs));
-const place: Place = { checkpoint: checkpointOf(flags.model, flags.work), work: flags.work, numThreads };
+const place: Place = {
+  checkpoint: checkpointOf(flags.model, flags.work),
+  work: flags.work,
+  numThreads,
+  weights: "float32",
+  batchSize: 8,
+};
 const tasks = prepareTasks(flags.work, flags.smoke ? SMOKE_SIZES : STUDY_SIZES);
 const figureDir = flags.out.replace(/\.md$/, "");
 const results = new Results(join(figureDir, "results.jsonl"));
@@ -117,6 +126,7 @@ function writePage(): void {
     results,
     runs,
     figures,
+    realModels: realTables(new KnownRuns<RealKey, RealResult>(join(figureDir, "real.jsonl")).all),
     conclusions: existsSync(conclusionsFile) ? readFileSync(conclusionsFile, "utf8") : "",
   });
   writeFileSync(flags.out, page);

@@ -2,6 +2,7 @@
  * The study as a page: a table for every task, the method's targets with the results, the figures.
  * Pure: results in, markdown out.
  */
+import { table, wrapped } from "./markdown.ts";
 import type { Results, RunResult } from "./results.ts";
 import { REFERENCE, SETTINGS, moSaraName } from "./settings.ts";
 import { cellOf, mean, meanGain } from "./summary.ts";
@@ -17,14 +18,18 @@ export interface PageData {
   readonly figures: readonly (readonly [file: string, caption: string])[];
   /** What people concluded, kept in a file of its own. */
   readonly conclusions: string;
+  /** The table of every real model; empty without any. */
+  readonly realModels: readonly string[];
 }
 
 /** The whole page. */
 export function renderPage(data: PageData): string {
-  const { base, steps, tasks, runs, figures, conclusions } = data;
+  const { base, steps, tasks, runs, figures, conclusions, realModels } = data;
   const wanted = tasks.length * SETTINGS.reduce((sum, { numSeeds }) => sum + numSeeds, 0);
   return [
     "# What the methods are worth",
+    ...realModels,
+    "## On the demo",
     wrapped(
       `\`${base.name}\` (${base.parameters.toLocaleString("en")} parameters, base \`${base.id.slice(0, 8)}\`), ${steps} steps of 8 examples, every method at one learning rate (\`scripts/study/settings.ts\`). Loss: held out, nats per token of the completion, mean over seeds (± half of their spread). **Gain**: the drop of the loss from the base ÷ the drop of ${REFERENCE} on the same task. Speed: tokens/s of 16 rows with the adapter ÷ 16 rows of the bare base (\`--targets none\`), median of rounds in turns, float32. Seconds cover training with its two evaluations. The machine did other work too, so compare seconds only within a table. Regenerate with \`npm run study\`. It runs only what is not yet in \`docs/study/results.jsonl\` (${runs.length} runs known; the tables need ${wanted}, the figure by layer needs more).`,
     ),
@@ -37,18 +42,6 @@ export function renderPage(data: PageData): string {
   ]
     .join("\n\n")
     .concat("\n");
-}
-
-/** Prose in lines of at most 120 columns. */
-function wrapped(text: string): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1) ?? "";
-    if (line === "") lines[lines.length - 1] = word;
-    else if (line.length + 1 + word.length <= 120) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(word);
-  }
-  return lines.join("\n");
 }
 
 function taskTable({ results, runs, base }: PageData, { name }: Task): string {
@@ -126,10 +119,6 @@ function targetRows({ runs, tasks }: PageData): readonly (readonly string[])[] {
     const verdict = `${isMet ? "reached" : "not reached"}: ${reached.toFixed(3)} with 1/${(1 / numbers).toFixed(1)}`;
     return [text, wanted, Number.isFinite(reached) ? verdict : "not run"];
   });
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
 function median(values: readonly number[]): number {

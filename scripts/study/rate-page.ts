@@ -1,4 +1,5 @@
 /** The grid of learning rates as a page: one table a model and task, and how far the default is from the best. Pure. */
+import { table } from "./markdown.ts";
 import type { RateResult } from "./rate-runs.ts";
 
 /** What `mosara train` takes for mo-sara. */
@@ -17,7 +18,12 @@ interface Judged extends RateResult {
  * Above the base's loss, or a training loss that rose far above the first: such a run has collapsed, whatever came
  * after.
  */
-export function hasCollapsed({ loss, baseLoss, peakLoss, firstLoss }: RateResult): boolean {
+export function hasCollapsed({
+  loss,
+  baseLoss,
+  peakLoss,
+  firstLoss,
+}: Pick<RateResult, "loss" | "baseLoss" | "peakLoss" | "firstLoss">): boolean {
   return !(loss < baseLoss) || peakLoss > 1.5 * firstLoss;
 }
 
@@ -76,8 +82,4 @@ function runTable(runs: readonly Judged[]): string {
     ];
   });
   return table(["rate", "seed", "loss", "share", "peak", "accuracy", ""], rows);
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

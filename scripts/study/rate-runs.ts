@@ -1,6 +1,6 @@
-/** The grid of learning rates: its tasks, one run of it, and what is known of it already. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+/** The grid of learning rates: its tasks, and one run of it. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { readStepLog } from "../../src/train/step-log.ts";
 import { ADAPTERS } from "../demo/adapters.ts";
 import { SEED, exampleLines } from "../demo/make-adapter.ts";
@@ -138,31 +138,4 @@ export async function runRate(
 async function accuracyOf(base: string, adapter: string, file: string, threads: readonly string[]): Promise<number> {
   const files = ["--model", base, "--adapter", adapter, "--data", file, "--metric", "choice", "--max-tokens", "4"];
   return (await mosaraJson<{ readonly value: number }>(["eval", ...files, ...threads])).value;
-}
-
-/** What is known: one JSON object a line, appended as runs end. */
-export class RateResults {
-  readonly #path: string;
-  readonly #known: RateResult[];
-
-  constructor(path: string) {
-    this.#path = path;
-    const text = existsSync(path) ? readFileSync(path, "utf8").trim() : "";
-    this.#known = text === "" ? [] : text.split("\n").map((line) => JSON.parse(line) as RateResult);
-  }
-
-  get all(): readonly RateResult[] {
-    return this.#known;
-  }
-
-  has(key: RateKey): boolean {
-    const names = Object.keys(key) as (keyof RateKey)[];
-    return this.#known.some((known) => names.every((name) => known[name] === key[name]));
-  }
-
-  add(result: RateResult): void {
-    mkdirSync(dirname(this.#path), { recursive: true });
-    appendFileSync(this.#path, `${JSON.stringify(result)}\n`);
-    this.#known.push(result);
-  }
 }

@@ -14,12 +14,14 @@ export interface Place {
   readonly checkpoint: string;
   /** A folder for bases and adapters. */
   readonly work: string;
+  /** Of the bases, as `mosara build` takes them. */
+  readonly weights: "float32" | "auto";
+  /** Examples in a step. */
+  readonly batchSize: number;
 }
 
-const BATCH_SIZE = 8;
-
 /** What `mosara train` and `mosara eval` print. */
-interface TrainResult {
+export interface TrainResult {
   readonly numParams: number;
   readonly bytes: number;
   readonly evalLossBase: number;
@@ -28,7 +30,18 @@ interface TrainResult {
 }
 interface EvalResult {
   readonly value: number;
-  readonly base?: { readonly value: number } | null;
+  /** 95 %, of `value`. */
+  readonly interval: readonly [low: number, high: number];
+  readonly count: number;
+  readonly base: { readonly value: number };
+}
+
+/** A metric on held-out prompts. */
+export interface Measure {
+  /** As `mosara eval` takes it. */
+  readonly metric: string;
+  readonly maxTokens: number;
+  readonly metricFile: string;
 }
 
 /** Trains and measures. @param threshold the setting's own, or what was found for it */
@@ -39,33 +52,50 @@ export async function runSetting(
   task: Task,
   key: RunKey,
 ): Promise<RunResult> {
-  const out = adapterPath(place, setting, task.name, key.seed);
-  const base = await settingBase(place, setting);
-  const threads = ["--threads", `${place.numThreads}`];
-  const { steps, seed } = key;
-  const schedule = { steps, "eval-every": steps, "batch-size": BATCH_SIZE, seed, lr: setting.rate };
-  const files = ["--model", base, "--out", out, "--data", task.trainFile, "--eval", task.lossFile];
-  const scheduleFlags = Object.entries(schedule).flatMap(([flag, value]) => [`--${flag}`, `${value}`]);
-  const flags = [...scheduleFlags, ...methodFlags(setting, threshold), ...threads];
-  const trained = await mosaraJson<TrainResult>(["train", ...files, ...flags]);
+  const trained = await trainSetting(place, setting, threshold, task, key);
+  const measured = await measure(place, setting, trained.out, task);
   const isFull = setting.method === "full";
-  const model = isFull
-    ? ["--model", out, "--targets", "none", "--cache", join(place.work, "cache")]
-    : ["--model", base, "--adapter", out];
-  const { metric, metricFile, maxTokens } = task;
-  const data = ["--data", metricFile, "--metric", metric, "--max-tokens", `${maxTokens}`];
-  const measured = await mosaraJson<EvalResult>(["eval", ...model, ...data, ...threads]);
   return {
     ...key,
     numParams: trained.numParams,
     bytes: isFull ? null : trained.bytes,
     baseLoss: trained.evalLossBase,
     loss: trained.evalLoss,
-    baseScore: isFull ? null : (measured.base?.value ?? null),
+    baseScore: isFull ? null : measured.base.value,
     score: measured.value,
     seconds: trained.seconds,
   };
 }
+
+/** Trains, and evaluates the loss of the base and of the result. */
+export async function trainSetting(
+  place: Place,
+  setting: Setting,
+  threshold: number | null,
+  task: Pick<Task, "name" | "trainFile" | "lossFile">,
+  { steps, seed }: Pick<RunKey, "steps" | "seed">,
+): Promise<TrainResult & { readonly out: string }> {
+  const out = adapterPath(place, setting, task.name, seed);
+  const base = await settingBase(place, setting);
+  const files = ["--model", base, "--out", out, "--data", task.trainFile, "--eval", task.lossFile];
+  const schedule = { steps, "eval-every": steps, "batch-size": place.batchSize, seed };
+  const scheduleFlags = Object.entries(schedule).flatMap(([flag, value]) => [`--${flag}`, `${value}`]);
+  const rate = setting.rate === null ? [] : ["--lr", `${setting.rate}`];
+  const flags = [...scheduleFlags, ...rate, ...methodFlags(setting, threshold), ...threadFlags(place)];
+  return { ...(await mosaraJson<TrainResult>(["train", ...files, ...flags])), out };
+}
+
+/** Measures what a run left at `out`, and the base beside it. */
+export async function measure(place: Place, setting: Setting, out: string, of: Measure): Promise<EvalResult> {
+  const model =
+    setting.method === "full"
+      ? ["--model", out, "--targets", "none", "--cache", join(place.work, "cache")]
+      : ["--model", await settingBase(place, setting), "--adapter", out];
+  const data = ["--data", of.metricFile, "--metric", of.metric, "--max-tokens", `${of.maxTokens}`];
+  return await mosaraJson<EvalResult>(["eval", ...model, ...data, ...threadFlags(place)]);
+}
+
+const threadFlags = ({ numThreads }: Place): readonly string[] => ["--threads", `${numThreads}`];
 
 /** Where a run leaves its adapter; the checkpoint of a full one is a folder. */
 export function adapterPath({ work }: Place, { name, method }: Setting, task: string, seed: number): string {
@@ -89,14 +119,19 @@ const building = new Map<string, Promise<string>>();
  */
 export async function builtBase(place: Place, targets?: string, threshold?: number): Promise<string> {
   const out = join(place.work, "bases", slug(`${targets ?? "default"} ${threshold ?? ""}`));
-  const started = building.get(out) ?? buildOnce(place.checkpoint, out, targets, threshold);
+  const started = building.get(out) ?? buildOnce(place, out, targets, threshold);
   building.set(out, started);
   return await started;
 }
 
-async function buildOnce(checkpoint: string, out: string, targets?: string, threshold?: number): Promise<string> {
+async function buildOnce(
+  { checkpoint, weights }: Place,
+  out: string,
+  targets?: string,
+  threshold?: number,
+): Promise<string> {
   const flags = [...(targets ? ["--targets", targets] : []), ...(threshold ? ["--threshold", `${threshold}`] : [])];
-  if (!existsSync(out)) await mosaraJson(["build", checkpoint, "--out", out, "--weights", "float32", ...flags]);
+  if (!existsSync(out)) await mosaraJson(["build", checkpoint, "--out", out, "--weights", weights, ...flags]);
   return out;
 }
 
@@ -112,6 +147,7 @@ const slug = (text: string): string =>
     .toLowerCase();
 
 function methodFlags({ method, targets, heads, rank }: Setting, threshold: number | null): readonly string[] {
+  if (targets === "default") return [];
   const flags = ["--method", method];
   if (method !== "full") flags.push("--targets", targetList(targets));
   if (method === "sara" && threshold !== null) flags.push("--threshold", `${threshold}`);

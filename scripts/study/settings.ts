@@ -17,14 +17,17 @@ export interface Setting {
   /** Unique; part of the key of every result. */
   readonly name: string;
   readonly method: "mo-sara" | "sara" | "lora" | "full";
-  /** What the adapter is on: a name of TARGETS, or the linears themselves in the runs layer by layer. */
+  /**
+   * What the adapter is on: a name of TARGETS, or the linears themselves in the runs layer by layer. "default": nothing
+   * is chosen, neither targets nor anything else.
+   */
   readonly targets: string;
   /** Of Mo-SARA's base and of SARA; null: has none, or (SARA) to be found for `equalTo`. */
   readonly threshold: number | null;
   readonly heads: number;
   readonly rank: number | null;
-  /** Highest learning rate. */
-  readonly rate: number;
+  /** Highest learning rate; null: the trainer's own. */
+  readonly rate: number | null;
   readonly numSeeds: number;
   /** SARA at the largest threshold that needs no more numbers than LoRA of this rank. */
   readonly equalTo: number | null;
