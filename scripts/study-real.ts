@@ -76,7 +76,8 @@ function modelOf(text: string): { readonly name: string; readonly path: string }
   const known = REAL_FILES.find(({ name }) => name === text);
   if (!known) {
     const [name = "", path] = text.split("=");
-    if (!path) throw new Error(`--model ${text} is neither name=path nor one of ${REAL_FILES.map((one) => one.name)}.`);
+    const names = REAL_FILES.map((file) => file.name).join(", ");
+    if (!path) throw new Error(`--model ${text} is neither name=path nor one of ${names}.`);
     return { name, path };
   }
   const path = realFile(known);

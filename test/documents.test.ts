@@ -28,7 +28,10 @@ function isThere(path: string): boolean {
 }
 
 /** Text that a generator puts into another page, with links as that page needs them. */
-const PARTS: Readonly<Record<string, string>> = { "docs/study/conclusions.md": "docs/study.md" };
+const PARTS: Readonly<Record<string, string>> = {
+  "docs/study/conclusions.md": "docs/study.md",
+  "docs/study/real-conclusions.md": "docs/study-real.md",
+};
 
 function brokenLinks(file: string): string[] {
   const links = [...prose(read(file)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
