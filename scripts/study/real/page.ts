@@ -55,7 +55,7 @@ function section(title: string, runs: readonly RealResult[]): readonly string[] 
 }
 
 /** Of every setting with a run, all sets in one row. */
-export function methodTable(runs: readonly RealResult[]): string {
+function methodTable(runs: readonly RealResult[]): string {
   const sets = TASKS.flatMap((task) => runs.find((run) => run.task === task)?.scores ?? []);
   const baseRow = ["base", "", "", ...TASKS.map(() => "0"), ...sets.map((set) => scoreText(set, set.base)), ""];
   const rows = REAL_SETTINGS.flatMap(({ name }) => {
