@@ -118,6 +118,7 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
   const context: AppContext = {
     ...parts,
     sharedStore,
+    rollouts: openRollouts({ ...parts, sharedStore }),
     addresses: openAdapterAddresses(addresses),
     limiter: await openLimits(config, parts, cleanup),
     version: await readVersion(),
@@ -193,7 +194,6 @@ function connect(
     placements,
     metrics,
     readiness,
-    rollouts: openRollouts({ engine, store, log, metrics }),
     inFlight: new InFlight(),
   };
 }

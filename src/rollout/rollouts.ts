@@ -9,6 +9,7 @@
  */
 import { AppError } from "../errors.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";
+import type { AliasWriter } from "../store/aliases/alias-change.ts";
 import {
   type AliasRecord,
   type AliasTarget,
@@ -28,6 +29,8 @@ export interface Chosen {
 
 export interface RolloutPorts {
   readonly store: AdapterStore;
+  /** Where an alias is changed: on this server, or in a store that servers share. */
+  readonly writerOf: (alias: AliasRecord) => AliasWriter;
   /**
    * Loss of mean log-probability, in nats, of one generation on the golden answers of another; null: it has none.
    * @throws {AppError} when the engine has no time now
@@ -126,7 +129,7 @@ export class Rollouts {
     if (left.length === 0) return "alone";
     try {
       const change = () => ({ targets: left, takenOut });
-      await this.#ports.store.aliasesOf(alias.tenant).change(alias.name, { ifMatch: aliasTag(alias) }, change);
+      await this.#ports.writerOf(alias).change(alias.name, { ifMatch: aliasTag(alias) }, change);
       return "done";
     } catch (error) {
       if (error instanceof AppError && /^(precondition_failed|alias_not_found)$/.test(error.code)) return "overtaken";

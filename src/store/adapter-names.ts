@@ -5,7 +5,7 @@
 import { type AdapterFileLimits, type DecodedFile, decodedFile, generationOf } from "../adapter/adapter-file.ts";
 import { AppError } from "../errors.ts";
 import { type AdapterRecord, assertAdapterName, isAdapterName, recordOf, unixNow } from "./adapter-record.ts";
-import { assertNoAlias, assertUnused, pinnedGenerations } from "./aliases/alias-table.ts";
+import { aliasesOf, aliasOf, assertNoAlias, assertUnused, pinnedGenerations } from "./aliases/alias-table.ts";
 import { LAST, type Tables, type Totals } from "./database.ts";
 import type { GenerationIndex } from "./generation-index.ts";
 import type { ImportedFrom, Imports } from "./imports.ts";
@@ -158,7 +158,8 @@ export class AdapterNames implements NameWriter {
     return await this.#change(name, () => {
       const before = this.#existing(name); // a missing name is reported as such, with any precondition
       assertPrecondition(`Adapter "${name}"`, before?.generation, precondition);
-      assertUnused(tables, before, () => true);
+      // A copy goes when the store's name has gone, or for want of room.
+      if (before.isPublished !== true) assertUnused(aliasesOf(tables, this.tenant), name, () => true);
       const records = this.versions(name);
       this.#drop(records);
       void tables.names.remove([this.tenant, name]);
@@ -183,7 +184,7 @@ export class AdapterNames implements NameWriter {
           "generation_in_use",
           `"${name}" points to the generation ${found.generation}. Roll the name back first, or delete it whole.`,
         );
-      assertUnused(this.#parts.tables, found, ({ generation }) => generation === found.generation);
+      assertUnused(aliasesOf(this.#parts.tables, this.tenant), name, (one) => one.generation === found.generation);
       this.#drop([found]);
       return { result: found, dropped: [found] };
     });
@@ -239,7 +240,7 @@ export class AdapterNames implements NameWriter {
     const earlier = before ? this.versions(record.name).filter((one) => one.generation !== record.generation) : [];
     const isKept = versions.remove(record, record.generation);
     const bytes = isKept ? 0 : record.bytes;
-    if (!before) assertNoAlias(this.#parts.tables, record);
+    if (!before) assertNoAlias(record.name, aliasOf(this.#parts.tables, this.tenant, record.name));
     const dropped = this.#surplus(record, earlier, bytes);
     this.#totals.assertFits(before ? 0 : 1, bytes - dropped.reduce((sum, one) => sum + one.bytes, 0));
     if (!isKept) {
@@ -261,7 +262,7 @@ export class AdapterNames implements NameWriter {
    */
   #surplus(owned: OwnedName, earlier: readonly AdapterRecord[], addedBytes: number): readonly AdapterRecord[] {
     if (earlier.length === 0) return [];
-    const pinned = pinnedGenerations(this.#parts.tables, owned);
+    const pinned = pinnedGenerations(aliasesOf(this.#parts.tables, owned.tenant), owned.name);
     const mayGo = ({ generation }: AdapterRecord) => !pinned.has(generation);
     const kept = earlier.slice(0, this.#parts.keepGenerations - 1).filter(mayGo);
     const dropped = earlier.slice(this.#parts.keepGenerations - 1).filter(mayGo);

@@ -5,12 +5,14 @@
 import type { AdapterFileLimits } from "../adapter/adapter-file.ts";
 import { AdapterNames, type NameParts } from "./adapter-names.ts";
 import type { AdapterRecord } from "./adapter-record.ts";
+import type { StoredAlias } from "./aliases/alias-record.ts";
 import { Aliases } from "./aliases/aliases.ts";
 import { ErrorSamples } from "./counts/error-samples.ts";
 import { type Tables, openTables } from "./database.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
 import type { NamesQuota } from "./owner-totals.ts";
+import { mirrorAliases } from "./published/mirror-aliases.ts";
 import { type MirroredGeneration, mirrorName, publishedPage } from "./published/mirror-name.ts";
 import { ReferenceCounts } from "./reference-counts.ts";
 import { Scrubber } from "./scrubber.ts";
@@ -94,6 +96,11 @@ export class AdapterStore implements AsyncDisposable {
   /** Makes the local copy of a published name. See `mirrorName`. */
   async mirror(owned: OwnedName, generations: readonly MirroredGeneration[]): Promise<boolean> {
     return await mirrorName(this.#parts, owned, generations);
+  }
+
+  /** Makes the local copies of an owner's published aliases. See `mirrorAliases`. */
+  async mirrorAliases(tenant: string, aliases: ReadonlyMap<string, StoredAlias>): Promise<void> {
+    await mirrorAliases({ ...this.#parts, tables: this.#tables }, tenant, aliases);
   }
 
   /** Local copies of published names, of all owners. @param after the last page's `next` */

@@ -213,7 +213,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     residency,
     inlineAdapters: new InlineAdapters(options.inlineCacheBytes ?? 2 ** 20),
     receipts: new ReceiptIssuer(await openReceiptKey(join(dir, "receipt-key.pem")), ENVIRONMENT),
-    rollouts: openRollouts({ engine, store, log: logger, metrics }),
+    rollouts: openRollouts({ engine, store, sharedStore, log: logger, metrics }),
     training,
     responses: new ResponseStore(options.responseStoreBytes ?? 2 ** 20),
     adapters: directory && options.adaptersDir !== undefined ? { root: options.adaptersDir, directory } : null,

@@ -6,6 +6,7 @@ import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { createTestApp, fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
 import { hasSeaweed, startBucket, type TestBucket } from "../helpers/outside/seaweed.ts";
+import { sendAlias } from "../helpers/store/sharing-servers.ts";
 import { complete, metric, startServer, until } from "../helpers/server.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -125,6 +126,28 @@ describe.skipIf(!hasSeaweed("a store that fails"))("a store that fails", () => {
     expect((await app.put("n6", fittingAdapter(6), { "if-none-match": "*" })).status).toBe(502);
     expect((await app.put("n6", fittingAdapter(6))).status).toBe(201);
     expect(await ask(app, "n6")).toMatchObject({ status: 200, generation: hash(6) });
+  });
+
+  it("answers by adapters while the list of aliases is damaged, and by its copy of the list", async () => {
+    const app = await start();
+    const writer = await createTestApp({ objects: bucket.objectsAt(url) });
+    open.push(writer);
+    await sendAlias(writer, "PUT", "live", { targets: { n1: 1 } });
+    expect(await ask(app, "live")).toMatchObject({ status: 200, generation: hash(1) });
+    bucket.fault = (method, key) => (method === "GET" && key.startsWith("aliases/default") ? "corrupt" : "pass");
+    await sendAlias(writer, "PUT", "other", { targets: { n1: 1 } }).then(({ code }) =>
+      expect(code).toBe("store_damaged"),
+    );
+    bucket.fault = () => "pass";
+    await sendAlias(writer, "PUT", "other", { targets: { n1: 1 } }); // the list is another one, and is read whole
+    bucket.fault = (method, key) => (method === "GET" && key.startsWith("aliases/default") ? "corrupt" : "pass");
+    expect(await ask(app, "n2")).toMatchObject({ status: 200, generation: hash(2) });
+    expect(await ask(app, "live")).toMatchObject({ status: 200, generation: hash(1) });
+    const fresh = await createTestApp({ objects: bucket.objectsAt(url) });
+    open.push(fresh);
+    expect(await ask(fresh, "n2")).toMatchObject({ status: 200, generation: hash(2) });
+    // Without a copy, nobody knows whether it is an alias.
+    for (let i = 0; i < 2; i++) expect(await ask(fresh, "live")).toMatchObject({ status: 502, code: "store_damaged" });
   });
 
   it("may be at a time that is an hour from this machine's", async () => {

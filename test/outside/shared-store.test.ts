@@ -11,7 +11,15 @@ import { madeUpAdapter } from "../helpers/models/adapters.ts";
 import { fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
 import { hasSeaweed, startBucket, type TestBucket } from "../helpers/outside/seaweed.ts";
 import { tempDir } from "../helpers/server.ts";
-import { ask, type ErrorAnswer, generation, hash, names, SharingServers } from "../helpers/store/sharing-servers.ts";
+import {
+  ask,
+  type ErrorAnswer,
+  generation,
+  hash,
+  names,
+  sendAlias,
+  SharingServers,
+} from "../helpers/store/sharing-servers.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -133,13 +141,81 @@ describe.each(KINDS)("servers that share a $kind", ({ newUrl, open }) => {
     expect(await listed("zeta")).toEqual([`n2 ${hash(7)}`]);
     await a.app.request("/v1/adapters/n2", { method: "DELETE", headers: as("acme") });
     expect(await listed("acme")).toEqual([1, 3].map((seed) => `n${seed} ${hash(seed)}`));
-    const alias = { targets: [{ adapter: "n1", weight: 1 }] };
-    const refused = await a.app.request("/v1/aliases/x", {
-      method: "PUT",
-      headers: { ...as("acme"), "content-type": "application/json" },
-      body: JSON.stringify(alias),
-    });
-    expect(((await refused.json()) as ErrorAnswer).error.code).toBe("store_read_only");
+  });
+
+  it("change an alias for all, and let one of many writers with the same precondition win", async () => {
+    const [a, b] = await pair({ refreshMs: 0 });
+    await a.put("one", fittingAdapter(1));
+    await a.put("two", fittingAdapter(2));
+    const create = await Promise.all(
+      [a, b, a, b].map((app) => sendAlias(app, "PUT", "live", { targets: { one: 1 } }, { "if-none-match": "*" })),
+    );
+    expect(create.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([201, 412, 412, 412]);
+    const fresh = await servers.join(store());
+    expect(await ask(fresh, "live")).toMatchObject({ status: 200, adapter: `one@${hash(1)}` });
+    const { etag } = create.find(({ status }) => status === 201) ?? { etag: "" };
+    const promote = await Promise.all(
+      [a, b, a, b].map((app) => sendAlias(app, "POST", "live/promote", { target: "two" }, { "if-match": etag })),
+    );
+    expect(promote.map(({ status }) => status).toSorted((x, y) => x - y)).toEqual([200, 412, 412, 412]);
+    expect(await ask(a, "live")).toMatchObject({ adapter: `two@${hash(2)}` });
+    expect((await sendAlias(b, "POST", "live/rollback", {})).status).toBe(200);
+    expect(await ask(a, "live")).toMatchObject({ adapter: `one@${hash(1)}` });
+    // Changes of different aliases at the same time are changes of one object, and all of them last.
+    const others = await Promise.all(
+      [a, b, a, b].map((app, i) => sendAlias(app, "PUT", `other-${i}`, { targets: { one: 1, two: i } })),
+    );
+    expect(others.map(({ status }) => status)).toEqual([201, 201, 201, 201]);
+    const list = await sendAlias(fresh, "GET", "live");
+    expect(list).toMatchObject({ status: 200, etag: (await sendAlias(a, "GET", "live")).etag });
+    const all = (await (await b.app.request("/v1/aliases")).json()) as { data: { id: string }[] };
+    expect(all.data.map(({ id }) => id)).toEqual(["live", "other-0", "other-1", "other-2", "other-3"]);
+    expect((await sendAlias(b, "DELETE", "live")).status).toBe(200);
+    expect((await ask(a, "live")).status).toBe(404);
+  });
+
+  it("see a change of an alias within --store-refresh", async () => {
+    const refreshMs = 400;
+    const [a, b] = await pair({ refreshMs });
+    for (const seed of [1, 2]) await a.put(`n${seed}`, fittingAdapter(seed));
+    await sendAlias(a, "PUT", "live", { targets: { n1: 1 } });
+    for (const seed of [2, 1]) {
+      expect((await ask(b, "live")).adapter).not.toBe(`n${seed}@${hash(seed)}`);
+      await sendAlias(a, "POST", "live/promote", { target: `n${seed}` });
+      const doneAt = performance.now();
+      const late: (string | null)[] = [];
+      while (late.length < 10) {
+        const startedAt = performance.now();
+        const { adapter } = await ask(b, "live");
+        if (startedAt - doneAt > refreshMs) late.push(adapter);
+      }
+      expect(new Set(late)).toEqual(new Set([`n${seed}@${hash(seed)}`]));
+    }
+  });
+
+  it("keep what an alias of another server needs", async () => {
+    const [a, b] = await pair({ refreshMs: 0 });
+    await a.put("one", fittingAdapter(1));
+    const pinned = `one@${hash(1)}`;
+    expect((await sendAlias(a, "PUT", "live", { targets: { [pinned]: 1 } })).status).toBe(201);
+    for (const seed of [2, 3, 4, 5, 6]) await b.put("one", fittingAdapter(seed));
+    const fresh = await servers.join(store());
+    expect([(await ask(a, "live")).adapter, (await ask(fresh, "live")).adapter]).toEqual([pinned, pinned]);
+    const codeOf = async (answer: Response) => ((await answer.json()) as ErrorAnswer).error.code;
+    const remove = async (text: string) => await b.app.request(`/v1/adapters/${text}`, { method: "DELETE" });
+    expect([await codeOf(await remove("one")), await codeOf(await remove(pinned))]).toEqual([
+      "generation_in_use",
+      "generation_in_use",
+    ]);
+    expect(await codeOf(await b.put("live", fittingAdapter(7)))).toBe("name_in_use");
+    for (const [name, target, code] of [
+      ["one", "one", "name_in_use"],
+      ["next", "live", "invalid_request"],
+      ["next", "nobody", "adapter_not_found"],
+    ] as const)
+      expect((await sendAlias(b, "PUT", name, { targets: { [target]: 1 } })).code).toBe(code);
+    await sendAlias(b, "DELETE", "live");
+    expect((await remove("one")).status).toBe(200);
   });
 
   it("keep their copies below the bound, and find removed ones again", async () => {
@@ -170,8 +246,13 @@ describe.skipIf(!hasBucket)("servers that share a bucket, request by request,", 
     expect((await a.put("acme", fittingAdapter(1))).status).toBe(201);
     bucket.takeRequests();
     expect(await ask(b, "acme")).toMatchObject({ status: 200, adapter: `acme@${hash(1)}` });
-    // Both are sent at once: the tenant's own name, and the one of all tenants.
-    expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/acme", "GET names/shared/acme"]);
+    // All are sent at once: the tenant's own names, and those of all tenants.
+    expect(bucket.takeRequests().toSorted()).toEqual([
+      "GET aliases/default",
+      "GET aliases/shared",
+      "GET names/default/acme",
+      "GET names/shared/acme",
+    ]);
     expect([await ask(b, "acme"), await ask(b, "base:acme")]).toMatchObject([{ status: 200 }, { status: 200 }]);
     expect((await ask(b, "nobody")).body.error.code).toBe("model_not_found");
     expect((await ask(b, "nobody")).status).toBe(404);
@@ -196,5 +277,7 @@ describe.skipIf(!hasBucket)("servers that share a bucket, request by request,", 
     ]);
     expect((await a.put("plain", fittingAdapter(1))).status).toBe(201);
     expect(await generation(b, "plain")).toBe(hash(1));
+    // One server's list of aliases would overwrite another one's.
+    expect((await sendAlias(a, "PUT", "live", { targets: { plain: 1 } })).code).toBe("precondition_unsupported");
   });
 });

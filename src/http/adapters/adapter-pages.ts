@@ -9,11 +9,10 @@ import type { AdapterRecord } from "../../store/adapter-record.ts";
 import { SHARED } from "../../store/tenant.ts";
 import { listVisible } from "../../store/visible-names.ts";
 import type { AppContext } from "../context.ts";
+import { COMPARED_AT_ONCE } from "./shared-names.ts";
 
 /** Reading so many takes about a millisecond. */
 const PAGE = 100;
-/** Names of a shared store that are compared at a time. */
-const COMPARED_AT_ONCE = 16;
 
 type Context = Pick<AppContext, "store" | "sharedStore" | "log">;
 

@@ -13,7 +13,7 @@ import { type OwnedName, SHARED } from "../../store/tenant.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseReference } from "../../store/version-reference.ts";
-import { refreshNamed, writerOf } from "./shared-names.ts";
+import { refreshAliases, refreshNamed, writerOf } from "./shared-names.ts";
 import { findAdapter, findAlias, maySeeAlias, notFoundMessage } from "./find-adapter.ts";
 
 /** @throws {AppError} insufficient_scope: the key's patterns do not allow this name. */
@@ -62,19 +62,27 @@ function ownedAdapter({ store }: AppContext, caller: Caller, owner: string, text
   return store.namesOf(owner).find(reference.name, reference.version);
 }
 
-/** The owner of the alias that a PUT makes or replaces. @throws {AppError} insufficient_scope, invalid_request */
-export function aliasOwner(context: AppContext, c: RequestContext, name: string): string {
+/**
+ * The owner of the alias that a PUT makes or replaces.
+ * @throws {AppError} insufficient_scope, invalid_request, store_unavailable, store_damaged
+ */
+export async function aliasOwner(context: AppContext, c: RequestContext, name: string): Promise<string> {
   const caller = c.get("caller");
+  await refreshAliases(context, caller, askedOwner(c));
   const owner = askedOwner(c) ?? findAlias(context, caller, name)?.tenant ?? caller.tenant;
   if (owner === SHARED && caller.scopes.has("admin")) return SHARED;
   if (askedOwner(c) === SHARED) throw sharedRefusal(name);
   return caller.tenant;
 }
 
-/** The alias that a name means for this caller, or with `?tenant=`. @throws {AppError} alias_not_found */
-export function existingAlias(context: AppContext, c: RequestContext, name: string): AliasRecord {
+/**
+ * The alias that a name means for this caller, or with `?tenant=`.
+ * @throws {AppError} alias_not_found, store_unavailable, store_damaged
+ */
+export async function existingAlias(context: AppContext, c: RequestContext, name: string): Promise<AliasRecord> {
   const asked = askedOwner(c);
   const caller = c.get("caller");
+  await refreshNamed(context, caller, name, asked);
   const owned = asked === undefined ? findAlias(context, caller, name) : context.store.aliasesOf(asked).get(name);
   if (owned && maySeeAlias(caller, owned)) return owned;
   throw new AppError("alias_not_found", `There is no alias ${quote(name)}. List them with GET /v1/aliases.`);

@@ -3,7 +3,9 @@ import { z } from "@hono/zod-openapi";
 import { AppError, quote } from "../../errors.ts";
 import { type AliasRecord, type AliasTarget, type RollbackRule, targetText } from "../../store/aliases/alias-record.ts";
 import { assertReference, parseReference } from "../../store/version-reference.ts";
+import type { Caller } from "../../keys/caller.ts";
 import { isCompatible, notFoundMessage } from "../adapters/find-adapter.ts";
+import { refreshNamed } from "../adapters/shared-names.ts";
 import type { AppContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 
@@ -115,10 +117,21 @@ export function ruleOf(json: z.output<typeof rule>): RollbackRule {
 
 /**
  * The targets of a body. A reference to a generation is pinned to it.
- * @throws {AppError} invalid_request, adapter_not_found, ambiguous_generation, adapter_incompatible
+ * @throws {AppError} invalid_request, adapter_not_found, ambiguous_generation, adapter_incompatible,
+ * store_unavailable, store_damaged
  */
-export function targetsOf(context: AppContext, owner: string, body: Readonly<Record<string, number>>): AliasTarget[] {
-  const targets = Object.entries(body).map(([text, weight]) => ({ ...resolvedTarget(context, owner, text), weight }));
+export async function targetsOf(
+  context: AppContext,
+  caller: Caller,
+  owner: string,
+  body: Readonly<Record<string, number>>,
+): Promise<AliasTarget[]> {
+  const targets = await Promise.all(
+    Object.entries(body).map(async ([text, weight]) => ({
+      ...(await resolvedTarget(context, caller, owner, text)),
+      weight,
+    })),
+  );
   const texts = targets.map(targetText);
   const twice = texts.find((text, i) => texts.indexOf(text) !== i);
   if (twice !== undefined) throw invalid(`"targets" names ${quote(twice)} twice. Name it once.`, "targets");
@@ -126,9 +139,15 @@ export function targetsOf(context: AppContext, owner: string, body: Readonly<Rec
 }
 
 /** One target that a text means. @throws as `targetsOf` */
-export function resolvedTarget(context: AppContext, owner: string, text: string): Omit<AliasTarget, "weight"> {
+export async function resolvedTarget(
+  context: AppContext,
+  caller: Caller,
+  owner: string,
+  text: string,
+): Promise<Omit<AliasTarget, "weight">> {
   assertReference(text);
   const { name, version } = parseReference(text) ?? { name: text, version: { kind: "current" as const } };
+  await refreshNamed(context, caller, text, owner);
   const record = context.store.namesOf(owner).find(name, version);
   if (!record && context.store.aliasesOf(owner).get(name))
     throw invalid(`${quote(name)} is an alias. An alias stands for adapters, not for aliases.`, "targets");

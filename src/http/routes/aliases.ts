@@ -1,13 +1,13 @@
 /** The routes of aliases: list, one, put, delete, promote a target, roll back. */
 import { z } from "@hono/zod-openapi";
 import { type AliasRecord, aliasTag, targetText } from "../../store/aliases/alias-record.ts";
-import type { AliasChange } from "../../store/aliases/aliases.ts";
+import type { AliasChange } from "../../store/aliases/alias-change.ts";
 import { assertAdapterName } from "../../store/adapter-record.ts";
 import { listVisibleAliases } from "../../store/visible-names.ts";
 import { etagOf, matchesTag, nameParameter, ownerQuery, preconditionOf } from "../adapters/adapter-json.ts";
 import { maySeeAlias } from "../adapters/find-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
-import { assertMayChangeAliases } from "../adapters/shared-names.ts";
+import { aliasWriterOf, refreshAliases, refreshTargets } from "../adapters/shared-names.ts";
 import { aliasOwner, assertMayChange, assertMayName, existingAlias } from "../adapters/owner.ts";
 import { aliasJson, aliasRequest, aliasSchema, resolvedTarget, ruleOf, targetsOf } from "../aliases/alias-json.ts";
 import type { AppContext, RequestContext } from "../context.ts";
@@ -40,9 +40,11 @@ const listRoute: Route = {
     tags,
     responses: jsonResponses("The aliases, in the order of their names.", listSchema),
   },
-  handle: (context, c) => {
+  handle: async (context, c) => {
     const caller = c.get("caller");
+    await refreshAliases(context, caller);
     const seen = listVisibleAliases(context.store, caller.tenant).filter((alias) => maySeeAlias(caller, alias));
+    await refreshTargets(context, seen);
     return c.json({ object: "list", data: seen.map((alias) => aliasJson(context, alias)) });
   },
 };
@@ -52,8 +54,8 @@ const getRoute: Route = {
   path: "/v1/aliases/:name",
   scope: "use",
   document: { summary: "One alias", tags, request, responses: jsonResponses("The alias.", aliasSchema) },
-  handle: (context, c) => {
-    const alias = existingAlias(context, c, nameOf(c));
+  handle: async (context, c) => {
+    const alias = await existingAlias(context, c, nameOf(c));
     const etag = etagOf(aliasTag(alias));
     c.header("etag", etag);
     return matchesTag(c.req.header("if-none-match"), etag) ? c.body(null, 304) : c.json(aliasJson(context, alias));
@@ -77,16 +79,19 @@ const putRoute: Route = {
     const name = nameOf(c);
     if (name === context.base.name)
       throw invalid(`"${name}" is the name of the served model. Choose another name.`, "name");
-    assertMayChangeAliases(context);
-    assertMayName(c.get("caller"), name);
-    const owner = aliasOwner(context, c, name);
+    const caller = c.get("caller");
+    assertMayName(caller, name);
+    const owner = await aliasOwner(context, c, name);
     const { targets: body, rule } = parseRequest(aliasRequest, await readJson(c, MAX_BODY_BYTES));
-    const targets = targetsOf(context, owner, body);
-    for (const target of targets) assertMayName(c.get("caller"), target.name);
-    const aliases = context.store.aliasesOf(owner);
-    const before = aliases.get(name);
+    const targets = await targetsOf(context, caller, owner, body);
+    for (const target of targets) assertMayName(caller, target.name);
+    const before = context.store.aliasesOf(owner).get(name);
     const change: AliasChange = { targets, rule: rule ? ruleOf(rule) : null };
-    const alias = await aliases.put(name, change, preconditionOf(c, before && aliasTag(before)));
+    const alias = await aliasWriterOf(context, owner, before).put(
+      name,
+      change,
+      preconditionOf(c, before && aliasTag(before)),
+    );
     noteChange(context, c, { alias, before, change: before ? "replaced" : "created" });
     return c.json(aliasJson(context, alias), before ? 200 : 201);
   },
@@ -103,8 +108,8 @@ const deleteRoute: Route = {
     responses: jsonResponses("The alias is deleted. Its adapters stay.", deletedSchema),
   },
   handle: async (context, c) => {
-    const alias = changeable(context, c);
-    await context.store.aliasesOf(alias.tenant).delete(alias.name, preconditionOf(c, aliasTag(alias)));
+    const alias = await changeable(context, c);
+    await aliasWriterOf(context, alias.tenant, alias).delete(alias.name, preconditionOf(c, aliasTag(alias)));
     logAlias(context, c, { alias: alias.name, owner: alias.tenant, change: "deleted", from: shown(alias) });
     return c.json({ id: alias.name, object: "alias", deleted: true });
   },
@@ -121,10 +126,11 @@ const promoteRoute: Route = {
     responses: jsonResponses("The alias, which has this target alone.", aliasSchema),
   },
   handle: async (context, c) => {
-    const before = changeable(context, c);
+    const before = await changeable(context, c);
     const body = parseRequest(promoteRequest, await readJson(c, MAX_BODY_BYTES));
-    const target = { ...resolvedTarget(context, before.tenant, body.target), weight: 1 };
-    assertMayName(c.get("caller"), target.name);
+    const caller = c.get("caller");
+    const target = { ...(await resolvedTarget(context, caller, before.tenant, body.target)), weight: 1 };
+    assertMayName(caller, target.name);
     return await changed(context, c, { before, change: "promoted", next: () => ({ targets: [target] }) });
   },
 };
@@ -140,7 +146,7 @@ const rollbackRoute: Route = {
     responses: jsonResponses("The alias with its previous targets.", aliasSchema),
   },
   handle: async (context, c) => {
-    const before = changeable(context, c);
+    const before = await changeable(context, c);
     parseRequest(emptyRequest, await readJson(c, MAX_BODY_BYTES));
     const next = ({ previous, name }: AliasRecord): AliasChange => {
       if (previous) return { targets: previous };
@@ -158,9 +164,11 @@ interface Step {
 
 /** Changes an alias and answers with it. */
 async function changed(context: AppContext, c: RequestContext, { before, change, next }: Step): Promise<Response> {
-  assertMayChangeAliases(context);
-  const aliases = context.store.aliasesOf(before.tenant);
-  const alias = await aliases.change(before.name, preconditionOf(c, aliasTag(before)), next);
+  const alias = await aliasWriterOf(context, before.tenant, before).change(
+    before.name,
+    preconditionOf(c, aliasTag(before)),
+    next,
+  );
   noteChange(context, c, { alias, before, change });
   return c.json(aliasJson(context, alias));
 }
@@ -185,8 +193,8 @@ function shown({ targets }: AliasRecord): Readonly<Record<string, number>> {
 }
 
 /** @throws {AppError} alias_not_found, insufficient_scope, invalid_request */
-function changeable(context: AppContext, c: RequestContext): AliasRecord {
-  const alias = existingAlias(context, c, nameOf(c));
+async function changeable(context: AppContext, c: RequestContext): Promise<AliasRecord> {
+  const alias = await existingAlias(context, c, nameOf(c));
   assertMayChange(c.get("caller"), alias);
   return alias;
 }

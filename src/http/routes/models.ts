@@ -5,7 +5,7 @@ import type { AdapterRecord } from "../../store/adapter-record.ts";
 import type { AliasRecord } from "../../store/aliases/alias-record.ts";
 import { listVisibleAliases } from "../../store/visible-names.ts";
 import { listQuery, preconditionOf } from "../adapters/adapter-json.ts";
-import { refreshNamed } from "../adapters/shared-names.ts";
+import { refreshAliases, refreshNamed, refreshTargets } from "../adapters/shared-names.ts";
 import { adapterPages } from "../adapters/adapter-pages.ts";
 import type { Caller } from "../../keys/caller.ts";
 import type { AppContext } from "../context.ts";
@@ -126,9 +126,12 @@ async function* modelsAfter(
   caller: Caller,
   after: string | undefined,
 ): AsyncGenerator<AdapterRecord | AliasRecord, void, void> {
-  const aliases = listVisibleAliases(context.store, caller.tenant).filter(
-    (alias) => (after === undefined || alias.name > after) && maySeeAlias(caller, alias) && isUsable(context, alias),
+  await refreshAliases(context, caller);
+  const seen = listVisibleAliases(context.store, caller.tenant).filter(
+    (alias) => (after === undefined || alias.name > after) && maySeeAlias(caller, alias),
   );
+  await refreshTargets(context, seen);
+  const aliases = seen.filter((alias) => isUsable(context, alias));
   let next = 0;
   for await (const records of adapterPages(context, caller, after))
     for (const record of records) {

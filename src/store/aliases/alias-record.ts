@@ -42,6 +42,8 @@ export interface AliasRecord extends OwnedName {
   /** Unix time in seconds. */
   readonly created: number;
   readonly updated: number;
+  /** The alias is a copy of one in a store that servers share. */
+  readonly isPublished?: true;
 }
 
 /** The owner and the name are the key. */

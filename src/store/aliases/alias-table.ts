@@ -5,7 +5,6 @@
 import { AppError } from "../../errors.ts";
 import { type AliasRecord, type AliasTarget, targetText } from "./alias-record.ts";
 import { LAST, type Tables } from "../database.ts";
-import type { OwnedName } from "../tenant.ts";
 
 type Table = Pick<Tables, "aliases">;
 
@@ -21,16 +20,17 @@ export function aliasesOf({ aliases }: Table, tenant: string): AliasRecord[] {
 }
 
 /**
- * Generations of a name that aliases need, to answer or to be rolled back to. They are kept whatever the policy says.
+ * Generations of a name that aliases of its owner need, to answer or to be rolled back to. They are kept whatever the
+ * policy says.
  */
-export function pinnedGenerations(tables: Table, { tenant, name }: OwnedName): ReadonlySet<string> {
-  const targets = aliasesOf(tables, tenant).flatMap((alias) => [...alias.targets, ...(alias.previous ?? [])]);
+export function pinnedGenerations(aliases: readonly AliasRecord[], name: string): ReadonlySet<string> {
+  const targets = aliases.flatMap((alias) => [...alias.targets, ...(alias.previous ?? [])]);
   return new Set(targets.flatMap((target) => (target.name === name ? (target.generation ?? []) : [])));
 }
 
-/** @throws {AppError} name_in_use */
-export function assertNoAlias(tables: Table, { tenant, name }: OwnedName): void {
-  if (!aliasOf(tables, tenant, name)) return;
+/** @param alias of the name that an adapter is to get @throws {AppError} name_in_use */
+export function assertNoAlias(name: string, alias: AliasRecord | undefined): void {
+  if (!alias) return;
   throw new AppError(
     "name_in_use",
     `"${name}" is an alias. Choose another name, or delete it with DELETE /v1/aliases/${name}.`,
@@ -38,17 +38,16 @@ export function assertNoAlias(tables: Table, { tenant, name }: OwnedName): void 
 }
 
 /**
+ * @param aliases of the owner
  * @param isNeeded whether an alias with this target needs the content that is to be deleted
  * @throws {AppError} generation_in_use, naming the aliases
  */
 export function assertUnused(
-  tables: Table,
-  { tenant, name }: OwnedName,
+  aliases: readonly AliasRecord[],
+  name: string,
   isNeeded: (target: AliasTarget) => boolean,
 ): void {
-  const users = aliasesOf(tables, tenant).filter(({ targets }) =>
-    targets.some((target) => target.name === name && isNeeded(target)),
-  );
+  const users = aliases.filter(({ targets }) => targets.some((target) => target.name === name && isNeeded(target)));
   if (users.length === 0) return;
   const shown = users.slice(0, 10).map((alias) => {
     const target = alias.targets.find((one) => one.name === name && isNeeded(one));

@@ -4,23 +4,14 @@
  */
 import { AppError } from "../../errors.ts";
 import { assertAdapterName, unixNow } from "../adapter-record.ts";
-import {
-  type AliasRecord,
-  type AliasTarget,
-  aliasTag,
-  type RollbackRule,
-  type TakenOut,
-  targetText,
-} from "./alias-record.ts";
+import { type AliasChange, type AliasWriter, assertMayBegin, changedAlias, missingAlias } from "./alias-change.ts";
+import { type AliasRecord, type AliasTarget, aliasTag, targetText } from "./alias-record.ts";
 import { aliasesOf, aliasOf } from "./alias-table.ts";
 import type { Tables } from "../database.ts";
 import { type Precondition, assertPrecondition } from "../precondition.ts";
 import type { Scrubber } from "../scrubber.ts";
 import type { Transactions } from "../transactions.ts";
 import type { Versions } from "../versions.ts";
-
-/** Each change of an adapter may read all aliases of its owner. */
-const MAX_ALIASES = 1000;
 
 /** Parts of the store that the aliases of all owners share. */
 export interface AliasParts {
@@ -30,15 +21,8 @@ export interface AliasParts {
   readonly scrubber: Scrubber;
 }
 
-/** The new content of an alias. */
-export interface AliasChange {
-  readonly targets: readonly AliasTarget[];
-  readonly rule?: RollbackRule | null;
-  readonly takenOut?: TakenOut;
-}
-
 /** For `AdapterStore.aliasesOf`. */
-export class Aliases {
+export class Aliases implements AliasWriter {
   readonly tenant: string;
   readonly #parts: AliasParts;
 
@@ -75,14 +59,14 @@ export class Aliases {
     precondition: Precondition,
     change: (before: AliasRecord) => AliasChange,
   ): Promise<AliasRecord> {
-    return await this.#write(name, precondition, (before) => change(before ?? missing(name)));
+    return await this.#write(name, precondition, (before) => change(before ?? missingAlias(name)));
   }
 
   /** @throws {AppError} alias_not_found, precondition_failed */
   async delete(name: string, precondition: Precondition = {}): Promise<AliasRecord> {
     const { transactions, tables, scrubber } = this.#parts;
     const deleted = await transactions.write(() => {
-      const before = this.get(name) ?? missing(name);
+      const before = this.get(name) ?? missingAlias(name);
       assertPrecondition(`Alias "${name}"`, aliasTag(before), precondition);
       void tables.aliases.remove([this.tenant, name]);
       void tables.errorSamples.remove([this.tenant, name]);
@@ -102,32 +86,13 @@ export class Aliases {
     return await transactions.write(() => {
       const before = this.get(name);
       assertPrecondition(`Alias "${name}"`, before && aliasTag(before), precondition);
-      const { targets, rule = before?.rule ?? null, takenOut } = change(before);
-      if (!before) this.#assertMayBegin(name);
-      for (const target of targets) this.#assertExists(target);
-      const now = unixNow();
-      const isChanged =
-        before !== undefined && aliasTag({ targets, rule: null }) !== aliasTag({ ...before, rule: null });
-      const stored = {
-        targets,
-        previous: isChanged ? before.targets : (before?.previous ?? null),
-        rule,
-        takenOut: takenOut ?? (isChanged ? null : (before?.takenOut ?? null)),
-        created: before?.created ?? now,
-        updated: now,
-      };
+      const next = change(before);
+      if (!before) assertMayBegin(name, this.list().length, tables.names.doesExist([this.tenant, name]));
+      for (const target of next.targets) this.#assertExists(target);
+      const stored = changedAlias(before, next, unixNow());
       void tables.aliases.put([this.tenant, name], stored);
       return { ...stored, tenant: this.tenant, name };
     });
-  }
-
-  /** Within a transaction. @throws {AppError} name_in_use, quota_exceeded */
-  #assertMayBegin(name: string): void {
-    const { names } = this.#parts.tables;
-    if (names.doesExist([this.tenant, name]))
-      throw new AppError("name_in_use", `"${name}" is an adapter. An alias needs a name of its own.`);
-    if (this.list().length >= MAX_ALIASES)
-      throw new AppError("quota_exceeded", `There are ${MAX_ALIASES} aliases, which is the maximum. Delete one first.`);
   }
 
   /** Within a transaction. @throws {AppError} adapter_not_found, invalid_request */
@@ -146,8 +111,4 @@ export class Aliases {
       `There is no adapter "${targetText(target)}" of the alias' owner. Upload it first, or name another one.`,
     );
   }
-}
-
-function missing(name: string): never {
-  throw new AppError("alias_not_found", `There is no alias "${name}". List them with GET /v1/aliases.`);
 }

@@ -34,25 +34,39 @@ export class CacheBound {
   /** Removes copies in the background, if there are too many bytes. */
   apply(): void {
     if (this.#running || this.#store.totalBytes() <= this.#maxBytes) return;
-    this.#running = this.#remove()
-      .catch((error: unknown) => this.#used.onFault(error))
-      .finally(() => (this.#running = null));
+    this.#running = this.#remove().then(
+      (numRemoved) => this.#end(numRemoved),
+      (error: unknown) => {
+        this.#running = null;
+        this.#used.onFault(error);
+      },
+    );
   }
 
   async settle(): Promise<void> {
-    await this.#running;
+    while (this.#running) await this.#running;
   }
 
-  async #remove(): Promise<void> {
+  /** Names may have come while others were removed. */
+  #end(numRemoved: number): void {
+    this.#running = null;
+    if (numRemoved > 0) this.apply();
+  }
+
+  /** @returns how many were removed */
+  async #remove(): Promise<number> {
+    let numRemoved = 0;
     const goal = this.#maxBytes * (1 - HEADROOM);
     for await (const owned of this.#candidates()) {
-      if (this.#store.totalBytes() <= goal) return;
+      if (this.#store.totalBytes() <= goal) break;
       const names = this.#store.namesOf(owned.tenant);
       const copy = names.get(owned.name);
       if (copy?.isPublished !== true) continue;
       this.#used.forget(qualifiedName(owned));
       await names.delete(owned.name, { ifMatch: copy.generation }).catch(ignoreOvertaken);
+      numRemoved += 1;
     }
+    return numRemoved;
   }
 
   /** Names that were not used since the start, then the others. */

@@ -10,6 +10,8 @@ import { AppError } from "../../errors.ts";
 import { damaged, readOnly } from "../../object-store/object-store.ts";
 import { type AdapterRecord, assertAdapterName, recordOf, unixNow } from "../adapter-record.ts";
 import type { NameWriter, PutResult } from "../adapter-names.ts";
+import type { AliasRecord } from "../aliases/alias-record.ts";
+import { assertNoAlias, assertUnused, pinnedGenerations } from "../aliases/alias-table.ts";
 import type { NamesQuota } from "../owner-totals.ts";
 import { assertPrecondition, type Precondition } from "../precondition.ts";
 import { notFound } from "../reference-counts.ts";
@@ -23,6 +25,7 @@ import {
   pointerKey,
   type PublishedContent,
 } from "./pointer.ts";
+import type { PublishedAliases } from "./published-aliases.ts";
 import type { PublishedNames } from "./published-names.ts";
 import type { PointerFound } from "./pointer-reader.ts";
 import { assertQuota } from "./published-quota.ts";
@@ -37,6 +40,11 @@ export interface PublisherOptions {
   readonly onFault: (name: string, error: unknown) => void;
 }
 
+interface PublishedParts {
+  readonly names: PublishedNames;
+  readonly aliases: PublishedAliases;
+}
+
 /** The pointer that a change makes from the one that it has read. */
 interface Planned {
   readonly pointer: Pointer | null;
@@ -49,12 +57,14 @@ interface Planned {
 export class Publisher implements NameWriter {
   readonly #tenant: string;
   readonly #names: PublishedNames;
+  readonly #aliases: PublishedAliases;
   readonly #quota: NamesQuota;
   readonly #options: PublisherOptions;
 
-  constructor(tenant: string, names: PublishedNames, quota: NamesQuota, options: PublisherOptions) {
+  constructor(tenant: string, { names, aliases }: PublishedParts, quota: NamesQuota, options: PublisherOptions) {
     this.#tenant = tenant;
     this.#names = names;
+    this.#aliases = aliases;
     this.#quota = quota;
     this.#options = options;
   }
@@ -67,13 +77,23 @@ export class Publisher implements NameWriter {
     const generation = generationOf(content);
     const owned = { tenant: this.#tenant, name };
     let object: string | null = null;
-    const { before, pointer } = await this.#change(owned, precondition, async (found, write) => {
+    const { before, pointer } = await this.#change(owned, precondition, async (found, write, aliases) => {
       if (found?.generation === generation) return { pointer: found, content, adapter };
+      if (!found)
+        assertNoAlias(
+          name,
+          aliases.find((one) => one.name === name),
+        );
       await assertQuota(this.#names, this.#tenant, this.#quota, { isNew: found === null, bytes: content.byteLength });
       // The content first: a pointer never names a content that is not there.
       object ??= await this.#putContent(contentKey(owned, generation, write), content);
       const current = { generation, object, bytes: content.byteLength, created: unixNow() };
-      const pointer = { ...current, write, card: adapter.card, earlier: this.#earlier(found, generation) };
+      const pointer = {
+        ...current,
+        write,
+        card: adapter.card,
+        earlier: this.#earlier(found, generation, pinnedGenerations(aliases, name)),
+      };
       return { pointer, content, adapter };
     });
     const isSame = before?.generation === generation;
@@ -85,7 +105,7 @@ export class Publisher implements NameWriter {
   async restore(name: string, version: Version, precondition: Precondition = {}): Promise<PutResult> {
     assertAdapterName(name);
     const owned = { tenant: this.#tenant, name };
-    const planned = await this.#change(owned, precondition, async (found, write) => {
+    const planned = await this.#change(owned, precondition, async (found, write, aliases) => {
       const { existing, chosen } = chosenFrom(found, name, version);
       const bytes = await this.#names.reader.content(owned, chosen);
       if (!bytes) throw damaged(this.#names.objects.url, `the content of ${name}@${chosen.generation} is missing`);
@@ -93,7 +113,12 @@ export class Publisher implements NameWriter {
       if (chosen.generation === existing.generation) return { pointer: existing, content: bytes, adapter };
       const { generation, object, bytes: size } = chosen;
       const current = { generation, object, bytes: size, created: unixNow() };
-      const pointer = { ...current, write, card: adapter.card, earlier: this.#earlier(existing, generation) };
+      const pointer = {
+        ...current,
+        write,
+        card: adapter.card,
+        earlier: this.#earlier(existing, generation, pinnedGenerations(aliases, name)),
+      };
       return { pointer, content: bytes, adapter };
     });
     const { before, pointer, content, adapter } = planned;
@@ -104,8 +129,9 @@ export class Publisher implements NameWriter {
   /** As `AdapterNames.delete`. A mark stays in the place of the pointer. */
   async delete(name: string, precondition: Precondition = {}): Promise<void> {
     assertAdapterName(name);
-    await this.#change({ tenant: this.#tenant, name }, precondition, async (found) => {
+    await this.#change({ tenant: this.#tenant, name }, precondition, async (found, _, aliases) => {
       if (!found) missing(`adapter "${name}"`);
+      assertUnused(aliases, name, () => true);
       return { pointer: null, content: new Uint8Array() };
     });
   }
@@ -113,7 +139,7 @@ export class Publisher implements NameWriter {
   /** As `AdapterNames.deleteVersion`. @param precondition on the generation that is deleted */
   async deleteVersion(name: string, version: Version, precondition: Precondition = {}): Promise<void> {
     const owned = { tenant: this.#tenant, name };
-    await this.#change(owned, {}, async (found, write) => {
+    await this.#change(owned, {}, async (found, write, aliases) => {
       const { existing, chosen } = chosenFrom(found, name, version);
       assertPrecondition(`Adapter "${name}"`, chosen.generation, precondition);
       if (chosen.generation === existing.generation)
@@ -121,6 +147,7 @@ export class Publisher implements NameWriter {
           "generation_in_use",
           `"${name}" points to the generation ${chosen.generation}. Roll the name back first, or delete it whole.`,
         );
+      assertUnused(aliases, name, ({ generation }) => generation === chosen.generation);
       const earlier = existing.earlier.filter(({ generation }) => generation !== chosen.generation);
       const content = await this.#names.reader.content(owned, existing);
       if (!content) throw damaged(this.#names.objects.url, `the content of ${name} is missing`);
@@ -132,19 +159,22 @@ export class Publisher implements NameWriter {
   async #change<P extends Planned>(
     owned: OwnedName,
     precondition: Precondition,
-    plan: (found: Pointer | null, write: string) => Promise<P>,
+    plan: (found: Pointer | null, write: string, aliases: readonly AliasRecord[]) => Promise<P>,
   ): Promise<P & { readonly before: Pointer | null }> {
     const { objects } = this.#names;
     const isConditional = await this.#isConditional(precondition);
     const write = randomUUID();
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const startedAt = performance.now();
-      const found = await this.#read(owned, precondition);
+      const [found, aliases] = await Promise.all([
+        this.#read(owned, precondition),
+        this.#aliases.current(this.#tenant),
+      ]);
       const known = typeof found === "string" ? null : found;
       const before = known?.pointer ?? null;
       this.#names.forget(owned); // a caller who is refused reads the name again, and must find what decided
       assertPrecondition(`Adapter "${owned.name}"`, before?.generation, precondition);
-      const planned = await plan(before, write);
+      const planned = await plan(before, write, aliases);
       const { pointer } = planned;
       if (pointer !== null && pointer === before) {
         await this.#note(owned, pointer, known?.etag ?? "", startedAt, planned);
@@ -209,11 +239,12 @@ export class Publisher implements NameWriter {
     return key;
   }
 
-  #earlier(found: Pointer | null, generation: string): readonly PublishedContent[] {
+  /** The generations that the name keeps after its current one: the newest ones, and those that aliases need. */
+  #earlier(found: Pointer | null, current: string, pinned: ReadonlySet<string>): readonly PublishedContent[] {
     if (!found) return [];
-    const { generation: before, object, bytes, created, earlier } = found;
-    const all = [{ generation: before, object, bytes, created }, ...earlier];
-    return all.filter((one) => one.generation !== generation).slice(0, this.#options.keepGenerations - 1);
+    const { generation, object, bytes, created, earlier } = found;
+    const others = [{ generation, object, bytes, created }, ...earlier].filter((one) => one.generation !== current);
+    return others.filter((one, i) => i < this.#options.keepGenerations - 1 || pinned.has(one.generation));
   }
 
   /** Makes the local copy. The change has happened in any case, so a fault here does not fail the change. */

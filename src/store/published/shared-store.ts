@@ -1,7 +1,9 @@
-/** A store that several servers share: the names in it, and how they are changed. */
+/** A store that several servers share: the names and aliases in it, and how they are changed. */
 import type { ObjectStore } from "../../object-store/object-store.ts";
 import type { AdapterStore } from "../adapter-store.ts";
 import type { NamesQuota } from "../owner-totals.ts";
+import { AliasPublisher } from "./alias-publisher.ts";
+import { PublishedAliases } from "./published-aliases.ts";
 import { PublishedNames, type PublishedNamesOptions } from "./published-names.ts";
 import { Publisher } from "./publisher.ts";
 
@@ -12,22 +14,29 @@ export interface SharedStoreOptions extends PublishedNamesOptions {
 
 export class SharedStore implements AsyncDisposable {
   readonly names: PublishedNames;
+  readonly aliases: PublishedAliases;
   readonly #options: SharedStoreOptions;
 
   /** @param local holds the copies of the names that this server uses */
   constructor(objects: ObjectStore, local: AdapterStore, options: SharedStoreOptions) {
     this.#options = options;
     this.names = new PublishedNames(objects, local, options);
+    this.aliases = new PublishedAliases(objects, local, options);
   }
 
   /** Changes the names of one owner in the store. @param quota the most that a put may leave there */
   writerOf(tenant: string, quota: NamesQuota = {}): Publisher {
     const { maxAdapterBytes, keepGenerations, onFault = () => {} } = this.#options;
-    return new Publisher(tenant, this.names, quota, { maxAdapterBytes, keepGenerations, onFault });
+    return new Publisher(tenant, this, quota, { maxAdapterBytes, keepGenerations, onFault });
+  }
+
+  /** Changes the aliases of one owner in the store. */
+  aliasWriterOf(tenant: string): AliasPublisher {
+    return new AliasPublisher(tenant, this.aliases, this.names);
   }
 
   /** Waits for comparisons that run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.names.settle();
+    await Promise.all([this.names.settle(), this.aliases.settle()]);
   }
 }

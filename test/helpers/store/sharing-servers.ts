@@ -42,3 +42,20 @@ export async function names({ app }: TestApp): Promise<readonly string[]> {
   const list = (await (await app.request("/v1/adapters")).json()) as { data: { id: string }[] };
   return list.data.map(({ id }) => id);
 }
+
+/** @param path of an alias, such as `live` or `live/promote`. @returns code: of the error, if it is one */
+export async function sendAlias(
+  { app }: TestApp,
+  method: string,
+  path: string,
+  body?: object,
+  headers: Record<string, string> = {},
+) {
+  const answer = await app.request(`/v1/aliases/${path}`, {
+    method,
+    headers: { "content-type": "application/json", ...headers },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  const { error } = (await answer.json()) as Partial<ErrorAnswer>;
+  return { status: answer.status, etag: answer.headers.get("etag") ?? "", code: error?.code };
+}
