@@ -5,10 +5,10 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
 COPY scripts scripts
 COPY src src
-RUN npm run build
+RUN npm run build:program
 RUN npm prune --omit=dev && npm sbom --sbom-format=cyclonedx --omit=dev >sbom.cdx.json
 
 FROM node:24-slim AS run
@@ -28,7 +28,7 @@ VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "require(process.env.MOSARA_TLS_CERT ? 'https' : 'http').get({ port: process.env.MOSARA_PORT, path: '/healthz', rejectUnauthorized: false }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
-CMD ["node", "dist/src/main.js", "serve"]
+CMD ["node", "dist/mosara/main.js", "serve"]
 
 # The driver of the card is the host's: NVIDIA's container toolkit brings it in, with its ICD file, where "graphics" is among the capabilities.
 # That driver needs libXext and libEGL, which it does not bring in.

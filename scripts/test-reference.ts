@@ -19,7 +19,7 @@ import { nextNormal, seedRandom } from "../src/tensor/random.ts";
 const METHODS = ["mo-sara", "sara", "lora"] as const satisfies readonly Method[];
 const RANK = 4;
 const PROMPT = [5, 17, 33, 20, 60, 44, 91, 12, 7, 150, 33, 9];
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 
 function modelFolders(): string[] {
   const test = join(packageRoot(), "test");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Contents } from "./contents.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 /** Receipts of one process. Each names an adapter of its own at most, and all of them are arguments. */
 const AT_ONCE = 5000;
 

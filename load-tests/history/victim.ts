@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { endChild, untilListening } from "../processes/child.ts";
 import { childrenOf } from "../processes/process-memory.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 
 export interface VictimPlace {
   readonly baseDir: string;

@@ -10,7 +10,7 @@ export interface Server extends AsyncDisposable {
   putAdapter(name: string, bytes: Uint8Array): Promise<void>;
 }
 
-const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 
 /** The name under which the base is served. */
 export const BASE_NAME = "bench";

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { endChild, untilListening } from "../processes/child.ts";
 import { endWithUs } from "../processes/end-with-us.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 const BASE_DIR = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 
 /** The name under which the base is served. */

@@ -7,7 +7,7 @@ import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
 const DIST = join(packageRoot(), "dist");
 /** The path of `mosara` for `runProgram`. */
-export const MAIN = "src/main.js";
+export const MAIN = "mosara/main.js";
 
 /**
  * Runs a script or `mosara` and shows what it says. @param script below dist

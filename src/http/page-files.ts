@@ -6,9 +6,9 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { programPath } from "../program-files.ts";
 
-const ROOT = fileURLToPath(new URL("../web", import.meta.url));
+const ROOT = programPath("web");
 
 /** Files with other endings, such as the compiler's settings, are not served. */
 const TYPES: Readonly<Record<string, string>> = {

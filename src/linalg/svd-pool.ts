@@ -2,9 +2,9 @@
  * Truncated SVDs on worker threads. As many run at once as the pool has threads; others wait in order. Knows nothing of
  * the mathematics. The owner must dispose the pool, or its threads keep the process alive.
  */
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { fromWire } from "../errors.ts";
+import { entryUrl } from "../program-files.ts";
 import type { SvdAnswer, SvdJob } from "./svd-worker.ts";
 import type { TruncatedSvd, TruncatedSvdOptions } from "./truncated-svd.ts";
 
@@ -26,12 +26,11 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** The worker beside this file, in the form this file runs in (.js when built). */
-const WORKER_URL = new URL(`./svd-worker${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+const WORKER_URL = entryUrl("linalg/svd-worker");
 
 /**
  * A pool of `numThreads` threads, each started when first needed. @param workerUrl the worker's script, when it is not
- * beside this file
+ * the program's own
  */
 export function createSvdPool(numThreads: number, workerUrl: URL = WORKER_URL): SvdPool {
   if (!(Number.isInteger(numThreads) && numThreads >= 1))

@@ -21,7 +21,7 @@ import { LM_HEAD } from "../../src/model/weight-names.ts";
 import { type HostTensor, hostTensor } from "../../src/tensor/host-tensor.ts";
 import { TOY_CONFIG, writeCheckpoint } from "../helpers/models/checkpoints.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-bad-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

@@ -17,7 +17,7 @@ it("goes on when its output is closed", async () => {
   writeFileSync(data, `${examples.join("\n")}\n`);
   const model = join(root, "models", "demo");
   const args = ["train", "--model", model, "--data", data, "--out", out, "--steps", "3", "--json"];
-  const child = spawn(process.execPath, [join(root, "dist", "src", "main.js"), ...args], { stdio: "pipe" });
+  const child = spawn(process.execPath, [join(root, "dist", "mosara", "main.js"), ...args], { stdio: "pipe" });
   child.stdout.destroy();
   child.stderr.destroy();
   const code = await new Promise((resolve) => child.on("close", resolve));

@@ -8,7 +8,7 @@ import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import type { CompressResult } from "../../src/cli/compress/result-text.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const BASE = join(packageRoot(), "models", "demo");
 const TERSE = join(packageRoot(), "adapters", "terse.mosara");
 const dir = mkdtempSync(join(tmpdir(), "mosara-compress-"));

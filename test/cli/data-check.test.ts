@@ -7,7 +7,7 @@ import { afterAll, expect, it } from "vitest";
 import type { DataReport } from "../../src/cli/data-check/report-text.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const BASE = join(packageRoot(), "models", "demo");
 const dir = mkdtempSync(join(tmpdir(), "mosara-data-check-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));

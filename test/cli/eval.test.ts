@@ -9,7 +9,7 @@ import { readManifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 /** The shipped base; what it says is of no matter here. */
 const BASE = join(packageRoot(), "models", "demo");
 const dir = mkdtempSync(join(tmpdir(), "mosara-eval-test-"));

@@ -10,7 +10,7 @@ import { toFloat32 } from "../../src/tensor/host-tensor.ts";
 import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { casesIn, fixturesDir, readJson } from "../helpers/fixtures.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const MODELS = fixturesDir("models");
 const TOKENIZERS = join(fixturesDir("text"), "tokenizers");
 const dir = mkdtempSync(join(tmpdir(), "mosara-init-"));

@@ -10,7 +10,7 @@ import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { hostTensor } from "../../src/tensor/host-tensor.ts";
 import { casesIn, fixturesDir, readJson } from "./fixtures.ts";
 
-export const MAIN = join(packageRoot(), "dist", "src", "main.js");
+export const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 
 const models = fixturesDir("models");
 

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 /** Generous: a test machine may be busy; nothing waits longer than its condition needs. */
 const TIMEOUT_MS = 240_000;
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 
 export const BASE = join(packageRoot(), "models", "demo");
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 export const DEMO_BASE = join(packageRoot(), "models", "demo");
 
 /** @param killAt sends SIGKILL when the step log of `out` has so many lines */

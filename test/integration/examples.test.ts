@@ -61,7 +61,7 @@ describe("examples", () => {
   });
 
   it("train.sh ends with an answer of the new adapter", async () => {
-    const mosara = `${process.execPath} ${join(root, "dist", "src", "main.js")}`;
+    const mosara = `${process.execPath} ${join(root, "dist", "mosara", "main.js")}`;
     const output = await outputOf("bash", "train.sh", { MOSARA: mosara, STEPS: "3" });
     expect(output).toContain('"model":"butler"');
   }, 120_000);

@@ -31,7 +31,7 @@ afterAll(() => server[Symbol.asyncDispose]());
 async function outputOf(command: string): Promise<string> {
   const script = command
     .replaceAll("http://127.0.0.1:8080", server.url)
-    .replaceAll("npx mosara", `${process.execPath} ${join(root, "dist", "src", "main.js")}`)
+    .replaceAll("npx mosara", `${process.execPath} ${join(root, "dist", "mosara", "main.js")}`)
     .replaceAll(/(--model|--data) (?=models|docs)/g, `$1 ${root}/`);
   const { stdout } = await run("bash", ["-euo", "pipefail", "-c", script], { cwd: work });
   return stdout;

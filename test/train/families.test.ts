@@ -19,7 +19,7 @@ import { builtBase } from "../helpers/models/bases.ts";
 import { modelCases } from "../helpers/fixtures.ts";
 import { logprobsOf, openTestRunner } from "../helpers/engine/runner.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const STEPS = 8;
 const scratch = mkdtempSync(join(tmpdir(), "mosara-families-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));

@@ -50,7 +50,7 @@ async function scaledDemo(scale: number): Promise<string> {
   });
   rmSync(join(checkpoint, "weights.safetensors"));
   const flags = ["--targets", "v_proj,o_proj", "--weights", "float32", "--json"];
-  const main = join(packageRoot(), "dist", "src", "main.js"); // its SVD threads are compiled files
+  const main = join(packageRoot(), "dist", "mosara", "main.js"); // its SVD threads are compiled files
   const { status, stderr } = spawnSync(process.execPath, [main, "build", checkpoint, "--out", out, ...flags], {
     encoding: "utf8",
   });

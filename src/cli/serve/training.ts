@@ -1,6 +1,6 @@
 /** Opens the training jobs of a server: their store in --data, and the runner that starts trainers. */
 import { availableParallelism } from "node:os";
-import { extname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { decodeAdapter } from "../../adapter/adapter-file.ts";
 import { type BaseSignature, assertFits } from "../../adapter/adapter.ts";
@@ -13,13 +13,13 @@ import { JobRunner } from "../../jobs/job-runner.ts";
 import { JobStore } from "../../jobs/job-store.ts";
 import type { JobRecord } from "../../jobs/records.ts";
 import type { Placements } from "../../placement/placements.ts";
+import { entryUrl } from "../../program-files.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
 import type { SharedStore } from "../../store/published/shared-store.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 import { defaultRate, methodFlags } from "../train/flags.ts";
 
-/** The trainer's program: beside this folder, compiled or not as this file is. */
-const ENTRY = new URL(`../train/job-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+const ENTRY = entryUrl("cli/train/job-process");
 
 interface Parts {
   readonly store: AdapterStore;

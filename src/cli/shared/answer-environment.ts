@@ -2,16 +2,13 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { dirname, extname, join, relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { extname, join, relative, sep } from "node:path";
 import type { Manifest } from "../../base/manifest.ts";
+import { programPath } from "../../program-files.ts";
 import { readCpuFacts } from "../../receipt/machine.ts";
 import { jsonHash } from "../../receipt/receipt.ts";
 import type { Environment } from "../../receipt/receipt-issuer.ts";
 import { readVersion } from "./package-root.ts";
-
-/** The folder of the program's code, in the sources or in dist. */
-const CODE = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 export async function answerEnvironment(
   manifest: Manifest,
@@ -37,11 +34,12 @@ function baseFacts(manifest: Manifest): Environment["base"] {
 
 /** The beginning of the SHA-256 of the program's code. Two builds may have the same version. */
 async function buildId(): Promise<string> {
-  const entries = await readdir(CODE, { recursive: true, withFileTypes: true });
+  const root = programPath();
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
   const files = entries
     .filter((entry) => entry.isFile() && [".js", ".ts"].includes(extname(entry.name)))
     .map((entry) => join(entry.parentPath, entry.name))
-    .map((path) => ({ path, name: relative(CODE, path).split(sep).join("/") }))
+    .map((path) => ({ path, name: relative(root, path).split(sep).join("/") }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const texts = await Promise.all(files.map(({ path }) => readFile(path)));
   const hash = createHash("sha256");

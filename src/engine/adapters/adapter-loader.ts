@@ -3,9 +3,9 @@
  * server's process adds orders to the same queue over a pipe, which the loader thread reads. The engine's own thread
  * would read them only between two steps. `ready-adapters.ts` decides which rows are kept.
  */
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { WireError } from "../../errors.ts";
+import { entryUrl } from "../../program-files.ts";
 import type { AdapterRef } from "../protocol.ts";
 import type { AdapterRow } from "./adapter-row.ts";
 import type { LoadOptions } from "./load-adapter.ts";
@@ -27,8 +27,7 @@ export interface LoadReply {
   readonly outcome: { readonly row: AdapterRow; readonly seconds: number } | { readonly error: WireError };
 }
 
-/** The thread's entry: beside this file, compiled or not as this file is. */
-const ENTRY = new URL(`./loader-thread${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+const ENTRY = entryUrl("engine/adapters/loader-thread");
 
 export class AdapterLoader implements AsyncDisposable {
   readonly #thread: Worker;

@@ -3,16 +3,15 @@
  * row. The thread reads each token and computes the next mask while the model runs. If the thread ends, its sequences
  * fail, and the next sequence starts another thread.
  */
-import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { AppError, fromWire } from "../../errors.ts";
 import type { GrammarSpec } from "../../grammar/grammar-spec.ts";
+import { entryUrl } from "../../program-files.ts";
 import type { AnswerPlace, BoundGrammar, Grammars, TokenMask } from "../contracts.ts";
 import type { GrammarOrder, GrammarReply, GrammarThreadData } from "./grammar-messages.ts";
 import { MaskSlot } from "./mask-slot.ts";
 
-/** The thread's entry: beside this file, compiled or not as this file is. */
-const ENTRY = new URL(`./grammar-thread${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+const ENTRY = entryUrl("engine/grammar/grammar-thread");
 
 interface Binding {
   readonly grammar: ThreadGrammar;

@@ -4,9 +4,9 @@
  * restarts the process.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { extname } from "node:path";
 import type { Writable } from "node:stream";
 import { AppError, fromWire } from "../../errors.ts";
+import { entryUrl } from "../../program-files.ts";
 import type { QueueDemand, SequenceRequest, SequenceStream } from "../engine.ts";
 import {
   type AdapterRef,
@@ -22,8 +22,7 @@ import { QueueMirror } from "./queue-mirror.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
 import { wantedLine } from "../wanted-line.ts";
 
-/** Entry of the child process: beside this file, compiled if this file is. */
-const ENTRY = new URL(`../process/engine-process${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+const ENTRY = entryUrl("engine/process/engine-process");
 
 /**
  * V8 flags of the engine process. Every step triggers collections of a heap of a few MB, because fetched results come

@@ -6,6 +6,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { AppError, fromWire } from "../../errors.ts";
+import { entryUrl } from "../../program-files.ts";
 import type { ChatMessage } from "../chat/chat-message.ts";
 import type { RenderOptions } from "../chat/chat-template.ts";
 import type { TextJob, TextReply, TextWorkerData } from "./text-protocol.ts";
@@ -137,8 +138,7 @@ class WorkerOwner {
   }
 
   #spawn(onReady: () => void, onFailed: (error: Error) => void): void {
-    const file = import.meta.url.endsWith(".ts") ? "./text-worker.ts" : "./text-worker.js";
-    const worker = new Worker(new URL(file, import.meta.url), {
+    const worker = new Worker(entryUrl("tokenizer/worker/text-worker"), {
       workerData: this.#data,
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });

@@ -10,7 +10,7 @@ import { readManifest } from "../../../src/base/manifest.ts";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 import { TOY_CONFIG, writeCheckpoint } from "../../helpers/models/checkpoints.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const dir = mkdtempSync(join(tmpdir(), "mosara-stopped-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

@@ -8,7 +8,7 @@ import { METHODS } from "../../../src/adapter/methods.ts";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 import { xmlBreaches } from "../../helpers/markup-check.ts";
 
-const MAIN = join(packageRoot(), "dist", "src", "main.js");
+const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 const BASE = join(packageRoot(), "models", "demo");
 const dir = mkdtempSync(join(tmpdir(), "mosara-report-test-"));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
