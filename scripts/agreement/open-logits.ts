@@ -9,7 +9,7 @@ export interface Logits extends AsyncDisposable {
   greedy(ids: readonly number[], count: number): Promise<number[]>;
 }
 
-export async function openLogits(baseDir: string): Promise<Logits> {
+export async function openLogits(baseDir: string, kvCacheDtype: "auto" | "int8" = "auto"): Promise<Logits> {
   const runner = await openRunner({
     baseDir,
     storeDir: "",
@@ -18,6 +18,7 @@ export async function openLogits(baseDir: string): Promise<Logits> {
     maxNumSeqs: 1,
     maxModelLen: null,
     kvCacheBytes: 2 ** 28,
+    kvCacheDtype,
     adapterCacheBytes: 0,
     maxLiveRank: 0,
     maxQueue: 1,

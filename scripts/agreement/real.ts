@@ -158,6 +158,8 @@ async function weightLines(model: RealModel): Promise<string[]> {
     const distance = await model.results.of(`KL ${variant}`, [TEXTS, FORMAT_VERSION], () => klOf(model, variant));
     if (distance !== null) lines.push(`| ${variant} | ${cells(distance)} |`);
   }
+  const cache = await model.results.of("KL int8 cache", [TEXTS, FORMAT_VERSION], () => klOf(model, "float32", "int8"));
+  if (cache !== null) lines.push(`| float32, int8 KV cache | ${cells(cache)} |`);
   return lines;
 }
 
@@ -174,9 +176,9 @@ async function perplexityLines(model: RealModel): Promise<string[]> {
   return lines;
 }
 
-async function klOf(model: RealModel, variant: Variant): Promise<Distance> {
+async function klOf(model: RealModel, variant: Variant, kvCacheDtype: "auto" | "int8" = "auto"): Promise<Distance> {
   await using exact = await openLogits(await model.baseOf("float32"));
-  await using rounded = await openLogits(await model.baseOf(variant));
+  await using rounded = await openLogits(await model.baseOf(variant), kvCacheDtype);
   const comparison = new Comparison();
   for (const ids of idsOf(model, TEXTS)) comparison.add(await rounded.of(ids), await exact.of(ids), exact.vocabSize);
   return comparison.distance;

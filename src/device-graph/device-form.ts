@@ -21,6 +21,7 @@ import { numElements } from "../tensor/host-tensor.ts";
 import { BASES_FILE, SERVE_GRAPH_FILE } from "../base/base.ts";
 import { withBlendTerms } from "./blend-terms.ts";
 import { withHiddenStates } from "./hidden-states.ts";
+import { withInt8Cache } from "./int8-cache.ts";
 import { withNewCacheOutputs } from "./new-cache.ts";
 import { attentionAsOperators } from "./plain-attention.ts";
 import { withReadLogits } from "./read-logits.ts";
@@ -46,6 +47,8 @@ export interface DeviceForm {
   readonly readsLogits: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;
+  /** Whether the cache is int8 (`int8-cache.ts`). Only where the session does not write it, and attention is float32. */
+  readonly hasInt8Cache: boolean;
   /** Whether products of weights that are not quantised are float16. */
   readonly hasHalfProducts: boolean;
   /** Whether the device supports float16 at all. If not, float16 tables are cast when the session opens. */
@@ -58,6 +61,7 @@ export const CPU_FORM: DeviceForm = {
   writesCache: false,
   readsLogits: true,
   hasHalfAttention: false,
+  hasInt8Cache: false,
   hasHalfProducts: false,
   knowsHalf: true,
 };
@@ -119,6 +123,7 @@ export function inForm(model: OnnxModel, form: DeviceForm): OnnxModel {
   const initializer = [...graph.initializer, ...added.values()];
   const ports = { input: graph.input.map(port), output: graph.output.map(port) };
   const formed = { ...model, graph: { ...graph, ...ports, node, initializer } };
+  if (form.hasInt8Cache) return withInt8Cache(formed);
   return form.writesCache ? formed : withNewCacheOutputs(formed, presents);
 }
 

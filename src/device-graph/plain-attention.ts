@@ -133,7 +133,8 @@ export function attentionAsOperators(node: OnnxNode, graph: OnnxGraph, cacheType
 
 type InputType = Parameters<Graph["input"]> extends [string, ...infer Rest] ? Rest : never;
 
-function headSizeOf(node: OnnxNode, graph: OnnxGraph): number {
+/** Size of a head in the cache of a GroupQueryAttention of `graph`. */
+export function headSizeOf(node: OnnxNode, graph: OnnxGraph): number {
   const past = graph.input.find(({ name }) => name === node.input[3]);
   const size = past?.type?.tensorType?.shape?.dim[3]?.dimValue;
   if (size === undefined) throw new Error(`internal: the cache of ${node.name} has no head size`);

@@ -193,6 +193,8 @@ export interface EngineOptions {
   readonly maxNumSeqs: number;
   readonly maxModelLen: number | null;
   readonly kvCacheBytes: number;
+  /** Type of keys and values in the cache. auto, or absent: the precision of attention. */
+  readonly kvCacheDtype?: "auto" | "int8";
   readonly adapterCacheBytes: number;
   /** Highest rank of SARA and LoRA targets that is served live. */
   readonly maxLiveRank: number;
@@ -212,6 +214,8 @@ export interface EngineCapacity {
   readonly kvBlockTokens: number;
   /** Blocks that --kv-cache-bytes holds. */
   readonly numKvBlocks: number;
+  /** Type of the keys and values in them. */
+  readonly kvCacheType: "float32" | "float16" | "int8";
   /** Adapters that --adapter-cache-bytes keeps ready. Running sequences hold their adapters in any case. */
   readonly maxReadyAdapters: number;
 }

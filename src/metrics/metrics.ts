@@ -225,14 +225,14 @@ export class Metrics {
   }
 
   #setCacheConfig(capacity: EngineCapacity | null): void {
-    const info = this.#gauge("vllm:cache_config_info");
-    info.reset();
+    this.#gauge("vllm:cache_config_info").reset();
     const labels = {
       block_size: String(capacity?.kvBlockTokens ?? 0),
       num_gpu_blocks: String(capacity?.numKvBlocks ?? 0),
+      cache_dtype: capacity?.kvCacheType ?? "",
       enable_prefix_caching: this.#options.usesPrefixCache ? "True" : "False", // as Python writes them
     };
-    info.set(labels, 1);
+    this.#gauge("vllm:cache_config_info").set(labels, 1);
   }
 
   /** A running adapter is not also listed as waiting, because a gateway would count it twice. */

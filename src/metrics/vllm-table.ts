@@ -28,8 +28,8 @@ export const VLLM_METRICS = [
   {
     name: "vllm:cache_config_info",
     type: "gauge",
-    help: "Layout of the key-value memory: tokens per block and number of blocks, 0 until the engine is ready. The value is 1.",
-    labels: ["block_size", "num_gpu_blocks", "enable_prefix_caching"],
+    help: "Layout of the key-value memory: tokens per block, number of blocks and type of the numbers, 0 and empty until the engine is ready. The value is 1.",
+    labels: ["block_size", "num_gpu_blocks", "cache_dtype", "enable_prefix_caching"],
     initial: [],
   },
   {

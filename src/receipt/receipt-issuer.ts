@@ -129,7 +129,8 @@ function statementOf(
 ): Statement {
   const { requestId, isBatchInvariant, adapter, request, prompts, sequences } = facts;
   const { sampling, maxTokens, minTokens } = request;
-  const { arch, device, features, threads } = machine;
+  const { arch, device, features, kv_cache_dtype: cacheType, threads } = machine;
+  const cache = cacheType === undefined ? {} : { kv_cache_dtype: cacheType };
   const answers = sequences.map(({ ids }) => ids);
   return {
     adapter: adapter && adapterOf(adapter),
@@ -143,7 +144,7 @@ function statementOf(
     base,
     grammar: rules.grammar === null ? null : jsonHash(rules.grammar),
     issued: Math.floor(Date.now() / 1000),
-    machine: { arch, batch_invariant: isBatchInvariant, device, features, threads },
+    machine: { arch, batch_invariant: isBatchInvariant, device, features, ...cache, threads },
     program,
     prompts: { count: prompts.length, ids: idsHash(prompts), tokens: numTokens(prompts) },
     request: requestId,

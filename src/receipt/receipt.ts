@@ -34,6 +34,8 @@ export const statementSchema = z.strictObject({
     features: z.array(text).max(64),
     device: z.enum(["cpu", "webgpu", "cuda"]),
     threads: z.int().min(1),
+    /** Absent: keys and values had the precision of attention. */
+    kv_cache_dtype: z.literal("int8").optional(),
     /** Whether the engine's self-test found equal bits in every batch. */
     batch_invariant: z.boolean(),
   }),

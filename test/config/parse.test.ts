@@ -92,6 +92,7 @@ describe("values", () => {
       verifyUploads: "strict",
       receipts: "asked",
       corsOrigin: "https://app.example:8443",
+      kvCacheDtype: "int8",
       scopes: "use,write",
       limitsRedis: "redis://:secret@localhost:6379/2",
       expires: "2027-01-31T00:00:00Z",

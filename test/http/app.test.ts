@@ -201,6 +201,7 @@ describe("operations", () => {
       device: "cpu",
       attention: "fused",
       precision: "float32",
+      kvCacheDtype: "float32",
       cacheResident: true,
       batchInvariant: true,
       weights: "float32",

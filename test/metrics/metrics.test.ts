@@ -13,7 +13,7 @@ beforeEach(() => {
       live: 3,
       merged: 1,
       storeBytes: 500,
-      capacity: { kvBlockTokens: 64, numKvBlocks: 200, maxReadyAdapters: 5000 },
+      capacity: { kvBlockTokens: 64, numKvBlocks: 200, kvCacheType: "float32", maxReadyAdapters: 5000 },
       residency: { numLive: 0, numMerged: 0, named: [], rankOf: () => null },
     }),
   });

@@ -17,7 +17,7 @@ beforeEach(() => {
       live: 0,
       merged: 0,
       storeBytes: 0,
-      capacity: { kvBlockTokens: 64, numKvBlocks: 200, maxReadyAdapters: 5000 },
+      capacity: { kvBlockTokens: 64, numKvBlocks: 200, kvCacheType: "float32", maxReadyAdapters: 5000 },
       residency: facts,
     }),
   });

@@ -2,12 +2,10 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Base } from "../../base/base.ts";
-import type { ConfigOf } from "../../config/commands.ts";
 import { Cleanup } from "../shared/cleanup.ts";
+import type { EngineFlags } from "../shared/engine-options.ts";
 import { startCommandEngine } from "../shared/eval-engine.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
-
-type EngineFlags = Pick<ConfigOf<"doctor">, "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes">;
 
 export async function checkIsolation(config: EngineFlags, base: Base): Promise<Check> {
   await using cleanup = new Cleanup();

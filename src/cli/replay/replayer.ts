@@ -39,6 +39,13 @@ export async function openReplayer(
   return new EngineReplayer(config, base, receipts, cleanup);
 }
 
+/** The settings of a receipt's engine that decide bits. */
+interface EngineSettings {
+  readonly threads: number;
+  readonly speculativeTokens: number;
+  readonly kvCacheDtype: "auto" | "int8";
+}
+
 class EngineReplayer implements Replayer {
   readonly #config: ReplayConfig;
   readonly #base: Base;
@@ -98,14 +105,18 @@ class EngineReplayer implements Replayer {
   }
 
   #engineFor(statement: Statement): Promise<SupervisedEngine> {
-    const settings = { threads: this.#numThreads(statement), speculativeTokens: statement.sampling.speculative_tokens };
+    const settings: EngineSettings = {
+      threads: this.#numThreads(statement),
+      speculativeTokens: statement.sampling.speculative_tokens,
+      kvCacheDtype: statement.machine.kv_cache_dtype ?? "auto",
+    };
     const key = JSON.stringify(settings);
     const engine = this.#engines.get(key) ?? this.#start(settings);
     this.#engines.set(key, engine);
     return engine;
   }
 
-  async #start(settings: { readonly threads: number; readonly speculativeTokens: number }): Promise<SupervisedEngine> {
+  async #start(settings: EngineSettings): Promise<SupervisedEngine> {
     const { adapter: files, data } = this.#config;
     const adapters = this.#receipts.map(({ statement }) => statement.adapter);
     const contents = await adapterContents(adapters, files, data);

@@ -11,7 +11,7 @@ export const RECEIPT_KEY_FILE = "receipt-key.pem";
 
 /** @throws {AppError} usage */
 export async function openReceiptIssuer(
-  config: Pick<ConfigOf<"serve">, "receiptKey" | "speculativeTokens" | "device">,
+  config: Pick<ConfigOf<"serve">, "receiptKey" | "speculativeTokens" | "device" | "kvCacheDtype">,
   manifest: Manifest,
   storeDir: string,
   numThreads: number,
@@ -20,5 +20,7 @@ export async function openReceiptIssuer(
     openReceiptKey(config.receiptKey ?? join(storeDir, RECEIPT_KEY_FILE)),
     answerEnvironment(manifest, { device: config.device, numThreads }),
   ]);
-  return new ReceiptIssuer(key, { ...environment, speculativeTokens: config.speculativeTokens });
+  const { kvCacheDtype, speculativeTokens } = config;
+  const machine = { ...environment.machine, ...(kvCacheDtype === "int8" ? { kv_cache_dtype: kvCacheDtype } : {}) };
+  return new ReceiptIssuer(key, { ...environment, machine, speculativeTokens });
 }

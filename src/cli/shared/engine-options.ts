@@ -3,11 +3,21 @@ import { availableParallelism, freemem } from "node:os";
 import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineOptions } from "../../engine/protocol.ts";
 
-type EngineFlags = Pick<ConfigOf<"eval">, "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes">;
+/** The flags that these options are read from. A command without a choice of the cache's type has auto. */
+export type EngineFlags = Pick<ConfigOf<"eval">, "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes"> &
+  Partial<Pick<ConfigOf<"eval">, "kvCacheDtype">>;
 
 type SharedOptions = Pick<
   EngineOptions,
-  "baseDir" | "storeDir" | "device" | "numThreads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes" | "takesAdapters"
+  | "baseDir"
+  | "storeDir"
+  | "device"
+  | "numThreads"
+  | "maxNumSeqs"
+  | "maxModelLen"
+  | "kvCacheBytes"
+  | "kvCacheDtype"
+  | "takesAdapters"
 >;
 
 /** The options that `serve` and `eval` read from the same flags, with the same defaults. */
@@ -20,6 +30,7 @@ export function sharedEngineOptions(flags: EngineFlags, baseDir: string, storeDi
     maxNumSeqs: flags.maxNumSeqs,
     maxModelLen: flags.maxModelLen,
     kvCacheBytes: flags.kvCacheBytes ?? Math.floor(freemem() / 4),
+    kvCacheDtype: flags.kvCacheDtype ?? "auto",
     takesAdapters: true,
   };
 }

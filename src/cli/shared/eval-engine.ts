@@ -13,7 +13,7 @@ import { createEngine, type SupervisedEngine } from "../../engine/server/supervi
 import { openAdapterStore } from "../../store/adapter-store.ts";
 import { DEFAULT_TENANT } from "../../store/tenant.ts";
 import type { Cleanup } from "./cleanup.ts";
-import { sharedEngineOptions } from "./engine-options.ts";
+import { type EngineFlags, sharedEngineOptions } from "./engine-options.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { readAdapter } from "./read-adapter.ts";
 
@@ -31,7 +31,6 @@ export interface EvalEngine {
 }
 
 type AdapterFile = Awaited<ReturnType<typeof readAdapter>>;
-type EngineFlags = Pick<ConfigOf<"eval">, "device" | "threads" | "maxNumSeqs" | "maxModelLen" | "kvCacheBytes">;
 type EvalFlags = EngineFlags & Pick<ConfigOf<"eval">, "adapter" | "placement">;
 
 /** Starts the engine and waits for it. `cleanup` stops it and removes its store. @throws {AppError} */

@@ -13,5 +13,6 @@ export const DOCTOR = {
   maxNumSeqs: SERVE.maxNumSeqs,
   maxModelLen: SERVE.maxModelLen,
   kvCacheBytes: SERVE.kvCacheBytes,
+  kvCacheDtype: SERVE.kvCacheDtype,
   ...COMPUTE,
 } satisfies Flags;

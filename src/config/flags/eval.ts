@@ -49,5 +49,6 @@ export const EVAL = {
   maxNumSeqs: SERVE.maxNumSeqs,
   maxModelLen: SERVE.maxModelLen,
   kvCacheBytes: SERVE.kvCacheBytes,
+  kvCacheDtype: SERVE.kvCacheDtype,
   ...COMPUTE,
 } satisfies Flags;

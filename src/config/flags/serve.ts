@@ -105,6 +105,11 @@ export const SERVE = {
     defaultText: "a quarter of free memory",
     schema: optional(bytes),
   },
+  kvCacheDtype: {
+    value: "<type>",
+    help: "Type of keys and values in memory. auto is float32 on the CPU. int8 holds 3.8 times as many tokens in the same memory, and changes the model's probabilities slightly (KL 4e-4 nats on SmolLM2). Only with --device cpu.",
+    schema: z.enum(["auto", "int8"]).default("auto"),
+  },
   ...COMPUTE,
   merge: {
     value: "<names>",

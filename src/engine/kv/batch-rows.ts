@@ -38,7 +38,7 @@ export class BatchRows implements KvRows, ChunkRows {
   constructor(cache: KvCache, limits: RowLimits) {
     this.cache = cache;
     this.#limits = limits;
-    this.bytesPerPosition = bytesPerPosition(cache.shape, cache.bytesPerElement);
+    this.bytesPerPosition = bytesPerPosition(cache.shape, cache.type);
   }
 
   lendTo(borrower: Borrower): void {

@@ -47,14 +47,14 @@ export interface DeviceCacheOptions {
 
 export class DeviceKvCache implements KvCache {
   readonly shape: CacheShape;
-  readonly bytesPerElement: number;
+  readonly type: "float32" | "float16";
   readonly #options: DeviceCacheOptions;
   readonly #batch: DeviceKvRows;
   #places: (Place | null)[] = [];
 
   constructor(shape: CacheShape, options: DeviceCacheOptions) {
     this.shape = shape;
-    this.bytesPerElement = options.dtype === "float16" ? 2 : 4;
+    this.type = options.dtype;
     this.#options = options;
     this.#batch = this.#newRows();
   }

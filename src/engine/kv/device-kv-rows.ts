@@ -47,7 +47,7 @@ export class DeviceKvRows {
 
   /** Bytes for this many rows and positions. */
   bytesOf(numRows: number, numPositions: number): number {
-    return numRows * numPositions * bytesPerPosition(this.#shape, this.#dtype === "float16" ? 2 : 4);
+    return numRows * numPositions * bytesPerPosition(this.#shape, this.#dtype);
   }
 
   /**

@@ -7,19 +7,18 @@
  * time (S may differ between layers). Growing copies the written positions and leaves the rest of the new memory
  * untouched.
  */
-import { type CachePorts, type NewCacheNames, cacheHeadSize, cachePorts, newCacheNames } from "../../model/ports.ts";
+import { cacheParts, type CacheType } from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
-import { bytesPerElement } from "../../tensor/dtype.ts";
+import { bytesPerElement, type DType, DTYPES, type TypedArray } from "../../tensor/dtype.ts";
 import {
   type CacheShape,
   type KvCache,
   type KvChunk,
   type KvView,
   type WrittenPositions,
+  bytesPerPosition,
   rowBucket,
 } from "./kv-cache.ts";
-
-type Values = Float32Array | Uint16Array;
 
 /**
  * Positions grow by a multiple of this. In every step attention copies past and new into its own memory, and first
@@ -28,20 +27,32 @@ type Values = Float32Array | Uint16Array;
  */
 const POSITION_STEP = 64;
 
-interface Layer {
-  readonly ports: CachePorts;
-  readonly added: NewCacheNames;
-  numPositions: number;
-  key: Values;
-  value: Values;
+/** A tensor of a layer, [rows, K, S, width]. Rows are moved as bytes, whatever their type. */
+interface Part {
+  /** Name of the input that reads it. */
+  readonly past: string;
+  /** Name of the result that is added to it, [B, K, T, width]. */
+  readonly added: string;
+  readonly dtype: DType;
+  readonly width: number;
+  readonly positionBytes: number;
+  data: Uint8Array;
 }
 
-/** Positions of a row: [layers, 2, K, numPositions, D] in one piece of memory, which returns to the system as one. */
+interface Layer {
+  readonly parts: readonly Part[];
+  numPositions: number;
+}
+
+/**
+ * Positions of a row: [layers, parts, K, numPositions, bytes of a position] in one piece of memory, which returns to the
+ * system as one.
+ */
 class HostChunk implements KvChunk {
   readonly numPositions: number;
-  data: Values;
+  data: Uint8Array;
 
-  constructor(numPositions: number, data: Values) {
+  constructor(numPositions: number, data: Uint8Array) {
     this.numPositions = numPositions;
     this.data = data;
   }
@@ -51,38 +62,33 @@ class HostChunk implements KvChunk {
   }
 
   free(): void {
-    this.data = this.data.slice(0, 0);
+    this.data = NOTHING;
   }
 }
 
+const NOTHING = new Uint8Array(0);
+
 export class HostKvCache implements KvCache {
   readonly shape: CacheShape;
-  readonly bytesPerElement: number;
-  readonly #dtype: "float32" | "float16";
+  readonly type: CacheType;
   readonly #layers: readonly Layer[];
   #numRows = 0;
   #views = new Map<string, KvView>();
 
-  constructor(shape: CacheShape, dtype: "float32" | "float16" = "float32") {
+  constructor(shape: CacheShape, type: CacheType = "float32") {
     this.shape = shape;
-    this.#dtype = dtype;
-    this.bytesPerElement = bytesPerElement(dtype);
-    const empty = this.#zeros(0);
+    this.type = type;
     this.#layers = Array.from({ length: shape.numLayers }, (_, layer) => ({
-      ports: cachePorts(layer, shape),
-      added: newCacheNames(layer),
+      parts: cacheParts(layer, shape, type).map(({ past: { name, dtype, shape: dims }, added }) => {
+        const width = dims[3] as number; // the last size of a cache is known
+        return { past: name, added, dtype, width, positionBytes: width * bytesPerElement(dtype), data: NOTHING };
+      }),
       numPositions: 0,
-      key: empty,
-      value: empty,
     }));
   }
 
-  #zeros(length: number): Values {
-    return this.#dtype === "float16" ? new Uint16Array(length) : new Float32Array(length);
-  }
-
   get bytes(): number {
-    return this.#layers.reduce((sum, { key, value }) => sum + key.byteLength + value.byteLength, 0);
+    return this.#parts().reduce((sum, { data }) => sum + data.byteLength, 0);
   }
 
   rowsFor(count: number): number {
@@ -112,7 +118,7 @@ export class HostKvCache implements KvCache {
   clear(): void {
     this.#views.clear();
     for (const layer of this.#layers) {
-      layer.key = layer.value = this.#zeros(0);
+      for (const part of layer.parts) part.data = NOTHING;
       layer.numPositions = 0;
     }
     this.#numRows = 0;
@@ -120,19 +126,24 @@ export class HostKvCache implements KvCache {
 
   #resize(layer: Layer, rows: number, positions: number, written: WrittenPositions): void {
     this.#views.clear();
-    layer.key = this.#resized(layer.key, layer.numPositions, rows, positions, written);
-    layer.value = this.#resized(layer.value, layer.numPositions, rows, positions, written);
+    for (const part of layer.parts) part.data = this.#resized(part, layer.numPositions, rows, positions, written);
     layer.numPositions = positions;
   }
 
-  #resized(old: Values, oldPositions: number, rows: number, positions: number, written: WrittenPositions): Values {
+  #resized(
+    { data: old, positionBytes }: Part,
+    oldPositions: number,
+    rows: number,
+    positions: number,
+    written: WrittenPositions,
+  ): Uint8Array {
     const { numKvHeads } = this.shape;
     // The system zeroes this memory when it is first touched, so positions that are not copied cost nothing yet.
-    const resized = this.#zeros(rows * numKvHeads * positions * this.#headSize);
-    const oldStride = oldPositions * this.#headSize;
-    const stride = positions * this.#headSize;
+    const resized = new Uint8Array(rows * numKvHeads * positions * positionBytes);
+    const oldStride = oldPositions * positionBytes;
+    const stride = positions * positionBytes;
     for (let row = 0; row < Math.min(rows, this.#numRows); row++) {
-      const kept = Math.min(written(row), oldPositions, positions) * this.#headSize;
+      const kept = Math.min(written(row), oldPositions, positions) * positionBytes;
       for (let head = row * numKvHeads; head < (row + 1) * numKvHeads; head++)
         resized.set(old.subarray(head * oldStride, head * oldStride + kept), head * stride);
     }
@@ -141,18 +152,19 @@ export class HostKvCache implements KvCache {
 
   moveRow(from: number, to: number, length: number): void {
     if (from === to || length === 0) return;
-    this.#eachHead(from, to, (buffer, source, target) =>
-      buffer.copyWithin(target, source, source + length * this.#headSize),
+    this.#eachHead(from, to, ({ data, positionBytes }, source, target) =>
+      data.copyWithin(target, source, source + length * positionBytes),
     );
   }
 
   swapRows(a: number, b: number, length: number): void {
     if (a === b) return;
-    const scratch = this.#zeros(length * this.#headSize);
-    this.#eachHead(a, b, (buffer, atA, atB) => {
-      scratch.set(buffer.subarray(atA, atA + scratch.length));
-      buffer.copyWithin(atA, atB, atB + scratch.length);
-      buffer.set(scratch, atB);
+    const scratch = new Uint8Array(length * Math.max(0, ...this.#parts().map(({ positionBytes }) => positionBytes)));
+    this.#eachHead(a, b, ({ data, positionBytes }, atA, atB) => {
+      const held = scratch.subarray(0, length * positionBytes);
+      held.set(data.subarray(atA, atA + held.length));
+      data.copyWithin(atA, atB, atB + held.length);
+      data.set(held, atB);
     });
   }
 
@@ -160,40 +172,39 @@ export class HostKvCache implements KvCache {
   keepRows(): void {}
 
   copyOut(row: number, from: number, count: number): HostChunk {
-    const size = count * this.#headSize;
-    const data = this.#zeros(this.shape.numLayers * 2 * this.shape.numKvHeads * size);
+    const kept = new Uint8Array(count * bytesPerPosition(this.shape, this.type));
     let next = 0;
-    this.#eachHead(row, row, (buffer, start) => {
-      const at = start + from * this.#headSize;
-      data.set(buffer.subarray(at, at + size), next);
-      next += size;
+    this.#eachHead(row, row, ({ data, positionBytes }, start) => {
+      const at = start + from * positionBytes;
+      kept.set(data.subarray(at, at + count * positionBytes), next);
+      next += count * positionBytes;
     });
-    return new HostChunk(count, data);
+    return new HostChunk(count, kept);
   }
 
   copyIn(row: number, from: number, chunk: KvChunk): void {
     if (!(chunk instanceof HostChunk)) throw new Error("internal: a chunk of another cache");
-    const size = chunk.numPositions * this.#headSize;
     let next = 0;
-    this.#eachHead(row, row, (buffer, start) => {
-      buffer.set(chunk.data.subarray(next, next + size), start + from * this.#headSize);
+    this.#eachHead(row, row, ({ data, positionBytes }, start) => {
+      const size = chunk.numPositions * positionBytes;
+      data.set(chunk.data.subarray(next, next + size), start + from * positionBytes);
       next += size;
     });
   }
 
-  get #headSize(): number {
-    return cacheHeadSize(this.shape);
+  #parts(): readonly Part[] {
+    return this.#layers.flatMap(({ parts }) => parts);
   }
 
-  /** Offset of every head of two rows, in every buffer. */
-  #eachHead(a: number, b: number, visit: (buffer: Values, atA: number, atB: number) => void): void {
+  /** Offset of every head of two rows, in every part, in bytes. */
+  #eachHead(a: number, b: number, visit: (part: Part, atA: number, atB: number) => void): void {
     const { numKvHeads } = this.shape;
-    for (const { key, value, numPositions } of this.#layers) {
-      const stride = numPositions * this.#headSize;
-      for (const buffer of [key, value])
+    for (const { parts, numPositions } of this.#layers)
+      for (const part of parts) {
+        const stride = numPositions * part.positionBytes;
         for (let head = 0; head < numKvHeads; head++)
-          visit(buffer, (a * numKvHeads + head) * stride, (b * numKvHeads + head) * stride);
-    }
+          visit(part, (a * numKvHeads + head) * stride, (b * numKvHeads + head) * stride);
+      }
   }
 
   view(first: number, count: number): KvView {
@@ -206,33 +217,41 @@ export class HostKvCache implements KvCache {
       fetches: {},
       keep: (results, lastPositions) => this.#keep(first, results, lastPositions),
     };
-    for (const { ports, added, numPositions, ...buffers } of this.#layers) {
-      const rowSize = numKvHeads * numPositions * this.#headSize;
-      const shape = [count, numKvHeads, numPositions, this.#headSize];
-      const past = (buffer: Values): RuntimeTensor =>
-        runtimeTensor(this.#dtype, buffer.subarray(first * rowSize, (first + count) * rowSize), shape);
-      view.feeds[ports.pastKey.name] = past(buffers.key);
-      view.feeds[ports.pastValue.name] = past(buffers.value);
-      view.fetches[added.key] = view.fetches[added.value] = null;
-    }
+    for (const { parts, numPositions } of this.#layers)
+      for (const { past, added, dtype, width, positionBytes, data } of parts) {
+        const rowBytes = numKvHeads * numPositions * positionBytes;
+        const rows = data.subarray(first * rowBytes, (first + count) * rowBytes);
+        view.feeds[past] = runtimeTensor(dtype, numbersIn(rows, dtype), [count, numKvHeads, numPositions, width]);
+        view.fetches[added] = null;
+      }
     this.#views.set(key, view);
     return view;
   }
 
   /** Writes the results of a run, [B, K, T, D] each, one after the other into the rows from `first` on. */
   #keep(first: number, results: Record<string, RuntimeTensor>, lastPositions: readonly number[]): void {
-    for (const { added, numPositions, ...buffers } of this.#layers)
-      for (const part of ["key", "value"] as const) {
-        const { data, dims } = results[added[part]]!; // fetched by that name
-        const [, numKvHeads, numTokens, headSize] = dims as [number, number, number, number];
-        const size = numTokens * headSize;
+    for (const { parts, numPositions } of this.#layers)
+      for (const { added, positionBytes, data } of parts) {
+        const result = results[added]!; // fetched by that name
+        const [, numKvHeads, numTokens] = result.dims as [number, number, number, number];
+        const bytes = bytesOf(result.data as TypedArray);
+        const size = numTokens * positionBytes;
         lastPositions.forEach((last, row) => {
           for (let head = 0; head < numKvHeads; head++) {
             const from = (row * numKvHeads + head) * size;
-            const to = (((first + row) * numKvHeads + head) * numPositions + last + 1 - numTokens) * headSize;
-            buffers[part].set((data as Values).subarray(from, from + size), to);
+            const to = (((first + row) * numKvHeads + head) * numPositions + last + 1 - numTokens) * positionBytes;
+            data.set(bytes.subarray(from, from + size), to);
           }
         });
       }
   }
+}
+
+/** The numbers in these bytes, without a copy. */
+function numbersIn({ buffer, byteOffset, byteLength }: Uint8Array, dtype: DType): TypedArray {
+  return new DTYPES[dtype].array(buffer as ArrayBuffer, byteOffset, byteLength / bytesPerElement(dtype));
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -4,8 +4,9 @@
  * (`device-kv-cache.ts`). test/helpers/engine/kv-traffic.ts checks both against one contract. Knows nothing of
  * sequences.
  */
-import { cacheHeadSize } from "../../model/ports.ts";
+import { cacheParts, type CacheType } from "../../model/ports.ts";
 import type { RuntimeTensor } from "../../runtime/ort.ts";
+import { bytesPerElement } from "../../tensor/dtype.ts";
 
 export interface CacheShape {
   readonly numLayers: number;
@@ -13,9 +14,10 @@ export interface CacheShape {
   readonly headSize: number;
 }
 
-/** Bytes of keys and values of one position of one row. */
-export function bytesPerPosition(shape: CacheShape, bytesPerElement: number = Float32Array.BYTES_PER_ELEMENT): number {
-  return shape.numLayers * 2 * shape.numKvHeads * cacheHeadSize(shape) * bytesPerElement;
+/** Bytes of keys and values of one position of one row, scales included. */
+export function bytesPerPosition(shape: CacheShape, type: CacheType = "float32"): number {
+  const perHead = cacheParts(0, shape, type).map(({ past }) => (past.shape[3] as number) * bytesPerElement(past.dtype));
+  return shape.numLayers * shape.numKvHeads * perHead.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /**
@@ -64,8 +66,7 @@ export type WrittenPositions = (row: number) => number;
  */
 export interface KvCache {
   readonly shape: CacheShape;
-  /** Bytes of each value: 4, or 2 for float16. */
-  readonly bytesPerElement: number;
+  readonly type: CacheType;
   /** Bytes allocated now. */
   readonly bytes: number;
   /** Maximum number of rows that are allocated for `count` rows. */

@@ -37,7 +37,7 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
     const runner = assembleRunner(options, base, device, { loader, grammars });
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
-    const capacity = capacityOf(options, runner.kv.bytesPerPosition, layout);
+    const capacity = capacityOf(options, runner.kv, layout);
     return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts, capacity });
   } catch (error) {
     await loader?.[Symbol.asyncDispose]();
@@ -69,12 +69,17 @@ function assembleRunner(
  * The capacity of the given memory. Every adapter is counted as a Mo-SARA adapter, because the size of a Mo-SARA
  * adapter depends only on the base.
  */
-function capacityOf(options: EngineOptions, bytesPerPosition: number, layout: AdapterLayout): EngineCapacity {
+function capacityOf(
+  options: EngineOptions,
+  { bytesPerPosition, cache }: BatchRows,
+  layout: AdapterLayout,
+): EngineCapacity {
   const { kvCacheBytes, adapterCacheBytes, maxNumSeqs, takesAdapters } = options;
   const isLive = takesAdapters && layout.groups.length > 0;
   return {
     kvBlockTokens: CHUNK_TOKENS,
     numKvBlocks: Math.floor(kvCacheBytes / (bytesPerPosition * CHUNK_TOKENS)),
+    kvCacheType: cache.type,
     maxReadyAdapters: isLive ? Math.max(maxNumSeqs, Math.floor(adapterCacheBytes / zeroRow(layout).bytes)) : 0,
   };
 }

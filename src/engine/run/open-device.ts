@@ -4,6 +4,7 @@
  */
 import { CPU_FORM, type DeviceForm, type ModelBytes, deviceModel } from "../../device-graph/device-form.ts";
 import type { Manifest } from "../../base/manifest.ts";
+import { AppError } from "../../errors.ts";
 import { DeviceMemory, type DeviceTensor } from "../../runtime/device-memory.ts";
 import { type RuntimeTensor, type Session, openSession, runtimeTensor } from "../../runtime/ort.ts";
 import { rightAttention } from "./attention-check.ts";
@@ -28,18 +29,25 @@ export interface OpenDevice extends AsyncDisposable {
   bytes(): DeviceBytes | null;
 }
 
-type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCacheBytes">;
+type Options = Pick<EngineOptions, "baseDir" | "device" | "numThreads" | "kvCacheBytes" | "kvCacheDtype">;
 
 /**
  * Opens the model of a base directory on a device.
- * @throws {AppError} device_unavailable, insufficient_memory, base_invalid
+ * @throws {AppError} usage, device_unavailable, insufficient_memory, base_invalid
  */
 export async function openDevice(options: Options, manifest: Manifest): Promise<OpenDevice> {
+  const hasInt8Cache = options.kvCacheDtype === "int8";
+  if (hasInt8Cache && options.device !== "cpu")
+    throw new AppError(
+      "usage",
+      `--kv-cache-dtype int8 needs --device cpu, but --device is ${options.device}. Omit --kv-cache-dtype on this device.`,
+    );
   if (options.device === "webgpu") return await openWebgpu(options, manifest);
   if (options.device === "cuda") return await openCuda(options, manifest);
-  const form = cpuForm(options, manifest);
+  const form = { ...cpuForm(options, manifest), hasInt8Cache };
   const { session } = await openModel(options, form);
-  return withHostMemory(session, new HostKvCache(manifest.config), hostReader(manifest.config.vocabSize), {
+  const cache = new HostKvCache(manifest.config, hasInt8Cache ? "int8" : "float32");
+  return withHostMemory(session, cache, hostReader(manifest.config.vocabSize), {
     facts: { name: "cpu", attention: form.attention, precision: "float32", isCacheResident: true },
     bytes: () => null,
   });
@@ -79,7 +87,8 @@ async function openWebgpu(options: Options, manifest: Manifest): Promise<OpenDev
   const memory = new DeviceMemory();
   const knowsHalf = await memory.supportsHalf();
   const isHalf = manifest.weights === "float16" && knowsHalf;
-  const known = { writesCache: true, readsLogits: false, hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const halves = { hasHalfAttention: isHalf, hasHalfProducts: isHalf, knowsHalf };
+  const known = { writesCache: true, readsLogits: false, hasInt8Cache: false, ...halves };
   const precision = isHalf ? "float16" : "float32";
   const newCache = (shape: CacheShape): DeviceKvCache =>
     new DeviceKvCache(shape, { memory, dtype: precision, maxBytes: options.kvCacheBytes });
@@ -127,7 +136,8 @@ async function openCuda(options: Options, manifest: Manifest): Promise<OpenDevic
   const { config } = manifest;
   // Attention on CUDA supports only float16.
   const hasHalfProducts = manifest.weights === "float16";
-  const known = { writesCache: false, readsLogits: false, hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
+  const halves = { hasHalfAttention: true, hasHalfProducts, knowsHalf: true };
+  const known = { writesCache: false, readsLogits: false, hasInt8Cache: false, ...halves };
   const newCache = (shape: CacheShape): HostKvCache => new HostKvCache(shape, "float16");
   const attention = await rightAttention(config, known, { name: "cuda", newCache });
   const { session, bytes } = await openModel(options, { ...known, attention });

@@ -85,6 +85,8 @@ export function where(condition: Var, x: Var, y: Var): Var {
 export const neg = (x: Var): Var => unary("Neg", x);
 /** The natural logarithm. */
 export const log = (x: Var): Var => unary("Log", x);
+/** |x|. */
+export const abs = (x: Var): Var => unary("Abs", x);
 /** √x. */
 export const sqrt = (x: Var): Var => unary("Sqrt", x);
 /** 1 / x. */

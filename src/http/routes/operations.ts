@@ -15,6 +15,9 @@ const versionSchema = z
         "How attention is computed on this device: by a fused kernel, by the same kernel step by step, or by plain operators. null until the engine is ready for the first time.",
     }),
     precision: z.enum(["float32", "float16"]).nullable(),
+    kvCacheDtype: z.enum(["float32", "float16", "int8"]).nullable().openapi({
+      description: "Type of keys and values in memory. null until the engine is ready for the first time.",
+    }),
     cacheResident: z
       .boolean()
       .nullable()
@@ -89,6 +92,7 @@ export const versionRoute: Route = {
       device: base.device,
       attention: engine.limits()?.device.attention ?? null,
       precision: engine.limits()?.device.precision ?? null,
+      kvCacheDtype: engine.limits()?.capacity.kvCacheType ?? null,
       cacheResident: engine.limits()?.device.isCacheResident ?? null,
       batchInvariant: engine.limits()?.isBatchInvariant ?? null,
       weights: base.weights,

@@ -49,6 +49,11 @@ describe("the longest sequence", () => {
     expect(await lengthOf({ kvCacheBytes: row(300) })).toBe(256);
   });
 
+  it("is longer with an int8 cache: codes of a byte, and a scale of two bytes for each small head", async () => {
+    expect(await lengthOf({ kvCacheDtype: "int8", kvCacheBytes: 256 * 2 * (8 + 2) })).toBe(256);
+    expect(await lengthOf({ kvCacheDtype: "int8", kvCacheBytes: 256 * 2 * (8 + 2) - 1 })).toBe(192);
+  });
+
   it("is what was asked for, never less in silence", async () => {
     expect(await lengthOf({ maxModelLen: 200 })).toBe(200);
     expect(await lengthOf({ maxModelLen: 256, kvCacheBytes: row(256) })).toBe(256);
@@ -67,6 +72,13 @@ describe("the longest sequence", () => {
       code: "insufficient_memory",
       message: expect.stringMatching(/holds 0 tokens/),
     });
+  });
+});
+
+it.each(["webgpu", "cuda"] as const)("an int8 cache is refused on %s", async (device) => {
+  await expect(lengthOf({ device, kvCacheDtype: "int8" })).rejects.toMatchObject({
+    code: "usage",
+    message: `--kv-cache-dtype int8 needs --device cpu, but --device is ${device}. Omit --kv-cache-dtype on this device.`,
   });
 });
 

@@ -89,7 +89,7 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     vocabSize,
     maxNumSeqs: 16,
     isBatchInvariant: true,
-    capacity: { kvBlockTokens: 64, numKvBlocks: 128, maxReadyAdapters: 1000 },
+    capacity: { kvBlockTokens: 64, numKvBlocks: 128, kvCacheType: "float32", maxReadyAdapters: 1000 },
     device: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
   };
   const running = new Set<BufferedSequenceStream>();

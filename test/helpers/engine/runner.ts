@@ -39,12 +39,13 @@ export async function openTestRunner(
   baseDir: string,
   device: "cpu" | "webgpu" = "cpu",
   numThreads = 2,
+  kvCacheDtype: "auto" | "int8" = "auto",
 ): Promise<TestRunner> {
   const base = await openBase(baseDir);
   const { manifest, layout } = base;
   await base[Symbol.asyncDispose]();
   const { config } = manifest;
-  const opened = await openDevice({ baseDir, device, numThreads, kvCacheBytes: 2 ** 30 }, manifest);
+  const opened = await openDevice({ baseDir, device, numThreads, kvCacheBytes: 2 ** 30, kvCacheDtype }, manifest);
   const kv = new BatchRows(opened.cache, {
     maxBytes: 2 ** 30,
     rowMultiple: rowMultipleOf(manifest),

@@ -146,7 +146,7 @@ export class ToyRunner {
     this.vocabSize = TOY_VOCAB;
     this.maxModelLen = maxModelLen;
     this.isBatchInvariant = true;
-    this.capacity = { kvBlockTokens: 64, numKvBlocks: 128, maxReadyAdapters: 1000 };
+    this.capacity = { kvBlockTokens: 64, numKvBlocks: 128, kvCacheType: "float32", maxReadyAdapters: 1000 };
     this.device = { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true };
     this.kv = new ToyKv(numRows, maxTokens);
     const notFound = options.notFound ?? ((name) => new Error(`toy: no adapter ${name}`));

@@ -122,6 +122,21 @@ describe("a receipt", () => {
       /token 2 of answer 1 is 5 in the receipt, and \d+ here/,
     );
 
+    // Another type of the cache gives other bits, so the replay takes it from the receipt.
+    await using rounded = await startServer(["--data", join(dir, "int8"), "--kv-cache-dtype", "int8"]);
+    const body = { model: "pirate", prompt: "Once upon a time", max_tokens: 20, logprobs: 1, temperature: 0 };
+    const { json } = await send<Answered>(`${rounded.url}/v1/completions`, "POST", { ...body, mosara_receipt: true });
+    expect(json.mosara_receipt.statement.machine).toMatchObject({ kv_cache_dtype: "int8" });
+    const plain = forged(json.mosara_receipt, ({ statement }) =>
+      Reflect.deleteProperty(statement.machine, "kv_cache_dtype"),
+    );
+    const again = await replay([json.mosara_receipt, plain], "--model", DEMO, "--data", join(dir, "int8"));
+    expect(partsOf(again.receipts[0], false)).toEqual({});
+    expect(partsOf(again.receipts[0], true)["replayed log-probabilities"]).toBe("identical bits");
+    expect(again.receipts[1]?.ok).toBe(false);
+    expect((await send(`${rounded.url}/version`, "GET")).json).toMatchObject({ kvCacheDtype: "int8" });
+    expect((await send(`${rounded.url}/metrics`, "GET")).text).toMatch(/cache_config_info\{[^}]*cache_dtype="int8"/);
+
     const key = (await send<{ public_key: string }>(`${server.url}/v1/receipts/key`, "GET")).json.public_key;
     const checked = await replay(all, "--verify-only", "--public-key", key);
     expect(checked.receipts.map(({ ok }) => ok)).toEqual([...receipts.map(() => true), false, false, false]);
