@@ -79,21 +79,14 @@ export class Publisher implements NameWriter {
     let object: string | null = null;
     const { before, pointer } = await this.#change(owned, precondition, async (found, write, aliases) => {
       if (found?.generation === generation) return { pointer: found, content, adapter };
-      if (!found)
-        assertNoAlias(
-          name,
-          aliases.find((one) => one.name === name),
-        );
+      const alias = aliases.find((one) => one.name === name);
+      if (!found) assertNoAlias(name, alias);
       await assertQuota(this.#names, this.#tenant, this.#quota, { isNew: found === null, bytes: content.byteLength });
       // The content first: a pointer never names a content that is not there.
       object ??= await this.#putContent(contentKey(owned, generation, write), content);
       const current = { generation, object, bytes: content.byteLength, created: unixNow() };
-      const pointer = {
-        ...current,
-        write,
-        card: adapter.card,
-        earlier: this.#earlier(found, generation, pinnedGenerations(aliases, name)),
-      };
+      const earlier = this.#earlier(found, generation, pinnedGenerations(aliases, name));
+      const pointer = { ...current, write, card: adapter.card, earlier };
       return { pointer, content, adapter };
     });
     const isSame = before?.generation === generation;
@@ -113,12 +106,8 @@ export class Publisher implements NameWriter {
       if (chosen.generation === existing.generation) return { pointer: existing, content: bytes, adapter };
       const { generation, object, bytes: size } = chosen;
       const current = { generation, object, bytes: size, created: unixNow() };
-      const pointer = {
-        ...current,
-        write,
-        card: adapter.card,
-        earlier: this.#earlier(existing, generation, pinnedGenerations(aliases, name)),
-      };
+      const earlier = this.#earlier(existing, generation, pinnedGenerations(aliases, name));
+      const pointer = { ...current, write, card: adapter.card, earlier };
       return { pointer, content: bytes, adapter };
     });
     const { before, pointer, content, adapter } = planned;
