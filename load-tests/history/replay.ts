@@ -3,10 +3,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { MAIN } from "../processes/child.ts";
 import type { Contents } from "./contents.ts";
 
-const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 /** Receipts of one process. Each names an adapter of its own at most, and all of them are arguments. */
 const AT_ONCE = 5000;
 

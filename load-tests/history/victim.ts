@@ -1,11 +1,8 @@
 /** The server that is killed, over and over, and started again on the same port and data. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { endChild, untilListening } from "../processes/child.ts";
+import { endChild, MAIN, untilListening } from "../processes/child.ts";
 import { childrenOf } from "../processes/process-memory.ts";
-
-const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 
 export interface VictimPlace {
   readonly baseDir: string;

@@ -1,7 +1,11 @@
-/** What every process that a load test starts needs: a free port, the word that it serves, and an end. */
+/** What every process that a load test starts needs: the program, a free port, the word that it serves, and an end. */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+/** The built program, from a compiled load test. */
+export const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

@@ -1,16 +1,13 @@
 /** `mosara serve` as a process of its own on a free port, and the load tests' requests to it over HTTP. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { endChild, untilListening } from "./child.ts";
+import { endChild, MAIN, untilListening } from "./child.ts";
 
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
   putAdapter(name: string, bytes: Uint8Array): Promise<void>;
 }
-
-const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 
 /** The name under which the base is served. */
 export const BASE_NAME = "bench";

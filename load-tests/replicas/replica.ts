@@ -1,10 +1,9 @@
 /** One of several servers behind a router: it is killed, stopped and started again on the same address and data. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { endChild, untilListening } from "../processes/child.ts";
+import { endChild, MAIN, untilListening } from "../processes/child.ts";
 import { endWithUs } from "../processes/end-with-us.ts";
 
-const MAIN = fileURLToPath(new URL("../../mosara/main.js", import.meta.url));
 const BASE_DIR = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 
 /** The name under which the base is served. */
