@@ -3,8 +3,7 @@
  * on where it was stopped, on whatever machine. A result belongs to one base, one number of steps, one task, one
  * setting and one seed.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { KnownRuns } from "./known-runs.ts";
 
 /** What makes a run the run it is. */
 export interface RunKey {
@@ -41,13 +40,10 @@ export interface SpeedResult {
 type Line = RunResult | SpeedResult;
 
 export class Results {
-  readonly #path: string;
-  readonly #lines: Line[];
+  readonly #lines: KnownRuns<object, Line>;
 
   constructor(path: string) {
-    this.#path = path;
-    const text = existsSync(path) ? readFileSync(path, "utf8").trim() : "";
-    this.#lines = text === "" ? [] : text.split("\n").map((line) => JSON.parse(line) as Line);
+    this.#lines = new KnownRuns(path);
   }
 
   find(key: RunKey): RunResult | undefined {
@@ -57,20 +53,20 @@ export class Results {
   }
 
   runs(baseId: string, steps: number): readonly RunResult[] {
-    return this.#lines.filter(
+    return this.#lines.all.filter(
       (line): line is RunResult => "setting" in line && line.baseId === baseId && line.steps === steps,
     );
   }
 
   /** Of a setting's serving speed; empty when it was not measured. */
   speeds(baseId: string, setting: string): readonly number[] {
-    const found = this.#lines.find((line) => "speedOf" in line && line.baseId === baseId && line.speedOf === setting);
+    const found = this.#lines.all.find(
+      (line) => "speedOf" in line && line.baseId === baseId && line.speedOf === setting,
+    );
     return found && "speedOf" in found ? found.samples : [];
   }
 
   add(line: Line): void {
-    mkdirSync(dirname(this.#path), { recursive: true });
-    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
-    this.#lines.push(line);
+    this.#lines.add(line);
   }
 }
