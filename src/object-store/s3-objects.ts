@@ -17,6 +17,7 @@ import {
   type Written,
 } from "./object-store.ts";
 import { PassingFault, type RequestPolicy } from "./request-policy.ts";
+import { type CredentialSource, credentialSource, type S3Credentials } from "./s3-credentials.ts";
 import type { S3Settings } from "./s3-settings.ts";
 
 /** An answer that is no object: an error, or a page of a list. */
@@ -36,19 +37,18 @@ export class S3Objects implements ObjectStore {
   readonly url: string;
   readonly isWritable = true;
   readonly #settings: S3Settings;
-  readonly #client: AwsClient;
+  readonly #credentials: CredentialSource;
   readonly #policy: RequestPolicy;
   /** The difference to add to the time of this machine to get the store's time. */
   #clockSkewMs = 0;
   #hasConditions: Promise<boolean> | null = null;
+  #client: { readonly credentials: S3Credentials; readonly client: AwsClient } | null = null;
 
   constructor(settings: S3Settings, policy: RequestPolicy) {
     this.url = settings.url;
     this.#settings = settings;
     this.#policy = policy;
-    const { accessKeyId, secretAccessKey, sessionToken, region } = settings;
-    const session = sessionToken === null ? {} : { sessionToken };
-    this.#client = new AwsClient({ accessKeyId, secretAccessKey, ...session, region, service: "s3", retries: 0 });
+    this.#credentials = credentialSource(settings.url, settings.credentials);
   }
 
   async get(key: string, { etag, maxBytes }: ReadOptions): Promise<StoredObject | "absent" | "unchanged"> {
@@ -117,17 +117,21 @@ export class S3Objects implements ObjectStore {
 
   async #send(operation: string, request: S3Request, expected: readonly number[] = []): Promise<Answer> {
     return await this.#policy.run(operation, async (signal) => {
-      const answer = await this.#sendOnce(request, signal);
+      const credentials = await this.#credentials.get(signal);
+      const answer = await this.#sendOnce(request, credentials, signal);
       if (answer.status < 300 || expected.includes(answer.status)) return answer;
+      if (codeOf(answer.bytes) === "ExpiredToken" && this.#credentials.reject(credentials))
+        throw new PassingFault("its credentials have expired");
       throw this.#refusal(answer);
     });
   }
 
-  async #sendOnce({ method, url, headers = {}, body, maxBytes = MAX_XML_BYTES }: S3Request, signal: AbortSignal) {
+  async #sendOnce(request: S3Request, credentials: S3Credentials, signal: AbortSignal): Promise<Answer> {
+    const { method, url, headers = {}, body, maxBytes = MAX_XML_BYTES } = request;
     const hash = createHash("sha256")
       .update(body ?? "")
       .digest("hex");
-    const signed = await this.#client.sign(url, {
+    const signed = await this.#clientOf(credentials).sign(url, {
       method,
       headers: { ...headers, "x-amz-content-sha256": hash },
       ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
@@ -135,6 +139,17 @@ export class S3Objects implements ObjectStore {
     });
     // A redirect would carry the signature to another host.
     return await readAnswer(() => fetch(signed, { signal, redirect: "error" }), maxBytes);
+  }
+
+  /** The signer, which keeps the key that it derives from credentials. */
+  #clientOf(credentials: S3Credentials): AwsClient {
+    if (this.#client?.credentials === credentials) return this.#client.client;
+    const { accessKeyId, secretAccessKey, sessionToken } = credentials;
+    const session = sessionToken === null ? {} : { sessionToken };
+    const options = { accessKeyId, secretAccessKey, ...session, region: this.#settings.region };
+    const client = new AwsClient({ ...options, service: "s3", retries: 0 });
+    this.#client = { credentials, client };
+    return client;
   }
 
   #refusal({ status, headers, bytes }: Answer): Error {
