@@ -292,7 +292,14 @@ export async function untilIdle(url: string): Promise<void> {
   await until("an idle server", read, (values) => values.every((value) => value === 0));
 }
 
-/** PUT of an adapter. */
-export function putAdapter(url: string, name: string, bytes: Uint8Array, headers: Record<string, string> = {}) {
+/** PUT of an adapter, whatever the answer. */
+export function sendAdapter(url: string, name: string, bytes: Uint8Array, headers: Record<string, string> = {}) {
   return send(`${url}/v1/adapters/${name}`, "PUT", bytes, { headers });
+}
+
+/** PUT of an adapter. @throws Error with the answer, when the server refuses it. */
+export async function putAdapter(...upload: Parameters<typeof sendAdapter>) {
+  const answer = await sendAdapter(...upload);
+  if (answer.status >= 300) throw new Error(`PUT of ${upload[1]}: ${answer.status} ${answer.text}`);
+  return answer;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { decodeAdapter, generationOf } from "../../src/adapter/adapter-file.ts";
 import { noise } from "../helpers/models/checkpoints.ts";
-import { codeOf, complete, putAdapter, send, tempDir } from "../helpers/server.ts";
+import { codeOf, complete, sendAdapter, send, tempDir } from "../helpers/server.ts";
 import {
   MAX_ADAPTER_BYTES,
   server,
@@ -25,8 +25,8 @@ useServer();
 describe("an adapter file", () => {
   const put = async (bytes: Uint8Array): Promise<string> => {
     const codes = [
-      codeOf(await putAdapter(server.url, "fresh", bytes)),
-      codeOf(await putAdapter(server.url, "good", bytes)),
+      codeOf(await sendAdapter(server.url, "fresh", bytes)),
+      codeOf(await sendAdapter(server.url, "good", bytes)),
     ];
     const inline = { data: Buffer.from(bytes).toString("base64") };
     codes.push(codeOf(await complete(server.url, { model: "base", adapter: inline, prompt: [5], max_tokens: 1 })));
@@ -48,7 +48,7 @@ describe("an adapter file", () => {
       const bytes = good.slice();
       const bit = Math.floor(((next() + 1) / 2) * (i < 75 ? 1500 : bytes.length * 8));
       bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      const answer = await putAdapter(server.url, "flipped", bytes);
+      const answer = await sendAdapter(server.url, "flipped", bytes);
       if (answer.status === 201) {
         expect(answer.json.generation).toBe(generationOf(bytes));
         expect(() => decodeAdapter(bytes)).not.toThrow();
@@ -72,7 +72,7 @@ describe("an adapter file", () => {
     ];
     for (const [bytes, names] of wrong) {
       expect(await put(bytes)).toBe("400 adapter_incompatible");
-      const { json } = await putAdapter(server.url, "fresh", bytes);
+      const { json } = await sendAdapter(server.url, "fresh", bytes);
       for (const name of names) expect((json.error as { message: string }).message).toContain(name);
     }
   });
@@ -106,7 +106,7 @@ describe("an adapter file", () => {
       "413 adapter_too_large",
     );
     expect(codeOf(await sendRaw("PUT", path, { chunks: [large] }))).toBe("413 adapter_too_large");
-    expect(codeOf(await putAdapter(server.url, "fresh", large))).toBe("413 adapter_too_large");
+    expect(codeOf(await sendAdapter(server.url, "fresh", large))).toBe("413 adapter_too_large");
     const inline = { data: Buffer.from(large).toString("base64") };
     expect(codeOf(await complete(server.url, { model: "base", adapter: inline, prompt: [5] }))).toBe(
       "413 adapter_too_large",
@@ -151,7 +151,7 @@ describe("a name", () => {
         }
     for (const path of ["/v1/adapters/../../etc/passwd", "/v1/adapters//x", "/v1/adapters/x/../good/content/.."])
       expect((await sendRaw("GET", path)).status, path).toBe(404);
-    expect(codeOf(await putAdapter(server.url, "base", good))).toBe("400 invalid_request");
+    expect(codeOf(await sendAdapter(server.url, "base", good))).toBe("400 invalid_request");
   });
 
   it("that nobody has is not found, in each of its spellings", async () => {

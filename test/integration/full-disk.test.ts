@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readManifest, type Manifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
-import { codeOf, complete, putAdapter, send, startServer, tempDir, type TestServer } from "../helpers/server.ts";
+import { codeOf, complete, sendAdapter, send, startServer, tempDir, type TestServer } from "../helpers/server.ts";
 
 const DEMO = join(packageRoot(), "models", "demo");
 const disk = tempDir();
@@ -29,7 +29,7 @@ describe.skipIf(!isMounted)("a server whose disk becomes full", () => {
     await server[Symbol.asyncDispose]();
     spawnSync("umount", [disk]);
   });
-  const upload = (seed: number) => putAdapter(server.url, `one-${seed}`, adapterFile(manifest, { seed }));
+  const upload = (seed: number) => sendAdapter(server.url, `one-${seed}`, adapterFile(manifest, { seed }));
   const ask = (model: string) => complete(server.url, { model, prompt: "Hello", max_tokens: 4 });
   const count = async () =>
     (await send<{ data: unknown[] }>(`${server.url}/v1/adapters?limit=1000`, "GET")).json.data.length;

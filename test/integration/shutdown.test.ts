@@ -11,6 +11,7 @@ import {
   complete,
   isAlive,
   putAdapter,
+  sendAdapter,
   send,
   startServer,
   stream,
@@ -50,7 +51,7 @@ it("SIGTERM lets streams end whole, refuses what is new with Retry-After, and ta
   const refused = await complete(server.url, { model: "base", prompt: [5] });
   expect(codeOf(refused)).toMatch(/^503 (overloaded|engine_unavailable)$/);
   expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
-  expect((await putAdapter(server.url, "late", file)).status).toBe(503);
+  expect((await sendAdapter(server.url, "late", file)).status).toBe(503);
   expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
   for (const { ended } of streams)
     expect(await ended).toMatchObject({ isDone: true, errorCode: null, ids: { length: 200 } });

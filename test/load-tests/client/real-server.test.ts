@@ -7,7 +7,7 @@ import { requireAnswers, summarize } from "../../../load-tests/client/summary.ts
 import { openBase } from "../../../src/base/base.ts";
 import { adapterFile } from "../../helpers/models/base-adapters.ts";
 import { longLlamaBase } from "../../helpers/models/golden-base.ts";
-import { readMetrics, send, startServer } from "../../helpers/server.ts";
+import { putAdapter, readMetrics, startServer } from "../../helpers/server.ts";
 
 it("counts tokens and adapters as the server does", async () => {
   const baseDir = await longLlamaBase(256);
@@ -15,8 +15,7 @@ it("counts tokens and adapters as the server does", async () => {
   const { manifest } = base;
   await using server = await startServer(["--model", baseDir, "--served-model-name", "base"]);
   const names = ["a", "b", "c"];
-  for (const [seed, name] of names.entries())
-    await send(`${server.url}/v1/adapters/${name}`, "PUT", adapterFile(manifest, { seed }));
+  for (const [seed, name] of names.entries()) await putAdapter(server.url, name, adapterFile(manifest, { seed }));
   const workload: Workload = {
     promptTokens: { kind: "uniform", min: 3, max: 20 },
     answerTokens: { kind: "uniform", min: 1, max: 12 },
