@@ -21,7 +21,7 @@ import {
   adapterFor,
   useTinyBase,
 } from "../helpers/built-program.ts";
-import { isAlive } from "../helpers/server.ts";
+import { isAlive } from "../helpers/processes.ts";
 
 useTinyBase();
 

@@ -3,17 +3,8 @@ import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { beforeAll, expect } from "vitest";
 import { longLlamaBase } from "./models/golden-base.ts";
-import {
-  childrenOf,
-  codeOf,
-  complete,
-  readMetrics,
-  startServer,
-  stream,
-  tempDir,
-  type TestServer,
-  until,
-} from "./server.ts";
+import { childrenOf } from "./processes.ts";
+import { codeOf, complete, readMetrics, startServer, stream, tempDir, type TestServer, until } from "./server.ts";
 
 /** A base whose contexts are long enough to keep a row busy. */
 export let baseDir: string;

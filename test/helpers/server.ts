@@ -2,7 +2,7 @@
  * The built program as outsiders have it: processes, ready lines, requests, streams, metrics. Needs dist/ (npm test
  * builds it). Waiting is always for a condition, never for a time.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,28 +34,6 @@ export async function until<T>(
     if (isDone(value)) return value;
     if (performance.now() > giveUpAt) throw new Error(`waited in vain for ${what}; last: ${JSON.stringify(value)}`);
     await sleep(2);
-  }
-}
-
-/** Whether a process is there (a zombie is not). */
-export function isAlive(pid: number): boolean {
-  try {
-    const state = execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { stdio: ["ignore", "pipe", "ignore"] });
-    return !state.toString().trim().startsWith("Z");
-  } catch {
-    return false;
-  }
-}
-
-/** Ids of a process's children, oldest first. Process ids start again after the largest, so they tell no age. */
-export function childrenOf(pid: number): number[] {
-  try {
-    const out = execFileSync("ps", ["-o", "pid=", "--sort=start_time", "--ppid", String(pid)], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    return out.toString().trim().split(/\s+/).filter(Boolean).map(Number);
-  } catch {
-    return [];
   }
 }
 

@@ -6,7 +6,8 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { childrenOf, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
+import { childrenOf } from "../helpers/processes.ts";
+import { startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 let server: TestServer;
 let dir: string;

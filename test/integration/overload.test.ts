@@ -5,7 +5,8 @@
 import { describe, expect, it } from "vitest";
 import { openBase } from "../../src/base/base.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
-import { childrenOf, codeOf, complete, putAdapter, send, stream, until } from "../helpers/server.ts";
+import { childrenOf } from "../helpers/processes.ts";
+import { codeOf, complete, putAdapter, send, stream, until } from "../helpers/server.ts";
 import {
   baseDir,
   keyed,

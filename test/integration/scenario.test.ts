@@ -8,8 +8,8 @@ import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { type Manifest, readManifest } from "../../src/base/manifest.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { longLlamaBase } from "../helpers/models/golden-base.ts";
+import { childrenOf } from "../helpers/processes.ts";
 import {
-  childrenOf,
   codeOf,
   complete,
   metric,

@@ -5,11 +5,10 @@ import { beforeAll, expect, it } from "vitest";
 import { readManifest } from "../../src/base/manifest.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { longLlamaBase } from "../helpers/models/golden-base.ts";
+import { childrenOf, isAlive } from "../helpers/processes.ts";
 import {
-  childrenOf,
   codeOf,
   complete,
-  isAlive,
   putAdapter,
   sendAdapter,
   send,

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { hasRedis, startRedis, type TestRedis } from "../helpers/outside/redis.ts";
-import { childrenOf, complete, metric, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
+import { childrenOf } from "../helpers/processes.ts";
+import { complete, metric, startServer, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 /** Starting servers on a busy machine takes its time. */
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });

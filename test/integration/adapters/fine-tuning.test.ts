@@ -6,7 +6,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { childrenOf, isAlive, startServer, tempDir, type TestServer, until } from "../../helpers/server.ts";
+import { childrenOf, isAlive } from "../../helpers/processes.ts";
+import { startServer, tempDir, type TestServer, until } from "../../helpers/server.ts";
 
 type Job = OpenAI.FineTuning.FineTuningJob;
 

@@ -10,12 +10,11 @@ import { type Manifest, readManifest } from "../../../src/base/manifest.ts";
 import { expectAllclose, maxAbsDifference } from "../../helpers/allclose.ts";
 import { adapterFile } from "../../helpers/models/base-adapters.ts";
 import { longLlamaBase } from "../../helpers/models/golden-base.ts";
+import { childrenOf, isAlive } from "../../helpers/processes.ts";
 import {
   type Answer,
-  childrenOf,
   codeOf,
   complete,
-  isAlive,
   metric,
   putAdapter,
   send,

@@ -10,7 +10,8 @@ import { decodeAdapter } from "../../../src/adapter/adapter-file.ts";
 import { openBase } from "../../../src/base/base.ts";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 import { zeroRow } from "../../../src/engine/adapters/adapter-row.ts";
-import { childrenOf, complete, metric, send, startServer, type TestServer, until } from "../../helpers/server.ts";
+import { childrenOf } from "../../helpers/processes.ts";
+import { complete, metric, send, startServer, type TestServer, until } from "../../helpers/server.ts";
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 const MODEL = join(packageRoot(), "models", "demo");

@@ -1,6 +1,7 @@
 /** Answers that come, fail, stop or break off. A part of page.test.ts, whose server and browser it uses. */
 import { describe, expect, it, vi } from "vitest";
-import { childrenOf, send, untilIdle } from "../../helpers/server.ts";
+import { childrenOf } from "../../helpers/processes.ts";
+import { send, untilIdle } from "../../helpers/server.ts";
 import { KEY, isPresent, server, openPage, setMaxTokens, say, untilAnswered } from "../../helpers/outside/page.ts";
 
 export function describeAnswers(): void {
