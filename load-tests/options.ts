@@ -14,33 +14,40 @@ interface Flag {
 
 const FLAGS = {
   help: { help: "Print this help." },
-  smoke: { help: "A tiny model and one short round: shows that everything runs, its times mean nothing." },
+  smoke: { help: "A tiny model and one short round. It shows that everything runs. Its times mean nothing." },
   out: {
     value: "<file.json>",
-    help: "Write all samples, the machine and the commit there, a table and a chart beside it (.md, .svg).",
+    help: "File for all samples, the machine and the commit. A table and a chart are written beside it (.md, .svg).",
   },
   publish: { help: "Write the results into the repository too: load-tests/results and docs/benchmarks.md." },
   work: {
     value: "<dir>",
-    help: "Where checkpoints and bases are kept (default: mosara-load-tests in the user's cache).",
+    help: "Directory for checkpoints and bases (default: mosara-load-tests in the user's cache).",
   },
   fresh: { help: "Build everything in the work folder anew." },
   url: { value: "<url>", help: "Measure the OpenAI server there instead of one of ours (scenarios marked *)." },
   model: { value: "<name>", help: "The model to ask that server for (default: the first that it lists)." },
-  adapters: { value: "<list>", help: "Names of adapters that it has (default: none; what needs them is left out)." },
+  adapters: {
+    value: "<list>",
+    help: "Names of its adapters (default: none; figures that need adapters are left out).",
+  },
   api: { value: "<kind>", help: "How prompts are sent: completions (token ids, default), text or chat." },
   "api-key": { value: "<key>", help: "Sent to that server." },
   weights: {
     value: "<list>",
-    help: "Formats to measure, each with its block size or not: int8,int4,int4:128 (default: int8,int4).",
+    help: "Formats to measure, with or without a block size, such as int8,int4:128 (default: int8,int4).",
   },
   trained: {
     value: "<dir>",
     help: "Checkpoint or base whose quantised forms are compared with float32 (default: the shipped base).",
   },
   threshold: { value: "<m>", help: "Threshold of the bases (default: 0.25)." },
-  device: { value: "<device>", help: "Of the scenario gpu: webgpu (default) or cuda." },
-  bandwidth: { value: "<GB/s>", help: "Of the card's memory, for the bound that gpu compares with.", isNumber: true },
+  device: { value: "<device>", help: "Device of the scenario gpu: webgpu (default) or cuda." },
+  bandwidth: {
+    value: "<GB/s>",
+    help: "Bandwidth of the card's memory, for the bound of the scenario gpu.",
+    isNumber: true,
+  },
   threads: { value: "<n>", help: "Threads of a session (default: all cores).", isNumber: true },
   rounds: { value: "<n>", help: "Samples of every figure (default: 5).", isNumber: true },
   steps: {
@@ -51,7 +58,7 @@ const FLAGS = {
   context: { value: "<n>", help: "Tokens in the cache of every row of a decode step (default: 128).", isNumber: true },
   layers: {
     value: "<n>",
-    help: "Layers; what is not said of the shape is that of Qwen2 with 0.5 B parameters.",
+    help: "Layers. Sizes that are not given are those of Qwen2 with 0.5 B parameters.",
     isNumber: true,
   },
   hidden: { value: "<n>", help: "Width.", isNumber: true },
@@ -61,7 +68,7 @@ const FLAGS = {
   vocab: { value: "<n>", help: "Tokens of the vocabulary, 257 or more.", isNumber: true },
   dtype: { value: "<type>", help: "bfloat16 (default), float16 or float32." },
   untied: { help: "A vocabulary projection of its own." },
-  seed: { value: "<n>", help: "Of the random weights (default: 1).", isNumber: true },
+  seed: { value: "<n>", help: "Seed of the random weights (default: 1).", isNumber: true },
 } satisfies Record<string, Flag>;
 
 type FlagName = keyof typeof FLAGS;
@@ -196,14 +203,14 @@ function remoteOf(values: Values): RemoteServer | null {
   const url = textOf(values.url);
   if (url === null) {
     for (const name of ["model", "adapters", "api", "api-key"] as const)
-      if (values[name] !== undefined) throw new AppError("usage", `--${name} is of use with --url alone.`);
+      if (values[name] !== undefined) throw new AppError("usage", `--${name} needs --url.`);
     return null;
   }
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    throw new AppError("usage", `--url must be an http or https address, it is "${url}".`);
+    throw new AppError("usage", `--url must be an http or https address, found "${url}".`);
   const api = textOf(values.api) ?? "completions";
   if (api !== "completions" && api !== "text" && api !== "chat")
-    throw new AppError("usage", `--api must be completions, text or chat, it is "${api}".`);
+    throw new AppError("usage", `--api must be completions, text or chat, found "${api}".`);
   const adapters = (textOf(values.adapters) ?? "").split(",").filter((name) => name !== "");
   return { url, model: textOf(values.model), adapters, api, apiKey: textOf(values["api-key"]) };
 }

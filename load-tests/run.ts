@@ -70,7 +70,7 @@ function help(): string {
   return [
     "Usage: npm run bench -- [scenario…] [flags]",
     "",
-    "Scenarios (the standard set where none is named; * takes --url):",
+    "Scenarios (the standard set if none is named; * accepts --url):",
     ...scenarios,
     "",
     "Flags:",

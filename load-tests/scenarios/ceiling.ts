@@ -18,7 +18,7 @@ const ROW_COUNTS = [1, MAX_ROWS];
 export const ceilingScenario: Scenario = {
   name: "ceiling",
   isStandard: true,
-  summary: "Decode steps of the engine ÷ its matrix products alone, in one graph and without anything between them.",
+  summary: "Decode steps of the engine ÷ a graph that has only their matrix products.",
   run: async (context) => {
     const figures: Figure[] = [];
     for (const weights of context.options.weights) figures.push(...(await measureWeights(context, weights)));

@@ -50,7 +50,8 @@ const PREFILL_CASES: readonly string[] = ["bare", "q,v", "default"];
 export const engineScenario: Scenario = {
   name: "engine",
   isStandard: true,
-  summary: "Decode and prefill tokens/s of the engine itself: bare, one adapter, a different one in every row.",
+  summary:
+    "Decode and prefill tokens/s of the engine alone: bare, with one adapter, with a different one in every row.",
   run: async (context) => {
     const figures: Figure[] = [];
     for (const weights of context.options.weights) figures.push(...(await measureWeights(context, weights)));

@@ -35,7 +35,7 @@ const THREE_HALVES: CheckpointShape = { ...HALF_BILLION, layers: 28, hidden: 153
 
 export const gpuScenario: Scenario = {
   name: "gpu",
-  summary: "Decode and prefill on --device (webgpu or cuda), shapes of 0.5 B and 1.5 B; needs a card.",
+  summary: "Decode and prefill on --device (webgpu or cuda), shapes of 0.5 B and 1.5 B. Needs a card.",
   run: async ({ options, note }: BenchContext) => {
     const shapes = options.isSmoke ? { tiny: options.shape } : { "0.5 B": HALF_BILLION, "1.5 B": THREE_HALVES };
     const figures: Figure[] = [];

@@ -23,7 +23,8 @@ const NUM_RUNNING = 8;
 
 export const grammarScenario: Scenario = {
   name: "grammar",
-  summary: "Rows bound to a JSON Schema ÷ free rows; free rows beside bound ones; the wait while a schema is compiled.",
+  summary:
+    "Tokens/s of rows bound to a JSON Schema, and of free rows in one batch with them. The wait while a schema compiles.",
   run: async (context) => {
     const figures: Figure[] = [];
     for (const weights of context.options.weights) figures.push(...(await measureWeights(context, weights)));

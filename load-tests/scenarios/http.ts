@@ -36,7 +36,8 @@ const READ_MS = 5;
 export const httpScenario: Scenario = {
   name: "http",
   isStandard: true,
-  summary: "A real server: tokens/s against the engine driven directly, new adapters' first tokens, 64 streams.",
+  summary:
+    "Tokens/s of a server ÷ the engine driven directly, the time to first token of new adapters, and 64 streams.",
   run: async (context) => {
     const { weights } = context.options;
     // The way through HTTP does not depend on the weights: the first format stands for all.

@@ -20,7 +20,7 @@ const TRAINING = ["--max-training-jobs", "1", "--training-threads", "1"];
 
 export const jobsScenario: Scenario = {
   name: "jobs",
-  summary: "8 streams beside a training job of the same server: the time between tokens ÷ without the job.",
+  summary: "Time between the tokens of 8 streams, while a training job runs on the same server ÷ without the job.",
   run: async (context) => {
     const figures: Figure[] = [];
     for (const weights of context.options.weights) figures.push(...(await measureWeights(context, weights)));

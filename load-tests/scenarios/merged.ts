@@ -23,7 +23,7 @@ const ADAPTER = "merged";
 export const mergedScenario: Scenario = {
   name: "merged",
   isStandard: true,
-  summary: "A merged adapter ÷ a base that takes no adapters: tokens/s of 16 clients; its engine's memory and start.",
+  summary: "Tokens/s of 16 clients on a merged adapter ÷ on a bare base. Memory and start of the merged engine.",
   run: async ({ folder, options, note }) => {
     const [weights] = options.weights;
     if (!weights) return [];

@@ -20,7 +20,8 @@ const PREFIX: PrefixShare = { tokens: 128, groups: 4 };
 export const mixedScenario: Scenario = {
   name: "mixed",
   takesUrl: true,
-  summary: "16 clients with lognormal lengths: no adapter, one, 16, Zipf over 64, a shared prefix; Poisson arrivals.",
+  summary:
+    "16 clients with lognormal lengths: on no adapter, 1, 16, or 64 by Zipf's law; shared prefixes; Poisson arrivals.",
   run: async (context) => await withServers(context, NUM_ADAPTERS, (server) => measure(server, context.options)),
 };
 

@@ -31,7 +31,7 @@ const IS_REFUSED: ReadonlySet<string> = new Set(["overloaded"]);
 
 export const overloadScenario: Scenario = {
   name: "overload",
-  summary: "Open arrivals at 2, 5 and 10 times what a server can answer: goodput within deadlines ÷ its peak.",
+  summary: "Requests at 2, 5 and 10 times the rate that a server can answer: tokens/s of answers in time ÷ the peak.",
   run: async ({ folder, options, note }) => {
     const [weights] = options.weights;
     if (!weights) return [];

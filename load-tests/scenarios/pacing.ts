@@ -22,7 +22,7 @@ const NUM_LAST = 4;
 
 export const pacingScenario: Scenario = {
   name: "pacing",
-  summary: "A prompt of 4096 tokens beside 8 streams: the streams' pace, and the prompt's time, ÷ alone.",
+  summary: "A prompt of 4096 tokens beside 8 streams ÷ each of the two alone.",
   run: async (context) => {
     const figures: Figure[] = [];
     for (const weights of context.options.weights) figures.push(...(await measureWeights(context, weights)));

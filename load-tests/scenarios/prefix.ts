@@ -18,7 +18,8 @@ const OWN_TOKENS = 32;
 
 export const prefixScenario: Scenario = {
   name: "prefix",
-  summary: "First token behind a shared system prompt of 1024 tokens, known ÷ new; what keeping prefixes costs others.",
+  summary:
+    "Time to first token after a system prompt of 1024 tokens, cached ÷ new. The cost of the prefix cache without hits.",
   run: async (context) => {
     const figures: Figure[] = [];
     for (const weights of context.options.weights) figures.push(...(await measureWeights(context, weights)));

@@ -38,7 +38,8 @@ const STORE_CODE = ["adapter", "formats", "store", "tensor"];
 export const residencyScenario: Scenario = {
   name: "residency",
   isStandard: true,
-  summary: "100,000 adapters in the store, 1,000 ready, drawn at random ÷ one: first tokens, start, memory, lists.",
+  summary:
+    "100,000 adapters, of which 1,000 are ready, drawn at random ÷ one adapter: first tokens, start, memory, lists.",
   run: async (context) => {
     const { folder, options } = context;
     const [weights] = options.weights;

@@ -40,7 +40,7 @@ const ROWS = [
 export const samplingScenario: Scenario = {
   name: "sampling",
   summary:
-    "Processor time of choosing a token by temperature, top_k, top_p, penalties and log-probabilities, against greedy.",
+    "Processor time of choosing a token, with temperature, top_k, top_p, penalties and log-probabilities, and greedily.",
   run: async ({ options }) => {
     const figures: Figure[] = [];
     for (const [name, numLifted] of ROWS)

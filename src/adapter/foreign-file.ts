@@ -1,12 +1,13 @@
 /**
- * Recognises files of other formats that users send instead of a
- * `.mosara` file, by their first bytes, and says how to convert each.
+ * Recognises files of other formats that users send instead of a `.mosara` file, by their first bytes. Says how to
+ * convert each.
  */
 
 interface ForeignFile {
   readonly is: (bytes: Uint8Array) => boolean;
-  /** "a GGUF file" */
+  /** Follows "it is", such as "a GGUF file". */
   readonly what: string;
+  /** What the user should do instead. */
   readonly wayIn: string;
   /** Whether such files often lie beside adapters. */
   readonly isOrdinary?: boolean;

@@ -1,7 +1,7 @@
 /**
- * The interface of a training method: names and shapes of its parameters,
- * their initial values, and the term it adds to a layer's output.
- * Each method implements it in one file; `methods.ts` lists them. Knows nothing of losses, optimisers and checkpoints.
+ * The interface of a training method: names and shapes of its parameters, their initial values, and the term that it
+ * adds to a layer's output. Each method implements it in one file. `methods.ts` lists them. Knows nothing of losses,
+ * optimisers and checkpoints.
  */
 import type { Var } from "../graph/graph.ts";
 import type { HostTensor } from "../tensor/host-tensor.ts";
@@ -12,7 +12,7 @@ import type { RouterKind } from "./adapter.ts";
 export interface MethodTarget {
   readonly dIn: number;
   readonly dOut: number;
-  /** Directions used, or the rank. */
+  /** mo-sara: number of directions used. sara and lora: rank. */
   readonly k: number;
   /** lora: alpha / r. */
   readonly scale?: number;
@@ -44,7 +44,7 @@ export interface BasisVars {
 export interface AdapterMethod {
   /** Where the method uses the singular triplets: in every forward pass, only in the initial values, or nowhere. */
   readonly basis: "forward" | "initial" | "none";
-  /** Names and shapes of a target's parameters, in the order in which they are stored and drawn. */
+  /** Names and shapes of a target's parameters, in the order in which they are stored and get their initial values. */
   parameters(target: MethodTarget, settings: MethodSettings): Readonly<Record<string, readonly number[]>>;
   /**
    * Initial values at which the adapter leaves the base bit-identical. Random numbers come only from `random`, in the

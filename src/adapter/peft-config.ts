@@ -2,8 +2,7 @@
  * Reads PEFT's adapter_config.json: the rank and scale of each module.
  * Refuses settings that turn the tensors into more than a low-rank change. Unknown settings are refused unless they are
  * off, because one of them might change the answers.
- * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), facts in the model fixtures'
- * README.
+ * Knows nothing of the tensors. Source: peft 0.21 (`LoraConfig`, `get_pattern_key`), test/golden/models/README.md.
  */
 import { AppError, quote } from "../errors.ts";
 import { isPlainMap } from "./adapter-check.ts";
@@ -33,7 +32,7 @@ export function refusePeft(problem: string): never {
   throw new AppError("adapter_invalid", `The PEFT adapter cannot be used: ${problem}.`);
 }
 
-/** Settings that change nothing about what the stored tensors mean. */
+/** Settings that do not change the meaning of the stored tensors. */
 const HARMLESS: ReadonlySet<string> = new Set([
   "auto_mapping",
   "bias", // trained bias vectors are tensors, which are refused by name
@@ -98,7 +97,7 @@ export function readPeftConfig(bytes: Uint8Array): PeftConfig {
   }
   if (!HARMLESS_BEGINNINGS.includes(config.init_lora_weights))
     refusePeft(
-      `init_lora_weights is ${quote(config.init_lora_weights)}, which changed the base's own weights before training. Save it converted to a plain LoRA (path_initial_model_for_weight_conversion)`,
+      `init_lora_weights is ${quote(config.init_lora_weights)}, which changed the base's own weights before training. Convert it to a plain LoRA: save it again with peft's path_initial_model_for_weight_conversion`,
     );
   const rank = rankOf(config.r ?? 8, "r");
   const alpha = alphaOf(config.lora_alpha ?? 8, "lora_alpha");
@@ -113,7 +112,7 @@ export function readPeftConfig(bytes: Uint8Array): PeftConfig {
       const unselected = firstUnselected(config, paths);
       if (unselected !== null)
         refusePeft(
-          `it holds tensors of ${quote(unselected[0])}, which ${unselected[1]} in adapter_config.json leaves out. peft would ignore them. Correct ${unselected[1]}, or take the tensors out`,
+          `it holds tensors of ${quote(unselected[0])}, which ${unselected[1]} in adapter_config.json leaves out. peft would ignore them. Correct ${unselected[1]}, or remove the tensors`,
         );
       const rankAt = firstValues(ranks, "rank_pattern", paths);
       const alphaAt = firstValues(alphas, "alpha_pattern", paths);

@@ -164,7 +164,7 @@ function textItem(example: Example, metric: TextMetricName, encoder: ExampleEnco
     throw lineError(
       example.file,
       example.line,
-      "the prompt is empty, and this model's tokenizer adds no token to begin with.",
+      "the prompt is empty, and this model's tokenizer adds no first token. Give it a prompt.",
     );
   const about = example.form === "prompt" ? { prompt: example.prompt } : { messages: example.messages };
   return {

@@ -51,7 +51,7 @@ export const ADAPTER_FIELDS: readonly Field[] = [
 
 const BY_NAME = harmless("lora_name alone selects the adapter.");
 
-/** Fields of the objects among them. No other field of these objects is ever ignored. */
+/** The fields of an `adapter` or `lora_request` that is an object. Any other field in it is an error. */
 export const NESTED_ADAPTER_FIELDS: Readonly<Record<string, Readonly<Record<string, Treatment>>>> = {
   adapter: {
     data: heeded("Base64 of a .mosara file."),
@@ -70,5 +70,5 @@ export const NESTED_ADAPTER_FIELDS: Readonly<Record<string, Readonly<Record<stri
   },
 };
 
-/** A field that is in no table, but seems to name an adapter. */
+/** Matches names of unknown fields that seem to name an adapter. */
 export const SEEMS_ADAPTER = /lora|adapter|peft/i;

@@ -1,5 +1,5 @@
 /**
- * The tables of the endpoints that become chat requests: their own fields, and chat's. Chat's sampling fields and names
+ * The tables of the endpoints whose requests are converted to chat requests: their own fields, and chat's. Chat's sampling fields and names
  * of adapters work there as in chat. Chat's other heeded fields are refused, because the endpoint has a field of its
  * own for each.
  */

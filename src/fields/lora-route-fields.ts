@@ -11,7 +11,7 @@ export const LOAD_LORA_FIELDS: Readonly<Record<string, Treatment>> = {
   load_inplace: heeded("true replaces an adapter of this name."),
   lora_int_id: BY_NAME,
   lora_id: BY_NAME,
-  base_model_name: harmless("An adapter of another base is refused, whatever this field has."),
+  base_model_name: harmless("An adapter of another base is always refused."),
   pinned: harmless("It keeps an adapter in a device's memory, and changes no answer."),
   is_3d_lora_weight: refused(is(false), "Adapters change linear layers only."),
   added_tokens_config: refused(empty, "Every adapter has the tokenizer of the base."),

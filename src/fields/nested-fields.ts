@@ -54,7 +54,7 @@ export const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Trea
     name: TEMPLATE,
     description: TEMPLATE,
     parameters: TEMPLATE,
-    strict: heeded("true binds automatic calls of this tool to its schema, as forced calls are."),
+    strict: heeded("true binds automatic calls of this tool to its schema. Forced calls are always bound."),
     defer_loading: harmless("Every tool is shown to the model."),
     response: TEMPLATE,
     return: TEMPLATE,

@@ -27,7 +27,7 @@ const SHARED = both(["OpenAI"], {
   seed: heeded("The same seed gives the same answer."),
   stream: heeded("Server-sent events."),
   stream_options: heeded("See the nested fields."),
-  presence_penalty: heeded("Lowers the logits of tokens that the answer has."),
+  presence_penalty: heeded("Lowers the logits of tokens that the answer already has."),
   frequency_penalty: heeded("Lowers the logits of tokens by how often the answer has them."),
   logit_bias: heeded("For each token id, the number to add to its logit."),
   user: heeded("An alias answers the same user with the same target. The server stores nothing about a user."),

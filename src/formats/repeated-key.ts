@@ -1,7 +1,7 @@
-/** Finds keys that an object of a JSON text repeats. JSON.parse silently uses the last one. Knows no safetensors. */
+/** Finds keys that an object of a JSON text repeats. JSON.parse silently uses the last one. Pure. */
 
 /**
- * The first key that an object of `text` repeats, at any depth, as it is written there, or undefined.
+ * The first key that an object of `text` repeats, at any depth, or undefined. Escapes in the key are decoded.
  * @param text valid JSON
  */
 export function repeatedKey(text: string): string | undefined {

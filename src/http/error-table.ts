@@ -72,7 +72,7 @@ export const ERRORS = {
   },
   ambiguous_generation: {
     status: 400,
-    meaning: "Several generations of the adapter begin as the text after the `@`. The message names them.",
+    meaning: "Several generations of the adapter begin with the text after the `@`. The message names them.",
     remedy: "Write more characters of the generation.",
   },
   generation_in_use: {
@@ -242,7 +242,10 @@ export const ERRORS = {
     "A checkpoint is damaged or incomplete.",
     "Download it again. The message names the file.",
   ),
-  checkpoint_unsupported: command("The model's kind is not supported.", "Use a family that the README lists."),
+  checkpoint_unsupported: command(
+    "The model's kind is not supported.",
+    "Use a family that docs/reference/checkpoints.md lists.",
+  ),
   base_invalid: command("A base directory is damaged or of another format.", "Build it again from its checkpoint."),
   data_invalid: command("A line of training or evaluation data is wrong.", "Correct the line that the message names."),
   training_failed: command("Training cannot continue.", "Read the message. The best state so far is kept."),

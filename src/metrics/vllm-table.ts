@@ -28,7 +28,7 @@ export const VLLM_METRICS = [
   {
     name: "vllm:cache_config_info",
     type: "gauge",
-    help: "Layout of the key-value memory: tokens per block, number of blocks and type of the numbers, 0 and empty until the engine is ready. The value is 1.",
+    help: "Layout of the key-value memory: tokens per block, number of blocks and type of the numbers. Until the engine is ready, they are 0 and empty. The value is 1.",
     labels: ["block_size", "num_gpu_blocks", "cache_dtype", "enable_prefix_caching"],
     initial: [],
   },

@@ -53,7 +53,7 @@ export interface ObjectStore {
 export function unavailable(url: string, reason: string, cause?: unknown): AppError {
   return new AppError(
     "store_unavailable",
-    `The adapter store ${url} cannot be used now: ${reason}. Try again. Adapters that are cached here are served on.`,
+    `The adapter store ${url} cannot be used now: ${reason}. Try again. The server still serves cached adapters.`,
     { retryAfterSeconds: 1, ...(cause === undefined ? {} : { cause }) },
   );
 }

@@ -23,13 +23,13 @@ export class OwnerTotals {
     return this.#table.get(this.#owner) ?? { names: 0, bytes: 0 };
   }
 
-  /** Bytes above the quota, if `bytes` more are added; 0: they fit. */
+  /** How far `bytes` more would exceed the quota. 0: they fit. */
   excessOf(bytes: number): number {
     const { bytes: most = Infinity } = this.#quota;
     return Math.max(0, this.get().bytes + bytes - most);
   }
 
-  /** Within a transaction. @throws {AppError} quota_exceeded */
+  /** Call it within a transaction. @throws {AppError} quota_exceeded */
   assertFits(names: number, bytes: number): void {
     const before = this.get();
     const { adapters = Infinity, bytes: most = Infinity } = this.#quota;
@@ -42,7 +42,7 @@ export class OwnerTotals {
     );
   }
 
-  /** Within a transaction. */
+  /** Call it within a transaction. */
   add(names: number, bytes: number): void {
     const before = this.get();
     const after = { names: before.names + names, bytes: before.bytes + bytes };

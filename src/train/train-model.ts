@@ -56,7 +56,7 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
   const taught = async (batch: MicroBatch): Promise<Record<string, RuntimeTensor>> =>
     teacherLogits ? { [TEACHER_LOGITS.name]: await teacherLogits(batch) } : {};
   const rowLosses = async (batch: MicroBatch): Promise<Float32Array> => {
-    // The losses of tokens are those of supervised learning, whatever the objective makes of them.
+    // Every objective starts from the losses of supervised learning.
     evaluation ??= openGraph(buildTrainGraph({ ...graphOptions, hasGradients: false }).graph, options);
     const session = await evaluation;
     const feeds = {

@@ -233,7 +233,7 @@ const MISTAKES: readonly [string, () => unknown, RegExp][] = [
         (x) => x!,
         (x) => cast(x!, "int64"),
       ),
-    /^ifElse at .*: the branches give float32 and int64/,
+    /^ifElse at .*: both branches must have one dtype and rank, found float32 of rank \d and int64 of rank \d/,
   ],
   [
     "attention of a width",

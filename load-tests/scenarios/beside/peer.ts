@@ -103,7 +103,7 @@ export const peerScenario: Scenario = {
   name: "peer",
   isStandard: true,
   summary:
-    "Our server ÷ llama.cpp's (built once, where Python and a compiler are), and the divergence of both from float32.",
+    "Our server ÷ llama.cpp's, which is built once with Python and a compiler. The divergence of both from float32.",
   run: async (context) => {
     const { options, folder, note } = context;
     const startedAt = performance.now();

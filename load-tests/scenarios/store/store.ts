@@ -34,7 +34,8 @@ const SMOKE: typeof FULL = { few: 100, many: 200, listed: 300, requests: 16 };
 
 export const storeScenario: Scenario = {
   name: "store",
-  summary: "100,000 adapters in a bucket and none local ÷ all local: first tokens. Start and memory by their number.",
+  summary:
+    "Time to first token with 100,000 adapters in a bucket ÷ all local. Start and memory by the number of adapters.",
   run: async (context) => {
     const { folder, options, note } = context;
     const numbers = options.isSmoke ? SMOKE : FULL;

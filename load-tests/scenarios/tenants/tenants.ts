@@ -31,7 +31,7 @@ const PER_CLIENT = { demo: 25, shape: 1 };
 
 export const tenantsScenario: Scenario = {
   name: "tenants",
-  summary: "Requests/s with keys, limits and receipts, against a server without them: the demo, and the shape.",
+  summary: "Requests/s with keys, limits and receipts ÷ without them, on the demo and on the shape of 0.5 B.",
   run: async (context) => {
     const { options, folder } = context;
     const demo = await measureBase(context, DEMO, "demo", options.isSmoke ? 1 : PER_CLIENT.demo);

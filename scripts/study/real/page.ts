@@ -36,7 +36,7 @@ function grouped(results: readonly RealResult[]): ReadonlyMap<string, readonly R
   return groups;
 }
 
-const INTRODUCTION = `An adapter learns one group of data sets, as the paper groups them. It is then measured on questions that it has not seen. Every method has the trainer's own rate, and one seed. **Gain**: the drop of the held-out loss from the base ÷ the drop of ${REFERENCE} on the same group. E2E is BLEU, the other sets are shares of right answers. Brackets hold the interval of 95 % and the number of questions. Seconds are those of training, in the mean over the groups, on a machine that did other work too. Regenerate with \`npm run study:real\`. Runs in \`docs/study/real.jsonl\` are not run again.`;
+const INTRODUCTION = `An adapter learns one group of data sets, as the paper groups them. It is then measured on questions that it has not seen. Every method has the trainer's own rate, and one seed. **Gain**: the drop of the held-out loss from the base ÷ the drop of ${REFERENCE} on the same group. E2E is BLEU, the other sets are shares of right answers. Brackets hold the 95 % interval and the number of questions. Seconds are those of training, averaged over the groups, on a machine that did other work too. Regenerate with \`npm run study:real\`. Runs in \`docs/study/real.jsonl\` are not run again.`;
 
 const REAL_SUMMARY =
   "One seed, every method at the trainer's own rate. Gains are drops of the held-out loss. The last columns are BLEU, and\nshares of right answers to unseen questions. [All figures](study-real.md) have their intervals and what they show.";

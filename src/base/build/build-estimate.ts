@@ -80,7 +80,7 @@ export function estimateBuild(checkpoint: Checkpoint, options: BuildOptions): Bu
   };
 }
 
-/** The layouts of most matrices; null where weights are not quantised. A budget is expected to choose as int4 does. */
+/** The layouts of most matrices, or null if the weights are not quantised. A budget is estimated as int4. */
 function estimatedLayouts(
   checkpoint: Checkpoint,
   weights: Manifest["weights"],

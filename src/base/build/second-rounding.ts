@@ -20,7 +20,7 @@ export interface SecondRounding {
 
 const NUM_SAMPLE_ROWS = 32;
 
-/** null where no tensor was quantised before, or none is now. */
+/** @returns null if the checkpoint or the base has no quantised weights */
 export async function measureSecondRounding(
   checkpoint: Checkpoint,
   layouts: WeightLayouts | null,

@@ -8,7 +8,7 @@ import { chooseLayouts } from "./choose-layouts.ts";
 /** `auto:4.5` is a budget of bits for each weight, with layouts chosen by measurement. */
 export type WeightChoice = "auto" | WeightKind | `auto:${number}`;
 
-/** The bits of a budget; null where layouts are not chosen by one. */
+/** The bits of a budget, or null if the choice is not a budget. */
 export function budgetBits(choice: WeightChoice): number | null {
   return choice.startsWith("auto:") ? Number(choice.slice("auto:".length)) : null;
 }
@@ -35,8 +35,9 @@ export interface LayoutOptions {
 
 /**
  * The layouts of the matrices.
- * @param kind as `kindOf` gives it. @param onDone called with 0…1 while a budget is measured
- * @returns null where the weights are not quantised, or no budget chooses
+ * @param kind the result of `kindOf`
+ * @param onDone called with 0…1 while a budget is measured
+ * @returns `layouts` null if the weights are not quantised, `budget` null if the choice is not a budget
  * @throws {AppError} usage for a budget that is too small
  */
 export async function chooseWeights(

@@ -60,7 +60,7 @@ export const KEYS_ADD = {
   },
   expires: {
     value: "<time>",
-    help: "When the key ends, such as 2027-01-31T00:00:00Z.",
+    help: "Expiry time of the key, such as 2027-01-31T00:00:00Z.",
     defaultText: "never",
     schema: optional(z.iso.datetime({ offset: true, message: "must be a time such as 2027-01-31T00:00:00Z" })),
   },

@@ -52,13 +52,13 @@ export const SERVE = {
   },
   store: {
     value: "<url>",
-    help: "Store of adapters that several servers share: s3://bucket/prefix, with the AWS_ variables for credentials, region and endpoint, or a directory that all servers mount (/path or ./path). Read only: hf://owner/name@revision, a repository of the Hub with .mosara files and PEFT directories, and the https:// address of a copy of a bucket. A name is looked up at its first request. --data then holds copies.",
+    help: "Store of adapters that several servers share. s3://bucket/prefix is a bucket: the AWS_ variables have its credentials, region and endpoint. /path or ./path is a directory that all servers mount. Two kinds are read only: hf://owner/name@revision, a repository of the Hub with .mosara files and PEFT directories, and the https:// address of a copy of a bucket. The server looks up a name at its first request, and keeps copies in --data.",
     defaultText: "adapters are in --data alone",
     schema: optional(storeUrl),
   },
   storeRefresh: {
     value: "<seconds>",
-    help: "Time after which a change by another server is seen at the latest. A copy of a name is compared with the store when it is older.",
+    help: "Maximum time until a change by another server is seen. An older copy of a name is compared with the store before it is used.",
     schema: seconds.default(5),
   },
   storeTimeout: {
@@ -224,7 +224,7 @@ export const SERVE = {
   },
   keys: {
     value: "<file>",
-    help: "File with the hashes of further keys, with a tenant, scopes and an end for each. mosara keys add writes it. It is read again when it changes, and on SIGHUP.",
+    help: "File with the hashes of further keys. Each has a tenant, scopes, and perhaps an expiry time. mosara keys add writes it. It is read again when it changes, and on SIGHUP.",
     schema: optional(text),
   },
   limitsRedis: {

@@ -29,7 +29,7 @@ const HEX = characters([range("0", "9"), range("a", "f"), range("A", "F")]);
 /** Characters that a JSON string holds as they are. */
 export const PLAIN_CHARACTER = charactersExcept([[0, 0x1f], [0x22, 0x22], [0x5c, 0x5c]]); // prettier-ignore
 
-/** \uXXXX, except for half a pair of surrogates, so that one escape is one character. */
+/** \uXXXX for one character. Half of a surrogate pair is excluded, because it is no character. */
 const UNICODE_ESCAPE = sequence(
   text("u"),
   choice([
@@ -78,7 +78,10 @@ const JSON_SPACES = new Set([0x20, 0x09, 0x0a, 0x0d]);
 export function readSpacing(pattern: string | undefined): Spacing {
   if (pattern === undefined) return { afterMark: optional(text(" ")), elsewhere: EMPTY };
   const space = readRegex(pattern, { isSearch: false });
-  if (!isSpace(space)) refuseGrammar(`The pattern of white space ${quote(pattern)} matches more than white space.`);
+  if (!isSpace(space))
+    refuseGrammar(
+      `The pattern of white space ${quote(pattern)} matches more than white space. Use only spaces, tabs and line ends.`,
+    );
   return { afterMark: space, elsewhere: space };
 }
 
@@ -116,7 +119,7 @@ export class JsonText {
     this.colon = sequence(elsewhere, text(":"), afterMark);
   }
 
-  /** Rules of `anyValue` and `anyObject`. */
+  /** The rules that `anyValue` and `anyObject` refer to, by name. */
   rules(): [string, Expression][] {
     const array = this.brackets("[", this.list(this.anyValue, 0, Infinity), "]");
     const value = choice([ANY_STRING, NUMBER, text("true"), text("false"), text("null"), this.anyObject, array]);
@@ -146,7 +149,7 @@ export class JsonText {
     return min === 0 ? optional(some) : some;
   }
 
-  /** One value, written in one way, except for white space. */
+  /** One value. Only its white space may vary. */
   literal(value: Json): Expression {
     if (Array.isArray(value)) {
       const items = (value as readonly Json[]).map((item) => this.literal(item));

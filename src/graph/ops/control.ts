@@ -3,7 +3,7 @@ import { Graph, type Var, expectDtype, expectShape, fail, graphOf } from "../gra
 import { sameShape } from "../shape.ts";
 
 /**
- * Runs one of two branches and returns its value. Each branch receives the `captured` values as it sees them. Both
+ * Runs one of two branches and returns its value. Each branch receives the `captured` values as values of its own graph. Both
  * results need the same dtype. If their shapes differ, the first branch's shape is used, and the other must broadcast
  * like it.
  * @param condition bool scalar
@@ -29,7 +29,10 @@ export function ifElse(
   const yes = build("then", thenBranch);
   const no = build("else", elseBranch);
   if (yes.result.dtype !== no.result.dtype || yes.result.shape.length !== no.result.shape.length)
-    fail("ifElse", `the branches give ${yes.result.dtype} and ${no.result.dtype} of different rank or type`);
+    fail(
+      "ifElse",
+      `both branches must have one dtype and rank, found ${yes.result.dtype} of rank ${yes.result.shape.length} and ${no.result.dtype} of rank ${no.result.shape.length}`,
+    );
   const shape = sameShape(yes.result.shape, no.result.shape) ? no.result.shape : yes.result.shape;
   const attributes = { then_branch: { graph: yes.branch }, else_branch: { graph: no.branch } };
   return graph.node("If", [condition], [{ dtype: yes.result.dtype, shape }], attributes)[0]!;

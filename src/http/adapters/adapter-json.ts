@@ -48,10 +48,10 @@ export const listQuery = z.object({
 
 export const nameParameter = z.object({ name: z.string().openapi({ param: { name: "name", in: "path" } }) });
 
-/** `?tenant` of the routes of one adapter. */
+/** `?tenant` of the routes of one adapter or alias. */
 export const ownerQuery = z.object({
   tenant: z.string().optional().openapi({
-    description: "The owner of the adapter: the key's tenant, or shared. Default: the tenant's, then shared.",
+    description: "The owner of the name: the key's tenant, or shared. Default: the tenant's, then shared.",
   }),
 });
 

@@ -82,7 +82,7 @@ async function findAdapterAt(
   }
   if (context.addresses === null)
     throw invalid(
-      "This server reads no addresses. Start it with --adapter-source, or upload the adapter.",
+      "This server loads no adapters from addresses. Start it with --adapter-source, or upload the adapter.",
       "lora_path",
     );
   const bytes = await context.addresses.read(path);

@@ -26,7 +26,7 @@ export const embeddingRequest = z
     }).shape,
     input: completion.prompt,
     encoding_format: z.enum(["float", "base64"]).nullish().openapi({
-      description: "Numbers, or the base64 of float32 numbers in little-endian order. Default float.",
+      description: "float: a list of numbers. base64: the same as little-endian float32 numbers. Default: float.",
     }),
     dimensions: z
       .int()

@@ -51,7 +51,8 @@ sets a deadline.
   ([what can be blended](../how-to/manage-adapters.md#blend-adapters)).
 - Two different adapters in one request get a 400. An unknown name gets a 404. The base never answers in an adapter's
   place.
-- Names match \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\` without \`..\`.
+- The name of an upload matches \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\`, without \`..\`. The adapter of a training job
+  has a name of the form \`ft:<base>:<tenant>:<suffix>:<id>\`.
 - A request keeps the generation it began with, even if the adapter is replaced or deleted meanwhile.
 `;
 

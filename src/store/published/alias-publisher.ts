@@ -98,7 +98,7 @@ export class AliasPublisher implements AliasWriter {
     }
     throw new AppError(
       "overloaded",
-      `The aliases of "${this.#tenant}" were changed by other servers ${MAX_TRIES} times meanwhile. Send the change again.`,
+      `Other servers changed the aliases of "${this.#tenant}" during each of ${MAX_TRIES} attempts. Send the change again.`,
       { retryAfterSeconds: 1 },
     );
   }

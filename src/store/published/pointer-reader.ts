@@ -17,13 +17,16 @@ export class PointerReader {
   readonly #objects: ObjectStore;
   readonly #maxBytes: number;
 
-  /** @param maxBytes of an adapter */
+  /** @param maxBytes size of the largest content that is read */
   constructor(objects: ObjectStore, maxBytes: number) {
     this.#objects = objects;
     this.#maxBytes = maxBytes;
   }
 
-  /** @param etag of the pointer that is known already @throws {AppError} store_unavailable, store_damaged */
+  /**
+   * @param etag of the pointer that the caller has. If it is still the store's, the result is "unchanged".
+   * @throws {AppError} store_unavailable, store_damaged
+   */
   async pointer(owned: OwnedName, etag?: string): Promise<PointerFound> {
     const maxBytes = MAX_HEADER_BYTES + MAX_INLINE_BYTES;
     const found = await this.#objects.get(pointerKey(owned), { etag, maxBytes });
@@ -36,7 +39,7 @@ export class PointerReader {
   }
 
   /**
-   * The content's bytes; undefined: the object is not there.
+   * The content's bytes, or undefined if the object does not exist.
    * @throws {AppError} store_unavailable, store_damaged, adapter_too_large
    */
   async content(owned: OwnedName, content: PublishedContent): Promise<Uint8Array | undefined> {

@@ -185,7 +185,7 @@ export class Publisher implements NameWriter {
     }
     throw new AppError(
       "overloaded",
-      `Adapter "${owned.name}" was changed by other servers ${MAX_TRIES} times meanwhile. Send the change again.`,
+      `Other servers changed the adapter "${owned.name}" during each of ${MAX_TRIES} attempts. Send the change again.`,
       { retryAfterSeconds: 1 },
     );
   }

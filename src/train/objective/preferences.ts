@@ -27,7 +27,7 @@ export class Preferences implements Objective {
   refer(pairs: readonly TrainExample[], logps: Float32Array): void {
     if (logps.length !== 2 * pairs.length)
       throw new Error(`internal: ${logps.length} reference values for ${pairs.length} pairs`);
-    // Two a pair.
+    // Two values for each pair.
     pairs.forEach((pair, i) => this.#references.set(pair, { chosen: logps[2 * i]!, rejected: logps[2 * i + 1]! }));
   }
 
@@ -58,7 +58,7 @@ export class Preferences implements Objective {
   sums(batch: MicroBatch, rowLosses: Float32Array): BatchResult {
     const logps = logpsOf(batch, rowLosses);
     return batch
-      .map((pair, i) => this.#resultOf(pair, { chosen: logps[2 * i]!, rejected: logps[2 * i + 1]! })) // two a pair
+      .map((pair, i) => this.#resultOf(pair, { chosen: logps[2 * i]!, rejected: logps[2 * i + 1]! })) // two for each pair
       .reduce((sum, one) => plus(sum, one), NOTHING);
   }
 

@@ -161,7 +161,7 @@ function hashTarget(context: AppContext, caller: Caller, model: string, generati
   if (known) return inlineTarget(context, model, known);
   throw new AppError(
     "adapter_unknown",
-    `The server does not have the adapter ${generation} for this key, or no longer. Send it as "adapter": {"data": "<base64>"}. Later requests may then name its hash.`,
+    `The server has no adapter ${generation} for this key, or has dropped it. Send it as "adapter": {"data": "<base64>"}. Later requests may then name its hash.`,
     { param: "adapter" },
   );
 }
