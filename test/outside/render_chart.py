@@ -1,7 +1,8 @@
-"""Renders deploy/helm/mosara with the values on stdin, and checks each manifest with Kubernetes' own JSON schemas.
+"""Renders deploy/helm/mosara with each of the named values on stdin, and checks all manifests with Kubernetes' own schemas.
 
-Helm's official SDK (PyPI helm-python-sdk) renders, kubernetes-validate (PyPI) has the schemas. Prints one JSON object:
-lint messages, and for each manifest its content and what the schemas of each version say (null: no such kind).
+Helm's official SDK (PyPI helm-python-sdk) renders, kubernetes-validate (PyPI) has the schemas. Prints one JSON object.
+For each name it has lint messages, and for each manifest its content and what the schemas of each version say (null: no
+such kind). Where the chart refuses the values, it has the refusal.
 """
 import json
 import sys
@@ -21,12 +22,13 @@ def verdict(manifest, version):
         return None
 
 
-def main():
-    path, versions = sys.argv[1], sys.argv[2:]
-    values = json.load(sys.stdin)
+def rendered(path, values, versions):
     lint = helm_python.lint(path, values, strict=True)
-    with helm_python.Chart.load(path) as chart:
-        texts = chart.render(values, name="prod", namespace="models")
+    try:
+        with helm_python.Chart.load(path) as chart:
+            texts = chart.render(values, name="prod", namespace="models")
+    except Exception as error:  # of Helm, such as a template's `fail`
+        return {"refusal": str(error)}
     manifests = [
         {"content": manifest, "verdicts": {version: verdict(manifest, version) for version in versions}}
         for name, text in texts.items()
@@ -34,7 +36,13 @@ def main():
         for manifest in yaml.safe_load_all(text)
         if manifest is not None
     ]
-    json.dump({"lint": lint, "manifests": manifests}, sys.stdout)
+    return {"lint": lint, "manifests": manifests}
+
+
+def main():
+    path, versions = sys.argv[1], sys.argv[2:]
+    cases = json.load(sys.stdin)
+    json.dump({name: rendered(path, values, versions) for name, values in cases.items()}, sys.stdout)
 
 
 main()
