@@ -50,7 +50,7 @@ interface Fleet {
 async function compare({ options, folder, adapters, replicas, router, requests }: Fleet): Promise<readonly Figure[]> {
   if (options.rounds === 0) return [];
   const place = { host: "127.0.0.1", port: await freePort(), threads: NUM_CORES, namespace: null };
-  const single = new Replica({ ...place, data: join(folder, "single"), adapters });
+  await using single = new Replica({ ...place, data: join(folder, "single"), adapters });
   await single.start();
   const own = requests.filter(({ adapter }) => adapter === adapterNames(1)[0]).slice(0, PER_SAMPLE);
   const { outcomes } = await runClosedLoop(router.target, own.slice(0, 1), 1);
@@ -84,7 +84,6 @@ async function compare({ options, folder, adapters, replicas, router, requests }
     ],
     options.rounds,
   );
-  await single.kill();
   return [
     { what: "one request, direct", unit: "ms", samples: times("direct") },
     ratio("one request, through the router ÷ direct", times("router"), times("direct"), { atMost: 1.05 }),
@@ -207,5 +206,6 @@ try {
   else await main(options);
 } catch (error) {
   process.stderr.write(`replicas: ${error instanceof AppError ? error.message : (error as Error).stack}\n`);
-  process.exitCode = error instanceof AppError && error.code === "usage" ? 2 : 1;
+  // A disturbance that is still running would start a replica again.
+  process.exit(error instanceof AppError && error.code === "usage" ? 2 : 1);
 }

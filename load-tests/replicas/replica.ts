@@ -21,7 +21,7 @@ export interface ReplicaPlace {
   readonly namespace: string | null;
 }
 
-export class Replica {
+export class Replica implements AsyncDisposable {
   readonly place: ReplicaPlace;
   #child: ChildProcess | null = null;
   #isReady = false;
@@ -57,6 +57,10 @@ export class Replica {
   /** Ends it at once, without a word to anybody. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
   }
 
   /** Asks it to stop. Its running requests may finish. */

@@ -18,6 +18,7 @@ interface RouterKind {
 
 const KINDS = {
   haproxy: { script: "deploy/haproxy/start.sh", servedBy: "x-served-by" },
+  envoy: { script: "deploy/envoy/start.sh", servedBy: "x-served-by" },
 } as const satisfies Readonly<Record<string, RouterKind>>;
 
 export type RouterName = keyof typeof KINDS;

@@ -1,12 +1,10 @@
 /** HAProxy and nginx before the server, configured as their manuals begin: checks see it up, answers and streams come through. */
-import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { freePort, hasProgram, type RunningProgram, startProgram } from "../helpers/outside/programs.ts";
+import { untilHaproxySees } from "../helpers/outside/routers.ts";
 import { complete, send, startServer, stream, tempDir, type TestServer, until } from "../helpers/server.ts";
 
 /** Starting a server and a program on a busy machine takes its time. */
@@ -37,34 +35,7 @@ async function expectSameAnswers(proxy: string): Promise<void> {
 }
 
 describe.skipIf(!hasProgram("haproxy", "HAProxy before the server"))("HAProxy", () => {
-  let other: TestServer;
-  beforeAll(async () => {
-    other = await startServer(SERVE);
-  });
-  afterAll(() => other[Symbol.asyncDispose]());
-  const generationOf = async (name: string) =>
-    (await send<{ generation: string }>(`${server.url}/v1/adapters/${name}`, "GET")).json.generation;
-  const addressOf = ({ url }: TestServer) => new URL(url).host;
-
-  /** What HAProxy's statistics say of its servers: status, and what the last check said. */
-  const untilUp = async (haproxy: RunningProgram, statistics: string, names: readonly string[]): Promise<void> => {
-    // A server counts as up until its first check has ended: L7OK says that the check was answered.
-    const stateOf = async (name: string) => {
-      if (haproxy.child.exitCode !== null) throw new Error(`HAProxy ended: ${haproxy.output()}`);
-      const csv = await send(`${statistics};csv`, "GET").catch(() => null);
-      const [header = [], ...rows] = (csv?.text ?? "").split("\n").map((line) => line.replace(/^# /, "").split(","));
-      const row = rows.find(([, own]) => own === name);
-      return [row?.[header.indexOf("status")], row?.[header.indexOf("check_status")]];
-    };
-    for (const name of names)
-      await until(
-        `${name} to be up`,
-        () => stateOf(name),
-        ([status, check]) => status === "UP" && check?.endsWith("L7OK") === true,
-      );
-  };
-
-  it("with its plain `option httpchk` sees the servers up, and brings answers and streams through", async () => {
+  it("with its plain `option httpchk` sees the server up, and brings answers and streams through", async () => {
     const [port, statsPort] = [await freePort(), await freePort()];
     const dir = tempDir();
     const config = `
@@ -76,8 +47,7 @@ defaults
 listen mosara
   bind 127.0.0.1:${port}
   option httpchk
-  server first ${addressOf(server)} check inter 200ms
-  server second ${addressOf(other)} check inter 200ms
+  server first ${new URL(server.url).host} check inter 200ms
 listen stats
   bind 127.0.0.1:${statsPort}
   stats enable
@@ -85,96 +55,8 @@ listen stats
 `;
     writeFileSync(join(dir, "haproxy.cfg"), config);
     await using haproxy = startProgram("haproxy", ["-db", "-f", join(dir, "haproxy.cfg")], dir);
-    await untilUp(haproxy, `http://127.0.0.1:${statsPort}/stats`, ["first", "second"]);
+    await untilHaproxySees(haproxy, `http://127.0.0.1:${statsPort}/stats`, ["first"]);
     await expectSameAnswers(`http://127.0.0.1:${port}`);
-  });
-
-  it("of deploy/haproxy keeps an adapter on one server, and loses no request while that server stops", async () => {
-    const [port, statsPort] = [await freePort(), await freePort()];
-    const dir = tempDir();
-    const settings = [`LISTEN=127.0.0.1:${port}`, `STATISTICS=127.0.0.1:${statsPort}`, `RUN_DIR=${dir}`];
-    const script = join(packageRoot(), "deploy", "haproxy", "start.sh");
-    const servers = [addressOf(server), addressOf(other)];
-    await using haproxy = startProgram("env", [...settings, "MOSARA_MODEL=demo", script, ...servers], dir);
-    await untilUp(haproxy, `http://127.0.0.1:${statsPort}/`, ["replica-1", "replica-2"]);
-    const proxy = `http://127.0.0.1:${port}`;
-    const servedBy = async (body: object, init: RequestInit = {}): Promise<string | null> => {
-      const answer = await complete(proxy, { prompt: "Hello", max_tokens: 1, ...body }, init);
-      expect(answer.status).toBe(200);
-      return answer.headers.get("x-served-by");
-    };
-    const names = ["pirate", "formal", "terse", "json", "steps", "library", "bedtime", "cheerful"];
-    // One after the other: at most twice the mean number of requests are sent to a server at a time.
-    const homes: (string | null)[] = [];
-    for (const model of names) homes.push(await servedBy({ model }));
-    expect(new Set(homes)).toEqual(new Set(["replica-1", "replica-2"]));
-    const generations = await Promise.all(names.map((name) => generationOf(name)));
-    for (const [index, name] of names.entries()) {
-      const ways = [
-        { model: `demo:${name}` },
-        { model: "demo", adapter: name },
-        { model: `${name}@${generations[index]}` },
-      ];
-      for (const way of ways) expect(await servedBy(way)).toBe(homes[index]);
-    }
-    // A header of the caller goes before the body, and requests of the base go to both in turn.
-    const byKey = { headers: { "x-routing-key": "pirate" } };
-    expect(await servedBy({ model: "terse" }, byKey)).toBe(homes[0]);
-    for (const name of names) {
-      // A colon of the name's own is no base before it.
-      const fineTuned = { headers: { "x-routing-key": `ft:demo:acme:${name}:1a2b` } };
-      expect(await servedBy({ model: "demo" }, fineTuned)).toBe(await servedBy({ model: "demo" }, fineTuned));
-    }
-    const ofBase = new Set<string | null>();
-    for (let i = 0; i < 8; i++) ofBase.add(await servedBy({ model: "demo" }));
-    expect(ofBase).toEqual(new Set(homes));
-
-    const away = names.find((_, index) => homes[index] === "replica-2");
-    const { answer, ended } = stream(proxy, { model: away, prompt: "Hello", max_tokens: 400 });
-    await until("the stream to begin", () => answer.ids.length > 0);
-    const exited = other.stop();
-    // Before and after the server knows that it stops, and before and after HAProxy knows: each one is answered.
-    await until(
-      "the other server to answer",
-      () => servedBy({ model: away }),
-      (name) => name === "replica-1",
-    );
-    await ended;
-    expect([answer.ids.length, answer.isDone, await exited]).toEqual([400, true, 0]);
-    for (let i = 0; i < 4; i++) expect(await servedBy({ model: away })).toBe("replica-1");
-  });
-
-  // A retry avoids the server before it alone. With one server lost and one stopping, retries went to these two in turn
-  // until they were used up, and the third was never asked.
-  it("of deploy/haproxy finds the third server while one is lost and another stops", async () => {
-    const [port, statsPort] = [await freePort(), await freePort()];
-    const dir = tempDir();
-    const settings = [`LISTEN=127.0.0.1:${port}`, `STATISTICS=127.0.0.1:${statsPort}`, `RUN_DIR=${dir}`];
-    const script = join(packageRoot(), "deploy", "haproxy", "start.sh");
-    let isStopping = false;
-    const status = (index: number) => (isStopping && index === 1 ? 503 : 200);
-    const servers = [0, 1, 2].map((index) =>
-      createServer((request, response) => {
-        request.resume();
-        response.writeHead(status(index)).end();
-      }).listen(0, "127.0.0.1"),
-    );
-    await Promise.all(servers.map(async (one) => (one.listening ? undefined : await once(one, "listening"))));
-    const addresses = servers.map((one) => `127.0.0.1:${(one.address() as AddressInfo).port}`);
-    await using haproxy = startProgram("env", [...settings, "MOSARA_MODEL=demo", script, ...addresses], dir);
-    await untilUp(haproxy, `http://127.0.0.1:${statsPort}/`, ["replica-1", "replica-2", "replica-3"]);
-    isStopping = true;
-    servers[0]?.close();
-    servers[0]?.closeAllConnections();
-    const models = Array.from({ length: 24 }, (_, index) => `tenant-${index}`);
-    const answers = await Promise.all(
-      models.map((model) => send(`http://127.0.0.1:${port}/v1/completions`, "POST", JSON.stringify({ model }))),
-    );
-    expect(answers.map(({ headers }) => headers.get("x-served-by"))).toEqual(models.map(() => "replica-3"));
-    for (const one of servers.slice(1)) {
-      one.close();
-      one.closeAllConnections();
-    }
   });
 });
 
