@@ -3,8 +3,9 @@
  * its truncated SVD, or an error as data. Knows nothing of the pool.
  */
 import { parentPort } from "node:worker_threads";
-import { type WireError, toWire } from "../errors.ts";
+import { toWire } from "../errors.ts";
 import { runtimeProducts } from "./runtime-products.ts";
+import type { ThreadAnswer } from "./thread-pool.ts";
 import { type TruncatedSvd, type TruncatedSvdOptions, truncatedSvd } from "./truncated-svd.ts";
 
 /** A job; the weight's buffer is transferred. */
@@ -14,9 +15,6 @@ export interface SvdJob {
   readonly dIn: number;
   readonly options: TruncatedSvdOptions;
 }
-
-/** The answer to one job; one is sent for each, in order. */
-export type SvdAnswer = { readonly result: TruncatedSvd } | { readonly error: WireError };
 
 /** Opened at the first job. They live as long as the thread. */
 let products: ReturnType<typeof runtimeProducts> | null = null;
@@ -34,6 +32,6 @@ async function answer({ weight, dOut, dIn, options }: SvdJob): Promise<void> {
   }
 }
 
-function send(message: SvdAnswer, transferred: ArrayBuffer[]): void {
+function send(message: ThreadAnswer<TruncatedSvd>, transferred: ArrayBuffer[]): void {
   parentPort?.postMessage(message, transferred);
 }

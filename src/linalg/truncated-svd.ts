@@ -5,6 +5,7 @@
  * are bounded by their loops, hence `!`.
  */
 import { AppError } from "../errors.ts";
+import { indexOfNonFinite } from "../tensor/host-tensor.ts";
 import { orthonormalise } from "./gram-schmidt.ts";
 import { type MatrixProducts, plainProducts } from "./products.ts";
 import { rankForThreshold, singularValuesFromGram, sumInOrder } from "./rank.ts";
@@ -83,7 +84,7 @@ export async function truncatedSvd(
 function assertWeight(weight: Float32Array, dOut: number, dIn: number): void {
   if (!(dOut >= 1 && dIn >= 1 && weight.length === dOut * dIn))
     throw new Error(`internal: a weight [${dOut},${dIn}] cannot have ${weight.length} values`);
-  const at = weight.findIndex((value) => !Number.isFinite(value));
+  const at = indexOfNonFinite({ dtype: "float32", data: weight });
   if (at < 0) return;
   throw new AppError(
     "checkpoint_invalid",

@@ -42,7 +42,7 @@ export interface TensorSource {
   read(name: string): Promise<HostTensor>;
   /** Whether a matrix in the graph has exactly the numbers of the tensor. */
   keeps?(name: string): boolean;
-  /** The numbers of a tensor that was already quantised in this layout; otherwise null. */
+  /** The numbers of a tensor in this layout; null or absent: they are made here from those that `read` gives. */
   readQuantized?(name: string, layout: QuantizedLayout): Promise<QuantizedMatrix> | null;
 }
 
@@ -51,7 +51,7 @@ export interface RowsToQuantize {
   readonly count: number;
   /** float32 [count,dIn] */
   readonly read: () => Promise<Float32Array>;
-  /** The same rows if they were already quantised in this layout; otherwise null. */
+  /** The same rows in this layout; null or absent: they are made from those that `read` gives. */
   readonly readQuantized?: (layout: QuantizedLayout) => Promise<QuantizedMatrix> | null;
 }
 

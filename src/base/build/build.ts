@@ -159,7 +159,7 @@ async function writeParts(
     (done) => onProgress({ stage: "bases", done }),
   );
   const { originals } = homes;
-  await writeServeGraph(dir, checkpoint, layouts, { targets: [...targets], originals }, (done) =>
+  await writeServeGraph(dir, checkpoint, layouts, { targets: [...targets], originals }, options.numThreads, (done) =>
     onProgress({ stage: "graph", done }),
   );
   const manifest = manifestOf(checkpoint, {

@@ -15,7 +15,7 @@ import {
   withOwn,
 } from "../../model/serve/weight-layouts.ts";
 import { EMBEDDING, LM_HEAD, linearWeight } from "../../model/weight-names.ts";
-import { toFloat32 } from "../../tensor/host-tensor.ts";
+import { type HostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 
 /** Range for a matrix's greatest weight in which float16 holds the scales with all their digits. */
 const HALF_RANGE = { least: 2 ** -7, greatest: 2 ** 15 };
@@ -86,8 +86,20 @@ export function keptLayout(
 
 async function greatestWeight(checkpoint: Checkpoint, tensors: readonly string[]): Promise<number> {
   let greatest = 0;
-  for (const name of tensors) greatest = Math.max(greatest, greatestValue(toFloat32(await checkpoint.read(name))));
+  for (const name of tensors) greatest = Math.max(greatest, greatestOf(await checkpoint.read(name)));
   return greatest;
+}
+
+/** The greatest magnitude of a tensor. The patterns of 16-bit floats without their signs have the order of their values. */
+function greatestOf({ dtype, shape, data }: HostTensor): number {
+  if (dtype !== "float16" && dtype !== "bfloat16") return greatestValue(toFloat32({ dtype, shape, data }));
+  const halves = data as Uint16Array; // of such dtypes
+  let greatest = 0;
+  for (let i = 0; i < halves.length; i++) {
+    const magnitude = halves[i]! & 0x7fff; // i < length
+    if (magnitude > greatest) greatest = magnitude;
+  }
+  return toFloat32({ dtype, shape: [1], data: Uint16Array.of(greatest) })[0]!; // one value
 }
 
 /** The greatest magnitude. */

@@ -22,17 +22,19 @@ async function layoutsFor(
   kind: QuantizedKind,
   changes: object = {},
   tiny: string | null = null,
+  dtype: "float32" | "float16" | "bfloat16" = "float32",
 ): Promise<WeightLayouts> {
   const path = await writeCheckpoint(
-    join(dir, `${kind}-${tiny}-${JSON.stringify(changes).length}`),
+    join(dir, `${kind}-${tiny}-${dtype}-${JSON.stringify(changes).length}`),
     { ...WIDE, ...changes },
     {
+      dtype,
       change: (tensors) => {
         for (const [name, tensor] of tensors)
           if (tiny !== null && name.includes(tiny)) {
             const data = fromFloat32(
               toFloat32(tensor).map((value) => value * 1e-5),
-              "float32",
+              dtype,
             );
             tensors.set(name, { ...tensor, data });
           }
@@ -65,9 +67,12 @@ describe("the layouts of a base", () => {
     expect(layoutOf(layouts, "layers.0.mlp.in").hasMinimums).toBe(true);
   });
 
-  it("have scales in float32 where the weights are too small for those of float16", async () => {
-    const layouts = await layoutsFor("int8", {}, "mlp.down_proj");
-    expect(layouts["layers.0.mlp.down"]?.scaleType).toBe("float32");
-    expect(layoutOf(layouts, "layers.0.mlp.in").scaleType).toBe("float16");
-  });
+  it.each(["float32", "float16", "bfloat16"] as const)(
+    "have scales in float32 where weights in %s are too small for those of float16",
+    async (dtype) => {
+      const layouts = await layoutsFor("int8", {}, "mlp.down_proj", dtype);
+      expect(layouts["layers.0.mlp.down"]?.scaleType).toBe("float32");
+      expect(layoutOf(layouts, "layers.0.mlp.in").scaleType).toBe("float16");
+    },
+  );
 });
