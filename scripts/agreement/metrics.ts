@@ -51,5 +51,12 @@ export class Comparison {
 
 /** −log p of each token but the first. @param logits [tokens, V] */
 export function tokenLosses(logits: Float32Array, ids: readonly number[], vocabSize: number): number[] {
-  return ids.slice(1).map((id, i) => -(logSoftmax(logits.subarray(i * vocabSize, (i + 1) * vocabSize))[id] ?? NaN));
+  return ids.slice(1).map((id, i) => {
+    const row = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
+    let top = -Infinity;
+    for (const value of row) top = Math.max(top, value);
+    let sum = 0;
+    for (const value of row) sum += Math.exp(value - top);
+    return top + Math.log(sum) - (row[id] ?? NaN);
+  });
 }

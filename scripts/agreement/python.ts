@@ -1,5 +1,6 @@
 /** Python programs of `scripts/reference` for comparisons. */
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** null (with a notice on stderr) where this Python has no such modules. */
@@ -24,4 +25,10 @@ export function runReference<T>(python: string, program: string, input: unknown)
   });
   if (status !== 0) throw new Error(`${program} failed: ${stderr.slice(-2000)}`);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as T;
+}
+
+/** Logits that a program wrote as float32. */
+export function readLogits(path: string): Float32Array {
+  const bytes = readFileSync(path);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
