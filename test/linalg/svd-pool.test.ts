@@ -64,7 +64,10 @@ describe("createSvdPool", () => {
     await using pool = createSvdPool(1, DYING_WORKER);
     const jobs = [1, 2, 3].map((value) => pool.svd(Float32Array.of(value), 1, 1, { threshold: 1 }));
     for (const job of await Promise.allSettled(jobs))
-      expect(job).toMatchObject({ status: "rejected", reason: { message: expect.stringContaining("thread of the SVD pool died") } });
+      expect(job).toMatchObject({
+        status: "rejected",
+        reason: { message: expect.stringContaining("thread of the SVD pool died") },
+      });
   });
 
   it("rejects what is unfinished when it is closed, and what comes later", async () => {
