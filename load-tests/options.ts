@@ -39,7 +39,7 @@ const FLAGS = {
   },
   trained: {
     value: "<dir>",
-    help: "Checkpoint or base whose quantised forms are compared with float32 (default: the shipped base).",
+    help: "Checkpoint or base whose quantised forms are compared with float32 (default: the shipped base). The file of the scenario first-token (default: the random checkpoint).",
   },
   threshold: { value: "<m>", help: "Threshold of the bases (default: 0.25)." },
   device: { value: "<device>", help: "Device of the scenario gpu: webgpu (default) or cuda." },
@@ -100,7 +100,7 @@ export interface BenchOptions {
   readonly numTokens: number;
   readonly contextTokens: number;
   readonly shape: CheckpointShape;
-  /** null: the shipped base. */
+  /** null: the shipped base, or the random checkpoint in the scenario first-token. */
   readonly trainedDir: string | null;
   /** Of the scenario gpu. */
   readonly device: "cpu" | "webgpu" | "cuda";

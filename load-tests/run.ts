@@ -17,6 +17,7 @@ import { buildScenario } from "./scenarios/build.ts";
 import { ceilingScenario } from "./scenarios/ceiling.ts";
 import { clientsScenario } from "./scenarios/clients.ts";
 import { engineScenario } from "./scenarios/engine.ts";
+import { firstTokenScenario } from "./scenarios/first-token.ts";
 import { gpuScenario } from "./scenarios/gpu.ts";
 import { grammarScenario } from "./scenarios/grammar.ts";
 import { httpScenario } from "./scenarios/http.ts";
@@ -55,6 +56,7 @@ const SCENARIOS: readonly Scenario[] = [
   residencyScenario,
   storeScenario,
   buildScenario,
+  firstTokenScenario,
   trainScenario,
   peftScenario,
   jobsScenario,
