@@ -136,9 +136,10 @@ export class AdapterStore implements AsyncDisposable {
 
   /** Waits for running transactions and closes the files. */
   async close(): Promise<void> {
-    await this.usage.flush();
-    await this.errorSamples.flush();
-    if (!this.#isReadOnly) await this.#scrubber.run();
+    await this.usage.close();
+    await this.errorSamples.close();
+    await this.#transactions.settle(); // a deletion that has begun is overwritten too
+    if (!this.#isReadOnly) await this.#scrubber.close();
     await this.#transactions.settle();
     await this.#tables.root.close();
   }

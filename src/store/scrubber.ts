@@ -22,6 +22,7 @@ export class Scrubber {
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
   #lastAt = -Infinity;
+  #isClosed = false;
 
   constructor(tables: Pick<Tables, "root" | "scrub" | "meta">) {
     this.#tables = tables;
@@ -34,7 +35,7 @@ export class Scrubber {
 
   /** Fills the free pages soon, if something was deleted. */
   schedule(): void {
-    if (this.#timer !== null || !this.#isMarked()) return;
+    if (this.#isClosed || this.#timer !== null || !this.#isMarked()) return;
     const wait = Math.max(DELAY_MS, this.#lastAt + MIN_PAUSE_MS - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = null;
@@ -50,6 +51,12 @@ export class Scrubber {
     this.#timer = null;
     this.#running = this.#running.catch(() => undefined).then(() => this.#fill());
     await this.#running;
+  }
+
+  /** Fills the free pages a last time. What is deleted later stays marked for the next start. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.run();
   }
 
   async #fill(): Promise<void> {

@@ -5,6 +5,7 @@ const DELAY_MS = 5000;
 export class DelayedWrite {
   readonly #write: () => Promise<void>;
   #timer: NodeJS.Timeout | null = null;
+  #isClosed = false;
 
   /** @param write keeps what it could not write, for the next time */
   constructor(write: () => Promise<void>) {
@@ -12,6 +13,7 @@ export class DelayedWrite {
   }
 
   schedule(): void {
+    if (this.#isClosed) return;
     this.#timer ??= setTimeout(
       () => void this.run().catch((error: unknown) => process.emitWarning(error as Error)),
       DELAY_MS,
@@ -23,5 +25,11 @@ export class DelayedWrite {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     await this.#write();
+  }
+
+  /** Writes a last time. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.run();
   }
 }

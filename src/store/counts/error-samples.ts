@@ -50,6 +50,11 @@ export class ErrorSamples {
     return this.#write.run();
   }
 
+  /** Writes a last time. What follows is not kept. */
+  close(): Promise<void> {
+    return this.#write.close();
+  }
+
   async #writeAll(): Promise<void> {
     const writing = [...this.#unwritten];
     if (writing.length === 0) return;

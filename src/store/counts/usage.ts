@@ -48,6 +48,11 @@ export class Usage {
     return this.#write.run();
   }
 
+  /** Writes a last time. What follows is not kept. */
+  close(): Promise<void> {
+    return this.#write.close();
+  }
+
   async #writeAll(): Promise<void> {
     const writing = this.#unwritten;
     if (writing.size === 0) return;
