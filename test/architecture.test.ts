@@ -166,6 +166,15 @@ describe("the layout", () => {
     expect(lengths.filter(([, numLines]) => numLines > 300)).toEqual([]);
   });
 
+  it("gives every exported function and class a name of its own", () => {
+    const places = new Map<string, string[]>();
+    for (const [path, text] of sourcesOf("src"))
+      for (const [, name = ""] of text.matchAll(/^export (?:async |abstract )*(?:function|class) (\w+)/gm))
+        places.set(name, [...(places.get(name) ?? []), path]);
+    expect(places.size).toBeGreaterThan(1000);
+    expect([...places].filter(([, paths]) => paths.length > 1)).toEqual([]);
+  });
+
   it("lets only the server's side of the engine start processes", () => {
     const starts = [...sourcesOf("src/engine")].filter(([, text]) => text.includes('"node:child_process"'));
     expect(starts.map(([path]) => path)).toEqual(["src/engine/server/engine-client.ts"]);

@@ -1,5 +1,5 @@
 /**
- * `mosara compress`: makes the Mo-SARA adapter that is closest to a LoRA. Its numbers are first projected, layer by
+ * `mosara compressLora`: makes the Mo-SARA adapter that is closest to a LoRA. Its numbers are first projected, layer by
  * layer, on the inputs that the layers see. Then they learn the LoRA's own distributions.
  */
 import { realpath, stat } from "node:fs/promises";
@@ -40,7 +40,7 @@ const HELD_OUT_EVERY = 10;
 const PROJECTED_EXAMPLES = 64;
 
 /** @returns the exit code. @throws {AppError} */
-export async function compress(config: CompressConfig): Promise<number> {
+export async function compressLora(config: CompressConfig): Promise<number> {
   const start = performance.now();
   const training = asTraining(config);
   const paths = outputPaths(config.out);

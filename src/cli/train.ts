@@ -31,7 +31,7 @@ import { Preferences } from "../train/objective/preferences.ts";
 import { Rewards } from "../train/objective/rewards.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { assertGradable, openGrading } from "./train/grading.ts";
-import { type Rollouts, startRollouts } from "./train/rollouts.ts";
+import { type RewardRollouts, startRollouts } from "./train/reward-rollouts.ts";
 import { referTo } from "./train/references.ts";
 import { type TrainConfig, methodFlags } from "./train/flags.ts";
 import { modelOptions, openTrainingBase } from "./train/open-training.ts";
@@ -122,7 +122,7 @@ async function makeTrainer(
   config: TrainConfig,
   run: Run,
   model: TrainModel,
-  rollouts: Rollouts | null,
+  rollouts: RewardRollouts | null,
 ): Promise<Trainer> {
   const units = run.plan ? await initializeAdapter(run.plan, model.parameters, config.seed) : null;
   if (units === null) await initializeFull(base.source, model.parameters);

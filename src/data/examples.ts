@@ -14,7 +14,7 @@ import {
   readConversation,
   readConversationalPair,
 } from "./conversation.ts";
-import { readExactly, readObject } from "./json-line.ts";
+import { readExactly, readJsonLine } from "./json-line.ts";
 import { refuseUnknownMeaning } from "./line-keys.ts";
 import { lineError, readLines } from "./lines.ts";
 
@@ -116,7 +116,7 @@ export function parseExample(text: string, file: string, line: number): Example 
   const fail = (reason: string, cause?: unknown): never => {
     throw lineError(file, line, reason, cause);
   };
-  const json = readObject(text, fail);
+  const json = readJsonLine(text, fail);
   const key = formKey(json, fail);
   const isText = key === "prompt" && !Array.isArray(json.prompt);
   refuseUnknownMeaning(json, "", fail);

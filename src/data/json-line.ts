@@ -5,7 +5,7 @@ import { parseExactJson } from "../tokenizer/chat/exact-json.ts";
 import { type Fail, type Json, nameOf } from "./conversation.ts";
 
 /** The line's object. A key that occurs twice is refused. */
-export function readObject(text: string, fail: Fail): Json {
+export function readJsonLine(text: string, fail: Fail): Json {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -6,7 +6,7 @@
 import { AppError } from "../errors.ts";
 import { type Fail, type Json, nameOf, readConversationalPair } from "./conversation.ts";
 import { type Example, type ExamplePlace, NOT_BESIDE_TEXT } from "./examples.ts";
-import { plainObject, readExactly, readObject } from "./json-line.ts";
+import { plainObject, readExactly, readJsonLine } from "./json-line.ts";
 import { refuseUnknownMeaning } from "./line-keys.ts";
 import { lineError, readLines } from "./lines.ts";
 
@@ -70,7 +70,7 @@ function parsePreference(text: string, file: string, line: number): Preference {
   const fail = (reason: string, cause?: unknown): never => {
     throw lineError(file, line, reason, cause);
   };
-  const json = readObject(text, fail);
+  const json = readJsonLine(text, fail);
   refuseUnknownMeaning(json, "", fail, OWN_KEYS);
   const lost = OTHER_FORMS.find((key) => (json[key] ?? null) !== null);
   if (lost !== undefined) return fail(`"${lost}" does not belong to a preference. Write ${FORM}.`);

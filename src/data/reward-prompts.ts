@@ -4,7 +4,7 @@
  */
 import { type Fail, type Json, nameOf, readConversationalPair } from "./conversation.ts";
 import type { Example, ExamplePlace } from "./examples.ts";
-import { readExactly, readObject } from "./json-line.ts";
+import { readExactly, readJsonLine } from "./json-line.ts";
 import { lineError, readLines } from "./lines.ts";
 
 export interface RewardPrompt extends ExamplePlace {
@@ -32,7 +32,7 @@ function parsePrompt(text: string, place: ExamplePlace): RewardPrompt {
   const fail: Fail = (reason, cause) => {
     throw lineError(place.file, place.line, reason, cause);
   };
-  const item = readObject(text, fail);
+  const item = readJsonLine(text, fail);
   const keys = (["prompt", "messages"] as const).filter((key) => (item[key] ?? null) !== null);
   const [key] = keys;
   if (key === undefined || keys.length > 1)

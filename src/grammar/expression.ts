@@ -59,16 +59,16 @@ export const optional = (item: Expression): Expression => repeat(item, 0, 1);
 
 /** One of the characters of the ranges, which may have any order. Surrogates are not characters. */
 export function characters(ranges: readonly CharacterRange[]): Expression {
-  return { kind: "characters", ranges: withoutSurrogates(joined(ranges)) };
+  return { kind: "characters", ranges: withoutSurrogates(joinedRanges(ranges)) };
 }
 
 /** Every character except those of the ranges. */
 export function charactersExcept(ranges: readonly CharacterRange[]): Expression {
-  return characters(complement(joined(ranges)));
+  return characters(complement(joinedRanges(ranges)));
 }
 
 /** Ranges in ascending order; those that overlap or touch are one. */
-export function joined(ranges: readonly CharacterRange[]): CharacterRange[] {
+export function joinedRanges(ranges: readonly CharacterRange[]): CharacterRange[] {
   const out: [number, number][] = [];
   for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
     const before = out.at(-1);
@@ -78,7 +78,7 @@ export function joined(ranges: readonly CharacterRange[]): CharacterRange[] {
   return out;
 }
 
-/** The code points outside of joined ranges. */
+/** The code points outside of joinedRanges ranges. */
 export function complement(ranges: readonly CharacterRange[]): CharacterRange[] {
   const out: CharacterRange[] = [];
   let next = 0;
@@ -90,9 +90,9 @@ export function complement(ranges: readonly CharacterRange[]): CharacterRange[] 
   return out;
 }
 
-/** The code points that are in both of two lists of joined ranges. */
+/** The code points that are in both of two lists of joinedRanges ranges. */
 export function intersection(a: readonly CharacterRange[], b: readonly CharacterRange[]): CharacterRange[] {
-  return complement(joined([...complement(a), ...complement(b)]));
+  return complement(joinedRanges([...complement(a), ...complement(b)]));
 }
 
 function withoutSurrogates(ranges: readonly CharacterRange[]): CharacterRange[] {

@@ -5,7 +5,7 @@
 import type { CallArguments, Expression } from "./syntax/ast.ts";
 import type { Budget } from "./budget.ts";
 import { runFilter } from "./filters.ts";
-import { attribute, binary, compares, item, signed, slice } from "./operators.ts";
+import { attribute, binary, compares, item, signed, sliceOf } from "./operators.ts";
 import { toText } from "./printing.ts";
 import type { Scope } from "./scope.ts";
 import { runTest } from "./tests.ts";
@@ -78,7 +78,7 @@ export class Evaluator {
         const bounds = expression.bounds.map((bound) =>
           bound === undefined ? undefined : this.evaluate(bound, scope),
         );
-        return slice(this.evaluate(expression.object, scope), bounds);
+        return sliceOf(this.evaluate(expression.object, scope), bounds);
       }
       case "call":
         return this.call(this.evaluate(expression.callee, scope), this.evaluateArguments(expression.args, scope));

@@ -3,7 +3,7 @@
  * are absent, because the sandbox of transformers refuses them. Source: Python 3.11 built-in types.
  */
 import { asInteger, asOptionalString, asString, bind, bindAll } from "./arguments.ts";
-import { capitalize, checkWidth, formatBraces, replace, split, splitRight, strip, title } from "./text.ts";
+import { capitalize, checkWidth, formatBraces, replace, splitText, splitRight, strip, title } from "./text.ts";
 import { type Arguments, isEqual, Iter, iterate, JinjaError, PyObject, Tuple, type Value } from "./values.ts";
 
 type Method<T> = (self: T, args: Arguments) => Value;
@@ -72,7 +72,7 @@ function splitMethod(self: string, args: Arguments, isRight: boolean): Value[] {
   const [separator, max] = bind(args, "sep", "maxsplit");
   const text = asOptionalString(separator);
   const count = asInteger(max, -1);
-  return isRight && text !== undefined ? splitRight(self, text, count) : split(self, text, count);
+  return isRight && text !== undefined ? splitRight(self, text, count) : splitText(self, text, count);
 }
 
 function isCased(self: string, cased: string): boolean {

@@ -171,7 +171,7 @@ function sequence(value: Value): readonly Value[] {
 }
 
 /** `object[start:stop:step]`. @throws {JinjaError} for a value that cannot be sliced. */
-export function slice(object: Value, bounds: readonly (Value | undefined)[]): Value {
+export function sliceOf(object: Value, bounds: readonly (Value | undefined)[]): Value {
   failOnUndefined(object);
   if (typeof object !== "string" && !Array.isArray(object) && !(object instanceof Tuple)) {
     throw new JinjaError(`'${typeName(object)}' object cannot be sliced`);

@@ -22,7 +22,7 @@ export function strip(text: string, chars: string | undefined, side: "both" | "l
 }
 
 /** `str.split`; `separator` undefined splits on white space. @throws {JinjaError} for an empty separator. */
-export function split(text: string, separator: string | undefined, max: number): string[] {
+export function splitText(text: string, separator: string | undefined, max: number): string[] {
   if (separator === "") throw new JinjaError("empty separator");
   const parts: string[] = [];
   let rest = separator === undefined ? strip(text, undefined, "left") : text;

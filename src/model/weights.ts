@@ -10,7 +10,7 @@ import { concat, gatherRows, reshape, unsqueeze } from "../graph/ops/shaping.ts"
 import type { DType } from "../tensor/dtype.ts";
 import { type HostTensor, toFloat32 } from "../tensor/host-tensor.ts";
 import type { LinearGroup } from "./linears.ts";
-import { quantizeRows } from "./serve/quantize.ts";
+import { quantizeWeightRows } from "./serve/quantize.ts";
 import {
   type MatrixPart,
   type QuantizedLayout,
@@ -241,7 +241,7 @@ async function quantize(
   for (const { count, read, readQuantized } of rows) {
     const known = readQuantized?.(layout) ?? null;
     if (known) copyRows(await known, matrix, row);
-    else quantizeRows(await read(), matrix, row);
+    else quantizeWeightRows(await read(), matrix, row);
     row += count;
   }
   return matrix;

@@ -6,7 +6,7 @@ import type { BasisValues } from "../adapter/method.ts";
 import type { Base } from "../base/base.ts";
 import { DEFAULT_THRESHOLD } from "../base/build/build.ts";
 import type { ManifestTarget } from "../base/manifest.ts";
-import { chooseTargets, targetsOf } from "../base/build/targets.ts";
+import { chooseTargets, targetChoice } from "../base/build/targets.ts";
 import { AppError } from "../errors.ts";
 import { rankForThreshold } from "../linalg/rank.ts";
 import { createSvdPool } from "../linalg/svd-pool.ts";
@@ -36,7 +36,7 @@ export async function planAdapter(base: Base, options: PlanOptions): Promise<Ada
 /** The named layers; otherwise the layers with a basis in the base; otherwise the family's default. */
 function chosenLinears(base: Base, names: readonly string[] | null): readonly Linear[] {
   const { config, targets } = base.manifest;
-  const choice = targetsOf(names);
+  const choice = targetChoice(names);
   if (choice === "none")
     throw new AppError("usage", "--targets none leaves nothing to train. Name layers, or leave the flag out.");
   return chooseTargets(config, choice === null && targets.length > 0 ? targets.map(({ name }) => name) : choice);

@@ -23,7 +23,7 @@ export function chooseTargets(config: ModelConfig, choice: TargetChoice): readon
 }
 
 /** The choice that `--targets` names; null where the flag was not given. @throws {AppError} usage */
-export function targetsOf(names: readonly string[] | null): TargetChoice {
+export function targetChoice(names: readonly string[] | null): TargetChoice {
   if (names === null) return null;
   const word = names.find((name) => name === "none" || name === "all-linear");
   if (word === undefined) return names;

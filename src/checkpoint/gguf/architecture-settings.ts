@@ -65,6 +65,6 @@ export function repeated({ num_hidden_layers: numLayers }: RawConfig, n: number)
   return Array.from({ length: numLayers as number }, (_, layer) => n === 0 || layer % n < n - 1);
 }
 
-export function layerTypes(slides: readonly boolean[]): readonly string[] {
+export function layerTypeNames(slides: readonly boolean[]): readonly string[] {
   return slides.map((does) => (does ? "sliding_attention" : "full_attention"));
 }

@@ -8,7 +8,7 @@ import { AppError, quote } from "../../errors.ts";
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import {
   type ConfigSource,
-  layerTypes,
+  layerTypeNames,
   readShared,
   repeated,
   slidingLayers,
@@ -40,20 +40,25 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   smollm3: { read: readSmolLm3, isTurned: true, preTokenizer: "llama-bpe" },
   olmo2: { read: readOlmo2, isTurned: false, preTokenizer: "dbrx" },
   gpt2: { read: readGpt2, isTurned: false, preTokenizer: "gpt-2" },
-  gemma: { read: further.readGemma1, isTurned: false, preTokenizer: null },
+  gemma: { read: further.readGgufGemma1, isTurned: false, preTokenizer: null },
   granite: {
-    read: further.readGranite,
+    read: further.readGgufGranite,
     isTurned: true,
     preTokenizer: null,
     ownSettings: ["logit_scale", "embedding_scale", "residual_scale"],
   },
-  exaone4: { read: further.readExaone4, isTurned: false, preTokenizer: "exaone4" },
-  seed_oss: { read: further.readSeedOss, isTurned: false, preTokenizer: "seed-coder" },
-  starcoder2: { read: further.readStarCoder2, isTurned: false, preTokenizer: "starcoder" },
-  "command-r": { read: further.readCommandR, isTurned: false, preTokenizer: "command-r", ownSettings: ["logit_scale"] },
-  arcee: { read: further.readArcee, isTurned: true, preTokenizer: "llama-bpe" },
+  exaone4: { read: further.readGgufExaone4, isTurned: false, preTokenizer: "exaone4" },
+  seed_oss: { read: further.readGgufSeedOss, isTurned: false, preTokenizer: "seed-coder" },
+  starcoder2: { read: further.readGgufStarCoder2, isTurned: false, preTokenizer: "starcoder" },
+  "command-r": {
+    read: further.readGgufCommandR,
+    isTurned: false,
+    preTokenizer: "command-r",
+    ownSettings: ["logit_scale"],
+  },
+  arcee: { read: further.readGgufArcee, isTurned: true, preTokenizer: "llama-bpe" },
   mistral3: {
-    read: further.readMistral3,
+    read: further.readGgufMistral3,
     isTurned: true,
     preTokenizer: "tekken",
     ownSettings: ["attention.temperature_scale", "rope.scaling.yarn_log_multiplier"],
@@ -158,7 +163,7 @@ async function readOlmo2(source: ConfigSource): Promise<RawConfig> {
     hidden_act: "silu",
     attention_bias: false,
     sliding_window: metadata.requiredCount(metadata.own("attention.sliding_window")),
-    layer_types: layerTypes(slides),
+    layer_types: layerTypeNames(slides),
     rope_parameters: {
       full_attention: { rope_theta: theta, ...(scaling ?? { rope_type: "default" }) },
       sliding_attention: { rope_theta: slidingTheta, rope_type: "default" },
@@ -193,7 +198,7 @@ async function readGemma2(source: ConfigSource): Promise<RawConfig> {
     attn_logit_softcapping: metadata.number(metadata.own("attn_logit_softcapping")) ?? 50,
     final_logit_softcapping: metadata.number(metadata.own("final_logit_softcapping")) ?? 30,
     sliding_window: metadata.count(metadata.own("attention.sliding_window")) ?? 4096,
-    layer_types: layerTypes(slidingLayers(metadata) ?? repeated(shared, 2)),
+    layer_types: layerTypeNames(slidingLayers(metadata) ?? repeated(shared, 2)),
   };
 }
 
@@ -210,7 +215,7 @@ async function readGemma3(source: ConfigSource): Promise<RawConfig> {
     rope_theta: metadata.number(metadata.own("rope.freq_base")) ?? 1_000_000,
     rope_local_base_freq: metadata.number(metadata.own("rope.freq_base_swa")) ?? 10000,
     sliding_window: window || 4096,
-    layer_types: layerTypes(slides),
+    layer_types: layerTypeNames(slides),
   };
 }
 

@@ -4,7 +4,7 @@
 import type { RawConfig } from "../../model/config/config-reader.ts";
 import {
   type ConfigSource,
-  layerTypes,
+  layerTypeNames,
   readShared,
   slidingLayers,
   unsupportedSetting,
@@ -23,12 +23,12 @@ function biases(source: ConfigSource): {
   };
 }
 
-export async function readGemma1(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufGemma1(source: ConfigSource): Promise<RawConfig> {
   const shared = await readShared(source, "gemma");
   return { ...shared, architectures: ["GemmaForCausalLM"], hidden_act: "gelu_pytorch_tanh", attention_bias: false };
 }
 
-export async function readGranite(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufGranite(source: ConfigSource): Promise<RawConfig> {
   const { metadata } = source;
   const factor = (key: string): number => metadata.number(metadata.own(key)) ?? 1;
   const { attention, mlp } = biases(source);
@@ -45,7 +45,7 @@ export async function readGranite(source: ConfigSource): Promise<RawConfig> {
   };
 }
 
-export async function readExaone4(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufExaone4(source: ConfigSource): Promise<RawConfig> {
   const { metadata } = source;
   const shared = await readShared(source, "exaone4");
   const window = metadata.count(metadata.own("attention.sliding_window")) || null;
@@ -59,11 +59,11 @@ export async function readExaone4(source: ConfigSource): Promise<RawConfig> {
     architectures: ["Exaone4ForCausalLM"],
     hidden_act: "silu",
     sliding_window: window,
-    layer_types: layerTypes(slides ?? all),
+    layer_types: layerTypeNames(slides ?? all),
   };
 }
 
-export async function readSeedOss(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufSeedOss(source: ConfigSource): Promise<RawConfig> {
   const { attention, output, mlp } = biases(source);
   return {
     ...(await readShared(source, "seed_oss")),
@@ -75,7 +75,7 @@ export async function readSeedOss(source: ConfigSource): Promise<RawConfig> {
   };
 }
 
-export async function readStarCoder2(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufStarCoder2(source: ConfigSource): Promise<RawConfig> {
   const { metadata } = source;
   return {
     ...(await readShared(source, "starcoder2")),
@@ -87,7 +87,7 @@ export async function readStarCoder2(source: ConfigSource): Promise<RawConfig> {
   };
 }
 
-export async function readCommandR(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufCommandR(source: ConfigSource): Promise<RawConfig> {
   const { metadata } = source;
   if (source.hasTensor("blk.0.attn_q_norm.weight"))
     throw unsupportedSetting(metadata, "attn_q_norm", "models without it");
@@ -102,7 +102,7 @@ export async function readCommandR(source: ConfigSource): Promise<RawConfig> {
   };
 }
 
-export async function readArcee(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufArcee(source: ConfigSource): Promise<RawConfig> {
   const { attention, mlp } = biases(source);
   return {
     ...(await readShared(source, "arcee")),
@@ -114,7 +114,7 @@ export async function readArcee(source: ConfigSource): Promise<RawConfig> {
 }
 
 /** Ministral 3. The converter states the growth of queries as a temperature, and both magnitudes of yarn as one. */
-export async function readMistral3(source: ConfigSource): Promise<RawConfig> {
+export async function readGgufMistral3(source: ConfigSource): Promise<RawConfig> {
   const { metadata } = source;
   const { rope_theta, rope_scaling, ...shared } = await readShared(source, "ministral3");
   const beta = metadata.number(metadata.own("attention.temperature_scale"));

@@ -16,7 +16,7 @@ import type { ConfigSource } from "./architecture-settings.ts";
 import { ggufTexts } from "./checkpoint-texts.ts";
 import { MetadataReader } from "./metadata-reader.ts";
 import { quantizedTensors } from "./quantized-tensors.ts";
-import { inHalves, joined } from "./rows.ts";
+import { inHalves, joinedRows } from "./rows.ts";
 import { type Recipe, type RecipePart, tensorRecipes } from "./tensor-recipes.ts";
 
 /** Tensors that are not weights: they are read with the configuration, or repeat it. */
@@ -108,7 +108,7 @@ function assertAllUsed(file: GgufFile, recipes: ReadonlyMap<string, Recipe>, met
 function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): StoredTensors {
   const rowsOf = ({ tensor, rows }: RecipePart): number => {
     const all = file.tensors.get(tensor)?.shape[0] ?? 0;
-    // The shape of a joined matrix shows where it differs from the configuration.
+    // The shape of a joinedRows matrix shows where it differs from the configuration.
     return rows === undefined || rows.of !== all ? all : rows.count;
   };
   const dtypeOf = ({ parts, subtract }: Recipe): HostTensor["dtype"] => {
@@ -137,7 +137,7 @@ function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): St
         const tensor = await file.readRows(part.tensor, part.rows?.first ?? 0, rowsOf(part));
         parts.push(part.turnedHeads === undefined ? tensor : inHalves(tensor, part.turnedHeads));
       }
-      return lessOne(joined(parts, wanted.dtype, wanted.shape), recipe.subtract);
+      return lessOne(joinedRows(parts, wanted.dtype, wanted.shape), recipe.subtract);
     },
   };
 }

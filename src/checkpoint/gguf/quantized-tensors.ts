@@ -9,7 +9,7 @@ import { KEPT_TYPES, type KeptType, keptBlocks } from "../../formats/gguf/kept-b
 import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
 import type { CodedTensors, QuantizedTensors } from "../checkpoint.ts";
-import { inHalves, joined } from "./rows.ts";
+import { inHalves, joinedRows } from "./rows.ts";
 import type { Recipe } from "./tensor-recipes.ts";
 
 /** Reads a recipe's parts without decoding them, rows in our order. */
@@ -21,7 +21,7 @@ async function codedRows(file: GgufFile, { parts }: Recipe): Promise<HostTensor>
     rows.push(part.turnedHeads === undefined ? coded : inHalves(coded, part.turnedHeads));
   }
   const numRows = rows.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
-  return joined(rows, "uint8", [numRows, rows[0]?.shape[1] ?? 0]);
+  return joinedRows(rows, "uint8", [numRows, rows[0]?.shape[1] ?? 0]);
 }
 
 /** @param sourceOf the stored name of a tensor that is stored under another name */

@@ -16,7 +16,11 @@ export function inHalves({ dtype, shape, data }: HostTensor, numHeads: number): 
 }
 
 /** Tensors concatenated along the rows. */
-export function joined(parts: readonly HostTensor[], dtype: HostTensor["dtype"], shape: readonly number[]): HostTensor {
+export function joinedRows(
+  parts: readonly HostTensor[],
+  dtype: HostTensor["dtype"],
+  shape: readonly number[],
+): HostTensor {
   const [only] = parts;
   if (parts.length === 1 && only?.dtype === dtype) return only;
   const values = parts.map((part) => (part.dtype === dtype ? part.data : toFloat32(part)));

@@ -3,7 +3,7 @@ import { AppError } from "../../errors.ts";
 
 export interface Check {
   readonly name: string;
-  /** fail: a server would not start, or would answer wrongly. warn: it would be slow, or fail later. */
+  /** fail: a server would not start, or would answer wrongly. warn: it would be slow, or failed later. */
   readonly status: "ok" | "warn" | "fail";
   readonly found: string;
   /** What to do; null: nothing. */
@@ -18,7 +18,7 @@ export function warn(name: string, found: string, mend: string): Check {
   return { name, status: "warn", found, mend };
 }
 
-export function fail(name: string, found: string, mend: string): Check {
+export function failed(name: string, found: string, mend: string): Check {
   return { name, status: "fail", found, mend };
 }
 

@@ -5,7 +5,7 @@ import type { Base } from "../../base/base.ts";
 import { Cleanup } from "../shared/cleanup.ts";
 import type { EngineFlags } from "../shared/engine-options.ts";
 import { startCommandEngine } from "../shared/eval-engine.ts";
-import { type Check, fail, ok, warn } from "./check.ts";
+import { type Check, failed, ok, warn } from "./check.ts";
 
 export async function checkIsolation(config: EngineFlags, base: Base): Promise<Check> {
   await using cleanup = new Cleanup();
@@ -18,7 +18,7 @@ export async function checkIsolation(config: EngineFlags, base: Base): Promise<C
     return ok("isolation", `bit-identical alone and in batches of up to ${Math.min(maxNumSeqs, 17)} rows (${on})`);
   const found = `results depend on the other rows of a batch (${on})`;
   const mend = "Build the base with other --weights. Receipts of this server cannot be replayed exactly.";
-  return device.name === "cpu" ? fail("isolation", found, mend) : warn("isolation", found, mend);
+  return device.name === "cpu" ? failed("isolation", found, mend) : warn("isolation", found, mend);
 }
 
 /** Bytes of the files that an engine maps. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readCpuFacts } from "../../receipt/machine.ts";
 import { packageRoot } from "../shared/package-root.ts";
-import { type Check, fail, ok, shownBytes, warn } from "./check.ts";
+import { type Check, failed, ok, shownBytes, warn } from "./check.ts";
 
 /** Clocks of machines and of their file systems may differ by this much. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -18,7 +18,7 @@ export async function checkNode(): Promise<Check> {
   const wanted = Number(/\d+/.exec(engines.node)?.[0]);
   const { node } = process.versions;
   if (Number.parseInt(node, 10) >= wanted) return ok("node", node);
-  return fail("node", `${node}, but ${engines.node} is needed`, `Install Node.js ${wanted} or later.`);
+  return failed("node", `${node}, but ${engines.node} is needed`, `Install Node.js ${wanted} or later.`);
 }
 
 export async function checkCpu(threads: number | null): Promise<Check> {
@@ -50,7 +50,7 @@ export async function checkMemory(neededBytes: number | null): Promise<Check> {
   if (neededBytes === null) return ok("memory", found);
   const need = `; the base and its cache need about ${shownBytes(neededBytes)}`;
   if (neededBytes > total)
-    return fail(
+    return failed(
       "memory",
       found + need,
       "Serve smaller weights (--weights int8 or int4), lower --kv-cache-bytes, or add memory.",
@@ -78,7 +78,7 @@ export async function checkClock(): Promise<Check> {
   const found = new Date(now).toISOString();
   if (now + CLOCK_TOLERANCE_MS >= mtimeMs) return ok("clock", found);
   const installed = new Date(mtimeMs).toISOString();
-  return fail(
+  return failed(
     "clock",
     `${found}, but the program was installed at ${installed}`,
     "Set the clock, for example with NTP.",
@@ -95,7 +95,7 @@ export async function checkPort(host: string, port: number): Promise<Check> {
   const address = `${host} port ${port}`;
   if (error === null) return ok("port", `${address} is free`);
   if (error.code === "EADDRINUSE")
-    return fail("port", `another program listens on ${address}`, "Stop it, or choose another --port.");
-  if (error.code === "EACCES") return fail("port", `${address} is not allowed`, "Choose a --port from 1024 on.");
-  return fail("port", `${address}: ${error.message}`, "Choose an address of this machine as --host.");
+    return failed("port", `another program listens on ${address}`, "Stop it, or choose another --port.");
+  if (error.code === "EACCES") return failed("port", `${address} is not allowed`, "Choose a --port from 1024 on.");
+  return failed("port", `${address}: ${error.message}`, "Choose an address of this machine as --host.");
 }

@@ -8,7 +8,7 @@ import { AdapterFits } from "../../http/adapters/adapter-fits.ts";
 import { openReceiptKey } from "../../receipt/receipt-key.ts";
 import { openAdapterStore } from "../../store/adapter-store.ts";
 import { RECEIPT_KEY_FILE } from "../serve/receipt-issuer.ts";
-import { type Check, fail, ok, shownBytes, warn } from "./check.ts";
+import { type Check, failed, ok, shownBytes, warn } from "./check.ts";
 
 /** The store grows with every upload, and needs room to write a transaction. */
 const LEAST_FREE_BYTES = 2 ** 26;
@@ -22,7 +22,7 @@ export async function checkDisk(dir: string): Promise<Check> {
   const { bavail, bsize } = await statfs(there);
   const free = bavail * bsize;
   const found = `${shownBytes(free)} free in ${dir}${there === dir ? "" : ", which does not exist yet"}`;
-  if (free < LEAST_FREE_BYTES) return fail("disk", found, "Free some space, or choose another --data.");
+  if (free < LEAST_FREE_BYTES) return failed("disk", found, "Free some space, or choose another --data.");
   if (free < LOW_FREE_BYTES) return warn("disk", found, "Free some space before many adapters are uploaded.");
   return ok("disk", found);
 }
@@ -56,7 +56,7 @@ export async function checkStore(dir: string, signature: BaseSignature | null): 
       .map(({ name }) => name)
       .join(", ");
   if (damaged.length > 0)
-    return fail(
+    return failed(
       "store",
       `${damaged.length} of ${records.length} adapters do not have the bytes of their generation: ${names(damaged)}`,
       "Upload these adapters again, and check the disk.",

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { type BuildOptions, DEFAULT_THRESHOLD } from "../../base/build/build.ts";
 import { budgetBits } from "../../base/build/weight-choice.ts";
 import type { BuildFlags } from "../../config/commands.ts";
-import { targetsOf } from "../../base/build/targets.ts";
+import { targetChoice } from "../../base/build/targets.ts";
 import { AppError } from "../../errors.ts";
 
 /** @throws {AppError} usage where flags contradict each other. */
@@ -25,7 +25,7 @@ export function buildOptions(flags: BuildFlags): BuildOptions {
     weights,
     blockSize,
     basisFrom,
-    targets: targetsOf(flags.targets),
+    targets: targetChoice(flags.targets),
     threshold: threshold ?? DEFAULT_THRESHOLD,
     maxRank,
     isSlim: slim,

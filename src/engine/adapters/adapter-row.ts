@@ -77,7 +77,7 @@ export function arraysOf({ gains, scales, routed, lowRank, terms }: Omit<Adapter
   ];
 }
 
-export function sizeOf(arrays: readonly Float32Array[]): number {
+export function sumOfBytes(arrays: readonly Float32Array[]): number {
   return arrays.reduce((sum, array) => sum + array.byteLength, 0);
 }
 
@@ -85,7 +85,7 @@ export function sizeOf(arrays: readonly Float32Array[]): number {
 export function zeroRow(layout: AdapterLayout): AdapterRow {
   const gains = layout.groups.map((group) => new Float32Array(group.k));
   const scales = layout.groups.map((group) => new Float32Array(group.group.dOut));
-  const bytes = sizeOf([...gains, ...scales]);
+  const bytes = sumOfBytes([...gains, ...scales]);
   return { generation: "", gains, scales, routed: null, lowRank: null, terms: [], hasMoSara: true, bytes };
 }
 
@@ -109,7 +109,7 @@ function moSaraRow(generation: string, adapter: Adapter, layout: AdapterLayout):
       else row.gains[i]?.set(tensor(target, "lambda"), place.gainsAt);
     }
   });
-  const bytes = row.bytes + sizeOf(routed ? [routed.heads, routed.routers] : []);
+  const bytes = row.bytes + sumOfBytes(routed ? [routed.heads, routed.routers] : []);
   return { ...row, generation, routed, bytes };
 }
 
@@ -155,7 +155,7 @@ function lowRankRow(generation: string, adapter: Adapter, layout: AdapterLayout)
   const targets = new Map(adapter.targets.map((target) => [target.name, target]));
   const lowRank = layout.lowRank.map((group) => lowRankGroup(adapter, targets, group));
   const row = zeroRow(layout);
-  const bytes = row.bytes + sizeOf(lowRank.flatMap((part) => (part ? [part.down, part.up] : [])));
+  const bytes = row.bytes + sumOfBytes(lowRank.flatMap((part) => (part ? [part.down, part.up] : [])));
   return { ...row, generation, lowRank, hasMoSara: false, bytes };
 }
 

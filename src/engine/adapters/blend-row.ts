@@ -6,7 +6,7 @@ import { type BlendMember, addedRanks, blendAdapters } from "../../adapter/blend
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import { indexOfNonFinite } from "../../tensor/host-tensor.ts";
-import { type AdapterRow, arraysOf, layOutAdapter, sizeOf, zeroRow } from "./adapter-row.ts";
+import { type AdapterRow, arraysOf, layOutAdapter, sumOfBytes, zeroRow } from "./adapter-row.ts";
 
 /**
  * @param members fit the base
@@ -35,7 +35,7 @@ export function layOutBlend(
     throw new AppError("not_blendable", "A weight of the blend is too large: numbers leave the range of float32.", {
       param: "adapter",
     });
-  return { ...row, bytes: sizeOf(arrays) };
+  return { ...row, bytes: sumOfBytes(arrays) };
 }
 
 function assertRanks(members: readonly BlendMember[], maxLiveRank: number): void {

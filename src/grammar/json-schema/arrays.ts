@@ -7,7 +7,7 @@ import type { Json } from "./json-text.ts";
 import { below, countOf, isList, refuseKeyword, type Schema } from "./schema.ts";
 import type { SchemaReader } from "./schema-reader.ts";
 
-export function readArray(schema: Schema, reader: SchemaReader): Expression {
+export function readArraySchema(schema: Schema, reader: SchemaReader): Expression {
   const { json } = reader;
   const [min, max] = [countOf(schema, "minItems", 0), countOf(schema, "maxItems", Infinity)];
   if (min > max) refuseKeyword(schema, "minItems", "It is more than maxItems.");

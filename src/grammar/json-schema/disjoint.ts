@@ -1,6 +1,6 @@
 /** Whether no value satisfies two schemas at once. If so, `oneOf` means the same as `anyOf`. */
 import type { Json } from "./json-text.ts";
-import { isList, isObject, type Schema } from "./schema.ts";
+import { isList, isSchemaObject, type Schema } from "./schema.ts";
 
 /** @param expand resolves references @returns false if this is not certain */
 export function areDisjoint(a: Schema, b: Schema, expand: (value: Json, path: string) => Schema): boolean {
@@ -37,7 +37,7 @@ function typesOf({ value }: Schema, values: readonly Json[] | null): readonly st
 const requiredOf = ({ value }: Schema): readonly Json[] => (isList(value.required) ? value.required : []);
 
 function propertyOf({ value }: Schema, name: Json): Json | undefined {
-  return isObject(value.properties) && typeof name === "string" && Object.hasOwn(value.properties, name)
+  return isSchemaObject(value.properties) && typeof name === "string" && Object.hasOwn(value.properties, name)
     ? value.properties[name]
     : undefined;
 }

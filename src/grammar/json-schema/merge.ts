@@ -3,7 +3,7 @@
  */
 import type { Json } from "./json-text.ts";
 import { ANNOTATIONS } from "./keywords.ts";
-import { isList, isObject, refuseKeyword, type Schema, type SchemaObject } from "./schema.ts";
+import { isList, isSchemaObject, refuseKeyword, type Schema, type SchemaObject } from "./schema.ts";
 
 type Merge = (a: Json, b: Json, at: Schema) => Json;
 
@@ -60,7 +60,7 @@ const MERGES: Readonly<Record<string, Merge>> = {
 };
 
 /** @throws {AppError} invalid_request if no single schema means the same */
-export function merge(a: Schema, b: Schema): Schema {
+export function mergeSchemas(a: Schema, b: Schema): Schema {
   assertSameReach(a, b);
   assertSameReach(b, a);
   const merged = new Map(Object.entries(a.value));
@@ -85,7 +85,7 @@ function assertSameReach(a: Schema, b: Schema): void {
     const subject = keyword.endsWith("Properties") ? "properties" : "prefixItems";
     const [ours, theirs] = [a.value[subject], b.value[subject]];
     const isWider =
-      isObject(theirs) && Object.keys(theirs).some((name) => !isObject(ours) || !Object.hasOwn(ours, name));
+      isSchemaObject(theirs) && Object.keys(theirs).some((name) => !isSchemaObject(ours) || !Object.hasOwn(ours, name));
     const isLonger = isList(theirs) && theirs.length > (isList(ours) ? ours.length : 0);
     if (isWider || isLonger)
       refuseKeyword(a, keyword, `It cannot be combined with "${subject}" of another schema. Write them as one.`);

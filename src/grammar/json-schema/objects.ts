@@ -15,7 +15,7 @@ import {
   text,
 } from "../expression.ts";
 import { ANY_STRING, type JsonText, PLAIN_CHARACTER, quoted } from "./json-text.ts";
-import { below, countOf, isList, isObject, refuseKeyword, type Schema } from "./schema.ts";
+import { below, countOf, isList, isSchemaObject, refuseKeyword, type Schema } from "./schema.ts";
 import type { SchemaReader } from "./schema-reader.ts";
 
 interface Property {
@@ -24,7 +24,7 @@ interface Property {
   readonly member: Expression;
 }
 
-export function readObject(schema: Schema, reader: SchemaReader): Expression {
+export function readObjectSchema(schema: Schema, reader: SchemaReader): Expression {
   const { value } = schema;
   const [properties, additional] = [propertiesOf(schema, reader), additionalOf(schema, reader)];
   const [min, max] = [countOf(schema, "minProperties", 0), countOf(schema, "maxProperties", Infinity)];
@@ -52,7 +52,7 @@ export function readObject(schema: Schema, reader: SchemaReader): Expression {
 
 function propertiesOf(schema: Schema, reader: SchemaReader): Property[] {
   const { properties = {}, required = [] } = schema.value;
-  if (!isObject(properties)) return refuseKeyword(schema, "properties", "It must be an object.");
+  if (!isSchemaObject(properties)) return refuseKeyword(schema, "properties", "It must be an object.");
   if (!isList(required) || !required.every((name) => typeof name === "string"))
     return refuseKeyword(schema, "required", "It must be a list of names.");
   const { json } = reader;
@@ -78,10 +78,10 @@ function propertiesOf(schema: Schema, reader: SchemaReader): Property[] {
 function additionalOf(schema: Schema, reader: SchemaReader): Expression | null {
   const { properties, required, additionalProperties, unevaluatedProperties } = schema.value;
   const names = [
-    ...(isObject(properties) ? Object.keys(properties) : []),
+    ...(isSchemaObject(properties) ? Object.keys(properties) : []),
     ...(isList(required) ? required.map(String) : []),
   ];
-  const isOpen = isObject(properties) ? additionalProperties !== undefined : unevaluatedProperties !== false;
+  const isOpen = isSchemaObject(properties) ? additionalProperties !== undefined : unevaluatedProperties !== false;
   if (!isOpen || additionalProperties === false) return null;
   const value = reader.value(additionalProperties, below(schema.path, "additionalProperties"));
   return reader.json.member(names.length === 0 ? ANY_STRING : nameExcept(names), value);

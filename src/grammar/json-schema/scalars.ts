@@ -5,7 +5,7 @@ import { integersWithin, numbersWithin } from "./number-ranges.ts";
 import { countOf, refuseKeyword, type Schema } from "./schema.ts";
 import { FORMAT_NAMES, stringOfFormat, stringOfLength, stringOfPattern } from "./strings.ts";
 
-export function readString(schema: Schema): Expression {
+export function readStringSchema(schema: Schema): Expression {
   const { pattern, format, minLength, maxLength } = schema.value;
   const [min, max] = [countOf(schema, "minLength", 0), countOf(schema, "maxLength", Infinity)];
   if (min > max) refuseKeyword(schema, "minLength", "It is more than maxLength.");
@@ -33,7 +33,7 @@ export function readString(schema: Schema): Expression {
   }
 }
 
-export function readNumber(schema: Schema, type: "number" | "integer"): Expression {
+export function readNumberSchema(schema: Schema, type: "number" | "integer"): Expression {
   const { value } = schema;
   const isNeutral = value.multipleOf === undefined || (value.multipleOf === 1 && type === "integer");
   if (!isNeutral)

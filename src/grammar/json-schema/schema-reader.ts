@@ -6,14 +6,14 @@
 import { quote } from "../../errors.ts";
 import { choice, type Expression, type Grammar, rule, text } from "../expression.ts";
 import { MAX_DEPTH, refuseGrammar } from "../grammar-error.ts";
-import { readArray } from "./arrays.ts";
+import { readArraySchema } from "./arrays.ts";
 import { areDisjoint } from "./disjoint.ts";
 import { type Json, JsonText, type Spacing } from "./json-text.ts";
 import { GENERAL, OF_TYPE, REFUSED, TYPES, type TypeName } from "./keywords.ts";
-import { merge } from "./merge.ts";
-import { readObject } from "./objects.ts";
-import { below, isList, refuseKeyword, resolve, type Schema, type SchemaObject, schemaAt } from "./schema.ts";
-import { readNumber, readString } from "./scalars.ts";
+import { mergeSchemas } from "./merge.ts";
+import { readObjectSchema } from "./objects.ts";
+import { below, isList, refuseKeyword, resolveReference, type Schema, type SchemaObject, schemaAt } from "./schema.ts";
+import { readNumberSchema, readStringSchema } from "./scalars.ts";
 
 /** Maximum number of schemas that one document may expand to. */
 const MAX_SCHEMAS = 5000;
@@ -79,7 +79,7 @@ export class SchemaReader {
 
   #reference(schema: Schema): Expression {
     const reference = schema.value.$ref!; // checked before
-    const target = resolve(this.#root, reference, schema);
+    const target = resolveReference(this.#root, reference, schema);
     const known = this.#references.get(target.path);
     if (known !== undefined) return rule(known);
     const name = `ref ${target.path}`;
@@ -95,9 +95,9 @@ export class SchemaReader {
     if (depth > MAX_DEPTH) refuseKeyword(schema, $ref === undefined ? "allOf" : "$ref", "It refers to itself.");
     if (allOf !== undefined && !isList(allOf)) return refuseKeyword(schema, "allOf", "It must be a list of schemas.");
     const parts = (allOf ?? []).map((part, i) => schemaAt(part, below(schema.path, "allOf", i)));
-    if ($ref !== undefined) parts.unshift(resolve(this.#root, $ref, schema));
+    if ($ref !== undefined) parts.unshift(resolveReference(this.#root, $ref, schema));
     const whole = parts.map((part) => this.#expand(part, depth + 1));
-    return whole.reduce((merged, part) => merge(merged, part), { value: own, path: schema.path });
+    return whole.reduce((merged, part) => mergeSchemas(merged, part), { value: own, path: schema.path });
   }
 
   #alternatives(schema: Schema, keyword: "anyOf" | "oneOf"): Expression {
@@ -109,7 +109,7 @@ export class SchemaReader {
     if (keyword === "oneOf") this.#assertDisjoint(schema, parts);
     if (!hasEffect(base.value)) return choice(parts.map((part) => this.#valueOf(part)));
     // Properties beside `anyOf` come first, as they stand in the schema.
-    return choice(parts.map((part) => this.#valueOf(merge(base, this.#expand(part)))));
+    return choice(parts.map((part) => this.#valueOf(mergeSchemas(base, this.#expand(part)))));
   }
 
   #assertDisjoint(schema: Schema, parts: readonly Schema[]): void {
@@ -158,14 +158,14 @@ export class SchemaReader {
     if (refused !== undefined) refuseKeyword(schema, refused, "This server does not support it. Leave it out.");
     switch (type) {
       case "object":
-        return readObject(schema, this);
+        return readObjectSchema(schema, this);
       case "array":
-        return readArray(schema, this);
+        return readArraySchema(schema, this);
       case "string":
-        return readString(schema);
+        return readStringSchema(schema);
       case "number":
       case "integer":
-        return readNumber(schema, type);
+        return readNumberSchema(schema, type);
       default:
         return SIMPLE[type]!; // boolean or null
     }

@@ -18,7 +18,7 @@ export function refuseKeyword({ path }: Pick<Schema, "path">, keyword: string, w
   return refuseGrammar(`The schema's keyword "${keyword}" at ${path} cannot be honoured. ${why}`);
 }
 
-export function isObject(value: Json | undefined): value is SchemaObject {
+export function isSchemaObject(value: Json | undefined): value is SchemaObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -32,7 +32,7 @@ export function schemaAt(value: Json | undefined, path: string): Schema {
   if (value === true || value === undefined) return { value: {}, path };
   if (value === false)
     refuseGrammar(`The schema at ${path} is false, which no value satisfies. Leave its property out.`);
-  if (!isObject(value)) return refuseGrammar(`The schema at ${path} must be an object or a boolean.`);
+  if (!isSchemaObject(value)) return refuseGrammar(`The schema at ${path} must be an object or a boolean.`);
   for (const keyword of Object.keys(value)) checkKeyword({ value, path }, keyword);
   return { value, path };
 }
@@ -51,7 +51,7 @@ export function below(path: string, ...steps: readonly (string | number)[]): str
 }
 
 /** The subschema that a reference names. @throws {AppError} invalid_request for references to other documents */
-export function resolve(root: Json, reference: Json, at: Pick<Schema, "path">): Schema {
+export function resolveReference(root: Json, reference: Json, at: Pick<Schema, "path">): Schema {
   if (typeof reference !== "string" || !/^#(\/|$)/.test(reference))
     refuseKeyword(
       at,
@@ -62,7 +62,7 @@ export function resolve(root: Json, reference: Json, at: Pick<Schema, "path">): 
   for (const step of reference.split("/").slice(1)) {
     const name = decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~");
     if (isList(value)) value = value[Number(name)];
-    else value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+    else value = isSchemaObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
   }
   if (value === undefined) refuseKeyword(at, "$ref", `There is nothing at ${quote(reference)}.`);
   return schemaAt(value, reference);

@@ -10,7 +10,7 @@ import {
   choice,
   EMPTY,
   type Expression,
-  joined,
+  joinedRanges,
   complement,
   MAX_CODE_POINT,
   repeat,
@@ -20,7 +20,7 @@ import { MAX_DEPTH, refuseGrammar } from "../grammar-error.ts";
 
 const DIGITS: CharacterRange[] = [[0x30, 0x39]];
 const WORD: CharacterRange[] = [[0x30, 0x39], [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]]; // prettier-ignore
-const SPACE: CharacterRange[] = joined(
+const SPACE: CharacterRange[] = joinedRanges(
   [...Array.from({ length: 5 }, (_, i) => 9 + i), 0x20, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000, 0xfeff]
     .map((at): CharacterRange => [at, at])
     .concat([[0x2000, 0x200a]]),

@@ -32,7 +32,7 @@ export type Loaded = "added" | "replaced" | "present";
  * The adapter is shared by all tenants.
  * @throws {AppError} invalid_request, adapter_not_found, adapter_invalid, adapter_incompatible, store_unavailable
  */
-export async function loadAdapter(
+export async function loadSharedAdapter(
   context: AppContext,
   c: RequestContext,
   { name, path, mayReplace }: LoadRequest,

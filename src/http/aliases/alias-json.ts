@@ -120,7 +120,7 @@ export function ruleOf(json: z.output<typeof rule>): RollbackRule {
  * @throws {AppError} invalid_request, adapter_not_found, ambiguous_generation, adapter_incompatible,
  * store_unavailable, store_damaged
  */
-export async function targetsOf(
+export async function aliasTargets(
   context: AppContext,
   caller: Caller,
   owner: string,

@@ -23,7 +23,7 @@ export type ConversationFields = Pick<
  * @param exact the body as the template sees it, where each number keeps its written form
  * @throws {AppError} invalid_request, unsupported_parameter, context_length_exceeded.
  */
-export async function readConversation(
+export async function readChatPrompt(
   context: AppContext,
   fields: ChatRequest,
   exact: unknown,

@@ -4,7 +4,7 @@ import { conversationFormat } from "./answer-format/conversation-format.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { ChatChoice } from "./answer/chat-choice.ts";
-import { readConversation } from "./chat-prompt.ts";
+import { readChatPrompt } from "./chat-prompt.ts";
 import type { CompletionKind } from "./completion-kind.ts";
 import { OpenAiAnswer } from "./answer/openai-answer.ts";
 import { isPresent } from "./is-present.ts";
@@ -20,7 +20,7 @@ export const chatKind: CompletionKind<ChatRequest> = {
   parse: parseConversation,
   readFields: ({ plain, exact }) => ({ fields: parseRequest(chatRequest, plain), exact }),
   readPrompts: async (context, fields, exact) => [
-    await readConversation(context, fields, exact, {
+    await readChatPrompt(context, fields, exact, {
       truncation: truncationOf(fields, maxTokensOf(fields) ?? 1, engineLimits(context).maxModelLen),
     }),
   ],

@@ -8,7 +8,7 @@ import type { AppContext, RequestContext, TextStreamOptions } from "../context.t
 import { chargeTokens, enterLimits } from "../request/enter-limits.ts";
 import { invalid } from "../error-response.ts";
 import type { Lease } from "../../limits/lease.ts";
-import { parseBody, readText } from "../request/read-body.ts";
+import { parseBody, readBodyText } from "../request/read-body.ts";
 import type { AnswerSplitter } from "./answer-format/answer-splitter.ts";
 import { plainFormat } from "./answer-format/conversation-format.ts";
 import { badWordIds } from "./bad-words.ts";
@@ -113,7 +113,7 @@ async function readRequest<F extends SharedFields>(
   c: RequestContext,
   kind: CompletionKind<F>,
 ): Promise<CompletionRequestRead<F>> {
-  const text = await readText(c, context.limits.maxJsonBytes);
+  const text = await readBodyText(c, context.limits.maxJsonBytes);
   const body = parseBody(text, (json) => kind.parse(json));
   checkFields(body.plain, kind.endpoint, { isStrict: context.limits.refusesUnknownFields });
   const { fields, exact } = kind.readFields(body, context, c.get("tenant"));

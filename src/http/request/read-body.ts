@@ -46,7 +46,7 @@ async function firstBytes(reader: ReadableStreamDefaultReader<Uint8Array> | unde
 }
 
 /** The body as text that may be JSON. @throws {AppError} request_too_large, invalid_request. */
-export async function readText(c: RequestContext, maxBytes: number): Promise<string> {
+export async function readBodyText(c: RequestContext, maxBytes: number): Promise<string> {
   const bytes = await readBody(
     c,
     maxBytes,
@@ -63,7 +63,7 @@ export function parseBody<T>(text: string, parse: (text: string) => T): T {
 
 /** The body as JSON. @throws {AppError} request_too_large, invalid_request. */
 export async function readJson(c: RequestContext, maxBytes: number): Promise<unknown> {
-  return parseBody(await readText(c, maxBytes), (text) => JSON.parse(text) as unknown);
+  return parseBody(await readBodyText(c, maxBytes), (text) => JSON.parse(text) as unknown);
 }
 
 function asJson<T>(read: () => T): T {

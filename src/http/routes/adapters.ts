@@ -76,7 +76,7 @@ export const getAdapterRoute: Route = {
     responses: jsonResponses("The adapter.", adapterSchema),
   },
   handle: async (context, c) => {
-    const record = await recordOf(context, c);
+    const record = await namedRecord(context, c);
     c.header("etag", etagOf(record.generation));
     return isNotModified(c, record.generation) ? c.body(null, 304) : c.json(adapterJson(context, record));
   },
@@ -97,7 +97,7 @@ export const adapterContentRoute: Route = {
     },
   },
   handle: async (context, c) => {
-    const record = await recordOf(context, c);
+    const record = await namedRecord(context, c);
     c.header("etag", etagOf(record.generation));
     if (isNotModified(c, record.generation)) return c.body(null, 304);
     const bytes = context.store.content(record.generation);
@@ -164,7 +164,7 @@ export const deleteAdapterRoute: Route = {
     responses: jsonResponses("The adapter is deleted. Running requests finish on it.", deletedSchema),
   },
   handle: async (context, c) => {
-    const record = await recordOf(context, c);
+    const record = await namedRecord(context, c);
     const text = c.req.param("name") ?? "";
     await deleteAdapter(context, c, { record, text }, preconditionOf);
     return c.json({ id: text, object: "adapter", deleted: true });
@@ -199,7 +199,7 @@ async function* listParts(
  * The record that the path names, perhaps an earlier generation.
  * @throws {AppError} adapter_not_found, ambiguous_generation, invalid_request.
  */
-export async function recordOf(context: AppContext, c: RequestContext): Promise<AdapterRecord> {
+export async function namedRecord(context: AppContext, c: RequestContext): Promise<AdapterRecord> {
   const text = c.req.param("name") ?? "";
   assertReference(text);
   return await existingAdapter(context, c, text);

@@ -9,7 +9,7 @@ import { maySeeAlias } from "../adapters/find-adapter.ts";
 import { requestFacts } from "../adapters/log-change.ts";
 import { aliasWriterOf, refreshAliases, refreshTargets } from "../adapters/shared-names.ts";
 import { aliasOwner, assertMayChange, assertMayName, existingAlias } from "../adapters/owner.ts";
-import { aliasJson, aliasRequest, aliasSchema, resolvedTarget, ruleOf, targetsOf } from "../aliases/alias-json.ts";
+import { aliasJson, aliasRequest, aliasSchema, resolvedTarget, ruleOf, aliasTargets } from "../aliases/alias-json.ts";
 import type { AppContext, RequestContext } from "../context.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
@@ -83,7 +83,7 @@ const putRoute: Route = {
     assertMayName(caller, name);
     const owner = await aliasOwner(context, c, name);
     const { targets: body, rule } = parseRequest(aliasRequest, await readJson(c, MAX_BODY_BYTES));
-    const targets = await targetsOf(context, caller, owner, body);
+    const targets = await aliasTargets(context, caller, owner, body);
     for (const target of targets) assertMayName(caller, target.name);
     const before = context.store.aliasesOf(owner).get(name);
     const change: AliasChange = { targets, rule: rule ? ruleOf(rule) : null };

@@ -11,7 +11,7 @@ import { asAdapter } from "../adapters/adapter-fits.ts";
 import { logChange, requestFacts } from "../adapters/log-change.ts";
 import { assertMayChange } from "../adapters/owner.ts";
 import { jsonResponses, type Route } from "../route.ts";
-import { recordOf } from "./adapters.ts";
+import { namedRecord } from "./adapters.ts";
 
 const MAX_BODY_BYTES = 4096;
 const request = z.strictObject({ placement: z.enum(["live", "merged"]) }).openapi("Placement");
@@ -31,7 +31,7 @@ export const placementRoute: Route = {
     responses: jsonResponses("The adapter. When merged, also the measured difference from live.", adapterSchema),
   },
   handle: async (context, c) => {
-    const record = await recordOf(context, c);
+    const record = await namedRecord(context, c);
     if (c.req.param("name")?.includes("@") === true)
       throw invalid(
         'The placement belongs to a name, not to one generation. Name the adapter without the "@".',

@@ -26,7 +26,7 @@ import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
 import { readJson } from "../request/read-body.ts";
 import { jsonResponses, type Route } from "../route.ts";
-import { recordOf } from "./adapters.ts";
+import { namedRecord } from "./adapters.ts";
 
 const MAX_BODY_BYTES = 4096;
 const tags = ["Adapters"];
@@ -115,7 +115,7 @@ const verifyRoute: Route = {
     responses: jsonResponses("The results of the golden answers. The adapter is not changed.", verifiedSchema),
   },
   handle: async (context, c) => {
-    const record = await recordOf(context, c);
+    const record = await namedRecord(context, c);
     const held = holdRecord(context, record);
     try {
       const verification = await verifyStored(context, c.get("tenant"), record);

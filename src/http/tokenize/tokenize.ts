@@ -12,12 +12,12 @@ import { AppError } from "../../errors.ts";
 import { checkFields } from "../../fields/check-fields.ts";
 import { invalid } from "../error-response.ts";
 import { parseRequest } from "../request/parse-request.ts";
-import { parseBody, readJson, readText } from "../request/read-body.ts";
+import { parseBody, readJson, readBodyText } from "../request/read-body.ts";
 import { detokenizeRequest, type TokenizeRequest, tokenizeRequest } from "./request-schema.ts";
 
 /** The ids of a prompt or a conversation. @throws {AppError} invalid_request, model_not_found. */
 export async function tokenize(context: AppContext, c: RequestContext): Promise<Response> {
-  const text = await readText(c, context.limits.maxJsonBytes);
+  const text = await readBodyText(c, context.limits.maxJsonBytes);
   const body = parseBody(text, parseConversation);
   checkFields(body.plain, "tokenize", { isStrict: context.limits.refusesUnknownFields });
   const fields = parseRequest(tokenizeRequest, body.plain);

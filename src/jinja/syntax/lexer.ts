@@ -42,7 +42,7 @@ const TRAILING_SPACE = new RegExp(`[${PY_SPACE}]+$`);
 const ONLY_SPACE = new RegExp(`^[${PY_SPACE}]+$`);
 
 /** The tokens of a template. @throws {JinjaError} where the source cannot be read. */
-export function tokenize(template: string): Token[] {
+export function lexTemplate(template: string): Token[] {
   const source = template.replace(/\r\n|\r/g, "\n").replace(/\n$/, "");
   const tokens: Token[] = [];
   let at = 0;

@@ -3,14 +3,14 @@
  * Jinja 3.1 `Parser`, the loop-control extension, and transformers' `generation` tag (a mark without effect here).
  */
 import type { Expression, Parameter, Statement, Target } from "./ast.ts";
-import { tokenize } from "./lexer.ts";
+import { lexTemplate } from "./lexer.ts";
 import { parseExpression, parseFilterChain, parseOr, parseTuple } from "./parse-expression.ts";
 import { TokenStream } from "./token-stream.ts";
 import { JinjaError } from "../values.ts";
 
 /** The tree of a template. @throws {JinjaError} when the source is not a template. */
 export function parseTemplate(source: string): readonly Statement[] {
-  const tokens = new TokenStream(tokenize(source));
+  const tokens = new TokenStream(lexTemplate(source));
   const body = parseBody(tokens, []);
   tokens.expect("end");
   return body;

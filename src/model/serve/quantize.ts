@@ -20,7 +20,7 @@ const SPANS = [1, 0.94, 0.88, 0.82] as const;
 const ZERO_STEPS = [0, -1, 1] as const;
 
 /** Quantises rows of `weight` (float32 [rows,dIn]) into `target`, whose first row to write is `firstRow`. */
-export function quantizeRows(weight: Float32Array, target: QuantizedMatrix, firstRow: number): void {
+export function quantizeWeightRows(weight: Float32Array, target: QuantizedMatrix, firstRow: number): void {
   const { layout, dIn } = target;
   const numBlocks = Math.ceil(dIn / layout.blockSize);
   const numRows = weight.length / dIn;
@@ -36,7 +36,7 @@ export function quantizeRows(weight: Float32Array, target: QuantizedMatrix, firs
 /** Quantises a whole weight [dOut,dIn]. */
 export function quantizedMatrix(weight: Float32Array, dIn: number, layout: QuantizedLayout): QuantizedMatrix {
   const matrix = emptyMatrix(weight.length / dIn, dIn, layout);
-  quantizeRows(weight, matrix, 0);
+  quantizeWeightRows(weight, matrix, 0);
   return matrix;
 }
 

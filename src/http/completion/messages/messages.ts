@@ -7,9 +7,9 @@ import { conversationFormat } from "../answer-format/conversation-format.ts";
 import { AppError, quote } from "../../../errors.ts";
 import type { AppContext, RequestContext } from "../../context.ts";
 import { parseRequest } from "../../request/parse-request.ts";
-import { parseBody, readText } from "../../request/read-body.ts";
+import { parseBody, readBodyText } from "../../request/read-body.ts";
 import { checkFields } from "../../../fields/check-fields.ts";
-import { encodeConversation, readConversation } from "../chat-prompt.ts";
+import { encodeConversation, readChatPrompt } from "../chat-prompt.ts";
 import type { CompletionKind } from "../completion-kind.ts";
 import type { OwnNames } from "../own-names.ts";
 import { engineLimits } from "../prompts.ts";
@@ -18,7 +18,7 @@ import { assertModelExists } from "../model/resolve-model.ts";
 import { truncationOf } from "../truncation.ts";
 import { MessageAnswer } from "./message-answer.ts";
 import { countTokensRequest, type MessagesRequest, messagesRequest } from "./request-schema.ts";
-import { toConversation } from "./to-chat.ts";
+import { messagesToChat } from "./to-chat.ts";
 
 /** Chat's names of fields that have another name here. */
 const OWN_NAMES: OwnNames = [
@@ -35,14 +35,14 @@ export const messagesKind: CompletionKind<ChatRequest> = {
   readFields: ({ plain, exact }) => {
     const body = parseRequest(messagesRequest, plain);
     assertWhole(body);
-    const { stop_sequences: stop, ...fields } = { ...body, ...toConversation(body) };
+    const { stop_sequences: stop, ...fields } = { ...body, ...messagesToChat(body) };
     return {
       fields: { ...fields, stop: stop ?? null, user: userOf(body) },
-      exact: toConversation(exact as MessagesRequest),
+      exact: messagesToChat(exact as MessagesRequest),
     };
   },
   readPrompts: async (context, fields, exact) => [
-    await readConversation(context, fields, exact, {
+    await readChatPrompt(context, fields, exact, {
       truncation: truncationOf(fields, 1, engineLimits(context).maxModelLen),
     }),
   ],
@@ -91,16 +91,16 @@ function restOf(prompts: readonly { readonly ids: Int32Array }[], maxModelLen: n
  * @throws {AppError} as the request itself would.
  */
 export async function countTokens(context: AppContext, c: RequestContext): Promise<Response> {
-  const text = await readText(c, context.limits.maxJsonBytes);
+  const text = await readBodyText(c, context.limits.maxJsonBytes);
   const { plain, exact } = parseBody(text, parseConversation);
   checkFields(plain, "messages", { isStrict: context.limits.refusesUnknownFields });
   const body = parseRequest(countTokensRequest, plain);
   await assertModelExists(context, c.get("caller"), body.model);
-  const { tool_choice: choice, ...conversation } = toConversation(body);
+  const { tool_choice: choice, ...conversation } = messagesToChat(body);
   const ids = await encodeConversation(
     context,
     { ...conversation, add_generation_prompt: body.add_generation_prompt },
-    toConversation(exact as MessagesRequest),
+    messagesToChat(exact as MessagesRequest),
     { showsTools: choice !== "none" },
   );
   return c.json({ input_tokens: ids.length });

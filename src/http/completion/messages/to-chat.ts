@@ -24,7 +24,7 @@ export interface ChatConversation {
 type Message = ChatRequest["messages"][number];
 
 /** The conversation of a body. @throws {AppError} unsupported_parameter, invalid_request. */
-export function toConversation(body: MessagesRequest | CountTokensRequest): ChatConversation {
+export function messagesToChat(body: MessagesRequest | CountTokensRequest): ChatConversation {
   const { system, tools, tool_choice: choice, output_config: output } = body;
   const first: Message[] = isPresent(system) ? [{ role: "system", content: systemText(system) }] : [];
   const format = output?.format ?? null;

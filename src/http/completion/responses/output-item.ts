@@ -3,7 +3,7 @@
  */
 import type { AnswerPart } from "../answer/answer-part.ts";
 import type { ChatLogprob } from "../answer/logprobs.ts";
-import { newId } from "./turn.ts";
+import { newOpenAiId } from "./turn.ts";
 
 type Status = "in_progress" | "completed" | "incomplete";
 
@@ -16,7 +16,7 @@ export abstract class OutputItem {
 
   constructor(index: number, idPrefix: string) {
     this.#index = index;
-    this.#id = newId(idPrefix);
+    this.#id = newOpenAiId(idPrefix);
   }
 
   begin(): readonly object[] {

@@ -12,9 +12,9 @@ import type { ChoiceEvent } from "../generation.ts";
 import type { SharedFields } from "../request-schema.ts";
 import { OutputItems } from "./output-items.ts";
 import type { Item, ResponsesRequest } from "./request-schema.ts";
-import { type ResponseState, responseBody, usageOf } from "./response-body.ts";
+import { type ResponseState, responseBody, responseUsage } from "./response-body.ts";
 import type { ResponseStore } from "./response-store.ts";
-import { newId, type Turn } from "./turn.ts";
+import { newOpenAiId, type Turn } from "./turn.ts";
 
 /** A request with the turn that it belongs to. */
 export interface ResponseFields extends SharedFields {
@@ -34,7 +34,7 @@ export class ResponseAnswer implements CompletionAnswer {
   readonly #options: ResponseAnswerOptions;
   readonly #splitter: AnswerSplitter;
   readonly #output: OutputItems;
-  readonly #id = newId("resp_");
+  readonly #id = newOpenAiId("resp_");
   readonly #createdAt = Math.floor(Date.now() / 1000);
   #sequenceNumber = 0;
   #numTokens = 0;
@@ -117,7 +117,7 @@ export class ResponseAnswer implements CompletionAnswer {
       state: this.#state,
       output: this.#output.whole(),
       isKept: this.#options.store.keeps && fields.asked.store !== false,
-      usage: isOver ? usageOf(numPrompt, numCached(), this.#numTokens, this.#numReasoningTokens) : null,
+      usage: isOver ? responseUsage(numPrompt, numCached(), this.#numTokens, this.#numReasoningTokens) : null,
     });
   }
 

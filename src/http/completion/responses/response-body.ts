@@ -51,7 +51,12 @@ export function responseBody(asked: ResponsesRequest, facts: ResponseFacts): obj
 }
 
 /** The `usage` of a response. */
-export function usageOf(promptTokens: number, numCached: number, numTokens: number, numReasoning: number): object {
+export function responseUsage(
+  promptTokens: number,
+  numCached: number,
+  numTokens: number,
+  numReasoning: number,
+): object {
   return {
     input_tokens: promptTokens,
     input_tokens_details: { cached_tokens: numCached },

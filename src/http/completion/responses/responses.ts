@@ -5,7 +5,7 @@
 import { parseConversation } from "../parse-conversation.ts";
 import { conversationFormat } from "../answer-format/conversation-format.ts";
 import { parseRequest } from "../../request/parse-request.ts";
-import { readConversation } from "../chat-prompt.ts";
+import { readChatPrompt } from "../chat-prompt.ts";
 import type { CompletionKind } from "../completion-kind.ts";
 import type { OwnNames } from "../own-names.ts";
 import { engineLimits } from "../prompts.ts";
@@ -13,7 +13,7 @@ import type { ChatRequest } from "../request-schema.ts";
 import { truncationOf } from "../truncation.ts";
 import { type ResponsesRequest, responsesRequest } from "./request-schema.ts";
 import { ResponseAnswer, type ResponseFields } from "./response-answer.ts";
-import { toConversation } from "./to-chat.ts";
+import { responsesToChat } from "./to-chat.ts";
 import { readTurn } from "./turn.ts";
 
 /** Chat's names of fields that have another name here. */
@@ -34,11 +34,11 @@ export const responsesKind: CompletionKind<ChatRequest & ResponseFields> = {
     const asked = parseRequest(responsesRequest, plain);
     const turn = readTurn(asked, store, tenant);
     const { stream_options: _, max_output_tokens: maxTokens, ...body } = asked;
-    const fields = { ...body, ...toConversation(asked, turn.items), max_tokens: maxTokens ?? null, asked, turn };
-    return { fields, exact: toConversation(exact as ResponsesRequest, turn.items) };
+    const fields = { ...body, ...responsesToChat(asked, turn.items), max_tokens: maxTokens ?? null, asked, turn };
+    return { fields, exact: responsesToChat(exact as ResponsesRequest, turn.items) };
   },
   readPrompts: async (context, fields, exact) => [
-    await readConversation(context, fields, exact, {
+    await readChatPrompt(context, fields, exact, {
       truncation: truncationOf(fields, 1, engineLimits(context).maxModelLen),
     }),
   ],

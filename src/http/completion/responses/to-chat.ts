@@ -24,7 +24,7 @@ export interface ChatConversation {
  * @param items the whole conversation, earlier turns included @throws {AppError} unsupported_parameter,
  * invalid_request.
  */
-export function toConversation(body: ResponsesRequest, items: readonly Item[]): ChatConversation {
+export function responsesToChat(body: ResponsesRequest, items: readonly Item[]): ChatConversation {
   const { instructions, tools, reasoning, text } = body;
   const system = isPresent(instructions) ? [{ role: "system" as const, content: instructions }] : [];
   const format = text?.format;

@@ -59,10 +59,10 @@ const PREFIX_OF: Readonly<Record<string, string>> = {
 
 function withId(item: Item): Item {
   const type = item.type ?? "message";
-  return { ...item, type, id: typeof item.id === "string" ? item.id : newId(PREFIX_OF[type] ?? "msg_") };
+  return { ...item, type, id: typeof item.id === "string" ? item.id : newOpenAiId(PREFIX_OF[type] ?? "msg_") };
 }
 
 /** A fresh id in OpenAI's form. */
-export function newId(prefix: string): string {
+export function newOpenAiId(prefix: string): string {
   return `${prefix}${randomUUID().replaceAll("-", "")}`;
 }

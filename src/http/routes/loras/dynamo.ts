@@ -10,7 +10,7 @@ import { checkFields } from "../../../fields/check-fields.ts";
 import { nameParameter } from "../../adapters/adapter-json.ts";
 import { adapterPages } from "../../adapters/adapter-pages.ts";
 import { isCompatible } from "../../adapters/find-adapter.ts";
-import { type Loaded, loadAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
+import { type Loaded, loadSharedAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
 import { parseRequest } from "../../request/parse-request.ts";
 import { readJson } from "../../request/read-body.ts";
 import { jsonResponses, type Route } from "../../route.ts";
@@ -80,7 +80,7 @@ const loadRoute: Route = {
     const body = await readJson(c, MAX_LORA_BODY_BYTES);
     checkFields(body, "loras", { isStrict: context.limits.refusesUnknownFields });
     const { lora_name: name, source } = parseRequest(loadRequest, body);
-    const loaded = await loadAdapter(context, c, { name, path: source.uri, mayReplace: true }).catch(namedAsHere);
+    const loaded = await loadSharedAdapter(context, c, { name, path: source.uri, mayReplace: true }).catch(namedAsHere);
     const message = `LoRA adapter '${name}' ${VERBS[loaded]}`;
     return c.json({ status: "success", message, lora_name: name, lora_id: loraId(name) });
   },

@@ -3,7 +3,7 @@
  * error object (error-response.ts). Source: SGLang's `LoRAUpdateOutput`.
  */
 import { z } from "@hono/zod-openapi";
-import { loadAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
+import { loadSharedAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
 import { jsonResponses, type Route } from "../../route.ts";
 import { loadBody, readLoadRequest, readUnloadRequest, unloadBody } from "./lora-requests.ts";
 
@@ -30,7 +30,7 @@ const loadRoute: Route = {
   },
   handle: async (context, c) => {
     const request = await readLoadRequest(context, c);
-    await loadAdapter(context, c, request);
+    await loadSharedAdapter(context, c, request);
     return c.json({ success: true, error_message: "", loaded_adapters: { [request.name]: request.path } });
   },
 };

@@ -1,6 +1,6 @@
 /** vLLM's routes to load an adapter from a file or an address, and to unload one. They answer with a sentence. */
 import { z } from "@hono/zod-openapi";
-import { loadAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
+import { loadSharedAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
 import { errorResponses, type Route } from "../../route.ts";
 import { loadBody, readLoadRequest, readUnloadRequest, unloadBody } from "./lora-requests.ts";
 
@@ -21,7 +21,7 @@ const loadRoute: Route = {
   },
   handle: async (context, c) => {
     const request = await readLoadRequest(context, c);
-    const isPresent = (await loadAdapter(context, c, request)) === "present";
+    const isPresent = (await loadSharedAdapter(context, c, request)) === "present";
     return c.text(
       isPresent
         ? `Success: LoRA adapter '${request.name}' is loaded already.`

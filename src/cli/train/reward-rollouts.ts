@@ -62,7 +62,7 @@ export async function startRollouts(
   model: TrainModel,
   grading: Grading,
   cleanup: Cleanup,
-): Promise<Rollouts> {
+): Promise<RewardRollouts> {
   const { plan, training, evaluation, maxLength } = run;
   const settings = run.flags.objective;
   if (plan === null || settings.kind !== "reward") throw new Error("internal: rewards train an adapter");
@@ -77,7 +77,7 @@ export async function startRollouts(
   const encoder = await loadExampleEncoder(base.dir);
   const extras = { endTokenIds: [], card: {} };
   const { parameters } = model;
-  return new Rollouts({
+  return new RewardRollouts({
     engine,
     tokenizer: encoder.tokenizer,
     stopIds: [...new Set([...base.manifest.endTokenIds, ...encoder.endTokenIds])],
@@ -92,7 +92,7 @@ export async function startRollouts(
   });
 }
 
-export class Rollouts implements StepSource {
+export class RewardRollouts implements StepSource {
   readonly stepsPerEpoch: number;
   measures: RewardMeasures = {};
   readonly #parts: Parts;
