@@ -1,7 +1,7 @@
 /**
- * The tables of the endpoints whose requests are converted to chat requests: their own fields, and chat's. Chat's sampling fields and names
- * of adapters work there as in chat. Chat's other heeded fields are refused, because the endpoint has a field of its
- * own for each.
+ * The tables of the endpoints whose requests are converted to chat requests: their own fields, and chat's. Chat's
+ * sampling fields and names of adapters work there as in chat. Chat's other heeded fields are refused, because the
+ * endpoint has a field of its own for each.
  */
 import type { Field, Treatment } from "./field.ts";
 import { nothing, refused } from "./field.ts";

@@ -80,7 +80,7 @@ function chosenGguf(name: HubName, ggufs: readonly HubFile[]): readonly HubFile[
   if (first === undefined)
     throw new AppError(
       "usage",
-      `${hubNameText(name)} is not there. ${name.repo} has ${listed(ggufs) || "no GGUF file"}.`,
+      `${hubNameText(name)} does not exist. ${name.repo} has ${listed(ggufs) || "no GGUF file"}.`,
     );
   if (chosen.length > 1)
     throw new AppError(

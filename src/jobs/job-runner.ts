@@ -218,7 +218,7 @@ export class JobRunner implements AsyncDisposable {
     if (job === undefined || note === null) return;
     store
       .update(job, note.change, note.event)
-      .catch((error: unknown) => log.error({ err: error, job: id }, "a step of a job could not be noted"));
+      .catch((error: unknown) => log.error({ err: error, job: id }, "a step of a job could not be recorded"));
   }
 
   async #succeed(job: JobRecord, { trainLoss, evalLoss }: TrainerResult): Promise<void> {
@@ -251,7 +251,7 @@ export class JobRunner implements AsyncDisposable {
       await store.update(job, change, said(`The job failed: ${failure.message}`, "error"));
       await rm(store.runDirOf(job), { recursive: true, force: true });
     } catch (second) {
-      log.error({ err: second, job: job.id }, "the end of a training job could not be noted");
+      log.error({ err: second, job: job.id }, "the end of a training job could not be recorded");
     }
   }
 

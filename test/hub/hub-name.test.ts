@@ -121,8 +121,8 @@ describe("the files of a model", () => {
 
   it.each([
     ["o/n", ["a-Q4_0.gguf", "a-Q8_0.gguf"], /2 GGUF files\. Name one of them, such as o\/n\/a-Q4_0\.gguf/],
-    ["o/n:Q4_K", ["a-Q4_K_M.gguf"], /is not there\. o\/n has a-Q4_K_M\.gguf/],
-    ["o/n/b.gguf", ["a.gguf"], /o\/n\/b\.gguf is not there/],
+    ["o/n:Q4_K", ["a-Q4_K_M.gguf"], /does not exist\. o\/n has a-Q4_K_M\.gguf/],
+    ["o/n/b.gguf", ["a.gguf"], /o\/n\/b\.gguf does not exist/],
     ["o/n", ["config.json", "pytorch_model.bin"], /only as pickles \(pytorch_model\.bin\)/],
     ["o/n", ["adapter_config.json", "adapter_model.safetensors"], /a PEFT adapter, not a model.*mosara import o\/n/],
     ["o/n", ["README.md"], /no model that can be read: README\.md/],

@@ -52,7 +52,7 @@ function setLines(name: string, set: SetCheck, { maxLength, overlong }: DataRepo
   return [
     `${name}: ${count(set.sequences)} sequences, ${count(set.tokens)} tokens, ${count(set.predictedTokens)} of them learnt`,
     `  lengths in tokens: ${least} to ${most}, half have at most ${median}, 95 % at most ${percentile95}`,
-    `  above --max-length ${maxLength}: ${count(set.overlong)}, which are ${fate}; ${count(set.lostTokens)} learnt tokens are lost`,
+    `  longer than --max-length ${maxLength}: ${count(set.overlong)} (${fate}), with ${count(set.lostTokens)} learnt tokens lost`,
     ...lineFor(set.cutBeforeAnswer, "are cut before their first learnt token and left out"),
     ...lineFor(set.unlearnt, "have nothing to learn and are left out"),
     `  repeated: ${count(set.repeated)}${namesOf(set.repetitions)}`,

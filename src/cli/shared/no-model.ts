@@ -34,7 +34,7 @@ async function file(model: string): Promise<string> {
   if (nameOfFile(model) !== undefined)
     return `${model} is an adapter, not a model. Name its base as the model, and the directory of the adapter with --adapters.`;
   if (/\.(safetensors|bin|pth?|ckpt)$/.test(model) || (await startsAsZip(model)))
-    return `${model} is a file of weights, and a model is more than that. Name the directory with its config.json and tokenizer. Weights are read only from safetensors and GGUF files.`;
+    return `${model} is a file of weights alone. Name the directory that also has its config.json and tokenizer. Weights are read only from safetensors and GGUF files.`;
   return `${model} is a file, but not a GGUF file. Name a base directory, a checkpoint directory or a GGUF file.`;
 }
 

@@ -8,7 +8,7 @@ const WEIGHTS = ["auto", "float32", "float16", "int8", "int4"] as const;
 export const BUILD = {
   weights: {
     value: "<format>",
-    help: "auto, float32, float16, int8, int4 or auto:<bits>. auto chooses float32 below 50 M parameters and int8 from there on. auto:<bits>, such as auto:4.75, sets the mean number of bits for each weight. Matrices whose rounding costs most get more.",
+    help: "auto, float32, float16, int8, int4 or auto:<bits>. auto chooses float32 below 50 M parameters and int8 from there on. auto:<bits>, such as auto:4.75, sets the mean number of bits for each weight. Matrices whose rounding costs most get more bits.",
     schema: z
       .custom<(typeof WEIGHTS)[number] | `auto:${number}`>(
         (value) => WEIGHTS.some((kind) => kind === value) || /^auto:\d+(\.\d+)?$/.test(String(value)),

@@ -202,7 +202,7 @@ export const SERVE = {
   },
   receiptKey: {
     value: "<file>",
-    help: "Ed25519 key in PEM that signs the receipts of answers. If the file does not exist, it is created.",
+    help: "Ed25519 key in PEM that signs the receipts of answers. If the file does not exist, the server creates it.",
     defaultText: "receipt-key.pem in --data",
     schema: optional(text),
   },

@@ -3,9 +3,9 @@ import { Graph, type Var, expectDtype, expectShape, fail, graphOf } from "../gra
 import { sameShape } from "../shape.ts";
 
 /**
- * Runs one of two branches and returns its value. Each branch receives the `captured` values as values of its own graph. Both
- * results need the same dtype. If their shapes differ, the first branch's shape is used, and the other must broadcast
- * like it.
+ * Runs one of two branches and returns its value. Each branch receives the `captured` values as values of its own
+ * graph. Both results need the same dtype. If their shapes differ, the first branch's shape is used, and the other must
+ * broadcast in the same way.
  * @param condition bool scalar
  */
 export function ifElse(
