@@ -21,7 +21,7 @@ const PROMPT_IDS = [50, 60, 70, 80, 90, 100];
 export const firstTokenScenario: Scenario = {
   name: "first-token",
   summary:
-    "From a file (--trained, a checkpoint or .gguf) to the first token: first start and later ones ÷ llama.cpp's.",
+    "Time from a file (--trained, a checkpoint or .gguf) to the first token, at the first start and later. Also ÷ llama.cpp.",
   run: async (context) => await context.folder.withScratch((scratch) => measure(context, scratch)),
 };
 

@@ -23,14 +23,14 @@ import { type Gradient, floatAttribute, ofFirstResult, operand, result, scalarLi
 
 type RuleOfOne = (node: Node, dy: Var) => readonly Gradient[];
 
-/** @param derivative of dy, x, y */
+/** @param derivative computes dx from dy, x and y */
 function unary(derivative: (dy: Var, x: Var, y: Var) => Var): RuleOfOne {
   return (node, dy) => [() => derivative(dy, operand(node, 0), result(node))];
 }
 
 type Partial = (dy: Var, a: Var, b: Var, y: Var) => Var;
 
-/** @param partials of dy, a, b, y: the gradient of a before summing, that of b */
+/** @param partials compute da and db from dy, a, b and y, before repetitions are summed */
 function binary(...partials: readonly [Partial, Partial]): RuleOfOne {
   return (node, dy) =>
     partials.map((partial, i) => () => {

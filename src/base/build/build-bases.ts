@@ -26,7 +26,8 @@ interface SpilledBasis {
 }
 
 /**
- * Writes `BASES_FILE` into `dir`. @param finished bases of a build that was stopped; null: every basis is asked for
+ * Writes `BASES_FILE` into `dir`.
+ * @param finished keeps each computed basis, so that a stopped build can continue; null: nothing is kept
  * @param onDone called after each target with the number done
  */
 export async function writeBases(

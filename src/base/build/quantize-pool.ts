@@ -1,4 +1,4 @@
-/** Quantises weights on worker threads, some rows a job. The numbers are those of `quantizedMatrix`. */
+/** Quantises weights on worker threads, some rows a job. The result is bit-identical to that of `quantizedMatrix`. */
 import { ThreadPool } from "../../linalg/thread-pool.ts";
 import { quantizedMatrix } from "../../model/serve/quantize.ts";
 import {
@@ -11,17 +11,17 @@ import { entryUrl } from "../../program-files.ts";
 import { type HostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 import type { QuantizeJob } from "./quantize-worker.ts";
 
-/** Weights of a job. It takes some hundredths of a second, so that threads end a matrix at about the same time. */
+/** Number of weights of a job. A job takes a few hundredths of a second, so all threads end a matrix nearly together. */
 const JOB_SIZE = 2 ** 19;
 
 export interface QuantizePool extends AsyncDisposable {
-  /** @param weight [dOut,dIn]; the caller leaves it unchanged until the matrix is there */
+  /** @param weight [dOut,dIn]. The caller must not change it before the promise resolves. */
   quantize(weight: HostTensor, layout: QuantizedLayout): Promise<QuantizedMatrix>;
 }
 
 const WORKER_URL = entryUrl("base/build/quantize-worker");
 
-/** @param numThreads each is started when a weight first needs it; smaller ones than a job need none */
+/** @param numThreads maximum number of threads. They start with the first weight that is larger than a job. */
 export function createQuantizePool(numThreads: number, workerUrl: URL = WORKER_URL): QuantizePool {
   const pool = new ThreadPool<QuantizeJob, QuantizedMatrix>("quantising", numThreads, workerUrl);
   return {

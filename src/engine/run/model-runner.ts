@@ -51,7 +51,7 @@ const NO_ROWS = int64([], [0]);
 interface WantedRows {
   readonly feeds: Record<string, RuntimeTensor>;
   readonly fetches: Record<string, RuntimeTensor | null>;
-  /** One for each of the first rows of the logits. */
+  /** The part of the logits that each row needs, for the first rows. */
   readonly needs: readonly RowNeed[];
   /** Includes the rows that pad the run. */
   readonly numLogitRows: number;

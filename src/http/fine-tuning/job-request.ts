@@ -36,7 +36,7 @@ const mosara = z
     max_length: z.int().min(2).max(1_000_000).optional(),
     max_answer_tokens: z.int().min(1).max(65_536).optional(),
   })
-  .openapi({ description: "As the flags of `mosara train`." });
+  .openapi({ description: "The same settings as the flags of `mosara train`." });
 
 export const jobRequest = z
   .strictObject({

@@ -120,7 +120,7 @@ function findModel(context: AppContext, caller: Caller, id: string): z.output<ty
   return record && isCompatible(context, record) ? modelJson(context, id, record.created) : undefined;
 }
 
-/** The adapters that fit and the aliases that have one of them, after `after`, in the order of their names. */
+/** The adapters that fit, and the aliases that have one of them, ordered by name, beginning after the name `after`. */
 async function* modelsAfter(
   context: AppContext,
   caller: Caller,

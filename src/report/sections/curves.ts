@@ -5,7 +5,7 @@
 
 export type Point = readonly [x: number, y: number];
 
-/** At most about `most` points: the least and the greatest of every bucket, in their order. */
+/** At most about `most` points: the smallest and the largest of every bucket, in their order. */
 export function thinned(points: readonly Point[], most: number): readonly Point[] {
   if (points.length <= most) return points;
   const numBuckets = Math.max(1, Math.floor(most / 2));

@@ -81,7 +81,7 @@ export class CacheBound {
   }
 }
 
-/** The copy has changed since it was read, and the change is newer. */
+/** Ignores the error of a removal whose copy has changed meanwhile. Throws every other error. */
 export function ignoreOvertaken(error: unknown): void {
   const isOvertaken =
     error instanceof AppError && /^(precondition_failed|adapter_not_found|generation_in_use)$/.test(error.code);
