@@ -1,5 +1,6 @@
 /**
- * One item of a response's output, with the events that report its progress. Source: the streaming events of OpenAI's API reference.
+ * One item of a response's output, with the events that report its progress. Source: the streaming events of OpenAI's
+ * API reference.
  */
 import type { AnswerPart } from "../answer/answer-part.ts";
 import type { ChatLogprob } from "../answer/logprobs.ts";
