@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
 import { makeTokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { checkTokenizer } from "../../src/tokenizer/files/tokenizer-files.ts";
-import { flag, float32, float32Tensor, text, texts, uint32 } from "../helpers/models/gguf.ts";
+import { flag, float32, float32Tensor, float32s, int32s, text, texts, uint32 } from "../helpers/models/gguf.ts";
 import {
   BPE,
   MODEL,
@@ -140,6 +140,27 @@ describe("the tokenizer of a GGUF file", () => {
     expect(tokenizer.encode("ab")).toEqual([1, 6, 5]); // "ab" before "▁a"
     expect(tokenizer.encode("a")).toEqual([1, 7]);
     expect(tokenizer.decode([1, 7, 4])).toBe("ab");
+  });
+
+  it("finds runs of spaces that are tokens of their own, the longest first, as llama.cpp does for Gemma", async () => {
+    const runs = ["  ", "   "];
+    const kinds = [2, 3, 3, 1, 1, 1, 1, 1, 1, 4, 4]; // unknown, control, normal, user-defined
+    const tokenizer = await tokenizerIn(
+      write(
+        {
+          ...MODEL,
+          ...SENTENCEPIECE,
+          "tokenizer.ggml.tokens": texts([...PIECES, ...runs]),
+          "tokenizer.ggml.token_type": int32s(kinds),
+          "tokenizer.ggml.scores": float32s([0, 0, 0, -3, -4, -1, -5, -2, -6, -7, -8]),
+          "tokenizer.ggml.add_space_prefix": flag(false),
+        },
+        tensorsOf(PIECES.length + runs.length),
+      ),
+    );
+    expect(tokenizer.encode("a   b")).toEqual([1, 3, 10, 4]);
+    expect(tokenizer.encode("a     b")).toEqual([1, 3, 10, 9, 4]);
+    expect(tokenizer.decode([3, 10, 9, 4])).toBe("a     b");
   });
 
   it.each<[string, Metadata, RegExp]>([

@@ -75,7 +75,7 @@ function byteLevelJson(
     post_processor: ends(metadata, vocabulary, words.addsBos) ?? byteLevel,
     decoder: { ...byteLevel, add_prefix_space: true, use_regex: true },
     model: {
-      ...bpe(vocabulary, vocabulary.tokens),
+      ...bpe(vocabulary, [vocabulary.tokens]),
       unk_token: null,
       ignore_merges: words.ignoresMerges,
       // A token may begin with a space, so the separator is the first space after a character.
@@ -127,7 +127,8 @@ function piecesJson(metadata: MetadataReader, vocabulary: Vocabulary, scores: Ar
       ],
     },
     model: {
-      ...bpe(vocabulary, pieces),
+      // Merges make runs of spaces from marks. Added tokens are found in the text as it is, and so have spaces.
+      ...bpe(vocabulary, [pieces, vocabulary.tokens]),
       unk_token: vocabulary.unknown === null ? null : (pieces[vocabulary.unknown] ?? null),
       fuse_unk: true,
       byte_fallback: true,
@@ -153,9 +154,11 @@ function shared({ tokens, kinds }: Vocabulary, strips: boolean): object {
 /** Filler tokens that the converter wrote for embedding rows without a token. */
 const FILLER = /^\[PAD\d+\]$/;
 
-function bpe({ kinds }: Vocabulary, texts: readonly string[]): object {
+/** @param spellings lists of the texts of all tokens; a token may have another text in each */
+function bpe({ kinds }: Vocabulary, spellings: readonly (readonly string[])[]): object {
   const vocab: Record<string, number> = Object.create(null) as Record<string, number>;
-  for (const [id, text] of texts.entries()) if (kinds[id] !== "unused" || !FILLER.test(text)) vocab[text] ??= id;
+  for (const texts of spellings)
+    for (const [id, text] of texts.entries()) if (kinds[id] !== "unused" || !FILLER.test(text)) vocab[text] ??= id;
   return {
     type: "BPE",
     dropout: null,
