@@ -68,6 +68,7 @@ function isSameSpec(tensor: HostTensor, entry: TensorEntry): boolean {
  * Writes `specs` to `path`, replacing an existing file, and returns the place of every tensor (bytes from the start of
  * the file). `load` is called once for each tensor, in file order: widest elements first, else as given. Equal input
  * gives equal bytes.
+ * @param isSynced false for a file that may be lost with the machine's power
  * @throws every error of `load` or the file system; then nothing is left behind, and an old file is unchanged.
  */
 export async function writeSafetensors(
@@ -75,6 +76,7 @@ export async function writeSafetensors(
   specs: readonly TensorSpec[],
   load: (name: string) => Promise<HostTensor>,
   metadata?: Readonly<Record<string, string>>,
+  isSynced = true,
 ): Promise<ReadonlyMap<string, TensorEntry>> {
   const { header, entries } = layOut(specs, metadata);
   const temporary = `${path}.${randomUUID()}.tmp`;
@@ -91,7 +93,7 @@ export async function writeSafetensors(
           );
         await writeAll(file, bytesOf(tensor));
       }
-      await file.sync();
+      if (isSynced) await file.sync();
     } finally {
       await file.close();
     }

@@ -70,7 +70,8 @@ export async function writeBases(
 async function spill(linear: Linear, basis: Basis, path: string): Promise<SpilledBasis> {
   const spilled = spilledBasis(linear, basis, path);
   const read = async (name: string): Promise<HostTensor> => basis[BASIS_PARTS[name as keyof typeof BASIS_PARTS]];
-  await writeSafetensors(path, spilled.specs, read, { content: contentOf(basis) });
+  // A build that continues checks the content, so nobody waits for the disk here.
+  await writeSafetensors(path, spilled.specs, read, { content: contentOf(basis) }, false);
   return spilled;
 }
 
@@ -114,12 +115,14 @@ async function assemble(path: string, spilled: readonly SpilledBasis[]): Promise
 /**
  * Number of SVDs that may run at once within `budgetBytes`.
  * One SVD holds its weight as stored, as float32, as a copy for the thread, and transposed if it is tall.
- * It also holds the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`).
+ * It also holds the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`). One further weight waits for a
+ * thread, as stored and as float32.
  */
 export function numSvdsAtOnce(linears: readonly Linear[], numThreads: number, budgetBytes: number): number {
   const bytesOfSvd = ({ dIn, dOut }: Linear): number => 16 * dIn * dOut + 8 * Math.min(dIn, dOut) ** 2;
   const greatest = linears.reduce((most, linear) => Math.max(most, bytesOfSvd(linear)), 1);
-  return Math.max(1, Math.min(numThreads, linears.length, Math.floor(budgetBytes / greatest)));
+  const waiting = linears.reduce((most, { dIn, dOut }) => Math.max(most, 8 * dIn * dOut), 0);
+  return Math.max(1, Math.min(numThreads, linears.length, Math.floor((budgetBytes - waiting) / greatest)));
 }
 
 /** Computes bases from the checkpoint's weights on `numThreads` threads. */

@@ -276,7 +276,8 @@ async function writeTargets(
   const choice = { threshold, maxRank: maxRank ?? undefined };
   const finished = finishedBases(finishedDir, digests, choice);
   await using bases = computedBases(checkpoint, choice, numAtOnce);
-  const targets = await writeBases(dir, linears, (one) => bases.basisOf(one), finished, numAtOnce, onTarget);
+  // One more than the threads: a weight is ready when a thread is free, which does not wait for the last basis's file.
+  const targets = await writeBases(dir, linears, (one) => bases.basisOf(one), finished, numAtOnce + 1, onTarget);
   return { targets, numContinued: finished.numTaken };
 }
 
