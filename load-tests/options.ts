@@ -41,6 +41,7 @@ const FLAGS = {
     value: "<dir>",
     help: "Checkpoint or base whose quantised forms are compared with float32 (default: the shipped base). The file of the scenario first-token (default: the random checkpoint).",
   },
+  draft: { value: "<dir>", help: "Base directory of a draft model for the base of --trained (scenario draft)." },
   threshold: { value: "<m>", help: "Threshold of the bases (default: 0.25)." },
   device: { value: "<device>", help: "Device of the scenario gpu: webgpu (default) or cuda." },
   bandwidth: {
@@ -102,6 +103,8 @@ export interface BenchOptions {
   readonly shape: CheckpointShape;
   /** null: the shipped base, or the random checkpoint in the scenario first-token. */
   readonly trainedDir: string | null;
+  /** null: the scenario draft makes a pair itself. */
+  readonly draftDir: string | null;
   /** Of the scenario gpu. */
   readonly device: "cpu" | "webgpu" | "cuda";
   /** GB/s of the card's memory; null: not said. */
@@ -159,6 +162,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
       seed: number("seed", base.seed),
     },
     trainedDir: textOf(values.trained),
+    draftDir: textOf(values.draft),
     device: deviceOf(textOf(values.device) ?? "webgpu"),
     bandwidth: values.bandwidth === undefined ? null : number("bandwidth", 1),
     remote: remoteOf(values),

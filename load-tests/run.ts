@@ -32,7 +32,8 @@ import { prefixScenario } from "./scenarios/prefix.ts";
 import { residencyScenario } from "./scenarios/residency.ts";
 import { rivalsScenario } from "./scenarios/beside/rivals.ts";
 import { samplingScenario } from "./scenarios/sampling.ts";
-import { speculationScenario } from "./scenarios/speculation.ts";
+import { draftModelScenario } from "./scenarios/speculation/draft-model.ts";
+import { speculationScenario } from "./scenarios/speculation/repeated-text.ts";
 import { storeScenario } from "./scenarios/store/store.ts";
 import { tenantsScenario } from "./scenarios/tenants/tenants.ts";
 import { trainScenario } from "./scenarios/train.ts";
@@ -51,6 +52,7 @@ const SCENARIOS: readonly Scenario[] = [
   prefixScenario,
   grammarScenario,
   speculationScenario,
+  draftModelScenario,
   overloadScenario,
   mergedScenario,
   residencyScenario,

@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { type Base, openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { attempt, type Check, ok } from "./doctor/check.ts";
-import { baseBytes, checkIsolation } from "./doctor/engine-check.ts";
+import { baseBytes, checkDraft, checkIsolation } from "./doctor/engine-check.ts";
 import { checkClock, checkCpu, checkMemory, checkNode, checkPort } from "./doctor/host-checks.ts";
 import { checkKeys } from "./doctor/keys-check.ts";
 import { checkDisk, checkReceiptKey, checkStore } from "./doctor/store-checks.ts";
@@ -58,6 +58,9 @@ async function noteBase(
   note: (name: string, check: () => Check | Promise<Check>, mend: string) => Promise<void>,
 ): Promise<void> {
   const needed = base === null ? null : (await baseBytes(base)) + (config.kvCacheBytes ?? 0);
+  const { draftModel } = config;
+  if (base !== null && draftModel !== null)
+    await note("draft", () => checkDraft(draftModel, base, config), "Leave out --draft-model.");
   await note("memory", () => checkMemory(needed), "Report this to the developers.");
   if (base !== null) await note("isolation", () => checkIsolation(config, base), "Build the base again.");
 }

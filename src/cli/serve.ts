@@ -43,10 +43,11 @@ import { directoryTexts } from "../tokenizer/files/text-source.ts";
 import { Cleanup } from "./shared/cleanup.ts";
 import { demoLine } from "./serve/demo-line.ts";
 import { readVersion } from "./shared/package-root.ts";
+import { type ResolvedDraft, resolveServedDraft } from "./shared/resolve-draft.ts";
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
 import { watchAdapters } from "./serve/watch-adapters.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
-import { noteAdapters } from "./serve/start-notices.ts";
+import { noteAdapters, noteDraft } from "./serve/start-notices.ts";
 
 type ServeConfig = ConfigOf<"serve">;
 
@@ -60,10 +61,11 @@ export async function serve(config: ServeConfig): Promise<number> {
   const adaptersDir = config.adapters ?? (isDemo ? shippedDemo().adapters : null);
   const tls = await readTls(config);
   const baseDir = await resolveBase(model, config);
+  const draft = await resolveServedDraft(config, baseDir);
   await using cleanup = new Cleanup();
   const { context, engine } = await assemble(
     config,
-    { baseDir, name: config.servedModelName ?? nameOfModel(model), adaptersDir },
+    { baseDir, name: config.servedModelName ?? nameOfModel(model), adaptersDir, draft },
     cleanup,
   );
   const listener = await openListener(config, tls, context, cleanup);
@@ -86,10 +88,12 @@ interface Sources {
   readonly baseDir: string;
   readonly name: string;
   readonly adaptersDir: string | null;
+  /** null: there is no draft model. */
+  readonly draft: ResolvedDraft | null;
 }
 
 /** Opens all parts but the port. The engine starts while adapters are imported and the tokenizer loads. */
-async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sources, cleanup: Cleanup) {
+async function assemble(config: ServeConfig, { baseDir, name, adaptersDir, draft }: Sources, cleanup: Cleanup) {
   const log = createLogger({ level: config.logLevel, keys: config.apiKey.map(({ key }) => key) });
   const keys = await openKeys(config, log, cleanup);
   const base = cleanup.use(await openBase(baseDir));
@@ -101,8 +105,8 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir }: Sou
       keepGenerations: config.keepGenerations,
     }),
   );
-  const { engine, numThreads } = openServedEngine(config, { base, store, log, storeDir }, cleanup);
-  const receipts = await openReceiptIssuer(config, base.manifest, storeDir, numThreads);
+  const { engine, numThreads } = openServedEngine(config, { base, store, log, storeDir, draft }, cleanup);
+  const receipts = await openReceiptIssuer(config, { base: base.manifest, draft, storeDir, numThreads });
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());
@@ -175,6 +179,7 @@ function connect(
       merged: placements.numMerged,
       storeBytes: store.totalBytes(),
       capacity: engine.limits()?.capacity ?? null,
+      draftBytes: engine.limits()?.draft?.bytes ?? null,
       residency: residency.facts(),
     }),
   });
@@ -217,6 +222,7 @@ function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
 async function start(config: ServeConfig, context: AppContext, engine: SupervisedEngine): Promise<void> {
   await engine.whenReady();
   logDevice(context, engine);
+  noteDraft(context.log, engine.limits()?.draft ?? null);
   await context.training?.runner.start();
   for (const name of config.merge) {
     await refreshNamed(context, context.keys.operator, name);

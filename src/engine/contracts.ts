@@ -5,7 +5,8 @@
  */
 import type { LogitRows, RowNeed } from "./sampling/logit-rows.ts";
 import type { GrammarSpec } from "../grammar/grammar-spec.ts";
-import type { AdapterRef, DeviceBytes, SequenceSpec } from "./protocol.ts";
+import type { AdapterRef, DeviceBytes, DraftBytes, SequenceSpec } from "./protocol.ts";
+import type { SamplingState } from "./sampling/sampling-state.ts";
 
 /** An adapter prepared for the rows of a batch; opaque to the loop. */
 export interface ReadyAdapter {
@@ -114,6 +115,44 @@ export interface PrefixReuse {
   takeStats(): { readonly queries: number; readonly hits: number };
 }
 
+/** The text of a sequence, as far as it is chosen. */
+export interface AnswerText {
+  readonly spec: SequenceSpec;
+  readonly sampling: SamplingState;
+  /** Tokens of prompt and answer. */
+  readonly numTokens: number;
+  /** Token `index` of prompt and answer. */
+  tokenAt(index: number): number;
+  /** Ids that may not be chosen after this many tokens of the answer. */
+  maskedIds(numOutputTokens: number): readonly number[];
+}
+
+/** Sizes of a draft model by which a sequence decides whether to use it. */
+export interface DraftLimits {
+  /**
+   * Time of one guess, in steps of the model that answers. It follows from the two bases alone: a measured time would
+   * make answers depend on the machine's load.
+   */
+  readonly guessCost: number;
+  /** Greatest number of tokens that it reads. */
+  readonly maxModelLen: number;
+  readonly vocabSize: number;
+}
+
+/** A smaller model of the same tokens, which guesses how an answer continues. */
+export interface DraftModel extends DraftLimits {
+  /** Bytes of its weights and of its keys and values. */
+  readonly bytes: DraftBytes;
+  /**
+   * Guesses the next tokens of a text, as the sequence's own sampling would choose them.
+   * @returns at most `count` tokens; null: a long text is read in chunks, and one more chunk was read
+   */
+  guess(text: AnswerText, count: number): Promise<readonly number[] | null>;
+  /** Forgets a sequence, known or not. */
+  release(id: number): void;
+  close(): Promise<void>;
+}
+
 /** Rows of the batch cache: decoding rows first (0…numDecoding-1), prefilling rows after them. */
 export interface KvRows {
   canEverFit(numTokens: number): boolean;
@@ -180,6 +219,8 @@ export interface ModelRunner<A extends ReadyAdapter = ReadyAdapter> {
   readonly prefixes: PrefixReuse | null;
   /** null or absent: no sequence can be bound to a grammar. */
   readonly grammars?: Grammars | null;
+  /** null or absent: guesses come from text alone. */
+  readonly draftModel?: DraftModel | null;
   /** @returns one row for each of `logitPositions`, valid until the next call. */
   prefill(step: PrefillStep<A>): Promise<LogitRows>;
   /** Prefills a chunk. @returns the hidden states of its positions after the final norm, float32 [positions, C]. */

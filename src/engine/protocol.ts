@@ -143,6 +143,10 @@ export interface StepStats {
   /** Tokens that a speculation drafted, and those of them that were chosen. */
   readonly numDrafted: number;
   readonly numAccepted: number;
+  /** The source of those tokens: text, or the draft model. */
+  readonly draftSource: "text" | "model";
+  /** Time of the step that the draft model took, in seconds. */
+  readonly draftSeconds: number;
   readonly numRunning: number;
   readonly numWaiting: number;
   /** Generations of running and of waiting sequences, without the base. */
@@ -160,6 +164,12 @@ export interface StepStats {
   /** Memory in use on a device other than the host; null on cpu. */
   readonly deviceBytes: DeviceBytes | null;
 }
+
+/** The uses of a draft model's memory. */
+export const DRAFT_BYTE_KINDS = ["weights", "kv"] as const;
+
+/** Bytes of a draft model: its weights as they are stored, and the allowed bytes of its keys and values. */
+export type DraftBytes = Readonly<Record<(typeof DRAFT_BYTE_KINDS)[number], number>>;
 
 /** The device an engine runs on, and how the engine computes there. */
 export interface DeviceFacts {
@@ -203,6 +213,8 @@ export interface EngineOptions {
   readonly usesPrefixCache: boolean;
   /** Greatest number of guessed tokens that one run computes for an answer; 0: each token has a step of its own. */
   readonly maxDraft: number;
+  /** Base directory of a model that guesses tokens; null or absent: guesses come from text alone. */
+  readonly draftDir?: string | null;
   readonly requiresBatchInvariance: boolean;
   /** false for a merged engine, whose graph has no adapter inputs. */
   readonly takesAdapters: boolean;
@@ -229,6 +241,8 @@ export interface EngineLimits {
   readonly isBatchInvariant: boolean;
   readonly device: DeviceFacts;
   readonly capacity: EngineCapacity;
+  /** null: there is no draft model. */
+  readonly draft: { readonly guessCost: number; readonly bytes: DraftBytes } | null;
 }
 
 /**

@@ -3,7 +3,15 @@ import type { StepStats } from "./protocol.ts";
 
 export type StepFacts = Pick<
   StepStats,
-  "phase" | "seconds" | "rows" | "distinctAdapters" | "promptTokens" | "numDrafted" | "numAccepted"
+  | "phase"
+  | "seconds"
+  | "rows"
+  | "distinctAdapters"
+  | "promptTokens"
+  | "numDrafted"
+  | "numAccepted"
+  | "draftSource"
+  | "draftSeconds"
 >;
 
 export const IDLE_FACTS: StepFacts = {
@@ -14,4 +22,6 @@ export const IDLE_FACTS: StepFacts = {
   promptTokens: 0,
   numDrafted: 0,
   numAccepted: 0,
+  draftSource: "text",
+  draftSeconds: 0,
 };

@@ -3,11 +3,13 @@
  * and knows neither HTTP nor the engine.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineCapacity, StepStats } from "../engine/protocol.ts";
+import { type Counter, collectDefaultMetrics, type Gauge, type Histogram, Registry } from "prom-client";
+import type { DraftBytes, EngineCapacity, StepStats } from "../engine/protocol.ts";
 import { BusiestAdapters } from "./busiest-adapters.ts";
+import { createMetric } from "./create-metric.ts";
+import { DraftCounters } from "./draft-counters.ts";
 import { setLoopDelay } from "./loop-delay.ts";
-import type { AdapterLabel, MetricSpec } from "./metric-spec.ts";
+import type { AdapterLabel } from "./metric-spec.ts";
 import { type ResidencyFacts, setLoadedAdapters } from "./residency.ts";
 import { TenantCounters } from "./tenant-counters.ts";
 import { type FinishedReason, METRICS, type MetricName } from "./table.ts";
@@ -33,6 +35,8 @@ export interface ScrapeFacts {
   readonly storeBytes: number;
   /** Limits of the live engine; null until that engine has been ready once. */
   readonly capacity: EngineCapacity | null;
+  /** Memory of the live engine's draft model; null: there is none, or that engine has not been ready yet. */
+  readonly draftBytes: DraftBytes | null;
   readonly residency: ResidencyFacts;
 }
 
@@ -55,6 +59,7 @@ export class Metrics {
   readonly #adapters: BusiestAdapters;
   readonly #versions: BusiestAdapters;
   readonly #tenants: TenantCounters;
+  readonly #drafts: DraftCounters;
   readonly #loop = monitorEventLoopDelay({ resolution: 10 });
   #lastStep: StepStats | undefined;
 
@@ -62,7 +67,7 @@ export class Metrics {
     this.#options = options;
     this.#model = { model_name: options.modelName };
     collectDefaultMetrics({ register: this.#registry });
-    this.#recorders = new Map(METRICS.map((spec) => [spec.name, create(spec, this.#registry, this.#model)]));
+    this.#recorders = new Map(METRICS.map((spec) => [spec.name, createMetric(spec, this.#registry, this.#model)]));
     this.#adapters = new BusiestAdapters(
       this.#counter("mosara_adapter_requests_total"),
       this.#counter("mosara_adapter_tokens_total"),
@@ -76,6 +81,15 @@ export class Metrics {
       this.#counter("mosara_tenant_tokens_total"),
       this.#counter("mosara_requests_limited_total"),
     );
+    this.#drafts = new DraftCounters(this.#model, {
+      drafts: this.#counter("vllm:spec_decode_num_drafts_total"),
+      tokens: this.#counter("vllm:spec_decode_num_draft_tokens_total"),
+      accepted: this.#counter("vllm:spec_decode_num_accepted_tokens_total"),
+      tokensBySource: this.#counter("mosara_draft_tokens_total"),
+      acceptedBySource: this.#counter("mosara_draft_accepted_tokens_total"),
+      seconds: this.#counter("mosara_draft_model_seconds_total"),
+      bytes: this.#gauge("mosara_draft_model_bytes"),
+    });
     this.#loop.enable();
   }
 
@@ -96,16 +110,10 @@ export class Metrics {
     if (stats.phase === "idle") return;
     this.#counter("mosara_engine_steps_total").inc({ phase: stats.phase });
     this.#histogram("mosara_engine_step_seconds").observe({ phase: stats.phase }, stats.seconds);
-    if (stats.phase === "speculate") this.#recordSpeculation(stats);
+    if (stats.phase === "speculate") this.#drafts.record(stats);
     if (stats.phase !== "decode") return;
     this.#histogram("mosara_batch_rows").observe(stats.rows);
     this.#histogram("mosara_batch_adapters").observe(stats.distinctAdapters);
-  }
-
-  #recordSpeculation({ numDrafted, numAccepted }: StepStats): void {
-    this.#counter("vllm:spec_decode_num_drafts_total").inc(this.#model);
-    this.#counter("vllm:spec_decode_num_draft_tokens_total").inc(this.#model, numDrafted);
-    this.#counter("vllm:spec_decode_num_accepted_tokens_total").inc(this.#model, numAccepted);
   }
 
   /** Records the time to a sequence's first token (or to its prompt's scores). */
@@ -192,12 +200,13 @@ export class Metrics {
 
   /** The Prometheus text. */
   async render(): Promise<string> {
-    const { live, merged, storeBytes, capacity, residency } = this.#options.facts();
+    const { live, merged, storeBytes, capacity, draftBytes, residency } = this.#options.facts();
     this.#gauge("mosara_adapters").set({ placement: "live" }, live);
     this.#gauge("mosara_adapters").set({ placement: "merged" }, merged);
     this.#gauge("mosara_adapter_bytes").set({ tier: "store" }, storeBytes);
     setLoopDelay(this.#gauge("mosara_event_loop_delay_seconds"), this.#loop);
     this.#setCacheConfig(capacity);
+    this.#drafts.setBytes(draftBytes);
     const maxReady = capacity?.maxReadyAdapters ?? 0;
     this.#setAdaptersInUse(maxReady);
     this.#setResidency(residency, maxReady);
@@ -278,23 +287,4 @@ export class Metrics {
   #histogram(name: MetricName): Histogram {
     return this.#recorders.get(name) as Histogram;
   }
-}
-
-function create(spec: MetricSpec, registry: Registry, model: { model_name: string }): Counter | Gauge | Histogram {
-  const common = { name: spec.name, help: spec.help, labelNames: [...spec.labels], registers: [registry] };
-  const base = spec.labels.includes("model_name") ? model : {};
-  const initial = (spec.initial ?? [{}]).map((labels) => ({ ...base, ...labels }));
-  if (spec.type === "counter") {
-    const metric = new Counter(common);
-    for (const labels of initial) metric.inc(labels, 0);
-    return metric;
-  }
-  if (spec.type === "gauge") {
-    const metric = new Gauge(common);
-    for (const labels of initial) metric.set(labels, 0);
-    return metric;
-  }
-  const metric = new Histogram({ ...common, buckets: [...(spec.buckets ?? [])] });
-  for (const labels of initial) metric.zero(labels);
-  return metric;
 }

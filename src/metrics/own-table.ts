@@ -1,5 +1,5 @@
 /** Mosara's own metrics, whose names begin with `mosara_`. */
-import { DEVICE_BYTE_KINDS } from "../engine/protocol.ts";
+import { DEVICE_BYTE_KINDS, DRAFT_BYTE_KINDS } from "../engine/protocol.ts";
 import { each, FINISH_REASONS, type MetricSpec, REQUEST_TIME } from "./metric-spec.ts";
 
 const STEP_TIME = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -156,6 +156,33 @@ export const OWN_METRICS = [
     labels: ["phase"],
     buckets: STEP_TIME,
     initial: each("phase", ["prefill", "decode", "speculate"]),
+  },
+  {
+    name: "mosara_draft_tokens_total",
+    type: "counter",
+    help: "Tokens that were guessed (--speculative-tokens), by source: text that repeats or is forced, or the draft model.",
+    labels: ["source"],
+    initial: each("source", ["text", "model"]),
+  },
+  {
+    name: "mosara_draft_accepted_tokens_total",
+    type: "counter",
+    help: "Guessed tokens that the model then chose, by source.",
+    labels: ["source"],
+    initial: each("source", ["text", "model"]),
+  },
+  {
+    name: "mosara_draft_model_seconds_total",
+    type: "counter",
+    help: "Time that the draft model (--draft-model) took, in seconds. It is a part of the time of steps.",
+    labels: [],
+  },
+  {
+    name: "mosara_draft_model_bytes",
+    type: "gauge",
+    help: "Memory of the draft model: its weights, and its part of --kv-cache-bytes. 0 without one.",
+    labels: ["kind"],
+    initial: each("kind", DRAFT_BYTE_KINDS),
   },
   { name: "mosara_batch_rows", type: "histogram", help: "Number of rows in a decode step.", labels: [], buckets: ROWS },
   {

@@ -21,6 +21,22 @@ export function baseDifferences(statement: Statement, base: Environment["base"])
   ];
 }
 
+/**
+ * The difference between draft models, which makes a replay pointless too: the answer would be divided into other runs.
+ * @param here null: there is none
+ */
+export function draftDifferences({ sampling }: Statement, here: Environment["draftModel"]): readonly Difference[] {
+  const theirs = sampling.draft_model ?? null;
+  if (
+    theirs === null ||
+    (here !== null && (["id", "weights", "form"] as const).every((key) => theirs[key] === here[key]))
+  )
+    return [];
+  const there = `${theirs.id} (${theirs.weights})`;
+  const text = here === null ? "is none here. Name it as --draft-model" : `is ${here.id} (${here.weights}) here`;
+  return [{ part: "base", text: `the draft model was ${there} there, and ${text}` }];
+}
+
 /** Differences between programs and machines. */
 export function hostDifferences(
   { program, machine }: Statement,

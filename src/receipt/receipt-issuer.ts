@@ -21,6 +21,8 @@ export interface Environment {
   readonly base: Statement["base"];
   /** --speculative-tokens. */
   readonly speculativeTokens: number;
+  /** null: there is no draft model. */
+  readonly draftModel: NonNullable<Statement["sampling"]["draft_model"]> | null;
 }
 
 /** The facts that all sequences of a request share. */
@@ -123,7 +125,7 @@ function orderedJson(value: Statement | Rules): string {
 }
 
 function statementOf(
-  { program, machine, base, speculativeTokens }: Environment,
+  { program, machine, base, speculativeTokens, draftModel }: Environment,
   facts: AnswerFacts,
   rules: Rules,
 ): Statement {
@@ -150,6 +152,7 @@ function statementOf(
     request: requestId,
     rules: textHash(orderedJson(rules)),
     sampling: {
+      ...(draftModel === null ? {} : { draft_model: draftModel }),
       frequency_penalty: sampling.frequencyPenalty,
       max_tokens: maxTokens,
       min_p: sampling.minP,

@@ -64,8 +64,10 @@ export const statementSchema = z.strictObject({
     seed: count,
     max_tokens: count,
     min_tokens: count,
-    /** Tokens that a grammar forces and that one step may compute together. */
+    /** Maximum number of guessed tokens that one step may compute together. */
     speculative_tokens: count,
+    /** Absent: no model guesses tokens. */
+    draft_model: z.strictObject({ id: sha256, weights: text, form: sha256 }).optional(),
   }),
   /** SHA-256 of the evidence's `rules`, as canonical JSON. */
   rules: sha256,

@@ -10,6 +10,7 @@ import { openAdapterStore } from "../../src/store/adapter-store.ts";
 import { DEFAULT_TENANT } from "../../src/store/tenant.ts";
 import { mosara, tempDir } from "../helpers/server.ts";
 
+const DEMO = join(packageRoot(), "models", "demo");
 const PIRATE = readFileSync(join(packageRoot(), "adapters", "pirate.mosara"));
 
 async function dataWithAdapter(): Promise<string> {
@@ -36,13 +37,14 @@ async function examine(...args: string[]) {
   return { report, by: new Map(report.checks.map((check) => [check.name, check])) };
 }
 
-it("finds nothing to mend but a key that others may read", async () => {
+it("finds nothing to mend but a key that others may read, and a draft model as large as the base", async () => {
   const data = await dataWithAdapter();
   await openReceiptKey(join(data, "receipt-key.pem"));
   chmodSync(join(data, "receipt-key.pem"), 0o644);
-  const { report, by } = await examine("--data", data, "--port", "0");
+  const { report, by } = await examine("--data", data, "--port", "0", "--draft-model", DEMO);
   expect(report.checks.filter(({ status }) => status === "fail")).toEqual([]);
   expect(by.get("isolation")?.found).toMatch(/^bit-identical alone and in batches of up to 16 rows/);
+  expect(by.get("draft")).toMatchObject({ status: "warn", mend: "A smaller model guesses faster." });
   expect(by.get("store")?.found).toMatch(/^1 adapters, .*; 1 compared with their hashes$/);
   expect(by.get("receipt key")).toMatchObject({ status: "warn", mend: expect.stringContaining("chmod 600") as string });
 });

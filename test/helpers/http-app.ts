@@ -107,6 +107,7 @@ const ENVIRONMENT = {
   machine: { arch: "x64", features: [], device: "cpu" as const, threads: 1 },
   base: { id: HASH, weights: "float32", form: HASH, bases: HASH },
   speculativeTokens: 0,
+  draftModel: null,
 };
 
 /** Jobs that are kept, of which none is started. */
@@ -161,6 +162,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       merged: placements.numMerged,
       storeBytes: store.totalBytes(),
       capacity: engine.limits()?.capacity ?? null,
+      draftBytes: null,
       residency: residency.facts(),
     }),
   });

@@ -14,6 +14,7 @@ beforeEach(() => {
       merged: 1,
       storeBytes: 500,
       capacity: { kvBlockTokens: 64, numKvBlocks: 200, kvCacheType: "float32", maxReadyAdapters: 5000 },
+      draftBytes: null,
       residency: { numLive: 0, numMerged: 0, named: [], rankOf: () => null },
     }),
   });
@@ -35,6 +36,8 @@ const step: StepStats = {
   promptTokens: 0,
   numDrafted: 0,
   numAccepted: 0,
+  draftSource: "text",
+  draftSeconds: 0,
   numRunning: 4,
   numWaiting: 2,
   runningAdapters: ["b", "a", "a"],

@@ -18,6 +18,7 @@ beforeEach(() => {
       merged: 0,
       storeBytes: 0,
       capacity: { kvBlockTokens: 64, numKvBlocks: 200, kvCacheType: "float32", maxReadyAdapters: 5000 },
+      draftBytes: null,
       residency: facts,
     }),
   });

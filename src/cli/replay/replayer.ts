@@ -3,15 +3,16 @@ import { type Base, openBase } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import type { SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { AppError } from "../../errors.ts";
-import { baseDifferences, hostDifferences } from "../../receipt/environment-differences.ts";
+import { baseDifferences, draftDifferences, hostDifferences } from "../../receipt/environment-differences.ts";
 import type { AnyReceipt } from "../../receipt/read-receipt.ts";
 import { replayReceipt } from "../../receipt/replay-receipt.ts";
 import type { Statement } from "../../receipt/receipt.ts";
 import type { Finding } from "../../receipt/verify-receipt.ts";
-import { answerEnvironment } from "../shared/answer-environment.ts";
+import { answerEnvironment, draftFacts } from "../shared/answer-environment.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 import { startCommandEngine } from "../shared/eval-engine.ts";
 import { resolveBase } from "../shared/resolve-base.ts";
+import { type ResolvedDraft, resolveDraft } from "../shared/resolve-draft.ts";
 import { adapterContents } from "./adapter-contents.ts";
 
 type ReplayConfig = ConfigOf<"replay">;
@@ -36,7 +37,15 @@ export async function openReplayer(
       'The short form of a receipt has only hashes, so nothing can be computed again. Ask for the long form with "mosara_receipt": true, or add --verify-only.',
     );
   const base = cleanup.use(await openBase(await resolveBase(model, config)));
-  return new EngineReplayer(config, base, receipts, cleanup);
+  const { draftModel } = config;
+  const draft = draftModel === null ? null : await resolveDraft(draftModel, base.dir, config);
+  return new EngineReplayer(config, { base, draft }, receipts, cleanup);
+}
+
+interface Models {
+  readonly base: Base;
+  /** null: none is given. */
+  readonly draft: ResolvedDraft | null;
 }
 
 /** The settings of a receipt's engine that decide bits. */
@@ -44,11 +53,14 @@ interface EngineSettings {
   readonly threads: number;
   readonly speculativeTokens: number;
   readonly kvCacheDtype: "auto" | "int8";
+  /** null: no model guesses tokens. */
+  readonly draftDir: string | null;
 }
 
 class EngineReplayer implements Replayer {
   readonly #config: ReplayConfig;
   readonly #base: Base;
+  readonly #draft: ResolvedDraft | null;
   readonly #receipts: readonly AnyReceipt[];
   readonly #cleanup: Cleanup;
   /** Engines, by the settings that they are started with. */
@@ -57,9 +69,10 @@ class EngineReplayer implements Replayer {
   /** Environments, by the number of threads. */
   readonly #environments = new Map<number, ReturnType<typeof answerEnvironment>>();
 
-  constructor(config: ReplayConfig, base: Base, receipts: readonly AnyReceipt[], cleanup: Cleanup) {
+  constructor(config: ReplayConfig, { base, draft }: Models, receipts: readonly AnyReceipt[], cleanup: Cleanup) {
     this.#config = config;
     this.#base = base;
+    this.#draft = draft;
     this.#receipts = receipts;
     this.#cleanup = cleanup;
   }
@@ -68,7 +81,8 @@ class EngineReplayer implements Replayer {
     if (evidence === null) throw new Error("internal: a receipt without evidence cannot be replayed");
     const numThreads = this.#numThreads(statement);
     const here = await this.#environmentFor(numThreads);
-    const otherBase = baseDifferences(statement, here.base);
+    const draft = this.#draft && draftFacts(this.#draft.manifest);
+    const otherBase = [...baseDifferences(statement, here.base), ...draftDifferences(statement, draft)];
     if (otherBase.length > 0) return otherBase.map(({ part, text }) => ({ part, isGood: false, text }));
     const { adapter } = statement;
     const engine = await this.#engineFor(statement);
@@ -109,6 +123,7 @@ class EngineReplayer implements Replayer {
       threads: this.#numThreads(statement),
       speculativeTokens: statement.sampling.speculative_tokens,
       kvCacheDtype: statement.machine.kv_cache_dtype ?? "auto",
+      draftDir: statement.sampling.draft_model === undefined ? null : (this.#draft?.dir ?? null),
     };
     const key = JSON.stringify(settings);
     const engine = this.#engines.get(key) ?? this.#start(settings);

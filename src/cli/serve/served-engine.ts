@@ -10,6 +10,7 @@ import { mergePorts } from "../../placement/merge-ports.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 import { sharedEngineOptions } from "../shared/engine-options.ts";
+import type { ResolvedDraft } from "../shared/resolve-draft.ts";
 
 type ServeConfig = ConfigOf<"serve">;
 
@@ -18,15 +19,17 @@ interface EngineParts {
   readonly store: AdapterStore;
   readonly log: Logger;
   readonly storeDir: string;
+  /** null: there is no draft model. */
+  readonly draft: ResolvedDraft | null;
 }
 
 /** Starts the engine. Cleaning up stops it, and removes merged weights. */
 export function openServedEngine(
   config: ServeConfig,
-  { base, store, log, storeDir }: EngineParts,
+  { base, store, log, storeDir, draft }: EngineParts,
   cleanup: Cleanup,
 ): { readonly engine: SupervisedEngine; readonly numThreads: number } {
-  const options = engineOptions(config, base.dir, storeDir);
+  const options = engineOptions(config, base.dir, storeDir, draft);
   const { maxPositions } = base.manifest.config;
   const mergedDir = join(storeDir, "merged");
   const engine: SupervisedEngine = createEngine({
@@ -52,7 +55,12 @@ export function openServedEngine(
   return { engine, numThreads: options.numThreads };
 }
 
-function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): EngineOptions {
+function engineOptions(
+  config: ServeConfig,
+  baseDir: string,
+  storeDir: string,
+  draft: ResolvedDraft | null,
+): EngineOptions {
   return {
     ...sharedEngineOptions(config, baseDir, storeDir),
     adapterCacheBytes: config.adapterCacheBytes,
@@ -61,6 +69,7 @@ function engineOptions(config: ServeConfig, baseDir: string, storeDir: string): 
     maxQueueTokens: config.maxQueueTokens,
     usesPrefixCache: !config.noPrefixCache,
     maxDraft: config.speculativeTokens,
+    draftDir: draft?.dir ?? null,
     requiresBatchInvariance: !config.noBatchInvariance,
   };
 }

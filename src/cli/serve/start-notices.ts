@@ -1,4 +1,10 @@
-/** Notices on the adapters at a server's start: there are none, or some belong to another base. */
+/**
+ * Notices at a server's start: there is no adapter, or some belong to another base; the memory and the cost of the draft
+ * model.
+ */
+import type { Logger } from "pino";
+import { DraftPolicy } from "../../engine/scheduling/draft-policy.ts";
+import type { EngineLimits } from "../../engine/protocol.ts";
 import type { AppContext } from "../../http/context.ts";
 import { isCompatible } from "../../http/adapters/find-adapter.ts";
 
@@ -26,5 +32,18 @@ export function noteAdapters(context: AppContext, adaptersDir: string | null): v
     adaptersDir === null
       ? "no adapter is served, so every answer is the base's: name a directory of adapters with --adapters, or upload one with PUT /v1/adapters/{name}"
       : `no adapter is served, so every answer is the base's: none in the directory of --adapters (${adaptersDir}) fits`,
+  );
+}
+
+/** @param draft null: there is no draft model */
+export function noteDraft(log: Logger, draft: EngineLimits["draft"]): void {
+  if (draft === null) return;
+  const guessCost = Number(draft.guessCost.toFixed(3));
+  const { weights, kv } = draft.bytes;
+  log.info({ weightBytes: weights, kvCacheBytes: kv, guessCost }, "a draft model guesses tokens of answers");
+  if (new DraftPolicy().numWorthGuessing(draft.guessCost, 1) > 0) return;
+  log.warn(
+    { guessCost },
+    "the draft model is never used: a guess takes too large a part of a step of the base. Name a smaller model as --draft-model, or leave it out.",
   );
 }

@@ -13,7 +13,7 @@ import { readVersion } from "./package-root.ts";
 export async function answerEnvironment(
   manifest: Manifest,
   { device, numThreads }: { readonly device: Environment["machine"]["device"]; readonly numThreads: number },
-): Promise<Omit<Environment, "speculativeTokens">> {
+): Promise<Omit<Environment, "speculativeTokens" | "draftModel">> {
   const [cpu, version, build] = await Promise.all([readCpuFacts(), readVersion(), buildId()]);
   return {
     program: { mosara: version, build, onnxruntime: onnxruntimeVersion(), node: process.versions.node },
@@ -51,4 +51,10 @@ async function buildId(): Promise<string> {
 function onnxruntimeVersion(): string {
   const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
   return version;
+}
+
+/** What a receipt states of the draft model: its guesses decide how an answer is divided into runs. */
+export function draftFacts(manifest: Manifest): NonNullable<Environment["draftModel"]> {
+  const { id, weights, form } = baseFacts(manifest);
+  return { form, id, weights };
 }

@@ -56,9 +56,12 @@ export async function startEvalEngine(
   };
 }
 
+/** Absent: no tokens are guessed. */
+type CommandFlags = EngineFlags & { readonly speculativeTokens?: number; readonly draftDir?: string | null };
+
 /** An engine that is ready. @param contents of the adapters that it serves @throws {AppError} */
 export async function startCommandEngine(
-  config: EngineFlags & { readonly speculativeTokens?: number },
+  config: CommandFlags,
   base: Base,
   contents: readonly Uint8Array[],
   cleanup: Cleanup,
@@ -88,11 +91,7 @@ export async function startCommandEngine(
   return engine;
 }
 
-function engineOptions(
-  config: EngineFlags & { readonly speculativeTokens?: number },
-  baseDir: string,
-  storeDir: string,
-): EngineOptions {
+function engineOptions(config: CommandFlags, baseDir: string, storeDir: string): EngineOptions {
   return {
     ...sharedEngineOptions(config, baseDir, storeDir),
     adapterCacheBytes: NO_BOUND,
@@ -101,6 +100,7 @@ function engineOptions(
     maxQueueTokens: NO_BOUND,
     usesPrefixCache: true,
     maxDraft: config.speculativeTokens ?? 0,
+    draftDir: config.draftDir ?? null,
     requiresBatchInvariance: true,
   };
 }

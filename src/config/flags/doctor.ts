@@ -2,6 +2,7 @@
 import type { Flags } from "../flag.ts";
 import { SERVE } from "./serve.ts";
 import { COMPUTE } from "./shared.ts";
+import { SPECULATION } from "./speculation.ts";
 
 export const DOCTOR = {
   model: { ...SERVE.model, defaultText: "the shipped demo" },
@@ -10,6 +11,7 @@ export const DOCTOR = {
   port: { ...SERVE.port, help: "Port to check. 0 checks none." },
   keys: { ...SERVE.keys, help: "File with the hashes of keys, as for mosara serve." },
   receiptKey: SERVE.receiptKey,
+  draftModel: { ...SPECULATION.draftModel, help: "Draft model to check with the base, as for mosara serve." },
   maxNumSeqs: SERVE.maxNumSeqs,
   maxModelLen: SERVE.maxModelLen,
   kvCacheBytes: SERVE.kvCacheBytes,

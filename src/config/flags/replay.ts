@@ -4,6 +4,7 @@ import type { Flags } from "../flag.ts";
 import { integer, optional, text, toggle } from "../values.ts";
 import { SERVE } from "./serve.ts";
 import { COMPUTE, MODEL } from "./shared.ts";
+import { SPECULATION } from "./speculation.ts";
 
 export const REPLAY = {
   model: { ...MODEL, defaultText: "none, with --verify-only", schema: optional(text) },
@@ -26,6 +27,7 @@ export const REPLAY = {
     schema: optional(text),
   },
   verifyOnly: { help: "Check the signature and the hashes, and compute nothing.", schema: toggle },
+  draftModel: { ...SPECULATION.draftModel, help: "The draft model of the receipt's server.", defaultText: "none" },
   maxNumSeqs: SERVE.maxNumSeqs,
   kvCacheBytes: SERVE.kvCacheBytes,
   ...COMPUTE,

@@ -17,6 +17,7 @@ import {
   adapterSource,
 } from "../values.ts";
 import { COMPUTE } from "./shared.ts";
+import { SPECULATION } from "./speculation.ts";
 
 export const SERVE = {
   config: {
@@ -165,11 +166,7 @@ export const SERVE = {
     help: "Disable prefix caching. By default, prompts of the same tenant and adapter that share a prefix reuse its computation, using up to half of --kv-cache-bytes.",
     schema: toggle,
   },
-  speculativeTokens: {
-    value: "<n>",
-    help: "Maximum number of tokens of an answer that are guessed and computed in one run. Guesses are text that a grammar forces, and text that repeats the prompt or the answer. Faster for one client, slower for many. 0 gives each token a step of its own.",
-    schema: integer(0, 64).default(0),
-  },
+  ...SPECULATION,
   noBatchInvariance: {
     help: "Allow results to differ in the last bits depending on the other rows in the batch, where that is faster.",
     schema: toggle,

@@ -6,7 +6,7 @@ import { AppError } from "../../errors.ts";
 import type { BoundGrammar, ModelRunner, ReadyAdapter } from "../contracts.ts";
 import type { SequenceSpec } from "../protocol.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
-import { Sequence } from "../scheduling/sequence.ts";
+import { type DraftSettings, Sequence } from "../scheduling/sequence.ts";
 import { checkSpec } from "../sequence-spec.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -14,13 +14,13 @@ export class Admission {
   readonly #runner: ModelRunner;
   readonly #scheduler: Scheduler;
   readonly #reporter: Reporter;
-  readonly #maxDraft: number;
+  readonly #drafts: DraftSettings;
 
   constructor(runner: ModelRunner, scheduler: Scheduler, reporter: Reporter, maxDraft = 0) {
     this.#runner = runner;
     this.#scheduler = scheduler;
     this.#reporter = reporter;
-    this.#maxDraft = maxDraft;
+    this.#drafts = { maxDraft, model: runner.draftModel ?? null };
   }
 
   /** Accepts a sequence. A sequence that cannot be accepted is reported as failed. */
@@ -30,7 +30,7 @@ export class Admission {
     try {
       checkSpec(spec, this.#runner);
       const now = performance.now();
-      const displaced = this.#scheduler.add(new Sequence(spec, now, this.#maxDraft), now);
+      const displaced = this.#scheduler.add(new Sequence(spec, now, this.#drafts), now);
       report.added.push(spec.id);
       for (const sequence of displaced) this.#reporter.fail(sequence, this.#scheduler.overloaded(now));
     } catch (error) {

@@ -49,10 +49,11 @@ async function serve(
   const runner = await openRunner(options);
   const loop = new EngineLoop(runner, options, sendEvent);
   onLoop(loop);
-  const { maxModelLen, vocabSize, isBatchInvariant, device, capacity } = runner;
+  const { maxModelLen, vocabSize, isBatchInvariant, device, capacity, draftModel } = runner;
+  const draft = draftModel ? { guessCost: draftModel.guessCost, bytes: draftModel.bytes } : null;
   sendEvent({
     type: "engine-ready",
-    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant, device, capacity },
+    limits: { maxModelLen, vocabSize, maxNumSeqs: options.maxNumSeqs, isBatchInvariant, device, capacity, draft },
   });
   await loop.run();
   await runner.close();

@@ -15,6 +15,7 @@ import { type OpenDevice, openDevice } from "../run/open-device.ts";
 import { PrefixCache } from "../kv/prefix-cache.ts";
 import { CHUNK_TOKENS } from "../chunks.ts";
 import type { EngineCapacity, EngineOptions } from "../protocol.ts";
+import { divideKvBytes, draftModelOf, type OpenDraft, openDraft } from "./open-draft.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
 /**
@@ -25,6 +26,7 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   await using base = await openBase(options.baseDir);
   const device = await openDevice(options, base.manifest);
   let loader: AdapterLoader | null = null;
+  let draft: OpenDraft | null = null;
   const grammars = new ThreadGrammars({
     tokenizerDir: options.tokenizerDir ?? options.baseDir,
     vocabSize: base.manifest.config.vocabSize,
@@ -34,7 +36,8 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
     const { layout, signature } = base;
     const { takesAdapters, storeDir, maxLiveRank } = options;
     if (takesAdapters) loader = new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd });
-    const runner = assembleRunner(options, base, device, { loader, grammars });
+    draft = await openDraft(options);
+    const runner = assembleRunner(options, base, device, { loader, grammars, draft });
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
     const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
     const capacity = capacityOf(options, runner.kv, layout);
@@ -42,9 +45,17 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
   } catch (error) {
     await loader?.[Symbol.asyncDispose]();
     await grammars[Symbol.asyncDispose]();
+    await draft?.device[Symbol.asyncDispose]();
     await device[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** The parts that work beside the model. */
+interface Helpers {
+  readonly loader: AdapterLoader | null;
+  readonly grammars: ThreadGrammars;
+  readonly draft: OpenDraft | null;
 }
 
 /** @throws {AppError} insufficient_memory, usage */
@@ -52,17 +63,20 @@ function assembleRunner(
   options: EngineOptions,
   { manifest, layout }: Base,
   device: OpenDevice,
-  { loader, grammars }: { readonly loader: AdapterLoader | null; readonly grammars: ThreadGrammars },
+  { loader, grammars, draft }: Helpers,
 ): SessionRunner {
   const { vocabSize, maxPositions } = manifest.config;
   const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(manifest) : 1;
-  const kv = new BatchRows(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
+  const kvBytes = divideKvBytes(options.kvCacheBytes, device.cache, draft?.device.cache ?? null);
+  const kv = new BatchRows(device.cache, { maxBytes: kvBytes.answer, rowMultiple });
   const maxModelLen = modelLengthOf(options, maxPositions, kv.maxLength());
   const adapters = loader && new ReadyAdapters(loader.order, options.adapterCacheBytes);
   loader?.onReply((reply) => adapters?.receive(reply));
   const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
-  return new SessionRunner({ device, kv, adapters, prefixes, loader, grammars, feeds, vocabSize, maxModelLen });
+  const draftModel = draft && draftModelOf(draft, manifest, options, kvBytes.draft);
+  const parts = { device, kv, adapters, prefixes, loader, grammars, draftModel, feeds, vocabSize, maxModelLen };
+  return new SessionRunner(parts);
 }
 
 /**
@@ -71,14 +85,14 @@ function assembleRunner(
  */
 function capacityOf(
   options: EngineOptions,
-  { bytesPerPosition, cache }: BatchRows,
+  { bytesPerPosition, cache, maxBytes }: BatchRows,
   layout: AdapterLayout,
 ): EngineCapacity {
-  const { kvCacheBytes, adapterCacheBytes, maxNumSeqs, takesAdapters } = options;
+  const { adapterCacheBytes, maxNumSeqs, takesAdapters } = options;
   const isLive = takesAdapters && layout.groups.length > 0;
   return {
     kvBlockTokens: CHUNK_TOKENS,
-    numKvBlocks: Math.floor(kvCacheBytes / (bytesPerPosition * CHUNK_TOKENS)),
+    numKvBlocks: Math.floor(maxBytes / (bytesPerPosition * CHUNK_TOKENS)),
     kvCacheType: cache.type,
     maxReadyAdapters: isLive ? Math.max(maxNumSeqs, Math.floor(adapterCacheBytes / zeroRow(layout).bytes)) : 0,
   };

@@ -50,6 +50,7 @@ export class Reporter {
   remove(sequence: Sequence): void {
     this.#isDirty = true;
     this.#scheduler.remove(sequence);
+    this.#runner.draftModel?.release(sequence.id);
     if (sequence.spec.grammar) this.#runner.grammars?.release(sequence.id);
   }
 

@@ -80,5 +80,5 @@ export class TokenChooser {
  * that it has the same bits in every batch.
  */
 function isDrafted(sequence: Sequence): boolean {
-  return sequence.draft().length > 0;
+  return sequence.draft() !== null;
 }

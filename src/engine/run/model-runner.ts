@@ -21,7 +21,15 @@ import { type LogitRows, type RowNeed, WHOLE } from "../sampling/logit-rows.ts";
 import type { OpenDevice } from "./open-device.ts";
 import type { DeviceBytes } from "../protocol.ts";
 import type { StepFeeds } from "../adapters/step-feeds.ts";
-import type { DecodeRow, Grammars, HiddenStep, ModelRunner, PrefillStep, PrefixReuse } from "../contracts.ts";
+import type {
+  DecodeRow,
+  DraftModel,
+  Grammars,
+  HiddenStep,
+  ModelRunner,
+  PrefillStep,
+  PrefixReuse,
+} from "../contracts.ts";
 
 export interface RunnerParts {
   /** Closed with the runner. */
@@ -34,6 +42,8 @@ export interface RunnerParts {
   readonly prefixes?: PrefixReuse | null;
   /** Closed with the runner. */
   readonly grammars?: (Grammars & AsyncDisposable) | null;
+  /** Closed with the runner. */
+  readonly draftModel?: DraftModel | null;
   /** null: the graph has no adapter inputs. */
   readonly feeds: StepFeeds | null;
   readonly vocabSize: number;
@@ -70,6 +80,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
   readonly adapters: ReadyAdapters | null;
   readonly prefixes: PrefixReuse | null;
   readonly grammars: (Grammars & AsyncDisposable) | null;
+  readonly draftModel: DraftModel | null;
   readonly #session: Session;
   readonly #device: RunnerParts["device"];
   readonly #feeds: StepFeeds | null;
@@ -83,6 +94,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     this.adapters = parts.adapters;
     this.prefixes = parts.prefixes ?? null;
     this.grammars = parts.grammars ?? null;
+    this.draftModel = parts.draftModel ?? null;
     this.#feeds = parts.feeds;
     this.#loader = parts.loader ?? null;
     this.vocabSize = parts.vocabSize;
@@ -182,6 +194,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     await this.#device[Symbol.asyncDispose]();
     await this.#loader?.[Symbol.asyncDispose]();
     await this.grammars?.[Symbol.asyncDispose]();
+    await this.draftModel?.close();
   }
 }
 

@@ -31,3 +31,14 @@ export function recordToken(state: SamplingState, tokenId: number): void {
   state.outputIds?.push(tokenId);
   state.outputCounts?.set(tokenId, (state.outputCounts.get(tokenId) ?? 0) + 1);
 }
+
+/** A state that continues as the given one does, without changing it. */
+export function copyState({ params, random, seenIds, outputCounts, outputIds }: SamplingState): SamplingState {
+  return {
+    params,
+    random: random.slice(),
+    seenIds: seenIds && new Set(seenIds),
+    outputCounts: outputCounts && new Map(outputCounts),
+    outputIds: outputIds && [...outputIds],
+  };
+}

@@ -25,6 +25,8 @@ const MATCHES = [
 ] as const;
 /** Share of right tokens that is assumed for the first draft of an answer with a grammar. */
 const GRAMMAR_SHARE = 0.6;
+/** Share of right tokens that is assumed for the first guesses of a draft model. */
+const MODEL_SHARE = 0.7;
 /** Weight of an assumed first share: it counts like this many compared tokens. */
 const FIRST_WEIGHT = 4;
 /** Weight of older drafts, each time that a draft is noted. */
@@ -44,33 +46,48 @@ const firstShare = (first: number): Share => ({ first, numRight: first * FIRST_W
 export class DraftPolicy {
   readonly #matches: readonly Share[] = MATCHES.map(({ share }) => firstShare(share));
   readonly #grammar = firstShare(GRAMMAR_SHARE);
+  readonly #model = firstShare(MODEL_SHARE);
   #last = this.#grammar;
 
   /**
-   * The number of tokens to draft now. Call it once for each token of the answer.
+   * The number of tokens of a text to draft now. Call it once for each token of the answer.
    * @param matchLength number of tokens that agree with earlier text; null: a draft within a grammar
    * @param max greatest number
    */
   numWorth(matchLength: number | null, max: number): number {
     const kind = MATCHES.findIndex(({ minLength }) => minLength <= (matchLength ?? 0));
-    this.#last = matchLength === null ? this.#grammar : this.#matches[kind]!;
-    const { first, numRight, numCompared } = this.#last;
+    return this.#numWorth(matchLength === null ? this.#grammar : this.#matches[kind]!, max, TOKEN_COST);
+  }
+
+  /**
+   * The number of tokens that a draft model guesses now. Call it once for each token of the answer that text does not
+   * guess.
+   * @param guessCost time of one guess, in steps of one token
+   */
+  numWorthGuessing(guessCost: number, max: number): number {
+    return this.#numWorth(this.#model, max, TOKEN_COST + guessCost);
+  }
+
+  /** @param tokenCost time that one more token takes, in steps of one token */
+  #numWorth(kind: Share, max: number, tokenCost: number): number {
+    this.#last = kind;
+    const { first, numRight, numCompared } = kind;
     const share = numRight / numCompared;
     let numWorth = 0;
     let bestRate = 1 + MIN_GAIN; // tokens for each step of time
     let expected = 1;
     for (let count = 1; count <= max; count++) {
       expected += share ** count;
-      const rate = expected / (1 + TOKEN_COST * count);
+      const rate = expected / (1 + tokenCost * count);
       if (rate <= bestRate) continue;
       bestRate = rate;
       numWorth = count;
     }
-    if (numWorth === 0) this.#last.numRight += RECOVERY * (first * numCompared - numRight);
+    if (numWorth === 0) kind.numRight += RECOVERY * (first * numCompared - numRight);
     return numWorth;
   }
 
-  /** Notes the outcome of the draft that `numWorth` was last asked for. */
+  /** Notes the outcome of the draft that was last asked for. */
   note(numDrafted: number, numAccepted: number): void {
     const share = this.#last;
     share.numRight = FADE * share.numRight + numAccepted;

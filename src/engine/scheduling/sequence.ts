@@ -4,7 +4,7 @@
  */
 import type { FinishReason, SequenceFinished, SequenceSpec, PromptLogprob } from "../protocol.ts";
 import { type Chunk, chunkAt } from "../chunks.ts";
-import type { BoundGrammar, ReadyAdapter } from "../contracts.ts";
+import type { AnswerText, BoundGrammar, DraftLimits, ReadyAdapter } from "../contracts.ts";
 import { Pool } from "../pooling.ts";
 import { PromptLookup } from "../prompt-lookup.ts";
 import { createSamplingState, recordToken, type SamplingState } from "../sampling/sampling-state.ts";
@@ -12,8 +12,23 @@ import { DraftPolicy } from "./draft-policy.ts";
 
 const NO_IDS: readonly number[] = [];
 
+/** Guesses for the next tokens of an answer: ids from a text, or a number of tokens that the draft model guesses. */
+export type Draft =
+  | { readonly source: "text"; readonly ids: readonly number[] }
+  | { readonly source: "model"; readonly count: number };
+
+/** The guesses that sequences may use. */
+export interface DraftSettings {
+  /** Greatest number of tokens that one run computes beyond the next; 0: each token has a step of its own. */
+  readonly maxDraft: number;
+  /** null: guesses come from text alone. */
+  readonly model: DraftLimits | null;
+}
+
+const NO_DRAFTS: DraftSettings = { maxDraft: 0, model: null };
+
 /** A sequence between its arrival and its end. Times are in ms of one monotonic clock. */
-export class Sequence {
+export class Sequence implements AnswerText {
   readonly spec: SequenceSpec;
   readonly sampling: SamplingState;
   readonly promptLogprobs: PromptLogprob[] = [];
@@ -36,21 +51,21 @@ export class Sequence {
   /** null: no drafts, or drafts of the grammar. */
   readonly #lookup: PromptLookup | null;
   readonly #maxDraft: number;
+  /** null: it guesses nothing for this sequence, because the answer has a grammar or it does not know a token. */
+  #model: DraftLimits | null;
+  readonly #outputIds: number[] = [];
   /** The draft after `numOutputTokens` tokens. */
-  #draft: { readonly numOutputTokens: number; readonly ids: readonly number[] } | null = null;
+  #draft: { readonly numOutputTokens: number; readonly draft: Draft | null } | null = null;
   readonly #addedAt: number;
   #adapterWaitSince: number | null = null;
   #admittedAt: number | null = null;
   #prefilledAt: number | null = null;
 
-  /**
-   * @param maxDraft greatest number of tokens that one run computes beyond the next; 0: each token has a step of its
-   * own
-   */
-  constructor(spec: SequenceSpec, now: number, maxDraft = 0) {
+  constructor(spec: SequenceSpec, now: number, { maxDraft, model }: DraftSettings = NO_DRAFTS) {
     this.spec = spec;
     this.#maxDraft = maxDraft;
     this.#lookup = maxDraft > 0 && !spec.grammar ? new PromptLookup(spec.promptIds) : null;
+    this.#model = model !== null && !spec.grammar && spec.promptIds.every((id) => id < model.vocabSize) ? model : null;
     this.sampling = createSamplingState(spec.sampling, spec.promptIds);
     this.#addedAt = now;
   }
@@ -79,27 +94,37 @@ export class Sequence {
   }
 
   /**
-   * The tokens that probably come next: those that are known, leave room for one more token, and are worth guessing.
-   * They depend on this sequence alone.
+   * How the tokens that probably come next are guessed: those that leave room for one more token, and are worth
+   * guessing. null: no token is worth it. It depends on this sequence alone.
    */
-  draft(): readonly number[] {
+  draft(): Draft | null {
     const { numOutputTokens } = this;
-    if (this.#maxDraft === 0 || numOutputTokens === 0) return NO_IDS;
-    if (this.#draft?.numOutputTokens === numOutputTokens) return this.#draft.ids;
+    if (this.#maxDraft === 0 || numOutputTokens === 0) return null;
+    if (this.#draft?.numOutputTokens === numOutputTokens) return this.#draft.draft;
     const ids = this.grammar === null ? null : this.grammar.draft(0);
-    if (ids === null && this.grammar !== null) return NO_IDS; // not known yet
+    if (ids === null && this.grammar !== null) return null; // not known yet
     const max = Math.min(this.spec.maxTokens - numOutputTokens - 1, this.#maxDraft);
-    this.#draft = { numOutputTokens, ids: this.#worthOf(ids, max) };
-    return this.#draft.ids;
+    const draft = this.#draftOfText(ids, max) ?? this.#draftOfModel(max);
+    this.#draft = { numOutputTokens, draft };
+    return draft;
   }
 
   /** @param ofGrammar the draft of a grammar; null: the answer is free */
-  #worthOf(ofGrammar: readonly number[] | null, max: number): readonly number[] {
+  #draftOfText(ofGrammar: readonly number[] | null, max: number): Draft | null {
     const { ids, matchLength } = ofGrammar
       ? { ids: ofGrammar, matchLength: null }
       : (this.#lookup?.draft(max) ?? { ids: NO_IDS, matchLength: 0 });
-    if (ids.length === 0) return NO_IDS;
-    return ids.slice(0, this.#draftPolicy.numWorth(matchLength, Math.min(max, ids.length)));
+    if (ids.length === 0) return null;
+    const numWorth = this.#draftPolicy.numWorth(matchLength, Math.min(max, ids.length));
+    return numWorth === 0 ? null : { source: "text", ids: ids.slice(0, numWorth) };
+  }
+
+  #draftOfModel(max: number): Draft | null {
+    if (this.#model === null) return null;
+    const { guessCost, maxModelLen } = this.#model;
+    const room = maxModelLen - this.numTokens + 1; // the model does not read its last guess
+    const count = this.#draftPolicy.numWorthGuessing(guessCost, Math.min(max, room));
+    return count === 0 ? null : { source: "model", count };
   }
 
   /** Notes the outcome of a draft. */
@@ -107,9 +132,19 @@ export class Sequence {
     this.#draftPolicy.note(numDrafted, numAccepted);
   }
 
-  /** Ids that may not be chosen yet. */
-  maskedIds(): readonly number[] {
-    return this.numOutputTokens < this.spec.minTokens ? this.spec.stopIds : NO_IDS;
+  get numTokens(): number {
+    return this.spec.promptIds.length + this.numOutputTokens;
+  }
+
+  tokenAt(index: number): number {
+    const { promptIds } = this.spec;
+    const id = index < promptIds.length ? promptIds[index] : this.#outputIds[index - promptIds.length];
+    if (id === undefined) throw new Error(`internal: sequence ${this.id} has no token ${index}`);
+    return id;
+  }
+
+  maskedIds(numOutputTokens = this.numOutputTokens): readonly number[] {
+    return numOutputTokens < this.spec.minTokens ? this.spec.stopIds : NO_IDS;
   }
 
   /** Its turn had come, but its adapter was not ready. */
@@ -130,8 +165,10 @@ export class Sequence {
     recordToken(this.sampling, tokenId);
     this.grammar?.read(tokenId);
     this.#lookup?.read(tokenId);
+    this.#outputIds.push(tokenId);
     this.lastTokenId = tokenId;
     this.numOutputTokens++;
+    if (this.#model !== null && tokenId >= this.#model.vocabSize) this.#model = null;
     if (this.spec.stopIds.includes(tokenId)) return "stop";
     return this.numOutputTokens >= this.spec.maxTokens ? "length" : null;
   }

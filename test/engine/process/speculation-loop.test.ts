@@ -4,20 +4,28 @@
  */
 import { describe, expect, it } from "vitest";
 import { GREEDY } from "../../../src/engine/engine.ts";
+import { DraftRunner } from "../../../src/engine/process/draft-runner.ts";
 import { EngineLoop } from "../../../src/engine/process/engine-loop.ts";
 import type { EngineEvent, SequenceSpec } from "../../../src/engine/protocol.ts";
 import { sequenceSpec } from "../../helpers/engine/sequences.ts";
-import { toyGreedy, ToyRunner } from "../../helpers/engine/toy-runner.mjs";
+import { TOY_VOCAB, toyGreedy, ToyRunner } from "../../helpers/engine/toy-runner.mjs";
 
 type Finished = Extract<EngineEvent, { type: "step-finished" }>;
+
+/** A draft model that is the same function as the base, without its adapters. */
+function toyDraft(): { readonly draftModel: DraftRunner; readonly below: ToyRunner } {
+  const below = new ToyRunner({ isDraft: true });
+  const bytes = { weights: 0, kv: 0 };
+  return { below, draftModel: new DraftRunner({ runner: below, guessCost: 0.1, bytes, answerVocabSize: TOY_VOCAB }) };
+}
 
 /** Runs sequences to their ends. @param late one that comes with the 20th token of the others */
 async function run(
   specs: readonly SequenceSpec[],
   maxDraft: number,
   late: SequenceSpec | null = null,
+  runner = new ToyRunner({}),
 ): Promise<{ answers: Map<number, number[]>; ended: number[]; steps: readonly string[] }> {
-  const runner = new ToyRunner({});
   const answers = new Map<number, number[]>();
   const ended: number[] = [];
   const numAll = specs.length + (late === null ? 0 : 1);
@@ -82,5 +90,45 @@ describe("a loop that speculates", () => {
     const late = sequenceSpec(1, [1, 2, 3], { maxTokens: 4 });
     const { ended } = await run([first], 4, late);
     expect(ended).toEqual([1, 0]);
+  });
+});
+
+describe("a loop with a draft model", () => {
+  it("gives the tokens of one without it, whether guesses are right or wrong, and frees its rows", async () => {
+    const { draftModel, below } = toyDraft();
+    const prompts = [[1, 2, 3], [9], Array.from({ length: 150 }, (_, i) => (i * i) % 11)];
+    const right = prompts.map((prompt, id) => sequenceSpec(id, prompt, { maxTokens: 120 }));
+    const wrong = sequenceSpec(3, [7, 7], { maxTokens: 60, adapter: { generation: "other" } });
+    const runner = new ToyRunner({ draftModel });
+    const { answers, steps } = await run([...right, wrong], 6, null, runner);
+    for (const [id, prompt] of prompts.entries()) expect(answers.get(id)).toEqual(toyGreedy(prompt, null, 120));
+    expect(answers.get(3)).toEqual(toyGreedy([7, 7], "other", 60));
+    const numRuns = (id: number): number => steps.filter((step) => step.startsWith(`speculate ${id} `)).length;
+    for (const id of prompts.keys()) expect(numRuns(id)).toBeLessThan(120 / 4);
+    expect(numRuns(3)).toBeGreaterThan(0); // it tries, and stops
+    expect(numRuns(3)).toBeLessThan(60 / 2);
+    expect(below.kv.rows).toEqual([]);
+  });
+
+  it("reads a long prompt in chunks, while other rows decode", async () => {
+    const { draftModel, below } = toyDraft();
+    const runner = new ToyRunner({ draftModel });
+    /** The steps of both models in their order. */
+    const log: string[] = [];
+    for (const [name, { steps }] of Object.entries({ draft: below, answer: runner }))
+      Object.assign(steps, { push: (step: string) => log.push(`${name}: ${step}`) });
+    const long = sequenceSpec(
+      0,
+      Array.from({ length: 300 }, (_, i) => i % 30),
+      { maxTokens: 20 },
+    );
+    const masked = sequenceSpec(1, [4, 4], { maxTokens: 200, adapter: { generation: "other" } });
+    const { answers } = await run([masked, long], 6, null, runner);
+    expect(answers.get(0)).toEqual(toyGreedy([...long.promptIds], null, 20));
+    const chunks = log.flatMap((step, at) => (/^draft: speculate 0 \d+\+64$/.test(step) ? [at] : []));
+    expect(chunks.length).toBe(4); // 256 of 300 tokens; the last 44 come with the first guess
+    // The end of one round and the beginning of the next may be two chunks in sequence.
+    for (const [i, at] of chunks.slice(2).entries())
+      expect(log.slice(chunks[i], at).join("\n")).toMatch(/^answer: (decode .*1|speculate 1)/m);
   });
 });

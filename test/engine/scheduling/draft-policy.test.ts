@@ -40,3 +40,20 @@ it("keeps kinds of drafts apart", () => {
   expect(policy.numWorth(12, 8)).toBe(new DraftPolicy().numWorth(12, 8));
   expect(policy.numWorth(null, 8)).toBe(new DraftPolicy().numWorth(null, 8));
 });
+
+it("guesses with a model as its time and its share of right guesses allow, and not at all where it cannot pay", () => {
+  const counts = [0, 0.1, 0.2, 0.4, 0.6, 1].map((cost) => new DraftPolicy().numWorthGuessing(cost, 8));
+  expect(counts).toEqual([...counts].sort((a, b) => b - a));
+  expect(counts[0]).toBeGreaterThan(counts[2] ?? NaN);
+  expect(counts.at(-1)).toBe(0);
+  const policy = new DraftPolicy();
+  const note = (outcome: readonly [number, number]): void => {
+    policy.numWorthGuessing(0.2, 8);
+    policy.note(...outcome);
+  };
+  for (let i = 0; i < 20; i++) note([8, 8]);
+  expect(policy.numWorthGuessing(0.2, 8)).toBe(8);
+  for (let i = 0; i < 20; i++) note([8, 0]);
+  expect(policy.numWorthGuessing(0.2, 8)).toBe(0);
+  expect(policy.numWorth(2, 8)).toBe(new DraftPolicy().numWorth(2, 8));
+});

@@ -91,6 +91,7 @@ export function createArithmeticEngine(options: ArithmeticEngineOptions = {}): A
     isBatchInvariant: true,
     capacity: { kvBlockTokens: 64, numKvBlocks: 128, kvCacheType: "float32", maxReadyAdapters: 1000 },
     device: { name: "cpu", attention: "fused", precision: "float32", isCacheResident: true },
+    draft: null,
   };
   const running = new Set<BufferedSequenceStream>();
   const merged = new Set<string>();

@@ -3,6 +3,7 @@ import type { LogitRows } from "../../../src/engine/sampling/logit-rows.ts";
 import type { ChunkRows } from "../../../src/engine/kv/prefix-cache.ts";
 import type {
   DecodeRow,
+  DraftModel,
   HiddenStep,
   KvRows,
   ModelRunner,
@@ -29,6 +30,9 @@ export interface ToyOptions {
   readonly logPath?: string | null;
   /** Makes its prefix cache; none without it. */
   readonly prefixes?: (runner: ToyRunner) => PrefixReuse;
+  readonly draftModel?: DraftModel;
+  /** Whether it runs below a draft model, whose rows have no phases. */
+  readonly isDraft?: boolean;
   readonly notFound?: (generation: string) => Error;
 }
 
@@ -48,6 +52,7 @@ export declare class ToyRunner implements ModelRunner {
     | (ModelRunner["adapters"] & { readonly dropped: readonly string[]; get(ref: AdapterRef): ReadyAdapter | null })
     | null;
   readonly prefixes: PrefixReuse | null;
+  readonly draftModel: DraftModel | null;
   readonly chunkRows: ChunkRows;
   readonly steps: readonly string[];
   readonly isClosed: boolean;

@@ -142,6 +142,7 @@ export class ToyRunner {
       stepMs = 0,
       generation = null,
       logPath = null,
+      isDraft = false,
     } = options;
     this.vocabSize = TOY_VOCAB;
     this.maxModelLen = maxModelLen;
@@ -152,6 +153,8 @@ export class ToyRunner {
     const notFound = options.notFound ?? ((name) => new Error(`toy: no adapter ${name}`));
     this.adapters = generation === null ? new ToyAdapters(notFound) : null;
     this.prefixes = options.prefixes?.(this) ?? null;
+    this.draftModel = options.draftModel ?? null;
+    this.isDraft = isDraft;
     this.generation = generation;
     this.stepMs = stepMs;
     this.logPath = logPath;
@@ -161,7 +164,7 @@ export class ToyRunner {
   }
 
   async prefill({ id, past, tokenIds, adapter, logitPositions }) {
-    const isDecoding = this.kv.decodingIds().includes(id);
+    const isDecoding = this.isDraft || this.kv.decodingIds().includes(id);
     if ((past % 64 !== 0 && !isDecoding) || tokenIds.length > 64)
       throw new Error(`toy: bad chunk ${past}+${tokenIds.length}`);
     const known = past === 0 ? [] : this.#cached(id, past, isDecoding);

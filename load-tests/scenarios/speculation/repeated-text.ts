@@ -4,17 +4,17 @@
  * a trained one: the demo, or `--trained`.
  */
 import { join } from "node:path";
-import { buildBase } from "../../src/base/build/build.ts";
-import type { GrammarSpec } from "../../src/grammar/grammar-spec.ts";
-import { loadTokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { emptyStore } from "../engine-settings.ts";
-import { PLACE_SCHEMA } from "../inputs/schema.ts";
-import { trainedCheckpoint } from "../inputs/trained.ts";
-import { type DirectEngine, startEngine } from "../processes/engine-process.ts";
-import { type Figure, ratio } from "../report/figures.ts";
-import type { RowName } from "../report/goals.ts";
-import { measureInTurns } from "../rounds.ts";
-import type { BenchContext, Scenario } from "../scenario.ts";
+import { buildBase } from "../../../src/base/build/build.ts";
+import type { GrammarSpec } from "../../../src/grammar/grammar-spec.ts";
+import { loadTokenizer } from "../../../src/tokenizer/tokenizer.ts";
+import { emptyStore } from "../../engine-settings.ts";
+import { PLACE_SCHEMA } from "../../inputs/schema.ts";
+import { trainedCheckpoint } from "../../inputs/trained.ts";
+import { type DirectEngine, startEngine } from "../../processes/engine-process.ts";
+import { type Figure, ratio } from "../../report/figures.ts";
+import type { RowName } from "../../report/goals.ts";
+import { measureInTurns } from "../../rounds.ts";
+import type { BenchContext, Scenario } from "../../scenario.ts";
 
 const MAX_DRAFT = 8;
 /** Answers to the schema end by themselves before this. */
