@@ -5,7 +5,8 @@
 `tenants/acme.jsonl` becomes `adapters/acme.mosara`. Flags after `--` go to `mosara train`. A run that was stopped
 continues: a finished adapter is left alone while its data, model and flags are the same, and an unfinished one resumes
 from its last checkpoint. All machines must see --data, --out and --work under the same paths. Servers watch --out
-(--adapters).
+(--adapters), or share a store (--store): then --upload names one of them, which gets every finished adapter. It is
+called with the key in MOSARA_API_KEY.
 """
 
 import argparse
@@ -15,9 +16,15 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import ray
+
+# Of one upload, with what the store of the server takes.
+UPLOAD_SECONDS = 60
 
 
 def parse() -> argparse.Namespace:
@@ -26,6 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of adapters that servers watch")
     parser.add_argument("--model", required=True, help="base directory, as mosara train takes it")
     parser.add_argument("--work", type=Path, help="folder for checkpoints, logs and receipts (default: <out>/../train-work)")
+    parser.add_argument("--upload", help="address of a server, which gets finished adapters and shares its store")
     parser.add_argument("--command", nargs="+", default=["npx", "mosara"], help="how mosara is started")
     parser.add_argument("--cpus", type=float, default=1, help="cores of one run, which is also its --threads")
     parser.add_argument("--retries", type=int, default=3, help="attempts after a machine or a run was lost")
@@ -74,6 +82,25 @@ def train(data: Path, out: Path, work: Path, model: str, command: list[str], thr
     return {"name": name, "status": "trained", "evalLoss": result.get("evalLoss"), "seconds": result.get("seconds")}
 
 
+def upload(server: str, adapter: Path, record: Path) -> None:
+    """Gives the server an adapter that it did not get from us before. @raises RuntimeError it refuses"""
+    known = json.loads(record.read_text())
+    if known.get("uploadedTo") == server:
+        return
+    key = os.environ.get("MOSARA_API_KEY")
+    request = urllib.request.Request(
+        f"{server}/v1/adapters/{urllib.parse.quote(adapter.stem)}",
+        data=adapter.read_bytes(),
+        method="PUT",
+        headers={"content-type": "application/octet-stream", **({"authorization": f"Bearer {key}"} if key else {})},
+    )
+    try:
+        urllib.request.urlopen(request, timeout=UPLOAD_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(f"{server} refuses it with {error.code}: {error.read().decode()}") from error
+    record.write_text(json.dumps({**known, "uploadedTo": server}))
+
+
 def main() -> int:
     arguments = parse()
     if Path(arguments.model).exists():
@@ -103,6 +130,8 @@ def main() -> int:
         data = running.pop(done)
         try:
             result = ray.get(done)
+            if arguments.upload and result["status"] != "failed":
+                upload(arguments.upload, places[0] / f"{data.stem}.mosara", places[1] / f"{data.stem}.json")
         except Exception as error:  # one tenant's failure must not end the others' runs
             result = {"name": data.stem, "status": "failed", "reason": str(error).strip().splitlines()[-1]}
         counts[result["status"]] += 1
