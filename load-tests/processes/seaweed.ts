@@ -26,6 +26,8 @@ export interface SeaweedOptions {
   readonly volumeMB: number;
   /** Whether requests without a signature may write. They cost a client a fraction of the time. */
   readonly isOpen?: boolean;
+  /** Roles whose credentials its STS gives, and who may assume them, as `-s3.iam.config` reads them. */
+  readonly roles?: object;
 }
 
 const CREDENTIALS = { accessKeyId: "test-key", secretAccessKey: "test-secret" };
@@ -54,6 +56,7 @@ export async function startSeaweed(folder: string, options: SeaweedOptions): Pro
     ...(options.isOpen === true ? [{ name: "anonymous", actions: ["Write"] }] : []),
   ];
   writeFileSync(join(folder, "s3.json"), JSON.stringify({ identities }));
+  if (options.roles) writeFileSync(join(folder, "iam.json"), JSON.stringify(options.roles));
   const giveUpAt = performance.now() + START_MS;
   for (;;) {
     // Ports that were free may be taken meanwhile, and then it ends. So it is started again.
@@ -98,11 +101,13 @@ async function tryToStart(folder: string, options: SeaweedOptions, giveUpAt: num
   return { seaweed: null, words };
 }
 
-async function settingsOf(port: number, { maxVolumes, volumeMB }: SeaweedOptions): Promise<readonly string[]> {
+async function settingsOf(port: number, options: SeaweedOptions): Promise<readonly string[]> {
+  const { maxVolumes, volumeMB, roles } = options;
   const settings =
-    `dir=. ip=127.0.0.1 ip.bind=127.0.0.1 filer s3 s3.config=s3.json s3.iam=false volume.max=${maxVolumes}
+    `dir=. ip=127.0.0.1 ip.bind=127.0.0.1 filer s3 s3.config=s3.json s3.iam=${roles !== undefined} volume.max=${maxVolumes}
     s3.port.iceberg=0 s3.port.lance=0 master.electionTimeout=1s master.volumeSizeLimitMB=${volumeMB}
     master.volumePreallocate=false filer.saveToFilerLimit=1024`.split(/\s+/);
+  if (roles) settings.push("s3.iam.config=iam.json");
   for (const name of ["master", "volume", "filer"])
     settings.push(`${name}.port=${await freePort()}`, `${name}.port.grpc=${await freePort()}`);
   settings.push(`s3.port=${port}`, `s3.port.grpc=${await freePort()}`);
