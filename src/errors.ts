@@ -113,12 +113,11 @@ const MAX_QUOTED_DEPTH = 3;
  */
 export function quote(value: unknown): string {
   if (typeof value === "string") return quoteText(value);
-  const text = show(value, MAX_QUOTED_DEPTH);
-  return text.length <= MAX_QUOTE ? text : `${text.slice(0, MAX_QUOTE)}…`;
+  return cut(show(value, MAX_QUOTED_DEPTH));
 }
 
 function quoteText(text: string): string {
-  return JSON.stringify(text.length <= MAX_QUOTE ? text : `${text.slice(0, MAX_QUOTE)}…`);
+  return JSON.stringify(cut(text));
 }
 
 function show(value: unknown, depth: number): string {
@@ -133,4 +132,30 @@ function list<T>(items: readonly T[], showItem: (item: T) => string, depth: numb
   if (items.length > 0 && depth === 0) return "…";
   const shown = items.slice(0, MAX_QUOTED_ITEMS).map(showItem);
   return [...shown, ...(items.length > MAX_QUOTED_ITEMS ? ["…"] : [])].join(",");
+}
+
+/** The parts of a zod issue that a message is made of. */
+interface SchemaIssue {
+  readonly code?: string | undefined;
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  /** With the code `unrecognized_keys`. */
+  readonly keys?: readonly string[];
+}
+
+/**
+ * Where a schema has found a fault, such as `keys.0.scopes`, and what it is. The names of fields come from outside, so
+ * they are cut like other values.
+ */
+export function describeIssue(issue: SchemaIssue | undefined): { readonly path: string; readonly what: string } {
+  if (!issue) return { path: "", what: "is not as documented" };
+  const path = issue.path.map((key) => cut(String(key))).join(".");
+  if (!issue.keys) return { path, what: issue.message };
+  const shown = issue.keys.slice(0, MAX_QUOTED_ITEMS).map(quoteText);
+  const more = issue.keys.length - shown.length;
+  return { path, what: `has the unknown field ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}` };
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_QUOTE ? text : `${text.slice(0, MAX_QUOTE)}…`;
 }

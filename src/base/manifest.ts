@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { AppError, quote } from "../errors.ts";
+import { AppError, describeIssue, quote } from "../errors.ts";
 import { LATER_SETTINGS, type ModelConfig } from "../model/config/model-config.ts";
 
 export const MANIFEST_FILE = "mosara.json";
@@ -133,10 +133,10 @@ export async function readManifest(dir: string, oldest: number = OLDEST_SERVED_V
   checkVersion(path, value as Partial<Manifest> | null, oldest);
   const result = manifestSchema.safeParse(value);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
+  const { path: field, what } = describeIssue(result.error.issues[0]);
   throw new AppError(
     "base_invalid",
-    `${path} is damaged at ${issue?.path.join(".") ?? "the top"}: ${issue?.message}. Build the base again.`,
+    `${path} is damaged at ${field === "" ? "the top" : field}: ${what}. Build the base again.`,
   );
 }
 

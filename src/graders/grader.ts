@@ -4,7 +4,7 @@
  * of the answer and the line of its prompt. Knows nothing of models.
  */
 import { z } from "zod";
-import { AppError, quote } from "../errors.ts";
+import { AppError, describeIssue, quote } from "../errors.ts";
 import { extractNumber, isSameNumber, numberLabel } from "../eval/answers.ts";
 import { compileFormula } from "./formula.ts";
 import { compileSchema } from "./json-schema.ts";
@@ -81,10 +81,10 @@ export function compileGrader(value: unknown, path = "grader"): Grader {
 function read<T extends GraderType>(type: T, value: unknown, path: string): GraderOf<T> {
   const result = SCHEMAS[type].safeParse(value);
   if (result.success) return result.data as GraderOf<T>;
-  const [issue] = result.error.issues;
-  const place = [path, ...(issue?.path ?? [])].join(".");
+  const { path: field, what } = describeIssue(result.error.issues[0]);
+  const place = field === "" ? path : `${path}.${field}`;
   const advice = place.endsWith("evaluation_metric") ? " meteor and cosine are not computed here." : "";
-  throw new AppError("invalid_request", `"${place}": ${issue?.message ?? "is not valid"}.${advice}`, { param: path });
+  throw new AppError("invalid_request", `"${place}": ${what}.${advice}`, { param: path });
 }
 
 /** Grades two filled templates; an answer that lacks a value gets 0. */

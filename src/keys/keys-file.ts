@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { AppError, quote } from "../errors.ts";
+import { AppError, describeIssue, quote } from "../errors.ts";
 import { repeatedKey } from "../formats/repeated-key.ts";
 import { SCOPES } from "./caller.ts";
 import { limitsSchema } from "./limits.ts";
@@ -112,16 +112,14 @@ function fault(path: string, what: string): AppError {
 }
 
 function issueText(issue: z.core.$ZodIssue | undefined, json: unknown): string {
-  if (issue === undefined) return "is not as documented";
-  const [list, index, ...rest] = issue.path;
-  const what = issue.code === "unrecognized_keys" ? `has the unknown field ${issue.keys.join(", ")}` : issue.message;
+  const [list, index, ...rest] = issue?.path ?? [];
   if (list !== "keys" || typeof index !== "number") {
-    const place = issue.path.length === 0 ? "" : `"${issue.path.join(".")}" `;
-    return `is not as documented: ${place}${what}`;
+    const { path, what } = describeIssue(issue);
+    return path === "" && !issue ? what : `is not as documented: ${path === "" ? "" : `"${path}" `}${what}`;
   }
+  const { path, what } = describeIssue(issue && { ...issue, path: rest });
   const entry = (json as { keys: unknown[] }).keys[index];
-  const field = rest.length === 0 ? "" : `"${rest.join(".")}" `;
-  return `has a fault in ${placeOf(index, entry)}: ${field}${what}`;
+  return `has a fault in ${placeOf(index, entry)}: ${path === "" ? "" : `"${path}" `}${what}`;
 }
 
 function placeOf(index: number, entry: unknown): string {

@@ -1,5 +1,5 @@
 /** Reads receipts from text: the long form alone or within an answer, or the short form of the header. */
-import { AppError } from "../errors.ts";
+import { AppError, describeIssue } from "../errors.ts";
 import { type Evidence, type Receipt, receiptSchema, type Statement, statementSchema, UNSIGNED } from "./receipt.ts";
 
 /** A receipt of either form. The short form has no evidence, and does not name its key. */
@@ -53,11 +53,10 @@ function parse(text: string, place: string): unknown {
 function checked<T>(schema: typeof receiptSchema | typeof statementSchema, value: unknown, place: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data as T;
-  const [issue] = result.error.issues;
-  const at = issue?.path.join(".") ?? "";
+  const { path, what } = describeIssue(result.error.issues[0]);
   throw new AppError(
     "data_invalid",
-    `${place} is not a receipt${at === "" ? "" : ` at ${at}`}: ${issue?.message ?? "unknown form"}. ${WANTED}`,
+    `${place} is not a receipt${path === "" ? "" : ` at ${path}`}: ${what}. ${WANTED}`,
   );
 }
 

@@ -3,7 +3,7 @@
  * value.
  */
 import type { z } from "@hono/zod-openapi";
-import type { AppError } from "../../errors.ts";
+import { type AppError, describeIssue, quote } from "../../errors.ts";
 import { invalid } from "../error-response.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -17,17 +17,15 @@ export function parseRequest<T>(schema: z.ZodType<T>, body: unknown): T {
   throw toError(result.error.issues[0], body);
 }
 
-function unknown(fields: readonly string[]): AppError {
-  return invalid(`Unknown field ${fields.map((field) => `"${field}"`).join(", ")}.`, fields[0]);
-}
-
 function toError(issue: Issue | undefined, body: unknown): AppError {
   if (!issue) return invalid("The body is invalid.");
+  const { path: param, what } = describeIssue(issue);
+  if (issue.code === "unrecognized_keys") {
+    const { path: first } = describeIssue({ ...issue, path: [...issue.path, issue.keys[0] ?? ""] });
+    return invalid(`${param === "" ? "The body" : `"${param}"`} ${what}.`, first);
+  }
   const path = issue.path.map(String);
-  const param = path.join(".");
-  if (issue.code === "unrecognized_keys") return unknown(issue.keys.map((key) => [...path, key].join(".")));
   const found = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], body);
   if (found === undefined) return invalid(`"${param}" is missing.`, param);
-  const shown = (JSON.stringify(found) ?? "nothing").slice(0, 80);
-  return invalid(`"${param}" is invalid: ${issue.message.replace(/^Invalid input: /, "")}; found ${shown}.`, param);
+  return invalid(`"${param}" is invalid: ${what.replace(/^Invalid input: /, "")}; found ${quote(found)}.`, param);
 }

@@ -4,6 +4,7 @@
  * docs/reference/store.md.
  */
 import { z } from "zod";
+import { describeIssue } from "../../errors.ts";
 import type { StoredAlias } from "../aliases/alias-record.ts";
 
 /** Aliases of an owner: at most 1000, with at most 32 targets each. */
@@ -69,7 +70,7 @@ export function decodeAliasList(tenant: string, bytes: Uint8Array): AliasList | 
     return "it is no JSON";
   }
   const { success, data, error } = listSchema.safeParse(json);
-  if (!success) return `${error.issues[0]?.path.join(".") ?? ""} is not as expected`;
+  if (!success) return `${describeIssue(error.issues[0]).path} is not as expected`;
   if (data.tenant !== tenant) return `it is the list of ${data.tenant}`;
   return { write: data.write, aliases: new Map(Object.entries(data.aliases)) };
 }

@@ -4,6 +4,7 @@
  * request. Pure. Source: docs/reference/store.md.
  */
 import { z } from "zod";
+import { describeIssue } from "../../errors.ts";
 import type { Card } from "../../adapter/adapter.ts";
 import { qualifiedName, type OwnedName } from "../tenant.ts";
 
@@ -89,7 +90,7 @@ export function decodePointer({ tenant, name }: OwnedName, bytes: Uint8Array): P
     return "it does not begin with a line of JSON";
   }
   const { success, data, error } = headerSchema.safeParse(json);
-  if (!success) return `${error.issues[0]?.path.join(".") ?? ""} is not as expected`;
+  if (!success) return `${describeIssue(error.issues[0]).path} is not as expected`;
   if (data.deleted) return { write: data.write, pointer: null, inline: null };
   if (data.tenant !== tenant || data.name !== name) return `it is the pointer of ${data.tenant}/${data.name}`;
   const { write, generation, object, bytes: size, created, card, earlier, inline } = data;
