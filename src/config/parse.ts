@@ -72,13 +72,30 @@ export function optionsOf(flags: Flags) {
 function readArguments(command: string, flags: Flags, args: readonly string[]) {
   const options = optionsOf(flags);
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    return parseArgs({ args: withDashedValues(args, options), options, allowPositionals: true, strict: true });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     // Node's first sentence names the flag. The rest is advice about "--", which does not apply here.
     const [sentence = error.message] = error.message.split(/\.\s/);
     throw usage(command, `${sentence.replace(/\.$/, "")}.${meantFlag(sentence, Object.keys(options))}`);
   }
+}
+
+/**
+ * A value that begins with "-" is joined to its flag, such as `--public-key=-kf…`: Node's parser refuses it alone. What
+ * looks like a flag is none's value, since its own may have been forgotten.
+ */
+function withDashedValues(args: readonly string[], options: ReturnType<typeof optionsOf>): string[] {
+  const joined: string[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const [arg = "", next = ""] = [args[at], args[at + 1]];
+    if (arg === "--") return [...joined, ...args.slice(at)];
+    const takesValue = arg.startsWith("--") && options[arg.slice(2)]?.type === "string";
+    const isDashedValue = /^-./.test(next) && !/^(-[a-z]|--[a-z-]*(=.*)?)$/s.test(next);
+    if (takesValue && isDashedValue) at++;
+    joined.push(takesValue && isDashedValue ? `${arg}=${next}` : arg);
+  }
+  return joined;
 }
 
 /** " Did you mean …?" for an unknown flag close to one of the command's. */

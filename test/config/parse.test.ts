@@ -221,6 +221,14 @@ describe("values", () => {
     expect(usageOf(() => parseCommand("train", ["--model", "m", "--out", "o", "a"], {}))).toMatch(/needs --data/);
   });
 
+  it.each(["-kf3_", "--Zq1", "-1"])("that begin with a hyphen belong to their flag: %s", (key) => {
+    expect(parseCommand("replay", ["r.json", "--public-key", key], {})).toMatchObject({ publicKey: key });
+  });
+
+  it("are not the flag that follows", () => {
+    expect(usageOf(() => serve(["--model", "--port", "80"]))).toContain("--model");
+  });
+
   it("of rates may be written as people write them", () => {
     const rate = (lr: string) =>
       parseCommand("train", ["--model", "m", "--out", "o", "--data", "d", "--lr", lr], {}).lr;
