@@ -36,6 +36,7 @@ describe("an engine process", () => {
       isBatchInvariant: true,
       device: expect.objectContaining({ name: "cpu" }),
       capacity: expect.objectContaining({ kvBlockTokens: 64 }),
+      draft: null,
     });
     const generations = [null, "g1", "g2"];
     const answers = await Promise.all(
