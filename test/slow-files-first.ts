@@ -27,7 +27,7 @@ const SLOW_FILES = [
   "test/cli/serve.test.ts",
   "test/load-tests/aborts.test.ts",
   "test/cli/train/report.test.ts",
-  "test/smoke/devices.test.ts",
+  "test/webgpu/whole-way.test.ts",
   "test/integration/answers/structured-output.test.ts",
   "test/integration/gguf.test.ts",
   "test/cli/train-rewards.test.ts",
