@@ -105,6 +105,8 @@ function compile() {
   });
   if (status !== 0) process.exit(status ?? 1);
   copyAssets(join(DIST, "src"));
+  // The program of earlier versions. npx keeps a link to it for each folder that it has run a command in.
+  chmodSync(join(DIST, "src", "main.js"), 0o755);
 }
 
 /** A compiled file whose source is gone would still be found by `import`. */
