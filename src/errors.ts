@@ -148,7 +148,7 @@ interface SchemaIssue {
  * they are cut like other values.
  */
 export function describeIssue(issue: SchemaIssue | undefined): { readonly path: string; readonly what: string } {
-  if (!issue) return { path: "", what: "is not as documented" };
+  if (!issue) return { path: "", what: "is not valid" };
   const path = issue.path.map((key) => cut(String(key))).join(".");
   if (!issue.keys) return { path, what: issue.message };
   const shown = issue.keys.slice(0, MAX_QUOTED_ITEMS).map(quoteText);

@@ -113,13 +113,12 @@ function fault(path: string, what: string): AppError {
 
 function issueText(issue: z.core.$ZodIssue | undefined, json: unknown): string {
   const [list, index, ...rest] = issue?.path ?? [];
-  if (list !== "keys" || typeof index !== "number") {
-    const { path, what } = describeIssue(issue);
-    return path === "" && !issue ? what : `is not as documented: ${path === "" ? "" : `"${path}" `}${what}`;
-  }
-  const { path, what } = describeIssue(issue && { ...issue, path: rest });
-  const entry = (json as { keys: unknown[] }).keys[index];
-  return `has a fault in ${placeOf(index, entry)}: ${path === "" ? "" : `"${path}" `}${what}`;
+  const isInEntry = list === "keys" && typeof index === "number";
+  const { path, what } = describeIssue(issue && isInEntry ? { ...issue, path: rest } : issue);
+  const place = isInEntry
+    ? `has a fault in ${placeOf(index, (json as { keys: unknown[] }).keys[index])}`
+    : "is not as documented";
+  return `${place}: ${path === "" ? "" : `"${path}" `}${what}`;
 }
 
 function placeOf(index: number, entry: unknown): string {
