@@ -1,5 +1,5 @@
 /**
- * `mosara compressLora`: makes the Mo-SARA adapter that is closest to a LoRA. Its numbers are first projected, layer by
+ * `mosara compress`: makes the Mo-SARA adapter that is closest to a LoRA. Its numbers are first projected, layer by
  * layer, on the inputs that the layers see. Then they learn the LoRA's own distributions.
  */
 import { realpath, stat } from "node:fs/promises";

@@ -78,7 +78,7 @@ export function joinedRanges(ranges: readonly CharacterRange[]): CharacterRange[
   return out;
 }
 
-/** The code points outside of joinedRanges ranges. */
+/** The code points outside of joined ranges. */
 export function complement(ranges: readonly CharacterRange[]): CharacterRange[] {
   const out: CharacterRange[] = [];
   let next = 0;
@@ -90,7 +90,7 @@ export function complement(ranges: readonly CharacterRange[]): CharacterRange[] 
   return out;
 }
 
-/** The code points that are in both of two lists of joinedRanges ranges. */
+/** The code points that are in both of two lists of joined ranges. */
 export function intersection(a: readonly CharacterRange[], b: readonly CharacterRange[]): CharacterRange[] {
   return complement(joinedRanges([...complement(a), ...complement(b)]));
 }

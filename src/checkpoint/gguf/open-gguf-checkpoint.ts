@@ -108,7 +108,7 @@ function assertAllUsed(file: GgufFile, recipes: ReadonlyMap<string, Recipe>, met
 function storedTensors(file: GgufFile, recipes: ReadonlyMap<string, Recipe>): StoredTensors {
   const rowsOf = ({ tensor, rows }: RecipePart): number => {
     const all = file.tensors.get(tensor)?.shape[0] ?? 0;
-    // The shape of a joinedRows matrix shows where it differs from the configuration.
+    // The shape of a joined matrix shows where it differs from the configuration.
     return rows === undefined || rows.of !== all ? all : rows.count;
   };
   const dtypeOf = ({ parts, subtract }: Recipe): HostTensor["dtype"] => {

@@ -3,7 +3,7 @@ import { AppError } from "../../errors.ts";
 
 export interface Check {
   readonly name: string;
-  /** fail: a server would not start, or would answer wrongly. warn: it would be slow, or failed later. */
+  /** fail: a server would not start, or would answer wrongly. warn: it would be slow, or fail later. */
   readonly status: "ok" | "warn" | "fail";
   readonly found: string;
   /** What to do; null: nothing. */

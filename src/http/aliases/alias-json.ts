@@ -138,7 +138,7 @@ export async function aliasTargets(
   return targets;
 }
 
-/** One target that a text means. @throws as `targetsOf` */
+/** One target that a text means. @throws as `aliasTargets` */
 export async function resolvedTarget(
   context: AppContext,
   caller: Caller,

@@ -40,7 +40,7 @@ export async function readChatPrompt(
 }
 
 /**
- * The ids of a conversation of any length. @param exact as for `readConversation`
+ * The ids of a conversation of any length. @param exact as for `readChatPrompt`
  * @throws {AppError} invalid_request, unsupported_parameter.
  */
 export async function encodeConversation(
