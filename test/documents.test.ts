@@ -4,20 +4,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
 import { packageRoot } from "../src/cli/shared/package-root.ts";
+import { checkoutFiles } from "./helpers/checkout-files.ts";
 
 const ROOT = packageRoot();
 const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
 
-/** Files of this checkout, tracked or new; a source archive without git has no such list. */
-const FILES = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
-  cwd: ROOT,
-  encoding: "utf8",
-})
-  .split("\n")
-  .filter((file) => file !== "" && existsSync(join(ROOT, file)));
-
+const FILES = checkoutFiles();
 const DOCUMENTS = FILES.filter((file) => file.endsWith(".md") && !file.startsWith("test/golden"));
-const SOURCES = FILES.filter((file) => /^(src|scripts|load-tests|test)\/.*\.(ts|mts|mjs)$/.test(file));
+const SOURCES = FILES.filter(
+  (file) => !file.startsWith("test/golden") && /^(src|scripts|load-tests|test)\/.*\.(ts|mts|mjs)$/.test(file),
+);
 const TOP = /^(src|docs|test|scripts|load-tests|deploy|models|adapters|examples|findings)\//;
 
 /** Text outside of fenced code. */
@@ -43,6 +39,11 @@ function missingPaths(file: string): string[] {
   const spans = [...prose(read(file)).matchAll(/`([^`\n]+)`/g)].map(([, span = ""]) => span);
   const paths = spans.filter((span) => TOP.test(span) && /^[\w./-]+$/.test(span));
   return paths.filter((path) => !isThere(path));
+}
+
+/** Documents that a text of any kind names by their path: help, errors, settings. */
+function missingDocuments(file: string): string[] {
+  return (read(file).match(/(?<![\w/.-])docs\/[\w./-]+\.md\b/g) ?? []).filter((path) => !isThere(path));
 }
 
 /** Documents that comments cite: by path from the root, or by name alone. */
@@ -76,8 +77,14 @@ describe("documents", () => {
   });
 });
 
-describe("comments", () => {
-  it("cite documents of this repository", () => {
+describe("other files", () => {
+  it("name documents that exist", () => {
+    const others = FILES.filter((file) => !file.endsWith(".md") && !file.startsWith("test/golden"));
+    expect(others.length).toBeGreaterThan(1000);
+    expect(others.flatMap((file) => missingDocuments(file).map((path) => `${file}: ${path}`))).toEqual([]);
+  });
+
+  it("cite documents of this repository in their comments", () => {
     expect(SOURCES.flatMap((file) => missingCitations(file).map((name) => `${file}: ${name}`))).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@
     serve run deploy/ray/serve.yaml
 
 A client that sends the header `serve_multiplexed_model_id: <adapter>` reaches a replica that has served this adapter
-before. docs/how-to/several-replicas.md explains.
+before. docs/how-to/operate/several-replicas.md explains.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
  * perplexity.
  */
 import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 export const TEXTS: readonly string[] = [
   "The lighthouse had been dark for eleven years when the new keeper arrived. She brought two suitcases, a barometer and a dog that was afraid of the sea.",
@@ -65,12 +65,14 @@ export const CONVERSATIONS = [
   ],
 ] as const;
 
-/** The records of decisions, in order: prose of this project that ships with it. */
+/** The records of decisions, in the order of their numbers: prose of this project that ships with it. */
 export function longText(): string {
   const folder = join("docs", "decisions");
-  const names = readdirSync(folder).filter((name) => /^\d{4}-.*\.md$/.test(name));
-  return names
-    .sort()
-    .map((name) => readFileSync(join(folder, name), "utf8"))
+  const records = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+    /^\d{4}-.*\.md$/.test(basename(path)),
+  );
+  return records
+    .sort((a, b) => (basename(a) < basename(b) ? -1 : 1))
+    .map((path) => readFileSync(join(folder, path), "utf8"))
     .join("\n");
 }

@@ -1,6 +1,6 @@
 /**
  * The keys file: JSON with the hashes of keys, never the keys themselves. It is checked whole, and replaced in one
- * step. Source: docs/how-to/keys-and-tenants.md.
+ * step. Source: docs/how-to/operate/keys-and-tenants.md.
  */
 import { randomBytes } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
@@ -108,7 +108,7 @@ export async function writeKeysFile(path: string, content: KeysFile): Promise<vo
 }
 
 function fault(path: string, what: string): AppError {
-  return new AppError("usage", `The keys file ${path} ${what}. See docs/how-to/keys-and-tenants.md.`);
+  return new AppError("usage", `The keys file ${path} ${what}. See docs/how-to/operate/keys-and-tenants.md.`);
 }
 
 function issueText(issue: z.core.$ZodIssue | undefined, json: unknown): string {

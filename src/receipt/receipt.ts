@@ -1,6 +1,6 @@
 /**
  * The receipt of an answer: a statement of everything that decides its bits, signed by the server, and the evidence
- * that the statement's hashes cover. The statement has a bounded size. Source: docs/how-to/receipts.md.
+ * that the statement's hashes cover. The statement has a bounded size. Source: docs/how-to/ask/receipts.md.
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";

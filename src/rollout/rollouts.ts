@@ -5,7 +5,7 @@
  * - drift: mean log-probability of the golden answers on the main target's card, computed with the main target, minus
  *   the same computed with this one, in nats. The main target is the other one with the largest weight, or the largest
  *   of the previous targets. Judged once for each pair of generations.
- * Knows nothing of HTTP or engines. Source: docs/how-to/versions-and-aliases.md.
+ * Knows nothing of HTTP or engines. Source: docs/how-to/adapters/versions-and-aliases.md.
  */
 import { AppError } from "../errors.ts";
 import type { AdapterStore } from "../store/adapter-store.ts";

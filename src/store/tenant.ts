@@ -1,6 +1,7 @@
 /**
  * Owners of names. A name belongs to one tenant, or to `shared`. Every tenant may read a shared name. Two owners may
- * use the same name for different adapters. Knows nothing of LMDB or keys. Source: docs/decisions/0016.
+ * use the same name for different adapters. Knows nothing of LMDB or keys. Source:
+ * docs/decisions/server/0016-names-belong-to-tenants.md.
  */
 
 /** The owner of the names that all tenants may use. No tenant may have this name. */

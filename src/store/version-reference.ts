@@ -1,6 +1,6 @@
 /**
  * Texts that name an adapter, or one generation of it: `name`, `name@<beginning of the generation>`, `name@-1`. Pure.
- * Source: docs/how-to/versions-and-aliases.md.
+ * Source: docs/how-to/adapters/versions-and-aliases.md.
  */
 import { AppError, quote } from "../errors.ts";
 import { type AdapterRecord, assertAdapterName } from "./adapter-record.ts";

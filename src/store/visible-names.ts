@@ -1,6 +1,6 @@
 /**
  * The names that a tenant sees: its own, and the shared ones that none of its own adapters hides. Knows nothing of
- * keys. Source: docs/decisions/0016.
+ * keys. Source: docs/decisions/server/0016-names-belong-to-tenants.md.
  */
 import type { AdapterRecord } from "./adapter-record.ts";
 import type { AliasRecord } from "./aliases/alias-record.ts";

@@ -1,7 +1,7 @@
 /**
  * One OpenTelemetry trace a request: a span of the server with a span each for the queue, the load of an adapter,
  * prefill and decoding. Only the API of OpenTelemetry is used, which does nothing until the operator loads an SDK
- * (docs/how-to/operate.md). Names of attributes: OpenTelemetry's semantic conventions for HTTP and generative AI.
+ * (docs/how-to/operate/operate.md). Names of attributes: OpenTelemetry's semantic conventions for HTTP and generative AI.
  */
 import { type Attributes, context, propagation, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Context, MiddlewareHandler } from "hono";

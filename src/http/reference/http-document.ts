@@ -37,7 +37,7 @@ const INTRODUCTION = `# HTTP API
 <!-- Made from the routes by \`node dist/scripts/make-docs.js\`. GET /openapi.json serves the same as OpenAPI 3.1. -->
 
 The default address is \`http://127.0.0.1:8080\`. With keys configured, requests need \`Authorization: Bearer <key>\` or
-\`x-api-key: <key>\`. Each route names the [scope](../how-to/keys-and-tenants.md) that the key must have.
+\`x-api-key: <key>\`. Each route names the [scope](../how-to/operate/keys-and-tenants.md) that the key must have.
 [Errors](errors.md) have OpenAI's shape. Under \`/v1/messages\` they have Anthropic's.
 [Fields](fields.md) lists the request fields of this server and of similar servers. The header \`x-request-timeout-ms\`
 sets a deadline.
@@ -48,7 +48,7 @@ sets a deadline.
 - \`adapter\` may name the adapter instead. As \`{"data": "<base64 of a .mosara file>"}\` it contains an adapter
   for this request.
 - As \`{"blend": {"<name>": <weight>, …}}\` it is the weighted sum of up to 8 stored adapters
-  ([what can be blended](../how-to/manage-adapters.md#blend-adapters)).
+  ([what can be blended](../how-to/adapters/manage-adapters.md#blend-adapters)).
 - Two different adapters in one request get a 400. An unknown name gets a 404. The base never answers in an adapter's
   place.
 - The name of an upload matches \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\`, without \`..\`. The adapter of a training job

@@ -1,5 +1,6 @@
 /**
- * Aliases as plain data: a name that stands for adapters of the same owner, by weights. Source: docs/decisions/0019.
+ * Aliases as plain data: a name that stands for adapters of the same owner, by weights. Source:
+ * docs/decisions/server/0019-aliases-stand-for-adapters.md.
  */
 import { createHash } from "node:crypto";
 import type { OwnedName } from "../tenant.ts";

@@ -1,7 +1,7 @@
 /**
  * The watched directory. `<name>.mosara` files and PEFT directories become adapters at start and whenever they change.
  * A change made through the store (PUT, DELETE) stays in effect until the file changes. A file that cannot be used
- * changes nothing. Knows nothing of HTTP. Source: docs/how-to/watch-a-directory.md.
+ * changes nothing. Knows nothing of HTTP. Source: docs/how-to/adapters/watch-a-directory.md.
  */
 import type { Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";

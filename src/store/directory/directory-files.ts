@@ -1,6 +1,6 @@
 /**
  * Reads files below a directory safely: never outside it, never a pipe, never more bytes than allowed. Knows nothing of
- * the store. Source: docs/how-to/watch-a-directory.md.
+ * the store. Source: docs/how-to/adapters/watch-a-directory.md.
  */
 import { type Stats, constants } from "node:fs";
 import { access, open, readdir, realpath, stat } from "node:fs/promises";

@@ -1,7 +1,7 @@
 /**
  * Names in a store that several servers share. This server has copies of those that it uses. A copy is compared with
  * the store before it is used, if that was done longer ago than the bound. `publisher.ts` changes names. Knows nothing
- * of engines or HTTP. Source: docs/decisions/0021.
+ * of engines or HTTP. Source: docs/decisions/server/0021-names-in-a-shared-store.md.
  */
 import { LRUCache } from "lru-cache";
 import type { Adapter } from "../../adapter/adapter.ts";
