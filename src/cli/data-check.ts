@@ -4,7 +4,6 @@ import { fileWeights } from "../base/file-weights.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { type EncodedExample, loadExampleEncoder } from "../data/encode.ts";
 import { AppError } from "../errors.ts";
-import { shuffledBatches } from "../train/data/batches.ts";
 import { checkLeaks, checkSet } from "../train/check/check-data.ts";
 import { type MeasuredCost, measureCost } from "../train/check/measured-cost.ts";
 import { renderThree } from "../train/check/rendered-example.ts";
@@ -88,7 +87,6 @@ async function costOf(
     const pairs = [...run.training.examples, ...(run.evaluation?.examples ?? [])];
     preferences.refer(pairs, new Float32Array(2 * pairs.length));
   }
-  const { schedule, options } = run;
-  const batches = shuffledBatches(run.training.examples, config, config.seed);
+  const { batches, schedule, options } = run;
   return await measureCost(model, batches, { ...options, steps: schedule.steps });
 }

@@ -7,7 +7,6 @@ import type { Base } from "../base/base.ts";
 import { fileWeights } from "../base/file-weights.ts";
 import { AppError } from "../errors.ts";
 import { TensorboardLog } from "../report/tensorboard.ts";
-import { shuffledBatches } from "../train/data/batches.ts";
 import {
   type SavedRun,
   type Surroundings,
@@ -126,10 +125,7 @@ async function makeTrainer(
 ): Promise<Trainer> {
   const units = run.plan ? await initializeAdapter(run.plan, model.parameters, config.seed) : null;
   if (units === null) await initializeFull(base.source, model.parameters);
-  if (rollouts === null) {
-    const batches = shuffledBatches(run.training.examples, config, config.seed);
-    return new Trainer(model, batches, run.options, INITIAL_STATE, units);
-  }
+  if (rollouts === null) return new Trainer(model, run.batches, run.options, INITIAL_STATE, units);
   const evaluation = run.evaluation ? () => rollouts.evaluate() : [];
   return new Trainer(model, rollouts, { ...run.options, evaluation }, INITIAL_STATE, units);
 }

@@ -8,7 +8,7 @@ import type { Base } from "../base/base.ts";
 import { MANIFEST_FILE } from "../base/manifest.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
-import { type MicroBatch, shuffledBatches, sortedBatches } from "./data/batches.ts";
+import { type BatchSource, type MicroBatch, shuffledBatches, sortedBatches } from "./data/batches.ts";
 import type { RunSettings } from "./checkpoint.ts";
 import { type Schedule, warmupSteps } from "./schedule.ts";
 import type { AdapterPlan } from "./trained-adapter.ts";
@@ -33,6 +33,8 @@ export interface Run {
   readonly plan: AdapterPlan | null;
   readonly training: ExampleSet;
   readonly evaluation: ExampleSet | null;
+  /** The training examples of every step. */
+  readonly batches: BatchSource;
   readonly maxLength: number;
   /** Number of golden answers for the card. */
   readonly numGolden: number;
@@ -74,8 +76,8 @@ export async function prepareRun(
           threshold: isBase ? config.threshold : null,
           onNotice,
         });
-  const { stepsPerEpoch } = shuffledBatches(training.examples, config, config.seed);
-  const steps = config.steps ?? Math.max(1, Math.round((config.epochs ?? DEFAULT_EPOCHS) * stepsPerEpoch));
+  const batches = shuffledBatches(training.examples, config, config.seed);
+  const steps = config.steps ?? Math.max(1, Math.round((config.epochs ?? DEFAULT_EPOCHS) * batches.stepsPerEpoch));
   const schedule = { peak: flags.learningRate, steps, warmupSteps: warmupSteps(config.warmup, steps), floor: FLOOR };
   const options = {
     schedule,
@@ -89,7 +91,7 @@ export async function prepareRun(
   };
   const { baseId } = base.manifest;
   const numGolden = plan === null || flags.objective.kind === "reward" ? 0 : config.golden; // prompts have no answers
-  const run = { flags, plan, training, evaluation, maxLength, numGolden, schedule, options, grader };
+  const run = { flags, plan, training, evaluation, batches, maxLength, numGolden, schedule, options, grader };
   return { ...run, settings: settingsOf(baseId, run, config) };
 }
 

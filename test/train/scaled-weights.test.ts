@@ -15,7 +15,6 @@ import { parseCommand } from "../../src/config/parse.ts";
 import { openSafetensors } from "../../src/formats/safetensors.ts";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { hostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts";
-import { shuffledBatches } from "../../src/train/data/batches.ts";
 import { readData } from "../../src/train/data/run-data.ts";
 import { INITIAL_STATE } from "../../src/train/run-state.ts";
 import { prepareRun } from "../../src/train/run.ts";
@@ -79,8 +78,7 @@ async function losses(baseDir: string, hasUnits: boolean, more: readonly string[
     numThreads: 1,
   });
   const units = await initializeAdapter(run.plan!, model.parameters, config.seed);
-  const batches = shuffledBatches(run.training.examples, config, config.seed);
-  const trainer = new Trainer(model, batches, run.options, INITIAL_STATE, hasUnits ? units : null);
+  const trainer = new Trainer(model, run.batches, run.options, INITIAL_STATE, hasUnits ? units : null);
   const found: number[] = [];
   for (let step = 0; step < STEPS; step++) found.push((await trainer.step()).loss);
   return found;

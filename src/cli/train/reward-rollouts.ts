@@ -10,13 +10,7 @@ import type { RewardPrompt } from "../../data/reward-prompts.ts";
 import { type Engine, GREEDY, PLAIN_REQUEST, type SequenceRequest } from "../../engine/engine.ts";
 import { nextUint32, seedRandom } from "../../tensor/random.ts";
 import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
-import {
-  type BatchSource,
-  type MicroBatch,
-  type StepSource,
-  type TrainExample,
-  shuffledBatches,
-} from "../../train/data/batches.ts";
+import { type BatchSource, type MicroBatch, type StepSource, type TrainExample } from "../../train/data/batches.ts";
 import type { RewardSettings } from "../../train/method-settings.ts";
 import type { BatchResult } from "../../train/objective/objective.ts";
 import { advantagesOf, scoreGroup } from "../../train/objective/rewards.ts";
@@ -63,7 +57,7 @@ export async function startRollouts(
   grading: Grading,
   cleanup: Cleanup,
 ): Promise<RewardRollouts> {
-  const { plan, training, evaluation, maxLength } = run;
+  const { plan, training, evaluation, batches, maxLength } = run;
   const settings = run.flags.objective;
   if (plan === null || settings.kind !== "reward") throw new Error("internal: rewards train an adapter");
   const rows = config.batchSize * config.accumulate * settings.groupSize;
@@ -85,7 +79,7 @@ export async function startRollouts(
     settings,
     maxLength,
     seed: config.seed,
-    order: shuffledBatches(training.examples, config, config.seed),
+    order: batches,
     training,
     evaluation,
     adapterBytes: () => encodeAdapter(adapterOf(plan, base.manifest.baseId, parameters, parameters.values, extras)),

@@ -10,7 +10,7 @@ import { checkFields } from "../../../fields/check-fields.ts";
 import { nameParameter } from "../../adapters/adapter-json.ts";
 import { adapterPages } from "../../adapters/adapter-pages.ts";
 import { isCompatible } from "../../adapters/find-adapter.ts";
-import { type Loaded, loadSharedAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
+import { type Loaded, loadSharedAdapter, unloadAdapter } from "../../adapters/load-shared-adapter.ts";
 import { parseRequest } from "../../request/parse-request.ts";
 import { readJson } from "../../request/read-body.ts";
 import { jsonResponses, type Route } from "../../route.ts";

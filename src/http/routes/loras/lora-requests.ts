@@ -1,7 +1,7 @@
 /** The bodies of vLLM's and SGLang's routes, which have the same fields. */
 import { z } from "@hono/zod-openapi";
 import { checkFields } from "../../../fields/check-fields.ts";
-import type { LoadRequest } from "../../adapters/load-adapter.ts";
+import type { LoadRequest } from "../../adapters/load-shared-adapter.ts";
 import type { AppContext, RequestContext } from "../../context.ts";
 import { parseRequest } from "../../request/parse-request.ts";
 import { readJson } from "../../request/read-body.ts";

@@ -3,7 +3,7 @@
  * error object (error-response.ts). Source: SGLang's `LoRAUpdateOutput`.
  */
 import { z } from "@hono/zod-openapi";
-import { loadSharedAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
+import { loadSharedAdapter, unloadAdapter } from "../../adapters/load-shared-adapter.ts";
 import { jsonResponses, type Route } from "../../route.ts";
 import { loadBody, readLoadRequest, readUnloadRequest, unloadBody } from "./lora-requests.ts";
 

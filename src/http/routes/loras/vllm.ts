@@ -1,6 +1,6 @@
 /** vLLM's routes to load an adapter from a file or an address, and to unload one. They answer with a sentence. */
 import { z } from "@hono/zod-openapi";
-import { loadSharedAdapter, unloadAdapter } from "../../adapters/load-adapter.ts";
+import { loadSharedAdapter, unloadAdapter } from "../../adapters/load-shared-adapter.ts";
 import { errorResponses, type Route } from "../../route.ts";
 import { loadBody, readLoadRequest, readUnloadRequest, unloadBody } from "./lora-requests.ts";
 
