@@ -3,17 +3,20 @@
  * beside others. Kernels choose their path by the number of rows and the place of a row, and may choose differently on
  * another CPU.
  */
-import type { ModelRunner, ReadyAdapter } from "../contracts.ts";
+import type { KvRows, ModelRunner, ReadyAdapter } from "../contracts.ts";
+import type { KvChunk } from "../kv/kv-cache.ts";
+import type { ChunkRows } from "../kv/prefix-cache.ts";
 
 /** Batch sizes at which kernels were measured to change, within the engine's own limit. */
 const BATCH_SIZES = [1, 2, 3, 5, 8, 16, 17];
 const PROMPT_TOKENS = 5;
 
+/** A runner whose rows can be copied. */
+type Runner = ModelRunner & { readonly kv: KvRows & Pick<ChunkRows, "reach" | "copyOut" | "copyIn"> };
+
 interface Probe {
   readonly id: number;
-  /**
-   * Whether this row is the sequence under test. Every second row is. The rows between are neighbours, all different.
-   */
+  /** Whether this row is the sequence under test. Every second row is. The rows between are its neighbours. */
   readonly isSame: boolean;
 }
 
@@ -23,36 +26,81 @@ interface Probe {
  * @param adapter the adapter of the sequence under test; its neighbours have none
  */
 export async function isBatchInvariant(
-  runner: ModelRunner,
+  runner: Runner,
   maxNumSeqs: number,
   adapter: ReadyAdapter | null = null,
 ): Promise<boolean> {
-  const probes: Probe[] = [];
+  const sizes = BATCH_SIZES.filter((one) => one <= maxNumSeqs);
+  const rows = new ProbeRows(runner, sizes.at(-1) ?? 0, adapter);
   try {
     let alone: Float32Array | null = null;
-    for (const size of BATCH_SIZES.filter((one) => one <= maxNumSeqs)) {
-      while (probes.length < size && runner.kv.canAdmit(PROMPT_TOKENS + 1))
-        probes.push(await admitProbe(runner, probes.length, adapter));
-      if (probes.length < size) break;
-      const logits = await decodeProbes(runner, probes, adapter);
+    for (const size of sizes) {
+      if (!(await rows.growTo(size))) break;
+      const logits = await decodeProbes(runner, rows.probes, adapter);
       alone ??= logits[0] ?? null;
-      if (probes.some(({ isSame }, row) => isSame && !hasSameBits(logits[row], alone))) return false;
+      if (rows.probes.some(({ isSame }, row) => isSame && !hasSameBits(logits[row], alone))) return false;
     }
     return true;
   } finally {
-    for (const { id } of probes) runner.kv.release(id);
+    rows.release();
   }
 }
 
-async function admitProbe(runner: ModelRunner, index: number, adapter: ReadyAdapter | null): Promise<Probe> {
-  // Negative ids: no sequence of the server has one.
-  const probe = { id: -1 - index, isSame: index % 2 === 0 };
-  runner.kv.admit(probe.id, PROMPT_TOKENS + 1);
-  const tokenIds = Int32Array.from({ length: PROMPT_TOKENS }, (_, i) => tokenOf(probe, i, runner));
-  const own = probe.isSame ? adapter : null;
-  await runner.prefill({ id: probe.id, past: 0, tokenIds, adapter: own, logitPositions: [] });
-  runner.kv.startDecoding(probe.id);
-  return probe;
+/**
+ * The rows of the self-test. A prompt is prefilled in the first row of its kind, and copied into the others, because a
+ * prefill takes as long as a step. The sequence under test is prefilled again in the last rows, at another place in
+ * memory.
+ */
+class ProbeRows {
+  readonly #runner: Runner;
+  readonly #maxRows: number;
+  readonly #adapter: ReadyAdapter | null;
+  readonly #probes: Probe[] = [];
+  readonly #prompts = new Map<boolean, KvChunk>();
+
+  constructor(runner: Runner, maxRows: number, adapter: ReadyAdapter | null) {
+    this.#runner = runner;
+    this.#maxRows = maxRows;
+    this.#adapter = adapter;
+  }
+
+  get probes(): readonly Probe[] {
+    return this.#probes;
+  }
+
+  /** @returns false where the cache has too little memory */
+  async growTo(numRows: number): Promise<boolean> {
+    while (this.#probes.length < numRows && this.#runner.kv.canAdmit(PROMPT_TOKENS + 1)) await this.#addRow();
+    return this.#probes.length === numRows;
+  }
+
+  release(): void {
+    for (const { id } of this.#probes) this.#runner.kv.release(id);
+    for (const prompt of this.#prompts.values()) prompt.free();
+  }
+
+  async #addRow(): Promise<void> {
+    const { kv } = this.#runner;
+    const index = this.#probes.length;
+    // Negative ids: no sequence of the server has one.
+    const probe = { id: -1 - index, isSame: index % 2 === 0 };
+    kv.admit(probe.id, PROMPT_TOKENS + 1);
+    this.#probes.push(probe);
+    const prompt = this.#prompts.get(probe.isSame);
+    if (prompt && (!probe.isSame || index < this.#maxRows - 2)) {
+      kv.reach(probe.id, PROMPT_TOKENS);
+      await kv.copyIn(probe.id, 0, prompt);
+    } else await this.#prefill(probe);
+    kv.startDecoding(probe.id);
+  }
+
+  async #prefill(probe: Probe): Promise<void> {
+    const { id, isSame } = probe;
+    const tokenIds = Int32Array.from({ length: PROMPT_TOKENS }, (_, i) => tokenOf(probe, i, this.#runner));
+    const adapter = isSame ? this.#adapter : null;
+    await this.#runner.prefill({ id, past: 0, tokenIds, adapter, logitPositions: [] });
+    if (!this.#prompts.has(isSame)) this.#prompts.set(isSame, await this.#runner.kv.copyOut(id, 0, PROMPT_TOKENS));
+  }
 }
 
 /** Runs one decode step of all sequences. Returns their logits in row order. */

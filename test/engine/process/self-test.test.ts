@@ -11,35 +11,45 @@ import { isBatchInvariant } from "../../../src/engine/process/self-test.ts";
 const V = 8;
 const ADAPTER: ReadyAdapter = { generation: "probe" };
 
-/** A runner whose logits are a function of a row's own tokens and adapter, but for what `disturb` does to them. */
-function runnerWith(disturb: (value: number, row: number, numRows: number, sum: number) => number, maxBytes = 2 ** 20) {
-  const kv = new BatchRows(new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 }), {
-    maxBytes,
-    rowMultiple: 1,
-  });
-  const prompts = new Map<number, number>();
+const keep = (value: number): number => value;
+
+/**
+ * A runner whose logits are a function of a row's own tokens and adapter, but for what `disturb` does to them. Its
+ * cache has the hash of a row's prompt.
+ */
+function runnerWith(
+  disturb: (value: number, row: number, numRows: number, sum: number) => number,
+  {
+    maxBytes = 2 ** 20,
+    prefillOf = keep,
+  }: { maxBytes?: number; prefillOf?: (hash: number, row: number) => number } = {},
+) {
+  const cache = new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 });
+  const kv = new BatchRows(cache, { maxBytes, rowMultiple: 1 });
+  const promptOf = (id: number): number => cache.copyOut(kv.rowOf(id), 0, 1).data[0] ?? 0;
   const sizes: number[] = [];
-  const runner: ModelRunner = {
+  const runner: ModelRunner & { readonly kv: BatchRows } = {
     maxModelLen: 64,
     vocabSize: V,
     kv,
     adapters: null,
     prefixes: null,
     prefill: async ({ id, tokenIds }) => {
-      prompts.set(
-        id,
-        tokenIds.reduce((hash, token) => (hash * 31 + token) % 1009, 7),
-      );
+      kv.reach(id, tokenIds.length);
+      const written = cache.copyOut(kv.rowOf(id), 0, 1);
+      const hash = tokenIds.reduce((sum, token) => (sum * 31 + token) % 251, 7);
+      written.data[0] = prefillOf(hash, kv.rowOf(id));
+      kv.copyIn(id, 0, written);
       return logitRows(new Float32Array(0));
     },
     prefillHidden: () => Promise.reject(new Error("nothing is pooled here")),
     decode: async (rows) => {
       expect(rows.map((row) => row.id)).toEqual(kv.decodingIds());
       sizes.push(rows.length);
-      const sum = rows.reduce((total, row) => total + (prompts.get(row.id) ?? 0), 0);
+      const sum = rows.reduce((total, row) => total + promptOf(row.id), 0);
       const value = (row: number, token: number): number => {
         const { id, tokenId, adapter } = rows[row]!; // asked for below, a row at a time
-        return disturb(Math.sin((prompts.get(id) ?? 0) + tokenId * token + (adapter ? 1 : 0)), row, rows.length, sum);
+        return disturb(Math.sin(promptOf(id) + tokenId * token + (adapter ? 1 : 0)), row, rows.length, sum);
       };
       return logitRows(Float32Array.from({ length: rows.length * V }, (_, i) => value(Math.floor(i / V), i % V)));
     },
@@ -57,8 +67,6 @@ function logitRows(logits: Float32Array): LogitRows {
   };
 }
 
-const keep = (value: number): number => value;
-
 describe("the self-test", () => {
   it("finds the law kept, with sizes up to the engine's own, and leaves no row in use", async () => {
     const { runner, kv, sizes } = runnerWith(keep);
@@ -71,7 +79,7 @@ describe("the self-test", () => {
     const large = runnerWith(keep);
     await isBatchInvariant(large.runner, 4096);
     expect(large.sizes.at(-1)).toBe(17);
-    const small = runnerWith(keep, 4 * 64 * 64);
+    const small = runnerWith(keep, { maxBytes: 4 * 64 * 64 });
     expect(await isBatchInvariant(small.runner, 16)).toBe(true);
     expect(small.sizes).toEqual([1, 2, 3]);
   });
@@ -88,5 +96,10 @@ describe("the self-test", () => {
     const { runner, kv } = runnerWith(disturb);
     expect(await isBatchInvariant(runner, 17, ADAPTER)).toBe(false);
     expect(kv.decodingIds()).toEqual([]);
+  });
+
+  it("finds it broken when a prefill depends on the place of its row", async () => {
+    const { runner } = runnerWith(keep, { prefillOf: (hash, row) => (row > 8 ? hash + 1 : hash) });
+    expect(await isBatchInvariant(runner, 17, ADAPTER)).toBe(false);
   });
 });
