@@ -6,7 +6,7 @@ import { codedBytes } from "../../formats/gguf/block-types.ts";
 import type { GgufFile } from "../../formats/gguf/gguf-file.ts";
 import type { GgufTensor } from "../../formats/gguf/header.ts";
 import { KEPT_TYPES, type KeptType, keptBlocks } from "../../formats/gguf/kept-blocks.ts";
-import type { QuantizedLayout } from "../../model/serve/quantized-matrix.ts";
+import { type QuantizedLayout, plainLayout } from "../../model/serve/quantized-matrix.ts";
 import type { HostTensor } from "../../tensor/host-tensor.ts";
 import type { CodedTensors, QuantizedTensors } from "../checkpoint.ts";
 import { inHalves, joinedRows } from "./rows.ts";
@@ -75,15 +75,18 @@ export function quantizedTensors(
   return { quantized, coded };
 }
 
+const KEPT_LAYOUTS: Readonly<Record<KeptType, QuantizedLayout>> = {
+  Q4_0: blocksOf32(4, "float16"),
+  Q4_1: { ...blocksOf32(4, "float16"), hasMinimums: true },
+  Q8_0: blocksOf32(8, "float16"),
+  Q4_K: { ...blocksOf32(4, "float32"), hasMinimums: true },
+};
+
+function blocksOf32(bits: 4 | 8, scaleType: QuantizedLayout["scaleType"]): QuantizedLayout {
+  return { ...plainLayout(bits, 32), scaleType };
+}
+
 /** The layout in which a graph holds blocks of a type unchanged. */
 function keptLayout(type: KeptType | undefined): QuantizedLayout | null {
-  if (type === undefined) return null;
-  return {
-    bits: type === "Q8_0" ? 8 : 4,
-    blockSize: 32,
-    accuracyLevel: 4,
-    hasZeroPoints: false,
-    hasMinimums: type === "Q4_1",
-    scaleType: "float16",
-  };
+  return type === undefined ? null : KEPT_LAYOUTS[type];
 }

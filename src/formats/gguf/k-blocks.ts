@@ -49,7 +49,7 @@ export function decodeQ3K(bytes: Uint8Array, values: Float32Array, start: number
 }
 
 /** The 6-bit factors of the eight runs of a Q4_K or Q5_K block, scales first; twelve bytes from `at` on. */
-function readFactors(bytes: Uint8Array, at: number, factors: Uint8Array): void {
+export function readFactors(bytes: Uint8Array, at: number, factors: Uint8Array): void {
   for (let run = 0; run < 4; run++) {
     const [scale, minimum, rest] = [bytes[at + run]!, bytes[at + 4 + run]!, bytes[at + 8 + run]!];
     factors[run] = scale & 63;
