@@ -39,7 +39,7 @@ function runnerWith(
       const written = cache.copyOut(kv.rowOf(id), 0, 1);
       const hash = tokenIds.reduce((sum, token) => (sum * 31 + token) % 251, 7);
       written.data[0] = prefillOf(hash, kv.rowOf(id));
-      kv.copyIn(id, 0, written);
+      cache.copyIn(kv.rowOf(id), 0, written);
       return logitRows(new Float32Array(0));
     },
     prefillHidden: () => Promise.reject(new Error("nothing is pooled here")),
