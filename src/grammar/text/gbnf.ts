@@ -93,7 +93,7 @@ class GbnfReader {
     const found = this.#match(BRACES) ?? this.#refuse("expected a number of repetitions such as {2,5}");
     const min = Number(found[1] ?? 0);
     const max = found[2] === undefined ? min : found[3] === undefined ? Infinity : Number(found[3]);
-    if (max < min) this.#refuse(`the numbers of ${found[0]} are out of order`);
+    if (max < min) this.#refuse(`the numbers of ${quote(found[0])} are out of order`);
     return [min, max];
   }
 

@@ -18,6 +18,8 @@ import {
 } from "../expression.ts";
 import { MAX_DEPTH, refuseGrammar } from "../grammar-error.ts";
 
+/** Maximum number of digits in the braces of `\u{…}`. */
+const MAX_DIGITS = 8;
 const DIGITS: CharacterRange[] = [[0x30, 0x39]];
 const WORD: CharacterRange[] = [[0x30, 0x39], [0x41, 0x5a], [0x5f, 0x5f], [0x61, 0x7a]]; // prettier-ignore
 const SPACE: CharacterRange[] = joinedRanges(
@@ -225,9 +227,12 @@ class RegexReader {
       return (code - 0xd800) * 0x400 + this.#hex(4) - 0xdc00 + 0x1_0000;
     }
     let digits = "";
-    while (!this.#take("}")) digits += this.#next();
+    while (!this.#take("}")) {
+      digits += this.#next();
+      if (digits.length > MAX_DIGITS) this.#refuse(`the escape \\u{${digits}…`);
+    }
     const code = Number.parseInt(digits, 16);
-    if (!/^[0-9A-Fa-f]{1,8}$/.test(digits) || code > MAX_CODE_POINT) this.#refuse(`the escape \\u{${digits}}`);
+    if (!/^[0-9A-Fa-f]+$/.test(digits) || code > MAX_CODE_POINT) this.#refuse(`the escape \\u{${digits}}`);
     return code;
   }
 
