@@ -47,7 +47,7 @@ async function describeAdapter(path: string): Promise<Facts> {
     heads: adapter.heads,
     router: adapter.router,
     numParams: numParams(adapter),
-    bytes,
+    bytes: bytes.byteLength,
     generation,
     baseId: adapter.baseId,
     targets: adapter.targets.map(({ name, k, dIn, dOut, basisId, scale }) => ({ name, k, dIn, dOut, basisId, scale })),

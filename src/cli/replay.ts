@@ -10,9 +10,6 @@ import { Cleanup } from "./shared/cleanup.ts";
 
 type ReplayConfig = ConfigOf<"replay">;
 
-/** Number of receipts that are computed at a time, as one batch of the engine. */
-const AT_ONCE = 16;
-
 interface Report {
   readonly receipt: AnyReceipt;
   readonly findings: readonly Finding[];
@@ -25,14 +22,15 @@ export async function replay(config: ReplayConfig): Promise<number> {
   const trusted = config.publicKey === null ? null : readPublicKey(await keyText(config.publicKey));
   await using cleanup = new Cleanup();
   const replayer = config.verifyOnly ? null : await openReplayer(config, receipts, cleanup);
-  const reports = await reportsOf(receipts, (receipt) => findingsOf(receipt, trusted, replayer));
+  const reports = await reportsOf(receipts, config.maxNumSeqs, (receipt) => findingsOf(receipt, trusted, replayer));
   process.stdout.write(config.json ? `${JSON.stringify(asJson(reports))}\n` : reports.map(asLines).join("\n"));
   return reports.every(isGood) ? 0 : 1;
 }
 
-/** In the order of the receipts. Several are computed at a time, in one batch of the model. */
+/** In the order of the receipts. @param atOnce number of receipts that are computed at a time, in one batch of the model */
 async function reportsOf(
   receipts: readonly AnyReceipt[],
+  atOnce: number,
   findings: (receipt: AnyReceipt) => Promise<readonly Finding[]>,
 ): Promise<readonly Report[]> {
   const reports: Report[] = [];
@@ -43,7 +41,7 @@ async function reportsOf(
       reports[i] = { receipt, findings: await findings(receipt) };
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: atOnce }, lane));
   return reports;
 }
 

@@ -1,7 +1,5 @@
 /** Finds the adapters of a receipt, by their hashes, in files and in a store. */
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { generationOf } from "../../adapter/adapter-file.ts";
 import { AppError } from "../../errors.ts";
 import type { Statement } from "../../receipt/receipt.ts";
 import { type AdapterContents, openAdapterContents } from "../../store/adapter-contents.ts";
@@ -42,9 +40,8 @@ function generationsOf(adapter: Statement["adapter"]): readonly string[] {
 }
 
 async function contentOf(path: string) {
-  await readAdapter(path); // its errors say what the file is instead
-  const bytes = await readFile(path);
-  return { path, bytes, generation: generationOf(bytes) };
+  const { bytes, generation } = await readAdapter(path);
+  return { path, bytes, generation };
 }
 
 function openStore(dir: string): AdapterContents {

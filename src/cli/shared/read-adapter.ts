@@ -9,7 +9,7 @@ import { isPeftDirectory } from "../../store/directory/directory-files.ts";
 /** @throws {AppError} usage where there is no such file, adapter_too_large, adapter_invalid. */
 export async function readAdapter(
   path: string,
-): Promise<{ readonly adapter: Adapter; readonly generation: string; readonly bytes: number }> {
+): Promise<{ readonly adapter: Adapter; readonly generation: string; readonly bytes: Uint8Array }> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() && (await isPeftDirectory(path)))
     throw new AppError(
@@ -25,7 +25,7 @@ export async function readAdapter(
       `${path} has ${found.size} bytes, but adapters have at most ${DEFAULT_MAX_ADAPTER_BYTES}.`,
     );
   const bytes = await readFile(path);
-  return { adapter: decodeAdapter(bytes), generation: generationOf(bytes), bytes: bytes.byteLength };
+  return { adapter: decodeAdapter(bytes), generation: generationOf(bytes), bytes };
 }
 
 /** First bytes of a file that may be far larger than any adapter. */
