@@ -1,42 +1,46 @@
 /**
  * `npm run history`: tenants ask, upload, replace, roll back and delete while keys change, the engine and the server
- * are killed, the disk fills up and is read-only. Then the history of all operations is checked, and every answer is
- * computed again from its receipt. See load-tests/history/check-history.ts for the law.
+ * are killed, the disk fills up and is read-only. The history of all operations is checked in the pauses, and every
+ * answer is computed again from its receipt. See load-tests/history/check-history.ts for the law.
  */
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { AppError } from "../src/errors.ts";
 import { readManifest } from "../src/base/manifest.ts";
-import { checkHistory } from "./history/check-history.ts";
+import { BackgroundReplay } from "./history/background-replay.ts";
+import { HistoryChecker } from "./history/check-history.ts";
 import { Client } from "./history/client.ts";
 import { Contents } from "./history/contents.ts";
 import { Disk } from "./history/disk.ts";
 import { disturb, disturbanceOf, DISTURBANCES } from "./history/disturbance.ts";
 import { History } from "./history/history.ts";
 import { HELP, historyOptions, type HistoryOptions } from "./history/options.ts";
-import { OPERATION_KINDS, type Operation } from "./history/operation.ts";
+import type { Operation } from "./history/operation.ts";
 import { withPlanted } from "./history/planted.ts";
+import { Receipts } from "./history/receipts.ts";
 import { Recorder } from "./history/recorder.ts";
-import { replayAll } from "./history/replay.ts";
+import { replayFile } from "./history/replay.ts";
+import { reportOf } from "./history/report.ts";
 import { Victim } from "./history/victim.ts";
 import { World } from "./history/world.ts";
 
 const BASE_DIR = fileURLToPath(new URL("../../models/demo", import.meta.url));
-/** Receipts that are replayed together. */
-const REPLAY_EVERY = 5000;
+/** Receipts that one process replays. Each file names an adapter of its own at most, and all of them are arguments. */
+const RECEIPTS_PER_FILE = 20_000;
 /** Names that have an adapter at the beginning, in percent. */
 const FILLED = 90;
-/** Largest number of faults that are printed. */
-const MAX_PRINTED = 20;
 
 const note = (text: string): void => void process.stderr.write(`history: ${text}\n`);
 
 interface Run {
   readonly options: HistoryOptions;
   readonly history: History;
+  readonly receipts: Receipts;
+  readonly checker: HistoryChecker;
   readonly contents: Contents;
   readonly world: World;
   readonly disturbed: Map<string, number>;
@@ -44,6 +48,8 @@ interface Run {
   readonly errors: Map<string, number>;
   numReplayed: number;
   readonly startedMs: number;
+  /** Of the earlier runs. */
+  readonly earlierMinutes: number;
 }
 
 const options = historyOptions(process.argv.slice(2));
@@ -52,75 +58,112 @@ else process.exitCode = await main(options);
 
 async function main(options: HistoryOptions): Promise<number> {
   mkdirSync(options.work, { recursive: true });
-  const history = new History(options.work);
-  const names = Math.ceil(options.adapters / options.tenants);
-  const run: Run = {
-    options,
-    history,
-    contents: new Contents(await readManifest(BASE_DIR)),
-    world: new World({ tenants: options.tenants, names }, history.operations),
-    disturbed: new Map(Object.entries(history.totals.disturbed)),
-    faults: [],
-    errors: new Map(),
-    numReplayed: history.totals.replayed,
-    startedMs: performance.now(),
-  };
-  const disk = options.disk === 0 ? null : Disk.mount(join(options.work, "data"), options.disk);
+  const run = await openRun(options);
+  const { history, receipts, faults } = run;
+  const data = join(options.work, "data");
+  const disk = options.disk === 0 ? null : Disk.mount(data, options.disk);
   if (disk === null) note("without a full or read-only disk: mounting is not permitted, or --disk is 0");
-  await operate(run, disk);
-  if (options.plant === null) await replayWaiting(run);
-  if (run.faults.length === 0) check(run);
-  report(run, disk !== null);
-  if (run.faults.length === 0 && history.operations.length >= options.requests) {
+  assertStoreIsThere(history, data);
+  const replay = new BackgroundReplay({
+    receipts,
+    replay: (file) =>
+      replayFile(file, { baseDir: BASE_DIR, contents: run.contents, numberOf: (one) => run.world.numberOf(one) }),
+    onReplayed: (replayed) => {
+      run.numReplayed += replayed.numReceipts;
+      faults.push(...replayed.faults);
+    },
+  });
+  await operate(run, disk, replay);
+  if (options.plant === null && faults.length === 0) await replay.finish();
+  save(run);
+  process.stdout.write(reportOf(history, faults, disk !== null));
+  if (faults.length === 0 && history.numOperations >= options.requests) {
     disk?.unmount();
-    rmSync(join(options.work, "data"), { recursive: true, force: true });
+    for (const dir of [data, receipts.dir]) rmSync(dir, { recursive: true, force: true });
     history.finish();
   }
-  return run.faults.length === 0 ? 0 : 1;
+  return faults.length === 0 ? 0 : 1;
 }
 
-function save({ history, disturbed, numReplayed }: Run): void {
-  history.save({ disturbed: Object.fromEntries(disturbed), replayed: numReplayed });
+async function openRun(options: HistoryOptions): Promise<Run> {
+  const names = Math.ceil(options.adapters / options.tenants);
+  const world = new World({ tenants: options.tenants, names });
+  const checker = new HistoryChecker();
+  const history = new History(options.work, [world, checker]);
+  const { disturbed, errors, replayed, minutes } = history.totals;
+  return {
+    options,
+    history,
+    receipts: new Receipts(options.work, RECEIPTS_PER_FILE),
+    checker,
+    contents: new Contents(await readManifest(BASE_DIR)),
+    world,
+    disturbed: new Map(Object.entries(disturbed)),
+    faults: [],
+    errors: new Map(Object.entries(errors)),
+    numReplayed: replayed,
+    startedMs: performance.now(),
+    earlierMinutes: minutes,
+  };
 }
 
-function check({ history, faults }: Run): void {
-  for (const { operation, reason } of checkHistory(history.operations))
+/** @throws {AppError} where the store of an earlier run has gone, which would look like lost writes */
+function assertStoreIsThere({ numOperations }: History, data: string): void {
+  if (numOperations === 0 || existsSync(join(data, "data.mdb"))) return;
+  throw new AppError(
+    "usage",
+    `${data} has no store, but the history has ${numOperations} operations on it. A store in memory is lost when the machine restarts. Begin anew with another --work.`,
+  );
+}
+
+/** Of this run alone. */
+function minutesOf({ startedMs }: Run): number {
+  return (performance.now() - startedMs) / 60_000;
+}
+
+/** Checks and writes what is new. Called when no operation runs. */
+function save(run: Run): void {
+  const { history, receipts, checker, faults, disturbed, errors, numReplayed } = run;
+  for (const { operation, reason } of checker.check())
     faults.push(`${operation.kind} ${operation.register} (${operation.start} to ${operation.end}): ${reason}`);
+  receipts.save();
+  history.save({
+    disturbed: Object.fromEntries(disturbed),
+    errors: Object.fromEntries(errors),
+    replayed: numReplayed,
+    minutes: run.earlierMinutes + minutesOf(run),
+  });
+  receipts.removeReplayed();
 }
 
-async function operate(run: Run, disk: Disk | null): Promise<void> {
-  const { options, history, contents, errors, world } = run;
-  const { tenants, clients: numClients, seed, work, plant } = options;
+async function operate(run: Run, disk: Disk | null, replay: BackgroundReplay): Promise<void> {
+  const { options, history, contents, world } = run;
+  const { clients: numClients, seed, work, plant } = options;
   const place = { baseDir: BASE_DIR, data: join(work, "data"), keys: join(work, "keys.json"), port: await freePort() };
   const victim = new Victim(place);
-  victim.killOnSignals();
   victim.writeKeys(world.keysFile());
   await victim.start();
-  const plain = (path: string, init: RequestInit) => fetch(`${victim.url}${path}`, init);
-  const whenReady = () => victim.whenReady;
-  const recorder = new Recorder({ send: withPlanted(plain, plant), whenReady, world, history, errors });
+  const recorder = new Recorder({
+    ...run,
+    send: withPlanted((path, sent) => victim.send(path, sent), plant),
+    whenReady: () => victim.whenReady(),
+  });
   const clients = Array.from(
     { length: numClients },
     (_, number) =>
-      new Client({ recorder, world, contents }, { seed: seed + history.operations.length, number, numClients }),
+      new Client({ recorder, world, contents }, { seed: seed + history.numOperations, number, numClients }),
   );
   try {
-    if (history.operations.length === 0) {
-      for (let tenant = 0; tenant < tenants; tenant++) history.add(firstKey(history, tenant));
+    if (history.numOperations === 0) {
+      for (let tenant = 0; tenant < options.tenants; tenant++) history.add(firstKey(history, tenant));
       await Promise.all(clients.map((client) => client.fill(FILLED)));
     }
     await Promise.all(clients.map((client) => client.follow()));
     for (let round = 0; isToContinue(run, round); round++) {
-      const kind = plant === null ? disturbanceOf(round) : null;
-      await runRound(clients, options.round, async () => {
-        await untilOperations(history, history.operations.length + options.round / 3);
-        if (kind === null) return;
-        const problem = await disturb(kind, round, { victim, send: plain, world, history, disk });
-        if (problem !== null) run.faults.push(problem);
-        run.disturbed.set(kind, (run.disturbed.get(kind) ?? 0) + 1);
-      });
+      await runRound(clients, options.round, () => disturbOnce(run, round, victim, disk));
       save(run);
-      if (history.waiting.length >= REPLAY_EVERY) await replayWaiting(run);
+      if (victim.problem !== null) run.faults.push(victim.problem);
+      if (plant === null) replay.begin();
       if (round % 10 === 0) note(progress(run));
     }
   } finally {
@@ -128,16 +171,29 @@ async function operate(run: Run, disk: Disk | null): Promise<void> {
   }
 }
 
-function progress({ history, options, startedMs, numReplayed }: Run): string {
-  const minutes = ((performance.now() - startedMs) / 60_000).toFixed(1);
-  return `${history.operations.length} of ${options.requests} operations, ${numReplayed} replayed, ${minutes} min`;
+/** After a third of the round's operations. */
+async function disturbOnce(run: Run, round: number, victim: Victim, disk: Disk | null): Promise<void> {
+  const { options, history, world, disturbed, faults } = run;
+  const beginAt = history.numOperations + options.round / 3;
+  while (history.numOperations < beginAt) await sleep(2);
+  if (options.plant !== null) return;
+  const kind = disturbanceOf(round);
+  const problem = await disturb(kind, round, { victim, world, history, disk });
+  if (problem !== null) faults.push(problem);
+  disturbed.set(kind, (disturbed.get(kind) ?? 0) + 1);
+}
+
+function progress(run: Run): string {
+  const { history, options, numReplayed } = run;
+  return `${history.numOperations} of ${options.requests} operations, ${numReplayed} replayed, ${minutesOf(run).toFixed(1)} min`;
 }
 
 /** A run that has anything left to do meets every disturbance once at least. A fault ends it. */
-function isToContinue({ history, options, disturbed, faults, startedMs }: Run, round: number): boolean {
+function isToContinue(run: Run, round: number): boolean {
+  const { history, options, disturbed, faults } = run;
   if (faults.length > 0) return false;
-  if (options.minutes > 0 && performance.now() - startedMs > options.minutes * 60_000) return false;
-  if (history.operations.length < options.requests) return true;
+  if (options.minutes > 0 && minutesOf(run) > options.minutes) return false;
+  if (history.numOperations < options.requests) return true;
   return round > 0 && options.plant === null && disturbed.size < DISTURBANCES.length;
 }
 
@@ -155,41 +211,6 @@ async function runRound(clients: readonly Client[], size: number, disturbance: (
   });
   const disturbed = disturbance().finally(() => (isDisturbed = true));
   await Promise.all([...steps, disturbed]);
-}
-
-async function untilOperations({ operations }: History, number: number): Promise<void> {
-  while (operations.length < number) await sleep(2);
-}
-
-async function replayWaiting(run: Run): Promise<void> {
-  const { history, contents, world } = run;
-  const receipts = history.waiting;
-  run.faults.push(...(await replayAll(receipts, BASE_DIR, contents, (generation) => world.numberOf(generation))));
-  run.numReplayed += receipts.length;
-  save(run);
-  history.forgetReceipts();
-  if (run.options.plant === null && run.faults.length === 0) check(run);
-}
-
-function report({ history, faults, errors, disturbed, numReplayed, startedMs }: Run, hasDisk: boolean): void {
-  const rows: [string, string | number][] = [["operations", history.operations.length]];
-  for (const kind of OPERATION_KINDS) {
-    const all = history.operations.filter((one) => one.kind === kind);
-    const done = all.filter(({ outcome }) => outcome === "done").length;
-    rows.push([kind, `${all.length}, of which ${done} acknowledged`]);
-  }
-  for (const [kind, times] of disturbed)
-    rows.push([kind, `${times} times${isSkipped(kind, hasDisk) ? ", left out" : ""}`]);
-  for (const [code, times] of errors) rows.push([`error ${code}`, times]);
-  const minutes = ((performance.now() - startedMs) / 60_000).toFixed(1);
-  rows.push(["answers replayed", numReplayed], ["minutes of this run", minutes], ["faults", faults.length]);
-  const width = Math.max(...rows.map(([name]) => name.length));
-  process.stdout.write(rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(""));
-  for (const fault of faults.slice(0, MAX_PRINTED)) process.stdout.write(`FAULT ${fault}\n`);
-}
-
-function isSkipped(kind: string, hasDisk: boolean): boolean {
-  return !hasDisk && (kind === "disk-full" || kind === "read-only");
 }
 
 /** Below the ports of outgoing connections, which could take it while the server is down. */

@@ -44,17 +44,17 @@ export class AliasWriter {
     const register = place.register(place.follower);
     const body = JSON.stringify({ targets: { [place.adapter]: 1 } });
     const made = { kind: "change-alias", register, value: place.adapter } as const;
-    const sent = { method: "PUT", body };
-    if ((await recorder.run(made, `/v1/aliases/${place.follower}`, ownKey(place.tenant), sent)) === "done")
-      world.followers.add(register);
+    const sent = { method: "PUT", body, key: ownKey(place.tenant) } as const;
+    if ((await recorder.run(made, `/v1/aliases/${place.follower}`, sent)) === "done") world.followers.add(register);
   }
 
   async #write(place: Place, value: string, action: "" | "/promote" | "/rollback", body: object): Promise<void> {
     const register = place.register(place.alias);
-    const sent = { method: action === "" ? "PUT" : "POST", body: JSON.stringify(body) };
+    const method = action === "" ? "PUT" : "POST";
+    const sent = { method, body: JSON.stringify(body), key: ownKey(place.tenant) } as const;
     const planned = { kind: "change-alias", register, value } as const;
     const path = `/v1/aliases/${place.alias}${action}`;
-    const outcome = await this.#parts.recorder.run(planned, path, ownKey(place.tenant), sent);
+    const outcome = await this.#parts.recorder.run(planned, path, sent);
     const before = this.#states.get(register);
     if (outcome === "unknown") this.#states.delete(register);
     else if (outcome === "done" && before?.current !== value)

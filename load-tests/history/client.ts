@@ -11,7 +11,11 @@ export interface ClientParts {
   readonly contents: Contents;
 }
 
-const TEXTS = ["Hello", "Cancel order 4821.", "Where?", "Sing.", "Tell me"];
+const SHORT_TEXTS = ["Hello", "Cancel order 4821.", "Where?", "Sing.", "Tell me"];
+/** More than a chunk of tokens, which the prefix cache may keep from an earlier request. */
+const LONG_TEXT = "Please tell me when the red kettle of my order 4821 will arrive at last. ".repeat(6);
+/** One prompt in so many is the long one. */
+const LONG_EVERY = 12;
 /** A long answer costs time and proves no more than a short one. */
 const MAX_TOKENS = 5;
 
@@ -60,7 +64,7 @@ export class Client {
     const { tenant, adapter } = place;
     const { number, generation, bytes } = contents.make(world.newContent());
     const written = { kind: "put", register: place.register(adapter), value: generation, content: number } as const;
-    await recorder.run(written, `/v1/adapters/${adapter}`, ownKey(tenant), { method: "PUT", body: Buffer.from(bytes) });
+    await recorder.run(written, `/v1/adapters/${adapter}`, { method: "PUT", body: bytes, key: ownKey(tenant) });
   }
 
   /** Back to an earlier generation, which the server may have dropped. */
@@ -72,20 +76,20 @@ export class Client {
     if (earlier.length === 0) return;
     const { number, generation } = this.#one(earlier);
     const written = { kind: "rollback", register, value: generation, content: number } as const;
-    const body = JSON.stringify({ to: generation });
-    await recorder.run(written, `/v1/adapters/${adapter}/rollback`, ownKey(tenant), { method: "POST", body });
+    const sent = { method: "POST", body: JSON.stringify({ to: generation }), key: ownKey(tenant) } as const;
+    await recorder.run(written, `/v1/adapters/${adapter}/rollback`, sent);
   }
 
   async #delete(place: Place): Promise<void> {
     const { tenant, adapter } = place;
     const written = { kind: "delete", register: place.register(adapter), value: null } as const;
-    await this.#parts.recorder.run(written, `/v1/adapters/${adapter}`, ownKey(tenant), { method: "DELETE" });
+    await this.#parts.recorder.run(written, `/v1/adapters/${adapter}`, { method: "DELETE", key: ownKey(tenant) });
   }
 
   async #read(place: Place): Promise<void> {
     const { tenant, adapter } = place;
     const read = { kind: "read", register: place.register(adapter), value: null } as const;
-    await this.#parts.recorder.run(read, `/v1/adapters/${adapter}`, ownKey(tenant), {});
+    await this.#parts.recorder.run(read, `/v1/adapters/${adapter}`, { key: ownKey(tenant) });
   }
 
   /** Asks an adapter by its name, or by one of its aliases. */
@@ -94,17 +98,17 @@ export class Client {
     const isFollowed = this.#parts.world.followers.has(place.register(follower));
     const asked = place.hasAliases ? this.#one([adapter, alias, ...(isFollowed ? [follower] : [])]) : adapter;
     const register = place.register(asked === follower ? adapter : asked);
-    const prompt = this.#one(TEXTS);
+    const prompt = this.#below(LONG_EVERY) === 0 ? LONG_TEXT : this.#one(SHORT_TEXTS);
     const settings = { temperature: 0.9, seed: this.#below(1000), max_tokens: 1 + this.#below(MAX_TOKENS) };
     const body = JSON.stringify({ model: asked, prompt, ...settings, logprobs: 0, mosara_receipt: true });
-    const sent = { method: "POST", body };
-    await this.#parts.recorder.run({ kind: "ask", register, value: null }, "/v1/completions", ownKey(tenant), sent);
+    const sent = { method: "POST", body, key: ownKey(tenant) } as const;
+    await this.#parts.recorder.run({ kind: "ask", register, value: null }, "/v1/completions", sent);
   }
 
   async #useGuestKey(): Promise<void> {
     const tenant = this.#below(this.#parts.world.size.tenants);
     const used = { kind: "use-key", register: `key/t${tenant}`, value: null } as const;
-    await this.#parts.recorder.run(used, "/v1/models?limit=1", guestKey(tenant), {});
+    await this.#parts.recorder.run(used, "/v1/models?limit=1", { key: guestKey(tenant) });
   }
 
   #below(n: number): number {

@@ -1,9 +1,7 @@
 /** What happens to the server in the middle of a round. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Send } from "./recorder.ts";
 import type { Disk } from "./disk.ts";
 import type { History } from "./history.ts";
-import { isWrite } from "./operation.ts";
 import type { Victim } from "./victim.ts";
 import { guestKey, type World } from "./world.ts";
 
@@ -23,7 +21,6 @@ const FULL_MS = 10_000;
 
 export interface DisturbanceParts {
   readonly victim: Victim;
-  readonly send: Send;
   readonly world: World;
   readonly history: History;
   /** null: mounting is not permitted. */
@@ -35,7 +32,7 @@ export async function disturb(kind: DisturbanceKind, number: number, parts: Dist
   const { victim, history, disk } = parts;
   switch (kind) {
     case "engine":
-      victim.killEngine();
+      await victim.killEngine();
       return null;
     case "server":
       await victim.kill();
@@ -56,11 +53,10 @@ export async function disturb(kind: DisturbanceKind, number: number, parts: Dist
 }
 
 /** Waits until a write has met the full disk. */
-async function untilWriteFailed({ operations }: History): Promise<void> {
-  const numBefore = operations.length;
+async function untilWriteFailed(history: History): Promise<void> {
+  const numBefore = history.numFailedWrites;
   const giveUpAt = performance.now() + FULL_MS;
-  const hasFailed = () => operations.slice(numBefore).some((one) => isWrite(one) && one.outcome === "unknown");
-  while (!hasFailed() && performance.now() < giveUpAt) await sleep(20);
+  while (history.numFailedWrites === numBefore && performance.now() < giveUpAt) await sleep(20);
 }
 
 /** A store that cannot be written is refused at the start, and is as it was afterwards. */
@@ -79,7 +75,7 @@ async function startReadOnly({ victim, disk }: DisturbanceParts): Promise<string
 }
 
 /** Takes a tenant's second key away or gives it back. Acknowledged when the server is seen to know. */
-async function changeKey(number: number, { victim, send, world, history }: DisturbanceParts): Promise<void> {
+async function changeKey(number: number, { victim, world, history }: DisturbanceParts): Promise<void> {
   const tenant = number % world.size.tenants;
   const isActive = !world.hasGuest(tenant);
   const start = history.tick();
@@ -87,15 +83,8 @@ async function changeKey(number: number, { victim, send, world, history }: Distu
   history.begin({ ...written, start });
   world.setGuest(tenant, isActive);
   victim.writeKeys(world.keysFile());
-  const init = { headers: { authorization: `Bearer ${guestKey(tenant)}` } };
-  for (;;) {
-    const status = await send("/v1/models?limit=1", init).then(
-      async (answer) => {
-        await answer.arrayBuffer();
-        return answer.status;
-      },
-      () => 0,
-    );
+  while (victim.problem === null) {
+    const { status } = await victim.send("/v1/models?limit=1", { key: guestKey(tenant) }).catch(() => ({ status: 0 }));
     if (status === (isActive ? 200 : 401)) break;
     await sleep(10);
   }

@@ -11,7 +11,7 @@ export const HELP = `Usage: npm run history -- [flags]
   --tenants <n>    Tenants (default: 50).
   --adapters <n>   Names of all tenants together (default: 2000).
   --clients <n>    Clients (default: 32).
-  --round <n>      Operations between two disturbances (default: 600).
+  --round <n>      Operations between two disturbances (default: 750).
   --minutes <n>    Ends the run after so many minutes, checks it and replays its answers (default: 0, no end).
   --seed <n>       Of the clients' choices (default: 1).
   --disk <MiB>     Size of a file system for the store, which is filled and made read-only (default: 1024; 0: none).
@@ -38,7 +38,7 @@ const NUMBERS = {
   tenants: 50,
   adapters: 2000,
   clients: 32,
-  round: 600,
+  round: 750,
   minutes: 0,
   seed: 1,
   disk: 1024,

@@ -1,18 +1,16 @@
 /** Sends operations, and adds them to the history with what was found, or with their outcome. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Answer, Send, Sent } from "./connection.ts";
 import type { History } from "./history.ts";
 import { isWrite, type Operation, type OperationKind } from "./operation.ts";
-import type { World } from "./world.ts";
-
-/** Sends a request. A planted fault stands between client and server here. */
-export type Send = (path: string, init: RequestInit) => Promise<Response>;
+import type { Receipts } from "./receipts.ts";
 
 export interface RecorderParts {
   readonly send: Send;
-  /** Resolves when the server is up. */
+  /** Resolves when the server is up and its engine serves. */
   readonly whenReady: () => Promise<void>;
-  readonly world: World;
   readonly history: History;
+  readonly receipts: Receipts;
   /** Answers that were an error, by code. */
   readonly errors: Map<string, number>;
 }
@@ -44,15 +42,15 @@ export class Recorder {
   }
 
   /** @returns the outcome */
-  async run(planned: Planned, path: string, key: string, init: RequestInit): Promise<Operation["outcome"]> {
-    const { send, whenReady, history, errors, world } = this.#parts;
+  async run(planned: Planned, path: string, sent: Sent): Promise<Operation["outcome"]> {
+    const { send, whenReady, history, receipts, errors } = this.#parts;
     const start = history.tick();
     if (isWrite(planned)) history.begin({ ...planned, start });
     let found: Found = { outcome: "unknown" };
     let isFailed = true;
     try {
-      const answer = await send(path, { ...init, headers: { authorization: `Bearer ${key}` } });
-      const json = (await answer.json()) as Record<string, unknown>;
+      const answer = await send(path, sent);
+      const json = JSON.parse(answer.text) as Record<string, unknown>;
       const code = (json.error as { code?: string } | undefined)?.code;
       if (code !== undefined) count(errors, `${answer.status} ${code}`);
       isFailed = answer.status >= 500; // an engine is being started again
@@ -61,9 +59,8 @@ export class Recorder {
       count(errors, "no answer");
     }
     const { receipt, ...facts } = found;
-    const ended = { ...planned, ...facts, start, end: history.tick() };
-    history.add(ended, receipt);
-    world.note(ended);
+    if (receipt) receipts.add(receipt);
+    history.add({ ...planned, ...facts, start, end: history.tick() });
     if (isFailed) {
       await sleep(PAUSE_MS);
       await whenReady();
@@ -72,11 +69,11 @@ export class Recorder {
   }
 }
 
-function foundIn({ ok, status }: Response, json: Record<string, unknown>, { kind }: Planned): Found {
+function foundIn({ status }: Answer, json: Record<string, unknown>, { kind }: Planned): Found {
   if (kind === "use-key") return { outcome: "done", value: status === 401 ? "revoked" : "active" };
   if (status === 404 && kind === "delete") return { outcome: "done", value: null, kind: "read" };
   if (status === 404 && (kind === "ask" || kind === "read")) return { outcome: "done", value: null };
-  if (!ok) return { outcome: "refused" };
+  if (status >= 400) return { outcome: "refused" };
   if (kind === "read") return { outcome: "done", value: String(json.generation) };
   if (kind !== "ask") return { outcome: "done" };
   const receipt = json.mosara_receipt as Receipt;

@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MAIN } from "../processes/child.ts";
+import { endWithUs } from "../processes/end-with-us.ts";
 import type { Contents } from "./contents.ts";
+import { wholeLinesOf } from "./whole-lines.ts";
 
-/** Receipts of one process. Each names an adapter of its own at most, and all of them are arguments. */
-const AT_ONCE = 5000;
+/** Sequences of one batch. Equal bits in any batch are the promise, so it need not be that of the answers. */
+const ROWS = 64;
 
 interface Report {
   readonly receipts: readonly {
@@ -17,30 +19,25 @@ interface Report {
   }[];
 }
 
-/** @param numberOf the content number of a generation @returns one sentence for each receipt that is not good */
-export async function replayAll(
-  receipts: readonly string[],
-  baseDir: string,
-  contents: Contents,
-  numberOf: (generation: string) => number | undefined,
-): Promise<readonly string[]> {
-  const faults: string[] = [];
-  for (let i = 0; i < receipts.length; i += AT_ONCE)
-    faults.push(...(await replayPart(receipts.slice(i, i + AT_ONCE), baseDir, contents, numberOf)));
-  return faults;
+interface ReplayParts {
+  readonly baseDir: string;
+  readonly contents: Contents;
+  /** The content number of a generation. */
+  readonly numberOf: (generation: string) => number | undefined;
 }
 
-async function replayPart(
-  receipts: readonly string[],
-  baseDir: string,
-  contents: Contents,
-  numberOf: (generation: string) => number | undefined,
-): Promise<readonly string[]> {
+export interface Replayed {
+  readonly numReceipts: number;
+  /** One sentence for each receipt that is not good. */
+  readonly faults: readonly string[];
+}
+
+/** @param file one receipt a line */
+export async function replayFile(file: string, { baseDir, contents, numberOf }: ReplayParts): Promise<Replayed> {
   const dir = mkdtempSync(join(tmpdir(), "mosara-history-"));
   try {
-    const file = join(dir, "receipts.jsonl");
-    writeFileSync(file, receipts.map((receipt) => `${receipt}\n`).join(""));
-    const generations = new Set(receipts.flatMap((receipt) => generationIn(receipt) ?? []));
+    const generations = new Set<string>();
+    for (const line of wholeLinesOf(file)) for (const generation of generationsIn(line)) generations.add(generation);
     const adapters = [...generations].flatMap((generation) => {
       const number = numberOf(generation);
       if (number === undefined) return []; // the history has this fault already
@@ -49,25 +46,26 @@ async function replayPart(
       return ["--adapter", path];
     });
     const report = JSON.parse(await replay(file, "--model", baseDir, ...adapters)) as Report;
-    return report.receipts.flatMap(({ ok, request, findings }) =>
+    const faults = report.receipts.flatMap(({ ok, request, findings }) =>
       ok ? [] : [`${request}: ${findings.flatMap((one) => (one.ok ? [] : `${one.part}: ${one.text}`)).join("; ")}`],
     );
+    return { numReceipts: report.receipts.length, faults };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-function generationIn(receipt: string): string | undefined {
+function generationsIn(receipt: string): readonly string[] {
   const { mosara_receipt: parsed } = JSON.parse(receipt) as {
     mosara_receipt: { statement: { adapter: { generation: string } | null } };
   };
-  return parsed.statement.adapter?.generation;
+  return parsed.statement.adapter === null ? [] : [parsed.statement.adapter.generation];
 }
 
 function replay(...args: string[]): Promise<string> {
-  const child = spawn(process.execPath, [MAIN, "replay", ...args, "--json", "--kv-cache-bytes", "64M"], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const settings = ["--json", "--kv-cache-bytes", "64M", "--max-num-seqs", String(ROWS)];
+  const child = spawn(process.execPath, [MAIN, "replay", ...args, ...settings], { stdio: ["ignore", "pipe", "pipe"] });
+  endWithUs(child);
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
   child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));

@@ -26,13 +26,12 @@ export class World {
   readonly #numbers = new Map<string, number>();
   #lastContent = 0;
 
-  constructor(size: WorldSize, operations: readonly Operation[]) {
+  constructor(size: WorldSize) {
     this.size = size;
     for (let tenant = 0; tenant < size.tenants; tenant++) this.#guests.add(tenant);
-    for (const operation of operations) this.note(operation);
   }
 
-  /** Takes over what an operation of an earlier run has changed. */
+  /** Takes over what an operation has changed. */
   note({ kind, register, content: number, value: generation, outcome }: Operation): void {
     if (kind === "change-key") this.setGuest(Number(register.slice("key/t".length)), generation === "active");
     if (number === undefined || generation === null) return;

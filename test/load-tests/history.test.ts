@@ -1,10 +1,12 @@
 /** `npm run history`: the checker on made-up histories, a real run, and one with a planted fault. */
 import { spawn } from "node:child_process";
+import { appendFileSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { checkHistory } from "../../load-tests/history/check-history.ts";
+import { HistoryChecker, type Violation } from "../../load-tests/history/check-history.ts";
 import { History } from "../../load-tests/history/history.ts";
 import type { Operation } from "../../load-tests/history/operation.ts";
+import { Receipts } from "../../load-tests/history/receipts.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { tempDir } from "../helpers/server.ts";
 
@@ -19,7 +21,26 @@ const put = (start: number, end: number, value: string, outcome: Outcome = "done
 const deleted = (start: number, end: number, outcome: Outcome = "done") =>
   operation("delete", start, end, null, outcome);
 const ask = (start: number, end: number, value: string | null) => operation("ask", start, end, value, "done");
-const reasons = (...operations: Operation[]) => checkHistory(operations).map(({ reason }) => reason.split(":")[0]);
+/** The reasons in the whole history. The check in its pieces between the pauses finds the same answers. */
+function reasons(...operations: Operation[]): (string | undefined)[] {
+  const isPause = (end: number): boolean => !operations.some((one) => one.start < end && end < one.end);
+  const found = violationsIn(operations, () => false);
+  expect(violationsIn(operations, isPause).map(({ operation }) => operation)).toEqual(
+    found.map(({ operation }) => operation),
+  );
+  return found.map(({ reason }) => reason.split(":")[0]);
+}
+
+function violationsIn(operations: readonly Operation[], isPause: (end: number) => boolean): Violation[] {
+  const checker = new HistoryChecker();
+  const found = operations
+    .toSorted((a, b) => a.end - b.end)
+    .flatMap((one) => {
+      checker.note(one);
+      return isPause(one.end) ? checker.check() : [];
+    });
+  return [...found, ...checker.check()];
+}
 
 describe("the check of a history", () => {
   it("accepts every answer that some order explains", () => {
@@ -59,17 +80,44 @@ describe("the check of a history", () => {
 
 it("the history of a run that was killed has the writes that had been sent, with an unknown end", () => {
   const dir = tempDir();
-  const killed = new History(dir);
-  killed.add({ ...put(killed.tick(), killed.tick(), "A") });
-  killed.save({ disturbed: { server: 3 }, replayed: 7 });
+  const open = () => {
+    const operations: Operation[] = [];
+    return { history: new History(dir, [{ note: (one) => operations.push(one) }]), operations };
+  };
+  const { history: killed } = open();
+  const totals = { disturbed: { server: 3 }, errors: {}, replayed: 7, minutes: 1 };
+  killed.add(put(killed.tick(), killed.tick(), "A"));
+  killed.save(totals);
   killed.begin({ kind: "put", register: "t0/a0", value: "B", content: 2, start: killed.tick() });
-  const { operations, totals } = new History(dir);
+  // It was killed while it saved.
+  appendFileSync(join(dir, "history.jsonl"), `${JSON.stringify(put(3, 4, "B"))}\n{"kind":"p`);
+  const { history, operations } = open();
   expect(operations.map(({ value, outcome }) => [value, outcome])).toEqual([
     ["A", "done"],
     ["B", "unknown"],
   ]);
-  expect(totals).toEqual({ disturbed: { server: 3 }, replayed: 7 });
-  expect(new History(dir).operations).toEqual(operations);
+  expect([history.totals, history.numOperations, history.count("put")]).toEqual([totals, 2, { all: 2, done: 1 }]);
+  expect(open().operations).toEqual(operations);
+});
+
+it("receipts are kept until they have been replayed, without the half of one that a killed run left", () => {
+  const dir = tempDir();
+  const first = new Receipts(dir, 2);
+  for (const number of [1, 2, 3]) {
+    first.add({ number });
+    first.save();
+  }
+  const full = first.oldestFull() ?? "";
+  expect(readFileSync(full, "utf8")).toBe('{"mosara_receipt":{"number":1}}\n{"mosara_receipt":{"number":2}}\n');
+  first.markReplayed(full);
+  first.removeReplayed();
+  expect([existsSync(full), first.oldestFull()]).toEqual([false, undefined]);
+  const rest = join(first.dir, readdirSync(first.dir)[0] ?? "");
+  appendFileSync(rest, '{"mosara_rec');
+  const second = new Receipts(dir, 2);
+  second.close();
+  expect(second.oldestFull()).toBe(rest);
+  expect(readFileSync(rest, "utf8")).toBe('{"mosara_receipt":{"number":3}}\n');
 });
 
 async function history(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
