@@ -79,6 +79,7 @@ async function joinProgram() {
   const { output } = await bundle.generate({
     entryFileNames: "[name].js",
     chunkFileNames: "[name]-[hash].js",
+    comments: false, // they are a tenth of what a start reads
     // Its code finds the other files from where it lies itself.
     codeSplitting: { groups: [{ name: "program-files", test: /src[/\\]program-files\.ts$/ }] },
   });
