@@ -2,8 +2,8 @@
  * The texts of `npm run agreement -- --real`: prose, code and chat for logits, prompts for answers, a long text for
  * perplexity.
  */
-import { readFileSync, readdirSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 export const TEXTS: readonly string[] = [
   "The lighthouse had been dark for eleven years when the new keeper arrived. She brought two suitcases, a barometer and a dog that was afraid of the sea.",
@@ -65,14 +65,10 @@ export const CONVERSATIONS = [
   ],
 ] as const;
 
-/** The records of decisions, in the order of their numbers: prose of this project that ships with it. */
+/**
+ * Prose for perplexity: this project's records of decisions as they were on 2026-11-30. A copy, so that figures stay
+ * comparable when the records change.
+ */
 export function longText(): string {
-  const folder = join("docs", "decisions");
-  const records = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
-    /^\d{4}-.*\.md$/.test(basename(path)),
-  );
-  return records
-    .sort((a, b) => (basename(a) < basename(b) ? -1 : 1))
-    .map((path) => readFileSync(join(folder, path), "utf8"))
-    .join("\n");
+  return readFileSync(join("scripts", "agreement", "long-text.txt"), "utf8");
 }
