@@ -1,5 +1,5 @@
 /** Engines as processes over a toy model, under a supervisor. They are stopped after each test. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -100,6 +100,7 @@ export function useToyEngines(): void {
   beforeAll(() => {
     if (!existsSync(new URL("../../../dist/src/engine/process/engine-host.js", import.meta.url)))
       throw new Error("these tests fork the compiled engine: run `npm run build` first (`npm test` does)");
+    mkdirSync(SCRATCH, { recursive: true }); // another file may have removed it
     return () => rmSync(SCRATCH, { recursive: true, force: true });
   });
   afterEach(async () => {
