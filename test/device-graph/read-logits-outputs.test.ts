@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
 import { withReadLogits } from "../../src/device-graph/read-logits.ts";
 import { GREEDY } from "../../src/engine/engine.ts";
@@ -33,6 +33,12 @@ function greedy(row: LogitRow, vocabSize: number): number | null {
 }
 
 describe.each(modelCases())("of $name", ({ dir }) => {
+  let test: TestRunner;
+  beforeAll(async () => {
+    test = await openTestRunner(await builtBase(dir));
+  });
+  afterAll(() => test[Symbol.asyncDispose]());
+
   it("has the outputs of what is read in the place of the logits, and one input more", async () => {
     const path = join(await builtBase(dir, { targets: "none" }), SERVE_GRAPH_FILE);
     const stored = decodeModel(new Uint8Array(readFileSync(path)));
@@ -46,7 +52,6 @@ describe.each(modelCases())("of $name", ({ dir }) => {
   });
 
   it("gives the best tokens and the bits of whole rows, mixed as they may be", async () => {
-    await using test = await openTestRunner(await builtBase(dir, {}));
     const { vocabSize } = test.runner;
     for (const numRows of [1, 2, 3, 5]) {
       const adapters = Array.from({ length: numRows }, (_, i) =>
@@ -73,7 +78,6 @@ describe.each(modelCases())("of $name", ({ dir }) => {
   });
 
   it("lets a tenant whose adapter makes no numbers fail alone", async () => {
-    await using test = await openTestRunner(await builtBase(dir, {}));
     const { vocabSize } = test.runner;
     const broken = test.ready(adapterFor(test.manifest, { seed: 1 }), "broken");
     const rows = await startRows(test, PROMPT, [
@@ -88,5 +92,6 @@ describe.each(modelCases())("of $name", ({ dir }) => {
     const [first, second, third] = await step(test, rows, needs);
     expect(() => greedy(second!, vocabSize)).toThrow(/logit of NaN/);
     expect([greedy(first!, vocabSize), greedy(third!, vocabSize)]).toEqual([sound[0], sound[2]]);
+    for (const { id } of rows) test.runner.kv.release(id);
   });
 });

@@ -2,11 +2,11 @@
  * A server with more requests than rows: who gets the next one, who is refused and how soon, and what never costs a
  * step.
  */
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openBase } from "../../src/base/base.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { childrenOf } from "../helpers/processes.ts";
-import { codeOf, complete, putAdapter, send, stream, until } from "../helpers/server.ts";
+import { codeOf, complete, putAdapter, send, stream, type TestServer, until } from "../helpers/server.ts";
 import {
   baseDir,
   keyed,
@@ -27,9 +27,24 @@ import {
 
 useLongBase();
 
+const REFUSED = "mosara_requests_refused_total";
+const ABORTED = 'vllm:request_success_total{finished_reason="abort"}';
+
+/** A counter, which is not there before it has counted something. */
+const countOf = async (url: string, name: string): Promise<number> => (await metricsOf(url, name))[0] || 0;
+
+/** Servers of all tests, which begin when nothing runs or waits. */
+let plain: TestServer;
+/** With places for three requests. */
+let bounded: TestServer;
+beforeAll(async () => {
+  [plain, bounded] = await Promise.all([serve(), serve("--max-queue", "3")]);
+});
+beforeEach(() => Promise.all([plain, bounded].map(({ url }) => untilIdle(url))));
+afterAll(() => Promise.all([plain, bounded].map((server) => server[Symbol.asyncDispose]())));
+
 it("lets one tenant's single request wait no longer than two requests take, behind another's 200", async () => {
-  await using server = await serve();
-  const { url } = server;
+  const { url } = plain;
   const abort = new AbortController();
   const body = (i: number) => ({ model: "base", prompt: [5 + (i % 9), 6], max_tokens: 200 });
   const requests = Array.from({ length: 204 }, (_, i) => complete(url, body(i), { ...flood, signal: abort.signal }));
@@ -62,8 +77,7 @@ it("lets one tenant's single request wait no longer than two requests take, behi
 
 describe("a full queue", () => {
   it("refuses at once with 503 and Retry-After, by requests; another tenant still gets in, for the newest of the first", async () => {
-    await using server = await serve("--max-queue", "3");
-    const { url } = server;
+    const { url } = bounded;
     const { leave, ended } = occupy(url);
     await untilWaiting(url, 0);
     const body = { model: "base", prompt: [9, 9], max_tokens: 4 };
@@ -110,15 +124,15 @@ describe("refusing", () => {
   const body = { model: "base", prompt: [9, 9], max_tokens: 4 };
 
   it("needs neither the engine nor the body of the request, and is counted", async () => {
-    await using server = await serve("--max-queue", "3");
-    const { url } = server;
+    const { url } = bounded;
     const { leave, ended } = occupy(url);
     await untilWaiting(url, 0);
-    const waiting = await whileFrozen(server, async () => {
+    const before = await countOf(url, REFUSED);
+    const waiting = await whileFrozen(bounded, async () => {
       const passed = await fillQueue(url, 3, body);
       for (const path of ["completions", "chat/completions"])
         expect(await statusWithoutBody(`${url}/v1/${path}`)).toBe(503);
-      expect(await metricsOf(url, "mosara_requests_refused_total")).toEqual([4]);
+      expect(await countOf(url, REFUSED)).toBe(before + 4);
       return passed;
     });
     leave();
@@ -127,11 +141,10 @@ describe("refusing", () => {
   });
 
   it("leaves the places of those alone who would not make room for the whole of a request", async () => {
-    await using server = await serve("--max-queue", "3");
-    const { url } = server;
+    const { url } = bounded;
     const { leave, ended } = occupy(url);
     await untilWaiting(url, 0);
-    const answers = await whileFrozen(server, async () => {
+    const answers = await whileFrozen(bounded, async () => {
       const waiting = await fillQueue(url, 3, body);
       // One more of another tenant's would come in for the newest, four never can.
       expect(codeOf(await complete(url, { ...body, n: 4 }, small))).toBe("503 overloaded");
@@ -147,27 +160,27 @@ describe("the places in the queue", () => {
   const body = { model: "base", prompt: [9, 9], max_tokens: 4 };
 
   it("are all there again after deadlines, clients that left, and the end of the engine's process", async () => {
-    await using server = await serve("--max-queue", "3");
-    const { url } = server;
+    const { url } = bounded;
     const first = occupy(url);
     await untilWaiting(url, 0);
     // Deadlines.
     const late = Array.from({ length: 3 }, () => complete(url, body, keyed("one", 50)));
     for (const one of late) expect(codeOf(await one)).toBe("504 deadline_exceeded");
     await untilWaiting(url, 0);
-    await whileFrozen(server, async () => {
+    await whileFrozen(bounded, async () => {
       // Clients that leave, which the engine has not even heard of.
       const abort = new AbortController();
       const left = Promise.allSettled(await fillQueue(url, 3, body, { ...flood, signal: abort.signal }));
+      const before = await countOf(url, ABORTED);
       abort.abort();
       await left;
       await until(
         "the server to notice",
-        async () => await metricsOf(url, 'vllm:request_success_total{finished_reason="abort"}'),
-        ([count]) => count === 3,
+        async () => await countOf(url, ABORTED),
+        (count) => count === before + 3,
       );
       const dying = await fillQueue(url, 3, body);
-      process.kill(childrenOf(server.pid)[0] as number, "SIGKILL"); // there is one
+      process.kill(childrenOf(bounded.pid)[0] as number, "SIGKILL"); // there is one
       for (const one of dying) expect(codeOf(await one)).toBe("503 engine_unavailable");
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ESRCH") throw error; // the one that stood still is gone
@@ -176,7 +189,7 @@ describe("the places in the queue", () => {
     await until("another engine", async () => (await fetch(`${url}/readyz`)).status === 200);
     const again = occupy(url);
     await untilWaiting(url, 0);
-    const waiting = await whileFrozen(server, () => fillQueue(url, 3, body));
+    const waiting = await whileFrozen(bounded, () => fillQueue(url, 3, body));
     again.leave();
     await again.ended;
     for (const one of waiting) expect((await one).status).toBe(200);
@@ -184,8 +197,7 @@ describe("the places in the queue", () => {
   });
 
   it("are a merged engine's own", async () => {
-    await using server = await serve("--max-queue", "3");
-    const { url } = server;
+    const { url } = bounded;
     await using base = await openBase(baseDir);
     await putAdapter(url, "m", adapterFile(base.manifest, { seed: 1 }), { authorization: "Bearer one" });
     const placed = await send(`${url}/v1/adapters/m/placement`, "POST", { placement: "merged" }, flood);
@@ -239,10 +251,9 @@ describe("a request that waits", () => {
   });
 
   it("ends in the middle of its answer when its deadline passes", async () => {
-    await using server = await serve();
-    const { answer, ended } = stream(server.url, { model: "base", prompt: [9, 9], max_tokens: 600 }, keyed("one", 150));
+    const { answer, ended } = stream(plain.url, { model: "base", prompt: [9, 9], max_tokens: 600 }, keyed("one", 150));
     await ended;
     expect([answer.isDone, answer.errorCode]).toEqual([false, "deadline_exceeded"]);
-    await untilIdle(server.url);
+    await untilIdle(plain.url);
   });
 });

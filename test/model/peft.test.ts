@@ -5,7 +5,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Adapter } from "../../src/adapter/adapter.ts";
 import { adapterFromPeft, peftConfig, peftTensors } from "../../src/adapter/peft.ts";
 import { type Base, openBase } from "../../src/base/base.ts";
@@ -105,10 +105,19 @@ async function basisOf(base: Base, target: string) {
 }
 
 describe.each(modelCases())("an exported adapter of $name", ({ dir }) => {
-  it.each(["mo-sara", "sara", "lora"] as const)("of method %s is a LoRA that answers alike", async (method) => {
+  let base: Base;
+  let test: TestRunner;
+  beforeAll(async () => {
     const baseDir = await builtBase(dir, { targets: "all-linear" });
-    await using base = await openBase(baseDir);
-    await using test = await openTestRunner(baseDir);
+    base = await openBase(baseDir);
+    test = await openTestRunner(baseDir);
+  });
+  afterAll(async () => {
+    await test[Symbol.asyncDispose]();
+    await base[Symbol.asyncDispose]();
+  });
+
+  it.each(["mo-sara", "sara", "lora"] as const)("of method %s is a LoRA that answers alike", async (method) => {
     const adapter = adapterFor(base.manifest, { method, seed: 7 });
     const back = await thereAndBack(base, adapter);
     expect(back.targets.map(({ name }) => name)).toEqual(adapter.targets.map(({ name }) => name));
@@ -119,7 +128,6 @@ describe.each(modelCases())("an exported adapter of $name", ({ dir }) => {
   });
 
   it("is refused where it has several heads", async () => {
-    await using base = await openBase(await builtBase(dir, { targets: "all-linear" }));
     const adapter = adapterFor(base.manifest, { heads: 2, seed: 7 });
     await expect(thereAndBack(base, adapter)).rejects.toMatchObject({ code: "not_mergeable" });
   });

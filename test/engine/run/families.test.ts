@@ -54,11 +54,15 @@ describe.each(casesIn(models, "expected.json"))("%s", (name) => {
     await using test = await openTestRunner(dir);
     const adapters = [...adaptersOf(test), null];
     const mixed = await mixedStep(test, adapters);
+    const ofBase = await mixedStep(
+      test,
+      adapters.map(() => null),
+    );
     for (const [i, adapter] of adapters.entries()) {
       const alone = await mixedStep(test, [...Array.from({ length: i }, () => null), adapter]);
       expect(alone[i]).toEqual(mixed[i]);
       // Every adapter changes what the base says, so that the comparison means something.
-      if (adapter) expect(alone[i]).not.toEqual((await mixedStep(test, [null, null, null, null, null]))[i]);
+      if (adapter) expect(alone[i]).not.toEqual(ofBase[i]);
     }
   });
 

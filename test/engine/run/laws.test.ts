@@ -1,11 +1,11 @@
 /**
- * The laws of the engine on real graphs: isolation to the bit, cached = full, chunked = whole, zero adapter = bare
+ * The laws of the engine on real graphs: isolation bit for bit, cached = full, chunked = whole, zero adapter = bare
  * base.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { WeightKind } from "../../../src/base/manifest.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
@@ -138,10 +138,14 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
     return format.weights === "float32" ? first : builtBase(await checkpoint(), { ...format, basisFrom: first });
   };
 
-  it.each(FORMATS)(
-    "$weights ($blockSize): alone or anywhere in any batch, a sequence has the same bits",
-    async (format) => {
-      await using test = await openTestRunner(await base(format));
+  describe.each(FORMATS)("in $weights ($blockSize)", (format) => {
+    let test: TestRunner;
+    beforeAll(async () => {
+      test = await openTestRunner(await base(format));
+    });
+    afterAll(() => test[Symbol.asyncDispose]());
+
+    it("alone or anywhere in any batch, a sequence has the same bits", async () => {
       const specs = neighbours(test).map((adapter, i): Spec => ({
         adapter,
         prompt: promptOf(i, test.runner.vocabSize),
@@ -167,13 +171,10 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
         running.push(await startSequence(test, first.spec));
         await check("moved");
       }
-    },
-  );
+      for (const { id } of running) test.runner.kv.release(id);
+    });
 
-  it.each(FORMATS)(
-    "$weights ($blockSize): a zero adapter is the base built without targets, to the bit",
-    async (format) => {
-      await using test = await openTestRunner(await base(format));
+    it("a zero adapter is the base built without targets, bit for bit", async () => {
       await using bare = await openTestRunner(await builtBase(await checkpoint(), { ...format, targets: "none" }));
       const ids = promptOf(3, test.runner.vocabSize);
       const adapted = randomAdapter(test, 5);
@@ -186,25 +187,24 @@ describe.each([...checkpoints.keys()])("on %s", (name) => {
       expect(bitsEqual(await test.score(ids), expected), "no adapter").toBe(true);
       expect(bitsEqual(await test.score(ids, { adapter: zero }), expected), "zero adapter").toBe(true);
       expect(bitsEqual(await test.score(ids, { adapter: adapted }), expected), "another adapter").toBe(false);
-    },
-  );
+    });
 
-  it.each(FORMATS)("$weights ($blockSize): cached decode and chunked prefill equal a whole prefill", async (format) => {
-    await using test = await openTestRunner(await base(format));
-    const V = test.runner.vocabSize;
-    const ids = Array.from({ length: 100 }, (_, i) => (7 + i * 13) % V);
-    for (const adapter of [
-      null,
-      randomAdapter(test, 8),
-      randomAdapter(test, 9, 4, "full"),
-      randomLowRank(test, 10, "lora", 8, 7),
-      randomBlend(test, 11),
-    ]) {
-      const whole = await test.score(ids, { adapter, chunk: 100 });
-      expectSame(await test.score(ids, { adapter }), whole, format.weights, "chunked");
-      const decoded = await teacherForced(test, ids, 60, adapter);
-      expectSame(decoded, whole.subarray(59 * V), format.weights, "decoded");
-    }
+    it("cached decode and chunked prefill equal a whole prefill", async () => {
+      const V = test.runner.vocabSize;
+      const ids = Array.from({ length: 100 }, (_, i) => (7 + i * 13) % V);
+      for (const adapter of [
+        null,
+        randomAdapter(test, 8),
+        randomAdapter(test, 9, 4, "full"),
+        randomLowRank(test, 10, "lora", 8, 7),
+        randomBlend(test, 11),
+      ]) {
+        const whole = await test.score(ids, { adapter, chunk: 100 });
+        expectSame(await test.score(ids, { adapter }), whole, format.weights, "chunked");
+        const decoded = await teacherForced(test, ids, 60, adapter);
+        expectSame(decoded, whole.subarray(59 * V), format.weights, "decoded");
+      }
+    });
   });
 });
 

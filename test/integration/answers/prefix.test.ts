@@ -1,8 +1,8 @@
 /**
- * Prefixes over HTTP: what is taken over, what is never shared, what it changes (nothing), and what the metrics say.
+ * Prefixes over HTTP: what is reused, what is never shared, what it changes (nothing), and what the metrics say.
  */
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readManifest } from "../../../src/base/manifest.ts";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 import { adapterFile } from "../../helpers/models/base-adapters.ts";
@@ -20,7 +20,7 @@ interface Usage {
 
 interface Asked {
   readonly cached: number;
-  /** Ids and log-probabilities, to the bit. */
+  /** Ids and log-probabilities, bit for bit. */
   readonly answer: unknown;
 }
 
@@ -38,28 +38,52 @@ async function ask(url: string, more: object = {}, init: RequestInit = {}): Prom
   };
 }
 
-async function counters(url: string): Promise<{ queries: number; hits: number }> {
+interface Counters {
+  readonly queries: number;
+  readonly hits: number;
+}
+
+async function counters(url: string): Promise<Counters> {
   return {
     queries: await metric(url, "vllm:prefix_cache_queries_total"),
     hits: await metric(url, "vllm:prefix_cache_hits_total"),
   };
 }
 
+/** What the counters have counted since `before`. */
+async function countedSince(before: Counters, url: string): Promise<Counters> {
+  const now = await counters(url);
+  return { queries: now.queries - before.queries, hits: now.hits - before.hits };
+}
+
 const serve = async (...more: string[]): Promise<TestServer> =>
   startServer(["--model", await longLlamaBase(512), "--served-model-name", "base", ...more]);
 
+/** One server for the tests that need no flags. Each asks with a prompt of its own, which nobody has asked before. */
+let shared: TestServer;
+beforeAll(async () => {
+  shared = await serve();
+});
+afterAll(() => shared[Symbol.asyncDispose]());
+
+let numPrompts = 0;
+/** A prompt that begins with a token of its own, so that it has no prefix in common with another. */
+const freshPrompt = (): number[] => [10 + numPrompts++, ...prompt.slice(1)];
+
 describe("a prompt that comes again", () => {
-  it("is taken over, with the bits it had, counted, and said in the usage", async () => {
-    await using server = await serve();
-    const first = await ask(server.url);
+  it("is reused, with the bits it had, counted, and reported in the usage", async () => {
+    const { url } = shared;
+    const before = await counters(url);
+    const own = { prompt: freshPrompt() };
+    const first = await ask(url, own);
     expect(first.cached).toBe(0);
-    expect(await counters(server.url)).toEqual({ queries: TOKENS, hits: 0 });
-    const second = await ask(server.url);
+    expect(await countedSince(before, url)).toEqual({ queries: TOKENS, hits: 0 });
+    const second = await ask(url, own);
     expect(second).toEqual({ ...first, cached: REUSED });
-    expect(await counters(server.url)).toEqual({ queries: 2 * TOKENS, hits: REUSED });
+    expect(await countedSince(before, url)).toEqual({ queries: 2 * TOKENS, hits: REUSED });
   });
 
-  it("is not taken over with --no-prefix-cache", async () => {
+  it("is not reused with --no-prefix-cache", async () => {
     await using server = await serve("--no-prefix-cache");
     const first = await ask(server.url);
     expect(await ask(server.url)).toEqual(first);
@@ -67,14 +91,14 @@ describe("a prompt that comes again", () => {
   });
 
   it("is computed where it is scored, with the same log-probabilities", async () => {
-    await using server = await serve();
-    const scored = { echo: true, max_tokens: 2 };
-    const first = await ask(server.url, scored);
-    await ask(server.url);
-    expect(await ask(server.url, scored)).toEqual(first);
+    const own = { prompt: freshPrompt() };
+    const scored = { ...own, echo: true, max_tokens: 2 };
+    const first = await ask(shared.url, scored);
+    await ask(shared.url, own);
+    expect(await ask(shared.url, scored)).toEqual(first);
   });
 
-  it("is told in streams and chats too", async () => {
+  it("is reported in streams and chats too", async () => {
     const demo = join(packageRoot(), "models", "demo");
     await using server = await startServer(["--model", demo, "--served-model-name", "base"]);
     const messages = [{ role: "user", content: "word ".repeat(90) }];
@@ -108,46 +132,49 @@ describe("whose a prefix is", () => {
   });
 
   it("is never another generation's: not the base's, not what the name pointed to before, not after it went and came back", async () => {
-    await using server = await serve();
+    const { url } = shared;
     const manifest = await readManifest(await longLlamaBase(512));
     const files = [1, 2].map((seed) => adapterFile(manifest, { seed }));
     const [one, two] = files as [Uint8Array, Uint8Array];
-    const adapted = { model: "mine" };
-    const base = await ask(server.url);
-    await putAdapter(server.url, "mine", one);
-    const first = await ask(server.url, adapted);
+    const own = { prompt: freshPrompt() };
+    const adapted = { ...own, model: "mine" };
+    const base = await ask(url, own);
+    await putAdapter(url, "mine", one);
+    const first = await ask(url, adapted);
     expect(first.cached).toBe(0);
-    expect(await ask(server.url, adapted)).toEqual({ ...first, cached: REUSED });
-    await putAdapter(server.url, "mine", two);
-    const second = await ask(server.url, adapted);
+    expect(await ask(url, adapted)).toEqual({ ...first, cached: REUSED });
+    await putAdapter(url, "mine", two);
+    const second = await ask(url, adapted);
     expect(second.cached).toBe(0);
     expect(second.answer).not.toEqual(first.answer);
     // The first one was kept as an earlier generation of the name, and what was kept of it with it.
-    await putAdapter(server.url, "mine", one);
-    expect(await ask(server.url, adapted)).toEqual({ ...first, cached: REUSED });
+    await putAdapter(url, "mine", one);
+    expect(await ask(url, adapted)).toEqual({ ...first, cached: REUSED });
     // Nothing points to it any more; its content is the same generation again.
-    await send(`${server.url}/v1/adapters/mine`, "DELETE");
-    await putAdapter(server.url, "mine", one);
-    expect(await ask(server.url, adapted)).toEqual(first);
-    expect(await ask(server.url)).toEqual({ ...base, cached: REUSED });
+    expect((await send(`${url}/v1/adapters/mine`, "DELETE")).status).toBe(200);
+    await putAdapter(url, "mine", one);
+    expect(await ask(url, adapted)).toEqual(first);
+    expect(await ask(url, own)).toEqual({ ...base, cached: REUSED });
   });
 
   it("is every name's of the same generation", async () => {
-    await using server = await serve();
     const file = adapterFile(await readManifest(await longLlamaBase(512)), { seed: 3 });
-    await putAdapter(server.url, "a", file);
-    await putAdapter(server.url, "b", file);
-    const first = await ask(server.url, { model: "a" });
-    expect(await ask(server.url, { model: "b" })).toEqual({ ...first, cached: REUSED });
+    await putAdapter(shared.url, "a", file);
+    await putAdapter(shared.url, "b", file);
+    const own = { prompt: freshPrompt() };
+    const first = await ask(shared.url, { ...own, model: "a" });
+    expect(await ask(shared.url, { ...own, model: "b" })).toEqual({ ...first, cached: REUSED });
   });
 });
 
 it("prefills a system prompt once for many that come together", async () => {
-  await using server = await serve();
-  const bodies = Array.from({ length: 12 }, (_, i) => ({ prompt: [...prompt.slice(0, TOKENS - 1), 3 + i] }));
-  const asked = await Promise.all(bodies.map((body) => ask(server.url, body)));
+  const { url } = shared;
+  const before = await counters(url);
+  const system = freshPrompt().slice(0, -1);
+  const bodies = Array.from({ length: 12 }, (_, i) => ({ prompt: [...system, 3 + i] }));
+  const asked = await Promise.all(bodies.map((body) => ask(url, body)));
   // All but one chunk's worth of each came from somebody; how much each has is a matter of who was first.
-  const { hits } = await counters(server.url);
+  const { hits } = await countedSince(before, url);
   expect(hits).toBe(11 * REUSED);
   expect(asked.reduce((sum, { cached }) => sum + cached, 0)).toBe(hits);
 });
