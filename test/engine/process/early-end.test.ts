@@ -23,12 +23,12 @@ const TIMEOUT_MS = 240_000;
 
 describe("an engine that ends early", () => {
   it.each([
-    { kind: "loader", count: 40, how: "only its loader thread is ended" },
-    { kind: "stop", count: 12, how: "the server stops it" },
+    { kind: "loader", count: 24, how: "only its loader thread is ended" },
+    { kind: "stop", count: 8, how: "the server stops it" },
     { kind: "ready", count: 8, how: "the server stops it as soon as it serves" },
     { kind: "failed", count: 8, how: "its start fails" },
     { kind: "merged", count: 8, how: "a merge is under way" },
-    { kind: "orphan", count: 14, how: "its parent is gone" },
+    { kind: "orphan", count: 10, how: "its parent is gone" },
   ])("ends in order when $how, $count times", { timeout: TIMEOUT_MS }, async ({ kind, count }) => {
     const args = [PROGRAM, kind, storeDir, String(count)];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, args);

@@ -38,7 +38,7 @@ describe("a stream", () => {
 const NUM_TOKENS = 700;
 
 describe("sixteen equal requests", () => {
-  it.each([4, 40, 100, 300])("with prompts of %i tokens take few more decode steps than one", async (length) => {
+  it.each([4, 100, 300])("with prompts of %i tokens take few more decode steps than one", async (length) => {
     const body = { model: "base", prompt: promptOf(length), max_tokens: NUM_TOKENS };
     const countSteps = async (count: number): Promise<number> => {
       const read = () => metric(server.url, 'mosara_engine_steps_total{phase="decode"}');
