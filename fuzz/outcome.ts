@@ -26,5 +26,5 @@ export async function outcomeOf(target: Target, input: Uint8Array): Promise<Outc
   return isRead ? "read" : "refused";
 }
 
-/** Memory of buffers. `process.memoryUsage()` takes four times as long, as long as a small parser. */
+/** Memory of buffers. `process.memoryUsage()` takes four times as long, which is the time of a small parser. */
 const externalBytes = (): number => getHeapStatistics().external_memory;

@@ -71,7 +71,7 @@ describe("documents", () => {
   });
 
   it("name paths that exist", () => {
-    // The log tells of files as they were called then.
+    // The log names files as they were called then.
     const current = DOCUMENTS.filter((file) => !file.startsWith("docs/log/") && file !== "CHANGELOG.md");
     expect(current.flatMap((file) => missingPaths(file).map((path) => `${file}: ${path}`))).toEqual([]);
   });

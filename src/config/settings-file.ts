@@ -1,6 +1,6 @@
 /**
  * The file of --config: YAML (or JSON, which is YAML) that maps names of flags, without the dashes, to their values.
- * Its values become what the command line would have had, so that one schema checks both.
+ * Its values take the form of parsed arguments, so that one schema checks both.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

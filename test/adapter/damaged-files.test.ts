@@ -31,7 +31,7 @@ describe("fuzzing", () => {
     expect(decodeAdapter(encodeAdapter(adapter))).toEqual(adapter);
   }
 
-  it("refuses every file cut short and every file with something behind it", () => {
+  it("refuses every file cut short and every file with something after it", () => {
     for (const bytes of files) {
       for (let length = 0; length < bytes.length; length++)
         expect(errorOf(() => decodeAdapter(bytes.subarray(0, length))).code).toBe("adapter_invalid");

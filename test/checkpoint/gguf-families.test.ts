@@ -80,7 +80,7 @@ describe.each(casesIn(FAMILIES, "expected.json"))("%s", (name) => {
 });
 
 describe("a GGUF file in float16", () => {
-  it("holds the rounded weights of its checkpoint to the bit, split into several files or not", async () => {
+  it("holds the rounded weights of its checkpoint bit for bit, split into several files or not", async () => {
     await using checkpoint = await openCheckpoint(fileOf("llama"));
     await using golden = await openCheckpoint(join(MODELS, "llama"));
     expect(readdirSync(join(FAMILIES, "llama")).filter((one) => one.endsWith(".gguf")).length).toBeGreaterThan(1);

@@ -41,7 +41,7 @@ describe.each(REAL_FILES)("$name", (file) => {
   });
 
   const hasLibraries = path !== null && hasPython(["torch", "transformers", "gguf"], `the tensors of ${file.name}`);
-  it.skipIf(!hasLibraries)("has transformers' tensors to the bit", { timeout: 600_000 }, async () => {
+  it.skipIf(!hasLibraries)("has transformers' tensors bit for bit", { timeout: 600_000 }, async () => {
     const whole = path ?? "";
     const wanted = runPython<Record<string, string>>(TRANSFORMERS, [dirname(whole), basename(whole)]);
     await using checkpoint = await openCheckpoint(whole);

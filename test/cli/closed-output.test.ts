@@ -10,7 +10,7 @@ const scratch = mkdtempSync(join(tmpdir(), "mosara-closed-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-it("goes on when its output is closed", async () => {
+it("continues when its output is closed", async () => {
   const data = join(scratch, "data.jsonl");
   const out = join(scratch, "out.mosara");
   const examples = Array.from({ length: 8 }, (_, i) => JSON.stringify({ prompt: `Say ${i}.`, completion: ` ${i}` }));

@@ -94,7 +94,7 @@ describe("mosara eval", () => {
     const alone = lossOf();
     const result = lossOf("--adapter", path);
     expect(result).toMatchObject({ adapter: name, generation: generationOf(readFileSync(path)), count: 6 });
-    // The base's number is the same to the last bit, whoever stands beside it.
+    // The base's number is the same to the last bit, with any adapter beside it.
     expect(result.base).toEqual(alone.base);
     expect(result.value).not.toBeCloseTo(result.base.value, 3);
     expect(result.difference?.value).toBeCloseTo(result.value - result.base.value, 12);

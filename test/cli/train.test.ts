@@ -35,7 +35,7 @@ describe.each([
   });
 });
 
-it("stops cleanly on a signal, says how to go on, and goes on to the same bytes", async () => {
+it("stops cleanly on a signal, says how to continue, and continues to the same bytes", async () => {
   const flags = ["--heads", "2"];
   const out = join(dir, "interrupted.mosara");
   const events = join(dir, "events");
@@ -225,7 +225,7 @@ it("trains at a rate fifteen times the default, which the bound shortens", async
   expect(Math.min(...steps.slice(0, 10).map(({ lr }) => lr))).toBeLessThan(1);
 });
 
-it("goes on only with what it began with, puts an unfinished run aside, and says when there is none", async () => {
+it("continues only with what it began with, puts an unfinished run aside, and says when there is none", async () => {
   const out = join(dir, "other.mosara");
   const first = await run([...COMMON, "--out", out, "--resume"], { send: "SIGINT", out, atLine: 3 });
   expect(first.stderr).toMatch(/there is no checkpoint .* beginning at step 0/);

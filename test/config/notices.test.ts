@@ -1,4 +1,4 @@
-/** Flags and variables that set nothing are told, and nothing else is. */
+/** Flags and variables that set nothing are reported, and nothing else is. */
 import { describe, expect, it } from "vitest";
 import { commandNotices } from "../../src/config/notices.ts";
 

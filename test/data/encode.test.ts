@@ -159,7 +159,7 @@ describe("a conversation", () => {
     );
 
   const chatml = readFileSync(join(TEMPLATES, "chatml", "template.jinja"), "utf8");
-  it("learns each turn with its end-of-turn token and nothing behind it", () => {
+  it("learns each turn with its end-of-turn token and nothing after it", () => {
     expect(learned(chatml, turns)).toBe("one answer.<|im_end|>  the second,\n\nlonger  answer <|im_end|>");
   });
 

@@ -95,7 +95,7 @@ describe("what is read of logits", () => {
     },
   );
 
-  it("is the same to the bit in every company, and nothing of no rows", async () => {
+  it("has the same bits in every batch, and nothing of no rows", async () => {
     await using session = await opened(1280);
     const data = logitsOnGrid(MAX_ROWS, 1280);
     for (let count = 1; count <= MAX_ROWS; count++) {

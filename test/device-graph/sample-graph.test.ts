@@ -91,7 +91,7 @@ describe("the sampling graphs", () => {
       }
   });
 
-  it("give a row the same bits in every company", async () => {
+  it("give a row the same bits in every batch", async () => {
     for (let count = 1; count <= MAX_ROWS; count++)
       for (const kind of ["best", "top"] as const) {
         const some = await run(sessionOf(kind), count, kind === "top" ? temperatures(count, () => 0.8) : {});

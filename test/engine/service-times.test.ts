@@ -8,7 +8,7 @@ it("advises a second as long as it knows nothing", () => {
   expect(new ServiceTimes().retryAfterSeconds(1000, 5)).toBe(1);
 });
 
-it("advises the time in which half of the queue drains at the rate of late, within a minute", () => {
+it("advises the time in which half of the queue drains at the recent rate, within a minute", () => {
   const times = new ServiceTimes();
   for (let i = 0; i < 100; i++) times.noteStarted(i * 250); // four a second
   const now = 25_000;
@@ -28,7 +28,7 @@ it("expects of a sequence what those before it took, token by token", () => {
   expect(times.secondsFor(100, 4000).cautious).toBeCloseTo(1 + 20 * 0.05); // all were alike
 });
 
-it("is cautious about lengths and about the pace, as far as those of late differed", () => {
+it("is cautious about lengths and about the pace, as far as recent ones differed", () => {
   const times = new ServiceTimes();
   for (let i = 0; i < 640; i++) times.noteFinished(100, i % 10 === 0 ? 101 : 11, finished(1, i % 10 === 0 ? 10 : 1));
   const { usual, cautious } = times.secondsFor(100, 4000);

@@ -68,7 +68,7 @@ describe("the header of a GGUF file", () => {
     expect(tensors.get("b")!.byteOffset - tensors.get("a")!.byteOffset).toBe(32);
   });
 
-  it("asks for more bytes where the header goes on, and reads the same from any part that holds it", () => {
+  it("asks for more bytes where the header continues, and reads the same from any part that holds it", () => {
     const bytes = ggufBytes(GOOD);
     const whole = parse(bytes);
     for (let length = 0; length < bytes.length; length++) {

@@ -9,7 +9,7 @@ import { bytesOf, hostTensor, toFloat32 } from "../../src/tensor/host-tensor.ts"
 import { GGUF_GOLDEN } from "../helpers/fixtures.ts";
 
 describe("the types of tensors", () => {
-  it.each(READABLE_TYPES)("reads %s to the bit as the Python package gguf does", async (name) => {
+  it.each(READABLE_TYPES)("reads %s bit for bit as the Python package gguf does", async (name) => {
     await using file = await openGguf(join(GGUF_GOLDEN, "types.gguf"));
     await using golden = await openSafetensors(join(GGUF_GOLDEN, "types.safetensors"));
     const found = toFloat32(await file.readRows(name, 0, 3));

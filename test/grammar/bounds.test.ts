@@ -68,7 +68,7 @@ describe.each(Object.entries(BOMBS))("%s", (_, spec) => {
   }, 30_000);
 });
 
-it("an automaton forgets states when there are many, and goes on as before", () => {
+it("an automaton forgets states when there are many, and continues as before", () => {
   const automaton = automatonOf({ kind: "gbnf", text: 'root ::= "(" root ")" | "[" root "]" | "."' });
   const before = randomText(automaton, 5, 5000);
   const matcher = matcherOf({ kind: "gbnf", text: 'root ::= "(" root ")" | "[" root "]" | "."' });

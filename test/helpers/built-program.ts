@@ -14,7 +14,7 @@ export const MAIN = join(packageRoot(), "dist", "mosara", "main.js");
 
 const models = fixturesDir("models");
 
-/** Any family that is built today serves. */
+/** A Llama: every family would do. */
 export const checkpoint = join(
   models,
   casesIn(models, "config.json").find(

@@ -23,7 +23,7 @@ describe("what is no route", () => {
     ["GET", "/chat/completions", "POST /v1/chat/completions"],
     ["POST", "/v1/chat/completion", "POST /v1/chat/completions"],
     ["POST", "/v1/embedding", "POST /v1/embeddings"],
-  ])("is told as %s %s with the near miss %s", async (method, path, meant) => {
+  ])("is reported as %s %s with the near miss %s", async (method, path, meant) => {
     test = await createTestApp();
     const response = await test.app.request(`http://localhost${path}`, { method });
     const { error } = (await response.json()) as ErrorAnswer;
@@ -31,7 +31,7 @@ describe("what is no route", () => {
     expect(error.message).toContain(`There is no route ${method} ${path}. Did you mean ${meant}?`);
   });
 
-  it("is told without a near miss where there is none", async () => {
+  it("is reported without a near miss where there is none", async () => {
     test = await createTestApp();
     const response = await test.app.request("/v2/everything", { method: "POST" });
     expect(((await response.json()) as ErrorAnswer).error.message).toBe(
@@ -100,7 +100,7 @@ describe("x-request-id", () => {
 });
 
 describe("bodies", () => {
-  it("that are no JSON object are told what is wrong", async () => {
+  it("that are no JSON object are answered with what is wrong", async () => {
     test = await createTestApp();
     for (const body of ["", "{", "[]", "null", '"x"', "1", '{"model":}', "\ufeff\ufeff{}"]) {
       const response = await test.post("/v1/completions", body);

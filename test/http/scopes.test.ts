@@ -170,7 +170,7 @@ describe("a key with patterns of adapters", () => {
 });
 
 describe("a key that ends", () => {
-  it("is refused from that moment, and others go on", async () => {
+  it("is refused from that moment, and others continue", async () => {
     const entries = [entryOf("acme", ["use"]), { ...entryOf("acme", ["metrics"]), expires: "2020-01-01T00:00:00Z" }];
     await using own = await createTestApp();
     own.context.keys.setFile({ version: 1, keys: entries });

@@ -107,7 +107,7 @@ describe("a repository", () => {
 });
 
 describe("a download that breaks off", () => {
-  it("goes on where it stopped, as often as it advances", async () => {
+  it("continues where it stopped, as often as it advances", async () => {
     hub.faults.breaksAfter = 40_000; // five times in 200,000 bytes
     const dir = await fetchName(REPO);
     expect(readFileSync(join(dir, "model.safetensors")).equals(WEIGHTS)).toBe(true);
@@ -117,7 +117,7 @@ describe("a download that breaks off", () => {
     expect(partials()).toEqual([]);
   });
 
-  it("of a process that has ended is taken over, whole or damaged", async () => {
+  it("of a process that has ended is continued, whole or damaged", async () => {
     mkdirSync(join(repoDir(), "blobs"), { recursive: true });
     const left = join(repoDir(), "blobs", `${weightsHash}.${hostname()}-999999999.incomplete`);
     writeFileSync(left, WEIGHTS.subarray(0, 150_000));

@@ -1,4 +1,4 @@
-/** Bad input over HTTP: the documented code for each, and the server goes on with nothing half-written. */
+/** Bad input over HTTP: the documented code for each, and the server continues with nothing half-written. */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -34,7 +34,7 @@ describe("an adapter file", () => {
     return codes[0] ?? "";
   };
 
-  it("that is cut off or goes on too long is invalid", async () => {
+  it("that is cut off or too long is invalid", async () => {
     for (const length of [0, 1, 20, Math.floor(good.length / 2), good.length - 1])
       expect([length, await put(good.slice(0, length))]).toEqual([length, "400 adapter_invalid"]);
     for (const rest of [Uint8Array.of(0), good])

@@ -1,7 +1,7 @@
 /**
  * Real pretrained checkpoints, which are too large for this repository: every folder with an expected.json in
  * MOSARA_CHECKPOINTS (or in ../shared/checkpoints beside it) is served straight from its directory and must continue
- * its prompts to the letter.
+ * its prompts exactly.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ interface Expected {
 }
 
 describe.runIf(names.length > 0).each(names)("%s", (name) => {
-  it("continues every prompt to the letter in float32", async () => {
+  it("continues every prompt exactly in float32", async () => {
     const { cases } = readJson<Expected>(folder, name, "expected.json");
     expect(cases.length).toBeGreaterThan(0);
     const flags = ["--weights", "float32", "--cache", tempDir(), "--served-model-name", "base"];

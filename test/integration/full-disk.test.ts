@@ -1,5 +1,5 @@
 /**
- * A server whose disk becomes full: what it had goes on, changes are refused, and once there is room they are taken
+ * A server whose disk becomes full: what it had is served, changes are refused, and once there is room they are taken
  * again.
  */
 import { spawnSync } from "node:child_process";
@@ -34,7 +34,7 @@ describe.skipIf(!isMounted)("a server whose disk becomes full", () => {
   const count = async () =>
     (await send<{ data: unknown[] }>(`${server.url}/v1/adapters?limit=1000`, "GET")).json.data.length;
 
-  it("refuses what it cannot store, loses nothing, and goes on when there is room", async () => {
+  it("refuses what it cannot store, loses nothing, and continues when there is room", async () => {
     expect((await upload(0)).status).toBe(201);
     const before = (await ask("one-0")).json.choices[0]?.token_ids;
     let numStored = 1;

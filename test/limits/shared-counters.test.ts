@@ -61,7 +61,7 @@ describe.skipIf(!hasRedis("counters in Redis"))("counters of two servers", () =>
     });
   });
 
-  it("settle a charge in the windows that go on, where another one has ended", async () => {
+  it("settle a charge in the windows that continue, where another one has ended", async () => {
     await a.take("tokens", [demand("key/short", 1, 100)]);
     await using direct = await connectTo(redis.url);
     await direct.client.pExpire("mosara:tokens:key/short", 2000);

@@ -51,7 +51,7 @@ describe("createSvdPool", () => {
     expect(buffer).toEqual(ramp(100));
   });
 
-  it("passes an error on as an AppError and goes on", async () => {
+  it("passes an error on as an AppError and continues", async () => {
     await using pool = createSvdPool(1, WORKER);
     const [bad, good] = await Promise.allSettled(
       [NaN, -2].map((value) => pool.svd(Float32Array.of(value), 1, 1, { threshold: 1 })),

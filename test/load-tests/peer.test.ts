@@ -61,7 +61,7 @@ describe.skipIf(server === undefined)("beside llama.cpp's server", () => {
 });
 
 describe.skipIf(server !== undefined)("without llama.cpp", () => {
-  it("still tells what our own formats cost", { timeout: 60_000 }, () => {
+  it("still reports what our own formats cost", { timeout: 60_000 }, () => {
     const figures = figuresOf("--weights", "int8");
     expect([...figures.keys()]).toHaveLength(4);
     for (const [what, samples] of figures)

@@ -71,12 +71,12 @@ describe.skipIf(!hasRedis("limits over two servers"))("two servers with --limits
     expect([await remaining(b), await remaining(a)]).toEqual([1000 - 2 * (1000 - first), 1000 - 3 * (1000 - first)]);
   });
 
-  it("answer on while Redis is stopped, count for themselves, and share again when it continues", async () => {
+  it("continue to answer while Redis is stopped, count for themselves, and share again when it continues", async () => {
     expect(await statuses("stopped", 7)).toContain(429);
     redis.stop();
     const startedAt = performance.now();
     expect(await statuses("wide", 20)).toEqual(Array(20).fill(200));
-    // 500 ms for Redis; the rest is for a busy machine. Redis itself would not answer before the next line but one.
+    // A request waits at most 500 ms for Redis, which answers nothing before `resume`. The rest is for a busy machine.
     expect(performance.now() - startedAt).toBeLessThan(20_000);
     expect(await statuses("stopped", 4)).toEqual(Array(4).fill(200));
     await untilShared(0);

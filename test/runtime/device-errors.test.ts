@@ -19,7 +19,7 @@ it.each([
     "insufficient_memory",
     expect.stringContaining("Lower --kv-cache-bytes"),
   ],
-])("tells why a run failed: %s", (message, code, told) => {
+])("reports why a run failed: %s", (message, code, told) => {
   expect(runError("webgpu", new Error(message))).toMatchObject({ code, message: told });
 });
 

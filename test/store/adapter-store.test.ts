@@ -37,7 +37,7 @@ describe("targets", () => {
     expect(names.get("b")?.targets).toBe(records[0]?.targets);
   });
 
-  it("are read where a store of an earlier layout has them, which goes on as one of this", async () => {
+  it("are read where a store of an earlier layout has them, which continues as one of this", async () => {
     const { record } = await names.put("a", file(1));
     await store.close();
     const root = openLmdb({ path: dir, noSubdir: false, maxDbs: 16 });
@@ -56,7 +56,7 @@ describe("targets", () => {
 });
 
 describe("put", () => {
-  it("creates, replaces and leaves alone, and tells which", async () => {
+  it("creates, replaces and leaves alone, and reports which", async () => {
     const first = await names.put("a", file(1));
     expect(first.outcome).toBe("created");
     expect(first.record.generation).toBe(generationOf(file(1)));

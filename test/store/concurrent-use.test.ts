@@ -11,7 +11,7 @@ import { file, dir, store, names, dropped, open, reopen, useStore } from "../hel
 useStore();
 
 describe("acquire", () => {
-  it("keeps a replaced and a deleted content until the last release, then tells", async () => {
+  it("keeps a replaced and a deleted content until the last release, then reports it", async () => {
     const { record } = await names.put("a", file(1));
     store.contents.acquire(record.generation);
     store.contents.acquire(record.generation);
@@ -73,7 +73,7 @@ describe("acquire", () => {
   });
 
   it("never loses a content to a change that runs beside it", async () => {
-    // Whoever reads a name and acquires in the same turn must find the content until it releases.
+    // A caller that reads a name and acquires in the same turn must find the content until it releases.
     let isDone = false;
     const changes = (async () => {
       for (let i = 0; i < 150; i++) {
@@ -135,7 +135,7 @@ describe("a second process", () => {
       console.log(bytes ? createHash("sha256").update(bytes).digest("hex") : "none");
     }`;
 
-  it("reads at once what this one has put, while it goes on writing and far beyond the first map", async () => {
+  it("reads at once what this one has put, while it continues to write and far beyond the first map", async () => {
     await names.put("first", file(1));
     const { child, ask } = run(reader);
     expect(await ask(generationOf(file(1)))).toBe(generationOf(file(1)));
@@ -170,7 +170,7 @@ describe("a second process", () => {
       console.log(i);
     }`;
 
-  it("may be killed while it writes: every name is whole, nothing is left over, and writing goes on", async () => {
+  it("may be killed while it writes: every name is whole, nothing is left over, and writing continues", async () => {
     for (let round = 0; round < 4; round++) {
       await store.close();
       const { child, ask } = run(writer);

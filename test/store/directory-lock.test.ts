@@ -64,7 +64,7 @@ describe("a data directory", () => {
     expect(first).toBeDefined();
   });
 
-  it("that cannot be written is told as such", async () => {
+  it("that cannot be written is reported as such", async () => {
     const file = join(newDir(), "file");
     writeFileSync(file, "");
     await expect(lockDirectory(file)).rejects.toMatchObject({ code: "usage", message: expect.stringContaining(file) });

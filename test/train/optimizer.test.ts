@@ -52,7 +52,7 @@ describe("the bound", () => {
     }
   });
 
-  it("leaves a step alone that promises less, to the bit", () => {
+  it("leaves a step alone that promises less, bit for bit", () => {
     const gradients = Float32Array.of(2, -1, 0.5);
     const [free, bound] = [new Float32Array(3), new Float32Array(3)];
     const one = step(new AdamW(3), free, 2, gradients, 0);

@@ -81,7 +81,7 @@ describe("the schedule", () => {
 describe("the step log", () => {
   const line = (step: number) => ({ step, evalLoss: step / 3 });
 
-  it("is cut back to where the run goes on, in the middle of a line too", () => {
+  it("is cut back to where the run continues, in the middle of a line too", () => {
     const path = join(dir, "a.jsonl");
     let kept = 0;
     {

@@ -78,7 +78,7 @@ describeOnWebgpu("a server whose device fails", { timeout: 900_000, skip: isSkip
     expect(ids(await complete(server.url, SHORT))).toEqual(expected);
     device.empty();
 
-    // Of two, the newest ends, and the other one goes on.
+    // Of two, the newest ends, and the other one continues.
     const longer = { ...SHORT, max_tokens: 100 };
     const running = stream(server.url, longer);
     await until("tokens", () => running.answer.ids.length > 2);

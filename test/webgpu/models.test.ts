@@ -1,6 +1,6 @@
 /**
  * Models of every family on a device: the CPU's answers, for rows of different length and with different adapters in
- * one batch, and the same ones alone and in company. Compiling the programs of one model takes a device without a card
+ * one batch, and the same ones alone and in a batch. Compiling the programs of one model takes a device without a card
  * many seconds. A model therefore runs only if its graph has a kind of operator that no model before it had.
  */
 import { readFile } from "node:fs/promises";
@@ -107,7 +107,7 @@ const ALONE = [1];
 
 describeOnWebgpu.each(bases)("$name on a device", ({ name, open }) => {
   it(
-    "gives the CPU's answers, alone and in company, where kinds of operators are new",
+    "gives the CPU's answers, alone and in a batch, where kinds of operators are new",
     { timeout: 900_000 },
     async ({ skip }) => {
       const dir = await open();
@@ -146,9 +146,9 @@ describeOnWebgpu.each(bases)("$name on a device", ({ name, open }) => {
         });
       }
       expect(law).toBeLessThan(1e-5);
-      // For whoever reads the log.
+      // For a reader of the log.
       console.log(
-        `${name}: attention ${facts.attention}; log-probabilities within ${greatest.toExponential(1)} of the CPU's; alone and in company ${law === 0 ? "the same bits" : `within ${law.toExponential(1)} of the largest logit`}`,
+        `${name}: attention ${facts.attention}; log-probabilities within ${greatest.toExponential(1)} of the CPU's; alone and in a batch ${law === 0 ? "the same bits" : `within ${law.toExponential(1)} of the largest logit`}`,
       );
     },
   );

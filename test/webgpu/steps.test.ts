@@ -68,18 +68,18 @@ describeOnWebgpu("a step on a device", () => {
     expect(test.device.bytes()).toMatchObject({ kv: test.device.cache.bytes, adapters: expect.any(Number) });
     expect(test.device.cache.bytes).toBeGreaterThan(0);
 
-    // The law "alone = in company": whatever the self-test says of the bits, the values hold.
+    // The law "alone = in a batch": whatever the self-test says of the bits, the values hold.
     const [inCompany] = [await (await test.runner.decode(rows.map((row) => ({ ...row, past: 12 })))).all()];
     for (const { id } of rows.slice(1)) test.runner.kv.release(id);
     const alone = await (await test.runner.decode([{ ...rows[0]!, past: 12 }])).all();
     const V = test.runner.vocabSize;
     expect(maxAbsDifference(alone, inCompany!.subarray(0, V))).toBeLessThan(1e-5 * maxAbs(alone));
     test.runner.kv.release(rows[0]!.id);
-    console.log(`same bits alone and in company on this device: ${await isBatchInvariant(test.runner, 3)}`);
+    console.log(`same bits alone and in a batch on this device: ${await isBatchInvariant(test.runner, 3)}`);
   });
 
   // float16 weights are computed with in float32 where the device knows no float16. Quantised products may round
-  // activations to int8: the CPU does, a device where the width is a multiple of 128. Both are held against the CPU
+  // activations to int8: the CPU does, a device where the width is a multiple of 128. Both are compared with the CPU
   // without that rounding.
   it.each([
     ["float16", "as served", 2e-3],

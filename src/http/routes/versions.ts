@@ -127,7 +127,7 @@ const verifyRoute: Route = {
   },
 };
 
-/** About a name, not about one of its generations. @throws {AppError} invalid_request, adapter_not_found. */
+/** The record of a name. The path may not name a generation. @throws {AppError} invalid_request, adapter_not_found. */
 async function namedBy(context: AppContext, c: RequestContext, isWhole = false) {
   const name = c.req.param("name") ?? "";
   assertAdapterName(name);

@@ -1,4 +1,4 @@
-/** What the ids of a base and of its bases depend on, and bases that are taken over from another build. */
+/** What the ids of a base and of its bases depend on, and bases that are reused from another build. */
 import { cpSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -96,7 +96,7 @@ describe("bases", () => {
     expect(new Set(low.map((target) => target.basisId)).size).toBe(low.length);
   });
 
-  it("taken over are the same bytes, whatever the weights, and keep the rule they were made by", async () => {
+  it("reused are the same bytes, whatever the weights, and keep the rule they were made by", async () => {
     const from = await builtBase(checkpoint, { threshold: 0.6, maxRank: 5 });
     const manifest = await build({ weights: "int4", targets: null, basisFrom: from });
     const source = await readManifest(from);
@@ -107,13 +107,13 @@ describe("bases", () => {
     expect(some.targets).toEqual(source.targets.filter((target) => target.name.endsWith("q_proj")));
   });
 
-  it("may be taken over from the base that is replaced", async () => {
+  it("may be reused from the base that is replaced", async () => {
     cpSync(await builtBase(checkpoint), out(), { recursive: true });
     const { targets } = await readManifest(out());
     expect((await build({ weights: "int8", targets: null, basisFrom: out() })).targets).toEqual(targets);
   });
 
-  it("are not taken over from another checkpoint, nor when a wanted one is missing, nor when damaged", async () => {
+  it("are not reused from another checkpoint, nor when a wanted one is missing, nor when damaged", async () => {
     const from = await builtBase(checkpoint);
     const other = await changed(Q_PROJ, (values) => (values[0]! += 1)); // it has values
     await expect(build({ targets: null, basisFrom: from }, other)).rejects.toMatchObject({

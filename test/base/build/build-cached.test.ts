@@ -64,7 +64,7 @@ describe("a cached build", () => {
     expect((await readManifest(again.path)).targets).toEqual((await readManifest(older)).targets);
   });
 
-  it("is one directory, whoever builds it at the same time", async () => {
+  it("is one directory, even if several build it at the same time", async () => {
     const all = await Promise.all(Array.from({ length: 4 }, () => build(checkpoint)));
     expect(new Set(all.map((one) => one.path)).size).toBe(1);
     expect(readdirSync(join(dir, "cache"))).toHaveLength(1);

@@ -1,5 +1,5 @@
 /**
- * A model that was quantised before: what a graph can hold as it is keeps its numbers to the bit, and the rest is
+ * A model that was quantised before: what a graph can hold as it is keeps its numbers bit for bit, and the rest is
  * counted.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -51,7 +51,7 @@ describe("the port", () => {
     expect((await raw("GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")).slice(0, 12)).toBe("HTTP/1.1 400");
   });
 
-  it("is told in words when it is taken", async () => {
+  it("is reported in words when it is taken", async () => {
     const port = Number(new URL(listener.url).port);
     await expect(listen(test.app, { host: "127.0.0.1", port, certificate: null })).rejects.toMatchObject({
       code: "usage",

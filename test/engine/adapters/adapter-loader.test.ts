@@ -143,7 +143,7 @@ describe("an engine process", () => {
     };
     engine.prepareAdapter({ generation: first });
     await until("the adapter", async () => {
-      await run(null); // its report tells what is held
+      await run(null); // its report says what is held
       return last.adapterCacheBytes > 0;
     });
     expect(last).toMatchObject({ adapterCacheHits: 0, adapterCacheMisses: 0 });

@@ -209,7 +209,7 @@ describe("a blend", () => {
     expect(maxAbsDifference(got, bare) / maxAbs(bare)).toBeGreaterThan(0.05);
   });
 
-  it("of nothing is the base, to the bit", async () => {
+  it("of nothing is the base, bit for bit", async () => {
     expect(await test.score(IDS, { adapter: test.blend([]) })).toEqual(await test.score(IDS));
   });
 

@@ -170,7 +170,7 @@ describe("the cache of ready adapters", () => {
     expect(cache.takeStats().bytes).toBe(0);
   });
 
-  it("makes ready ahead what is wanted, a few at a time, and tells whoever came too early", async () => {
+  it("makes ready ahead what is wanted, a few at a time, and reports to a sequence that came too early", async () => {
     const contents = new Contents();
     const generations = Array.from({ length: 12 }, (_, seed) => contents.put(fitting(seed)));
     const { cache, get } = cacheOf(contents, 2 ** 30);

@@ -77,7 +77,7 @@ const prompt = (ids: readonly number[], more: Partial<Omit<Prompt, "id" | "promp
 const contentOf = ({ tenant, adapter, promptIds }: Prompt, end: number): string =>
   JSON.stringify([tenant, adapter?.generation ?? null, ...promptIds.subarray(0, end)]);
 
-/** Prefills a prompt as the loop does. @returns how many tokens were taken over */
+/** Prefills a prompt as the loop does. @returns how many tokens were reused */
 async function run(cache: PrefixCache, rows: Rows, one: Prompt): Promise<number> {
   let reused = 0;
   for (let past = 0; past < one.promptIds.length;) {

@@ -1,5 +1,5 @@
 /**
- * On real graphs, in every weight format and with adapters of every kind: what is taken over has the bits of what is
+ * On real graphs, in every weight format and with adapters of every kind: what is reused has the bits of what is
  * computed.
  */
 import { describe, expect, it } from "vitest";
@@ -70,7 +70,7 @@ const FORMATS = [
 ] as const;
 
 describe.each(FORMATS)("$weights, block $blockSize", (format) => {
-  it("gives equal bits for a hit and a miss, whoever wrote the prefix and whatever came behind it", async () => {
+  it("gives equal bits for a hit and a miss, from whichever sequence the prefix is and whatever came after it", async () => {
     const float32 = await longLlamaBase(512);
     const isPlain = format.weights === "float32";
     await using test = await openTestRunner(

@@ -135,7 +135,7 @@ describe("scoring", () => {
     ["with a temperature", { sampling: { ...GREEDY, temperature: 1 } }, Infinity],
     ["greedy where its first token may not end it", { minTokens: 2, stopIds: [0] }, Infinity],
     ["greedy, its prompt scored", { numPromptLogprobs: 1 }, 1],
-  ])("tells of every row how much of it will be read: %s", async (_, spec, numTop) => {
+  ])("names for every row how much of it will be read: %s", async (_, spec, numTop) => {
     const bench = new Bench();
     const told: Record<"prefill" | "decode", number[]> = { prefill: [], decode: [] };
     const read: number[] = [];

@@ -42,7 +42,7 @@ describe("failures stay where they are", () => {
     await bench.stop();
   });
 
-  it("ends the newest sequence when memory runs out, and goes on with the others", async () => {
+  it("ends the newest sequence when memory runs out, and continues with the others", async () => {
     const bench = new Bench();
     const decode = bench.runner.decode.bind(bench.runner);
     bench.runner.decode = async (rows) => {
@@ -78,7 +78,7 @@ describe("failures stay where they are", () => {
     expect(bench.error(1)).toBeUndefined(); // it ends as with any process that ends
   });
 
-  it("goes on for ever where memory that ran out was given back", async () => {
+  it("continues for ever where memory that ran out was given back", async () => {
     const bench = new Bench();
     const decode = bench.runner.decode.bind(bench.runner);
     bench.runner.decode = async (rows) => {
@@ -101,7 +101,7 @@ describe("failures stay where they are", () => {
     await expect(bench.done).rejects.toThrow("the device is lost");
   });
 
-  it("refuses an unknown adapter and goes on to the next in the queue", async () => {
+  it("refuses an unknown adapter and continues with the next in the queue", async () => {
     const bench = new Bench({ numRows: 1 }, { maxNumSeqs: 1 });
     bench.add(sequenceSpec(1, [1], { adapter: { generation: "missing" } }), sequenceSpec(2, [1]));
     await bench.untilEnded(1, 2);

@@ -72,7 +72,7 @@ describe("a prompt that begins like one before it", () => {
     expect(totals(ended)).toEqual({ queries: 200 + 203 + 132, hits: 320, computed: 200 + 11 + 4 });
   });
 
-  it("takes over what those that came with it have just prefilled", async () => {
+  it("reuses what those that came with it have just prefilled", async () => {
     const shared = range(640);
     const specs = Array.from({ length: 8 }, (_, id) => sequenceSpec(id, [...shared, id, 1, 2], { maxTokens: 4 }));
     const ended = await run([specs]);

@@ -57,7 +57,7 @@ describe("turns", () => {
     expect(takeTurns(turns, 2, () => 1).join("")).toBe("ab");
   });
 
-  it("keep what every flow has had within one request of the others', whoever waits", () => {
+  it("keep what every flow has had within one request of the others', whichever flows wait", () => {
     const costs = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 2, maxLength: 6 });
     fc.assert(
       fc.property(costs, (costOf) => {

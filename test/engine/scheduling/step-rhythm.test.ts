@@ -25,7 +25,7 @@ describe("the rhythm of steps", () => {
     ]);
   });
 
-  it("joins short prompts that together make no more than one chunk, whoever decodes", () => {
+  it("joins short prompts that together make no more than one chunk, whichever rows decode", () => {
     const scheduler = makeScheduler({ maxNumSeqs: 8 });
     for (const id of [1, 2, 3, 4]) scheduler.add(makeSequence(id, 20), 0);
     admitAll(scheduler);

@@ -59,7 +59,7 @@ describe("the queue", () => {
     expect(drain(queue, ({ id }) => String(id))).toEqual(sequences.map(({ id }) => String(id)));
   });
 
-  it("counts requests and tokens, whoever leaves in whatever way", () => {
+  it("counts requests and tokens, whichever request leaves in whatever way", () => {
     const queue = makeQueue();
     const [a, b, c] = [make("a", 5), make("a", 7), make("b", 11)];
     for (const sequence of [a, b, c]) queue.add(sequence);
@@ -83,7 +83,7 @@ describe("the queue", () => {
 });
 
 describe("a full queue", () => {
-  it("refuses whoever has most in it, and lets the others in for that one's newest", () => {
+  it("refuses the flow with most in it, and lets others in for that flow's newest", () => {
     const queue = makeQueue(10);
     const flood = Array.from({ length: 10 }, () => make("flood"));
     for (const sequence of flood) queue.add(sequence);

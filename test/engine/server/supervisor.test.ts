@@ -133,7 +133,7 @@ describe("when the process dies", () => {
     expect(await tokensOf(engine.submit(sequenceRequest([1], { adapter })))).toEqual(toyGreedy([1], "g1", 4));
   });
 
-  it("tells why it could not start, keeps trying with growing pauses, and leaves the event loop alone", async () => {
+  it("reports why it could not start, keeps trying with growing pauses, and leaves the event loop alone", async () => {
     const failsWhile = join(SCRATCH, "broken");
     writeFileSync(failsWhile, "");
     const engine = start({ failsWhile });

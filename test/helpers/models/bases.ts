@@ -1,4 +1,7 @@
-/** Base directories for tests, built by the built code (its SVD threads run JavaScript), once for all test files. */
+/**
+ * Base directories for tests, built once for all test files. The code of dist/ builds them, because threads for SVDs
+ * run JavaScript.
+ */
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +21,7 @@ const DEFAULTS: Build.BuildOptions = {
   numThreads: 2,
 };
 
-/** The base directory of a checkpoint, built with these options. Other test files have the same one: it is read only. */
+/** The base directory of a checkpoint, built with these options. Other test files use the same directory, so change nothing in it. */
 export function builtBase(checkpointPath: string, options: Partial<Build.BuildOptions> = {}): Promise<string> {
   const all = { ...DEFAULTS, ...options };
   const key = createHash("sha256")

@@ -81,7 +81,7 @@ describe("PUT /v1/adapters/{name}", () => {
     expect(test.store.count()).toBe(0);
   });
 
-  it("refuses whatever is no adapter, and goes on", async () => {
+  it("refuses whatever is no adapter, and continues", async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
         expect((await put("acme", bytes)).json.error.code).toBe("adapter_invalid");
@@ -247,7 +247,7 @@ describe("placement", () => {
   const place = (name: string, placement: unknown) =>
     send("POST", `/v1/adapters/${name}/placement`, { body: JSON.stringify({ placement }) });
 
-  it("merges, tells what was measured, and goes back", async () => {
+  it("merges, reports what was measured, and goes back", async () => {
     await put("acme", one);
     const merged = await place("acme", "merged");
     expect([merged.status, merged.json.placement, merged.json.merge]).toEqual([

@@ -199,7 +199,7 @@ describe("a chat request that cannot be answered", () => {
     expect((await ask(neutral)).status).toBe(200);
   });
 
-  it("tells what the template refuses", async () => {
+  it("reports what the template refuses", async () => {
     const { status, json } = await ask({ messages: [{ role: "user", content: "refuse" }] });
     expect([status, json.error.message]).toEqual([400, "The template refuses."]);
   });

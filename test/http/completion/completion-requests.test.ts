@@ -131,7 +131,7 @@ describe("a request that cannot be answered", () => {
     expect(test.engine.requests).toEqual([]);
   });
 
-  it("is longer than the context: the numbers are told", async () => {
+  it("is longer than the context: the numbers are reported", async () => {
     const { status, json } = await ask({ prompt: "x".repeat(500), max_tokens: 20 });
     expect([status, json.error.code]).toEqual([400, "context_length_exceeded"]);
     expect(json.error.message).toMatch(

@@ -86,7 +86,7 @@ describe("an unstreamed completion", () => {
     expect(json.choices[0]?.prompt_token_ids).toEqual([...new TextEncoder().encode("hello")]);
   });
 
-  it("goes on after it with ignore_eos, and shows it without skip_special_tokens", async () => {
+  it("continues after it with ignore_eos, and shows it without skip_special_tokens", async () => {
     const { json } = await ask({ max_tokens: 60, ignore_eos: true, skip_special_tokens: false });
     expect(json.choices[0]).toMatchObject({ finish_reason: "length" });
     expect(json.choices[0]?.text).toContain("</s>");

@@ -1,5 +1,5 @@
 /**
- * Golden answers from the trainer to the server: the trained file passes, and altered ones are told apart. On the demo.
+ * Golden answers from the trainer to the server: the trained file passes, and altered ones fail. On the demo.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -85,7 +85,7 @@ it("is there from the start, answers as live does, and can be left and entered w
   expect(seconds).toBeGreaterThan(0);
   for (const { ended } of during)
     expect(await ended).toMatchObject({ isDone: true, errorCode: null, ids: { length: 300 } });
-  expect(await scoresOf("one")).toEqual(merged); // the same engine again, to the bit
+  expect(await scoresOf("one")).toEqual(merged); // the same engine again, bit for bit
   expect(await metric(server.url, 'mosara_adapters{placement="merged"}')).toBe(1);
   // Greedy answers agree with those of the live placement.
   for (const [i, { answer }] of during.entries())
@@ -130,7 +130,7 @@ it("takes SARA and LoRA adapters, and a deleted one takes its engine along", asy
   expect((await place("two", "merged")).status).toBe(200);
 });
 
-it("goes on live when its engine is killed, and comes back", async () => {
+it("continues live when its engine is killed, and comes back", async () => {
   const merged = await scoresOf("two");
   const [, engine] = childrenOf(server.pid);
   process.kill(engine ?? 0, "SIGKILL");

@@ -41,7 +41,7 @@ const LORA = (seed = 4, rank = 6): Adapter => adapterFor(manifest, { method: "lo
 interface Scored {
   readonly logprobs: readonly number[];
   readonly cached: number;
-  /** Ids and log-probabilities, to the bit. */
+  /** Ids and log-probabilities, bit for bit. */
   readonly answer: unknown;
 }
 
@@ -92,7 +92,7 @@ it("answers as the adapter whose update is the sum", async () => {
   expect(maxAbsDifference(got.logprobs, (await ask("lora", SCORE)).logprobs)).toBeGreaterThan(1e-2);
 });
 
-it("with all weight on one adapter is that adapter, to the bit, and goes from one to the other", async () => {
+it("with all weight on one adapter is that adapter, bit for bit, and goes from one to the other", async () => {
   const [one, two] = [await ask("one", SCORE), await ask("two", SCORE)];
   expect((await ask({ blend: { one: 1, two: 0 } }, SCORE)).answer).toEqual(one.answer);
   const distances: number[] = [];

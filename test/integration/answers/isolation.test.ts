@@ -1,5 +1,5 @@
 /**
- * The same request alone and in company, over HTTP: equal ids and equal bits of log-probabilities, in every weight
+ * The same request alone and in a batch, over HTTP: equal ids and equal bits of log-probabilities, in every weight
  * format.
  */
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,4 @@
-/** Receipts of the real program: answers given in company are computed again, in another process, to the bit. */
+/** Receipts of the real program: answers given in a batch are computed again, in another process, bit for bit. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -73,7 +73,7 @@ function forged(receipt: Receipt, change: (copy: Receipt) => void): Receipt {
 }
 
 describe("a receipt", () => {
-  it("is computed again to the bit: seeds, stops, grammars, scores, blends and merged adapters, given in company", async () => {
+  it("is computed again bit for bit: seeds, stops, grammars, scores, blends and merged adapters, given in a batch", async () => {
     const beside = company();
     const regex = "[a-z ]{5,40}";
     const blend = { pirate: 0.5, library: 0.7 };

@@ -16,7 +16,7 @@ const WORKLOAD: Workload = {
   seed: 1,
 };
 
-it("tells the server's delays as first token, inter-token and end-to-end time", async () => {
+it("reports the server's delays as first token, inter-token and end-to-end time", async () => {
   await using server = await startScripted({ firstTokenMs: 60, tokenMs: 20 });
   const target = { url: server.url, model: "m" };
   await runClosedLoop(target, planRequests(WORKLOAD, 4), 4); // opens connections

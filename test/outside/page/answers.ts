@@ -16,7 +16,7 @@ export function describeAnswers(): void {
       await untilAnswered(page, 2);
       expect(await page.texts("[aria-label='Answer of mortal'] [role=alert] code")).toEqual(["model_not_found"]);
       expect((await page.texts(".meter"))[0]).toMatch(/^8 tokens/);
-      // It is left out of what this column says next, and the others go on.
+      // It is left out of what this column says next, and the others continue.
       await say(page, "Again");
       await untilAnswered(page, 4);
       expect(page.posted.slice(2).map(({ messages }) => (messages as object[]).length)).toEqual([3, 1]);

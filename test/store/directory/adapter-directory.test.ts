@@ -51,7 +51,7 @@ describe("at start", () => {
     write("young.mosara", file(1));
     await start();
     await directory?.close();
-    // Whoever reads a file now finds that it is not what the record says.
+    // A reader of a file now finds that it is not what the record says.
     for (const name of ["a", "b", "young"]) {
       const path = join(dir, `${name}.mosara`);
       await store.imports.set(path, { ...store.imports.get(path)!, generation: generation(2) }); // it was imported
@@ -103,7 +103,7 @@ describe("at start", () => {
     await serves("b", 3);
   });
 
-  it("reports what it cannot use and goes on", async () => {
+  it("reports what it cannot use and continues", async () => {
     write("broken.mosara", file(1).subarray(9));
     write("empty.mosara", new Uint8Array());
     write("bad name.mosara", file(1));
@@ -136,7 +136,7 @@ describe("at start", () => {
     );
     const before = events.length;
     await directory?.scan();
-    expect(events).toHaveLength(before); // told once, not at every look
+    expect(events).toHaveLength(before); // reported once, not at every look
   });
 
   it("follows links that stay inside, and sees when they point elsewhere", async () => {

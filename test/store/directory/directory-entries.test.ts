@@ -100,7 +100,7 @@ describe("PEFT directories", () => {
     await eventually(() => names.get("mine")).toBeUndefined();
   });
 
-  it("that are not whole are told of and change nothing", async () => {
+  it("that are not whole are reported and change nothing", async () => {
     await writePeftDirectory(join(dir, "mine"), lora(1));
     await start({ convertPeft, rescanMs: 50 });
     rmSync(join(dir, "mine", "adapter_model.safetensors"));

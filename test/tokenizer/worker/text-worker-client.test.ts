@@ -55,7 +55,7 @@ describe("createTextWorker", () => {
     expect(delay.percentile(99) / 1e6).toBeLessThan(50);
   });
 
-  it("answers the template's own refusal and goes on", async () => {
+  it("answers the template's own refusal and continues", async () => {
     await using worker = await createTextWorker(dir);
     await expect(worker.encodeChat([{ role: "tool", content: "x" }])).rejects.toMatchObject({
       code: "invalid_request",
