@@ -87,7 +87,8 @@ async function runCycles(url: string, from: number, to: number, numClients: numb
 /** What is more at the end than it was. A few objects are alive at any moment: requests for metrics, timers. */
 function leftBehind(first: State, last: State, numCycles: number): string[] {
   const found = Object.entries(last.rows).flatMap(([name, value]) => (value === 0 ? [] : [`${name} is ${value}`]));
-  const slack = Math.min(20, numCycles / 20);
+  // On a busy machine, 5 more promises were seen after 84 cycles without a leak.
+  const slack = Math.min(20, Math.max(10, numCycles / 20));
   for (const [i, process] of last.processes.entries()) {
     const before = first.processes[i];
     const who = i === 0 ? "server" : "engine";
