@@ -18,10 +18,26 @@ export async function readBody(
   const encoding = c.req.header("content-encoding");
   if (encoding !== undefined && encoding !== "identity")
     throw invalid(`The body has Content-Encoding "${encoding}". Send it uncompressed.`);
+  const length = c.req.header("content-length");
+  if (Number(length ?? 0) > maxBytes) throw tooLarge(await firstBytes(c.req.raw.body?.getReader()));
+  if (length === undefined) return await readStream(c.req.raw.body?.getReader(), maxBytes, tooLarge);
+  // Node.js delivers no more bytes than the header says. Read at once, because a web stream of the body takes a tenth of
+  // the server's time for a short request.
+  const bytes = new Uint8Array(await c.req.raw.arrayBuffer());
+  if (bytes.byteLength > maxBytes) throw tooLarge(bytes);
+  return bytes;
+}
+
+type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
+
+/** A body of unknown length. */
+async function readStream(
+  reader: BodyReader | undefined,
+  maxBytes: number,
+  tooLarge: (head: Uint8Array) => AppError,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const reader = c.req.raw.body?.getReader();
-  if (Number(c.req.header("content-length") ?? 0) > maxBytes) throw tooLarge(await firstBytes(reader));
   while (reader) {
     const { done, value } = await reader.read();
     if (done) break;
@@ -36,7 +52,7 @@ export async function readBody(
 }
 
 /** The bytes that have arrived, or arrive at once. They show what was sent. This function does not wait for more. */
-async function firstBytes(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<Uint8Array> {
+async function firstBytes(reader: BodyReader | undefined): Promise<Uint8Array> {
   const nothing = new Uint8Array();
   if (!reader) return nothing;
   const read = reader.read().then(({ value }) => value ?? nothing);
