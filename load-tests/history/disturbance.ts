@@ -42,7 +42,7 @@ export async function disturb(kind: DisturbanceKind, number: number, parts: Dist
       await changeKey(number, parts);
       return null;
     case "disk-full":
-      disk?.fill();
+      await disk?.fill();
       if (disk) await untilWriteFailed(history);
       disk?.empty();
       return null;

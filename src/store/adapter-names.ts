@@ -97,9 +97,8 @@ export class AdapterNames implements NameWriter {
     const { limits, imports } = this.#parts;
     const { bytes, adapter } = decodedFile(file, limits);
     const content = Buffer.from(bytes); // the caller may reuse its memory before the transaction runs
-    const owned = { tenant: this.tenant, name };
-    const record = recordOf(owned, generationOf(content), content.byteLength, adapter);
-    return await this.#change(name, () => {
+    const record = recordOf({ tenant: this.tenant, name }, generationOf(content), content.byteLength, adapter);
+    const change = () => {
       const before = this.#recordOf(name);
       assertPrecondition(`Adapter "${name}"`, before?.generation, precondition);
       if (importedFrom) {
@@ -107,7 +106,8 @@ export class AdapterNames implements NameWriter {
         imports.note(path, { generation: record.generation, name, ...(state === undefined ? {} : { state }) });
       }
       return this.#point(before, record, content);
-    });
+    };
+    return await this.#change(name, change, content.byteLength);
   }
 
   /**
@@ -217,9 +217,9 @@ export class AdapterNames implements NameWriter {
   }
 
   /** Runs a change in a transaction. Afterwards it removes the contents that nothing points to any more. */
-  async #change<T>(name: string, change: () => Changed<T>): Promise<T> {
+  async #change<T>(name: string, change: () => Changed<T>, bytes = 0): Promise<T> {
     const { transactions, generations, contents, scrubber } = this.#parts;
-    const { result, added, dropped } = await transactions.write(change);
+    const { result, added, dropped } = await transactions.write(change, bytes);
     if (added !== undefined) generations.add(this.tenant, name, added);
     for (const { generation } of dropped) generations.remove(this.tenant, name, generation);
     await Promise.all(dropped.map(({ generation }) => contents.dropIfUnused(generation)));

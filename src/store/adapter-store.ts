@@ -9,6 +9,7 @@ import type { StoredAlias } from "./aliases/alias-record.ts";
 import { Aliases } from "./aliases/aliases.ts";
 import { ErrorSamples } from "./counts/error-samples.ts";
 import { type Tables, openTables } from "./database.ts";
+import { DiskRoom } from "./disk-room.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
 import type { NamesQuota } from "./owner-totals.ts";
@@ -34,7 +35,7 @@ export interface AdapterStoreOptions extends AdapterFileLimits {
  * @throws Error when `dir` cannot be used.
  */
 export async function openAdapterStore(dir: string, options: AdapterStoreOptions = {}): Promise<AdapterStore> {
-  const store = new AdapterStore(await openTables(dir, options.readOnly ?? false), options);
+  const store = new AdapterStore(await openTables(dir, options.readOnly ?? false), new DiskRoom(dir), options);
   if (options.readOnly === true) return store;
   await store.contents.clearLeftovers();
   store.scheduleScrub(); // a killed process may have left deleted bytes
@@ -57,15 +58,19 @@ export class AdapterStore implements AsyncDisposable {
   readonly #scrubber: Scrubber;
 
   /** For `openAdapterStore`. */
-  constructor(tables: Tables, { readOnly: isReadOnly = false, keepGenerations = 1, ...limits }: AdapterStoreOptions) {
+  constructor(
+    tables: Tables,
+    room: DiskRoom,
+    { readOnly: isReadOnly = false, keepGenerations = 1, ...limits }: AdapterStoreOptions,
+  ) {
     this.#isReadOnly = isReadOnly;
     this.#tables = tables;
-    this.#transactions = new Transactions(tables.root);
+    this.#transactions = new Transactions(tables.root, room);
     this.contents = new ReferenceCounts(tables, this.#transactions);
     this.imports = new Imports(tables, this.#transactions);
     this.usage = new Usage(tables, this.#transactions);
     this.errorSamples = new ErrorSamples(tables, this.#transactions);
-    this.#scrubber = new Scrubber(tables);
+    this.#scrubber = new Scrubber(tables, room);
     const { contents, imports } = this;
     contents.onDropped(() => this.#scrubber.schedule());
     const records = new StoredRecords(tables);

@@ -47,10 +47,17 @@ export class ReferenceCounts {
     return () => this.#droppedListeners.delete(listener);
   }
 
-  /** Removes contents that no name points to. Called only before any content can be held. */
+  /** Removes contents that no name points to. Called only before any content can be held. A full disk keeps them. */
   async clearLeftovers(): Promise<void> {
     const generations = [...this.#tables.leftovers.getKeys()];
-    await Promise.all(generations.map((generation) => this.dropIfUnused(generation)));
+    const drop = async (generation: string): Promise<void> => {
+      try {
+        await this.dropIfUnused(generation);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== "store_failed") throw error;
+      }
+    };
+    await Promise.all(generations.map(drop));
   }
 
   /** Numbers of names and bytes. */

@@ -4,6 +4,7 @@
  * change, so it takes two passes. A mark in the store survives a killed process.
  */
 import type { Tables } from "./database.ts";
+import type { DiskRoom } from "./disk-room.ts";
 
 /** Pause before the free pages are filled, so that deletions close together share the work. */
 const DELAY_MS = 500;
@@ -19,13 +20,15 @@ export const DELETED_MARK = "hasDeletedBytes";
 
 export class Scrubber {
   readonly #tables: Pick<Tables, "root" | "scrub" | "meta">;
+  readonly #room: DiskRoom;
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> = Promise.resolve();
   #lastAt = -Infinity;
   #isClosed = false;
 
-  constructor(tables: Pick<Tables, "root" | "scrub" | "meta">) {
+  constructor(tables: Pick<Tables, "root" | "scrub" | "meta">, room: DiskRoom) {
     this.#tables = tables;
+    this.#room = room;
   }
 
   /** Notes that something is being deleted. Within its transaction. */
@@ -61,6 +64,17 @@ export class Scrubber {
 
   async #fill(): Promise<void> {
     if (!this.#isMarked()) return;
+    // The file grows a little in each pass. Where there is no room, the mark stays for the next deletion or start.
+    const release = this.#room.tryReserve(PASSES * BATCH * this.#pageSize());
+    if (release === null) return;
+    try {
+      await this.#fillMarked();
+    } finally {
+      release();
+    }
+  }
+
+  async #fillMarked(): Promise<void> {
     const { root, scrub, meta } = this.#tables;
     await meta.remove(DELETED_MARK); // first, so that a deletion meanwhile marks it again
     try {
@@ -77,8 +91,7 @@ export class Scrubber {
 
   async #fillOnce(): Promise<void> {
     const { root, scrub } = this.#tables;
-    const { pageSize } = root.getStats() as { pageSize: number };
-    const zeros = Buffer.alloc(pageSize - PAGE_HEADER_BYTES);
+    const zeros = Buffer.alloc(this.#pageSize() - PAGE_HEADER_BYTES);
     await scrub.clearAsync();
     await root.flushed;
     root.resetReadTxn(); // a reader of an earlier state keeps pages from being used
@@ -88,6 +101,10 @@ export class Scrubber {
       await root.flushed;
       if (this.#lastPage() > before) return; // the file has grown, so no page is free
     }
+  }
+
+  #pageSize(): number {
+    return (this.#tables.root.getStats() as { pageSize: number }).pageSize;
   }
 
   #lastPage(): number {

@@ -1,6 +1,7 @@
 /** Transactions of the store, counted so that closing can wait for them. Knows no table but the root. */
 import type { Database, Key, RootDatabase } from "lmdb";
 import { AppError } from "../errors.ts";
+import type { DiskRoom } from "./disk-room.ts";
 
 /**
  * The message with which lmdb reports that a transaction could not be committed. The promise rejects with the system's
@@ -12,14 +13,21 @@ interface CommitFailure extends Error {
 
 export class Transactions {
   readonly #root: RootDatabase;
+  readonly #room: DiskRoom;
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(root: RootDatabase) {
+  constructor(root: RootDatabase, room: DiskRoom) {
     this.#root = root;
+    this.#room = room;
   }
 
-  /** Runs `change` in a transaction that is rolled back when it throws. Resolves when others see the change. */
-  async commit<T>(change: () => T): Promise<T> {
+  /**
+   * Runs `change` in a transaction that is rolled back when it throws. Resolves when others see the change.
+   * @param bytes of the contents that it adds @throws {AppError} store_failed
+   */
+  async commit<T>(change: () => T, bytes = 0): Promise<T> {
+    const release = this.#room.tryReserve(bytes);
+    if (release === null) throw notWritten(`only ${this.#room.freeBytes()} bytes of its disk are free`);
     const write = this.#root.childTransaction(change as () => Promise<T>);
     this.#running.add(write);
     try {
@@ -28,6 +36,7 @@ export class Transactions {
       throw isCommitFailure(error) ? await storeFailure(error) : error;
     } finally {
       this.#running.delete(write);
+      release();
     }
   }
 
@@ -35,8 +44,8 @@ export class Transactions {
    * Runs `change` like `commit`, but resolves when the change is on disk. A commit that is visible may not yet survive
    * a power cut.
    */
-  async write<T>(change: () => T): Promise<T> {
-    const result = await this.commit(change);
+  async write<T>(change: () => T, bytes = 0): Promise<T> {
+    const result = await this.commit(change, bytes);
     await this.#root.flushed;
     return result;
   }
@@ -52,7 +61,7 @@ export class Transactions {
  * failed. lmdb also rejects the promise of each change. Node.js would end the process if nobody handled that promise.
  */
 export function withoutLooseRejections<V, K extends Key>(table: Database<V, K>): Database<V, K> {
-  for (const method of ["put", "remove"] as const) {
+  for (const method of ["put", "remove", "clearAsync"] as const) {
     const change = table[method].bind(table) as (...args: unknown[]) => Promise<boolean>;
     const handled = (...args: unknown[]) => {
       const done = change(...args);
@@ -70,10 +79,13 @@ const isCommitFailure = (error: unknown): error is CommitFailure =>
 
 async function storeFailure({ commitError }: CommitFailure): Promise<AppError> {
   const reason: unknown = await commitError.catch((cause: unknown) => cause);
-  const text = reason instanceof Error ? reason.message : String(reason);
+  return notWritten(reason instanceof Error ? reason.message : String(reason), reason);
+}
+
+function notWritten(reason: string, cause?: unknown): AppError {
   return new AppError(
     "store_failed",
-    `The store could not write the change, so nothing was changed: ${text}. Its disk may be full or read-only.`,
-    { cause: reason },
+    `The store could not write the change, so nothing was changed: ${reason}. Its disk may be full or read-only.`,
+    { cause },
   );
 }

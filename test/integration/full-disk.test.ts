@@ -3,6 +3,7 @@
  * again.
  */
 import { spawnSync } from "node:child_process";
+import { appendFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readManifest, type Manifest } from "../../src/base/manifest.ts";
@@ -31,6 +32,15 @@ describe.skipIf(!isMounted)("a server whose disk becomes full", () => {
   });
   const upload = (seed: number) => sendAdapter(server.url, `one-${seed}`, adapterFile(manifest, { seed }));
   const ask = (model: string) => complete(server.url, { model, prompt: "Hello", max_tokens: 4 });
+  const filler = join(disk, "filler");
+  const fillUp = () => {
+    writeFileSync(filler, "");
+    try {
+      for (;;) appendFileSync(filler, new Uint8Array(1024));
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe("ENOSPC");
+    }
+  };
   const count = async () =>
     (await send<{ data: unknown[] }>(`${server.url}/v1/adapters?limit=1000`, "GET")).json.data.length;
 
@@ -48,6 +58,14 @@ describe.skipIf(!isMounted)("a server whose disk becomes full", () => {
     expect((await ask("one-0")).json.choices[0]?.token_ids).toEqual(before);
     expect((await ask(`one-${numStored - 1}`)).status).toBe(200);
     expect(codeOf(await ask(`one-${numStored}`))).toBe("404 model_not_found");
+    // Without a byte left, lmdb itself could end the process. It is not asked.
+    fillUp();
+    for (let again = 0; again < 8; again++) {
+      expect(codeOf(await upload(2000 + again))).toBe("507 store_failed");
+      expect(codeOf(await send(`${server.url}/v1/adapters/one-${again}`, "DELETE"))).toBe("507 store_failed");
+    }
+    expect(await count()).toBe(numStored);
+    rmSync(filler);
 
     expect(mount("-o", "remount,size=64m", disk)).toBe(true);
     expect((await upload(numStored)).status).toBe(201);

@@ -28,6 +28,7 @@ export async function mirrorName(
 ): Promise<boolean> {
   const { tenant, name } = owned;
   const { contents, generations: index, scrubber } = parts;
+  const numBytes = generations.reduce((sum, { file }) => sum + (file?.bytes.byteLength ?? 0), 0);
   const change = await parts.transactions.commit(() => {
     const stored = parts.tables.names.get([tenant, name]);
     const before = stored ? [parts.records.whole([tenant, name], stored), ...parts.versions.of(owned)] : [];
@@ -48,7 +49,7 @@ export async function mirrorName(
     if (dropped.length > 0) scrubber.mark();
     parts.records.put([tenant, name], current);
     return { added, dropped };
-  });
+  }, numBytes);
   if (!change) return false;
   const { added, dropped } = change;
   for (const { whole } of added) index.add(tenant, name, whole.generation);
