@@ -8,12 +8,12 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const ROOT = new URL("../", import.meta.url);
 
 const SLOW_FILES = [
+  "test/webgpu/on-device.test.ts",
   "test/webgpu/http.test.ts",
   "test/webgpu/failing-device.test.ts",
   "test/train/families.test.ts",
   "test/load-tests/history.test.ts",
   "test/cli/train.test.ts",
-  "test/webgpu/models.test.ts",
   "test/engine/run/laws.test.ts",
   "test/clients/node.test.ts",
   "test/integration/cases.test.ts",
@@ -37,7 +37,6 @@ const SLOW_FILES = [
   "test/integration/overload.test.ts",
   "test/integration/shutdown.test.ts",
   "test/engine/run/families.test.ts",
-  "test/webgpu/steps.test.ts",
   "test/model/peft.test.ts",
 ];
 

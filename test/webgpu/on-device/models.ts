@@ -1,23 +1,24 @@
 /**
  * Models of every family on a device: the CPU's answers, for rows of different length and with different adapters in
  * one batch, and the same ones alone and in a batch. Compiling the programs of one model takes a device without a card
- * many seconds. A model therefore runs only if its graph has a kind of operator that no model before it had.
+ * many seconds. A model therefore runs only if its graph has a kind of operator that no model before it had. A part of
+ * on-device.test.ts.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { SERVE_GRAPH_FILE } from "../../src/base/base.ts";
-import type { Adapter } from "../../src/adapter/adapter.ts";
-import type { AdapterRow } from "../../src/engine/adapters/adapter-row.ts";
-import { decodeModel, type OnnxNode } from "../../src/formats/onnx-proto.ts";
-import { maxAbs, maxAbsDifference } from "../helpers/allclose.ts";
-import { adapterFor } from "../helpers/models/base-adapters.ts";
-import { builtBase } from "../helpers/models/bases.ts";
-import { modelCases } from "../helpers/fixtures.ts";
-import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../helpers/engine/runner.ts";
-import { describeOnWebgpu, holdDevice } from "../helpers/engine/webgpu.ts";
+import { SERVE_GRAPH_FILE } from "../../../src/base/base.ts";
+import type { Adapter } from "../../../src/adapter/adapter.ts";
+import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
+import { decodeModel, type OnnxNode } from "../../../src/formats/onnx-proto.ts";
+import { maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
+import { adapterFor } from "../../helpers/models/base-adapters.ts";
+import { builtBase } from "../../helpers/models/bases.ts";
+import { modelCases } from "../../helpers/fixtures.ts";
+import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
+import { describeOnWebgpu } from "../../helpers/engine/webgpu.ts";
 
-/** `http.test.ts` beside this file serves the shipped base. */
+/** `../http.test.ts` serves the shipped base. */
 const bases = modelCases().map(({ name, dir }) => ({ name, open: () => builtBase(dir, { targets: "all-linear" }) }));
 
 /** Of one and of two chunks, of different and of equal lengths. */
@@ -101,55 +102,56 @@ async function hasNewOperators(baseDir: string): Promise<boolean> {
   return fresh.length > 0;
 }
 
-holdDevice();
 /** Rows that are run again by themselves: one of two chunks with routed heads. */
 const ALONE = [1];
 
-describeOnWebgpu.each(bases)("$name on a device", ({ name, open }) => {
-  it(
-    "gives the CPU's answers, alone and in a batch, where kinds of operators are new",
-    { timeout: 900_000 },
-    async ({ skip }) => {
-      const dir = await open();
-      skip(!(await hasNewOperators(dir)), "every kind of operator of this model has run");
-      await using cpu = await openTestRunner(dir);
-      await using device = await openTestRunner(dir, "webgpu");
-      const { facts } = device.device;
-      expect(facts).toMatchObject({ name: "webgpu", precision: "float32", isCacheResident: true });
-      const prompt = PROMPTS[1]!; // two chunks
-      const V = cpu.runner.vocabSize;
-      const [wanted, got] = [await cpu.score(prompt), await device.score(prompt)].map((logits) =>
-        Float32Array.from(logprobsOf(logits, prompt, V)),
-      ) as [Float32Array, Float32Array];
-      expect(maxAbsDifference(got, wanted)).toBeLessThan(2e-3);
-      expect(await device.greedy(PROMPTS[0]!, 4)).toEqual(await cpu.greedy(PROMPTS[0]!, 4));
+export function describeModels(): void {
+  describeOnWebgpu.each(bases)("$name on a device", ({ name, open }) => {
+    it(
+      "gives the CPU's answers, alone and in a batch, where kinds of operators are new",
+      { timeout: 900_000 },
+      async ({ skip }) => {
+        const dir = await open();
+        skip(!(await hasNewOperators(dir)), "every kind of operator of this model has run");
+        await using cpu = await openTestRunner(dir);
+        await using device = await openTestRunner(dir, "webgpu");
+        const { facts } = device.device;
+        expect(facts).toMatchObject({ name: "webgpu", precision: "float32", isCacheResident: true });
+        const prompt = PROMPTS[1]!; // two chunks
+        const V = cpu.runner.vocabSize;
+        const [wanted, got] = [await cpu.score(prompt), await device.score(prompt)].map((logits) =>
+          Float32Array.from(logprobsOf(logits, prompt, V)),
+        ) as [Float32Array, Float32Array];
+        expect(maxAbsDifference(got, wanted)).toBeLessThan(2e-3);
+        expect(await device.greedy(PROMPTS[0]!, 4)).toEqual(await cpu.greedy(PROMPTS[0]!, 4));
 
-      const adapters: Adapter[] = KINDS.map((kind) => adapterFor(cpu.manifest, kind));
-      const rowsOf = (test: TestRunner): AdapterRow[] =>
-        adapters.map((adapter, i) => test.ready(adapter, `generation-${i}`));
-      const onCpu = await decoded(cpu, ALL, rowsOf(cpu));
-      const readyRows = rowsOf(device);
-      const onDevice = await decoded(device, ALL, readyRows);
-      let greatest = 0;
-      onCpu.forEach((rows, step) =>
-        rows.forEach((row, i) => (greatest = Math.max(greatest, difference(onDevice[step]![i]!, row)))),
-      );
-      expect(greatest).toBeLessThan(2e-3);
+        const adapters: Adapter[] = KINDS.map((kind) => adapterFor(cpu.manifest, kind));
+        const rowsOf = (test: TestRunner): AdapterRow[] =>
+          adapters.map((adapter, i) => test.ready(adapter, `generation-${i}`));
+        const onCpu = await decoded(cpu, ALL, rowsOf(cpu));
+        const readyRows = rowsOf(device);
+        const onDevice = await decoded(device, ALL, readyRows);
+        let greatest = 0;
+        onCpu.forEach((rows, step) =>
+          rows.forEach((row, i) => (greatest = Math.max(greatest, difference(onDevice[step]![i]!, row)))),
+        );
+        expect(greatest).toBeLessThan(2e-3);
 
-      // The law: what a row gets does not depend on its company. Bits are the device's affair, values are not.
-      let law = 0;
-      for (const row of ALONE) {
-        const alone = await decoded(device, [row], readyRows);
-        alone.forEach(([logits], step) => {
-          const inCompany = onDevice[step]![row]!;
-          law = Math.max(law, maxAbsDifference(logits!, inCompany) / maxAbs(inCompany));
-        });
-      }
-      expect(law).toBeLessThan(1e-5);
-      // For a reader of the log.
-      console.log(
-        `${name}: attention ${facts.attention}; log-probabilities within ${greatest.toExponential(1)} of the CPU's; alone and in a batch ${law === 0 ? "the same bits" : `within ${law.toExponential(1)} of the largest logit`}`,
-      );
-    },
-  );
-});
+        // The law: what a row gets does not depend on its company. Bits are the device's affair, values are not.
+        let law = 0;
+        for (const row of ALONE) {
+          const alone = await decoded(device, [row], readyRows);
+          alone.forEach(([logits], step) => {
+            const inCompany = onDevice[step]![row]!;
+            law = Math.max(law, maxAbsDifference(logits!, inCompany) / maxAbs(inCompany));
+          });
+        }
+        expect(law).toBeLessThan(1e-5);
+        // For a reader of the log.
+        console.log(
+          `${name}: attention ${facts.attention}; log-probabilities within ${greatest.toExponential(1)} of the CPU's; alone and in a batch ${law === 0 ? "the same bits" : `within ${law.toExponential(1)} of the largest logit`}`,
+        );
+      },
+    );
+  });
+}
