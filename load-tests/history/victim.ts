@@ -70,7 +70,9 @@ export class Victim {
     const child = spawn(process.execPath, [MAIN, "serve", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     [this.#words, this.#numEngineKills] = ["", 0];
-    child.stderr.on("data", (data: Buffer) => (this.#words += data.toString()));
+    child.stderr.on("data", (data: Buffer) => {
+      if (this.#child === child) this.#words += data.toString(); // an earlier server's last words may come late
+    });
     endWithUs(child);
     await untilListening(child);
     child.once("exit", (code, signal) => {
