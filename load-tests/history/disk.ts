@@ -29,7 +29,7 @@ export class Disk {
 
   /**
    * Fills it to the last byte. The last part follows when the changes that had begun have ended: a commit of lmdb that
-   * meets a full disk may end the process (findings/lmdb-full-disk.sh).
+   * meets a full disk may end the process.
    */
   async fill(): Promise<void> {
     const file = openSync(this.#filler, "w");

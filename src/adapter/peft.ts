@@ -54,7 +54,7 @@ export function adapterFromPeft(files: PeftFiles, base: BaseSignature, names: Pe
   const targets = new Map<string, AdapterTarget>();
   for (const [i, [path, halves]] of found.entries()) {
     const linear = linearAt(path, base, names);
-    if (targets.has(linear.name)) refusePeft(`${path} is adapted twice, under two names`);
+    if (targets.has(linear.name)) refusePeft(`${quote(path)} is adapted twice, under two names`);
     targets.set(linear.name, targetOf(path, halves, linear, scales[i] as PeftScale)); // one a path
   }
   const adapter: Adapter = {
@@ -99,7 +99,8 @@ function halvesByPath(bytes: Uint8Array): ReadonlyMap<string, Halves> {
     const [, path = "", half] = HALF.exec(name) ?? [];
     if (half !== "A" && half !== "B") return refusePeft(`it holds ${quote(name)}, ${whatElse(name)}`);
     const both = halves.get(path) ?? {};
-    if (both[half]) return refusePeft(`it has lora_${half} of ${path} twice, with and without "default" in its name`);
+    if (both[half])
+      return refusePeft(`it has lora_${half} of ${quote(path)} twice, with and without "default" in its name`);
     both[half] = tensor;
     halves.set(path, both);
   }
@@ -140,22 +141,22 @@ function linearAt(path: string, base: BaseSignature, names: PeftNames): LinearSi
 }
 
 function targetOf(path: string, { A, B }: Halves, linear: LinearSignature, { rank, scale }: PeftScale): AdapterTarget {
-  if (!A || !B) return refusePeft(`${path} has a lora_${A ? "A" : "B"} but no lora_${A ? "B" : "A"}`);
+  if (!A || !B) return refusePeft(`${quote(path)} has a lora_${A ? "A" : "B"} but no lora_${A ? "B" : "A"}`);
   const { name, dIn, dOut } = linear;
   const [foundRank, foundIn] = A.shape;
   const [foundOut, otherRank] = B.shape;
   if (A.shape.length !== 2 || B.shape.length !== 2 || foundRank !== otherRank)
     return refusePeft(
-      `the halves of ${path} are [${A.shape.join(",")}] and [${B.shape.join(",")}], but must be [r,in] and [out,r]`,
+      `the halves of ${quote(path)} are ${quote(A.shape)} and ${quote(B.shape)}, but must be [r,in] and [out,r]`,
     );
   if (foundIn !== dIn || foundOut !== dOut)
     throw new AppError(
       "adapter_incompatible",
-      `The PEFT adapter's ${path} is ${foundOut}×${foundIn}, but this base's is ${dOut}×${dIn}. It was made for another model.`,
+      `The PEFT adapter's ${quote(path)} is ${foundOut}×${foundIn}, but this base's is ${dOut}×${dIn}. It was made for another model.`,
     );
   if (foundRank !== rank)
     refusePeft(
-      `${path} has rank ${foundRank} in its tensors but ${rank} in adapter_config.json, so its scale is not known`,
+      `${quote(path)} has rank ${foundRank} in its tensors but ${rank} in adapter_config.json, so its scale is not known`,
     );
   return { name, dIn, dOut, k: rank, scale, tensors: { lora_A: A, lora_B: B } };
 }

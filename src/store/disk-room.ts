@@ -1,7 +1,6 @@
 /**
- * Room on the store's disk. When the disk is full while lmdb 3.5.6 commits, lmdb writes past the end of a buffer, and
- * the process may end (findings/lmdb-full-disk.sh). So no change begins where the disk could become full. Knows no
- * tables.
+ * Room on the store's disk. lmdb 3.5.6 can end the process when it commits to a full disk (seen by the history of load
+ * tests). So no change begins where the disk could become full. Knows no tables.
  */
 import { statfsSync } from "node:fs";
 

@@ -156,6 +156,11 @@ describe("schemas as they are written", () => {
     ["a reference to itself", { $ref: "#" }, "begins with itself"],
     ["bounds without a number", { type: "integer", minimum: 3, maximum: 2 }, '"minimum" at #'],
     ["types that exclude each other", { allOf: [{ type: "string" }, { type: "integer" }] }, "exclude each other"],
+    ...["properties", "required", "enum", "allOf", "minimum"].map((keyword): [string, object, string] => [
+      `${keyword} of two parts, one of another type`,
+      { [keyword]: null, anyOf: [{ [keyword]: keyword === "properties" ? {} : [1] }] },
+      `"${keyword}" at #`,
+    ]),
     ["a misspelt keyword", { type: "string", maxLenght: 3 }, 'Did you mean "maxLength"'],
     ["an unknown type", { type: "text" }, '"type" at #'],
     ["false", { type: "object", properties: { a: false }, required: ["a"] }, "#/properties/a is false"],

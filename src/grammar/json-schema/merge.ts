@@ -3,14 +3,21 @@
  */
 import type { Json } from "./json-text.ts";
 import { ANNOTATIONS } from "./keywords.ts";
-import { isList, isSchemaObject, refuseKeyword, type Schema, type SchemaObject } from "./schema.ts";
+import { isList, isSchemaObject, refuseKeyword, type Schema } from "./schema.ts";
 
-type Merge = (a: Json, b: Json, at: Schema) => Json;
+/** @param refuse refuses the keyword, with a sentence that says why */
+type Merge = (a: Json, b: Json, refuse: (why: string) => never) => Json;
 
 /** In draft 4 an exclusive bound is a boolean. */
 const areFlags = (a: Json, b: Json): boolean => typeof a === "boolean" && typeof b === "boolean";
-const larger: Merge = (a, b) => (areFlags(a, b) ? a === true || b === true : Math.max(Number(a), Number(b)));
-const smaller: Merge = (a, b) => (areFlags(a, b) ? a === true || b === true : Math.min(Number(a), Number(b)));
+const bound =
+  (choose: (a: number, b: number) => number): Merge =>
+  (a, b, refuse) => {
+    if (areFlags(a, b)) return a === true || b === true;
+    return typeof a === "number" && typeof b === "number" ? choose(a, b) : refuse("It must be a number.");
+  };
+const larger = bound(Math.max);
+const smaller = bound(Math.min);
 const bothHold: Merge = (a, b) => ({ allOf: [a, b] });
 const isEqual = (a: Json, b: Json): boolean => JSON.stringify(a) === JSON.stringify(b);
 const listOf = (value: Json): readonly Json[] => (isList(value) ? value : [value]);
@@ -18,34 +25,36 @@ const listOf = (value: Json): readonly Json[] => (isList(value) ? value : [value
 const MERGES: Readonly<Record<string, Merge>> = {
   // No prototype: a schema may have keywords such as "__proto__" and "toString".
   __proto__: null as never,
-  type: (a, b, at) => {
+  type: (a, b, refuse) => {
     const others = listOf(b);
     const shared = listOf(a).flatMap((type) => {
       if (others.includes(type)) return [type];
       if (type === "integer" && others.includes("number")) return ["integer"];
       return type === "number" && others.includes("integer") ? ["integer"] : [];
     });
-    if (shared.length === 0) refuseKeyword(at, "type", "The combined types exclude each other.");
+    if (shared.length === 0) refuse("The combined types exclude each other.");
     return shared;
   },
-  enum: (a, b, at) => {
-    const shared = listOf(a).filter((one) => listOf(b).some((other) => isEqual(one, other)));
-    if (shared.length === 0) refuseKeyword(at, "enum", "The combined lists have no common value.");
+  enum: (a, b, refuse) => {
+    if (!isList(a) || !isList(b)) return refuse("It must be a list of values.");
+    const shared = a.filter((one) => b.some((other) => isEqual(one, other)));
+    if (shared.length === 0) refuse("The combined lists have no common value.");
     return shared;
   },
-  required: (a, b) => [...new Set([...listOf(a), ...listOf(b)])],
-  properties: (a, b) => {
-    const [ours, theirs] = [a as SchemaObject, b as SchemaObject];
-    const merged = new Map(Object.entries(ours));
-    for (const [name, schema] of Object.entries(theirs)) {
+  required: (a, b, refuse) =>
+    isList(a) && isList(b) ? [...new Set([...a, ...b])] : refuse("It must be a list of names."),
+  properties: (a, b, refuse) => {
+    if (!isSchemaObject(a) || !isSchemaObject(b)) return refuse("It must be an object.");
+    const merged = new Map(Object.entries(a));
+    for (const [name, schema] of Object.entries(b)) {
       const own = merged.get(name);
-      merged.set(name, own === undefined ? schema : bothHold(own, schema, { value: {}, path: "" }));
+      merged.set(name, own === undefined ? schema : bothHold(own, schema, refuse));
     }
     return Object.fromEntries(merged);
   },
   items: bothHold,
   additionalProperties: (a, b) => (a === false || b === false ? false : { allOf: [a, b] }),
-  allOf: (a, b) => [...listOf(a), ...listOf(b)],
+  allOf: (a, b, refuse) => (isList(a) && isList(b) ? [...a, ...b] : refuse("It must be a list of schemas.")),
   minimum: larger,
   exclusiveMinimum: larger,
   minLength: larger,
@@ -67,7 +76,11 @@ export function mergeSchemas(a: Schema, b: Schema): Schema {
   for (const [keyword, value] of Object.entries(b.value)) {
     const ours = merged.get(keyword);
     if (ours === undefined || isEqual(ours, value) || ANNOTATIONS.has(keyword)) merged.set(keyword, value);
-    else merged.set(keyword, MERGES[keyword]?.(ours, value, b) ?? refuseTwice(b, keyword));
+    else
+      merged.set(
+        keyword,
+        MERGES[keyword]?.(ours, value, (why) => refuseKeyword(b, keyword, why)) ?? refuseTwice(b, keyword),
+      );
   }
   return { value: Object.fromEntries(merged), path: b.path };
 }

@@ -46,7 +46,7 @@ function pieceRule(steps: readonly Json[], refuse: Refuse): DecoderRule {
   const isOrdered = names.every(
     (name, i) => order.includes(name) && (i === 0 || order.indexOf(name) > order.indexOf(names[i - 1] ?? "")),
   );
-  if (!isOrdered || steps.length === 0) return refuse(`the decoder ${names.join(" + ") || "without steps"}`);
+  if (!isOrdered || steps.length === 0) return refuse(namedSteps(names));
   for (const step of steps) {
     if (step.type === "Replace") {
       const pattern = isObject(step.pattern) ? step.pattern.String : undefined;
@@ -59,7 +59,7 @@ function pieceRule(steps: readonly Json[], refuse: Refuse): DecoderRule {
         return refuse(`the decoder Strip ${quote(step)}`);
       rule.stripSpaces = step.start;
     } else if (step.type === "Metaspace") {
-      if (rule.space !== undefined || names.includes("Fuse")) return refuse(`the decoder ${names.join(" + ")}`);
+      if (rule.space !== undefined || names.includes("Fuse")) return refuse(namedSteps(names));
       rule.space = typeof step.replacement === "string" ? step.replacement : "\u2581";
       rule.isMetaspace = true;
       // Files before tokenizers 0.15 have add_prefix_space instead of prepend_scheme.
@@ -68,4 +68,8 @@ function pieceRule(steps: readonly Json[], refuse: Refuse): DecoderRule {
     }
   }
   return rule;
+}
+
+function namedSteps(names: readonly string[]): string {
+  return names.length === 0 ? "the decoder without steps" : `the decoder steps ${quote(names)}`;
 }
