@@ -12,7 +12,7 @@ import { openCheckpoint } from "../../../src/checkpoint/checkpoint.ts";
 import { mergeCheckpoint } from "../../../src/base/merge/merge-checkpoint.ts";
 import { writeMergedBase } from "../../../src/base/merge/merged-base.ts";
 import { maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
-import { adapterFor } from "../../helpers/models/base-adapters.ts";
+import { ADAPTER_KINDS, adapterFor } from "../../helpers/models/base-adapters.ts";
 import { builtBase } from "../../helpers/models/bases.ts";
 import { casesIn, fixturesDir } from "../../helpers/fixtures.ts";
 import { openTestRunner, startRows, type TestRunner } from "../../helpers/engine/runner.ts";
@@ -21,17 +21,10 @@ const models = fixturesDir("models");
 const scratch = mkdtempSync(join(tmpdir(), "mosara-families-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const KINDS = [
-  { method: "mo-sara", seed: 1 },
-  { method: "mo-sara", heads: 3, router: "full", seed: 2 },
-  { method: "sara", rank: 5, seed: 3 },
-  { method: "lora", rank: 8, seed: 4 },
-] as const;
-
 const PROMPT = [5, 17, 33, 2, 60, 44, 91, 12, 7, 150];
 
 function adaptersOf(test: TestRunner): Adapter[] {
-  return KINDS.map((kind) => adapterFor(test.manifest, kind));
+  return ADAPTER_KINDS.map((kind) => adapterFor(test.manifest, kind));
 }
 
 /** Logits after one decode step of each adapter, all in one batch with a base row. */

@@ -16,6 +16,14 @@ interface AdapterKind {
   readonly seed: number;
 }
 
+/** One adapter of every method, and one with several heads. */
+export const ADAPTER_KINDS = [
+  { method: "mo-sara", seed: 1 },
+  { method: "mo-sara", heads: 3, router: "full", seed: 2 },
+  { method: "sara", rank: 5, seed: 3 },
+  { method: "lora", rank: 8, seed: 4 },
+] as const satisfies readonly AdapterKind[];
+
 /**
  * An adapter on all targets of the base (SARA, LoRA: on all its linear layers), strong enough to change what is
  * generated.

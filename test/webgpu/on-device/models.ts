@@ -12,7 +12,7 @@ import type { Adapter } from "../../../src/adapter/adapter.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { decodeModel, type OnnxNode } from "../../../src/formats/onnx-proto.ts";
 import { maxAbs, maxAbsDifference } from "../../helpers/allclose.ts";
-import { adapterFor } from "../../helpers/models/base-adapters.ts";
+import { ADAPTER_KINDS, adapterFor } from "../../helpers/models/base-adapters.ts";
 import { builtBase } from "../../helpers/models/bases.ts";
 import { modelCases } from "../../helpers/fixtures.ts";
 import { freshId, logprobsOf, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
@@ -29,13 +29,6 @@ const PROMPTS = [
   Array.from({ length: 70 }, (_, i) => (i * 11 + 5) % 150),
   [9, 8, 7, 6, 5, 4],
 ];
-
-const KINDS = [
-  { method: "mo-sara", seed: 1 },
-  { method: "mo-sara", heads: 3, router: "full", seed: 2 },
-  { method: "sara", rank: 5, seed: 3 },
-  { method: "lora", rank: 8, seed: 4 },
-] as const;
 
 /** All rows: which prompt, and which adapter, a row has. */
 const ALL = PROMPTS.map((_, i) => i);
@@ -125,7 +118,7 @@ export function describeModels(): void {
         expect(maxAbsDifference(got, wanted)).toBeLessThan(2e-3);
         expect(await device.greedy(PROMPTS[0]!, 4)).toEqual(await cpu.greedy(PROMPTS[0]!, 4));
 
-        const adapters: Adapter[] = KINDS.map((kind) => adapterFor(cpu.manifest, kind));
+        const adapters: Adapter[] = ADAPTER_KINDS.map((kind) => adapterFor(cpu.manifest, kind));
         const rowsOf = (test: TestRunner): AdapterRow[] =>
           adapters.map((adapter, i) => test.ready(adapter, `generation-${i}`));
         const onCpu = await decoded(cpu, ALL, rowsOf(cpu));
