@@ -5,10 +5,9 @@
  */
 // Indices are bounded by the loops over whole blocks, hence `!`.
 import { float16Values } from "../../tensor/float16.ts";
+import { bits16 } from "./plain-blocks.ts";
 
 const { fround } = Math;
-
-const bits16 = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8);
 
 export function decodeQ2K(bytes: Uint8Array, values: Float32Array, start: number): void {
   const half = float16Values();

@@ -6,6 +6,7 @@
 // Indices are bounded by the loops over whole blocks, hence `!`.
 import { float16Values } from "../../tensor/float16.ts";
 import { readFactors } from "./k-blocks.ts";
+import { bits16 } from "./plain-blocks.ts";
 
 export const KEPT_TYPES = ["Q4_0", "Q4_1", "Q8_0", "Q4_K"] as const;
 export type KeptType = (typeof KEPT_TYPES)[number];
@@ -19,7 +20,6 @@ export interface KeptBlocks {
 }
 
 const BLOCK_BYTES = { Q4_0: 18, Q4_1: 20, Q8_0: 34 } as const;
-const LEVELS_IN_BYTE = { Q4_0: 2, Q4_1: 2, Q8_0: 1 } as const;
 
 /** @param bytes whole blocks in sequence */
 export function keptBlocks(type: KeptType, bytes: Uint8Array): KeptBlocks {
@@ -27,28 +27,22 @@ export function keptBlocks(type: KeptType, bytes: Uint8Array): KeptBlocks {
   const half = float16Values();
   const blockBytes = BLOCK_BYTES[type];
   const numBlocks = bytes.length / blockBytes;
-  const packed = new Uint8Array((numBlocks * 32) / LEVELS_IN_BYTE[type]);
+  const packed = new Uint8Array(numBlocks * (type === "Q8_0" ? 32 : 16));
   const scales = new Float32Array(numBlocks);
   const minimums = type === "Q4_1" ? new Float32Array(numBlocks) : null;
-  const number = (at: number): number => half[bytes[at]! | (bytes[at + 1]! << 8)]!;
   for (let block = 0; block < numBlocks; block++) {
     const at = block * blockBytes;
-    scales[block] = number(at);
-    if (minimums) minimums[block] = number(at + 2);
+    scales[block] = half[bits16(bytes, at)]!;
+    if (minimums) minimums[block] = half[bits16(bytes, at + 2)]!;
     const levels = at + (minimums ? 4 : 2);
     if (type === "Q8_0") for (let i = 0; i < 32; i++) packed[32 * block + i] = bytes[levels + i]! ^ 0x80;
-    else packNibbles(bytes, levels, packed, 16 * block);
+    else {
+      // Values i and i + 16 share a byte.
+      packLevels(bytes, levels, 0, packed, 16 * block, 8);
+      packLevels(bytes, levels, 4, packed, 16 * block + 8, 8);
+    }
   }
   return { packed, scales, minimums };
-}
-
-/** The file has values i and i + 16 in one byte; our bytes hold neighbours. */
-function packNibbles(bytes: Uint8Array, from: number, packed: Uint8Array, to: number): void {
-  for (let i = 0; i < 8; i++) {
-    const [first, second] = [bytes[from + 2 * i]!, bytes[from + 2 * i + 1]!];
-    packed[to + i] = (first & 15) | ((second & 15) << 4);
-    packed[to + 8 + i] = (first >> 4) | (second & 0xf0);
-  }
 }
 
 /**
@@ -63,21 +57,32 @@ function keptKBlocks(bytes: Uint8Array): KeptBlocks {
   const minimums = new Float32Array(numRuns);
   const factors = new Uint8Array(16);
   for (let at = 0, run = 0; at < bytes.length; at += 144) {
-    const scale = half[bytes[at]! | (bytes[at + 1]! << 8)]!;
-    const minimum = half[bytes[at + 2]! | (bytes[at + 3]! << 8)]!;
+    const scale = half[bits16(bytes, at)]!;
+    const minimum = half[bits16(bytes, at + 2)]!;
     readFactors(bytes, at + 4, factors);
     for (let i = 0; i < 8; i++, run++) {
       scales[run] = scale * factors[i]!;
       minimums[run] = -minimum * factors[8 + i]!;
-      packRun(bytes, at + 16 + 32 * (i >> 1), 4 * (i & 1), packed, 16 * run);
+      // Two runs share 32 bytes.
+      packLevels(bytes, at + 16 + 32 * (i >> 1), 4 * (i & 1), packed, 16 * run, 16);
     }
   }
   return { packed, scales, minimums };
 }
 
-/** The file has the levels of two runs in 32 bytes, those of the second in the high halves. */
-function packRun(bytes: Uint8Array, from: number, shift: number, packed: Uint8Array, to: number): void {
-  for (let i = 0; i < 16; i++) {
+/**
+ * Packs levels, two neighbours a byte. @param shift 0: the levels in the low halves of the bytes from `from` on, 4: those
+ * in the high halves @param numPacked bytes to write, half as many as are read
+ */
+function packLevels(
+  bytes: Uint8Array,
+  from: number,
+  shift: number,
+  packed: Uint8Array,
+  to: number,
+  numPacked: number,
+): void {
+  for (let i = 0; i < numPacked; i++) {
     const [first, second] = [bytes[from + 2 * i]!, bytes[from + 2 * i + 1]!];
     packed[to + i] = ((first >> shift) & 15) | (((second >> shift) & 15) << 4);
   }

@@ -5,6 +5,7 @@
  */
 // Indices are bounded by the loops over whole blocks, hence `!`.
 import { float16Values } from "../../tensor/float16.ts";
+import { bits16 } from "./plain-blocks.ts";
 
 const LEVELS = Int8Array.of(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
 
@@ -20,13 +21,13 @@ function decodeLevels(bytes: Uint8Array, at: number, scale: number, values: Floa
 export function decodeIq4Nl(bytes: Uint8Array, values: Float32Array, start: number): void {
   const half = float16Values();
   for (let at = 0, to = start; at < bytes.length; at += 18, to += 32)
-    decodeLevels(bytes, at + 2, half[bytes[at]! | (bytes[at + 1]! << 8)]!, values, to);
+    decodeLevels(bytes, at + 2, half[bits16(bytes, at)]!, values, to);
 }
 
 export function decodeIq4Xs(bytes: Uint8Array, values: Float32Array, start: number): void {
   const half = float16Values();
   for (let at = 0, to = start; at < bytes.length; at += 136, to += 256) {
-    const d = half[bytes[at]! | (bytes[at + 1]! << 8)]!;
+    const d = half[bits16(bytes, at)]!;
     const high = bytes[at + 2]! | (bytes[at + 3]! << 8);
     for (let part = 0; part < 8; part++) {
       const low = (bytes[at + 4 + (part >> 1)]! >> (4 * (part & 1))) & 15;

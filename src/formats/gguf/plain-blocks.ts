@@ -9,7 +9,7 @@ import { float16Values } from "../../tensor/float16.ts";
 const { fround } = Math;
 
 /** The two bytes at `at` as binary16 bits. */
-const bits16 = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8);
+export const bits16 = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8);
 
 export function decodeQ40(bytes: Uint8Array, values: Float32Array, start: number): void {
   const half = float16Values();
