@@ -151,7 +151,7 @@ describe("refusals", () => {
     [
       "an unknown order of decoders",
       bpe({ a: 0 }, { decoder: { type: "Sequence", decoders: [{ type: "Fuse" }, { type: "ByteFallback" }] } }),
-      /Fuse \+ ByteFallback/,
+      /\["Fuse","ByteFallback"\]/,
     ],
     ["an unknown model", bpe({ a: 0 }, { model: { type: "WordLevel", vocab: { a: 0 } } }), /WordLevel/],
     ["an unknown normalizer", bpe({ a: 0 }, { normalizer: { type: "Nmt" } }), /Nmt/],
