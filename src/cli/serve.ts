@@ -105,8 +105,8 @@ async function assemble(config: ServeConfig, { baseDir, name, adaptersDir, draft
       keepGenerations: config.keepGenerations,
     }),
   );
-  const { engine, numThreads } = openServedEngine(config, { base, store, log, storeDir, draft }, cleanup);
-  const receipts = await openReceiptIssuer(config, { base: base.manifest, draft, storeDir, numThreads });
+  const { engine, environment } = await openServedEngine(config, { base, store, log, storeDir, draft }, cleanup);
+  const receipts = await openReceiptIssuer(config, { environment, draft, storeDir });
   const { files, text } = await openServedText(baseDir, config, cleanup);
   const parts = connect(config, keys, { engine, store, log, name });
   cleanup.defer(() => parts.metrics.close());

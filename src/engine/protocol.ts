@@ -218,6 +218,11 @@ export interface EngineOptions {
   readonly requiresBatchInvariance: boolean;
   /** false for a merged engine, whose graph has no adapter inputs. */
   readonly takesAdapters: boolean;
+  /**
+   * Where passed self-tests are noted, so that a later start need not run them again. `environment` names the program
+   * and the machine. null or absent: every start runs its test.
+   */
+  readonly selfTests?: { readonly dir: string; readonly environment: string } | null;
 }
 
 /** The capacity of an engine. */

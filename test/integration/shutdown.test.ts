@@ -44,6 +44,7 @@ it("SIGTERM lets streams end whole, refuses what is new with Retry-After, and ta
   await using server = await startServer([...flags, "--merge", "acme", "--data", data]);
   const engines = childrenOf(server.pid);
   expect(engines).toHaveLength(2);
+  expect(readdirSync(join(data, "self-tests"))).toHaveLength(2); // with adapters, and merged
   const streams = await startStreams(server);
   const exit = server.stop();
   await until("not ready", async () => (await fetch(`${server.url}/readyz`)).status === 503);
@@ -89,6 +90,9 @@ it("what a killed server had stored is there when the next one starts", async ()
   await expect(startServer([...flags, "--data", data])).rejects.toThrow(`${data} is in use by another server`);
   const { json } = await send<{ data: { id: string }[] }>(`${second.url}/v1/adapters`, "GET");
   expect(json.data.map(({ id }) => id)).toEqual(["acme", "kept"]);
+  expect(readdirSync(join(data, "self-tests"))).toHaveLength(1); // of the first start
+  const { json: about } = await send<{ batchInvariant: boolean }>(`${second.url}/version`, "GET");
+  expect(about.batchInvariant).toBe(true);
   expect((await complete(second.url, { model: "kept", prompt: [5], max_tokens: 2 })).status).toBe(200);
 });
 

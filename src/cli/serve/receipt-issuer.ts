@@ -4,29 +4,25 @@ import type { Manifest } from "../../base/manifest.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import { ReceiptIssuer } from "../../receipt/receipt-issuer.ts";
 import { openReceiptKey } from "../../receipt/receipt-key.ts";
-import { answerEnvironment, draftFacts } from "../shared/answer-environment.ts";
+import { type AnswerEnvironment, draftFacts } from "../shared/answer-environment.ts";
 
 /** In the data directory. */
 export const RECEIPT_KEY_FILE = "receipt-key.pem";
 
 /** The facts of a server that its receipts state, and the directory of its key. */
 interface Served {
-  readonly base: Manifest;
+  readonly environment: AnswerEnvironment;
   /** null: there is no draft model. */
   readonly draft: { readonly manifest: Manifest } | null;
   readonly storeDir: string;
-  readonly numThreads: number;
 }
 
 /** @throws {AppError} usage */
 export async function openReceiptIssuer(
-  config: Pick<ConfigOf<"serve">, "receiptKey" | "speculativeTokens" | "device" | "kvCacheDtype">,
-  { base, draft, storeDir, numThreads }: Served,
+  config: Pick<ConfigOf<"serve">, "receiptKey" | "speculativeTokens" | "kvCacheDtype">,
+  { environment, draft, storeDir }: Served,
 ): Promise<ReceiptIssuer> {
-  const [key, environment] = await Promise.all([
-    openReceiptKey(config.receiptKey ?? join(storeDir, RECEIPT_KEY_FILE)),
-    answerEnvironment(base, { device: config.device, numThreads }),
-  ]);
+  const key = await openReceiptKey(config.receiptKey ?? join(storeDir, RECEIPT_KEY_FILE));
   const { kvCacheDtype, speculativeTokens } = config;
   const machine = { ...environment.machine, ...(kvCacheDtype === "int8" ? { kv_cache_dtype: kvCacheDtype } : {}) };
   const draftModel = draft && draftFacts(draft.manifest);

@@ -1,5 +1,6 @@
 /** The engine of a server: its options from the flags, and merged engines beside it with weights below --data. */
 import { rm } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Base } from "../../base/base.ts";
@@ -9,7 +10,8 @@ import { createEngine, type SupervisedEngine } from "../../engine/server/supervi
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
-import { sharedEngineOptions } from "../shared/engine-options.ts";
+import { type AnswerEnvironment, answerEnvironment } from "../shared/answer-environment.ts";
+import { numThreadsOf, sharedEngineOptions } from "../shared/engine-options.ts";
 import type { ResolvedDraft } from "../shared/resolve-draft.ts";
 
 type ServeConfig = ConfigOf<"serve">;
@@ -23,13 +25,21 @@ interface EngineParts {
   readonly draft: ResolvedDraft | null;
 }
 
-/** Starts the engine. Cleaning up stops it, and removes merged weights. */
-export function openServedEngine(
+/** In the data directory. */
+const SELF_TESTS_DIR = "self-tests";
+
+/**
+ * Starts the engine. Cleaning up stops it, and removes merged weights. @returns it, and what decides the bits of its
+ * answers
+ */
+export async function openServedEngine(
   config: ServeConfig,
   { base, store, log, storeDir, draft }: EngineParts,
   cleanup: Cleanup,
-): { readonly engine: SupervisedEngine; readonly numThreads: number } {
-  const options = engineOptions(config, base.dir, storeDir, draft);
+): Promise<{ readonly engine: SupervisedEngine; readonly environment: AnswerEnvironment }> {
+  const { device } = config;
+  const environment = await answerEnvironment(base.manifest, { device, numThreads: numThreadsOf(config) });
+  const options = engineOptions(config, { base, storeDir, environment, draft });
   const { maxPositions } = base.manifest.config;
   const mergedDir = join(storeDir, "merged");
   const engine: SupervisedEngine = createEngine({
@@ -52,17 +62,15 @@ export function openServedEngine(
     );
   });
   cleanup.defer(() => engine.stop(0));
-  return { engine, numThreads: options.numThreads };
+  return { engine, environment };
 }
 
 function engineOptions(
   config: ServeConfig,
-  baseDir: string,
-  storeDir: string,
-  draft: ResolvedDraft | null,
+  { base, storeDir, environment, draft }: Omit<EngineParts, "store" | "log"> & { environment: AnswerEnvironment },
 ): EngineOptions {
   return {
-    ...sharedEngineOptions(config, baseDir, storeDir),
+    ...sharedEngineOptions(config, base.dir, storeDir),
     adapterCacheBytes: config.adapterCacheBytes,
     maxLiveRank: config.maxLiveRank,
     maxQueue: config.maxQueue,
@@ -71,5 +79,11 @@ function engineOptions(
     maxDraft: config.speculativeTokens,
     draftDir: draft?.dir ?? null,
     requiresBatchInvariance: !config.noBatchInvariance,
+    selfTests: { dir: join(storeDir, SELF_TESTS_DIR), environment: machineOf(environment) },
   };
+}
+
+/** The program and the machine, on which the result of a self-test depends. */
+function machineOf({ program, machine }: AnswerEnvironment): string {
+  return JSON.stringify([program, machine, cpus().map(({ model }) => model)]);
 }

@@ -10,10 +10,12 @@ import { jsonHash } from "../../receipt/receipt.ts";
 import type { Environment } from "../../receipt/receipt-issuer.ts";
 import { readVersion } from "./package-root.ts";
 
+export type AnswerEnvironment = Omit<Environment, "speculativeTokens" | "draftModel">;
+
 export async function answerEnvironment(
   manifest: Manifest,
   { device, numThreads }: { readonly device: Environment["machine"]["device"]; readonly numThreads: number },
-): Promise<Omit<Environment, "speculativeTokens" | "draftModel">> {
+): Promise<AnswerEnvironment> {
   const [cpu, version, build] = await Promise.all([readCpuFacts(), readVersion(), buildId()]);
   return {
     program: { mosara: version, build, onnxruntime: onnxruntimeVersion(), node: process.versions.node },

@@ -20,13 +20,18 @@ type SharedOptions = Pick<
   | "takesAdapters"
 >;
 
+/** Threads of an engine. */
+export function numThreadsOf({ threads }: Pick<EngineFlags, "threads">): number {
+  return threads ?? availableParallelism();
+}
+
 /** The options that `serve` and `eval` read from the same flags, with the same defaults. */
 export function sharedEngineOptions(flags: EngineFlags, baseDir: string, storeDir: string): SharedOptions {
   return {
     baseDir,
     storeDir,
     device: flags.device,
-    numThreads: flags.threads ?? availableParallelism(),
+    numThreads: numThreadsOf(flags),
     maxNumSeqs: flags.maxNumSeqs,
     maxModelLen: flags.maxModelLen,
     kvCacheBytes: flags.kvCacheBytes ?? Math.floor(freemem() / 4),

@@ -16,6 +16,7 @@ import { PrefixCache } from "../kv/prefix-cache.ts";
 import { CHUNK_TOKENS } from "../chunks.ts";
 import type { EngineCapacity, EngineOptions } from "../protocol.ts";
 import { divideKvBytes, draftModelOf, type OpenDraft, openDraft } from "./open-draft.ts";
+import { passesSelfTest } from "./passed-self-tests.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
 /**
@@ -39,7 +40,8 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
     draft = await openDraft(options);
     const runner = assembleRunner(options, base, device, { loader, grammars, draft });
     const probe = layout.groups.length > 0 ? probeRow(layout) : null;
-    const isInvariant = await isBatchInvariant(runner, options.maxNumSeqs, probe);
+    const tested = { manifest: base.manifest, device: device.facts, options };
+    const isInvariant = await passesSelfTest(tested, () => isBatchInvariant(runner, options.maxNumSeqs, probe));
     const capacity = capacityOf(options, runner.kv, layout);
     return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts, capacity });
   } catch (error) {
