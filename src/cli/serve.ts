@@ -47,7 +47,7 @@ import { type ResolvedDraft, resolveServedDraft } from "./shared/resolve-draft.t
 import { nameOfModel, resolveBase, shippedDemo } from "./shared/resolve-base.ts";
 import { watchAdapters } from "./serve/watch-adapters.ts";
 import { waitForSignal } from "./shared/shutdown.ts";
-import { noteAdapters, noteDraft } from "./serve/start-notices.ts";
+import { noteAdapters, noteCalls, noteDraft } from "./serve/start-notices.ts";
 
 type ServeConfig = ConfigOf<"serve">;
 
@@ -222,6 +222,7 @@ function logDevice({ log }: AppContext, engine: SupervisedEngine): void {
 async function start(config: ServeConfig, context: AppContext, engine: SupervisedEngine): Promise<void> {
   await engine.whenReady();
   logDevice(context, engine);
+  noteCalls(context.log, context.text.formats, config.toolCallParser);
   noteDraft(context.log, engine.limits()?.draft ?? null);
   await context.training?.runner.start();
   for (const name of config.merge) {

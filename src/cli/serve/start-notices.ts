@@ -1,12 +1,13 @@
 /**
- * Notices at a server's start: there is no adapter, or some belong to another base; the memory and the cost of the draft
- * model.
+ * Notices at a server's start: there is no adapter, or some belong to another base; calls of tools cannot be read; the
+ * memory and the cost of the draft model.
  */
 import type { Logger } from "pino";
 import { DraftPolicy } from "../../engine/scheduling/draft-policy.ts";
 import type { EngineLimits } from "../../engine/protocol.ts";
 import type { AppContext } from "../../http/context.ts";
 import { isCompatible } from "../../http/adapters/find-adapter.ts";
+import type { AnswerFormats } from "../../http/completion/answer-format/answer-formats.ts";
 
 /** Number of names in a notice; further ones are counted. */
 const NAMED = 20;
@@ -33,6 +34,14 @@ export function noteAdapters(context: AppContext, adaptersDir: string | null): v
       ? "no adapter is served, so every answer is the base's: name a directory of adapters with --adapters, or upload one with PUT /v1/adapters/{name}"
       : `no adapter is served, so every answer is the base's: none in the directory of --adapters (${adaptersDir}) fits`,
   );
+}
+
+/** @param parser --tool-call-parser: only "auto" looks for a format */
+export function noteCalls(log: Logger, { takesTools, calls }: AnswerFormats, parser: string): void {
+  if (takesTools && calls === null && parser === "auto")
+    log.warn(
+      "the chat template shows tools to the model, but not a known format of calls. Calls stay in the text of answers. Name the format with --tool-call-parser.",
+    );
 }
 
 /** @param draft null: there is no draft model */

@@ -5,7 +5,7 @@
 import { AppError, quote } from "../../errors.ts";
 import type { AppContext, Text } from "../context.ts";
 import { invalid } from "../error-response.ts";
-import { callsOf } from "./answer-format/conversation-format.ts";
+import { callsFor } from "./answer-format/conversation-format.ts";
 import { readToolUse } from "./answer-format/tool-choice.ts";
 import { assertCouldFit, engineLimits, type Prompt } from "./prompts.ts";
 import type { ChatMessage, ChatRequest } from "./request-schema.ts";
@@ -30,8 +30,7 @@ export async function readChatPrompt(
   { truncation }: { readonly truncation: Truncation | null },
 ): Promise<Prompt> {
   const { maxModelLen } = engineLimits(context);
-  const { tools } = readToolUse(fields);
-  if (tools.length > 0) callsOf(context.text);
+  callsFor(context.text, readToolUse(fields));
   const length = fields.messages.reduce((sum, message) => sum + lengthOf(message), 0);
   if (truncation === null) assertCouldFit(length, maxModelLen, "messages");
   const ids = await encodeConversation(context, fields, exact, { showsTools: fields.tool_choice !== "none" });

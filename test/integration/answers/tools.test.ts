@@ -7,7 +7,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { casesIn, fixturesDir, modelCases } from "../../helpers/fixtures.ts";
-import { mosara, startServer, tempDir, type TestServer } from "../../helpers/server.ts";
+import { complete, mosara, startServer, tempDir, type TestServer } from "../../helpers/server.ts";
 
 const TOKENIZERS = join(fixturesDir("text"), "tokenizers");
 const TEMPLATE = join(fixturesDir("text"), "chat-templates", "tool-use", "template.jinja");
@@ -197,6 +197,22 @@ describe("a choice of tools", () => {
   ])("is refused with the field's name: %s", async (_, fields, param) => {
     const asked = client.chat.completions.create({ ...shared, ...fields });
     await expect(asked).rejects.toMatchObject({ status: 400, param });
+  });
+
+  it("is in the prompt of a model whose calls have no known format, and forces nothing there", async () => {
+    const counting = join(work, "counting.jinja");
+    writeFileSync(counting, "{{ tools | length }} TOOLS:{{ messages[0].content }}");
+    await using plain = await startServer(["--model", base, "--chat-template", counting]);
+    expect(plain.printed.stderr).toContain("--tool-call-parser");
+    const other = new OpenAI({ baseURL: `${plain.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const asked = { ...shared, max_tokens: 4, return_token_ids: true };
+    const [choice] = (await other.chat.completions.create(asked)).choices;
+    expect(choice?.message.tool_calls).toBeUndefined();
+    const { prompt_token_ids: prompt } = choice as unknown as { prompt_token_ids: number[] };
+    const { json } = await complete(plain.url, { model: "base", prompt, echo: true, max_tokens: 0 });
+    expect(json.choices[0]?.text).toMatch(/^\d TOOLS:/);
+    const forced = other.chat.completions.create({ ...shared, tool_choice: "required" });
+    await expect(forced).rejects.toMatchObject({ status: 400, param: "tools" });
   });
 
   it("is refused by a model whose template shows no tools, which names the way out", async () => {

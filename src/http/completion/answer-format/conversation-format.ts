@@ -41,7 +41,7 @@ export function conversationFormat(
   const { markIds } = text.formats;
   const reasoning = fields.separate_reasoning === false ? null : text.formats.reasoning;
   const use = readToolUse(fields);
-  const calls = use.tools.length > 0 ? callsOf(text) : null;
+  const calls = callsFor(text, use);
   const start = reasoning === null ? "none" : startOf(text, prompts, fields);
   const bound = calls === null ? grammar && asFormat(grammar) : boundAnswer(use, calls, grammar);
   const isAsAsked = bound === null || (calls === null && (reasoning === null || start === "closed"));
@@ -74,18 +74,24 @@ export function plainFormat(grammar: GrammarSpec | null): ConversationFormat {
   return { grammar, markIds: NO_IDS, newSplitter: () => new AnswerSplitter(nothing) };
 }
 
-/** @throws {AppError} where the template does not show tools to the model, or the format of its calls is not known. */
-export function callsOf({ formats }: Text): CallFormat {
+/**
+ * The format in which calls are read. null: there are no tools, or the format is not known, so that calls stay text.
+ * @throws {AppError} unsupported_parameter: the template does not show tools to the model, or a grammar would need the
+ * format of calls and it is not known
+ */
+export function callsFor({ formats }: Text, use: ToolUse): CallFormat | null {
+  if (use.tools.length === 0) return null;
   if (!formats.takesTools)
     throw new AppError(
       "unsupported_parameter",
       "The model's chat template does not show tools to the model. Serve a model whose template does (Qwen, Llama 3.1 and later, Mistral, SmolLM3), or give a template with --chat-template.",
       { param: "tools" },
     );
-  if (formats.calls !== null) return formats.calls;
+  const isBound = use.isForced || use.tools.some(({ isStrict }) => isStrict);
+  if (formats.calls !== null || !isBound) return formats.calls;
   throw new AppError(
     "unsupported_parameter",
-    "The model's chat template does not show in which format the model writes calls. Name the format with --tool-call-parser.",
+    "The model's chat template does not show in which format the model writes calls, so a call cannot be forced. Name the format with --tool-call-parser.",
     { param: "tools" },
   );
 }

@@ -9,7 +9,7 @@ import { AnswerSplitter } from "./answer-splitter.ts";
 import { CALL_FORMATS, type CallFormat, findCallFormat } from "./call-format.ts";
 
 export interface ToolAbilities {
-  /** Whether the template shows tools to the model. */
+  /** Whether tools change the prompt. */
   readonly takesTools: boolean;
   /** The format of its calls; null: no known format. */
   readonly calls: CallFormat | null;
@@ -35,18 +35,22 @@ const ANSWER: ChatMessage = { role: "assistant", content: "", tool_calls: [CALL]
 export function probeTemplate(source: string): ToolAbilities {
   const guess = findCallFormat(source);
   const template = makeChatTemplate(new Map([["default", source]]), { bos_token: "<s>", eos_token: "</s>" });
-  const prompt = rendered(template, [QUESTION], true);
+  const prompt = rendered(template, [QUESTION], { addGenerationPrompt: true });
   if (prompt === null) return { takesTools: /\b(xml_)?tools\b/.test(source), calls: guess };
   const call = writtenCall(template, prompt);
   // A template that does not write past calls may still describe their format in words.
   const calls = call === null ? guess : (likelyFirst(guess).find((format) => isReadBack(call, format)) ?? null);
-  return { takesTools: prompt.includes(NAME), calls };
+  return { takesTools: prompt !== rendered(template, [QUESTION], { tools: [], addGenerationPrompt: true }), calls };
 }
 
 /** null: the template refuses the conversation. */
-function rendered(template: ChatTemplate, messages: readonly ChatMessage[], addGenerationPrompt: boolean) {
+function rendered(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  { tools = [TOOL], addGenerationPrompt }: { tools?: readonly unknown[]; addGenerationPrompt: boolean },
+): string | null {
   try {
-    return template.render(messages, { tools: [TOOL], addGenerationPrompt });
+    return template.render(messages, { tools, addGenerationPrompt });
   } catch (error) {
     if (error instanceof AppError) return null;
     throw error;
@@ -55,10 +59,12 @@ function rendered(template: ChatTemplate, messages: readonly ChatMessage[], addG
 
 /** The text of a turn that calls the tool, as the model would write it; null: the template writes no calls. */
 function writtenCall(template: ChatTemplate, prompt: string): string | null {
-  const whole = rendered(template, [QUESTION, ANSWER], false);
+  const whole = rendered(template, [QUESTION, ANSWER], { addGenerationPrompt: false });
   if (whole === null) return null;
   // Some templates open the reasoning in the prompt, and leave it out of a past turn.
-  const start = whole.startsWith(prompt) ? prompt : (rendered(template, [QUESTION], false) ?? "");
+  const start = whole.startsWith(prompt)
+    ? prompt
+    : (rendered(template, [QUESTION], { addGenerationPrompt: false }) ?? "");
   const turn = whole.startsWith(start) ? whole.slice(start.length) : whole;
   return turn.includes(NAME) ? turn : null;
 }

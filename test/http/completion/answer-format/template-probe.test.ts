@@ -47,4 +47,8 @@ describe("a template", () => {
     expect(probeTemplate("{# tools #}{% for m in messages %}{{ m.content }}{% endfor %}").takesTools).toBe(false);
     expect(probeTemplate("{% if xml_tools %}{{ xml_tools }}{% endif %}").takesTools).toBe(true);
   });
+
+  it("that only counts tools takes them", () => {
+    expect(probeTemplate("{{ tools | length }} tools{{ messages[0].content }}").takesTools).toBe(true);
+  });
 });
