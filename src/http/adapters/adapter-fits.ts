@@ -19,12 +19,13 @@ export class AdapterFits {
   misfitOf(record: AdapterRecord): AppError | null {
     // The base id is compared first, so this is quick.
     if (record.baseId !== this.#signature.baseId) return this.#compare(record);
-    const found = this.#found.get(record.targets) ?? new Map<string, AppError | null>();
-    this.#found.set(record.targets, found);
     const kind = `${record.method} ${record.endTokenIds?.at(-1) ?? ""}`;
-    const known = found.get(kind);
-    const misfit = known === undefined ? this.#compare(record) : known;
-    found.set(kind, misfit);
+    const found = this.#found.get(record.targets);
+    const known = found?.get(kind);
+    if (known !== undefined) return known;
+    const misfit = this.#compare(record);
+    if (found) found.set(kind, misfit);
+    else this.#found.set(record.targets, new Map([[kind, misfit]]));
     return misfit;
   }
 
