@@ -107,6 +107,19 @@ describe("mosara eval", () => {
     expect(merged.value).not.toBe(merged.base.value);
   });
 
+  it("measures with an int8 cache, live and merged: another number than with a float32 cache, and near it", () => {
+    const exact = lossOf("--adapter", single);
+    const int8 = ["--data", data, "--metric", "loss", "--adapter", single, "--kv-cache-dtype", "int8"];
+    const live = measure(int8);
+    const merged = measure([...int8, "--placement", "merged"]);
+    for (const { value, base } of [live, merged]) {
+      expect(value).not.toBe(exact.value);
+      expect(Math.abs(value - exact.value)).toBeLessThan(2e-2);
+      expect(Math.abs(base.value - exact.base.value)).toBeLessThan(2e-2);
+    }
+    expect(merged.base).toEqual(live.base);
+  });
+
   it("means the loss over tokens, references and conversations alike", () => {
     const losses = join(dir, "losses.jsonl");
     const { value, tokens } = measure(["--data", data, "--metric", "loss", "--predictions", losses]);

@@ -47,8 +47,8 @@ afterAll(() => server[Symbol.asyncDispose]());
 const place = (name: string, placement: "live" | "merged"): Promise<Answer> =>
   send(`${server.url}/v1/adapters/${name}/placement`, "POST", { placement });
 const placementOf = async (name: string) => (await send(`${server.url}/v1/adapters/${name}`, "GET")).json.placement;
-const scoresOf = async (model: string): Promise<number[]> => {
-  const { json } = await complete(server.url, { model, prompt: SAMPLE, max_tokens: 0, echo: true, logprobs: 0 });
+const scoresOf = async (model: string, url = server.url): Promise<number[]> => {
+  const { json } = await complete(url, { model, prompt: SAMPLE, max_tokens: 0, echo: true, logprobs: 0 });
   return json.choices[0]?.logprobs?.token_logprobs.slice(1) ?? [];
 };
 const numEngines = () => childrenOf(server.pid).length;
@@ -118,6 +118,24 @@ it("follows its name: a PUT is served live until its engine is ready", async () 
   await until("the engine's end", () => numEngines() === 1);
   expect(await placementOf("one")).toBe("live");
   expect((await complete(server.url, { model: "one", prompt: [5], max_tokens: 3 })).status).toBe(200);
+});
+
+it("has the cache's type of the server: with an int8 cache both placements answer nearly as without", async () => {
+  const exact = await scoresOf("two");
+  const flags = ["--model", await longLlamaBase(640), "--served-model-name", "base", "--kv-cache-dtype", "int8"];
+  await using rounded = await startServer([...flags, "--data", join(tempDir(), "int8")]);
+  expect((await putAdapter(rounded.url, "two", files.two!)).status).toBe(201);
+  const live = await scoresOf("two", rounded.url);
+  const { status, json } = await send(`${rounded.url}/v1/adapters/two/placement`, "POST", { placement: "merged" });
+  expect([status, json.placement]).toEqual([200, "merged"]);
+  expect(Math.abs((json.merge as Record<string, number>).kl ?? NaN)).toBeLessThan(1e-3);
+  const merged = await scoresOf("two", rounded.url);
+  for (const scores of [live, merged]) {
+    // An engine with a float32 cache would differ by less than 1e-4, as the tests above show.
+    expect(maxAbsDifference(scores, exact)).toBeGreaterThan(1e-4);
+    // The weights of this model are random and large, which multiplies every difference. Up to 0.12 was seen.
+    expectAllclose(scores, exact, { atol: 0.5 });
+  }
 });
 
 it("takes SARA and LoRA adapters, and a deleted one takes its engine along", async () => {

@@ -19,6 +19,7 @@ import {
   metric,
   mosara,
   putAdapter,
+  send,
   startServer,
   tempDir,
   type TestServer,
@@ -130,6 +131,28 @@ describe("a draft model", () => {
     expect(good.code, good.stdout + good.stderr).toBe(0);
     expect(without.code).toBe(1);
     expect(without.stdout).toContain("Name it as --draft-model");
+  });
+});
+
+describe("an int8 cache", () => {
+  it("has the guesses of text and of a draft model: they change no token, and bits are those alone", async () => {
+    const flags = ["--model", base, "--served-model-name", "base", "--kv-cache-dtype", "int8"];
+    const guesses = ["--draft-model", DEMO, "--speculative-tokens", "6"];
+    await using without = await startServer(flags);
+    await using guessing = await startServer([...flags, ...guesses]);
+    const requests = [LONG, "red kettle, blue kettle, ".repeat(4)].map((prompt) => ({ ...REQUESTS[0], prompt }));
+    const alone: Completion["choices"][] = [];
+    for (const request of requests) {
+      const [expected] = await ask(without.url, request);
+      const choices = await ask(guessing.url, request);
+      expect(choices[0]?.text, JSON.stringify(request)).toBe(expected?.text);
+      alone.push(choices);
+    }
+    expect(await Promise.all(requests.map((request) => ask(guessing.url, request)))).toEqual(alone);
+    await untilIdle(guessing.url);
+    for (const source of ["text", "model"])
+      expect(await metric(guessing.url, `mosara_draft_accepted_tokens_total{source="${source}"}`)).toBeGreaterThan(0);
+    expect((await send(`${guessing.url}/version`, "GET")).json).toMatchObject({ kvCacheDtype: "int8" });
   });
 });
 
