@@ -16,6 +16,8 @@ import { weightName } from "../inputs/work-folder.ts";
 
 const NUM_STREAMS = 8;
 const CHUNK_TOKENS = 64;
+/** Chunks late in a prompt are this short. The streams must have a token for each. */
+const LATE_CHUNK_TOKENS = 32;
 const STREAM_PROMPT_TOKENS = 64;
 /** Chunks at the end of the prompt whose median stands for the last one. */
 const NUM_LAST = 4;
@@ -76,7 +78,7 @@ async function measureRound(
   endListening();
   const aloneMs = alone - startedAt;
   const numQuiet = isSmoke ? 4 : 24;
-  const numTokens = numQuiet + numPrompt / CHUNK_TOKENS;
+  const numTokens = numQuiet + numPrompt / LATE_CHUNK_TOKENS;
   const streams = Array.from({ length: NUM_STREAMS }, () => engine.times(ids(STREAM_PROMPT_TOKENS), numTokens));
   // Each stream alone cannot say when all run; one beside them that ends early can.
   await engine.times(ids(STREAM_PROMPT_TOKENS), numQuiet);
@@ -113,7 +115,7 @@ function figuresOf(name: string, rounds: readonly Round[], numChunks: number): F
       "pacing",
     ),
     ratio("(p50 of the same − decode p50) ÷ a chunk", added(0.5), chunkMs),
-    ratio("the prompt's last chunk, which attends to all before it, alone ÷ a chunk", lastMs, chunkMs),
+    ratio("the prompt's last chunk, of 32 tokens, which attends to all before it, alone ÷ a chunk", lastMs, chunkMs),
     ratio("(p99 − decode p50) ÷ the last chunk alone", added(0.99), lastMs),
     ratio(
       "first token of the long prompt beside the streams ÷ alone",

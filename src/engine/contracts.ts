@@ -97,7 +97,7 @@ export type Prompt = Pick<
 >;
 
 /**
- * Keys and values of prompt prefixes, kept for other prompts with the same prefix. Positions are multiples of a chunk.
+ * Keys and values of prompt prefixes, kept for other prompts with the same prefix. Positions are multiples of 64.
  */
 export interface PrefixReuse {
   /** Number of tokens that `restore` would find now. */
@@ -107,7 +107,7 @@ export interface PrefixReuse {
    * of tokens in the row afterwards
    */
   restore(prompt: Prompt, past: number): Promise<number>;
-  /** Keeps the whole chunk that prefill has just written from `past` on. */
+  /** Keeps the 64 positions from `past` on, which prefill has just written. */
   keep(prompt: Prompt, past: number): Promise<void>;
   /** Forgets the prefixes of an adapter's generation. @returns whether there were any */
   drop(generation: string): boolean;

@@ -83,11 +83,14 @@ export class PrefixCache implements PrefixReuse {
     const last = found.at(-1);
     if (last) this.#touch(last);
     let length = past;
-    for (const node of found.slice(past / CHUNK_TOKENS)) {
-      this.#rows.reach(prompt.id, length + CHUNK_TOKENS);
+    // A chunk that is half computed is overwritten with the same bits.
+    for (let depth = Math.floor(past / CHUNK_TOKENS); depth < found.length; depth++) {
+      const node = found[depth]!; // below the length
+      const from = depth * CHUNK_TOKENS;
+      this.#rows.reach(prompt.id, from + CHUNK_TOKENS);
       if (!this.#byUse.has(node)) break; // the row needed its memory
-      await this.#rows.copyIn(prompt.id, length, node.chunk);
-      length += CHUNK_TOKENS;
+      await this.#rows.copyIn(prompt.id, from, node.chunk);
+      length = from + CHUNK_TOKENS;
     }
     this.#hits += length - past;
     return length;

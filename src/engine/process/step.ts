@@ -4,7 +4,7 @@
  */
 import { AppError } from "../../errors.ts";
 import { DeviceFullError } from "../../runtime/device-errors.ts";
-import { type Chunk, CHUNK_TOKENS } from "../chunks.ts";
+import { type Chunk, reusablePastAt } from "../chunks.ts";
 import type { ModelRunner } from "../contracts.ts";
 import { pooledPositions } from "../pooling.ts";
 import type { Pooling, SequenceSpec } from "../protocol.ts";
@@ -137,7 +137,7 @@ export class Step {
       logitPositions: positions,
       need: spec.numPromptLogprobs === null ? need : WHOLE,
     });
-    if (chunk.length === CHUNK_TOKENS) await this.#runner.prefixes?.keep(spec, chunk.past);
+    await this.#keepPrefix(spec, chunk);
     this.#scheduler.notePrefilled(sequence, chunk, (performance.now() - startedAt) / 1000);
     if (spec.numPromptLogprobs !== null) await this.#scorePrompt(sequence, chunk, logits, spec.numPromptLogprobs);
     if (!chunk.isLast) return;
@@ -158,7 +158,7 @@ export class Step {
     const startedAt = performance.now();
     const step = { id, past: chunk.past, tokenIds: tokensOf(spec, chunk), adapter, hiddenPositions };
     sequence.pool.add(await this.#runner.prefillHidden(step), hiddenPositions.length);
-    if (chunk.length === CHUNK_TOKENS) await this.#runner.prefixes?.keep(spec, chunk.past);
+    await this.#keepPrefix(spec, chunk);
     this.#scheduler.notePrefilled(sequence, chunk, (performance.now() - startedAt) / 1000);
     if (!chunk.isLast) return;
     sequence.markPrefilled(performance.now());
@@ -173,6 +173,11 @@ export class Step {
     const length = await prefixes.restore(sequence.spec, sequence.numPrefilled);
     sequence.numCached += length - sequence.numPrefilled;
     sequence.numPrefilled = length;
+  }
+
+  async #keepPrefix(spec: SequenceSpec, chunk: Chunk): Promise<void> {
+    const past = reusablePastAt(chunk);
+    if (past !== null) await this.#runner.prefixes?.keep(spec, past);
   }
 
   /** Row j of the logits belongs to position past + j, which predicts the token after it. */

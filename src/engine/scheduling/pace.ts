@@ -1,7 +1,7 @@
 /**
  * Decides how many prompt tokens may run between two decode steps. It balances the wait of running rows against the
- * wait of prompts. It learns the time of chunks and steps from recent ones. Pure, with no clock of its own. Chunk
- * boundaries are decided in `chunks.ts`.
+ * wait of prompts. It learns the time of steps from recent ones. Pure, with no clock of its own. Chunk boundaries are
+ * decided in `chunks.ts`, and a late chunk counts as the tokens that would take as long at the beginning of a prompt.
  */
 import { CHUNK_TOKENS } from "../chunks.ts";
 
@@ -32,19 +32,26 @@ const MAX_CHUNKS = 16;
  * prompts takes from running streams.
  */
 const MAX_DELAYING_CHUNKS = 4;
-/** Weight of the newest time in the running means. */
+/** Weight of the newest time in the running mean. */
 const NEWEST = 1 / 8;
 
 export class Pace {
-  #chunkSeconds: number | null = null;
+  /** Time of the chunks since the last decode step. */
+  #spentSeconds = 0;
   #decodeSeconds: number | null = null;
 
-  noteChunk(numTokens: number, seconds: number): void {
-    if (numTokens === CHUNK_TOKENS) this.#chunkSeconds = blended(this.#chunkSeconds, seconds);
+  noteChunk(seconds: number): void {
+    this.#spentSeconds += seconds;
   }
 
   noteDecode(seconds: number): void {
-    this.#decodeSeconds = blended(this.#decodeSeconds, seconds);
+    const mean = this.#decodeSeconds;
+    this.#decodeSeconds = mean === null ? seconds : mean + NEWEST * (seconds - mean);
+  }
+
+  /** Notes that every decoding row has made progress. */
+  noteRowsServed(): void {
+    this.#spentSeconds = 0;
   }
 
   /**
@@ -53,18 +60,10 @@ export class Pace {
    * to make up for it.
    */
   budget({ numDelayed, numJoined, numPrompts }: Waiting): PromptBudget {
-    const numTokens = CHUNK_TOKENS * Math.min(MAX_CHUNKS, this.#chunksPerStep());
+    const hasTimeLeft = this.#spentSeconds < (this.#decodeSeconds ?? 0);
+    const numTokens = CHUNK_TOKENS * (hasTimeLeft ? MAX_CHUNKS : 1);
     const perDelayed = Math.floor((numPrompts + numJoined) / Math.max(1, numDelayed));
     const most = numDelayed === 0 ? MAX_CHUNKS : MAX_DELAYING_CHUNKS;
     return { numTokens, numCompleting: Math.max(numTokens, CHUNK_TOKENS * Math.min(most, perDelayed)) };
   }
-
-  #chunksPerStep(): number {
-    if (this.#chunkSeconds === null || this.#decodeSeconds === null) return 1;
-    return Math.max(1, Math.ceil(this.#decodeSeconds / this.#chunkSeconds));
-  }
-}
-
-function blended(mean: number | null, newest: number): number {
-  return mean === null ? newest : mean + NEWEST * (newest - mean);
 }

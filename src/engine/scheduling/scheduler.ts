@@ -8,7 +8,7 @@ import type { KvRows } from "../contracts.ts";
 import type { SequenceFinished } from "../protocol.ts";
 import { Pace } from "./pace.ts";
 import { overloadedError, type QueueLimits } from "../queue-bound.ts";
-import type { Chunk } from "../chunks.ts";
+import { type Chunk, costOf, reusablePastAt } from "../chunks.ts";
 import type { Sequence } from "./sequence.ts";
 import { ServiceTimes } from "../service-times.ts";
 import { WaitingQueue } from "./waiting-queue.ts";
@@ -41,6 +41,7 @@ export class Scheduler {
   #prefilling: Sequence[] = [];
   #isTurnOfOldest = false;
   readonly #pace = new Pace();
+  /** By `costOf`. */
   #numPromptTokensSinceDecode = 0;
   /** Ids whose prompt was completed since the last decode step. */
   readonly #joinedSinceDecode = new Set<number>();
@@ -167,10 +168,10 @@ export class Scheduler {
   }
 
   /**
-   * The prompt whose chunk is due; null when none is due before the next decode step. Every other chunk goes to the
-   * prompt with the fewest tokens left. Short prompts then do not wait for long ones, and equal prompts finish one
-   * after the other instead of all at the end. The other chunks go to the oldest prompt, which thus gets half of the
-   * time, even if many prompts arrive after it.
+   * The prompt whose chunk is due; null when none is due before the next decode step. Every other turn, of a chunk or of
+   * two late ones, goes to the prompt with the fewest tokens left. Short prompts then do not wait for long ones, and
+   * equal prompts finish one after the other instead of all at the end. The other turns go to the oldest prompt, which
+   * thus gets half of the time, even if many prompts arrive after it.
    */
   #nextPrompt(numDecoding: number): Sequence | null {
     const [oldest] = this.#prefilling;
@@ -182,16 +183,17 @@ export class Scheduler {
     const numJoined = this.#joinedSinceDecode.size;
     const numPrompts = this.#prefilling.length;
     const budget = this.#pace.budget({ numDelayed: numDecoding - numJoined, numJoined, numPrompts });
-    if (numTokens + next.nextChunk().length <= budget.numTokens) return next;
+    if (numTokens + costOf(next.nextChunk()) <= budget.numTokens) return next;
     return numTokens + shortest.numPromptLeft <= budget.numCompleting ? shortest : null;
   }
 
   /** Notes that a chunk was prefilled. @param seconds the time the chunk took */
   notePrefilled(sequence: Sequence, chunk: Chunk, seconds: number): void {
     sequence.numPrefilled += chunk.length;
-    this.#numPromptTokensSinceDecode += chunk.length;
-    this.#isTurnOfOldest = !this.#isTurnOfOldest;
-    this.#pace.noteChunk(chunk.length, seconds);
+    this.#numPromptTokensSinceDecode += costOf(chunk);
+    // Late chunks are shorter. A turn would otherwise be, too.
+    if (chunk.isLast || reusablePastAt(chunk) !== null) this.#isTurnOfOldest = !this.#isTurnOfOldest;
+    this.#pace.noteChunk(seconds);
     if (chunk.isLast) this.#prefilling = this.#prefilling.filter((other) => other !== sequence);
   }
 
@@ -209,6 +211,7 @@ export class Scheduler {
   /** Notes that every decoding row has made progress, so that prompts may follow. */
   noteRowsServed(): void {
     this.#numPromptTokensSinceDecode = 0;
+    this.#pace.noteRowsServed();
     this.#joinedSinceDecode.clear();
   }
 

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { decodeAdapter } from "../../../src/adapter/adapter-file.ts";
 import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { PrefixCache } from "../../../src/engine/kv/prefix-cache.ts";
-import { CHUNK_TOKENS, chunkAt } from "../../../src/engine/chunks.ts";
+import { chunkAt, reusablePastAt } from "../../../src/engine/chunks.ts";
 import { adapterFile } from "../../helpers/models/base-adapters.ts";
 import { longLlamaBase } from "../../helpers/models/golden-base.ts";
 import { freshId, openTestRunner, type TestRunner } from "../../helpers/engine/runner.ts";
@@ -51,7 +51,8 @@ async function answer({ runner }: TestRunner, prefixes: PrefixCache | null, aske
     const row = runner.prefill({ id: prompt.id, past: known, tokenIds, adapter, logitPositions });
     if (isLast) logits.push(await logitsOf(row));
     else await row;
-    if (length === CHUNK_TOKENS) await prefixes?.keep(prompt, known);
+    const reusable = reusablePastAt({ past: known, length });
+    if (reusable !== null) await prefixes?.keep(prompt, reusable);
     past = known + length;
   }
   runner.kv.startDecoding(prompt.id);
@@ -104,6 +105,23 @@ describe.each(FORMATS)("$weights, block $blockSize", (format) => {
       expect(cached).toEqual([0, 128, 128, 64, 64]);
     }
   });
+});
+
+it("late in a prompt, where chunks are shorter, a hit has the bits of a miss", async () => {
+  await using test = await openTestRunner(await longLlamaBase(2304));
+  const shared = Array.from({ length: 2200 }, (_, i) => 3 + ((i * 31) % 300));
+  const prefixes = new PrefixCache(test.runner.kv);
+  // The last one diverges within the second chunk of a piece.
+  for (const [ids, numCached] of [
+    [shared, 0],
+    [[...shared, 5, 6], 2176],
+    [[...shared.slice(0, 2090), 9, 9, ...shared.slice(0, 60)], 2048],
+  ] as const) {
+    const computed = await answer(test, null, { ids, adapter: null });
+    const reused = await answer(test, prefixes, { ids, adapter: null });
+    expect(reused.numCached).toBe(numCached);
+    for (const [at, row] of reused.logits.entries()) expect(row, `row ${at}`).toEqual(computed.logits[at]);
+  }
 });
 
 describe("growing layer by layer", () => {
