@@ -4,7 +4,7 @@
  * AssumeRoleWithWebIdentity.
  */
 import { readFile } from "node:fs/promises";
-import { type Answer, readAnswer } from "./http-request.ts";
+import { type Answer, sendRequest } from "./http-request.ts";
 import { StoreRefusal } from "./object-store.ts";
 import { PassingFault } from "./request-policy.ts";
 
@@ -97,12 +97,12 @@ class AssumedRole implements CredentialSource {
       RoleSessionName: sessionName,
       WebIdentityToken: (await this.#readToken(tokenFile)).trim(),
     });
-    const { status, headers, bytes } = await this.#ask(body, signal);
+    const { status, header, bytes } = await this.#ask(body, signal);
     const text = Buffer.from(bytes).toString();
     const field = (name: string): string => new RegExp(`<${name}>\\s*([^<]+?)\\s*</${name}>`).exec(text)?.[1] ?? "";
     if (status !== 200) throw this.#refusal(status, field("Code"));
     const [accessKeyId, secretAccessKey, sessionToken] = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(field);
-    const endsMs = Date.parse(field("Expiration")) - Date.parse(headers.get("date") ?? new Date().toUTCString());
+    const endsMs = Date.parse(field("Expiration")) - Date.parse(header("date") ?? new Date().toUTCString());
     if (!accessKeyId || !secretAccessKey || !sessionToken || !Number.isFinite(endsMs))
       throw new PassingFault(`${endpoint} answers a request for credentials with something else`);
     const credentials = { accessKeyId, secretAccessKey, sessionToken };
@@ -114,8 +114,9 @@ class AssumedRole implements CredentialSource {
   async #ask(body: URLSearchParams, signal: AbortSignal): Promise<Answer> {
     const { endpoint } = this.#identity;
     try {
-      const send = () => fetch(endpoint, { method: "POST", body, signal, redirect: "error" });
-      return await readAnswer(send, MAX_ANSWER_BYTES);
+      const headers = { "content-type": "application/x-www-form-urlencoded" };
+      const request = { method: "POST", url: endpoint, headers, body: body.toString() };
+      return await sendRequest({ ...request, signal, maxBytes: MAX_ANSWER_BYTES });
     } catch (error) {
       const { message } = error as Error;
       throw new PassingFault(`${endpoint} gives no credentials: ${message}`, { cause: error });

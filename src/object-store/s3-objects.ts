@@ -1,11 +1,9 @@
 /**
- * Objects in a bucket of any S3. Requests are signed by aws4fetch. If the clock here or there is wrong, the store's
- * time is used. Source: Amazon S3 API reference, GetObject, PutObject, DeleteObject, ListObjectsV2, "Conditional
+ * Objects in a bucket of any S3. If the clock here or there is wrong, the store's time is used. Source: Amazon S3 API reference, GetObject, PutObject, DeleteObject, ListObjectsV2, "Conditional
  * requests".
  */
-import { createHash, randomUUID } from "node:crypto";
-import { AwsClient } from "aws4fetch";
-import { type Answer, readAnswer } from "./http-request.ts";
+import { randomUUID } from "node:crypto";
+import { type Answer, sendRequest } from "./http-request.ts";
 import {
   damaged,
   type ListedObject,
@@ -19,6 +17,7 @@ import {
 import { PassingFault, type RequestPolicy } from "./request-policy.ts";
 import { type CredentialSource, credentialSource, type S3Credentials } from "./s3-credentials.ts";
 import type { S3Settings } from "./s3-settings.ts";
+import { S3Signer } from "./s3-signature.ts";
 
 /** An answer that is no object: an error, or a page of a list. */
 const MAX_XML_BYTES = 4 * 2 ** 20;
@@ -39,15 +38,16 @@ export class S3Objects implements ObjectStore {
   readonly #settings: S3Settings;
   readonly #credentials: CredentialSource;
   readonly #policy: RequestPolicy;
+  readonly #signer: S3Signer;
   /** The difference to add to the time of this machine to get the store's time. */
   #clockSkewMs = 0;
   #hasConditions: Promise<boolean> | null = null;
-  #client: { readonly credentials: S3Credentials; readonly client: AwsClient } | null = null;
 
   constructor(settings: S3Settings, policy: RequestPolicy) {
     this.url = settings.url;
     this.#settings = settings;
     this.#policy = policy;
+    this.#signer = new S3Signer(settings.region);
     this.#credentials = credentialSource(settings.url, settings.credentials);
   }
 
@@ -128,33 +128,14 @@ export class S3Objects implements ObjectStore {
 
   async #sendOnce(request: S3Request, credentials: S3Credentials, signal: AbortSignal): Promise<Answer> {
     const { method, url, headers = {}, body, maxBytes = MAX_XML_BYTES } = request;
-    const hash = createHash("sha256")
-      .update(body ?? "")
-      .digest("hex");
-    const signed = await this.#clientOf(credentials).sign(url, {
-      method,
-      headers: { ...headers, "x-amz-content-sha256": hash },
-      ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
-      aws: { datetime: awsTime(Date.now() + this.#clockSkewMs) },
-    });
-    // A redirect would carry the signature to another host.
-    return await readAnswer(() => fetch(signed, { signal, redirect: "error" }), maxBytes);
+    const time = Date.now() + this.#clockSkewMs;
+    const signed = this.#signer.sign({ method, url, headers, body }, credentials, time);
+    return await sendRequest({ method, url, headers: signed, body, signal, maxBytes });
   }
 
-  /** The signer, which keeps the key that it derives from credentials. */
-  #clientOf(credentials: S3Credentials): AwsClient {
-    if (this.#client?.credentials === credentials) return this.#client.client;
-    const { accessKeyId, secretAccessKey, sessionToken } = credentials;
-    const session = sessionToken === null ? {} : { sessionToken };
-    const options = { accessKeyId, secretAccessKey, ...session, region: this.#settings.region };
-    const client = new AwsClient({ ...options, service: "s3", retries: 0 });
-    this.#client = { credentials, client };
-    return client;
-  }
-
-  #refusal({ status, headers, bytes }: Answer): Error {
+  #refusal({ status, header, bytes }: Answer): Error {
     const code = codeOf(bytes);
-    const theirs = Date.parse(headers.get("date") ?? "");
+    const theirs = Date.parse(header("date") ?? "");
     if (code === "RequestTimeTooSkewed" && Number.isFinite(theirs)) {
       this.#clockSkewMs = theirs - Date.now();
       return new PassingFault("its clock and this machine's differ");
@@ -168,8 +149,8 @@ export class S3Objects implements ObjectStore {
     return "absent";
   }
 
-  #etagOf({ headers }: Answer, key: string): string {
-    const etag = headers.get("etag");
+  #etagOf({ header }: Answer, key: string): string {
+    const etag = header("etag");
     if (etag === null) throw damaged(this.url, `${key} has no ETag`);
     return etag;
   }
@@ -187,6 +168,3 @@ function listedObject(entry: string, prefixLength: number): ListedObject {
 
 const codeOf = (bytes: Uint8Array): string | null =>
   /<Code>(\w{1,80})<\/Code>/.exec(Buffer.from(bytes).toString())?.[1] ?? null;
-
-/** Such as 20261129T203000Z. */
-const awsTime = (ms: number): string => new Date(ms).toISOString().replace(/[-:]|\.\d+/g, "");

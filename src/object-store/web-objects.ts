@@ -1,6 +1,6 @@
 /** A copy of a store that any web server offers as files. It is read only, and has no lists. */
 import { createHash } from "node:crypto";
-import { readAnswer } from "./http-request.ts";
+import { sendRequest } from "./http-request.ts";
 import { type ObjectStore, type ReadOptions, readOnly, type StoredObject, StoreRefusal } from "./object-store.ts";
 import type { RequestPolicy } from "./request-policy.ts";
 
@@ -18,13 +18,12 @@ export class WebObjects implements ObjectStore {
     const url = `${this.url}/${key.split("/").map(encodeURIComponent).join("/")}`;
     const headers: Record<string, string> = etag === undefined ? {} : { "if-none-match": etag };
     return await this.#policy.run("get", async (signal) => {
-      const send = () => fetch(url, { headers, signal, redirect: "error" });
-      const { status, headers: found, bytes } = await readAnswer(send, maxBytes);
+      const { status, header, bytes } = await sendRequest({ method: "GET", url, headers, signal, maxBytes });
       if (status === 304) return "unchanged";
       if (status === 404 || status === 410) return "absent";
       if (status !== 200) throw new StoreRefusal(this.url, `status ${status}`);
       // Without a tag of its own, an object is read whole each time.
-      return { bytes, etag: found.get("etag") ?? `"${createHash("sha256").update(bytes).digest("hex")}"` };
+      return { bytes, etag: header("etag") ?? `"${createHash("sha256").update(bytes).digest("hex")}"` };
     });
   }
 
