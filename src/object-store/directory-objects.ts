@@ -41,6 +41,7 @@ const MAX_UPLOAD_AGE_MS = 86_400_000;
 export class DirectoryObjects implements ObjectStore {
   readonly url: string;
   readonly isWritable = true;
+  readonly hasQuickLists = false;
   readonly #root: string;
   readonly #policy: RequestPolicy;
   readonly #slots = new Slots(MAX_AT_ONCE);

@@ -34,6 +34,8 @@ export interface ObjectStore {
   /** Its address in messages, without secrets. */
   readonly url: string;
   readonly isWritable: boolean;
+  /** Whether a list of one object takes about as long as a read, and has all objects. */
+  readonly hasQuickLists: boolean;
   get(key: string, options: ReadOptions): Promise<StoredObject | "absent" | "unchanged">;
   put(key: string, bytes: Uint8Array, condition: WriteCondition): Promise<Written>;
   /** Removing an object that does not exist succeeds. */

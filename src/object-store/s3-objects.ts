@@ -35,6 +35,7 @@ interface S3Request {
 export class S3Objects implements ObjectStore {
   readonly url: string;
   readonly isWritable = true;
+  readonly hasQuickLists = true;
   readonly #settings: S3Settings;
   readonly #credentials: CredentialSource;
   readonly #policy: RequestPolicy;

@@ -7,6 +7,7 @@ import type { RequestPolicy } from "./request-policy.ts";
 export class WebObjects implements ObjectStore {
   readonly url: string;
   readonly isWritable = false;
+  readonly hasQuickLists = false;
   readonly #policy: RequestPolicy;
 
   constructor(url: string, policy: RequestPolicy) {

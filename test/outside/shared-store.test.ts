@@ -10,7 +10,7 @@ import { RequestPolicy } from "../../src/object-store/request-policy.ts";
 import { madeUpAdapter } from "../helpers/models/adapters.ts";
 import { fittingAdapter, type TestApp, type TestAppOptions } from "../helpers/http-app.ts";
 import { hasSeaweed, startBucket, type TestBucket } from "../helpers/outside/seaweed.ts";
-import { tempDir } from "../helpers/server.ts";
+import { tempDir, until } from "../helpers/server.ts";
 import {
   ask,
   type ErrorAnswer,
@@ -231,11 +231,11 @@ describe.each(KINDS)("servers that share a $kind", ({ newUrl, open }) => {
 });
 
 describe.skipIf(!hasBucket)("servers that share a bucket, request by request,", () => {
-  const pair = async (): Promise<[TestApp, TestApp]> => {
+  const pair = async (options: TestAppOptions = {}): Promise<[TestApp, TestApp]> => {
     const url = bucket.newUrl();
     const apps: [TestApp, TestApp] = [
-      await servers.join(bucket.objectsAt(url)),
-      await servers.join(bucket.objectsAt(url)),
+      await servers.join(bucket.objectsAt(url), options),
+      await servers.join(bucket.objectsAt(url), options),
     ];
     bucket.takeRequests();
     return apps;
@@ -257,6 +257,20 @@ describe.skipIf(!hasBucket)("servers that share a bucket, request by request,", 
     expect((await ask(b, "nobody")).body.error.code).toBe("model_not_found");
     expect((await ask(b, "nobody")).status).toBe(404);
     expect(bucket.takeRequests().toSorted()).toEqual(["GET names/default/nobody", "GET names/shared/nobody"]);
+  });
+
+  it("do not ask for each name of an owner that has none, and see the first one within --store-refresh", async () => {
+    const [a, b] = await pair({ refreshMs: 2000 });
+    let asked = 0;
+    const requestsOfOne = async (): Promise<readonly string[]> => {
+      bucket.takeRequests();
+      expect((await ask(b, `nobody-${++asked}`)).status).toBe(404);
+      return bucket.takeRequests().filter((line) => line.startsWith("GET names/"));
+    };
+    await until("a name that nobody asks for", requestsOfOne, (lines) => lines.length === 0);
+    expect(asked).toBeGreaterThan(8);
+    expect((await a.put("first", fittingAdapter(2))).status).toBe(201);
+    await until("the first name", async () => (await ask(b, "first")).adapter === `first@${hash(2)}`);
   });
 
   it("read a large content as an object of its own, and give back the same bytes", async () => {

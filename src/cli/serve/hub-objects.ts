@@ -51,6 +51,7 @@ interface Listed {
 export class HubObjects implements ObjectStore {
   readonly url: string;
   readonly isWritable = false;
+  readonly hasQuickLists = false;
   readonly #name: HubName;
   readonly #policy: RequestPolicy;
   readonly #options: HubObjectsOptions;

@@ -62,6 +62,9 @@ export interface PointerRead {
   readonly inline: Uint8Array | null;
 }
 
+/** Keys of all names of an owner begin with it. */
+export const namesPrefix = (tenant: string): string => `names/${tenant}/`;
+
 export const pointerKey = (owned: OwnedName): string => `names/${qualifiedName(owned)}`;
 
 /** Key of a new content. `write` makes it a key of its own, so nobody removes it with an earlier content. */

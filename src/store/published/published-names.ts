@@ -12,8 +12,9 @@ import type { AdapterRecord } from "../adapter-record.ts";
 import type { AdapterStore } from "../adapter-store.ts";
 import { type OwnedName, qualifiedName } from "../tenant.ts";
 import { CacheBound, ignoreOvertaken } from "./cache-bound.ts";
+import { EmptyOwners } from "./empty-owners.ts";
 import type { MirroredGeneration } from "./mirror-name.ts";
-import { MAX_TOMBSTONE_BYTES, type Pointer, type PublishedContent } from "./pointer.ts";
+import { MAX_TOMBSTONE_BYTES, namesPrefix, type Pointer, type PublishedContent } from "./pointer.ts";
 import { type PointerFound, PointerReader } from "./pointer-reader.ts";
 
 /**
@@ -74,6 +75,7 @@ export class PublishedNames {
   /** Comparisons that run, by name. */
   readonly #running = new Map<string, Promise<void>>();
   readonly #cache: CacheBound;
+  readonly #empty: EmptyOwners;
   readonly #startedAt = performance.now();
 
   constructor(objects: ObjectStore, store: AdapterStore, options: PublishedNamesOptions) {
@@ -81,6 +83,7 @@ export class PublishedNames {
     this.#store = store;
     this.#options = options;
     this.reader = new PointerReader(objects, options.maxAdapterBytes);
+    this.#empty = new EmptyOwners(objects, options.refreshMs);
     this.#cache = new CacheBound(store, options.maxCacheBytes, {
       isUsed: (key) => this.#known.has(key) || this.#running.has(key) || this.#running.has(wholeOf(key)),
       usedLongestAgo: () => this.#known.rkeys(),
@@ -113,6 +116,7 @@ export class PublishedNames {
       if (age > this.#options.refreshMs / 2) this.#compare(owned, key, false).catch(() => {});
       return;
     }
+    if (!copy && this.#empty.has(owned.tenant)) return this.#options.onLookup?.("absent");
     try {
       await this.#compare(owned, key, isWhole);
     } catch (error) {
@@ -137,7 +141,7 @@ export class PublishedNames {
    * @throws {AppError} store_unavailable
    */
   async list(tenant: string, range: { readonly after?: string | undefined; readonly limit: number }) {
-    const prefix = `names/${tenant}/`;
+    const prefix = namesPrefix(tenant);
     const after = range.after === undefined ? undefined : `${prefix}${range.after}`;
     const { objects, hasMore } = await this.objects.list(prefix, { after, limit: range.limit });
     const names = objects.filter(({ bytes }) => bytes > MAX_TOMBSTONE_BYTES).map(({ key }) => key.slice(prefix.length));
@@ -155,6 +159,7 @@ export class PublishedNames {
     startedAt: number,
     content?: CurrentContent,
   ): Promise<void> {
+    this.#empty.forget(owned.tenant);
     const result = await this.#mirror(owned, pointer, content ?? null, false);
     if (result === "gone") return this.forget(owned);
     const known = { etag, exists: pointer !== null, isWhole: result === "whole", checkedAt: startedAt };
@@ -163,6 +168,7 @@ export class PublishedNames {
 
   /** The next use of the name compares it with the store. */
   forget(owned: OwnedName): void {
+    this.#empty.forget(owned.tenant);
     this.#known.delete(qualifiedName(owned));
   }
 
@@ -190,7 +196,7 @@ export class PublishedNames {
         const usable = before?.exists !== true || (this.#copyOf(owned) && (!isWhole || before.isWhole));
         const found = await this.reader.pointer(owned, usable && !before?.fault ? before?.etag : undefined);
         const known = await this.#apply(owned, found, before, isWhole);
-        if (known !== "gone") return this.#noteChecked(key, { ...known, checkedAt: startedAt }, found);
+        if (known !== "gone") return this.#noteChecked(owned, key, { ...known, checkedAt: startedAt }, found);
         if (reads === MAX_READS) throw damaged(this.objects.url, `the content of ${key} is missing`);
       }
     } catch (error) {
@@ -202,8 +208,9 @@ export class PublishedNames {
     }
   }
 
-  #noteChecked(key: string, known: Known, found: PointerFound): void {
+  #noteChecked(owned: OwnedName, key: string, known: Known, found: PointerFound): void {
     this.#known.set(key, known);
+    if (found === "absent") this.#empty.noteAbsent(owned.tenant);
     this.#options.onLookup?.(!known.exists ? "absent" : found === "unchanged" ? "unchanged" : "loaded");
     this.#cache.apply();
   }
