@@ -2,97 +2,85 @@
 
     serve run deploy/ray/serve.yaml
 
-A client that sends the header `serve_multiplexed_model_id: <adapter>` reaches a replica that has served this adapter
-before. docs/how-to/operate/several-replicas.md explains.
+Ray sends a request to a replica, and reports an error if the replica dies before it answers. So there is an ingress
+before the replicas: it sends a request that had not begun to be answered to another replica, and it gives Ray the
+adapter's name, so that the same replica gets all requests of this adapter.
+docs/how-to/operate/several-replicas.md explains.
 """
 
 import asyncio
-import ctypes
-import shutil
-import signal
-import tempfile
+import json
+import random
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import aiohttp
+from deploy.ray.mosara_process import START_SECONDS, MosaraProcess
 from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.config import RequestRouterConfig
+from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
+from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 # Headers that belong to one connection (RFC 9110, section 7.6.1), and those that each side computes itself.
 PER_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"}
-# Adapters that Ray remembers for a replica. mosara itself keeps as many as --adapter-cache-bytes allow.
-REMEMBERED_ADAPTERS = 1000
-# A server that does not answer is tried again, while it restarts.
-ATTEMPTS = 3
+# Response headers that Ray's proxy adds itself.
+OF_PROXY = {"date", "server", "x-request-id"}
+# Requests that run the model change nothing, so they may be sent again. Others are sent once.
+REPEATABLE_POSTS = {
+    f"/v1/{path}" for path in ("completions", "chat/completions", "responses", "messages", "embeddings")
+}
+# The status of a server that stops, or whose engine starts again.
+STOPPING = 503
+# Why a replica has no answer: its server is starting, or was lost with the request.
+AWAY, LOST = "away", "lost"
+# For so long, a request that nobody has begun to answer is sent again.
+RETRY_SECONDS = 60
+# Longest pause between two attempts. Its length is random, so that waiting requests do not come all at once.
+PAUSE_SECONDS = 0.5
 
 
-def die_with_parent() -> None:
-    """Linux: ends the server when the replica is killed."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+@dataclass(frozen=True)
+class Call:
+    """A request, as it goes from the ingress to a replica."""
+
+    method: str
+    path: str  # with its query
+    headers: dict[str, str]
+    body: bytes
 
 
-class Server:
-    """One `mosara serve`, which is started again when it ends."""
+@dataclass(frozen=True)
+class Beginning:
+    """The beginning of an answer, with its first bytes: until they exist, the request can be sent elsewhere."""
 
-    def __init__(self, command: list[str], flags: list[str]):
-        self._data = tempfile.mkdtemp(prefix="mosara-")
-        self._command = [*command, "serve", "--port", "0", "--data", self._data, *flags]
-        self._process: asyncio.subprocess.Process | None = None
-        self._is_stopping = False
-        self._url = asyncio.get_running_loop().create_future()
-        self._run = asyncio.create_task(self._keep_running())
-
-    async def url(self) -> str:
-        """Its address, once it is ready."""
-        return await asyncio.shield(self._url)
-
-    @property
-    def is_ready(self) -> bool:
-        return self._url.done()
-
-    async def stop(self) -> None:
-        """SIGTERM: running requests finish."""
-        self._is_stopping = True
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            await self._process.wait()
-        self._run.cancel()
-        shutil.rmtree(self._data, ignore_errors=True)
-
-    async def _keep_running(self) -> None:
-        while not self._is_stopping:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdout=asyncio.subprocess.PIPE, preexec_fn=die_with_parent
-            )
-            async for line in self._process.stdout:
-                if line.startswith(b"mosara listening on "):
-                    self._url.set_result(line.split()[-1].decode())
-            await self._process.wait()
-            if self._url.done():
-                self._url = asyncio.get_running_loop().create_future()
-            else:
-                await asyncio.sleep(1)  # It ended before it was ready: the log of the replica has the reason.
+    status: int
+    headers: dict[str, str]
+    bytes: bytes
 
 
-@serve.deployment
+# Requests of one adapter go to one replica. Ray forgets nothing and learns nothing for it: with
+# `serve.multiplexed`, the first requests of an adapter would make it known to several replicas.
+@serve.deployment(request_router_config=RequestRouterConfig(request_router_class=ConsistentHashRouter))
 class Mosara:
     async def __init__(self, command: list[str], flags: list[str]):
-        self._server = Server(command, flags)
+        self._server = MosaraProcess(command, flags)
         self._name = serve.get_replica_context().replica_tag
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-        self._client = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
-        await self._server.url()
-
-    @serve.multiplexed(max_num_models_per_replica=REMEMBERED_ADAPTERS)
-    async def remember(self, adapter: str) -> str:
-        """Lets Ray know that this replica has the adapter. mosara loads it when it is needed."""
-        return adapter
+        connector = aiohttp.TCPConnector(limit=0)  # mosara has a queue of its own
+        self._client = aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False)
+        await self._server.until_ready()
 
     async def check_health(self) -> None:
-        if not self._server.is_ready:
-            raise RuntimeError("mosara is starting")
-        async with self._client.get(f"{await self._server.url()}/readyz") as response:
+        """A server that is starting again is no reason to replace the replica, which would take longer."""
+        if self._server.url is None:
+            if self._server.seconds_away > START_SECONDS:
+                raise RuntimeError(f"mosara has not started in {START_SECONDS} s")
+            return
+        async with self._client.get(f"{self._server.url}/healthz") as response:
             if response.status != 200:
                 raise RuntimeError(await response.text())
 
@@ -100,38 +88,104 @@ class Mosara:
         await self._server.stop()
         await self._client.close()
 
-    async def __call__(self, request: Request) -> Response:
-        adapter = serve.get_multiplexed_model_id()
-        if adapter:
-            await self.remember(adapter)
-        answer = await self._ask(request, await request.body())
-        headers = {name: value for name, value in answer.headers.items() if name.lower() not in PER_CONNECTION}
-        headers["x-served-by"] = self._name
-        return StreamingResponse(bytes_of(answer), answer.status, headers)
+    async def ask(self, call: Call) -> AsyncIterator[Beginning | bytes | str]:
+        """The beginning of the answer, then its further bytes. Instead of them AWAY, if the request was not sent, or LOST.
+        @raises aiohttp.ClientError the server was lost within its answer"""
+        url = self._server.url
+        if url is None:
+            yield AWAY
+            return
+        try:
+            answer = await self._client.request(call.method, f"{url}{call.path}", headers=call.headers, data=call.body)
+        except aiohttp.ClientError as error:
+            yield AWAY if isinstance(error, aiohttp.ClientConnectorError) else LOST
+            return
+        # A client that leaves closes the connection here, and mosara ends the request.
+        async with answer:
+            pieces = answer.content.iter_any()
+            try:
+                first = await anext(pieces, b"")
+            except aiohttp.ClientError:
+                yield LOST
+                return
+            omitted = PER_CONNECTION | OF_PROXY
+            headers = {name: value for name, value in answer.headers.items() if name.lower() not in omitted}
+            yield Beginning(answer.status, {**headers, "x-served-by": self._name}, first)
+            async for piece in pieces:
+                yield piece
 
-    async def _ask(self, request: Request, body: bytes) -> aiohttp.ClientResponse:
-        """Asks again while no answer has begun: the server may be restarting."""
+
+@serve.deployment
+class Ingress:
+    def __init__(self, replicas: DeploymentHandle, base: str):
+        self._replicas = replicas.options(stream=True, method_name="ask")
+        self._base = base
+
+    async def __call__(self, request: Request) -> Response:
+        body = await request.body()
         headers = {name: value for name, value in request.headers.items() if name not in PER_CONNECTION}
         query = f"?{request.url.query}" if request.url.query else ""
-        for attempt in range(ATTEMPTS):
-            url = f"{await self._server.url()}{request.url.path}{query}"
+        call = Call(request.method, f"{request.url.path}{query}", headers, body)
+        is_repeatable = request.method == "GET" or request.url.path in REPEATABLE_POSTS
+        begun = await self._begin(call, serve.get_multiplexed_model_id() or adapter_of(body, self._base), is_repeatable)
+        if begun is None:
+            return unavailable(is_repeatable)
+        beginning, pieces = begun
+        return StreamingResponse(bytes_of(beginning, pieces), beginning.status, beginning.headers)
+
+    async def _begin(self, call: Call, adapter: str, is_repeatable: bool):
+        """Asks until an answer has begun. The first attempt goes to the adapter's replica, the others to any."""
+        replicas = self._replicas.options(session_id=adapter)  # without one, any replica is chosen
+        give_up_at = time.monotonic() + RETRY_SECONDS
+        while True:
+            pieces = replicas.remote(call)
             try:
-                return await self._client.request(request.method, url, headers=headers, data=body)
-            except aiohttp.ClientConnectionError:
-                is_repeatable = request.method == "GET" or request.url.path.startswith("/v1/c")
-                if attempt + 1 == ATTEMPTS or not is_repeatable:
-                    raise
-                await asyncio.sleep(0.2)
-        raise AssertionError("the last attempt returns or raises")
+                begun = await anext(pieces)
+            except RayActorError:
+                begun = LOST
+            is_last = time.monotonic() > give_up_at
+            if isinstance(begun, Beginning):
+                if is_last or begun.status != STOPPING or not is_repeatable:
+                    return begun, pieces
+            elif is_last or (begun == LOST and not is_repeatable):
+                return None
+            replicas = self._replicas
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))
 
 
-async def bytes_of(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The body as it comes. A client that leaves closes the connection, and mosara ends the request."""
-    async with answer:
-        async for piece in answer.content.iter_any():
-            yield piece
+def adapter_of(body: bytes, base: str) -> str:
+    """The adapter that a body names, without the base's name before it and `@generation` after it; "": none."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return ""
+    if not isinstance(fields, dict):
+        return ""
+    name = fields.get("adapter") or fields.get("model")
+    # Names of fine-tuned adapters have colons of their own (ft:…), so nothing but the base's name is cut off.
+    adapter = name.removeprefix(f"{base}:").partition("@")[0] if isinstance(name, str) else ""
+    return "" if adapter == base else adapter
+
+
+def unavailable(is_repeatable: bool) -> Response:
+    """No replica has answered. SDKs repeat a 503. Nobody may repeat a change that may have happened."""
+    message = (
+        "No server can answer now. Try again."
+        if is_repeatable
+        else "The server was lost. Find out whether the change has happened before you try again."
+    )
+    error = {"message": message, "type": "server_error", "param": None, "code": "engine_unavailable"}
+    status, headers = (503, {"retry-after": "1"}) if is_repeatable else (502, {"x-should-retry": "false"})
+    return JSONResponse({"error": error}, status, headers)
+
+
+async def bytes_of(beginning: Beginning, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield beginning.bytes
+    async for piece in pieces:
+        yield piece
 
 
 def app(arguments: dict) -> serve.Application:
-    """@param arguments `command` (how mosara is started) and `flags` (of mosara serve), as lists"""
-    return Mosara.bind(arguments["command"], arguments["flags"])
+    """@param arguments `command` (how mosara is started) and `flags` (of mosara serve), as lists; `base`, the name that
+    the base is served under"""
+    return Ingress.bind(Mosara.bind(arguments["command"], arguments["flags"]), arguments["base"])

@@ -3,11 +3,14 @@ import { parseArgs } from "node:util";
 import { AppError } from "../../src/errors.ts";
 import { ROUTER_NAMES, type RouterName } from "./router.ts";
 
+/** A router of ours, or Ray Serve, which starts its replicas itself. */
+const NAMES = [...ROUTER_NAMES, "ray"] as const;
+
 export const HELP = `Usage: npm run replicas -- [flags]
 
 Three servers behind a router, under streams, while servers are killed, restarted and cut off.
 
-  --router <name>    ${ROUTER_NAMES.join(", ")} (default: haproxy).
+  --router <name>    ${NAMES.join(", ")} (default: haproxy).
   --seconds <n>      Length of the disturbed run (default: 300).
   --kill-every <n>   Seconds between two kills (default: 20).
   --streams <n>      Clients at a time (default: 64).
@@ -18,7 +21,7 @@ Three servers behind a router, under streams, while servers are killed, restarte
 `;
 
 export interface ReplicasOptions {
-  readonly router: RouterName;
+  readonly router: RouterName | "ray";
   readonly seconds: number;
   readonly killEvery: number;
   readonly streams: number;
@@ -45,9 +48,9 @@ export function replicasOptions(args: readonly string[]): ReplicasOptions | null
     if (Number.isSafeInteger(value) && value >= 0) return value;
     throw new AppError("usage", `--${name} must be a whole number, found "${text}".`);
   };
-  const router = ROUTER_NAMES.find((name) => name === (values.router ?? "haproxy"));
+  const router = NAMES.find((name) => name === (values.router ?? "haproxy"));
   if (router === undefined)
-    throw new AppError("usage", `--router must be one of ${ROUTER_NAMES.join(", ")}, found "${values.router}".`);
+    throw new AppError("usage", `--router must be one of ${NAMES.join(", ")}, found "${values.router}".`);
   return {
     router,
     seconds: number("seconds"),

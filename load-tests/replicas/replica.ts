@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { endChild, MAIN, untilListening } from "../processes/child.ts";
 import { endWithUs } from "../processes/end-with-us.ts";
 
-const BASE_DIR = fileURLToPath(new URL("../../../models/demo", import.meta.url));
+export const BASE_DIR = fileURLToPath(new URL("../../../models/demo", import.meta.url));
 
 /** The name under which the base is served. */
 export const BASE_NAME = "demo";
@@ -16,6 +16,8 @@ export interface ReplicaPlace {
   readonly data: string;
   /** The directory of adapters, which all replicas share. */
   readonly adapters: string;
+  /** The directory of the store of uploads, which all replicas share. */
+  readonly store: string;
   readonly threads: number;
   /** Name of the network namespace in which it runs; null: the machine's own. */
   readonly namespace: string | null;
@@ -41,10 +43,10 @@ export class Replica implements AsyncDisposable {
 
   /** @returns once it is ready. @throws {Error} with what it printed, where it ends before */
   async start(): Promise<void> {
-    const { host, port, data, adapters, threads, namespace } = this.place;
+    const { host, port, data, adapters, store, threads, namespace } = this.place;
     const flags = ["--model", BASE_DIR, "--served-model-name", BASE_NAME, "--host", host, "--port", String(port)];
     flags.push("--data", data, "--adapters", adapters, "--threads", String(threads), "--log-level", "error");
-    flags.push("--kv-cache-bytes", "128M");
+    flags.push("--kv-cache-bytes", "128M", "--store", store);
     const command = [process.execPath, MAIN, "serve", ...flags];
     const [program = "", ...args] = namespace === null ? command : ["ip", "netns", "exec", namespace, ...command];
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });

@@ -74,7 +74,8 @@ export async function startRouter(
   return router;
 }
 
-async function answers(url: string): Promise<boolean> {
+/** Whether a server of the demo answers a request there. */
+export async function answers(url: string): Promise<boolean> {
   const body = JSON.stringify({ model: BASE_NAME, prompt: "a", max_tokens: 1 });
   return await fetch(`${url}/v1/completions`, {
     method: "POST",
