@@ -1,6 +1,6 @@
 /**
- * Objects in a bucket of any S3. If the clock here or there is wrong, the store's time is used. Source: Amazon S3 API reference, GetObject, PutObject, DeleteObject, ListObjectsV2, "Conditional
- * requests".
+ * Objects in a bucket of any S3. If the clock here or there is wrong, the store's time is used. Source: Amazon S3 API
+ * reference, GetObject, PutObject, DeleteObject, ListObjectsV2, "Conditional requests".
  */
 import { randomUUID } from "node:crypto";
 import { type Answer, sendRequest } from "./http-request.ts";
@@ -17,7 +17,7 @@ import {
 import { PassingFault, type RequestPolicy } from "./request-policy.ts";
 import { type CredentialSource, credentialSource, type S3Credentials } from "./s3-credentials.ts";
 import type { S3Settings } from "./s3-settings.ts";
-import { S3Signer } from "./s3-signature.ts";
+import { signedHeaders } from "./s3-signature.ts";
 
 /** An answer that is no object: an error, or a page of a list. */
 const MAX_XML_BYTES = 4 * 2 ** 20;
@@ -39,7 +39,6 @@ export class S3Objects implements ObjectStore {
   readonly #settings: S3Settings;
   readonly #credentials: CredentialSource;
   readonly #policy: RequestPolicy;
-  readonly #signer: S3Signer;
   /** The difference to add to the time of this machine to get the store's time. */
   #clockSkewMs = 0;
   #hasConditions: Promise<boolean> | null = null;
@@ -48,7 +47,6 @@ export class S3Objects implements ObjectStore {
     this.url = settings.url;
     this.#settings = settings;
     this.#policy = policy;
-    this.#signer = new S3Signer(settings.region);
     this.#credentials = credentialSource(settings.url, settings.credentials);
   }
 
@@ -129,8 +127,9 @@ export class S3Objects implements ObjectStore {
 
   async #sendOnce(request: S3Request, credentials: S3Credentials, signal: AbortSignal): Promise<Answer> {
     const { method, url, headers = {}, body, maxBytes = MAX_XML_BYTES } = request;
+    const { region } = this.#settings;
     const time = Date.now() + this.#clockSkewMs;
-    const signed = this.#signer.sign({ method, url, headers, body }, credentials, time);
+    const signed = signedHeaders({ method, url, headers, body }, { region, credentials, time });
     return await sendRequest({ method, url, headers: signed, body, signal, maxBytes });
   }
 
