@@ -210,22 +210,12 @@ export function groupPorts(layout: GroupLayout): { readonly gains: Port; readonl
 }
 
 /**
- * Whether any row of the step has further (λ, v): a blend of Mo-SARA adapters. The stored graph does not have it
- * (`device-graph/blend-terms.ts`).
+ * The terms (λ, v) of a row: one, or several in a blend of Mo-SARA adapters. When an engine opens a graph, the ports of
+ * λ and v get this axis before their two (`device-graph/blend-terms.ts`). The stored graph does not have it.
  */
-export const HAS_TERMS: Port = { name: "adapter.has_terms", dtype: "bool", shape: [] };
-/** λ of the further terms, all groups side by side. */
-export const termGainsPort = (totalK: number): Port => ({
-  name: "adapter.term_gains",
-  dtype: "float32",
-  shape: [ADAPTER_ROWS, "m", totalK],
-});
-/** v of the further terms, all groups side by side. */
-export const termScalesPort = (totalOut: number): Port => ({
-  name: "adapter.term_scales",
-  dtype: "float32",
-  shape: [ADAPTER_ROWS, "m", totalOut],
-});
+export const TERMS = "m";
+/** 1 for the first term and 0 for the others: only the first one can be routed. */
+export const FIRST_TERM: Port = { name: "adapter.first_term", dtype: "float32", shape: [TERMS, 1, 1] };
 
 /** Whether any sequence of the step has a SARA or LoRA adapter on a group with the name `part`, in any layer. */
 export const hasLowRankPort = (part: string): Port => ({

@@ -1,16 +1,23 @@
 /**
  * The adapter inputs of a step: one row of numbers a sequence. They are written only when the composition of the batch
- * changes. A prefill has one adapter, and its own arrays are fed without a copy. A decode batch has one buffer for each
- * port.
+ * changes. A prefill has one adapter, and its own arrays are fed without a copy, unless it is a blend of several terms.
+ * A decode batch has one buffer for each port. Its rows have as many terms as the row with the most, padded with zeros.
  */
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
-import { HAS_MO_SARA, HAS_ROUTERS, HEAD_MASK, groupPorts, headsPort, routersPort } from "../../model/ports.ts";
+import {
+  FIRST_TERM,
+  HAS_MO_SARA,
+  HAS_ROUTERS,
+  HEAD_MASK,
+  groupPorts,
+  headsPort,
+  routersPort,
+} from "../../model/ports.ts";
 import { type RuntimeTensor, runtimeTensor } from "../../runtime/ort.ts";
-import { type AdapterRow, zeroRow } from "./adapter-row.ts";
+import { type AdapterRow, type AdapterTerm, zeroRow } from "./adapter-row.ts";
 import { rowBucket } from "../kv/kv-cache.ts";
 import { LowRankFeeds } from "./low-rank-feeds.ts";
 import type { Feeds, StepFeeds } from "./step-feeds.ts";
-import { TermFeeds } from "./term-feeds.ts";
 
 const flag = (value: boolean): RuntimeTensor => runtimeTensor("bool", Uint8Array.of(value ? 1 : 0), []);
 
@@ -21,13 +28,14 @@ export class AdapterFeeds implements StepFeeds {
   #gains: Float32Array[] = [];
   #scales: Float32Array[] = [];
   #capacity = 0;
+  /** Terms of each row of the buffers. */
+  #numTerms = 1;
   /** The adapter whose numbers each row of the buffers holds; null: zeros. */
   #held: (AdapterRow | null)[] = [];
   #lastRows: readonly (AdapterRow | null)[] | null = null;
   #lastFeeds: Feeds = {};
   readonly #zeroRow: AdapterRow;
   readonly #lowRank: LowRankFeeds;
-  readonly #terms: TermFeeds;
 
   constructor(layout: AdapterLayout) {
     this.#layout = layout;
@@ -37,16 +45,19 @@ export class AdapterFeeds implements StepFeeds {
     });
     this.#zeroRow = zeroRow(layout);
     this.#lowRank = new LowRankFeeds(layout.lowRank);
-    this.#terms = new TermFeeds(layout);
   }
 
   /** Feeds of a step of one sequence. */
   single(adapter: AdapterRow | null): Feeds {
-    const row = adapter ?? this.#zeroRow;
-    const feeds = { ...this.#common([adapter]), ...this.#lowRank.single(adapter), ...this.#terms.of([adapter]) };
+    const terms = termsOf(adapter ?? this.#zeroRow);
+    const feeds = { ...this.#common([adapter], terms.length), ...this.#lowRank.single(adapter) };
+    const joined = (parts: readonly Float32Array[]): Float32Array =>
+      parts.length === 1 ? parts[0]! : Float32Array.from(parts.flatMap((part) => [...part])); // one
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
-      feeds[gainsPort] = runtimeTensor("float32", row.gains[i]!, [1, k]); // one array a group
-      feeds[scalePort] = runtimeTensor("float32", row.scales[i]!, [1, dOut]);
+      const gains = joined(terms.map((term) => term.gains[i]!)); // one array a group
+      const scales = joined(terms.map((term) => term.scales[i]!));
+      feeds[gainsPort] = runtimeTensor("float32", gains, [terms.length, 1, k]);
+      feeds[scalePort] = runtimeTensor("float32", scales, [terms.length, 1, dOut]);
     });
     return feeds;
   }
@@ -55,46 +66,66 @@ export class AdapterFeeds implements StepFeeds {
   batch(rows: readonly (AdapterRow | null)[]): Feeds {
     const isSame = this.#lastRows?.length === rows.length && rows.every((row, i) => row === this.#lastRows?.[i]);
     if (isSame) return this.#lastFeeds;
-    this.#ensure(rows.length);
+    const numTerms = rows.reduce((most, row) => Math.max(most, 1 + (row?.terms.length ?? 0)), 1);
+    this.#ensure(rows.length, numTerms);
     rows.forEach((row, at) => {
       if (this.#held[at] !== row) this.#write(at, row);
     });
-    const feeds = { ...this.#common(rows), ...this.#lowRank.batch(rows), ...this.#terms.of(rows) };
+    const feeds = { ...this.#common(rows, numTerms), ...this.#lowRank.batch(rows) };
+    const firstRows = (buffer: Float32Array, width: number) =>
+      runtimeTensor("float32", buffer.subarray(0, rows.length * numTerms * width), [numTerms, rows.length, width]);
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
-      feeds[gainsPort] = runtimeTensor("float32", this.#gains[i]!.subarray(0, rows.length * k), [rows.length, k]);
-      feeds[scalePort] = runtimeTensor("float32", this.#scales[i]!.subarray(0, rows.length * dOut), [
-        rows.length,
-        dOut,
-      ]);
+      feeds[gainsPort] = firstRows(this.#gains[i]!, k); // one buffer a group
+      feeds[scalePort] = firstRows(this.#scales[i]!, dOut);
     });
     this.#lastRows = [...rows];
     this.#lastFeeds = feeds;
     return feeds;
   }
 
-  #ensure(numRows: number): void {
-    if (numRows <= this.#capacity) return;
-    const capacity = rowBucket(numRows); // a batch that grows row by row is not rewritten for each new row
+  #ensure(numRows: number, numTerms: number): void {
+    // One term follows another in the buffers. With several terms, there is no room for further rows between them.
+    const fits = numTerms === 1 ? numRows <= this.#capacity : numRows === this.#capacity;
+    if (fits && numTerms === this.#numTerms) return;
+    const capacity = numTerms === 1 ? rowBucket(numRows) : numRows; // a batch that grows row by row is rewritten seldom
     this.#capacity = capacity;
-    this.#gains = this.#groups.map((group) => new Float32Array(capacity * group.k));
-    this.#scales = this.#groups.map((group) => new Float32Array(capacity * group.dOut));
+    this.#numTerms = numTerms;
+    this.#gains = this.#groups.map((group) => new Float32Array(numTerms * capacity * group.k));
+    this.#scales = this.#groups.map((group) => new Float32Array(numTerms * capacity * group.dOut));
     this.#held = Array.from({ length: capacity }, () => null);
   }
 
   #write(at: number, adapter: AdapterRow | null): void {
     const row = adapter ?? this.#zeroRow;
+    const write = (buffer: Float32Array, parts: readonly Float32Array[], width: number): void => {
+      for (let term = 0; term < this.#numTerms; term++) {
+        const from = (term * this.#capacity + at) * width;
+        const part = parts[term];
+        if (part) buffer.set(part, from);
+        else buffer.fill(0, from, from + width);
+      }
+    };
+    const terms = termsOf(row);
     this.#groups.forEach(({ k, dOut }, i) => {
-      this.#gains[i]!.set(row.gains[i]!, at * k); // one array a group
-      this.#scales[i]!.set(row.scales[i]!, at * dOut);
+      write(
+        this.#gains[i]!, // one array a group
+        terms.map((term) => term.gains[i]!),
+        k,
+      );
+      write(
+        this.#scales[i]!,
+        terms.map((term) => term.scales[i]!),
+        dOut,
+      );
     });
     this.#held[at] = adapter;
   }
 
   /**
-   * The switches, and the heads and routers of all rows, padded to the greatest number of heads. A row without heads
+   * The switches, the first term, and the heads and routers of all rows, padded to the greatest number of heads. A row without heads
    * has zeros.
    */
-  #common(rows: readonly (AdapterRow | null)[]): Feeds {
+  #common(rows: readonly (AdapterRow | null)[], numTerms: number): Feeds {
     const { totalK } = this.#layout;
     const numHeads = rows.reduce((most, row) => Math.max(most, row?.routed?.numHeads ?? 0), 0);
     const numRows = numHeads > 0 ? rows.length : 1;
@@ -113,11 +144,23 @@ export class AdapterFeeds implements StepFeeds {
     return {
       [HAS_MO_SARA.name]: flag(rows.some((row) => row?.hasMoSara === true)),
       [HAS_ROUTERS.name]: flag(numHeads > 0),
+      [FIRST_TERM.name]: firstOf(numTerms),
       [headsPort(totalK).name]: runtimeTensor("float32", heads, [numRows, n, totalK]),
       [routersPort(totalK).name]: runtimeTensor("float32", routers, [numRows, totalK, n]),
       [HEAD_MASK.name]: runtimeTensor("float32", mask, [numRows, 1, n]),
     };
   }
+}
+
+/** Its own λ and v, then the further ones of a blend. */
+function termsOf(row: AdapterRow): readonly AdapterTerm[] {
+  return row.terms.length === 0 ? [row] : [row, ...row.terms];
+}
+
+function firstOf(numTerms: number): RuntimeTensor {
+  const values = new Float32Array(numTerms);
+  values[0] = 1;
+  return runtimeTensor("float32", values, [numTerms, 1, 1]);
 }
 
 /** Copies rows of `width` values into `target`, from `at` on, as rows of `targetWidth` values. */

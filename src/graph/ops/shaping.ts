@@ -51,16 +51,17 @@ export function reshapeAs(x: Var, like: Var): Var {
 /**
  * The same values with the leading dimensions of `like` (named ones included) before `tail`. The remaining size must
  * fit.
+ * @param sizes `sizesLike(like, tail)`, where several values share it
  */
-export function reshapeLike(x: Var, like: Var, tail: readonly number[]): Var {
+export function reshapeLike(x: Var, like: Var, tail: readonly number[], sizes = sizesLike(like, tail)): Var {
   const shape = [...like.shape, ...tail];
   if (quotient(product(x.shape), product(shape)) !== 1)
     fail("reshapeLike", `${formatShape(x.shape)} does not hold as many values as ${formatShape(shape)}`);
-  return graphOf(x, like).node("Reshape", [x, sizesLike(like, tail)], [{ dtype: x.dtype, shape }])[0]!;
+  return graphOf(x, sizes).node("Reshape", [x, sizes], [{ dtype: x.dtype, shape }])[0]!;
 }
 
 /** The sizes of `like`, then `tail`, known when the graph runs; in the graph of `like`. int64 [rank + tail's] */
-function sizesLike(like: Var, tail: readonly number[]): Var {
+export function sizesLike(like: Var, tail: readonly number[]): Var {
   const results = [{ dtype: "int64" as const, shape: [like.shape.length + tail.length] }];
   return like.graph.node("Concat", [shapeOf(like), int64s(like, tail)], results, { axis: 0 })[0]!;
 }

@@ -6,7 +6,7 @@
 import type { Graph, Var } from "../../graph/graph.ts";
 import { ifElse } from "../../graph/ops/control.ts";
 import { add, mul, sum } from "../../graph/ops/elementwise.ts";
-import { concat, reshape, reshapeLike, slice } from "../../graph/ops/shaping.ts";
+import { concat, reshape, reshapeLike, sizesLike, slice } from "../../graph/ops/shaping.ts";
 import { lowRankDelta } from "../../adapter/low-rank.ts";
 import { gates, mixHeads, moSaraDelta } from "../../adapter/mo-sara.ts";
 import type { AdapterLayout, GroupLayout } from "../adapter-layout.ts";
@@ -103,13 +103,18 @@ function moSaraPart(
 function lowRankPart(graph: Graph, inputIds: Var): (group: LinearGroup) => Delta {
   const input = ({ name, dtype, shape }: Port): Var => graph.input(name, dtype, shape);
   const conditions = new Map<string, Var>();
+  const sizes = new Map<number, Var>(); // by dIn, because every group would otherwise compute its own
   return (group) => {
     const ports = lowRankPorts(group);
     const [down, up] = [input(ports.down), input(ports.up)];
     const condition = conditions.get(group.part) ?? input(hasLowRankPort(group.part));
     conditions.set(group.part, condition);
-    const of = (x: Var): Var =>
-      reshape(lowRankDelta(reshapeLike(x, inputIds, [group.dIn]), down, up), [ROWS, group.dOut]);
+    const inputSizes = sizes.get(group.dIn) ?? sizesLike(inputIds, [group.dIn]);
+    sizes.set(group.dIn, inputSizes);
+    const of = (x: Var): Var => {
+      const bySequence = reshapeLike(x, inputIds, [group.dIn], inputSizes);
+      return reshape(lowRankDelta(bySequence, down, up), [ROWS, group.dOut]);
+    };
     return { condition, of };
   };
 }

@@ -4,23 +4,21 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type AdapterRow, zeroRow } from "../../../src/engine/adapters/adapter-row.ts";
+import type { AdapterRow } from "../../../src/engine/adapters/adapter-row.ts";
 import { AdapterFeeds } from "../../../src/engine/adapters/adapter-feeds.ts";
 import { type AdapterLayout, adapterLayout } from "../../../src/model/adapter-layout.ts";
 import { parseModelConfig } from "../../../src/model/families.ts";
 import { allGroups } from "../../../src/model/linears.ts";
 import {
+  FIRST_TERM,
   HAS_MO_SARA,
   HAS_ROUTERS,
-  HAS_TERMS,
   HEAD_MASK,
   groupPorts,
   hasLowRankPort,
   headsPort,
   lowRankPorts,
   routersPort,
-  termGainsPort,
-  termScalesPort,
 } from "../../../src/model/ports.ts";
 import type { RuntimeTensor } from "../../../src/runtime/ort.ts";
 import { TOY_CONFIG, noise } from "../../helpers/models/checkpoints.ts";
@@ -87,25 +85,21 @@ const ROWS: readonly (AdapterRow | null)[] = [
   blendedRowOf(7, "mlp.in", 5, 3),
 ];
 
-/**
- * Checks the further terms of every row: side by side by group, behind them zeros up to the most terms of a row, at
- * least two.
- */
-function expectTerms(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
-  const own = Math.max(0, ...rows.map((row) => row?.terms.length ?? 0));
-  const most = own === 1 ? 2 : own;
-  expect(flagOf(feeds[HAS_TERMS.name])).toBe(most > 0 ? 1 : 0);
-  for (const [port, kind] of [
-    [termGainsPort(0).name, "gains"],
-    [termScalesPort(0).name, "scales"],
-  ] as const) {
-    const zeros = zeroRow(layout)[kind].flatMap((part) => [...part]);
-    const wanted = rows.flatMap((row) =>
-      Array.from({ length: most }, (_, i) => row?.terms[i]?.[kind].flatMap((part) => [...part]) ?? zeros).flat(),
-    );
-    if (most > 0) expect(numbers(feeds[port])).toEqual(wanted);
-    else expect(feeds[port]?.dims[1]).toBe(0);
-  }
+/** Checks λ and v of one group: all first terms, all second ones, …; zeros where a row has fewer. */
+function expectTerms(
+  feeds: Record<string, RuntimeTensor>,
+  rows: readonly (AdapterRow | null)[],
+  [kind, group, width, port]: readonly ["gains" | "scales", number, number, string],
+): void {
+  const most = 1 + Math.max(0, ...rows.map((row) => row?.terms.length ?? 0));
+  const zeros = new Float32Array(width);
+  const wanted = Array.from({ length: most }, (_, i) =>
+    rows.flatMap((row) => [...((i === 0 ? row : row?.terms[i - 1])?.[kind][group] ?? zeros)]),
+  ).flat();
+  expect(feeds[port]?.dims).toEqual([most, rows.length, width]);
+  expect(numbers(feeds[port])).toEqual(wanted);
+  expect(feeds[FIRST_TERM.name]?.dims).toEqual([most, 1, 1]);
+  expect(numbers(feeds[FIRST_TERM.name])).toEqual(Array.from({ length: most }, (_, i) => (i === 0 ? 1 : 0)));
 }
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
@@ -117,14 +111,9 @@ const flagOf = (tensor: RuntimeTensor | undefined): number => Number((tensor?.da
 function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
   layout.groups.forEach((group, i) => {
     const ports = groupPorts(group);
-    const [gains, scale] = [feeds[ports.gains.name], feeds[ports.scale.name]];
-    expect(gains?.dims).toEqual([rows.length, group.k]);
-    expect(scale?.dims).toEqual([rows.length, group.group.dOut]);
-    const zeros = { gains: new Float32Array(group.k), scales: new Float32Array(group.group.dOut) };
-    expect(numbers(gains)).toEqual(rows.flatMap((row) => [...(row?.gains[i] ?? zeros.gains)]));
-    expect(numbers(scale)).toEqual(rows.flatMap((row) => [...(row?.scales[i] ?? zeros.scales)]));
+    expectTerms(feeds, rows, ["gains", i, group.k, ports.gains.name]);
+    expectTerms(feeds, rows, ["scales", i, group.group.dOut, ports.scale.name]);
   });
-  expectTerms(feeds, rows);
   expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(rows.some((row) => row?.hasMoSara) ? 1 : 0);
   for (const group of layout.lowRank) {
     const used = layout.lowRank.some((one, i) => one.part === group.part && rows.some((row) => row?.lowRank?.[i]));

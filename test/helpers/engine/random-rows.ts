@@ -67,13 +67,13 @@ export function randomLowRank(
   return test.ready(adapter, `${method}-${seed}`);
 }
 
-/** A blend of four. */
-function manyTerms(test: TestRunner): AdapterRow {
-  const members = Array.from({ length: 4 }, (_, i) => ({
+/** A blend of many, whose sum would show another order of its terms. */
+function manyTerms(test: TestRunner, count: number): AdapterRow {
+  const members = Array.from({ length: count }, (_, i) => ({
     adapter: randomMoSara(test, 220 + i),
     weight: 0.3 - 0.1 * i,
   }));
-  return test.blend(members, "many");
+  return test.blend(members, `${count} terms`);
 }
 
 /**
@@ -81,8 +81,8 @@ function manyTerms(test: TestRunner): AdapterRow {
  * blends.
  */
 export function neighbours(test: TestRunner): (AdapterRow | null)[] {
-  const blends = [randomBlend(test, 200), randomBlend(test, 210, 3), manyTerms(test)];
-  const others = Array.from({ length: 17 }, (_, i) => {
+  const blends = [randomBlend(test, 200), randomBlend(test, 210, 3), manyTerms(test, 7), manyTerms(test, 8)];
+  const others = Array.from({ length: 16 }, (_, i) => {
     if (i % 6 === 3) return null;
     if (i % 6 === 1) return randomAdapter(test, 100 + i, 2 + (i % 5), "rank1");
     if (i % 6 === 2) return randomAdapter(test, 100 + i, 3 + (i % 7), "full");
