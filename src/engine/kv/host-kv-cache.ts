@@ -15,6 +15,8 @@ import {
   type KvCache,
   type KvChunk,
   type KvView,
+  type RowPlace,
+  type SingleRows,
   type WrittenPositions,
   bytesPerPosition,
   rowBucket,
@@ -71,6 +73,10 @@ const NOTHING = new Uint8Array(0);
 export class HostKvCache implements KvCache {
   readonly shape: CacheShape;
   readonly type: CacheType;
+  readonly singleRows: SingleRows = {
+    newCache: () => new HostKvCache(this.shape, this.type),
+    copyRow: copyHostRow,
+  };
   readonly #layers: readonly Layer[];
   #numRows = 0;
   #views = new Map<string, KvView>();
@@ -192,6 +198,23 @@ export class HostKvCache implements KvCache {
     });
   }
 
+  /** Copies the first `length` positions of a row to another cache of the same shape and type. */
+  copyRowTo(row: number, target: HostKvCache, targetRow: number, length: number): void {
+    const { numKvHeads } = this.shape;
+    for (const [i, { parts, numPositions }] of this.#layers.entries()) {
+      const other = target.#layers[i]!; // the shape is the same
+      const kept = Math.min(length, numPositions); // the next step writes one more
+      for (const [j, { data, positionBytes }] of parts.entries()) {
+        const { data: into } = other.parts[j]!; // so is the type
+        for (let head = 0; head < numKvHeads; head++) {
+          const from = (row * numKvHeads + head) * numPositions * positionBytes;
+          const to = (targetRow * numKvHeads + head) * other.numPositions * positionBytes;
+          into.set(data.subarray(from, from + kept * positionBytes), to);
+        }
+      }
+    }
+  }
+
   #parts(): readonly Part[] {
     return this.#layers.flatMap(({ parts }) => parts);
   }
@@ -245,6 +268,12 @@ export class HostKvCache implements KvCache {
         });
       }
   }
+}
+
+function copyHostRow(source: RowPlace, target: RowPlace, length: number): void {
+  if (!(source.cache instanceof HostKvCache && target.cache instanceof HostKvCache))
+    throw new Error("internal: a row of another kind of cache");
+  source.cache.copyRowTo(source.row, target.cache, target.row, length);
 }
 
 /** The numbers in these bytes, without a copy. */

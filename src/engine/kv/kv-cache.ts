@@ -60,6 +60,20 @@ export interface KvChunk {
 /** Number of written positions of a row; 0 beyond the rows in use. */
 export type WrittenPositions = (row: number) => number;
 
+/** Caches of one row each, beside the batch. */
+export interface SingleRows {
+  /** An empty cache of the same kind. */
+  newCache(): KvCache;
+  /** Copies the first `length` positions of a row to another cache, which has room for them. */
+  copyRow(source: RowPlace, target: RowPlace, length: number): void;
+}
+
+/** A row of a cache. */
+export interface RowPlace {
+  readonly cache: KvCache;
+  readonly row: number;
+}
+
 /**
  * Rows are numbered from 0. A method that moves rows returns at once; the move has taken place when a later promise is
  * fulfilled. A promise that is rejected (`insufficient_memory` on a full device) leaves every row as it was.
@@ -67,6 +81,8 @@ export type WrittenPositions = (row: number) => number;
 export interface KvCache {
   readonly shape: CacheShape;
   readonly type: CacheType;
+  /** Absent where this class itself keeps rows in memory of their own. */
+  readonly singleRows?: SingleRows;
   /** Bytes allocated now. */
   readonly bytes: number;
   /** Maximum number of rows that are allocated for `count` rows. */
@@ -99,4 +115,19 @@ export interface KvCache {
   copyOut(row: number, from: number, count: number): KvChunk | Promise<KvChunk>;
   /** Writes a chunk from `copyOut` over the positions of a row from `from` on. */
   copyIn(row: number, from: number, chunk: KvChunk): void | Promise<void>;
+}
+
+/**
+ * Makes room for rows of which the longest has `longest` positions, and does a part of the work for the length that
+ * will be reached soon.
+ */
+export function growCache(
+  cache: KvCache,
+  numRows: number,
+  longest: number,
+  ahead: number,
+  written: WrittenPositions,
+): void {
+  cache.ensure(numRows, longest, written, ahead);
+  if (ahead > longest) cache.growAhead?.(ahead, written);
 }

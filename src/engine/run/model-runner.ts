@@ -134,7 +134,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     const row = this.kv.rowOf(id);
     const length = past + tokenIds.length;
     this.kv.extend(row, length);
-    this.kv.allocate(0, length);
+    this.kv.allocate(row, 1, length);
     const numTokens = tokenIds.length;
     const positions = Array.from({ length: numTokens }, (_, i) => past + i);
     const feeds = {
@@ -145,7 +145,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
       ...(this.#takesPositions ? { [POSITION_IDS.name]: int64(positions, [1, numTokens]) } : {}),
       ...(await this.#feeds?.single(adapter)),
     };
-    return this.#run({ ...wanted, feeds }, await this.kv.cache.view(row, 1, length), [length - 1]);
+    return this.#run({ ...wanted, feeds }, await this.kv.view(row, 1, length), [length - 1]);
   }
 
   async decode(rows: readonly DecodeRow<AdapterRow>[]): Promise<LogitRows> {
@@ -157,8 +157,8 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
     );
     // A row that only pads the batch is written one position after the used ones. Nothing reads that position before it
     // is written again.
-    const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.lengthOf(row));
-    this.kv.allocate(numRows, Math.max(...lastPositions) + 1);
+    const lastPositions = Array.from({ length: numRows }, (_, row) => rows[row]?.past ?? this.kv.paddingPosition(row));
+    this.kv.allocate(0, numRows, Math.max(...lastPositions) + 1);
     const everyRow = Array.from({ length: numRows }, (_, row) => row);
     const feeds = {
       [INPUT_IDS.name]: int64(ids, [numRows, 1]),
@@ -170,7 +170,7 @@ export class SessionRunner implements ModelRunner<AdapterRow> {
       ...(await this.#feeds?.batch(everyRow.map((row) => rows[row]?.adapter ?? null))),
     };
     const needs = rows.map(({ need = WHOLE }) => need);
-    const view = await this.kv.cache.view(0, numRows, Math.max(...lastPositions) + 1);
+    const view = await this.kv.view(0, numRows, Math.max(...lastPositions) + 1);
     const lasts = lastPositions.slice(0, rows.length);
     const { rowsOf } = await this.#run({ feeds, fetches: {}, needs, numLogitRows: numRows }, view, lasts);
     return rowsOf();

@@ -5,6 +5,7 @@ import { HostKvCache } from "../../../src/engine/kv/host-kv-cache.ts";
 import { bytesPerPosition, positionBucket, rowBucket } from "../../../src/engine/kv/kv-cache.ts";
 import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";
 import { type CacheUnderTest, POSITION, Traffic, assertTraffic } from "../../helpers/engine/kv-traffic.ts";
+import { cachePorts } from "../../../src/model/ports.ts";
 import { SHAPE } from "../../helpers/engine/kv-values.ts";
 
 const onHost = (): CacheUnderTest => ({
@@ -24,17 +25,51 @@ it("gives back rows and positions left over from other times before it grows", a
   const traffic = hostTraffic(2048 * POSITION, 1);
   for (let i = 0; i < 16; i++) traffic.admit(100);
   for (let i = 0; i < 16; i++) await traffic.prefill(i, 90);
-  expect(traffic.kv.cache.bytes).toBe(16 * 128 * POSITION);
+  for (let i = 0; i < 16; i++) traffic.startDecoding(0);
+  await traffic.decode();
+  expect(traffic.kv.bytes).toBe(16 * 128 * POSITION);
   for (const one of traffic.sequences.slice(1)) traffic.release(one);
   traffic.admit(1000);
-  await traffic.prefill(1, 999);
-  expect(traffic.kv.cache.bytes).toBe(2 * 1024 * POSITION);
+  await traffic.prefill(0, 999);
+  expect(traffic.kv.bytes).toBe(2 * 1024 * POSITION);
   await traffic.check();
   for (const one of traffic.sequences.slice(1)) traffic.release(one);
   for (let i = 0; i < 15; i++) traffic.admit(100);
   for (let i = 0; i < 15; i++) await traffic.prefill(i, 90);
   expect(traffic.sequences).toHaveLength(16);
   await traffic.check();
+});
+
+it("keeps a long prompt out of the batch until it decodes", async () => {
+  const traffic = hostTraffic(2 ** 20 * POSITION, 2);
+  const positions = async (): Promise<number> => {
+    traffic.kv.allocate(0, 8, 66);
+    const { feeds } = await traffic.kv.view(0, 8, 66);
+    return feeds[cachePorts(0, SHAPE).pastKey.name]!.dims[2]!; // [rows, K, S, D]
+  };
+  for (let i = 0; i < 8; i++) traffic.admit(100);
+  for (let i = 0; i < 8; i++) await traffic.prefill(i, 65);
+  for (let i = 0; i < 8; i++) traffic.startDecoding(0);
+  traffic.admit(4000);
+  await traffic.prefill(0, 3900);
+  expect(await positions()).toBe(128);
+  await traffic.check();
+  traffic.startDecoding(0);
+  await traffic.decode();
+  expect(await positions()).toBeGreaterThan(3900);
+  await traffic.check();
+});
+
+it("joins all rows to one batch where the bytes allow nothing else", async () => {
+  const traffic = hostTraffic(8 * 1024 * POSITION, 1); // eight rows, and a batch of five has room for eight
+  for (let i = 0; i < 8; i++) traffic.admit(1024);
+  for (let i = 0; i < 8; i++) {
+    await traffic.prefill(0, 1000);
+    if (i < 5) traffic.startDecoding(0);
+    await traffic.decode();
+    await traffic.check();
+  }
+  expect(traffic.kv.usage()).toBe(1);
 });
 
 it("keeps all values of rows that fill what is allocated to the last position and then grow", async () => {

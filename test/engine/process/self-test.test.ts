@@ -24,9 +24,9 @@ function runnerWith(
     prefillOf = keep,
   }: { maxBytes?: number; prefillOf?: (hash: number, row: number) => number } = {},
 ) {
-  const cache = new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 });
-  const kv = new BatchRows(cache, { maxBytes, rowMultiple: 1 });
-  const promptOf = (id: number): number => cache.copyOut(kv.rowOf(id), 0, 1).data[0] ?? 0;
+  const kv = new BatchRows(new HostKvCache({ numLayers: 1, numKvHeads: 1, headSize: 8 }), { maxBytes, rowMultiple: 1 });
+  const firstOf = (id: number) => kv.copyOut(id, 0, 1) as ReturnType<HostKvCache["copyOut"]>; // of a cache on the host
+  const promptOf = (id: number): number => firstOf(id).data[0] ?? 0;
   const sizes: number[] = [];
   const runner: ModelRunner & { readonly kv: BatchRows } = {
     maxModelLen: 64,
@@ -36,10 +36,10 @@ function runnerWith(
     prefixes: null,
     prefill: async ({ id, tokenIds }) => {
       kv.reach(id, tokenIds.length);
-      const written = cache.copyOut(kv.rowOf(id), 0, 1);
+      const written = firstOf(id);
       const hash = tokenIds.reduce((sum, token) => (sum * 31 + token) % 251, 7);
       written.data[0] = prefillOf(hash, kv.rowOf(id));
-      cache.copyIn(kv.rowOf(id), 0, written);
+      await kv.copyIn(id, 0, written);
       return logitRows(new Float32Array(0));
     },
     prefillHidden: () => Promise.reject(new Error("nothing is pooled here")),

@@ -52,7 +52,7 @@ async function kept({ runner, manifest }: TestRunner, ids: readonly number[], la
   const id = freshId();
   runner.kv.admit(id, ids.length);
   await runner.prefill({ id, past: 0, tokenIds: Int32Array.from(ids), adapter: null, logitPositions: [] });
-  const { feeds } = await runner.kv.cache.view(runner.kv.rowOf(id), 1, ids.length);
+  const { feeds } = await runner.kv.view(runner.kv.rowOf(id), 1, ids.length);
   const name = `past_key_values.${layer}.${part}`;
   const { data, dims } = feeds[name]!; // a port of every cache
   const [, numHeads, numPositions, headSize] = dims as [number, number, number, number];
