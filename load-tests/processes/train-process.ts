@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { tensorSource } from "../../src/base/base.ts";
 import { type SafetensorsFile, openSafetensors } from "../../src/formats/safetensors.ts";
 import { toFloat32 } from "../../src/tensor/host-tensor.ts";
-import { rowLength } from "../../src/train/batch-feeds.ts";
+import { rowLength } from "../../src/train/data/layout.ts";
 import type { FlatParameters } from "../../src/train/flat-parameters.ts";
 import { INITIAL_STATE } from "../../src/train/run-state.ts";
 import { openTrainModel } from "../../src/train/train-model.ts";

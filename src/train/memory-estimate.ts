@@ -6,6 +6,7 @@
 import type { Graph, Node, Var } from "../graph/graph.ts";
 import type { Dim } from "../graph/shape.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
+import { LENGTH_MULTIPLE } from "./data/layout.ts";
 
 /** The largest micro-batch of a run. */
 export interface BatchExtent {
@@ -56,7 +57,9 @@ function sumOf<T>(items: readonly T[], size: (item: T) => number): number {
 }
 
 function numElementsOf({ name, shape }: Var, { rows, length, lossRows }: BatchExtent): number {
-  const sizes: Readonly<Record<string, number>> = { B: rows, T: length, N: lossRows, P: rows };
+  const prefix = LENGTH_MULTIPLE; // a longer one makes the rows shorter
+  const packed = { prefix, tokens: prefix + rows * length, keys: prefix + length };
+  const sizes: Readonly<Record<string, number>> = { B: rows, T: length, N: lossRows, P: rows, ...packed };
   const sizeOf = (dim: Dim): number => {
     if (typeof dim === "number") return dim;
     return dim.split("*").reduce((product, part) => {

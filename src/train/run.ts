@@ -15,6 +15,8 @@ import type { AdapterPlan } from "./trained-adapter.ts";
 import type { TrainerOptions } from "./trainer.ts";
 import { type ExampleSet, type ReadData, encodeData } from "./data/run-data.ts";
 import type { MethodSettings, TrainObjective } from "./method-settings.ts";
+import type { TokenCosts } from "./data/layout.ts";
+import { choosePacking, tokenCosts } from "./packing.ts";
 import { planAdapter } from "./plan.ts";
 
 /** The flags of `mosara train`. */
@@ -36,6 +38,8 @@ export interface Run {
   /** The training examples of every step. */
   readonly batches: BatchSource;
   readonly maxLength: number;
+  /** The costs by which tokens that sequences share are computed once; null: each sequence has its own row. */
+  readonly packing: TokenCosts | null;
   /** Number of golden answers for the card. */
   readonly numGolden: number;
   readonly schedule: Schedule;
@@ -91,7 +95,10 @@ export async function prepareRun(
   };
   const { baseId } = base.manifest;
   const numGolden = plan === null || flags.objective.kind === "reward" ? 0 : config.golden; // prompts have no answers
-  const run = { flags, plan, training, evaluation, batches, maxLength, numGolden, schedule, options, grader };
+  // The answers of a group begin with one prompt.
+  const { config: model } = base.manifest;
+  const packing = flags.objective.kind === "reward" ? tokenCosts(model) : choosePacking(model, batches);
+  const run = { flags, plan, training, evaluation, batches, maxLength, packing, numGolden, schedule, options, grader };
   return { ...run, settings: settingsOf(baseId, run, config) };
 }
 

@@ -10,14 +10,17 @@ import { type TrainGraphOptions, buildTrainGraph } from "../model/train/train-gr
 import { LOSS, ROW_LOSSES, TEACHER_LOGITS } from "../model/train/train-ports.ts";
 import { MISSING_OPERATORS } from "../runtime/device-errors.ts";
 import { type RuntimeTensor, type Session, type SessionOptions, hostTensorOf, openSession } from "../runtime/ort.ts";
-import { batchFeeds } from "./batch-feeds.ts";
+import { batchFeeds, batchLayout } from "./batch-feeds.ts";
 import type { MicroBatch } from "./data/batches.ts";
+import { type TokenCosts, tokensOf } from "./data/layout.ts";
 import { type BatchResult, type Objective, SUPERVISED, dividedBy } from "./objective/objective.ts";
 import { FlatParameters } from "./flat-parameters.ts";
 
 export interface TrainModelOptions extends Pick<TrainGraphOptions, "config" | "source" | "trained" | "maxPositions"> {
   /** Default: learning from examples. */
   readonly objective?: Objective;
+  /** Computes tokens that sequences share once, where it saves these costs. Default null: a row for each sequence. */
+  readonly packing?: TokenCosts | null;
   /** Distillation: the teacher's logits of the predicted tokens of a micro-batch, float32 [N,V]. */
   readonly teacherLogits?: (batch: MicroBatch) => Promise<RuntimeTensor>;
   /** The directory of the files that the source and the bases refer to. */
@@ -38,6 +41,8 @@ export interface TrainModel extends AsyncDisposable {
   sums(batch: MicroBatch): Promise<BatchResult>;
   /** Loss of each predicted token, in the order of the sequences. */
   rowLosses(batch: MicroBatch): Promise<Float32Array>;
+  /** Number of tokens that a micro-batch runs through the graph, padding included. */
+  tokensIn(batch: MicroBatch): number;
   /** The micro-batch's part of the divisor of the loss: its predicted tokens, or its pairs. */
   weightOf(batch: MicroBatch): number;
 }
@@ -46,8 +51,8 @@ export interface TrainModel extends AsyncDisposable {
 export async function openTrainModel(options: TrainModelOptions): Promise<TrainModel> {
   const objective = options.objective ?? SUPERVISED;
   const { loss: graphLoss } = objective;
-  const { teacherLogits } = options;
-  const graphOptions = { ...options, isDistilled: teacherLogits !== undefined };
+  const { teacherLogits, packing = null } = options;
+  const graphOptions = { ...options, isPacked: packing !== null, isDistilled: teacherLogits !== undefined };
   const { graph, parameters: described } = buildTrainGraph({ ...graphOptions, loss: graphLoss });
   assertTrainable(graph, options.device);
   const parameters = new FlatParameters(described);
@@ -60,7 +65,7 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
     evaluation ??= openGraph(buildTrainGraph({ ...graphOptions, hasGradients: false }).graph, options);
     const session = await evaluation;
     const feeds = {
-      ...batchFeeds(batch, 1),
+      ...batchFeeds(batch, 1, packing),
       ...SUPERVISED.feeds(batch),
       ...(await taught(batch)),
       ...parameters.feeds,
@@ -71,7 +76,7 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
     parameters,
     gradients: async (batch, denominator) => {
       const own = { ...objective.feeds(batch), ...(await taught(batch)) };
-      const feeds = { ...batchFeeds(batch, denominator), ...own, ...parameters.feeds };
+      const feeds = { ...batchFeeds(batch, denominator, packing), ...own, ...parameters.feeds };
       const isPlain = graphLoss.kind === "labels";
       const wanted = isPlain ? { [LOSS]: null } : { [LOSS]: null, [ROW_LOSSES]: null };
       const results = await training.run(feeds, { ...parameters.fetches, ...wanted });
@@ -82,6 +87,7 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
     },
     sums: async (batch) => objective.sums(batch, await rowLosses(batch)),
     rowLosses,
+    tokensIn: (batch) => tokensOf(batchLayout(batch, packing)),
     weightOf: (batch) => objective.weightOf(batch),
     [Symbol.asyncDispose]: async () => {
       await training[Symbol.asyncDispose]();

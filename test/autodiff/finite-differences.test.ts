@@ -176,6 +176,12 @@ const CASES: readonly Case[] = [
     build: (x) => shaping.sliceAxes(x, { starts: [-2], ends: [-100], axes: [0], steps: [-3] }),
   },
   unary("Pad", (x) => shaping.pad(x, [1, 0], [0, 2])),
+  unary("Split", (x) => {
+    const [left, right] = shaping.splitLike(x, [ints(x, [2, 1], [0, 0]), ints(x, [2, 2], [0, 0, 0, 0])], 1);
+    return mul(right!, left!);
+  }),
+  { op: "Expand", shapes: [[1, 3]], build: (x) => shaping.repeatRow(x, ints(x, [2], [0, 0])) },
+  unary("Reshape", (x) => shaping.transpose(shaping.splitRows(x, 2), [2, 1, 0])),
   { op: "Expand", shapes: [[2, 1]], build: (x) => shaping.expand(x, [3, 2, 4]) },
   unary("Gather", (x) => gather(x, ints(x, [2, 2], [1, -1, 0, 1]), 1)),
   unary("GatherElements", (x) => gatherElements(x, ints(x, [2, 2], [0, 0, 2, -1]), 1)),

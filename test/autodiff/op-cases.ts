@@ -12,7 +12,7 @@ import { linear, matMul } from "../../src/graph/ops/linear.ts";
 import { layerNorm, logSoftmax, rmsNorm, softmax } from "../../src/graph/ops/norm.ts";
 import { type Reduction, reduceMax, reduceMean, reduceSum } from "../../src/graph/ops/reduce.ts";
 import * as shaping from "../../src/graph/ops/shaping.ts";
-import { attentionMask, groupedAttention } from "../../src/model/train/train-attention.ts";
+import { causalMask, groupedAttention } from "../../src/model/train/train-attention.ts";
 
 const { add, div, mul, sub } = elementwise;
 
@@ -157,7 +157,7 @@ const attention: Build = ([q, k, v]) => {
     [b, t],
     Array.from({ length: b * t }, () => 0),
   );
-  const mask = attentionMask({ inputIds: ids, positionIds: ids, segmentIds: null }, null);
+  const mask = causalMask(ids, null);
   return [groupedAttention(q!, k!, v!, { mask, scale: headSize ** -0.5, softCap: 0 })];
 };
 

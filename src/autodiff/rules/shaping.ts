@@ -10,9 +10,11 @@ import {
   sliceAxes,
   sliceExtent,
   split,
+  splitLike,
   transpose,
   unsqueeze,
 } from "../../graph/ops/shaping.ts";
+import type { Dim } from "../../graph/shape.ts";
 import {
   type Gradient,
   type Rule,
@@ -44,21 +46,24 @@ function transposeRule(node: Node, dy: Var): readonly Gradient[] {
 /** y = x₀ ‖ x₁ ‖ …: dxᵢ = its part of dy. All parts are computed together. */
 function concatRule(node: Node, dy: Var): readonly Gradient[] {
   const axis = intAttribute(node, "axis", 0);
-  const sizes = node.inputs.map((_, i) => operand(node, i).shape[axis] as number); // concat has checked it
+  const values = node.inputs.map((_, i) => operand(node, i));
+  const sizes = values.map(({ shape }) => shape[axis]);
+  const isFixed = (all: readonly (Dim | undefined)[]): all is readonly number[] =>
+    all.every((size) => typeof size === "number");
   let parts: readonly Var[] | null = null;
-  return sizes.map((_, i) => () => {
-    parts ??= split(dy, sizes, axis);
+  return values.map((_, i) => () => {
+    parts ??= isFixed(sizes) ? split(dy, sizes, axis) : splitLike(dy, values, axis);
     return parts[i]!; // one part an operand
   });
 }
 
 /** y₀ ‖ y₁ ‖ … = x: dx = dy₀ ‖ dy₁ ‖ …, with zeros for unused parts. */
 const splitRule: Rule = (node, upstream) => [
-  () =>
-    concat(
-      upstream.map((dy, i) => dy ?? zerosLike(node.outputs[i]!)), // one gradient a result
-      intAttribute(node, "axis", 0),
-    ),
+  () => {
+    const axis = intAttribute(node, "axis", 0);
+    const parts = upstream.map((dy, i) => dy ?? zerosLike(node.outputs[i]!)); // one gradient a result
+    return concat(parts, axis, operand(node, 0).shape[axis]);
+  },
 ];
 
 /** y = every s-th value of a range of x: dx = dy with s − 1 zeros between its values and zeros around, axis by axis. */

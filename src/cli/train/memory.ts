@@ -2,8 +2,9 @@
 import { freemem } from "node:os";
 import { AppError } from "../../errors.ts";
 import { buildTrainGraph } from "../../model/train/train-graph.ts";
-import { lossTokens, rowLength } from "../../train/batch-feeds.ts";
+import { lossTokens } from "../../train/batch-feeds.ts";
 import { type TrainExample, longestOf, sequencesOf } from "../../train/data/batches.ts";
+import { rowLength } from "../../train/data/layout.ts";
 import { type BatchExtent, estimateTrainingMemory } from "../../train/memory-estimate.ts";
 import type { TrainModelOptions } from "../../train/train-model.ts";
 import type { RewardSettings } from "../../train/method-settings.ts";

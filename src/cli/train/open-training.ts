@@ -6,7 +6,7 @@ import { type Base, openBase } from "../../base/base.ts";
 import type { FileWeights } from "../../base/file-weights.ts";
 import { MANIFEST_FILE } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
-import { rowLength } from "../../train/batch-feeds.ts";
+import { rowLength } from "../../train/data/layout.ts";
 import type { Objective } from "../../train/objective/objective.ts";
 import type { Run } from "../../train/run.ts";
 import type { TrainModelOptions } from "../../train/train-model.ts";
@@ -38,7 +38,7 @@ export async function openTrainingBase({ method, model, targets, threshold, cach
 export function modelOptions(
   base: Base,
   { device, threads }: TrainConfig,
-  { plan, maxLength }: Run,
+  { plan, maxLength, packing }: Run,
   objective: Objective,
   weights: Pick<FileWeights, "source" | "dir"> = base,
 ): TrainModelOptions {
@@ -48,6 +48,7 @@ export function modelOptions(
     source: weights.source,
     trained: plan ? trainedOf(plan) : { kind: "full" },
     maxPositions: rowLength(maxLength),
+    packing,
     weightsDir: weights.dir,
     device,
     numThreads: threads ?? availableParallelism(),

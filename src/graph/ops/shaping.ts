@@ -66,6 +66,18 @@ export function sizesLike(like: Var, tail: readonly number[]): Var {
   return like.graph.node("Concat", [shapeOf(like), int64s(like, tail)], results, { axis: 0 })[0]!;
 }
 
+/** The last axis but one as two, [..., parts, …, S], with any named dimensions after and before them. */
+export function splitRows(x: Var, parts: number): Var {
+  const [rows, last] = x.shape.slice(-2) as [Dim, Dim];
+  const size = quotient(rows, parts);
+  if (size === null) fail("splitRows", `${parts} parts of ${formatShape(x.shape)}`);
+  const before = x.shape.slice(0, -2);
+  const fixed = int64s(x, [...before.map(() => 0), parts, -1]);
+  const results = [{ dtype: "int64" as const, shape: [x.shape.length + 1] }];
+  const sizes = graphOf(x).node("Concat", [fixed, slicedShape(x, x.shape.length - 1)], results, { axis: 0 })[0]!;
+  return graphOf(x).node("Reshape", [x, sizes], [{ dtype: x.dtype, shape: [...before, parts, size, last] }])[0]!;
+}
+
 /** Adds dimensions of size 1, at these axes of the result. */
 export function unsqueeze(x: Var, axis: number | readonly number[]): Var {
   const axes = typeof axis === "number" ? [axis] : axis;
@@ -96,8 +108,11 @@ export function transpose(x: Var, permutation: readonly number[]): Var {
   return graphOf(x).node("Transpose", [x], [{ dtype: x.dtype, shape }], { perm: permutation })[0]!;
 }
 
-/** Values joined along an axis; the other dimensions must agree. */
-export function concat(values: readonly Var[], axis: number): Var {
+/**
+ * Values joined along an axis; the other dimensions must agree.
+ * @param joined name of the joined dimension, where a size of it is a name
+ */
+export function concat(values: readonly Var[], axis: number, joined?: Dim): Var {
   const [first] = values;
   if (!first) fail("concat", "nothing to join");
   if (values.length === 1) return first;
@@ -110,9 +125,9 @@ export function concat(values: readonly Var[], axis: number): Var {
       value.shape.every((dim, i) => i === at || sameDim(dim, first.shape[i]!));
     if (!fits)
       fail("concat", `${formatShape(value.shape)} does not join ${formatShape(first.shape)} along axis ${axis}`);
-    total += fixedDim("concat", "the joined dimension", value.shape[at]);
+    if (typeof joined !== "string") total += fixedDim("concat", "the joined dimension", value.shape[at]);
   }
-  const shape = first.shape.map((dim, i) => (i === at ? total : dim));
+  const shape = first.shape.map((dim, i) => (i === at ? (typeof joined === "string" ? joined : total) : dim));
   return graphOf(...values).node("Concat", values, [{ dtype: first.dtype, shape }], { axis: at })[0]!;
 }
 
@@ -136,6 +151,39 @@ export function split(x: Var, sizes: readonly number[], axis: number): readonly 
   if (parts) return parts;
   const results = sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((dim, i) => (i === at ? size : dim)) }));
   return graphOf(x).node("Split", [x, int64s(x, sizes)], results, { axis: at });
+}
+
+/** The parts of an axis, as long as `likes` are along it, with any named dimensions: what `concat` joined of such values. */
+export function splitLike(x: Var, likes: readonly Var[], axis: number): readonly Var[] {
+  const at = normalAxis("splitLike", x, axis);
+  const sizes = likes.map((like) => slicedShape(like, at));
+  const results = likes.map((like) => ({
+    dtype: x.dtype,
+    shape: x.shape.map((dim, i) => (i === at ? like.shape[at]! : dim)),
+  }));
+  const joined = graphOf(x).node("Concat", sizes, [{ dtype: "int64", shape: [likes.length] }], { axis: 0 })[0]!;
+  return graphOf(x).node("Split", [x, joined], results, { axis: at });
+}
+
+/** The size of one dimension, known when the graph runs: int64 [1]. */
+function slicedShape(x: Var, axis: number): Var {
+  const at = normalAxis("splitLike", x, axis);
+  const results = [{ dtype: "int64" as const, shape: [1] }];
+  return graphOf(x).node("Slice", [shapeOf(x), int64s(x, [at]), int64s(x, [at + 1])], results)[0]!;
+}
+
+/** The one row of x [1,…] as many times as `like` has rows, with any named dimensions. */
+export function repeatRow(x: Var, like: Var): Var {
+  const [one, ...others] = x.shape;
+  if (one !== 1 || like.shape[0] === undefined)
+    fail("repeatRow", `${formatShape(x.shape)} by the rows of ${formatShape(like.shape)}`);
+  const ones = int64s(
+    x,
+    others.map(() => 1),
+  );
+  const vector = [{ dtype: "int64" as const, shape: [x.shape.length] }];
+  const sizes = graphOf(x, like).node("Concat", [slicedShape(like, 0), ones], vector, { axis: 0 })[0]!;
+  return graphOf(x).node("Expand", [x, sizes], [{ dtype: x.dtype, shape: [like.shape[0], ...others] }])[0]!;
 }
 
 /** The values start…end−1 of an axis whose size is a number. */

@@ -52,7 +52,7 @@ export function buildDivergenceGraph(
       );
       return finish(concat(outputs, 1));
     },
-    attend: differentiableAttention(graph, config, length, { inputIds, positionIds, segmentIds: null }),
+    attend: differentiableAttention(graph, config, length, { inputIds, positionIds }),
   };
   const hidden = decoderLayers(config, scaledEmbedding(config, embedded, positionIds, tensor), parts);
   const head = tensor(shapes.has(LM_HEAD) ? LM_HEAD : EMBEDDING);

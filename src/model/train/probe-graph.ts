@@ -54,7 +54,7 @@ export function buildProbeGraph({ config, source, adapter, bases }: ProbeGraphOp
       const outputs = group.members.map((layer) => one(x, layer));
       return finish(concat(outputs, 1));
     },
-    attend: differentiableAttention(graph, config, config.maxPositions, { inputIds, positionIds, segmentIds: null }),
+    attend: differentiableAttention(graph, config, config.maxPositions, { inputIds, positionIds }),
   };
   const table = cast(gatherRows(weights.stored(EMBEDDING), reshape(inputIds, [ROWS])), "float32");
   const hidden = decoderLayers(config, scaledEmbedding(config, table, positionIds, tensor), parts);

@@ -15,11 +15,13 @@ import { pruneGraph } from "../../graph/prune.ts";
 import { type Dim, product } from "../../graph/shape.ts";
 import { cappedLogits, decoderLayers, headInput, scaledEmbedding } from "../decoder.ts";
 import { type Linear, allLinears } from "../linears.ts";
+import type { Attend } from "../attention.ts";
 import type { ModelConfig } from "../config/model-config.ts";
 import { requiredTensors } from "../required-tensors.ts";
 import { distillationLosses } from "./distillation-loss.ts";
 import { preferenceLosses } from "./preference-loss.ts";
 import { rewardLosses } from "./reward-loss.ts";
+import { packedTokens } from "./packed-attention.ts";
 import { differentiableAttention } from "./train-attention.ts";
 import {
   ADVANTAGES,
@@ -27,15 +29,16 @@ import {
   LOSS_DENOMINATOR,
   LOSS_LABELS,
   LOSS_ROWS,
+  KEY_ENDS,
   LOSS_WEIGHTS,
   PAIR_SIGNS,
+  PREFIX_IDS,
   REFERENCE_MARGINS,
   ROW_LOSSES,
   SAMPLED_LOGPROBS,
   TEACHER_LOGITS,
   TRAIN_IDS,
   TRAIN_POSITIONS,
-  TRAIN_SEGMENTS,
   type TrainPort,
   gradientName,
 } from "./train-ports.ts";
@@ -76,7 +79,7 @@ export interface TrainGraphOptions {
   readonly trained: Trained;
   /** Rows B, tokens T and loss rows N of a batch; default: names, any size at every run. */
   readonly sizes?: { readonly batch?: Dim; readonly length?: Dim; readonly lossRows?: Dim };
-  /** Whether rows hold several examples, separated by `segment_ids`. */
+  /** Whether tokens that sequences share are computed once: rows as `PREFIX_IDS` and `KEY_ENDS` describe. */
   readonly isPacked?: boolean;
   /** Rows of the rotary tables; default the model's own bound. */
   readonly maxPositions?: number;
@@ -107,19 +110,14 @@ export interface TrainGraph {
 /** Builds the graph whose inputs and outputs are those of `train-ports.ts` and one of each per parameter. */
 export function buildTrainGraph(options: TrainGraphOptions): TrainGraph {
   const { config, trained, hasGradients = true } = options;
-  const { batch = "B", length = "T", lossRows = "N" } = options.sizes ?? {};
+  const { lossRows = "N" } = options.sizes ?? {};
   const graph = new Graph("train");
   const input = ({ name, dtype }: TrainPort, ...shape: Dim[]): Var => graph.input(name, dtype, shape);
-  const inputIds = input(TRAIN_IDS, batch, length);
-  const positionIds = input(TRAIN_POSITIONS, batch, length);
-  const segmentIds = options.isPacked ? input(TRAIN_SEGMENTS, batch, length) : null;
+  const { ids, positions, attend } = tokenParts(graph, options, input);
   const [rows, labels] = [input(LOSS_ROWS, lossRows), input(LOSS_LABELS, lossRows)];
 
   const model = trained.kind === "full" ? wholeModel(graph, options) : adaptedModel(graph, options, trained);
-  const maxPositions = options.maxPositions ?? config.maxPositions;
-  const attend = differentiableAttention(graph, config, maxPositions, { inputIds, positionIds, segmentIds });
-  const rowsOfEmbedding = model.embed(reshape(inputIds, [product([batch, length])]));
-  const embedded = scaledEmbedding(config, rowsOfEmbedding, positionIds, model.tensor);
+  const embedded = scaledEmbedding(config, model.embed(ids), positions, model.tensor);
   const hidden = decoderLayers(config, embedded, {
     tensor: model.tensor,
     // Joined here and split by the decoder: `split` returns the original parts.
@@ -158,6 +156,26 @@ function distilled(logits: Var, teacherLogits: Var): { logits: Var; losses: Var 
 }
 
 type InputOf = (port: TrainPort, ...shape: Dim[]) => Var;
+
+/** The tokens of all hidden states: their ids [M] and positions [B,T] or [M,1], and the attention among them. */
+interface TokenParts {
+  readonly ids: Var;
+  readonly positions: Var;
+  readonly attend: Attend;
+}
+
+function tokenParts(graph: Graph, options: TrainGraphOptions, input: InputOf): TokenParts {
+  const { config, maxPositions = config.maxPositions } = options;
+  const { batch = "B", length = "T" } = options.sizes ?? {};
+  const inputIds = input(TRAIN_IDS, batch, length);
+  const positionIds = input(TRAIN_POSITIONS, batch, length);
+  if (!options.isPacked) {
+    const attend = differentiableAttention(graph, config, maxPositions, { inputIds, positionIds });
+    return { ids: reshape(inputIds, [product([batch, length])]), positions: positionIds, attend };
+  }
+  const [prefixIds, keyEnds] = [input(PREFIX_IDS, "prefix"), input(KEY_ENDS, batch, "keys")];
+  return packedTokens(graph, config, maxPositions, { inputIds, positionIds, prefixIds, keyEnds });
+}
 
 /** The terms whose sum is the loss, before the division. @param losses float32 [N] */
 function lossParts(losses: Var, loss: TrainLoss, input: InputOf): Var {

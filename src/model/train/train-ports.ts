@@ -11,10 +11,20 @@ export const TRAIN_IDS: TrainPort = { name: "input_ids", dtype: "int64" };
 /** Position of every token [B,T], for the rotary tables. */
 export const TRAIN_POSITIONS: TrainPort = { name: "position_ids", dtype: "int64" };
 /**
- * Example of every token [B,T], where several share a row. A token only sees its own example. Only in packed graphs.
+ * Only in packed graphs [prefix]: the tokens that all rows begin with. They are computed once. Their positions are 0, 1,
+ * …, and those of `TRAIN_IDS` follow.
  */
-export const TRAIN_SEGMENTS: TrainPort = { name: "segment_ids", dtype: "int64" };
-/** Flat rows b·T + t that predict a token [N]. Their logits enter the loss. Rows may repeat. */
+export const PREFIX_IDS: TrainPort = { name: "prefix_ids", dtype: "int64" };
+/**
+ * Only in packed graphs [B,keys], for the keys of every row, which are those of the prefix and then its own: the first
+ * key index whose token does not see the key any more. Tokens also never see later ones. A row can hold several
+ * sequences in this way, and what some of them begin with once.
+ */
+export const KEY_ENDS: TrainPort = { name: "key_ends", dtype: "int64" };
+/**
+ * Rows that predict a token [N]: b·T + t, in packed graphs after those of the prefix. Their logits enter the loss. Rows
+ * may repeat.
+ */
 export const LOSS_ROWS: TrainPort = { name: "loss_rows", dtype: "int64" };
 /** The token that each of `LOSS_ROWS` must predict [N]. */
 export const LOSS_LABELS: TrainPort = { name: "loss_labels", dtype: "int64" };

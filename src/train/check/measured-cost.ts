@@ -1,8 +1,7 @@
 /**
  * The time that a training run needs, from a few of its own steps on this machine. Steps differ in length, so the time
- * is measured for a token of a padded row, and the rows of one epoch are counted. Knows no flags.
+ * is measured for a token, padding included, and the tokens of one epoch are counted. Knows no flags.
  */
-import { paddedTokens } from "../batch-feeds.ts";
 import type { BatchSource, MicroBatch } from "../data/batches.ts";
 import type { TrainModel } from "../train-model.ts";
 
@@ -31,6 +30,20 @@ export async function measureCost(
   batches: BatchSource,
   { steps, evalEvery, evaluation }: CostOptions,
 ): Promise<MeasuredCost> {
+  const tokensOf = (all: readonly MicroBatch[]): number => all.reduce((sum, batch) => sum + model.tokensIn(batch), 0);
+  /** @param some the first warms up, unless it is the only one */
+  const secondsPerToken = async (
+    some: readonly MicroBatch[],
+    run: (batch: MicroBatch) => Promise<unknown>,
+  ): Promise<number> => {
+    const [first, ...others] = some;
+    if (first === undefined) return 0;
+    await run(first);
+    const timed = others.length === 0 ? [first] : others;
+    const start = performance.now();
+    for (const batch of timed) await run(batch);
+    return (performance.now() - start) / 1000 / tokensOf(timed);
+  };
   const perToken = await secondsPerToken(
     Array.from({ length: 1 + TIMED_STEPS }, (_, step) => batches.at(step)).flat(),
     (batch) => model.gradients(batch, 1),
@@ -42,23 +55,4 @@ export async function measureCost(
   const evaluations = evaluation.length === 0 ? 0 : 1 + Math.ceil(steps / evalEvery);
   const seconds = steps * secondsPerStep + evaluations * secondsPerEvaluation;
   return { measuredSteps: TIMED_STEPS, steps, secondsPerStep, evaluations, secondsPerEvaluation, seconds };
-}
-
-/** @param batches the first warms up, unless it is the only one */
-async function secondsPerToken(
-  batches: readonly MicroBatch[],
-  run: (batch: MicroBatch) => Promise<unknown>,
-): Promise<number> {
-  const [first, ...others] = batches;
-  if (first === undefined) return 0;
-  await run(first);
-  const timed = others.length === 0 ? [first] : others;
-  const start = performance.now();
-  for (const batch of timed) await run(batch);
-  return (performance.now() - start) / 1000 / tokensOf(timed);
-}
-
-/** Tokens of all rows, padding included. */
-function tokensOf(batches: readonly MicroBatch[]): number {
-  return batches.reduce((sum, batch) => sum + paddedTokens(batch), 0);
 }

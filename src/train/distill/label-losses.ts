@@ -15,12 +15,13 @@ export async function meanLabelLoss(
   parameters: FlatParameters,
   batches: readonly MicroBatch[],
 ): Promise<number> {
-  const { graph } = buildTrainGraph({ ...options, hasGradients: false });
+  const { packing = null } = options;
+  const { graph } = buildTrainGraph({ ...options, isPacked: packing !== null, hasGradients: false });
   await inlineMadeWeights(graph);
   const { device, numThreads, weightsDir } = options;
   await using session = await openSession(serializeGraph(graph), { device, numThreads, weightsDir });
   return await meanLoss(batches, async (batch) => {
-    const feeds = { ...batchFeeds(batch, 1), ...SUPERVISED.feeds(batch), ...parameters.feeds };
+    const feeds = { ...batchFeeds(batch, 1, packing), ...SUPERVISED.feeds(batch), ...parameters.feeds };
     const { [ROW_LOSSES]: losses } = await session.run(feeds, [ROW_LOSSES]);
     if (!losses) throw new Error("internal: no losses");
     return hostTensorOf(losses).data as Float32Array;

@@ -14,8 +14,9 @@ import { ROW_LOSSES } from "../../model/train/train-ports.ts";
 import { fromFile } from "../../model/weights.ts";
 import { type RuntimeTensor, type Session, hostTensorOf, openSession, runtimeTensor } from "../../runtime/ort.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
-import { LENGTH_MULTIPLE, batchFeeds } from "../batch-feeds.ts";
+import { batchFeeds } from "../batch-feeds.ts";
 import type { MicroBatch, TrainExample } from "../data/batches.ts";
+import { LENGTH_MULTIPLE, type TokenCosts } from "../data/layout.ts";
 import { SUPERVISED } from "../objective/objective.ts";
 import type { TrainModelOptions } from "../train-model.ts";
 import type { AdaptedLayer } from "../trained-adapter.ts";
@@ -46,19 +47,23 @@ export async function openTeacher(
   const targets = new Map(adapter.targets.map((target) => [target.name, target]));
   const shared = layers.filter(({ name }) => targets.has(name));
   const parameters = parameterFeeds(adapter);
-  const feedsOf = (batch: MicroBatch) => ({ ...batchFeeds(batch, 1), ...SUPERVISED.feeds(batch), ...parameters });
+  const feedsOf = (batch: MicroBatch, packing: TokenCosts | null) => ({
+    ...batchFeeds(batch, 1, packing),
+    ...SUPERVISED.feeds(batch),
+    ...parameters,
+  });
   const answering = await openGraph(options, adapter, null);
   const names = shared.flatMap(({ name }) => [gramName(name), inputsName(name)]);
   return {
     answer: async (batch) => {
-      const results = await answering.run(feedsOf(batch), [LOGITS, ROW_LOSSES]);
+      const results = await answering.run(feedsOf(batch, options.packing ?? null), [LOGITS, ROW_LOSSES]);
       return { logits: fetched(results, LOGITS), losses: floats(results, ROW_LOSSES) };
     },
     moments: async (examples) => {
       await using observing = await openGraph(options, adapter, shared);
       const sums = new Map<string, Float64Array>();
       for (const example of examples.flatMap(withoutPadding)) {
-        const results = await observing.run(feedsOf([example]), names);
+        const results = await observing.run(feedsOf([example], null), names);
         for (const name of names) addTo(sums, name, floats(results, name));
       }
       return new Map(
@@ -82,7 +87,7 @@ function parameterFeeds({ targets }: Adapter): Record<string, RuntimeTensor> {
   return Object.fromEntries(entries);
 }
 
-/** @param observed layers whose moments are outputs; null: the logits are */
+/** @param observed layers whose moments are outputs, without any padding; null: the logits are */
 async function openGraph(
   options: TrainModelOptions,
   { method, heads, router, targets }: Adapter,
@@ -96,6 +101,7 @@ async function openGraph(
     ...options,
     trained: { kind: "adapter", method: METHODS[method], settings: { heads, router }, targets: described },
     hasGradients: false,
+    isPacked: observed === null && (options.packing ?? null) !== null,
     observe: (x, { name }) => {
       const layer = wanted.get(name);
       if (layer) outputMoments(x, layer);

@@ -110,6 +110,7 @@ export async function stageTensors(checkpoint: Pick<Checkpoint, "tensors" | "rea
   }
   await writeFile(join(folder, "tensors.bin"), Buffer.concat(parts));
   return {
+    folder,
     source: {
       has: (name) => places.has(name),
       stored: (name) => places.get(name)!,
@@ -124,6 +125,8 @@ export async function stageTensors(checkpoint: Pick<Checkpoint, "tensors" | "rea
 }
 
 export interface StagedTensors extends AsyncDisposable {
+  /** The directory of the source's files. */
+  readonly folder: string;
   readonly source: TensorSource;
   open(graph: Graph): Promise<Session>;
 }

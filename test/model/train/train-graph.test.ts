@@ -144,33 +144,6 @@ describe("the graph", () => {
     for (const [name, sum] of sums) expectAllclose(sum, floats(whole[name]!.data), { rtolOfMax: 1e-5 }, name);
   });
 
-  it("keeps packed examples apart: each has the loss it has alone", async () => {
-    const one = slugOf("mo-sara");
-    await using open = await openCase(one);
-    const packed = buildTrainGraph({ ...open, isPacked: true });
-    await using packedSession = await open.open(packed.graph);
-    await using plainSession = await open.open(buildTrainGraph(open).graph);
-    const trained = await parametersAt(one, open, "point");
-    const [first, second] = batches[0]!.ids.map((ids) => ids.slice(0, 10)) as [number[], number[]];
-    const maskOf = (ids: readonly number[]): number[] => ids.map((_, t) => (t > 0 ? 1 : 0));
-    const alone = feedsOf({ ids: [first, second], mask: [first, second].map(maskOf) });
-    const together = feedsOf({ ids: [[...first, ...second]], mask: [[...maskOf(first), ...maskOf(second)]] });
-    const segments = {
-      position_ids: alone.position_ids!.data,
-      segment_ids: BigInt64Array.from([...first.map(() => 3n), ...second.map(() => 1n)]),
-    };
-    const shape = together.input_ids!.shape;
-    const packedFeeds = {
-      ...together,
-      position_ids: { dtype: "int64", shape, data: segments.position_ids },
-      segment_ids: { dtype: "int64", shape, data: segments.segment_ids },
-    } as const;
-    const a = await runSession(plainSession, { ...alone, ...trained });
-    const b = await runSession(packedSession, { ...packedFeeds, ...trained });
-    for (const [name, { data }] of Object.entries(a))
-      expectAllclose(floats(b[name]!.data), floats(data), { rtolOfMax: 1e-5 }, name);
-  });
-
   it("trains a tied embedding once, with the sum of both gradients", async () => {
     const one = slugOf("full");
     await using open = await openCase(one);
