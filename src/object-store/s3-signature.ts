@@ -4,7 +4,7 @@
  * "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
  */
 import { createHash } from "node:crypto";
-import { sign } from "aws4";
+import aws4 from "aws4";
 import type { S3Credentials } from "./s3-credentials.ts";
 
 export interface UnsignedRequest {
@@ -36,6 +36,6 @@ export function signedHeaders(
   };
   const request = { service: "s3", region, method, host, path: `${pathname}${search}`, headers: own };
   const session = sessionToken === null ? {} : { sessionToken };
-  const { headers: signed = {} } = sign(request, { accessKeyId, secretAccessKey, ...session });
+  const { headers: signed = {} } = aws4.sign(request, { accessKeyId, secretAccessKey, ...session });
   return signed as Record<string, string>;
 }
