@@ -1,4 +1,7 @@
-/** Converts a micro-batch to the training graph's feeds. Rows that predict a token are gathered. Indices are bounded, hence `!`. */
+/**
+ * Converts a micro-batch to the training graph's feeds. Rows that predict a token are gathered. Indices are bounded,
+ * hence `!`.
+ */
 import {
   KEY_ENDS,
   LOSS_DENOMINATOR,

@@ -51,8 +51,6 @@ export class AdapterFeeds implements StepFeeds {
   single(adapter: AdapterRow | null): Feeds {
     const terms = termsOf(adapter ?? this.#zeroRow);
     const feeds = { ...this.#common([adapter], terms.length), ...this.#lowRank.single(adapter) };
-    const joined = (parts: readonly Float32Array[]): Float32Array =>
-      parts.length === 1 ? parts[0]! : Float32Array.from(parts.flatMap((part) => [...part])); // one
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       const gains = joined(terms.map((term) => term.gains[i]!)); // one array a group
       const scales = joined(terms.map((term) => term.scales[i]!));
@@ -122,8 +120,8 @@ export class AdapterFeeds implements StepFeeds {
   }
 
   /**
-   * The switches, the first term, and the heads and routers of all rows, padded to the greatest number of heads. A row without heads
-   * has zeros.
+   * The switches, the first term, and the heads and routers of all rows, padded to the greatest number of heads. A row
+   * without heads has zeros.
    */
   #common(rows: readonly (AdapterRow | null)[], numTerms: number): Feeds {
     const { totalK } = this.#layout;
@@ -155,6 +153,15 @@ export class AdapterFeeds implements StepFeeds {
 /** Its own λ and v, then the further ones of a blend. */
 function termsOf(row: AdapterRow): readonly AdapterTerm[] {
   return row.terms.length === 0 ? [row] : [row, ...row.terms];
+}
+
+/** Parts of one length, one after another; a single part as it is. */
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const [first] = parts;
+  if (!first || parts.length === 1) return first ?? new Float32Array(0);
+  const whole = new Float32Array(parts.length * first.length);
+  parts.forEach((part, i) => whole.set(part, i * first.length));
+  return whole;
 }
 
 function firstOf(numTerms: number): RuntimeTensor {

@@ -153,7 +153,9 @@ export function split(x: Var, sizes: readonly number[], axis: number): readonly 
   return graphOf(x).node("Split", [x, int64s(x, sizes)], results, { axis: at });
 }
 
-/** The parts of an axis, as long as `likes` are along it, with any named dimensions: what `concat` joined of such values. */
+/**
+ * The parts of an axis, as long as `likes` are along it, with any named dimensions: what `concat` joined of such values.
+ */
 export function splitLike(x: Var, likes: readonly Var[], axis: number): readonly Var[] {
   const at = normalAxis("splitLike", x, axis);
   const sizes = likes.map((like) => slicedShape(like, at));

@@ -37,7 +37,10 @@ const ROW_KEYS = "keys";
 
 const flat = (ids: Var): Var => reshape(ids, [product(ids.shape)]);
 
-/** Of all tokens: ids int64 [tokens], positions int64 [tokens,1], and each layer's attention. @param maxPositions as unpacked */
+/**
+ * Of all tokens: ids int64 [tokens], positions int64 [tokens,1], and each layer's attention.
+ * @param maxPositions as unpacked
+ */
 export function packedTokens(graph: Graph, config: ModelConfig, maxPositions: number, packed: PackedVars) {
   const { prefixIds, inputIds, positionIds } = packed;
   const places = concat([indicesAlong(prefixIds, 0), flat(positionIds)], 0, ALL_TOKENS);

@@ -123,7 +123,10 @@ function commonPrefix(sorted: readonly TrainSequence[]): number {
   return Math.min(shared(first, last), Math.max(0, shortest - 1));
 }
 
-/** Sorted sequences in rows of at most `length` tokens, one row after the other. @param added tokens after the neighbour's */
+/**
+ * Sorted sequences in rows of at most `length` tokens, one row after the other.
+ * @param added tokens after the neighbour's
+ */
 function filled(
   sorted: readonly TrainSequence[],
   added: readonly number[],
