@@ -1,5 +1,6 @@
 /** The engine process driven directly, without HTTP and text. A server over it can at best reach the same speed. */
 import { EngineClient } from "../../src/engine/server/engine-client.ts";
+import { EngineProcesses } from "../../src/engine/server/engine-processes.ts";
 import { PLAIN_REQUEST } from "../../src/engine/engine.ts";
 import type { GrammarSpec } from "../../src/grammar/grammar-spec.ts";
 import type { EngineOptions, StepStats } from "../../src/engine/protocol.ts";
@@ -25,7 +26,8 @@ export async function startEngine(
   let client: EngineClient | null = null;
   const listeners = new Set<(stats: StepStats) => void>();
   await new Promise<void>((resolve, reject) => {
-    client = new EngineClient({ ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024, ...more }, (event) => {
+    const settings = { ...engineOptions(baseDir, storeDir, options), maxModelLen: 1024, ...more };
+    client = new EngineClient(new EngineProcesses().next(), settings, (event) => {
       if (event.type === "ready") resolve();
       else if (event.type === "exited") reject(event.error);
       else if (event.type === "stats") for (const listener of listeners) listener(event.stats);

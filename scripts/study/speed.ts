@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { generationOf } from "../../src/adapter/adapter-file.ts";
 import { EngineClient } from "../../src/engine/server/engine-client.ts";
+import { EngineProcesses } from "../../src/engine/server/engine-processes.ts";
 import { PLAIN_REQUEST, type SequenceRequest } from "../../src/engine/engine.ts";
 import type { EngineOptions } from "../../src/engine/protocol.ts";
 import { openAdapterStore } from "../../src/store/adapter-store.ts";
@@ -72,7 +73,8 @@ const PLAIN = { ...PLAIN_REQUEST, tenant: "study", maxTokens: NUM_TOKENS };
 
 async function startEngine(baseDir: string, storeDir: string): Promise<EngineClient> {
   return await new Promise((resolve, reject) => {
-    const client: EngineClient = new EngineClient(engineOptions(baseDir, storeDir), (event) => {
+    const child = new EngineProcesses().next();
+    const client: EngineClient = new EngineClient(child, engineOptions(baseDir, storeDir), (event) => {
       if (event.type === "ready") resolve(client);
       else if (event.type === "exited") reject(event.error);
     });

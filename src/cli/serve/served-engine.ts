@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import type { Base } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
 import type { EngineOptions } from "../../engine/protocol.ts";
+import type { EngineProcesses } from "../../engine/server/engine-processes.ts";
 import { createEngine, type SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { mergePorts } from "../../placement/merge-ports.ts";
 import type { AdapterStore } from "../../store/adapter-store.ts";
@@ -23,6 +24,7 @@ interface EngineParts {
   readonly storeDir: string;
   /** null: there is no draft model. */
   readonly draft: ResolvedDraft | null;
+  readonly processes: EngineProcesses;
 }
 
 /** In the data directory. */
@@ -34,7 +36,7 @@ const SELF_TESTS_DIR = "self-tests";
  */
 export async function openServedEngine(
   config: ServeConfig,
-  { base, store, log, storeDir, draft }: EngineParts,
+  { base, store, log, storeDir, draft, processes }: EngineParts,
   cleanup: Cleanup,
 ): Promise<{ readonly engine: SupervisedEngine; readonly environment: AnswerEnvironment }> {
   const { device } = config;
@@ -45,6 +47,7 @@ export async function openServedEngine(
   const engine: SupervisedEngine = createEngine({
     engine: options,
     maxMerged: config.maxMerged,
+    processes,
     ...mergePorts({
       base,
       store,
@@ -67,7 +70,12 @@ export async function openServedEngine(
 
 function engineOptions(
   config: ServeConfig,
-  { base, storeDir, environment, draft }: Omit<EngineParts, "store" | "log"> & { environment: AnswerEnvironment },
+  {
+    base,
+    storeDir,
+    environment,
+    draft,
+  }: Omit<EngineParts, "store" | "log" | "processes"> & { environment: AnswerEnvironment },
 ): EngineOptions {
   return {
     ...sharedEngineOptions(config, base.dir, storeDir),

@@ -1,12 +1,10 @@
 /**
- * The parent's side of one engine process. It forks the process, sends commands, and distributes the reports to the
- * streams. When the process ends, for any reason, every open stream fails with engine_unavailable. `engine-unit.ts`
- * restarts the process.
+ * The parent's side of one engine process. It sends commands, and distributes the reports to the streams. When the
+ * process ends, for any reason, every open stream fails with engine_unavailable. `engine-unit.ts` restarts the process.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import type { Writable } from "node:stream";
 import { AppError, fromWire } from "../../errors.ts";
-import { entryUrl } from "../../program-files.ts";
 import type { QueueDemand, SequenceRequest, SequenceStream } from "../engine.ts";
 import {
   type AdapterRef,
@@ -21,22 +19,6 @@ import { HANG_LIMITS, type HangLimits, HangWatch } from "./hang-watch.ts";
 import { QueueMirror } from "./queue-mirror.ts";
 import { BufferedSequenceStream } from "./sequence-stream.ts";
 import { wantedLine } from "../wanted-line.ts";
-
-const ENTRY = entryUrl("engine/process/engine-process");
-
-/**
- * V8 flags of the engine process. Every step triggers collections of a heap of a few MB, because fetched results come
- * in new external memory. Helper threads cost such a collection more than they save, especially when the cores are
- * busy. Few new objects survive, so V8's two young halves of 16 MB in each thread only cost memory and longer pauses:
- * docs/log/2026-11.md. Flags of the server's own command line follow these, and override them.
- */
-const ENGINE_NODE_FLAGS = ["--single-threaded-gc", "--max-semi-space-size=2"];
-/**
- * Blocks of 32 kB and more return to the system when they are freed. By default glibc raises that size with the blocks
- * it sees, and keeps free memory between small blocks. After some thousand adapters, this was a fifth of the process
- * (docs/log/2026-11.md). Values already in the environment take precedence.
- */
-const ENGINE_MALLOC = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_TRIM_THRESHOLD_: "131072" };
 
 /** Events of an engine process. `exited` comes once, and no event follows it. */
 export type ProcessEvent =
@@ -64,14 +46,14 @@ export class EngineClient {
   #hasExited = false;
 
   /**
-   * Forks at once; `ready` or `exited` follows.
-   * @param entry another child entry, for tests.
+   * Starts the engine; `ready` or `exited` follows.
+   * @param child a process that waits for its options (`engine-processes.ts`)
    * @param hang other limits, for tests
    */
   constructor(
+    child: ChildProcess,
     options: EngineOptions,
     onEvent: (event: ProcessEvent) => void,
-    entry: URL = ENTRY,
     hang: HangLimits = HANG_LIMITS,
   ) {
     this.#onEvent = onEvent;
@@ -83,13 +65,7 @@ export class EngineClient {
       );
       this.kill();
     });
-    // The child's stdout is sent to our stderr, because our stdout is only for results.
-    this.#child = fork(entry, {
-      serialization: "advanced",
-      stdio: ["ignore", 2, 2, "ipc", "pipe"],
-      execArgv: [...ENGINE_NODE_FLAGS, ...process.execArgv],
-      env: { ...ENGINE_MALLOC, ...process.env },
-    });
+    this.#child = child;
     this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
     this.#wanted.on("error", () => {}); // errors of a pipe to a process that has gone do not matter
     const { promise, resolve } = withResolvers();

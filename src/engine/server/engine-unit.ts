@@ -4,6 +4,7 @@
  */
 import { AppError } from "../../errors.ts";
 import { EngineClient, type ProcessEvent } from "./engine-client.ts";
+import type { EngineProcesses } from "./engine-processes.ts";
 import type { QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { HANG_LIMITS, type HangLimits } from "./hang-watch.ts";
 import type { AdapterRef, EngineCommand, EngineLimits, EngineOptions } from "../protocol.ts";
@@ -35,7 +36,7 @@ export type UnitListener = (unit: EngineUnit, event: UnitEvent) => void;
 export class EngineUnit {
   readonly #options: EngineOptions;
   readonly #listener: UnitListener;
-  readonly #entry: URL | undefined;
+  readonly #processes: EngineProcesses;
   readonly #policy: RestartPolicy;
   readonly #firstStart: Promise<void>;
   #settleFirst: (error: AppError | null) => void = () => {};
@@ -48,11 +49,11 @@ export class EngineUnit {
   #isStopped = false;
   #idleWaiters: (() => void)[] = [];
 
-  constructor(options: EngineOptions, listener: UnitListener, policy: RestartPolicy, entry?: URL) {
+  constructor(options: EngineOptions, listener: UnitListener, policy: RestartPolicy, processes: EngineProcesses) {
     this.#options = options;
     this.#listener = listener;
     this.#policy = policy;
-    this.#entry = entry;
+    this.#processes = processes;
     this.#firstStart = new Promise((resolve, reject) => {
       this.#settleFirst = (error) => (error === null ? resolve() : reject(error));
     });
@@ -155,7 +156,8 @@ export class EngineUnit {
   }
 
   #start(): EngineClient {
-    return new EngineClient(this.#options, (event) => this.#receive(event), this.#entry, this.#policy.hang);
+    const child = this.#processes.next();
+    return new EngineClient(child, this.#options, (event) => this.#receive(event), this.#policy.hang);
   }
 
   /**

@@ -6,7 +6,8 @@ import type { MergeReport } from "../../adapter/merge-report.ts";
 import { AppError } from "../../errors.ts";
 import { BlendMembers } from "./blend-members.ts";
 import { combineStats, NO_STATS } from "./combined-stats.ts";
-import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitEvent } from "./engine-unit.ts";
+import { EngineProcesses } from "./engine-processes.ts";
+import { EngineUnit, RESTART_POLICY, type RestartPolicy, type UnitEvent, type UnitListener } from "./engine-unit.ts";
 import type { Engine, LoadedAdapters, QueueDemand, Readiness, SequenceRequest, SequenceStream } from "../engine.ts";
 import { MergedEngines, type MergePorts } from "./merged-engines.ts";
 import type { AdapterRef, EngineLimits, EngineOptions, StepStats } from "../protocol.ts";
@@ -19,8 +20,8 @@ export interface SupervisorOptions extends MergePorts {
   /** --max-merged. */
   readonly maxMerged: number;
   readonly restartPolicy?: Partial<RestartPolicy>;
-  /** Another child entry, for tests. */
-  readonly entry?: URL;
+  /** Starts the engine's processes. One of them may run already. */
+  readonly processes?: EngineProcesses;
 }
 
 /** The engine, with methods that only its owner may call. */
@@ -44,6 +45,7 @@ const MAX_WAITING_AHEAD = 8;
 
 class Supervisor implements SupervisedEngine {
   readonly #options: SupervisorOptions;
+  readonly #processes: EngineProcesses;
   readonly #turns = new StepTurns<EngineUnit>((unit, command) => unit.send(command));
   readonly #merged: MergedEngines;
   readonly #units = new Set<EngineUnit>();
@@ -57,6 +59,7 @@ class Supervisor implements SupervisedEngine {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#processes = options.processes ?? new EngineProcesses();
     this.#live = this.#startUnit(options.engine, null);
     this.#merged = new MergedEngines(
       options.maxMerged,
@@ -172,9 +175,9 @@ class Supervisor implements SupervisedEngine {
   /** @param generation whose adapter the engine's weights contain; null for the live one. */
   #startUnit(engine: EngineOptions, generation: string | null): EngineUnit {
     this.#refuseIfStopping();
-    const { restartPolicy, entry } = this.#options;
-    const policy = { ...RESTART_POLICY, ...restartPolicy };
-    const unit = new EngineUnit(engine, (sender, event) => this.#receive(sender, event, generation), policy, entry);
+    const policy = { ...RESTART_POLICY, ...this.#options.restartPolicy };
+    const listener: UnitListener = (sender, event) => this.#receive(sender, event, generation);
+    const unit = new EngineUnit(engine, listener, policy, this.#processes);
     this.#units.add(unit);
     return unit;
   }

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { StepStats } from "../../../src/engine/protocol.ts";
+import { EngineProcesses } from "../../../src/engine/server/engine-processes.ts";
 import type { AppError } from "../../../src/errors.ts";
 import { sequenceRequest } from "../../helpers/engine/sequences.ts";
 import { toyGreedy } from "../../helpers/engine/toy-runner.mjs";
@@ -95,7 +96,8 @@ describe("an engine process", () => {
     writeFileSync(
       script,
       `import { createEngine } from ${JSON.stringify(dist("server/supervisor.js"))};
-      const engine = createEngine({ engine: ${JSON.stringify(engineOptions(endless))}, maxMerged: 0, entry: new URL(${JSON.stringify(ENTRY.href)}) });
+      import { EngineProcesses } from ${JSON.stringify(dist("server/engine-processes.js"))};
+      const engine = createEngine({ engine: ${JSON.stringify(engineOptions(endless))}, maxMerged: 0, processes: new EngineProcesses(new URL(${JSON.stringify(ENTRY.href)})) });
       await engine.whenReady();
       const request = ${JSON.stringify(sequenceRequest([1], { maxTokens: 900_000 }))};
       for await (const event of engine.submit({ ...request, promptIds: Int32Array.of(1) })) break;
@@ -195,9 +197,35 @@ describe("when the process dies", () => {
   });
 
   it("reports a process that cannot be started at all", async () => {
-    const engine = start({}, { entry: pathToFileURL(join(SCRATCH, "nowhere.mjs")) });
+    const engine = start({}, { processes: new EngineProcesses(pathToFileURL(join(SCRATCH, "nowhere.mjs"))) });
     await expect(engine.whenReady()).rejects.toMatchObject({ code: "engine_unavailable" });
     expect(engine.readiness().isReady).toBe(false);
+  });
+});
+
+describe("a process that was started ahead", () => {
+  it("becomes the engine's", async () => {
+    using processes = new EngineProcesses(ENTRY);
+    const ahead = processes.startAhead();
+    const engine = await startReady({}, { processes });
+    expect(livePid(engine)).toBe(ahead);
+    expect(await tokensOf(engine.submit(sequenceRequest([1])))).toEqual(toyGreedy([1], null, 4));
+  });
+
+  it("is replaced by another if it has ended before its engine is wanted", async () => {
+    using processes = new EngineProcesses(ENTRY);
+    const ahead = processes.startAhead()!;
+    process.kill(ahead, "SIGKILL");
+    await until(() => !isAlive(ahead));
+    const engine = await startReady({}, { processes });
+    expect(livePid(engine)).not.toBe(ahead);
+  });
+
+  it("ends if nobody wants it", async () => {
+    const processes = new EngineProcesses(ENTRY);
+    const ahead = processes.startAhead()!;
+    processes[Symbol.dispose]();
+    await until(() => !isAlive(ahead));
   });
 });
 

@@ -7,6 +7,7 @@ import { afterEach, beforeAll } from "vitest";
 import type { MergeReport } from "../../../src/adapter/merge-report.ts";
 import type { SequenceStream } from "../../../src/engine/engine.ts";
 import type { EngineOptions } from "../../../src/engine/protocol.ts";
+import { EngineProcesses } from "../../../src/engine/server/engine-processes.ts";
 import { createEngine, type SupervisedEngine, type SupervisorOptions } from "../../../src/engine/server/supervisor.ts";
 import { type ToyOptions } from "./toy-runner.mjs";
 
@@ -47,7 +48,7 @@ export function start(base: ToyBase = {}, overrides: Partial<SupervisorOptions> 
     prepareMerged: (generation) => Promise.resolve(JSON.stringify({ ...base, generation })),
     measureMerge: () => Promise.resolve(REPORT),
     restartPolicy: { minMs: 50, maxMs: 400, healthyMs: 30_000 },
-    entry: ENTRY,
+    processes: new EngineProcesses(ENTRY),
     ...overrides,
   });
   engines.push(engine);
