@@ -26,6 +26,18 @@ export function certificateFiles(config: {
   throw new AppError("usage", `${given} is given without ${missing}. TLS needs a certificate and its key.`);
 }
 
+/** The certificate, and the files that it was read from. */
+export interface Tls {
+  readonly files: CertificateFiles;
+  readonly certificate: Certificate;
+}
+
+/** Null: plain HTTP. @throws {AppError} usage: the certificate cannot be used. */
+export async function readTls(config: Parameters<typeof certificateFiles>[0]): Promise<Tls | null> {
+  const files = certificateFiles(config);
+  return files && { files, certificate: await readCertificate(files) };
+}
+
 /** @throws {AppError} usage: a file cannot be read, holds no such PEM, or the key is another certificate's. */
 export async function readCertificate({ tlsCert, tlsKey }: CertificateFiles): Promise<Certificate> {
   const [cert, key] = [await read("--tls-cert", tlsCert), await read("--tls-key", tlsKey)];

@@ -2,22 +2,10 @@
 import type { ConfigOf } from "../../config/commands.ts";
 import { createApp } from "../../http/app.ts";
 import type { AppContext } from "../../http/context.ts";
-import { type Certificate, type CertificateFiles, certificateFiles, readCertificate } from "./certificate.ts";
+import { readCertificate, type Tls } from "./certificate.ts";
 import type { Cleanup } from "../shared/cleanup.ts";
 import { type Listener, listen } from "./listen.ts";
 import { watchFiles } from "./watch-files.ts";
-
-/** The certificate, and the files that it was read from. */
-export interface Tls {
-  readonly files: CertificateFiles;
-  readonly certificate: Certificate;
-}
-
-/** Null: plain HTTP. @throws {AppError} usage: the certificate cannot be used. */
-export async function readTls(config: Parameters<typeof certificateFiles>[0]): Promise<Tls | null> {
-  const files = certificateFiles(config);
-  return files && { files, certificate: await readCertificate(files) };
-}
 
 /** @throws {AppError} usage: the address cannot be used. */
 export async function openListener(

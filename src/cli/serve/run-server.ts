@@ -1,12 +1,9 @@
 /**
- * Connects all parts of a server: base → store → adapters → text → engine → application → port. A signal stops them
- * in reverse order. This file only connects and waits.
+ * Connects the parts of a server to a model: text → adapters → application → port. A signal stops them in reverse
+ * order. This file only connects and waits.
  */
-import { resolve } from "node:path";
-import type { Logger } from "pino";
-import { type Base, openBase } from "../../base/base.ts";
+import type { Base } from "../../base/base.ts";
 import type { ConfigOf } from "../../config/commands.ts";
-import type { EngineProcesses } from "../../engine/server/engine-processes.ts";
 import type { SupervisedEngine } from "../../engine/server/supervisor.ts";
 import { AppError } from "../../errors.ts";
 import { accessPolicyOf } from "../../http/access-policy.ts";
@@ -25,27 +22,24 @@ import { openReceiptIssuer } from "./receipt-issuer.ts";
 import { openKeys } from "./open-keys.ts";
 import { openLimits } from "./open-limits.ts";
 import { openTraining } from "./training.ts";
-import { openListener, readTls } from "./open-listener.ts";
+import { openListener } from "./open-listener.ts";
 import { addressOptions, openAdapterAddresses } from "./adapter-addresses.ts";
 import { openSharedStore } from "./open-shared-store.ts";
 import { refreshNamed } from "../../http/adapters/shared-names.ts";
-import { openServedEngine } from "./served-engine.ts";
+import type { Tls } from "./certificate.ts";
+import type { ServedModel } from "./served-model.ts";
 import { openServedText } from "./served-text.ts";
 import type { KeyRing } from "../../keys/key-ring.ts";
-import { createLogger } from "../../log/logger.ts";
 import { Metrics } from "../../metrics/metrics.ts";
-import { type AdapterStore, openAdapterStore } from "../../store/adapter-store.ts";
-import { lockDirectory } from "../../store/directory-lock.ts";
 import { qualifiedName } from "../../store/tenant.ts";
 import { loadGenerationDefaults, loadUnheededNotice } from "../../tokenizer/files/generation-config.ts";
 import { endTokensOf, NOTHING_ENDS } from "../../tokenizer/files/end-tokens.ts";
 import type { TextFiles } from "../../tokenizer/files/text-files.ts";
 import { directoryTexts } from "../../tokenizer/files/text-source.ts";
-import { Cleanup } from "../shared/cleanup.ts";
+import type { Cleanup } from "../shared/cleanup.ts";
 import { demoLine } from "./demo-line.ts";
 import { readVersion } from "../shared/package-root.ts";
-import { type ResolvedDraft, resolveServedDraft } from "../shared/resolve-draft.ts";
-import { nameOfModel, resolveBase, shippedDemo } from "../shared/resolve-base.ts";
+import { shippedDemo } from "../shared/resolve-base.ts";
 import { watchAdapters } from "./watch-adapters.ts";
 import { waitForSignal } from "../shared/shutdown.ts";
 import { noteAdapters, noteCalls, noteDraft } from "./start-notices.ts";
@@ -55,25 +49,17 @@ type ServeConfig = ConfigOf<"serve">;
 /** Largest request body: it holds an adapter of a request, and any prompt that a model can accept. */
 const MAX_JSON_BYTES = 16 * 2 ** 20;
 
-/**
- * Serves until a signal.
- * @param processes gives the engine's processes
- * @returns the exit code
- * @throws {AppError} when it cannot start
- */
-export async function runServer(config: ServeConfig, processes: EngineProcesses): Promise<number> {
+/** Serves the model until a signal. @param tls null: plain HTTP @returns the exit code @throws {AppError} */
+export async function runServer(
+  config: ServeConfig,
+  model: ServedModel,
+  tls: Tls | null,
+  cleanup: Cleanup,
+): Promise<number> {
   const isDemo = config.model === null;
-  const model = config.model ?? shippedDemo().model;
   const adaptersDir = config.adapters ?? (isDemo ? shippedDemo().adapters : null);
-  const tls = await readTls(config);
-  const baseDir = await resolveBase(model, config);
-  const draft = await resolveServedDraft(config, baseDir);
-  await using cleanup = new Cleanup();
-  const { context, engine } = await assemble(
-    config,
-    { baseDir, name: config.servedModelName ?? nameOfModel(model), adaptersDir, draft, processes },
-    cleanup,
-  );
+  const { engine } = model;
+  const context = await assemble(config, model, adaptersDir, cleanup);
   const listener = await openListener(config, tls, context, cleanup);
   const signal = waitForSignal();
   const isReady = await Promise.race([start(config, context, engine).then(() => true), signal.then(() => false)]);
@@ -90,27 +76,18 @@ export async function runServer(config: ServeConfig, processes: EngineProcesses)
   return 0;
 }
 
-interface Sources {
-  readonly baseDir: string;
-  readonly name: string;
-  readonly adaptersDir: string | null;
-  /** null: there is no draft model. */
-  readonly draft: ResolvedDraft | null;
-  readonly processes: EngineProcesses;
-}
-
-/** Opens all parts but the port. The engine starts while adapters are imported and the tokenizer loads. */
-async function assemble(config: ServeConfig, sources: Sources, cleanup: Cleanup) {
-  const { baseDir, name, adaptersDir, draft } = sources;
-  const log = createLogger({ level: config.logLevel, keys: config.apiKey.map(({ key }) => key) });
+/** Opens all parts but the port, while the engine loads the model. */
+async function assemble(
+  config: ServeConfig,
+  model: ServedModel,
+  adaptersDir: string | null,
+  cleanup: Cleanup,
+): Promise<AppContext> {
+  const { name, base, log, storeDir } = model;
   const keys = await openKeys(config, log, cleanup);
-  const base = cleanup.use(await openBase(baseDir));
-  const storeDir = resolve(config.data);
-  const store = await openLockedStore(config, storeDir, cleanup);
-  const { engine, environment } = await openServedEngine(config, { ...sources, base, store, log, storeDir }, cleanup);
-  const receipts = await openReceiptIssuer(config, { environment, draft, storeDir });
-  const { files, text } = await openServedText(baseDir, config, cleanup);
-  const parts = connect(config, keys, { engine, store, log, name });
+  const receipts = await openReceiptIssuer(config, model);
+  const { files, text } = await openServedText(base.dir, config, cleanup);
+  const parts = connect(config, keys, model);
   cleanup.defer(() => parts.metrics.close());
   const addresses = addressOptions(config, base, log);
   const sharedStore = await openSharedStore(config, { ...parts, convertPeft: addresses.convertPeft }, cleanup);
@@ -120,8 +97,8 @@ async function assemble(config: ServeConfig, sources: Sources, cleanup: Cleanup)
       : await watchAdapters(adaptersDir, { ...parts, base }, { name, maxAdapterBytes: config.maxAdapterBytes });
   if (adapters) cleanup.use(adapters.directory);
   const served = await servedBase(config, base, name, files);
-  await noteBase(log, baseDir, served);
-  const context: AppContext = {
+  await noteBase(log, base.dir, served);
+  return {
     ...parts,
     sharedStore,
     rollouts: openRollouts({ ...parts, sharedStore }),
@@ -136,21 +113,13 @@ async function assemble(config: ServeConfig, sources: Sources, cleanup: Cleanup)
     receipts,
     training: await openTraining(
       config,
-      { ...parts, sharedStore, signature: base.signature, baseDir, storeDir },
+      { ...parts, sharedStore, signature: base.signature, baseDir: base.dir, storeDir },
       cleanup,
     ),
     logsPrompts: config.logPrompts,
     limits: requestLimits(config),
     adapters,
   };
-  return { context, engine };
-}
-
-/** The adapters in --data, which no other server may use meanwhile. */
-async function openLockedStore(config: ServeConfig, storeDir: string, cleanup: Cleanup): Promise<AdapterStore> {
-  cleanup.use(await lockDirectory(storeDir));
-  const { maxAdapterBytes: maxBytes, keepGenerations } = config;
-  return cleanup.use(await openAdapterStore(storeDir, { maxBytes, keepGenerations }));
 }
 
 function requestLimits(config: ServeConfig): AppContext["limits"] {
@@ -165,11 +134,7 @@ function requestLimits(config: ServeConfig): AppContext["limits"] {
 }
 
 /** Connects the parts that listen to each other. */
-function connect(
-  config: ServeConfig,
-  keys: KeyRing,
-  { engine, store, log, name }: { engine: SupervisedEngine; store: AdapterStore; log: Logger; name: string },
-) {
+function connect(config: ServeConfig, keys: KeyRing, { engine, store, log, name }: ServedModel) {
   const names = new GenerationNames();
   const placements = new Placements({
     engine,
