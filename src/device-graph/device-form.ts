@@ -73,14 +73,24 @@ export interface ModelBytes {
   readonly bases: number;
 }
 
+/** A serving graph, ready for a session. */
+export interface DeviceModel {
+  readonly model: Uint8Array;
+  readonly bytes: ModelBytes;
+  /** Inputs that only branches read. */
+  readonly branchInputs: readonly string[];
+}
+
 /** The serving graph of a base directory in this form, for a session with `weightsDir` = the directory. */
-export async function deviceModel(
-  baseDir: string,
-  form: DeviceForm,
-): Promise<{ readonly model: Uint8Array; readonly bytes: ModelBytes }> {
+export async function deviceModel(baseDir: string, form: DeviceForm): Promise<DeviceModel> {
   const stored = withBlendTerms(withHiddenStates(decodeModel(await readFile(join(baseDir, SERVE_GRAPH_FILE)))));
   const model = inForm(form.readsLogits ? withReadLogits(stored) : stored, form);
-  return { model: encodeModel(model), bytes: modelBytes(model, form) };
+  return { model: encodeModel(model), bytes: modelBytes(model, form), branchInputs: branchInputs(model.graph) };
+}
+
+function branchInputs({ node, input }: OnnxGraph): readonly string[] {
+  const readOutside = new Set(node.flatMap((one) => one.input));
+  return input.map(({ name }) => name).filter((name) => !readOutside.has(name));
 }
 
 /** Counts every constant once: quantised constants as they are, the others in the type used for computing. */

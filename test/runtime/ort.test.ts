@@ -3,14 +3,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { Graph } from "../../src/graph/graph.ts";
-import { cast, mul } from "../../src/graph/ops/elementwise.ts";
+import { Graph, type Var } from "../../src/graph/graph.ts";
+import { ifElse } from "../../src/graph/ops/control.ts";
+import { add, cast, mul } from "../../src/graph/ops/elementwise.ts";
 import { gatherRows } from "../../src/graph/ops/shaping.ts";
 import { serializeGraph } from "../../src/graph/serialize.ts";
-import { hostTensorOf, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
+import { type RuntimeTensor, hostTensorOf, openSession, runtimeTensor } from "../../src/runtime/ort.ts";
 
 const CPU = { device: "cpu", numThreads: 1 } as const;
 const floats = (...values: number[]): Float32Array => Float32Array.from(values);
+
+const floatTensor = (...values: number[]): RuntimeTensor =>
+  runtimeTensor("float32", floats(...values), [values.length]);
 
 /** y = x · x, z = rows of x. */
 function model(): Uint8Array {
@@ -54,6 +58,22 @@ describe("a session", () => {
     const x = runtimeTensor("float32", floats(1, 2), [1, 2]);
     await expect(session.run({ x, rows: rows(7n) }, ["z"])).rejects.toThrow(/out of.*bounds/i);
     expect((await session.run({ x, rows: rows(0n) }, ["z"])).z?.data).toEqual(floats(1, 2));
+  });
+
+  it("needs the inputs of the branches that a run takes, and says which one is missing", async () => {
+    const graph = new Graph("branches");
+    const [x, y] = [graph.input("x", "float32", ["N"]), graph.input("y", "float32", ["N"])];
+    const addsY = graph.input("adds_y", "bool", []);
+    const branches = [(x2: Var, y2: Var) => add(x2, y2), (x2: Var) => mul(x2, x2)] as const;
+    graph.output(ifElse(addsY, [x, y], ...branches), "z");
+    await using session = await openSession(serializeGraph(graph), { ...CPU, branchInputs: ["y"] });
+    const run = (chosen: number, feeds: Record<string, RuntimeTensor>) =>
+      session.run({ x: floatTensor(3), adds_y: runtimeTensor("bool", Uint8Array.of(chosen), []), ...feeds }, ["z"]);
+    expect(session.inputNames).toEqual(["x", "adds_y"]);
+    expect((await run(0, {})).z?.data).toEqual(floats(9));
+    expect((await run(1, { y: floatTensor(4) })).z?.data).toEqual(floats(7));
+    await expect(run(1, {})).rejects.toThrow(/Missing Input: y/);
+    await expect(session.run({ x: floatTensor(3) }, ["z"])).rejects.toThrow(/adds_y/);
   });
 
   // Where Node has a Float16Array, onnxruntime-common 1.30 expected one, and half-precision values were fed as an empty

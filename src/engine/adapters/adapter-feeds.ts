@@ -2,6 +2,7 @@
  * The adapter inputs of a step: one row of numbers a sequence. They are written only when the composition of the batch
  * changes. A prefill has one adapter, and its own arrays are fed without a copy, unless it is a blend of several terms.
  * A decode batch has one buffer for each port. Its rows have as many terms as the row with the most, padded with zeros.
+ * A step feeds no numbers of a kind that none of its rows has: the graph's switches skip this kind.
  */
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import {
@@ -51,6 +52,7 @@ export class AdapterFeeds implements StepFeeds {
   single(adapter: AdapterRow | null): Feeds {
     const terms = termsOf(adapter ?? this.#zeroRow);
     const feeds = { ...this.#common([adapter], terms.length), ...this.#lowRank.single(adapter) };
+    if (!hasMoSara([adapter])) return feeds;
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       const gains = joined(terms.map((term) => term.gains[i]!)); // one array a group
       const scales = joined(terms.map((term) => term.scales[i]!));
@@ -64,20 +66,26 @@ export class AdapterFeeds implements StepFeeds {
   batch(rows: readonly (AdapterRow | null)[]): Feeds {
     const isSame = this.#lastRows?.length === rows.length && rows.every((row, i) => row === this.#lastRows?.[i]);
     if (isSame) return this.#lastFeeds;
+    const feeds = this.#changed(rows);
+    this.#lastRows = [...rows];
+    this.#lastFeeds = feeds;
+    return feeds;
+  }
+
+  #changed(rows: readonly (AdapterRow | null)[]): Feeds {
     const numTerms = rows.reduce((most, row) => Math.max(most, 1 + (row?.terms.length ?? 0)), 1);
+    const feeds = { ...this.#common(rows, numTerms), ...this.#lowRank.batch(rows) };
+    if (!hasMoSara(rows)) return feeds;
     this.#ensure(rows.length, numTerms);
     rows.forEach((row, at) => {
       if (this.#held[at] !== row) this.#write(at, row);
     });
-    const feeds = { ...this.#common(rows, numTerms), ...this.#lowRank.batch(rows) };
     const firstRows = (buffer: Float32Array, width: number) =>
       runtimeTensor("float32", buffer.subarray(0, rows.length * numTerms * width), [numTerms, rows.length, width]);
     this.#groups.forEach(({ gainsPort, scalePort, k, dOut }, i) => {
       feeds[gainsPort] = firstRows(this.#gains[i]!, k); // one buffer a group
       feeds[scalePort] = firstRows(this.#scales[i]!, dOut);
     });
-    this.#lastRows = [...rows];
-    this.#lastFeeds = feeds;
     return feeds;
   }
 
@@ -120,14 +128,15 @@ export class AdapterFeeds implements StepFeeds {
   }
 
   /**
-   * The switches, the first term, and the heads and routers of all rows, padded to the greatest number of heads. A row
-   * without heads has zeros.
+   * The switches. With routed rows, also the first term, and the heads and routers of all rows, padded to the greatest
+   * number of heads. A row without heads has zeros.
    */
   #common(rows: readonly (AdapterRow | null)[], numTerms: number): Feeds {
     const { totalK } = this.#layout;
-    const numHeads = rows.reduce((most, row) => Math.max(most, row?.routed?.numHeads ?? 0), 0);
-    const numRows = numHeads > 0 ? rows.length : 1;
-    const n = Math.max(1, numHeads);
+    const n = rows.reduce((most, row) => Math.max(most, row?.routed?.numHeads ?? 0), 0);
+    const feeds = { [HAS_MO_SARA.name]: flag(hasMoSara(rows)), [HAS_ROUTERS.name]: flag(n > 0) };
+    if (n === 0) return feeds;
+    const numRows = rows.length;
     const heads = new Float32Array(numRows * n * totalK);
     const routers = new Float32Array(numRows * totalK * n);
     const mask = new Float32Array(numRows * n);
@@ -140,8 +149,7 @@ export class AdapterFeeds implements StepFeeds {
       mask.fill(-Infinity, at * n + own, (at + 1) * n);
     });
     return {
-      [HAS_MO_SARA.name]: flag(rows.some((row) => row?.hasMoSara === true)),
-      [HAS_ROUTERS.name]: flag(numHeads > 0),
+      ...feeds,
       [FIRST_TERM.name]: firstOf(numTerms),
       [headsPort(totalK).name]: runtimeTensor("float32", heads, [numRows, n, totalK]),
       [routersPort(totalK).name]: runtimeTensor("float32", routers, [numRows, totalK, n]),
@@ -149,6 +157,8 @@ export class AdapterFeeds implements StepFeeds {
     };
   }
 }
+
+const hasMoSara = (rows: readonly (AdapterRow | null)[]): boolean => rows.some((row) => row?.hasMoSara === true);
 
 /** Its own λ and v, then the further ones of a blend. */
 function termsOf(row: AdapterRow): readonly AdapterTerm[] {

@@ -1,8 +1,8 @@
 /**
  * The low-rank inputs of a step: down and up matrices of every sequence for every group of linear layers. Within a
  * group they are padded with zeros to one rank. They are written when the composition of the batch changes. A step of
- * one sequence reads the adapter's own matrices where their rank is one of the padded ranks. A step without low-rank
- * rows feeds empty tensors.
+ * one sequence reads the adapter's own matrices where their rank is one of the padded ranks. A step feeds no matrices of
+ * parts that no row uses.
  */
 import type { LinearGroup } from "../../model/linears.ts";
 import { hasLowRankPort, lowRankPorts } from "../../model/ports.ts";
@@ -39,12 +39,7 @@ export class LowRankFeeds {
   constructor(groups: readonly LinearGroup[]) {
     this.#groups = groups.map(emptyBuffers);
     this.#singles = groups.map(emptyBuffers);
-    this.#noRows = {};
-    for (const { group, downPort, upPort } of this.#groups) {
-      this.#noRows[hasLowRankPort(group.part).name] = flag(false);
-      this.#noRows[downPort] = runtimeTensor("float32", NONE, [1, group.dIn, 0]);
-      this.#noRows[upPort] = runtimeTensor("float32", NONE, [1, 0, group.dOut]);
-    }
+    this.#noRows = Object.fromEntries(groups.map((group) => [hasLowRankPort(group.part).name, NO]));
   }
 
   /** Feeds of a step with one sequence. */
@@ -52,14 +47,13 @@ export class LowRankFeeds {
     const lowRank = row?.lowRank;
     if (!lowRank) return this.#noRows;
     const feeds = { ...this.#noRows };
-    this.#singles.forEach((buffers, i) => {
-      const part = lowRank[i];
-      if (!part) return;
+    for (const [i, buffers] of usedGroups(this.#singles, [row])) {
+      const part = lowRank[i] ?? NO_MATRICES;
       const rank = rankBucket(part.rank);
       if (rank !== part.rank) writeRows(buffers, [part], rank);
       const { down, up } = rank === part.rank ? part : buffers;
       setFeeds(feeds, buffers, { rank, numRows: 1, down, up });
-    });
+    }
     return feeds;
   }
 
@@ -67,23 +61,35 @@ export class LowRankFeeds {
   batch(rows: readonly (AdapterRow | null)[]): Feeds {
     if (!rows.some((row) => row?.lowRank)) return this.#noRows;
     const feeds = { ...this.#noRows };
-    this.#groups.forEach((buffers, i) => {
+    for (const [i, buffers] of usedGroups(this.#groups, rows)) {
       const parts = rows.map((row) => row?.lowRank?.[i] ?? null);
       const rank = rankBucket(parts.reduce((most, part) => Math.max(most, part?.rank ?? 0), 0));
       writeRows(buffers, parts, rank);
       setFeeds(feeds, buffers, { rank, numRows: rows.length, down: buffers.down, up: buffers.up });
-    });
+    }
     return feeds;
   }
 }
 
 const NONE = new Float32Array(0);
+const NO_MATRICES: LowRankGroup = { rank: 0, down: NONE, up: NONE };
 
-const flag = (value: boolean): RuntimeTensor => runtimeTensor("bool", Uint8Array.of(value ? 1 : 0), []);
+const YES = runtimeTensor("bool", Uint8Array.of(1), []);
+const NO = runtimeTensor("bool", Uint8Array.of(0), []);
 
 function emptyBuffers(group: LinearGroup): GroupBuffers {
   const ports = lowRankPorts(group);
   return { group, downPort: ports.down.name, upPort: ports.up.name, rank: 0, down: NONE, up: NONE, held: [] };
+}
+
+/** The groups of the parts that any row uses, by index. One switch chooses for a part in all layers. */
+function usedGroups(
+  groups: readonly GroupBuffers[],
+  rows: readonly (AdapterRow | null)[],
+): readonly (readonly [number, GroupBuffers])[] {
+  const isUsed = (i: number): boolean => rows.some((row) => row?.lowRank?.[i]);
+  const parts = new Set(groups.filter((_, i) => isUsed(i)).map(({ group }) => group.part));
+  return [...groups.entries()].filter(([, { group }]) => parts.has(group.part));
 }
 
 interface StepMatrices {
@@ -93,14 +99,14 @@ interface StepMatrices {
   readonly up: Float32Array;
 }
 
-/** Sets a group's matrices in the feeds, and its switch where it has any. */
+/** Sets a group's matrices and the switch of its part. */
 function setFeeds(feeds: Feeds, { group, downPort, upPort }: GroupBuffers, step: StepMatrices): void {
   const { rank, numRows, down, up } = step;
   const matrices = (data: Float32Array, shape: readonly [number, number]): RuntimeTensor =>
     runtimeTensor("float32", data.subarray(0, numRows * shape[0] * shape[1]), [numRows, ...shape]);
   feeds[downPort] = matrices(down, [group.dIn, rank]);
   feeds[upPort] = matrices(up, [rank, group.dOut]);
-  if (rank > 0) feeds[hasLowRankPort(group.part).name] = flag(true);
+  feeds[hasLowRankPort(group.part).name] = YES;
 }
 
 /** Makes the buffers hold `parts` at `rank`. Rows that already contain them are left unchanged. */

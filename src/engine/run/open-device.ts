@@ -153,6 +153,7 @@ async function openModel(
   { baseDir, device, numThreads }: Options,
   form: DeviceForm,
 ): Promise<{ session: Session; bytes: ModelBytes }> {
-  const { model, bytes } = await deviceModel(baseDir, form);
-  return { session: await openSession(model, { device, numThreads, weightsDir: baseDir }), bytes };
+  const { model, bytes, branchInputs } = await deviceModel(baseDir, form);
+  const session = await openSession(model, { device, numThreads, weightsDir: baseDir, branchInputs });
+  return { session, bytes };
 }

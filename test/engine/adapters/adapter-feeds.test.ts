@@ -98,8 +98,6 @@ function expectTerms(
   ).flat();
   expect(feeds[port]?.dims).toEqual([most, rows.length, width]);
   expect(numbers(feeds[port])).toEqual(wanted);
-  expect(feeds[FIRST_TERM.name]?.dims).toEqual([most, 1, 1]);
-  expect(numbers(feeds[FIRST_TERM.name])).toEqual(Array.from({ length: most }, (_, i) => (i === 0 ? 1 : 0)));
 }
 
 const numbers = (tensor: RuntimeTensor | undefined): number[] => Array.from(tensor?.data as Float32Array);
@@ -109,15 +107,19 @@ const flagOf = (tensor: RuntimeTensor | undefined): number => Number((tensor?.da
 
 /** Checks the feeds of a step against the rows themselves, number by number. */
 function expectRows(feeds: Record<string, RuntimeTensor>, rows: readonly (AdapterRow | null)[]): void {
+  const hasMoSara = rows.some((row) => row?.hasMoSara);
   layout.groups.forEach((group, i) => {
     const ports = groupPorts(group);
+    if (!hasMoSara) return expect([feeds[ports.gains.name], feeds[ports.scale.name]]).toEqual([undefined, undefined]);
     expectTerms(feeds, rows, ["gains", i, group.k, ports.gains.name]);
     expectTerms(feeds, rows, ["scales", i, group.group.dOut, ports.scale.name]);
   });
-  expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(rows.some((row) => row?.hasMoSara) ? 1 : 0);
+  expect(flagOf(feeds[HAS_MO_SARA.name])).toBe(hasMoSara ? 1 : 0);
   for (const group of layout.lowRank) {
     const used = layout.lowRank.some((one, i) => one.part === group.part && rows.some((row) => row?.lowRank?.[i]));
     expect(flagOf(feeds[hasLowRankPort(group.part).name]), group.name).toBe(used ? 1 : 0);
+    const ports = lowRankPorts(group);
+    expect([feeds[ports.down.name], feeds[ports.up.name]].map(Boolean), group.name).toEqual([used, used]);
   }
   expectRouters(feeds, rows);
   expectLowRank(feeds, rows);
@@ -150,8 +152,11 @@ function expectRouters(feeds: Record<string, RuntimeTensor>, rows: readonly (Ada
   const n = Math.max(1, ...rows.map((row) => row?.routed?.numHeads ?? 1));
   expect(flagOf(feeds[HAS_ROUTERS.name])).toBe(n > 1 ? 1 : 0);
   const [heads, routers, mask] = [headsPort(totalK), routersPort(totalK), HEAD_MASK].map(({ name }) => feeds[name]);
-  expect(heads?.dims).toEqual([n > 1 ? rows.length : 1, n, totalK]);
-  if (n === 1) return;
+  if (n === 1) return expect([heads, routers, mask, feeds[FIRST_TERM.name]]).toEqual(Array(4).fill(undefined));
+  expect(heads?.dims).toEqual([rows.length, n, totalK]);
+  const most = 1 + Math.max(0, ...rows.map((row) => row?.terms.length ?? 0));
+  expect(feeds[FIRST_TERM.name]?.dims).toEqual([most, 1, 1]);
+  expect(numbers(feeds[FIRST_TERM.name])).toEqual(Array.from({ length: most }, (_, i) => (i === 0 ? 1 : 0)));
   rows.forEach((row, at) => {
     for (let head = 0; head < n; head++) {
       const isOwn = head < (row?.routed?.numHeads ?? 0);
