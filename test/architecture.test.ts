@@ -130,6 +130,7 @@ const TABLE: ImportTable = {
     "tokenizer",
     "formats",
     "tensor",
+    "receipt/machine.ts",
   ],
 };
 

@@ -24,6 +24,7 @@ import { randomAdapter, randomLora } from "../../inputs/random-adapter.ts";
 import { type Figure, median, ratio } from "../../report/figures.ts";
 import { type Variant, measureInTurns } from "../../rounds.ts";
 import type { BenchContext, Scenario } from "../../scenario.ts";
+import { type GoalsOfWeights, goalsHere, promiseOf } from "./beside-goals.ts";
 import { BASE_NAME, startServer } from "../../processes/server-process.ts";
 import { weightName } from "../../inputs/work-folder.ts";
 
@@ -80,23 +81,13 @@ interface Load {
 interface Peer {
   readonly kind: GgufKind;
   readonly name: string;
-  /** At least ours ÷ theirs. */
-  readonly goals: Readonly<Partial<Record<RowName, number>>>;
 }
 
 const PEERS: Readonly<Record<WeightChoice["kind"], Peer>> = {
-  int8: {
-    kind: "q8_0",
-    name: "Q8_0",
-    goals: { "peer-16": 1.8, "peer-adapters": 5, "peer-1": 1.1, "peer-schema": 2, "peer-prefill": 1.3 },
-  },
-  int4: {
-    kind: "q4_0",
-    name: "Q4_0",
-    goals: { "peer-16": 1.3, "peer-adapters": 5, "peer-1": 1, "peer-prefill": 1 },
-  },
-  float32: { kind: "f32", name: "F32", goals: {} },
-  float16: { kind: "f32", name: "F32", goals: {} }, // which we compute with on a CPU
+  int8: { kind: "q8_0", name: "Q8_0" },
+  int4: { kind: "q4_0", name: "Q4_0" },
+  float32: { kind: "f32", name: "F32" },
+  float16: { kind: "f32", name: "F32" }, // which we compute with on a CPU
 };
 
 export const peerScenario: Scenario = {
@@ -157,7 +148,7 @@ async function measureWeights(
       ...(load === OWN_ADAPTERS ? [] : [variant("theirs", load, llama.target, vocabSize, options)]),
     ]);
     const of = await measureInTurns(variants, fewRounds(options, 4));
-    return figuresOf(of, weights, peer, loads);
+    return figuresOf(of, weights, (await goalsHere())[weights.kind], loads);
   });
 }
 
@@ -199,17 +190,16 @@ function variant(
 function figuresOf(
   of: (name: string) => readonly number[],
   weights: WeightChoice,
-  peer: Peer,
+  goals: GoalsOfWeights[WeightChoice["kind"]],
   loads: readonly Load[],
 ): Figure[] {
   const format = weightName(weights);
+  const peer = PEERS[weights.kind];
   const unit = "tokens/s";
   return loads.flatMap((load): readonly Figure[] => {
     const { name, row } = load;
     const isOwn = load === OWN_ADAPTERS;
     const [ours, theirs] = [of(`ours: ${name}`), of(`theirs: ${isOwn ? LORA_ADAPTERS.name : name}`)];
-    const least = row === null ? undefined : peer.goals[row];
-    const goal = least === undefined ? undefined : { atLeast: least };
     const what = `${format} ÷ ${peer.name}: ${name}${isOwn ? " ÷ 16 LoRA" : ""}`;
     return [
       { what: `${format}: ${name}, ours`, unit, samples: ours },
@@ -217,7 +207,7 @@ function figuresOf(
       ...(load.adapters === "none"
         ? []
         : [ratio(`${format}: ${name} ÷ on the base, ours`, ours, of(`ours: ${ON_BASE.name}`), { atLeast: 0.9 })]),
-      goal && row !== null ? ratio(what, ours, theirs, goal, row) : ratio(what, ours, theirs),
+      ratio(what, ours, theirs, ...promiseOf(goals, row)),
     ];
   });
 }

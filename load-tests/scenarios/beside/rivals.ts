@@ -16,8 +16,10 @@ import { type GgufKind, type LlamaTools, ggufModel, llamaTools } from "../../pee
 import { peftDirectories, rivalsPython, startRival } from "../../peers/rivals.ts";
 import { BASE_NAME, type Server, startServer } from "../../processes/server-process.ts";
 import { type Figure, ratio } from "../../report/figures.ts";
+import type { RowName } from "../../report/goals.ts";
 import { type Variant, measureInTurns } from "../../rounds.ts";
 import type { BenchContext, Scenario } from "../../scenario.ts";
+import { type GoalsOfWeights, goalsHere, promiseOf } from "./beside-goals.ts";
 
 const NUM_ROWS = 16;
 const LORA_RANK = 8;
@@ -29,13 +31,17 @@ interface Load {
   readonly prompt: number;
   readonly answer: number;
   readonly hasLoras: boolean;
+  readonly row: RowName | null;
 }
 
-const LENGTHS = { prompt: 16, answer: 24, hasLoras: false } as const;
+const LENGTHS = { prompt: 16, answer: 24, hasLoras: false, row: null } as const;
 const LOADS: readonly Load[] = [
-  ...[1, 4, NUM_ROWS].map((clients) => ({ ...LENGTHS, clients, name: `${clients} clients on the base` })),
-  { ...LENGTHS, clients: NUM_ROWS, hasLoras: true, name: "16 clients on 16 LoRA" },
-  ...[256, 2048].map((prompt) => ({ ...LENGTHS, clients: 1, prompt, answer: 1, name: `prefill of ${prompt}` })),
+  ...[1, 4].map((clients) => ({ ...LENGTHS, clients, name: `${clients} clients on the base` })),
+  { ...LENGTHS, clients: NUM_ROWS, name: "16 clients on the base", row: "rivals-16" },
+  { ...LENGTHS, clients: NUM_ROWS, hasLoras: true, name: "16 clients on 16 LoRA", row: "rivals-lora" },
+  ...[256, 2048].map((prompt): Load => {
+    return { ...LENGTHS, clients: 1, prompt, answer: 1, name: `prefill of ${prompt}`, row: "rivals-prefill" };
+  }),
 ];
 
 /** What a rival is given for one kind of our weights. */
@@ -127,12 +133,18 @@ async function measureWeights(
     const loras = await peftDirectories(adapters, manifest.config, scratch);
     await using server = await startServer(baseDir, scratch, numThreads, ["--max-model-len", String(CONTEXT_TOKENS)]);
     for (const [i, adapter] of adapters.entries()) await server.putAdapter(String(i), encodeAdapter(adapter));
-    const models = { checkpoint, gguf, loras, numThreads };
+    const comparison: Comparison = {
+      models: { checkpoint, gguf, loras, numThreads },
+      vocabSize: manifest.config.vocabSize,
+      goals: (await goalsHere())[weights.kind],
+      server,
+      python,
+    };
     const figures: Figure[] = [];
     for (const opponent of opponentsOf(kind)) {
       note(`measuring ${weightName(weights)} beside ${opponent.name}`);
       try {
-        figures.push(...(await measureBeside(opponent, models, server, python, manifest.config.vocabSize, options)));
+        figures.push(...(await measureBeside(opponent, comparison, options)));
       } catch (error) {
         note(`${opponent.name} is left out: ${(error as Error).message}`);
       }
@@ -141,12 +153,19 @@ async function measureWeights(
   });
 }
 
+/** What is the same beside every opponent. */
+interface Comparison {
+  readonly models: Models;
+  readonly vocabSize: number;
+  readonly goals: GoalsOfWeights[WeightChoice["kind"]];
+  readonly server: Server;
+  /** The rivals' Python. */
+  readonly python: string;
+}
+
 async function measureBeside(
   { name, program, takesLoras, settings }: Opponent,
-  models: Models,
-  server: Server,
-  python: string,
-  vocabSize: number,
+  { models, vocabSize, goals, server, python }: Comparison,
   options: BenchOptions,
 ): Promise<Figure[]> {
   await using rival = await startRival(python, program, settings(models));
@@ -161,7 +180,7 @@ async function measureBeside(
     return [
       { what: `${load.name}, ours`, unit: "tokens/s", samples: ours },
       { what: `${load.name}, ${name}`, unit: "tokens/s", samples: theirs },
-      ratio(`÷ ${name}: ${load.name}`, ours, theirs),
+      ratio(`÷ ${name}: ${load.name}`, ours, theirs, ...promiseOf(goals, load.row)),
     ];
   });
 }
