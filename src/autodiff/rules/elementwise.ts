@@ -41,12 +41,29 @@ function binary(...partials: readonly [Partial, Partial]): RuleOfOne {
 
 /** dx = dy · (s + αy(1 − s)), s = sigmoid(αx), y = xs. */
 function quickGeluGradient(node: Node, dy: Var): Var {
-  const [x, y] = [operand(node, 0), result(node)];
+  const x = operand(node, 0);
   const alpha = floatAttribute(node, "alpha", 1.702);
-  const isPlain = alpha === 1;
-  const s = sigmoid(isPlain ? x : mul(x, scalarLike(x, alpha)));
+  const { s, y } = quickGeluAgain(node);
   const tail = mul(y, sub(scalarLike(x, 1), s));
-  return mul(dy, add(s, isPlain ? tail : mul(tail, scalarLike(x, alpha))));
+  return mul(dy, add(s, alpha === 1 ? tail : mul(tail, scalarLike(x, alpha))));
+}
+
+const again = new WeakMap<Node, { readonly s: Var; readonly y: Var }>();
+
+/** y = xs and s = sigmoid(αx), computed again: the sigmoid is needed anyway, and y's memory is free after its use. */
+function quickGeluAgain(node: Node): { readonly s: Var; readonly y: Var } {
+  const x = operand(node, 0);
+  const alpha = floatAttribute(node, "alpha", 1.702);
+  const s = again.get(node)?.s ?? sigmoid(alpha === 1 ? x : mul(x, scalarLike(x, alpha)));
+  const made = again.get(node) ?? { s, y: mul(x, s) };
+  again.set(node, made);
+  return made;
+}
+
+/** A factor as gradients read it. */
+function factor(value: Var): Var {
+  const { producer } = value;
+  return producer?.op === "QuickGelu" ? quickGeluAgain(producer).y : value;
 }
 
 /**
@@ -79,8 +96,8 @@ export const elementwiseRules = ofFirstResult({
   Sub: binary((dy) => dy, neg),
   // y = ab: da = dy b, db = dy a
   Mul: binary(
-    (dy, _, b) => mul(dy, b),
-    (dy, a) => mul(dy, a),
+    (dy, _, b) => mul(dy, factor(b)),
+    (dy, a) => mul(dy, factor(a)),
   ),
   // y = a/b: da = dy/b, db = −dy y/b
   Div: binary(

@@ -13,16 +13,16 @@ function inverseNorm(node: Node): Var {
 }
 
 /**
- * y = x r w, r = 1/√(mean(x²) + ε): dx = r (dy w − x r² mean(dy w x)), dw = Σ dy x r. Since y is x r w, mean(dy w x) r
- * = mean(dy y). This saves one product over the rows.
+ * y = x r w, r = 1/√(mean(x²) + ε): with g = dy w, dx = r (g − x r² mean(g x)), dw = Σ dy x r. y is not read, so its
+ * memory is free where nobody else needs it.
  */
 function rmsNormRule(node: Node, dy: Var): readonly Gradient[] {
-  const [x, weight, y] = [operand(node, 0), operand(node, 1), result(node)];
+  const [x, weight] = [operand(node, 0), operand(node, 1)];
   return [
     () => {
-      const r = inverseNorm(node);
-      const mean = reduceMean(mul(dy, y), { axes: [-1], keepDims: true });
-      return mul(sub(mul(dy, weight), mul(x, mul(r, mean))), r);
+      const [r, g] = [inverseNorm(node), mul(dy, weight)];
+      const mean = reduceMean(mul(g, x), { axes: [-1], keepDims: true });
+      return mul(sub(g, mul(x, mul(mul(r, r), mean))), r);
     },
     () => sumTo(mul(dy, mul(x, inverseNorm(node))), weight),
   ];

@@ -2,10 +2,12 @@
 import type { Node, Var } from "../../graph/graph.ts";
 import { zerosLike } from "../../graph/ops/indexing.ts";
 import {
+  canReshape,
   concat,
   pad,
   reshape,
   reshapeAs,
+  reshapeLike,
   slice,
   sliceAxes,
   sliceExtent,
@@ -27,7 +29,21 @@ import {
 } from "../rule.ts";
 
 /** y holds the values of x in another shape: dx = dy in x's. */
-const reshaped = (node: Node, dy: Var): readonly Gradient[] => [() => reshapeAs(dy, operand(node, 0))];
+const reshaped = (node: Node, dy: Var): readonly Gradient[] => [() => inShapeOf(dy, operand(node, 0))];
+
+/**
+ * dy in x's shape. Sizes that are only known when the graph runs come from an input of the graph, if one has them. To
+ * ask x itself would keep it in memory until then.
+ */
+function inShapeOf(dy: Var, x: Var): Var {
+  const isNamed = (dim: Dim): boolean => typeof dim === "string";
+  const source = x.graph.inputs.find(
+    ({ shape }) => shape.length > 1 && shape.every((dim, i) => isNamed(dim) && dim === x.shape[i]),
+  );
+  const tail = x.shape.slice(source?.shape.length);
+  if (!source || tail.some(isNamed) || canReshape(dy, x.shape)) return reshapeAs(dy, x);
+  return reshapeLike(dy, source, tail as number[]); // checked in the line above
+}
 
 /** y = xᵖ: dx = dy permuted back. */
 function transposeRule(node: Node, dy: Var): readonly Gradient[] {

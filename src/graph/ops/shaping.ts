@@ -23,6 +23,11 @@ function reshapeSizes(x: Var, shape: Shape): readonly number[] | null {
   return sizes.filter((size) => size === -1).length > 1 ? null : sizes;
 }
 
+/** Whether `reshape` can give x that shape: its sizes are constants, whatever the names stand for. */
+export function canReshape(x: Var, shape: Shape): boolean {
+  return reshapeSizes(x, shape) !== null;
+}
+
 /**
  * The same values in another shape of equal size. At most one named dimension may change its place (for more:
  * `reshapeLike`).
@@ -44,7 +49,7 @@ export function reshapeAs(x: Var, like: Var): Var {
   if (sameShape(x.shape, like.shape)) return x;
   if (!sameDim(product(x.shape), product(like.shape)))
     fail("reshapeAs", `${formatShape(x.shape)} does not hold as many values as ${formatShape(like.shape)}`);
-  if (reshapeSizes(x, like.shape)) return reshape(x, like.shape);
+  if (canReshape(x, like.shape)) return reshape(x, like.shape);
   return graphOf(x, like).node("Reshape", [x, shapeOf(like)], [{ dtype: x.dtype, shape: like.shape }])[0]!;
 }
 
