@@ -32,6 +32,10 @@ export interface SessionOptions {
    * costs about 2 us.
    */
   readonly branchInputs?: readonly string[];
+  /** Optimizers of ONNX Runtime that are left out. */
+  readonly omittedOptimizers?: readonly string[];
+  /** File that receives the optimized graph, for tests. */
+  readonly optimizedModelPath?: string;
   /** Prefix of a profile file, for measurements. */
   readonly profilePrefix?: string;
 }
@@ -189,8 +193,12 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
           ? {}
           : { model_external_initializers_file_folder_path: options.weightsDir }),
       },
+      ...(options.omittedOptimizers
+        ? { optimization: { disable_specified_optimizers: options.omittedOptimizers.join(";") } }
+        : {}),
     },
     ...(options.keepsOutputs ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
+    ...(options.optimizedModelPath ? { optimizedModelFilePath: options.optimizedModelPath } : {}),
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {

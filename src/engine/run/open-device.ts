@@ -7,6 +7,7 @@ import type { Manifest } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import { DeviceMemory, type DeviceTensor } from "../../runtime/device-memory.ts";
 import { type RuntimeTensor, type Session, openSession, runtimeTensor } from "../../runtime/ort.ts";
+import { UNNEEDED_OPTIMIZERS } from "../../runtime/unneeded-optimizers.ts";
 import { rightAttention } from "./attention-check.ts";
 import { DeviceKvCache } from "../kv/device-kv-cache.ts";
 import { HostKvCache } from "../kv/host-kv-cache.ts";
@@ -154,6 +155,7 @@ async function openModel(
   form: DeviceForm,
 ): Promise<{ session: Session; bytes: ModelBytes }> {
   const { model, bytes, branchInputs } = await deviceModel(baseDir, form);
-  const session = await openSession(model, { device, numThreads, weightsDir: baseDir, branchInputs });
+  const optimizers = device === "cpu" ? { omittedOptimizers: UNNEEDED_OPTIMIZERS } : {};
+  const session = await openSession(model, { device, numThreads, weightsDir: baseDir, branchInputs, ...optimizers });
   return { session, bytes };
 }

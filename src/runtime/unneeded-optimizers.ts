@@ -1,0 +1,60 @@
+/**
+ * The optimizers of ONNX Runtime (1.30) that find nothing in a serving graph on the CPU, by their names there. Each one
+ * searches every branch, and all of them take a quarter of a session's opening. The others fold and share constants,
+ * join equal nodes, remove operators without effect, and add biases inside quantised products. A test checks this for
+ * every family. A name that a later version does not know has no effect.
+ * Source: onnxruntime/core/optimizer/graph_transformer_utils.cc
+ */
+export const UNNEEDED_OPTIMIZERS: readonly string[] = [
+  // Level 1
+  "CastChainElimination",
+  "DoubleQDQPairsRemover",
+  "EnsureUniqueDQForNodeUnit",
+  "GeluFusionL1",
+  "LabelEncoderFusion",
+  "LayerNormFusionL1",
+  "MatMulAddFusion",
+  "MatMul_BatchNormalization_Fusion",
+  "QDQFinalCleanupTransformer",
+  "QDQPropagationTransformer",
+  "QDQS8ToU8Transformer",
+  "ReshapeFusion",
+  "SliceConcatToSpaceToDepthFusion",
+  "TransposeOptimizer",
+  "WeightBiasQuantization",
+  "WhereDummyDq",
+  // Level 2
+  "Level2_RuleBasedTransformer",
+  "AttentionFusion",
+  "Avx2WeightS8ToU8Transformer",
+  "BiasGeluFusion",
+  "BiasSkipLayerNormFusion",
+  "BiasSoftmaxFusion",
+  "ConvActivationFusion",
+  "DivMulFusion",
+  "DynamicQuantizeMatMulFusion",
+  "EmbedLayerNormFusion",
+  "FastGeluFusion",
+  "GatherSliceToSplitFusion",
+  "GatherToSliceFusion",
+  "GatherToSplitFusion",
+  "GeluFusionL2",
+  "GemmActivationFusion",
+  "GroupQueryAttentionFusion",
+  "GroupQueryAttentionPreNormFusion",
+  "LayerNormFusionL2",
+  "MatMulActivationFusion",
+  "MatMulIntegerToFloatFusion",
+  "MatMulNBitsMlpFusion",
+  "MatMulNBitsQkvFusion",
+  "MatMulScaleFusion",
+  "MatmulTransposeFusion",
+  "QDQSelectorActionTransformer",
+  "QuickGeluFusion",
+  "SimplifiedLayerNormFusion",
+  "SkipLayerNormFusion",
+  // Level 3
+  "ConvAddActivationFusion",
+  "NchwcTransformer",
+  "NhwcTransformer",
+];
