@@ -54,12 +54,19 @@ const TOKENS: ReadonlyMap<number, Token> = new Map([
   [0xdf, token("map", 4)],
 ]);
 
+/** The token of each first byte; null: it is refused. */
+const TOKEN_OF: readonly (Token | null)[] = Array.from({ length: 256 }, (_, first) => tokenFrom(first));
+
 function tokenOf(first: number): Token {
+  return TOKEN_OF[first] ?? refuse(`type 0x${first.toString(16)} is not allowed`);
+}
+
+function tokenFrom(first: number): Token | null {
   if (first < 0x80 || first >= 0xe0) return token("scalar", 0);
   if (first < 0x90) return token("map", 0, first & 0x0f);
   if (first < 0xa0) return token("array", 0, first & 0x0f);
   if (first < 0xc0) return token("string", 0, first & 0x1f);
-  return TOKENS.get(first) ?? refuse(`type 0x${first.toString(16)} is not allowed`);
+  return TOKENS.get(first) ?? null;
 }
 
 /**
@@ -71,12 +78,19 @@ interface Frame {
   readonly keys: Set<string> | undefined;
 }
 
-function checkKey(keys: Set<string>, kind: Kind, content: Buffer): void {
+/** @param start of the key's bytes in the file, which end before `end` */
+function checkKey(keys: Set<string>, kind: Kind, bytes: Buffer, start: number, end: number): void {
   if (kind !== "string") refuse("a map key is not a string");
-  const key = content.toString("latin1");
+  const key = bytes.toString("latin1", start, end);
   if (key === "__proto__") refuse('"__proto__" is not allowed as a key');
-  if (keys.has(key)) refuse(`the key ${quote(content.toString())} occurs twice in one map`);
+  if (keys.has(key)) refuse(`the key ${quote(bytes.toString("utf8", start, end))} occurs twice in one map`);
   keys.add(key);
+}
+
+/** Most strings are short and ASCII. A view of the bytes, which `isUtf8` needs, costs more than reading them. */
+function isText(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if ((bytes[i] as number) >= 0x80) return isUtf8(bytes.subarray(start, end));
+  return true;
 }
 
 /** Walks one message without building anything. @throws AppError adapter_invalid at the first violation. */
@@ -87,7 +101,7 @@ function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): v
   for (let numItems = 1; open.length > 0; numItems++) {
     if (numItems > maxItems) refuse(`it has more than ${maxItems} values`);
     if (position >= bytes.length) refuse("it ends too early");
-    const { kind, lengthBytes, length: fixedLength } = tokenOf(bytes.readUInt8(position++));
+    const { kind, lengthBytes, length: fixedLength } = tokenOf(bytes[position++] as number);
     if (lengthBytes > bytes.length - position) refuse("it ends too early");
     const length = lengthBytes === 0 ? fixedLength : bytes.readUIntBE(position, lengthBytes);
     position += lengthBytes;
@@ -96,11 +110,11 @@ function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): v
     // Every nested value takes at least one byte.
     if ((isNested ? numNested : length) > bytes.length - position)
       refuse(`a ${kind} of length ${length} is longer than the rest of the file`);
-    const content = bytes.subarray(position, isNested ? position : position + length);
-    position += content.length;
-    if (kind === "string" && !isUtf8(content)) refuse("a string is not UTF-8");
+    const start = position;
+    if (!isNested) position += length;
+    if (kind === "string" && !isText(bytes, start, position)) refuse("a string is not UTF-8");
     const frame = open.at(-1) as Frame; // the loop's condition
-    if (frame.keys && frame.remaining % 2 === 0) checkKey(frame.keys, kind, content);
+    if (frame.keys && frame.remaining % 2 === 0) checkKey(frame.keys, kind, bytes, start, position);
     frame.remaining--;
     if (isNested) open.push({ remaining: numNested, keys: kind === "map" ? new Set() : undefined });
     if (open.length - 1 > maxDepth) refuse(`it is nested deeper than ${maxDepth}`);
@@ -108,6 +122,9 @@ function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): v
   }
   if (position < bytes.length) refuse(`${bytes.length - position} bytes follow its end`);
 }
+
+// "auto" is documented, but absent from the library's types. Making an Unpackr takes longer than reading a small file.
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" as "number" });
 
 /**
  * The value of exactly one message: maps as plain objects, binary as views of `bytes`, 64-bit integers as numbers if
@@ -118,9 +135,7 @@ function scan(bytes: Buffer, { maxBytes, maxDepth, maxItems }: MsgpackLimits): v
 export function decodeBounded(bytes: Uint8Array, limits: MsgpackLimits): unknown {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   scan(buffer, limits);
-  // "auto" is documented, but absent from the library's types.
-  const options = { useRecords: false, mapsAsObjects: true, int64AsType: "auto" as "number" };
-  return new Unpackr(options).unpack(buffer);
+  return unpackr.unpack(buffer);
 }
 
 /**
