@@ -8,22 +8,24 @@ adapter's name, so that the same replica gets all requests of this adapter.
 docs/how-to/operate/several-replicas.md explains.
 """
 
-import asyncio
 import json
-import random
-import time
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
+from deploy.ray.attempts import AWAY, LOST, Beginning, begin
 from deploy.ray.mosara_process import START_SECONDS, MosaraProcess
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 from ray.serve.config import RequestRouterConfig
+from ray.serve.exceptions import RayServeException
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+
+logger = logging.getLogger("ray.serve")
 
 # Headers that belong to one connection (RFC 9110, section 7.6.1), and those that each side computes itself.
 PER_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"}
@@ -33,14 +35,11 @@ OF_PROXY = {"date", "server", "x-request-id"}
 REPEATABLE_POSTS = {
     f"/v1/{path}" for path in ("completions", "chat/completions", "responses", "messages", "embeddings")
 }
-# The status of a server that stops, or whose engine starts again.
-STOPPING = 503
-# Why a replica has no answer: its server is starting, or was lost with the request.
-AWAY, LOST = "away", "lost"
-# For so long, a request that nobody has begun to answer is sent again.
-RETRY_SECONDS = 60
-# Longest pause between two attempts. Its length is random, so that waiting requests do not come all at once.
-PAUSE_SECONDS = 0.5
+# A server that is lost.
+OF_CONNECTION = (aiohttp.ClientError, OSError)
+# Before an answer has begun, an exception of Ray means that the replica was lost. Ray has several for it: of the actor,
+# of the request, of an object that it had, and one of Serve where it does not know which actor has died.
+OF_RAY = (RayError, RayServeException)
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,6 @@ class Call:
     path: str  # with its query
     headers: dict[str, str]
     body: bytes
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """The beginning of an answer, with its first bytes: until they exist, the request can be sent elsewhere."""
-
-    status: int
-    headers: dict[str, str]
-    bytes: bytes
 
 
 # Requests of one adapter go to one replica. Ray forgets nothing and learns nothing for it: with
@@ -97,7 +87,7 @@ class Mosara:
             return
         try:
             answer = await self._client.request(call.method, f"{url}{call.path}", headers=call.headers, data=call.body)
-        except aiohttp.ClientError as error:
+        except OF_CONNECTION as error:
             yield AWAY if isinstance(error, aiohttp.ClientConnectorError) else LOST
             return
         # A client that leaves closes the connection here, and mosara ends the request.
@@ -105,7 +95,7 @@ class Mosara:
             pieces = answer.content.iter_any()
             try:
                 first = await anext(pieces, b"")
-            except aiohttp.ClientError:
+            except OF_CONNECTION:
                 yield LOST
                 return
             omitted = PER_CONNECTION | OF_PROXY
@@ -127,30 +117,22 @@ class Ingress:
         query = f"?{request.url.query}" if request.url.query else ""
         call = Call(request.method, f"{request.url.path}{query}", headers, body)
         is_repeatable = request.method == "GET" or request.url.path in REPEATABLE_POSTS
-        begun = await self._begin(call, serve.get_multiplexed_model_id() or adapter_of(body, self._base), is_repeatable)
+        adapter = serve.get_multiplexed_model_id() or adapter_of(body, self._base)
+        begun = await begin(lambda key: self._send(call, key), adapter, is_repeatable, was_lost)
         if begun is None:
             return unavailable(is_repeatable)
         beginning, pieces = begun
         return StreamingResponse(bytes_of(beginning, pieces), beginning.status, beginning.headers)
 
-    async def _begin(self, call: Call, adapter: str, is_repeatable: bool):
-        """Asks until an answer has begun. The first attempt goes to the adapter's replica, the others to any."""
-        replicas = self._replicas.options(session_id=adapter)  # without one, any replica is chosen
-        give_up_at = time.monotonic() + RETRY_SECONDS
-        while True:
-            pieces = replicas.remote(call)
-            try:
-                begun = await anext(pieces)
-            except RayActorError:
-                begun = LOST
-            is_last = time.monotonic() > give_up_at
-            if isinstance(begun, Beginning):
-                if is_last or begun.status != STOPPING or not is_repeatable:
-                    return begun, pieces
-            elif is_last or (begun == LOST and not is_repeatable):
-                return None
-            replicas = self._replicas
-            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))
+    def _send(self, call: Call, key: str) -> AsyncIterator[Beginning | bytes | str]:
+        return self._replicas.options(session_id=key).remote(call)
+
+
+def was_lost(error: Exception) -> bool:
+    """Whether a request that no replica has begun to answer may be sent to another one."""
+    if isinstance(error, OF_RAY):
+        logger.warning("A replica was lost with a request: %s: %s", type(error).__name__, str(error).splitlines()[:1])
+    return isinstance(error, OF_RAY)
 
 
 def adapter_of(body: bytes, base: str) -> str:
