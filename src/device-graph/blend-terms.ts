@@ -63,51 +63,32 @@ function withTerms(branch: OnnxGraph): OnnxGraph {
   if (!product || !routers || switchAt > at)
     throw new Error(`internal: a Mo-SARA part of another form in ${branch.name}`);
   const [result = ""] = product.output;
-  const terms: Terms = { z: zOf(branch, switchAt), zTerms: `${result}.z`, axis: `${result}.axis` };
-  const summed = `${result}.terms`;
+  const [axis, summed] = [`${result}.axis`, `${result}.terms`];
   return {
     ...branch,
-    initializer: [...branch.initializer, int64(terms.axis, TERM_AXIS)],
+    initializer: [...branch.initializer, int64(axis, TERM_AXIS)],
     node: [
       ...branch.node.slice(0, switchAt),
-      nodeOf("Unsqueeze", [terms.z, terms.axis], terms.zTerms), // [1,M,k]
-      inBranches(routers, (one) => weighed(one, terms)),
-      ...branch.node.slice(switchAt + 1, at).map((one) => alongLastAxis(weighedProduct(one, terms))),
+      inBranches(routers, (one) => weighed(one, axis)), // z [M,k] is multiplied by λ [m,M,k]
+      ...branch.node.slice(switchAt + 1, at).map(alongLastAxis),
       { ...product, name: summed, output: [summed] }, // [m,M,dOut]
-      { ...nodeOf("ReduceSum", [summed, terms.axis], result), attribute: [int("keepdims", 0)] },
+      { ...nodeOf("ReduceSum", [summed, axis], result), attribute: [int("keepdims", 0)] },
       ...branch.node.slice(at + 1),
     ],
   };
 }
 
-/** Names of values. */
-interface Terms {
-  /** z [M,k], and as [1,M,k]. */
-  readonly z: string;
-  readonly zTerms: string;
-  /** The axis of terms. */
-  readonly axis: string;
-}
-
-/** z: λ ⊙ z without routers is in the switch for routed rows, or, in older graphs, the product after it. */
-function zOf({ node }: OnnxGraph, switchAt: number): string {
-  const plain = node[switchAt]?.attribute.find(({ name }) => name === "else_branch")?.g?.node ?? [];
-  const product = [...plain, ...node.slice(switchAt + 1)].find(({ opType }) => opType === "Mul");
-  if (!product) throw new Error("internal: a Mo-SARA part without λ ⊙ z");
-  return product.input[0] ?? "";
-}
-
-/** A branch of the switch for routed rows: λ ⊙ z, or, in older graphs, λ alone. */
-function weighed(branch: OnnxGraph, terms: Terms): OnnxGraph {
+/** A branch of the switch for routed rows: λ ⊙ z, or, in older graphs, λ alone. @param axis the axis of terms */
+function weighed(branch: OnnxGraph, axis: string): OnnxGraph {
   const node = branch.node.flatMap((one) =>
-    one.opType === "Add" && GAINS.test(one.input[0] ?? "") ? mixedIntoFirst(one, terms) : [weighedProduct(one, terms)],
+    one.opType === "Add" && GAINS.test(one.input[0] ?? "") ? mixedIntoFirst(one, axis) : [one],
   );
   const output = branch.output.map(({ name }) => ({ name, type: FLOAT }));
   return { ...branch, node, output };
 }
 
 /** λ of the plain rows plus the mixed heads of the routed ones, which are in their first term. */
-function mixedIntoFirst(sum: OnnxNode, { axis }: Terms): readonly OnnxNode[] {
+function mixedIntoFirst(sum: OnnxNode, axis: string): readonly OnnxNode[] {
   const [gains = "", mixed = ""] = sum.input;
   const [unsqueezed, first] = [`${mixed}.terms`, `${mixed}.first`];
   return [
@@ -115,12 +96,6 @@ function mixedIntoFirst(sum: OnnxNode, { axis }: Terms): readonly OnnxNode[] {
     nodeOf("Mul", [unsqueezed, FIRST_TERM.name], first),
     { ...sum, input: [gains, first] },
   ];
-}
-
-/** A product with z, made of z's terms; other nodes unchanged. */
-function weighedProduct(node: OnnxNode, { z, zTerms }: Terms): OnnxNode {
-  if (node.opType !== "Mul") return node;
-  return { ...node, input: node.input.map((name) => (name === z ? zTerms : name)) };
 }
 
 /** Splitting and joining columns, which are the last of three axes now. */
