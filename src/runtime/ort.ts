@@ -20,6 +20,11 @@ export interface SessionOptions {
    * false.
    */
   readonly usesMemoryPattern?: boolean;
+  /**
+   * Whether the runtime keeps weights in the order of its kernels as well. It does so once for each product that reads
+   * them. Default: true.
+   */
+  readonly packsWeights?: boolean;
   /** Directory of the external weights of a model given as bytes. */
   readonly weightsDir?: string;
   /**
@@ -188,6 +193,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
     logSeverityLevel: 4, // failures are thrown as exceptions; the native logger would also write them to stderr
     extra: {
       session: {
+        disable_prepacking: options.packsWeights === false ? "1" : "0",
         intra_op: { allow_spinning: "1", spin_duration_us: String(SPIN_MICROSECONDS) },
         ...(options.weightsDir === undefined
           ? {}

@@ -107,7 +107,7 @@ function assertTrainable(graph: Graph, device: SessionOptions["device"]): void {
 
 async function openGraph(graph: Graph, { weightsDir, device, numThreads }: TrainModelOptions): Promise<Session> {
   await inlineMadeWeights(graph);
-  return openSession(serializeGraph(graph), { device, numThreads, weightsDir });
+  return openSession(serializeGraph(graph), { device, numThreads, weightsDir, packsWeights: false });
 }
 
 function floats(results: Readonly<Record<string, RuntimeTensor>>, name: string): Float32Array {

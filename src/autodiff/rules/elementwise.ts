@@ -19,6 +19,7 @@ import {
   tanh,
   where,
 } from "../../graph/ops/elementwise.ts";
+import { again, quickGeluSigmoid } from "../again.ts";
 import { type Gradient, floatAttribute, ofFirstResult, operand, result, scalarLike, sumTo } from "../rule.ts";
 
 type RuleOfOne = (node: Node, dy: Var) => readonly Gradient[];
@@ -43,27 +44,10 @@ function binary(...partials: readonly [Partial, Partial]): RuleOfOne {
 function quickGeluGradient(node: Node, dy: Var): Var {
   const x = operand(node, 0);
   const alpha = floatAttribute(node, "alpha", 1.702);
-  const { s, y } = quickGeluAgain(node);
+  const y = again(result(node), dy);
+  const s = quickGeluSigmoid(node);
   const tail = mul(y, sub(scalarLike(x, 1), s));
   return mul(dy, add(s, alpha === 1 ? tail : mul(tail, scalarLike(x, alpha))));
-}
-
-const again = new WeakMap<Node, { readonly s: Var; readonly y: Var }>();
-
-/** y = xs and s = sigmoid(αx), computed again: the sigmoid is needed anyway, and y's memory is free after its use. */
-function quickGeluAgain(node: Node): { readonly s: Var; readonly y: Var } {
-  const x = operand(node, 0);
-  const alpha = floatAttribute(node, "alpha", 1.702);
-  const s = again.get(node)?.s ?? sigmoid(alpha === 1 ? x : mul(x, scalarLike(x, alpha)));
-  const made = again.get(node) ?? { s, y: mul(x, s) };
-  again.set(node, made);
-  return made;
-}
-
-/** A factor as gradients read it. */
-function factor(value: Var): Var {
-  const { producer } = value;
-  return producer?.op === "QuickGelu" ? quickGeluAgain(producer).y : value;
 }
 
 /**
@@ -96,8 +80,8 @@ export const elementwiseRules = ofFirstResult({
   Sub: binary((dy) => dy, neg),
   // y = ab: da = dy b, db = dy a
   Mul: binary(
-    (dy, _, b) => mul(dy, factor(b)),
-    (dy, a) => mul(dy, factor(a)),
+    (dy, _, b) => mul(dy, again(b, dy)),
+    (dy, a) => mul(dy, again(a, dy)),
   ),
   // y = a/b: da = dy/b, db = −dy y/b
   Div: binary(

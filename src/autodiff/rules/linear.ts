@@ -6,6 +6,7 @@ import type { Node, Var } from "../../graph/graph.ts";
 import { type ProductOptions, fusedMatMul, gemm } from "../../graph/ops/linear.ts";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { reshapeAs, unsqueeze } from "../../graph/ops/shaping.ts";
+import { again } from "../again.ts";
 import { type Gradient, floatAttribute, intAttribute, ofFirstResult, operand, scalarLike, sumTo } from "../rule.ts";
 
 type Product = (a: Var, b: Var, options: ProductOptions) => Var;
@@ -17,13 +18,13 @@ function productGradients(product: Product, dy: Var, a: Var, b: Var, options: Pr
     // dA = dY B'ᵀ, or its transpose B' dYᵀ where A' = Aᵀ
     () =>
       transA
-        ? product(b, dy, { transA: transB, transB: true, alpha })
-        : product(dy, b, { transA: false, transB: !transB, alpha }),
+        ? product(again(b, dy), dy, { transA: transB, transB: true, alpha })
+        : product(dy, again(b, dy), { transA: false, transB: !transB, alpha }),
     // dB = A'ᵀ dY, or its transpose dYᵀ A' where B' = Bᵀ
     () =>
       transB
-        ? product(dy, a, { transA: true, transB: transA, alpha })
-        : product(a, dy, { transA: !transA, transB: false, alpha }),
+        ? product(dy, again(a, dy), { transA: true, transB: transA, alpha })
+        : product(again(a, dy), dy, { transA: !transA, transB: false, alpha }),
   ];
 }
 

@@ -2,6 +2,7 @@
 import type { Node, Var } from "../../graph/graph.ts";
 import { cast, exp, mul, sub } from "../../graph/ops/elementwise.ts";
 import { reduceMean, reduceSum } from "../../graph/ops/reduce.ts";
+import { again } from "../again.ts";
 import { type Gradient, intAttribute, ofFirstResult, operand, result, sumTo } from "../rule.ts";
 
 /** 1/√(mean(x²) + ε) of a norm, [...,1] in x's type. It is a second result of the norm's node, requested here. */
@@ -61,7 +62,7 @@ export const normRules = ofFirstResult({
   // y = eˣ/Σeˣ: dx = y (dy − Σ dy y)
   Softmax: (node, dy) => [
     () => {
-      const y = result(node);
+      const y = again(result(node), dy);
       return mul(y, sub(dy, sumOverAxis(node, mul(dy, y))));
     },
   ],

@@ -4,6 +4,7 @@
  * gradients of keys and values sum over the group. Sizes may be names, so that one session accepts batches of any
  * length.
  */
+import { computeAgain } from "../../autodiff/again.ts";
 import type { Graph, Var } from "../../graph/graph.ts";
 import { add, and, div, less, lessOrEqual, mul, sub, tanh, where } from "../../graph/ops/elementwise.ts";
 import { indicesAlong } from "../../graph/ops/indexing.ts";
@@ -97,11 +98,21 @@ export function groupedAttention(query: Var, key: Var, value: Var, { mask, scale
   const [numKvHeads, s] = [key.shape[1] as number, key.shape[2] as Dim];
   const group = numHeads / numKvHeads;
   const folded = product([group, t]);
-  const scores = fusedMatMul(reshape(query, [b, numKvHeads, folded, headSize]), key, { transB: true, alpha: scale });
+  const rows = reshape(query, [b, numKvHeads, folded, headSize]);
   const cap = query.graph.constant("float32", [], [softCap]);
-  const capped = softCap === 0 ? scores : mul(tanh(div(scores, cap)), cap);
-  const byQuery = sameDim(t, s) ? reshape(capped, [b, numKvHeads, group, t, s]) : splitRows(capped, group);
-  const weights = reshapeAs(softmax(add(byQuery, mask), -1), scores);
+  const weightsOf = (scores: Var): readonly [shares: Var, weights: Var] => {
+    const capped = softCap === 0 ? scores : mul(tanh(div(scores, cap)), cap);
+    const byQuery = sameDim(t, s) ? reshape(capped, [b, numKvHeads, group, t, s]) : splitRows(capped, group);
+    const shares = softmax(add(byQuery, mask), -1);
+    return [shares, reshapeAs(shares, scores)];
+  };
+  const scoresOf = (of: Var): Var => fusedMatMul(of, key, { transB: true, alpha: scale });
+  const [shares, weights] = weightsOf(scoresOf(rows));
+  // They are the largest values of a layer, and few of its operations.
+  let second: readonly [Var, Var] | null = null;
+  const secondTime = (zero: Var) => (second ??= weightsOf(scoresOf(add(rows, zero))));
+  computeAgain(shares, (zero) => secondTime(zero)[0]);
+  computeAgain(weights, (zero) => secondTime(zero)[1]);
   return reshape(matMul(weights, value), [b, numHeads, t, headSize]);
 }
 

@@ -19,7 +19,12 @@ export async function meanLabelLoss(
   const { graph } = buildTrainGraph({ ...options, isPacked: packing !== null, hasGradients: false });
   await inlineMadeWeights(graph);
   const { device, numThreads, weightsDir } = options;
-  await using session = await openSession(serializeGraph(graph), { device, numThreads, weightsDir });
+  await using session = await openSession(serializeGraph(graph), {
+    device,
+    numThreads,
+    weightsDir,
+    packsWeights: false,
+  });
   return await meanLoss(batches, async (batch) => {
     const feeds = { ...batchFeeds(batch, 1, packing), ...SUPERVISED.feeds(batch), ...parameters.feeds };
     const { [ROW_LOSSES]: losses } = await session.run(feeds, [ROW_LOSSES]);

@@ -111,7 +111,7 @@ async function openGraph(
   if (observed === null) graph.output(logits, LOGITS);
   await inlineMadeWeights(graph);
   const { device, numThreads, weightsDir } = options;
-  return await openSession(serializeGraph(graph), { device, numThreads, weightsDir });
+  return await openSession(serializeGraph(graph), { device, numThreads, weightsDir, packsWeights: false });
 }
 
 function outputMoments(x: Var, { name, k, stored }: AdaptedLayer): void {
