@@ -131,7 +131,8 @@ export class RayFleet implements Fleet {
   async #untilReady(): Promise<void> {
     const giveUpAt = performance.now() + START_MS;
     while (this.numReady() < NUM_REPLICAS || !(await answers(this.target.url))) {
-      if (this.#child.exitCode !== null || performance.now() > giveUpAt)
+      const { exitCode, signalCode } = this.#child;
+      if (exitCode !== null || signalCode !== null || performance.now() > giveUpAt)
         throw new Error(`deploy/ray/start.sh does not answer: ${this.#words.trim()}`);
       await sleep(POLL_MS);
     }
