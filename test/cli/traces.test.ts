@@ -24,11 +24,11 @@ interface Span {
 }
 
 const path = join(tempDir(), "spans.jsonl");
+const ENV = { NODE_OPTIONS: `--import ${pathToFileURL(SDK).href}`, SPANS_FILE: path };
 let server: TestServer;
 beforeAll(async () => {
   const [model, adapters] = [join(packageRoot(), "models", "demo"), join(packageRoot(), "adapters")];
-  const env = { NODE_OPTIONS: `--import ${pathToFileURL(SDK).href}`, SPANS_FILE: path };
-  server = await startServer(["--model", model, "--adapters", adapters, "--served-model-name", "demo"], { env });
+  server = await startServer(["--model", model, "--adapters", adapters, "--served-model-name", "demo"], { env: ENV });
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
@@ -43,8 +43,8 @@ async function spansOf(traceId: string): Promise<Span[]> {
   return await until("the request's span", read, (spans) => spans.some(({ kind }) => kind === SERVER_KIND));
 }
 
-const ask = (body: object, traceId: string) =>
-  send(`${server.url}/v1/completions`, "POST", body, {
+const ask = (body: object, traceId: string, url = server.url) =>
+  send(`${url}/v1/completions`, "POST", body, {
     headers: { "content-type": "application/json", traceparent: `00-${traceId}-${PARENT_ID}-01` },
   });
 
@@ -93,6 +93,25 @@ it("says of an adapter that was ready that it was, and of an error what it was",
     status: { code: 0 }, // the caller's error is none of the server's
     attributes: { "http.response.status_code": 404, "error.type": "model_not_found" },
   });
+});
+
+it("has a span of the lookup in a shared store, before those of the engine", async () => {
+  const model = join(packageRoot(), "models", "demo");
+  const flags = ["--model", model, "--served-model-name", "demo", "--store", tempDir()];
+  await using shared = await startServer(flags, { env: ENV });
+  const put = await send(
+    `${shared.url}/v1/adapters/pirate`,
+    "PUT",
+    readFileSync(join(packageRoot(), "adapters", "pirate.mosara")),
+  );
+  expect(put.status).toBe(201);
+  const traceId = TRACE_ID.replace("0af", "4af");
+  await ask({ model: "pirate", prompt: "Hello", max_tokens: 1 }, traceId, shared.url);
+  const spans = await spansOf(traceId);
+  const [lookup, queue] = ["look up adapter", "queue"].map((wanted) => spans.find(({ name }) => name === wanted));
+  expect(lookup?.parentId).toBe(spans.at(-1)?.spanId);
+  expect(lookup!.start).toBeGreaterThanOrEqual(spans.at(-1)!.start - 2); // whole ms
+  expect(lookup!.end).toBeLessThanOrEqual(queue!.start + 2);
 });
 
 it("has no span of probes", async () => {

@@ -1,9 +1,18 @@
 /**
- * One OpenTelemetry trace a request: a span of the server with a span each for the queue, the load of an adapter,
- * prefill and decoding. Only the API of OpenTelemetry is used, which does nothing until the operator loads an SDK
+ * One OpenTelemetry trace a request: a span of the server with a span each for the lookup in a shared store, the queue, the load
+ * of an adapter, prefill and decoding. Only the API of OpenTelemetry is used, which does nothing until the operator loads an SDK
  * (docs/how-to/operate/operate.md). Names of attributes: OpenTelemetry's semantic conventions for HTTP and generative AI.
  */
-import { type Attributes, context, propagation, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  type Attributes,
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Tracer,
+} from "@opentelemetry/api";
 import type { Context, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import type { AppContext, AppEnv } from "../context.ts";
@@ -36,6 +45,7 @@ export function requestTrace({ version }: Pick<AppContext, "version">): Middlewa
     record.whenDone(() => {
       const tenant = c.get("tenant");
       span.setAttributes({ ...attributesOf(record), ...(tenant === undefined ? {} : { "mosara.tenant": tenant }) });
+      if (record.lookup !== null) addSpan(tracer, span, "look up adapter", record.lookup);
       for (const sequence of record.sequences) addSpans(span, sequence, record.adapter !== null);
       span.end();
     });
@@ -46,9 +56,7 @@ export function requestTrace({ version }: Pick<AppContext, "version">): Middlewa
     const { endedAt, times, promptTokens, tokens, finishReason } = sequence;
     if (times === null) return;
     const add = (name: string, from: number, to: number, attributes: Attributes = {}) =>
-      tracer
-        .startSpan(name, { startTime: new Date(from), attributes }, trace.setSpan(context.active(), parent))
-        .end(new Date(to));
+      addSpan(tracer, parent, name, { from, to }, attributes);
     const prefilled = endedAt - 1000 * times.decodeSeconds;
     const admitted = prefilled - 1000 * times.prefillSeconds;
     const isReady = times.adapterSeconds === 0;
@@ -62,6 +70,18 @@ export function requestTrace({ version }: Pick<AppContext, "version">): Middlewa
       "gen_ai.response.finish_reasons": [finishReason],
     });
   }
+}
+
+interface Period {
+  /** In ms since 1970. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A span below `parent` that has ended. */
+function addSpan(tracer: Tracer, parent: Span, name: string, at: Period, attributes: Attributes = {}): void {
+  const options = { startTime: new Date(at.from), attributes };
+  tracer.startSpan(name, options, trace.setSpan(context.active(), parent)).end(new Date(at.to));
 }
 
 function attributesOf(record: RequestRecord): Attributes {

@@ -37,6 +37,8 @@ export class RequestRecord {
   alias: string | null = null;
   /** Weights by the names of adapters, where the adapter is a blend. */
   blend: Readonly<Record<string, number>> | null = null;
+  /** When the adapter was looked up in the shared store (--store), in ms since 1970. A fetch is part of it. */
+  lookup: { readonly from: number; readonly to: number } | null = null;
   /** Code of the error that was answered, or that ended a stream. */
   errorCode: string | null = null;
   /** Only with --log-prompts. */

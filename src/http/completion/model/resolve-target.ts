@@ -13,12 +13,14 @@ export async function resolveTarget(
   c: RequestContext,
   fields: ModelFields & { readonly user?: string | null | undefined },
 ): Promise<Target> {
+  const record = c.get("record");
+  const lookedUpAt = Date.now();
   await refreshModel(context, c.get("caller"), fields);
+  if (context.sharedStore) record.lookup = { from: lookedUpAt, to: Date.now() };
   // Without a user, the id of the request decides between the targets of an alias. The log has it.
   const aliasKey = fields.user ? `user:${fields.user}` : `request:${c.get("requestId")}`;
   const target = resolveModel(context, { caller: c.get("caller"), aliasKey }, fields);
   if (target.reference !== undefined) c.header(ADAPTER_HEADER, target.reference);
-  const record = c.get("record");
   record.adapter = target.adapterName;
   record.generation = target.adapter?.generation ?? null;
   record.alias = target.chosen?.alias.name ?? null;
