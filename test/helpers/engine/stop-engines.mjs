@@ -7,6 +7,7 @@ import { fork } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { AdapterLoader } from "../../../dist/src/engine/adapters/adapter-loader.js";
+import { EngineProcesses } from "../../../dist/src/engine/server/engine-processes.js";
 import { createEngine } from "../../../dist/src/engine/server/supervisor.js";
 
 const [kind, storeDir, count] = process.argv.slice(2);
@@ -37,7 +38,7 @@ function start(base = {}) {
     prepareMerged: (generation) => Promise.resolve(JSON.stringify({ ...base, generation })),
     measureMerge: () => Promise.resolve({ maxAbsLogitDifference: 0, kl: 0, seconds: 0 }),
     restartPolicy: { minMs: 1, maxMs: 50, healthyMs: 30_000 },
-    entry: ENTRY,
+    processes: new EngineProcesses(ENTRY),
   });
 }
 
