@@ -4,13 +4,13 @@
  * A copied checkpoint, or one with new timestamps, finds the same base. Knows no user's directories.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { AppError } from "../../errors.ts";
 import { ggufPaths } from "../../formats/gguf/gguf-file.ts";
 import { type BuildOptions, type BuildProgress, buildBase } from "./build.ts";
+import { fileDigest } from "./file-digests.ts";
 import { listCheckpointTexts } from "../../checkpoint/checkpoint-files.ts";
 import { FORMAT_VERSION, MANIFEST_FILE, OLDEST_BASES_VERSION, readManifest } from "../manifest.ts";
 
@@ -32,7 +32,7 @@ export async function buildCached(
   onProgress: (progress: BuildProgress) => void = () => {},
   onBuild: () => Promise<void> = async () => {},
 ): Promise<string> {
-  const keyOf = await cacheKeys(checkpointPath, options);
+  const keyOf = await cacheKeys(checkpointPath, cacheDir, options);
   const dir = join(cacheDir, keyOf(FORMAT_VERSION));
   const isBuilt = (): boolean => existsSync(join(dir, MANIFEST_FILE));
   if (isBuilt()) return dir;
@@ -70,8 +70,12 @@ function olderBase(cacheDir: string, options: BuildOptions, keyOf: (version: num
   return null;
 }
 
-/** The key of a base by the version of its format. */
-export async function cacheKeys(checkpointPath: string, options: BuildOptions): Promise<(version: number) => string> {
+/** The key of a base by the version of its format. @param cacheDir knows the digests of large files */
+export async function cacheKeys(
+  checkpointPath: string,
+  cacheDir: string,
+  options: BuildOptions,
+): Promise<(version: number) => string> {
   // The number of threads changes no result.
   const { weights, blockSize, targets, threshold, maxRank, isSlim, basisFrom } = options;
   const choices = { weights, blockSize, targets, threshold, maxRank, isSlim };
@@ -81,9 +85,7 @@ export async function cacheKeys(checkpointPath: string, options: BuildOptions): 
       : (await readManifest(basisFrom, OLDEST_BASES_VERSION)).targets.map((target) => [target.name, target.basisId]);
   const files: (readonly [string, Buffer])[] = [];
   for (const path of await filesOf(checkpointPath)) {
-    const content = createHash("sha256");
-    await pipeline(createReadStream(path), content);
-    files.push([`${basename(path)}\0`, content.digest()]);
+    files.push([`${basename(path)}\0`, await fileDigest(path, cacheDir)]);
   }
   return (version) => {
     const key = createHash("sha256").update(JSON.stringify([version, basis, choices]));

@@ -55,7 +55,7 @@ describe("a cached build", () => {
 
   it("copies the bases of an older version's base, so that adapters still fit", async () => {
     const changes = { targets: ["q_proj"], threshold: 0.5 };
-    const keyOf = await cacheKeys(checkpoint, { ...options, ...changes });
+    const keyOf = await cacheKeys(checkpoint, join(dir, "cache"), { ...options, ...changes });
     const older = join(dir, "cache", keyOf(4));
     // Its threshold is another one, so that computed bases would be different.
     cpSync(await builtBase(join(models, name), { ...changes, threshold: 0.9 }), older, { recursive: true });
