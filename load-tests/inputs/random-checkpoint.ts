@@ -156,7 +156,10 @@ function tokenizerOf(vocabSize: number): Record<string, unknown> {
   const vocab = Object.fromEntries([END_TOKEN, ...bytes, ...words].map((token, id) => [token, id]));
   return {
     version: "1.0",
-    added_tokens: [{ id: 0, content: END_TOKEN, special: true }],
+    // Hugging Face's own reader refuses a token without all of these.
+    added_tokens: [
+      { id: 0, content: END_TOKEN, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
+    ],
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: { type: "BPE", dropout: null, unk_token: null, vocab, merges: [] },

@@ -2,12 +2,11 @@
 float32), loras (PEFT directories), maxSeqs.
 
 Its Python package takes text. A prompt is the text of the ids that the round has, and may count a few tokens more or
-less, so the tokens of answers alone are counted. Each request of a round has a thread of its own.
+less, so the tokens of answers alone are counted. A round has one request: the package refuses others meanwhile.
 """
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from mistralrs import CompletionRequest, LoraAdapter, ModelDType, Runner, Which
 
@@ -25,7 +24,6 @@ def run():
         else Which.Plain(given["checkpoint"], dtype=dtype)
     )
     runner = Runner(which, max_seqs=given["maxSeqs"], prefix_cache_n=0, in_situ_quant=given["quantization"])
-    pool = ThreadPoolExecutor(given["maxSeqs"])
 
     def answer(prompt, adapter, max_tokens):
         name = None if adapter is None else f"lora-{adapter}"
@@ -36,7 +34,7 @@ def run():
         return runner.send_completion_request(request).usage.completion_tokens
 
     def round_of(prompts, adapters, max_tokens):
-        return sum(pool.map(answer, prompts, adapters, [max_tokens] * len(prompts)))
+        return sum(answer(*asked, max_tokens) for asked in zip(prompts, adapters, strict=True))
 
     return round_of
 

@@ -128,8 +128,7 @@ def write_model(checkpoint, out, kind):
     writer.add_vocab_size(config["vocab_size"])
     writer.add_file_type(file_type)
     add_tokenizer(writer, checkpoint, config["vocab_size"])
-    # Other files beside them are not the model's: `train` and `peft` keep their adapters there.
-    for path in sorted(checkpoint.glob("model*.safetensors")):
+    for path in sorted(checkpoint.glob("*.safetensors")):
         for name, values in read_safetensors(path):
             values = arranged(config, name, values)
             wanted = quantised

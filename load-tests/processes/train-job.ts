@@ -5,7 +5,7 @@
  * the loss.
  */
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeSafetensors } from "../../src/formats/safetensors-writer.ts";
 import { parseModelConfig } from "../../src/model/families.ts";
@@ -118,10 +118,12 @@ function tensorsOf({ dIn, dOut }: JobTarget, { method, rank }: JobAdapter): Read
   };
 }
 
-/** @returns the file's name in `dir` */
+/** @returns the file's path in `dir` */
 async function writeAdapter(dir: string, adapter: JobAdapter): Promise<string> {
-  const name = `train-${adapter.method}-${adapter.rank}.safetensors`;
+  // In a folder of its own: other programs read every such file beside a model as a part of the model.
+  const name = join("train", `${adapter.method}-${adapter.rank}.safetensors`);
   if (existsSync(join(dir, name))) return name;
+  await mkdir(join(dir, "train"), { recursive: true });
   const targets = jobTargets(await readModelConfig(dir));
   const tensors = new Map<string, RandomTensor>(
     targets.flatMap((target) =>

@@ -49,6 +49,8 @@ interface Opponent {
   readonly name: string;
   readonly program: string;
   readonly takesLoras: boolean;
+  /** Whether it answers several requests at once. */
+  readonly takesMany: boolean;
   readonly settings: (models: Models) => Readonly<Record<string, unknown>>;
 }
 
@@ -76,18 +78,21 @@ function opponentsOf(kind: GgufKind): readonly Opponent[] {
       name: `ik_llama.cpp ${kind}`,
       program: "ik_llama.py",
       takesLoras: false,
+      takesMany: true,
       settings: ({ gguf, numThreads }) => ({ ...rows, model: gguf, threads: numThreads, flashAttention: false }),
     },
     {
       name: `mistral.rs ${IN_SITU[kind] ?? "float32"}`,
       program: "mistral_rs.py",
       takesLoras: true,
+      takesMany: false, // its Python package refuses a request while another one runs ("Already borrowed")
       settings: ({ checkpoint, loras }) => ({ ...rows, checkpoint, loras, quantization: IN_SITU[kind] }),
     },
     {
       name: "vLLM bfloat16",
       program: "vllm_cpu.py",
       takesLoras: true,
+      takesMany: true,
       settings: ({ checkpoint, loras, numThreads }) => ({
         ...rows,
         checkpoint,
@@ -164,12 +169,12 @@ interface Comparison {
 }
 
 async function measureBeside(
-  { name, program, takesLoras, settings }: Opponent,
+  { name, program, takesLoras, takesMany, settings }: Opponent,
   { models, vocabSize, goals, server, python }: Comparison,
   options: BenchOptions,
 ): Promise<Figure[]> {
   await using rival = await startRival(python, program, settings(models));
-  const loads = LOADS.filter(({ hasLoras }) => takesLoras || !hasLoras);
+  const loads = LOADS.filter(({ hasLoras, clients }) => (takesLoras || !hasLoras) && (takesMany || clients === 1));
   const variants = loads.flatMap((load): Variant[] => [
     variant(`ours: ${load.name}`, load, vocabSize, (requests) => askServer(server, requests)),
     variant(`theirs: ${load.name}`, load, vocabSize, (requests) => rival.run(requests)),
