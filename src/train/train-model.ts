@@ -56,13 +56,13 @@ export async function openTrainModel(options: TrainModelOptions): Promise<TrainM
   const { graph, parameters: described } = buildTrainGraph({ ...graphOptions, loss: graphLoss });
   assertTrainable(graph, options.device);
   const parameters = new FlatParameters(described);
-  const training = await openGraph(graph, options);
+  const training = await openTrainGraph(graph, options);
   let evaluation: Promise<Session> | null = null;
   const taught = async (batch: MicroBatch): Promise<Record<string, RuntimeTensor>> =>
     teacherLogits ? { [TEACHER_LOGITS.name]: await teacherLogits(batch) } : {};
   const rowLosses = async (batch: MicroBatch): Promise<Float32Array> => {
     // Every objective starts from the losses of supervised learning.
-    evaluation ??= openGraph(buildTrainGraph({ ...graphOptions, hasGradients: false }).graph, options);
+    evaluation ??= openTrainGraph(buildTrainGraph({ ...graphOptions, hasGradients: false }).graph, options);
     const session = await evaluation;
     const feeds = {
       ...batchFeeds(batch, 1, packing),
@@ -105,7 +105,11 @@ function assertTrainable(graph: Graph, device: SessionOptions["device"]): void {
   );
 }
 
-async function openGraph(graph: Graph, { weightsDir, device, numThreads }: TrainModelOptions): Promise<Session> {
+/** A session of a graph that `buildTrainGraph` made. It keeps no second, packed copy of the frozen weights. */
+export async function openTrainGraph(
+  graph: Graph,
+  { weightsDir, device, numThreads }: Pick<TrainModelOptions, "weightsDir" | "device" | "numThreads">,
+): Promise<Session> {
   await inlineMadeWeights(graph);
   return openSession(serializeGraph(graph), { device, numThreads, weightsDir, packsWeights: false });
 }

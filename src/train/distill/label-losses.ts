@@ -1,13 +1,12 @@
 /** Losses of the predicted tokens under an adapter in training, whatever it is trained for. */
-import { inlineMadeWeights, serializeGraph } from "../../graph/serialize.ts";
 import { buildTrainGraph } from "../../model/train/train-graph.ts";
 import { ROW_LOSSES } from "../../model/train/train-ports.ts";
-import { hostTensorOf, openSession } from "../../runtime/ort.ts";
+import { hostTensorOf } from "../../runtime/ort.ts";
 import { batchFeeds, lossTokens } from "../batch-feeds.ts";
 import type { MicroBatch } from "../data/batches.ts";
 import type { FlatParameters } from "../flat-parameters.ts";
 import { SUPERVISED } from "../objective/objective.ts";
-import type { TrainModelOptions } from "../train-model.ts";
+import { openTrainGraph, type TrainModelOptions } from "../train-model.ts";
 
 /** The mean loss of examples, with the present values of the parameters. */
 export async function meanLabelLoss(
@@ -17,14 +16,7 @@ export async function meanLabelLoss(
 ): Promise<number> {
   const { packing = null } = options;
   const { graph } = buildTrainGraph({ ...options, isPacked: packing !== null, hasGradients: false });
-  await inlineMadeWeights(graph);
-  const { device, numThreads, weightsDir } = options;
-  await using session = await openSession(serializeGraph(graph), {
-    device,
-    numThreads,
-    weightsDir,
-    packsWeights: false,
-  });
+  await using session = await openTrainGraph(graph, options);
   return await meanLoss(batches, async (batch) => {
     const feeds = { ...batchFeeds(batch, 1, packing), ...SUPERVISED.feeds(batch), ...parameters.feeds };
     const { [ROW_LOSSES]: losses } = await session.run(feeds, [ROW_LOSSES]);

@@ -8,17 +8,16 @@ import { METHODS } from "../../adapter/methods.ts";
 import type { Var } from "../../graph/graph.ts";
 import { matMul } from "../../graph/ops/linear.ts";
 import { slice, transpose } from "../../graph/ops/shaping.ts";
-import { inlineMadeWeights, serializeGraph } from "../../graph/serialize.ts";
 import { type TrainGraphOptions, buildTrainGraph } from "../../model/train/train-graph.ts";
 import { ROW_LOSSES } from "../../model/train/train-ports.ts";
 import { fromFile } from "../../model/weights.ts";
-import { type RuntimeTensor, type Session, hostTensorOf, openSession, runtimeTensor } from "../../runtime/ort.ts";
+import { type RuntimeTensor, type Session, hostTensorOf, runtimeTensor } from "../../runtime/ort.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
 import { batchFeeds } from "../batch-feeds.ts";
 import type { MicroBatch, TrainExample } from "../data/batches.ts";
 import { LENGTH_MULTIPLE, type TokenCosts } from "../data/layout.ts";
 import { SUPERVISED } from "../objective/objective.ts";
-import type { TrainModelOptions } from "../train-model.ts";
+import { openTrainGraph, type TrainModelOptions } from "../train-model.ts";
 import type { AdaptedLayer } from "../trained-adapter.ts";
 import type { LayerMoments } from "./projection.ts";
 
@@ -109,9 +108,7 @@ async function openGraph(
   };
   const { graph, logits } = buildTrainGraph(graphOptions);
   if (observed === null) graph.output(logits, LOGITS);
-  await inlineMadeWeights(graph);
-  const { device, numThreads, weightsDir } = options;
-  return await openSession(serializeGraph(graph), { device, numThreads, weightsDir, packsWeights: false });
+  return await openTrainGraph(graph, options);
 }
 
 function outputMoments(x: Var, { name, k, stored }: AdaptedLayer): void {
