@@ -16,6 +16,9 @@ export interface Figure {
   readonly row?: RowName;
 }
 
+/** The last arguments of `ratio`: none where nothing is promised. */
+export type Promised = readonly [goal?: Goal, row?: RowName];
+
 export interface ScenarioResult {
   readonly scenario: string;
   readonly figures: readonly Figure[];

@@ -8,15 +8,14 @@ import { type Products, openProducts } from "../../src/base/merge/products.ts";
 import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding } from "../decoding.ts";
 import { type WeightChoice, fewRounds } from "../options.ts";
-import { type Figure, type Goal, ratio } from "../report/figures.ts";
-import type { RowName } from "../report/goals.ts";
+import { type Figure, type Promised, ratio } from "../report/figures.ts";
 import { type Variant, measureInTurns, secondsOf } from "../rounds.ts";
 import type { BenchContext, Scenario } from "../scenario.ts";
 import { weightName } from "../inputs/work-folder.ts";
 
 const ROW_COUNTS = [1, MAX_ROWS];
 /** The goals of both. */
-const PROMISED = new Map<number, [goal?: Goal, row?: RowName]>([
+const PROMISED = new Map<number, Promised>([
   [1, [{ atLeast: 0.85 }, "ceiling-1"]],
   [MAX_ROWS, [{ atLeast: 0.9 }, "ceiling"]],
 ]);

@@ -4,14 +4,13 @@
  */
 import { readCpuFacts } from "../../../src/receipt/machine.ts";
 import type { WeightChoice } from "../../options.ts";
-import type { Goal } from "../../report/figures.ts";
+import type { Promised } from "../../report/figures.ts";
 import type { RowName } from "../../report/goals.ts";
 
-/** By row of the summary. */
-type Goals = Readonly<Partial<Record<RowName, number>>>;
+/** By row of the summary. A row without a goal is not promised. */
+export type BesideGoals = Readonly<Partial<Record<RowName, number>>>;
 
-/** A row without a goal is not promised for these weights. */
-export type GoalsOfWeights = Readonly<Record<WeightChoice["kind"], Goals>>;
+type GoalsOfWeights = Readonly<Record<WeightChoice["kind"], BesideGoals>>;
 
 const BESIDE_RIVALS = { "rivals-16": 1.2, "rivals-lora": 1.5 };
 const NONE = { float32: {}, float16: {} };
@@ -43,14 +42,15 @@ const WITH_VNNI: GoalsOfWeights = {
   int4: { ...PLAIN.int4, "peer-16": 1.7, "peer-adapters": 4, "peer-1": 1.2 },
 };
 
-/** The goals on this machine. */
-export async function goalsHere(): Promise<GoalsOfWeights> {
+/** The goals of weights on this machine. */
+export async function goalsHere({ kind }: WeightChoice): Promise<BesideGoals> {
   const { features } = await readCpuFacts();
-  return features.some((feature) => feature.endsWith("_vnni")) ? WITH_VNNI : PLAIN;
+  const goals = features.some((feature) => feature.endsWith("_vnni")) ? WITH_VNNI : PLAIN;
+  return goals[kind];
 }
 
 /** The goal of a row with some weights, and the row, for `ratio`; nothing where none is set. */
-export function promiseOf(goals: Goals, row: RowName | null): [goal?: Goal, row?: RowName] {
+export function promiseOf(goals: BesideGoals, row: RowName | null): Promised {
   const least = row === null ? undefined : goals[row];
   return row === null || least === undefined ? [] : [{ atLeast: least }, row];
 }

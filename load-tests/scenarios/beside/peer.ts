@@ -24,7 +24,7 @@ import { randomAdapter, randomLora } from "../../inputs/random-adapter.ts";
 import { type Figure, median, ratio } from "../../report/figures.ts";
 import { type Variant, measureInTurns } from "../../rounds.ts";
 import type { BenchContext, Scenario } from "../../scenario.ts";
-import { type GoalsOfWeights, goalsHere, promiseOf } from "./beside-goals.ts";
+import { type BesideGoals, goalsHere, promiseOf } from "./beside-goals.ts";
 import { BASE_NAME, startServer } from "../../processes/server-process.ts";
 import { weightName } from "../../inputs/work-folder.ts";
 
@@ -148,7 +148,7 @@ async function measureWeights(
       ...(load === OWN_ADAPTERS ? [] : [variant("theirs", load, llama.target, vocabSize, options)]),
     ]);
     const of = await measureInTurns(variants, fewRounds(options, 4));
-    return figuresOf(of, weights, (await goalsHere())[weights.kind], loads);
+    return figuresOf(of, weights, await goalsHere(weights), loads);
   });
 }
 
@@ -190,7 +190,7 @@ function variant(
 function figuresOf(
   of: (name: string) => readonly number[],
   weights: WeightChoice,
-  goals: GoalsOfWeights[WeightChoice["kind"]],
+  goals: BesideGoals,
   loads: readonly Load[],
 ): Figure[] {
   const format = weightName(weights);

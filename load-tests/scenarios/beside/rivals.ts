@@ -19,7 +19,7 @@ import { type Figure, ratio } from "../../report/figures.ts";
 import type { RowName } from "../../report/goals.ts";
 import { type Variant, measureInTurns } from "../../rounds.ts";
 import type { BenchContext, Scenario } from "../../scenario.ts";
-import { type GoalsOfWeights, goalsHere, promiseOf } from "./beside-goals.ts";
+import { type BesideGoals, goalsHere, promiseOf } from "./beside-goals.ts";
 
 const NUM_ROWS = 16;
 const LORA_RANK = 8;
@@ -141,7 +141,7 @@ async function measureWeights(
     const comparison: Comparison = {
       models: { checkpoint, gguf, loras, numThreads },
       vocabSize: manifest.config.vocabSize,
-      goals: (await goalsHere())[weights.kind],
+      goals: await goalsHere(weights),
       server,
       python,
     };
@@ -162,7 +162,7 @@ async function measureWeights(
 interface Comparison {
   readonly models: Models;
   readonly vocabSize: number;
-  readonly goals: GoalsOfWeights[WeightChoice["kind"]];
+  readonly goals: BesideGoals;
   readonly server: Server;
   /** The rivals' Python. */
   readonly python: string;
