@@ -5,8 +5,8 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, type BigIntStats } from "node:fs";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 
 /** Smaller files are read each time. */
@@ -50,10 +50,11 @@ async function noted(note: string, now: BigIntStats): Promise<Buffer | null> {
 async function keep(note: string, text: string): Promise<void> {
   const own = `${note}.${randomUUID()}`;
   try {
-    await mkdir(join(note, ".."), { recursive: true });
+    await mkdir(dirname(note), { recursive: true });
     await writeFile(own, text);
     await rename(own, note);
   } catch (error) {
+    await rm(own, { force: true });
     const { code = "" } = error as NodeJS.ErrnoException;
     if (!["EROFS", "EACCES", "EPERM", "ENOSPC"].includes(code)) throw error;
   }

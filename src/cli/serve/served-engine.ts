@@ -41,7 +41,7 @@ export async function openServedEngine(
 ): Promise<{ readonly engine: SupervisedEngine; readonly environment: AnswerEnvironment }> {
   const { device } = config;
   const environment = await answerEnvironment(base.manifest, { device, numThreads: numThreadsOf(config) });
-  const options = engineOptions(config, { base, storeDir, environment, draft });
+  const options = engineOptions(config, { base, storeDir, draft }, environment);
   const { maxPositions } = base.manifest.config;
   const mergedDir = join(storeDir, "merged");
   const engine: SupervisedEngine = createEngine({
@@ -70,12 +70,8 @@ export async function openServedEngine(
 
 function engineOptions(
   config: ServeConfig,
-  {
-    base,
-    storeDir,
-    environment,
-    draft,
-  }: Omit<EngineParts, "store" | "log" | "processes"> & { environment: AnswerEnvironment },
+  { base, storeDir, draft }: Pick<EngineParts, "base" | "storeDir" | "draft">,
+  environment: AnswerEnvironment,
 ): EngineOptions {
   return {
     ...sharedEngineOptions(config, base.dir, storeDir),

@@ -66,7 +66,7 @@ export class EngineClient {
       this.kill();
     });
     this.#child = child;
-    this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // by the list above
+    this.#wanted = this.#child.stdio[WANTED_FD] as Writable; // `engine-processes.ts` opens it
     this.#wanted.on("error", () => {}); // errors of a pipe to a process that has gone do not matter
     const { promise, resolve } = withResolvers();
     this.#exit = promise;
