@@ -79,6 +79,8 @@ export class HostKvCache implements KvCache {
   };
   readonly #layers: readonly Layer[];
   #numRows = 0;
+  /** Counted as the parts change, since every step asks for the bytes of every cache. */
+  #bytes = 0;
   #views = new Map<string, KvView>();
 
   constructor(shape: CacheShape, type: CacheType = "float32") {
@@ -94,7 +96,7 @@ export class HostKvCache implements KvCache {
   }
 
   get bytes(): number {
-    return this.#parts().reduce((sum, { data }) => sum + data.byteLength, 0);
+    return this.#bytes;
   }
 
   rowsFor(count: number): number {
@@ -128,11 +130,16 @@ export class HostKvCache implements KvCache {
       layer.numPositions = 0;
     }
     this.#numRows = 0;
+    this.#bytes = 0;
   }
 
   #resize(layer: Layer, rows: number, positions: number, written: WrittenPositions): void {
     this.#views.clear();
-    for (const part of layer.parts) part.data = this.#resized(part, layer.numPositions, rows, positions, written);
+    for (const part of layer.parts) {
+      const data = this.#resized(part, layer.numPositions, rows, positions, written);
+      this.#bytes += data.byteLength - part.data.byteLength;
+      part.data = data;
+    }
     layer.numPositions = positions;
   }
 
@@ -165,7 +172,8 @@ export class HostKvCache implements KvCache {
 
   swapRows(a: number, b: number, length: number): void {
     if (a === b) return;
-    const scratch = new Uint8Array(length * Math.max(0, ...this.#parts().map(({ positionBytes }) => positionBytes)));
+    const sizes = this.#layers.flatMap(({ parts }) => parts.map(({ positionBytes }) => positionBytes));
+    const scratch = new Uint8Array(length * Math.max(0, ...sizes));
     this.#eachHead(a, b, ({ data, positionBytes }, atA, atB) => {
       const held = scratch.subarray(0, length * positionBytes);
       held.set(data.subarray(atA, atA + held.length));
@@ -213,10 +221,6 @@ export class HostKvCache implements KvCache {
         }
       }
     }
-  }
-
-  #parts(): readonly Part[] {
-    return this.#layers.flatMap(({ parts }) => parts);
   }
 
   /** Offset of every head of two rows, in every part, in bytes. */
