@@ -76,18 +76,33 @@ export interface WireError {
   readonly details: ErrorDetails;
 }
 
-/** A failure that a caller can act on. The message says what was expected, what was found, and what to do. */
+/** Greatest number of characters of a message. Those of libraries may repeat a whole input. */
+const MAX_MESSAGE = 2000;
+/** Of a longer message: of its beginning and of its end, which says what to do. */
+const KEPT_HEAD = 1400;
+const KEPT_TAIL = 500;
+
+/**
+ * A failure that a caller can act on. The message says what was expected, what was found, and what to do. The middle of
+ * a message of more than 2,000 characters is left out.
+ */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions & ErrorDetails = {}) {
     const { cause, ...details } = options;
-    super(message, cause === undefined ? undefined : { cause });
+    super(shortened(message), cause === undefined ? undefined : { cause });
     this.name = "AppError";
     this.code = code;
     this.details = details;
   }
+}
+
+function shortened(message: string): string {
+  if (message.length <= MAX_MESSAGE) return message;
+  const numLeftOut = message.length - KEPT_HEAD - KEPT_TAIL;
+  return `${message.slice(0, KEPT_HEAD)} … (${numLeftOut} characters left out) … ${message.slice(-KEPT_TAIL)}`;
 }
 
 /** An error as plain data. Anything but an `AppError` becomes `internal_error`; its message is kept for the log. */

@@ -19,6 +19,15 @@ describe("errors on the wire", () => {
   });
 });
 
+describe("the message of an error", () => {
+  it("keeps its beginning and its end, whatever a library has put between them", () => {
+    const { message } = new AppError("data_invalid", `The file is not read: ${"x".repeat(1e6)}. Write another one.`);
+    expect(message.length).toBeLessThanOrEqual(2000);
+    expect(message).toMatch(/^The file is not read: x+ … \(\d+ characters left out\) … x+\. Write another one\.$/);
+    expect(new AppError("data_invalid", message).message.length).toBeLessThanOrEqual(2000);
+  });
+});
+
 describe("a quote of what came from outside", () => {
   const nested = (depth: number): unknown => (depth === 0 ? 1 : { a: [nested(depth - 1)] });
 

@@ -93,7 +93,7 @@ export function readPeftConfig(bytes: Uint8Array): PeftConfig {
   for (const [key, value] of Object.entries(config)) {
     if (HARMLESS.has(key) || isOff(value)) continue;
     const reason = REASONS[key] ?? "this setting is not known and might change the answers";
-    refusePeft(`${key} is ${quote(value)}: ${reason}; only low-rank changes are supported`);
+    refusePeft(`${quote(key)} is ${quote(value)}: ${reason}; only low-rank changes are supported`);
   }
   if (!HARMLESS_BEGINNINGS.includes(config.init_lora_weights))
     refusePeft(

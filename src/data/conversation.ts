@@ -150,7 +150,7 @@ function readWeight(weight: unknown, role: string, path: string, fail: Fail): bo
     return fail(`${path}.weight should be 0 (not learnt) or 1 (learnt), found ${nameOf(value)}.`);
   if (value === 1 && !isAssistant)
     return fail(
-      `${path}.weight is 1, but only turns of the assistant are learnt, and this is of the role "${role}". Leave it out.`,
+      `${path}.weight is 1, but only turns of the assistant are learnt, and this is of the role ${nameOf(role)}. Leave it out.`,
     );
   return value === 1;
 }

@@ -4,7 +4,7 @@
  * Null fields are dropped and reasoning gets its standard name, as in transformers 5.24.
  * Knows the shape of messages, but no syntax of templates.
  */
-import { AppError } from "../../errors.ts";
+import { AppError, quote } from "../../errors.ts";
 import { parseExactJson } from "./exact-json.ts";
 
 /** One part of a message's content. Only text parts can be flattened. */
@@ -85,7 +85,7 @@ function prepareContent(content: unknown, path: string, abilities: TemplateAbili
         part.text ??
         fail(
           `${path}[${i}]`,
-          `${path}[${i}] is of type "${part.type}", but this model's chat template accepts only text.`,
+          `${path}[${i}] is of type ${quote(part.type)}, but this model's chat template accepts only text.`,
         ),
     )
     .join("\n");
