@@ -29,6 +29,7 @@ export async function dataCheck(config: CheckConfig): Promise<number> {
     data: [...config.positionals],
     out: "",
     saveEvery: 1,
+    keepEpochs: 0,
     resume: false,
     report: null,
     tensorboard: null,

@@ -38,7 +38,7 @@ import { announceMemory } from "./train/memory.ts";
 import { type OutputPaths, assertWritable, outputPaths, putAside } from "./train/output.ts";
 import { TrainProgress } from "./train/progress.ts";
 import { assertReportWritable, writeReport } from "./train/report.ts";
-import { type TrainResult, keepBest, summary, writeResult } from "./train/result.ts";
+import { type TrainResult, keepBest, keepStep, summary, writeResult } from "./train/result.ts";
 import { type Run, prepareRun } from "../train/run.ts";
 
 /** Receives every step and evaluation. */
@@ -87,15 +87,16 @@ export async function trainToEnd(config: TrainConfig, onLine: TrainListener, mus
     await putAside(paths, run.schedule.steps, notice);
   }
   try {
-    await runTrainer(trainer, run, paths, { surroundings, references, eventsDir: config.tensorboard, onLine });
+    await runTrainer(trainer, run, paths, {
+      surroundings,
+      references,
+      eventsDir: config.tensorboard,
+      onLine,
+      keep: () => keepStep(base, trainer, run, paths),
+    });
   } catch (error) {
     throw error instanceof DivergedError ? await keepBest(error, base, trainer, run, paths) : error;
   }
-  if (!trainer.isDone)
-    throw new AppError(
-      "training_failed",
-      `Stopped at step ${trainer.state.step} of ${run.schedule.steps}. Everything is saved in ${paths.checkpoint}. To continue, run the same command with --resume.`,
-    );
   const written = await writeResult(base, trainer, run, paths);
   const result = { ...written, seconds: (performance.now() - start) / 1000 };
   warnIfWorse(result);
@@ -166,14 +167,19 @@ interface Accompaniment {
   /** Directory for TensorBoard. */
   readonly eventsDir: string | null;
   readonly onLine: TrainListener;
+  /** Keeps the present values as an adapter of their own. */
+  readonly keep: () => Promise<void>;
 }
 
-/** Trains to the end or to the first signal. Writes the step log and shows the progress bar. */
+/**
+ * Trains to the end. Writes the step log and shows the progress bar.
+ * @throws {AppError} training_failed: a signal has stopped it, and everything is saved
+ */
 async function runTrainer(
   trainer: Trainer,
   run: Run,
   paths: OutputPaths,
-  { surroundings, references, eventsDir, onLine }: Accompaniment,
+  { surroundings, references, eventsDir, onLine, keep }: Accompaniment,
 ): Promise<void> {
   using log = new StepLog(paths.log, trainer.state.logBytes);
   using events = eventsDir === null ? null : new TensorboardLog(eventsDir, trainer.state.step);
@@ -192,9 +198,15 @@ async function runTrainer(
         trainer.state = { ...trainer.state, logBytes: log.bytes };
         await saveCheckpoint(paths.checkpoint, trainer, run.settings, surroundings, references);
       },
+      keep,
       shouldStop: () => isStopping,
     });
   } finally {
     progress.end();
   }
+  if (!trainer.isDone)
+    throw new AppError(
+      "training_failed",
+      `Stopped at step ${trainer.state.step} of ${run.schedule.steps}. Everything is saved in ${paths.checkpoint}. To continue, run the same command with --resume.`,
+    );
 }

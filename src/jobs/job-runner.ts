@@ -11,6 +11,7 @@ import { AppError } from "../errors.ts";
 import { type JobEvent, type JobRecord, isFinal, unixNow } from "./records.ts";
 import { jobErrorOf } from "./job-error.ts";
 import type { JobStore } from "./job-store.ts";
+import { publishCheckpoints } from "./publish-checkpoints.ts";
 import { resultFiles } from "./result-files.ts";
 import { noteOf } from "./step-note.ts";
 import {
@@ -42,8 +43,8 @@ export interface RunnerPorts {
   readonly place: TrainingPlace;
   /** @throws {AppError} usage: the trainer would refuse these arguments. */
   readonly check: (args: readonly string[]) => void;
-  /** Makes a finished adapter one of the tenant's. @throws {AppError} */
-  readonly publish: (job: JobRecord, file: Uint8Array) => Promise<void>;
+  /** Makes an adapter of a job one of the tenant's. @throws {AppError} */
+  readonly publish: (job: JobRecord, name: string, file: Uint8Array) => Promise<void>;
 }
 
 /** The reason for stopping a running trainer. */
@@ -221,15 +222,20 @@ export class JobRunner implements AsyncDisposable {
       .catch((error: unknown) => log.error({ err: error, job: id }, "a step of a job could not be recorded"));
   }
 
-  async #succeed(job: JobRecord, { trainLoss, evalLoss }: TrainerResult): Promise<void> {
+  async #succeed(job: JobRecord, { steps, trainLoss, evalLoss }: TrainerResult): Promise<void> {
     const { store, publish } = this.#ports;
     const dir = store.runDirOf(job);
-    await publish(job, await readFile(join(dir, ADAPTER_FILE)));
+    await publish(job, job.adapterName, await readFile(join(dir, ADAPTER_FILE)));
+    const checkpoints = await publishCheckpoints(job, dir, steps, {
+      publish,
+      onRefused: (step, { message }) =>
+        store.update(job, {}, said(`The checkpoint of step ${step} was not kept: ${message}`, "warn")),
+    });
     const files: string[] = [];
     for (const { filename, content } of await resultFiles(dir, job))
       files.push((await store.addFile({ tenant: job.tenant, filename, purpose: "fine-tune-results" }, content)).id);
     await store.update(job, {}, said(`New fine-tuned model created: ${job.adapterName}`));
-    const change = { finished: unixNow(), resultFiles: files, finalLoss: trainLoss, evalLoss };
+    const change = { finished: unixNow(), resultFiles: files, checkpoints, finalLoss: trainLoss, evalLoss };
     await store.update(job, { state: "succeeded", ...change }, said("The job has successfully completed"));
     await rm(dir, { recursive: true, force: true });
   }

@@ -71,6 +71,14 @@ export interface JobSettings {
   readonly maxLength: number | null;
 }
 
+/** The state at the end of an epoch, as an adapter of its own. */
+export interface JobCheckpoint {
+  readonly step: number;
+  readonly adapterName: string;
+  /** Losses or rewards of the step, by OpenAI's names. */
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 export interface JobRecord {
   readonly id: string;
   readonly tenant: string;
@@ -99,6 +107,8 @@ export interface JobRecord {
   /** The last evaluation that is noted; −1: none. */
   readonly lastEvaluation: number;
   readonly totalSteps: number | null;
+  /** States before the final one that are adapters too, in order. Absent in records of version 0.1. */
+  readonly checkpoints?: readonly JobCheckpoint[];
   /** Of the finished adapter. */
   readonly finalLoss: number | null;
   readonly evalLoss: number | null;
@@ -133,4 +143,9 @@ export const unixNow = (): number => Math.floor(Date.now() / 1000);
 export function adapterNameOf(job: Pick<JobRecord, "id" | "tenant" | "model" | "suffix">): string {
   const model = job.model.replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 40);
   return `ft:${model}:${job.tenant}:${job.suffix ?? ""}:${job.id.slice(-12)}`;
+}
+
+/** The name of the state at a step, in OpenAI's form. */
+export function checkpointNameOf({ adapterName }: Pick<JobRecord, "adapterName">, step: number): string {
+  return `${adapterName}:ckpt-step-${step}`;
 }

@@ -20,26 +20,42 @@ interface LogLine {
 
 /** @param dir where the job's trainer worked */
 export async function resultFiles(dir: string, { id }: Pick<JobRecord, "id">): Promise<readonly ResultFile[]> {
-  const lines = (await readFile(join(dir, STEP_LOG), "utf8")).split("\n").filter(Boolean);
-  const table = stepTable(lines.map((line) => JSON.parse(line) as LogLine));
   return [
-    { filename: `${id}-steps.csv`, content: Buffer.from(table) },
+    { filename: `${id}-steps.csv`, content: Buffer.from(stepTable(await rowsOf(dir))) },
     { filename: `${id}-report.html`, content: await readFile(join(dir, REPORT_FILE)) },
   ];
 }
 
-/** Comma-separated values with OpenAI's names of the columns. */
-function stepTable(lines: readonly LogLine[]): string {
-  const rows = new Map<number, Partial<Record<string, number>>>();
-  for (const { step, loss, evalLoss, reward, lr, tokens } of lines) {
+/** Losses or rewards of a step, under OpenAI's names. */
+export async function scoresOf(dir: string, step: number): Promise<Readonly<Record<string, number>>> {
+  const row = (await rowsOf(dir)).get(step) ?? {};
+  return Object.fromEntries(SCORES.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
+}
+
+const LOSSES = ["train_loss", "valid_loss"];
+const REWARDS = ["train_mean_reward", "valid_mean_reward"];
+const SCORES = [...LOSSES, ...REWARDS];
+
+/** Figures of a step, under OpenAI's names. */
+type Row = Partial<Record<string, number>>;
+
+/** By step. */
+async function rowsOf(dir: string): Promise<ReadonlyMap<number, Row>> {
+  const lines = (await readFile(join(dir, STEP_LOG), "utf8")).split("\n").filter(Boolean);
+  const rows = new Map<number, Row>();
+  for (const { step, loss, evalLoss, reward, lr, tokens } of lines.map((line) => JSON.parse(line) as LogLine)) {
     const rewards = { [evalLoss === undefined ? "train_mean_reward" : "valid_mean_reward"]: reward };
     const scores = reward === undefined ? { train_loss: loss, valid_loss: evalLoss } : rewards;
     const given = Object.entries({ step, ...scores, learning_rate: lr, tokens });
     rows.set(step, { ...rows.get(step), ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) });
   }
-  const isGraded = lines.some(({ reward }) => reward !== undefined);
-  const scores = isGraded ? ["train_mean_reward", "valid_mean_reward"] : ["train_loss", "valid_loss"];
-  const columns = ["step", ...scores, "learning_rate", "tokens"];
+  return rows;
+}
+
+/** Comma-separated values with OpenAI's names of the columns. */
+function stepTable(rows: ReadonlyMap<number, Row>): string {
+  const isGraded = [...rows.values()].some((row) => REWARDS.some((name) => name in row));
+  const columns = ["step", ...(isGraded ? REWARDS : LOSSES), "learning_rate", "tokens"];
   const body = Array.from(rows.values(), (row) => columns.map((name) => row[name] ?? "").join(","));
   return `${[columns.join(","), ...body].join("\n")}\n`;
 }

@@ -7,6 +7,8 @@ export const TRAINING_FILE = "training.jsonl";
 export const VALIDATION_FILE = "validation.jsonl";
 export const GRADER_FILE = "grader.json";
 export const ADAPTER_FILE = "adapter.mosara";
+/** Where the trainer keeps the states of steps; the number is the step. */
+export const KEPT_FILE = /^adapter\.step-(\d+)\.mosara$/;
 export const REPORT_FILE = "report.html";
 export const STEP_LOG = `${ADAPTER_FILE}.log.jsonl`;
 
@@ -16,6 +18,8 @@ export type DefaultRate = (settings: Pick<JobSettings, "method" | "objective">) 
 /** The trainer's name of each objective. */
 const OBJECTIVES = { supervised: "sft", dpo: "dpo", reinforcement: "reward" } as const;
 
+/** Epochs whose last states are kept, that of the last epoch included. OpenAI keeps as many. */
+const KEPT_EPOCHS = 3;
 /** Steps between two saved states. A killed run computes at most this many steps again. */
 const SAVE_EVERY = 20;
 
@@ -37,6 +41,7 @@ export function trainArguments(job: JobRecord, { baseDir, numThreads, defaultRat
     ["--seed", job.seed],
     ["--threads", numThreads],
     ["--save-every", SAVE_EVERY],
+    ["--keep-epochs", KEPT_EPOCHS],
     ["--objective", OBJECTIVES[objective]],
     ["--grader", reinforcement === undefined ? null : GRADER_FILE],
     ["--eval-every", reinforcement?.evalEvery ?? null],

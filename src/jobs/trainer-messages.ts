@@ -19,5 +19,11 @@ export type TrainerNews =
       readonly reward: number | null;
       readonly tokens: number;
     }
-  | { readonly type: "done"; readonly trainLoss: number | null; readonly evalLoss: number | null }
+  /** The result, after so many steps. */
+  | {
+      readonly type: "done";
+      readonly steps: number;
+      readonly trainLoss: number | null;
+      readonly evalLoss: number | null;
+    }
   | { readonly type: "failed"; readonly error: WireError };

@@ -80,8 +80,8 @@ export function unixNow(): number {
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-/** The form of the name that a fine-tuning job gives to its adapter: `ft:<base>:<tenant>:<suffix>:<id>`. */
-const JOB_NAME = /^ft(?::[A-Za-z0-9._-]*){4}$/;
+/** The names that a fine-tuning job gives: `ft:<base>:<tenant>:<suffix>:<id>`, and `…:ckpt-step-<step>`. */
+const JOB_NAME = /^ft(?::[A-Za-z0-9._-]*){4}(?::ckpt-step-\d{1,9})?$/;
 const MAX_JOB_NAME = 200;
 
 /** Whether an adapter may have this name. */

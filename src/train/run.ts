@@ -91,6 +91,7 @@ export async function prepareRun(
     evaluation: evaluation ? sortedBatches(evaluation.examples, config.batchSize) : [],
     evalEvery: config.evalEvery ?? Math.max(1, Math.round(steps / 10)),
     saveEvery: config.saveEvery,
+    keptSteps: config.keepEpochs === 0 ? [] : epochEnds(steps, batches.stepsPerEpoch).slice(-config.keepEpochs),
     patience: config.patience,
   };
   const { baseId } = base.manifest;
@@ -100,6 +101,11 @@ export async function prepareRun(
   const packing = flags.objective.kind === "reward" ? tokenCosts(model) : choosePacking(model, batches);
   const run = { flags, plan, training, evaluation, batches, maxLength, packing, numGolden, schedule, options, grader };
   return { ...run, settings: settingsOf(baseId, run, config) };
+}
+
+/** The last steps of all epochs that end within so many steps. */
+function epochEnds(steps: number, stepsPerEpoch: number): readonly number[] {
+  return Array.from({ length: Math.floor(steps / stepsPerEpoch) }, (_, epoch) => (epoch + 1) * stepsPerEpoch);
 }
 
 /** The objective as settings, and on a card; examples are the default. */

@@ -26,6 +26,8 @@ export interface TrainerOptions {
   readonly evalEvery: number;
   /** Steps between saves. */
   readonly saveEvery: number;
+  /** Steps after which the present values are kept; absent: none. */
+  readonly keptSteps?: readonly number[];
   /** Evaluations without improvement that end the run. */
   readonly patience: number | null;
 }
@@ -35,6 +37,8 @@ export interface TrainerPorts {
   log(line: StepLine | EvaluationLine): void;
   /** Keeps the state, so that the run can resume from it. */
   save(): Promise<void>;
+  /** Keeps the present values beside the result. Absent where `keptSteps` is. */
+  keep?(): Promise<void>;
   /** Whether the run should end after this step. */
   shouldStop(): boolean;
 }
@@ -88,7 +92,7 @@ export class Trainer {
    * @throws {DivergedError} the previous save stays, and `bestValues` are from before the divergence
    */
   async run(ports: TrainerPorts): Promise<void> {
-    const { evaluation, evalEvery, saveEvery, schedule } = this.#options;
+    const { evaluation, evalEvery, saveEvery, keptSteps = [], schedule } = this.#options;
     const isEvaluated = typeof evaluation === "function" || evaluation.length > 0;
     if (isEvaluated && this.state.baseLoss === null && this.state.step === 0) await this.#evaluate(ports);
     while (!this.isDone) {
@@ -96,6 +100,7 @@ export class Trainer {
       const { step } = this.state;
       const isLast = step === schedule.steps;
       if (isLast || step % evalEvery === 0) await (isEvaluated ? this.#evaluate(ports) : this.#watch());
+      if (keptSteps.includes(step)) await ports.keep?.();
       const mustEnd = this.isDone || ports.shouldStop();
       if (mustEnd || step % saveEvery === 0) await ports.save();
       if (mustEnd) return;

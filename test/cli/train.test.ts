@@ -53,6 +53,25 @@ it("stops cleanly on a signal, says how to continue, and continues to the same b
   expect(files.reduce((sum, count) => sum + count - 2, 0)).toBe(readStepLog(`${out}.log.jsonl`).length);
 });
 
+it("keeps the adapters of the last epochs, the same bytes if it is stopped between them", async () => {
+  const flags = ["--keep-epochs", "2", "--save-every", "3"];
+  const kept = async (name: string, stop?: { send: NodeJS.Signals; out: string; atLine: number }) => {
+    const out = join(dir, `${name}.mosara`);
+    const args = [...COMMON, ...flags, "--out", out];
+    if (stop !== undefined) await run(args, { ...stop, out });
+    const last = await run([...args, "--resume"]);
+    expect(last.code, last.stderr).toBe(0);
+    const names = readdirSync(dir).filter((file) => file.startsWith(`${name}.step-`));
+    return names.sort().map((file) => [file.slice(name.length), readFileSync(join(dir, file))] as const);
+  };
+  const whole = await kept("epochs");
+  expect(whole.map(([name]) => name)).toEqual([".step-18.mosara", ".step-24.mosara"]);
+  for (const [, bytes] of whole) expect(decodeAdapter(bytes).targets.length).toBeGreaterThan(0);
+  expect(await kept("stopped", { send: "SIGKILL", out: "", atLine: 22 })).toEqual(whole);
+  const full = await run([...COMMON, ...flags, "--method", "full", "--out", join(dir, "no-epochs")]);
+  expect([full.code, full.stderr]).toEqual([2, expect.stringMatching(/--keep-epochs keeps adapters.*Leave it out/)]);
+});
+
 /** Number of records of a TFRecord file. */
 function numRecords(bytes: Buffer): number {
   let count = 0;

@@ -47,7 +47,7 @@ export async function openTraining(
       program: { entry: ENTRY, nice: config.trainingNice },
       place: { baseDir: resolve(parts.baseDir), numThreads, defaultRate },
       check: (args) => void methodFlags(parseCommand("train", args, {})),
-      publish: (job, file) => publish(job, file, parts, config.maxAdapterBytes),
+      publish: (job, name, file) => publish(job, { name, file }, parts, config.maxAdapterBytes),
     },
     config.maxTrainingJobs,
   );
@@ -57,13 +57,13 @@ export async function openTraining(
 
 /** @throws {AppError} adapter_invalid, adapter_incompatible, adapter_too_large, quota_exceeded. */
 async function publish(
-  { tenant, adapterName, quota }: JobRecord,
-  file: Uint8Array,
+  { tenant, quota }: JobRecord,
+  { name, file }: { readonly name: string; readonly file: Uint8Array },
   { store, sharedStore, placements, log, signature }: Parts,
   maxBytes: number,
 ): Promise<void> {
   const adapter = decodeAdapter(file, { maxBytes });
   assertFits(adapter, signature);
-  const result = await writerOf({ store, sharedStore }, tenant, quota).put(adapterName, { bytes: file, adapter });
+  const result = await writerOf({ store, sharedStore }, tenant, quota).put(name, { bytes: file, adapter });
   notePut({ placements, log }, result, { source: "job", tenant });
 }

@@ -47,6 +47,8 @@ export function methodFlags(config: TrainConfig): MethodSettings {
     throw new AppError("usage", "--steps and --epochs both set the length of the training. Use one of them.");
   if (config.eval.length === 0 && (config.evalEvery !== null || config.patience !== null))
     throw new AppError("usage", "--eval-every and --patience need held-out examples. Give --eval <file.jsonl>.");
+  if (config.keepEpochs > 0 && method === "full")
+    throw new AppError("usage", "--keep-epochs keeps adapters, but --method full makes a checkpoint. Leave it out.");
   const heads = config.heads ?? 1;
   if (heads === 1 && config.router !== null)
     throw new AppError(

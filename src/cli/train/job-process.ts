@@ -32,7 +32,8 @@ async function obey({ args }: TrainerOrder): Promise<never> {
       });
     };
     const result = await trainToEnd(parseCommand("train", args, {}), onLine, true);
-    await tell({ type: "done", trainLoss: result.trainLoss, evalLoss: result.evalLoss });
+    const { steps, trainLoss, evalLoss } = result;
+    await tell({ type: "done", steps, trainLoss, evalLoss });
   } catch (error) {
     // A trainer with rewards cannot continue without its engine. The server starts both again.
     if (error instanceof AppError && error.code === "engine_unavailable") throw error;

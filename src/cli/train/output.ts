@@ -21,6 +21,11 @@ export function outputPaths(out: string): OutputPaths {
   return { out: path, log: `${path}.log.jsonl`, checkpoint: `${path}.checkpoint` };
 }
 
+/** Where the adapter of a step is kept, beside the run's own. */
+export function keptPaths(paths: OutputPaths, step: number): OutputPaths {
+  return { ...paths, out: `${paths.out.replace(/\.mosara$/, "")}.step-${step}.mosara` };
+}
+
 /**
  * Checks before training that every output can be written.
  * @param isDirectory whether the output is a checkpoint directory (`full`) instead of a file

@@ -8,7 +8,7 @@ import { adapterOf } from "../../train/trained-adapter.ts";
 import { writeTrainedCheckpoint } from "../../train/trained-checkpoint.ts";
 import type { Trainer } from "../../train/trainer.ts";
 import type { ExampleSet } from "../../train/data/run-data.ts";
-import { type OutputPaths, writeAdapter } from "./output.ts";
+import { type OutputPaths, keptPaths, writeAdapter } from "./output.ts";
 import { duration } from "./progress.ts";
 import { type Run, objectiveCard } from "../../train/run.ts";
 
@@ -71,6 +71,11 @@ function rewardsOf({ state, measures }: Trainer, { flags }: Run): Partial<TrainR
     ...(baseLoss === null ? {} : { evalRewardBase: 1 - baseLoss }),
     ...(best === null ? {} : { evalReward: 1 - best.evalLoss }),
   };
+}
+
+/** Writes the present state beside the run's own output. @throws {AppError} training_failed */
+export async function keepStep(base: Base, trainer: Trainer, run: Run, paths: OutputPaths): Promise<void> {
+  await writeValues(trainer.model.parameters.values, base, trainer, run, keptPaths(paths, trainer.state.step));
 }
 
 /**

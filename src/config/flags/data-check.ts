@@ -7,6 +7,7 @@ const {
   data: _data,
   out: _out,
   saveEvery: _saveEvery,
+  keepEpochs: _keepEpochs,
   resume: _resume,
   report: _report,
   tensorboard: _board,

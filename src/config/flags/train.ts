@@ -148,6 +148,11 @@ export const TRAIN = {
     help: "Number of steps between checkpoints for --resume.",
     schema: integer(1).default(100),
   },
+  keepEpochs: {
+    value: "<n>",
+    help: "Also write the adapters at the end of the last n epochs, beside --out as <name>.step-<step>.mosara.",
+    schema: integer(0).default(0),
+  },
   resume: {
     help: "Continue from the checkpoint beside --out. Without a checkpoint, training starts anew.",
     schema: toggle,

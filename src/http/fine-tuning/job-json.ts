@@ -110,20 +110,24 @@ export function eventJson({ id, created, level, type, message, data }: JobEvent)
   return { id, object: "fine_tuning.job.event", created_at: created, level, type, message, data };
 }
 
-/** The adapter that a finished job made: its best state, or its last one where nothing was held out. */
+/**
+ * The adapters that a finished job made, newest first. The first is the result: its best state, or its last one where
+ * nothing was held out.
+ */
 export function checkpointsJson(job: JobRecord): z.output<typeof checkpointSchema>[] {
   if (job.state !== "succeeded") return [];
-  return [
-    {
-      id: job.id.replace("ftjob", "ftckpt"),
-      object: "fine_tuning.job.checkpoint",
-      created_at: job.finished,
-      fine_tuned_model_checkpoint: job.adapterName,
-      fine_tuning_job_id: job.id,
-      step_number: job.lastStep,
-      metrics: { step: job.lastStep, ...finalScores(job) },
-    },
-  ];
+  const id = job.id.replace("ftjob", "ftckpt");
+  const kept = (job.checkpoints ?? []).map((one) => ({ id: `${id}-${one.step}`, ...one }));
+  const result = { id, step: job.lastStep, adapterName: job.adapterName, scores: finalScores(job) };
+  return [...kept, result].toReversed().map((one) => ({
+    id: one.id,
+    object: "fine_tuning.job.checkpoint",
+    created_at: job.finished,
+    fine_tuned_model_checkpoint: one.adapterName,
+    fine_tuning_job_id: job.id,
+    step_number: one.step,
+    metrics: { step: one.step, ...one.scores },
+  }));
 }
 
 /** For held-out rewards, the loss is their distance from 1. */

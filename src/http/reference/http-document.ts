@@ -52,7 +52,7 @@ sets a deadline.
 - Two different adapters in one request get a 400. An unknown name gets a 404. The base never answers in an adapter's
   place.
 - The name of an upload matches \`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$\`, without \`..\`. The adapter of a training job
-  has a name of the form \`ft:<base>:<tenant>:<suffix>:<id>\`.
+  has a name of the form \`ft:<base>:<tenant>:<suffix>:<id>\`. Its checkpoints add \`:ckpt-step-<step>\`.
 - A request keeps the generation it began with, even if the adapter is replaced or deleted meanwhile.
 `;
 

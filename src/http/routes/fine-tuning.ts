@@ -185,7 +185,10 @@ const checkpointsRoute: Route = {
     summary: "The adapters that a job has made",
     tags,
     request: { params, query: checkpointsQuery },
-    responses: jsonResponses("The adapter of a finished job.", listOf(checkpointSchema, "FineTuningCheckpointList")),
+    responses: jsonResponses(
+      "The adapters of a finished job, newest first.",
+      listOf(checkpointSchema, "FineTuningCheckpointList"),
+    ),
   },
   handle: (context, c) => {
     const job = jobOf(trainingOf(context), c);

@@ -51,6 +51,11 @@ const generationOf = async (name: string | null): Promise<string> => {
   expect(response.status).toBe(200);
   return ((await response.json()) as { generation: string }).generation;
 };
+/** Generations of the result and of its checkpoints. */
+async function adaptersOf({ id }: Job): Promise<string[]> {
+  const { data: checkpoints } = await acme.fineTuning.jobs.checkpoints.list(id);
+  return await Promise.all(checkpoints.map((one) => generationOf(one.fine_tuned_model_checkpoint)));
+}
 /** The data of server-sent events. */
 async function eventsOf({ id }: Job): Promise<string[]> {
   const response = await fetch(`${server.url}/v1/fine_tuning/jobs/${id}/events?stream=true`, {
@@ -91,8 +96,16 @@ describe("a fine-tuning job", () => {
     );
     expect(steps).toHaveLength(8);
 
+    // The 24 lines are 3 steps of 8.
     const { data: checkpoints } = await acme.fineTuning.jobs.checkpoints.list(job.id);
-    expect(checkpoints).toMatchObject([{ fine_tuned_model_checkpoint: model, step_number: 8 }]);
+    expect(checkpoints).toMatchObject([
+      { fine_tuned_model_checkpoint: model, step_number: 8 },
+      { fine_tuned_model_checkpoint: `${model}:ckpt-step-6`, step_number: 6, metrics: { step: 6 } },
+      { fine_tuned_model_checkpoint: `${model}:ckpt-step-3`, step_number: 3, metrics: { step: 3 } },
+    ]);
+    expect(checkpoints[2]?.metrics).toMatchObject({
+      train_loss: steps.find((figures) => "step" in figures && figures.step === 3)?.train_loss,
+    });
     const [table, report] = await Promise.all(
       first.result_files.map(async (id) => await (await acme.files.content(id)).text()),
     );
@@ -102,6 +115,10 @@ describe("a fine-tuning job", () => {
     const answer = await acme.completions.create({ model, prompt: "Ping 3: ", max_tokens: 8 });
     expect(answer.model).toBe(model);
     expect((await acme.models.list()).data.map(({ id }) => id)).toContain(model);
+    const early = checkpoints[2]?.fine_tuned_model_checkpoint ?? "";
+    const earlier = await acme.completions.create({ model: early, prompt: "Ping 3: ", max_tokens: 8 });
+    expect(earlier.model).toBe(early);
+    expect(await generationOf(early)).not.toBe(await generationOf(model));
   });
 
   it("is nothing to another tenant", async () => {
@@ -209,7 +226,9 @@ describe("a fine-tuning job", () => {
     await acme.fineTuning.jobs.resume(job.id);
     const [one, other] = [await ended(acme, job), await ended(acme, unbroken)];
     expect([one.status, other.status]).toEqual(["succeeded", "succeeded"]);
-    expect(await generationOf(one.fine_tuned_model)).toBe(await generationOf(other.fine_tuned_model));
+    const [made, same] = [await adaptersOf(one), await adaptersOf(other)];
+    expect(made).toHaveLength(3);
+    expect(made).toEqual(same);
     expect(one.trained_tokens).toBe(other.trained_tokens);
   });
 
