@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** Room at which the store begins no change, in bytes, with room for those that have begun. */
 const LAST_BYTES = 400 * 1024;
+/** For changes that the server makes by itself, after an answer. */
 const LAST_PAUSE_MS = 1000;
 
 export class Disk {
@@ -30,13 +31,15 @@ export class Disk {
   /**
    * Fills it to the last byte. The last part follows when the changes that had begun have ended: a commit of lmdb that
    * meets a full disk may end the process.
+   * @param settled resolves when the writes that run now have been answered
    */
-  async fill(): Promise<void> {
+  async fill(settled: () => Promise<void>): Promise<void> {
     const file = openSync(this.#filler, "w");
     try {
       const { bavail, bsize } = statfsSync(this.#dir);
       for (let left = bavail * bsize - LAST_BYTES; left > 0; left -= 2 ** 20)
         writeUntilFull(file, new Uint8Array(Math.min(left, 2 ** 20)), 1);
+      await settled();
       await sleep(LAST_PAUSE_MS);
       for (let size = 2 ** 20; size >= 1; size = Math.floor(size / 2)) writeUntilFull(file, new Uint8Array(size));
     } finally {
