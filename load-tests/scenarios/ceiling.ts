@@ -5,7 +5,6 @@
  */
 import { openBase } from "../../src/base/base.ts";
 import { type Products, openProducts } from "../../src/base/merge/products.ts";
-import { rowMultipleOf } from "../../src/engine/process/open-runner.ts";
 import { MAX_ROWS, decodeRate, decodingRows, openDecoding } from "../decoding.ts";
 import { type WeightChoice, fewRounds } from "../options.ts";
 import { type Figure, type Promised, ratio } from "../report/figures.ts";
@@ -37,12 +36,11 @@ async function measureWeights({ folder, options, note }: BenchContext, weights: 
     const runner = await openDecoding(dir, scratch, options);
     await using base = await openBase(dir);
     await using products = await openProducts(base, options.numThreads);
-    const multiple = rowMultipleOf(base.manifest);
     note(`measuring ${weightName(weights)} against its products`);
     const rowsOf = (numRows: number) => decodingRows(runner, numRows, options.contextTokens);
     const variants = ROW_COUNTS.flatMap((numRows): Variant[] => [
       { name: `engine ${numRows}`, measure: () => decodeRate(runner, rowsOf(numRows), options.numSteps) },
-      { name: `products ${numRows}`, measure: () => productsRate(products, numRows, multiple, options.numSteps) },
+      { name: `products ${numRows}`, measure: () => productsRate(products, numRows, options.numSteps) },
     ]);
     const of = await measureInTurns(variants, fewRounds(options, 8));
     await runner.close();
@@ -60,9 +58,9 @@ function figuresOf(numRows: number, of: (name: string) => readonly number[], for
   ];
 }
 
-/** Tokens/s of steps with so many rows, padded as the engine pads them. */
-async function productsRate(products: Products, numRows: number, multiple: number, numSteps: number): Promise<number> {
-  const step = products.step(Math.ceil(numRows / multiple) * multiple);
+/** Tokens/s of steps with so many rows. A row that the engine adds as padding is a cost of the engine. */
+async function productsRate(products: Products, numRows: number, numSteps: number): Promise<number> {
+  const step = products.step(numRows);
   await step();
   const seconds = await secondsOf(async () => {
     for (let i = 0; i < numSteps; i++) await step();

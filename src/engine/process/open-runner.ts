@@ -1,13 +1,13 @@
 /** Opens the model of an engine process: base directory → session, KV rows, adapters. */
 import { type Base, openBase } from "../../base/base.ts";
-import type { Manifest } from "../../base/manifest.ts";
 import { AppError } from "../../errors.ts";
 import type { AdapterLayout } from "../../model/adapter-layout.ts";
 import { ThreadGrammars } from "../grammar/thread-grammars.ts";
 import { ReadyAdapters } from "../adapters/ready-adapters.ts";
 import { AdapterFeeds } from "../adapters/adapter-feeds.ts";
 import { AdapterLoader } from "../adapters/adapter-loader.ts";
-import { type AdapterRow, zeroRow } from "../adapters/adapter-row.ts";
+import { zeroRow } from "../adapters/adapter-row.ts";
+import type { StepFeeds } from "../adapters/step-feeds.ts";
 import type { OpenedRunner } from "./engine-host.ts";
 import { BatchRows } from "../kv/batch-rows.ts";
 import { SessionRunner } from "../run/model-runner.ts";
@@ -16,8 +16,7 @@ import { PrefixCache } from "../kv/prefix-cache.ts";
 import { CHUNK_TOKENS } from "../chunks.ts";
 import type { EngineCapacity, EngineOptions } from "../protocol.ts";
 import { divideKvBytes, draftModelOf, type OpenDraft, openDraft } from "./open-draft.ts";
-import { passesSelfTest } from "./passed-self-tests.ts";
-import { isBatchInvariant } from "./self-test.ts";
+import { chooseRowMultiple } from "./row-multiple.ts";
 
 /**
  * @param wantedFd a pipe over which the server orders adapters in advance (`adapter-loader.ts`)
@@ -38,12 +37,12 @@ export async function openRunner(options: EngineOptions, wantedFd: number | null
     const { takesAdapters, storeDir, maxLiveRank } = options;
     if (takesAdapters) loader = new AdapterLoader({ storeDir, layout, signature, maxLiveRank, wantedFd });
     draft = await openDraft(options);
-    const runner = assembleRunner(options, base, device, { loader, grammars, draft });
-    const probe = layout.groups.length > 0 ? probeRow(layout) : null;
-    const tested = { manifest: base.manifest, device: device.facts, options };
-    const isInvariant = await passesSelfTest(tested, () => isBatchInvariant(runner, options.maxNumSeqs, probe));
+    const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
+    const rows = await chooseRowMultiple(options, base, { device, feeds });
+    const helpers = { loader, grammars, draft, feeds, rowMultiple: rows.multiple };
+    const runner = assembleRunner(options, base, device, helpers);
     const capacity = capacityOf(options, runner.kv, layout);
-    return Object.assign(runner, { isBatchInvariant: isInvariant, device: device.facts, capacity });
+    return Object.assign(runner, { isBatchInvariant: rows.isInvariant, device: device.facts, capacity });
   } catch (error) {
     await loader?.[Symbol.asyncDispose]();
     await grammars[Symbol.asyncDispose]();
@@ -58,23 +57,25 @@ interface Helpers {
   readonly loader: AdapterLoader | null;
   readonly grammars: ThreadGrammars;
   readonly draft: OpenDraft | null;
+  /** null: the graph has no adapter inputs. */
+  readonly feeds: StepFeeds | null;
+  /** Of `chooseRowMultiple`. */
+  readonly rowMultiple: number;
 }
 
 /** @throws {AppError} insufficient_memory, usage */
 function assembleRunner(
   options: EngineOptions,
-  { manifest, layout }: Base,
+  { manifest }: Base,
   device: OpenDevice,
-  { loader, grammars, draft }: Helpers,
+  { loader, grammars, draft, feeds, rowMultiple }: Helpers,
 ): SessionRunner {
   const { vocabSize, maxPositions } = manifest.config;
-  const rowMultiple = options.requiresBatchInvariance && options.device === "cpu" ? rowMultipleOf(manifest) : 1;
   const kvBytes = divideKvBytes(options.kvCacheBytes, device.cache, draft?.device.cache ?? null);
   const kv = new BatchRows(device.cache, { maxBytes: kvBytes.answer, rowMultiple });
   const maxModelLen = modelLengthOf(options, maxPositions, kv.maxLength());
   const adapters = loader && new ReadyAdapters(loader.order, options.adapterCacheBytes);
   loader?.onReply((reply) => adapters?.receive(reply));
-  const feeds = layout.groups.length > 0 ? device.keepFeeds(new AdapterFeeds(layout)) : null;
   const prefixes = options.usesPrefixCache ? new PrefixCache(kv) : null;
   const draftModel = draft && draftModelOf(draft, manifest, options, kvBytes.draft);
   const parts = { device, kv, adapters, prefixes, loader, grammars, draftModel, feeds, vocabSize, maxModelLen };
@@ -98,22 +99,6 @@ function capacityOf(
     kvCacheType: cache.type,
     maxReadyAdapters: isLive ? Math.max(maxNumSeqs, Math.floor(adapterCacheBytes / zeroRow(layout).bytes)) : 0,
   };
-}
-
-/** An adapter that changes every target a little, for the self-test. */
-function probeRow(layout: AdapterLayout): AdapterRow {
-  const row = zeroRow(layout);
-  for (const array of [...row.gains, ...row.scales]) array.fill(0.125);
-  return row;
-}
-
-/**
- * On the CPU, quantised products use another kernel, with other bits, in two cases. One is a single row (int4 in blocks
- * of 32, seen with AVX2). The other is the last of an odd number of rows (blocks of 128). Batches of an even number of
- * rows agree.
- */
-export function rowMultipleOf(manifest: Manifest): number {
-  return manifest.blockSize === null ? 1 : 2;
 }
 
 /**

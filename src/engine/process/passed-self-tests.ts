@@ -1,5 +1,5 @@
 /**
- * Memory of self-tests that passed, as empty files of a directory. The bits of a step depend on the program, the CPU,
+ * Memory of the self-tests that passed, as empty files of a directory. The bits of a step depend on the program, the CPU,
  * the shape of the base and the engine's settings alone. A test that passed with the same of all is not run again,
  * because it takes as long as some tens of steps.
  */
@@ -14,28 +14,38 @@ import type { DeviceFacts, EngineOptions } from "../protocol.ts";
 interface Tested {
   readonly manifest: Manifest;
   readonly device: DeviceFacts;
-  readonly options: EngineOptions;
+  readonly options: Pick<EngineOptions, "maxNumSeqs" | "kvCacheDtype" | "takesAdapters" | "maxModelLen" | "selfTests">;
 }
 
 /**
- * The result of a self-test. A failed test is run at every start, and so are tests on a GPU, whose driver may change
- * unseen.
- * @param test runs it. @returns whether it passed, now or before
+ * The first of these multiples of rows with which a self-test passes. Where all have failed, they are tried at every
+ * start, and so is everything on a GPU, whose driver may change unseen.
+ * @param test runs it. @returns null: it passed with none, now or before
  */
-export async function passesSelfTest(tested: Tested, test: () => Promise<boolean>): Promise<boolean> {
+export async function firstPassing(
+  tested: Tested,
+  multiples: readonly number[],
+  test: (rowMultiple: number) => Promise<boolean>,
+): Promise<number | null> {
   const { selfTests } = tested.options;
-  if (!selfTests || tested.device.name !== "cpu") return await test();
-  const path = join(selfTests.dir, nameOf(tested, selfTests.environment));
-  if (existsSync(path)) return true;
-  if (!(await test())) return false;
-  await remember(selfTests.dir, path);
-  return true;
+  const dir = selfTests && tested.device.name === "cpu" ? selfTests.dir : null;
+  const noteOf = (rowMultiple: number): string =>
+    join(dir ?? "", nameOf(tested, rowMultiple, selfTests?.environment ?? ""));
+  // A note of a later one says that those before it have failed.
+  const noted = multiples.find((one) => dir !== null && existsSync(noteOf(one)));
+  if (noted !== undefined) return noted;
+  for (const one of multiples) {
+    if (!(await test(one))) continue;
+    if (dir !== null) await remember(dir, noteOf(one));
+    return one;
+  }
+  return null;
 }
 
 /** Changes with everything that the bits of a step may depend on. */
-function nameOf({ manifest, device, options }: Tested, environment: string): string {
-  const { maxNumSeqs, kvCacheDtype = "auto", takesAdapters, requiresBatchInvariance, maxModelLen } = options;
-  const engine = { maxNumSeqs, kvCacheDtype, takesAdapters, requiresBatchInvariance, maxModelLen };
+function nameOf({ manifest, device, options }: Tested, rowMultiple: number, environment: string): string {
+  const { maxNumSeqs, kvCacheDtype = "auto", takesAdapters, maxModelLen } = options;
+  const engine = { maxNumSeqs, kvCacheDtype, takesAdapters, maxModelLen, rowMultiple };
   return createHash("sha256").update(JSON.stringify({ environment, manifest, device, engine })).digest("hex");
 }
 

@@ -6,7 +6,7 @@ import { AdapterFeeds } from "../../../src/engine/adapters/adapter-feeds.ts";
 import { BatchRows } from "../../../src/engine/kv/batch-rows.ts";
 import { SessionRunner } from "../../../src/engine/run/model-runner.ts";
 import type { DecodeRow } from "../../../src/engine/contracts.ts";
-import { rowMultipleOf } from "../../../src/engine/process/open-runner.ts";
+import { chooseRowMultiple } from "../../../src/engine/process/row-multiple.ts";
 import type { Adapter } from "../../../src/adapter/adapter.ts";
 import type { BlendMember } from "../../../src/adapter/blend.ts";
 import type { Manifest } from "../../../src/base/manifest.ts";
@@ -31,6 +31,15 @@ export interface TestRunner extends AsyncDisposable {
   greedy(ids: readonly number[], count: number, adapter?: AdapterRow | null): Promise<number[]>;
 }
 
+const KV_BYTES = 2 ** 30;
+const OPTIONS = {
+  maxNumSeqs: 17,
+  maxModelLen: null,
+  kvCacheBytes: KV_BYTES,
+  takesAdapters: true,
+  requiresBatchInvariance: true,
+};
+
 let nextId = 1;
 /** An id no other sequence of this process has. */
 export const freshId = (): number => nextId++;
@@ -45,12 +54,10 @@ export async function openTestRunner(
   const { manifest, layout } = base;
   await base[Symbol.asyncDispose]();
   const { config } = manifest;
-  const opened = await openDevice({ baseDir, device, numThreads, kvCacheBytes: 2 ** 30, kvCacheDtype }, manifest);
-  const kv = new BatchRows(opened.cache, {
-    maxBytes: 2 ** 30,
-    rowMultiple: rowMultipleOf(manifest),
-  });
+  const opened = await openDevice({ baseDir, device, numThreads, kvCacheBytes: KV_BYTES, kvCacheDtype }, manifest);
   const feeds = layout.groups.length > 0 ? opened.keepFeeds(new AdapterFeeds(layout)) : null;
+  const rows = await chooseRowMultiple({ ...OPTIONS, device, kvCacheDtype }, base, { device: opened, feeds });
+  const kv = new BatchRows(opened.cache, { maxBytes: KV_BYTES, rowMultiple: rows.multiple });
   const runner = new SessionRunner({
     device: opened,
     kv,
