@@ -8,10 +8,11 @@ import { findBreaches, type ImportTable } from "./helpers/import-rules.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Every file may also import errors.ts, program-files.ts, node:*, packages, and its own folder; nothing may import main.ts, scripts or test. */
+/** Every file may also import errors.ts, program-files.ts, replace-file.ts, node:*, packages, and its own folder; nothing may import main.ts, scripts or test. */
 const TABLE: ImportTable = {
   "errors.ts": [],
   "program-files.ts": [],
+  "replace-file.ts": [],
   config: ["fields/closest-name.ts"],
   keys: ["formats/repeated-key.ts"],
   limits: ["keys"],

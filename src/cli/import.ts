@@ -1,11 +1,12 @@
 /** `mosara import`: converts a PEFT LoRA directory to a `.mosara` file. */
-import { mkdir, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, realpath } from "node:fs/promises";
 import { dirname, parse, resolve } from "node:path";
 import { DEFAULT_MAX_ADAPTER_BYTES, decodeAdapter, generationOf } from "../adapter/adapter-file.ts";
 import { numParams } from "../adapter/adapter.ts";
 import { openBase } from "../base/base.ts";
 import type { ConfigOf } from "../config/commands.ts";
 import { AppError } from "../errors.ts";
+import { replaceFile } from "../replace-file.ts";
 import { readPeftFiles } from "../store/directory/directory-files.ts";
 import { locateAdapter } from "./shared/locate-model.ts";
 import { peftConverter } from "./shared/peft-converter.ts";
@@ -26,7 +27,9 @@ export async function importPeft(config: ConfigOf<"import">): Promise<number> {
   await using base = await openBase(await resolveBase(config.model, { ...PLAIN_BUILD, cache: config.cache }));
   const note = (_: string, notice: string) => void process.stderr.write(`note: ${notice}.\n`);
   const bytes = await peftConverter(base, note)(files);
-  await writeWhole(resolve(config.out), bytes);
+  const out = resolve(config.out);
+  await mkdir(dirname(out), { recursive: true });
+  await replaceFile(out, bytes);
   const adapter = decodeAdapter(bytes);
   const result = {
     out: config.out,
@@ -43,17 +46,4 @@ export async function importPeft(config: ConfigOf<"import">): Promise<number> {
       : `${config.out}: LoRA on ${result.targets} layers, ${result.numParams} numbers, ${result.bytes} bytes\n`,
   );
   return 0;
-}
-
-/** Writes a file that gets its name only when it is complete. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  await mkdir(dirname(path), { recursive: true });
-  try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }

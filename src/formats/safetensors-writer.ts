@@ -3,8 +3,8 @@
  * memory. Knows nothing of the source of tensors. The file gets its name only when it is complete. Source: the "Format"
  * section of the safetensors README. The order of tensors is that of its own serializer (widest elements first).
  */
-import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { replaceFile } from "../replace-file.ts";
 import { type DType, bytesPerElement } from "../tensor/dtype.ts";
 import { type HostTensor, bytesOf, numElements } from "../tensor/host-tensor.ts";
 import { MAX_HEADER_BYTES, type TensorEntry } from "./safetensors.ts";
@@ -79,28 +79,18 @@ export async function writeSafetensors(
   isSynced = true,
 ): Promise<ReadonlyMap<string, TensorEntry>> {
   const { header, entries } = layOut(specs, metadata);
-  const temporary = `${path}.${randomUUID()}.tmp`;
-  const file = await open(temporary, "wx");
-  try {
-    try {
-      await writeAll(file, header);
-      for (const [name, entry] of entries) {
-        const tensor = await load(name);
-        if (!isSameSpec(tensor, entry))
-          throw new Error(
-            `internal: ${path}: tensor "${name}" was announced as ${entry.dtype} [${entry.shape.join()}], ` +
-              `loaded was ${tensor.dtype} [${tensor.shape.join()}]`,
-          );
-        await writeAll(file, bytesOf(tensor));
-      }
-      if (isSynced) await file.sync();
-    } finally {
-      await file.close();
+  const fill = async (file: FileHandle): Promise<void> => {
+    await writeAll(file, header);
+    for (const [name, entry] of entries) {
+      const tensor = await load(name);
+      if (!isSameSpec(tensor, entry))
+        throw new Error(
+          `internal: ${path}: tensor "${name}" was announced as ${entry.dtype} [${entry.shape.join()}], ` +
+            `loaded was ${tensor.dtype} [${tensor.shape.join()}]`,
+        );
+      await writeAll(file, bytesOf(tensor));
     }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  };
+  await replaceFile(path, fill, { isSynced });
   return entries;
 }

@@ -4,8 +4,9 @@
  * fetched. Source: huggingface_hub's documentation, "Manage the cache".
  */
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readFile, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, readdir, rm, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import { replaceFile } from "../replace-file.ts";
 import { isCommit } from "./hub-name.ts";
 import type { HubFile, Repository } from "./repository.ts";
 
@@ -39,9 +40,7 @@ export class CachedRepository {
     if (isCommit(revision)) return;
     const path = join(this.#dir, "refs", revision);
     await mkdir(dirname(path), { recursive: true });
-    const own = `${path}.${process.pid}.tmp`;
-    await writeFile(own, commit);
-    await rename(own, path);
+    await replaceFile(path, commit, { isSynced: false });
   }
 
   /** Paths of a commit's files that are in the cache. */

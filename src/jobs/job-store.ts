@@ -2,10 +2,11 @@
  * Jobs, their events and training files on disk, by tenant. Records are in LMDB. A file's content is a plain file,
  * whose removal removes its bytes. A change is on disk when its promise resolves. Knows nothing of trainers.
  */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import { AppError } from "../errors.ts";
+import { replaceFile } from "../replace-file.ts";
 import { type FileRecord, isFinal, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
 
 /** Greatest number of files, and of jobs, of a tenant. */
@@ -49,8 +50,7 @@ export class JobStore implements AsyncDisposable {
     const record = { ...file, id: newId("file"), bytes: content.byteLength, created: unixNow() };
     this.#assertRoomFor(record);
     const path = this.pathOf(record);
-    await writeFile(`${path}.part`, content, { flush: true });
-    await rename(`${path}.part`, path);
+    await replaceFile(path, content);
     try {
       await this.#root.transaction(() => {
         this.#assertRoomFor(record); // other uploads may have ended while this one was written

@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "../errors.ts";
 import { checkpointNameOf, type JobCheckpoint, type JobRecord } from "./records.ts";
-import { scoresOf } from "./result-files.ts";
+import { stepScores } from "./result-files.ts";
 import { KEPT_FILE } from "./train-arguments.ts";
 
 interface Ports {
@@ -33,7 +33,7 @@ export async function publishCheckpoints(
     const adapterName = checkpointNameOf(job, step);
     try {
       await publish(job, adapterName, await readFile(join(dir, file)));
-      published.push({ step, adapterName, scores: await scoresOf(dir, step) });
+      published.push({ step, adapterName, scores: await stepScores(dir, step) });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       await onRefused(step, error);

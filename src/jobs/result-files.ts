@@ -27,7 +27,7 @@ export async function resultFiles(dir: string, { id }: Pick<JobRecord, "id">): P
 }
 
 /** Losses or rewards of a step, under OpenAI's names. */
-export async function scoresOf(dir: string, step: number): Promise<Readonly<Record<string, number>>> {
+export async function stepScores(dir: string, step: number): Promise<Readonly<Record<string, number>>> {
   const row = (await rowsOf(dir)).get(step) ?? {};
   return Object.fromEntries(SCORES.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
 }

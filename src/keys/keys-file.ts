@@ -2,11 +2,10 @@
  * The keys file: JSON with the hashes of keys, never the keys themselves. It is checked whole, and replaced in one
  * step. Source: docs/how-to/operate/keys-and-tenants.md.
  */
-import { randomBytes } from "node:crypto";
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { AppError, describeIssue, quote } from "../errors.ts";
+import { replaceFile } from "../replace-file.ts";
 import { repeatedKey } from "../formats/repeated-key.ts";
 import { SCOPES } from "./caller.ts";
 import { limitsSchema } from "./limits.ts";
@@ -87,24 +86,16 @@ export function parseKeysFile(text: string, path: string): KeysFile {
  * its owner too if root replaces it, so that whoever read it can read it still. Only the owner may read a first file.
  */
 export async function writeKeysFile(path: string, content: KeysFile): Promise<void> {
-  const temporary = join(dirname(path), `.mosara-keys-${randomBytes(6).toString("hex")}`);
   const old = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null;
     throw error;
   });
-  try {
-    {
-      await using handle = await open(temporary, "wx", 0o600);
-      if (old !== null && process.getuid?.() === 0) await handle.chown(old.uid, old.gid);
-      if (old !== null) await handle.chmod(old.mode & 0o777);
-      await handle.writeFile(`${JSON.stringify(content, null, 2)}\n`);
-      await handle.sync();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  const fill = async (file: FileHandle): Promise<void> => {
+    if (old !== null && process.getuid?.() === 0) await file.chown(old.uid, old.gid);
+    if (old !== null) await file.chmod(old.mode & 0o777);
+    await file.writeFile(`${JSON.stringify(content, null, 2)}\n`);
+  };
+  await replaceFile(path, fill, { mode: 0o600 });
 }
 
 function fault(path: string, what: string): AppError {

@@ -22,7 +22,7 @@ interface Import {
 type Node = Readonly<Record<string, unknown>>;
 
 /** Files that every other may import. */
-const EVERYWHERE: readonly string[] = ["src/errors.ts", "src/program-files.ts"];
+const EVERYWHERE: readonly string[] = ["src/errors.ts", "src/program-files.ts", "src/replace-file.ts"];
 
 /** The only file that may import the native runtime, and the package's name. */
 const RUNTIME_FILE = "src/runtime/ort.ts";

@@ -3,11 +3,12 @@
  * and its base may be known. A note is valid for the same file with the same size and times: the time of the last
  * change (ctime) cannot be set by a program that changes a file.
  */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { createReadStream, type BigIntStats } from "node:fs";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { replaceFile } from "../../replace-file.ts";
 
 /** Smaller files are read each time. */
 const NOTED_BYTES = 2n ** 20n;
@@ -48,13 +49,10 @@ async function noted(note: string, now: BigIntStats): Promise<Buffer | null> {
 
 /** A cache that cannot be written, as on a read-only disk, costs only the time to read the file at each start. */
 async function keep(note: string, text: string): Promise<void> {
-  const own = `${note}.${randomUUID()}`;
   try {
     await mkdir(dirname(note), { recursive: true });
-    await writeFile(own, text);
-    await rename(own, note);
+    await replaceFile(note, text, { isSynced: false });
   } catch (error) {
-    await rm(own, { force: true });
     const { code = "" } = error as NodeJS.ErrnoException;
     if (!["EROFS", "EACCES", "EPERM", "ENOSPC"].includes(code)) throw error;
   }

@@ -3,11 +3,12 @@
  * resuming.
  */
 import { constants } from "node:fs";
-import { access, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { encodeAdapter, generationOf } from "../../adapter/adapter-file.ts";
 import type { Adapter } from "../../adapter/adapter.ts";
 import { AppError } from "../../errors.ts";
+import { replaceFile } from "../../replace-file.ts";
 import { readCheckpoint } from "../../train/checkpoint.ts";
 
 export interface OutputPaths {
@@ -74,14 +75,9 @@ export async function writeAdapter(
   adapter: Adapter,
 ): Promise<{ readonly generation: string; readonly bytes: number }> {
   const bytes = encodeAdapter(adapter);
-  const temporary = `${out}.${process.pid}.tmp`;
   try {
-    await using file = await open(temporary, "w");
-    await file.writeFile(bytes);
-    await file.sync();
-    await rename(temporary, out);
+    await replaceFile(out, bytes);
   } catch (cause) {
-    await rm(temporary, { force: true });
     throw new AppError(
       "training_failed",
       `${out} could not be written: ${(cause as Error).message}. The trained state is in ${checkpoint}. Make room and run the command again with --resume.`,

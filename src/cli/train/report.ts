@@ -1,11 +1,12 @@
 /** `mosara train --report`: collects the results of a finished run and writes them as one HTML file. */
 import { constants } from "node:fs";
-import { access, open, rename, rm, stat } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, resolve } from "node:path";
 import type { Base } from "../../base/base.ts";
 import { mergeByMeanGate } from "../../base/merge/mean-gate.ts";
 import { AppError } from "../../errors.ts";
+import { replaceFile } from "../../replace-file.ts";
 import { toFloat32 } from "../../tensor/host-tensor.ts";
 import { significant } from "../../report/charts/numbers.ts";
 import { layerReports } from "../../report/sections/layer-moves.ts";
@@ -66,14 +67,9 @@ export async function writeReport(
   onNotice: (text: string) => void,
 ): Promise<void> {
   const html = renderReport(await gather(sources, onNotice));
-  const temporary = `${resolve(path)}.${process.pid}.tmp`;
   try {
-    await using file = await open(temporary, "w");
-    await file.writeFile(html);
-    await file.sync();
-    await rename(temporary, path);
+    await replaceFile(resolve(path), html);
   } catch (cause) {
-    await rm(temporary, { force: true });
     const reason = (cause as Error).message;
     throw new AppError(
       "training_failed",
