@@ -111,6 +111,11 @@ async function measureSpeed(setting: Setting): Promise<void> {
 
 function writePage(): void {
   const runs = results.runs(baseId, steps);
+  const absent = new Set(runs.map(({ task }) => task).filter((name) => tasks.every((task) => task.name !== name)));
+  if (absent.size > 0 && !flags.smoke)
+    throw new Error(
+      `The page would lose the known results on ${[...absent].join(", ")}. Set MOSARA_DATA to the folder with its files.`,
+    );
   const conclusionsFile = join(figureDir, "conclusions.md");
   mkdirSync(figureDir, { recursive: true });
   const figures = writeFigures(figureDir, {
