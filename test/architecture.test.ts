@@ -131,7 +131,7 @@ const TABLE: ImportTable = {
     "tokenizer",
     "formats",
     "tensor",
-    "receipt/machine.ts",
+    "runtime/cpu-features.ts",
   ],
 };
 

@@ -2,7 +2,7 @@
  * What our server shall reach beside other programs: at least ours ÷ theirs. CPUs whose instructions multiply and add
  * bytes (VNNI) have goals of their own, since our kernels use them.
  */
-import { readCpuFacts } from "../../../src/receipt/machine.ts";
+import { readCpuFacts } from "../../../src/runtime/cpu-features.ts";
 import type { WeightChoice } from "../../options.ts";
 import type { Promised } from "../../report/figures.ts";
 import type { RowName } from "../../report/goals.ts";

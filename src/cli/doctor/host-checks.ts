@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { availableParallelism, freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readCpuFacts } from "../../receipt/machine.ts";
+import { readCpuFacts } from "../../runtime/cpu-features.ts";
 import { packageRoot } from "../shared/package-root.ts";
 import { type Check, failed, ok, shownBytes, warn } from "./check.ts";
 

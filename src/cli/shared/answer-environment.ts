@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { extname, join, relative, sep } from "node:path";
 import type { Manifest } from "../../base/manifest.ts";
 import { programPath } from "../../program-files.ts";
-import { readCpuFacts } from "../../receipt/machine.ts";
+import { readCpuFacts } from "../../runtime/cpu-features.ts";
 import { jsonHash } from "../../receipt/receipt.ts";
 import type { Environment } from "../../receipt/receipt-issuer.ts";
 import { readVersion } from "./package-root.ts";

@@ -2,8 +2,12 @@
  * The padding of batches. A sequence must get the same bits in every batch. On the CPU, quantised products may use
  * another kernel, with other bits, for a single row or for the last of an odd number of rows. Even numbers of rows
  * agreed in every format and on every CPU tried. Padding costs time: one row as two takes a quarter longer with int8 on a
- * CPU without VNNI. int8 in blocks of 32 did without it on the CPUs tried, so the self-test decides on the machine.
- * It cannot decide for other formats: their kernels differ for some numbers only, which a test may miss.
+ * CPU without VNNI. Two things tell where it can be left out, and both must agree:
+ *
+ * - Format and CPU. With int8 in blocks of 32, kernels for AVX2 alone add up a row's products in one order. Those for
+ *   AVX-512 have two orders, and memory bounds a row there, so that padding costs little.
+ * - The self-test. Alone it would not be enough: kernels may differ in a few bits of a few numbers, which a test of a
+ *   small model misses (seen with AVX-512 VNNI, and with int4 in blocks of 128).
  */
 import type { Base } from "../../base/base.ts";
 import type { Manifest } from "../../base/manifest.ts";
@@ -14,6 +18,7 @@ import { BatchRows } from "../kv/batch-rows.ts";
 import type { EngineOptions } from "../protocol.ts";
 import { SessionRunner } from "../run/model-runner.ts";
 import type { OpenDevice } from "../run/open-device.ts";
+import { type CpuFacts, readCpuFacts } from "../../runtime/cpu-features.ts";
 import { firstPassing } from "./passed-self-tests.ts";
 import { isBatchInvariant } from "./self-test.ts";
 
@@ -36,7 +41,7 @@ export async function chooseRowMultiple(
   { manifest, layout }: Pick<Base, "manifest" | "layout">,
   { device, feeds }: { readonly device: OpenDevice; readonly feeds: StepFeeds | null },
 ): Promise<RowMultiple> {
-  const multiples = multiplesOf(options, manifest);
+  const multiples = multiplesOf(options, manifest, await readCpuFacts());
   const { vocabSize } = manifest.config;
   const test = (rowMultiple: number): Promise<boolean> => {
     const kv = new BatchRows(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
@@ -48,14 +53,18 @@ export async function chooseRowMultiple(
 }
 
 /** Those worth trying, the smallest first. */
-function multiplesOf(
+export function multiplesOf(
   { requiresBatchInvariance, device }: Pick<EngineOptions, "requiresBatchInvariance" | "device">,
-  { layouts }: Manifest,
+  { layouts }: Pick<Manifest, "layouts">,
+  { features }: CpuFacts,
 ): readonly number[] {
   if (!requiresBatchInvariance || device !== "cpu" || layouts === null) return [1];
-  const mayGoUnpadded = Object.values(layouts).every(
-    ({ bits, blockSize, accuracyLevel }) => bits === 8 && blockSize === 32 && accuracyLevel === 4,
-  );
+  const hasOneOrder = features.includes("avx2") && !features.some((one) => /avx512|vnni|amx/.test(one));
+  const mayGoUnpadded =
+    hasOneOrder &&
+    Object.values(layouts).every(
+      ({ bits, blockSize, accuracyLevel }) => bits === 8 && blockSize === 32 && accuracyLevel === 4,
+    );
   return mayGoUnpadded ? [1, 2] : [2];
 }
 
