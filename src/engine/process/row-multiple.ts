@@ -6,8 +6,7 @@
  *
  * - Format and CPU. With int8 in blocks of 32, kernels for AVX2 alone add up a row's products in one order. Those for
  *   AVX-512 have two orders, and memory bounds a row there, so that padding costs little.
- * - The self-test. Alone it would not be enough: kernels may differ in a few bits of a few numbers, which a test of a
- *   small model misses (seen with AVX-512 VNNI, and with int4 in blocks of 128).
+ * - The self-test. Alone it would not be enough: kernels may differ in a few numbers only, which a test may miss.
  */
 import type { Base } from "../../base/base.ts";
 import type { Manifest } from "../../base/manifest.ts";

@@ -8,7 +8,7 @@ import type { LogitRows } from "../../../src/engine/sampling/logit-rows.ts";
 import type { ModelRunner, ReadyAdapter } from "../../../src/engine/contracts.ts";
 import { isBatchInvariant } from "../../../src/engine/process/self-test.ts";
 
-const V = 8;
+const V = 64;
 const ADAPTER: ReadyAdapter = { generation: "probe" };
 
 const keep = (value: number): number => value;
@@ -71,7 +71,7 @@ describe("the self-test", () => {
   it("finds the law kept, with sizes up to the engine's own, and leaves no row in use", async () => {
     const { runner, kv, sizes } = runnerWith(keep);
     expect(await isBatchInvariant(runner, 16, ADAPTER)).toBe(true);
-    expect(sizes).toEqual([1, 2, 3, 5, 8, 16]);
+    expect([...new Set(sizes)]).toEqual([1, 2, 3, 5, 8, 16]);
     expect([kv.decodingIds(), kv.usage()]).toEqual([[], 0]);
   });
 
@@ -81,11 +81,15 @@ describe("the self-test", () => {
     expect(large.sizes.at(-1)).toBe(17);
     const small = runnerWith(keep, { maxBytes: 4 * 64 * 64 });
     expect(await isBatchInvariant(small.runner, 16)).toBe(true);
-    expect(small.sizes).toEqual([1, 2, 3]);
+    expect([...new Set(small.sizes)]).toEqual([1, 2, 3]);
   });
 
   it.each<[string, Parameters<typeof runnerWith>[0]]>([
     ["one row alone takes another kernel", (value, _, numRows) => (numRows === 1 ? value + 1e-6 : value)],
+    [
+      "that kernel differs in one number of a hundred",
+      (value, _, n) => (n === 1 && Math.abs(value) > 0.9999 ? value + 1e-6 : value),
+    ],
     [
       "the last of an odd number of rows does",
       (value, row, n) => (n > 1 && n % 2 === 1 && row === n - 1 ? value + 1e-6 : value),
