@@ -16,7 +16,7 @@ import { HistoryChecker } from "./history/check-history.ts";
 import { Client } from "./history/client.ts";
 import { Contents } from "./history/contents.ts";
 import { Disk } from "./history/disk.ts";
-import { disturb, disturbanceOf, DISTURBANCES, type DisturbanceParts } from "./history/disturbance.ts";
+import { disturb, disturbanceOf, DISTURBANCES } from "./history/disturbance.ts";
 import { History } from "./history/history.ts";
 import { HELP, historyOptions, type HistoryOptions } from "./history/options.ts";
 import type { Operation } from "./history/operation.ts";
@@ -160,7 +160,7 @@ async function operate(run: Run, disk: Disk | null, replay: BackgroundReplay): P
     }
     await Promise.all(clients.map((client) => client.follow()));
     for (let round = 0; isToContinue(run, round); round++) {
-      await runRound(clients, options.round, () => disturbOnce(run, round, { victim, recorder, disk }));
+      await runRound(clients, options.round, () => disturbOnce(run, round, victim, disk));
       save(run);
       if (victim.problem !== null) run.faults.push(victim.problem);
       if (plant === null) replay.begin();
@@ -172,17 +172,13 @@ async function operate(run: Run, disk: Disk | null, replay: BackgroundReplay): P
 }
 
 /** After a third of the round's operations. */
-async function disturbOnce(
-  run: Run,
-  round: number,
-  { victim, recorder, disk }: Pick<DisturbanceParts, "victim" | "recorder" | "disk">,
-): Promise<void> {
+async function disturbOnce(run: Run, round: number, victim: Victim, disk: Disk | null): Promise<void> {
   const { options, history, world, disturbed, faults } = run;
   const beginAt = history.numOperations + options.round / 3;
   while (history.numOperations < beginAt) await sleep(2);
   if (options.plant !== null) return;
   const kind = disturbanceOf(round);
-  const problem = await disturb(kind, round, { victim, world, history, recorder, disk });
+  const problem = await disturb(kind, round, { victim, world, history, disk });
   if (problem !== null) faults.push(problem);
   disturbed.set(kind, (disturbed.get(kind) ?? 0) + 1);
 }

@@ -1,13 +1,7 @@
 /** A small file system of its own for the store, which can be filled and made read-only. Needs the right to mount. */
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-
-/** Room at which the store begins no change, in bytes, with room for those that have begun. */
-const LAST_BYTES = 400 * 1024;
-/** For changes that the server makes by itself, after an answer. */
-const LAST_PAUSE_MS = 1000;
 
 export class Disk {
   readonly #dir: string;
@@ -28,19 +22,10 @@ export class Disk {
     return run("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", dir) ? new Disk(dir) : null;
   }
 
-  /**
-   * Fills it to the last byte. The last part follows when the changes that had begun have ended: a commit of lmdb that
-   * meets a full disk may end the process.
-   * @param settled resolves when the writes that run now have been answered
-   */
-  async fill(settled: () => Promise<void>): Promise<void> {
+  /** Fills it to the last byte, in the middle of changes. */
+  fill(): void {
     const file = openSync(this.#filler, "w");
     try {
-      const { bavail, bsize } = statfsSync(this.#dir);
-      for (let left = bavail * bsize - LAST_BYTES; left > 0; left -= 2 ** 20)
-        writeUntilFull(file, new Uint8Array(Math.min(left, 2 ** 20)), 1);
-      await settled();
-      await sleep(LAST_PAUSE_MS);
       for (let size = 2 ** 20; size >= 1; size = Math.floor(size / 2)) writeUntilFull(file, new Uint8Array(size));
     } finally {
       closeSync(file);
@@ -65,9 +50,9 @@ export class Disk {
   }
 }
 
-function writeUntilFull(file: number, bytes: Uint8Array, times = Infinity): void {
+function writeUntilFull(file: number, bytes: Uint8Array): void {
   try {
-    for (let i = 0; i < times; i++) writeSync(file, bytes);
+    for (;;) writeSync(file, bytes);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
   }

@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Disk } from "./disk.ts";
 import type { History } from "./history.ts";
-import type { Recorder } from "./recorder.ts";
 import type { Victim } from "./victim.ts";
 import { guestKey, type World } from "./world.ts";
 
@@ -24,14 +23,13 @@ export interface DisturbanceParts {
   readonly victim: Victim;
   readonly world: World;
   readonly history: History;
-  readonly recorder: Recorder;
   /** null: mounting is not permitted. */
   readonly disk: Disk | null;
 }
 
 /** @returns what went wrong; null: nothing. @param number of the round */
 export async function disturb(kind: DisturbanceKind, number: number, parts: DisturbanceParts): Promise<string | null> {
-  const { victim, history, recorder, disk } = parts;
+  const { victim, history, disk } = parts;
   switch (kind) {
     case "engine":
       await victim.killEngine();
@@ -44,7 +42,7 @@ export async function disturb(kind: DisturbanceKind, number: number, parts: Dist
       await changeKey(number, parts);
       return null;
     case "disk-full":
-      await disk?.fill(() => recorder.settled());
+      disk?.fill();
       if (disk) await untilWriteFailed(history);
       disk?.empty();
       return null;

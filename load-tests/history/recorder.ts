@@ -36,8 +36,6 @@ const PAUSE_MS = 50;
 
 export class Recorder {
   readonly #parts: RecorderParts;
-  /** Writes that have been sent and not answered. */
-  readonly #running = new Set<Promise<unknown>>();
 
   constructor(parts: RecorderParts) {
     this.#parts = parts;
@@ -45,18 +43,6 @@ export class Recorder {
 
   /** @returns the outcome */
   async run(planned: Planned, path: string, sent: Sent): Promise<Operation["outcome"]> {
-    const running = this.#run(planned, path, sent);
-    if (!isWrite(planned)) return await running;
-    this.#running.add(running);
-    return await running.finally(() => this.#running.delete(running));
-  }
-
-  /** Resolves when the writes that run now have been answered; new ones may run then. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#running);
-  }
-
-  async #run(planned: Planned, path: string, sent: Sent): Promise<Operation["outcome"]> {
     const { send, whenReady, history, receipts, errors } = this.#parts;
     const start = history.tick();
     if (isWrite(planned)) history.begin({ ...planned, start });

@@ -35,7 +35,8 @@ export interface AdapterStoreOptions extends AdapterFileLimits {
  * @throws Error when `dir` cannot be used.
  */
 export async function openAdapterStore(dir: string, options: AdapterStoreOptions = {}): Promise<AdapterStore> {
-  const store = new AdapterStore(await openTables(dir, options.readOnly ?? false), new DiskRoom(dir), options);
+  const tables = await openTables(dir, options.readOnly ?? false);
+  const store = new AdapterStore(tables, new DiskRoom(tables.root, dir), options);
   if (options.readOnly === true) return store;
   await store.contents.clearLeftovers();
   store.scheduleScrub(); // a killed process may have left deleted bytes

@@ -4,7 +4,7 @@
  * change, so it takes two passes. A mark in the store survives a killed process.
  */
 import type { Tables } from "./database.ts";
-import type { DiskRoom } from "./disk-room.ts";
+import type { DiskRoom, Release } from "./disk-room.ts";
 
 /** Pause before the free pages are filled, so that deletions close together share the work. */
 const DELAY_MS = 500;
@@ -65,12 +65,21 @@ export class Scrubber {
   async #fill(): Promise<void> {
     if (!this.#isMarked()) return;
     // The file grows a little in each pass. Where there is no room, the mark stays for the next deletion or start.
-    const release = this.#room.tryReserve(PASSES * BATCH * this.#pageSize());
+    const release = this.#tryReserve(PASSES * BATCH * this.#pageSize());
     if (release === null) return;
     try {
       await this.#fillMarked();
     } finally {
       release();
+    }
+  }
+
+  /** @returns null: there is not enough room */
+  #tryReserve(bytes: number): Release | null {
+    try {
+      return this.#room.reserve(bytes);
+    } catch {
+      return null;
     }
   }
 

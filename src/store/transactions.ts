@@ -1,7 +1,7 @@
 /** Transactions of the store, counted so that closing can wait for them. Knows no table but the root. */
 import type { Database, Key, RootDatabase } from "lmdb";
 import { AppError } from "../errors.ts";
-import type { DiskRoom } from "./disk-room.ts";
+import type { DiskRoom, Release } from "./disk-room.ts";
 
 /**
  * The message with which lmdb reports that a transaction could not be committed. The promise rejects with the system's
@@ -26,8 +26,7 @@ export class Transactions {
    * @param bytes of the contents that it adds @throws {AppError} store_failed
    */
   async commit<T>(change: () => T, bytes = 0): Promise<T> {
-    const release = this.#room.tryReserve(bytes);
-    if (release === null) throw notWritten(`only ${this.#room.freeBytes()} bytes of its disk are free`);
+    const release = this.#reserve(bytes);
     const write = this.#root.childTransaction(change as () => Promise<T>);
     this.#running.add(write);
     try {
@@ -48,6 +47,14 @@ export class Transactions {
     const result = await this.commit(change, bytes);
     await this.#root.flushed;
     return result;
+  }
+
+  #reserve(bytes: number): Release {
+    try {
+      return this.#room.reserve(bytes);
+    } catch (error) {
+      throw notWritten(error);
+    }
   }
 
   /** Resolves when no transaction is running; a new one may start meanwhile. */
@@ -78,11 +85,12 @@ const isCommitFailure = (error: unknown): error is CommitFailure =>
   error instanceof Error && "commitError" in error && error.commitError instanceof Promise;
 
 async function storeFailure({ commitError }: CommitFailure): Promise<AppError> {
-  const reason: unknown = await commitError.catch((cause: unknown) => cause);
-  return notWritten(reason instanceof Error ? reason.message : String(reason), reason);
+  return notWritten(await commitError.catch((cause: unknown) => cause));
 }
 
-function notWritten(reason: string, cause?: unknown): AppError {
+/** The error of a change that the disk did not take. */
+export function notWritten(cause: unknown): AppError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
   return new AppError(
     "store_failed",
     `The store could not write the change, so nothing was changed: ${reason}. Its disk may be full or read-only.`,
