@@ -90,7 +90,7 @@ const TABLE: ImportTable = {
   fields: [],
   // What decides the bits of an answer, signed; computing them again needs an engine to be given.
   receipt: ["engine/engine.ts", "formats"],
-  jobs: [],
+  jobs: ["store/transactions.ts", "store/disk-room.ts"],
   rollout: ["store"],
   http: [
     "engine/engine.ts",

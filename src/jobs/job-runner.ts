@@ -244,15 +244,15 @@ export class JobRunner implements AsyncDisposable {
   async #noteEnd(job: JobRecord, run: Run, error: unknown): Promise<void> {
     if (run.stoppedFor !== null) return;
     const { store, log } = this.#ports;
-    if (error instanceof TrainerDied && this.#mayRetry(job)) {
-      log.warn({ err: error, job: job.id, tenant: job.tenant }, "the trainer of a job died and is started again");
-      const message = "The training process died. The job continues from its last saved state.";
-      await store.update(job, { state: "queued" }, said(message, "warn"));
-      return;
-    }
-    const failure = jobErrorOf(error);
-    log.warn({ err: error, job: job.id, tenant: job.tenant }, "a training job failed");
     try {
+      if (error instanceof TrainerDied && this.#mayRetry(job)) {
+        log.warn({ err: error, job: job.id, tenant: job.tenant }, "the trainer of a job died and is started again");
+        const message = "The training process died. The job continues from its last saved state.";
+        await store.update(job, { state: "queued" }, said(message, "warn"));
+        return;
+      }
+      const failure = jobErrorOf(error);
+      log.warn({ err: error, job: job.id, tenant: job.tenant }, "a training job failed");
       const change = { state: "failed", finished: unixNow(), error: failure } as const;
       await store.update(job, change, said(`The job failed: ${failure.message}`, "error"));
       await rm(store.runDirOf(job), { recursive: true, force: true });

@@ -1,12 +1,15 @@
 /**
  * Jobs, their events and training files on disk, by tenant. Records are in LMDB. A file's content is a plain file,
- * whose removal removes its bytes. A change is on disk when its promise resolves. Knows nothing of trainers.
+ * whose removal removes its bytes. A change is on disk when its promise resolves, and rejects with store_failed where
+ * the disk is full or read-only. Knows nothing of trainers.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import { AppError } from "../errors.ts";
 import { replaceFile } from "../replace-file.ts";
+import { DiskRoom } from "../store/disk-room.ts";
+import { notWritten, Transactions, withoutLooseRejections } from "../store/transactions.ts";
 import { type FileRecord, isFinal, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
 
 /** Greatest number of files, and of jobs, of a tenant. */
@@ -23,6 +26,7 @@ export class JobStore implements AsyncDisposable {
   readonly #dir: string;
   readonly #maxEntries: number;
   readonly #root: RootDatabase;
+  readonly #transactions: Transactions;
   /** [tenant, id] → record. */
   readonly #files: Database<FileRecord, [string, string]>;
   readonly #jobs: Database<JobRecord, [string, string]>;
@@ -33,10 +37,14 @@ export class JobStore implements AsyncDisposable {
   private constructor(dir: string, maxEntries: number) {
     this.#dir = dir;
     this.#maxEntries = maxEntries;
-    this.#root = open({ path: join(dir, "records"), noSubdir: false, maxDbs: 4 });
-    this.#files = this.#root.openDB({ name: "files", encoding: "json" });
-    this.#jobs = this.#root.openDB({ name: "jobs", encoding: "json" });
-    this.#events = this.#root.openDB({ name: "events", encoding: "json" });
+    const records = join(dir, "records");
+    this.#root = open({ path: records, noSubdir: false, maxDbs: 4, eventTurnBatching: false });
+    this.#transactions = new Transactions(this.#root, new DiskRoom(this.#root, records));
+    const table = <V, K extends [string, string | number]>(name: string) =>
+      withoutLooseRejections(this.#root.openDB<V, K>({ name, encoding: "json" }));
+    this.#files = table("files");
+    this.#jobs = table("jobs");
+    this.#events = table("events");
   }
 
   /** Opens the store in `dir`, and makes it if it is not there. @param maxEntries files, and jobs, of a tenant */
@@ -45,14 +53,16 @@ export class JobStore implements AsyncDisposable {
     return new JobStore(dir, maxEntries);
   }
 
-  /** @throws {AppError} invalid_request: the tenant has too many files. */
+  /** @throws {AppError} invalid_request: the tenant has too many files. store_failed. */
   async addFile(file: Pick<FileRecord, "tenant" | "filename" | "purpose">, content: Uint8Array): Promise<FileRecord> {
     const record = { ...file, id: newId("file"), bytes: content.byteLength, created: unixNow() };
     this.#assertRoomFor(record);
     const path = this.pathOf(record);
-    await replaceFile(path, content);
+    await replaceFile(path, content).catch((error: unknown) => {
+      throw notWritten(error);
+    });
     try {
-      await this.#root.transaction(() => {
+      await this.#transactions.write(() => {
         this.#assertRoomFor(record); // other uploads may have ended while this one was written
         void this.#files.put([record.tenant, record.id], record);
       });
@@ -96,7 +106,7 @@ export class JobStore implements AsyncDisposable {
   async deleteFile(tenant: string, id: string): Promise<boolean> {
     const record = this.file(tenant, id);
     if (record === undefined) return false;
-    await this.#files.remove([tenant, id]);
+    await this.#transactions.write(() => void this.#files.remove([tenant, id]));
     await rm(this.pathOf(record), { force: true });
     return true;
   }
@@ -121,7 +131,7 @@ export class JobStore implements AsyncDisposable {
    * @throws {AppError} quota_exceeded: it has that many. invalid_request: it has too many, and none of them has ended.
    */
   async addJob(job: JobRecord, maxActive = Infinity): Promise<void> {
-    await this.#root.transaction(() => {
+    await this.#transactions.write(() => {
       const present = this.jobs(job.tenant);
       const numActive = present.filter(({ state }) => !isFinal(state)).length;
       if (numActive >= maxActive)
@@ -155,7 +165,7 @@ export class JobStore implements AsyncDisposable {
    * @returns the record afterwards
    */
   async update({ tenant, id }: JobRecord, change: JobChange, event: NewEvent | null = null): Promise<JobRecord> {
-    const updated = await this.#root.transaction(() => {
+    const updated = await this.#transactions.write(() => {
       const before = this.#jobs.get([tenant, id]);
       if (before === undefined) throw new Error(`internal: job ${id} has gone`);
       const after = { ...before, ...(typeof change === "function" ? change(before) : change) };

@@ -6,6 +6,7 @@ import { afterAll, expect, it } from "vitest";
 import { JobStore } from "../../src/jobs/job-store.ts";
 import { adapterNameOf, type JobRecord, type JobState } from "../../src/jobs/records.ts";
 import { isAdapterName } from "../../src/store/adapter-record.ts";
+import { SmallDisk } from "../helpers/small-disk.ts";
 import { queuedJob } from "./queued-job.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "mosara-jobs-"));
@@ -76,3 +77,39 @@ it("holds its limits against jobs and files that come at the same time", async (
   expect([store.jobs("acme").length, store.files("acme").length]).toEqual([2, 3]);
   expect(readdirSync(join(dir, "together", "files"))).toHaveLength(3);
 });
+
+const disk = SmallDisk.mount(1536);
+afterAll(() => disk?.[Symbol.dispose]());
+
+it.skipIf(disk === null)(
+  "refuses changes on a full disk, keeps what it had, and continues when there is room",
+  async () => {
+    const path = join(disk!.dir, "jobs");
+    const add = (store: JobStore, bytes: number) =>
+      store.addFile({ tenant: "acme", filename: "a.jsonl", purpose: "fine-tune" }, Buffer.alloc(bytes));
+    {
+      await using store = await JobStore.open(path);
+      await store.addJob(job(1));
+      disk!.fill();
+      await expect(add(store, 4096)).rejects.toMatchObject({ code: "store_failed" });
+      let numEvents = 0;
+      const note = async () => {
+        await store.update(job(1), {}, { ...said, message: "a".repeat(4000) });
+        numEvents++;
+      };
+      await expect(
+        (async () => {
+          for (;;) await note();
+        })(),
+      ).rejects.toMatchObject({ code: "store_failed" });
+      await expect(note()).rejects.toMatchObject({ code: "store_failed" });
+      expect([store.events(job(1)).length, store.files("acme")]).toEqual([numEvents, []]);
+      disk!.enlarge(64);
+      await add(store, 4096);
+      await note();
+    }
+    await using store = await JobStore.open(path);
+    expect([store.jobs("acme").length, store.files("acme").length]).toEqual([1, 1]);
+    expect(store.events(job(1)).length).toBeGreaterThan(1);
+  },
+);
