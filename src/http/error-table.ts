@@ -41,7 +41,8 @@ export const ERRORS = {
   store_failed: {
     status: 507,
     meaning: "The store could not write the change. Nothing was changed, and the server continues.",
-    remedy: "Make room on the disk of --data, or make it writable, and send the request again.",
+    remedy:
+      "Make room on the disk of --data (adapters can usually still be deleted), or make it writable, and send the request again.",
   },
   store_unavailable: {
     status: 503,
