@@ -2,7 +2,7 @@
 import { METHODS } from "./api.js";
 import { errorBox, grouped, h } from "./dom.js";
 import { oncePerFrame } from "./frames.js";
-import { changeJob, hasEnded, jobEvents } from "./jobs.js";
+import { changeJob, earlierStates, hasEnded, jobEvents } from "./jobs.js";
 import { Curves } from "./loss-chart.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
@@ -116,14 +116,31 @@ export class JobView {
     if (shown === this.#actionsShown) return;
     this.#actionsShown = shown;
     const buttons = [];
-    if (adapter !== null)
-      buttons.push(
-        h("button", { class: "primary", type: "button", onclick: () => this.#handlers.onUse(adapter) }, "Ask it"),
-      );
+    if (adapter !== null) buttons.push(this.#useButton(adapter, "Ask it", "primary"));
     if (status === "paused") buttons.push(this.#changeButton("resume", "Continue"));
     else if (!hasEnded(this.#job)) buttons.push(this.#changeButton("pause", "Pause"));
     if (!hasEnded(this.#job)) buttons.push(this.#cancelButton());
     this.#actions.replaceChildren(...buttons);
+    if (adapter !== null) void this.#showEarlier();
+  }
+
+  /** A button for each earlier epoch whose state was kept. */
+  async #showEarlier() {
+    try {
+      for (const { step_number: step, fine_tuned_model_checkpoint: adapter } of await earlierStates(this.id))
+        this.#actions.append(this.#useButton(adapter, `Ask step ${step}`));
+    } catch (error) {
+      this.#problem.replaceChildren(errorBox(error));
+    }
+  }
+
+  /**
+   * @param {string} adapter its name
+   * @param {string} text
+   * @param {string} [kind] its class
+   */
+  #useButton(adapter, text, kind) {
+    return h("button", { class: kind, type: "button", onclick: () => this.#handlers.onUse(adapter) }, text);
   }
 
   /**

@@ -8,6 +8,7 @@ import { eventsOf } from "./stream.js";
  *   trained_tokens: number | null, user_provided_suffix: string | null, method: {type: string},
  *   error: {code: string, message: string} | null,
  *   mosara: {method: "mo-sara" | "sara" | "lora", step: number, total_steps: number | null}}} Job
+ * @typedef {{step_number: number, fine_tuned_model_checkpoint: string}} JobCheckpoint
  * @typedef {{id: string, type: "message" | "metrics", message: string, data: Record<string, number> | null}} JobEvent
  */
 
@@ -33,6 +34,16 @@ export async function getJobs() {
  */
 export async function changeJob(id, change) {
   return await (await call(`v1/fine_tuning/jobs/${id}/${change}`, { method: "POST" })).json();
+}
+
+/**
+ * The adapters of a job's earlier epochs, newest first. The result is not among them.
+ * @param {string} id
+ * @returns {Promise<JobCheckpoint[]>}
+ */
+export async function earlierStates(id) {
+  const { data } = await (await call(`v1/fine_tuning/jobs/${id}/checkpoints`)).json();
+  return data.slice(1);
 }
 
 /**

@@ -43,6 +43,11 @@ export function describeTrainingJobs(): void {
       await page.click(".jobs li:first-child button");
       await page.untilText(".job h3", "brief");
       await page.untilText(".job [role=status]", "succeeded");
+      const { data: kept } = await jobs().fineTuning.jobs.checkpoints.list(id);
+      const earlier = kept.slice(1).map(({ step_number: step }) => `Ask step ${step}`);
+      expect(earlier.length).toBe(2);
+      await page.untilText(".job-actions button:last-child", earlier[1] ?? "");
+      expect(await page.texts(".job-actions button")).toEqual(["Ask it", ...earlier]);
       await page.click(".job details summary");
       await page.until("document.querySelectorAll('.job tbody tr').length === 7");
       const shown = (await page.texts(".job tbody tr")).slice(1);
@@ -60,6 +65,12 @@ export function describeTrainingJobs(): void {
       await page.click(".job-actions .primary");
       await page.until("document.querySelectorAll('.head').length === 2 && !document.querySelector('dialog')");
       expect((await page.texts(".head h3")).at(-1)).toMatch(/:brief:/);
+
+      await page.click("#jobs");
+      await page.untilText(".job-actions button:last-child", earlier[1] ?? "");
+      await page.click(".job-actions button:last-child");
+      await page.until("document.querySelectorAll('.head').length === 3 && !document.querySelector('dialog')");
+      expect((await page.texts(".head h3")).at(-1)).toMatch(/:ckpt-step-\d+$/);
 
       await page.click("#jobs");
       await page.untilText(".job [role=status]", "succeeded");
