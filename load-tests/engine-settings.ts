@@ -33,7 +33,10 @@ export async function emptyStore(dir: string): Promise<string> {
   return dir;
 }
 
-/** The adapters of these files, ready: a thread of the runner's makes them so, and says when; whoever asks before gets none. */
+/**
+ * The adapters of these files, ready: a thread of the runner's makes them so, and says when; whoever asks before gets
+ * none.
+ */
 export async function readyAdapters(
   { adapters }: ModelRunner,
   files: readonly Uint8Array[],

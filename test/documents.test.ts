@@ -53,6 +53,14 @@ function missingCitations(file: string): string[] {
   return cited.filter((name) => !isThere(name) && !isThere(join(dirname(file), name)));
 }
 
+/** Lines of comments that are longer than those of code may be. The formatter leaves comments as they are. */
+function longComments(file: string): string[] {
+  const isLong = (line: string): boolean => line.length > 120 && /^ *(\/\*\*|\* |\/\/)/.test(line);
+  return read(file)
+    .split("\n")
+    .flatMap((line, i) => (isLong(line) ? [`${file}:${i + 1}`] : []));
+}
+
 describe("documents", () => {
   it("link to files that exist", () => {
     expect(DOCUMENTS.length).toBeGreaterThan(10);
@@ -82,6 +90,10 @@ describe("other files", () => {
     const others = FILES.filter((file) => !file.endsWith(".md") && !file.startsWith("test/golden"));
     expect(others.length).toBeGreaterThan(1000);
     expect(others.flatMap((file) => missingDocuments(file).map((path) => `${file}: ${path}`))).toEqual([]);
+  });
+
+  it("have comments of at most 120 columns", () => {
+    expect(SOURCES.flatMap(longComments)).toEqual([]);
   });
 
   it("cite documents of this repository in their comments", () => {

@@ -1,6 +1,6 @@
 /**
- * Receipts of answers that have not been replayed yet, on disk: one a line, in files of so many. A full file is replayed
- * while the next one grows.
+ * Receipts of answers that have not been replayed yet, on disk: one a line, in files of so many. A full file is
+ * replayed while the next one grows.
  */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,7 @@
 /**
- * A checkpoint of a Llama with further layers that change nothing, since their last products are zero. It answers as the
- * smaller one does and takes longer. The pair has the greatest gain that a draft model can have, and no real pair has it.
+ * A checkpoint of a Llama with further layers that change nothing, since their last products are zero. It answers as
+ * the smaller one does and takes longer. The pair has the greatest gain that a draft model can have, and no real pair
+ * has it.
  */
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Streams at a time until a deadline. Most are bare requests that count everything, some are OpenAI's SDK as users have it. */
+/**
+ * Streams at a time until a deadline. Most are bare requests that count everything, some are OpenAI's SDK as users have
+ * it.
+ */
 import OpenAI from "openai";
 import { type PlannedRequest, planRequests } from "../client/draw.ts";
 import { type RequestOutcome, streamRequest, type Target } from "../client/stream.ts";

@@ -1,4 +1,6 @@
-/** What became of the requests of a run: lost, broken, wrong, and how often an adapter stayed with its replica. Pure. */
+/**
+ * What became of the requests of a run: lost, broken, wrong, and how often an adapter stayed with its replica. Pure.
+ */
 import type { RequestOutcome } from "../client/stream.ts";
 import { type Figure, quantile } from "../report/figures.ts";
 import type { ClientsRun } from "./clients.ts";

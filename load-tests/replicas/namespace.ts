@@ -7,7 +7,10 @@ export class NetworkNamespace implements Disposable {
   readonly host: string;
   readonly #outside: string;
 
-  /** @param name at most 11 characters: an interface's name has 15. @returns null where the machine does not allow it */
+  /**
+   * @param name at most 11 characters: an interface's name has 15.
+   * @returns null where the machine does not allow it
+   */
   static create(name: string): NetworkNamespace | null {
     if (process.getuid?.() !== 0 || !run("ip", "netns", "list")) return null;
     const namespace = new NetworkNamespace(name);

@@ -1,7 +1,7 @@
 /**
  * From a checkpoint or a GGUF file on disk to the first token of an answer: a server's first start, which builds the
- * base, and its later starts. A GGUF file is also loaded by llama.cpp's server. The adapter bases of the default targets
- * are part of the build.
+ * base, and its later starts. A GGUF file is also loaded by llama.cpp's server. The adapter bases of the default
+ * targets are part of the build.
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";

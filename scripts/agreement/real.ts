@@ -21,7 +21,9 @@ import { roundingTable } from "./rounding-table.ts";
 import { CONVERSATIONS, PROMPTS, TEXTS } from "./texts.ts";
 
 const NUM_ANSWER_TOKENS = 64;
-/** @throws {Error} where a comparison cannot be made. Files and libraries that are missing are left out with a notice. */
+/**
+ * @throws {Error} where a comparison cannot be made. Files and libraries that are missing are left out with a notice.
+ */
 export async function measureRealFiles(): Promise<void> {
   for (const file of REAL_FILES) {
     const path = realFile(file);

@@ -1,6 +1,6 @@
 /**
- * Learning a form from rewards alone: the demo answers word problems with a number, and only numbers in round tens get a
- * reward. No example shows that form. Adapters of thousands, hundreds and tens of numbers learn it.
+ * Learning a form from rewards alone: the demo answers word problems with a number, and only numbers in round tens get
+ * a reward. No example shows that form. Adapters of thousands, hundreds and tens of numbers learn it.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

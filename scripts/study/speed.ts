@@ -1,6 +1,6 @@
 /**
- * How fast a setting serves: 16 rows with the adapter against 16 rows of the bare base, in turns, through two engine processes of
- * which one works at a time.
+ * How fast a setting serves: 16 rows with the adapter against 16 rows of the bare base, in turns, through two engine
+ * processes of which one works at a time.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

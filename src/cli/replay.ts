@@ -27,7 +27,10 @@ export async function replay(config: ReplayConfig): Promise<number> {
   return reports.every(isGood) ? 0 : 1;
 }
 
-/** In the order of the receipts. @param atOnce number of receipts that are computed at a time, in one batch of the model */
+/**
+ * In the order of the receipts.
+ * @param atOnce number of receipts that are computed at a time, in one batch of the model
+ */
 async function reportsOf(
   receipts: readonly AnyReceipt[],
   atOnce: number,

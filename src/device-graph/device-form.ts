@@ -47,7 +47,9 @@ export interface DeviceForm {
   readonly readsLogits: boolean;
   /** Whether attention and its cache are float16. */
   readonly hasHalfAttention: boolean;
-  /** Whether the cache is int8 (`int8-cache.ts`). Only where the session does not write it, and attention is float32. */
+  /**
+   * Whether the cache is int8 (`int8-cache.ts`). Only where the session does not write it, and attention is float32.
+   */
   readonly hasInt8Cache: boolean;
   /** Whether products of weights that are not quantised are float16. */
   readonly hasHalfProducts: boolean;

@@ -2,8 +2,8 @@
  * Attention over an int8 KV cache, for caches in the host's memory. A block of a head's numbers has one float16 scale,
  * which is chosen when a token is computed. Keys are rotated and rounded before attention, and values are rounded. So a
  * query reads the same numbers in the step that makes them, in later steps and from the prefix cache. Scales that are
- * constants, as ONNX Runtime's own int8 cache has them, cost too much accuracy (docs/log/2026-11.md). The operators come
- * first in this file, then the pass. Pure.
+ * constants, as ONNX Runtime's own int8 cache has them, cost too much accuracy (docs/log/2026-11.md). The operators
+ * come first in this file, then the pass. Pure.
  */
 import type { OnnxModel, OnnxNode, OnnxValueInfo } from "../formats/onnx-proto.ts";
 import { Graph, type Var } from "../graph/graph.ts";

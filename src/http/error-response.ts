@@ -1,7 +1,7 @@
 /**
  * Errors in the shape that clients see: OpenAI's, or on the Messages routes Anthropic's. SGLang's and Dynamo's routes
- * have their fields beside OpenAI's object. `error-table.ts` has the status of each code. Knows nothing of the cause. An
- * error that no client can act on is sent as `internal_error` without details. The log has its details under the
+ * have their fields beside OpenAI's object. `error-table.ts` has the status of each code. Knows nothing of the cause.
+ * An error that no client can act on is sent as `internal_error` without details. The log has its details under the
  * request's id.
  */
 import { AppError, type ErrorCode } from "../errors.ts";

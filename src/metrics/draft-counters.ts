@@ -23,7 +23,9 @@ export class DraftCounters {
     this.#recorders = recorders;
   }
 
-  /** Records a step that speculates. Without guesses, it read a part of a text, or its outcome was not known in time. */
+  /**
+   * Records a step that speculates. Without guesses, it read a part of a text, or its outcome was not known in time.
+   */
   record({ numDrafted, numAccepted, draftSource: source, draftSeconds }: StepStats): void {
     const { drafts, tokens, accepted, tokensBySource, acceptedBySource, seconds } = this.#recorders;
     seconds.inc(draftSeconds);

@@ -1,6 +1,6 @@
 /**
- * Signatures of requests to S3, by aws4. It hashes with node:crypto. aws4fetch uses Web Crypto, which runs each hash of a
- * few hundred bytes on another thread, for thirty times the processor time. Source: Amazon S3 API Reference,
+ * Signatures of requests to S3, by aws4. It hashes with node:crypto. aws4fetch uses Web Crypto, which runs each hash of
+ * a few hundred bytes on another thread, for thirty times the processor time. Source: Amazon S3 API Reference,
  * "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
  */
 import { createHash } from "node:crypto";

@@ -1,4 +1,7 @@
-/** Losses through a real engine process against PyTorch's, for every training fixture that makes an adapter. Needs dist/. */
+/**
+ * Losses through a real engine process against PyTorch's, for every training fixture that makes an adapter. Needs
+ * dist/.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 /**
  * Inputs of public bug reports: every folder of test/golden/cases, handed to the check that its case.json names.
- * A check is a file of test/helpers/cases with a function `check`, and `close` where something stays open between cases.
- * A new check needs no change here.
+ * A check is a file of test/helpers/cases with a function `check`, and `close` where something stays open between
+ * cases. A new check needs no change here.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -23,7 +23,10 @@ const portsOf = (folder: string, store: JobStore, publish: RunnerPorts["publish"
   publish,
 });
 
-/** Submits a job for each tenant in this order, while the first ones run. @returns the jobs in the order of their starts */
+/**
+ * Submits a job for each tenant in this order, while the first ones run.
+ * @returns the jobs in the order of their starts
+ */
 async function orderOf(tenants: readonly string[], maxRunning: number): Promise<string[]> {
   const folder = mkdtempSync(join(dir, "run-"));
   const gate = join(folder, "gate");

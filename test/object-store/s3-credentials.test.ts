@@ -1,4 +1,6 @@
-/** Credentials by the identity of a service account, from a stand-in for STS that checks every request, and one for S3. */
+/**
+ * Credentials by the identity of a service account, from a stand-in for STS that checks every request, and one for S3.
+ */
 import { writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

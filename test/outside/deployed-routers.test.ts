@@ -94,8 +94,8 @@ describe.skipIf(ROUTERS.length === 0)("a router of deploy/", () => {
   });
 
   // A retry of HAProxy avoids the server before it alone. With one server lost and one stopping, retries went to these
-  // two in turn until they were used up, and the third was never asked. Envoy allows three retries at a time by default,
-  // and the others were answered 503.
+  // two in turn until they were used up, and the third was never asked. Envoy allows three retries at a time by
+  // default, and the others were answered 503.
   it.each(ROUTERS)("%s finds the third server while one is lost and another stops", async (name) => {
     let isStopping = false;
     const status = (index: number) => (isStopping && index === 1 ? 503 : 200);

@@ -1,4 +1,7 @@
-/** HAProxy and nginx before the server, configured as their manuals begin: checks see it up, answers and streams come through. */
+/**
+ * HAProxy and nginx before the server, configured as their manuals begin: checks see it up, answers and streams come
+ * through.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";

@@ -1,4 +1,7 @@
-/** The page and the API reference in a real Chromium, as a person uses them: with keys, a mouse, dropped files. One server, one browser. */
+/**
+ * The page and the API reference in a real Chromium, as a person uses them: with keys, a mouse, dropped files. One
+ * server, one browser.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";

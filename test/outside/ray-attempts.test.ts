@@ -1,4 +1,7 @@
-/** The ingress of deploy/ray: how it sends requests again. The tests are Python's, because the code is. Ray is not needed. */
+/**
+ * The ingress of deploy/ray: how it sends requests again. The tests are Python's, because the code is. Ray is not
+ * needed.
+ */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";

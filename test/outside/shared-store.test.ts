@@ -1,6 +1,6 @@
 /**
- * Servers that share a store: a bucket of SeaweedFS, or a directory. Each has a store of its own for copies, and answers
- * over its own routes.
+ * Servers that share a store: a bucket of SeaweedFS, or a directory. Each has a store of its own for copies, and
+ * answers over its own routes.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { encodeAdapter } from "../../src/adapter/adapter-file.ts";

@@ -1,4 +1,6 @@
-/** Tokens that sequences share are computed once: the layout, and its losses and gradients beside those of plain rows. */
+/**
+ * Tokens that sequences share are computed once: the layout, and its losses and gradients beside those of plain rows.
+ */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/checkpoint.ts";
@@ -32,7 +34,9 @@ function sequence(ids: readonly number[], from: number): TrainSequence {
   return { ids: Int32Array.from(ids), lossMask, numLossTokens: ids.length - from };
 }
 
-/** Sequences that branch: a common beginning, two prompts, answers that begin alike, one of them twice, one cut short. */
+/**
+ * Sequences that branch: a common beginning, two prompts, answers that begin alike, one of them twice, one cut short.
+ */
 function branching(vocab: number): readonly TrainExample[] {
   const random = seedRandom(3);
   const take = (count: number): number[] => [...randomIds(count, vocab, random)];

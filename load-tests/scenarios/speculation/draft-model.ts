@@ -1,7 +1,8 @@
 /**
- * One client's tokens/s with a draft model ÷ without, on text that repeats little. `--trained` is the base and `--draft`
- * its draft model, both base directories. Without them, the base is the demo with layers that change nothing, and the
- * demo guesses. All guesses are then right, so the figures are the most that a draft model of this relative size gains.
+ * One client's tokens/s with a draft model ÷ without, on text that repeats little. `--trained` is the base and
+ * `--draft` its draft model, both base directories. Without them, the base is the demo with layers that change nothing,
+ * and the demo guesses. All guesses are then right, so the figures are the most that a draft model of this relative
+ * size gains.
  */
 import { join } from "node:path";
 import { buildBase } from "../../../src/base/build/build.ts";

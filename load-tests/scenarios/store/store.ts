@@ -1,7 +1,7 @@
 /**
- * Servers with `--store` on a bucket of many names. First tokens of a server that has none of 100,000 adapters, drawn by
- * Zipf's law, compared with a server that has all of them that are asked for. Then starts and memory with few and many
- * names.
+ * Servers with `--store` on a bucket of many names. First tokens of a server that has none of 100,000 adapters, drawn
+ * by Zipf's law, compared with a server that has all of them that are asked for. Then starts and memory with few and
+ * many names.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -161,7 +161,10 @@ function variantOf({ kind, server, vocabSize }: Started, perClient: number, cpu:
   return { name: kind.name, measure: async () => await measure(), warmUp: () => run(1) };
 }
 
-/** One whole answer. node:http, because the clients share the machine with the server, and fetch costs several times as much. */
+/**
+ * One whole answer. node:http, because the clients share the machine with the server, and fetch costs several times as
+ * much.
+ */
 function post(url: string, agent: Agent, kind: Kind, client: number, request: PlannedRequest): Promise<void> {
   const { promptIds: prompt, maxTokens } = request;
   const model = kind.hasKeys ? ADAPTER : `${ADAPTER}-${client}`;

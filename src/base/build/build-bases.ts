@@ -115,8 +115,8 @@ async function assemble(path: string, spilled: readonly SpilledBasis[]): Promise
 /**
  * Number of SVDs that may run at once within `budgetBytes`.
  * One SVD holds its weight as stored, as float32, as a copy for the thread, and transposed if it is tall.
- * It also holds the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`). One further weight waits for a
- * thread, as stored and as float32.
+ * It also holds the Gram matrix of the short side in float64 (`linalg/truncated-svd.ts`). One further weight waits for
+ * a thread, as stored and as float32.
  */
 export function numSvdsAtOnce(linears: readonly Linear[], numThreads: number, budgetBytes: number): number {
   const bytesOfSvd = ({ dIn, dOut }: Linear): number => 16 * dIn * dOut + 8 * Math.min(dIn, dOut) ** 2;

@@ -90,7 +90,9 @@ async function greatestWeight(checkpoint: Checkpoint, tensors: readonly string[]
   return greatest;
 }
 
-/** The greatest magnitude of a tensor. The patterns of 16-bit floats without their signs have the order of their values. */
+/**
+ * The greatest magnitude of a tensor. The patterns of 16-bit floats without their signs have the order of their values.
+ */
 function greatestOf({ dtype, shape, data }: HostTensor): number {
   if (dtype !== "float16" && dtype !== "bfloat16") return greatestValue(toFloat32({ dtype, shape, data }));
   const halves = data as Uint16Array; // of such dtypes

@@ -11,7 +11,9 @@ import { entryUrl } from "../../program-files.ts";
 import { type HostTensor, toFloat32 } from "../../tensor/host-tensor.ts";
 import type { QuantizeJob } from "./quantize-worker.ts";
 
-/** Number of weights of a job. A job takes a few hundredths of a second, so all threads end a matrix nearly together. */
+/**
+ * Number of weights of a job. A job takes a few hundredths of a second, so all threads end a matrix nearly together.
+ */
 const JOB_SIZE = 2 ** 19;
 
 export interface QuantizePool extends AsyncDisposable {

@@ -1,8 +1,8 @@
 /**
  * The low-rank inputs of a step: down and up matrices of every sequence for every group of linear layers. Within a
  * group they are padded with zeros to one rank. They are written when the composition of the batch changes. A step of
- * one sequence reads the adapter's own matrices where their rank is one of the padded ranks. A step feeds no matrices of
- * parts that no row uses.
+ * one sequence reads the adapter's own matrices where their rank is one of the padded ranks. A step feeds no matrices
+ * of parts that no row uses.
  */
 import type { LinearGroup } from "../../model/linears.ts";
 import { hasLowRankPort, lowRankPorts } from "../../model/ports.ts";

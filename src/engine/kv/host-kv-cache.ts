@@ -47,8 +47,8 @@ interface Layer {
 }
 
 /**
- * Positions of a row: [layers, parts, K, numPositions, bytes of a position] in one piece of memory, which returns to the
- * system as one.
+ * Positions of a row: [layers, parts, K, numPositions, bytes of a position] in one piece of memory, which returns to
+ * the system as one.
  */
 class HostChunk implements KvChunk {
   readonly numPositions: number;

@@ -1,6 +1,6 @@
 /**
- * Memory of the self-tests that passed, as empty files of a directory. The bits of a step depend on the program, the CPU,
- * the shape of the base and the engine's settings alone. A test that passed with the same of all is not run again,
+ * Memory of the self-tests that passed, as empty files of a directory. The bits of a step depend on the program, the
+ * CPU, the shape of the base and the engine's settings alone. A test that passed with the same of all is not run again,
  * because it takes as long as some tens of steps.
  */
 import { createHash } from "node:crypto";

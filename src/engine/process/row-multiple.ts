@@ -1,8 +1,8 @@
 /**
  * The padding of batches. A sequence must get the same bits in every batch. On the CPU, quantised products may use
  * another kernel, with other bits, for a single row or for the last of an odd number of rows. Even numbers of rows
- * agreed in every format and on every CPU tried. Padding costs time: one row as two takes a quarter longer with int8 on a
- * CPU without VNNI. Two things tell where it can be left out, and both must agree:
+ * agreed in every format and on every CPU tried. Padding costs time: one row as two takes a quarter longer with int8 on
+ * a CPU without VNNI. Two things tell where it can be left out, and both must agree:
  *
  * - Format and CPU. With int8 in blocks of 32, kernels for AVX2 alone add up a row's products in one order. Those for
  *   AVX-512 have two orders, and memory bounds a row there, so that padding costs little.

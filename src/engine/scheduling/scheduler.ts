@@ -168,8 +168,8 @@ export class Scheduler {
   }
 
   /**
-   * The prompt whose chunk is due; null when none is due before the next decode step. Every other turn, of a chunk or of
-   * two late ones, goes to the prompt with the fewest tokens left. Short prompts then do not wait for long ones, and
+   * The prompt whose chunk is due; null when none is due before the next decode step. Every other turn, of a chunk or
+   * of two late ones, goes to the prompt with the fewest tokens left. Short prompts then do not wait for long ones, and
    * equal prompts finish one after the other instead of all at the end. The other turns go to the oldest prompt, which
    * thus gets half of the time, even if many prompts arrive after it.
    */

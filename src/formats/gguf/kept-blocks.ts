@@ -71,8 +71,9 @@ function keptKBlocks(bytes: Uint8Array): KeptBlocks {
 }
 
 /**
- * Packs levels, two neighbours a byte. @param shift 0: the levels in the low halves of the bytes from `from` on, 4: those
- * in the high halves @param numPacked bytes to write, half as many as are read
+ * Packs levels, two neighbours a byte.
+ * @param shift 0: the levels in the low halves of the bytes from `from` on, 4: those in the high halves
+ * @param numPacked bytes to write, half as many as are read
  */
 function packLevels(
   bytes: Uint8Array,

@@ -159,7 +159,8 @@ export function split(x: Var, sizes: readonly number[], axis: number): readonly 
 }
 
 /**
- * The parts of an axis, as long as `likes` are along it, with any named dimensions: what `concat` joined of such values.
+ * The parts of an axis, as long as `likes` are along it, with any named dimensions: what `concat` joined of such
+ * values.
  */
 export function splitLike(x: Var, likes: readonly Var[], axis: number): readonly Var[] {
   const at = normalAxis("splitLike", x, axis);

@@ -1,7 +1,8 @@
 /**
- * One OpenTelemetry trace a request: a span of the server with a span each for the lookup in a shared store, the queue, the load
- * of an adapter, prefill and decoding. Only the API of OpenTelemetry is used, which does nothing until the operator loads an SDK
- * (docs/how-to/operate/operate.md). Names of attributes: OpenTelemetry's semantic conventions for HTTP and generative AI.
+ * One OpenTelemetry trace a request: a span of the server with a span each for the lookup in a shared store, the queue,
+ * the load of an adapter, prefill and decoding. Only the API of OpenTelemetry is used, which does nothing until the
+ * operator loads an SDK (docs/how-to/operate/operate.md). Names of attributes: OpenTelemetry's semantic conventions for
+ * HTTP and generative AI.
  */
 import {
   type Attributes,

@@ -21,8 +21,8 @@ export async function readBody(
   const length = c.req.header("content-length");
   if (Number(length ?? 0) > maxBytes) throw tooLarge(await firstBytes(c.req.raw.body?.getReader()));
   if (length === undefined) return await readStream(c.req.raw.body?.getReader(), maxBytes, tooLarge);
-  // Node.js delivers no more bytes than the header says. Read at once, because a web stream of the body takes a tenth of
-  // the server's time for a short request.
+  // Node.js delivers no more bytes than the header says. Read at once, because a web stream of the body takes a tenth
+  // of the server's time for a short request.
   const bytes = new Uint8Array(await c.req.raw.arrayBuffer());
   if (bytes.byteLength > maxBytes) throw tooLarge(bytes);
   return bytes;

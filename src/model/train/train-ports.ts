@@ -11,8 +11,8 @@ export const TRAIN_IDS: TrainPort = { name: "input_ids", dtype: "int64" };
 /** Position of every token [B,T], for the rotary tables. */
 export const TRAIN_POSITIONS: TrainPort = { name: "position_ids", dtype: "int64" };
 /**
- * Only in packed graphs [prefix]: the tokens that all rows begin with. They are computed once. Their positions are 0, 1,
- * …, and those of `TRAIN_IDS` follow.
+ * Only in packed graphs [prefix]: the tokens that all rows begin with. They are computed once. Their positions are 0,
+ * 1, …, and those of `TRAIN_IDS` follow.
  */
 export const PREFIX_IDS: TrainPort = { name: "prefix_ids", dtype: "int64" };
 /**

@@ -1,6 +1,7 @@
 /**
- * The thread that makes adapters ready, on a real base and store: what is wanted ahead is ready although the engine's own thread had no
- * turn meanwhile, comes once, and is what a sequence then runs with. The thread runs compiled, from dist (`npm test` builds it).
+ * The thread that makes adapters ready, on a real base and store: what is wanted ahead is ready although the engine's
+ * own thread had no turn meanwhile, comes once, and is what a sequence then runs with. The thread runs compiled, from
+ * dist (`npm test` builds it).
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";

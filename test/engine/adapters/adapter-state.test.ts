@@ -24,7 +24,7 @@ const EVENTS: readonly AdapterEvent[] = [
 
 /** Of each state, by event: the next state and the orders; "-": nothing changes. */
 const TABLE: Record<AdapterState, readonly string[]> = {
-  //         asked                           expected        loaded               load-failed         ahead-failed      evicted           dropped
+  // asked, expected, loaded, load-failed, ahead-failed, evicted, dropped
   absent: ["loading load", "loading load", "spare keep", "-", "absent release", "-", "-"],
   loading: ["-", "-", "waiting set-aside", "failed set-aside", "-", "-", "abandoned"],
   abandoned: ["loading load", "loading load", "absent release", "absent release", "-", "-", "-"],

@@ -66,7 +66,9 @@ function oddCheckpoint(): Promise<string> {
 const WIDE = "896 wide";
 
 const PROMPT_LENGTHS = [5, 64, 1, 70, 33];
-/** On the wide model products differ, not attention. A prompt is prefilled alone, so a long one would only take time. */
+/**
+ * On the wide model products differ, not attention. A prompt is prefilled alone, so a long one would only take time.
+ */
 const WIDE_PROMPT_LENGTHS = [5, 17, 1, 20, 9];
 
 interface Spec {

@@ -1,6 +1,6 @@
 /**
- * Isolation of rows that are longer than a block of the attention kernel, with more threads than a row has heads: the kernel could then
- * divide a row's positions among threads, and would do so only in small batches.
+ * Isolation of rows that are longer than a block of the attention kernel, with more threads than a row has heads: the
+ * kernel could then divide a row's positions among threads, and would do so only in small batches.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,9 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const LENGTH = 600;
 
-/** Four heads of 64, as real models have them. As many positions of a head as fit into a cache of the CPU are one block. */
+/**
+ * Four heads of 64, as real models have them. As many positions of a head as fit into a cache of the CPU are one block.
+ */
 function longCheckpoint(): Promise<string> {
   const raw = {
     model_type: "qwen2",

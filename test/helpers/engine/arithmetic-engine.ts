@@ -1,6 +1,7 @@
 /**
- * A small real engine in this process: bytes are tokens, and the next one follows from the last, the adapter and the seed by
- * arithmetic. It keeps the whole contract of `Engine`: limits, deadlines, cancellation, log-probabilities, statistics.
+ * A small real engine in this process: bytes are tokens, and the next one follows from the last, the adapter and the
+ * seed by arithmetic. It keeps the whole contract of `Engine`: limits, deadlines, cancellation, log-probabilities,
+ * statistics.
  */
 import { createHash } from "node:crypto";
 import { AppError } from "../../../src/errors.ts";

@@ -1,4 +1,7 @@
-/** The folder of the bases that all test files share (`bases.ts`). Vitest makes it before the tests and removes it after them. */
+/**
+ * The folder of the bases that all test files share (`bases.ts`). Vitest makes it before the tests and removes it after
+ * them.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -21,7 +21,10 @@ const DEFAULTS: Build.BuildOptions = {
   numThreads: 2,
 };
 
-/** The base directory of a checkpoint, built with these options. Other test files use the same directory, so change nothing in it. */
+/**
+ * The base directory of a checkpoint, built with these options. Other test files use the same directory, so change
+ * nothing in it.
+ */
 export function builtBase(checkpointPath: string, options: Partial<Build.BuildOptions> = {}): Promise<string> {
   const all = { ...DEFAULTS, ...options };
   const key = createHash("sha256")

@@ -10,7 +10,10 @@ export interface DeployedRouter extends AsyncDisposable {
   readonly url: string;
 }
 
-/** @param addresses `host:port` of the servers, which it calls replica-1, replica-2, … @returns once it sees all of them up */
+/**
+ * @param addresses `host:port` of the servers, which it calls replica-1, replica-2, …
+ * @returns once it sees all of them up
+ */
 export async function startDeployedRouter(name: RouterName, addresses: readonly string[]): Promise<DeployedRouter> {
   const [port, statisticsPort, dir] = [await freePort(), await freePort(), tempDir()];
   const settings = [`LISTEN=127.0.0.1:${port}`, `STATISTICS=127.0.0.1:${statisticsPort}`, `RUN_DIR=${dir}`];

@@ -16,8 +16,9 @@ export const hasSeaweed = (what: string): boolean => hasProgram("weed", what);
 const SIZE = { maxVolumes: 4, volumeMB: 64 };
 
 /**
- * What the proxy does with a request. corrupt: the last byte of the answer is wrong. cut: the connection ends in the middle of
- * the answer. silent: no answer. refuse: the connection breaks. unconditional: conditions of writes are ignored.
+ * What the proxy does with a request. corrupt: the last byte of the answer is wrong. cut: the connection ends in the
+ * middle of the answer. silent: no answer. refuse: the connection breaks. unconditional: conditions of writes are
+ * ignored.
  */
 export type Fault = "pass" | "corrupt" | "cut" | "silent" | "refuse" | "unconditional";
 
