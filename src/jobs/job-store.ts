@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import { AppError } from "../errors.ts";
 import { replaceFile } from "../replace-file.ts";
-import { DiskRoom } from "../store/disk-room.ts";
+import { assertRoomForNew, DiskRoom } from "../store/disk-room.ts";
 import { notWritten, Transactions, withoutLooseRejections } from "../store/transactions.ts";
 import { type FileRecord, isFinal, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
 
@@ -47,9 +47,14 @@ export class JobStore implements AsyncDisposable {
     this.#events = table("events");
   }
 
-  /** Opens the store in `dir`, and makes it if it is not there. @param maxEntries files, and jobs, of a tenant */
+  /**
+   * Opens the store in `dir`, and makes it if it is not there.
+   * @param maxEntries files, and jobs, of a tenant
+   * @throws {AppError} usage: its disk has no room for a new one
+   */
   static async open(dir: string, maxEntries = MAX_ENTRIES): Promise<JobStore> {
     for (const part of ["records", "files", "runs"]) await mkdir(join(dir, part), { recursive: true });
+    assertRoomForNew(join(dir, "records"));
     return new JobStore(dir, maxEntries);
   }
 

@@ -10,6 +10,7 @@ import { quote } from "../errors.ts";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 import type { StoredAlias } from "./aliases/alias-record.ts";
 import type { ErrorSample } from "./counts/error-samples.ts";
+import { assertRoomForNew } from "./disk-room.ts";
 import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
 import { withoutLooseRejections } from "./transactions.ts";
 import type { UsageCounts } from "./counts/usage.ts";
@@ -164,7 +165,8 @@ function migrateToOwners({ names, imports, tenants }: Pick<Tables, "names" | "im
 }
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
-  if (isReadOnly && !existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
+  if (!isReadOnly) assertRoomForNew(dir);
+  else if (!existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
   // Without noSubdir, LMDB derives it from a dot in the name. Readers are processes here, of which there are few. A
   // batch of an event turn has a promise that nobody can handle: on a full disk its rejection would end the process.
   return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16, eventTurnBatching: false });

@@ -6,9 +6,10 @@
  * Zeros are only appended, so no byte that LMDB has written is overwritten: the system does one of both after the
  * other.
  */
-import { appendFileSync, statfsSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { RootDatabase } from "lmdb";
+import { AppError } from "../errors.ts";
 
 /** Room for the pages that LMDB copies for any change, in bytes. */
 const CHANGE_BYTES = 64 * 1024;
@@ -20,6 +21,9 @@ const DELETION_BYTES = 256 * 1024;
 const STEP_BYTES = 1024 * 1024;
 /** Room that the file leaves to other users of the disk, in bytes. */
 const OTHERS_BYTES = 512 * 1024;
+
+/** Free bytes of the disk with which a new file can be begun. */
+const NEW_FILE_BYTES = 1024 * 1024;
 
 /** Ends a reservation. */
 export type Release = () => void;
@@ -54,7 +58,7 @@ export class DiskRoom {
   #grow(bytes: number): void {
     const missing = bytes - this.#room();
     if (missing <= 0) return;
-    const free = this.#freeBytes();
+    const free = freeBytes(this.#dir);
     if (missing > free - OTHERS_BYTES) throw new Error(`only ${free} bytes of its disk are free`);
     appendFileSync(this.#path, new Uint8Array(Math.min(missing + STEP_BYTES, free - OTHERS_BYTES)));
   }
@@ -63,10 +67,25 @@ export class DiskRoom {
     const { pageSize, lastPageNumber } = this.#root.getStats() as { pageSize: number; lastPageNumber: number };
     return statSync(this.#path).size - (lastPageNumber + 1) * pageSize;
   }
+}
 
-  /** Infinity where the file system does not know its size. */
-  #freeBytes(): number {
-    const { blocks, bavail, bsize } = statfsSync(this.#dir);
-    return blocks === 0 ? Infinity : bavail * bsize;
-  }
+/**
+ * Looks for room before lmdb makes a new environment in `dir`: on a disk that is nearly full, it would end the process.
+ * @throws {AppError} usage: there is not enough
+ */
+export function assertRoomForNew(dir: string): void {
+  const path = join(dir, "data.mdb");
+  if (existsSync(path) && statSync(path).size > 0) return;
+  const free = freeBytes(dir);
+  if (free >= NEW_FILE_BYTES) return;
+  throw new AppError(
+    "usage",
+    `The data directory ${dir} cannot be used: ${free} bytes of its disk are free, and a new store needs ${NEW_FILE_BYTES}. Make room, or choose another --data.`,
+  );
+}
+
+/** Infinity where the file system does not know its size. */
+function freeBytes(dir: string): number {
+  const { blocks, bavail, bsize } = statfsSync(dir);
+  return blocks === 0 ? Infinity : bavail * bsize;
 }

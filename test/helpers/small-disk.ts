@@ -1,6 +1,6 @@
 /** A small file system of its own, which a test can fill. */
 import { spawnSync } from "node:child_process";
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -22,14 +22,15 @@ export class SmallDisk {
     return null;
   }
 
-  /** Fills it to the last byte. */
-  fill(): void {
+  /** Fills it. @param numLeft kibibytes that stay free */
+  fill(numLeft = 0): void {
     writeFileSync(this.#filler, "");
     try {
       for (;;) appendFileSync(this.#filler, new Uint8Array(1024));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
     }
+    truncateSync(this.#filler, statSync(this.#filler).size - numLeft * 1024);
   }
 
   /** Takes away what filled it, and gives it another size. */

@@ -2,6 +2,7 @@
  * A server whose disk becomes full: what it had is served, changes are refused, and once there is room they are taken
  * again.
  */
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readManifest, type Manifest } from "../../src/base/manifest.ts";
@@ -14,12 +15,13 @@ const DEMO = join(packageRoot(), "models", "demo");
 const disk = SmallDisk.mount(1536);
 
 describe.skipIf(disk === null)("a server whose disk becomes full", () => {
+  const ARGS = ["--model", DEMO, "--served-model-name", "demo", "--verify-uploads", "off"];
+  ARGS.push("--data", join(disk?.dir ?? "", "data"));
   let server: TestServer;
   let manifest: Manifest;
   beforeAll(async () => {
     manifest = await readManifest(DEMO);
-    const args = ["--model", DEMO, "--served-model-name", "demo", "--data", join(disk!.dir, "data")];
-    server = await startServer([...args, "--verify-uploads", "off"]);
+    server = await startServer(ARGS);
   });
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
@@ -51,10 +53,27 @@ describe.skipIf(disk === null)("a server whose disk becomes full", () => {
       expect((await send(`${server.url}/v1/adapters/one-${again}`, "DELETE")).status).toBe(200);
     expect(await count()).toBe(numStored - 3);
 
+    // A server starts on the full disk, too.
+    expect(await server.stop()).toBe(0);
+    server = await startServer(ARGS);
+    expect(await count()).toBe(numStored - 3);
+    expect((await ask("one-0")).json.choices[0]?.token_ids).toEqual(before);
+    expect(codeOf(await upload(numStored))).toBe("507 store_failed");
+
     disk!.enlarge(64);
     expect((await upload(numStored)).status).toBe(201);
     expect(await count()).toBe(numStored - 2);
     expect((await ask(`one-${numStored}`)).status).toBe(200);
     expect(await server.stop()).toBe(0);
+  });
+
+  it.each([0, 8, 64, 512])("does not begin a store where %i KiB are free", async (numLeft) => {
+    using small = SmallDisk.mount(2048)!;
+    const data = join(small.dir, "new");
+    mkdirSync(data);
+    small.fill(numLeft);
+    await expect(startServer(["--model", DEMO, "--data", data])).rejects.toThrow(
+      new RegExp(`mosara: The data directory ${data} cannot be used: .*(?:no space left|bytes of its disk are free)`),
+    );
   });
 });
