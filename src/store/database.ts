@@ -3,7 +3,7 @@
  * owner, or are content hashes that all owners share. Knows nothing of adapters' bytes. Source: measurements of lmdb
  * 3.5, and its README, "Overlapping Sync Options".
  */
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import { quote } from "../errors.ts";
@@ -165,8 +165,10 @@ function migrateToOwners({ names, imports, tenants }: Pick<Tables, "names" | "im
 }
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
-  if (!isReadOnly) assertRoomForNew(dir);
-  else if (!existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
+  if (!isReadOnly) {
+    mkdirSync(dir, { recursive: true });
+    assertRoomForNew(dir);
+  } else if (!existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
   // Without noSubdir, LMDB derives it from a dot in the name. Readers are processes here, of which there are few. A
   // batch of an event turn has a promise that nobody can handle: on a full disk its rejection would end the process.
   return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16, eventTurnBatching: false });

@@ -12,6 +12,12 @@ import { file, dir, store, names, dropped, open, reopen, useStore } from "../hel
 
 useStore();
 
+it("makes its directory, and those above it", async () => {
+  const missing = join(dir, "not", "there", "yet");
+  await using made = await openAdapterStore(missing);
+  expect([made.count(), existsSync(join(missing, "data.mdb"))]).toEqual([0, true]);
+});
+
 describe("names", () => {
   it("may be what the reference says and nothing else", async () => {
     for (const name of ["a", "0", "acme-support", "A.b_c-9", `x${"y".repeat(127)}`]) assertAdapterName(name);
