@@ -28,17 +28,22 @@ export async function firstPassing(
   test: (rowMultiple: number) => Promise<boolean>,
 ): Promise<number | null> {
   const { selfTests } = tested.options;
-  const dir = selfTests && tested.device.name === "cpu" ? selfTests.dir : null;
+  if (!selfTests || tested.device.name !== "cpu") return await firstOf(multiples, test);
   const noteOf = (rowMultiple: number): string =>
-    join(dir ?? "", nameOf(tested, rowMultiple, selfTests?.environment ?? ""));
+    join(selfTests.dir, nameOf(tested, rowMultiple, selfTests.environment));
   // A note of a later one says that those before it have failed.
-  const noted = multiples.find((one) => dir !== null && existsSync(noteOf(one)));
+  const noted = multiples.find((one) => existsSync(noteOf(one)));
   if (noted !== undefined) return noted;
-  for (const one of multiples) {
-    if (!(await test(one))) continue;
-    if (dir !== null) await remember(dir, noteOf(one));
-    return one;
-  }
+  const passing = await firstOf(multiples, test);
+  if (passing !== null) await remember(selfTests.dir, noteOf(passing));
+  return passing;
+}
+
+async function firstOf(
+  multiples: readonly number[],
+  test: (rowMultiple: number) => Promise<boolean>,
+): Promise<number | null> {
+  for (const one of multiples) if (await test(one)) return one;
   return null;
 }
 

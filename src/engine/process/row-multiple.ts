@@ -40,7 +40,7 @@ export async function chooseRowMultiple(
   { manifest, layout }: Pick<Base, "manifest" | "layout">,
   { device, feeds }: { readonly device: OpenDevice; readonly feeds: StepFeeds | null },
 ): Promise<RowMultiple> {
-  const multiples = multiplesOf(options, manifest, await readCpuFacts());
+  const multiples = await multiplesOf(options, manifest);
   const { vocabSize } = manifest.config;
   const test = (rowMultiple: number): Promise<boolean> => {
     const kv = new BatchRows(device.cache, { maxBytes: options.kvCacheBytes, rowMultiple });
@@ -51,20 +51,20 @@ export async function chooseRowMultiple(
   return { multiple: passing ?? multiples.at(-1) ?? 1, isInvariant: passing !== null };
 }
 
-/** Those worth trying, the smallest first. */
-export function multiplesOf(
+/** Those worth trying, the smallest first. @param readCpu asked only where the CPU matters */
+export async function multiplesOf(
   { requiresBatchInvariance, device }: Pick<EngineOptions, "requiresBatchInvariance" | "device">,
   { layouts }: Pick<Manifest, "layouts">,
-  { features }: CpuFacts,
-): readonly number[] {
+  readCpu: () => Promise<CpuFacts> = readCpuFacts,
+): Promise<readonly number[]> {
   if (!requiresBatchInvariance || device !== "cpu" || layouts === null) return [1];
+  const isInt8 = Object.values(layouts).every(
+    ({ bits, blockSize, accuracyLevel }) => bits === 8 && blockSize === 32 && accuracyLevel === 4,
+  );
+  if (!isInt8) return [2];
+  const { features } = await readCpu();
   const hasOneOrder = features.includes("avx2") && !features.some((one) => /avx512|vnni|amx/.test(one));
-  const mayGoUnpadded =
-    hasOneOrder &&
-    Object.values(layouts).every(
-      ({ bits, blockSize, accuracyLevel }) => bits === 8 && blockSize === 32 && accuracyLevel === 4,
-    );
-  return mayGoUnpadded ? [1, 2] : [2];
+  return hasOneOrder ? [1, 2] : [2];
 }
 
 /** An adapter that changes every target a little. */
