@@ -28,12 +28,13 @@ export async function publishCheckpoints(
     const step = KEPT_FILE.exec(file)?.[1];
     return step === undefined || Number(step) === steps ? [] : [{ file, step: Number(step) }];
   });
+  const scoresOf = await stepScores(dir);
   const published: JobCheckpoint[] = [];
   for (const { file, step } of kept.sort((a, b) => a.step - b.step)) {
     const adapterName = checkpointNameOf(job, step);
     try {
       await publish(job, adapterName, await readFile(join(dir, file)));
-      published.push({ step, adapterName, scores: await stepScores(dir, step) });
+      published.push({ step, adapterName, scores: scoresOf(step) });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       await onRefused(step, error);

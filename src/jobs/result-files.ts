@@ -26,10 +26,13 @@ export async function resultFiles(dir: string, { id }: Pick<JobRecord, "id">): P
   ];
 }
 
-/** Losses or rewards of a step, under OpenAI's names. */
-export async function stepScores(dir: string, step: number): Promise<Readonly<Record<string, number>>> {
-  const row = (await rowsOf(dir)).get(step) ?? {};
-  return Object.fromEntries(SCORES.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
+/** Losses or rewards of any step, under OpenAI's names. The log is read once. */
+export async function stepScores(dir: string): Promise<(step: number) => Readonly<Record<string, number>>> {
+  const rows = await rowsOf(dir);
+  return (step) => {
+    const row = rows.get(step) ?? {};
+    return Object.fromEntries(SCORES.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
+  };
 }
 
 const LOSSES = ["train_loss", "valid_loss"];
