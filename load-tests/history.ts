@@ -61,7 +61,7 @@ async function main(options: HistoryOptions): Promise<number> {
   const run = await openRun(options);
   const { history, receipts, faults } = run;
   const data = join(options.work, "data");
-  const disk = options.disk === 0 ? null : Disk.mount(data, options.disk);
+  const disk = options.disk === 0 ? null : Disk.mount(data, options.disk * 1024);
   if (disk === null) note("without a full or read-only disk: mounting is not permitted, or --disk is 0");
   assertStoreIsThere(history, data);
   const replay = new BackgroundReplay({
@@ -78,7 +78,7 @@ async function main(options: HistoryOptions): Promise<number> {
   save(run);
   process.stdout.write(reportOf(history, faults, disk !== null));
   if (faults.length === 0 && history.numOperations >= options.requests) {
-    disk?.unmount();
+    disk?.[Symbol.dispose]();
     for (const dir of [data, receipts.dir]) rmSync(dir, { recursive: true, force: true });
     history.finish();
   }

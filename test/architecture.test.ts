@@ -36,7 +36,9 @@ const TABLE: ImportTable = {
   checkpoint: ["model", "formats", "tensor"],
   base: ["checkpoint", "model", "linalg", "runtime", "formats", "tensor", "adapter", "graph", "tokenizer"],
   "device-graph": ["base", "model", "graph", "formats", "tensor"],
-  store: ["adapter", "formats", "object-store"],
+  store: ["adapter", "formats", "object-store", "store/lmdb"],
+  // How a full disk is kept from ending the process; stores of adapters and of jobs are opened so.
+  "store/lmdb": [],
   "object-store": [],
   grammar: ["fields/closest-name.ts"],
   jinja: [],
@@ -97,7 +99,7 @@ const TABLE: ImportTable = {
   fields: [],
   // What decides the bits of an answer, signed; computing them again needs an engine to be given.
   receipt: ["engine/engine.ts", "formats"],
-  jobs: ["store/transactions.ts", "store/disk-room.ts"],
+  jobs: ["store/lmdb"],
   rollout: ["store"],
   http: [
     "engine/engine.ts",

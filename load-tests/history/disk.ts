@@ -1,17 +1,17 @@
 /** A small file system of its own for the store, which can be filled and made read-only. Needs the right to mount. */
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, fstatSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
-export class Disk {
-  readonly #dir: string;
+export class Disk implements Disposable {
+  readonly dir: string;
 
   private constructor(dir: string) {
-    this.#dir = dir;
+    this.dir = dir;
   }
 
   /** Continues with the one that a stopped run has left. @returns null where mounting is not permitted */
-  static mount(dir: string, mebibytes: number): Disk | null {
+  static mount(dir: string, kibibytes: number): Disk | null {
     mkdirSync(dir, { recursive: true });
     if (run("mountpoint", "-q", dir)) {
       const disk = new Disk(dir);
@@ -19,14 +19,15 @@ export class Disk {
       disk.empty();
       return disk;
     }
-    return run("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "tmpfs", dir) ? new Disk(dir) : null;
+    return run("mount", "-t", "tmpfs", "-o", `size=${kibibytes}k`, "tmpfs", dir) ? new Disk(dir) : null;
   }
 
-  /** Fills it to the last byte, in the middle of changes. */
-  fill(): void {
+  /** Fills it, even in the middle of changes. @param numLeft kibibytes that stay free */
+  fill(numLeft = 0): void {
     const file = openSync(this.#filler, "w");
     try {
       for (let size = 2 ** 20; size >= 1; size = Math.floor(size / 2)) writeUntilFull(file, new Uint8Array(size));
+      ftruncateSync(file, fstatSync(file).size - numLeft * 1024);
     } finally {
       closeSync(file);
     }
@@ -36,17 +37,22 @@ export class Disk {
     rmSync(this.#filler, { force: true });
   }
 
-  /** @returns whether it could be changed: nothing may have a file open for writing */
-  setReadOnly(isReadOnly: boolean): boolean {
-    return run("mount", "-o", `remount,${isReadOnly ? "ro" : "rw"}`, this.#dir);
+  /** @returns whether it has this size now */
+  resize(kibibytes: number): boolean {
+    return run("mount", "-o", `remount,size=${kibibytes}k`, this.dir);
   }
 
-  unmount(): void {
-    run("umount", this.#dir);
+  /** @returns whether it could be changed: nothing may have a file open for writing */
+  setReadOnly(isReadOnly: boolean): boolean {
+    return run("mount", "-o", `remount,${isReadOnly ? "ro" : "rw"}`, this.dir);
+  }
+
+  [Symbol.dispose](): void {
+    run("umount", this.dir);
   }
 
   get #filler(): string {
-    return join(this.#dir, "filler");
+    return join(this.dir, "filler");
   }
 }
 

@@ -5,11 +5,12 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Database, type RootDatabase, open } from "lmdb";
+import type { Database, RootDatabase } from "lmdb";
 import { AppError } from "../errors.ts";
 import { replaceFile } from "../replace-file.ts";
-import { assertRoomForNew, DiskRoom } from "../store/disk-room.ts";
-import { notWritten, Transactions, withoutLooseRejections } from "../store/transactions.ts";
+import { DiskRoom, notWritten } from "../store/lmdb/disk-room.ts";
+import { openEnvironment } from "../store/lmdb/environment.ts";
+import { Transactions, withoutLooseRejections } from "../store/lmdb/transactions.ts";
 import { type FileRecord, isFinal, type JobEvent, type JobRecord, newId, unixNow } from "./records.ts";
 
 /** Greatest number of files, and of jobs, of a tenant. */
@@ -38,7 +39,7 @@ export class JobStore implements AsyncDisposable {
     this.#dir = dir;
     this.#maxEntries = maxEntries;
     const records = join(dir, "records");
-    this.#root = open({ path: records, noSubdir: false, maxDbs: 4, eventTurnBatching: false });
+    this.#root = openEnvironment(records, 4);
     this.#transactions = new Transactions(this.#root, new DiskRoom(this.#root, records));
     const table = <V, K extends [string, string | number]>(name: string) =>
       withoutLooseRejections(this.#root.openDB<V, K>({ name, encoding: "json" }));
@@ -53,8 +54,7 @@ export class JobStore implements AsyncDisposable {
    * @throws {AppError} usage: its disk has no room for a new one
    */
   static async open(dir: string, maxEntries = MAX_ENTRIES): Promise<JobStore> {
-    for (const part of ["records", "files", "runs"]) await mkdir(join(dir, part), { recursive: true });
-    assertRoomForNew(join(dir, "records"));
+    for (const part of ["files", "runs"]) await mkdir(join(dir, part), { recursive: true });
     return new JobStore(dir, maxEntries);
   }
 

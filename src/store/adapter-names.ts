@@ -15,7 +15,7 @@ import { type ReferenceCounts, notFound } from "./reference-counts.ts";
 import type { Scrubber } from "./scrubber.ts";
 import type { StoredRecords } from "./stored-records.ts";
 import type { OwnedName } from "./tenant.ts";
-import type { Transactions } from "./transactions.ts";
+import type { Transactions } from "./lmdb/transactions.ts";
 import { pickVersion, type Version } from "./version-reference.ts";
 import type { Versions } from "./versions.ts";
 

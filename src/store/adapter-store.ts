@@ -9,7 +9,7 @@ import type { StoredAlias } from "./aliases/alias-record.ts";
 import { Aliases } from "./aliases/aliases.ts";
 import { ErrorSamples } from "./counts/error-samples.ts";
 import { type Tables, openTables } from "./database.ts";
-import { DiskRoom } from "./disk-room.ts";
+import { DiskRoom } from "./lmdb/disk-room.ts";
 import { GenerationIndex } from "./generation-index.ts";
 import { Imports } from "./imports.ts";
 import type { NamesQuota } from "./owner-totals.ts";
@@ -19,7 +19,7 @@ import { ReferenceCounts } from "./reference-counts.ts";
 import { Scrubber } from "./scrubber.ts";
 import { StoredRecords } from "./stored-records.ts";
 import type { OwnedName } from "./tenant.ts";
-import { Transactions } from "./transactions.ts";
+import { Transactions } from "./lmdb/transactions.ts";
 import { Usage } from "./counts/usage.ts";
 import { Versions } from "./versions.ts";
 

@@ -3,16 +3,16 @@
  * owner, or are content hashes that all owners share. Knows nothing of adapters' bytes. Source: measurements of lmdb
  * 3.5, and its README, "Overlapping Sync Options".
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, type RootDatabase, open } from "lmdb";
 import { quote } from "../errors.ts";
 import type { AdapterRecord, RecordTarget } from "./adapter-record.ts";
 import type { StoredAlias } from "./aliases/alias-record.ts";
 import type { ErrorSample } from "./counts/error-samples.ts";
-import { assertRoomForNew } from "./disk-room.ts";
+import { openEnvironment, SETTINGS } from "./lmdb/environment.ts";
 import { DEFAULT_TENANT, SHARED } from "./tenant.ts";
-import { withoutLooseRejections } from "./transactions.ts";
+import { withoutLooseRejections } from "./lmdb/transactions.ts";
 import type { UsageCounts } from "./counts/usage.ts";
 
 /** Greater than every character of a name, so `[owner, LAST]` ends an owner's keys. */
@@ -26,6 +26,8 @@ export const LAST = "\x7f";
 const FORMAT_VERSION = 4;
 const OWNERLESS_VERSIONS: readonly unknown[] = [1, 2];
 const EARLIER_VERSIONS: readonly unknown[] = [1, 2, 3];
+
+const MAX_TABLES = 16;
 
 /** A record in its stored form. Its owner is in its key. */
 export type StoredRecord = Omit<AdapterRecord, "targets" | "tenant" | "isEarlier"> &
@@ -165,11 +167,7 @@ function migrateToOwners({ names, imports, tenants }: Pick<Tables, "names" | "im
 }
 
 function openRoot(dir: string, isReadOnly: boolean): RootDatabase {
-  if (!isReadOnly) {
-    mkdirSync(dir, { recursive: true });
-    assertRoomForNew(dir);
-  } else if (!existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
-  // Without noSubdir, LMDB derives it from a dot in the name. Readers are processes here, of which there are few. A
-  // batch of an event turn has a promise that nobody can handle: on a full disk its rejection would end the process.
-  return open({ path: dir, readOnly: isReadOnly, noSubdir: false, maxDbs: 16, eventTurnBatching: false });
+  if (!isReadOnly) return openEnvironment(dir, MAX_TABLES);
+  if (!existsSync(join(dir, "data.mdb"))) throw new Error(`there is no adapter store in ${dir}`);
+  return open({ ...SETTINGS, path: dir, readOnly: true, maxDbs: MAX_TABLES });
 }

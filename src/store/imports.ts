@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { type ImportRecord, LAST, type Tables } from "./database.ts";
 import { SHARED } from "./tenant.ts";
-import type { Transactions } from "./transactions.ts";
+import type { Transactions } from "./lmdb/transactions.ts";
 
 /** The file that an adapter's bytes come from. */
 export interface ImportedFrom extends Pick<ImportRecord, "state"> {

@@ -6,7 +6,7 @@ import { AppError } from "../errors.ts";
 import type { Tables, Totals } from "./database.ts";
 import { Holds } from "./holds.ts";
 import { DELETED_MARK } from "./scrubber.ts";
-import type { Transactions } from "./transactions.ts";
+import type { Transactions } from "./lmdb/transactions.ts";
 
 export class ReferenceCounts {
   readonly #tables: Tables;

@@ -3,8 +3,9 @@
  * needs them. This fills every free page with zeros. Pages that a change frees can be used again only after the next
  * change, so it takes two passes. A mark in the store survives a killed process.
  */
+import { AppError } from "../errors.ts";
 import type { Tables } from "./database.ts";
-import type { DiskRoom, Release } from "./disk-room.ts";
+import type { DiskRoom, Release } from "./lmdb/disk-room.ts";
 
 /** Pause before the free pages are filled, so that deletions close together share the work. */
 const DELAY_MS = 500;
@@ -78,8 +79,9 @@ export class Scrubber {
   #tryReserve(bytes: number): Release | null {
     try {
       return this.#room.reserve(bytes);
-    } catch {
-      return null;
+    } catch (error) {
+      if (error instanceof AppError) return null;
+      throw error;
     }
   }
 

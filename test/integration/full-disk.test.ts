@@ -9,10 +9,10 @@ import { readManifest, type Manifest } from "../../src/base/manifest.ts";
 import { packageRoot } from "../../src/cli/shared/package-root.ts";
 import { adapterFile } from "../helpers/models/base-adapters.ts";
 import { codeOf, complete, sendAdapter, send, startServer, type TestServer } from "../helpers/server.ts";
-import { SmallDisk } from "../helpers/small-disk.ts";
+import { smallDisk } from "../helpers/small-disk.ts";
 
 const DEMO = join(packageRoot(), "models", "demo");
-const disk = SmallDisk.mount(1536);
+const disk = smallDisk(1536);
 
 describe.skipIf(disk === null)("a server whose disk becomes full", () => {
   const ARGS = ["--model", DEMO, "--served-model-name", "demo", "--verify-uploads", "off"];
@@ -60,7 +60,8 @@ describe.skipIf(disk === null)("a server whose disk becomes full", () => {
     expect((await ask("one-0")).json.choices[0]?.token_ids).toEqual(before);
     expect(codeOf(await upload(numStored))).toBe("507 store_failed");
 
-    disk!.enlarge(64);
+    disk!.empty();
+    expect(disk!.resize(65_536)).toBe(true);
     expect((await upload(numStored)).status).toBe(201);
     expect(await count()).toBe(numStored - 2);
     expect((await ask(`one-${numStored}`)).status).toBe(200);
@@ -68,7 +69,7 @@ describe.skipIf(disk === null)("a server whose disk becomes full", () => {
   });
 
   it.each([0, 8, 64, 512])("does not begin a store where %i KiB are free", async (numLeft) => {
-    using small = SmallDisk.mount(2048)!;
+    using small = smallDisk(2048)!;
     const data = join(small.dir, "new");
     mkdirSync(data);
     small.fill(numLeft);

@@ -6,7 +6,7 @@ import { afterAll, expect, it } from "vitest";
 import { JobStore } from "../../src/jobs/job-store.ts";
 import { adapterNameOf, type JobRecord, type JobState } from "../../src/jobs/records.ts";
 import { isAdapterName } from "../../src/store/adapter-record.ts";
-import { SmallDisk } from "../helpers/small-disk.ts";
+import { smallDisk } from "../helpers/small-disk.ts";
 import { queuedJob } from "./queued-job.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "mosara-jobs-"));
@@ -78,7 +78,7 @@ it("holds its limits against jobs and files that come at the same time", async (
   expect(readdirSync(join(dir, "together", "files"))).toHaveLength(3);
 });
 
-const disk = SmallDisk.mount(1536);
+const disk = smallDisk(1536);
 afterAll(() => disk?.[Symbol.dispose]());
 
 it.skipIf(disk === null)(
@@ -104,7 +104,8 @@ it.skipIf(disk === null)(
       ).rejects.toMatchObject({ code: "store_failed" });
       await expect(note()).rejects.toMatchObject({ code: "store_failed" });
       expect([store.events(job(1)).length, store.files("acme")]).toEqual([numEvents, []]);
-      disk!.enlarge(64);
+      disk!.empty();
+      expect(disk!.resize(65_536)).toBe(true);
       await add(store, 4096);
       await note();
     }

@@ -10,7 +10,7 @@ import { aliasesOf, aliasOf } from "./alias-table.ts";
 import type { Tables } from "../database.ts";
 import { type Precondition, assertPrecondition } from "../precondition.ts";
 import type { Scrubber } from "../scrubber.ts";
-import type { Transactions } from "../transactions.ts";
+import type { Transactions } from "../lmdb/transactions.ts";
 import type { Versions } from "../versions.ts";
 
 /** Parts of the store that the aliases of all owners share. */

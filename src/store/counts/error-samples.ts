@@ -5,7 +5,7 @@
 import type { Tables } from "../database.ts";
 import { DelayedWrite } from "./delayed-write.ts";
 import { type OwnedName, qualifiedName } from "../tenant.ts";
-import type { Transactions } from "../transactions.ts";
+import type { Transactions } from "../lmdb/transactions.ts";
 
 /** Sequences that ended within one slice of time. */
 export interface SampleSlice {

@@ -4,7 +4,7 @@
  */
 import { LAST, type Tables } from "../database.ts";
 import { DelayedWrite } from "./delayed-write.ts";
-import type { Transactions } from "../transactions.ts";
+import type { Transactions } from "../lmdb/transactions.ts";
 
 export interface UsageCounts {
   readonly requests: number;

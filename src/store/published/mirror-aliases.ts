@@ -3,7 +3,7 @@ import type { StoredAlias } from "../aliases/alias-record.ts";
 import { aliasesOf, aliasOf } from "../aliases/alias-table.ts";
 import type { Tables } from "../database.ts";
 import type { Scrubber } from "../scrubber.ts";
-import type { Transactions } from "../transactions.ts";
+import type { Transactions } from "../lmdb/transactions.ts";
 
 interface Parts {
   readonly tables: Pick<Tables, "aliases" | "errorSamples">;

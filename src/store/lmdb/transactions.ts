@@ -1,7 +1,7 @@
 /** Transactions of the store, counted so that closing can wait for them. Knows no table but the root. */
 import type { Database, Key, RootDatabase } from "lmdb";
-import { AppError } from "../errors.ts";
-import type { DiskRoom, Release } from "./disk-room.ts";
+import type { AppError } from "../../errors.ts";
+import { type DiskRoom, notWritten } from "./disk-room.ts";
 
 /**
  * The message with which lmdb reports that a transaction could not be committed. The promise rejects with the system's
@@ -26,7 +26,7 @@ export class Transactions {
    * @param bytes of the contents that it adds @throws {AppError} store_failed
    */
   async commit<T>(change: () => T, bytes = 0): Promise<T> {
-    const release = this.#reserve(bytes);
+    const release = this.#room.reserve(bytes);
     const write = this.#root.childTransaction(change as () => Promise<T>);
     this.#running.add(write);
     try {
@@ -47,14 +47,6 @@ export class Transactions {
     const result = await this.commit(change, bytes);
     await this.#root.flushed;
     return result;
-  }
-
-  #reserve(bytes: number): Release {
-    try {
-      return this.#room.reserve(bytes);
-    } catch (error) {
-      throw notWritten(error);
-    }
   }
 
   /** Resolves when no transaction is running; a new one may start meanwhile. */
@@ -86,14 +78,4 @@ const isCommitFailure = (error: unknown): error is CommitFailure =>
 
 async function storeFailure({ commitError }: CommitFailure): Promise<AppError> {
   return notWritten(await commitError.catch((cause: unknown) => cause));
-}
-
-/** The error of a change that the disk did not take. */
-export function notWritten(cause: unknown): AppError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new AppError(
-    "store_failed",
-    `The store could not write the change, so nothing was changed: ${reason}. Its disk may be full or read-only.`,
-    { cause },
-  );
 }

@@ -6,10 +6,10 @@
  * Zeros are only appended, so no byte that LMDB has written is overwritten: the system does one of both after the
  * other.
  */
-import { appendFileSync, existsSync, statfsSync, statSync } from "node:fs";
+import { appendFileSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { RootDatabase } from "lmdb";
-import { AppError } from "../errors.ts";
+import { AppError } from "../../errors.ts";
 
 /** Room for the pages that LMDB copies for any change, in bytes. */
 const CHANGE_BYTES = 64 * 1024;
@@ -21,9 +21,6 @@ const DELETION_BYTES = 256 * 1024;
 const STEP_BYTES = 1024 * 1024;
 /** Room that the file leaves to other users of the disk, in bytes. */
 const OTHERS_BYTES = 512 * 1024;
-
-/** Free bytes of the disk with which a new file can be begun. */
-const NEW_FILE_BYTES = 1024 * 1024;
 
 /** Ends a reservation. */
 export type Release = () => void;
@@ -45,11 +42,15 @@ export class DiskRoom {
   /**
    * Reserves room for a change.
    * @param bytes of its content; 0 for one that only removes or counts
-   * @throws {Error} that of the file system, or one that names the free bytes: there is not enough
+   * @throws {AppError} store_failed: there is not enough
    */
   reserve(bytes: number): Release {
     const needed = bytes + CHANGE_BYTES;
-    this.#grow(UNRESERVED_BYTES + (bytes > 0 ? DELETION_BYTES : 0) + this.#reserved + needed);
+    try {
+      this.#grow(UNRESERVED_BYTES + (bytes > 0 ? DELETION_BYTES : 0) + this.#reserved + needed);
+    } catch (error) {
+      throw notWritten(error);
+    }
     this.#reserved += needed;
     return () => void (this.#reserved -= needed);
   }
@@ -69,23 +70,18 @@ export class DiskRoom {
   }
 }
 
-/**
- * Looks for room before lmdb makes a new environment in `dir`: on a disk that is nearly full, it would end the process.
- * @throws {AppError} usage: there is not enough
- */
-export function assertRoomForNew(dir: string): void {
-  const path = join(dir, "data.mdb");
-  if (existsSync(path) && statSync(path).size > 0) return;
-  const free = freeBytes(dir);
-  if (free >= NEW_FILE_BYTES) return;
-  throw new AppError(
-    "usage",
-    `The data directory ${dir} cannot be used: ${free} bytes of its disk are free, and a new store needs ${NEW_FILE_BYTES}. Make room, or choose another --data.`,
+/** The error of a change that the disk did not take. */
+export function notWritten(cause: unknown): AppError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new AppError(
+    "store_failed",
+    `The store could not write the change, so nothing was changed: ${reason}. Its disk may be full or read-only.`,
+    { cause },
   );
 }
 
 /** Infinity where the file system does not know its size. */
-function freeBytes(dir: string): number {
+export function freeBytes(dir: string): number {
   const { blocks, bavail, bsize } = statfsSync(dir);
   return blocks === 0 ? Infinity : bavail * bsize;
 }
