@@ -1,7 +1,8 @@
 """Builds llama.cpp's server, and a Python environment with `gguf`, in a folder of its own.
 
 Usage: build_llama.py <folder> [--jobs N]. What is there already is left as it is, so a build that was broken off goes on.
-The source is what the `llama-cpp-python` sdist carries; needs pip's package index, cmake and a C++ compiler.
+The source is what the `llama-cpp-python` sdist carries; needs pip's package index, cmake and a C++ compiler
+(clang++ where the CPU has AMX).
 Prints one line of JSON: {"server": path, "python": path, "version": of the sdist}.
 """
 
@@ -22,6 +23,22 @@ OPTIONS = (
     "CMAKE_BUILD_TYPE=Release GGML_NATIVE=ON LLAMA_BUILD_SERVER=ON LLAMA_BUILD_UI=OFF LLAMA_OPENSSL=OFF "
     "LLAMA_BUILD_TESTS=OFF LLAMA_BUILD_EXAMPLES=OFF BUILD_SHARED_LIBS=OFF"
 ).split()
+
+
+# GCC 12 leaves out the stores of AMX's tile settings. The server then ends at its first product.
+WITHOUT_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
+
+
+def compiler_options():
+    """CMake options of a compiler whose code runs on this CPU; none if `CXX` names one, or the CPU has no AMX."""
+    cpu = pathlib.Path("/proc/cpuinfo")
+    has_amx = cpu.exists() and "amx_tile" in cpu.read_text()
+    if "CXX" in os.environ or not has_amx:
+        return []
+    if shutil.which("clang++"):
+        return ["CMAKE_C_COMPILER=clang", "CMAKE_CXX_COMPILER=clang++"]
+    print("llama.cpp is built without AMX, because there is no clang++", file=sys.stderr)
+    return [f"CMAKE_C_FLAGS={WITHOUT_AMX}", f"CMAKE_CXX_FLAGS={WITHOUT_AMX}"]
 
 
 def run(*command):
@@ -70,7 +87,7 @@ def main():
     server = build / "bin" / ("llama-server.exe" if os.name == "nt" else "llama-server")
     if not server.exists():
         source = source_of(folder, python)
-        run("cmake", "-S", source, "-B", build, *(f"-D{option}" for option in OPTIONS))
+        run("cmake", "-S", source, "-B", build, *(f"-D{option}" for option in OPTIONS + compiler_options()))
         run("cmake", "--build", build, "--target", "llama-server", "--parallel", arguments.jobs)
     print(json.dumps({"server": str(server), "python": str(python), "version": VERSION}))
 
