@@ -179,7 +179,7 @@ async function main(options: ReplicasOptions): Promise<void> {
   try {
     const results =
       options.router === "ray" ? await withRay(options, place) : await withRouter(options.router, options, place);
-    process.stdout.write(`${headline(circumstances("npm run replicas --"))}\n\n${markdownTable(results)}`);
+    process.stdout.write(`${headline(await circumstances("npm run replicas --"))}\n\n${markdownTable(results)}`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

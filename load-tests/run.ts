@@ -105,7 +105,7 @@ async function runAll(options: BenchOptions): Promise<void> {
   const scenarios = chosen(options);
   const note = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
   const folder = new WorkFolder(options, note);
-  const where = circumstances("npm run bench --");
+  const where = await circumstances("npm run bench --");
   const outFile = options.outFile ?? join(options.workDir, "results", `${where.date}-${where.commit}.json`);
   const results: (ScenarioResult & { readonly seconds: number })[] = [];
   for (const { name, run } of scenarios) {

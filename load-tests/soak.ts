@@ -214,7 +214,8 @@ try {
   else {
     const results = [{ scenario: "soak", figures: await soak(options) }];
     process.stdout.write(markdownTable(results));
-    if (options.isPublished) note(`published: ${publish(process.cwd(), circumstances("npm run soak --"), results)}`);
+    if (options.isPublished)
+      note(`published: ${publish(process.cwd(), await circumstances("npm run soak --"), results)}`);
   }
 } catch (error) {
   process.stderr.write(`soak: ${error instanceof AppError ? error.message : (error as Error).stack}\n`);

@@ -1,5 +1,6 @@
 /**
- * docs/benchmarks.md: every promise with its goal and the figure of the newest published run that measured it. Pure.
+ * docs/benchmarks.md: a table for each kind of CPU, with every promise that was measured on it, its goal and the figure
+ * of the newest published run. Pure.
  */
 import { PROMISES, type PromisedRow } from "./goals.ts";
 import { type Figure, type ScenarioResult, cellsOf, isMet, table } from "./figures.ts";
@@ -20,22 +21,26 @@ const HEAD = ["met", "promise", "goal", "measured", "median", "min–max", "unit
 
 export function benchmarksPage(runs: readonly PublishedRun[]): string {
   const newestFirst = runs.toSorted((a, b) => b.date.localeCompare(a.date));
-  const rows = PROMISES.flatMap((promise) => rowsOf(promise, newestFirst));
-  const missing = PROMISES.filter(({ name }) => !rows.some(({ promise }) => promise.name === name));
-  const numMet = rows.filter(({ figure }) => isMet(figure) === true).length;
+  const kinds = [...new Set(runs.map(({ cpuKind }) => cpuKind))].toSorted();
+  const byKind = kinds.map((kind) => {
+    const ofKind = newestFirst.filter(({ cpuKind }) => cpuKind === kind);
+    return { kind, rows: PROMISES.flatMap((promise) => rowsOf(promise, ofKind)) };
+  });
+  const all = byKind.flatMap(({ rows }) => rows);
   const lines = [
     "# Benchmarks",
     "",
     "Each row is a promise, with its goal and its measured figure. A row with several formats has a line for each.",
-    `**${numMet} of ${rows.length} lines meet their goal.** A goal that is missed says "no" and stays here.`,
+    `**${numMet(all)} of ${all.length} lines meet their goal.** A goal that is missed says "no" and stays here.`,
     "",
     "Names of figures are short. A figure before ÷ is divided by the figure after it. `bare` is a base without",
     "adapters. `default` is the set of layers that a build adapts by default: q, v, o and down. `resident` is an adapter",
     "that is ready. `what it can` is the load that a server can just answer.",
     "",
-    table([HEAD, ...rows.map(cells), ...missing.map(missingCells)]),
-    ...machines(rows),
+    "The kind of a CPU decides the speed of matrix products, so each kind has a table. Some goals depend on it too.",
     "",
+    ...byKind.flatMap(({ kind, rows }) => section(kind, rows)),
+    ...missingSection(all),
     "Every figure is the median over the rounds of one run. A ratio is taken round by round, so that a machine that is",
     "slow for a while slows both sides. All other figures are in [the results](../load-tests/results), and",
     "[load-tests](../load-tests/README.md) says what each scenario does.",
@@ -45,6 +50,23 @@ export function benchmarksPage(runs: readonly PublishedRun[]): string {
     "",
   ];
   return lines.join("\n");
+}
+
+const numMet = (rows: readonly Row[]): number => rows.filter(({ figure }) => isMet(figure) === true).length;
+
+/** The promises that were measured on one kind of CPU. */
+function section(kind: string, rows: readonly Row[]): string[] {
+  if (rows.length === 0) return [];
+  const count = `${numMet(rows)} of ${rows.length} lines meet their goal.`;
+  return [`## On a CPU with ${kind}`, "", count, "", table([HEAD, ...rows.map(cells)]), ...machines(rows), ""];
+}
+
+/** The promises that no run measured, with the scenarios that would. */
+function missingSection(rows: readonly Row[]): string[] {
+  const missing = PROMISES.filter(({ name }) => !rows.some(({ promise }) => promise.name === name));
+  if (missing.length === 0) return [];
+  const lines = missing.map(({ what, target, scenario }) => [what, target, scenario]);
+  return ["## Not measured", "", table([["promise", "goal", "scenario"], ...lines])];
 }
 
 /** Of the newest run that measured the promise; older ones are history. */
@@ -59,10 +81,6 @@ function rowsOf(promise: PromisedRow, newestFirst: readonly PublishedRun[]): Row
 function cells({ promise, run, figure }: Row): readonly string[] {
   const [measured = "", middle = "", range = "", unit = "", goal = "", met = ""] = cellsOf(figure);
   return [`**${met}**`, promise.what, goal, measured, middle, range, unit, `\`${run.commit}\``];
-}
-
-function missingCells({ what, target, scenario }: PromisedRow): readonly string[] {
-  return ["not measured", what, target, scenario, "", "", "", ""];
 }
 
 /** One line a commit: the machine and the day. */

@@ -13,7 +13,11 @@ import { type Circumstances, headline } from "./circumstances.ts";
 /** Written by hand below the tables; a later run of the same commit keeps them. */
 const NOTES = "\n## Notes\n";
 
-/** Adds to what the commit has; a scenario that was measured before is replaced. @returns the file of the tables */
+/**
+ * Adds to what the commit has; a scenario that was measured before is replaced.
+ * @returns the file of the tables
+ * @throws {AppError} usage, where no commit is known or the commit has results of another kind of CPU
+ */
 export function publish(root: string, where: Circumstances, results: readonly ScenarioResult[]): string {
   if (where.commit === "")
     throw new AppError("usage", "--publish wants a checkout with git: results are named by commit.");
@@ -21,6 +25,7 @@ export function publish(root: string, where: Circumstances, results: readonly Sc
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${where.commit}.json`);
   const earlier = existsSync(path) ? readRun(path) : null;
+  if (earlier !== null && earlier.cpuKind !== where.cpuKind) throw new AppError("usage", otherCpu(earlier, where));
   const kept = (earlier?.results ?? []).filter((old) => !results.some(({ scenario }) => scenario === old.scenario));
   const command = [earlier?.command, where.command].filter((one) => one !== undefined);
   const run = { ...where, command: [...new Set(command)].join("`, `"), results: [...kept, ...results] };
@@ -30,6 +35,13 @@ export function publish(root: string, where: Circumstances, results: readonly Sc
   writeFileSync(page, resultsPage(run) + (notes === undefined ? "" : NOTES + notes));
   writeFileSync(join(root, "docs", "benchmarks.md"), benchmarksPage(publishedRuns(root)));
   return page;
+}
+
+function otherCpu({ cpuKind: earlier, commit }: Circumstances, { cpuKind: here }: Circumstances): string {
+  return (
+    `--publish wants one kind of CPU for a commit. ${commit} has results of ${earlier}, and this CPU has ${here}. ` +
+    "Publish from another commit."
+  );
 }
 
 /** Every run in load-tests/results. */

@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { PROMISES } from "../../../load-tests/report/goals.ts";
 import { type Figure, ratio } from "../../../load-tests/report/figures.ts";
+import { cpuKindOf } from "../../../load-tests/report/circumstances.ts";
 import { type PublishedRun, benchmarksPage } from "../../../load-tests/report/benchmarks-page.ts";
 import { publish, publishedRuns } from "../../../load-tests/report/publish.ts";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 
 const WHERE = {
   cpu: "A processor",
+  cpuKind: "AVX2",
   cores: 2,
   memoryBytes: 24 * 2 ** 30,
   node: "v20.20.0",
@@ -30,15 +32,40 @@ const run = (date: string, commit: string, ...figures: Figure[]): PublishedRun =
   results: [{ scenario: "s", figures }],
 });
 
-const linesOf = (page: string): string[] =>
-  page.split("\n").filter((line) => /^\| (\*\*(yes|no)|not measured)/.test(line));
+const linesOf = (page: string): string[] => page.split("\n").filter((line) => /^\| \*\*(yes|no)/.test(line));
 
 describe("the page of benchmarks", () => {
-  it("begins every line with yes or no, and has a line for every promise", () => {
-    const lines = linesOf(benchmarksPage([run("2026-01-02", "abc1234", merged(1.2))]));
-    expect(lines).toHaveLength(PROMISES.length);
-    expect(lines[0]).toBe("| **no** | merged ÷ bare base | 0.98–1.02 | merged ÷ bare | 1.20 |  | × | `abc1234` |");
-    expect(lines.slice(1).every((line) => line.startsWith("| not measured |"))).toBe(true);
+  it("begins every measured line with yes or no, and names the scenarios of the others", () => {
+    const page = benchmarksPage([run("2026-01-02", "abc1234", merged(1.2))]);
+    expect(linesOf(page)).toEqual([
+      "| **no** | merged ÷ bare base | 0.98–1.02 | merged ÷ bare | 1.20 |  | × | `abc1234` |",
+    ]);
+    const [, missing = ""] = page.split("## Not measured");
+    for (const { name, what, target, scenario } of PROMISES)
+      expect(missing.includes(`| ${what} | ${target} | ${scenario} |`), name).toBe(name !== "merged");
+  });
+
+  it("has a table for each kind of CPU, with the newest run on it", () => {
+    const other = { ...run("2026-03-01", "vnni", merged(1.3)), cpuKind: "AVX-512 VNNI" };
+    const page = benchmarksPage([run("2026-01-02", "plain", merged(1)), other]);
+    const [, vnni = "", plain = ""] = page.split("## On a CPU with ");
+    expect([vnni, plain].map((part) => part.split("\n")[0])).toEqual(["AVX-512 VNNI", "AVX2"]);
+    expect([linesOf(vnni), linesOf(plain)].map(([line, ...more]) => [line?.includes("1.30"), more.length])).toEqual([
+      [true, 0],
+      [false, 0],
+    ]);
+    expect(vnni).toContain("0 of 1 lines meet their goal.");
+    expect(plain).toContain("1 of 1 lines meet their goal.");
+  });
+
+  it.each([
+    [["avx2", "avx512f", "avx512_vnni", "amx_int8"], "AVX-512 VNNI and AMX"],
+    [["avx2", "avx512f", "avx512_vnni"], "AVX-512 VNNI"],
+    [["avx2", "avx_vnni"], "AVX2 VNNI"],
+    [["avx2", "fma"], "AVX2"],
+    [[], "arm64"],
+  ])("calls a CPU with %j %s", (features, kind) => {
+    expect(cpuKindOf({ arch: "arm64", features })).toBe(kind);
   });
 
   it("takes each promise from the newest run that measured it", () => {
@@ -50,7 +77,7 @@ describe("the page of benchmarks", () => {
       [true, false],
     ]);
     expect(page).toContain("**2 of 2 lines meet their goal.**");
-    expect(page).toContain("- `old`, 2026-01-02: 2 cores (A processor), 24 GiB, Node v20.20.0, linux-x64.");
+    expect(page).toContain("- `old`, 2026-01-02: 2 cores (A processor, AVX2), 24 GiB, Node v20.20.0, linux-x64.");
   });
 
   it("is in the repository as the published results say", () => {
@@ -84,6 +111,15 @@ describe("publishing", () => {
       /\| merged \| merged ÷ bare \| 1\.00 [^]*## Notes\n\nA busy machine\.\n$/,
     );
     expect(readFileSync(join(root, "docs", "benchmarks.md"), "utf8")).toContain("| **yes** | merged ÷ bare base |");
+  });
+
+  it("is refused where the commit has results of another kind of CPU, which stay", () => {
+    const root = checkout();
+    publish(root, WHERE, [{ scenario: "merged", figures: [merged(1)] }]);
+    expect(() => publish(root, { ...WHERE, cpuKind: "AVX-512 VNNI" }, [])).toThrow(
+      /abc1234 has results of AVX2, and this CPU has AVX-512 VNNI\. Publish from another commit/,
+    );
+    expect(publishedRuns(root).map(({ cpuKind }) => cpuKind)).toEqual(["AVX2"]);
   });
 
   it("is refused where no commit is known", () => {
