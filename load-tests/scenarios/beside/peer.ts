@@ -83,11 +83,12 @@ interface Peer {
   readonly name: string;
 }
 
+const F32: Peer = { kind: "f32", name: "F32" };
 const PEERS: Readonly<Record<WeightChoice["kind"], Peer>> = {
   int8: { kind: "q8_0", name: "Q8_0" },
   int4: { kind: "q4_0", name: "Q4_0" },
-  float32: { kind: "f32", name: "F32" },
-  float16: { kind: "f32", name: "F32" }, // which we compute with on a CPU
+  float32: F32,
+  float16: F32, // which we compute with on a CPU
 };
 
 export const peerScenario: Scenario = {
@@ -252,7 +253,7 @@ async function measureDivergence({ folder, options, note }: BenchContext, tools:
     if (!tools) return figures;
     await using base = await openBase(float32.baseDir);
     const { vocabSize } = base.manifest.config;
-    for (const { kind, name } of Object.values(PEERS)) {
+    for (const { kind, name } of new Set(Object.values(PEERS))) {
       const modelPath = await ggufModel(tools, checkpoint, kind, scratch);
       // One thread: time is no question here, and several of theirs wait for each other busily.
       const settings = { modelPath, loraPaths: [], numThreads: 1, numSlots: 1, contextTokens: 256 };
