@@ -14,7 +14,7 @@ import { REAL_FILES, modelOf } from "./agreement/real-files.ts";
 import { KnownRuns } from "./study/known-runs.ts";
 import { renderRealPage } from "./study/real/page.ts";
 import { type RealKey, type RealResult, runReal } from "./study/real/runs.ts";
-import { REAL_SETTINGS } from "./study/real/settings.ts";
+import { REAL_SETTINGS, settingsOf } from "./study/real/settings.ts";
 import { prepareRealTasks } from "./study/real/tasks.ts";
 import type { Place } from "./study/runs.ts";
 
@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
   options: {
     /** A file of real-files.ts, or name=path of a checkpoint or a GGUF file. */
     model: { type: "string", default: REAL_FILES[0]?.name ?? "" },
-    /** None: all. A setting is wanted if its name has one of these texts. */
+    /** None: all. A setting is wanted if its name is one of these texts, or has it where none is. */
     task: { type: "string", multiple: true, default: [] },
     setting: { type: "string", multiple: true, default: [] },
     seed: { type: "string", multiple: true, default: ["1"] },
@@ -65,10 +65,9 @@ async function runAll(): Promise<void> {
     numQuestions: Number(flags.questions),
   });
   const tasks = all.filter((task) => flags.task.length === 0 || flags.task.includes(task.name));
-  const isWanted = (text: string): boolean =>
-    flags.setting.length === 0 || flags.setting.some((part) => text.includes(part));
   let left = Number(flags.runs);
-  const settings = REAL_SETTINGS.filter((one) => isWanted(one.name));
+  const wanted = new Set(flags.setting.flatMap(settingsOf));
+  const settings = REAL_SETTINGS.filter((one) => wanted.size === 0 || wanted.has(one));
   const runs = flags.seed.flatMap((seed) =>
     settings.flatMap((setting) => tasks.map((task) => ({ seed: Number(seed), setting, task }))),
   );

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { gainOf, realTables, renderRealPage } from "../../scripts/study/real/page.ts";
 import type { RealResult } from "../../scripts/study/real/runs.ts";
-import { DEFAULTS, LORA_EVERYWHERE, SARA_EQUAL } from "../../scripts/study/real/settings.ts";
+import { DEFAULTS, LORA_EVERYWHERE, SARA_EQUAL, settingsOf } from "../../scripts/study/real/settings.ts";
 import { prepareRealTasks } from "../../scripts/study/real/tasks.ts";
 import { REFERENCE } from "../../scripts/study/settings.ts";
 
@@ -66,6 +66,14 @@ describe("the tasks", () => {
     expect(linesOf(tasks[0]!.lossFile)[0]!.messages.at(-1)).toEqual({ role: "assistant", content: "B is a place ." });
     expect(linesOf(tasks[0]!.sets[0]!.metricFile)[0]!.references).toHaveLength(2);
     expect(linesOf(tasks[2]!.sets[0]!.metricFile)[0]).toMatchObject({ answer: "4", kind: "number" });
+  });
+});
+
+describe("the settings", () => {
+  it("are found by their name, or by a part of names", () => {
+    expect(settingsOf(REFERENCE).map(({ name }) => name)).toEqual([REFERENCE]);
+    expect(settingsOf(`${REFERENCE}, rate`).map(({ rate }) => rate)).toEqual([0.003, 0.03]);
+    expect(() => settingsOf("DoRA")).toThrow(`no setting's name has DoRA. They are: ${DEFAULTS};`);
   });
 });
 
