@@ -80,8 +80,15 @@ export async function streamRequest(
   return { request, dueAt, sendDelayMs: sentAt - dueAt, endMs: performance.now() - dueAt, ...answer.result(), error };
 }
 
-function bodyOf({ model, api, fieldsOf }: Target, { promptIds, maxTokens, adapter }: PlannedRequest) {
-  const prompt = api === "chat" || api === "text" ? wordsOf(promptIds) : promptIds;
+/** What the target reads as the prompt: ids, or words of the same number. */
+export function promptOf({ api }: Target, { promptIds }: PlannedRequest): string | number[] {
+  return api === "chat" || api === "text" ? wordsOf(promptIds) : [...promptIds];
+}
+
+function bodyOf(target: Target, request: PlannedRequest) {
+  const { model, api, fieldsOf } = target;
+  const { maxTokens, adapter } = request;
+  const prompt = promptOf(target, request);
   return {
     model: adapter ?? model,
     ...(api === "chat" ? { messages: [{ role: "user", content: prompt }] } : { prompt }),

@@ -4,7 +4,7 @@
  */
 import OpenAI from "openai";
 import { type PlannedRequest, planRequests } from "../client/draw.ts";
-import { type RequestOutcome, streamRequest, type Target } from "../client/stream.ts";
+import { promptOf, type RequestOutcome, streamRequest, type Target } from "../client/stream.ts";
 import type { ReplicasOptions } from "./options.ts";
 
 /** So many of the streams are OpenAI's SDK. */
@@ -87,12 +87,12 @@ export async function runClients(
 }
 
 async function askSdk(client: OpenAI, target: Target, request: PlannedRequest, counts: SdkCounts): Promise<void> {
-  const { promptIds, maxTokens, adapter } = request;
+  const { maxTokens, adapter } = request;
   try {
     const stream = await client.completions.create(
       {
         model: adapter ?? target.model,
-        prompt: [...promptIds],
+        prompt: promptOf(target, request),
         max_tokens: maxTokens,
         temperature: 0,
         stream: true,

@@ -11,7 +11,7 @@ import { BASE_NAME } from "./replica.ts";
 interface RouterKind {
   readonly script: string;
   /** What a request says beside the prompt. */
-  readonly target?: Pick<Target, "fieldsOf" | "headersOf">;
+  readonly target?: Pick<Target, "api" | "fieldsOf" | "headersOf">;
   /** The response header that names the replica. */
   readonly servedBy: string;
 }
@@ -19,6 +19,16 @@ interface RouterKind {
 const KINDS = {
   haproxy: { script: "deploy/haproxy/start.sh", servedBy: "x-served-by" },
   envoy: { script: "deploy/envoy/start.sh", servedBy: "x-served-by" },
+  // It refuses token ids, and models that are no base.
+  smg: {
+    script: "deploy/smg/start.sh",
+    servedBy: "x-smg-routed-worker-id",
+    target: {
+      api: "text",
+      fieldsOf: (adapter) => ({ model: BASE_NAME, ...(adapter === null ? {} : { adapter }) }),
+      headersOf: (adapter) => (adapter === null ? {} : { "x-routing-key": adapter }),
+    },
+  },
 } as const satisfies Readonly<Record<string, RouterKind>>;
 
 export type RouterName = keyof typeof KINDS;

@@ -1,4 +1,4 @@
-/** Servers of ours behind a router that one of deploy's scripts starts: HAProxy or Envoy. */
+/** Servers of ours behind a router that one of deploy's scripts starts: HAProxy, Envoy or smg. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -123,3 +123,65 @@ describe.skipIf(ROUTERS.length === 0)("a router of deploy/", () => {
     }
   });
 });
+
+/** smg reads a key from a header alone, and knows the base alone as a model. The adapter is a field of its own. */
+describe.skipIf(!hasProgram("smg", "deploy/smg"))("smg of deploy/", () => {
+  let servers: readonly [TestServer, TestServer];
+  let router: DeployedRouter;
+  beforeAll(async () => {
+    const flags = ["--model", DEMO, "--served-model-name", "demo", "--adapters", ADAPTERS, "--shutdown-timeout", "240"];
+    servers = await Promise.all([startServer(flags), startServer(flags)]);
+    router = await startDeployedRouter(
+      "smg",
+      servers.map(({ url }) => new URL(url).host),
+    );
+  });
+  afterAll(async () => {
+    await router?.[Symbol.asyncDispose]();
+    for (const server of servers ?? []) await server[Symbol.asyncDispose]();
+  });
+  const bodyOf = (adapter: string) => ({ model: "demo", adapter, prompt: "Hello", max_tokens: 4 });
+  const askFor = (adapter: string, key: string) =>
+    complete(router.url, bodyOf(adapter), { headers: { "content-type": "application/json", "x-routing-key": key } });
+  const homeOf = async (key: string): Promise<string | null> => {
+    const { status, headers, text } = await askFor("pirate", key);
+    expect(status, text).toBe(200);
+    return headers.get("x-smg-routed-worker-id");
+  };
+  /** It hashes the servers' addresses, which differ in every run: so many keys have both homes. */
+  const KEYS = Array.from({ length: 32 }, (_, index) => `tenant-${index}`);
+  const homesOf = async (): Promise<ReadonlyMap<string, string | null>> => {
+    const homes = new Map<string, string | null>();
+    for (const key of KEYS) homes.set(key, await homeOf(key));
+    return homes;
+  };
+
+  it("keeps a key on one server, and passes an adapter's answers on", async () => {
+    const homes = await homesOf();
+    expect(new Set(homes.values())).toEqual(new Set(servers.map(({ url }) => url)));
+    expect(await homesOf()).toEqual(homes);
+    for (const name of NAMES) {
+      const [through, direct] = [await askFor(name, name), await complete(servers[0].url, bodyOf(name))];
+      expect(through.json.choices[0]?.token_ids).toEqual(direct.json.choices[0]?.token_ids);
+    }
+  });
+
+  it("lets nobody without its key add a server", async () => {
+    const add = (headers: Record<string, string>) =>
+      send(`${router.url}/workers`, "POST", { url: servers[0].url }, { headers });
+    expect((await add({ "content-type": "application/json" })).status).toBe(401);
+  });
+
+  it("loses no request while a server stops", async () => {
+    const [first, second] = servers;
+    const [key = ""] = [...(await homesOf())].find(([, home]) => home === second.url) ?? [];
+    const exited = second.stop();
+    await until(
+      "the other server to answer",
+      () => homeOf(key), // each of these requests is answered
+      (home) => home === first.url,
+    );
+    expect(await exited).toBe(0);
+    for (let i = 0; i < 4; i++) expect(await homeOf(key)).toBe(first.url);
+  });
+});

@@ -1,10 +1,11 @@
 /** The routers of deploy/, each started by its own script before given servers. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot } from "../../../src/cli/shared/package-root.ts";
 import { send, tempDir, until } from "../server.ts";
 import { freePort, type RunningProgram, startProgram } from "./programs.ts";
 
-export type RouterName = "haproxy" | "envoy";
+export type RouterName = "haproxy" | "envoy" | "smg";
 
 export interface DeployedRouter extends AsyncDisposable {
   readonly url: string;
@@ -22,7 +23,8 @@ export async function startDeployedRouter(name: RouterName, addresses: readonly 
   const statistics = `http://127.0.0.1:${statisticsPort}`;
   const names = addresses.map((_, index) => `replica-${index + 1}`);
   if (name === "haproxy") await untilHaproxySees(program, `${statistics}/`, names);
-  else await untilEnvoySees(program, statistics, names);
+  else if (name === "envoy") await untilEnvoySees(program, statistics, names);
+  else await untilSmgSees(program, `http://127.0.0.1:${port}`, join(dir, "control-plane-key"), addresses);
   return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
 }
 
@@ -67,6 +69,28 @@ async function untilEnvoySees(envoy: RunningProgram, admin: string, names: reado
       .map(({ hostname }) => hostname);
   };
   await until("Envoy to see the servers up", namesUp, (up) => names.every((name) => up.includes(name)));
+}
+
+interface SmgWorkers {
+  readonly workers: readonly { readonly url: string; readonly is_healthy: boolean }[];
+}
+
+async function untilSmgSees(
+  smg: RunningProgram,
+  url: string,
+  keyFile: string,
+  addresses: readonly string[],
+): Promise<void> {
+  const urlsUp = async () => {
+    assertRuns(smg);
+    const ask = async () => {
+      const headers = { authorization: `Bearer ${readFileSync(keyFile, "utf8")}` };
+      return await send<SmgWorkers>(`${url}/workers`, "GET", undefined, { headers });
+    };
+    const workers = (await ask().catch(() => null))?.json?.workers ?? [];
+    return workers.filter((worker) => worker.is_healthy).map((worker) => worker.url);
+  };
+  await until("smg to see the servers up", urlsUp, (up) => addresses.every((one) => up.includes(`http://${one}`)));
 }
 
 function assertRuns({ child, output }: RunningProgram): void {
